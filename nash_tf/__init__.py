@@ -1,0 +1,1 @@
+"""Neural architecture search by network morphisms."""

@@ -1,0 +1,207 @@
+"""The immutable architecture: a graph of Keras layers as plain data, with canonical JSON, digest and parameter count."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from nash_tf import kinds
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One layer of an architecture.
+
+    Attributes:
+        name: unique in the architecture; kept through every morphism.
+        kind: class name of the Keras layer, or its registered name ("package>Class").
+        config: what differs from the layer's defaults in its `get_config()`, as JSON values.
+        inputs: names of the nodes whose outputs it takes, in order.
+        shape: shape of its output without the batch axis; None where an axis is open.
+        weights: shapes of the trained variables by name.
+        statistics: shapes of the variables that are not trained (moving averages) by name.
+    """
+
+    name: str
+    kind: str
+    config: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    shape: Shape
+    weights: Mapping[str, Shape] = field(default_factory=dict)
+    statistics: Mapping[str, Shape] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> int | None:
+        """Size of the last axis."""
+        return self.shape[-1]
+
+    @property
+    def variables(self) -> dict[str, Shape]:
+        """Shapes of all variables by name, trained or not."""
+        return {**self.weights, **self.statistics}
+
+    def to_plain(self) -> dict[str, Any]:
+        """The node as JSON values."""
+        plain: dict[str, Any] = {"name": self.name, "kind": self.kind, "inputs": list(self.inputs), "shape": list(self.shape)}
+        for key in ("config", "weights", "statistics"):
+            if getattr(self, key):
+                plain[key] = dict(getattr(self, key))
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Node":
+        """The inverse of `to_plain`."""
+
+        def shapes(key: str) -> dict[str, Shape]:
+            return {name: tuple(shape) for name, shape in plain.get(key, {}).items()}
+
+        return cls(
+            name=plain["name"],
+            kind=plain["kind"],
+            config=plain.get("config", {}),
+            inputs=tuple(plain["inputs"]),
+            shape=tuple(plain["shape"]),
+            weights=shapes("weights"),
+            statistics=shapes("statistics"),
+        )
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A functional network as data.
+
+    Attributes:
+        nodes: the layers in topological order.
+        outputs: names of the nodes whose outputs the network returns.
+
+    Raises:
+        ValueError: names are not unique, a node comes before one of its inputs, or the shape or variables that a node
+            states are not those that follow from its inputs.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        known: dict[str, Node] = {}
+        for node in self.nodes:
+            if node.name in known:
+                raise ValueError(f"node names must be unique, received {node.name!r} twice")
+            missing = [name for name in node.inputs if name not in known]
+            if missing:
+                raise ValueError(f"node {node.name!r} comes before its inputs {missing}")
+            stated = kinds.Inferred(node.shape, dict(node.weights), dict(node.statistics))
+            inferred = kinds.infer(node.kind, node.config, [known[name].shape for name in node.inputs])
+            if inferred is not None and inferred != stated:
+                raise ValueError(f"node {node.name!r} ({node.kind}) states {stated}, its inputs make it {inferred}")
+            known[node.name] = node
+        absent = [name for name in self.outputs if name not in known]
+        if absent or not self.outputs:
+            raise ValueError(f"outputs must name nodes of the architecture, received {self.outputs}, without a node: {absent}")
+
+    def __getitem__(self, name: str) -> Node:
+        return self._by_name[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the input layers."""
+        return tuple(node.name for node in self.nodes if node.kind == "InputLayer")
+
+    @cached_property
+    def params(self) -> int:
+        """Number of trained parameters; moving averages do not count, as in the published tables."""
+        return sum(math.prod(shape) for node in self.nodes for shape in node.weights.values())
+
+    @cached_property
+    def consumers(self) -> dict[str, tuple[str, ...]]:
+        """Names of the nodes that take each node's output, in order, each once."""
+        found: dict[str, dict[str, None]] = {node.name: {} for node in self.nodes}
+        for node in self.nodes:
+            for name in node.inputs:
+                found[name][node.name] = None
+        return {name: tuple(takers) for name, takers in found.items()}
+
+    @cached_property
+    def ancestors(self) -> dict[str, frozenset[str]]:
+        """Names of all nodes that each node's output depends on, itself left out."""
+        found: dict[str, frozenset[str]] = {}
+        for node in self.nodes:
+            found[node.name] = frozenset(node.inputs).union(*(found[name] for name in node.inputs))
+        return found
+
+    @cached_property
+    def nonnegative(self) -> frozenset[str]:
+        """Names of the nodes whose output cannot be negative, whatever the weights and the input."""
+        found: set[str] = set()
+        for node in self.nodes:
+            if kinds.is_nonnegative(node.kind, node.config, [name in found for name in node.inputs]):
+                found.add(node.name)
+        return frozenset(found)
+
+    def input_shapes(self, node: Node) -> list[Shape]:
+        """Shapes of a node's inputs, without the batch axis."""
+        return [self[name].shape for name in node.inputs]
+
+    def unused_number(self) -> int:
+        """A number larger than any that ends a node's name, for the names of new nodes."""
+        endings = (re.search(r"(\d+)$", node.name) for node in self.nodes)
+        return 1 + max((int(ending.group(1)) for ending in endings if ending), default=0)
+
+    def make(self, name: str, kind: str, config: Mapping[str, Any], inputs: Sequence[Node]) -> Node:
+        """A new node of a known kind, its shape and variables inferred; the architecture itself stays as it is."""
+        inferred = kinds.infer(kind, config, [node.shape for node in inputs])
+        if inferred is None:
+            raise ValueError(f"kind {kind!r} of node {name!r} is not known, so its shape cannot be inferred")
+        return Node(name, kind, config, tuple(node.name for node in inputs), *inferred)
+
+    def edited(self, changed: Iterable[Node] = (), new: Iterable[Node] = ()) -> "Architecture":
+        """A copy with nodes exchanged by name and new ones put in right behind the last of their inputs."""
+        by_name = {node.name: node for node in changed}
+        nodes = [by_name.get(node.name, node) for node in self.nodes]
+        for node in new:
+            places = [place for place, other in enumerate(nodes) if other.name in node.inputs]
+            nodes.insert(1 + max(places), node)
+        return Architecture(tuple(nodes), self.outputs)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Canonical JSON: equal architectures give equal text. `indent` is for people and is not canonical."""
+        plain = {"nodes": [node.to_plain() for node in self.nodes], "outputs": list(self.outputs)}
+        separators = (",", ":") if indent is None else None
+        return json.dumps(plain, sort_keys=True, separators=separators, indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Architecture":
+        """The inverse of `to_json`."""
+        plain = json.loads(text)
+        return cls(tuple(Node.from_plain(node) for node in plain["nodes"]), tuple(plain["outputs"]))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hexadecimal."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @classmethod
+    def from_keras(cls, model: Any) -> "Architecture":
+        """The architecture of a functional `keras.Model`; see `nash_tf.rebuild.from_keras`."""
+        from nash_tf import rebuild  # Keras is imported only by those who hold a Keras model
+
+        return rebuild.from_keras(model)
+
+    def to_keras(self) -> Any:
+        """A functional `keras.Model` with fresh weights; see `nash_tf.rebuild.to_keras`."""
+        from nash_tf import rebuild
+
+        return rebuild.to_keras(self)

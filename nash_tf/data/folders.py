@@ -1,0 +1,136 @@
+"""A folder of class folders of images, with train/ and test/ or without.
+
+Class names are the folders' names, sorted; their order gives the labels. Hidden files and folders, and files
+without an image's suffix, are passed over. Without train/ and test/ a fifth of each class becomes the test
+set: always the same fifth, so that searches with different seeds are tested on the same images and none has
+trained on them.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nash_tf.data import images, splits
+from nash_tf.data.source import DataError, Kind, Source
+
+TEST_FRACTION = 0.2
+TEST_SEED = 0
+
+
+def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry]:
+    """What is in a folder, hidden entries left out; refuses links that leave the root."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root.resolve()):
+                target = os.path.realpath(entry.path)
+                raise DataError(
+                    f"{entry.path}: expected files inside {root}, got a link to {target}; copy it there"
+                )
+            yield entry
+
+
+def _subfolders(folder: Path, root: Path) -> list[Path]:
+    return sorted(Path(entry.path) for entry in _entries(folder, root) if entry.is_dir())
+
+
+def _images(folder: Path, root: Path) -> Iterator[Path]:
+    for entry in _entries(folder, root):
+        if entry.is_dir():
+            raise DataError(
+                f"{entry.path}: expected images in class folder {folder}, got a folder; move its files up"
+            )
+        if Path(entry.name).suffix.lower() in images.SUFFIXES:
+            yield Path(entry.path)
+
+
+def _parts(root: Path) -> tuple[Path, Path | None]:
+    """The folders that hold the training and the test classes; no test folder where it must be split off."""
+    subfolders = {folder.name: folder for folder in _subfolders(root, root)}
+    train, test = subfolders.get("train"), subfolders.get("test")
+    if train and test:
+        return train, test
+    for found, other in ((train, "test"), (test, "train")):
+        if found and _subfolders(found, root):  # otherwise it is a class that happens to be called so
+            raise DataError(
+                f"{root}: expected {other}/ beside {found.name}/, got none; add it, or give {found} itself"
+            )
+    return root, None
+
+
+def _classes(folder: Path, root: Path) -> dict[str, Path]:
+    """Class folders by class name, sorted; at least two."""
+    classes = {path.name: path for path in _subfolders(folder, root)}
+    if not classes:
+        raise DataError(f"{folder}: expected a folder of class folders of images, got no folder in it")
+    if len(classes) < 2:
+        raise DataError(f"{folder}: expected at least two class folders, got only {next(iter(classes))}")
+    return classes
+
+
+def _known(classes: dict[str, Path], train_classes: dict[str, Path], train: Path) -> None:
+    for name, path in classes.items():
+        if name not in train_classes:
+            raise DataError(
+                f"{path}: expected the classes of {train}, got class {name!r}, which has no training images"
+            )
+
+
+def _empty(folder: Path) -> DataError:
+    return DataError(
+        f"{folder}: expected images ({' '.join(sorted(images.SUFFIXES))}), got none; add some or remove it"
+    )
+
+
+def _check(source: str) -> None:
+    """Looks at folders and at one file in each."""
+    root = Path(source)
+    train, test = _parts(root)
+    train_classes = _classes(train, root)
+    for part in (train, test) if test else (train,):
+        classes = _classes(part, root)
+        _known(classes, train_classes, train)
+        for folder in classes.values():
+            if next(_images(folder, root), None) is None:
+                raise _empty(folder)
+
+
+def _files(part: Path, labels: dict[str, int], root: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The files [n] of a part in a fixed order, class after class, and their labels int32 [n]."""
+    paths, numbers = [], []
+    for name, folder in _classes(part, root).items():
+        found = sorted(_images(folder, root))
+        if not found:
+            raise _empty(folder)
+        paths += found
+        numbers += [labels[name]] * len(found)
+    return np.array(paths, dtype=object), np.array(numbers, dtype=np.int32)
+
+
+def _open(source: str) -> Source:
+    _check(source)
+    root = Path(source)
+    train, test = _parts(root)
+    class_names = tuple(_classes(train, root))
+    labels = {name: label for label, name in enumerate(class_names)}
+    files, y = _files(train, labels, root)
+    if test:
+        test_files, y_test = _files(test, labels, root)
+    else:
+        splits.require(y, class_names, 3, str(root), "one each to train on, to validate on and to test on")
+        total = round(TEST_FRACTION * len(y))
+        chosen = splits.draw(y, total, splits.generator(TEST_SEED, 3), take=1, keep=2)
+        rest = splits.without(chosen, len(y))
+        files, y, test_files, y_test = files[rest], y[rest], files[chosen], y[chosen]
+
+    def read(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x = images.read([*files[chosen], *test_files])  # together: one size and one colour mode
+        return x[: len(chosen)], x[len(chosen) :]
+
+    return Source(root.resolve().name, class_names, True, y, y_test, read)
+
+
+KIND = Kind(matches=lambda source: Path(source).is_dir(), check=_check, open=_open)

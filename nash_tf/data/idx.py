@@ -1,0 +1,74 @@
+"""A folder of the four IDX files of MNIST and its relatives, plain or gzipped (http://yann.lecun.com/exdb/mnist)."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from nash_tf.data.arrays import from_arrays
+from nash_tf.data.source import DataError, Kind, Source
+
+# File name -> rank of its array of unsigned bytes.
+FILES = {
+    "train-images-idx3-ubyte": 3,
+    "train-labels-idx1-ubyte": 1,
+    "t10k-images-idx3-ubyte": 3,
+    "t10k-labels-idx1-ubyte": 1,
+}
+UNSIGNED_BYTE = 0x08
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+
+
+def _matches(source: str) -> bool:
+    return any(_find(Path(source), name) for name in FILES)
+
+
+def _check(source: str) -> None:
+    missing = [name for name in FILES if not _find(Path(source), name)]
+    if missing:
+        raise DataError(
+            f"{source}: expected the four IDX files {', '.join(FILES)} (or .gz), got no {missing[0]}"
+        )
+
+
+def read(path: Path, rank: int) -> np.ndarray:
+    """The unsigned bytes of an IDX file, of the given rank.
+
+    The file is 2 zero bytes, the type, the rank, the sizes as big-endian int32, then the values.
+
+    Raises:
+        DataError: unreadable, another type or rank, or shorter or longer than its header says.
+    """
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: expected a readable IDX file, got: {error}; fetch it again") from error
+    magic, expected = content[:4], bytes((0, 0, UNSIGNED_BYTE, rank))
+    if magic != expected:
+        raise DataError(
+            f"{path}: expected an IDX file with magic number 0x{expected.hex()}, got 0x{magic.hex()}"
+        )
+    start = 4 + 4 * rank
+    if len(content) < start:
+        raise DataError(f"{path}: expected a header of {start} bytes, got {len(content)}; fetch it again")
+    shape = [int(side) for side in np.frombuffer(content, ">u4", rank, 4)]
+    if len(content) - start != math.prod(shape):
+        rule = f"{math.prod(shape)} values for shape {shape}"
+        raise DataError(f"{path}: expected {rule}, got {len(content) - start}; fetch it again")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _open(source: str) -> Source:
+    _check(source)
+    paths = {_find(Path(source), name): rank for name, rank in FILES.items()}
+    arrays = {str(path): read(path, rank) for path, rank in paths.items()}
+    # Digits and letters are as common in this format as clothes: no flip that could change a class.
+    return from_arrays(Path(source).resolve().name, arrays, flips=False)
+
+
+KIND = Kind(matches=_matches, check=_check, open=_open)

@@ -1,0 +1,35 @@
+"""All kinds of data source. To add one: a file with a `Kind`, and a line here. The first match is taken."""
+
+from pathlib import Path
+
+from nash_tf.data import digits, folders, idx, keras_sets, npz
+from nash_tf.data.source import DataError, Kind
+
+KINDS: tuple[Kind, ...] = (
+    digits.KIND,
+    keras_sets.CIFAR10_KIND,
+    keras_sets.CIFAR100_KIND,
+    keras_sets.MNIST_KIND,
+    keras_sets.FASHION_MNIST_KIND,
+    npz.KIND,
+    idx.KIND,
+    folders.KIND,
+)
+EXPECTED = (
+    "expected digits, cifar10, cifar100, mnist, fashion_mnist, or the path of an .npz file, "
+    "a folder of class folders of images, or a folder of IDX files"
+)
+
+
+def find(source: str) -> Kind:
+    """The kind of a source.
+
+    Raises:
+        DataError: neither a known name nor a path of a known kind.
+    """
+    for kind in KINDS:
+        if kind.matches(source):
+            return kind
+    if Path(source).exists():
+        raise DataError(f"{source}: {EXPECTED}, got a file of another kind; archives must be unpacked first")
+    raise DataError(f"{source!r}: {EXPECTED}, got neither such a name nor an existing path")

@@ -1,0 +1,207 @@
+"""The command line: flags to a `SearchConfig`, refusals to exit status 2 and one line, signals to 130 and 143.
+
+    python -m nash_tf.main --method=shrsep
+    python -m nash_tf.main --flagfile=flags/paper_shrsep.flags --output_dir=runs/paper
+
+All that can be refused is refused before TensorFlow is imported and before anything is written.
+"""
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags
+
+from nash_tf import data, methods, output
+from nash_tf.config import AUGMENTATIONS, PRECISIONS, ConfigError, SearchConfig
+
+REFUSED = 2
+BACKEND = "tensorflow"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal asked the run to stop. A KeyboardInterrupt, so that no library takes it for a failed trial."""
+
+    def __init__(self, number: int):
+        self.status = 128 + number
+
+
+class _Parser(flags.ArgumentParser):
+    """Converts a flag's text; text of another form stays text, for `SearchConfig` to refuse with the flag's rule."""
+
+    def __init__(self, convert: Callable[[str], Any]):
+        self.convert = convert
+
+    def parse(self, argument: str) -> Any:
+        try:
+            return self.convert(argument)
+        except ValueError:
+            return argument
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(int(width) for width in text.split(","))
+
+
+def _augment(text: str) -> tuple[str, ...]:
+    named = {"all": AUGMENTATIONS, "none": ()}
+    return named[text] if text in named else tuple(name.strip() for name in text.split(","))
+
+
+# In the order of `SearchConfig`, which has the defaults and the rules.
+_SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "method": (str, f"How a step selects: {', '.join(methods.registry)}."),
+    "dataset": (
+        str,
+        "digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
+        "y_test; a folder of class folders, with or without train/ and test/; a folder of IDX files.",
+    ),
+    "train_limit": (int, "Use only so many training images, the validation images among them. Unset: all."),
+    "valid_fraction": (float, "Share of the training images held out for validation, at most 0.5."),
+    "steps": (int, "Evolutionary steps at most."),
+    "children": (int, "Children of a step, the unmodified parent among them; a power of two, except for nash."),
+    "mutations": (int, "Random morphisms that make a child of the parent."),
+    "epochs_per_step": (int, "Epochs of a step, shared by its children over all rungs."),
+    "vanilla_epochs": (int, "Epochs of the first network, before the search."),
+    "final_epochs": (int, "Epochs of the winner's training on training and validation images; 0 for none."),
+    "widths": (_widths, "Channels of the first network's convolutions, separated by commas."),
+    "batch_size": (int, "Images in a batch."),
+    "max_params": (int, "Weights of a network at most; a morphism that would pass this is not drawn."),
+    "max_hours": (float, "Hours after which no further step is begun. Unset: no limit."),
+    "seed": (int, "From which all random draws follow."),
+    "output_dir": (str, "Directory of the run, new or empty. Unset: runs/<data set>-<method>-seed<seed>."),
+    "precision": (str, f"Of the arithmetic: {' or '.join(PRECISIONS)}."),
+    "augment": (
+        _augment,
+        f"Augmentation of training images: all, none, or some of {','.join(AUGMENTATIONS)}. "
+        "Unset: normalise,shift, and flip where a mirrored image keeps its class.",
+    ),
+    "mixup": (float, "Alpha of mixup; 0 for none."),
+    "workers": (int, "1; to use several processes set Keras Tuner's KERASTUNER_* variables."),
+    "learning_rate": (float, "Initial learning rate in the search."),
+    "final_learning_rate": (float, "Initial learning rate of the final training."),
+    "momentum": (float, "Momentum of SGD."),
+    "weight_decay": (float, "Weight decay of convolution and dense kernels."),
+}
+
+
+def parse(argv: Sequence[str]) -> tuple[SearchConfig | None, flags.FlagValues]:
+    """Reads a command line, `argv[0]` being the program, into checked settings; None where only `--help` was asked for.
+
+    Raises:
+        ConfigError: a flag is unknown, or its value breaks its rule.
+    """
+    values = _define()
+    try:
+        _, *rest = values(list(argv))
+    except (flags.Error, ValueError) as error:
+        raise ConfigError(_explain(error)) from None
+    if values.help:
+        return None, values
+    if rest:
+        raise ConfigError(f"{_one_line(rest[0])}: is no flag; settings are given as --flag=value")
+    given = {name: values[name].value for name in (*_SETTINGS, "tensorboard") if values[name].present}
+    return SearchConfig.from_json(given), values
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the program and returns its exit status: 0, 2 for what is refused, 130 or 143 after SIGINT or SIGTERM."""
+    argv = sys.argv if argv is None else argv
+    try:
+        config, values = parse(argv)
+        if config is None:
+            print(f"{__doc__}\nFlags:\n{values.get_help()}")
+            return 0
+        _choose_backend()
+        output.check(config, values.resume)
+        data.check(config.dataset)
+    except (ConfigError, data.DataError) as error:
+        return _refuse(error)
+    if not values["dataset"].present:
+        paper = f"--flagfile=flags/paper_{config.method}.flags"
+        print(f"No --dataset given: the small experiment on the bundled digits; {paper} runs the paper's.", flush=True)
+    return _run(config, values.resume, argv)
+
+
+def _define() -> flags.FlagValues:
+    """The flags, unread: not absl's global ones, so that no library's mix with ours and a second call starts afresh."""
+    values = flags.FlagValues()
+    for name, (convert, text) in _SETTINGS.items():
+        # No default for absl: what is not given is left to `SearchConfig`.
+        flags.DEFINE(_Parser(convert), name, None, text + _default(name), values, module_name="nash_tf.main")
+    for name, text in (
+        ("tensorboard", "Write logs for TensorBoard, which must be installed."),
+        ("resume", "Continue the run in the output directory."),
+        ("help", "Print this and stop."),
+    ):
+        flags.DEFINE_boolean(name, False, text, values, "nash_tf.main")
+    return values
+
+
+def _default(name: str) -> str:
+    value = getattr(SearchConfig, name, None)
+    return "" if value is None else f" Default: {','.join(map(str, value)) if isinstance(value, tuple) else value}."
+
+
+def _explain(error: Exception) -> str:
+    """Absl's errors in the form of ours."""
+    text = _one_line(error)
+    if isinstance(error, flags.UnrecognizedFlagError):
+        return f"{_one_line(error.flagvalue)}: {text}"
+    if isinstance(error, flags.CantOpenFlagFileError):
+        return f"--flagfile: {text.removeprefix('ERROR:: ')}"
+    if isinstance(error, UnicodeError):
+        return f"--flagfile: must be a text file ({text})"
+    return text.removeprefix("flag ")
+
+
+def _choose_backend() -> None:
+    chosen = os.environ.setdefault("KERAS_BACKEND", BACKEND)
+    if chosen != BACKEND:
+        raise ConfigError(f"KERAS_BACKEND={_one_line(chosen)}: must be {BACKEND}, or not be set")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
+
+
+def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
+    handlers = {number: signal.signal(number, _stop) for number in _SIGNALS}
+    try:
+        from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
+
+        search.run(config, resume=resume)
+    except (ConfigError, data.DataError) as error:
+        return _refuse(error)
+    except _Stopped as stopped:
+        print(_how_to_go_on(config, argv), file=sys.stderr)
+        return stopped.status
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _stop(number: int, frame: object) -> None:
+    raise _Stopped(number)
+
+
+def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:
+    if not os.path.exists(os.path.join(str(config.output_dir), output.CONFIG)):
+        return "Stopped before anything was written."
+    arguments = [argument for argument in argv[1:] if argument.lstrip("-") != "resume"]
+    return f"Stopped. To go on: {shlex.join(['python', '-m', 'nash_tf.main', *arguments, '--resume'])}"
+
+
+def _refuse(error: Exception) -> int:
+    print(_one_line(error), file=sys.stderr)
+    return REFUSED
+
+
+def _one_line(value: object) -> str:
+    return " ".join(str(value).split())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""The methods, each a record. A further method is one more record in `registry`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nash_tf import halving, schedules
+
+FIVE_OPERATORS = ("alter_channels", "insert_conv", "merge_concat", "merge_convex", "split")
+
+
+@dataclass(frozen=True)
+class Method:
+    """What a search does inside a step.
+
+    Attributes:
+        name: name on the command line.
+        rungs: (children, epochs of a step) -> the rungs; raises ValueError where they do not add up.
+        periods: epochs of each of a child's rungs -> lengths of the learning-rate annealings over its life, in epochs.
+        operators: operator name -> relative frequency with which it is drawn.
+        promote: (scores by child, places) -> the children promoted.
+        inherit_momentum: whether a child starts with its parent's optimiser slots.
+    """
+
+    name: str
+    rungs: Callable[[int, int], tuple[halving.Rung, ...]]
+    periods: Callable[[Sequence[int]], tuple[int, ...]]
+    operators: Mapping[str, float]
+    promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]] = halving.promote
+    inherit_momentum: bool = True
+
+
+def _uniform(*operators: str) -> dict[str, float]:
+    return dict.fromkeys(operators, 1.0)
+
+
+registry: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("nash", halving.one_rung, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
+        Method("sh", halving.successive_halving, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
+        Method("shr", halving.successive_halving, schedules.restart_every_rung, _uniform(*FIVE_OPERATORS)),
+        Method(
+            "shrsep",
+            halving.successive_halving,
+            schedules.restart_every_rung,
+            _uniform(*FIVE_OPERATORS, "insert_separable_conv"),
+        ),
+    )
+}

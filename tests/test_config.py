@@ -1,0 +1,208 @@
+"""Settings: defaults, rules, JSON, and what a resumed run may change. Bad values are a table in test_main.py."""
+
+import dataclasses
+import importlib.util
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nash_tf import methods, output
+from nash_tf.config import AUGMENTATIONS, LARGEST, ConfigError, SearchConfig, check_resume, differences
+from nash_tf.halving import Rung
+
+CONFIGS = st.builds(
+    SearchConfig,
+    method=st.sampled_from(sorted(methods.registry)),
+    dataset=st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=20),
+    train_limit=st.none() | st.integers(1, LARGEST),
+    valid_fraction=st.floats(0, 0.5, exclude_min=True),
+    steps=st.integers(1, LARGEST),
+    epochs_per_step=st.integers(1, 1000).map(lambda units: 32 * units),
+    final_epochs=st.integers(0, 500),
+    widths=st.lists(st.integers(1, 600), min_size=1, max_size=6).map(tuple),
+    max_hours=st.none() | st.floats(0, 1000, exclude_min=True),
+    seed=st.integers(0, 2**32 - 1),
+    augment=st.none() | st.lists(st.sampled_from(AUGMENTATIONS), max_size=4).map(tuple),
+    mixup=st.floats(0, 10),
+)
+
+
+class TestDefaults:
+    @pytest.mark.parametrize("method", methods.registry)
+    def test_every_method_runs_with_them(self, method):
+        config = SearchConfig(method=method)
+        assert sum(rung.children * rung.epochs for rung in config.rungs) == config.epochs_per_step
+
+    def test_rungs_are_the_methods(self):
+        assert SearchConfig(method="shr").rungs == (Rung(8, 2), Rung(4, 4), Rung(2, 8), Rung(1, 16))
+        assert SearchConfig(method="nash").rungs == (Rung(8, 8),)
+
+    @pytest.mark.parametrize(
+        ("dataset", "directory"),
+        [
+            ("digits", "runs/digits-sh-seed3"),
+            ("/data/parts/", "runs/parts-sh-seed3"),
+            ("x/parts.npz", "runs/parts-sh-seed3"),
+            ("/", "runs/data-sh-seed3"),
+        ],
+    )
+    def test_output_directory(self, dataset, directory):
+        assert SearchConfig(method="sh", dataset=dataset, seed=3).output_dir == directory
+
+    def test_frozen(self):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            SearchConfig(method="sh").steps = 3
+
+
+class TestRules:
+    """What the command line cannot even express; the rest is in test_main.py."""
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("method", 3),
+            ("dataset", None),
+            ("steps", True),
+            ("steps", 2.0),
+            ("seed", None),
+            ("workers", True),
+            ("valid_fraction", math.nan),
+            ("learning_rate", True),
+            ("learning_rate", -math.inf),
+            ("widths", 16),
+            ("widths", (16, True)),
+            ("widths", "16,32"),
+            ("augment", "flip"),
+            ("augment", (1,)),
+            ("tensorboard", 1),
+        ],
+    )
+    def test_types(self, name, value):
+        with pytest.raises(ConfigError) as refused:
+            SearchConfig(**{"method": "sh", name: value})
+        assert str(refused.value).startswith(f"--{name}=")
+
+    def test_lists_become_tuples(self):
+        config = SearchConfig(method="sh", widths=[8, 8], augment=["shift", "flip"])
+        assert (config.widths, config.augment) == ((8, 8), ("flip", "shift"))
+
+    def test_one_line_whatever_the_value(self):
+        with pytest.raises(ConfigError) as refused:
+            SearchConfig(method="a\nb\u2028c")
+        assert len(str(refused.value).splitlines()) == 1
+
+    @pytest.mark.parametrize("seed", [0, 2**32 - 1])
+    def test_the_ends_of_a_range_are_in_it(self, seed):
+        assert SearchConfig(method="sh", seed=seed, valid_fraction=0.5, widths=(600,), final_epochs=0).seed == seed
+
+    def test_tensorboard_needs_its_package_before_anything_else(self, monkeypatch):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(ConfigError, match=r"--tensorboard=True: .*pip install tensorboard"):
+            SearchConfig(method="none such", tensorboard=True)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+        assert SearchConfig(method="sh", tensorboard=True).tensorboard
+
+    @pytest.mark.parametrize(
+        ("settings", "nearest"),
+        [
+            ({"method": "shr", "epochs_per_step": 50}, 64),
+            ({"method": "nash", "epochs_per_step": 50}, 48),
+            ({"method": "shr", "children": 7}, 8),
+        ],
+    )
+    def test_rungs_that_do_not_add_up_name_the_nearest(self, settings, nearest):
+        flag, value = list(settings.items())[1]
+        with pytest.raises(ConfigError, match=f"^--{flag}={value}: must be .* the nearest is {nearest}$"):
+            SearchConfig(**settings)
+        assert SearchConfig(**{**settings, flag: nearest})
+
+
+class TestAugmentations:
+    def test_default_follows_the_data_set(self):
+        config = SearchConfig(method="sh")
+        assert config.augmentations(flips=False) == ("normalise", "shift")
+        assert config.augmentations(flips=True) == ("normalise", "flip", "shift")
+
+    def test_explicit_is_kept(self):
+        assert SearchConfig(method="sh", augment=()).augmentations(flips=True) == ()
+        assert SearchConfig(method="sh", augment=AUGMENTATIONS).augmentations(flips=True) == AUGMENTATIONS
+        assert SearchConfig(method="sh", augment=("cutout",)).augmentations(flips=False) == ("cutout",)
+
+    @pytest.mark.parametrize(("augment", "instead"), [(AUGMENTATIONS, "normalise,shift,cutout"), (("flip",), "none")])
+    def test_flip_is_refused_where_it_changes_the_class(self, augment, instead):
+        with pytest.raises(ConfigError, match=f"--augment=.*flip.*: .*use --augment={instead}$"):
+            SearchConfig(method="sh", augment=augment).augmentations(flips=False)
+
+
+class TestJson:
+    @given(config=CONFIGS)
+    def test_round_trip(self, config):
+        assert SearchConfig.from_json(json.loads(json.dumps(config.to_json(), allow_nan=False))) == config
+
+    def test_unknown_and_missing_settings_are_refused(self):
+        with pytest.raises(ConfigError, match="--colour=red: "):
+            SearchConfig.from_json({"method": "sh", "colour": "red"})
+        with pytest.raises(ConfigError, match="--method=: must be one of"):
+            SearchConfig.from_json({})
+
+    def test_file(self, tmp_path):
+        config = SearchConfig(method="sh", output_dir=str(tmp_path / "a" / "b"))
+        output.write_config(config, {"keras": "3"})
+        assert output.read_config(config.output_dir) == config
+        assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [output.CONFIG]
+        assert json.loads((tmp_path / "a" / "b" / output.CONFIG).read_text())["versions"] == {"keras": "3"}
+
+
+class TestResume:
+    old = SearchConfig(method="sh", steps=2, max_hours=1.0, max_params=1000, output_dir="a")
+
+    def test_differences(self):
+        new = dataclasses.replace(self.old, steps=3, widths=(8,))
+        assert differences(self.old, new) == {"steps": (2, 3), "widths": ((16, 32, 64), (8,))}
+        assert differences(self.old, self.old) == {}
+
+    @pytest.mark.parametrize(
+        "change",
+        [{}, {"steps": 3}, {"max_hours": 2.0}, {"max_hours": None}, {"max_params": 1001}, {"output_dir": "moved"}],
+    )
+    def test_limits_may_be_raised_and_the_directory_moved(self, change):
+        check_resume(self.old, dataclasses.replace(self.old, **change))
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"steps": 1}, {"max_hours": 0.5}, {"max_params": 999}, {"seed": 1}, {"method": "shr"}, {"augment": ()}],
+    )
+    def test_nothing_else_may_change(self, change):
+        ((name, value),) = change.items()
+        with pytest.raises(ConfigError, match=rf"{name} was {getattr(self.old, name)!r}, is ") as refused:
+            check_resume(self.old, dataclasses.replace(self.old, **change))
+        assert repr(value) in str(refused.value)
+
+    def test_no_limit_cannot_become_one(self):
+        with pytest.raises(ConfigError, match="max_hours was None, is 9"):
+            check_resume(dataclasses.replace(self.old, max_hours=None), dataclasses.replace(self.old, max_hours=9))
+
+    def test_every_difference_is_named(self):
+        with pytest.raises(ConfigError, match="steps was 2, is 1; seed was 0, is 5"):
+            check_resume(self.old, dataclasses.replace(self.old, steps=1, seed=5))
+
+
+def test_every_setting_has_a_rule():
+    from nash_tf import config
+
+    assert list(config._RULES) == [field.name for field in dataclasses.fields(SearchConfig)]
+
+
+def test_pure_modules_import_no_tensorflow():
+    program = (
+        "import sys, nash_tf.config, nash_tf.output, nash_tf.halving, nash_tf.schedules, nash_tf.methods;"
+        "sys.exit(bool({'tensorflow', 'keras', 'numpy'} & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0

@@ -1,0 +1,363 @@
+"""The command line: what is refused and how, flagfiles, output directories, and signals.
+
+The search is a stub here; what it does is tested elsewhere.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import pytest
+
+import nash_tf
+from nash_tf import config, data, main, output
+
+ROOT = Path(__file__).parents[1]
+FLAGFILES = sorted((ROOT / "flags").glob("*.flags"))
+
+# (arguments beside --method=shr, what the line must contain). Run in a directory that holds what `fixtures` makes.
+REFUSED = [
+    # absl's own errors
+    (["--stpes=3"], ["--stpes=3", "Unknown"]),
+    (["--nosteps"], ["--nosteps", "Unknown"]),
+    (["--steps"], ["--steps", "Missing value"]),
+    (["--resume=maybe"], ["--resume=maybe", "boolean"]),
+    (["--noresume=1"], ["--noresume=1", "does not take"]),
+    (["--flagfile"], ["--flagfile", "no argument"]),
+    (["--flagfile=absent.flags"], ["--flagfile", "absent.flags", "No such file"]),
+    (["--flagfile=full"], ["--flagfile", "full", "directory"]),
+    (["--flagfile=binary"], ["--flagfile", "text"]),
+    (["--flagfile=bad.flags"], ["--steps=0", "from 1 to"]),
+    (["shrsep"], ["shrsep", "--flag=value"]),
+    # names
+    (["--method=SHR"], ["--method=SHR", "nash, sh, shr, shrsep"]),
+    (["--method="], ["--method=", "nash, sh, shr, shrsep"]),
+    (["--precision=float16"], ["--precision=float16", "float32, mixed_bfloat16"]),
+    (["--augment=rotate"], ["--augment=rotate", "normalise,flip,shift,cutout"]),
+    (["--augment=all,flip"], ["--augment=all,flip", "all, none"]),
+    (["--augment="], ["--augment=", "all, none"]),
+    # whole numbers
+    (["--steps=0"], ["--steps=0", "from 1 to"]),
+    (["--steps=1.5"], ["--steps=1.5", "whole number"]),
+    (["--steps=abc"], ["--steps=abc", "whole number"]),
+    (["--steps="], ["--steps=", "whole number"]),
+    (["--steps=a\nb"], ["--steps=", r"a\nb", "whole number"]),
+    (["--steps=99999999999"], ["--steps=99999999999", "from 1 to"]),
+    (["--children=1"], ["--children=1", "from 2 to"]),
+    (["--children=6"], ["--children=6", "power of two", "nearest is 4"]),
+    (["--mutations=0"], ["--mutations=0", "from 1 to"]),
+    (["--epochs_per_step=-32"], ["--epochs_per_step=-32", "from 1 to"]),
+    (["--epochs_per_step=50"], ["--epochs_per_step=50", "multiple of 32", "nearest is 64"]),
+    (["--epochs_per_step=50", "--method=nash"], ["--epochs_per_step=50", "multiple of 8", "nearest is 48"]),
+    (["--vanilla_epochs=0"], ["--vanilla_epochs=0", "from 1 to"]),
+    (["--final_epochs=-1"], ["--final_epochs=-1", "from 0 to"]),
+    (["--train_limit=0"], ["--train_limit=0", "from 1 to"]),
+    (["--train_limit=many"], ["--train_limit=many", "whole number"]),
+    (["--batch_size=0"], ["--batch_size=0", "from 1 to"]),
+    (["--max_params=0"], ["--max_params=0", "from 1 to"]),
+    (["--max_params=1e6"], ["--max_params=1e6", "whole number"]),
+    (["--seed=-1"], ["--seed=-1", "from 0 to 4294967295"]),
+    (["--seed=4294967296"], ["--seed=4294967296", "from 0 to 4294967295"]),
+    (["--workers=2"], ["--workers=2", "KERASTUNER_"]),
+    # widths
+    (["--widths="], ["--widths=", "1 to 6 whole numbers"]),
+    (["--widths=16,x"], ["--widths=16,x", "1 to 6 whole numbers"]),
+    (["--widths=16,0"], ["--widths=16,0", "from 1 to 600"]),
+    (["--widths=601"], ["--widths=601", "from 1 to 600"]),
+    (["--widths=1,2,3,4,5,6,7"], ["--widths=1,2,3,4,5,6,7", "1 to 6"]),
+    # numbers
+    (["--valid_fraction=0"], ["--valid_fraction=0.0", "above 0"]),
+    (["--valid_fraction=0.6"], ["--valid_fraction=0.6", "at most 0.5"]),
+    (["--valid_fraction=10%"], ["--valid_fraction=10%", "number"]),
+    (["--max_hours=0"], ["--max_hours=0.0", "above 0"]),
+    (["--max_hours=inf"], ["--max_hours=inf", "finite"]),
+    (["--max_hours=nan"], ["--max_hours=nan", "finite"]),
+    (["--mixup=-1"], ["--mixup=-1.0", "at least 0"]),
+    (["--learning_rate=0"], ["--learning_rate=0.0", "above 0"]),
+    (["--final_learning_rate=nan"], ["--final_learning_rate=nan", "finite"]),
+    (["--momentum=1"], ["--momentum=1.0", "below 1"]),
+    (["--weight_decay=-0.1"], ["--weight_decay=-0.1", "at least 0"]),
+    # data
+    (["--dataset="], ["--dataset=", "name of a data set or a path"]),
+    (["--dataset=absent"], ["--dataset", "absent"]),
+    (["--dataset=/absent/parts.npz"], ["--dataset", "/absent/parts.npz"]),
+    # output directories
+    (["--output_dir=file"], ["--output_dir=file", "directory"]),
+    (["--output_dir=file/run"], ["--output_dir=file/run", "directory"]),
+    (["--output_dir=dangling"], ["--output_dir=dangling", "directory"]),
+    (["--output_dir=loop"], ["--output_dir=loop", "symbolic links"]),
+    ([f"--output_dir={'a' * 300}"], ["--output_dir=aaa", "too long"]),
+    (["--output_dir=full"], ["--output_dir=full", "not a run's"]),
+    (["--output_dir=run"], ["--output_dir=run", "--resume"]),
+    (["--output_dir=absent", "--resume"], ["--output_dir=absent", "no run to --resume"]),
+    (["--output_dir=empty", "--resume"], ["--output_dir=empty", "no run to --resume"]),
+    (["--output_dir=full", "--resume"], ["--output_dir=full", "no run to --resume"]),
+    (["--output_dir=torn", "--resume"], ["--output_dir=torn", "config.json cannot be read"]),
+    (["--output_dir=list", "--resume"], ["--output_dir=list", "config.json cannot be read"]),
+    (["--output_dir=other", "--resume"], ["--output_dir=other", "config.json holds --colour=red"]),
+    (["--output_dir=run", "--resume", "--seed=7"], ["--resume", "seed was 0, is 7"]),
+    (["--output_dir=run", "--resume", "--steps=1", "--batch_size=1"], ["steps was 2, is 1", "batch_size was 64, is 1"]),
+]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """An otherwise empty working directory with something wrong of every kind in it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "full", "torn", "list", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").write_text("")
+    (tmp_path / "full" / "thesis.tex").write_text("")
+    (tmp_path / "torn" / "config.json").write_text('{"method": "sh')
+    (tmp_path / "list" / "config.json").write_text("[1]")
+    (tmp_path / "other" / "config.json").write_text('{"method": "shr", "colour": "red"}')
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "bad.flags").write_text("# a comment\n--steps=0\n")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    output.write_config(config.SearchConfig(method="shr", output_dir="run"), {"keras": "3"})
+    return tmp_path
+
+
+@pytest.fixture
+def search(monkeypatch):
+    """Stands in for `nash_tf.search`; `calls` are the runs begun, `act` is what a run does."""
+    stub = types.ModuleType("nash_tf.search")
+    stub.calls, stub.act = [], lambda config: None
+
+    def run(config, resume):
+        stub.calls.append((config, resume))
+        return stub.act(config)
+
+    stub.run = run
+    monkeypatch.setitem(sys.modules, "nash_tf.search", stub)
+    monkeypatch.setitem(vars(nash_tf), "search", stub)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    return stub
+
+
+def contents(directory):
+    return {path: path.read_bytes() if path.is_file() else None for path in directory.rglob("*")}
+
+
+def start(*arguments):
+    return main.main(["main", *arguments])
+
+
+class TestRefused:
+    @pytest.mark.parametrize(("arguments", "expected"), REFUSED, ids=lambda value: " ".join(value)[:60])
+    def test_with_status_2_and_one_line_and_nothing_written(self, arguments, expected, place, search, capsys):
+        before = contents(place)
+        assert start("--method=shr", *arguments) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert re.fullmatch(r"[^\n]+\n", printed.err)
+        assert [part for part in expected if part not in printed.err] == []
+        assert contents(place) == before
+        assert search.calls == []
+
+    def test_no_method(self, place, search, capsys):
+        assert start() == 2
+        assert capsys.readouterr().err == "--method=: must be one of nash, sh, shr, shrsep\n"
+
+    def test_tensorboard_without_its_package(self, place, search, capsys, monkeypatch):
+        monkeypatch.setattr(config.importlib.util, "find_spec", lambda name: None)
+        assert start("--tensorboard", "--method=none_such") == 2
+        assert re.fullmatch("--tensorboard=True: .*`pip install tensorboard`\n", capsys.readouterr().err)
+
+    def test_another_backend(self, place, search, capsys, monkeypatch):
+        monkeypatch.setenv("KERAS_BACKEND", "jax")
+        assert start("--method=sh") == 2
+        assert capsys.readouterr().err == "KERAS_BACKEND=jax: must be tensorflow, or not be set\n"
+
+    @pytest.mark.parametrize("directory", ["new", "empty"])
+    def test_a_directory_that_cannot_be_written_to(self, directory, place, search, capsys, monkeypatch):
+        monkeypatch.setattr(os, "access", lambda path, mode: False)  # the tests may run as root, who may write anywhere
+        assert start("--method=sh", f"--output_dir={directory}") == 2
+        assert re.fullmatch(f"--output_dir={directory}: .* written to\n", capsys.readouterr().err)
+
+    @pytest.mark.parametrize(
+        "error", [data.DataError("--dataset=parts: broken\nimage"), config.ConfigError("--augment=flip: no")]
+    )
+    def test_what_the_search_refuses(self, error, place, search, capsys):
+        def refuse(config):
+            raise error
+
+        search.act = refuse
+        assert start("--method=sh", "--dataset=digits") == 2
+        assert capsys.readouterr().err == " ".join(str(error).split()) + "\n"
+
+    def test_other_errors_keep_their_traceback(self, place, search):
+        def fail(config):
+            raise RuntimeError("a bug")
+
+        search.act = fail
+        with pytest.raises(RuntimeError, match="a bug"):
+            start("--method=sh")
+
+
+class TestRefusedForReal:
+    """The same in a process of its own: a status, a line, and no TensorFlow."""
+
+    PROGRAM = (
+        "import sys; from nash_tf.main import main; status = main();"
+        "assert not {'tensorflow', 'keras', 'keras_tuner'} & set(sys.modules), 'imported too soon'; sys.exit(status)"
+    )
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["--method=shr", "--stpes=3"], "--stpes=3: Unknown"),
+            (["--method=shr", "--steps=abc"], "--steps=abc: must be a whole number"),
+            (["--method=shr", "--epochs_per_step=50"], "--epochs_per_step=50: must be a positive multiple of 32"),
+            (["--method=shr", "--dataset=/absent"], "/absent"),
+            (["--method=shr", "--output_dir=full"], "--output_dir=full: holds files"),
+            (["--method=shr", "--output_dir=run"], "--output_dir=run: holds a run"),
+        ],
+    )
+    @pytest.mark.parametrize("how", [["-c", PROGRAM], ["-m", "nash_tf.main"]], ids=["imports", "module"])
+    def test_process(self, how, arguments, expected, place):
+        before = contents(place)
+        environment = {key: value for key, value in os.environ.items() if key != "KERAS_BACKEND"}
+        environment.update(PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1")
+        command = [sys.executable, *how, *arguments]
+        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert re.fullmatch(r"[^\n]+\n", ended.stderr)
+        assert expected in ended.stderr
+        assert contents(place) == before
+
+
+class TestAccepted:
+    def test_every_flag_arrives(self, place, search):
+        settings = {
+            "method": "sh",
+            "dataset": "digits",
+            "train_limit": 500,
+            "valid_fraction": 0.25,
+            "steps": 3,
+            "children": 4,
+            "mutations": 2,
+            "epochs_per_step": 24,
+            "vanilla_epochs": 2,
+            "final_epochs": 0,
+            "widths": (8, 16),
+            "batch_size": 32,
+            "max_params": 5000,
+            "max_hours": 1.5,
+            "seed": 9,
+            "output_dir": "new",
+            "precision": "mixed_bfloat16",
+            "augment": ("normalise", "shift"),
+            "mixup": 0.2,
+            "workers": 1,
+            "learning_rate": 0.02,
+            "final_learning_rate": 0.03,
+            "momentum": 0.8,
+            "weight_decay": 1e-4,
+        }
+        text = {
+            name: ",".join(map(str, value)) if isinstance(value, tuple) else value for name, value in settings.items()
+        }
+        assert start(*(f"--{name}={value}" for name, value in text.items())) == 0
+        ((arrived, resume),) = search.calls
+        assert arrived == config.SearchConfig(**settings)
+        assert resume is False
+        assert {*settings, "tensorboard"} == set(arrived.to_json())
+
+    @pytest.mark.parametrize(
+        ("text", "names"),
+        [("all", config.AUGMENTATIONS), ("none", ()), ("shift, flip", ("flip", "shift")), ("cutout", ("cutout",))],
+    )
+    def test_augment(self, text, names):
+        parsed, _ = main.parse(["main", "--method=sh", f"--augment={text}"])
+        assert parsed.augment == names
+
+    def test_bare_run_says_that_it_is_small_and_names_the_papers_flagfile(self, place, search, capsys):
+        assert start("--method=shrsep") == 0
+        printed = capsys.readouterr()
+        assert re.fullmatch("[^\n]*small[^\n]*digits[^\n]*--flagfile=flags/paper_shrsep.flags[^\n]*\n", printed.out)
+        assert printed.err == ""
+        assert start("--method=shrsep", "--dataset=digits") == 0
+        assert capsys.readouterr().out == ""
+
+    def test_resume(self, place, search):
+        assert start("--method=shr", "--output_dir=run", "--resume", "--steps=5") == 0
+        ((arrived, resume),) = search.calls
+        assert (arrived.steps, resume) == (5, True)
+
+    @pytest.mark.parametrize("directory", ["new/and/deep", "empty", "started"])
+    def test_new_empty_and_barely_begun_directories(self, directory, place, search):
+        (place / "started").mkdir()
+        (place / "started" / "config.json.partial").write_text("{")
+        assert start("--method=shr", f"--output_dir={directory}") == 0
+
+    def test_help(self, search, capsys):
+        assert start("--help") == 0
+        printed = capsys.readouterr().out
+        listed = set(re.findall(r"--(?:\[no\])?(\w+)", printed))
+        assert {"resume", "flagfile", *config._RULES} <= listed
+        assert search.calls == []
+
+
+class TestFlagfiles:
+    def test_all_are_there(self):
+        names = ["cifar10_cpu", "fashion_cpu", "paper_nash", "paper_sh", "paper_shr", "paper_shrsep", "quick"]
+        assert [path.stem for path in FLAGFILES] == names
+
+    @pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.stem)
+    @pytest.mark.parametrize("method", ["nash", "shrsep"])
+    def test_parse_and_add_up(self, path, method):
+        parsed, _ = main.parse(["main", f"--flagfile={path}", f"--method={method}"])
+        assert sum(rung.children * rung.epochs for rung in parsed.rungs) == parsed.epochs_per_step
+
+    @pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.stem)
+    def test_begin_with_what_they_run_and_how(self, path):
+        comment = re.match(r"(#[^\n]*\n)+", path.read_text()).group()
+        assert f"python -m nash_tf.main --flagfile=flags/{path.name}" in comment
+
+    @pytest.mark.parametrize("method", ["nash", "sh", "shr", "shrsep"])
+    def test_papers_experiment(self, method):
+        parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/paper_{method}.flags"])
+        assert parsed.method == method
+        assert parsed.dataset == "cifar10"
+        assert (parsed.children, parsed.mutations, parsed.epochs_per_step, parsed.vanilla_epochs) == (8, 5, 160, 20)
+        assert (parsed.final_epochs, parsed.widths, parsed.batch_size) == (200, (64, 128, 256), 128)
+        assert (parsed.max_params, parsed.max_hours, parsed.mixup) == (20_000_000, 23, 1)
+        assert (parsed.train_limit, parsed.valid_fraction) == (None, 0.1)
+        assert parsed.augment == config.AUGMENTATIONS
+
+    def test_quick_is_the_defaults(self):
+        parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/quick.flags", "--method=sh"])
+        assert parsed == config.SearchConfig(method="sh")
+
+    def test_what_comes_later_wins(self):
+        parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/quick.flags", "--method=sh", "--steps=7"])
+        assert parsed.steps == 7
+
+
+class TestSignals:
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    def test_a_stopped_run_says_how_to_go_on(self, number, status, place, search, capsys):
+        def stop(config):
+            output.write_config(config, {})
+            os.kill(os.getpid(), number)
+            time.sleep(30)  # cut short by the signal
+
+        search.act = stop
+        handler = signal.getsignal(number)
+        assert start("--method=sh", "--dataset=digits", "--output_dir=my run") == status
+        command = "python -m nash_tf.main --method=sh --dataset=digits '--output_dir=my run' --resume"
+        assert capsys.readouterr().err == f"Stopped. To go on: {command}\n"
+        assert signal.getsignal(number) == handler
+
+    def test_before_anything_was_written(self, place, search, capsys):
+        search.act = lambda config: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(30)
+        assert start("--method=sh", "--dataset=digits") == 143
+        assert capsys.readouterr().err == "Stopped before anything was written.\n"

@@ -1,0 +1,50 @@
+"""The four methods are the table of the slides."""
+
+import dataclasses
+
+import pytest
+
+from nash_tf import methods
+from nash_tf.halving import Rung, promote
+
+FIVE = {"insert_conv", "alter_channels", "merge_convex", "merge_concat", "split"}
+HALVING = (Rung(8, 5), Rung(4, 10), Rung(2, 20), Rung(1, 40))
+
+
+@pytest.mark.parametrize(
+    ("name", "rungs", "periods", "operators"),
+    [
+        ("nash", (Rung(8, 20),), (20,), FIVE),
+        ("sh", HALVING, (75,), FIVE),
+        ("shr", HALVING, (5, 10, 20, 40), FIVE),
+        ("shrsep", HALVING, (5, 10, 20, 40), FIVE | {"insert_separable_conv"}),
+    ],
+)
+def test_record(name, rungs, periods, operators):
+    method = methods.registry[name]
+    assert method.name == name
+    assert method.rungs(8, 160) == rungs
+    assert method.periods([rung.epochs for rung in rungs]) == periods
+    assert set(method.operators) == operators
+    assert len(set(method.operators.values())) == 1, "operators are drawn uniformly"
+    assert method.promote is promote
+    assert method.inherit_momentum
+
+
+def test_registry_holds_these_four():
+    assert list(methods.registry) == ["nash", "sh", "shr", "shrsep"]
+
+
+@pytest.mark.parametrize("name", methods.registry)
+def test_a_child_trains_as_long_as_it_anneals(name):
+    method = methods.registry[name]
+    epochs = [rung.epochs for rung in method.rungs(8, 160)]
+    assert sum(method.periods(epochs)) == sum(epochs)
+
+
+def test_a_fifth_method_is_a_record():
+    def short_rungs(children, epochs):
+        return (Rung(children, 1),)
+
+    fifth = dataclasses.replace(methods.registry["shr"], name="short", rungs=short_rungs)
+    assert fifth.rungs(8, 160) == (Rung(8, 1),)
