@@ -67,6 +67,7 @@ def get(kind: str, config: Config) -> Kind | None:
         config.get("data_format", "channels_last") == "channels_last"
         and config.get("groups", 1) == 1
         and config.get("axis", -1) == -1
+        and (config.get("depth_multiplier", 1) == 1 or kind == "DepthwiseConv2D")
         and not (kind == "Activation" and config.get("activation") in _ACROSS_CHANNELS)
     )
     return _KINDS.get(kind) if usual else None

@@ -26,6 +26,8 @@ def absorb(architecture: Architecture, source: str, insertions: Insertions) -> t
     Raises:
         CannotFollow: some consumer cannot take them; the message names it.
     """
+    if source in architecture.outputs:
+        raise CannotFollow(f"{source} is an output of the network")
     grown: dict[str, Insertions] = {source: insertions}
     changed: dict[str, Node] = {}
     recipes: dict[Key, Recipe] = {}
@@ -41,8 +43,6 @@ def absorb(architecture: Architecture, source: str, insertions: Insertions) -> t
         for variable, growth in _growth(node).items():
             if variable in node.variables:
                 recipes[node.name, variable] = Extend(growth.axis, arriving, growth.fill)
-    if source in architecture.outputs:
-        raise CannotFollow(f"{source} is an output of the network")
     return changed, recipes
 
 
@@ -80,7 +80,7 @@ def _arriving(architecture: Architecture, node: Node, grown: dict[str, Insertion
         return tuple(arriving)
     if node.kind == "Flatten" and known:
         # Channels are the last axis, so each pixel's group of them grows.
-        (name,), *_ = (node.inputs,)
+        (name,) = node.inputs
         *sides, channels = architecture[name].shape
         if None in sides:
             raise CannotFollow(f"{node.name} flattens an image of open size")

@@ -138,6 +138,8 @@ FILLS = {
     "zeros": lambda shape, rng: np.zeros(shape, np.float32),
     "ones": lambda shape, rng: np.ones(shape, np.float32),
     "he_normal": _he_normal,
+    # sqrt(variance + epsilon) for variance 1 and Keras' default epsilon: a batch normalisation that is the identity.
+    "identity_gamma": lambda shape, rng: np.full(shape, np.sqrt(1.0 + 1e-3), np.float32),
     "dirac": _dirac,
     "depthwise_dirac": _depthwise_dirac,
 }

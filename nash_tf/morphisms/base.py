@@ -1,0 +1,98 @@
+"""The contract of a morphism, and the checks that hold every operator to it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from nash_tf.architecture import Architecture
+from nash_tf.morphisms.channels import CannotFollow
+from nash_tf.morphisms.edit import Copy, Edit, Fresh
+
+Site = tuple[str | int, ...]
+
+KERNEL_SIZES = (3, 5)
+CHANNEL_FACTORS = (2, 4)
+MAX_CHANNELS = 600
+
+
+class Move(NamedTuple):
+    """A morphism as plain data: replayable from the parent."""
+
+    operator: str
+    site: Site
+    seed: int
+
+
+class Morphism(ABC):
+    """A function-preserving operator: child(x) = parent(x) for every x at the moment of birth.
+
+    A subclass says where it may apply (`candidates`), what it requires of a site (`requires`), and what it does
+    (`_apply`). It ensures: every node of the parent is still there under its name, the outputs have kept their shapes, and the edit says where
+    each new or altered variable comes from. `apply` checks both.
+    """
+
+    name: str
+
+    @abstractmethod
+    def candidates(self, architecture: Architecture) -> Iterator[Site]:
+        """Places to consider, in canonical order."""
+
+    @abstractmethod
+    def requires(self, architecture: Architecture, site: Site) -> bool:
+        """Whether the operator is exact at `site`. Pure; false, not an error, for a site that makes no sense."""
+
+    @abstractmethod
+    def _apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, Edit]:
+        """The child and its edit, `requires` being true."""
+
+    def sites(self, architecture: Architecture) -> list[Site]:
+        """Every place where the operator applies, in canonical order; the architecture is left as it is."""
+        return [site for site in self.candidates(architecture) if self.requires(architecture, site)]
+
+    def apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, Edit]:
+        """The child at `site`, and how its variables come from the parent's.
+
+        Raises:
+            ValueError: `site` is not one of `sites(architecture)`.
+        """
+        if not self.requires(architecture, site):
+            raise ValueError(f"{self.name}: {site!r} is not a site of this architecture; expected one of sites(architecture)")
+        child, edit = self._apply(architecture, site)
+        self._check(architecture, child, edit)
+        return child, edit
+
+    def _check(self, parent: Architecture, child: Architecture, edit: Edit) -> None:
+        missing = [node.name for node in parent.nodes if node.name not in child]
+        if missing or [child[name].shape for name in child.outputs] != [parent[name].shape for name in parent.outputs]:
+            raise AssertionError(f"{self.name} broke its contract: nodes {missing} are gone or an output changed its shape")
+        for node in child.nodes:
+            before = parent[node.name].variables if node.name in parent else {}
+            for variable, shape in node.variables.items():
+                recipe = edit.recipes.get((node.name, variable))
+                if recipe is None and before.get(variable) != shape:
+                    raise AssertionError(f"{self.name} broke its contract: no recipe for {node.name}/{variable}")
+                if isinstance(recipe, Fresh) and tuple(recipe.shape) != tuple(shape):
+                    raise AssertionError(f"{self.name} broke its contract: wrong shape for {node.name}/{variable}")
+                if isinstance(recipe, Copy) and parent[recipe.source[0]].variables[recipe.source[1]] != shape:
+                    raise AssertionError(f"{self.name} broke its contract: wrong copy for {node.name}/{variable}")
+
+
+def followable(architecture: Architecture, attempt) -> bool:
+    """Whether new channels can be followed to their ends; `attempt` is the call that would do it."""
+    try:
+        attempt(architecture)
+    except CannotFollow:
+        return False
+    return True
+
+
+def is_image(architecture: Architecture, name: str) -> bool:
+    """Whether a node's output has height, width and channels."""
+    return len(architecture[name].shape) == 3 and architecture[name].channels is not None
+
+
+def is_mergeable(architecture: Architecture, name: str) -> bool:
+    """Whether a node's output may take part in a merge: a ReLU or max-pool output, never negative."""
+    node = architecture[name]
+    relu = node.kind == "ReLU" or (node.kind == "Activation" and node.config.get("activation") == "relu")
+    return (relu or node.kind == "MaxPooling2D") and name in architecture.nonnegative and is_image(architecture, name)

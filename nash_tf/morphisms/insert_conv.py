@@ -1,0 +1,12 @@
+"""Insert a convolution block (slides, "Insert Convolutional Layer")."""
+
+from nash_tf.morphisms.insert import Insert
+
+
+class InsertConv(Insert):
+    """Conv-BN-ReLU as the identity on an edge; see `Insert`."""
+
+    name = "insert_conv"
+    stem = "conv"
+    kind = "nash_tf>IdentityConv2D"
+    fills = {"kernel": "dirac"}

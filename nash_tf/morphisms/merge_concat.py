@@ -1,0 +1,56 @@
+"""Merge two tensors by concatenation (slides, "Merge by Concatenation")."""
+
+from dataclasses import replace
+
+from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, followable, is_mergeable
+from nash_tf.morphisms.channels import absorb
+from nash_tf.morphisms.edit import Edit
+
+SCALES = (1, 2, 4)
+
+
+class MergeConcat(Morphism):
+    """The channels of an earlier tensor are put behind those of a later one. Site: (later, earlier, scale).
+
+    1. The earlier tensor is larger by `scale` and is max-pooled by it first; the later one is never pooled.
+    2. All consumers of the later tensor have zeros in their kernels for the new channels.
+    """
+
+    name = "merge_concat"
+
+    def candidates(self, architecture):
+        mergeable = [node.name for node in architecture.nodes if is_mergeable(architecture, node.name)]
+        for later in mergeable:
+            for earlier in mergeable:
+                if earlier in architecture.ancestors[later]:
+                    for scale in SCALES:
+                        yield (later, earlier, scale)
+
+    def requires(self, architecture, site):
+        later, earlier, scale = site
+        if later not in architecture or earlier not in architecture.ancestors[later] or scale not in SCALES:
+            return False
+        if not (is_mergeable(architecture, later) and is_mergeable(architecture, earlier)):
+            return False
+        (*sides, channels), (*large, added) = architecture[later].shape, architecture[earlier].shape
+        if None in sides or None in large or [side * scale for side in sides] != large:
+            return False
+        if channels + added > MAX_CHANNELS or not architecture.consumers[later]:
+            return False
+        return followable(architecture, lambda parent: absorb(parent, later, ((channels, added),)))
+
+    def _apply(self, architecture, site):
+        later, earlier, scale = site
+        number = architecture.unused_number()
+        appended, new = architecture[earlier], []
+        if scale > 1:
+            config = {"pool_size": [scale, scale]}
+            appended = architecture.make(f"pool_{number}", "MaxPooling2D", config, [appended])
+            new.append(appended)
+        joined = architecture.make(f"concat_{number}", "Concatenate", {}, [architecture[later], appended])
+        insertions = ((architecture[later].channels, appended.channels),)
+        changed, recipes = absorb(architecture, later, insertions)
+        for name in architecture.consumers[later]:
+            taker = changed[name]
+            changed[name] = replace(taker, inputs=tuple(joined.name if source == later else source for source in taker.inputs))
+        return architecture.edited(changed.values(), [*new, joined]), Edit(recipes)

@@ -1,0 +1,45 @@
+"""Merge two tensors by a convex combination (slides, "Merge by Convex Combination", equation 2)."""
+
+from dataclasses import replace
+
+from nash_tf.morphisms.base import Morphism, is_mergeable
+from nash_tf.morphisms.edit import Edit, Fresh
+
+
+class MergeConvex(Morphism):
+    """y = alpha * blue + (1 - alpha) * orange takes the place of blue. Site: (blue, orange).
+
+    1. Orange comes before blue on the path; both are ReLU or max-pool outputs of one shape.
+    2. alpha is born as 1 and trained within [0, 1], so that y stays non-negative.
+    """
+
+    name = "merge_convex"
+
+    def candidates(self, architecture):
+        mergeable = [node.name for node in architecture.nodes if is_mergeable(architecture, node.name)]
+        for later in mergeable:
+            for earlier in mergeable:
+                if earlier in architecture.ancestors[later]:
+                    yield (later, earlier)
+
+    def requires(self, architecture, site):
+        later, earlier = site
+        return (
+            later in architecture
+            and later not in architecture.outputs
+            and earlier in architecture.ancestors[later]
+            and is_mergeable(architecture, later)
+            and is_mergeable(architecture, earlier)
+            and architecture[later].shape == architecture[earlier].shape
+            and not any(architecture[taker].inputs == (later, earlier) for taker in architecture.consumers[later])
+        )
+
+    def _apply(self, architecture, site):
+        later, earlier = site
+        name = f"convex_{architecture.unused_number()}"
+        merged = architecture.make(name, "nash_tf>ConvexMerge", {}, [architecture[later], architecture[earlier]])
+        takers = [
+            replace(node, inputs=tuple(merged.name if source == later else source for source in node.inputs))
+            for node in map(architecture.__getitem__, architecture.consumers[later])
+        ]
+        return architecture.edited(takers, [merged]), Edit({(name, "alpha"): Fresh((), "ones")})

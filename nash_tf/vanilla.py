@@ -1,0 +1,32 @@
+"""The vanilla network of the slides: the parent of the first step."""
+
+from collections.abc import Sequence
+
+from nash_tf.architecture import Architecture, Node
+
+
+def vanilla(input_shape: tuple[int, int, int], classes: int, widths: Sequence[int]) -> Architecture:
+    """Conv3x3-BN-ReLU blocks with max-pools between them, global average pool, and a dense layer that gives logits.
+
+    Args:
+        input_shape: height, width and channels of an image.
+        classes: number of logits.
+        widths: channels of each block.
+    """
+    image = Node("image", "InputLayer", {}, (), tuple(input_shape))
+    architecture, last = Architecture((image,), ("image",)), image
+
+    def add(name: str, kind: str, config: dict) -> None:
+        nonlocal architecture, last
+        last = architecture.make(name, kind, config, [last])
+        architecture = Architecture((*architecture.nodes, last), (last.name,))
+
+    for number, width in enumerate(widths, start=1):
+        if number > 1:
+            add(f"pool_{number - 1}", "MaxPooling2D", {})
+        add(f"conv_{number}", "Conv2D", {"filters": width, "kernel_size": [3, 3], "padding": "same", "use_bias": False})
+        add(f"bn_{number}", "BatchNormalization", {"momentum": 0.9})
+        add(f"relu_{number}", "ReLU", {})
+    add("pool", "GlobalAveragePooling2D", {})
+    add("logits", "Dense", {"units": classes})
+    return architecture
