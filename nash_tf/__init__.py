@@ -1,1 +1,26 @@
-"""Neural architecture search by network morphisms."""
+"""Neural architecture search by network morphisms, on Keras 3, TensorFlow and Keras Tuner.
+
+Importing the package costs nothing: each public name is imported when it is first used.
+"""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Architecture": "nash_tf.architecture",
+    "HillClimbing": "nash_tf.tuner",
+    "HillClimbingOracle": "nash_tf.oracle",
+    "export": "nash_tf.exporting",
+}
+_MODULES = ("callbacks", "layers", "morphisms")
+
+__all__ = [*_PUBLIC, *_MODULES]
+
+
+def __getattr__(name: str):
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    if name in _MODULES:
+        return import_module(f"nash_tf.{name}")
+    raise AttributeError(f"module 'nash_tf' has no attribute {name!r}")

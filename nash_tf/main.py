@@ -195,7 +195,8 @@ def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:
 
 
 def _refuse(error: Exception) -> int:
-    print(_one_line(error), file=sys.stderr)
+    flag = "--dataset: " if isinstance(error, data.DataError) else ""
+    print(flag + _one_line(error), file=sys.stderr)
     return REFUSED
 
 

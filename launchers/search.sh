@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Makes a virtual environment, installs, and runs a search; all arguments are the program's.
+#   bash launchers/search.sh --method=shrsep
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+source launchers/environment.sh
+make_environment ""
+cd "$OLDPWD"  # so that paths among the arguments are the caller's
+exec python -m nash_tf.main "$@"

@@ -1,0 +1,79 @@
+"""Hill climbing over steps, with rungs inside a step, as a pure function of the trainings that are finished.
+
+Elsken, Metzen and Hutter 2017, arXiv 1711.04528. Step 0 is the vanilla network, one child in one rung; in each step after it
+child 0 is the unmodified parent. Nothing here depends on the order or the time in which trainings finish.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from nash_tf.halving import Rung
+
+
+class Training(NamedTuple):
+    """One child trained in one rung of one step."""
+
+    step: int
+    rung: int
+    child: int
+
+
+class Open(NamedTuple):
+    """The open rung.
+
+    Attributes:
+        step, rung: which it is.
+        missing: its members that are not finished, in order.
+        parent: the training that the step's children descend from; None in step 0.
+    """
+
+    step: int
+    rung: int
+    missing: tuple[int, ...]
+    parent: Training | None
+
+
+Scores = Mapping[Training, float | None]  # larger is better; None for a failed training
+
+
+def frontier(
+    steps: Sequence[Sequence[Rung]], promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]], scores: Scores
+) -> tuple[Open | None, Training | None]:
+    """Where the search stands.
+
+    Args:
+        steps: the rungs of each step, the vanilla's first.
+        promote: (scores by child, places) -> children promoted.
+        scores: of all finished trainings.
+
+    Returns:
+        The open rung, None when the search is over; and the incumbent, the winner of the last closed step. If all
+        children of a step fail, its parent goes on; if the vanilla fails, there is no incumbent and the search is over.
+    """
+    incumbent = None
+    for step, rungs in enumerate(steps):
+        members = tuple(range(rungs[0].children))
+        for rung, _ in enumerate(rungs):
+            closed = {child: scores[Training(step, rung, child)] for child in members if Training(step, rung, child) in scores}
+            missing = tuple(child for child in members if child not in closed)
+            if missing:
+                return Open(step, rung, missing, incumbent), incumbent
+            places = rungs[rung + 1].children if rung + 1 < len(rungs) else 1
+            members = promote(closed, places)
+            if not members:
+                break
+        if members:
+            incumbent = Training(step, rung, members[0])
+        if incumbent is None:
+            break
+    return None, incumbent
+
+
+def best(incumbent: Training | None, scores: Scores) -> Training | None:
+    """The training to hand over: the incumbent, or a child of an unfinished later step that has already passed it."""
+    candidates = [
+        training
+        for training, score in scores.items()
+        if score is not None and (training == incumbent or incumbent is None or training.step > incumbent.step)
+    ]
+    return max(candidates, key=lambda training: (scores[training], *(-index for index in training)), default=None)

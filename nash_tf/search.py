@@ -1,0 +1,177 @@
+"""The whole story: data, search, final training, export, results."""
+
+import json
+import math
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+import tensorflow as tf
+
+from nash_tf import data, exporting, output, progress, rebuild
+from nash_tf.architecture import Architecture
+from nash_tf.callbacks import CosineAnnealing
+from nash_tf.checkpoint import write_atomically
+from nash_tf.config import SearchConfig, refusal
+from nash_tf.pipeline import Augmentation, Pipeline
+from nash_tf.seeds import derive
+from nash_tf.tuner import HillClimbing
+from nash_tf.vanilla import vanilla
+
+PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy")
+UNDECAYED = ["bias", "gamma", "beta", "alpha"]
+
+
+class ImageClassifier(keras_tuner.HyperModel):
+    """Builds the vanilla network for a data set, and trains any network on it with the training's own seed."""
+
+    def __init__(self, config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline):
+        super().__init__()
+        self.config, self.dataset, self.pipeline = config, dataset, pipeline
+
+    def build(self, hp):
+        model = rebuild.to_keras(vanilla_of(self.config, self.dataset))
+        # Keras' decay is not multiplied by momentum; so scaled, its steady effect is that of SGD's 5e-4 in the paper.
+        decay = self.config.weight_decay / (1.0 - self.config.momentum)
+        optimizer = keras.optimizers.SGD(self.config.learning_rate, momentum=self.config.momentum, weight_decay=decay)
+        optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")], jit_compile=False)
+        return model
+
+    def fit(self, hp, model, **kwargs):
+        train = self.pipeline.training(self.dataset.x_train, self.dataset.y_train, hp.values["seed"])
+        valid = self.pipeline.evaluation(self.dataset.x_valid, self.dataset.y_valid)
+        return model.fit(train, validation_data=valid, shuffle=False, **kwargs)
+
+
+def run(config: SearchConfig, resume: bool) -> dict:
+    """Runs, or resumes, a search to its results.
+
+    Args:
+        config: all settings.
+        resume: whether to go on with the run in `config.output_dir`.
+
+    Returns:
+        What is written to results.json.
+
+    Raises:
+        ConfigError, DataError: before anything is written.
+    """
+    directory = Path(config.output_dir)
+    began = time.perf_counter(), time.process_time()
+    dataset = data.load(
+        config.dataset, valid_fraction=config.valid_fraction, train_limit=config.train_limit, seed=config.seed
+    )
+    augmentation = augmentation_of(config, dataset)
+    params = vanilla_of(config, dataset).params
+    if params > config.max_params:
+        raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
+    output.write_config(config, {package: version(package) for package in PACKAGES})
+
+    keras.config.set_dtype_policy(config.precision)
+    tf.config.experimental.enable_op_determinism()
+    classes = len(dataset.class_names)
+    pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation)
+    classifier = ImageClassifier(config, dataset, pipeline)
+    calibration, _ = next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=128)))
+    tuner = HillClimbing(
+        classifier,
+        keras_tuner.Objective("val_accuracy", "max"),
+        method=config.method,
+        steps=config.steps,
+        children=config.children,
+        mutations=config.mutations,
+        epochs_per_step=config.epochs_per_step,
+        vanilla_epochs=config.vanilla_epochs,
+        max_params=config.max_params,
+        max_hours=config.max_hours,
+        seed=config.seed,
+        calibration=calibration,
+        on_trained=lambda oracle: _write_lineage(directory, oracle),
+        directory=str(directory),
+        project_name=output.TUNER,
+    )
+    callbacks = [keras.callbacks.TensorBoard(str(directory / "tensorboard"))] if config.tensorboard else []
+    tuner.search(verbose=0, callbacks=callbacks)
+
+    trial = tuner.oracle.get_best_trials()[0]
+    winner = tuner.load_model(trial)
+    test = pipeline.evaluation(dataset.x_test, dataset.y_test)
+    before = winner.evaluate(test, verbose=0, return_dict=True)
+    final = train_finally(config, dataset, pipeline, winner)
+    after = final.evaluate(test, verbose=0, return_dict=True) if final is not winner else before
+    lineage = tuner.oracle.lineage()
+    results = {
+        "method": config.method,
+        "dataset": dataset.name,
+        "seed": config.seed,
+        "test_accuracy": round(after["accuracy"], 6),
+        "test_loss": round(after["loss"], 6),
+        "winner_test_accuracy": round(before["accuracy"], 6),
+        "winner_test_loss": round(before["loss"], 6),
+        "winner_val_accuracy": round(trial.score, 6),
+        "winner": [trial.hyperparameters.values[name] for name in ("step", "rung", "child")],
+        "params": Architecture.from_keras(winner).params,
+        "vanilla_params": lineage[0]["params"],
+        "vanilla_val_accuracy": lineage[0]["val_accuracy"],
+        "steps": max(record["step"] for record in lineage),
+        "children": len({(record["step"], record["child"]) for record in lineage}),
+        "epochs": sum(record["epochs"] for record in lineage),
+        "seconds": round(time.perf_counter() - began[0], 1),
+        "cpu_seconds": round(time.process_time() - began[1], 1),
+    }
+    deployable = exporting.with_normalisation(final, dataset.mean, dataset.std) if augmentation.normalise else final
+    exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], {**results, "classes": dataset.class_names})
+    write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
+    progress.finished(results, directory)
+    return results
+
+
+def vanilla_of(config: SearchConfig, dataset: data.Dataset) -> Architecture:
+    """The first network for a data set."""
+    return vanilla(dataset.x_train.shape[1:], len(dataset.class_names), config.widths)
+
+
+def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation:
+    """The switches as the pipeline takes them, with the paper's strengths."""
+    names = config.augmentations(dataset.flips)
+    return Augmentation(
+        normalise="normalise" in names,
+        flip="flip" in names,
+        shift=0.125 if "shift" in names else 0.0,
+        cutout=0.5 if "cutout" in names else 0.0,
+        mixup=config.mixup,
+    )
+
+
+def train_finally(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, winner: keras.Model) -> keras.Model:
+    """A copy of the winner trained on on train and validation data; the winner itself where there are no epochs for it."""
+    if not config.final_epochs:
+        return winner
+    model = rebuild.to_keras(Architecture.from_keras(winner))
+    rebuild.compile_like(model, winner)
+    rebuild.write_state(model, rebuild.read_state(winner))
+    images = np.concatenate([dataset.x_train, dataset.x_valid])
+    labels = np.concatenate([dataset.y_train, dataset.y_valid])
+    keras.utils.set_random_seed(derive(config.seed, "final"))
+    model.fit(
+        pipeline.training(images, labels, derive(config.seed, "final")),
+        epochs=config.final_epochs,
+        callbacks=[CosineAnnealing(config.final_learning_rate, config.final_epochs)],
+        shuffle=False,
+        verbose=0,
+    )
+    weights = rebuild.read_state(model).weights.values()
+    if not all(math.isfinite(float(np.sum(array))) for array in weights):
+        return winner
+    return model
+
+
+def _write_lineage(directory: Path, oracle) -> None:
+    lines = [json.dumps(record, sort_keys=True) for record in oracle.lineage()]
+    write_atomically(directory / output.LINEAGE, "".join(f"{line}\n" for line in lines).encode())
+    progress.trained(oracle)

@@ -1,0 +1,181 @@
+"""The hill-climbing tuner: builds each child from its parent's checkpoint, trains it for its rung, and reports."""
+
+import contextlib
+import gc
+import json
+import time
+from pathlib import Path
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner import errors
+
+from nash_tf import checkpoint, rebuild
+from nash_tf.architecture import Architecture
+from nash_tf.callbacks import SGDR
+from nash_tf.morphisms import Move
+from nash_tf.morphisms.draw import replay
+from nash_tf.morphisms.edit import apply_to_slots, apply_to_weights, inherited_calibration
+from nash_tf.oracle import HillClimbingOracle
+
+TOLERANCE = 1e-5  # of the largest logit, for each morphism
+
+
+class OutOfTime(errors.FatalError):
+    """The wall-clock limit was reached during a training; that training is dropped."""
+
+
+class HillClimbing(keras_tuner.Tuner):
+    """Network-morphism search over functional Keras models.
+
+    Args:
+        hypermodel: builds the compiled vanilla network; its optimiser's learning rate is the initial rate of each annealing.
+        objective, method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, seed: see
+            `HillClimbingOracle`.
+        calibration: batch of training inputs for new batch normalisations and for the certificate; the first 128 training
+            inputs where `search` is given arrays.
+        on_trained: called with the oracle after each training.
+        **kwargs: of `keras_tuner.Tuner`.
+    """
+
+    def __init__(self, hypermodel, objective="val_accuracy", *, calibration=None, on_trained=None, **kwargs):
+        if kwargs.get("executions_per_trial", 1) != 1:
+            raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
+        of_tuner = {"directory", "project_name", "overwrite", "distribution_strategy", "executions_per_trial"}
+        for_tuner = {name: kwargs.pop(name) for name in of_tuner & set(kwargs)}
+        self.calibration, self.on_trained = calibration, on_trained
+        self._models: dict[tuple[int, int], tuple[str, keras.Model]] = {}
+        self._probes: dict[str, np.ndarray] = {}
+        super().__init__(HillClimbingOracle(objective, **kwargs), hypermodel, **for_tuner)
+
+    def search(self, *fit_args, **fit_kwargs):
+        """Runs the search; the arguments are those of `model.fit`. Ends in time where there is a limit."""
+        with contextlib.suppress(OutOfTime):
+            super().search(*fit_args, **fit_kwargs)
+
+    def run_trial(self, trial, *fit_args, **fit_kwargs):
+        values = trial.hyperparameters.values
+        wall, cpu = time.perf_counter(), time.process_time()
+        if self.calibration is None:
+            self.calibration = np.asarray(fit_args[0][:128])
+        keras.utils.set_random_seed(values["seed"])
+        model, architecture, certificate = self._child(trial)
+        callbacks = self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or [])
+        rate = SGDR(float(model.optimizer.initial_rate), json.loads(values["periods"]))
+        history = self.hypermodel.fit(
+            trial.hyperparameters,
+            model,
+            *fit_args,
+            initial_epoch=values["tuner/initial_epoch"],
+            epochs=values["tuner/epochs"],
+            callbacks=[*callbacks, rate, keras.callbacks.TerminateOnNaN(), _Deadline(self.oracle)],
+            **{"verbose": 0, **fit_kwargs},
+        )
+        last = {name: float(series[-1]) for name, series in history.history.items()}
+        if not np.isfinite(last.get(self.oracle.objective.name, np.nan)) or not np.isfinite(last["loss"]):
+            raise errors.FailedTrialError(f"the loss or the objective is not finite: {last}")
+        checkpoint.save(self._checkpoint(trial.trial_id), architecture, rebuild.read_state(model))
+        values["architecture"] = architecture.to_json()
+        values["record"] = json.dumps(
+            {
+                "digest": architecture.digest,
+                "params": architecture.params,
+                **{name: round(value, 6) for name, value in last.items()},
+                "history": {name: [round(float(value), 5) for value in series] for name, series in history.history.items()},
+                "certificate": certificate,
+                "cpu_seconds": round(time.process_time() - cpu, 3),
+                "wall_seconds": round(time.perf_counter() - wall, 3),
+            }
+        )
+        return last
+
+    def on_trial_end(self, trial):
+        super().on_trial_end(trial)
+        if self.on_trained:
+            self.on_trained(self.oracle)
+
+    def load_model(self, trial):
+        """The trained model of a trial, compiled."""
+        architecture, state = checkpoint.load(self._checkpoint(trial.trial_id))
+        return self._build(trial.hyperparameters, architecture, state)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _checkpoint(self, trial_id) -> Path:
+        return Path(self.get_trial_dir(trial_id)) / "checkpoint"
+
+    def _build(self, hyperparameters, architecture, state=None):
+        template = self.hypermodel.build(hyperparameters)
+        model = rebuild.to_keras(architecture)
+        rebuild.compile_like(model, template)
+        model.optimizer.initial_rate = float(template.optimizer.learning_rate)
+        if state is not None:
+            rebuild.write_state(model, state)
+        return model
+
+    def _child(self, trial):
+        """The model to train, its architecture, and the certificate of a newborn."""
+        values = trial.hyperparameters.values
+        life, source = (values["step"], values["child"]), values.get("tuner/trial_id")
+        if source is None:
+            model = self.hypermodel.build(trial.hyperparameters)
+            architecture = Architecture.from_keras(model)
+            return self._keep(life, trial, self._build(trial.hyperparameters, architecture, None)), architecture, None
+        if self._models.get(life, (None, None))[0] == source:
+            # The model that was trained in the rung before, already traced.
+            return self._keep(life, trial, self._models[life][1]), Architecture.from_json(values["architecture"]), None
+        architecture, state = checkpoint.load(self._checkpoint(source))
+        if values["rung"] > 0:
+            return self._keep(life, trial, self._build(trial.hyperparameters, architecture, state)), architecture, None
+        child, edits = replay(architecture, [Move(*move) for move in json.loads(values["morphisms"])])
+        pending = ()
+        for edit, seed in edits:
+            pending = inherited_calibration(edit, pending)
+            state.weights = apply_to_weights(edit, state.weights, seed)
+            state.slots = {slot: apply_to_slots(edit, arrays) for slot, arrays in state.slots.items()}
+        if not self.oracle_inherits_momentum():
+            state.slots = {}
+        model = self._build(trial.hyperparameters, child, state)
+        rebuild.calibrate(model, child, pending, self.calibration)
+        return self._keep(life, trial, model), child, self._certify(trial, source, model, len(edits))
+
+    def oracle_inherits_momentum(self) -> bool:
+        """Whether children begin with their parent's momentum."""
+        method = getattr(self.oracle, "method", None)
+        return method is None or method.inherit_momentum
+
+    def _keep(self, life, trial, model):
+        """Keeps a model for its later rungs, and none of another step."""
+        others = [key for key in self._models if key[0] != life[0]]
+        for key in others:
+            del self._models[key]
+        if others:
+            gc.collect()
+        self._models[life] = (trial.trial_id, model)
+        return model
+
+    def _certify(self, trial, source, model, morphisms):
+        """Largest difference from the parent's outputs on the calibration batch; raises beyond tolerance."""
+        if source not in self._probes:
+            parent = rebuild.to_keras(checkpoint.load(self._checkpoint(source))[0])
+            weights_only = rebuild.State(checkpoint.load(self._checkpoint(source))[1].weights, {})
+            rebuild.write_state(parent, weights_only)
+            self._probes = {source: np.asarray(parent(self.calibration, training=False), np.float32)}
+        before = self._probes[source]
+        difference = float(np.max(np.abs(np.asarray(model(self.calibration, training=False), np.float32) - before)))
+        bound = max(1, morphisms) * TOLERANCE * max(1.0, float(np.max(np.abs(before))))
+        if not difference <= bound:
+            moves = trial.hyperparameters.values["morphisms"]
+            raise errors.FailedTrialError(f"{moves} changed the function by {difference:.3g}, more than {bound:.3g}")
+        return {"max_difference": difference, "bound": bound}
+
+
+class _Deadline(keras.callbacks.Callback):
+    def __init__(self, oracle):
+        super().__init__()
+        self._left = getattr(oracle, "remaining_seconds", None)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._left is not None and self._left() <= 0:
+            raise OutOfTime("the wall-clock limit is reached")

@@ -1,0 +1,75 @@
+"""The climb as a pure function of finished trainings."""
+
+import itertools
+import random
+
+from nash_tf import methods
+from nash_tf.halving import Rung, promote
+from nash_tf.hill_climbing import Training, best, frontier
+
+STEPS = [(Rung(1, 2),), *[methods.registry["sh"].rungs(4, 12)] * 2]
+
+
+def score_of(training: Training) -> float:
+    return training.step + 0.01 * training.rung + 0.1 * training.child
+
+
+def climb(order, fail=()):
+    """Finishes one missing training after another, the one that `order` picks, and returns all scores."""
+    scores = {}
+    while True:
+        open_rung, incumbent = frontier(STEPS, promote, scores)
+        if open_rung is None:
+            return scores, incumbent
+        training = Training(open_rung.step, open_rung.rung, order(open_rung.missing))
+        scores[training] = None if training in fail else score_of(training)
+
+
+def test_best_child_of_each_step_is_the_parent_of_the_next():
+    scores, incumbent = climb(lambda missing: missing[0])
+    assert incumbent == Training(2, 2, 3)
+    members = {key: sorted(t.child for t in group) for key, group in itertools.groupby(sorted(scores), lambda t: t[:2])}
+    assert members == {
+        (0, 0): [0],
+        **{(step, 0): [0, 1, 2, 3] for step in (1, 2)},
+        **{(step, 1): [2, 3] for step in (1, 2)},
+        **{(step, 2): [3] for step in (1, 2)},
+    }
+
+
+def test_parent_of_an_open_step_is_the_winner_before_it():
+    scores = {Training(0, 0, 0): 0.5}
+    open_rung, incumbent = frontier(STEPS, promote, scores)
+    assert (open_rung.step, open_rung.rung, open_rung.missing) == (1, 0, (0, 1, 2, 3))
+    assert open_rung.parent == incumbent == Training(0, 0, 0)
+
+
+def test_order_in_which_trainings_finish_does_not_matter():
+    expected = climb(lambda missing: missing[0])
+    for seed in range(20):
+        assert climb(random.Random(seed).choice) == expected
+
+
+def test_failed_child_is_never_promoted():
+    scores, incumbent = climb(lambda missing: missing[0], fail={Training(2, 0, 3)})
+    assert incumbent == Training(2, 2, 2)
+    assert Training(2, 1, 3) not in scores
+
+
+def test_parent_goes_on_where_all_children_fail():
+    failed = {Training(2, 0, child) for child in range(4)}
+    _, incumbent = climb(lambda missing: missing[0], fail=failed)
+    assert incumbent == Training(1, 2, 3)
+
+
+def test_search_is_over_where_the_vanilla_fails():
+    assert frontier(STEPS, promote, {Training(0, 0, 0): None}) == (None, None)
+
+
+def test_best_is_the_incumbent_or_a_child_of_the_open_step_that_passed_it():
+    incumbent = Training(1, 2, 3)
+    scores = {Training(0, 0, 0): 0.9, incumbent: 0.5, Training(2, 0, 1): 0.4, Training(2, 0, 2): None}
+    assert best(incumbent, scores) == incumbent
+    assert best(incumbent, {**scores, Training(2, 0, 0): 0.6}) == Training(2, 0, 0)
+    assert best(incumbent, {**scores, Training(2, 0, 0): 0.5}) == incumbent
+    assert best(None, {}) is None
