@@ -183,15 +183,19 @@ class TestRefused:
         assert re.fullmatch(f"--output_dir={directory}: .* written to\n", capsys.readouterr().err)
 
     @pytest.mark.parametrize(
-        "error", [data.DataError("--dataset=parts: broken\nimage"), config.ConfigError("--augment=flip: no")]
+        ("error", "line"),
+        [
+            (data.DataError("parts: broken\nimage"), "--dataset: parts: broken image\n"),
+            (config.ConfigError("--augment=flip: no"), "--augment=flip: no\n"),
+        ],
     )
-    def test_what_the_search_refuses(self, error, place, search, capsys):
+    def test_what_the_search_refuses(self, error, line, place, search, capsys):
         def refuse(config):
             raise error
 
         search.act = refuse
         assert start("--method=sh", "--dataset=digits") == 2
-        assert capsys.readouterr().err == " ".join(str(error).split()) + "\n"
+        assert capsys.readouterr().err == line
 
     def test_other_errors_keep_their_traceback(self, place, search):
         def fail(config):
