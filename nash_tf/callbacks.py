@@ -1,0 +1,40 @@
+"""Learning-rate callbacks, stepped every batch; the curves are those of `nash_tf.schedules`."""
+
+import keras
+
+from nash_tf import schedules
+
+
+class SGDR(keras.callbacks.Callback):
+    """Cosine annealing with warm restarts.
+
+    Args:
+        initial_rate: rate at the start of each period.
+        periods: length of each annealing, in epochs, from epoch 0 of the child's life; `fit(initial_epoch=...)` goes on
+            within them.
+
+    Raises:
+        ValueError: at the start of training, where the number of batches of an epoch is not known.
+    """
+
+    def __init__(self, initial_rate, periods):
+        super().__init__()
+        self.initial_rate, self.periods = initial_rate, tuple(periods)
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if not self.params.get("steps"):
+            raise ValueError("a rate stepped every batch needs the number of batches of an epoch; give steps_per_epoch to fit")
+        self._epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        steps = self.params["steps"]
+        periods = [period * steps for period in self.periods]
+        self.model.optimizer.learning_rate = schedules.sgdr(self._epoch * steps + batch, periods, self.initial_rate)
+
+
+class CosineAnnealing(SGDR):
+    """Half a cosine from `initial_rate` to 0 over `epochs`."""
+
+    def __init__(self, initial_rate, epochs):
+        super().__init__(initial_rate, (epochs,))
