@@ -90,10 +90,17 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return {**super().get_state(), "spent": self._spent + time.monotonic() - self._began}
 
     def set_state(self, state):
-        limits = self.seed
         super().set_state(state)
-        self.seed = limits
         self._spent, self._began = state["spent"], time.monotonic()
+
+    def reload(self):
+        super().reload()
+        # The trials' own files are the truth. An interruption between two writes leaves trials that Keras Tuner would never
+        # hand out again, or would run twice.
+        ended = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+        by_training = sorted(self.trials.values(), key=training_of)
+        self.end_order = [trial.trial_id for trial in by_training if trial.status in ended]
+        self._retry_queue = [trial.trial_id for trial in reversed(by_training) if trial.status not in ended]
 
     def save(self):
         write_atomically(Path(self._get_oracle_fname()), json.dumps(self.get_state()).encode())

@@ -78,6 +78,11 @@ def run(config: SearchConfig, resume: bool) -> dict:
     pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation)
     classifier = ImageClassifier(config, dataset, pipeline)
     calibration, _ = next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=128)))
+
+    def on_trained(oracle):
+        _write_lineage(directory, oracle)
+        progress.trained(oracle)
+
     tuner = HillClimbing(
         classifier,
         keras_tuner.Objective("val_accuracy", "max"),
@@ -91,12 +96,13 @@ def run(config: SearchConfig, resume: bool) -> dict:
         max_hours=config.max_hours,
         seed=config.seed,
         calibration=calibration,
-        on_trained=lambda oracle: _write_lineage(directory, oracle),
+        on_trained=on_trained,
         directory=str(directory),
         project_name=output.TUNER,
     )
     callbacks = [keras.callbacks.TensorBoard(str(directory / "tensorboard"))] if config.tensorboard else []
     tuner.search(verbose=0, callbacks=callbacks)
+    _write_lineage(directory, tuner.oracle)
 
     trial = tuner.oracle.get_best_trials()[0]
     winner = tuner.load_model(trial)
@@ -174,4 +180,3 @@ def train_finally(config: SearchConfig, dataset: data.Dataset, pipeline: Pipelin
 def _write_lineage(directory: Path, oracle) -> None:
     lines = [json.dumps(record, sort_keys=True) for record in oracle.lineage()]
     write_atomically(directory / output.LINEAGE, "".join(f"{line}\n" for line in lines).encode())
-    progress.trained(oracle)

@@ -90,6 +90,11 @@ class HillClimbing(keras_tuner.Tuner):
         )
         return last
 
+    def on_search_begin(self):
+        # Before the first training: Keras Tuner reloads nothing where these are not there.
+        self.oracle.save()
+        self.save()
+
     def on_trial_end(self, trial):
         super().on_trial_end(trial)
         if self.on_trained:

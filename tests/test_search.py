@@ -1,0 +1,100 @@
+"""Whole searches in real processes, on few of the bundled digits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TINY = [
+    "--method=shrsep",
+    "--train_limit=200",
+    "--widths=4,8",
+    "--steps=2",
+    "--children=2",
+    "--mutations=3",
+    "--epochs_per_step=4",
+    "--vanilla_epochs=1",
+    "--final_epochs=1",
+    "--max_params=3000",
+]
+ROOT = Path(__file__).parents[1]
+MEASURED = ("cpu_seconds", "wall_seconds")  # differ from run to run
+
+
+def start(directory, *arguments):
+    command = [sys.executable, "-m", "nash_tf.main", *TINY, f"--output_dir={directory}", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process):
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def lineage(directory):
+    records = [json.loads(line) for line in (directory / "lineage.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in record.items() if name not in MEASURED} for record in records]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that was never interrupted, and what it printed."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    return directory, finish(start(directory))
+
+
+def test_the_output_directory_is_complete(whole):
+    directory, printed = whole
+    expected = ["best/architecture.json", "best/model.keras", "best/model_card.md", "best/saved_model/saved_model.pb"]
+    for name in ("config.json", "lineage.jsonl", "results.json", *expected):
+        assert (directory / name).is_file(), name
+    assert "step 2 closed" in printed and "winner:" in printed
+
+
+def test_every_rung_of_every_step_is_in_the_lineage(whole):
+    records = lineage(whole[0])
+    trained = [(record["step"], record["rung"]) for record in records]
+    assert trained == [(0, 0), *[(1, 0)] * 2, (1, 1), *[(2, 0)] * 2, (2, 1)]
+    assert [record["epochs"] for record in records] == [1, 1, 1, 2, 1, 1, 2]
+    assert all(record["params"] <= 3000 for record in records)
+
+
+def test_children_are_certified_and_child_0_is_the_parent(whole):
+    records = {(record["step"], record["rung"], record["child"]): record for record in lineage(whole[0])}
+    for (step, rung, child), record in records.items():
+        if step and not rung:
+            assert record["certificate"]["max_difference"] <= record["certificate"]["bound"]
+            parent = records[tuple(record["parent"])]
+            assert (record["digest"] == parent["digest"]) == (child == 0)
+            assert len(record["morphisms"]) == (0 if child == 0 else 3)
+
+
+def test_the_same_seed_gives_the_same_lineage_in_another_process_though_it_is_killed(whole, tmp_path):
+    directory = tmp_path / "run"
+    process = start(directory)
+    deadline = time.monotonic() + 200
+    while not (directory / "lineage.jsonl").exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.3)  # into the training of a child
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (directory / "results.json").exists()
+    finish(start(directory, "--resume"))
+    assert lineage(directory) == lineage(whole[0])
+    results = [json.loads((path / "results.json").read_text()) for path in (directory, whole[0])]
+    for name in ("test_accuracy", "winner_test_accuracy", "params", "winner", "epochs"):
+        assert results[0][name] == results[1][name]
+
+
+def test_a_run_is_not_overwritten(whole):
+    process = start(whole[0])
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 2 and "--resume" in printed
