@@ -10,16 +10,16 @@ class SGDR(keras.callbacks.Callback):
 
     Args:
         initial_rate: rate at the start of each period.
-        periods: length of each annealing, in epochs, from epoch 0 of the child's life; `fit(initial_epoch=...)` goes on
-            within them.
+        periods: length of each annealing, in epochs; `fit(initial_epoch=...)` goes on within them.
+        first_epoch: epoch at which the first of them starts; before it the rate is `initial_rate`.
 
     Raises:
         ValueError: at the start of training, where the number of batches of an epoch is not known.
     """
 
-    def __init__(self, initial_rate, periods):
+    def __init__(self, initial_rate, periods, first_epoch=0):
         super().__init__()
-        self.initial_rate, self.periods = initial_rate, tuple(periods)
+        self.initial_rate, self.periods, self.first_epoch = initial_rate, tuple(periods), first_epoch
         self._epoch = 0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -30,11 +30,12 @@ class SGDR(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         steps = self.params["steps"]
         periods = [period * steps for period in self.periods]
-        self.model.optimizer.learning_rate = schedules.sgdr(self._epoch * steps + batch, periods, self.initial_rate)
+        step = max(0, (self._epoch - self.first_epoch) * steps + batch)
+        self.model.optimizer.learning_rate = schedules.sgdr(step, periods, self.initial_rate)
 
 
 class CosineAnnealing(SGDR):
-    """Half a cosine from `initial_rate` to 0 over `epochs`."""
+    """Half a cosine from `initial_rate` to 0 over `epochs`, which start at `first_epoch`."""
 
-    def __init__(self, initial_rate, epochs):
-        super().__init__(initial_rate, (epochs,))
+    def __init__(self, initial_rate, epochs, first_epoch=0):
+        super().__init__(initial_rate, (epochs,), first_epoch)

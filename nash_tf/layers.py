@@ -74,14 +74,14 @@ class ConvexMerge(keras.layers.Layer):
 class IdentityConv2D(keras.layers.Conv2D):
     """A `Conv2D` born as the identity (for padding "same", stride 1 and as many filters as channels)."""
 
-    def __init__(self, filters, kernel_size, **kwargs):
-        super().__init__(filters, kernel_size, **{"kernel_initializer": Dirac(), **kwargs})
+    def __init__(self, filters, kernel_size, strides=(1, 1), padding="valid", **kwargs):
+        super().__init__(filters, kernel_size, strides, padding, **{"kernel_initializer": Dirac(), **kwargs})
 
 
 @_register
 class IdentitySeparableConv2D(keras.layers.SeparableConv2D):
     """A `SeparableConv2D` born as the identity (for padding "same", stride 1 and as many filters as channels)."""
 
-    def __init__(self, filters, kernel_size, **kwargs):
+    def __init__(self, filters, kernel_size, strides=(1, 1), padding="valid", **kwargs):
         born = {"depthwise_initializer": DepthwiseDirac(), "pointwise_initializer": Dirac()}
-        super().__init__(filters, kernel_size, **{**born, **kwargs})
+        super().__init__(filters, kernel_size, strides, padding, **{**born, **kwargs})

@@ -142,11 +142,11 @@ def _copied(config) -> dict:
 def read_state(model: keras.Model) -> State:
     """Weights and optimiser slots of a model as arrays."""
     keys = {variable.path: key for key, variable in _all_variables(model).items()}
-    weights = {key: np.array(variable) for key, variable in _all_variables(model).items()}
+    weights = {key: ops.convert_to_numpy(variable) for key, variable in _all_variables(model).items()}
     slots = {}
     for sort, variables in _slots(model).items():
         trained = model.optimizer._trainable_variables
-        slots[sort] = {keys[of.path]: np.array(slot) for of, slot in zip(trained, variables, strict=True)}
+        slots[sort] = {keys[of.path]: ops.convert_to_numpy(slot) for of, slot in zip(trained, variables, strict=True)}
     return State(weights, slots)
 
 
@@ -239,7 +239,7 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
             continue
         if node.name in named:
             _recentre(layer, arguments)
-        before = [np.array(layer.moving_mean), np.array(layer.moving_variance)]
+        before = [ops.convert_to_numpy(layer.moving_mean), ops.convert_to_numpy(layer.moving_variance)]
         values[node.name] = layer(arguments, training=True)
         layer.moving_mean.assign(before[0])
         layer.moving_variance.assign(before[1])
@@ -247,13 +247,17 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
 
 def _recentre(layer, inputs) -> None:
     axes = tuple(range(len(inputs.shape) - 1))
-    mean, variance = (np.asarray(part, np.float64) for part in ops.moments(ops.cast(inputs, "float32"), axes))
-    scale = np.asarray(layer.gamma, np.float64) / np.sqrt(np.asarray(layer.moving_variance, np.float64) + layer.epsilon)
-    offset = np.asarray(layer.beta, np.float64) - np.asarray(layer.moving_mean, np.float64) * scale
+    mean, variance = (_numbers(part) for part in ops.moments(ops.cast(inputs, "float32"), axes))
+    scale = _numbers(layer.gamma) / np.sqrt(_numbers(layer.moving_variance) + layer.epsilon)
+    offset = _numbers(layer.beta) - _numbers(layer.moving_mean) * scale
     layer.gamma.assign((scale * np.sqrt(variance + layer.epsilon)).astype(np.float32))
     layer.beta.assign((offset + mean * scale).astype(np.float32))
     layer.moving_mean.assign(mean.astype(np.float32))
     layer.moving_variance.assign(variance.astype(np.float32))
+
+
+def _numbers(tensor) -> np.ndarray:
+    return ops.convert_to_numpy(tensor).astype(np.float64)
 
 
 def compile_like(child: keras.Model, parent: keras.Model) -> None:

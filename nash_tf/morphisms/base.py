@@ -55,7 +55,11 @@ class Morphism(ABC):
         Raises:
             ValueError: `site` is not one of `sites(architecture)`.
         """
-        if not self.requires(architecture, site):
+        try:
+            holds = self.requires(architecture, site)
+        except (TypeError, ValueError):  # of the wrong length or types
+            holds = False
+        if not holds:
             raise ValueError(f"{self.name}: {site!r} is not a site of this architecture; expected one of sites(architecture)")
         child, edit = self._apply(architecture, site)
         self._check(architecture, child, edit)
@@ -78,12 +82,12 @@ class Morphism(ABC):
 
 
 def followable(architecture: Architecture, attempt) -> bool:
-    """Whether new channels can be followed to their ends; `attempt` is the call that would do it."""
+    """Whether new channels can be followed to their ends within the limit; `attempt` is the call that would do it."""
     try:
-        attempt(architecture)
+        changed, _ = attempt(architecture)
     except CannotFollow:
         return False
-    return True
+    return all(len(node.shape) != 3 or node.channels <= MAX_CHANNELS for node in changed.values())
 
 
 def is_image(architecture: Architecture, name: str) -> bool:
