@@ -48,7 +48,12 @@ class Node:
 
     def to_plain(self) -> dict[str, Any]:
         """The node as JSON values."""
-        plain: dict[str, Any] = {"name": self.name, "kind": self.kind, "inputs": list(self.inputs), "shape": list(self.shape)}
+        plain: dict[str, Any] = {
+            "name": self.name,
+            "kind": self.kind,
+            "inputs": list(self.inputs),
+            "shape": list(self.shape),
+        }
         for key in ("config", "weights", "statistics"):
             if getattr(self, key):
                 plain[key] = dict(getattr(self, key))
@@ -103,7 +108,9 @@ class Architecture:
             known[node.name] = node
         absent = [name for name in self.outputs if name not in known]
         if absent or not self.outputs:
-            raise ValueError(f"outputs must name nodes of the architecture, received {self.outputs}, without a node: {absent}")
+            raise ValueError(
+                f"outputs must name nodes of the architecture, received {self.outputs}, without a node: {absent}"
+            )
 
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
@@ -178,7 +185,10 @@ class Architecture:
 
     def to_json(self, indent: int | None = None) -> str:
         """Canonical JSON: equal architectures give equal text. `indent` is for people and is not canonical."""
-        plain = {"nodes": [node.to_plain() for node in self.nodes], "outputs": list(self.outputs)}
+        return self._json(self.nodes, indent)
+
+    def _json(self, nodes: Sequence[Node], indent: int | None = None) -> str:
+        plain = {"nodes": [node.to_plain() for node in nodes], "outputs": list(self.outputs)}
         separators = (",", ":") if indent is None else None
         return json.dumps(plain, sort_keys=True, separators=separators, indent=indent)
 
@@ -190,8 +200,8 @@ class Architecture:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON, in hexadecimal."""
-        return hashlib.sha256(self.to_json().encode()).hexdigest()
+        """SHA-256 in hexadecimal of the canonical JSON with its nodes sorted by name: one graph, one digest."""
+        return hashlib.sha256(self._json(sorted(self.nodes, key=lambda node: node.name)).encode()).hexdigest()
 
     @classmethod
     def from_keras(cls, model: Any) -> "Architecture":

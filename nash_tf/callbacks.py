@@ -24,7 +24,9 @@ class SGDR(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if not self.params.get("steps"):
-            raise ValueError("a rate stepped every batch needs the number of batches of an epoch; give steps_per_epoch to fit")
+            raise ValueError(
+                "a rate stepped every batch needs the number of batches of an epoch; give steps_per_epoch to fit"
+            )
         self._epoch = epoch
 
     def on_train_batch_begin(self, batch, logs=None):

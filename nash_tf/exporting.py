@@ -82,7 +82,10 @@ def _check(model, folder: Path, example) -> None:
 
 
 def _card(model, architecture: Architecture, facts) -> str:
-    rows = "\n".join(f"| {name} | {json.dumps(value) if isinstance(value, (list, tuple)) else value} |" for name, value in facts.items())
+    rows = "\n".join(
+        f"| {name} | {json.dumps(value) if isinstance(value, (list, tuple)) else value} |"
+        for name, value in facts.items()
+    )
     return (
         "# Model card\n\nFound by nash_tf, neural architecture search by network morphisms.\n\n"
         f"Input: {model.input_shape}, pixel values as in the data set. Output: {model.output_shape}, logits.\n\n"

@@ -37,7 +37,9 @@ Scores = Mapping[Training, float | None]  # larger is better; None for a failed 
 
 
 def frontier(
-    steps: Sequence[Sequence[Rung]], promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]], scores: Scores
+    steps: Sequence[Sequence[Rung]],
+    promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]],
+    scores: Scores,
 ) -> tuple[Open | None, Training | None]:
     """Where the search stands.
 
@@ -54,7 +56,9 @@ def frontier(
     for step, rungs in enumerate(steps):
         members = tuple(range(rungs[0].children))
         for rung, _ in enumerate(rungs):
-            closed = {child: scores[Training(step, rung, child)] for child in members if Training(step, rung, child) in scores}
+            closed = {
+                child: scores[Training(step, rung, child)] for child in members if Training(step, rung, child) in scores
+            }
             missing = tuple(child for child in members if child not in closed)
             if missing:
                 return Open(step, rung, missing, incumbent), incumbent

@@ -106,7 +106,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
         write_atomically(Path(self._get_oracle_fname()), json.dumps(self.get_state()).encode())
 
     def _save_trial(self, trial):
-        write_atomically(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state()).encode())
+        write_atomically(
+            Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state()).encode()
+        )
 
     # What the search is -----------------------------------------------------------------------------------------------
 
@@ -158,7 +160,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
             self._bred = {
                 parent: [(architecture, ())]
                 + [
-                    draw(architecture, self.mutations, self.method.operators, self.max_params, derive(self.seed, step, child))
+                    draw(
+                        architecture,
+                        self.mutations,
+                        self.method.operators,
+                        self.max_params,
+                        derive(self.seed, step, child),
+                    )
                     for child in range(1, children)
                 ]
             }

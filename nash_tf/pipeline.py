@@ -45,9 +45,7 @@ class Augmentation:
     def __post_init__(self):
         for name in ("shift", "cutout"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name}: expected a fraction of the side, 0 to 1. Received: {getattr(self, name)}"
-                )
+                raise ValueError(f"{name}: expected a fraction of the side, 0 to 1. Received: {getattr(self, name)}")
         if not 0 <= self.mixup < math.inf:
             raise ValueError(f"mixup: expected alpha >= 0. Received: {self.mixup}")
 
@@ -69,9 +67,7 @@ class Pipeline:
         ValueError: an argument does not fit another.
     """
 
-    def __init__(
-        self, mean: np.ndarray, std: np.ndarray, classes: int, batch_size: int, augmentation: Augmentation
-    ):
+    def __init__(self, mean: np.ndarray, std: np.ndarray, classes: int, batch_size: int, augmentation: Augmentation):
         self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
         self.classes, self.batch_size, self.augmentation = classes, batch_size, augmentation
         if self.mean.ndim != 1 or self.mean.shape != self.std.shape or not (self.std > 0).all():

@@ -45,5 +45,7 @@ def _table(oracle, step: int, incumbent: Training) -> None:
         mark = "*" if child == incumbent.child else " "
         operators = ", ".join(move[0] for move in record["morphisms"]) or ("vanilla" if step == 0 else "the parent")
         accuracy = record.get("val_accuracy", float("nan"))
-        print(f"{mark} {child:>5}  {record['rung'] + 1:>5}  {record.get('params', 0):>9,}  {accuracy:>8.4f}  {operators}")
+        print(
+            f"{mark} {child:>5}  {record['rung'] + 1:>5}  {record.get('params', 0):>9,}  {accuracy:>8.4f}  {operators}"
+        )
     print(flush=True)

@@ -131,7 +131,9 @@ def run(config: SearchConfig, resume: bool) -> dict:
         "cpu_seconds": round(time.process_time() - began[1], 1),
     }
     deployable = exporting.with_normalisation(final, dataset.mean, dataset.std) if augmentation.normalise else final
-    exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], {**results, "classes": dataset.class_names})
+    exporting.export(
+        deployable, directory / output.BEST, dataset.x_test[:32], {**results, "classes": dataset.class_names}
+    )
     write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     progress.finished(results, directory)
     return results

@@ -82,7 +82,9 @@ class HillClimbing(keras_tuner.Tuner):
                 "digest": architecture.digest,
                 "params": architecture.params,
                 **{name: round(value, 6) for name, value in last.items()},
-                "history": {name: [round(float(value), 5) for value in series] for name, series in history.history.items()},
+                "history": {
+                    name: [round(float(value), 5) for value in series] for name, series in history.history.items()
+                },
                 "certificate": certificate,
                 "cpu_seconds": round(time.process_time() - cpu, 3),
                 "wall_seconds": round(time.perf_counter() - wall, 3),

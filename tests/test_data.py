@@ -108,9 +108,7 @@ class TestSplits:
     def test_seeds_differ_and_order_is_mixed(self):
         labels = np.repeat(np.arange(5), 40)
         first, second = (
-            splits.train_and_valid(
-                labels, tuple("abcde"), valid_fraction=0.1, train_limit=None, seed=s, where=""
-            )
+            splits.train_and_valid(labels, tuple("abcde"), valid_fraction=0.1, train_limit=None, seed=s, where="")
             for s in (0, 1)
         )
         assert set(first[1]) != set(second[1])
@@ -286,9 +284,7 @@ class TestNpz:
     def test_no_images(self, tmp_path):
         self.refused(tmp_path, "x_test", "at least one image", x_test=np.zeros((0, 6, 5, 3), np.uint8))
 
-    @pytest.mark.parametrize(
-        "labels", [np.eye(3)[np.arange(30) % 3], np.arange(30) % 3 / 1.0, np.full(30, "a")]
-    )
+    @pytest.mark.parametrize("labels", [np.eye(3)[np.arange(30) % 3], np.arange(30) % 3 / 1.0, np.full(30, "a")])
     def test_labels_not_integers(self, tmp_path, labels):
         self.refused(tmp_path, "y_train", "integer labels", labels.dtype, y_train=labels)
 

@@ -105,9 +105,7 @@ class TestDeterminism:
     def test_another_process_gives_the_same(self):
         root = Path(__file__).parents[1]
         code = "import sys; sys.path[:0] = ['tests']; import test_pipeline; print(test_pipeline.digest())"
-        run = subprocess.run(
-            [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
-        )
+        run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
         assert run.stdout.strip() == digest()
 
     def test_only_a_finished_pass_counts(self):
@@ -182,9 +180,7 @@ class TestShift:
         outside = images == 0
         assert outside.any(axis=(1, 2, 3)).mean() > 0.5
         np.testing.assert_allclose(plain, (images * std + mean) / 255, atol=1e-6)
-        np.testing.assert_allclose(
-            plain[outside], np.broadcast_to(mean, images.shape)[outside] / 255, atol=1e-6
-        )
+        np.testing.assert_allclose(plain[outside], np.broadcast_to(mean, images.shape)[outside] / 255, atol=1e-6)
 
 
 class TestCutout:
@@ -236,14 +232,10 @@ class TestMixup:
     def test_partner_is_the_image_before(self):
         x, y = examples()
         clean = one_pass(pipeline(Augmentation(), batch_size=23).training(x, y, 0))[0]
-        mixed = one_pass(
-            pipeline(Augmentation(mixup=1), batch_size=23, classes=23).training(x, np.arange(23), 0)
-        )
+        mixed = one_pass(pipeline(Augmentation(mixup=1), batch_size=23, classes=23).training(x, np.arange(23), 0))
         lambdas = mixed[1][np.arange(23), [int(np.flatnonzero((x == c).all((1, 2, 3)))[0]) for c in clean]]
         share = lambdas[:, None, None, None]
-        np.testing.assert_allclose(
-            mixed[0], share * clean + (1 - share) * np.roll(clean, 1, axis=0), atol=1e-3
-        )
+        np.testing.assert_allclose(mixed[0], share * clean + (1 - share) * np.roll(clean, 1, axis=0), atol=1e-3)
 
 
 class TestNormalise:
@@ -251,9 +243,7 @@ class TestNormalise:
     def test_mean_and_deviation(self, dtype):
         x = examples()[0].astype(dtype)
         images, originals = augmented(Augmentation(), x, mean=(1, 2, 3), std=(4, 5, 6))
-        np.testing.assert_allclose(
-            images, (originals - np.array([1.0, 2, 3])) / [4, 5, 6], rtol=1e-5, atol=1e-6
-        )
+        np.testing.assert_allclose(images, (originals - np.array([1.0, 2, 3])) / [4, 5, 6], rtol=1e-5, atol=1e-6)
 
     @pytest.mark.parametrize("dtype, scale", [(np.uint8, 255), (np.float32, 1)])
     def test_off(self, dtype, scale):

@@ -34,9 +34,7 @@ def from_arrays(
     if max(y.max(), y_test.max()) >= len(names):
         key, label = (y_key, y.max()) if y.max() >= len(names) else (y_test_key, y_test.max())
         raise DataError(f"{key}: expected labels 0 to {len(names) - 1}, the classes of {y_key}, got {label}")
-    return Source(
-        name, names, flips, y.astype(np.int32), y_test.astype(np.int32), lambda chosen: (x[chosen], x_test)
-    )
+    return Source(name, names, flips, y.astype(np.int32), y_test.astype(np.int32), lambda chosen: (x[chosen], x_test))
 
 
 def _size(x: np.ndarray) -> str:
@@ -64,9 +62,7 @@ def _pixels(images: Mapping[str, np.ndarray]) -> list[np.ndarray]:
             raise DataError(f"{key}: expected integer or float pixels, got {x.dtype}")
     if len(set(integer.values())) > 1:
         types = ", ".join(f"{x.dtype} in {key}" for key, x in images.items())
-        raise DataError(
-            f"expected pixels of one type, got {types}; convert one to the other's type and scale"
-        )
+        raise DataError(f"expected pixels of one type, got {types}; convert one to the other's type and scale")
     if all(integer.values()) and all(x.min() >= 0 and x.max() <= 255 for x in images.values()):
         return [x.astype(np.uint8, copy=False) for x in images.values()]
     with np.errstate(over="ignore"):
@@ -74,9 +70,7 @@ def _pixels(images: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     for key, x in floats.items():
         finite = np.isfinite(x).all(axis=(1, 2, 3))
         if not finite.all():
-            raise DataError(
-                f"{key}: expected finite float32 pixels, got NaN or infinity in image {finite.argmin()}"
-            )
+            raise DataError(f"{key}: expected finite float32 pixels, got NaN or infinity in image {finite.argmin()}")
     return list(floats.values())
 
 
@@ -87,9 +81,7 @@ def _labels(key: str, y: np.ndarray, x_key: str, images: int) -> np.ndarray:
         hint = "; one-hot labels become integers by argmax(axis=1)" if y.ndim == 2 else ""
         raise DataError(f"{key}: expected integer labels [n], got {y.dtype} of shape {list(y.shape)}{hint}")
     if len(y) != images:
-        raise DataError(
-            f"{key}: expected one label for each of the {images} images of {x_key}, got {len(y)} labels"
-        )
+        raise DataError(f"{key}: expected one label for each of the {images} images of {x_key}, got {len(y)} labels")
     if y.min() < 0:
         raise DataError(f"{key}: expected labels from 0, got {y.min()}")
     return y
@@ -102,7 +94,5 @@ def _classes(key: str, y: np.ndarray) -> int:
         raise DataError(f"{key}: expected at least two classes, got only label {present[0]}")
     if present[-1] != len(present) - 1:
         missing = np.flatnonzero(present != np.arange(len(present)))[0]
-        raise DataError(
-            f"{key}: expected labels 0 to k-1 without gaps, got up to {present[-1]} but none of {missing}"
-        )
+        raise DataError(f"{key}: expected labels 0 to k-1 without gaps, got up to {present[-1]} but none of {missing}")
     return len(present)

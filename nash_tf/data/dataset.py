@@ -38,9 +38,7 @@ def check(source: str) -> None:
     registry.find(source).check(source)
 
 
-def load(
-    source: str, *, valid_fraction: float = 0.1, train_limit: int | None = None, seed: int = 0
-) -> Dataset:
+def load(source: str, *, valid_fraction: float = 0.1, train_limit: int | None = None, seed: int = 0) -> Dataset:
     """Reads and splits a data set.
 
     Args:
@@ -76,9 +74,7 @@ def channel_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     The deviation is at least a thousandth of the range of all pixels: a constant channel stays harmless.
     """
-    chunks = [
-        x[start : start + 256] for start in range(0, len(x), 256)
-    ]  # float64 copies of all images would be large
+    chunks = [x[start : start + 256] for start in range(0, len(x), 256)]  # float64 copies of all images would be large
     pixels = x.size // x.shape[-1]
     mean = sum(chunk.sum(axis=(0, 1, 2), dtype=np.float64) for chunk in chunks) / pixels
     variance = sum(np.square(chunk - mean).sum(axis=(0, 1, 2)) for chunk in chunks) / pixels

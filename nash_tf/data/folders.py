@@ -27,9 +27,7 @@ def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry]:
                 continue
             if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root.resolve()):
                 target = os.path.realpath(entry.path)
-                raise DataError(
-                    f"{entry.path}: expected files inside {root}, got a link to {target}; copy it there"
-                )
+                raise DataError(f"{entry.path}: expected files inside {root}, got a link to {target}; copy it there")
             yield entry
 
 
@@ -40,9 +38,7 @@ def _subfolders(folder: Path, root: Path) -> list[Path]:
 def _images(folder: Path, root: Path) -> Iterator[Path]:
     for entry in _entries(folder, root):
         if entry.is_dir():
-            raise DataError(
-                f"{entry.path}: expected images in class folder {folder}, got a folder; move its files up"
-            )
+            raise DataError(f"{entry.path}: expected images in class folder {folder}, got a folder; move its files up")
         if Path(entry.name).suffix.lower() in images.SUFFIXES:
             yield Path(entry.path)
 
@@ -55,9 +51,7 @@ def _parts(root: Path) -> tuple[Path, Path | None]:
         return train, test
     for found, other in ((train, "test"), (test, "train")):
         if found and _subfolders(found, root):  # otherwise it is a class that happens to be called so
-            raise DataError(
-                f"{root}: expected {other}/ beside {found.name}/, got none; add it, or give {found} itself"
-            )
+            raise DataError(f"{root}: expected {other}/ beside {found.name}/, got none; add it, or give {found} itself")
     return root, None
 
 

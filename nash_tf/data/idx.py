@@ -31,9 +31,7 @@ def _matches(source: str) -> bool:
 def _check(source: str) -> None:
     missing = [name for name in FILES if not _find(Path(source), name)]
     if missing:
-        raise DataError(
-            f"{source}: expected the four IDX files {', '.join(FILES)} (or .gz), got no {missing[0]}"
-        )
+        raise DataError(f"{source}: expected the four IDX files {', '.join(FILES)} (or .gz), got no {missing[0]}")
 
 
 def read(path: Path, rank: int) -> np.ndarray:
@@ -50,9 +48,7 @@ def read(path: Path, rank: int) -> np.ndarray:
         raise DataError(f"{path}: expected a readable IDX file, got: {error}; fetch it again") from error
     magic, expected = content[:4], bytes((0, 0, UNSIGNED_BYTE, rank))
     if magic != expected:
-        raise DataError(
-            f"{path}: expected an IDX file with magic number 0x{expected.hex()}, got 0x{magic.hex()}"
-        )
+        raise DataError(f"{path}: expected an IDX file with magic number 0x{expected.hex()}, got 0x{magic.hex()}")
     start = 4 + 4 * rank
     if len(content) < start:
         raise DataError(f"{path}: expected a header of {start} bytes, got {len(content)}; fetch it again")

@@ -27,9 +27,7 @@ def read(paths: Sequence[Path]) -> np.ndarray:
         image = first if i == 0 else _read(path)
         if image.shape[:2] != first.shape[:2]:
             advice = "resize the images to one size"
-            raise DataError(
-                f"{path}: expected {_size(first)} pixels as {paths[0]} has, got {_size(image)}; {advice}"
-            )
+            raise DataError(f"{path}: expected {_size(first)} pixels as {paths[0]} has, got {_size(image)}; {advice}")
         images[i] = image  # a grey image is copied to all three channels
         grey = grey and image.shape[2] == 1
     return images[..., :1].copy() if grey else images
@@ -44,9 +42,7 @@ def _read(path: Path) -> np.ndarray:
     try:
         from PIL import Image, ImageOps
     except ImportError as error:
-        raise DataError(
-            f"{path}: expected Pillow to read images, got no such package; pip install pillow"
-        ) from error
+        raise DataError(f"{path}: expected Pillow to read images, got no such package; pip install pillow") from error
     try:
         with Image.open(path) as image:
             mode = image.mode
@@ -61,7 +57,5 @@ def _read(path: Path) -> np.ndarray:
         )
     pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
-        raise DataError(
-            f"{path}: expected at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels, got {_size(pixels)}"
-        )
+        raise DataError(f"{path}: expected at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels, got {_size(pixels)}")
     return pixels

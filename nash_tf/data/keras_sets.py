@@ -45,9 +45,7 @@ def _open(source: str, class_names: tuple[str, ...], flips: bool) -> Source:
         (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, source).load_data()
     except Exception as error:  # whatever the network, the cache folder or the archive come up with
         advice = "give a path instead: a folder of class folders, a folder of IDX files, or an .npz file"
-        raise DataError(
-            f"{source}: expected keras.datasets to download it, got: {error}; {advice}"
-        ) from error
+        raise DataError(f"{source}: expected keras.datasets to download it, got: {error}; {advice}") from error
     arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
     arrays = {f"{source}: {key}": array for key, array in arrays.items()}
     return from_arrays(source, arrays, flips=flips, class_names=class_names)

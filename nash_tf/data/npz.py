@@ -49,6 +49,4 @@ def _open(source: str) -> Source:
     return from_arrays(Path(source).stem, read(source), flips=True)
 
 
-KIND = Kind(
-    matches=lambda source: Path(source).suffix == ".npz" and Path(source).is_file(), check=_check, open=_open
-)
+KIND = Kind(matches=lambda source: Path(source).suffix == ".npz" and Path(source).is_file(), check=_check, open=_open)

@@ -58,9 +58,7 @@ def require(labels: np.ndarray, class_names: tuple[str, ...], least: int, where:
     for name, count in zip(class_names, counts, strict=True):
         if count < least:
             rule = f"at least {least} training images of each class ({purpose})"
-            raise DataError(
-                f"{where}: expected {rule}, got {count} of class {name!r}; add images or drop the class"
-            )
+            raise DataError(f"{where}: expected {rule}, got {count} of class {name!r}; add images or drop the class")
 
 
 def train_and_valid(
@@ -92,9 +90,7 @@ def train_and_valid(
     pool = np.arange(len(labels))
     if train_limit is not None and train_limit < len(labels):
         if train_limit < 2 * len(class_names):
-            rule = (
-                f"at least {2 * len(class_names)}, two for each of the {len(class_names)} classes of {where}"
-            )
+            rule = f"at least {2 * len(class_names)}, two for each of the {len(class_names)} classes of {where}"
             raise DataError(f"train_limit: expected {rule}, got {train_limit}")
         pool = draw(labels, train_limit, generator(seed, 0), take=2, keep=0)
     chosen = draw(labels[pool], round(valid_fraction * len(pool)), generator(seed, 1), take=1, keep=1)

@@ -60,7 +60,9 @@ class Morphism(ABC):
         except (TypeError, ValueError):  # of the wrong length or types
             holds = False
         if not holds:
-            raise ValueError(f"{self.name}: {site!r} is not a site of this architecture; expected one of sites(architecture)")
+            raise ValueError(
+                f"{self.name}: {site!r} is not a site of this architecture; expected one of sites(architecture)"
+            )
         child, edit = self._apply(architecture, site)
         self._check(architecture, child, edit)
         return child, edit
@@ -68,7 +70,9 @@ class Morphism(ABC):
     def _check(self, parent: Architecture, child: Architecture, edit: Edit) -> None:
         missing = [node.name for node in parent.nodes if node.name not in child]
         if missing or [child[name].shape for name in child.outputs] != [parent[name].shape for name in parent.outputs]:
-            raise AssertionError(f"{self.name} broke its contract: nodes {missing} are gone or an output changed its shape")
+            raise AssertionError(
+                f"{self.name} broke its contract: nodes {missing} are gone or an output changed its shape"
+            )
         for node in child.nodes:
             before = parent[node.name].variables if node.name in parent else {}
             for variable, shape in node.variables.items():

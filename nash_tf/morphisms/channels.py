@@ -11,7 +11,9 @@ class CannotFollow(Exception):
     """New channels would reach a place that cannot take them: an element-wise merge, an output, an unknown layer."""
 
 
-def absorb(architecture: Architecture, source: str, insertions: Insertions) -> tuple[dict[str, Node], dict[Key, Recipe]]:
+def absorb(
+    architecture: Architecture, source: str, insertions: Insertions
+) -> tuple[dict[str, Node], dict[Key, Recipe]]:
     """Puts channels into the output of `source` as its consumers see it, the output of each consumer of the new channels
     staying as it was.
 
@@ -56,7 +58,10 @@ def widened(node: Node, count: int) -> tuple[Node, dict[Key, Recipe]]:
         if variable in node.variables
     }
     config = {**node.config, "filters": node.shape[-1] + count}
-    weights = {name: _longer(shape, growth[name].axis, count) if name in growth else shape for name, shape in node.weights.items()}
+    weights = {
+        name: _longer(shape, growth[name].axis, count) if name in growth else shape
+        for name, shape in node.weights.items()
+    }
     return replace(node, config=config, shape=_longer(node.shape, -1, count), weights=weights), recipes
 
 
@@ -96,7 +101,10 @@ def _grown_fields(node: Node, arriving: Insertions) -> dict:
     growth = _growth(node)
 
     def lengthened(shapes):
-        return {name: _longer(shape, growth[name].axis, added) if name in growth else shape for name, shape in shapes.items()}
+        return {
+            name: _longer(shape, growth[name].axis, added) if name in growth else shape
+            for name, shape in shapes.items()
+        }
 
     fields = {"weights": lengthened(node.weights), "statistics": lengthened(node.statistics)}
     return fields if _absorbs(node) else {**fields, "shape": _longer(node.shape, -1, added)}

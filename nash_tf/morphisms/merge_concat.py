@@ -44,7 +44,7 @@ class MergeConcat(Morphism):
         number = architecture.unused_number()
         appended, new = architecture[earlier], []
         if scale > 1:
-            config = {"pool_size": [scale, scale]}
+            config = {} if scale == 2 else {"pool_size": [scale, scale], "strides": [scale, scale]}  # 2 is the default
             appended = architecture.make(f"pool_{number}", "MaxPooling2D", config, [appended])
             new.append(appended)
         joined = architecture.make(f"concat_{number}", "Concatenate", {}, [architecture[later], appended])
@@ -52,5 +52,7 @@ class MergeConcat(Morphism):
         changed, recipes = absorb(architecture, later, insertions)
         for name in architecture.consumers[later]:
             taker = changed[name]
-            changed[name] = replace(taker, inputs=tuple(joined.name if source == later else source for source in taker.inputs))
+            changed[name] = replace(
+                taker, inputs=tuple(joined.name if source == later else source for source in taker.inputs)
+            )
         return architecture.edited(changed.values(), [*new, joined]), Edit(recipes)

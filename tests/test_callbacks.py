@@ -1,0 +1,77 @@
+import copy
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nash_tf.callbacks import SGDR, CosineAnnealing
+
+STEPS = 3
+
+
+class Recorder(keras.callbacks.Callback):
+    """Rates that the batches were trained with."""
+
+    def __init__(self):
+        super().__init__()
+        self.rates = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.rates.append(float(self.model.optimizer.learning_rate))
+
+
+def rates(callback, epochs, initial_epoch=0):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.7, momentum=0.9), "mse", jit_compile=False)
+    recorder = Recorder()
+    model.fit(
+        np.ones((STEPS * 4, 2)),
+        np.ones((STEPS * 4, 1)),
+        batch_size=4,
+        epochs=epochs,
+        initial_epoch=initial_epoch,
+        callbacks=[callback, recorder],
+        verbose=0,
+    )
+    return recorder.rates
+
+
+def cosine(step, total, rate=0.1):
+    return rate * 0.5 * (1 + math.cos(math.pi * step / total))
+
+
+def test_one_cosine():
+    found = rates(CosineAnnealing(0.1, 4), 4)
+    assert found == pytest.approx([cosine(step, 12) for step in range(12)], rel=1e-6)
+
+
+def test_restarts():
+    found = rates(SGDR(0.1, [1, 2]), 4)
+    expected = [cosine(step, 3) for step in range(3)] + [cosine(step, 6) for step in range(6)] + [0.0] * 3
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_goes_on_at_the_initial_epoch():
+    whole = [cosine(step, 12) for step in range(12)]
+    callback = CosineAnnealing(0.1, 4)
+    assert rates(callback, 2) == pytest.approx(whole[:6], rel=1e-6)
+    assert rates(copy.deepcopy(callback), 4, initial_epoch=2) == pytest.approx(whole[6:], rel=1e-6)
+
+
+@pytest.mark.parametrize("callback", [CosineAnnealing(0.1, 2, first_epoch=1), SGDR(0.1, (2,), first_epoch=1)])
+def test_starts_at_the_first_epoch(callback):
+    expected = [0.1] * 3 + [cosine(step, 6) for step in range(6)]
+    assert rates(copy.deepcopy(callback), 3) == pytest.approx(expected, rel=1e-6)
+
+
+def test_needs_the_number_of_batches():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    batches = tf.data.Dataset.from_generator(
+        lambda: iter([(np.ones((4, 2)), np.ones((4, 1)))] * 2),
+        output_signature=(tf.TensorSpec((4, 2)), tf.TensorSpec((4, 1))),
+    )
+    with pytest.raises(ValueError, match="steps_per_epoch"):
+        model.fit(batches, callbacks=[CosineAnnealing(0.1, 1)], verbose=0)
