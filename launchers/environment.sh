@@ -16,7 +16,7 @@ make_environment() {
     local wanted
     wanted="$PWD $(cksum <setup.py)"
     if [[ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]]; then
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".[$extras]"
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".${extras:+[$extras]}"
         printf '%s\n' "$wanted" >"$stamp"
     fi
     export PATH="$PWD/.venv/bin:$PATH"
