@@ -165,9 +165,9 @@ class HillClimbing(keras_tuner.Tuner):
     def _certify(self, trial, source, model, morphisms):
         """Largest difference from the parent's outputs on the calibration batch; raises beyond tolerance."""
         if source not in self._probes:
-            parent = rebuild.to_keras(checkpoint.load(self._checkpoint(source))[0])
-            weights_only = rebuild.State(checkpoint.load(self._checkpoint(source))[1].weights, {})
-            rebuild.write_state(parent, weights_only)
+            architecture, state = checkpoint.load(self._checkpoint(source))
+            parent = rebuild.to_keras(architecture)
+            rebuild.write_state(parent, rebuild.State(state.weights, {}))
             self._probes = {source: np.asarray(parent(self.calibration, training=False), np.float32)}
         before = self._probes[source]
         difference = float(np.max(np.abs(np.asarray(model(self.calibration, training=False), np.float32) - before)))

@@ -104,3 +104,12 @@ def is_mergeable(architecture: Architecture, name: str) -> bool:
     node = architecture[name]
     relu = node.kind == "ReLU" or (node.kind == "Activation" and node.config.get("activation") == "relu")
     return (relu or node.kind == "MaxPooling2D") and name in architecture.nonnegative and is_image(architecture, name)
+
+
+def mergeable_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
+    """(later, earlier) for all mergeable tensors on one path, in canonical order."""
+    mergeable = [node.name for node in architecture.nodes if is_mergeable(architecture, node.name)]
+    for later in mergeable:
+        for earlier in mergeable:
+            if earlier in architecture.ancestors[later]:
+                yield (later, earlier)

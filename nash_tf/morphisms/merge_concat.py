@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, followable, is_mergeable
+from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, followable, is_mergeable, mergeable_pairs
 from nash_tf.morphisms.channels import absorb
 from nash_tf.morphisms.edit import Edit
 
@@ -19,12 +19,9 @@ class MergeConcat(Morphism):
     name = "merge_concat"
 
     def candidates(self, architecture):
-        mergeable = [node.name for node in architecture.nodes if is_mergeable(architecture, node.name)]
-        for later in mergeable:
-            for earlier in mergeable:
-                if earlier in architecture.ancestors[later]:
-                    for scale in SCALES:
-                        yield (later, earlier, scale)
+        for later, earlier in mergeable_pairs(architecture):
+            for scale in SCALES:
+                yield (later, earlier, scale)
 
     def requires(self, architecture, site):
         later, earlier, scale = site

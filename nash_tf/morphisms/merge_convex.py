@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nash_tf.morphisms.base import Morphism, is_mergeable
+from nash_tf.morphisms.base import Morphism, is_mergeable, mergeable_pairs
 from nash_tf.morphisms.edit import Edit, Fresh
 
 
@@ -16,11 +16,7 @@ class MergeConvex(Morphism):
     name = "merge_convex"
 
     def candidates(self, architecture):
-        mergeable = [node.name for node in architecture.nodes if is_mergeable(architecture, node.name)]
-        for later in mergeable:
-            for earlier in mergeable:
-                if earlier in architecture.ancestors[later]:
-                    yield (later, earlier)
+        yield from mergeable_pairs(architecture)
 
     def requires(self, architecture, site):
         later, earlier = site
