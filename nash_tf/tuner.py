@@ -15,9 +15,8 @@ from nash_tf import certificate, checkpoint, rebuild
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import SGDR
 from nash_tf.morphisms import Move
-from nash_tf.morphisms.draw import replay
-from nash_tf.morphisms.edit import apply_to_slots, apply_to_weights, inherited_calibration
 from nash_tf.oracle import HillClimbingOracle, training_of
+from nash_tf.surgery import inherit
 
 
 class OutOfTime(errors.FatalError):
@@ -137,21 +136,17 @@ class HillClimbing(keras_tuner.Tuner):
         architecture, state = checkpoint.load(self._checkpoint(source))
         if values["rung"] > 0:
             return self._keep(life, trial, self._build(trial.hyperparameters, architecture, state)), architecture, None
-        child, edits = replay(architecture, [Move(*move) for move in json.loads(values["morphisms"])])
-        pending = ()
-        for edit, seed in edits:
-            pending = inherited_calibration(edit, pending)
-            state.weights = apply_to_weights(edit, state.weights, seed)
-            state.slots = {slot: apply_to_slots(edit, arrays) for slot, arrays in state.slots.items()}
-        if not self.oracle_inherits_momentum():
+        moves = [Move(*move) for move in json.loads(values["morphisms"])]
+        if not self._inherits_momentum():
             state.slots = {}
-        model = self._build(trial.hyperparameters, child, state)
+        born = inherit(architecture, state, moves)
+        model = self._build(trial.hyperparameters, born.architecture, born.state)
         inputs, _ = self._calibration_batch()
-        rebuild.calibrate(model, child, pending, inputs)
-        return self._keep(life, trial, model), child, self._certify(trial, source, model, len(edits), validation_data)
+        rebuild.calibrate(model, born.architecture, born.pending, inputs)
+        found = self._certify(trial, source, model, len(moves), validation_data)
+        return self._keep(life, trial, model), born.architecture, found
 
-    def oracle_inherits_momentum(self) -> bool:
-        """Whether children begin with their parent's momentum."""
+    def _inherits_momentum(self) -> bool:
         method = getattr(self.oracle, "method", None)
         return method is None or method.inherit_momentum
 
