@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from nash_tf import rebuild
+
 TOLERANCE = 1e-5  # of the largest output, for each morphism, in inference
 
 
@@ -22,14 +24,26 @@ class Measured:
     training_loss: float | None
 
 
+def in_float32(model: keras.Model) -> keras.Model:
+    """A copy of a model that computes in float32; the model itself where it does already."""
+    if all(layer.compute_dtype in (None, "float32") for layer in model.layers):
+        return model
+    twin = rebuild.to_keras(rebuild.from_keras(model).in_float32())
+    if getattr(model, "optimizer", None) is not None:
+        rebuild.compile_like(twin, model)
+    rebuild.write_state(twin, rebuild.State(rebuild.read_state(model).weights, {}))
+    return twin
+
+
 def measure(model: keras.Model, inputs, labels=None) -> Measured:
-    """Runs a model on a batch in both modes and leaves it as it was.
+    """Runs a model on a batch in both modes, in float32, and leaves it as it was.
 
     Args:
         model: compiled, where labels are given.
         inputs: a batch of its inputs.
         labels: the same batch's targets, or None.
     """
+    model = in_float32(model)
     held = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
     for variable, value in held:
         if "seed_generator_state" in variable.path:  # one draw of every dropout mask, for parent and child alike

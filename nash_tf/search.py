@@ -10,7 +10,7 @@ import keras_tuner
 import numpy as np
 import tensorflow as tf
 
-from nash_tf import data, exporting, output, rebuild
+from nash_tf import certificate, data, exporting, output, rebuild
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import write_atomically
@@ -72,19 +72,22 @@ def run(config: SearchConfig, resume: bool) -> dict:
         raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
     output.write_config(config, {package: version(package) for package in PACKAGES})
 
-    keras.config.set_dtype_policy(config.precision)
     tf.config.experimental.enable_op_determinism()
+    tf.get_logger().setLevel("ERROR")  # each child is traced anew, which TensorFlow would warn of
     classes = len(dataset.class_names)
     pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation)
     progress = Progress(config.vanilla_epochs + config.steps * config.epochs_per_step + config.final_epochs)
     tuner = tuner_of(config, dataset, pipeline, progress)
-    callbacks = [keras.callbacks.TensorBoard(str(directory / "tensorboard"))] if config.tensorboard else []
+    callbacks = []
+    if config.tensorboard:
+        callbacks.append(keras.callbacks.TensorBoard(str(directory / output.TENSORBOARD), write_graph=False))
     valid = pipeline.evaluation(dataset.x_valid, dataset.y_valid)
     tuner.search(validation_data=valid, verbose=0, callbacks=callbacks)
     _write_lineage(directory, tuner.oracle)
 
     winner = tuner.get_best_models()[0]
-    final = train_finally(config, dataset, pipeline, winner, progress)
+    # Handed over in float32, whatever it was trained in.
+    final = certificate.in_float32(train_finally(config, dataset, pipeline, winner, progress))
     results = {
         "method": config.method,
         "dataset": dataset.name,
@@ -133,7 +136,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
 
 def vanilla_of(config: SearchConfig, dataset: data.Dataset) -> Architecture:
     """The first network for a data set."""
-    return vanilla(dataset.x_train.shape[1:], len(dataset.class_names), config.widths)
+    return vanilla(dataset.x_train.shape[1:], len(dataset.class_names), config.widths, config.precision)
 
 
 def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation:

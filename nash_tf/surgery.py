@@ -52,6 +52,14 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Newbor
     return Newborn(child, State(weights, slots), pending, frozenset(fresh))
 
 
+def calibrate_newborn(model: keras.Model, born: Newborn, inputs) -> None:
+    """Calibrates a newborn's new batch normalisations on a batch of inputs, in float32."""
+    exact = certificate.in_float32(model)
+    rebuild.calibrate(exact, born.architecture, born.pending, inputs)
+    if exact is not model:
+        rebuild.write_state(model, State(rebuild.read_state(exact).weights, {}))
+
+
 def morph(
     model: keras.Model,
     operators: str | Sequence[str] | None = None,
@@ -105,7 +113,7 @@ def morph(
     rebuild.write_state(child, born.state)
     found: dict[str, float] = {}
     if inputs is not None:
-        rebuild.calibrate(child, born.architecture, born.pending, inputs)
+        calibrate_newborn(child, born, inputs)
     if noise:
         _shake(child, born.fresh, noise, seed)
     if inputs is not None:

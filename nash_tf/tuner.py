@@ -13,10 +13,10 @@ from keras_tuner import errors
 
 from nash_tf import certificate, checkpoint, rebuild
 from nash_tf.architecture import Architecture
-from nash_tf.callbacks import SGDR
-from nash_tf.morphisms import Move
+from nash_tf.callbacks import SGDR, log_apart
+from nash_tf.morphisms import Move, registry
 from nash_tf.oracle import HillClimbingOracle, training_of
-from nash_tf.surgery import inherit
+from nash_tf.surgery import calibrate_newborn, inherit
 
 
 class OutOfTime(errors.FatalError):
@@ -58,7 +58,11 @@ class HillClimbing(keras_tuner.Tuner):
             self.calibration = tuple(np.asarray(part[:128]) for part in fit_args[:2])
         keras.utils.set_random_seed(values["seed"])
         model, architecture, found = self._child(trial, fit_kwargs.get("validation_data"))
-        callbacks = self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or [])
+        callbacks = log_apart(
+            self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or []),
+            f"step{values['step']:03}/child{values['child']:02}",
+            {"step": values["step"], "child": values["child"], "params": architecture.params, **_counts(values)},
+        )
         rate = SGDR(float(model.optimizer.initial_rate), json.loads(values["periods"]))
         history = self.hypermodel.fit(
             trial.hyperparameters,
@@ -141,8 +145,7 @@ class HillClimbing(keras_tuner.Tuner):
             state.slots = {}
         born = inherit(architecture, state, moves)
         model = self._build(trial.hyperparameters, born.architecture, born.state)
-        inputs, _ = self._calibration_batch()
-        rebuild.calibrate(model, born.architecture, born.pending, inputs)
+        calibrate_newborn(model, born, self._calibration_batch()[0])
         found = self._certify(trial, source, model, len(moves), validation_data)
         return self._keep(life, trial, model), born.architecture, found
 
@@ -180,6 +183,12 @@ class HillClimbing(keras_tuner.Tuner):
             born = model.evaluate(validation_data, verbose=0, return_dict=True)[name.removeprefix("val_")]
             found[f"{name}_change"] = born - self.oracle.get_trial(source).score
         return found
+
+
+def _counts(values) -> dict[str, int]:
+    """How many morphisms of each operator made a child."""
+    made = [operator for operator, *_ in json.loads(values["morphisms"])]
+    return {operator: made.count(operator) for operator in registry}
 
 
 class _Deadline(keras.callbacks.Callback):

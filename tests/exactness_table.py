@@ -70,7 +70,9 @@ def main(parents: int) -> None:
         _, moves = draw(root, 50, ANY, 1_000_000, seed)
         born, _ = child(first, root, moves, inputs)
         found.setdefault("50 in a row", []).append(differences(before, certificate.measure(born, inputs, labels)))
-    print("| operator | children | logits, inference | logits, training mode | training-mode loss |\n|---|---|---|---|---|")
+    print(
+        "| operator | children | logits, inference | logits, training mode | training-mode loss |\n|---|---|---|---|---|"
+    )
     for name, rows in found.items():
         print(f"| {name} | {len(rows)} | " + " | ".join(f"{value:.1e}" for value in np.max(rows, axis=0)) + " |")
 
