@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -78,6 +79,23 @@ def read_config(directory: str | os.PathLike) -> SearchConfig:
         raise refusal("output_dir", directory, f"its {CONFIG} holds {error}") from None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise refusal("output_dir", directory, f"its {CONFIG} cannot be read ({_reason(error)})") from None
+
+
+def await_config(wanted: SearchConfig, patience: float = 60.0) -> SearchConfig:
+    """The settings of the run that a chief begins in the output directory, for a worker that was started with `wanted`.
+
+    Raises:
+        ConfigError: there is none after `patience` seconds, or it has other settings.
+    """
+    directory = Path(str(wanted.output_dir))
+    end = time.monotonic() + patience
+    while not (directory / CONFIG).exists():
+        if time.monotonic() > end:
+            raise refusal("output_dir", directory, f"no chief has begun a run there within {patience:.0f} s")
+        time.sleep(0.5)
+    saved = read_config(directory)
+    check_resume(saved, wanted)
+    return saved
 
 
 def _check_creatable(directory: str) -> None:

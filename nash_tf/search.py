@@ -1,7 +1,10 @@
 """The whole story: data, search, final training, export, results."""
 
+import contextlib
 import json
+import os
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import keras_tuner
 import numpy as np
 import tensorflow as tf
 
-from nash_tf import certificate, data, exporting, output, rebuild
+from nash_tf import certificate, data, distributed, exporting, output, rebuild
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import write_atomically
@@ -22,6 +25,7 @@ from nash_tf.tuner import HillClimbing
 from nash_tf.vanilla import vanilla
 
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy")
+GPUS = tf.config.list_physical_devices("GPU")
 UNDECAYED = ["bias", "gamma", "beta", "alpha"]
 
 
@@ -48,21 +52,23 @@ class ImageClassifier(keras_tuner.HyperModel):
         return model.fit(train, shuffle=False, epochs=epochs, callbacks=[*callbacks, shown], **kwargs)
 
 
-def run(config: SearchConfig, resume: bool) -> dict:
-    """Runs, or resumes, a search to its results.
+def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict:
+    """Runs, or resumes, a search to its results; in a worker, trains for its chief until there is nothing left.
 
     Args:
         config: all settings.
         resume: whether to go on with the run in `config.output_dir`.
+        command: what the worker processes run, for `config.workers` or `config.isolate`.
 
     Returns:
-        What is written to results.json.
+        What is written to results.json; nothing in a worker.
 
     Raises:
         ConfigError, DataError: before anything is written.
+        RuntimeError: too many trainings in a row failed.
     """
     directory = Path(config.output_dir)
-    began = time.perf_counter(), time.process_time()
+    began = time.perf_counter(), cpu_seconds()
     dataset = data.load(
         config.dataset, valid_fraction=config.valid_fraction, train_limit=config.train_limit, seed=config.seed
     )
@@ -70,19 +76,23 @@ def run(config: SearchConfig, resume: bool) -> dict:
     params = vanilla_of(config, dataset).params
     if params > config.max_params:
         raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
-    output.write_config(config, {package: version(package) for package in PACKAGES})
-
-    tf.config.experimental.enable_op_determinism()
-    tf.get_logger().setLevel("ERROR")  # each child is traced anew, which TensorFlow would warn of
-    classes = len(dataset.class_names)
-    pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation)
+    if distributed.is_worker():
+        config = output.await_config(config)
+    else:
+        config = config.with_threads(output.read_config(directory).threads if resume else None)
+        output.write_config(config, {package: version(package) for package in PACKAGES})
+    set_up_tensorflow(config)
+    pipeline = Pipeline(dataset.mean, dataset.std, len(dataset.class_names), config.batch_size, augmentation)
     progress = Progress(config.vanilla_epochs + config.steps * config.epochs_per_step + config.final_epochs)
-    tuner = tuner_of(config, dataset, pipeline, progress)
-    callbacks = []
-    if config.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(str(directory / output.TENSORBOARD), write_graph=False))
-    valid = pipeline.evaluation(dataset.x_valid, dataset.y_valid)
-    tuner.search(validation_data=valid, verbose=0, callbacks=callbacks)
+    with local_workers(config, command) as workers:
+        tuner = tuner_of(config, dataset, pipeline, progress)
+        callbacks = []
+        if config.tensorboard:
+            callbacks.append(keras.callbacks.TensorBoard(str(directory / output.TENSORBOARD), write_graph=False))
+        valid = pipeline.evaluation(dataset.x_valid, dataset.y_valid)
+        tuner.search(validation_data=valid, verbose=0, callbacks=callbacks, workers=workers)
+    if distributed.is_worker():
+        return {}
     _write_lineage(directory, tuner.oracle)
 
     winner = tuner.get_best_models()[0]
@@ -95,7 +105,7 @@ def run(config: SearchConfig, resume: bool) -> dict:
         **test_results(dataset, pipeline, tuner.first_model(), winner, final),
         **search_results(tuner.oracle),
         "seconds": round(time.perf_counter() - began[0], 1),
-        "cpu_seconds": round(time.process_time() - began[1], 1),
+        "cpu_seconds": round(cpu_seconds() - began[1], 1),
     }
     deployable = exporting.with_normalisation(final, dataset.mean, dataset.std) if augmentation.normalise else final
     facts = {**results, "classes": dataset.class_names}
@@ -103,6 +113,48 @@ def run(config: SearchConfig, resume: bool) -> dict:
     write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     progress.finished(results, directory)
     return results
+
+
+def cpu_seconds() -> float:
+    """User and system seconds of this process and of those that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def set_up_tensorflow(config: SearchConfig) -> None:
+    """What holds for the whole process: repeatable kernels, its share of the cores, memory of a GPU as needed."""
+    tf.config.experimental.enable_op_determinism()
+    tf.config.threading.set_intra_op_parallelism_threads(config.threads)
+    for gpu in GPUS:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    tf.get_logger().setLevel("ERROR")  # each child is traced anew, which TensorFlow would warn of
+
+
+@contextlib.contextmanager
+def local_workers(config: SearchConfig, command: Sequence[str]):
+    """Makes this process the chief of `config.workers` processes; none, where this one is enough or is told its part."""
+    if (config.workers == 1 and not config.isolate) or "KERASTUNER_ORACLE_IP" in os.environ:
+        yield None
+        return
+    own = {
+        "KERASTUNER_ORACLE_IP": distributed.LOOPBACK,
+        "KERASTUNER_ORACLE_PORT": str(distributed.free_port()),
+        "KERASTUNER_TUNER_ID": "chief",
+    }
+    gpus = distributed.gpus()
+
+    def environment(number: int) -> dict[str, str]:
+        trials = {"NASH_TF_TRIALS": "1"} if config.isolate else {}
+        return trials | ({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})
+
+    os.environ.update(own)
+    workers = distributed.LocalWorkers(config.workers, command, environment)
+    try:
+        yield workers
+    finally:
+        workers.stop()
+        for name in own:
+            del os.environ[name]
 
 
 def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, progress: Progress) -> HillClimbing:
@@ -130,6 +182,8 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         directory=str(directory),
         project_name=output.TUNER,
     )
+    if distributed.is_worker():
+        return tuner
     progress.resumed(sum(record["epochs"] for record in tuner.oracle.lineage()), tuner.oracle.remaining_seconds)
     return tuner
 
