@@ -20,7 +20,7 @@ from absl import flags
 from nash_tf import data, methods, output
 from nash_tf.config import AUGMENTATIONS, PRECISIONS, ConfigError, SearchConfig
 
-REFUSED = 2
+FAILED, REFUSED = 1, 2
 BACKEND = "tensorflow"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -121,7 +121,7 @@ def parse(argv: Sequence[str]) -> tuple[SearchConfig | None, flags.FlagValues]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit status: 0, 2 for what is refused, 130 or 143 after SIGINT or SIGTERM."""
+    """Runs the program and returns its exit status: 0, 1 for a run that failed, 2 for what is refused, 130 or 143 after SIGINT or SIGTERM."""
     argv = sys.argv if argv is None else argv
     try:
         config, values = parse(argv)
@@ -185,8 +185,11 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
     try:
         with _quietly():
             from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
-
-        search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
+        try:
+            search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
+        except search.FAILURES as error:
+            print(_one_line(error), file=sys.stderr)
+            return FAILED
     except (ConfigError, data.DataError) as error:
         return _refuse(error)
     except _Stopped as stopped:

@@ -29,6 +29,10 @@ CHECKPOINT = "checkpoint"  # folder of a trial
 DEATHS = 3  # of the processes that train a child, before it is given up
 
 
+class SearchStopped(RuntimeError):
+    """Too many trainings in a row failed."""
+
+
 class HillClimbingOracle(keras_tuner.Oracle):
     """Hands out the trainings of a network-morphism search, one trial for each child and rung.
 
@@ -292,7 +296,10 @@ class HillClimbingOracle(keras_tuner.Oracle):
             elif trial.status == TrialStatus.COMPLETED:
                 failed = []
             if len(failed) >= self.max_consecutive_failed_trials:
-                return f"{len(failed)} trainings in a row failed, the last one with: {failed[-1].message}"
+                last = failed[-1]
+                cause = (last.message or "no reason given").strip().splitlines()[-1]
+                where = Path(self._get_trial_dir(last.trial_id)) / "trial.json"
+                return f"{len(failed)} trainings in a row failed, the last one with {cause} (see {where})"
         return None
 
     def scores(self) -> dict[Training, float | None]:

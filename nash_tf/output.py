@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nash_tf.config import ConfigError, SearchConfig, check_resume, refusal
+from nash_tf.lock import LOCK
 
 CONFIG = "config.json"
 LINEAGE = "lineage.jsonl"
@@ -15,7 +16,6 @@ REPORT = "report.html"
 BEST = "best"
 TUNER = "tuner"
 TENSORBOARD = "tensorboard"
-
 _PARTIAL = "config.json.partial"  # what an interruption during the very first write leaves behind
 _VERSIONS = "versions"  # kept in config.json beside the settings
 
@@ -29,7 +29,7 @@ def check(config: SearchConfig, resume: bool) -> None:
     """
     directory = str(config.output_dir)
     try:
-        names = set(os.listdir(directory)) - {_PARTIAL}
+        names = set(os.listdir(directory)) - {_PARTIAL, LOCK}
     except (FileNotFoundError, NotADirectoryError):
         _check_creatable(directory)
         names = set()

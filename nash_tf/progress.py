@@ -12,6 +12,7 @@ from nash_tf import hill_climbing
 from nash_tf.hill_climbing import Training
 
 LIVE_EVERY = 0.2  # seconds between two states of the live line
+PACE = 16  # trainings whose pace tells the time left
 PLAIN_EVERY = 60.0  # seconds between two plain lines of one training, where there is no terminal
 
 
@@ -26,33 +27,32 @@ class Progress:
     def __init__(self, epochs: int, stream=None):
         self.epochs, self.stream = epochs, stream or sys.stdout
         self.live = self.stream.isatty()
-        self._spent: list[tuple[int, float]] = []  # epochs and wall-clock seconds of each training of this process
-        self._before, self._limit = 0, lambda: math.inf
+        self._marks = [(time.monotonic(), 0)]  # when each training of this process ended, and epochs trained until then
+        self._limit: Callable[[], float] = lambda: math.inf
 
     def callback(self, label: str, first_epoch: int, epochs: int) -> keras.callbacks.Callback:
         """A callback for `fit` that shows a training, which ends with epoch number `epochs`, as it goes."""
         return _Shown(self, label, first_epoch, epochs)
 
-    def resumed(self, epochs: int, limit: Callable[[], float]) -> None:
+    def begins(self, epochs: int, limit: Callable[[], float]) -> None:
         """Tells how many epochs were trained before this process, and how many seconds the limit on time leaves."""
-        self._before, self._limit = epochs, limit
+        self._marks, self._limit = [(time.monotonic(), epochs)], limit
 
-    def left(self, epochs: int = 0, seconds: float = 0.0) -> str:
-        """The time left for the run, from the pace of the last trainings; `epochs` and `seconds` of the open one."""
-        spent = [*self._spent, (epochs, seconds)]
-        total = self.epochs - self._before - sum(trained for trained, _ in spent)
-        recent = spent[-16:]
-        paced = sum(trained for trained, _ in recent)
-        if not paced:
+    def left(self, epochs: float = 0.0) -> str:
+        """The time left for the run, from the pace of the last trainings; `epochs` are those of the open one."""
+        began, before = self._marks[-PACE:][0]
+        done = self._marks[-1][1] + epochs
+        if done <= before:
             return ""
-        return _duration(min(total * sum(second for _, second in recent) / paced, self._limit())) + " left"
+        pace = (time.monotonic() - began) / (done - before)
+        return _duration(min((self.epochs - done) * pace, self._limit())) + " left"
 
     def trained(self, oracle) -> None:
         """Writes the training that has just ended, and the table of its step if that has ended with it."""
         trial = oracle.trials[oracle.end_order[-1]]
         lineage = oracle.lineage()
         record = next(record for record in lineage if _place(record) == _place(trial.hyperparameters.values))
-        self._spent.append((record["epochs"], record.get("wall_seconds", 0.0)))
+        self._marks.append((time.monotonic(), self._marks[-1][1] + record["epochs"]))
         name = oracle.objective.name
         score = f"{name} {record[name]:.4f}" if name in record else record["status"]
         if record["status"] == "failed":
@@ -91,7 +91,7 @@ class _Shown(keras.callbacks.Callback):
         self.epoch, self.accuracy = first_epoch, ""
 
     def on_train_begin(self, logs=None):
-        self.began = self.shown = time.monotonic()
+        self.shown = time.monotonic()
         self.size = f"{sum(int(variable.shape.num_elements()) for variable in self.model.trainable_variables):,} params"
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -109,7 +109,7 @@ class _Shown(keras.callbacks.Callback):
         if now - self.shown < (LIVE_EVERY if self.progress.live else PLAIN_EVERY):
             return
         self.shown = now
-        left = self.progress.left(self.epoch + part - self.first, now - self.began)
+        left = self.progress.left(self.epoch + part - self.first)
         epoch = f"epoch {self.epoch + 1}/{self.last} {part:>4.0%}"
         text = "  ".join(filter(None, (self.label, self.size, epoch, self.accuracy, left)))
         (self.progress.state if self.progress.live else self.progress.line)(text)

@@ -12,12 +12,15 @@ import keras
 import keras_tuner
 import numpy as np
 import tensorflow as tf
+from keras_tuner import errors
 
 from nash_tf import certificate, data, distributed, exporting, output, rebuild
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
-from nash_tf.checkpoint import write_atomically
+from nash_tf.checkpoint import CheckpointError, write_atomically
 from nash_tf.config import SearchConfig, refusal
+from nash_tf.lock import Locked, locked
+from nash_tf.oracle import SearchStopped
 from nash_tf.pipeline import Augmentation, Pipeline
 from nash_tf.progress import Progress, label
 from nash_tf.seeds import derive
@@ -25,6 +28,7 @@ from nash_tf.tuner import HillClimbing
 from nash_tf.vanilla import vanilla
 
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy")
+FAILURES = (SearchStopped, errors.FatalError, exporting.ExportError, CheckpointError, Locked, OSError)
 GPUS = tf.config.list_physical_devices("GPU")
 UNDECAYED = ["bias", "gamma", "beta", "alpha"]
 
@@ -65,22 +69,33 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
 
     Raises:
         ConfigError, DataError: before anything is written.
-        RuntimeError: too many trainings in a row failed.
+        One of `FAILURES`: what ends a run that has begun.
     """
-    directory = Path(config.output_dir)
     began = time.perf_counter(), cpu_seconds()
     dataset = data.load(
         config.dataset, valid_fraction=config.valid_fraction, train_limit=config.train_limit, seed=config.seed
     )
-    augmentation = augmentation_of(config, dataset)
+    augmentation_of(config, dataset)
     params = vanilla_of(config, dataset).params
     if params > config.max_params:
         raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
     if distributed.is_worker():
-        config = output.await_config(config)
-    else:
+        search(output.await_config(config), dataset)
+        return {}
+    directory = Path(config.output_dir)
+    with locked(directory):
         config = config.with_threads(output.read_config(directory).threads if resume else None)
         output.write_config(config, {package: version(package) for package in PACKAGES})
+        tuner, pipeline, progress = search(config, dataset, command)
+        results = finish(config, dataset, pipeline, progress, tuner, began)
+    progress.finished(results, directory)
+    return results
+
+
+def search(config: SearchConfig, dataset: data.Dataset, command: Sequence[str] = ()):
+    """Runs the search alone, or this process's part in it; returns the tuner, and what it was given."""
+    directory = Path(config.output_dir)
+    augmentation = augmentation_of(config, dataset)
     set_up_tensorflow(config)
     pipeline = Pipeline(dataset.mean, dataset.std, len(dataset.class_names), config.batch_size, augmentation)
     progress = Progress(config.vanilla_epochs + config.steps * config.epochs_per_step + config.final_epochs)
@@ -91,10 +106,20 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
             callbacks.append(keras.callbacks.TensorBoard(str(directory / output.TENSORBOARD), write_graph=False))
         valid = pipeline.evaluation(dataset.x_valid, dataset.y_valid)
         tuner.search(validation_data=valid, verbose=0, callbacks=callbacks, workers=workers)
-    if distributed.is_worker():
-        return {}
-    _write_lineage(directory, tuner.oracle)
+    return tuner, pipeline, progress
 
+
+def finish(
+    config: SearchConfig,
+    dataset: data.Dataset,
+    pipeline: Pipeline,
+    progress: Progress,
+    tuner: HillClimbing,
+    began: tuple[float, float],
+) -> dict:
+    """Final training, test, export and results of a search that is over; `began` are wall-clock and CPU seconds."""
+    directory = Path(config.output_dir)
+    _write_lineage(directory, tuner.oracle)
     winner = tuner.get_best_models()[0]
     # Handed over in float32, whatever it was trained in.
     final = certificate.in_float32(train_finally(config, dataset, pipeline, winner, progress))
@@ -107,11 +132,11 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
         "seconds": round(time.perf_counter() - began[0], 1),
         "cpu_seconds": round(cpu_seconds() - began[1], 1),
     }
-    deployable = exporting.with_normalisation(final, dataset.mean, dataset.std) if augmentation.normalise else final
+    normalised = pipeline.augmentation.normalise
+    deployable = exporting.with_normalisation(final, dataset.mean, dataset.std) if normalised else final
     facts = {**results, "classes": dataset.class_names}
     exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], facts)
     write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
-    progress.finished(results, directory)
     return results
 
 
@@ -184,7 +209,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
     )
     if distributed.is_worker():
         return tuner
-    progress.resumed(sum(record["epochs"] for record in tuner.oracle.lineage()), tuner.oracle.remaining_seconds)
+    progress.begins(sum(record["epochs"] for record in tuner.oracle.lineage()), tuner.oracle.remaining_seconds)
     return tuner
 
 

@@ -21,7 +21,7 @@ from nash_tf.callbacks import SGDR, log_apart
 from nash_tf.checkpoint import write_atomically
 from nash_tf.lock import locked
 from nash_tf.morphisms import Move, registry
-from nash_tf.oracle import HillClimbingOracle, training_of
+from nash_tf.oracle import HillClimbingOracle, SearchStopped, training_of
 from nash_tf.surgery import calibrate_newborn, inherit
 
 
@@ -103,7 +103,7 @@ class HillClimbing(keras_tuner.Tuner):
             workers: `distributed.LocalWorkers` that a chief is to watch over, or None.
 
         Raises:
-            RuntimeError: too many trainings in a row failed; the message holds the last one's cause.
+            SearchStopped: too many trainings in a row failed; the message holds the last one's cause.
         """
         if distributed.is_worker():
             with contextlib.suppress(OutOfTime):
@@ -120,7 +120,7 @@ class HillClimbing(keras_tuner.Tuner):
                 with contextlib.suppress(OutOfTime):
                     super().search(*fit_args, **fit_kwargs)
         if cause := self.oracle.stopped_by():
-            raise RuntimeError(cause)
+            raise SearchStopped(cause)
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):
         if not distributed.is_worker():

@@ -67,11 +67,12 @@ def test_without_a_terminal_a_long_training_has_a_plain_line_a_minute(clock):
 def test_time_left_follows_the_pace_and_the_limit(clock):
     shower = Progress(100, io.StringIO())
     assert shower.left() == ""
-    shower._spent = [(10, 20.0)]
-    assert shower.left() == "3 min left"
-    shower.resumed(60, lambda: 1e9)
-    assert shower.left() == "60 s left"
-    shower.resumed(60, lambda: 5.0)
-    assert shower.left() == "5 s left"
-    shower.resumed(60, lambda: -5.0)
-    assert shower.left() == "0 s left"
+    shower.begins(50, lambda: 1e9)
+    clock.now = 20.0
+    assert shower.left(10) == "80 s left"
+    shower.begins(50, lambda: 5.0)
+    clock.now = 40.0
+    assert shower.left(10) == "5 s left"
+    shower.begins(50, lambda: -5.0)
+    clock.now = 60.0
+    assert shower.left(10) == "0 s left"
