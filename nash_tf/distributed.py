@@ -62,6 +62,9 @@ class Client(oracle_client.OracleClient):
         super().__init__(oracle)
         self.worker = Worker(name, f"{socket.gethostname()}:{os.getpid()}")
         self._left = trials
+        # gRPC would wait ever longer between two tries, up to two minutes.
+        options = [(f"grpc.{name}_reconnect_backoff_ms", 500) for name in ("initial", "min", "max")]
+        self.stub = protos.get_service_grpc().OracleStub(grpc.insecure_channel(_address(), options))
         oracle_client.TIMEOUT = PATIENCE  # Keras Tuner's own is an hour
 
     def create_trial(self, tuner_id):
@@ -110,8 +113,7 @@ class Client(oracle_client.OracleClient):
                 if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED) or (
                     time.monotonic() - began > PATIENCE
                 ):
-                    address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
-                    raise ChiefLost(f"the chief at {address} has not answered for {PATIENCE:.0f} s") from None
+                    raise ChiefLost(f"the chief at {_address()} has not answered for {PATIENCE:.0f} s") from None
             time.sleep(POLL)
 
 
@@ -155,14 +157,13 @@ def serve(oracle, workers: "LocalWorkers | None" = None) -> None:
     """
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=[("grpc.so_reuseport", 0)])
     protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
-    address = f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
     try:
-        bound = server.add_insecure_port(address)
+        bound = server.add_insecure_port(_address())
     except RuntimeError:
         bound = 0
     if not bound:
         raise OSError(
-            f"KERASTUNER_ORACLE_IP:KERASTUNER_ORACLE_PORT={address}: cannot be listened on; is another chief there?"
+            f"KERASTUNER_ORACLE_IP:KERASTUNER_ORACLE_PORT={_address()}: cannot be listened on; is another chief there?"
         )
     server.start()
     try:
@@ -175,6 +176,10 @@ def serve(oracle, workers: "LocalWorkers | None" = None) -> None:
             time.sleep(POLL)
     finally:
         server.stop(grace=1.0).wait()
+
+
+def _address() -> str:
+    return f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"
 
 
 class LocalWorkers:
