@@ -4,6 +4,8 @@ import importlib
 import inspect
 import itertools
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -27,6 +29,7 @@ _AS_LAYERS = {
     "keras.src.ops.nn>Relu": "ReLU",
     "keras.src.activations.activations>ReLU": "ReLU",
 }
+_MISSING = object()
 _INPUT = "__input__"  # stands for an input tensor, by its place, in the arguments of a call
 
 
@@ -226,11 +229,12 @@ def _variable_shapes(operation) -> tuple[dict, dict]:
 def variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     """Variables of a layer by name, seeds of random generators left out."""
     found: dict[str, keras.Variable] = {}
+    count: Counter[str] = Counter()
     for variable in layer.weights:
-        name = variable.name
-        if name in found:
-            name = f"{name}:{sum(other.split(':')[0] == variable.name for other in found)}"
-        found[name] = variable
+        # One without a name has a number from Keras that is another in each model.
+        name = re.sub(r"^variable_\d+$", "variable", variable.name)
+        found[f"{name}:{count[name]}" if count[name] else name] = variable
+        count[name] += 1
     return found
 
 
@@ -353,7 +357,9 @@ def _config(operation: Operation, kind: str, axes: int) -> dict:
 
     try:
         full = plain(operation)
-        whole = {name: value for name, value in full.items() if (name, value) != ("dtype", "float32")}
+        # Of a layer float32 is the default here, whatever the global policy.
+        default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
+        whole = {name: value for name, value in full.items() if value != default.get(name, _MISSING)}
         same = plain(_made(kind, whole, operation.name)) == full
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:
         _refuse(operation, error)
