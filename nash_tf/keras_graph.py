@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -228,14 +228,18 @@ def _variable_shapes(operation) -> tuple[dict, dict]:
 
 def variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
     """Variables of a layer by name, seeds of random generators left out."""
-    found: dict[str, keras.Variable] = {}
+    return by_name(layer.weights)
+
+
+def by_name(found: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
+    """Variables by names that are the same in each model: Keras numbers those that have none."""
+    named: dict[str, keras.Variable] = {}
     count: Counter[str] = Counter()
-    for variable in layer.weights:
-        # One without a name has a number from Keras that is another in each model.
+    for variable in found:
         name = re.sub(r"^variable_\d+$", "variable", variable.name)
-        found[f"{name}:{count[name]}" if count[name] else name] = variable
+        named[f"{name}:{count[name]}" if count[name] else name] = variable
         count[name] += 1
-    return found
+    return named
 
 
 # Architecture -> model ------------------------------------------------------------------------------------------------

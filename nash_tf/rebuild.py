@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import ops, tree
 
 from nash_tf.architecture import Architecture
-from nash_tf.keras_graph import arguments, from_keras, operations, to_keras, variables
+from nash_tf.keras_graph import arguments, by_name, from_keras, operations, to_keras, variables
 from nash_tf.morphisms.edit import Key
 
 __all__ = ["State", "calibrate", "compile_like", "from_keras", "read_state", "to_keras", "write_state"]
@@ -31,11 +31,12 @@ def read_state(model: keras.Model) -> State:
     """Weights and optimiser state of a model as arrays."""
     weights = _all_variables(model)
     keys = {id(variable): key for key, variable in weights.items()}
-    slots: dict[str, dict[Key, np.ndarray]] = {}
-    for sort, pairs in _slots(model).items():
-        slots[sort] = {keys[id(of)]: ops.convert_to_numpy(slot) for of, slot in pairs}
-    counters = {name: ops.convert_to_numpy(counter) for name, counter in _counters(model).items()}
-    return State({key: ops.convert_to_numpy(variable) for key, variable in weights.items()}, slots, counters)
+    pairs, counters = _optimizer_state(model)
+    return State(
+        {key: ops.convert_to_numpy(variable) for key, variable in weights.items()},
+        {sort: {keys[id(of)]: ops.convert_to_numpy(slot) for of, slot in of_sort} for sort, of_sort in pairs.items()},
+        {name: ops.convert_to_numpy(counter) for name, counter in counters.items()},
+    )
 
 
 def write_state(model: keras.Model, state: State) -> None:
@@ -58,14 +59,15 @@ def write_state(model: keras.Model, state: State) -> None:
         return
     model.optimizer.build(model.trainable_variables)
     keys = {id(variable): key for key, variable in weights.items()}
-    for sort, pairs in _slots(model).items():
+    slots, counters = _optimizer_state(model)
+    for sort, pairs in slots.items():
         for of, slot in pairs:
             value = state.slots.get(sort, {}).get(keys[id(of)])
             if value is not None:
                 slot.assign(value)
-    if _slots(model) and not state.slots:
+    if slots and not state.slots:
         return  # empty slots begin at the first step: Adam corrects their bias by the count
-    for name, counter in _counters(model).items():
+    for name, counter in counters.items():
         if name in state.counters:
             counter.assign(state.counters[name])
 
@@ -84,38 +86,35 @@ def _inner(optimizer):
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _slots(model) -> dict[str, list[tuple]]:
-    """The optimiser's lists of one variable for each trained one, e.g. `_momentums`, as pairs (trained, slot)."""
-    optimizer = _inner(getattr(model, "optimizer", None))
-    if optimizer is None or not optimizer.built:
-        return {}
-    trained = optimizer._trainable_variables
-    lists = {
-        sort: list(zip(trained, slots, strict=True))
-        for sort, slots in vars(optimizer).items()
-        if isinstance(slots, list)
-        and sort not in ("_trainable_variables", "_variables")
-        and len(slots) == len(trained)
-        and not all(slot is of for slot, of in zip(slots, trained, strict=True))
-    }
-    return {
-        sort: pairs
-        for sort, pairs in lists.items()
-        if all(isinstance(slot, keras.Variable) and slot.shape == of.shape for of, slot in pairs)
-    }
+def _optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Variable]]:
+    """Slots and counters of a model's optimiser.
 
-
-def _counters(model) -> dict[str, keras.Variable]:
-    """The optimiser's single numbers by name: steps so far, loss scale. The learning rate is a setting, so left out."""
+    Slots are its lists of one variable for each trained one, e.g. `_momentums`, as pairs (trained, slot). Counters are its
+    single numbers by name, e.g. steps so far and the loss scale; the learning rate is a setting and left out.
+    """
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or not optimizer.built:
-        return {}
-    slots = {id(slot) for pairs in _slots(model).values() for _, slot in pairs}
-    return {
-        variable.name: variable
-        for variable in optimizer.variables
-        if variable.shape == () and id(variable) not in slots and variable.name != "learning_rate"
+        return {}, {}
+    inner = _inner(optimizer)
+    trained = inner._trainable_variables
+    slots = {
+        sort: list(zip(trained, values, strict=True))
+        for sort, values in vars(inner).items()
+        if isinstance(values, list)
+        and sort not in ("_trainable_variables", "_variables")
+        and len(values) == len(trained)
+        and not all(slot is of for slot, of in zip(values, trained, strict=True))
+        and all(
+            isinstance(slot, keras.Variable) and slot.shape == of.shape
+            for slot, of in zip(values, trained, strict=True)
+        )
     }
+    known = {id(slot) for pairs in slots.values() for _, slot in pairs}
+    others = [v for v in optimizer.variables if id(v) not in known and v.name != "learning_rate"]
+    if any(variable.shape != () for variable in others):
+        # Adafactor's and Muon's have other shapes than the weights. Half of an optimiser's state is worse than none.
+        return {}, {}
+    return slots, by_name(others)
 
 
 # A newborn ------------------------------------------------------------------------------------------------------------
