@@ -18,9 +18,9 @@ from keras.src.models.functional import Functional
 from keras.src.ops.core import Cast
 from keras.src.ops.operation import Operation
 
+from nash_tf import kinds
 from nash_tf import layers as _layers  # noqa: F401  registers the custom kinds
 from nash_tf.architecture import Architecture, Node
-from nash_tf.kinds import CALL
 
 # Operations that have a layer of the same function, as which the operators know them.
 _AS_LAYERS = {
@@ -202,12 +202,17 @@ def _node(call: _Call) -> Node:
         operation = _class(kind)(**{**operation.get_config(), "dtype": call.output.dtype})
         args = [args] if len(args) > 1 else args
     config = _config(operation, kind, len(shape))
-    # Usual is one tensor, or a list of them.
-    tensors = _listed(args[0]) if args else []
-    usual = len(args) == 1 and not call.kwargs and all(map(_is_tensor, tensors))
-    if not usual or (len(tensors) == 1) != _is_tensor(args[0]):
-        config[CALL] = _encoded(operation, args, call.kwargs)
-    return Node(call.name, kind, config, call.sources, shape, *_variable_shapes(operation))
+    weights, statistics = _variable_shapes(operation)
+    # Usual is a call on one tensor or a list of several. A use that `kinds` describes wrongly (an Add that broadcasts) is
+    # put down as unusual, so that no operator touches it.
+    tensors = _listed(args[0]) if len(args) == 1 and not call.kwargs else []
+    usual = bool(tensors) and all(map(_is_tensor, tensors)) and _is_tensor(args[0]) == (len(tensors) == 1)
+    if usual:
+        inferred = kinds.infer(kind, config, [tuple(tensor.shape[1:]) for tensor in tensors])
+        usual = inferred in (None, kinds.Inferred(shape, weights, statistics))
+    if not usual:
+        config[kinds.CALL] = _encoded(operation, args, call.kwargs)
+    return Node(call.name, kind, config, call.sources, shape, weights, statistics)
 
 
 def _is_image(value, dtype) -> bool:
@@ -265,9 +270,9 @@ def to_keras(architecture: Architecture) -> keras.Model:
 
 def arguments(node: Node, inputs: list) -> tuple[list, dict]:
     """Positional and named arguments of a node's call, given its inputs."""
-    if CALL not in node.config:
+    if kinds.CALL not in node.config:
         return [inputs if len(inputs) > 1 else inputs[0]], {}
-    return _decoded(node.config[CALL]["args"], inputs), _decoded(node.config[CALL]["kwargs"], inputs)
+    return _decoded(node.config[kinds.CALL]["args"], inputs), _decoded(node.config[kinds.CALL]["kwargs"], inputs)
 
 
 def _encoded(operation, args, kwargs) -> dict:
@@ -339,7 +344,7 @@ def _made(kind: str, config: Mapping, name: str) -> Operation:
     cls = _class(kind)
     if cls is None:
         raise ValueError(f"layer {name!r}: no class is registered as {kind!r}; import the module that registers it")
-    config = _plain({key: value for key, value in config.items() if key != CALL})
+    config = _plain({key: value for key, value in config.items() if key != kinds.CALL})
     if issubclass(cls, keras.layers.Layer):
         return cls.from_config({"dtype": "float32", **config, "name": name})
     operation = cls.from_config(config)

@@ -65,7 +65,7 @@ def is_nonnegative(kind: str, config: Config, inputs: Sequence[bool]) -> bool:
 def get(kind: str, config: Config) -> Kind | None:
     """What is known of a layer, or None for an unlisted kind or a use of it that mixes or moves the channels."""
     usual = (
-        not {CALL, "lora_rank"} & set(config)
+        CALL not in config
         and config.get("data_format", "channels_last") == "channels_last"
         and config.get("groups", 1) == 1
         and config.get("axis", -1) == -1

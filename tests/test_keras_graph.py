@@ -131,6 +131,9 @@ class Unnamed(layers.Layer):
 LAYERS = {
     "residual": residual,
     "squeeze_and_excite": squeeze_and_excite,
+    "mask_argument": lambda x: layers.BatchNormalization()(x, mask=x[..., 0] > 0.0),
+    "named_arguments": lambda x: layers.MultiHeadAttention(1, 3)(query=x, value=x[:, :4], use_causal_mask=False),
+    "broadcast": lambda x: layers.Add()([layers.GlobalMaxPooling2D(keepdims=True)(x), x]),
     "depthwise": layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", strides=2),
     "separable": layers.SeparableConv2D(5, 3, dilation_rate=2, use_bias=False),
     "grouped": layers.Conv2D(6, 3, groups=2, strides=(2, 2)),
@@ -264,6 +267,13 @@ def test_operations(case):
     assert len(twin.operations) == len(architecture.nodes)
 
 
+def test_the_type_of_a_number_takes_part_in_promotion():
+    for number, dtype in ((2.0, "float16"), (np.float32(2.0), "float32")):
+        image = keras.Input(IMAGE, name="image", dtype="float16")
+        _, twin = round_trip(keras.Model(image, image * number))
+        assert twin.output.dtype == dtype
+
+
 def test_operations_on_images_become_the_layers_of_the_same_function():
     def body(x):
         y = keras.activations.relu(layers.Conv2D(4, 3, padding="same", name="conv")(x) + x)
@@ -286,6 +296,17 @@ def test_a_masked_sequence():
     tokens = keras.Input((6,), name="tokens", dtype="int32")
     x = layers.LSTM(3)(layers.Embedding(5, 4, mask_zero=True)(tokens))
     round_trip(perturbed(keras.Model(tokens, x)))
+
+
+def test_a_part_of_another_model():
+    image = keras.Input(IMAGE, name="image")
+    x = layers.ReLU(name="relu")(layers.Conv2D(4, 3, name="conv")(image) * 2.0)
+    whole = perturbed(keras.Model(image, layers.Dense(3, name="head")(x + 1.0)))
+    features = keras.Model(whole.input, whole.get_layer("relu").output)
+    assert len(round_trip(features)[0].nodes) == 4
+    head = keras.Model(whole.get_layer("relu").output, whole.output)
+    assert len(round_trip(head)[0].nodes) == 3
+    assert len(round_trip(whole)[0].nodes) == 6
 
 
 # Models in the model --------------------------------------------------------------------------------------------------
