@@ -48,12 +48,12 @@ def from_keras(model: keras.Model) -> Architecture:
             config or an argument that is not plain data.
     """
     graph = _graph(model)
-    calls, made_by = _calls(graph)
+    calls, made = _calls(graph)
     structure = {}
     for key, given in (("inputs", graph._inputs_struct), ("outputs", graph._outputs_struct)):
-        if not all(isinstance(tensor, keras.KerasTensor) for tensor in _listed(given)):
-            structure[key] = _plain(tree.map_structure(lambda tensor: made_by[id(tensor)].name, given))
-    outputs = tuple(made_by[id(tensor)].name for tensor in graph.outputs)
+        if not all(map(_is_tensor, _listed(given))):
+            structure[key] = _plain(tree.map_structure(lambda tensor: made[id(tensor)].name, given))
+    outputs = tuple(made[id(tensor)].name for tensor in graph.outputs)
     return Architecture(tuple(map(_node, calls)), outputs, structure)
 
 
@@ -89,21 +89,23 @@ def _refuse(operation, reason) -> NoReturn:
     raise ValueError(f"{sort} {operation.name!r} ({type(operation).__name__}) cannot be carried: {reason}")
 
 
-def _calls(graph: Functional) -> tuple[list[_Call], dict[int, _Call]]:
-    """All calls in topological order, those of models in the model too; and which call made a tensor, by the tensor's id."""
+_Made = dict[int, _Call]  # which call made a tensor, by the tensor's id
+
+
+def _calls(graph: Functional) -> tuple[list[_Call], _Made]:
+    """All calls in topological order, those of models in the model too, and which of them made the graph's own tensors."""
     calls: list[_Call] = []
-    made_by: dict[int, _Call] = {}
     names = {operation.name for operation in graph.operations}
     seen: set[int] = set()
 
-    def add(name, operation, args, kwargs, output=None):
+    def add(name, operation, args, kwargs, made, output=None):
         """`output` is left out where the shape is to be computed."""
-        inputs = [made_by[id(leaf)] for leaf in tree.flatten((args, kwargs)) if _is_tensor(leaf)]
+        sources = tuple(made[id(leaf)].name for leaf in tree.flatten((args, kwargs)) if _is_tensor(leaf))
         args, kwargs = tree.map_structure(
-            lambda leaf: made_by[id(leaf)].output if _is_tensor(leaf) else leaf, (args, kwargs)
+            lambda leaf: made[id(leaf)].output if _is_tensor(leaf) else leaf, (args, kwargs)
         )
         output = operation.compute_output_spec(*args, **kwargs) if output is None else output
-        calls.append(_Call(name, operation, args, kwargs, tuple(call.name for call in inputs), output))
+        calls.append(_Call(name, operation, args, kwargs, sources, output))
         return calls[-1]
 
     def unused(name):
@@ -112,47 +114,48 @@ def _calls(graph: Functional) -> tuple[list[_Call], dict[int, _Call]]:
         names.add(name)
         return name
 
-    def enter(operation, name, args, kwargs, outputs, resized):
-        """A model in the model: its inputs stand for the tensors it is called with, its outputs for its calls' outputs."""
-        inner = _graph(operation)
-        given = tree.flatten(args[0])
-        if len(args) > 1 or kwargs or isinstance(args[0], dict) != isinstance(inner._inputs_struct, dict):
+    def enter(operation, name, args, kwargs, made, resized) -> list[_Call]:
+        """The calls that make the outputs of a model in the model."""
+        graph = _graph(operation)
+        if len(args) != 1 or kwargs or isinstance(args[0], dict) != isinstance(graph._inputs_struct, dict):
             _refuse(operation, "it is called with other arguments than its inputs")
-        for tensor, entry in zip(given, inner.inputs, strict=True):
-            call = made_by[id(tensor)]
+        inside: _Made = {}  # of its own: a model may have an input tensor in common with the one it is in
+        for tensor, entry in zip(tree.flatten(args[0]), graph.inputs, strict=True):
+            call = made[id(tensor)]
             if len(call.output.shape) != len(entry.shape):
                 _refuse(operation, f"its input {entry.name!r} has another number of axes than what it is given")
             if call.output.dtype != entry.dtype:
-                call = add(unused(f"{name}_{entry._keras_history.operation.name}"), Cast(entry.dtype), [tensor], {})
-            made_by[id(entry)] = call
+                place = unused(f"{name}_{entry._keras_history.operation.name}")
+                call = add(place, Cast(entry.dtype), [tensor], {}, made)
+            inside[id(entry)] = call
             resized = resized or call.output.shape != entry.shape
-        visit(inner, name, resized)
-        for tensor, end in zip(outputs, inner.outputs, strict=True):
-            made_by[id(tensor)] = made_by[id(end)]
+        visit(graph, inside, name, resized)
+        return [inside[id(tensor)] for tensor in graph.outputs]
 
-    def visit(graph, prefix="", resized=False):
+    def visit(graph, made, prefix="", resized=False):
         for node in _in_order(graph):
-            operation = node.operation
+            operation, name = node.operation, node.operation.name
             if id(operation) in seen:
                 _refuse(operation, "it is called more than once")
             seen.add(id(operation))
-            name = operation.name
             if prefix:
                 is_output = [operation] == [tensor._keras_history.operation for tensor in graph.outputs]
                 name = prefix if is_output else unused(f"{prefix}_{name}")
             args, kwargs = _arguments_of(node)
             if isinstance(operation, keras.Model):
-                enter(operation, name, args, kwargs, node.outputs, resized)
-                continue
-            if len(node.outputs) != 1:
+                makers = enter(operation, name, args, kwargs, made, resized)
+            elif len(node.outputs) != 1:
                 _refuse(operation, f"it has {len(node.outputs)} outputs")
-            made_by[id(node.outputs[0])] = add(name, operation, args, kwargs, None if resized else node.outputs[0])
+            else:
+                makers = [add(name, operation, args, kwargs, made, None if resized else node.outputs[0])]
+            made.update((id(tensor), call) for tensor, call in zip(node.outputs, makers, strict=True))
 
+    made: _Made = {}
     for tensor in graph.inputs:
         operation = tensor._keras_history.operation
-        made_by[id(tensor)] = add(operation.name, operation, [], {}, tensor)
-    visit(graph)
-    return calls, made_by
+        made[id(tensor)] = add(operation.name, operation, [], {}, made, tensor)
+    visit(graph, made)
+    return calls, made
 
 
 def _in_order(graph: Functional) -> Iterator:

@@ -166,7 +166,6 @@ LAYERS = {
     "recurrent": recurrent,
     "custom": Scaled(2.0),
     "custom_argument": lambda x: Scaled(2.0, 5)(x, shift=1.5),
-    "argument_by_name": lambda x: layers.Conv2D(3, 3)(inputs=x),
     "list_of_one": lambda x: layers.Concatenate()([x]),
     "lora": lambda x: layers.Dense(3, lora_rank=2)(layers.Flatten()(x)),
 }
@@ -233,6 +232,11 @@ def test_a_normalisation_that_was_adapted():
     round_trip(keras.Model(image, layer(image)))
 
 
+def test_a_call_on_a_named_input_is_a_usual_one():
+    architecture, _ = round_trip(on_image(lambda x: layers.Conv2D(3, 3, name="conv")(inputs=x)))
+    assert CALL not in architecture["conv"].config
+
+
 def test_last_axis_has_one_spelling():
     model = on_image(lambda x: layers.BatchNormalization(axis=3, name="by_number")(x))
     architecture, twin = round_trip(model)
@@ -268,9 +272,9 @@ def test_operations(case):
 
 
 def test_the_type_of_a_number_takes_part_in_promotion():
-    for number, dtype in ((2.0, "float16"), (np.float32(2.0), "float32")):
+    for number, dtype in ((2.0, "float16"), (np.float32(2.0), "float32"), (None, "float16")):
         image = keras.Input(IMAGE, name="image", dtype="float16")
-        _, twin = round_trip(keras.Model(image, image * number))
+        _, twin = round_trip(keras.Model(image, image * (image if number is None else number)))
         assert twin.output.dtype == dtype
 
 
@@ -347,6 +351,15 @@ def test_a_nested_model_casts_its_inputs():
     image = keras.Input(IMAGE, name="image", dtype="uint8")
     architecture, _ = round_trip(perturbed(keras.Model(image, small(IMAGE, "float")(image))))
     assert architecture["float_in"].kind == "keras.src.ops.core>Cast"
+
+
+def test_a_nested_model_may_have_an_input_in_common_with_the_outer_one():
+    image = keras.Input(IMAGE, name="image")
+    inner = keras.Model(image, layers.Conv2D(4, 3, padding="same", name="conv")(image), name="inner")
+    x = layers.Conv2D(4, 1, name="first")(image)
+    x = layers.Concatenate(name="joined")([inner(x), image])
+    architecture, _ = round_trip(perturbed(keras.Model(image, x)))
+    assert architecture["inner"].inputs == ("first",) and architecture["joined"].inputs == ("inner", "image")
 
 
 def test_a_nested_model_of_several_inputs_and_outputs():
