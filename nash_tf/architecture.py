@@ -172,7 +172,11 @@ class Architecture:
         return 1 + max((int(ending.group(1)) for ending in endings if ending), default=0)
 
     def make(self, name: str, kind: str, config: Mapping[str, Any], inputs: Sequence[Node]) -> Node:
-        """A new node of a known kind, its shape and variables inferred; the architecture itself stays as it is."""
+        """A new node of a known kind, its shape and variables inferred, its dtype policy that of the layers it follows."""
+        policies = [node.config["dtype"] for node in inputs if "dtype" in node.config and node.kind != "InputLayer"]
+        config = {**({"dtype": policies[0]} if policies else {}), **config}
+        if config.get("dtype") == "float32":  # the default
+            del config["dtype"]
         inferred = kinds.infer(kind, config, [node.shape for node in inputs])
         if inferred is None:
             raise ValueError(f"kind {kind!r} of node {name!r} is not known, so its shape cannot be inferred")
@@ -186,6 +190,16 @@ class Architecture:
             places = [place for place, other in enumerate(nodes) if other.name in node.inputs]
             nodes.insert(1 + max(places), node)
         return replace(self, nodes=tuple(nodes))
+
+    def in_float32(self) -> "Architecture":
+        """The same network with all its layers computing in float32; itself where they do already."""
+        nodes = tuple(
+            replace(node, config={key: value for key, value in node.config.items() if key != "dtype"})
+            if node.kind != "InputLayer"
+            else node
+            for node in self.nodes
+        )
+        return self if nodes == self.nodes else Architecture(nodes, self.outputs)
 
     def to_json(self, indent: int | None = None) -> str:
         """Canonical JSON: equal architectures give equal text. `indent` is for people and is not canonical."""

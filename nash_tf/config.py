@@ -74,7 +74,7 @@ _RULES: dict[str, _Rule] = {
     "dataset": _text("the name of a data set or a path"),
     "train_limit": _optional(_whole(1)),
     "valid_fraction": _number("above 0 and at most 0.5", lambda value: 0 < value <= 0.5),
-    "steps": _whole(1),
+    "steps": _whole(0),
     "children": _whole(2),
     "mutations": _whole(1),
     "epochs_per_step": _whole(1),
@@ -116,7 +116,7 @@ class SearchConfig:
         dataset: name of a data set, or a path.
         train_limit: training images used, validation included; None for all.
         valid_fraction: share of the training images held out for validation.
-        steps: evolutionary steps at most.
+        steps: evolutionary steps at most; 0 trains the first network only.
         children: children of a step, the unmodified parent among them.
         mutations: morphisms that make a child.
         epochs_per_step: epochs of a step, all children and rungs together.

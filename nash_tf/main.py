@@ -62,7 +62,7 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
     "train_limit": (int, "Use only so many training images, the validation images among them. Unset: all."),
     "valid_fraction": (float, "Share of the training images held out for validation, at most 0.5."),
-    "steps": (int, "Evolutionary steps at most."),
+    "steps": (int, "Evolutionary steps at most; 0 trains the first network only."),
     "children": (int, "Children of a step, the unmodified parent among them; a power of two, except for nash."),
     "mutations": (int, "Random morphisms that make a child of the parent."),
     "epochs_per_step": (int, "Epochs of a step, shared by its children over all rungs."),

@@ -13,6 +13,7 @@ RESULTS = "results.json"
 REPORT = "report.html"
 BEST = "best"
 TUNER = "tuner"
+TENSORBOARD = "tensorboard"
 
 _PARTIAL = "config.json.partial"  # what an interruption during the very first write leaves behind
 _VERSIONS = "versions"  # kept in config.json beside the settings

@@ -11,15 +11,12 @@ import keras_tuner
 import numpy as np
 from keras_tuner import errors
 
-from nash_tf import checkpoint, rebuild
+from nash_tf import certificate, checkpoint, rebuild
 from nash_tf.architecture import Architecture
-from nash_tf.callbacks import SGDR
-from nash_tf.morphisms import Move
-from nash_tf.morphisms.draw import replay
-from nash_tf.morphisms.edit import apply_to_slots, apply_to_weights, inherited_calibration
-from nash_tf.oracle import HillClimbingOracle
-
-TOLERANCE = 1e-5  # of the largest logit, for each morphism
+from nash_tf.callbacks import SGDR, log_apart
+from nash_tf.morphisms import Move, registry
+from nash_tf.oracle import HillClimbingOracle, training_of
+from nash_tf.surgery import calibrate_newborn, inherit
 
 
 class OutOfTime(errors.FatalError):
@@ -33,8 +30,8 @@ class HillClimbing(keras_tuner.Tuner):
         hypermodel: builds the compiled vanilla network; its optimiser's learning rate is the initial rate of each annealing.
         objective, method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, seed: see
             `HillClimbingOracle`.
-        calibration: batch of training inputs for new batch normalisations and for the certificate; the first 128 training
-            inputs where `search` is given arrays.
+        calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
+            first 128 training examples where `search` is given arrays.
         on_trained: called with the oracle after each training.
         **kwargs: of `keras_tuner.Tuner`.
     """
@@ -46,7 +43,7 @@ class HillClimbing(keras_tuner.Tuner):
         for_tuner = {name: kwargs.pop(name) for name in of_tuner & set(kwargs)}
         self.calibration, self.on_trained = calibration, on_trained
         self._models: dict[tuple[int, int], tuple[str, keras.Model]] = {}
-        self._probes: dict[str, np.ndarray] = {}
+        self._parents: dict[str, certificate.Measured] = {}
         super().__init__(HillClimbingOracle(objective, **kwargs), hypermodel, **for_tuner)
 
     def search(self, *fit_args, **fit_kwargs):
@@ -58,10 +55,14 @@ class HillClimbing(keras_tuner.Tuner):
         values = trial.hyperparameters.values
         wall, cpu = time.perf_counter(), time.process_time()
         if self.calibration is None:
-            self.calibration = np.asarray(fit_args[0][:128])
+            self.calibration = tuple(np.asarray(part[:128]) for part in fit_args[:2])
         keras.utils.set_random_seed(values["seed"])
-        model, architecture, certificate = self._child(trial)
-        callbacks = self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or [])
+        model, architecture, found = self._child(trial, fit_kwargs.get("validation_data"))
+        callbacks = log_apart(
+            self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or []),
+            f"step{values['step']:03}/child{values['child']:02}",
+            {"step": values["step"], "child": values["child"], "params": architecture.params, **_counts(values)},
+        )
         rate = SGDR(float(model.optimizer.initial_rate), json.loads(values["periods"]))
         history = self.hypermodel.fit(
             trial.hyperparameters,
@@ -85,7 +86,7 @@ class HillClimbing(keras_tuner.Tuner):
                 "history": {
                     name: [round(float(value), 5) for value in series] for name, series in history.history.items()
                 },
-                "certificate": certificate,
+                "certificate": found,
                 "cpu_seconds": round(time.process_time() - cpu, 3),
                 "wall_seconds": round(time.perf_counter() - wall, 3),
             }
@@ -107,6 +108,10 @@ class HillClimbing(keras_tuner.Tuner):
         architecture, state = checkpoint.load(self._checkpoint(trial.trial_id))
         return self._build(trial.hyperparameters, architecture, state)
 
+    def first_model(self):
+        """The trained first network, from which all others descend."""
+        return self.load_model(next(trial for trial in self.oracle.trials.values() if training_of(trial).step == 0))
+
     # ------------------------------------------------------------------------------------------------------------------
 
     def _checkpoint(self, trial_id) -> Path:
@@ -121,7 +126,7 @@ class HillClimbing(keras_tuner.Tuner):
             rebuild.write_state(model, state)
         return model
 
-    def _child(self, trial):
+    def _child(self, trial, validation_data):
         """The model to train, its architecture, and the certificate of a newborn."""
         values = trial.hyperparameters.values
         life, source = (values["step"], values["child"]), values.get("tuner/trial_id")
@@ -135,20 +140,16 @@ class HillClimbing(keras_tuner.Tuner):
         architecture, state = checkpoint.load(self._checkpoint(source))
         if values["rung"] > 0:
             return self._keep(life, trial, self._build(trial.hyperparameters, architecture, state)), architecture, None
-        child, edits = replay(architecture, [Move(*move) for move in json.loads(values["morphisms"])])
-        pending = ()
-        for edit, seed in edits:
-            pending = inherited_calibration(edit, pending)
-            state.weights = apply_to_weights(edit, state.weights, seed)
-            state.slots = {slot: apply_to_slots(edit, arrays) for slot, arrays in state.slots.items()}
-        if not self.oracle_inherits_momentum():
+        moves = [Move(*move) for move in json.loads(values["morphisms"])]
+        if not self._inherits_momentum():
             state.slots = {}
-        model = self._build(trial.hyperparameters, child, state)
-        rebuild.calibrate(model, child, pending, self.calibration)
-        return self._keep(life, trial, model), child, self._certify(trial, source, model, len(edits))
+        born = inherit(architecture, state, moves)
+        model = self._build(trial.hyperparameters, born.architecture, born.state)
+        calibrate_newborn(model, born, self._calibration_batch()[0])
+        found = self._certify(trial, source, model, len(moves), validation_data)
+        return self._keep(life, trial, model), born.architecture, found
 
-    def oracle_inherits_momentum(self) -> bool:
-        """Whether children begin with their parent's momentum."""
+    def _inherits_momentum(self) -> bool:
         method = getattr(self.oracle, "method", None)
         return method is None or method.inherit_momentum
 
@@ -162,20 +163,32 @@ class HillClimbing(keras_tuner.Tuner):
         self._models[life] = (trial.trial_id, model)
         return model
 
-    def _certify(self, trial, source, model, morphisms):
-        """Largest difference from the parent's outputs on the calibration batch; raises beyond tolerance."""
-        if source not in self._probes:
+    def _calibration_batch(self):
+        given = self.calibration
+        return given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+
+    def _certify(self, trial, source, model, morphisms, validation_data):
+        """The certificate of a newborn; the trial fails where the function was not kept."""
+        if source not in self._parents:
             architecture, state = checkpoint.load(self._checkpoint(source))
-            parent = rebuild.to_keras(architecture)
-            rebuild.write_state(parent, rebuild.State(state.weights, {}))
-            self._probes = {source: np.asarray(parent(self.calibration, training=False), np.float32)}
-        before = self._probes[source]
-        difference = float(np.max(np.abs(np.asarray(model(self.calibration, training=False), np.float32) - before)))
-        bound = max(1, morphisms) * TOLERANCE * max(1.0, float(np.max(np.abs(before))))
-        if not difference <= bound:
-            moves = trial.hyperparameters.values["morphisms"]
-            raise errors.FailedTrialError(f"{moves} changed the function by {difference:.3g}, more than {bound:.3g}")
-        return {"max_difference": difference, "bound": bound}
+            parent = self._build(trial.hyperparameters, architecture, rebuild.State(state.weights, {}))
+            self._parents = {source: certificate.measure(parent, *self._calibration_batch())}
+        child = certificate.measure(model, *self._calibration_batch())
+        try:
+            found = certificate.certify(self._parents[source], child, morphisms)
+        except certificate.NotPreserved as error:
+            raise errors.FailedTrialError(f"{trial.hyperparameters.values['morphisms']}: {error}") from None
+        name = self.oracle.objective.name
+        if validation_data is not None and name.startswith("val_"):
+            born = model.evaluate(validation_data, verbose=0, return_dict=True)[name.removeprefix("val_")]
+            found[f"{name}_change"] = born - self.oracle.get_trial(source).score
+        return found
+
+
+def _counts(values) -> dict[str, int]:
+    """How many morphisms of each operator made a child."""
+    made = [operator for operator, *_ in json.loads(values["morphisms"])]
+    return {operator: made.count(operator) for operator in registry}
 
 
 class _Deadline(keras.callbacks.Callback):
