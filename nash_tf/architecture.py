@@ -13,6 +13,8 @@ from nash_tf import kinds
 
 Shape = tuple[int | None, ...]
 
+_HALVES = ("float16", "bfloat16")
+
 
 @dataclass(frozen=True)
 class Node:
@@ -193,13 +195,17 @@ class Architecture:
 
     def in_float32(self) -> "Architecture":
         """The same network with all its layers computing in float32; itself where they do already."""
-        nodes = tuple(
-            replace(node, config={key: value for key, value in node.config.items() if key != "dtype"})
-            if node.kind != "InputLayer"
-            else node
-            for node in self.nodes
-        )
-        return self if nodes == self.nodes else Architecture(nodes, self.outputs)
+
+        def widened(node: Node) -> Node:
+            dtype = node.config.get("dtype")
+            if dtype is None or node.kind == "InputLayer":
+                return node
+            if node.kind.startswith("keras.src.ops."):  # of a cast it is the result's
+                return replace(node, config={**node.config, "dtype": "float32"}) if dtype in _HALVES else node
+            return replace(node, config={key: value for key, value in node.config.items() if key != "dtype"})
+
+        nodes = tuple(map(widened, self.nodes))
+        return self if nodes == self.nodes else replace(self, nodes=nodes)
 
     def to_json(self, indent: int | None = None) -> str:
         """Canonical JSON: equal architectures give equal text. `indent` is for people and is not canonical."""

@@ -202,7 +202,10 @@ def _node(call: _Call) -> Node:
         _refuse(operation, "its class is not registered; use keras.saving.register_keras_serializable")
     if kind in _AS_LAYERS and all(_is_image(leaf, call.output.dtype) for leaf in args):
         kind = _AS_LAYERS[kind]
-        operation = _class(kind)(**{**operation.get_config(), "dtype": call.output.dtype})
+        dtype = call.output.dtype
+        # What follows it takes over its policy, and is to keep its weights in float32.
+        policy = f"mixed_{dtype}" if dtype in ("float16", "bfloat16") else dtype
+        operation = _class(kind)(**{**operation.get_config(), "dtype": policy})
         args = [args] if len(args) > 1 else args
     config = _config(operation, kind, len(shape))
     weights, statistics = _variable_shapes(operation)

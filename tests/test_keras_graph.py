@@ -432,13 +432,18 @@ def test_mixed_precision(policy):
     try:
         model = on_image(
             lambda x: layers.Dense(2, dtype="float32", name="head")(
-                layers.Flatten()(small(IMAGE, "base")(layers.Conv2D(4, 3, padding="same", name="conv")(x) + 1.0))
+                layers.Flatten()(
+                    small(IMAGE, "base")(ops.relu(layers.Conv2D(4, 3, padding="same", name="conv")(x) + 1.0))
+                )
             )
         )
     finally:
         keras.config.set_dtype_policy("float32")
-    _, twin = round_trip(model)
+    architecture, twin = round_trip(model)
     assert twin.get_layer("conv").dtype_policy.name == policy and twin.get_layer("head").dtype_policy.name == "float32"
+    assert all(node.config["dtype"] == policy for node in architecture.nodes if node.kind in ("ReLU", "Add"))
+    wide = architecture.in_float32().to_keras()
+    assert {operation.output.dtype for operation in wide.operations} == {"float32"}
 
 
 # Refusals -------------------------------------------------------------------------------------------------------------
