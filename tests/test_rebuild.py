@@ -276,8 +276,12 @@ def test_float16():
             parent.train_on_batch(IMAGES, LABELS)
         child = rebuild.to_keras(rebuild.from_keras(parent))
         rebuild.compile_like(child, parent)
+        unscaled, twin = small_model("mixed_float16"), small_model("mixed_float16")
+        unscaled.compile(keras.optimizers.SGD(0.1), "mse", auto_scale_loss=False)
+        rebuild.compile_like(twin, unscaled)
     finally:
         keras.config.set_dtype_policy("float32")
+    assert type(twin.optimizer) is keras.optimizers.SGD
     assert isinstance(child.optimizer, keras.optimizers.LossScaleOptimizer)
     inner = child.optimizer.inner_optimizer
     assert isinstance(inner, keras.optimizers.AdamW)
