@@ -8,6 +8,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.layers import ConvexMerge, IdentityConv2D
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
+from nash_tf.surgery import morph
 from nash_tf.vanilla import vanilla
 
 IMAGES = np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype(np.float32)
@@ -256,6 +257,14 @@ def test_an_optimiser_whose_slots_are_dropped_begins_at_its_first_step():
     assert int(twin.optimizer.iterations) == 0
     rebuild.write_state(twin, state)
     assert int(twin.optimizer.iterations) == 1
+
+
+def test_a_child_inherits_the_count_of_steps_with_the_slots():
+    model = compiled(small_model(), keras.optimizers.Adam(0.01))
+    for _ in range(3):
+        model.train_on_batch(IMAGES, LABELS)
+    child = morph(model, "insert_conv", seed=0).model
+    assert int(child.optimizer.iterations) == 3
 
 
 def test_half_of_an_optimisers_state_is_not_carried():
