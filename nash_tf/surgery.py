@@ -49,7 +49,7 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Newbor
         weights = apply_to_weights(edit, weights, seed)
         slots = {sort: apply_to_slots(edit, arrays) for sort, arrays in slots.items()}
         fresh |= {key for key, recipe in edit.recipes.items() if isinstance(recipe, Fresh) or key not in state.weights}
-    return Newborn(child, State(weights, slots), pending, frozenset(fresh))
+    return Newborn(child, State(weights, slots, state.counters), pending, frozenset(fresh))
 
 
 def calibrate_newborn(model: keras.Model, born: Newborn, inputs) -> None:
