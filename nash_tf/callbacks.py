@@ -7,6 +7,10 @@ import keras
 from nash_tf import schedules
 
 
+class UnknownLength(ValueError):
+    """The number of batches of an epoch is not known."""
+
+
 class SGDR(keras.callbacks.Callback):
     """Cosine annealing with warm restarts.
 
@@ -16,7 +20,7 @@ class SGDR(keras.callbacks.Callback):
         first_epoch: epoch at which the first of them starts; before it the rate is `initial_rate`.
 
     Raises:
-        ValueError: at the start of training, where the number of batches of an epoch is not known.
+        UnknownLength: at the start of training, where the number of batches of an epoch is not known.
     """
 
     def __init__(self, initial_rate, periods, first_epoch=0):
@@ -26,7 +30,7 @@ class SGDR(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if not self.params.get("steps"):
-            raise ValueError(
+            raise UnknownLength(
                 "a rate stepped every batch needs the number of batches of an epoch; give steps_per_epoch to fit"
             )
         self._epoch = epoch

@@ -17,7 +17,7 @@ from keras_tuner.src.engine.tuner import maybe_distribute
 
 from nash_tf import certificate, checkpoint, distributed, hyperparameters, rebuild
 from nash_tf.architecture import Architecture
-from nash_tf.callbacks import SGDR, log_apart
+from nash_tf.callbacks import SGDR, UnknownLength, log_apart
 from nash_tf.checkpoint import write_atomically
 from nash_tf.lock import locked
 from nash_tf.morphisms import Move, registry
@@ -143,15 +143,18 @@ class HillClimbing(keras_tuner.Tuner):
         if model.optimizer.initial_rate is not None:
             callbacks.append(SGDR(model.optimizer.initial_rate, json.loads(values["periods"])))
         watch = _Watch(values.get("tuner/seconds", math.inf), heartbeat)
-        history = self.hypermodel.fit(
-            trial.hyperparameters,
-            model,
-            *fit_args,
-            initial_epoch=values["tuner/initial_epoch"],
-            epochs=values["tuner/epochs"],
-            callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), watch],
-            **{"verbose": 0, **fit_kwargs},
-        )
+        try:
+            history = self.hypermodel.fit(
+                trial.hyperparameters,
+                model,
+                *fit_args,
+                initial_epoch=values["tuner/initial_epoch"],
+                epochs=values["tuner/epochs"],
+                callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), watch],
+                **{"verbose": 0, **fit_kwargs},
+            )
+        except UnknownLength as error:  # the same for every child
+            raise errors.FatalValueError(str(error)) from None
         told = _as_history(history, self.oracle.objective.name)
         last = {name: float(series[-1]) for name, series in told.items()}
         if not all(math.isfinite(last.get(name, 0.0)) for name in ("loss", self.oracle.objective.name)):
@@ -295,7 +298,8 @@ class HillClimbing(keras_tuner.Tuner):
             raise errors.FailedTrialError(f"{trial.hyperparameters.values['morphisms']}: {error}") from None
         name = self.oracle.objective.name
         if validation_data is not None and name.startswith("val_"):
-            born = model.evaluate(validation_data, verbose=0, return_dict=True)[name.removeprefix("val_")]
+            given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
+            born = model.evaluate(*given[:2], verbose=0, return_dict=True)[name.removeprefix("val_")]
             told = json.loads(self.oracle.get_trial(source).hyperparameters.values["record"])
             found[f"{name}_change"] = round(born - told[name], 6)
         return found
