@@ -1,11 +1,11 @@
 """The contract of a morphism, and the checks that hold every operator to it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nash_tf.architecture import Architecture
-from nash_tf.morphisms.channels import CannotFollow
+from nash_tf.morphisms.channels import CannotFollow, Followed
 from nash_tf.morphisms.edit import Copy, Edit, Fresh
 
 Site = tuple[str | int, ...]
@@ -85,13 +85,14 @@ class Morphism(ABC):
                     raise AssertionError(f"{self.name} broke its contract: wrong copy for {node.name}/{variable}")
 
 
-def followable(architecture: Architecture, attempt) -> bool:
-    """Whether new channels can be followed to their ends within the limit; `attempt` is the call that would do it."""
+def follow_within_limit(follow: Callable[[], Followed]) -> Followed | None:
+    """What new channels change, or None where they cannot be followed to their ends within the limit."""
     try:
-        changed, _ = attempt(architecture)
+        followed = follow()
     except CannotFollow:
-        return False
-    return all(len(node.shape) != 3 or node.channels <= MAX_CHANNELS for node in changed.values())
+        return None
+    wide = [node for node in followed.changed.values() if len(node.shape) == 3 and node.shape[-1] > MAX_CHANNELS]
+    return None if wide else followed
 
 
 def is_image(architecture: Architecture, name: str) -> bool:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, followable, is_mergeable, mergeable_pairs
-from nash_tf.morphisms.channels import absorb
+from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, follow_within_limit, is_mergeable, mergeable_pairs
+from nash_tf.morphisms.channels import append
 from nash_tf.morphisms.edit import Edit
 
 SCALES = (1, 2, 4)
@@ -34,7 +34,7 @@ class MergeConcat(Morphism):
             return False
         if channels + added > MAX_CHANNELS or not architecture.consumers[later]:
             return False
-        return followable(architecture, lambda parent: absorb(parent, later, ((channels, added),)))
+        return follow_within_limit(lambda: append(architecture, later, added, [earlier])) is not None
 
     def _apply(self, architecture, site):
         later, earlier, scale = site
@@ -45,11 +45,9 @@ class MergeConcat(Morphism):
             appended = architecture.make(f"pool_{number}", "MaxPooling2D", config, [appended])
             new.append(appended)
         joined = architecture.make(f"concat_{number}", "Concatenate", {}, [architecture[later], appended])
-        insertions = ((architecture[later].channels, appended.channels),)
-        changed, recipes = absorb(architecture, later, insertions)
-        for name in architecture.consumers[later]:
-            taker = changed[name]
-            changed[name] = replace(
-                taker, inputs=tuple(joined.name if source == later else source for source in taker.inputs)
-            )
-        return architecture.edited(changed.values(), [*new, joined]), Edit(recipes)
+        followed = append(architecture, later, appended.channels, [earlier])
+        takers = [
+            replace(node, inputs=tuple(joined.name if source == later else source for source in node.inputs))
+            for node in followed.changed.values()
+        ]
+        return architecture.edited(takers, [*new, joined]), Edit(followed.recipes)
