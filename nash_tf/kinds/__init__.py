@@ -10,7 +10,20 @@ from nash_tf.kinds.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, acti
 from nash_tf.kinds.kind import Config, Growth, Inferred, Kind, Shape
 from nash_tf.kinds.table import KINDS
 
-__all__ = ["Bounds", "Growth", "Inferred", "Kind", "bounds", "flow", "get", "grows", "infer", "kernels"]
+__all__ = [
+    "Bounds",
+    "Growth",
+    "Inferred",
+    "Kind",
+    "activation_of",
+    "acts",
+    "bounds",
+    "flow",
+    "get",
+    "grows",
+    "infer",
+    "kernels",
+]
 
 _SHAPE_KEEPING = ACTIVATIONS.keys() | SOFTMAXES
 # An exponential of a new channel may be infinite, and zero times that is no zero.
@@ -60,6 +73,14 @@ def grows(kind: str, config: Config, rank: int = 4) -> bool:
     """Whether the layer can be given more output channels that leave the old ones as they are."""
     known = get(kind, config, rank)
     return known is not None and bool(known.output_growth) and _per_channel(config) and not _frozen(config)
+
+
+def acts(kind: str, config: Config, rank: int = 4) -> bool:
+    """Whether the layer ends in an activation that acts on each number alone and does something."""
+    known = get(kind, config, rank)
+    if known is None or (known.role == "activation" and "activation" not in config):
+        return known is not None
+    return activation_of(config) not in SOFTMAXES | {"linear"}
 
 
 def kernels(kind: str, config: Config) -> tuple[str, ...]:

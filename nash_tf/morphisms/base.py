@@ -93,24 +93,3 @@ def follow_within_limit(follow: Callable[[], Followed]) -> Followed | None:
         return None
     wide = [node for node in followed.changed.values() if len(node.shape) == 3 and node.shape[-1] > MAX_CHANNELS]
     return None if wide else followed
-
-
-def is_image(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output has height, width and channels."""
-    return len(architecture[name].shape) == 3 and architecture[name].channels is not None
-
-
-def is_mergeable(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output may take part in a merge: a ReLU or max-pool output, never negative."""
-    node = architecture[name]
-    relu = node.kind == "ReLU" or (node.kind == "Activation" and node.config.get("activation") == "relu")
-    return (relu or node.kind == "MaxPooling2D") and name in architecture.nonnegative and is_image(architecture, name)
-
-
-def mergeable_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
-    """(later, earlier) for all mergeable tensors on one path, in canonical order."""
-    mergeable = [node.name for node in architecture.nodes if is_mergeable(architecture, node.name)]
-    for later in mergeable:
-        for earlier in mergeable:
-            if earlier in architecture.ancestors[later]:
-                yield (later, earlier)

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, follow_within_limit, is_mergeable, mergeable_pairs
+from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, follow_within_limit
 from nash_tf.morphisms.channels import append
 from nash_tf.morphisms.edit import Edit
+from nash_tf.morphisms.features import feature_pairs, is_feature
 
 SCALES = (1, 2, 4)
 
@@ -13,13 +14,14 @@ class MergeConcat(Morphism):
     """The channels of an earlier tensor are put behind those of a later one. Site: (later, earlier, scale).
 
     1. The earlier tensor is larger by `scale` and is max-pooled by it first; the later one is never pooled.
-    2. All consumers of the later tensor have zeros in their kernels for the new channels.
+    2. All consumers of the later tensor have zeros in their kernels for the new channels, as in `AlterChannels`.
+    3. Both are outputs of an activation, a pool or a merge.
     """
 
     name = "merge_concat"
 
     def candidates(self, architecture):
-        for later, earlier in mergeable_pairs(architecture):
+        for later, earlier in feature_pairs(architecture):
             for scale in SCALES:
                 yield (later, earlier, scale)
 
@@ -27,7 +29,7 @@ class MergeConcat(Morphism):
         later, earlier, scale = site
         if later not in architecture or earlier not in architecture.ancestors[later] or scale not in SCALES:
             return False
-        if not (is_mergeable(architecture, later) and is_mergeable(architecture, earlier)):
+        if not (is_feature(architecture, later) and is_feature(architecture, earlier)):
             return False
         (*sides, channels), (*large, added) = architecture[later].shape, architecture[earlier].shape
         if None in sides or None in large or [side * scale for side in sides] != large:
