@@ -156,4 +156,6 @@ FILLS = {
     "identity_gamma": lambda shape, rng: np.full(shape, np.sqrt(1.0 + 1e-3), np.float32),
     "dirac": _dirac,
     "depthwise_dirac": _depthwise_dirac,
+    # For blocks that are not listened to yet: exactly the identity would, in places, leave nothing to learn from.
+    "rough_dirac": lambda shape, rng: _dirac(shape, rng) + np.float32(0.1) * _he_normal(shape, rng),
 }

@@ -17,8 +17,8 @@ class Insert(Morphism):
     3. Where the source is never negative the activation is ReLU, which is idempotent there; where the source also ends at
        6, as that of a ReLU6 does, it is ReLU6.
     4. Where the source may be negative no activation is the identity. There y = alpha * source + (1 - alpha) * block, alpha
-       born as 1 and trained within [0, 1], takes the source's place; the block's activation is the nearest one before. Such
-       a source must be the output of an activation, a pool or a merge.
+       born as 1 and trained within [0, 1], takes the source's place; the block's activation is the nearest one before, and
+       its kernel is the identity and some noise, so that alpha has a gradient. Such a source must be the output of an activation, a pool or a merge.
     """
 
     stem: str
@@ -49,11 +49,15 @@ class Insert(Morphism):
         conv = architecture.make(f"{self.stem}_{number}", self.kind, config, [parent])
         norm = architecture.make(f"bn_{number}", "BatchNormalization", {"momentum": 0.9}, [conv])
         act = self._activation(architecture, source, norm, number)
-        recipes = {(conv.name, variable): Fresh(conv.weights[variable], fill) for variable, fill in self.fills.items()}
+        gated = source not in architecture.nonnegative
+        recipes = {
+            (conv.name, variable): Fresh(conv.weights[variable], "rough_dirac" if gated and fill == "dirac" else fill)
+            for variable, fill in self.fills.items()
+        }
         fills = {"gamma": "identity_gamma", "beta": "zeros", "moving_mean": "zeros", "moving_variance": "ones"}
         recipes |= {(norm.name, variable): Fresh((parent.channels,), fill) for variable, fill in fills.items()}
         new = [conv, norm, act]
-        if source not in architecture.nonnegative:
+        if gated:
             new.append(architecture.make(f"convex_{number}", "nash_tf>ConvexMerge", {}, [parent, act]))
             recipes[new[-1].name, "alpha"] = Fresh((), "ones")
         taker = architecture[consumer]
