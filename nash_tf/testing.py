@@ -100,6 +100,7 @@ def check_operator(
     models: Iterable[Any] | None = None,
     calibration: Any = None,
     *,
+    count: int = 20,
     per_model: int = 1,
     seed: int = 0,
     tolerance: float = 1e-5,
@@ -119,8 +120,9 @@ def check_operator(
 
     Args:
         operator: the operator; it need not be registered.
-        models: functional models with one shape of input, or `Parent`s; by default 20 of `random_models`.
+        models: functional models with one shape of input, or `Parent`s; by default `count` of `random_models`.
         calibration: batch of inputs on which children are calibrated and all is measured; by default normal images.
+        count: how many random models.
         per_model: sites of each model to make children at.
         seed: of the choice of sites and the fresh weights.
         tolerance: of outputs in inference.
@@ -133,7 +135,7 @@ def check_operator(
     """
     report = Report()
     rng = np.random.default_rng(seed)
-    for number, model in enumerate(random_models(20, seed) if models is None else models):
+    for number, model in enumerate(random_models(count, seed) if models is None else models):
         parent = model if isinstance(model, Parent) else Parent(model, calibration)
         sites = _check_sites(operator, parent.architecture)
         report.models += 1
@@ -306,7 +308,7 @@ def _close(outputs, before, tolerance: float, mode: str) -> float:
 
 
 def _arrays(tensors) -> list[np.ndarray]:
-    return [np.asarray(tensor) for tensor in tensors]
+    return [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
 
 
 def _forward(model, architecture: Architecture, batch, training: bool = False) -> list:
@@ -320,7 +322,7 @@ def _forward(model, architecture: Architecture, batch, training: bool = False) -
         inputs = [values[name] for name in node.inputs]
         arguments = inputs if len(inputs) > 1 else inputs[0]
         if training and isinstance(layer, keras.layers.BatchNormalization):
-            before = [np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)]
+            before = _arrays([layer.moving_mean, layer.moving_variance])
             values[node.name] = layer(arguments, training=True)
             layer.moving_mean.assign(before[0])
             layer.moving_variance.assign(before[1])
