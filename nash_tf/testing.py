@@ -32,6 +32,7 @@ __all__ = ["Parent", "Report", "check_operator", "random_models"]
 
 Key = tuple[str, str]
 STEPS = 3
+STEP = 0.01  # length of an optimiser step: larger ones put out whole layers of such small networks
 
 
 @dataclass
@@ -91,8 +92,10 @@ class Parent:
 
     @cached_property
     def is_alive(self) -> bool:
-        """Whether each of its own variables has a gradient; behind a dead one a new part may be dead too."""
-        return all(value.any() for value in self.gradients.values())
+        """Whether each of its own kernels has a gradient, more than rounding; behind a dead one a new part is dead too."""
+        largest = max((float(np.max(np.abs(value))) for value in self.gradients.values()), default=0.0)
+        kernels = [value for (_, name), value in self.gradients.items() if "kernel" in name]
+        return all(np.max(np.abs(value)) > 1e-5 * largest for value in kernels)
 
 
 def check_operator(
@@ -270,7 +273,8 @@ class _Birth:
                         parts[key] = np.ones(shape, bool)
                     case Copy():
                         parts[key] = np.ones_like(kept[key], bool)
-                    case Extend() | Both():
+                    # The slope of a PReLU has a gradient only where its input is negative, and it may never be.
+                    case Extend() | Both() if key[1] != "alpha":
                         parts[key] = kept[key] == 0
         return parts
 
@@ -286,7 +290,7 @@ class _Birth:
             norm = np.sqrt(sum(float(np.sum(value**2)) for value in gradients.values())) or 1.0
             for key, value in gradients.items():
                 variable = variables[key]
-                variable.assign_sub(0.1 / norm * value)
+                variable.assign_sub(STEP / norm * value)
                 if variable.constraint is not None:
                     variable.assign(variable.constraint(variable))
         return waiting

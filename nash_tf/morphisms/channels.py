@@ -61,7 +61,9 @@ def _followed(architecture, producers, appended, keep=frozenset()) -> Followed:
     for node in architecture.nodes:
         if node.name in arriving or node.name in producers:
             ins, outs = arriving.get(node.name, ()), producers.get(node.name, ())
-            changed[node.name] = _grown(node, ins, outs, grown.get(node.name, ()))
+            # What is appended to a tensor is there for its consumers alone.
+            own = () if node.name in appended else grown.get(node.name, ())
+            changed[node.name] = _grown(node, ins, outs, own)
             recipes |= _recipes(node, ins, outs)
     return Followed(changed, recipes, tuple(node.name for node in architecture.nodes if node.name in producers))
 
