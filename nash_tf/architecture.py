@@ -46,6 +46,11 @@ class Node:
         """Number of axes of the output, the batch axis counted."""
         return 1 + len(self.shape)
 
+    @cached_property
+    def known(self) -> kinds.Kind | None:
+        """What is known of its kind, used as it is."""
+        return kinds.get(self.kind, self.config, self.rank)
+
     @property
     def variables(self) -> dict[str, Shape]:
         """Shapes of all variables by name, trained or not."""

@@ -61,23 +61,20 @@ def bounds(kind: str, config: Config, inputs: Sequence[Bounds], rank: int = 4) -
     return known.bounds(config, inputs) if known else UNBOUNDED
 
 
-def flow(kind: str, config: Config, rank: int = 4) -> str:
+def flow(known: Kind | None, config: Config) -> str:
     """What becomes of new input channels, one of those at `Kind.channels`."""
-    known = get(kind, config, rank)
     if known is None or (known.channels == "absorbed" and _frozen(config)):
         return "stopped"  # zeros in a frozen kernel would stay zeros
     return known.channels if known.channels == "absorbed" or _per_channel(config) else "stopped"
 
 
-def grows(kind: str, config: Config, rank: int = 4) -> bool:
+def grows(known: Kind | None, config: Config) -> bool:
     """Whether the layer can be given more output channels that leave the old ones as they are."""
-    known = get(kind, config, rank)
     return known is not None and bool(known.output_growth) and _per_channel(config) and not _frozen(config)
 
 
-def acts(kind: str, config: Config, rank: int = 4) -> bool:
+def acts(known: Kind | None, config: Config) -> bool:
     """Whether the layer ends in an activation that acts on each number alone and does something."""
-    known = get(kind, config, rank)
     if known is None or (known.role == "activation" and "activation" not in config):
         return known is not None
     return activation_of(config) not in SOFTMAXES | {"linear"}

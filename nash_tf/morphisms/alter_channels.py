@@ -30,7 +30,7 @@ class AlterChannels(Morphism):
         node = architecture[name]
         if not node.channels or factor * node.channels > MAX_CHANNELS:
             return False
-        if not kinds.grows(node.kind, node.config, node.rank):
+        if not kinds.grows(node.known, node.config):
             return False
         followed = follow_within_limit(lambda: self._widen(architecture, site))
         return followed is not None and followed.producers[0] == name

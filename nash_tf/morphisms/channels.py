@@ -95,7 +95,7 @@ def _flow_on(architecture, producers, appended, keep):
 
 
 def _flow(architecture: Architecture, node: Node) -> str:
-    flow = kinds.flow(node.kind, node.config, node.rank)
+    flow = kinds.flow(node.known, node.config)
     shapes = architecture.input_shapes(node)
     if flow == "carried" and shapes[0][-1] != node.shape[-1]:
         return "stopped"
@@ -158,7 +158,7 @@ def _producers(architecture: Architecture, name: str, insertions: Insertions) ->
     waiting, seen = [name], {name}
     while waiting:
         node = architecture[waiting.pop()]
-        if kinds.grows(node.kind, node.config, node.rank):
+        if kinds.grows(node.known, node.config):
             found[node.name] = insertions
             continue
         flow = _flow(architecture, node)
@@ -172,7 +172,8 @@ def _producers(architecture: Architecture, name: str, insertions: Insertions) ->
 
 def _grown(node: Node, ins: Insertions, outs: Insertions, own: Insertions) -> Node:
     """A node with `ins` in its input's channels, `outs` in its filters and, these or those, `own` in its output's."""
-    known = _known(node)
+    known = node.known
+    assert known is not None
 
     def longer(shapes):
         grown = dict(shapes)
@@ -191,7 +192,8 @@ def _grown(node: Node, ins: Insertions, outs: Insertions, own: Insertions) -> No
 
 
 def _recipes(node: Node, ins: Insertions, outs: Insertions) -> dict[Key, Recipe]:
-    known = _known(node)
+    known = node.known
+    assert known is not None
     recipes: dict[Key, Recipe] = {}
     # Filters first: the zeros for new input channels then reach into the new filters too.
     for growth, insertions in ((known.output_growth, outs), (known.input_growth, ins)):
@@ -200,12 +202,6 @@ def _recipes(node: Node, ins: Insertions, outs: Insertions) -> dict[Key, Recipe]
                 key, extend = (node.name, variable), Extend(rule.axis, insertions, rule.fill)
                 recipes[key] = Both(recipes[key], extend) if key in recipes else extend
     return recipes
-
-
-def _known(node: Node) -> kinds.Kind:
-    known = kinds.get(node.kind, node.config, node.rank)
-    assert known is not None, node
-    return known
 
 
 def _longer(shape: tuple, axis: int, insertions: Insertions) -> tuple:

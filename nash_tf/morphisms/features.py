@@ -19,12 +19,11 @@ def is_feature(architecture: Architecture, name: str) -> bool:
     themselves, and the method merges nothing but ReLU and max-pool outputs.
     """
     node = architecture[name]
-    known = kinds.get(node.kind, node.config, node.rank)
-    if known is None or not is_image(architecture, name):
+    if node.known is None or not is_image(architecture, name):
         return False
     if node.kind in ("Add", "Concatenate", "nash_tf>ConvexMerge"):
         return not architecture.nonnegative.issuperset(node.inputs)
-    return known.role in ("pool", "merge") or kinds.acts(node.kind, node.config, node.rank)
+    return node.known.role in ("pool", "merge") or kinds.acts(node.known, node.config)
 
 
 def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
@@ -44,7 +43,7 @@ def prevailing_activation(architecture: Architecture, name: str) -> tuple[str, M
     """
     node: Node | None = architecture[name]
     while node is not None:
-        if kinds.acts(node.kind, node.config, node.rank) and not node.weights.keys() & {"alpha"}:
+        if kinds.acts(node.known, node.config) and not node.weights.keys() & {"alpha"}:
             fused = "activation" in node.config
             kind, config = (
                 ("Activation", {"activation": node.config["activation"]}) if fused else (node.kind, node.config)

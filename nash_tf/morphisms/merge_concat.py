@@ -29,10 +29,10 @@ class MergeConcat(Morphism):
         later, earlier, scale = site
         if later not in architecture or earlier not in architecture.ancestors[later] or scale not in SCALES:
             return False
-        if not (is_feature(architecture, later) and is_feature(architecture, earlier)):
-            return False
         (*sides, channels), (*large, added) = architecture[later].shape, architecture[earlier].shape
         if None in sides or None in large or [side * scale for side in sides] != large:
+            return False
+        if not (is_feature(architecture, later) and is_feature(architecture, earlier)):
             return False
         if channels + added > MAX_CHANNELS or not architecture.consumers[later]:
             return False

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from nash_tf import kinds
 from nash_tf.morphisms.base import Morphism
 from nash_tf.morphisms.edit import Edit, Fresh
 from nash_tf.morphisms.features import feature_pairs, is_feature
@@ -26,9 +25,9 @@ class MergeConvex(Morphism):
             later in architecture
             and later not in architecture.outputs
             and earlier in architecture.ancestors[later]
+            and architecture[later].shape == architecture[earlier].shape
             and is_feature(architecture, later)
             and is_feature(architecture, earlier)
-            and architecture[later].shape == architecture[earlier].shape
             and not any(architecture[taker].inputs == (later, earlier) for taker in architecture.consumers[later])
             and not self._is_activation_of(architecture, later, earlier)
         )
@@ -36,8 +35,7 @@ class MergeConvex(Morphism):
     def _is_activation_of(self, architecture, later, earlier):
         """Whether blue is but an activation of an orange that is never negative: a ReLU of that is the same tensor."""
         node = architecture[later]
-        known = kinds.get(node.kind, node.config, node.rank)
-        return node.inputs == (earlier,) and earlier in architecture.nonnegative and known.role == "activation"
+        return node.inputs == (earlier,) and earlier in architecture.nonnegative and node.known.role == "activation"
 
     def _apply(self, architecture, site):
         later, earlier = site

@@ -33,7 +33,7 @@ class Split(Morphism):
         if name not in architecture or not is_image(architecture, name):
             return False
         conv = architecture[name]
-        if not kinds.grows(conv.kind, conv.config, conv.rank) or not _is_homogeneous(conv):
+        if not kinds.grows(conv.known, conv.config) or not _is_homogeneous(conv):
             return False
         return _is_inner(architecture, conv)
 
@@ -91,24 +91,20 @@ def _is_inner(architecture, node):
     return node.name not in architecture.outputs and bool(architecture.consumers[node.name])
 
 
-def _known(node):
-    return kinds.get(node.kind, node.config, node.rank)
-
-
 def _role(node):
-    return _known(node).role if _known(node) else ""
+    return node.known.role if node.known else ""
 
 
 def _is_homogeneous(node):
-    return _known(node) is not None and _known(node).homogeneous(node.config)
+    return node.known is not None and node.known.homogeneous(node.config)
 
 
 def _is_norm(node):
-    return node.kind == "BatchNormalization" and _known(node) is not None and "gamma" in node.weights
+    return node.kind == "BatchNormalization" and node.known is not None and "gamma" in node.weights
 
 
 def _scaled(block):
     """The variables of the block's last affine layer, which scale its output."""
     affine = block[1] if len(block) > 1 and _is_norm(block[1]) else block[0]
-    names = ("gamma", "beta") if affine is not block[0] else _known(affine).output_growth
+    names = ("gamma", "beta") if affine is not block[0] else affine.known.output_growth
     return {(affine.name, variable) for variable in names}
