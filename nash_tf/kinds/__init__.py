@@ -7,10 +7,11 @@ Adding a kind is one entry in `table.KINDS`. Configs hold only what differs from
 from collections.abc import Sequence
 
 from nash_tf.kinds.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
-from nash_tf.kinds.kind import Config, Growth, Inferred, Kind, Shape
+from nash_tf.kinds.kind import CALL, Config, Growth, Inferred, Kind, Shape
 from nash_tf.kinds.table import KINDS
 
 __all__ = [
+    "CALL",
     "Bounds",
     "Growth",
     "Inferred",
@@ -39,7 +40,8 @@ def get(kind: str, config: Config, rank: int = 4) -> Kind | None:
         rank: number of axes of its output, the batch axis counted; an axis may be given from either end.
     """
     usual = (
-        config.get("data_format", "channels_last") == "channels_last"
+        CALL not in config
+        and config.get("data_format", "channels_last") == "channels_last"
         and config.get("groups", 1) == 1
         and config.get("axis", -1) in (-1, rank - 1)
         and (config.get("depth_multiplier", 1) == 1 or kind == "DepthwiseConv2D")
@@ -82,8 +84,9 @@ def acts(known: Kind | None, config: Config) -> bool:
 
 def kernels(kind: str, config: Config) -> tuple[str, ...]:
     """The variables whose every number is multiplied once at each output position, grouped convolutions included."""
-    known = KINDS.get(kind) if config.get("data_format", "channels_last") == "channels_last" else None
-    return known.kernels if known else ()
+    known = KINDS.get(kind)
+    usual = CALL not in config and config.get("data_format", "channels_last") == "channels_last"
+    return known.kernels if known and usual else ()
 
 
 def _per_channel(config: Config) -> bool:

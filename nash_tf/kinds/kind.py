@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from nash_tf.kinds.bounds import Bounds
 
+CALL = "__call__"  # where a config holds the arguments of a call that is not on one tensor or a list of them
 Shape = tuple[int | None, ...]
 Config = Mapping[str, Any]
 
