@@ -141,7 +141,8 @@ class _Grammar:
         sort = self.rng.integers(4)
         if sort == 0 and min(x.shape[1:3]) >= 4:
             x = self.block(self.put(layers.MaxPooling2D)(x))
-            return self.put(layers.UpSampling2D, interpolation=self.among("nearest", "bilinear"))(x)
+            x = self.put(layers.UpSampling2D, interpolation=self.among("nearest", "bilinear"))(x)
+            return self.conv(x)  # a pool would give back what was there before
         if sort == 1:
             return self.put(layers.Rescaling, self.among(0.5, -0.5), offset=self.among(0.0, 0.1))(x)
         if sort == 2:

@@ -318,14 +318,19 @@ class TestInsert:
         assert edit.recipes["convex_1", "alpha"] == Fresh((), "ones")
         assert "rough_dirac" in {recipe.fill for recipe in edit.recipes.values()}
 
-    def test_a_block_that_bends_one_way_only(self):
-        # tanh is no activation for a block, and the leaky ReLU before it is the nearest other.
+    def test_gates_are_no_activation_for_a_block(self):
         def build(x):
             x = layers.LeakyReLU(0.1, name="leaky")(conv("a")(x))
-            return conv("c", 2)(layers.Activation("tanh", name="tanh")(conv("b")(x)))
+            x = layers.Rescaling(2.0, -1.0, name="scale")(layers.Activation("sigmoid", name="gate")(conv("b")(x)))
+            return conv("c", 2)(layers.MaxPooling2D(2, name="pool")(x))
 
-        child, _ = registry["insert_conv"].apply(architecture_of(build), ("tanh", "c", 3))
+        child, _ = registry["insert_conv"].apply(architecture_of(build), ("pool", "c", 3))
         assert (child["act_1"].kind, child["act_1"].config) == ("LeakyReLU", {"negative_slope": 0.1})
+
+    def test_no_activation_at_all(self):
+        parent = architecture_of(lambda x: conv("b", 2)(layers.AveragePooling2D(2, name="pool")(conv("a")(x))))
+        child, _ = registry["insert_conv"].apply(parent, ("pool", "b", 3))
+        assert (child["act_1"].kind, child["act_1"].config) == ("ReLU", {})
 
 
 class TestMerges:

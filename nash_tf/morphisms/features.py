@@ -38,8 +38,7 @@ def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
 def prevailing_activation(architecture: Architecture, name: str) -> tuple[str, Mapping[str, Any]]:
     """Kind and config of the nearest activation at or before a node, going back through first inputs; else ReLU.
 
-    One that bends both ends of its range (a sigmoid, tanh) or has variables is no activation for a block, and is passed
-    over.
+    One that has variables, or squeezes everything into a part of [0, 1] as a gate does, is passed over.
     """
     node: Node | None = architecture[name]
     while node is not None:
@@ -48,7 +47,8 @@ def prevailing_activation(architecture: Architecture, name: str) -> tuple[str, M
             kind, config = (
                 ("Activation", {"activation": node.config["activation"]}) if fused else (node.kind, node.config)
             )
-            if kinds.bounds(kind, config, [kinds.Bounds(-100.0, 100.0)]).high > 1.0:
+            low, high = kinds.bounds(kind, config, [kinds.Bounds(-100.0, 100.0)])
+            if low < 0.0 or high > 1.0:
                 return kind, config
         node = architecture[node.inputs[0]] if node.inputs else None
     return "ReLU", {}
