@@ -243,7 +243,7 @@ class _Birth:
                 continue
             kept = old[key] != 0
             off = np.max(np.abs(value - expected[key])[kept], initial=0.0)
-            allowed = 1e-3 * max(np.max(np.abs(expected[key])), 0.1 * largest)
+            allowed = max(1e-6, 1e-3 * np.max(np.abs(expected[key])), 1e-4 * largest)  # the first is rounding
             _require(off <= allowed, f"the slot of {key} does not scale as its gradient does: off by {off:.2g}")
 
     def _check_alive(self, model: keras.Model, gradients: dict[Key, np.ndarray]) -> None:
