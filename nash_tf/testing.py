@@ -271,7 +271,7 @@ class _Birth:
                 match recipe:
                     case Fresh(shape, _):
                         parts[key] = np.ones(shape, bool)
-                    case Copy():
+                    case Copy() if key[1] != "alpha":
                         parts[key] = np.ones_like(kept[key], bool)
                     # The slope of a PReLU has a gradient only where its input is negative, and it may never be.
                     case Extend() | Both() if key[1] != "alpha":

@@ -33,9 +33,9 @@ class MergeConvex(Morphism):
         )
 
     def _is_activation_of(self, architecture, later, earlier):
-        """Whether blue is but an activation of an orange that is never negative: a ReLU of that is the same tensor."""
+        """Whether blue is but an activation of orange: a ReLU of what is not negative is the same tensor."""
         node = architecture[later]
-        return node.inputs == (earlier,) and earlier in architecture.nonnegative and node.known.role == "activation"
+        return node.inputs == (earlier,) and node.known.role == "activation"
 
     def _apply(self, architecture, site):
         later, earlier = site
