@@ -45,6 +45,16 @@ class Node:
         return self.shape[-1]
 
     @property
+    def rank(self) -> int:
+        """Number of axes of the output, the batch axis counted."""
+        return 1 + len(self.shape)
+
+    @cached_property
+    def known(self) -> kinds.Kind | None:
+        """What is known of its kind, used as it is."""
+        return kinds.get(self.kind, self.config, self.rank)
+
+    @property
     def variables(self) -> dict[str, Shape]:
         """Shapes of all variables by name, trained or not."""
         return {**self.weights, **self.statistics}
@@ -156,13 +166,18 @@ class Architecture:
         return found
 
     @cached_property
+    def bounds(self) -> dict[str, kinds.Bounds]:
+        """What each node's output cannot fall below or rise above, whatever the weights and the input."""
+        found: dict[str, kinds.Bounds] = {}
+        for node in self.nodes:
+            inputs = [found[name] for name in node.inputs]
+            found[node.name] = kinds.bounds(node.kind, node.config, inputs, node.rank)
+        return found
+
+    @cached_property
     def nonnegative(self) -> frozenset[str]:
         """Names of the nodes whose output cannot be negative, whatever the weights and the input."""
-        found: set[str] = set()
-        for node in self.nodes:
-            if kinds.is_nonnegative(node.kind, node.config, [name in found for name in node.inputs]):
-                found.add(node.name)
-        return frozenset(found)
+        return frozenset(name for name, (low, _) in self.bounds.items() if low >= 0.0)
 
     def input_shapes(self, node: Node) -> list[Shape]:
         """Shapes of a node's inputs, without the batch axis."""

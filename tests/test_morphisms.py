@@ -398,15 +398,39 @@ class TestSplit:
         assert edit == Edit(expected)
         assert child.params - VANILLA.params == 9 * 16 * 32 + 2 * 32
 
-    def test_a_second_consumer_in_the_block_forbids_it(self):
+    def split_at(self, parent):
+        """What the sum takes, and what takes the sum, after a split of the second block."""
+        assert self.operator.sites(parent) == [("conv_1",), ("conv_2",), ("conv_3",)]
+        child, _ = self.operator.apply(parent, ("conv_2",))
+        return child["add_4"].inputs, child.consumers["add_4"]
+
+    def test_a_second_consumer_ends_the_block(self):
         taker = VANILLA.make("more", "GlobalAveragePooling2D", {}, [VANILLA["bn_2"]])
         parent = Architecture((*VANILLA.nodes, taker), ("logits", "more"))
-        assert self.operator.sites(parent) == [("conv_1",), ("conv_3",)]
+        assert self.split_at(parent) == (("bn_2", "bn_4"), ("relu_2", "more"))
 
-    @pytest.mark.parametrize("config", [{"max_value": 6.0}, {"negative_slope": 0.1}, {"threshold": 1.0}])
-    def test_a_relu_that_is_not_homogeneous_forbids_it(self, config):
+    def test_an_output_ends_the_block(self):
+        assert self.split_at(Architecture(VANILLA.nodes, ("logits", "relu_2"))) == (("bn_2", "bn_4"), ("relu_2",))
+
+    @pytest.mark.parametrize("config", [{"max_value": 6.0}, {"threshold": 1.0}])
+    def test_a_relu_that_is_not_homogeneous_comes_after_the_sum(self, config):
         parent = VANILLA.edited([replace(VANILLA["relu_2"], config=config)])
-        assert self.operator.sites(parent) == [("conv_1",), ("conv_3",)]
+        assert self.split_at(parent) == (("bn_2", "bn_4"), ("relu_2",))
+
+    def test_a_leaky_relu_is_homogeneous(self):
+        parent = VANILLA.edited([replace(VANILLA["relu_2"], config={"negative_slope": 0.1})])
+        assert self.split_at(parent) == (("relu_2", "relu_4"), ("pool_2",))
+
+    def test_a_convolution_alone_is_scaled_itself(self):
+        config = {"filters": 32, "kernel_size": 3, "padding": "same", "activation": "relu"}
+        conv = VANILLA.make("conv_2", "Conv2D", config, [VANILLA["pool_1"]])
+        parent = VANILLA.edited([conv, replace(VANILLA["pool_2"], inputs=("conv_2",))])
+        child, edit = self.operator.apply(parent, ("conv_2",))
+        assert child["add_4"].inputs == ("conv_2", "conv_4")
+        for end, share in (("2", 0.3), ("4", 0.7)):
+            assert edit.recipes["conv_" + end, "kernel"] == Copy(("conv_2", "kernel"), share, 1.0)
+            assert edit.recipes["conv_" + end, "bias"] == Copy(("conv_2", "bias"), share, 1.0)
+        assert len(edit.recipes) == 4
 
 
 class TestExtend:

@@ -1,17 +1,19 @@
 """Widen a layer (slides, "Alter Channels"; Chen et al. 2016, Net2Net, arXiv 1511.05641, with zeros for copies)."""
 
 from nash_tf import kinds
-from nash_tf.morphisms.base import CHANNEL_FACTORS, MAX_CHANNELS, Morphism, followable
-from nash_tf.morphisms.channels import absorb, widened
+from nash_tf.morphisms.base import CHANNEL_FACTORS, MAX_CHANNELS, Morphism, follow_within_limit
+from nash_tf.morphisms.channels import widen
 from nash_tf.morphisms.edit import Edit
 
 
 class AlterChannels(Morphism):
-    """Multiplies a convolution's output channels. Site: (convolution, factor).
+    """Multiplies the output channels of a convolution or dense layer. Site: (layer, factor).
 
     1. Old filters are kept, new ones freshly initialised.
     2. The new channels are carried through everything one to one, up to the kernels that take them.
     3. Those kernels have zeros for them.
+    4. Where an element-wise merge joins the channels with those of other layers (a residual sum, a gate), these grow too;
+       the site is named by the first of them. Merges that the method's own operators make are not passed.
     """
 
     name = "alter_channels"
@@ -26,16 +28,17 @@ class AlterChannels(Morphism):
         if name not in architecture or factor not in CHANNEL_FACTORS:
             return False
         node = architecture[name]
-        known = kinds.get(node.kind, node.config)
-        if not (known and known.output_growth) or factor * node.channels > MAX_CHANNELS:
+        if not node.channels or factor * node.channels > MAX_CHANNELS:
             return False
-        added = (factor - 1) * node.channels
-        return followable(architecture, lambda parent: absorb(parent, name, ((node.channels, added),)))
+        if not kinds.grows(node.known, node.config):
+            return False
+        followed = follow_within_limit(lambda: self._widen(architecture, site))
+        return followed is not None and followed.producers[0] == name
+
+    def _widen(self, architecture, site):
+        name, factor = site
+        return widen(architecture, name, (factor - 1) * architecture[name].channels)
 
     def _apply(self, architecture, site):
-        name, factor = site
-        node = architecture[name]
-        added = (factor - 1) * node.channels
-        changed, recipes = absorb(architecture, name, ((node.channels, added),))
-        wide, own_recipes = widened(node, added)
-        return architecture.edited([wide, *changed.values()]), Edit(own_recipes | recipes)
+        followed = self._widen(architecture, site)
+        return architecture.edited(followed.changed.values()), Edit(followed.recipes)

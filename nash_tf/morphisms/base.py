@@ -1,11 +1,11 @@
 """The contract of a morphism, and the checks that hold every operator to it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from nash_tf.architecture import Architecture
-from nash_tf.morphisms.channels import CannotFollow
+from nash_tf.morphisms.channels import CannotFollow, Followed
 from nash_tf.morphisms.edit import Copy, Edit, Fresh
 
 Site = tuple[str | int, ...]
@@ -85,31 +85,11 @@ class Morphism(ABC):
                     raise AssertionError(f"{self.name} broke its contract: wrong copy for {node.name}/{variable}")
 
 
-def followable(architecture: Architecture, attempt) -> bool:
-    """Whether new channels can be followed to their ends within the limit; `attempt` is the call that would do it."""
+def follow_within_limit(follow: Callable[[], Followed]) -> Followed | None:
+    """What new channels change, or None where they cannot be followed to their ends within the limit."""
     try:
-        changed, _ = attempt(architecture)
+        followed = follow()
     except CannotFollow:
-        return False
-    return all(len(node.shape) != 3 or node.channels <= MAX_CHANNELS for node in changed.values())
-
-
-def is_image(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output has height, width and channels."""
-    return len(architecture[name].shape) == 3 and architecture[name].channels is not None
-
-
-def is_mergeable(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output may take part in a merge: a ReLU or max-pool output, never negative."""
-    node = architecture[name]
-    relu = node.kind == "ReLU" or (node.kind == "Activation" and node.config.get("activation") == "relu")
-    return (relu or node.kind == "MaxPooling2D") and name in architecture.nonnegative and is_image(architecture, name)
-
-
-def mergeable_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
-    """(later, earlier) for all mergeable tensors on one path, in canonical order."""
-    mergeable = [node.name for node in architecture.nodes if is_mergeable(architecture, node.name)]
-    for later in mergeable:
-        for earlier in mergeable:
-            if earlier in architecture.ancestors[later]:
-                yield (later, earlier)
+        return None
+    wide = [node for node in followed.changed.values() if len(node.shape) == 3 and node.shape[-1] > MAX_CHANNELS]
+    return None if wide else followed

@@ -1,116 +1,210 @@
-"""How new channels of one tensor flow through the network to the kernels that absorb them with zeros."""
+"""How new channels flow through the network to the kernels that absorb them with zeros."""
 
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from nash_tf import kinds
 from nash_tf.architecture import Architecture, Node
-from nash_tf.morphisms.edit import Extend, Insertions, Key, Recipe
+from nash_tf.morphisms.edit import Both, Extend, Insertions, Key, Recipe
 
 
 class CannotFollow(Exception):
-    """New channels would reach a place that cannot take them: an element-wise merge, an output, an unknown layer."""
+    """New channels would reach a place that cannot take them: an input, an output, a layer that mixes channels."""
 
 
-def absorb(
-    architecture: Architecture, source: str, insertions: Insertions
-) -> tuple[dict[str, Node], dict[Key, Recipe]]:
-    """Puts channels into the output of `source` as its consumers see it, the output of each consumer of the new channels
-    staying as it was.
+@dataclass(frozen=True)
+class Followed:
+    """What new channels change.
 
-    Args:
-        architecture: the parent.
-        source: node whose output gets the channels; itself left unchanged.
-        insertions: where in its channel axis, and how many.
+    Attributes:
+        changed: the nodes that change, by name, with new configs, shapes and variables.
+        recipes: of their variables.
+        producers: the layers that get new filters, in the architecture's order. They are more than one where an
+            element-wise merge joins them (a residual sum, a gate): they can only grow together.
+    """
 
-    Returns:
-        The nodes that change, by name, with new shapes and variables; and the recipes of their variables.
+    changed: dict[str, Node]
+    recipes: dict[Key, Recipe]
+    producers: tuple[str, ...]
+
+
+def widen(architecture: Architecture, name: str, count: int) -> Followed:
+    """Gives a layer `count` output channels behind its own; the network's outputs stay as they were.
 
     Raises:
-        CannotFollow: some consumer cannot take them; the message names it.
+        CannotFollow: a layer cannot take them; the message names it.
     """
-    if source in architecture.outputs:
-        raise CannotFollow(f"{source} is an output of the network")
-    grown: dict[str, Insertions] = {source: insertions}
+    return _followed(architecture, _producers(architecture, name, ((architecture[name].shape[-1], count),)), {})
+
+
+def append(architecture: Architecture, name: str, count: int, keep: Iterable[str] = ()) -> Followed:
+    """Puts `count` channels behind those of `name` as its consumers see it; the output of `name` and of the nodes `keep`,
+    and those of the network, stay as they were.
+
+    Raises:
+        CannotFollow: a layer cannot take them; the message names it.
+    """
+    return _followed(architecture, {}, {name: ((architecture[name].shape[-1], count),)}, frozenset(keep))
+
+
+def _followed(architecture, producers, appended, keep=frozenset()) -> Followed:
+    # A merge may call for further layers to grow, and their new channels flow on in turn.
+    while True:
+        grown, arriving, wanted = _flow_on(architecture, producers, appended, keep)
+        if any(producers.get(name, insertions) != insertions for name, insertions in wanted.items()):
+            raise CannotFollow("two merges would have one layer grow in different places")
+        if wanted.keys() <= producers.keys():
+            break
+        producers = producers | wanted
     changed: dict[str, Node] = {}
     recipes: dict[Key, Recipe] = {}
     for node in architecture.nodes:
-        if not any(name in grown for name in node.inputs):
-            continue
-        if node.name in architecture.outputs and not _absorbs(node):
+        if node.name in arriving or node.name in producers:
+            ins, outs = arriving.get(node.name, ()), producers.get(node.name, ())
+            # What is appended to a tensor is there for its consumers alone.
+            own = () if node.name in appended else grown.get(node.name, ())
+            changed[node.name] = _grown(node, ins, outs, own)
+            recipes |= _recipes(node, ins, outs)
+    return Followed(changed, recipes, tuple(node.name for node in architecture.nodes if node.name in producers))
+
+
+def _flow_on(architecture, producers, appended, keep):
+    """One walk: the insertions in each node's output and (joined) input, and the further producers that merges want."""
+    grown: dict[str, Insertions] = {}
+    arriving: dict[str, Insertions] = {}
+    wanted: dict[str, Insertions] = {}
+    for node in architecture.nodes:
+        outgoing = producers.get(node.name, ())
+        if any(name in grown for name in node.inputs):
+            flow = _flow(architecture, node)
+            arriving[node.name] = _arriving(architecture, node, flow, grown)
+            if flow == "joined":
+                for name in _partners(architecture, node):
+                    if name not in grown:
+                        wanted |= _producers(architecture, name, arriving[node.name])
+            if flow != "absorbed":
+                outgoing = arriving[node.name]
+        if outgoing and (node.name in architecture.outputs or node.name in keep or node.name in appended):
+            raise CannotFollow(f"{node.name} must keep its channels")
+        outgoing = appended.get(node.name, outgoing)
+        if outgoing and node.name in architecture.outputs:
             raise CannotFollow(f"{node.name} is an output of the network")
-        arriving = _arriving(architecture, node, grown)
-        if not _absorbs(node):
-            grown[node.name] = arriving
-        changed[node.name] = replace(node, **_grown_fields(node, arriving))
-        for variable, growth in _growth(node).items():
-            if variable in node.variables:
-                recipes[node.name, variable] = Extend(growth.axis, arriving, growth.fill)
-    return changed, recipes
+        if outgoing:
+            grown[node.name] = outgoing
+    return grown, arriving, wanted
 
 
-def widened(node: Node, count: int) -> tuple[Node, dict[Key, Recipe]]:
-    """A convolution with `count` more output channels behind its own, freshly initialised."""
-    insertions = ((node.shape[-1], count),)
-    growth = kinds.get(node.kind, node.config).output_growth
-    recipes = {
-        (node.name, variable): Extend(rule.axis, insertions, rule.fill)
-        for variable, rule in growth.items()
-        if variable in node.variables
-    }
-    config = {**node.config, "filters": node.shape[-1] + count}
-    weights = {
-        name: _longer(shape, growth[name].axis, count) if name in growth else shape
-        for name, shape in node.weights.items()
-    }
-    return replace(node, config=config, shape=_longer(node.shape, -1, count), weights=weights), recipes
+def _flow(architecture: Architecture, node: Node) -> str:
+    flow = kinds.flow(node.known, node.config)
+    shapes = architecture.input_shapes(node)
+    if flow == "carried" and shapes[0][-1] != node.shape[-1]:
+        return "stopped"
+    if flow == "joined" and (len(set(map(len, shapes))) > 1 or _made_by_the_method(architecture, node)):
+        return "stopped"
+    return flow
 
 
-def _absorbs(node: Node) -> bool:
-    known = kinds.get(node.kind, node.config)
-    return known is not None and known.channels == "absorbed"
+def _made_by_the_method(architecture: Architecture, node: Node) -> bool:
+    """Whether a merge is of the sort that splits and convex merges make of ReLU and max-pool outputs.
+
+    The method lets no layer behind one widen (slides, "Alter Channels"), and seeded searches rely on it.
+    """
+    makers = ("ReLU", "Activation", "MaxPooling2D", "Add", "nash_tf>ConvexMerge")
+    return node.kind in ("Add", "nash_tf>ConvexMerge") and all(
+        name in architecture.nonnegative and architecture[name].kind in makers for name in node.inputs
+    )
 
 
-def _growth(node: Node) -> dict:
-    return dict(kinds.get(node.kind, node.config).input_growth)
+def _partners(architecture: Architecture, node: Node) -> list[str]:
+    """The inputs of a merge that have its channels; one of a single channel is stretched to them and need not grow."""
+    return [name for name in dict.fromkeys(node.inputs) if architecture[name].shape[-1] == node.shape[-1]]
 
 
-def _arriving(architecture: Architecture, node: Node, grown: dict[str, Insertions]) -> Insertions:
+def _arriving(architecture: Architecture, node: Node, flow: str, grown: Mapping[str, Insertions]) -> Insertions:
     """The insertions in the channel axis of a node's (joined) input."""
-    known = kinds.get(node.kind, node.config)
-    if node.kind == "Concatenate" and known:
-        arriving, offset = [], 0
-        for name in node.inputs:
-            arriving += [(offset + at, count) for at, count in grown.get(name, ())]
-            offset += architecture[name].shape[-1]
-        return tuple(arriving)
-    if node.kind == "Flatten" and known:
-        # Channels are the last axis, so each pixel's group of them grows.
-        (name,) = node.inputs
-        *sides, channels = architecture[name].shape
-        if None in sides:
-            raise CannotFollow(f"{node.name} flattens an image of open size")
-        pixels = node.shape[0] // channels
-        return tuple((pixel * channels + at, count) for pixel in range(pixels) for at, count in grown[name])
-    if known is None or known.channels == "stopped" or len(node.inputs) != 1:
-        raise CannotFollow(f"{node.name} ({node.kind}) cannot take new channels")
-    return grown[node.inputs[0]]
+    match flow:
+        case "concatenated":
+            arriving, offset = [], 0
+            for name in node.inputs:
+                arriving += [(offset + at, count) for at, count in grown.get(name, ())]
+                offset += architecture[name].shape[-1]
+            return tuple(arriving)
+        case "flattened":
+            # Channels are the last axis, so each pixel's group of them grows.
+            (name,) = node.inputs
+            channels = architecture[name].shape[-1]
+            if node.shape[0] is None:
+                raise CannotFollow(f"{node.name} flattens an image of open size")
+            pixels = node.shape[0] // channels
+            return tuple((pixel * channels + at, count) for pixel in range(pixels) for at, count in grown[name])
+        case "joined":
+            found = {grown[name] for name in node.inputs if name in grown}
+            stretched = set(node.inputs) & grown.keys() - set(_partners(architecture, node))
+            if len(found) > 1 or stretched:
+                raise CannotFollow(f"{node.name} would join channels in different places")
+            return found.pop()
+        case "carried" | "absorbed":
+            return grown[node.inputs[0]]
+    raise CannotFollow(f"{node.name} ({node.kind}) cannot take new channels")
 
 
-def _grown_fields(node: Node, arriving: Insertions) -> dict:
-    added = sum(count for _, count in arriving)
-    growth = _growth(node)
+def _producers(architecture: Architecture, name: str, insertions: Insertions) -> dict[str, Insertions]:
+    """The layers that must get new filters for `name` to get new channels, going back through merges.
 
-    def lengthened(shapes):
-        return {
-            name: _longer(shape, growth[name].axis, added) if name in growth else shape
-            for name, shape in shapes.items()
-        }
+    Raises:
+        CannotFollow: on the way is an input, or a layer that cannot be given channels at will.
+    """
+    found: dict[str, Insertions] = {}
+    waiting, seen = [name], {name}
+    while waiting:
+        node = architecture[waiting.pop()]
+        if kinds.grows(node.known, node.config):
+            found[node.name] = insertions
+            continue
+        flow = _flow(architecture, node)
+        if flow not in ("carried", "joined"):
+            raise CannotFollow(f"{node.name} ({node.kind}) cannot be given new channels")
+        before = set(_partners(architecture, node) if flow == "joined" else node.inputs) - seen
+        seen |= before
+        waiting += before
+    return found
 
-    fields = {"weights": lengthened(node.weights), "statistics": lengthened(node.statistics)}
-    return fields if _absorbs(node) else {**fields, "shape": _longer(node.shape, -1, added)}
+
+def _grown(node: Node, ins: Insertions, outs: Insertions, own: Insertions) -> Node:
+    """A node with `ins` in its input's channels, `outs` in its filters and, these or those, `own` in its output's."""
+    known = node.known
+    assert known is not None
+
+    def longer(shapes):
+        grown = dict(shapes)
+        for growth, insertions in ((known.input_growth, ins), (known.output_growth, outs)):
+            for variable in growth.keys() & shapes.keys():
+                grown[variable] = _longer(grown[variable], growth[variable].axis, insertions)
+        return grown
+
+    shape, config = _longer(node.shape, -1, own), node.config
+    if own and known.size == "target_shape":
+        target = list(config["target_shape"])
+        config = {**config, "target_shape": [*target[:-1], -1 if target[-1] == -1 else shape[-1]]}
+    elif own and known.size:
+        config = {**config, known.size: shape[-1]}
+    return replace(node, config=config, shape=shape, weights=longer(node.weights), statistics=longer(node.statistics))
 
 
-def _longer(shape: tuple, axis: int, count: int) -> tuple:
+def _recipes(node: Node, ins: Insertions, outs: Insertions) -> dict[Key, Recipe]:
+    known = node.known
+    assert known is not None
+    recipes: dict[Key, Recipe] = {}
+    # Filters first: the zeros for new input channels then reach into the new filters too.
+    for growth, insertions in ((known.output_growth, outs), (known.input_growth, ins)):
+        for variable, rule in growth.items():
+            if insertions and variable in node.variables:
+                key, extend = (node.name, variable), Extend(rule.axis, insertions, rule.fill)
+                recipes[key] = Both(recipes[key], extend) if key in recipes else extend
+    return recipes
+
+
+def _longer(shape: tuple, axis: int, insertions: Insertions) -> tuple:
     sizes = list(shape)
-    sizes[axis] += count
+    sizes[axis] += sum(count for _, count in insertions)
     return tuple(sizes)

@@ -30,6 +30,14 @@ class Extend:
 
 
 @dataclass(frozen=True)
+class Both:
+    """Two extensions of one variable, the second of what the first gives: a kernel with new filters and new inputs."""
+
+    first: Extend
+    second: Extend
+
+
+@dataclass(frozen=True)
 class Copy:
     """A variable of the parent, scaled. `slot_factor` is how its gradient scales."""
 
@@ -38,7 +46,7 @@ class Copy:
     slot_factor: float = 1.0
 
 
-Recipe = Fresh | Extend | Copy
+Recipe = Fresh | Extend | Both | Copy
 
 
 @dataclass(frozen=True)
@@ -62,8 +70,11 @@ def apply_to_weights(edit: Edit, parent: Arrays, seed: int) -> dict[Key, np.ndar
         match recipe:
             case Fresh(shape, fill):
                 return FILLS[fill](shape, rng)
-            case Extend(axis, insertions, fill):
-                return _extend(parent[key], axis, insertions, lambda shape: FILLS[fill](shape, rng))
+            case Extend():
+                return _extend(parent[key], recipe, lambda shape: FILLS[recipe.fill](shape, rng))
+            case Both(first, second):
+                middle = _extend(parent[key], first, lambda shape: FILLS[first.fill](shape, rng))
+                return _extend(middle, second, lambda shape: FILLS[second.fill](shape, rng))
             case Copy(source, factor, _):
                 return (parent[source] * np.float32(factor)).astype(parent[source].dtype)
         raise TypeError(f"expected a recipe, received {recipe!r}")
@@ -81,8 +92,10 @@ def apply_to_slots(edit: Edit, parent: Arrays) -> dict[Key, np.ndarray]:
         match recipe:
             case Fresh(shape, _):
                 child[key] = np.zeros(shape, np.float32)
-            case Extend(axis, insertions, _) if key in parent:
-                child[key] = _extend(parent[key], axis, insertions, np.zeros)
+            case Extend() if key in parent:
+                child[key] = _extend(parent[key], recipe, np.zeros)
+            case Both(first, second) if key in parent:
+                child[key] = _extend(_extend(parent[key], first, np.zeros), second, np.zeros)
             case Copy(source, _, slot_factor) if source in parent:
                 child[key] = (parent[source] * np.float32(slot_factor)).astype(parent[source].dtype)
     return child
@@ -97,7 +110,8 @@ def inherited_calibration(edit: Edit, pending: Iterable[str]) -> tuple[str, ...]
     return tuple(waiting)
 
 
-def _extend(array: np.ndarray, axis: int, insertions: Insertions, fill) -> np.ndarray:
+def _extend(array: np.ndarray, recipe: Extend, fill) -> np.ndarray:
+    axis, insertions = recipe.axis % array.ndim, recipe.insertions
     added = sum(count for _, count in insertions)
     kept = np.ones(array.shape[axis] + added, dtype=bool)
     shift = 0
@@ -142,4 +156,6 @@ FILLS = {
     "identity_gamma": lambda shape, rng: np.full(shape, np.sqrt(1.0 + 1e-3), np.float32),
     "dirac": _dirac,
     "depthwise_dirac": _depthwise_dirac,
+    # For blocks that are not listened to yet: exactly the identity would, in places, leave nothing to learn from.
+    "rough_dirac": lambda shape, rng: _dirac(shape, rng) + np.float32(0.1) * _he_normal(shape, rng),
 }

@@ -2,9 +2,10 @@
 
 from dataclasses import replace
 
-from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, followable, is_mergeable, mergeable_pairs
-from nash_tf.morphisms.channels import absorb
+from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, follow_within_limit
+from nash_tf.morphisms.channels import append
 from nash_tf.morphisms.edit import Edit
+from nash_tf.morphisms.features import feature_pairs, is_feature
 
 SCALES = (1, 2, 4)
 
@@ -13,13 +14,14 @@ class MergeConcat(Morphism):
     """The channels of an earlier tensor are put behind those of a later one. Site: (later, earlier, scale).
 
     1. The earlier tensor is larger by `scale` and is max-pooled by it first; the later one is never pooled.
-    2. All consumers of the later tensor have zeros in their kernels for the new channels.
+    2. All consumers of the later tensor have zeros in their kernels for the new channels, as in `AlterChannels`.
+    3. Both are outputs of an activation, a pool or a merge.
     """
 
     name = "merge_concat"
 
     def candidates(self, architecture):
-        for later, earlier in mergeable_pairs(architecture):
+        for later, earlier in feature_pairs(architecture):
             for scale in SCALES:
                 yield (later, earlier, scale)
 
@@ -27,14 +29,14 @@ class MergeConcat(Morphism):
         later, earlier, scale = site
         if later not in architecture or earlier not in architecture.ancestors[later] or scale not in SCALES:
             return False
-        if not (is_mergeable(architecture, later) and is_mergeable(architecture, earlier)):
-            return False
         (*sides, channels), (*large, added) = architecture[later].shape, architecture[earlier].shape
         if None in sides or None in large or [side * scale for side in sides] != large:
             return False
+        if not (is_feature(architecture, later) and is_feature(architecture, earlier)):
+            return False
         if channels + added > MAX_CHANNELS or not architecture.consumers[later]:
             return False
-        return followable(architecture, lambda parent: absorb(parent, later, ((channels, added),)))
+        return follow_within_limit(lambda: append(architecture, later, added, [earlier])) is not None
 
     def _apply(self, architecture, site):
         later, earlier, scale = site
@@ -45,11 +47,9 @@ class MergeConcat(Morphism):
             appended = architecture.make(f"pool_{number}", "MaxPooling2D", config, [appended])
             new.append(appended)
         joined = architecture.make(f"concat_{number}", "Concatenate", {}, [architecture[later], appended])
-        insertions = ((architecture[later].channels, appended.channels),)
-        changed, recipes = absorb(architecture, later, insertions)
-        for name in architecture.consumers[later]:
-            taker = changed[name]
-            changed[name] = replace(
-                taker, inputs=tuple(joined.name if source == later else source for source in taker.inputs)
-            )
-        return architecture.edited(changed.values(), [*new, joined]), Edit(recipes)
+        followed = append(architecture, later, appended.channels, [earlier])
+        takers = [
+            replace(node, inputs=tuple(joined.name if source == later else source for source in node.inputs))
+            for node in followed.changed.values()
+        ]
+        return architecture.edited(takers, [*new, joined]), Edit(followed.recipes)

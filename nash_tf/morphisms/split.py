@@ -5,16 +5,21 @@ from dataclasses import replace
 from nash_tf import kinds
 from nash_tf.morphisms.base import Morphism
 from nash_tf.morphisms.edit import Copy, Edit
+from nash_tf.morphisms.features import is_image
 
 FACTOR = 0.3
 
 
 class Split(Morphism):
-    """A convolution, its batch normalisation and ReLU become two in parallel whose outputs are added. Site: (convolution,).
+    """A convolution and what follows it become two in parallel whose outputs are added. Site: (convolution,).
 
-    1. Both branches copy the convolution and the statistics; gamma and beta are scaled by 0.3 and 0.7.
-    2. ReLU is positively homogeneous, so the branches' outputs are 0.3 and 0.7 of the block's, in both modes.
-    3. A branch's kernel sees that share of the gradient, so its slots are scaled too; those of gamma and beta are not.
+    1. The block is the convolution, a batch normalisation with gamma, and an activation, each if it is there and nothing
+       else takes what comes before it.
+    2. Both branches copy all variables; those of the last affine layer, gamma and beta or kernel and bias, are scaled by 0.3
+       and 0.7.
+    3. The activation is positively homogeneous, so the branches' outputs are 0.3 and 0.7 of the block's, in both modes.
+    4. A branch's other variables see that share of the gradient, so their slots are scaled too; those of the scaled ones
+       are not.
     """
 
     name = "split"
@@ -24,52 +29,82 @@ class Split(Morphism):
             yield (node.name,)
 
     def requires(self, architecture, site):
-        block = self._block(architecture, *site)
-        return block is not None and bool(architecture.consumers[block[-1].name])
-
-    def _block(self, architecture, name):
-        if name not in architecture:
-            return None
+        (name,) = site
+        if name not in architecture or not is_image(architecture, name):
+            return False
         conv = architecture[name]
-        known = kinds.get(conv.kind, conv.config)
-        if not (known and known.output_growth) or conv.config.get("activation", "linear") != "linear":
-            return None
-        block = [conv]
-        for kind in ("BatchNormalization", "ReLU"):
-            consumers = architecture.consumers[block[-1].name]
-            if len(consumers) != 1 or block[-1].name in architecture.outputs:
-                return None
-            block.append(architecture[consumers[0]])
-            if not self._continues(block[-1], kind):
-                return None
-        return None if block[-1].name in architecture.outputs else block
-
-    def _continues(self, node, kind):
-        if kind == "BatchNormalization":
-            return node.kind == kind and {"gamma", "beta"} <= set(node.weights) and kinds.get(node.kind, node.config)
-        if node.kind == "Activation":
-            return node.config.get("activation") == "relu"
-        plain = not any(node.config.get(key) for key in ("max_value", "negative_slope", "threshold"))
-        return node.kind == "ReLU" and plain
+        if not kinds.grows(conv.known, conv.config) or not _is_homogeneous(conv):
+            return False
+        return _is_inner(architecture, conv)
 
     def _apply(self, architecture, site):
-        conv, norm, relu = self._block(architecture, *site)
-        number = architecture.unused_number()
-        stem = conv.name.rstrip("0123456789").rstrip("_") or "conv"
-        twin_conv = replace(conv, name=f"{stem}_{number}")
-        twin_norm = replace(norm, name=f"bn_{number}", inputs=(twin_conv.name,))
-        twin_relu = replace(relu, name=f"relu_{number}", inputs=(twin_norm.name,))
-        total = architecture.make(f"add_{number}", "Add", {}, [relu, twin_relu])
+        block, number = self._block(architecture, *site), architecture.unused_number()
+        stem = block[0].name.rstrip("0123456789").rstrip("_") or "conv"
+        twins = []
+        for node in block:
+            prefix = stem if node is block[0] else _PREFIXES.get(node.kind, "act")
+            inputs = (twins[-1].name,) if twins else node.inputs
+            twins.append(replace(node, name=f"{prefix}_{number}", inputs=inputs))
+        total = architecture.make(f"add_{number}", "Add", {}, [block[-1], twins[-1]])
         takers = [
-            replace(node, inputs=tuple(total.name if source == relu.name else source for source in node.inputs))
-            for node in map(architecture.__getitem__, architecture.consumers[relu.name])
+            replace(node, inputs=tuple(total.name if source == block[-1].name else source for source in node.inputs))
+            for node in map(architecture.__getitem__, architecture.consumers[block[-1].name])
         ]
+        scaled = _scaled(block)
         recipes = {}
-        for branch_conv, branch_norm, share in ((conv, norm, FACTOR), (twin_conv, twin_norm, 1 - FACTOR)):
-            for variable in conv.variables:
-                recipes[branch_conv.name, variable] = Copy((conv.name, variable), slot_factor=share)
-            for variable in norm.variables:
-                scaled = share if variable in ("gamma", "beta") else 1.0
-                recipes[branch_norm.name, variable] = Copy((norm.name, variable), factor=scaled)
-        # `relu` itself stays the first branch's output; the sum follows it and the twin.
-        return architecture.edited(takers, [twin_conv, twin_norm, twin_relu, total]), Edit(recipes)
+        for branch, share in ((block, FACTOR), (twins, 1 - FACTOR)):
+            for node, copy in zip(block, branch, strict=True):
+                for variable in node.variables:
+                    source = (node.name, variable)
+                    if source in scaled:
+                        recipes[copy.name, variable] = Copy(source, factor=share)
+                    else:
+                        recipes[copy.name, variable] = Copy(
+                            source, slot_factor=share if variable in node.weights else 1.0
+                        )
+        # The block itself stays the first branch; the sum follows it and the twin.
+        return architecture.edited(takers, [*twins, total]), Edit(recipes)
+
+    def _block(self, architecture, name):
+        """The convolution, and the batch normalisation and activation that go with it."""
+        block = [architecture[name]]
+        after = _follower(architecture, block[-1])
+        if after and _is_norm(after) and kinds.activation_of(block[0].config) == "linear":
+            block.append(after)
+            after = _follower(architecture, after)
+        if after and _role(after) == "activation" and _is_homogeneous(after):
+            block.append(after)
+        return block
+
+
+_PREFIXES = {"BatchNormalization": "bn", "ReLU": "relu"}
+
+
+def _follower(architecture, node):
+    """The one node that takes a node's output, if the block may end with it."""
+    takers = architecture.consumers[node.name]
+    follower = architecture[takers[0]] if len(takers) == 1 and node.name not in architecture.outputs else None
+    return follower if follower and _is_inner(architecture, follower) else None
+
+
+def _is_inner(architecture, node):
+    return node.name not in architecture.outputs and bool(architecture.consumers[node.name])
+
+
+def _role(node):
+    return node.known.role if node.known else ""
+
+
+def _is_homogeneous(node):
+    return node.known is not None and node.known.homogeneous(node.config)
+
+
+def _is_norm(node):
+    return node.kind == "BatchNormalization" and node.known is not None and "gamma" in node.weights
+
+
+def _scaled(block):
+    """The variables of the block's last affine layer, which scale its output."""
+    affine = block[1] if len(block) > 1 and _is_norm(block[1]) else block[0]
+    names = ("gamma", "beta") if affine is not block[0] else affine.known.output_growth
+    return {(affine.name, variable) for variable in names}

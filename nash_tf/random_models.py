@@ -1,0 +1,239 @@
+"""Random functional models: what users may bring, in miniature."""
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+from keras import layers
+
+SIDE = 8
+ACTIVATIONS = (
+    *("relu", "relu6", "silu", "gelu", "elu", "tanh", "sigmoid", "hard_sigmoid", "softplus", "leaky_relu", "mish"),
+    *("hard_silu", "selu", "softsign", "linear"),
+)
+
+
+def random_models(count: int, seed: int = 0) -> Iterator[keras.Model]:
+    """Models with random weights and statistics, small enough to be run eagerly by the hundred.
+
+    They have branches, residual sums, gates, strides, dilation, grouped, depthwise and separable convolutions, batch, layer
+    and group normalisation, noise, many activations, and one or two inputs of one shape and outputs.
+
+    Args:
+        count: how many.
+        seed: of all draws; equal seeds give equal models.
+    """
+    for number in range(count):
+        yield random_model(seed * 1_000_003 + number)
+
+
+def random_model(seed: int) -> keras.Model:
+    """One such model."""
+    return _Grammar(np.random.default_rng(seed)).model()
+
+
+class _Grammar:
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+        self.count = 0
+
+    def model(self) -> keras.Model:
+        shape = (SIDE, SIDE, int(self.rng.integers(1, 4)))
+        inputs = [keras.Input(shape, name=f"image_{number}") for number in range(self.among(1, 1, 1, 2))]
+        branches = [self.block(image) for image in inputs]
+        x = branches[0] if len(branches) == 1 else self.joined(branches)
+        side_heads = []
+        for _ in range(self.rng.integers(1, 4)):
+            x = self.among(self.block, self.block, self.residual, self.gated, self.branched, self.pooled, self.framed)(
+                x
+            )
+            if self.chance(0.1):
+                side_heads.append(self.among(self.head, self.conv)(x))
+        model = keras.Model(inputs, [self.head(x), *side_heads[:1]] if side_heads else self.head(x))
+        self.perturb(model)
+        return model
+
+    # Draws
+
+    def among(self, *choices):
+        return choices[self.rng.integers(len(choices))]
+
+    def chance(self, probability: float) -> bool:
+        return bool(self.rng.random() < probability)
+
+    def put(self, layer, *arguments, **settings):
+        """A layer of a class, with a name that does not depend on what was made before."""
+        self.count += 1
+        return layer(*arguments, **settings, name=f"{layer.__name__.lower()}_{self.count}")
+
+    # Productions: tensor -> tensor
+
+    def block(self, x):
+        """Kernel, normalisation, activation and noise, each but the kernel perhaps."""
+        x = self.normalised(self.conv(x))
+        if self.chance(0.8):
+            x = self.activated(x)
+        return self.noisy(x) if self.chance(0.2) else x
+
+    def conv(self, x, filters=None, keep_side=False):
+        channels = x.shape[-1]
+        filters = filters or self.among(2, 3, 4, 6)
+        settings = {"padding": "same", "use_bias": self.chance(0.5)}
+        if self.chance(0.25):
+            settings["activation"] = self.among(*ACTIVATIONS)
+        size, sort = self.among(1, 3, 3, (3, 1)), self.rng.integers(12)
+        if sort == 0 and not keep_side and min(x.shape[1:3]) >= 4:
+            return self.put(layers.Conv2D, filters, size, strides=2, **settings)(x)
+        if sort == 1:
+            return self.put(layers.Conv2D, filters, 3, dilation_rate=2, **settings)(x)
+        if sort == 2 and channels % 2 == 0 and filters % 2 == 0:
+            return self.put(layers.Conv2D, filters, 3, groups=2, **settings)(x)
+        if sort == 3 and filters % channels == 0:
+            return self.put(layers.DepthwiseConv2D, 3, depth_multiplier=filters // channels, **settings)(x)
+        if sort in (4, 5):
+            x = self.put(layers.DepthwiseConv2D, 3, padding="same", use_bias=self.chance(0.5))(x)
+            x = self.activated(self.normalised(x))
+            return self.put(layers.Conv2D, filters, 1, **settings)(x)
+        if sort in (6, 7):
+            multiplier = self.among(1, 1, 2)
+            return self.put(layers.SeparableConv2D, filters, 3, depth_multiplier=multiplier, **settings)(x)
+        if sort == 8:
+            settings.pop("padding")
+            return self.put(layers.Dense, filters, **settings)(x)
+        return self.put(layers.Conv2D, filters, size, **settings)(x)
+
+    def normalised(self, x):
+        sort = self.rng.integers(10)
+        if sort <= 5:
+            return self.put(layers.BatchNormalization, momentum=0.9, axis=self.among(-1, 3))(x)
+        if sort == 6:
+            return self.put(layers.BatchNormalization, scale=self.chance(0.5), center=self.chance(0.5))(x)
+        if sort == 7:
+            return self.among(
+                self.put(layers.LayerNormalization), self.put(layers.GroupNormalization, groups=x.shape[-1])
+            )(x)
+        return x
+
+    def activated(self, x):
+        sort = self.rng.integers(10)
+        if sort <= 2:
+            return self.put(layers.ReLU)(x)
+        if sort == 3:
+            return self.put(layers.ReLU, max_value=6.0)(x)
+        if sort == 4:
+            return self.put(layers.LeakyReLU, negative_slope=0.1)(x)
+        if sort == 5:
+            return self.put(layers.PReLU, shared_axes=self.among(None, (1, 2)))(x)
+        return self.put(layers.Activation, self.among(*ACTIVATIONS))(x)
+
+    def noisy(self, x):
+        sort = self.among(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout)
+        return self.put(sort, 0.2)(x)
+
+    def pooled(self, x):
+        pool = self.among(layers.MaxPooling2D, layers.AveragePooling2D)
+        if self.chance(0.5) or min(x.shape[1:3]) < 4:
+            return self.put(pool, 3, strides=1, padding="same")(x)
+        return self.put(pool, 2)(x)
+
+    def framed(self, x):
+        """Padded and cropped, or smaller and larger again, or scaled."""
+        sort = self.rng.integers(4)
+        if sort == 0 and min(x.shape[1:3]) >= 4:
+            x = self.block(self.put(layers.MaxPooling2D)(x))
+            x = self.put(layers.UpSampling2D, interpolation=self.among("nearest", "bilinear"))(x)
+            return self.conv(x)  # a pool would give back what was there before
+        if sort == 1:
+            return self.put(layers.Rescaling, self.among(0.5, -0.5), offset=self.among(0.0, 0.1))(x)
+        if sort == 2:
+            x = self.activated(self.put(layers.ZeroPadding2D, 1)(x))
+            return self.put(layers.Cropping2D, ((1, 1), (2, 0)))(x)
+        x = self.put(layers.ZeroPadding2D, 1)(x)
+        return self.put(layers.Conv2D, self.among(2, 4), 3)(x)
+
+    def residual(self, x):
+        """f(x) + x, or another merge; x projected where channels would differ."""
+        filters = self.among(x.shape[-1], self.among(2, 4))
+        y = (
+            self.conv(self.block_at_side(x), filters, keep_side=True)
+            if self.chance(0.5)
+            else self.conv(x, filters, True)
+        )
+        y = self.normalised(y)
+        if filters != x.shape[-1]:
+            x = self.normalised(self.put(layers.Conv2D, filters, 1)(x))
+        merge = self.among(layers.Add, layers.Add, layers.Add, layers.Maximum, layers.Average, layers.Subtract)
+        x = self.put(merge)([x, y])
+        return self.activated(x) if self.chance(0.5) else x
+
+    def block_at_side(self, x):
+        return self.activated(self.normalised(self.conv(x, keep_side=True)))
+
+    def gated(self, x):
+        """Squeeze and excitation, in one of three spellings, or a gate for each pixel."""
+        channels, sort = x.shape[-1], self.rng.integers(4)
+        if sort == 0:
+            return self.put(layers.Multiply)([x, self.put(layers.Conv2D, 1, 1, activation="sigmoid")(x)])
+        if sort == 1:
+            gate = self.put(layers.GlobalAveragePooling2D, keepdims=True)(x)
+            gate = self.put(layers.Conv2D, 2, 1, activation="silu")(gate)
+            gate = self.put(layers.Conv2D, channels, 1, activation="sigmoid")(gate)
+        else:
+            gate = self.put(layers.GlobalAveragePooling2D)(x)
+            if sort == 2:
+                gate = self.put(layers.Dense, 2, activation="softplus")(gate)
+            gate = self.put(layers.Dense, channels, activation="sigmoid")(gate)
+            gate = self.put(layers.Reshape, self.among((1, 1, channels), (1, 1, -1)))(gate)
+        return self.put(layers.Multiply)(self.among([x, gate], [gate, x]))
+
+    def branched(self, x):
+        return self.joined([self.block_at_side(x), self.among(self.block_at_side, lambda same: same)(x)])
+
+    def joined(self, tensors):
+        sides = {tensor.shape[1:3] for tensor in tensors}
+        if len(sides) > 1:
+            smallest = min(tensor.shape[1] for tensor in tensors)
+            tensors = [
+                self.put(layers.MaxPooling2D, tensor.shape[1] // smallest)(tensor)
+                if tensor.shape[1] > smallest
+                else tensor
+                for tensor in tensors
+            ]
+        return self.put(layers.Concatenate, axis=self.among(-1, 3))(tensors)
+
+    def head(self, x):
+        sort = self.rng.integers(6)
+        if sort == 0:
+            x = self.put(layers.Flatten)(x)
+        elif sort == 1:
+            x = self.put(layers.GlobalMaxPooling2D)(x)
+        else:
+            x = self.put(layers.GlobalAveragePooling2D)(x)
+        if self.chance(0.3):
+            x = self.put(layers.Dense, 4, activation=self.among("relu", "gelu"))(x)
+            x = self.put(layers.Dropout, 0.3)(x)
+        return self.put(layers.Dense, 3, activation=self.among(None, None, "softmax"))(x)
+
+    # Weights
+
+    def perturb(self, model: keras.Model) -> None:
+        """Weights and statistics as far from those at birth as training could make them."""
+        for layer in model.layers:
+            for variable in layer.weights:
+                if "seed" not in variable.name:
+                    variable.assign(self.value(variable.name, tuple(variable.shape)))
+
+    def value(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        rng = self.rng
+        match name:
+            case "gamma":
+                return rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape, p=[0.1, 0.9])
+            case "moving_variance":
+                return rng.uniform(0.3, 3.0, shape)
+            case "beta" | "moving_mean" | "bias":
+                return rng.normal(0.0, 0.5, shape)
+            case "alpha":
+                return rng.uniform(0.0, 0.5, shape)
+        depthwise = name == "depthwise_kernel" or (len(shape) == 4 and shape[-1] == 1)
+        fan_in = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
+        return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)

@@ -1,0 +1,185 @@
+"""Every operator is put through the conformance suite on random models; what each layer lets pass is checked by hand.
+
+NASH_TF_CONFORMANCE=2000 takes that many models and makes a child of each by every operator.
+"""
+
+import importlib
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nash_tf.architecture import Architecture
+from nash_tf.methods import registry as methods
+from nash_tf.morphisms import Morphism, register, registry
+from nash_tf.morphisms.draw import draw, replay
+from nash_tf.morphisms.edit import Edit, Extend, Fresh
+from nash_tf.testing import Parent, check_operator, random_models
+from nash_tf.vanilla import vanilla
+
+ON_DEMAND = int(os.environ.get("NASH_TF_CONFORMANCE", "0"))
+MODELS = ON_DEMAND or 200
+SITES = {"insert_conv": 1000, "insert_separable_conv": 1000, "merge_convex": 200}
+
+
+@pytest.fixture(scope="module")
+def parents():
+    return [Parent(model) for model in random_models(MODELS)]
+
+
+@pytest.mark.parametrize(("place", "name"), list(enumerate(registry)))
+def test_operators_conform(parents, place, name):
+    # Sites are looked at in all models; making and measuring children is dear, so in half of them unless on demand.
+    measured = parents if ON_DEMAND else parents[place % 2 :: 2]
+    others = [] if ON_DEMAND else parents[1 - place % 2 :: 2]
+    report = check_operator(registry[name], measured)
+    looked = check_operator(registry[name], others, per_model=0)
+    assert report.models + looked.models == MODELS
+    assert report.sites + looked.sites >= SITES.get(name, 400)
+    assert report.alive >= 0.6 * len(measured)
+
+
+def test_random_models_come_back_from_their_seed():
+    (one, two), (again, *_) = list(random_models(2, seed=5)), list(random_models(1, seed=5))
+    assert Architecture.from_keras(one).digest == Architecture.from_keras(again).digest
+    assert Architecture.from_keras(one).digest != Architecture.from_keras(two).digest
+    for variable, same in zip(one.weights, again.weights, strict=True):
+        np.testing.assert_array_equal(variable, same)
+
+
+class Wrong(Morphism):
+    """Puts a batch normalisation behind a ReLU; subclasses break the contract in one way each."""
+
+    name = "wrong"
+    fills = {"gamma": "identity_gamma", "beta": "zeros", "moving_mean": "zeros", "moving_variance": "ones"}
+    calibrated = True
+
+    def candidates(self, architecture):
+        for node in architecture.nodes:
+            yield (node.name,)
+
+    def requires(self, architecture, site):
+        (name,) = site
+        return name in architecture and architecture[name].kind == "ReLU" and bool(architecture.consumers[name])
+
+    def _apply(self, architecture, site):
+        norm = architecture.make("bn_new", "BatchNormalization", {}, [architecture[site[0]]])
+        takers = [
+            replace(node, inputs=tuple("bn_new" if name == site[0] else name for name in node.inputs))
+            for node in map(architecture.__getitem__, architecture.consumers[site[0]])
+        ]
+        recipes = {("bn_new", name): Fresh(shape, self.fills[name]) for name, shape in norm.variables.items()}
+        return architecture.edited(takers, [norm]), Edit(recipes, ("bn_new",) if self.calibrated else ())
+
+
+class Inexact(Wrong):
+    fills = {**Wrong.fills, "beta": "ones"}
+
+
+class Uncalibrated(Wrong):
+    calibrated = False
+
+
+class Restless(Wrong):
+    calls = 0
+
+    def sites(self, architecture):
+        self.calls += 1
+        return super().sites(architecture)[self.calls % 2 :]
+
+
+class Twice(Wrong):
+    def candidates(self, architecture):
+        yield from (*super().candidates(architecture), *super().candidates(architecture))
+
+
+class Forgetful(Wrong):
+    def _check(self, parent, child, edit):
+        pass
+
+    def _apply(self, architecture, site):
+        child, edit = super()._apply(architecture, site)
+        return child, Edit({key: recipe for key, recipe in edit.recipes.items() if key[1] != "beta"})
+
+
+class Untold(Wrong):
+    """Its slots do not follow the gradient."""
+
+    def _apply(self, architecture, site):
+        child, edit = registry["split"].apply(architecture, ("conv_1",))
+        return child, Edit({key: replace(recipe, slot_factor=1.0) for key, recipe in edit.recipes.items()})
+
+
+class Stillborn(Wrong):
+    def _apply(self, architecture, site):
+        child, edit = registry["alter_channels"].apply(architecture, ("conv_1", 2))
+        return child, Edit({key: replace(recipe, fill="zeros") for key, recipe in edit.recipes.items()})
+
+
+@pytest.fixture(scope="module")
+def small():
+    return Parent(vanilla((8, 8, 3), 3, (4, 4)).to_keras())
+
+
+@pytest.mark.parametrize(
+    ("operator", "message"),
+    [
+        (Inexact(), "in inference"),
+        (Uncalibrated(), "in training mode"),
+        (Restless(), "differ"),
+        (Twice(), "twice"),
+        (Forgetful(), "bn_new/beta has no recipe"),
+        (Untold(), "slot"),
+        (Stillborn(), "without a gradient"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_suite_finds(operator, message, small):
+    with pytest.raises(AssertionError, match=message):
+        check_operator(operator, [small], per_model=3)
+
+
+def test_the_suite_passes_what_is_right(small):
+    report = check_operator(Wrong(), [small], per_model=3)
+    assert (report.models, report.sites, report.children, report.alive) == (1, 2, 2, 2)
+    assert report.difference <= 1e-5
+
+
+class TestRegister:
+    @pytest.fixture
+    def squeeze(self):
+        module = importlib.import_module("example_squeeze_excite")
+        yield register(module.SqueezeExcite())
+        del registry["squeeze_excite"]
+
+    def test_the_example_conforms(self, squeeze):
+        report = check_operator(squeeze, count=30)
+        assert report.models == 30 and report.sites >= 60
+
+    def test_a_search_draws_it(self, squeeze):
+        parent = vanilla((16, 16, 3), 10, (8, 8))
+        operators = {**methods["shr"].operators, squeeze.name: 5.0}
+        child, moves = draw(parent, 12, operators, 1e6, seed=0)
+        assert {move.operator for move in moves} >= {squeeze.name, "insert_conv"}
+        assert replay(parent, moves)[0].digest == child.digest
+
+    def test_a_gate_grows_with_what_it_gates(self, squeeze):
+        parent, _ = squeeze.apply(vanilla((16, 16, 3), 10, (8, 8)), ("relu_1",))
+        child, edit = registry["alter_channels"].apply(parent, ("conv_1", 2))
+        assert child["excite_3"].config["filters"] == child["conv_1"].config["filters"] == 16
+        assert edit.recipes["excite_3", "kernel"] == Extend(3, ((8, 8),), "he_normal")
+        assert edit.recipes["reduce_3", "kernel"] == Extend(2, ((8, 8),), "zeros")
+
+    def test_a_name_is_taken_once(self):
+        class Other(Wrong):
+            name = "split"
+
+        with pytest.raises(ValueError, match="'split' is taken by Split"):
+            register(Other())
+        assert register(registry["split"]) is registry["split"]
+
+    @pytest.mark.parametrize("operator", [object(), Wrong, "split"])
+    def test_what_is_no_operator(self, operator):
+        with pytest.raises(TypeError, match="Morphism"):
+            register(operator)

@@ -1,0 +1,384 @@
+"""What each kind of layer lets pass, bounds of outputs, and the sites and costs that follow, worked out by hand."""
+
+import math
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from nash_tf import kinds
+from nash_tf.architecture import Architecture, Node
+from nash_tf.costs import flops
+from nash_tf.morphisms import Option, registry, sites
+from nash_tf.morphisms.edit import Both, Edit, Extend, Fresh, apply_to_slots, apply_to_weights
+from nash_tf.vanilla import vanilla
+
+INF = math.inf
+alter, concat, convex, split = (registry[name] for name in ("alter_channels", "merge_concat", "merge_convex", "split"))
+
+
+def architecture_of(build, shape=(8, 8, 4)):
+    """The architecture of image -> build(image); layers are given their names by `build`."""
+    image = keras.Input(shape, name="image")
+    return Architecture.from_keras(keras.Model(image, build(image)))
+
+
+@keras.saving.register_keras_serializable(package="test_flow")
+def own_activation(x):
+    return x
+
+
+def conv(name, filters=4, size=3, **settings):
+    return layers.Conv2D(filters, size, padding="same", use_bias=False, name=name, **settings)
+
+
+def between(*middle):
+    """image -> a -> middle -> b: does a widen?"""
+
+    def build(x):
+        x = conv("a", 4)(x)
+        for layer in middle:
+            x = layer(x)
+        return conv("b", 2)(x)
+
+    return architecture_of(build)
+
+
+class TestBounds:
+    @pytest.mark.parametrize(
+        ("kind", "config", "given", "expected"),
+        [
+            ("ReLU", {}, (-INF, INF), (0, INF)),
+            ("ReLU", {"max_value": 6.0}, (-INF, INF), (0, 6)),
+            ("ReLU", {}, (-1, 6), (0, 6)),
+            ("ReLU", {"threshold": 1.0}, (-INF, INF), (0, INF)),
+            ("ReLU", {"threshold": -1.0}, (-INF, INF), (-INF, INF)),
+            ("ReLU", {"negative_slope": 0.1}, (-INF, INF), (-INF, INF)),
+            ("ReLU", {"negative_slope": 0.1, "max_value": 6.0}, (0, 9), (0, 6)),
+            ("ReLU", {"negative_slope": -0.1}, (-INF, INF), (-INF, INF)),
+            ("LeakyReLU", {}, (-1, 2), (-INF, INF)),
+            ("LeakyReLU", {}, (0, 2), (0, 2)),
+            ("Activation", {"activation": "relu6"}, (-INF, INF), (0, 6)),
+            ("Activation", {"activation": "silu"}, (0, INF), (0, INF)),
+            ("Activation", {"activation": "silu"}, (-INF, INF), (-0.28, INF)),
+            ("Activation", {"activation": "selu"}, (0, 1), (-1.76, INF)),
+            ("Activation", {"activation": "linear"}, (-2, 3), (-2, 3)),
+            ("Activation", {"activation": "softmax"}, (-INF, INF), (0, 1)),
+            ("Activation", {"activation": "glu"}, (0, 1), (-INF, INF)),
+            ("BatchNormalization", {}, (0, 1), (-INF, INF)),
+            ("Dropout", {"rate": 0.5}, (0, 6), (0, 12)),
+            ("Dropout", {"rate": 1.0}, (0, 6), (-INF, INF)),
+            ("GaussianNoise", {"stddev": 0.1}, (0, 1), (-INF, INF)),
+            ("ZeroPadding2D", {}, (1, 6), (0, 6)),
+            ("UpSampling2D", {"interpolation": "bicubic"}, (0, 1), (-INF, INF)),
+            ("UpSampling2D", {}, (0, 1), (0, 1)),
+            ("Rescaling", {"scale": -2.0, "offset": 1.0}, (0, INF), (-INF, 1)),
+            ("Rescaling", {"scale": [1.0, 2.0], "offset": 0.0}, (0, 1), (-INF, INF)),
+            ("mine>Layer", {}, (0, 1), (-INF, INF)),
+            ("MaxPooling2D", {"data_format": "channels_first"}, (0, 1), (-INF, INF)),
+        ],
+    )
+    def test_of_one(self, kind, config, given, expected):
+        assert kinds.bounds(kind, config, [kinds.Bounds(*given)]) == pytest.approx(expected)
+
+    @pytest.mark.parametrize(
+        ("kind", "expected"),
+        [
+            ("Add", (-1, 5)),
+            ("Subtract", (-4, 2)),
+            ("Multiply", (-3, 6)),
+            ("Average", (-1, 3)),
+            ("Maximum", (0, 3)),
+            ("Minimum", (-1, 2)),
+            ("Concatenate", (-1, 3)),
+            ("nash_tf>ConvexMerge", (-1, 3)),
+        ],
+    )
+    def test_of_two(self, kind, expected):
+        assert kinds.bounds(kind, {}, [kinds.Bounds(-1, 2), kinds.Bounds(0, 3)]) == expected
+
+    def test_a_gate_of_something_unbounded(self):
+        assert kinds.bounds("Multiply", {}, [kinds.Bounds(0, INF), kinds.Bounds(0, 1)]) == (0, INF)
+
+    def test_activations_keep_to_what_is_said_of_them(self):
+        numbers = np.linspace(-30, 30, 20001).astype(np.float32)
+        for name, (low, high) in kinds.bounds.__globals__["ACTIVATIONS"].items():
+            for least, most in ((-30, 30), (0, 30), (0, 6), (-2, 1)):
+                inside = numbers[(numbers >= least) & (numbers <= most)]
+                values = np.asarray(keras.activations.get(name)(inside))
+                bound = kinds.bounds("Activation", {"activation": name}, [kinds.Bounds(least, most)])
+                assert bound.low <= values.min() and values.max() <= bound.high, (name, least, most)
+                assert low <= bound.low and bound.high <= high
+
+
+class TestChannelsPass:
+    @pytest.mark.parametrize(
+        "middle",
+        [
+            lambda: [layers.BatchNormalization(scale=False, axis=3)],
+            lambda: [layers.ReLU(6.0), layers.LeakyReLU(), layers.PReLU(shared_axes=(1, 2)), layers.PReLU()],
+            lambda: [layers.Activation("gelu"), layers.ELU(alpha=0.5), layers.Rescaling(0.5)],
+            lambda: [layers.ZeroPadding2D(1), layers.MaxPooling2D(3, 1), layers.Cropping2D(1), layers.UpSampling2D(2)],
+            lambda: [layers.DepthwiseConv2D(3, activation="relu"), layers.AveragePooling2D(2)],
+            lambda: [layers.Dropout(0.1), layers.SpatialDropout2D(0.1), layers.GaussianNoise(0.1)],
+            lambda: [layers.Reshape((4, 16, 4)), layers.Identity()],
+        ],
+    )
+    def test_these(self, middle):
+        parent = between(*middle())
+        child, edit = alter.apply(parent, ("a", 2))
+        assert edit.recipes["b", "kernel"] == Extend(2, ((4, 4),), "zeros")
+        for node in child.nodes[1:]:
+            assert node.channels == (2 if node.name == "b" else 8)
+        again = child.to_keras()  # Keras agrees with the shapes
+        assert Architecture.from_keras(again).digest == child.digest
+
+    @pytest.mark.parametrize(
+        "middle",
+        [
+            lambda: [layers.LayerNormalization()],
+            lambda: [layers.GroupNormalization(2)],
+            lambda: [layers.Activation("softmax")],
+            lambda: [layers.Activation("exponential")],
+            lambda: [layers.Softmax(axis=1)],
+            lambda: [layers.DepthwiseConv2D(3, depth_multiplier=2)],
+            lambda: [layers.DepthwiseConv2D(3, activation="softmax")],
+            lambda: [layers.Conv2D(4, 3, groups=2)],
+            lambda: [layers.Conv2D(4, 3, trainable=False)],
+            lambda: [layers.Permute((3, 2, 1)), layers.Permute((3, 2, 1))],
+            lambda: [layers.Reshape((8, 16, 2))],
+            lambda: [layers.BatchNormalization(axis=1)],
+            lambda: [layers.UnitNormalization()],
+            lambda: [layers.Activation(own_activation)],
+            lambda: [layers.SeparableConv2D(4, 3, depth_multiplier=2)],
+        ],
+    )
+    def test_not_these(self, middle):
+        assert ("a", 2) not in alter.sites(between(*middle()))
+
+    @pytest.mark.parametrize("settings", [{"activation": "softmax"}, {"trainable": False}, {"groups": 2}])
+    def test_nor_out_of_these(self, settings):
+        parent = architecture_of(lambda x: conv("b", 2)(conv("a", 4, **settings)(x)))
+        assert alter.sites(parent) == []
+
+    def test_channels_first_is_left_alone(self):
+        image = Node("image", "InputLayer", {}, (), (4, 8, 8))
+        config = {"filters": 4, "kernel_size": 3, "data_format": "channels_first", "use_bias": False}
+        nodes = [image, Node("a", "Conv2D", config, ("image",), (4, 6, 6), {"kernel": (3, 3, 4, 4)})]
+        nodes.append(Node("b", "Conv2D", config, ("a",), (4, 4, 4), {"kernel": (3, 3, 4, 4)}))
+        assert sites(Architecture(tuple(nodes), ("b",))) == []
+
+    def test_a_hidden_dense_layer(self):
+        def build(x):
+            x = layers.Flatten(name="flat")(x)
+            return layers.Dense(3, name="b")(layers.Dense(5, activation="gelu", name="a")(x))
+
+        child, edit = alter.apply(architecture_of(build), ("a", 2))
+        assert child["a"].config["units"] == 10
+        assert edit.recipes == {
+            ("a", "kernel"): Extend(1, ((5, 5),), "he_normal"),
+            ("a", "bias"): Extend(0, ((5, 5),), "zeros"),
+            ("b", "kernel"): Extend(0, ((5, 5),), "zeros"),
+        }
+
+
+def residual(x):
+    """stem -> (inner -> last) + itself -> head, the stem also in the sum."""
+    x = conv("stem")(x)
+    y = conv("last")(layers.ReLU(name="relu")(conv("inner", 2)(x)))
+    return conv("head", 2)(layers.Add(name="add")([x, y]))
+
+
+class TestJoined:
+    def test_a_residual_sum_grows_as_one(self):
+        parent = architecture_of(residual)
+        assert alter.sites(parent) == [("stem", 2), ("stem", 4), ("inner", 2), ("inner", 4)]
+        child, edit = alter.apply(parent, ("stem", 2))
+        assert child["add"].channels == child["last"].channels == child["stem"].channels == 8
+        assert edit.recipes == {
+            ("stem", "kernel"): Extend(3, ((4, 4),), "he_normal"),
+            ("last", "kernel"): Extend(3, ((4, 4),), "he_normal"),
+            ("inner", "kernel"): Extend(2, ((4, 4),), "zeros"),
+            ("head", "kernel"): Extend(2, ((4, 4),), "zeros"),
+        }
+
+    def test_a_kernel_with_new_filters_and_new_inputs(self):
+        def build(x):
+            x = conv("stem", 2)(x)
+            return conv("head", 1)(layers.Add(name="add")([x, conv("only", 2, 1)(x)]))
+
+        _, edit = alter.apply(architecture_of(build), ("stem", 2))
+        recipe = Both(Extend(3, ((2, 2),), "he_normal"), Extend(2, ((2, 2),), "zeros"))
+        assert edit.recipes["only", "kernel"] == recipe
+        edit = Edit({("only", "kernel"): recipe})
+        kernel = {("only", "kernel"): np.array([[1, 2], [3, 4]], np.float32).reshape(1, 1, 2, 2)}
+        child = apply_to_weights(edit, kernel, seed=0)["only", "kernel"][0, 0]
+        np.testing.assert_array_equal(child[:2, :2], [[1, 2], [3, 4]])
+        assert child[:2, 2:].all() and not child[2:].any()
+        slots = apply_to_slots(edit, kernel)["only", "kernel"][0, 0]
+        np.testing.assert_array_equal(slots, [[1, 2, 0, 0], [3, 4, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+
+    def test_the_networks_input_in_the_sum_forbids_it(self):
+        parent = architecture_of(lambda x: conv("head", 2)(layers.Add(name="add")([x, conv("a")(x)])))
+        assert alter.sites(parent) == []
+
+    def test_a_gate_of_one_channel_need_not_grow(self):
+        def build(x):
+            x = conv("stem")(x)
+            gate = conv("gate", 1, activation="sigmoid")(x)
+            return conv("head", 2)(layers.Multiply(name="gated")([gate, x]))
+
+        child, _ = alter.apply(architecture_of(build), ("stem", 2))
+        assert child["gated"].channels == 8 and child["gate"].channels == 1
+        assert ("gate", 2) not in alter.sites(architecture_of(build))
+
+    @pytest.mark.parametrize("target", [(1, 1, 4), (1, 1, -1)])
+    def test_squeeze_and_excitation(self, target):
+        def build(x):
+            x = conv("stem")(x)
+            gate = layers.Dense(2, "relu", name="reduce")(layers.GlobalAveragePooling2D(name="squeeze")(x))
+            gate = layers.Reshape(target, name="shape")(layers.Dense(4, "sigmoid", name="excite")(gate))
+            return conv("head", 2)(layers.Multiply(name="gated")([x, gate]))
+
+        parent = architecture_of(build)
+        assert alter.sites(parent) == [("stem", 2), ("stem", 4), ("reduce", 2), ("reduce", 4)]
+        child, edit = alter.apply(parent, ("stem", 2))
+        assert child["shape"].shape == (1, 1, 8) and child["excite"].config["units"] == 8
+        assert edit.recipes["reduce", "kernel"] == Extend(0, ((4, 4),), "zeros")
+        assert edit.recipes["excite", "bias"] == Extend(0, ((4, 4),), "zeros")
+
+    def test_a_concatenation_behind_the_sum_is_not_gone_back_through(self):
+        def build(x):
+            x = conv("stem")(x)
+            y = layers.Concatenate(name="concat")([conv("left", 2)(x), conv("right", 2)(x)])
+            return conv("head", 2)(layers.Add(name="add")([x, y]))
+
+        assert alter.sites(architecture_of(build)) == []
+
+    def test_the_methods_own_merges_stop_them(self):
+        parent, _ = registry["insert_conv"].apply(vanilla((8, 8, 3), 3, (4, 4)), ("relu_1", "pool_1", 3))
+        parent, _ = convex.apply(parent, ("relu_3", "relu_1"))
+        assert alter.sites(parent) == [("conv_2", 2), ("conv_2", 4)]
+
+    def test_a_concatenation_in_front_of_a_sum(self):
+        def build(x):
+            x = layers.ReLU(name="early")(conv("first", 2)(x))
+            x = layers.ReLU(name="late")(conv("second")(x))
+            return conv("head", 2)(layers.Add(name="add")([x, conv("last")(x)]))
+
+        child, edit = concat.apply(architecture_of(build), ("late", "early", 1))
+        assert child["add"].channels == child["last"].channels == 6 and child["late"].channels == 4
+        assert edit.recipes["last", "kernel"] == Both(Extend(3, ((4, 2),), "he_normal"), Extend(2, ((4, 2),), "zeros"))
+
+    def test_an_append_may_not_come_back_to_where_it_started(self):
+        def build(x):
+            x = layers.ReLU(name="early")(conv("first")(x))
+            y = layers.ReLU(name="late")(layers.BatchNormalization(name="norm")(x))
+            return conv("head", 2)(layers.Add(name="add")([x, conv("last")(y), layers.ELU(name="elu")(y)]))
+
+        # The sum would have `first` grow, and through it the very tensors that are concatenated.
+        assert ("late", "early", 1) not in concat.sites(architecture_of(build))
+
+    def test_what_is_appended_to_may_take_new_channels_itself(self):
+        def build(x):
+            x = layers.ReLU(name="early")(conv("first", 3)(x))
+            x = layers.ELU(name="middle")(conv("second", 2)(x))
+            y = layers.BatchNormalization(name="norm")(conv("late", 2, activation="relu")(x))
+            return conv("head", 1)(layers.Add(name="add")([x, y]))
+
+        child, edit = concat.apply(architecture_of(build), ("late", "early", 1))
+        assert edit.recipes["second", "kernel"] == Extend(3, ((2, 3),), "he_normal")
+        assert edit.recipes["late", "kernel"] == Extend(2, ((2, 3),), "zeros")
+        assert child["late"].shape == (8, 8, 2) and child["late"].config["filters"] == 2
+
+
+class TestInsert:
+    def test_relu6_behind_relu6(self):
+        parent = vanilla((8, 8, 3), 3, (4, 4))
+        parent = parent.edited([replace(parent["relu_1"], config={"max_value": 6.0})])
+        child, _ = registry["insert_conv"].apply(parent, ("pool_1", "conv_2", 3))
+        assert child["relu_3"].config == {"max_value": 6.0}
+        child, _ = registry["insert_conv"].apply(parent, ("relu_2", "pool", 3))
+        assert child["relu_3"].config == {}
+
+    @pytest.mark.parametrize("name", ["insert_conv", "insert_separable_conv"])
+    def test_a_gate_where_the_source_may_be_negative(self, name):
+        def build(x):
+            x = layers.Activation("silu", name="act")(conv("a")(x))
+            return conv("b", 2)(layers.AveragePooling2D(2, name="mean")(x))
+
+        parent = architecture_of(build)
+        edges = [("act", "mean"), ("mean", "b")]
+        assert registry[name].sites(parent) == [(*edge, size) for edge in edges for size in (3, 5)]
+        child, edit = registry[name].apply(parent, ("mean", "b", 3))
+        assert child["b"].inputs == ("convex_1",) and child["convex_1"].inputs == ("mean", "act_1")
+        assert child["act_1"].kind == "Activation" and child["act_1"].config == {"activation": "silu"}
+        assert edit.recipes["convex_1", "alpha"] == Fresh((), "ones")
+        assert "rough_dirac" in {recipe.fill for recipe in edit.recipes.values()}
+
+    def test_gates_are_no_activation_for_a_block(self):
+        def build(x):
+            x = layers.LeakyReLU(0.1, name="leaky")(conv("a")(x))
+            x = layers.Rescaling(2.0, -1.0, name="scale")(layers.Activation("sigmoid", name="gate")(conv("b")(x)))
+            return conv("c", 2)(layers.MaxPooling2D(2, name="pool")(x))
+
+        child, _ = registry["insert_conv"].apply(architecture_of(build), ("pool", "c", 3))
+        assert (child["act_1"].kind, child["act_1"].config) == ("LeakyReLU", {"negative_slope": 0.1})
+
+    def test_no_activation_at_all(self):
+        parent = architecture_of(lambda x: conv("b", 2)(layers.AveragePooling2D(2, name="pool")(conv("a")(x))))
+        child, _ = registry["insert_conv"].apply(parent, ("pool", "b", 3))
+        assert (child["act_1"].kind, child["act_1"].config) == ("ReLU", {})
+
+
+class TestMerges:
+    def test_features(self):
+        def build(x):
+            x = conv("a", activation="gelu")(x)
+            y = layers.Add(name="add")([x, conv("b")(x)])
+            return conv("c", 2)(layers.BatchNormalization(name="norm")(y))
+
+        assert convex.sites(architecture_of(build)) == [("add", "a")]
+        assert concat.sites(architecture_of(build)) == [("add", "a", 1)]
+
+    def test_a_relu_of_what_is_never_negative_is_not_merged_with_it(self):
+        def build(x):
+            x = conv("a", activation="relu")(x)
+            x = layers.MaxPooling2D(3, 1, "same", name="pool")(layers.ReLU(name="again")(x))
+            return conv("c", 2)(x)
+
+        assert convex.sites(architecture_of(build)) == [("pool", "a"), ("pool", "again")]
+
+    def test_sums_of_what_is_never_negative_are_left_to_their_inputs(self):
+        parent, _ = split.apply(vanilla((8, 8, 3), 3, (4, 4)), ("conv_1",))
+        assert not any("add_3" in site for site in concat.sites(parent))
+
+
+class TestCosts:
+    def test_flops_by_hand(self):
+        def build(x):
+            x = layers.Conv2D(6, 3, strides=2, padding="same", name="a")(x)  # 4 x 4
+            x = layers.SeparableConv2D(5, 3, padding="same", name="b")(x)
+            x = layers.BatchNormalization(name="norm")(x)
+            x = layers.DepthwiseConv2D((3, 1), padding="same", depth_multiplier=2, name="c")(x)
+            x = layers.Conv2D(4, 1, groups=2, name="d")(x)
+            x = layers.Dense(3, name="e")(x)
+            return layers.Dense(2, name="f")(layers.Flatten(name="flat")(x))
+
+        a, b, c, d, e, f = 3 * 3 * 4 * 6, 3 * 3 * 6 + 6 * 5, 3 * 10, 5 * 4, 4 * 3, 48 * 2
+        assert flops(architecture_of(build)) == 2 * (16 * (a + b + c + d + e) + f)
+
+    def test_open_sides(self):
+        assert flops(vanilla((None, None, 3), 3, (4, 4))) is None
+
+    def test_options(self):
+        parent = vanilla((8, 8, 3), 3, (4, 4))
+        options = sites(parent)
+        assert [option.operator for option in options] == sorted(option.operator for option in options)
+        assert Option("insert_conv", ("relu_1", "pool_1", 3), 9 * 16 + 8, 2 * 64 * 9 * 16) in options
+        assert Option("alter_channels", ("conv_2", 2), 9 * 16 + 8 + 4 * 3, 2 * (16 * 9 * 16 + 12)) in options
+        assert sites(parent, ["split"]) == [option for option in options if option.operator == "split"]
+        assert sites(parent.to_keras()) == options
+        assert {option.flops for option in sites(vanilla((None, None, 3), 3, (4, 4)))} == {None}
