@@ -125,8 +125,7 @@ def _place(layers, before, after, size, nodes, gap, edge_gap) -> list[float]:
                 wanted.append(sum(across[other] for other in straight) / len(straight) if straight else across[node])
                 weights.append(4.0 if node >= nodes else 1.0)
             least = [
-                _distance(one, other, size, nodes, gap, edge_gap)
-                for one, other in zip(layer, layer[1:], strict=False)
+                _distance(one, other, size, nodes, gap, edge_gap) for one, other in zip(layer, layer[1:], strict=False)
             ]
             for node, place in zip(layer, spread(wanted, least, weights), strict=True):
                 across[node] = place

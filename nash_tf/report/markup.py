@@ -25,7 +25,7 @@ def escape(text: object) -> Markup:
     return Markup(html.escape(_UNPRINTABLE.sub("\ufffd", str(text)), quote=True))
 
 
-def tag(name: str, *content: object, **attributes: object) -> Markup:
+def tag(name: str, /, *content: object, **attributes: object) -> Markup:
     """One element.
 
     Args:

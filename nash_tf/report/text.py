@@ -12,7 +12,7 @@ def percent(share: float | None, digits: int = 2) -> str:
 
 def points(difference: float | None) -> str:
     """A difference of shares in percentage points, with its sign."""
-    return NONE if difference is None else f"{100 * difference:+.2f}".replace("-", "−")
+    return NONE if difference is None else f"{100 * difference + 0.0:+.2f}".replace("-0.00", "+0.00").replace("-", "−")
 
 
 def count(number: float | None) -> str:

@@ -24,9 +24,7 @@ def summary(values: Sequence[float]) -> Summary | None:
     """The summary of some values; None where there are none."""
     if not values:
         return None
-    return Summary(
-        len(values), mean(values), stdev(values) if len(values) > 1 else None, min(values), max(values)
-    )
+    return Summary(len(values), mean(values), stdev(values) if len(values) > 1 else None, min(values), max(values))
 
 
 def sign_flip_p(differences: Sequence[float]) -> float:
