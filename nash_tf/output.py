@@ -27,7 +27,7 @@ def check(config: SearchConfig, resume: bool) -> None:
     """
     directory = str(config.output_dir)
     try:
-        names = set(os.listdir(directory)) - {_PARTIAL}
+        names = set(os.listdir(directory)) - {_PARTIAL, REPORT}  # a report may have been written before the run began
     except (FileNotFoundError, NotADirectoryError):
         _check_creatable(directory)
         names = set()

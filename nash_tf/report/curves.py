@@ -16,14 +16,20 @@ _WIDTH, _LEFT, _TOP, _PLOT, _RATE = 540, 58, 46, 220, 54
 _COLUMNS = 4
 
 
-def common_range(children: Sequence[Child], metric: str) -> tuple[float, float]:
-    """One range for all steps, so that they can be compared; far outliers lie below it."""
+def span_of(children: Sequence[Child], metric: str) -> tuple[float, float]:
+    """Least and largest value of a metric, accuracies far below the others left out."""
     values = sorted(value for child in children for _, value in child.series(metric))
     if not values:
         return (0.0, 1.0)
     low, middle = values[len(values) // 4], values[len(values) // 2]
     bottom = max(values[0], low - 6 * max(middle - low, 0.004))
     return (bottom, values[-1]) if metric.endswith("accuracy") else (values[0], values[-1])
+
+
+def widened(limits: tuple[float, float], width: float) -> tuple[float, float]:
+    """A range of at least that width about the same middle."""
+    middle, half = sum(limits) / 2, max(width, limits[1] - limits[0]) / 2
+    return (middle - half, middle + half)
 
 
 def learning_curves(
@@ -116,17 +122,21 @@ def _curve(child: Child, rank: int, x: _Piecewise, y: Scale, metric: str, birth:
     series: list[tuple[float, float]] = list(child.series(metric))
     parts: list[Markup] = [tag("title", f"Child {child.label}, {child.words()}")]
     drawn = [(x(epoch), y(value)) for epoch, value in series]
-    if birth is not None:
+    if birth is not None and drawn:
         drawn.insert(0, (x(0), y(birth)))
     if drawn:
-        won = " won" if child.fate == family.WINNER else ""
-        parts.append(path(drawn, f"line s{rank % SERIES} d{rank % len(DASHES)}{won}"))
+        parts.append(path(drawn, f"line {_look(child, rank)}"))
         end = drawn[-1]
         if child.fate == family.WINNER:
             parts.append(star(*end, 8, f"f{rank % SERIES}"))
         else:
             parts.append(mark(rank, *end, 4.2, f"f{rank % SERIES}"))
     return tag("g", *parts, data_child=f"{child.step}-{child.number}")
+
+
+def _look(child: Child, rank: int) -> str:
+    """Colour and dashes; a winner's line is thick and whole."""
+    return f"s{rank % SERIES} " + ("won" if child.fate == family.WINNER else f"d{rank % len(DASHES)}")
 
 
 def _restart_labels(drops: Sequence[Drop], x: _Piecewise, periods: Sequence[int] | None) -> list[Markup]:
@@ -179,7 +189,7 @@ def _legend(children: Sequence[Child], rank: Mapping[int, int], top: float, metr
         index = rank[child.number]
         row, column = divmod(index, _COLUMNS)
         x, y = column * _WIDTH / _COLUMNS, top + 22 * row
-        colour, dash = index % SERIES, index % len(DASHES)
+        colour = index % SERIES
         series = child.series(metric)
         last = series[-1][1] if series else None
         words = percent(last) if metric.endswith("accuracy") else "–" if last is None else short(last)
@@ -190,7 +200,7 @@ def _legend(children: Sequence[Child], rank: Mapping[int, int], top: float, metr
         )
         entry = [
             tag("title", f"Child {child.label}, {child.words()}"),
-            path([(x, y - 4), (x + 30, y - 4)], f"line s{colour} d{dash}"),
+            path([(x, y - 4), (x + 30, y - 4)], f"line {_look(child, index)}"),
             shown,
             text(x + 43, y, child.label, "strong"),
             text(x + 73, y, words, "soft"),

@@ -122,7 +122,7 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> dict[int, str
     """Who is out, by the same promotion as in the search."""
     promote = methods.registry[run.method].promote if run.method in methods.registry else halving.promote
     planned = rungs(run, step)
-    fates = {child: OPEN for child in lives}
+    fates = dict.fromkeys(lives, OPEN)
     members = set(range(planned[0].children)) | set(lives)
     for rung in range(len(planned)):
         ended = {child: record for child in members & set(lives) for record in lives[child] if record.rung == rung}

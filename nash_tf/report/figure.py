@@ -70,7 +70,6 @@ CSS = (
     )
     + "".join(f"svg .d{index}{{stroke-dasharray:{dash}}}" for index, dash in enumerate(DASHES) if dash)
     + "".join(f"svg .t{index}{{fill:var(--c0);fill-opacity:{0.9 - 0.17 * index:.2f}}}" for index in range(6))
-    + "svg .on{fill:#fff}"
 )
 
 

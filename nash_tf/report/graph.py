@@ -9,8 +9,9 @@ from nash_tf.report.layers import Block, blocks
 from nash_tf.report.markup import Markup, join, tag
 from nash_tf.report.text import short
 
-BOX, BOX_HEIGHT, LEVEL = 190.0, 46.0, 70.0
-_GAP, _EDGE_GAP, _MARGIN = 26.0, 16.0, 12.0
+BOX, BOX_HEIGHT, LEVEL = 178.0, 46.0, 70.0
+_GAP, _EDGE_GAP, _MARGIN = 18.0, 16.0, 12.0
+_LETTERS = 20  # that fit into a box
 _COLOURS = {"conv": 0, "separable": 4, "convex": 2, "concat": 3, "split": 1, "pool": 6, "other": 6}
 _SIGNS = {"conv": "■", "separable": "◫", "convex": "α", "concat": "⧺", "split": "+", "pool": "▽", "other": "○"}
 
@@ -61,11 +62,15 @@ def _box(block: Block, x: float, y: float) -> Markup:
         tag("title", full),
         tag("rect", x=x, y=y, width=BOX, height=BOX_HEIGHT, rx=6, class_=f"card s{colour}"),
         tag("rect", x=x, y=y, width=7, height=BOX_HEIGHT, rx=3, class_=f"f{colour}"),
-        text(x + 16, y + 19, block.title, "strong"),
+        text(x + 16, y + 19, _clipped(block.title), "strong"),
         text(x + 16, y + 37, facts, "soft"),
         text(x + BOX - 10, y + 37, _SIGNS[block.sort], "end soft"),
         tabindex=0,
     )
+
+
+def _clipped(title: str) -> str:
+    return title if len(title) <= _LETTERS else f"{title[: _LETTERS - 1]}…"
 
 
 def slices(figure: Figure, page: float) -> list[Markup]:

@@ -32,12 +32,13 @@ nav div{{max-width:1180px;margin:0 auto;padding:.45rem 24px;display:flex;gap:1.1
 nav a{{text-decoration:none;padding:.15rem 0;font-size:.95rem}}
 .cards{{display:grid;grid-template-columns:repeat(auto-fit,minmax(140px,1fr));gap:14px;margin:1.2rem 0}}
 .cards div{{background:var(--wash);border-radius:10px;padding:.8rem 1rem}}
-.cards b{{display:block;font-size:1.55rem;line-height:1.25;font-variant-numeric:tabular-nums}}
+.cards b{{display:block;white-space:nowrap;font-size:1.45rem;line-height:1.25;font-variant-numeric:tabular-nums}}
 .cards span{{color:var(--soft);font-size:.92rem;display:block;line-height:1.35}}
 .notice{{border-left:5px solid var(--c1);background:var(--wash);padding:.6rem 1rem;border-radius:4px;margin:1rem 0}}
 .notice ul{{margin:.3rem 0;padding-left:1.2rem}}.notice li{{overflow-wrap:anywhere}}
 .scroll{{overflow-x:auto;max-width:100%;margin:.6rem 0}}
 .scroll svg{{display:block;height:auto}}
+.centred svg{{margin:0 auto}}
 .fit svg{{width:100%;max-width:max-content}}
 .pair{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(500px,100%),1fr));gap:26px 30px;margin:1rem 0}}
 .pair svg{{max-width:100%;height:auto;min-width:400px}}
@@ -59,7 +60,8 @@ svg a:focus-visible rect,svg g:focus-visible rect{{stroke-width:3}}
 .print{{display:none}}
 footer{{margin-top:3.5rem;padding-bottom:3rem;color:var(--soft);font-size:.92rem}}
 @media (max-width:640px){{main,header,footer,nav div{{padding-left:14px;padding-right:14px}}h1{{font-size:1.5rem}}
-.cards{{grid-template-columns:1fr 1fr}}.fit svg{{width:auto;max-width:none;min-width:620px}}}}
+.cards{{grid-template-columns:1fr 1fr}}.centred svg{{margin:0 auto}}
+.fit svg{{width:auto;max-width:none;min-width:620px}}}}
 @media print{{:root{{color-scheme:light;{figure.variables()}}}@page{{margin:14mm}}
 body{{font-size:11pt}}nav,.screen{{display:none}}.print{{display:block}}h2{{break-after:avoid;margin-top:1.6rem}}
 main,header,footer{{max-width:none;padding:0}}
@@ -149,13 +151,13 @@ def shown(figure_: Figure | None, fit: bool = True) -> Markup:
     """A figure that scrolls sideways where the window is too narrow for its text."""
     if figure_ is None:
         return paragraph("Nothing to draw yet.", class_="soft")
-    look = "scroll fit" if fit else "scroll"
+    look = "scroll fit" if fit else "scroll centred"
     return tag("div", figure_.inline(), class_=look, tabindex=0, role="region", aria_label=figure_.title)
 
 
 def table(
-    head: Sequence[Cell | str],
-    rows: Sequence[Sequence[Cell | str]],
+    head: Sequence[object],
+    rows: Sequence[Sequence[object]],
     caption: object = None,
     sortable: bool = False,
     **rows_of,
@@ -163,11 +165,11 @@ def table(
     """A table. `rows_of` may hold `attributes`, a mapping for each row."""
     attributes = rows_of.get("attributes") or [{}] * len(rows)
 
-    def cell(name: str, content: Cell | str, **more: object) -> Markup:
+    def cell(name: str, content: object, **more: object) -> Markup:
         content = content if isinstance(content, Cell) else Cell(content)
         return tag(name, content.shown, class_=content.class_, data_value=content.value, **more)
 
-    def header(content: Cell | str) -> Markup:
+    def header(content: object) -> Markup:
         content = content if isinstance(content, Cell) else Cell(content)
         text = tag("button", content.shown, type="button") if sortable else content.shown
         return tag("th", text, class_=content.class_, scope="col")

@@ -208,14 +208,16 @@ def _lineage(path: Path, problems: list[str]) -> list[Record]:
 
 
 def _record(plain: Any) -> Record:
-    place = tuple(plain[name] for name in ("step", "rung", "child"))
+    step, rung, child = place = tuple(plain[name] for name in ("step", "rung", "child"))
     if not all(type(index) is int and 0 <= index < _LARGEST_INDEX for index in place):
         raise ValueError(f"step, rung and child must be indices, received {place}")
     parent = plain.get("parent")
     history = plain.get("history")
     certificate = plain.get("certificate")
     return Record(
-        *place,
+        step,
+        rung,
+        child,
         parent=tuple(parent) if isinstance(parent, list) and len(parent) == 3 else None,
         operators=tuple(str(move[0]) if isinstance(move, list) else str(move) for move in plain.get("morphisms") or ()),
         epochs=int(number(plain.get("epochs")) or 0),

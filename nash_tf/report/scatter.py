@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from nash_tf.report import family
+from nash_tf.report import labels as labelling
 from nash_tf.report.axes import frame, linear, logarithmic
 from nash_tf.report.family import Child
 from nash_tf.report.figure import SERIES, Figure, legend, mark, path, star, text
@@ -29,36 +30,43 @@ def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int])
         _, params, accuracy = known[index]
         corners += [(x(params), corners[-1][1]), (x(params), y(accuracy))] if corners else [(x(params), y(accuracy))]
     parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
-    labels: list[Markup] = []
+    marks, wanted = [], []
     for index, (child, params, accuracy) in enumerate(known):
-        at, clipped = (x(params), min(y(accuracy), y.start - 6)), y(accuracy) > y.start
-        parts.append(_point(child, *at, child.rung + 1 >= rungs.get(child.step, 1)))
-        if index in front or child.chosen:
-            labels.append(text(at[0] + 10, at[1] - 7, child.label, "halo strong"))
-        elif clipped:
-            labels.append(text(at[0] + 8, at[1] - 3, f"{child.label}: {percent(accuracy, 1)} ↓", "halo soft"))
-    meaning = [
-        (lambda a, b: star(a, b, 8, "f0"), "winner of a step"),
-        (lambda a, b: mark(0, a, b, 5.5, "f1"), "reached the last rung"),
-        (lambda a, b: mark(3, a, b, 5, "hollow s2"), "discarded earlier"),
-        (lambda a, b: path([(a - 9, b), (a + 9, b)], "front"), "Pareto front"),
-    ]
-    parts += [*labels, legend(50, _HEIGHT - 10, meaning)]
+        at, below = (x(params), min(y(accuracy), y.start - 6)), y(accuracy) > y.start
+        marks.append(at)
+        parts.append(_point(child, *at, _sort(child, rungs)))
+        if index in front or child.chosen or below:
+            words = f"{child.label}: {percent(accuracy, 1)} ↓" if below else child.label
+            wanted.append((not child.chosen, -accuracy, (*at, words)))
+    labels = labelling.place(marks, [entry for *_, entry in sorted(wanted)])
+    parts += [text(*label, "halo strong") for label in labels if label]
+    meaning = [(lambda a, b: star(a, b, 8, "f0"), "winner of a step")]
+    if any(_sort(child, rungs) == "last" for child, *_ in known):
+        meaning.append((lambda a, b: mark(0, a, b, 5.5, "f1"), "reached the last rung"))
+    if any(_sort(child, rungs) == "earlier" for child, *_ in known):
+        meaning.append((lambda a, b: mark(3, a, b, 5, "hollow s2"), "discarded earlier"))
+    meaning.append((lambda a, b: path([(a - 9, b), (a + 9, b)], "front"), "Pareto front"))
+    parts.append(legend(50, _HEIGHT - 10, meaning))
     return Figure(
         "accuracy_params", "Validation accuracy against parameters of all children", _WIDTH, _HEIGHT, join(parts)
     )
 
 
-def _point(child: Child, x: float, y: float, last: bool) -> Markup:
-    title = tag("title", description(child))
-    key = f"{child.step}-{child.number}"
+def _sort(child: Child, rungs: Mapping[int, int]) -> str:
     if child.fate == family.WINNER:
+        return "winner"
+    return "last" if child.rung + 1 >= rungs.get(child.step, 1) else "earlier"
+
+
+def _point(child: Child, x: float, y: float, sort: str) -> Markup:
+    title = tag("title", description(child))
+    if sort == "winner":
         drawn = star(x, y, 10 if child.chosen else 8, "f0", title)
-    elif last:
+    elif sort == "last":
         drawn = mark(0, x, y, 5.5, "f1", title)
     else:
         drawn = mark(3, x, y, 5, "hollow s2", title)
-    return tag("g", drawn, data_child=key)
+    return tag("g", drawn, data_child=f"{child.step}-{child.number}")
 
 
 def _without_outliers(values: Sequence[float]) -> list[float]:
@@ -71,12 +79,15 @@ def _without_outliers(values: Sequence[float]) -> list[float]:
 
 def runs_by_method(runs: Sequence[Run], methods: Sequence[str]) -> Figure | None:
     """Test accuracy against parameters of finished runs, a mark a method."""
-    known = [(run, run.result("params"), run.result("test_accuracy")) for run in runs]
-    known = [(run, params, accuracy) for run, params, accuracy in known if params and accuracy is not None]
+    known = [
+        (run, params, accuracy)
+        for run in runs
+        if (params := run.result("params")) and (accuracy := run.result("test_accuracy")) is not None
+    ]
     if not known:
         return None
-    x = logarithmic([params for _, params, _ in known if params], 60, _WIDTH - 14)
-    y = linear([accuracy for *_, accuracy in known if accuracy is not None], _HEIGHT - 84, 34)
+    x = logarithmic([params for _, params, _ in known], 60, _WIDTH - 14)
+    y = linear([accuracy for *_, accuracy in known], _HEIGHT - 84, 34)
     parts = [frame(x, y, "trained parameters", "test accuracy, %", short, lambda value: percent(value, 1))]
     for run, params, accuracy in known:
         series = methods.index(run.method)

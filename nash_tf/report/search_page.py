@@ -119,18 +119,18 @@ def _head(run: Run, title: str, children: Sequence[Child], first: int) -> Markup
             (f"{sum(record.epochs for record in run.records):,}", "epochs of training"),
         ]
         cpu = run.result("cpu_seconds") or sum(record.cpu_seconds or 0 for record in run.records)
-        cards.append((duration(cpu), "of CPU time"))
+        cards.append((f"{cpu / 3600:.1f} h" if cpu >= 3600 else duration(cpu), "of CPU time"))
     failed = [line for line in run.problems if line.startswith(("Training of", "Child"))]
     broken = [line for line in run.problems if line not in failed]
     hidden = [f"Steps before step {first} are in the table of children only."] if first > 0 else []
     return html.together(
         tag("h1", title),
         tag("p", html.badge(run.state, state_words(run)), " ", tag("code", str(run.directory)), class_="soft"),
+        html.cards(cards) if cards else None,
+        _summary(run, children, chosen),
         html.notice("What is missing or could not be read", broken),
         html.notice("Failed trainings", failed),
         html.notice("Not drawn", hidden),
-        html.cards(cards) if cards else None,
-        _summary(run, children, chosen),
     )
 
 
@@ -152,7 +152,7 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
         )
     words.append(". ")
     if winners:
-        words.append(f"In {same} of {plural(len(winners), 'closed step')} the unmodified parent won.")
+        words.append(f"The unmodified parent won {same or 'none'} of {plural(len(winners), 'closed step')}.")
     return html.paragraph(*words)
 
 
@@ -166,10 +166,10 @@ def _family_words(children: Sequence[Child]) -> Markup:
 def _curves(run, children, rungs, lengths, drops, figures) -> Markup:
     rate = run.setting("learning_rate")
     by_metric: dict[str, list[Markup]] = {}
-    later = [child for child in children if child.step > 0]
     records = {record.place: record for record in run.records}
     for metric in ("val_accuracy", "val_loss", "accuracy", "loss"):
-        limits = curves.common_range(later or children, metric)
+        ranges = {step: curves.span_of([child for child in children if child.step == step], metric) for step in rungs}
+        widest = max((high - low for step, (low, high) in ranges.items() if step), default=0.0)
         for step in rungs:
             group = [child for child in children if child.step == step]
             parent = next((records.get(child.parent) for child in group if child.parent), None)
@@ -182,7 +182,7 @@ def _curves(run, children, rungs, lengths, drops, figures) -> Markup:
                 rate,
                 known,
                 [drop for drop in drops if drop.step == step],
-                limits if step else curves.common_range(group, metric),
+                curves.widened(ranges[step], widest) if step else ranges[step],
                 metric,
             )
             if any(child.series(metric) for child in group):
@@ -194,7 +194,7 @@ def _curves(run, children, rungs, lengths, drops, figures) -> Markup:
         html.paragraph(
             "A line is a child; where it ends, the child was discarded. Dashed verticals are the ends of rungs. The "
             "figures above them are the mean change of accuracy over the first epoch after the rate has gone up again: "
-            "at birth and at each restart. All steps after the vanilla network's have one scale."
+            "at birth and at each restart. All steps but the vanilla network's show the same span of accuracy, so that slopes can be compared."
         ),
         tag("div", *main, class_="pair"),
         *(

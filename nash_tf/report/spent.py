@@ -67,7 +67,7 @@ def chart(entries: Sequence[Spent]) -> Figure | None:
                 tag("rect", tag("title", title), x=x, y=y, width=max(wide - 1.5, 0.5), height=row - 10, class_=shade)
             )
             if wide > 18 and step:
-                parts.append(text(x + wide / 2, y + 17, entry.rung, "mid strong" + (" on" if entry.rung < 2 else "")))
+                parts.append(text(x + wide / 2, y + 17, entry.rung, "mid strong halo"))
             x += wide
         parts.append(text(x + 8, y + 17, f"{duration(sums[step])}, {percent(sums[step] / total, 0)} %", "soft"))
     return Figure("time", "CPU time by step and rung", right + 160, 32 + row * len(steps) + 4, join(parts))

@@ -13,7 +13,7 @@ _DRAWS = 20_000
 class Summary(NamedTuple):
     """Mean, sample standard deviation (None for one value), least and largest."""
 
-    count: int
+    number: int
     mean: float
     deviation: float | None
     least: float

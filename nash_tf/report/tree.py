@@ -83,7 +83,7 @@ def _card(child: Child, x: float, y: float, rungs: int) -> Markup:
         tag("title", description(child)),
         tag("rect", x=x, y=y, width=_CARD, height=_HEIGHT, rx=7, class_=look),
         text(x + 10, y + 21, child.label, "strong"),
-        text(x + _CARD - 10, y + 21, f"{percent(child.accuracy)} %", "end strong"),
+        text(x + _CARD - 10, y + 21, "–" if child.accuracy is None else f"{percent(child.accuracy)} %", "end strong"),
         text(x + 10, y + 41, short(child.params), "soft"),
         _dots(child, x + _CARD - 10, y + 36, rungs),
         text(x + (26 if child.fate == family.WINNER else 10), y + 60, fate, "soft"),
