@@ -81,7 +81,7 @@ def frame(
 ) -> Markup:
     """Grid, axes, tick labels and titles. The y axis' title stands above its top, level and readable."""
     parts = []
-    for tick in y.ticks() if y_ticks is None else y_ticks:
+    for tick in y.ticks(7) if y_ticks is None else y_ticks:
         parts += [
             line(x.start, y(tick), x.end, y(tick), "grid"),
             text(x.start - 7, y(tick) + 4.5, y_words(tick), "end soft"),

@@ -131,7 +131,7 @@ def _strip(runs: Sequence[Run], methods: Sequence[str]) -> Figure | None:
         return None
     spans = {method: t_interval([value for _, value in found]) for method, found in values.items()}
     inside = [end for span in spans.values() if span for end in span if 0 <= end <= 1]
-    left_, right, row, top = 130, 880, 46, 44
+    left_, right, row, top = 110, 760, 46, 44
     x = linear([*everything, *inside], left_ + 10, right - 20)
     bottom = top + row * len(methods)
     parts: list[Markup] = [text(left_, 18, "test accuracy of each run, %; bar: mean and 95 % interval", "soft")]

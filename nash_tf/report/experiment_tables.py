@@ -28,12 +28,12 @@ def results(rows: Sequence[MethodRow]) -> Table:
         "test accuracy, %",
         "best",
         "worst",
-        "before final training, %",
+        "before final training",
         "parameters",
         "smallest",
         "largest",
         "steps",
-        "CPU-hours a run",
+        "CPU-hours each",
     )
     return Table(
         "Results",

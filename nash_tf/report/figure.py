@@ -46,30 +46,31 @@ _DARK = {
 DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 2", "6 2 2 2 2 2")
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif'
 
+# No selector reaches above the drawing's own elements: in a `use` there is nothing above.
 CSS = (
-    f"svg text{{font-family:{FONT};font-size:13px;fill:var(--ink)}}"
-    "svg .soft{fill:var(--soft)}svg .strong{font-weight:650}svg .big{font-size:15px}"
-    "svg .end{text-anchor:end}svg .mid{text-anchor:middle}"
-    "svg .axis{stroke:var(--soft);fill:none}svg .grid{stroke:var(--grid);fill:none}"
-    "svg .mark{stroke:var(--rule);stroke-dasharray:4 3;fill:none}"
-    "svg .edge{stroke:var(--rule);stroke-width:1.5;fill:none}"
-    "svg .way{stroke:var(--soft);stroke-width:1.4;fill:none}"
-    "svg .trunk{stroke:var(--c0);stroke-width:3.5;fill:none}"
-    "svg .front{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:6 3;fill:none}"
-    "svg .card{fill:var(--paper);stroke:var(--rule);stroke-width:1.2}"
-    "svg .card.won{stroke:var(--c0);stroke-width:2.5;fill:var(--wash)}"
-    "svg .card.failed{stroke:var(--c1);stroke-dasharray:4 3}"
-    "svg .card.open{stroke:var(--soft);stroke-dasharray:2 3}"
-    "svg .line{fill:none;stroke-width:1.8;stroke-linejoin:round}svg .line.won{stroke-width:3.2}"
-    "svg .paper{fill:var(--paper)}svg .wash{fill:var(--wash)}"
-    "svg .hollow{fill:var(--paper);stroke-width:1.8}"
-    "svg .drop{stroke:var(--c1);stroke-width:2;fill:none}svg .fall{fill:var(--c1)}"
-    "svg .halo{paint-order:stroke;stroke:var(--paper);stroke-width:3.5px;stroke-linejoin:round}"
+    f"text{{font-family:{FONT};font-size:13px;fill:var(--ink)}}"
+    ".soft{fill:var(--soft)}.strong{font-weight:650}.big{font-size:15px}"
+    ".end{text-anchor:end}.mid{text-anchor:middle}"
+    ".axis{stroke:var(--soft);fill:none}.grid{stroke:var(--grid);fill:none}"
+    ".mark{stroke:var(--rule);stroke-dasharray:4 3;fill:none}"
+    ".edge{stroke:var(--rule);stroke-width:1.5;fill:none}"
+    ".way{stroke:var(--soft);stroke-width:1.4;fill:none}"
+    ".trunk{stroke:var(--c0);stroke-width:3.5;fill:none}"
+    ".front{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:6 3;fill:none}"
+    ".card{fill:var(--paper);stroke:var(--rule);stroke-width:1.2}"
+    ".card.won{stroke:var(--c0);stroke-width:2.5;fill:var(--wash)}"
+    ".card.failed{stroke:var(--c1);stroke-dasharray:4 3}"
+    ".card.open{stroke:var(--soft);stroke-dasharray:2 3}"
+    ".line{fill:none;stroke-width:1.8;stroke-linejoin:round}.line.won{stroke-width:3.2}"
+    ".paper{fill:var(--paper)}.wash{fill:var(--wash)}"
+    ".hollow{fill:var(--paper);stroke-width:1.8}"
+    ".drop{stroke:var(--c1);stroke-width:2;fill:none}.fall{fill:var(--c1)}"
+    ".halo{paint-order:stroke;stroke:var(--paper);stroke-width:3.5px;stroke-linejoin:round}"
     + "".join(
-        f"svg .f{index}{{fill:var(--c{index})}}svg .s{index}{{stroke:var(--c{index})}}" for index in range(SERIES)
+        f".f{index}{{fill:var(--c{index})}}.s{index}{{stroke:var(--c{index})}}" for index in range(SERIES)
     )
-    + "".join(f"svg .d{index}{{stroke-dasharray:{dash}}}" for index, dash in enumerate(DASHES) if dash)
-    + "".join(f"svg .t{index}{{fill:var(--c0);fill-opacity:{0.9 - 0.17 * index:.2f}}}" for index in range(6))
+    + "".join(f".d{index}{{stroke-dasharray:{dash}}}" for index, dash in enumerate(DASHES) if dash)
+    + "".join(f".t{index}{{fill:var(--c0);fill-opacity:{0.9 - 0.17 * index:.2f}}}" for index in range(6))
 )
 
 

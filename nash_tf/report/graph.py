@@ -9,7 +9,7 @@ from nash_tf.report.layers import Block, blocks
 from nash_tf.report.markup import Markup, join, tag
 from nash_tf.report.text import short
 
-BOX, BOX_HEIGHT, LEVEL = 178.0, 46.0, 70.0
+BOX, BOX_HEIGHT, LEVEL = 192.0, 46.0, 70.0
 _GAP, _EDGE_GAP, _MARGIN = 18.0, 16.0, 12.0
 _LETTERS = 20  # that fit into a box
 _COLOURS = {"conv": 0, "separable": 4, "convex": 2, "concat": 3, "split": 1, "pool": 6, "other": 6}

@@ -10,7 +10,7 @@ from nash_tf.report.markup import Markup, join, tag
 from nash_tf.report.text import short
 from nash_tf.report.tree import description
 
-_WIDTH, _HEIGHT = 880, 360
+_WIDTH, _HEIGHT = 760, 360
 
 
 def growth(children: Sequence[Child], limit: float | None) -> Figure | None:

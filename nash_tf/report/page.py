@@ -43,8 +43,8 @@ nav a{{text-decoration:none;padding:.15rem 0;font-size:.95rem}}
 .pair{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(500px,100%),1fr));gap:26px 30px;margin:1rem 0}}
 .pair svg{{max-width:100%;height:auto;min-width:400px}}
 table{{border-collapse:collapse;font-size:.95rem;font-variant-numeric:tabular-nums;margin:.3rem 0}}
-th,td{{padding:.36rem .8rem;border-bottom:1px solid var(--grid);text-align:right;vertical-align:top}}
-th{{border-bottom:2px solid var(--rule);font-weight:650;white-space:nowrap}}
+th,td{{padding:.36rem .7rem;border-bottom:1px solid var(--grid);text-align:right;vertical-align:top}}
+th{{border-bottom:2px solid var(--rule);font-weight:650;vertical-align:bottom}}
 td.l,th.l{{text-align:left}}td.w{{white-space:normal;min-width:15rem;overflow-wrap:anywhere}}
 td{{white-space:nowrap}}
 td:first-child,th:first-child{{padding-left:.2rem}}
@@ -62,12 +62,12 @@ footer{{margin-top:3.5rem;padding-bottom:3rem;color:var(--soft);font-size:.92rem
 @media (max-width:640px){{main,header,footer,nav div{{padding-left:14px;padding-right:14px}}h1{{font-size:1.5rem}}
 .cards{{grid-template-columns:1fr 1fr}}.centred svg{{margin:0 auto}}
 .fit svg{{width:auto;max-width:none;min-width:620px}}}}
-@media print{{:root{{color-scheme:light;{figure.variables()}}}@page{{margin:14mm}}
+@media print{{:root{{color-scheme:light;{figure.variables()}}}@page{{size:A4 landscape;margin:12mm}}
 body{{font-size:11pt}}nav,.screen{{display:none}}.print{{display:block}}h2{{break-after:avoid;margin-top:1.6rem}}
 main,header,footer{{max-width:none;padding:0}}
 .scroll{{overflow:visible}}.scroll svg,.pair svg{{max-width:100%;min-width:0;width:auto;break-inside:avoid}}
 .pair{{grid-template-columns:1fr 1fr;gap:10px 16px}}.pair>div{{break-inside:avoid}}
-table{{font-size:9pt}}th,td{{padding:.2rem .4rem}}td{{white-space:normal}}tr{{break-inside:avoid}}
+details.aside{{display:none}}table{{font-size:9pt}}th,td{{padding:.16rem .45rem}}tr{{break-inside:avoid}}
 .print svg{{display:block;margin:0 auto;max-width:100%;height:auto;break-inside:avoid}}}}
 """
 _SCRIPT = """
@@ -88,7 +88,7 @@ return(up?1:-1)*(isNaN(n)?x.localeCompare(y):n)}).forEach(r=>body.append(r))}));
 const reveal=()=>{const t=location.hash&&document.getElementById(decodeURIComponent(location.hash.slice(1)));
 if(t){const d=t.closest("details");if(d&&!d.open){d.open=true;t.scrollIntoView()}}};
 addEventListener("hashchange",reveal);reveal();
-addEventListener("beforeprint",()=>document.querySelectorAll("details").forEach(d=>d.open=true));
+addEventListener("beforeprint",()=>document.querySelectorAll("details:not(.aside)").forEach(d=>d.open=true));
 """
 
 
@@ -197,9 +197,9 @@ def cards(entries: Sequence[tuple[str, str]]) -> Markup:
     return tag("div", *(tag("div", tag("b", value), tag("span", name)) for value, name in entries), class_="cards")
 
 
-def folded(summary: str, *content: object, open_: bool = False) -> Markup:
-    """What is shown on demand."""
-    return tag("details", tag("summary", summary), *content, open=open_)
+def folded(summary: str, *content: object, open_: bool = False, aside: bool = False) -> Markup:
+    """What is shown on demand, and on paper where it is not `aside`."""
+    return tag("details", tag("summary", summary), *content, open=open_, class_="aside" if aside else None)
 
 
 def notice(title: str, lines: Sequence[str], most: int = 12) -> Markup | None:

@@ -13,7 +13,7 @@ from nash_tf.report.stats import pareto
 from nash_tf.report.text import percent, short
 from nash_tf.report.tree import description
 
-_WIDTH, _HEIGHT = 880, 440
+_WIDTH, _HEIGHT = 760, 440
 
 
 def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int]) -> Figure | None:

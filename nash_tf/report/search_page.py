@@ -18,7 +18,7 @@ from nash_tf.report.runs import Run
 from nash_tf.report.text import NONE, count, duration, percent, plural, points, scientific, short
 
 MOST_STEPS = 24  # drawn; a search of more shows its last ones
-_SLICE = 860  # pixels of the architecture on a printed page
+_SLICE = 630  # pixels of the architecture on a printed page
 _STATES = {
     "finished": "finished",
     "unfinished": "unfinished: running or interrupted",
@@ -198,7 +198,7 @@ def _curves(run, children, rungs, lengths, drops, figures) -> Markup:
         ),
         tag("div", *main, class_="pair"),
         *(
-            html.folded(names[metric], tag("div", *drawn, class_="pair"), open_=False)
+            html.folded(names[metric], tag("div", *drawn, class_="pair"), aside=True)
             for metric, drawn in by_metric.items()
         ),
     )
