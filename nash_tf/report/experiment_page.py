@@ -1,14 +1,16 @@
 """The report of several runs: tables and figures across them, the published table apart, and links to each run."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from nash_tf import output
-from nash_tf.report import experiment, experiment_tables, scatter
+from nash_tf.report import experiment, experiment_tables, growth, scatter
 from nash_tf.report import page as html
 from nash_tf.report.axes import linear
+from nash_tf.report.behaviour import Behaviour, behaviour
 from nash_tf.report.experiment_tables import Table
 from nash_tf.report.figure import SERIES, Figure, line, mark, text
 from nash_tf.report.markup import Markup, join, tag
@@ -16,7 +18,7 @@ from nash_tf.report.page import Cell, left
 from nash_tf.report.runs import Run
 from nash_tf.report.search_page import Report, foot, state_words
 from nash_tf.report.stats import summary, t_interval
-from nash_tf.report.text import count, duration, percent, plural, short, table
+from nash_tf.report.text import count, duration, percent, plural, printable, short, table
 
 
 def report(runs: Sequence[Run], place: Path, refresh: int = 0) -> Report:
@@ -67,13 +69,22 @@ def tables(runs: Sequence[Run]) -> str:
         pairs = experiment.comparisons(group)
         chosen = [experiment_tables.results(rows), experiment_tables.layer_shares(rows)]
         chosen += [experiment_tables.paired(pairs)] if pairs else []
+        inside = _behaviours(group)
+        chosen += [experiment_tables.behaviours(inside), experiment_tables.accepted(inside)]
         parts += [_as_text(entry, dataset) for entry in chosen]
     parts.append(_as_text(experiment_tables.published(), "CIFAR-10"))
     return "\n\n".join(parts)
 
 
+def _behaviours(runs: Sequence[Run]) -> list[Behaviour]:
+    return [
+        behaviour(method, [run for run in runs if run.method == method and run.records])
+        for method in experiment.methods_of(runs)
+    ]
+
+
 def _as_text(entry: Table, dataset: str) -> str:
-    return "\n".join([f"{entry.title} ({dataset})", table(entry.head, entry.rows), entry.note])
+    return "\n".join([f"{entry.title} ({printable(dataset)})", table(entry.head, entry.rows), textwrap.fill(entry.note, 110)])
 
 
 def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]) -> list[tuple[str, str, Markup]]:
@@ -81,7 +92,8 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
     methods = experiment.methods_of(runs)
     where = f" · {dataset}" if suffix else ""
     drawn = []
-    for figure in (_strip(runs, methods), scatter.runs_by_method(runs, methods)):
+    inside = _behaviours(runs)
+    for figure in (_strip(runs, methods), scatter.runs_by_method(runs, methods), growth.by_method(inside)):
         if figure:
             figure = Figure(f"{figure.name}{suffix}", figure.title, figure.width, figure.height, figure.body)
             figures.append(figure)
@@ -107,6 +119,15 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
             _as_html(experiment_tables.paired(pairs))
             if pairs
             else html.paragraph("No two methods have finished runs of the same seed."),
+        ),
+        (
+            f"searches{suffix}",
+            f"Inside the searches{where}",
+            html.together(
+                _as_html(experiment_tables.behaviours(inside)),
+                tag("h3", "Morphisms accepted in winners, of those drawn"),
+                _as_html(experiment_tables.accepted(inside)),
+            ),
         ),
         (f"layers{suffix}", f"Layers{where}", _as_html(experiment_tables.layer_shares(rows))),
     ]

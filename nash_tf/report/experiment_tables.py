@@ -1,9 +1,11 @@
 """An experiment's tables as words, once for the page and for the terminal."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nash_tf.report import layers
+from nash_tf.report.behaviour import Behaviour
 from nash_tf.report.experiment import Comparison, MethodRow
 from nash_tf.report.published import TABLE
 from nash_tf.report.stats import EXACT_UP_TO, Summary
@@ -105,6 +107,49 @@ def paired(rows: Sequence[Comparison]) -> Table:
     )
 
 
+def behaviours(rows: Sequence[Behaviour]) -> Table:
+    """What happened inside the searches."""
+    head = (
+        "method",
+        "closed steps",
+        "won by the unmodified parent, %",
+        "size of promoted over discarded",
+        "change after birth, points",
+        "after a restart, points",
+        "restart drops won back, %",
+    )
+    return Table(
+        "Inside the searches",
+        head,
+        tuple(
+            (
+                row.method,
+                count(row.steps),
+                _percents(row.parent_won, 0),
+                f"{math.exp(row.favoured.mean):.3g}×" if row.favoured else NONE,
+                _signed(row.birth),
+                _signed(row.restart),
+                _percents(row.won_back, 0),
+            )
+            for row in rows
+        ),
+        "Mean ± standard deviation over runs, unfinished ones as far as they came. Size: parameters of the children that "
+        "passed the first rung over those it discarded, geometric mean; below 1 the first rung favours small children. "
+        "Changes are of validation accuracy, over the first epoch.",
+    )
+
+
+def accepted(rows: Sequence[Behaviour]) -> Table:
+    """What the winners were made by."""
+    names = sorted({name for row in rows for name in row.accepted})
+    return Table(
+        "Morphisms accepted in winners, of those drawn",
+        ("method", *names),
+        tuple((row.method, *(_of(row.accepted.get(name)) for name in names)) for row in rows),
+        "Sums over all runs.",
+    )
+
+
 def published() -> Table:
     """The slides' results."""
     return Table(
@@ -131,6 +176,16 @@ def _shorts(values: Summary | None) -> str:
     if values is None:
         return NONE
     return short(values.mean) + (f" ± {short(values.deviation)}" if values.deviation is not None else "")
+
+
+def _signed(values: Summary | None) -> str:
+    if values is None:
+        return NONE
+    return points(values.mean) + (f" ± {percent(values.deviation)}" if values.deviation is not None else "")
+
+
+def _of(pair: tuple[int, int] | None) -> str:
+    return f"{pair[0]} of {pair[1]}" if pair and pair[1] else NONE
 
 
 def _plain(values: Summary | None) -> str:

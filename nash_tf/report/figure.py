@@ -66,9 +66,7 @@ CSS = (
     ".hollow{fill:var(--paper);stroke-width:1.8}"
     ".drop{stroke:var(--c1);stroke-width:2;fill:none}.fall{fill:var(--c1)}"
     ".halo{paint-order:stroke;stroke:var(--paper);stroke-width:3.5px;stroke-linejoin:round}"
-    + "".join(
-        f".f{index}{{fill:var(--c{index})}}.s{index}{{stroke:var(--c{index})}}" for index in range(SERIES)
-    )
+    + "".join(f".f{index}{{fill:var(--c{index})}}.s{index}{{stroke:var(--c{index})}}" for index in range(SERIES))
     + "".join(f".d{index}{{stroke-dasharray:{dash}}}" for index, dash in enumerate(DASHES) if dash)
     + "".join(f".t{index}{{fill:var(--c0);fill-opacity:{0.9 - 0.17 * index:.2f}}}" for index in range(6))
 )

@@ -68,7 +68,7 @@ main,header,footer{{max-width:none;padding:0}}
 .scroll{{overflow:visible}}.scroll svg,.pair svg{{max-width:100%;min-width:0;width:auto;break-inside:avoid}}
 .pair{{grid-template-columns:1fr 1fr;gap:10px 16px}}.pair>div{{break-inside:avoid}}
 details.aside{{display:none}}table{{font-size:9pt}}th,td{{padding:.16rem .45rem}}tr{{break-inside:avoid}}
-.print svg{{display:block;margin:0 auto;max-width:100%;height:auto;break-inside:avoid}}}}
+.published{{break-inside:avoid}}.print svg{{display:block;margin:0 auto;max-width:100%;height:auto;break-inside:avoid}}}}
 """
 _SCRIPT = """
 "use strict";
