@@ -84,7 +84,9 @@ def _behaviours(runs: Sequence[Run]) -> list[Behaviour]:
 
 
 def _as_text(entry: Table, dataset: str) -> str:
-    return "\n".join([f"{entry.title} ({printable(dataset)})", table(entry.head, entry.rows), textwrap.fill(entry.note, 110)])
+    return "\n".join(
+        [f"{entry.title} ({printable(dataset)})", table(entry.head, entry.rows), textwrap.fill(entry.note, 110)]
+    )
 
 
 def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]) -> list[tuple[str, str, Markup]]:

@@ -81,7 +81,7 @@ def paired(rows: Sequence[Comparison]) -> Table:
         "p (Holm)",
         "parameters, ratio",
         "95 % interval",
-        "p",
+        "p (ratio)",
     )
     fewest = min((row.seeds for row in rows), default=0)
     return Table(
