@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from nash_tf import halving, methods
 from nash_tf.halving import Rung
-from nash_tf.report.runs import Place, Record, Run, number
+from nash_tf.report.runs import Place, Record, Run, place_of
 
 WINNER, DISCARDED, FAILED, OPEN = "winner", "discarded", "failed", "open"
 
@@ -143,8 +142,8 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> dict[int, str
 
 
 def _chosen(run: Run, fates: dict[tuple[int, int], str]) -> tuple[int, int] | None:
-    told: Any = run.results.get("winner")
-    if isinstance(told, list) and len(told) == 3 and all(number(index) is not None for index in told):
+    told = place_of(run.results.get("winner"))
+    if told and (told[0], told[2]) in fates:
         return (told[0], told[2])
     return max((key for key, fate in fates.items() if fate == WINNER), default=None)
 

@@ -1,7 +1,6 @@
 """A run's directory as plain values. Whatever is missing or broken becomes a line in `problems`, never an exception."""
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from nash_tf.architecture import Architecture
 Place = tuple[int, int, int]  # step, rung, child
 
 _LARGEST_INDEX = 10**6
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -95,11 +95,13 @@ class Run:
             return "failed"
         if self.records:
             return "unfinished"
-        if any((self.directory / name).exists() for name in (output.LINEAGE, output.RESULTS)) or (
-            not self.config and (self.directory / output.CONFIG).exists()
-        ):
-            return "broken"
-        return "begun" if self.config else "empty"
+        if self.config and not any(map(self._holds, (output.LINEAGE, output.RESULTS))):
+            return "begun"
+        return "broken" if is_run(self.directory) or self._holds(output.LINEAGE) else "empty"
+
+    def _holds(self, name: str) -> bool:
+        path = self.directory / name
+        return path.exists() and path.stat().st_size > 0
 
     def result(self, name: str) -> float | None:
         """A number in results.json."""
@@ -111,13 +113,15 @@ class Run:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, or None."""
-    if type(value) not in (int, float):
-        return None
-    try:
-        return value if math.isfinite(value) else None
-    except OverflowError:
-        return None
+    """A finite number of a size that a run can have, or None."""
+    return value if type(value) in (int, float) and abs(value) <= _LARGEST else None
+
+
+def place_of(value: Any) -> Place | None:
+    """A step, rung and child, or None where the value is something else."""
+    if isinstance(value, list) and len(value) == 3 and all(type(index) is int for index in value):
+        return (value[0], value[1], value[2])
+    return None
 
 
 def is_run(directory: Path) -> bool:
@@ -218,7 +222,7 @@ def _record(plain: Any) -> Record:
         step,
         rung,
         child,
-        parent=tuple(parent) if isinstance(parent, list) and len(parent) == 3 else None,
+        parent=place_of(parent),
         operators=tuple(str(move[0]) if isinstance(move, list) else str(move) for move in plain.get("morphisms") or ()),
         epochs=int(number(plain.get("epochs")) or 0),
         status=str(plain.get("status", "completed")),
