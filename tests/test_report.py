@@ -19,9 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_runs import make_run
 
-from nash_tf import output, report
+from nash_tf import methods, output, report
 from nash_tf.architecture import Architecture
 from nash_tf.hill_climbing import Training
+from nash_tf.morphisms.draw import draw
 from nash_tf.report import (
     axes,
     behaviour,
@@ -312,8 +313,8 @@ class TestLayers:
         found = layers.shares(Architecture.from_json(text_))
         assert found == pytest.approx({sort: counts[sort] / sum(counts.values()) for sort in counts})
 
-    def test_a_graph_of_a_hundred_layers_has_a_box_for_each_block(self, tmp_path):
-        architecture = runs.read(make_run(tmp_path / "run", steps=9, mutations=7, epochs_per_step=32)).architecture
+    def test_a_graph_of_a_hundred_layers_has_a_box_for_each_block(self):
+        architecture, _ = draw(vanilla((32, 32, 3), 10, (8, 16, 32)), 48, methods.registry["shrsep"].operators, 1e9, 0)
         assert len(architecture.nodes) >= 100
         figure = graph.graph(architecture)
         assert figure.body.count('class="card') == len(layers.blocks(architecture))

@@ -68,7 +68,7 @@ def learning_curves(
         words = percent(tick, 1) if shares else f"{tick:g}"
         parts += [line(x.start, y(tick), x.end, y(tick), "grid"), text(x.start - 7, y(tick) + 4.5, words, "end soft")]
     for border in borders[1:-1]:
-        parts.append(line(x(border), _TOP, x(border), _TOP + _PLOT + 22 + _RATE, "mark"))
+        parts.append(line(x(border), _TOP, x(border), _TOP + _PLOT + 26 + _RATE, "mark"))
     rank = {child.number: index for index, child in enumerate(sorted(children, key=lambda child: child.number))}
     curves = []
     for child in sorted(children, key=lambda child: child.fate == family.WINNER):
@@ -78,9 +78,18 @@ def learning_curves(
         tag("clipPath", tag("rect", x=x.start - 8, y=_TOP - 8, width=x.end - x.start + 16, height=_PLOT + 9), id=clip)
     )
     parts.append(tag("g", *curves, clip_path=f"url(#{clip})"))
+    below = sorted(
+        (least, child.label)
+        for child in children
+        if (least := min((value for _, value in child.series(metric)), default=limits[0])) < y.low
+    )
+    if below and shares:
+        words = ", ".join(f"{percent(least, 1)} ({label})" for least, label in below[:3])
+        words += f" and {len(below) - 3} more" if len(below) > 3 else ""
+        parts.append(text(x.end, _TOP + _PLOT + 16, f"lowest, below the axis: {words}", "end soft"))
     if metric == "val_accuracy":
         parts += _restart_labels(drops, x, periods)
-    bottom = _TOP + _PLOT + 22
+    bottom = _TOP + _PLOT + 26
     parts += _rate(x, bottom, periods, rate, borders)
     rows = _legend(children, rank, bottom + _RATE + 64, metric)
     height = bottom + _RATE + 64 + 22 * ((len(children) - 1) // _COLUMNS) + 12

@@ -105,6 +105,7 @@ class Figure:
             role="group",
             aria_label=self.title,
             id=f"figure-{self.name}",
+            style=f"--w:{escape(float(self.width))}px",
         )
 
     def document(self) -> str:

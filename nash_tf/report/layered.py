@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _SWEEPS = 12
+_STRAIGHT = 6.0  # how much more a node heeds nodes than passing edges, and an edge its own course
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,11 @@ def _place(layers, before, after, size, nodes, gap, edge_gap) -> list[float]:
             wanted, weights = [], []
             for node in layer:
                 around = (before if down else after)[node] or (after if down else before)[node]
-                straight = [other for other in around if other >= nodes and node >= nodes] or around
-                wanted.append(sum(across[other] for other in straight) / len(straight) if straight else across[node])
+                pull = [_STRAIGHT if (other >= nodes) == (node >= nodes) else 1.0 for other in around]
+                mean = sum(across[other] * force for other, force in zip(around, pull, strict=True)) / (
+                    sum(pull) or 1.0
+                )
+                wanted.append(mean if around else across[node])
                 weights.append(4.0 if node >= nodes else 1.0)
             least = [
                 _distance(one, other, size, nodes, gap, edge_gap) for one, other in zip(layer, layer[1:], strict=False)

@@ -38,10 +38,10 @@ nav a{{text-decoration:none;padding:.15rem 0;font-size:.95rem}}
 .notice ul{{margin:.3rem 0;padding-left:1.2rem}}.notice li{{overflow-wrap:anywhere}}
 .scroll{{overflow-x:auto;max-width:100%;margin:.6rem 0}}
 .scroll svg{{display:block;height:auto}}
-.centred svg{{margin:0 auto}}
+.centred svg{{margin:0 auto;width:100%;max-width:var(--w);min-width:calc(.8*var(--w))}}
 .fit svg{{width:100%;max-width:max-content}}
 .pair{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(500px,100%),1fr));gap:26px 30px;margin:1rem 0}}
-.pair svg{{max-width:100%;height:auto;min-width:400px}}
+.pair svg{{height:auto}}
 table{{border-collapse:collapse;font-size:.95rem;font-variant-numeric:tabular-nums;margin:.3rem 0}}
 th,td{{padding:.36rem .7rem;border-bottom:1px solid var(--grid);text-align:right;vertical-align:top}}
 th{{border-bottom:2px solid var(--rule);font-weight:650;vertical-align:bottom}}
@@ -60,7 +60,7 @@ svg a:focus-visible rect,svg g:focus-visible rect{{stroke-width:3}}
 .print{{display:none}}
 footer{{margin-top:3.5rem;padding-bottom:3rem;color:var(--soft);font-size:.92rem}}
 @media (max-width:640px){{main,header,footer,nav div{{padding-left:14px;padding-right:14px}}h1{{font-size:1.5rem}}
-.cards{{grid-template-columns:1fr 1fr}}.centred svg{{margin:0 auto}}
+.cards{{grid-template-columns:1fr 1fr}}.centred svg{{margin:0 auto;width:100%;max-width:var(--w);min-width:calc(.8*var(--w))}}
 .fit svg{{width:auto;max-width:none;min-width:620px}}}}
 @media print{{:root{{color-scheme:light;{figure.variables()}}}@page{{size:A4 landscape;margin:12mm}}
 body{{font-size:11pt}}nav,.screen{{display:none}}.print{{display:block}}h2{{break-after:avoid;margin-top:1.6rem}}
