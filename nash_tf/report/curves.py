@@ -22,7 +22,7 @@ def span_of(children: Sequence[Child], metric: str) -> tuple[float, float]:
     if not values:
         return (0.0, 1.0)
     low, middle = values[len(values) // 4], values[len(values) // 2]
-    bottom = max(values[0], low - 6 * max(middle - low, 0.004))
+    bottom = max(values[0], low - 15 * max(middle - low, 0.005))
     return (bottom, values[-1]) if metric.endswith("accuracy") else (values[0], values[-1])
 
 

@@ -211,6 +211,8 @@ def _runs(runs: Sequence[Run], place: Path) -> Markup:
 def one_line(run: Run) -> str:
     """A run for the terminal."""
     accuracy = run.result("test_accuracy")
+    if not run.config and not run.results:
+        return state_words(run)
     words = [f"{run.method}, seed {run.seed}, {run.dataset}: {state_words(run)}"]
     if accuracy is not None:
         words.append(f"test accuracy {percent(accuracy)} %, {short(run.result('params'))} parameters")

@@ -19,7 +19,8 @@ class Child:
     Attributes:
         records: its trainings, one a rung.
         fate: WINNER of its step, DISCARDED, FAILED, or OPEN while its rung is.
-        chosen: whether it is the network that the search hands over.
+        chosen: whether it is the network that the search hands over, or would if it ended now: the incumbent.
+        over: whether the search is over.
     """
 
     step: int
@@ -27,6 +28,7 @@ class Child:
     records: tuple[Record, ...]
     fate: str
     chosen: bool = False
+    over: bool = False
 
     @property
     def label(self) -> str:
@@ -74,7 +76,7 @@ class Child:
     def words(self) -> str:
         """Its fate in words."""
         if self.chosen:
-            return "the search's winner"
+            return "the search's winner" if self.over else "incumbent"
         if self.fate == WINNER:
             return "vanilla" if self.step == 0 else "winner of its step"
         if self.fate == DISCARDED:
@@ -112,7 +114,7 @@ def children(run: Run) -> tuple[Child, ...]:
         fates |= {(step, child): fate for child, fate in _fates(run, step, of_step).items()}
     chosen = _chosen(run, fates)
     return tuple(
-        Child(step, child, tuple(lives[step, child]), fates[step, child], (step, child) == chosen)
+        Child(step, child, tuple(lives[step, child]), fates[step, child], (step, child) == chosen, bool(run.results))
         for step, child in sorted(lives)
     )
 

@@ -171,7 +171,9 @@ def table(
 
     def header(content: object) -> Markup:
         content = content if isinstance(content, Cell) else Cell(content)
-        text = tag("button", content.shown, type="button") if sortable else content.shown
+        text = content.shown
+        if sortable:  # on paper a button is not repeated with the head of its table
+            text = join([tag("button", text, type="button", class_="screen"), tag("span", text, class_="print")])
         return tag("th", text, class_=content.class_, scope="col")
 
     body = [

@@ -44,7 +44,7 @@ def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int])
     if any(_sort(child, rungs) == "last" for child, *_ in known):
         meaning.append((lambda a, b: mark(0, a, b, 5.5, "f1"), "reached the last rung"))
     if any(_sort(child, rungs) == "earlier" for child, *_ in known):
-        meaning.append((lambda a, b: mark(3, a, b, 5, "hollow s2"), "discarded earlier"))
+        meaning.append((lambda a, b: mark(3, a, b, 5, "hollow s2"), "other children"))
     meaning.append((lambda a, b: path([(a - 9, b), (a + 9, b)], "front"), "Pareto front"))
     parts.append(legend(50, _HEIGHT - 10, meaning))
     return Figure(

@@ -111,7 +111,7 @@ def _head(run: Run, title: str, children: Sequence[Child], first: int) -> Markup
     if before is not None:
         cards.append((f"{percent(before)} %", "test accuracy before it"))
     if chosen:
-        words = "validation accuracy" if run.state == "finished" else "validation accuracy, best so far"
+        words = "validation accuracy" if chosen.over else "validation accuracy of the incumbent"
         cards += [(f"{percent(chosen.accuracy)} %", words), (short(chosen.params), "trained parameters")]
     if children:
         cards += [
@@ -141,7 +141,7 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
     vanilla = next((child for child in children if child.step == 0), None)
     winners = [child for child in children if child.fate == family.WINNER and child.step > 0]
     same = sum(not child.operators for child in winners)
-    words = [f"{'The winner' if run.state == 'finished' else 'The best network so far'} is child {chosen.label}"]
+    words = [f"{'The winner' if chosen.over else 'The incumbent'} is child {chosen.label}"]
     if vanilla and vanilla.params and chosen.params and vanilla.accuracy is not None and chosen.accuracy is not None:
         factor = chosen.params / vanilla.params
         size = "as large as" if abs(factor - 1) < 0.005 else f"{factor:.3g} times the size of"

@@ -8,7 +8,7 @@ from nash_tf.report.figure import Figure, path, star, text
 from nash_tf.report.markup import Markup, join, tag
 from nash_tf.report.text import percent, plural, short
 
-_CARD, _HEIGHT, _GAP, _LEFT, _PER_LINE = 122, 70, 10, 84, 8
+_CARD, _HEIGHT, _GAP, _LEFT, _PER_LINE = 122, 70, 10, 94, 8
 _BETWEEN_LINES, _BETWEEN_STEPS = 26, 44
 
 
@@ -72,7 +72,7 @@ def _way(source: tuple[float, float], x: float, y: float, row: int) -> list[tupl
 def _card(child: Child, x: float, y: float, rungs: int) -> Markup:
     look = {family.WINNER: "card won", family.FAILED: "card failed", family.OPEN: "card open"}.get(child.fate, "card")
     fate = {
-        family.WINNER: "final winner" if child.chosen else "winner",
+        family.WINNER: ("final winner" if child.over else "incumbent") if child.chosen else "winner",
         family.DISCARDED: f"out after rung {child.rung}",
         family.FAILED: f"failed in rung {child.rung}",
         family.OPEN: "in the running",
