@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from synthetic_runs import make_run
 
 from nash_tf import methods, output, report
-from nash_tf.architecture import Architecture
+from nash_tf.architecture import Architecture, Node
 from nash_tf.hill_climbing import Training
 from nash_tf.morphisms.draw import draw
 from nash_tf.report import (
@@ -294,6 +294,33 @@ class TestLayers:
         assert sum(block.params for block in folded) == architecture.params
         assert all(source < index for index, block in enumerate(folded) for source in block.inputs)
         assert len(folded) < 0.7 * len(architecture.nodes)
+
+    def test_what_others_need_too_is_not_folded(self):
+        start = vanilla((8, 8, 3), 10, (4,))
+        joined = start.make("sum_9", "Add", {}, [start["conv_1"], start["relu_1"]])
+        architecture = Architecture((*start.nodes, joined), ("sum_9", "logits"))
+        folded = layers.blocks(architecture)
+        assert [block.names for block in folded][1:3] == [("conv_1",), ("bn_1", "relu_1")]
+        assert folded[-1].inputs == (1, 2)
+
+    @pytest.mark.parametrize(
+        ("kind", "sort"),
+        [
+            ("Conv2D", "conv"),
+            ("nash_tf>IdentityConv2D", "conv"),
+            ("SeparableConv2D", "separable"),
+            ("nash_tf>IdentitySeparableConv2D", "separable"),
+            ("nash_tf>ConvexMerge", "convex"),
+            ("Concatenate", "concat"),
+            ("Add", "split"),
+            ("MaxPooling2D", "pool"),
+            ("GlobalAveragePooling2D", "pool"),
+            ("Dense", "other"),
+            ("BatchNormalization", "other"),
+        ],
+    )
+    def test_sorts(self, kind, sort):
+        assert layers.sort_of(Node("x", kind, {}, (), (1,))) == sort
 
     def test_shares_leave_out_pools_and_dense(self):
         assert layers.shares(vanilla((32, 32, 3), 10, (8, 16))) == {
@@ -664,7 +691,7 @@ class TestWriting:
         monkeypatch.setattr(os, "replace", broken)
         with pytest.raises(OSError):
             report.write(big, path)
-        assert path.read_bytes() == before and not list(tmp_path.glob(".page*"))
+        assert path.read_bytes() == before and not list(tmp_path.rglob(".*"))
 
     def test_a_report_does_not_hinder_a_run(self, tmp_path):
         from nash_tf.config import SearchConfig
