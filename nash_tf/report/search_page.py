@@ -192,7 +192,7 @@ def _curves(run, children, rungs, lengths, drops, figures) -> Markup:
     names = {"val_loss": "Validation loss", "accuracy": "Training accuracy", "loss": "Training loss"}
     return html.together(
         html.paragraph(
-            "A line is a child; where it ends, the child was discarded. Dashed verticals are the ends of rungs. The "
+            "A line is a child; where it ends, the child was discarded or waits. Dashed verticals are the ends of rungs. The "
             "figures above them are the mean change of accuracy over the first epoch after the rate has gone up again: "
             "at birth and at each restart. All steps but the vanilla network's show the same span of accuracy, so that slopes can be compared."
         ),
