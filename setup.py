@@ -12,6 +12,6 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]"],
         "tensorboard": ["tensorboard"],
-        "test": ["pytest", "hypothesis", "ruff", "mypy"],
+        "test": ["pytest", "tensorboard", "hypothesis", "ruff", "mypy"],
     },
 )

@@ -12,6 +12,7 @@ _PUBLIC = {
     "HillClimbing": "nash_tf.tuner",
     "HillClimbingOracle": "nash_tf.oracle",
     "export": "nash_tf.exporting",
+    "morph": "nash_tf.surgery",
 }
 _MODULES = ("callbacks", "layers", "morphisms")
 

@@ -5,13 +5,15 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from nash_tf import kinds
 
 Shape = tuple[int | None, ...]
+
+_HALVES = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Node:
     Attributes:
         name: unique in the architecture; kept through every morphism.
         kind: class name of the Keras layer, or its registered name ("package>Class").
-        config: what differs from the layer's defaults in its `get_config()`, as JSON values.
+        config: what differs from the layer's defaults in its `get_config()`, as JSON values; under `kinds.CALL` the
+            arguments of its call where they are not one tensor or a list of tensors.
         inputs: names of the nodes whose outputs it takes, in order.
         shape: shape of its output without the batch axis; None where an axis is open.
         weights: shapes of the trained variables by name.
@@ -84,6 +87,8 @@ class Architecture:
     Attributes:
         nodes: the layers in topological order.
         outputs: names of the nodes whose outputs the network returns.
+        structure: how "inputs" or "outputs" are nested, with the nodes' names as leaves, where they are not one tensor or
+            a list of tensors.
 
     Raises:
         ValueError: names are not unique, a node comes before one of its inputs, or the shape or variables that a node
@@ -92,6 +97,7 @@ class Architecture:
 
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
+    structure: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         known: dict[str, Node] = {}
@@ -168,7 +174,11 @@ class Architecture:
         return 1 + max((int(ending.group(1)) for ending in endings if ending), default=0)
 
     def make(self, name: str, kind: str, config: Mapping[str, Any], inputs: Sequence[Node]) -> Node:
-        """A new node of a known kind, its shape and variables inferred; the architecture itself stays as it is."""
+        """A new node of a known kind, its shape and variables inferred, its dtype policy that of the layers it follows."""
+        policies = [node.config["dtype"] for node in inputs if "dtype" in node.config and node.kind != "InputLayer"]
+        config = {**({"dtype": policies[0]} if policies else {}), **config}
+        if config.get("dtype") == "float32":  # the default
+            del config["dtype"]
         inferred = kinds.infer(kind, config, [node.shape for node in inputs])
         if inferred is None:
             raise ValueError(f"kind {kind!r} of node {name!r} is not known, so its shape cannot be inferred")
@@ -181,14 +191,30 @@ class Architecture:
         for node in new:
             places = [place for place, other in enumerate(nodes) if other.name in node.inputs]
             nodes.insert(1 + max(places), node)
-        return Architecture(tuple(nodes), self.outputs)
+        return replace(self, nodes=tuple(nodes))
+
+    def in_float32(self) -> "Architecture":
+        """The same network with all its layers computing in float32; itself where they do already."""
+
+        def widened(node: Node) -> Node:
+            dtype = node.config.get("dtype")
+            if dtype is None or node.kind == "InputLayer":
+                return node
+            if node.kind.startswith("keras.src.ops."):  # of a cast it is the result's
+                return replace(node, config={**node.config, "dtype": "float32"}) if dtype in _HALVES else node
+            return replace(node, config={key: value for key, value in node.config.items() if key != "dtype"})
+
+        nodes = tuple(map(widened, self.nodes))
+        return self if nodes == self.nodes else replace(self, nodes=nodes)
 
     def to_json(self, indent: int | None = None) -> str:
         """Canonical JSON: equal architectures give equal text. `indent` is for people and is not canonical."""
         return self._json(self.nodes, indent)
 
     def _json(self, nodes: Sequence[Node], indent: int | None = None) -> str:
-        plain = {"nodes": [node.to_plain() for node in nodes], "outputs": list(self.outputs)}
+        plain: dict[str, Any] = {"nodes": [node.to_plain() for node in nodes], "outputs": list(self.outputs)}
+        if self.structure:
+            plain["structure"] = self.structure
         separators = (",", ":") if indent is None else None
         return json.dumps(plain, sort_keys=True, separators=separators, indent=indent)
 
@@ -196,7 +222,9 @@ class Architecture:
     def from_json(cls, text: str) -> "Architecture":
         """The inverse of `to_json`."""
         plain = json.loads(text)
-        return cls(tuple(Node.from_plain(node) for node in plain["nodes"]), tuple(plain["outputs"]))
+        return cls(
+            tuple(Node.from_plain(node) for node in plain["nodes"]), tuple(plain["outputs"]), plain.get("structure", {})
+        )
 
     @cached_property
     def digest(self) -> str:
@@ -205,13 +233,13 @@ class Architecture:
 
     @classmethod
     def from_keras(cls, model: Any) -> "Architecture":
-        """The architecture of a functional `keras.Model`; see `nash_tf.rebuild.from_keras`."""
-        from nash_tf import rebuild  # Keras is imported only by those who hold a Keras model
+        """The architecture of a functional `keras.Model`; see `nash_tf.keras_graph.from_keras`."""
+        from nash_tf import keras_graph  # Keras is imported only by those who hold a Keras model
 
-        return rebuild.from_keras(model)
+        return keras_graph.from_keras(model)
 
     def to_keras(self) -> Any:
-        """A functional `keras.Model` with fresh weights; see `nash_tf.rebuild.to_keras`."""
-        from nash_tf import rebuild
+        """A functional `keras.Model` with fresh weights; see `nash_tf.keras_graph.to_keras`."""
+        from nash_tf import keras_graph
 
-        return rebuild.to_keras(self)
+        return keras_graph.to_keras(self)

@@ -1,5 +1,7 @@
 """Learning-rate callbacks, stepped every batch; the curves are those of `nash_tf.schedules`."""
 
+import os
+
 import keras
 
 from nash_tf import schedules
@@ -41,3 +43,24 @@ class CosineAnnealing(SGDR):
 
     def __init__(self, initial_rate, epochs, first_epoch=0):
         super().__init__(initial_rate, (epochs,), first_epoch)
+
+
+def log_apart(callbacks, run: str, hparams: dict) -> list:
+    """Gives each `TensorBoard` callback its own run under its log directory, with hyperparameters for the HParams view.
+
+    Args:
+        callbacks: copies of the user's; the TensorBoard ones are altered.
+        run: name of the run; its parts, divided by "/", become folders.
+        hparams: name -> number or text.
+
+    Returns:
+        The callbacks, and those that write the hyperparameters.
+    """
+    added = []
+    for callback in callbacks:
+        if isinstance(callback, keras.callbacks.TensorBoard):
+            from tensorboard.plugins.hparams import api
+
+            callback.log_dir = os.path.join(callback.log_dir, *run.split("/"))
+            added.append(api.KerasCallback(callback.log_dir, hparams, trial_id=run))
+    return [*callbacks, *added]

@@ -34,6 +34,7 @@ def save(directory: Path, architecture: Architecture, state: State) -> None:
     arrays = {f"weights|{node}|{name}": array for (node, name), array in state.weights.items()}
     for slot, values in state.slots.items():
         arrays |= {f"{slot}|{node}|{name}": array for (node, name), array in values.items()}
+    arrays |= {f"counters||{name}": array for name, array in state.counters.items()}
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     files = {"architecture.json": architecture.to_json().encode(), "state.npz": packed.getvalue()}
@@ -66,6 +67,9 @@ def load(directory: Path) -> tuple[Architecture, State]:
     with np.load(io.BytesIO(data["state.npz"]), allow_pickle=False) as arrays:
         for key in arrays.files:
             sort, node, name = key.split("|")
+            if sort == "counters":
+                state.counters[name] = arrays[key]
+                continue
             place = state.weights if sort == "weights" else state.slots.setdefault(sort, {})
             place[node, name] = arrays[key]
     return Architecture.from_json(data["architecture.json"].decode()), state

@@ -7,7 +7,7 @@ import importlib.util
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, NamedTuple
 
 from nash_tf import methods
@@ -20,7 +20,7 @@ MAX_CHANNELS = 600  # of one layer; the authors' limit
 LARGEST = 10**9  # no count here is meant to be larger: a ceiling keeps a slip of the keyboard out of the arithmetic
 
 RAISABLE = ("steps", "max_hours", "max_params")  # limits: a resumed run may be given more of them
-PLACE = ("output_dir",)  # where a run lies, not what it is: its directory may be moved
+PLACE = ("output_dir", "workers", "isolate")  # where and by whom a run is done, not what it is
 
 
 class ConfigError(ValueError):
@@ -74,7 +74,7 @@ _RULES: dict[str, _Rule] = {
     "dataset": _text("the name of a data set or a path"),
     "train_limit": _optional(_whole(1)),
     "valid_fraction": _number("above 0 and at most 0.5", lambda value: 0 < value <= 0.5),
-    "steps": _whole(1),
+    "steps": _whole(0),
     "children": _whole(2),
     "mutations": _whole(1),
     "epochs_per_step": _whole(1),
@@ -95,10 +95,9 @@ _RULES: dict[str, _Rule] = {
         )
     ),
     "mixup": _number("of at least 0", lambda value: value >= 0),
-    "workers": _Rule(
-        "must be 1; to use several processes set Keras Tuner's KERASTUNER_* variables",
-        lambda value: type(value) is int and value == 1,
-    ),
+    "workers": _whole(1, 1024),
+    "threads": _optional(_whole(1, 1024)),
+    "isolate": _Rule("must be true or false", lambda value: isinstance(value, bool)),
     "learning_rate": _number("above 0", lambda value: value > 0),
     "final_learning_rate": _number("above 0", lambda value: value > 0),
     "momentum": _number("of at least 0 and below 1", lambda value: 0 <= value < 1),
@@ -116,7 +115,7 @@ class SearchConfig:
         dataset: name of a data set, or a path.
         train_limit: training images used, validation included; None for all.
         valid_fraction: share of the training images held out for validation.
-        steps: evolutionary steps at most.
+        steps: evolutionary steps at most; 0 trains the first network only.
         children: children of a step, the unmodified parent among them.
         mutations: morphisms that make a child.
         epochs_per_step: epochs of a step, all children and rungs together.
@@ -131,7 +130,10 @@ class SearchConfig:
         precision: "float32" or "mixed_bfloat16".
         augment: some of `AUGMENTATIONS`, kept in that order; None for the default (see `augmentations`).
         mixup: alpha of mixup's beta distribution; 0 for no mixup.
-        workers: 1.
+        workers: processes of this machine that train children side by side.
+        threads: cores that each training uses; None for this machine's, shared evenly among the workers. Rounding depends
+            on it, so that a run keeps the number with which it began.
+        isolate: whether each training has a process of its own, so that one that is too large for memory fails alone.
         learning_rate: initial rate of the search's annealings.
         final_learning_rate: initial rate of the final training.
         momentum: of SGD.
@@ -162,6 +164,8 @@ class SearchConfig:
     augment: tuple[str, ...] | None = None
     mixup: float = 0.0
     workers: int = 1
+    threads: int | None = None
+    isolate: bool = False
     learning_rate: float = 0.01
     final_learning_rate: float = 0.025
     momentum: float = 0.9
@@ -187,6 +191,11 @@ class SearchConfig:
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step: how many children are trained for how many epochs more."""
         return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
+
+    def with_threads(self, begun_with: int | None) -> "SearchConfig":
+        """The same with a number of threads: the one given, the one that the run began with, or this machine's share."""
+        share = max(1, len(os.sched_getaffinity(0)) // self.workers)
+        return replace(self, threads=self.threads or begun_with or share)
 
     def augmentations(self, flips: bool) -> tuple[str, ...]:
         """The augmentations for a data set, of which `flips` says whether a mirrored image keeps its class.
@@ -244,7 +253,9 @@ def check_resume(saved: SearchConfig, wanted: SearchConfig) -> None:
     changed = {
         name: pair
         for name, pair in differences(saved, wanted).items()
-        if name not in PLACE and not (name in RAISABLE and _limit(pair[1]) > _limit(pair[0]))
+        if name not in PLACE
+        and not (name in RAISABLE and _limit(pair[1]) > _limit(pair[0]))
+        and not (name == "threads" and pair[1] is None)
     }
     if changed:
         listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())

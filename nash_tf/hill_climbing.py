@@ -81,3 +81,17 @@ def best(incumbent: Training | None, scores: Scores) -> Training | None:
         if score is not None and (training == incumbent or incumbent is None or training.step > incumbent.step)
     ]
     return max(candidates, key=lambda training: (scores[training], *(-index for index in training)), default=None)
+
+
+def needed(
+    steps: Sequence[Sequence[Rung]],
+    promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]],
+    scores: Scores,
+) -> frozenset[Training]:
+    """The trainings whose weights may still be asked for: the vanilla's, the incumbent's, those of the open rung and of the
+    one before it, and the best one's."""
+    opened, incumbent = frontier(steps, promote, scores)
+    wanted = {incumbent, best(incumbent, scores), Training(0, 0, 0)}
+    if opened is not None:
+        wanted |= {t for t in scores if t.step == opened.step and t.rung in (opened.rung - 1, opened.rung)}
+    return frozenset(t for t in wanted if t is not None)

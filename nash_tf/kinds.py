@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+CALL = "__call__"  # where a config holds the arguments of a call that is not on one tensor or a list of them
 Shape = tuple[int | None, ...]
 Config = Mapping[str, Any]
 
@@ -64,7 +65,8 @@ def is_nonnegative(kind: str, config: Config, inputs: Sequence[bool]) -> bool:
 def get(kind: str, config: Config) -> Kind | None:
     """What is known of a layer, or None for an unlisted kind or a use of it that mixes or moves the channels."""
     usual = (
-        config.get("data_format", "channels_last") == "channels_last"
+        CALL not in config
+        and config.get("data_format", "channels_last") == "channels_last"
         and config.get("groups", 1) == 1
         and config.get("axis", -1) == -1
         and (config.get("depth_multiplier", 1) == 1 or kind == "DepthwiseConv2D")

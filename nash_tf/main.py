@@ -6,10 +6,12 @@
 All that can be refused is refused before TensorFlow is imported and before anything is written.
 """
 
+import contextlib
 import os
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +20,7 @@ from absl import flags
 from nash_tf import data, methods, output
 from nash_tf.config import AUGMENTATIONS, PRECISIONS, ConfigError, SearchConfig
 
-REFUSED = 2
+FAILED, REFUSED = 1, 2
 BACKEND = "tensorflow"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -62,7 +64,7 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
     "train_limit": (int, "Use only so many training images, the validation images among them. Unset: all."),
     "valid_fraction": (float, "Share of the training images held out for validation, at most 0.5."),
-    "steps": (int, "Evolutionary steps at most."),
+    "steps": (int, "Evolutionary steps at most; 0 trains the first network only."),
     "children": (int, "Children of a step, the unmodified parent among them; a power of two, except for nash."),
     "mutations": (int, "Random morphisms that make a child of the parent."),
     "epochs_per_step": (int, "Epochs of a step, shared by its children over all rungs."),
@@ -81,12 +83,22 @@ _SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
         "Unset: normalise,shift, and flip where a mirrored image keeps its class.",
     ),
     "mixup": (float, "Alpha of mixup; 0 for none."),
-    "workers": (int, "1; to use several processes set Keras Tuner's KERASTUNER_* variables."),
+    "workers": (
+        int,
+        "Processes of this machine that train children side by side, each on its share of cores or its GPU.",
+    ),
+    "threads": (int, "Cores that each training uses. Unset: this machine's, shared evenly among the workers."),
     "learning_rate": (float, "Initial learning rate in the search."),
     "final_learning_rate": (float, "Initial learning rate of the final training."),
     "momentum": (float, "Momentum of SGD."),
     "weight_decay": (float, "Weight decay of convolution and dense kernels."),
 }
+
+_SWITCHES = {
+    "isolate": "Give each training a process of its own, so that one too large for memory fails alone.",
+    "tensorboard": "Write logs for TensorBoard, which must be installed.",
+}
+_REQUESTS = {"resume": "Continue the run in the output directory.", "help": "Print this and stop."}
 
 
 def parse(argv: Sequence[str]) -> tuple[SearchConfig | None, flags.FlagValues]:
@@ -104,12 +116,12 @@ def parse(argv: Sequence[str]) -> tuple[SearchConfig | None, flags.FlagValues]:
         return None, values
     if rest:
         raise ConfigError(f"{_one_line(rest[0])}: is no flag; settings are given as --flag=value")
-    given = {name: values[name].value for name in (*_SETTINGS, "tensorboard") if values[name].present}
+    given = {name: values[name].value for name in (*_SETTINGS, *_SWITCHES) if values[name].present}
     return SearchConfig.from_json(given), values
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit status: 0, 2 for what is refused, 130 or 143 after SIGINT or SIGTERM."""
+    """Runs the program and returns its exit status: 0, 1 for a run that failed, 2 for what is refused, 130 or 143 after SIGINT or SIGTERM."""
     argv = sys.argv if argv is None else argv
     try:
         config, values = parse(argv)
@@ -117,7 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{__doc__}\nFlags:\n{values.get_help()}")
             return 0
         _choose_backend()
-        output.check(config, values.resume)
+        if not _is_worker():
+            output.check(config, values.resume)
         data.check(config.dataset)
     except (ConfigError, data.DataError) as error:
         return _refuse(error)
@@ -133,11 +146,7 @@ def _define() -> flags.FlagValues:
     for name, (convert, text) in _SETTINGS.items():
         # No default for absl: what is not given is left to `SearchConfig`.
         flags.DEFINE(_Parser(convert), name, None, text + _default(name), values, module_name="nash_tf.main")
-    for name, text in (
-        ("tensorboard", "Write logs for TensorBoard, which must be installed."),
-        ("resume", "Continue the run in the output directory."),
-        ("help", "Print this and stop."),
-    ):
+    for name, text in {**_SWITCHES, **_REQUESTS}.items():
         flags.DEFINE_boolean(name, False, text, values, "nash_tf.main")
     return values
 
@@ -166,12 +175,21 @@ def _choose_backend() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 
 
+def _is_worker() -> bool:
+    """As `nash_tf.distributed.is_worker`, which imports TensorFlow."""
+    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "")
+
+
 def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
     handlers = {number: signal.signal(number, _stop) for number in _SIGNALS}
     try:
-        from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
-
-        search.run(config, resume=resume)
+        with _quietly():
+            from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
+        try:
+            search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
+        except search.FAILURES as error:
+            print(_one_line(error), file=sys.stderr)
+            return FAILED
     except (ConfigError, data.DataError) as error:
         return _refuse(error)
     except _Stopped as stopped:
@@ -181,6 +199,24 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
         for number, handler in handlers.items():
             signal.signal(number, handler)
     return 0
+
+
+@contextlib.contextmanager
+def _quietly():
+    """Holds back what TensorFlow's libraries say about the machine while they load; shown where they fail."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _stop(number: int, frame: object) -> None:

@@ -1,21 +1,36 @@
 """The hill-climbing oracle: a thin Keras Tuner adapter over `nash_tf.hill_climbing`, which takes all decisions."""
 
+import contextlib
 import json
 import math
+import shutil
+import threading
 import time
 from pathlib import Path
 
 import keras_tuner
 import numpy as np
+from keras_tuner.engine import trial as trial_module
 from keras_tuner.engine.trial import TrialStatus
+from keras_tuner.src.engine.oracle import LOCKS, THREADS
 
-from nash_tf import hill_climbing, methods
+from nash_tf import hill_climbing, hyperparameters, methods
 from nash_tf.architecture import Architecture
 from nash_tf.checkpoint import write_atomically
+from nash_tf.config import RAISABLE
 from nash_tf.halving import Rung
 from nash_tf.hill_climbing import Training
+from nash_tf.leases import Leases, Worker
 from nash_tf.morphisms.draw import draw
 from nash_tf.seeds import derive
+
+ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+CHECKPOINT = "checkpoint"  # folder of a trial
+DEATHS = 3  # of the processes that train a child, before it is given up
+
+
+class SearchStopped(RuntimeError):
+    """Too many trainings in a row failed."""
 
 
 class HillClimbingOracle(keras_tuner.Oracle):
@@ -31,7 +46,12 @@ class HillClimbingOracle(keras_tuner.Oracle):
         vanilla_epochs: epochs of the first network.
         max_params: limit on trained parameters, never overshot.
         max_hours: limit on wall-clock time, or None. Time before an interruption counts.
-        seed: of all morphisms; 0 is a seed.
+        seed: of all draws; 0 is a seed.
+        tune_hyperparameters: whether children other than child 0 perturb the declared hyperparameters of their parent,
+            beside its architecture. They are inherited in any case.
+        heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
+        on_trained: called with the oracle after each training.
+        **kwargs: of `keras_tuner.Oracle`.
 
     Raises:
         ValueError: unknown method, or rungs that do not add up.
@@ -50,6 +70,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
         max_params=20_000_000,
         max_hours=None,
         seed=0,
+        tune_hyperparameters=False,
+        heartbeat=5.0,
+        on_trained=None,
         **kwargs,
     ):
         super().__init__(objective=objective, **kwargs)
@@ -58,21 +81,76 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.method = methods.registry[method]
         self.steps = [(Rung(1, vanilla_epochs),), *[self.method.rungs(children, epochs_per_step)] * steps]
         self.mutations, self.max_params, self.max_hours, self.seed = mutations, max_params, max_hours, seed
+        self.tune_hyperparameters, self.on_trained = tune_hyperparameters, on_trained
+        self.settings = {
+            "method": method,
+            "steps": steps,
+            "children": children,
+            "mutations": mutations,
+            "epochs_per_step": epochs_per_step,
+            "vanilla_epochs": vanilla_epochs,
+            "max_params": max_params,
+            "max_hours": max_hours,
+            "seed": seed,
+            "tune_hyperparameters": tune_hyperparameters,
+        }
+        self.leases = Leases(timeout=2 * heartbeat)
         self._spent, self._began = 0.0, time.monotonic()
         self._bred: dict[Training, list] = {}
+        self._mutex = threading.RLock()
 
     # What Keras Tuner asks ------------------------------------------------------------------------------------------
 
+    def create_trial(self, tuner_id):
+        """A trial for a tuner; or, where `tuner_id` is a heartbeat, the trial that it is about: IDLE if it was given away."""
+        worker = Worker.parse(tuner_id)
+        with self._mutex, self._unlocked():
+            self.leases.heard(worker)
+            if worker.trial:
+                return self._renew(worker)
+            self.requeue(*self.leases.dead(self.ongoing_trials))
+            if self.over():
+                self.leases.forget(worker.name)
+                return trial_module.Trial(self.get_space(), status=TrialStatus.STOPPED)
+            trial = super().create_trial(worker.name)
+            if trial.status == TrialStatus.RUNNING:
+                trial.hyperparameters.values["tuner/holder"] = str(worker)
+                if self.max_hours is not None:
+                    trial.hyperparameters.values["tuner/seconds"] = self.remaining_seconds()
+                self._save_trial(trial)
+            return trial
+
     def populate_space(self, trial_id):
         open_rung, _ = hill_climbing.frontier(self.steps, self.method.promote, self.scores())
-        if open_rung is None or self.remaining_seconds() <= 0 or not self._can_grow(open_rung):
-            return {"status": TrialStatus.IDLE if self.ongoing_trials else TrialStatus.STOPPED}
         started = {training_of(trial) for trial in self.trials.values()}
-        for child in open_rung.missing:
+        for child in open_rung.missing if open_rung else ():
             training = Training(open_rung.step, open_rung.rung, child)
             if training not in started:
                 return {"status": TrialStatus.RUNNING, "values": self._values(training, open_rung.parent)}
-        return {"status": TrialStatus.IDLE}
+        return {"status": TrialStatus.IDLE if self.ongoing_trials else TrialStatus.STOPPED}
+
+    def update_trial(self, trial_id, metrics, step=0):
+        with self._mutex, self._unlocked():
+            return (
+                self.trials[trial_id] if trial_id in self.end_order else super().update_trial(trial_id, metrics, step)
+            )
+
+    def score_trial(self, trial):
+        super().score_trial(trial)
+        record = trial.hyperparameters.values.get("record")
+        if record:  # and not the metrics: a tuner that lost its trial may have reported some
+            trial.score = json.loads(record)[self.objective.name]
+
+    def end_trial(self, trial):
+        """Takes a report. That of a trial which has ended, or was given to another worker meanwhile, is refused."""
+        with self._mutex, self._unlocked():
+            mine = self.trials[trial.trial_id]
+            holders = [each.hyperparameters.values.get("tuner/holder") for each in (mine, trial)]
+            if mine.trial_id in self.end_order or holders[0] != holders[1]:
+                print(f"trial {trial.trial_id}: a late report was refused", flush=True)
+                return
+            super().end_trial(trial)
+            self._ended()
 
     def get_best_trials(self, num_trials=1):
         """The search's winner first, then the others by their objective."""
@@ -81,26 +159,34 @@ class HillClimbingOracle(keras_tuner.Oracle):
         ranked = super().get_best_trials(len(self.trials))
         return sorted(ranked, key=lambda trial: training_of(trial) != winner)[:num_trials]
 
-    def end_trial(self, trial):
-        super().end_trial(trial)
-        # Keras Tuner saves before it forgets that the trial is ongoing: after a crash it would run again.
-        self.save()
-
     def get_state(self):
-        return {**super().get_state(), "spent": self._spent + time.monotonic() - self._began}
+        spent = self._spent + time.monotonic() - self._began
+        return {**super().get_state(), "spent": spent, "settings": self.settings}
 
     def set_state(self, state):
+        self._check_settings(state["settings"])
         super().set_state(state)
+        self.seed = self.settings["seed"]
         self._spent, self._began = state["spent"], time.monotonic()
 
     def reload(self):
         super().reload()
         # The trials' own files are the truth. An interruption between two writes leaves trials that Keras Tuner would never
         # hand out again, or would run twice.
-        ended = (TrialStatus.COMPLETED, TrialStatus.FAILED)
         by_training = sorted(self.trials.values(), key=training_of)
-        self.end_order = [trial.trial_id for trial in by_training if trial.status in ended]
-        self._retry_queue = [trial.trial_id for trial in reversed(by_training) if trial.status not in ended]
+        self.end_order = [trial.trial_id for trial in by_training if trial.status in ENDED]
+        self._retry_queue = []
+        for trial in reversed(by_training):
+            holder = Worker.parse(trial.hyperparameters.values.get("tuner/holder", ""))
+            if trial.status in ENDED:
+                continue
+            if holder.session and holder.name not in self.ongoing_trials:
+                # Its worker may have outlived this chief: it has two heartbeats to say so.
+                self.ongoing_trials[holder.name] = trial
+                self.leases.heard(holder)
+            else:
+                self._retry_queue.append(trial.trial_id)
+        self._collect()
 
     def save(self):
         write_atomically(Path(self._get_oracle_fname()), json.dumps(self.get_state()).encode())
@@ -110,6 +196,83 @@ class HillClimbingOracle(keras_tuner.Oracle):
             Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state()).encode()
         )
 
+    def _check_consecutive_failures(self):
+        """Keras Tuner would raise here, before it has saved; see `stopped_by`."""
+
+    @contextlib.contextmanager
+    def _unlocked(self):
+        """Leaves Keras Tuner's lock free, which it would hold for ever after an exception."""
+        try:
+            yield
+        except BaseException:
+            if THREADS[self] == threading.current_thread().name:
+                THREADS[self] = None
+                LOCKS[self].release()
+            raise
+
+    # Workers that die -------------------------------------------------------------------------------------------------
+
+    def requeue(self, *names: str) -> None:
+        """Gives the trials of dead workers to others; a child whose processes keep dying has failed."""
+        with self._mutex:
+            for name in names:
+                self.leases.forget(name)
+                trial = self.ongoing_trials.pop(name, None)
+                if trial is None:
+                    continue
+                values = trial.hyperparameters.values
+                values.pop("tuner/holder", None)
+                values["tuner/deaths"] = values.get("tuner/deaths", 0) + 1
+                trial.metrics = type(trial.metrics)()
+                if values["tuner/deaths"] < DEATHS:
+                    self._retry_queue.append(trial.trial_id)
+                    self._save_trial(trial)
+                    self.save()
+                    continue
+                trial.status = TrialStatus.FAILED
+                trial.message = (
+                    f"{values['tuner/deaths']} processes died while they trained it; is it too large for memory?"
+                )
+                self.end_order.append(trial.trial_id)
+                self._save_trial(trial)
+                self._ended()
+
+    def _renew(self, worker: Worker):
+        trial = self.ongoing_trials.get(worker.name)
+        holder = trial and Worker.parse(trial.hyperparameters.values["tuner/holder"])
+        if trial and trial.trial_id == worker.trial and holder == worker._replace(trial=""):
+            return trial
+        return trial_module.Trial(self.get_space(), trial_id=worker.trial, status=TrialStatus.IDLE)
+
+    def _ended(self) -> None:
+        # Keras Tuner saves before it forgets that the trial is ongoing: after a crash it would run again.
+        self.save()
+        self._collect()
+        if self.on_trained:
+            self.on_trained(self)
+
+    def _collect(self) -> None:
+        """Removes the checkpoints that nothing will ask for any more."""
+        wanted = hill_climbing.needed(self.steps, self.method.promote, self.scores())
+        for trial in self.trials.values():
+            if trial.status in ENDED and training_of(trial) not in wanted:
+                shutil.rmtree(Path(self._get_trial_dir(trial.trial_id)) / CHECKPOINT, ignore_errors=True)
+
+    def _check_settings(self, saved: dict) -> None:
+        def limit(value):
+            return math.inf if value is None else value
+
+        changed = [
+            f"{name} was {saved[name]!r}, is {value!r}"
+            for name, value in self.settings.items()
+            if saved.get(name) != value and not (name in RAISABLE and limit(value) > limit(saved[name]))
+        ]
+        if changed:
+            raise ValueError(
+                f"the search in {self._project_dir} was begun with other settings ({'; '.join(changed)}); only "
+                f"{', '.join(RAISABLE)} may change, and only be raised. Give another project_name, or overwrite=True"
+            )
+
     # What the search is -----------------------------------------------------------------------------------------------
 
     def remaining_seconds(self) -> float:
@@ -117,6 +280,27 @@ class HillClimbingOracle(keras_tuner.Oracle):
         if self.max_hours is None:
             return math.inf
         return self.max_hours * 3600 - self._spent - (time.monotonic() - self._began)
+
+    def over(self) -> bool:
+        """Whether no training will be handed out any more."""
+        open_rung, _ = hill_climbing.frontier(self.steps, self.method.promote, self.scores())
+        ended = open_rung is None or self.remaining_seconds() <= 0 or not self._can_grow(open_rung)
+        return ended or self.stopped_by() is not None
+
+    def stopped_by(self) -> str | None:
+        """Why the search was given up: the cause of the last of too many failures in a row; None where it was not."""
+        failed = []
+        for trial in sorted(self.trials.values(), key=training_of):
+            if trial.status == TrialStatus.FAILED:
+                failed.append(trial)
+            elif trial.status == TrialStatus.COMPLETED:
+                failed = []
+            if len(failed) >= self.max_consecutive_failed_trials:
+                last = failed[-1]
+                cause = (last.message or "no reason given").strip().splitlines()[-1]
+                where = Path(self._get_trial_dir(last.trial_id)) / "trial.json"
+                return f"{len(failed)} trainings in a row failed, the last one with {cause} (see {where})"
+        return None
 
     def scores(self) -> dict[Training, float | None]:
         """Scores of the finished trainings, larger is better, None for the failed."""
@@ -179,7 +363,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     def _values(self, training: Training, parent: Training | None) -> dict:
         epochs = [rung.epochs for rung in self.steps[training.step]]
-        values = {
+        values = self._hyperparameters(training, parent) | {
             "step": training.step,
             "rung": training.rung,
             "child": training.child,
@@ -201,6 +385,17 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 "architecture": architecture.to_json(),
                 "tuner/trial_id": self._trial(parent).trial_id,
             }
+        return values
+
+    def _hyperparameters(self, training: Training, parent: Training | None) -> dict:
+        """Values of all declared hyperparameters: the defaults for the vanilla network, the parent's for its children."""
+        space = self.get_space()
+        if parent is None and not training.rung:
+            return hyperparameters.defaults(space)
+        source = training._replace(rung=training.rung - 1) if training.rung else parent
+        values = hyperparameters.inherited(space, self._trial(source).hyperparameters.values)
+        if self.tune_hyperparameters and training.child and not training.rung:
+            return hyperparameters.perturbed(space, values, derive(self.seed, training.step, training.child, "hp"))
         return values
 
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from nash_tf.config import ConfigError, SearchConfig, check_resume, refusal
+from nash_tf.lock import LOCK
 
 CONFIG = "config.json"
 LINEAGE = "lineage.jsonl"
@@ -13,7 +15,7 @@ RESULTS = "results.json"
 REPORT = "report.html"
 BEST = "best"
 TUNER = "tuner"
-
+TENSORBOARD = "tensorboard"
 _PARTIAL = "config.json.partial"  # what an interruption during the very first write leaves behind
 _VERSIONS = "versions"  # kept in config.json beside the settings
 
@@ -27,7 +29,7 @@ def check(config: SearchConfig, resume: bool) -> None:
     """
     directory = str(config.output_dir)
     try:
-        names = set(os.listdir(directory)) - {_PARTIAL, REPORT}  # a report may have been written before the run began
+        names = set(os.listdir(directory)) - {_PARTIAL, LOCK, REPORT}  # a report may have been written before the run
     except (FileNotFoundError, NotADirectoryError):
         _check_creatable(directory)
         names = set()
@@ -77,6 +79,23 @@ def read_config(directory: str | os.PathLike) -> SearchConfig:
         raise refusal("output_dir", directory, f"its {CONFIG} holds {error}") from None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise refusal("output_dir", directory, f"its {CONFIG} cannot be read ({_reason(error)})") from None
+
+
+def await_config(wanted: SearchConfig, patience: float = 60.0) -> SearchConfig:
+    """The settings of the run that a chief begins in the output directory, for a worker that was started with `wanted`.
+
+    Raises:
+        ConfigError: there is none after `patience` seconds, or it has other settings.
+    """
+    directory = Path(str(wanted.output_dir))
+    end = time.monotonic() + patience
+    while not (directory / CONFIG).exists():
+        if time.monotonic() > end:
+            raise refusal("output_dir", directory, f"no chief has begun a run there within {patience:.0f} s")
+        time.sleep(0.5)
+    saved = read_config(directory)
+    check_resume(saved, wanted)
+    return saved
 
 
 def _check_creatable(directory: str) -> None:

@@ -1,51 +1,145 @@
-"""What a person sees while a search runs: one line a training, a table a step, the results."""
+"""What a person sees while a search runs: a live line for the open training, a line a training, a table a step, the results."""
+
+import math
+import shutil
+import sys
+import time
+from collections.abc import Callable, Mapping
+
+import keras
 
 from nash_tf import hill_climbing
 from nash_tf.hill_climbing import Training
 
-
-def trained(oracle) -> None:
-    """Prints the training that has just ended, and the table of its step if that has ended with it."""
-    trial = oracle.trials[oracle.end_order[-1]]
-    record = next(record for record in oracle.lineage() if _place(record) == _place(trial.hyperparameters.values))
-    step, rung, child = _place(record)
-    score = f"{oracle.objective.name} {record['val_accuracy']:.4f}" if "val_accuracy" in record else record["status"]
-    if record["status"] == "failed":
-        score = f"failed: {(trial.message or '').strip().splitlines()[-1:]}"
-    print(
-        f"step {step}  rung {rung}  child {child}  {record.get('params', 0):>9,} params  "
-        f"{record['epochs']:>3} epochs  {score}  {record.get('cpu_seconds', 0):.1f} CPU-s",
-        flush=True,
-    )
-    open_rung, incumbent = hill_climbing.frontier(oracle.steps, oracle.method.promote, oracle.scores())
-    if incumbent and incumbent.step == step and (open_rung is None or open_rung.step > step):
-        _table(oracle, step, incumbent)
+LIVE_EVERY = 0.2  # seconds between two states of the live line
+PACE = 16  # trainings whose pace tells the time left
+PLAIN_EVERY = 60.0  # seconds between two plain lines of one training, where there is no terminal
 
 
-def finished(results: dict, directory) -> None:
-    """Prints the results of a whole run."""
-    print(
-        f"winner: {results['params']:,} params, test accuracy {results['winner_test_accuracy']:.4f}; "
-        f"after final training {results['test_accuracy']:.4f}. Exported to {directory}/best",
-        flush=True,
-    )
+class Progress:
+    """Writes to a stream; where that is a terminal, its last line is the state of the open training.
+
+    Args:
+        epochs: of the whole run, final training included.
+        stream: where to write.
+    """
+
+    def __init__(self, epochs: int, stream=None):
+        self.epochs, self.stream = epochs, stream or sys.stdout
+        self.live = self.stream.isatty()
+        self._marks = [(time.monotonic(), 0)]  # when each training of this process ended, and epochs trained until then
+        self._limit: Callable[[], float] = lambda: math.inf
+
+    def callback(self, label: str, first_epoch: int, epochs: int) -> keras.callbacks.Callback:
+        """A callback for `fit` that shows a training, which ends with epoch number `epochs`, as it goes."""
+        return _Shown(self, label, first_epoch, epochs)
+
+    def begins(self, epochs: int, limit: Callable[[], float]) -> None:
+        """Tells how many epochs were trained before this process, and how many seconds the limit on time leaves."""
+        self._marks, self._limit = [(time.monotonic(), epochs)], limit
+
+    def left(self, epochs: float = 0.0) -> str:
+        """The time left for the run, from the pace of the last trainings; `epochs` are those of the open one."""
+        began, before = self._marks[-PACE:][0]
+        done = self._marks[-1][1] + epochs
+        if done <= before:
+            return ""
+        pace = (time.monotonic() - began) / (done - before)
+        return _duration(min((self.epochs - done) * pace, self._limit())) + " left"
+
+    def trained(self, oracle) -> None:
+        """Writes the training that has just ended, and the table of its step if that has ended with it."""
+        trial = oracle.trials[oracle.end_order[-1]]
+        lineage = oracle.lineage()
+        record = next(record for record in lineage if _place(record) == _place(trial.hyperparameters.values))
+        self._marks.append((time.monotonic(), self._marks[-1][1] + record["epochs"]))
+        name = oracle.objective.name
+        score = f"{name} {record[name]:.4f}" if name in record else record["status"]
+        if record["status"] == "failed":
+            score = f"failed: {(trial.message or 'no reason given').strip().splitlines()[-1]}"
+        self.line(
+            f"{label(record)}  {record.get('params', 0):>9,} params  {record['epochs']:>3} epochs  {score}  "
+            f"{record.get('cpu_seconds', 0):.1f} CPU-s  {self.left()}"
+        )
+        open_rung, incumbent = hill_climbing.frontier(oracle.steps, oracle.method.promote, oracle.scores())
+        if incumbent and incumbent.step == record["step"] and (open_rung is None or open_rung.step > record["step"]):
+            self.line(_table([other for other in lineage if other["step"] == record["step"]], incumbent.child, name))
+
+    def finished(self, results: Mapping, directory) -> None:
+        """Writes the results of a whole run."""
+        self.line(
+            f"winner: {results['params']:,} params, test accuracy {results['winner_test_accuracy']:.4f}; after final "
+            f"training {results['test_accuracy']:.4f}; the first network's was {results['vanilla_test_accuracy']:.4f}. "
+            f"Exported to {directory}/best"
+        )
+
+    def line(self, text: str) -> None:
+        """Writes lines that stay."""
+        print(f"\r\033[K{text}" if self.live else text, file=self.stream, flush=True)
+
+    def state(self, text: str) -> None:
+        """Writes the live line over the last one, cut to the terminal's width."""
+        columns = shutil.get_terminal_size().columns
+        self.stream.write(f"\r\033[K{text[: columns - 1]}")
+        self.stream.flush()
 
 
-def _place(values) -> Training:
+class _Shown(keras.callbacks.Callback):
+    def __init__(self, progress: Progress, label: str, first_epoch: int, epochs: int):
+        super().__init__()
+        self.progress, self.label, self.first, self.last = progress, label, first_epoch, epochs
+        self.epoch, self.accuracy = first_epoch, ""
+
+    def on_train_begin(self, logs=None):
+        self.shown = time.monotonic()
+        self.size = f"{sum(int(variable.shape.num_elements()) for variable in self.model.trainable_variables):,} params"
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._show((batch + 1) / (self.params.get("steps") or batch + 1))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.accuracy = "  ".join(f"{name} {logs[name]:.4f}" for name in ("accuracy", "val_accuracy") if name in logs)
+        self._show(1.0)
+
+    def _show(self, part: float):
+        now = time.monotonic()
+        if now - self.shown < (LIVE_EVERY if self.progress.live else PLAIN_EVERY):
+            return
+        self.shown = now
+        left = self.progress.left(self.epoch + part - self.first)
+        epoch = f"epoch {self.epoch + 1}/{self.last} {part:>4.0%}"
+        text = "  ".join(filter(None, (self.label, self.size, epoch, self.accuracy, left)))
+        (self.progress.state if self.progress.live else self.progress.line)(text)
+
+
+def label(values: Mapping) -> str:
+    """How a training is named in lines."""
+    return "step {}  rung {}  child {}".format(*_place(values))
+
+
+def _place(values: Mapping) -> Training:
     return Training(values["step"], values["rung"], values["child"])
 
 
-def _table(oracle, step: int, incumbent: Training) -> None:
-    last = {}
-    for record in oracle.lineage():
-        if record["step"] == step:
-            last[record["child"]] = record
-    print(f"\nstep {step} closed\n  child  rungs     params  accuracy  morphisms")
-    for child, record in sorted(last.items(), key=lambda item: (-item[1]["rung"], -item[1].get("val_accuracy", 0))):
-        mark = "*" if child == incumbent.child else " "
-        operators = ", ".join(move[0] for move in record["morphisms"]) or ("vanilla" if step == 0 else "the parent")
-        accuracy = record.get("val_accuracy", float("nan"))
-        print(
-            f"{mark} {child:>5}  {record['rung'] + 1:>5}  {record.get('params', 0):>9,}  {accuracy:>8.4f}  {operators}"
+def _duration(seconds: float) -> str:
+    seconds = max(0, round(seconds))
+    if seconds < 100:
+        return f"{seconds} s"
+    return f"{round(seconds / 60)} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def _table(records: list[dict], winner: int, objective: str) -> str:
+    last = {record["child"]: record for record in records}
+    lines = [f"\nstep {records[0]['step']} closed", "  child  rungs     params  accuracy  morphisms"]
+    for child, record in sorted(last.items(), key=lambda item: (item[0] != winner, -item[1]["rung"], item[0])):
+        mark = "*" if child == winner else " "
+        operators = ", ".join(move[0] for move in record["morphisms"])
+        operators = operators or ("first network" if record["step"] == 0 else "the parent")
+        accuracy = f"{record[objective]:>8.4f}" if objective in record else f"{record['status']:>8}"
+        lines.append(
+            f"{mark} {child:>5}  {record['rung'] + 1:>5}  {record.get('params', 0):>9,}  {accuracy}  {operators}"
         )
-    print(flush=True)
+    return "\n".join([*lines, ""])

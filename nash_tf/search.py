@@ -1,8 +1,10 @@
 """The whole story: data, search, final training, export, results."""
 
+import contextlib
 import json
-import math
+import os
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,27 +12,33 @@ import keras
 import keras_tuner
 import numpy as np
 import tensorflow as tf
+from keras_tuner import errors
 
-from nash_tf import data, exporting, output, progress, rebuild
+from nash_tf import certificate, data, distributed, exporting, output, rebuild
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
-from nash_tf.checkpoint import write_atomically
+from nash_tf.checkpoint import CheckpointError, write_atomically
 from nash_tf.config import SearchConfig, refusal
+from nash_tf.lock import Locked, locked
+from nash_tf.oracle import SearchStopped
 from nash_tf.pipeline import Augmentation, Pipeline
+from nash_tf.progress import Progress, label
 from nash_tf.seeds import derive
 from nash_tf.tuner import HillClimbing
 from nash_tf.vanilla import vanilla
 
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy")
+FAILURES = (SearchStopped, errors.FatalError, exporting.ExportError, CheckpointError, Locked, OSError)
+GPUS = tf.config.list_physical_devices("GPU")
 UNDECAYED = ["bias", "gamma", "beta", "alpha"]
 
 
 class ImageClassifier(keras_tuner.HyperModel):
     """Builds the vanilla network for a data set, and trains any network on it with the training's own seed."""
 
-    def __init__(self, config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline):
+    def __init__(self, config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, progress: Progress):
         super().__init__()
-        self.config, self.dataset, self.pipeline = config, dataset, pipeline
+        self.config, self.dataset, self.pipeline, self.progress = config, dataset, pipeline, progress
 
     def build(self, hp):
         model = rebuild.to_keras(vanilla_of(self.config, self.dataset))
@@ -42,49 +50,148 @@ class ImageClassifier(keras_tuner.HyperModel):
         model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")], jit_compile=False)
         return model
 
-    def fit(self, hp, model, **kwargs):
+    def fit(self, hp, model, *, epochs, callbacks=(), **kwargs):
         train = self.pipeline.training(self.dataset.x_train, self.dataset.y_train, hp.values["seed"])
-        valid = self.pipeline.evaluation(self.dataset.x_valid, self.dataset.y_valid)
-        return model.fit(train, validation_data=valid, shuffle=False, **kwargs)
+        shown = self.progress.callback(label(hp.values), hp.values["tuner/initial_epoch"], epochs)
+        return model.fit(train, shuffle=False, epochs=epochs, callbacks=[*callbacks, shown], **kwargs)
 
 
-def run(config: SearchConfig, resume: bool) -> dict:
-    """Runs, or resumes, a search to its results.
+def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict:
+    """Runs, or resumes, a search to its results; in a worker, trains for its chief until there is nothing left.
 
     Args:
         config: all settings.
         resume: whether to go on with the run in `config.output_dir`.
+        command: what the worker processes run, for `config.workers` or `config.isolate`.
 
     Returns:
-        What is written to results.json.
+        What is written to results.json; nothing in a worker.
 
     Raises:
         ConfigError, DataError: before anything is written.
+        One of `FAILURES`: what ends a run that has begun.
     """
-    directory = Path(config.output_dir)
-    began = time.perf_counter(), time.process_time()
+    began = time.perf_counter(), cpu_seconds()
     dataset = data.load(
         config.dataset, valid_fraction=config.valid_fraction, train_limit=config.train_limit, seed=config.seed
     )
-    augmentation = augmentation_of(config, dataset)
+    augmentation_of(config, dataset)
     params = vanilla_of(config, dataset).params
     if params > config.max_params:
         raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
-    output.write_config(config, {package: version(package) for package in PACKAGES})
+    if distributed.is_worker():
+        search(output.await_config(config), dataset)
+        return {}
+    directory = Path(config.output_dir)
+    with locked(directory):
+        config = config.with_threads(output.read_config(directory).threads if resume else None)
+        output.write_config(config, {package: version(package) for package in PACKAGES})
+        tuner, pipeline, progress = search(config, dataset, command)
+        results = finish(config, dataset, pipeline, progress, tuner, began)
+    progress.finished(results, directory)
+    return results
 
-    keras.config.set_dtype_policy(config.precision)
+
+def search(config: SearchConfig, dataset: data.Dataset, command: Sequence[str] = ()):
+    """Runs the search alone, or this process's part in it; returns the tuner, and what it was given."""
+    directory = Path(config.output_dir)
+    augmentation = augmentation_of(config, dataset)
+    set_up_tensorflow(config)
+    pipeline = Pipeline(dataset.mean, dataset.std, len(dataset.class_names), config.batch_size, augmentation)
+    progress = Progress(config.vanilla_epochs + config.steps * config.epochs_per_step + config.final_epochs)
+    with local_workers(config, command) as workers:
+        tuner = tuner_of(config, dataset, pipeline, progress)
+        callbacks = []
+        if config.tensorboard:
+            callbacks.append(keras.callbacks.TensorBoard(str(directory / output.TENSORBOARD), write_graph=False))
+        valid = pipeline.evaluation(dataset.x_valid, dataset.y_valid)
+        tuner.search(validation_data=valid, verbose=0, callbacks=callbacks, workers=workers)
+    return tuner, pipeline, progress
+
+
+def finish(
+    config: SearchConfig,
+    dataset: data.Dataset,
+    pipeline: Pipeline,
+    progress: Progress,
+    tuner: HillClimbing,
+    began: tuple[float, float],
+) -> dict:
+    """Final training, test, export and results of a search that is over; `began` are wall-clock and CPU seconds."""
+    directory = Path(config.output_dir)
+    _write_lineage(directory, tuner.oracle)
+    winner = tuner.get_best_models()[0]
+    # Handed over in float32, whatever it was trained in.
+    final = certificate.in_float32(train_finally(config, dataset, pipeline, winner, progress))
+    results = {
+        "method": config.method,
+        "dataset": dataset.name,
+        "seed": config.seed,
+        **test_results(dataset, pipeline, tuner.first_model(), winner, final),
+        **search_results(tuner.oracle),
+        "seconds": round(time.perf_counter() - began[0], 1),
+        "cpu_seconds": round(cpu_seconds() - began[1], 1),
+    }
+    normalised = pipeline.augmentation.normalise
+    deployable = exporting.with_normalisation(final, dataset.mean, dataset.std) if normalised else final
+    facts = {**results, "classes": dataset.class_names}
+    exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], facts)
+    write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
+    return results
+
+
+def cpu_seconds() -> float:
+    """User and system seconds of this process and of those that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def set_up_tensorflow(config: SearchConfig) -> None:
+    """What holds for the whole process: repeatable kernels, its share of the cores, memory of a GPU as needed."""
     tf.config.experimental.enable_op_determinism()
-    classes = len(dataset.class_names)
-    pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation)
-    classifier = ImageClassifier(config, dataset, pipeline)
-    calibration, _ = next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=128)))
+    tf.config.threading.set_intra_op_parallelism_threads(config.threads)
+    for gpu in GPUS:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    tf.get_logger().setLevel("ERROR")  # each child is traced anew, which TensorFlow would warn of
+
+
+@contextlib.contextmanager
+def local_workers(config: SearchConfig, command: Sequence[str]):
+    """Makes this process the chief of `config.workers` processes; none, where this one is enough or is told its part."""
+    if (config.workers == 1 and not config.isolate) or "KERASTUNER_ORACLE_IP" in os.environ:
+        yield None
+        return
+    own = {
+        "KERASTUNER_ORACLE_IP": distributed.LOOPBACK,
+        "KERASTUNER_ORACLE_PORT": str(distributed.free_port()),
+        "KERASTUNER_TUNER_ID": "chief",
+    }
+    gpus = distributed.gpus()
+
+    def environment(number: int) -> dict[str, str]:
+        trials = {"NASH_TF_TRIALS": "1"} if config.isolate else {}
+        return trials | ({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})
+
+    os.environ.update(own)
+    workers = distributed.LocalWorkers(config.workers, command, environment)
+    try:
+        yield workers
+    finally:
+        workers.stop()
+        for name in own:
+            del os.environ[name]
+
+
+def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, progress: Progress) -> HillClimbing:
+    """The tuner of a run; it goes on from what is in the output directory."""
+    directory = Path(config.output_dir)
 
     def on_trained(oracle):
         _write_lineage(directory, oracle)
         progress.trained(oracle)
 
     tuner = HillClimbing(
-        classifier,
+        ImageClassifier(config, dataset, pipeline, progress),
         keras_tuner.Objective("val_accuracy", "max"),
         method=config.method,
         steps=config.steps,
@@ -95,53 +202,20 @@ def run(config: SearchConfig, resume: bool) -> dict:
         max_params=config.max_params,
         max_hours=config.max_hours,
         seed=config.seed,
-        calibration=calibration,
+        calibration=next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=128))),
         on_trained=on_trained,
         directory=str(directory),
         project_name=output.TUNER,
     )
-    callbacks = [keras.callbacks.TensorBoard(str(directory / "tensorboard"))] if config.tensorboard else []
-    tuner.search(verbose=0, callbacks=callbacks)
-    _write_lineage(directory, tuner.oracle)
-
-    trial = tuner.oracle.get_best_trials()[0]
-    winner = tuner.load_model(trial)
-    test = pipeline.evaluation(dataset.x_test, dataset.y_test)
-    before = winner.evaluate(test, verbose=0, return_dict=True)
-    final = train_finally(config, dataset, pipeline, winner)
-    after = final.evaluate(test, verbose=0, return_dict=True) if final is not winner else before
-    lineage = tuner.oracle.lineage()
-    results = {
-        "method": config.method,
-        "dataset": dataset.name,
-        "seed": config.seed,
-        "test_accuracy": round(after["accuracy"], 6),
-        "test_loss": round(after["loss"], 6),
-        "winner_test_accuracy": round(before["accuracy"], 6),
-        "winner_test_loss": round(before["loss"], 6),
-        "winner_val_accuracy": round(trial.score, 6),
-        "winner": [trial.hyperparameters.values[name] for name in ("step", "rung", "child")],
-        "params": Architecture.from_keras(winner).params,
-        "vanilla_params": lineage[0]["params"],
-        "vanilla_val_accuracy": lineage[0]["val_accuracy"],
-        "steps": max(record["step"] for record in lineage),
-        "children": len({(record["step"], record["child"]) for record in lineage}),
-        "epochs": sum(record["epochs"] for record in lineage),
-        "seconds": round(time.perf_counter() - began[0], 1),
-        "cpu_seconds": round(time.process_time() - began[1], 1),
-    }
-    deployable = exporting.with_normalisation(final, dataset.mean, dataset.std) if augmentation.normalise else final
-    exporting.export(
-        deployable, directory / output.BEST, dataset.x_test[:32], {**results, "classes": dataset.class_names}
-    )
-    write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
-    progress.finished(results, directory)
-    return results
+    if distributed.is_worker():
+        return tuner
+    progress.begins(sum(record["epochs"] for record in tuner.oracle.lineage()), tuner.oracle.remaining_seconds)
+    return tuner
 
 
 def vanilla_of(config: SearchConfig, dataset: data.Dataset) -> Architecture:
     """The first network for a data set."""
-    return vanilla(dataset.x_train.shape[1:], len(dataset.class_names), config.widths)
+    return vanilla(dataset.x_train.shape[1:], len(dataset.class_names), config.widths, config.precision)
 
 
 def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation:
@@ -156,7 +230,9 @@ def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation
     )
 
 
-def train_finally(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, winner: keras.Model) -> keras.Model:
+def train_finally(
+    config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, winner: keras.Model, progress: Progress
+) -> keras.Model:
     """A copy of the winner trained on on train and validation data; the winner itself where there are no epochs for it."""
     if not config.final_epochs:
         return winner
@@ -166,17 +242,44 @@ def train_finally(config: SearchConfig, dataset: data.Dataset, pipeline: Pipelin
     images = np.concatenate([dataset.x_train, dataset.x_valid])
     labels = np.concatenate([dataset.y_train, dataset.y_valid])
     keras.utils.set_random_seed(derive(config.seed, "final"))
+    rate = CosineAnnealing(config.final_learning_rate, config.final_epochs)
     model.fit(
         pipeline.training(images, labels, derive(config.seed, "final")),
         epochs=config.final_epochs,
-        callbacks=[CosineAnnealing(config.final_learning_rate, config.final_epochs)],
+        callbacks=[rate, progress.callback("final training", 0, config.final_epochs)],
         shuffle=False,
         verbose=0,
     )
     weights = rebuild.read_state(model).weights.values()
-    if not all(math.isfinite(float(np.sum(array))) for array in weights):
-        return winner
-    return model
+    return model if all(np.isfinite(array).all() for array in weights) else winner
+
+
+def test_results(
+    dataset: data.Dataset, pipeline: Pipeline, vanilla: keras.Model, winner: keras.Model, final: keras.Model
+) -> dict:
+    """Parameters, and accuracy and loss on the test set, of the first network, the winner and the final network."""
+    test = pipeline.evaluation(dataset.x_test, dataset.y_test)
+    results = {
+        "params": Architecture.from_keras(final).params,
+        "vanilla_params": Architecture.from_keras(vanilla).params,
+    }
+    for prefix, model in (("", final), ("winner_", winner), ("vanilla_", vanilla)):
+        found = model.evaluate(test, verbose=0, return_dict=True)
+        results |= {f"{prefix}test_{name}": round(found[name], 6) for name in ("accuracy", "loss")}
+    return results
+
+
+def search_results(oracle) -> dict:
+    """What the search itself did."""
+    lineage, winner = oracle.lineage(), oracle.get_best_trials()[0]
+    return {
+        "winner": [winner.hyperparameters.values[name] for name in ("step", "rung", "child")],
+        "winner_val_accuracy": round(winner.score, 6),
+        "vanilla_val_accuracy": lineage[0]["val_accuracy"],
+        "steps": max(record["step"] for record in lineage),
+        "children": len({(record["step"], record["child"]) for record in lineage}),
+        "epochs": sum(record["epochs"] for record in lineage),
+    }
 
 
 def _write_lineage(directory: Path, oracle) -> None:

@@ -3,23 +3,26 @@
 import contextlib
 import gc
 import json
+import math
+import os
 import time
 from pathlib import Path
 
 import keras
 import keras_tuner
 import numpy as np
+import tensorflow as tf
 from keras_tuner import errors
+from keras_tuner.src.engine.tuner import maybe_distribute
 
-from nash_tf import checkpoint, rebuild
+from nash_tf import certificate, checkpoint, distributed, hyperparameters, rebuild
 from nash_tf.architecture import Architecture
-from nash_tf.callbacks import SGDR
-from nash_tf.morphisms import Move
-from nash_tf.morphisms.draw import replay
-from nash_tf.morphisms.edit import apply_to_slots, apply_to_weights, inherited_calibration
-from nash_tf.oracle import HillClimbingOracle
-
-TOLERANCE = 1e-5  # of the largest logit, for each morphism
+from nash_tf.callbacks import SGDR, log_apart
+from nash_tf.checkpoint import write_atomically
+from nash_tf.lock import locked
+from nash_tf.morphisms import Move, registry
+from nash_tf.oracle import HillClimbingOracle, SearchStopped, training_of
+from nash_tf.surgery import calibrate_newborn, inherit
 
 
 class OutOfTime(errors.FatalError):
@@ -30,51 +33,131 @@ class HillClimbing(keras_tuner.Tuner):
     """Network-morphism search over functional Keras models.
 
     Args:
-        hypermodel: builds the compiled vanilla network; its optimiser's learning rate is the initial rate of each annealing.
-        objective, method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, seed: see
-            `HillClimbingOracle`.
-        calibration: batch of training inputs for new batch normalisations and for the certificate; the first 128 training
-            inputs where `search` is given arrays.
-        on_trained: called with the oracle after each training.
-        **kwargs: of `keras_tuner.Tuner`.
+        hypermodel: builds the compiled vanilla network, as for any tuner. The learning rate of its optimiser is the initial
+            rate of each annealing; an optimiser with a `LearningRateSchedule` keeps that. Hyperparameters that it declares
+            are inherited from parent to child.
+        objective, method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, seed,
+            tune_hyperparameters, heartbeat, on_trained: see `HillClimbingOracle`.
+        calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
+            first 128 training examples, or the first batch, where it is not given.
+        directory, project_name, overwrite, tuner_id, distribution_strategy, max_model_size, optimizer, loss, metrics,
+            executions_per_trial: as in `keras_tuner.Tuner`; more than one execution is refused.
+        **kwargs: others of `keras_tuner.Oracle`.
     """
 
-    def __init__(self, hypermodel, objective="val_accuracy", *, calibration=None, on_trained=None, **kwargs):
-        if kwargs.get("executions_per_trial", 1) != 1:
+    def __init__(
+        self,
+        hypermodel,
+        objective="val_accuracy",
+        *,
+        calibration=None,
+        heartbeat=5.0,
+        directory=None,
+        project_name=None,
+        overwrite=False,
+        tuner_id=None,
+        distribution_strategy=None,
+        max_model_size=None,
+        optimizer=None,
+        loss=None,
+        metrics=None,
+        executions_per_trial=1,
+        **kwargs,
+    ):
+        if executions_per_trial != 1:
             raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
-        of_tuner = {"directory", "project_name", "overwrite", "distribution_strategy", "executions_per_trial"}
-        for_tuner = {name: kwargs.pop(name) for name in of_tuner & set(kwargs)}
-        self.calibration, self.on_trained = calibration, on_trained
+        self.calibration, self.heartbeat = calibration, heartbeat
         self._models: dict[tuple[int, int], tuple[str, keras.Model]] = {}
-        self._probes: dict[str, np.ndarray] = {}
-        super().__init__(HillClimbingOracle(objective, **kwargs), hypermodel, **for_tuner)
+        self._parents: dict[str, certificate.Measured] = {}
+        self.distribution_strategy, self.optimizer, self.loss, self.metrics = (
+            distribution_strategy,
+            optimizer,
+            loss,
+            metrics,
+        )
+        oracle = HillClimbingOracle(objective, heartbeat=heartbeat, **kwargs)
+        self._method = oracle.method
+        super().__init__(
+            oracle,
+            hypermodel,
+            directory=directory,
+            project_name=project_name,
+            overwrite=overwrite and not distributed.is_worker(),
+            tuner_id=tuner_id,
+            distribution_strategy=distribution_strategy,
+            max_model_size=max_model_size,
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+        )
+        self.hypermodel = Grown(self.hypermodel)
+        if distributed.is_worker():
+            trials = os.environ.get("NASH_TF_TRIALS")
+            self.oracle = distributed.Client(oracle, self.tuner_id, int(trials) if trials else None)
 
-    def search(self, *fit_args, **fit_kwargs):
-        """Runs the search; the arguments are those of `model.fit`. Ends in time where there is a limit."""
-        with contextlib.suppress(OutOfTime):
-            super().search(*fit_args, **fit_kwargs)
+    def search(self, *fit_args, workers=None, **fit_kwargs):
+        """Runs the search; ends in time where there is a limit.
+
+        Args:
+            *fit_args, **fit_kwargs: those of `model.fit`, passed to `hypermodel.fit`.
+            workers: `distributed.LocalWorkers` that a chief is to watch over, or None.
+
+        Raises:
+            SearchStopped: too many trainings in a row failed; the message holds the last one's cause.
+        """
+        if distributed.is_worker():
+            with contextlib.suppress(OutOfTime):
+                super().search(*fit_args, **fit_kwargs)
+            return
+        with locked(Path(self.project_dir)):
+            # Before the first training: Keras Tuner reloads nothing where these are not there.
+            self.oracle.save()
+            self.save()
+            if distributed.is_chief():
+                self.oracle.verbose = fit_kwargs.get("verbose", 1)
+                distributed.serve(self.oracle, workers)
+            else:
+                with contextlib.suppress(OutOfTime):
+                    super().search(*fit_args, **fit_kwargs)
+        if cause := self.oracle.stopped_by():
+            raise SearchStopped(cause)
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):
+        if not distributed.is_worker():
+            return self._train(trial, fit_args, fit_kwargs, None)
+        with distributed.Heartbeat(self.oracle, trial.trial_id, self.heartbeat) as heartbeat:
+            return self._train(trial, fit_args, fit_kwargs, heartbeat)
+
+    def _train(self, trial, fit_args, fit_kwargs, heartbeat):
         values = trial.hyperparameters.values
         wall, cpu = time.perf_counter(), time.process_time()
         if self.calibration is None:
-            self.calibration = np.asarray(fit_args[0][:128])
+            self.calibration = first_batch(fit_args[0] if fit_args else fit_kwargs["x"], *fit_args[1:2])
         keras.utils.set_random_seed(values["seed"])
-        model, architecture, certificate = self._child(trial)
-        callbacks = self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or [])
-        rate = SGDR(float(model.optimizer.initial_rate), json.loads(values["periods"]))
+        model, architecture, found = self._child(trial, fit_kwargs.get("validation_data"))
+        callbacks = log_apart(
+            self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or []),
+            f"step{values['step']:03}/child{values['child']:02}",
+            {"step": values["step"], "child": values["child"], "params": architecture.params, **_counts(values)},
+        )
+        if model.optimizer.initial_rate is not None:
+            callbacks.append(SGDR(model.optimizer.initial_rate, json.loads(values["periods"])))
+        watch = _Watch(values.get("tuner/seconds", math.inf), heartbeat)
         history = self.hypermodel.fit(
             trial.hyperparameters,
             model,
             *fit_args,
             initial_epoch=values["tuner/initial_epoch"],
             epochs=values["tuner/epochs"],
-            callbacks=[*callbacks, rate, keras.callbacks.TerminateOnNaN(), _Deadline(self.oracle)],
+            callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), watch],
             **{"verbose": 0, **fit_kwargs},
         )
-        last = {name: float(series[-1]) for name, series in history.history.items()}
-        if not np.isfinite(last.get(self.oracle.objective.name, np.nan)) or not np.isfinite(last["loss"]):
+        told = _as_history(history, self.oracle.objective.name)
+        last = {name: float(series[-1]) for name, series in told.items()}
+        if not all(math.isfinite(last.get(name, 0.0)) for name in ("loss", self.oracle.objective.name)):
             raise errors.FailedTrialError(f"the loss or the objective is not finite: {last}")
+        if heartbeat:
+            heartbeat.check()
         checkpoint.save(self._checkpoint(trial.trial_id), architecture, rebuild.read_state(model))
         values["architecture"] = architecture.to_json()
         values["record"] = json.dumps(
@@ -82,75 +165,108 @@ class HillClimbing(keras_tuner.Tuner):
                 "digest": architecture.digest,
                 "params": architecture.params,
                 **{name: round(value, 6) for name, value in last.items()},
-                "history": {
-                    name: [round(float(value), 5) for value in series] for name, series in history.history.items()
-                },
-                "certificate": certificate,
+                "history": {name: [round(float(value), 5) for value in series] for name, series in told.items()},
+                "certificate": found,
                 "cpu_seconds": round(time.process_time() - cpu, 3),
                 "wall_seconds": round(time.perf_counter() - wall, 3),
             }
         )
         return last
 
-    def on_search_begin(self):
-        # Before the first training: Keras Tuner reloads nothing where these are not there.
-        self.oracle.save()
-        self.save()
-
-    def on_trial_end(self, trial):
-        super().on_trial_end(trial)
-        if self.on_trained:
-            self.on_trained(self.oracle)
-
     def load_model(self, trial):
         """The trained model of a trial, compiled."""
         architecture, state = checkpoint.load(self._checkpoint(trial.trial_id))
         return self._build(trial.hyperparameters, architecture, state)
+
+    def first_model(self):
+        """The trained first network, from which all others descend."""
+        return self.load_model(next(trial for trial in self.oracle.trials.values() if training_of(trial).step == 0))
+
+    def get_best_models(self, num_models=1):
+        """The winner, and behind it, if more are asked for, those other trained models whose weights are still kept."""
+        kept = [trial for trial in self.oracle.get_best_trials(len(self.oracle.trials)) if self._is_kept(trial)]
+        return [self.load_model(trial) for trial in kept[:num_models]]
+
+    def results_summary(self, num_trials=10):
+        """Prints the best trials, one a line."""
+        name = self.oracle.objective.name
+        print(
+            f"Results in {self.project_dir}\n{'trial':>6} {'step':>5} {'rung':>5} {'child':>5} {'params':>11} {name:>14}"
+        )
+        for trial in self.oracle.get_best_trials(num_trials):
+            values, told = trial.hyperparameters.values, json.loads(trial.hyperparameters.values.get("record", "{}"))
+            operators = ", ".join(move[0] for move in json.loads(values["morphisms"]))
+            score = f"{trial.score:.5f}" if trial.score is not None else trial.status.lower()
+            print(
+                f"{trial.trial_id:>6} {values['step']:>5} {values['rung']:>5} {values['child']:>5} "
+                f"{told.get('params', 0):>11,} {score:>14}  {operators}"
+            )
+
+    def save(self, fname=None):
+        if not distributed.is_worker():
+            write_atomically(Path(self._get_tuner_fname()), json.dumps(self.get_state()).encode())
+
+    def reload(self):
+        if not distributed.is_worker():
+            super().reload()
+
+    def _populate_initial_space(self):
+        super()._populate_initial_space()
+        space = self.oracle.get_space()
+        space.values = hyperparameters.defaults(space)
+        self._build(space)  # what cannot be searched is refused here
+
+    def _get_tuner_fname(self):
+        # Keras Tuner's depends on the tuner's id, so that another id would find nothing to resume.
+        return os.path.join(self.project_dir, "tuner.json")
 
     # ------------------------------------------------------------------------------------------------------------------
 
     def _checkpoint(self, trial_id) -> Path:
         return Path(self.get_trial_dir(trial_id)) / "checkpoint"
 
-    def _build(self, hyperparameters, architecture, state=None):
-        template = self.hypermodel.build(hyperparameters)
-        model = rebuild.to_keras(architecture)
-        rebuild.compile_like(model, template)
-        model.optimizer.initial_rate = float(template.optimizer.learning_rate)
-        if state is not None:
-            rebuild.write_state(model, state)
+    def _is_kept(self, trial) -> bool:
+        return trial.status == "COMPLETED" and self._checkpoint(trial.trial_id).is_dir()
+
+    def _build(self, values, architecture=None, state=None):
+        """A compiled model of an architecture, by default the vanilla one."""
+        with maybe_distribute(self.distribution_strategy):
+            first = values.copy()
+            first.values.pop("architecture", None)
+            template = self._build_hypermodel(first)
+            if getattr(template, "optimizer", None) is None:
+                raise ValueError(
+                    f"build must return a compiled functional keras.Model, received {template!r}, not compiled"
+                )
+            model = rebuild.to_keras(architecture or Architecture.from_keras(template))
+            rebuild.compile_like(model, template)
+            if state is not None:
+                rebuild.write_state(model, state)
+        scheduled = isinstance(template.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+        model.optimizer.initial_rate = None if scheduled else float(template.optimizer.learning_rate)
         return model
 
-    def _child(self, trial):
+    def _child(self, trial, validation_data):
         """The model to train, its architecture, and the certificate of a newborn."""
         values = trial.hyperparameters.values
         life, source = (values["step"], values["child"]), values.get("tuner/trial_id")
         if source is None:
-            model = self.hypermodel.build(trial.hyperparameters)
-            architecture = Architecture.from_keras(model)
-            return self._keep(life, trial, self._build(trial.hyperparameters, architecture, None)), architecture, None
+            model = self._build(trial.hyperparameters)
+            return self._keep(life, trial, model), Architecture.from_keras(model), None
         if self._models.get(life, (None, None))[0] == source:
             # The model that was trained in the rung before, already traced.
             return self._keep(life, trial, self._models[life][1]), Architecture.from_json(values["architecture"]), None
         architecture, state = checkpoint.load(self._checkpoint(source))
         if values["rung"] > 0:
             return self._keep(life, trial, self._build(trial.hyperparameters, architecture, state)), architecture, None
-        child, edits = replay(architecture, [Move(*move) for move in json.loads(values["morphisms"])])
-        pending = ()
-        for edit, seed in edits:
-            pending = inherited_calibration(edit, pending)
-            state.weights = apply_to_weights(edit, state.weights, seed)
-            state.slots = {slot: apply_to_slots(edit, arrays) for slot, arrays in state.slots.items()}
-        if not self.oracle_inherits_momentum():
+        moves = [Move(*move) for move in json.loads(values["morphisms"])]
+        if not self._method.inherit_momentum:
             state.slots = {}
-        model = self._build(trial.hyperparameters, child, state)
-        rebuild.calibrate(model, child, pending, self.calibration)
-        return self._keep(life, trial, model), child, self._certify(trial, source, model, len(edits))
-
-    def oracle_inherits_momentum(self) -> bool:
-        """Whether children begin with their parent's momentum."""
-        method = getattr(self.oracle, "method", None)
-        return method is None or method.inherit_momentum
+        born = inherit(architecture, state, moves)
+        model = self._build(trial.hyperparameters, born.architecture, born.state)
+        calibrate_newborn(model, born, self._calibration_batch()[0])
+        found = self._certify(trial, source, model, len(moves), validation_data)
+        return self._keep(life, trial, model), born.architecture, found
 
     def _keep(self, life, trial, model):
         """Keeps a model for its later rungs, and none of another step."""
@@ -162,27 +278,84 @@ class HillClimbing(keras_tuner.Tuner):
         self._models[life] = (trial.trial_id, model)
         return model
 
-    def _certify(self, trial, source, model, morphisms):
-        """Largest difference from the parent's outputs on the calibration batch; raises beyond tolerance."""
-        if source not in self._probes:
+    def _calibration_batch(self):
+        given = self.calibration
+        return given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+
+    def _certify(self, trial, source, model, morphisms, validation_data):
+        """The certificate of a newborn; the trial fails where the function was not kept."""
+        if source not in self._parents:
             architecture, state = checkpoint.load(self._checkpoint(source))
-            parent = rebuild.to_keras(architecture)
-            rebuild.write_state(parent, rebuild.State(state.weights, {}))
-            self._probes = {source: np.asarray(parent(self.calibration, training=False), np.float32)}
-        before = self._probes[source]
-        difference = float(np.max(np.abs(np.asarray(model(self.calibration, training=False), np.float32) - before)))
-        bound = max(1, morphisms) * TOLERANCE * max(1.0, float(np.max(np.abs(before))))
-        if not difference <= bound:
-            moves = trial.hyperparameters.values["morphisms"]
-            raise errors.FailedTrialError(f"{moves} changed the function by {difference:.3g}, more than {bound:.3g}")
-        return {"max_difference": difference, "bound": bound}
+            parent = self._build(trial.hyperparameters, architecture, rebuild.State(state.weights, {}))
+            self._parents = {source: certificate.measure(parent, *self._calibration_batch())}
+        child = certificate.measure(model, *self._calibration_batch())
+        try:
+            found = certificate.certify(self._parents[source], child, morphisms)
+        except certificate.NotPreserved as error:
+            raise errors.FailedTrialError(f"{trial.hyperparameters.values['morphisms']}: {error}") from None
+        name = self.oracle.objective.name
+        if validation_data is not None and name.startswith("val_"):
+            born = model.evaluate(validation_data, verbose=0, return_dict=True)[name.removeprefix("val_")]
+            told = json.loads(self.oracle.get_trial(source).hyperparameters.values["record"])
+            found[f"{name}_change"] = round(born - told[name], 6)
+        return found
 
 
-class _Deadline(keras.callbacks.Callback):
-    def __init__(self, oracle):
+class Grown(keras_tuner.HyperModel):
+    """A hypermodel that builds what a trial's values hold: the user's network, or the architecture grown from it, untrained."""
+
+    def __init__(self, first: keras_tuner.HyperModel):
+        super().__init__(first.name, first.tunable)
+        self.first = first
+
+    def build(self, hp):
+        model = self.first.build(hp)
+        if "architecture" not in hp.values:
+            return model
+        grown = rebuild.to_keras(Architecture.from_json(hp.values["architecture"]))
+        rebuild.compile_like(grown, model)
+        return grown
+
+    def declare_hyperparameters(self, hp):
+        self.first.declare_hyperparameters(hp)
+
+    def fit(self, hp, model, *args, **kwargs):
+        return self.first.fit(hp, model, *args, **kwargs)
+
+
+def _counts(values) -> dict[str, int]:
+    """How many morphisms of each operator made a child."""
+    made = [operator for operator, *_ in json.loads(values["morphisms"])]
+    return {operator: made.count(operator) for operator in registry}
+
+
+def _as_history(told, objective: str) -> dict[str, list]:
+    """What a hypermodel's `fit` returned, as a history: of a `History`, a dict, or the objective's value."""
+    if isinstance(told, keras.callbacks.History):
+        return told.history
+    if isinstance(told, dict):
+        return {name: [value] for name, value in told.items()}
+    return {objective: [float(told)]}
+
+
+class _Watch(keras.callbacks.Callback):
+    """Ends a training whose time is up, or whose trial was given to another worker."""
+
+    def __init__(self, seconds: float, heartbeat):
         super().__init__()
-        self._left = getattr(oracle, "remaining_seconds", None)
+        self._end, self._heartbeat = time.monotonic() + seconds, heartbeat
 
     def on_train_batch_end(self, batch, logs=None):
-        if self._left is not None and self._left() <= 0:
+        if time.monotonic() > self._end:
             raise OutOfTime("the wall-clock limit is reached")
+        if self._heartbeat is not None and self._heartbeat.lost:
+            self._heartbeat.check()
+
+
+def first_batch(x, y=None):
+    """Up to 128 examples of what `fit` is given: (inputs, labels), or inputs alone where there are no labels."""
+    if isinstance(x, tf.data.Dataset) or not hasattr(x, "shape") and not isinstance(x, dict | list | tuple):
+        taken = next(iter(x)) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
+        x, y = (*taken, None)[:2] if isinstance(taken, tuple) else (taken, None)
+    x, y = keras.tree.map_structure(lambda part: np.asarray(part[:128]), (x, y))
+    return x if y is None else (x, y)

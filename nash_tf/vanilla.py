@@ -4,17 +4,24 @@ from collections.abc import Sequence
 
 from nash_tf.architecture import Architecture, Node
 
+CONV = {"kernel_size": [3, 3], "padding": "same", "use_bias": False}
 
-def vanilla(input_shape: tuple[int, int, int], classes: int, widths: Sequence[int]) -> Architecture:
+
+def vanilla(
+    input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
+) -> Architecture:
     """Conv3x3-BN-ReLU blocks with max-pools between them, global average pool, and a dense layer that gives logits.
 
     Args:
         input_shape: height, width and channels of an image.
         classes: number of logits.
         widths: channels of each block.
+        dtype: Keras' dtype policy of the layers; the logits are float32 always.
     """
     image = Node("image", "InputLayer", {}, (), tuple(input_shape))
     architecture, last = Architecture((image,), ("image",)), image
+
+    policy = {} if dtype == "float32" else {"dtype": dtype}
 
     def add(name: str, kind: str, config: dict) -> None:
         nonlocal architecture, last
@@ -23,10 +30,10 @@ def vanilla(input_shape: tuple[int, int, int], classes: int, widths: Sequence[in
 
     for number, width in enumerate(widths, start=1):
         if number > 1:
-            add(f"pool_{number - 1}", "MaxPooling2D", {})
-        add(f"conv_{number}", "Conv2D", {"filters": width, "kernel_size": [3, 3], "padding": "same", "use_bias": False})
-        add(f"bn_{number}", "BatchNormalization", {"momentum": 0.9})
-        add(f"relu_{number}", "ReLU", {})
-    add("pool", "GlobalAveragePooling2D", {})
-    add("logits", "Dense", {"units": classes})
+            add(f"pool_{number - 1}", "MaxPooling2D", policy)
+        add(f"conv_{number}", "Conv2D", {**policy, **CONV, "filters": width})
+        add(f"bn_{number}", "BatchNormalization", {**policy, "momentum": 0.9})
+        add(f"relu_{number}", "ReLU", policy)
+    add("pool", "GlobalAveragePooling2D", policy)
+    add("logits", "Dense", {"dtype": "float32", "units": classes})
     return architecture

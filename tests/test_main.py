@@ -32,7 +32,7 @@ REFUSED = [
     (["--flagfile=absent.flags"], ["--flagfile", "absent.flags", "No such file"]),
     (["--flagfile=full"], ["--flagfile", "full", "directory"]),
     (["--flagfile=binary"], ["--flagfile", "text"]),
-    (["--flagfile=bad.flags"], ["--steps=0", "from 1 to"]),
+    (["--flagfile=bad.flags"], ["--steps=-1", "from 0 to"]),
     (["shrsep"], ["shrsep", "--flag=value"]),
     # names
     (["--method=SHR"], ["--method=SHR", "nash, sh, shr, shrsep"]),
@@ -42,12 +42,12 @@ REFUSED = [
     (["--augment=all,flip"], ["--augment=all,flip", "all, none"]),
     (["--augment="], ["--augment=", "all, none"]),
     # whole numbers
-    (["--steps=0"], ["--steps=0", "from 1 to"]),
+    (["--steps=-1"], ["--steps=-1", "from 0 to"]),
     (["--steps=1.5"], ["--steps=1.5", "whole number"]),
     (["--steps=abc"], ["--steps=abc", "whole number"]),
     (["--steps="], ["--steps=", "whole number"]),
     (["--steps=a\nb"], ["--steps=", r"a\nb", "whole number"]),
-    (["--steps=99999999999"], ["--steps=99999999999", "from 1 to"]),
+    (["--steps=99999999999"], ["--steps=99999999999", "from 0 to"]),
     (["--children=1"], ["--children=1", "from 2 to"]),
     (["--children=6"], ["--children=6", "power of two", "nearest is 4"]),
     (["--mutations=0"], ["--mutations=0", "from 1 to"]),
@@ -117,7 +117,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "list" / "config.json").write_text("[1]")
     (tmp_path / "other" / "config.json").write_text('{"method": "shr", "colour": "red"}')
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    (tmp_path / "bad.flags").write_text("# a comment\n--steps=0\n")
+    (tmp_path / "bad.flags").write_text("# a comment\n--steps=-1\n")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
     output.write_config(config.SearchConfig(method="shr", output_dir="run"), {"keras": "3"})

@@ -98,3 +98,31 @@ def test_a_run_is_not_overwritten(whole):
     process = start(whole[0])
     printed, _ = process.communicate(timeout=60)
     assert process.returncode == 2 and "--resume" in printed
+
+
+def test_the_limit_on_time_ends_the_search_with_the_best_so_far(tmp_path):
+    printed = finish(start(tmp_path / "run", "--steps=500", "--max_hours=0.004"))
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert 0 <= results["steps"] < 500 and "winner:" in printed
+    assert (tmp_path / "run" / "best" / "model.keras").is_file()
+
+
+def test_mixed_precision_is_certified_and_exported_in_float32_and_logged(tmp_path):
+    directory = tmp_path / "run"
+    finish(start(directory, "--steps=1", "--precision=mixed_bfloat16", "--tensorboard"))
+    records = lineage(directory)
+    assert len(records) == 4
+    for record in records[1:3]:
+        assert record["certificate"]["max_difference"] <= record["certificate"]["bound"]
+    trained = json.loads((directory / "tuner" / "trial_0002" / "checkpoint" / "architecture.json").read_text())
+    policies = {node["kind"]: node.get("config", {}).get("dtype") for node in trained["nodes"]}
+    assert policies["Conv2D"] == policies["BatchNormalization"] == "mixed_bfloat16" and policies["Dense"] is None
+    assert "bfloat16" not in (directory / "best" / "architecture.json").read_text()
+    logged = {str(path.parent.relative_to(directory / "tensorboard")) for path in directory.rglob("*.tfevents.*")}
+    assert {"step000/child00/train", "step001/child01", "step001/child01/validation"} <= logged
+
+
+def test_no_steps_train_the_first_network_only(tmp_path):
+    finish(start(tmp_path / "run", "--steps=0"))
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["winner"] == [0, 0, 0] and results["epochs"] == 1 and results["params"] == results["vanilla_params"]

@@ -151,6 +151,9 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
             f"{'below' if chosen.accuracy < vanilla.accuracy else 'above'} the vanilla network's"
         )
     words.append(". ")
+    first = run.result("vanilla_test_accuracy")
+    if first is not None:
+        words.append(f"On the test set the vanilla network has {percent(first)} %. ")
     if winners:
         words.append(f"The unmodified parent won {same or 'none'} of {plural(len(winners), 'closed step')}.")
     return html.paragraph(*words)

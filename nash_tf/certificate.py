@@ -1,0 +1,92 @@
+"""The certificate of a newborn: how far its function is from its parent's on a calibration batch."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from nash_tf import rebuild
+
+TOLERANCE = 1e-5  # of the largest output, for each morphism, in inference
+
+
+class NotPreserved(ValueError):
+    """A child does not compute what its parent does."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a model computes on a batch, in inference and in training mode; losses are None without labels."""
+
+    outputs: list[np.ndarray]
+    loss: float | None
+    training_outputs: list[np.ndarray]
+    training_loss: float | None
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """A copy of a model that computes in float32; the model itself where it does already."""
+    if all(layer.compute_dtype in (None, "float32") for layer in model.layers):
+        return model
+    twin = rebuild.to_keras(rebuild.from_keras(model).in_float32())
+    if getattr(model, "optimizer", None) is not None:
+        rebuild.compile_like(twin, model)
+    rebuild.write_state(twin, rebuild.State(rebuild.read_state(model).weights, {}))
+    return twin
+
+
+def measure(model: keras.Model, inputs, labels=None) -> Measured:
+    """Runs a model on a batch in both modes, in float32, and leaves it as it was.
+
+    Args:
+        model: compiled, where labels are given.
+        inputs: a batch of its inputs.
+        labels: the same batch's targets, or None.
+    """
+    model = in_float32(model)
+    held = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    for variable, value in held:
+        if "seed_generator_state" in variable.path:  # one draw of every dropout mask, for parent and child alike
+            variable.assign(np.zeros_like(value))
+    modes = [model(inputs, training=training) for training in (False, True)]
+    for variable, value in held:
+        variable.assign(value)
+    losses = [None if labels is None else float(model._compile_loss(labels, outputs)) for outputs in modes]
+    arrays = [
+        [np.asarray(keras.ops.cast(part, "float32")) for part in keras.tree.flatten(outputs)] for outputs in modes
+    ]
+    return Measured(arrays[0], losses[0], arrays[1], losses[1])
+
+
+def certify(parent: Measured, child: Measured, morphisms: int, strict: bool = True) -> dict[str, float]:
+    """Compares a child with its parent.
+
+    Args:
+        parent, child: measured on the same batch.
+        morphisms: how many lie between them.
+        strict: whether to raise beyond the bound.
+
+    Returns:
+        `max_difference` of the outputs in inference and the `bound` it keeps, `training_difference` of those in training
+        mode, and, with labels, `loss_change` and `training_loss_change`, child minus parent.
+
+    Raises:
+        NotPreserved: the difference in inference passes the bound.
+    """
+    largest = max(float(np.max(np.abs(output))) for output in parent.outputs)
+    bound = max(1, morphisms) * TOLERANCE * max(1.0, largest)
+    found = {
+        "max_difference": _difference(parent.outputs, child.outputs),
+        "bound": bound,
+        "training_difference": _difference(parent.training_outputs, child.training_outputs),
+    }
+    if strict and not found["max_difference"] <= bound:  # so that NaN is refused too
+        raise NotPreserved(f"the outputs changed by {found['max_difference']:.3g}, more than {bound:.3g}")
+    if parent.loss is not None and child.loss is not None:
+        found["loss_change"] = child.loss - parent.loss
+        found["training_loss_change"] = child.training_loss - parent.training_loss
+    return found
+
+
+def _difference(before: list[np.ndarray], after: list[np.ndarray]) -> float:
+    return max(float(np.max(np.abs(new - old))) for old, new in zip(before, after, strict=True))

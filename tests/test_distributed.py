@@ -1,0 +1,111 @@
+"""Chiefs and workers as real processes, on few of the bundled digits; some of them are killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from test_search import ROOT, TINY, finish, lineage, start
+
+ONE_THREAD = ["--threads=1"]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("alone") / "run"
+    finish(start(directory, *ONE_THREAD))
+    return lineage(directory)
+
+
+def workers_of(process):
+    """Process ids of a chief's workers."""
+    found = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+    return [int(line) for line in found.stdout.split()]
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+    return found
+
+
+def part(directory, name, port, *arguments):
+    """A chief or a worker that is told its part by Keras Tuner's variables."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "KERASTUNER_ORACLE_IP": "127.0.0.1",
+        "KERASTUNER_ORACLE_PORT": str(port),
+        "KERASTUNER_TUNER_ID": name,
+    }
+    command = [sys.executable, "-m", "nash_tf.main", *TINY, *ONE_THREAD, f"--output_dir={directory}", *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def port():
+    from nash_tf.distributed import free_port
+
+    return free_port()
+
+
+def test_two_workers_give_the_lineage_of_one_though_one_of_them_is_killed(alone, tmp_path):
+    directory = tmp_path / "run"
+    process = start(directory, *ONE_THREAD, "--workers=2")
+    wait_for(lambda: (directory / "lineage.jsonl").exists())
+    victim = wait_for(lambda: workers_of(process))[0]
+    time.sleep(1.0)  # into the training of a child
+    os.kill(victim, signal.SIGKILL)
+    finish(process)
+    assert lineage(directory) == alone
+
+
+def test_a_process_for_each_child_gives_the_same_lineage(alone, tmp_path):
+    directory = tmp_path / "run"
+    finish(start(directory, *ONE_THREAD, "--isolate", "--steps=1"))
+    assert lineage(directory) == [record for record in alone if record["step"] <= 1]
+
+
+def test_workers_outlive_their_chief_and_a_name_is_one_worker_s(alone, tmp_path):
+    directory, free = tmp_path / "run", port()
+    chief = part(directory, "chief", free)
+    workers = [part(directory, f"worker{number}", free) for number in range(2)]
+    wait_for(lambda: (directory / "lineage.jsonl").exists())
+    twin = part(directory, "worker0", free)
+    printed, _ = twin.communicate(timeout=60)
+    assert twin.returncode == 1 and "'worker0' is in use by" in printed.splitlines()[-1]
+    chief.send_signal(signal.SIGKILL)
+    chief.communicate()
+    chief = part(directory, "chief", free, "--resume")
+    finish(chief)
+    for worker in workers:
+        finish(worker)
+    assert lineage(directory) == alone
+    assert json.loads((directory / "results.json").read_text())["steps"] == 2
+
+
+def test_a_directory_has_one_process(tmp_path):
+    directory = tmp_path / "run"
+    first = start(directory)
+    wait_for(lambda: (directory / "tuner" / "oracle.json").exists())
+    second = start(directory, "--resume")
+    printed, _ = second.communicate(timeout=60)
+    assert second.returncode == 1 and f"process {first.pid} on" in printed.splitlines()[-1]
+    finish(first)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_chief_takes_its_workers_along_and_can_go_on(sent, tmp_path):
+    directory = tmp_path / "run"
+    process = start(directory, *ONE_THREAD, "--workers=2", "--steps=1")
+    wait_for(lambda: (directory / "lineage.jsonl").exists())
+    workers = wait_for(lambda: workers_of(process))
+    process.send_signal(sent)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + sent and "--resume" in printed
+    assert not any(os.path.exists(f"/proc/{worker}") for worker in workers)

@@ -1,0 +1,313 @@
+"""The oracle with a stand-in trainer: a score that follows from the child alone, and workers in any order."""
+
+import json
+import math
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras_tuner import HyperParameters, Objective
+from keras_tuner.engine.trial import TrialStatus
+
+from nash_tf import checkpoint, hyperparameters
+from nash_tf.architecture import Architecture
+from nash_tf.leases import NameTaken, Worker
+from nash_tf.oracle import CHECKPOINT, DEATHS, HillClimbingOracle, training_of
+from nash_tf.seeds import derive
+from nash_tf.vanilla import vanilla
+
+FIRST = vanilla((8, 8, 3), 3, (4, 8))
+TASK = {"method": "shrsep", "steps": 2, "children": 4, "mutations": 2, "epochs_per_step": 12, "vanilla_epochs": 1}
+
+
+class Clock:
+    now = 0.0
+
+
+def begin(directory, **changed):
+    oracle = HillClimbingOracle(Objective("val_accuracy", "max"), **{**TASK, "seed": 3, **changed})
+    oracle._set_project_dir(str(directory), "search")
+    oracle.verbose = 0
+    clock = Clock()
+    oracle.leases.clock = lambda: clock.now
+    if (directory / "search" / "oracle.json").exists():
+        oracle.reload()
+    oracle.save()
+    return oracle, clock
+
+
+def score_of(values):
+    return derive(7, *training_of_values(values), values["morphisms"]) / 2**31
+
+
+def training_of_values(values):
+    return values["step"], values["rung"], values["child"]
+
+
+def report(oracle, trial, score=None, status=TrialStatus.COMPLETED):
+    """Trains, as `HillClimbing` does, and tells the oracle, as it comes over the wire."""
+    trial = type(trial).from_proto(trial.to_proto())
+    values = trial.hyperparameters.values
+    architecture = Architecture.from_json(values["architecture"]) if "architecture" in values else FIRST
+    values["architecture"] = architecture.to_json()
+    score = score_of(values) if score is None else score
+    told = {"digest": architecture.digest, "params": architecture.params, "val_accuracy": score}
+    values["record"] = json.dumps(told)
+    folder = Path(oracle._get_trial_dir(trial.trial_id)) / CHECKPOINT
+    folder.mkdir(exist_ok=True)
+    (folder / "weights").write_text("there")
+    if status == TrialStatus.COMPLETED:
+        oracle.update_trial(trial.trial_id, {"val_accuracy": score})
+    trial.status = status
+    oracle.end_trial(trial)
+
+
+def finish(oracle, workers=("tuner0",), order=None):
+    """Lets workers train, in the given order of moves, until the search is over."""
+    held, order = {}, order or random.Random(0)
+    idle = 0
+    while idle < 50 * len(workers):
+        name = order.choice(workers)
+        if name in held:
+            report(oracle, held.pop(name))
+            continue
+        trial = oracle.create_trial(name)
+        if trial.status == TrialStatus.RUNNING:
+            held[name], idle = trial, 0
+        elif trial.status == TrialStatus.STOPPED and not held:
+            return oracle.lineage()
+        else:
+            idle += 1
+    raise AssertionError("the search does not end")
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    return finish(begin(tmp_path_factory.mktemp("alone"))[0])
+
+
+def test_a_search_is_whole(expected):
+    places = [(record["step"], record["rung"], record["child"] is not None) for record in expected]
+    sizes = {(step, rung): sum(place[:2] == (step, rung) for place in places) for step, rung, _ in places}
+    assert sizes == {(0, 0): 1, (1, 0): 4, (1, 1): 2, (1, 2): 1, (2, 0): 4, (2, 1): 2, (2, 2): 1}
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=st.randoms(use_true_random=False), count=st.integers(1, 6))
+def test_any_number_of_workers_in_any_order_give_the_same_lineage(order, count, expected, tmp_path_factory):
+    oracle, _ = begin(tmp_path_factory.mktemp("many"))
+    assert finish(oracle, [f"worker{number}" for number in range(count)], order) == expected
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (0, 2**31)])
+def test_seeds_differ_and_0_is_a_seed(seeds, tmp_path):
+    runs = [finish(begin(tmp_path / str(n), seed=seed)[0]) for n, seed in enumerate([*seeds, seeds[0]])]
+    assert runs[0] == runs[2] != runs[1]
+
+
+class Killed(BaseException):
+    pass
+
+
+def test_a_kill_at_every_write_loses_nothing(expected, tmp_path, monkeypatch):
+    """Whatever write is the last one, before it or right after it: the search goes on to the same end."""
+    write, kills, redone = checkpoint.os.replace, 0, 0
+    monkeypatch.setattr(checkpoint.os, "fsync", lambda _: None)  # the processes die here, not the machine
+    for at in range(1, 10**6):
+        for after in (False, True):
+            directory, left = tmp_path / f"{at}-{after}", [at]
+
+            def replace(source, target, left=left, after=after):
+                left[0] -= 1
+                if left[0] == 0 and not after:
+                    raise Killed
+                write(source, target)
+                if left[0] == 0:
+                    raise Killed
+
+            monkeypatch.setattr(checkpoint.os, "replace", replace)
+            try:
+                finish(begin(directory)[0])
+            except Killed:
+                kills += 1
+            else:
+                monkeypatch.setattr(checkpoint.os, "replace", write)
+                assert kills > 100
+                return
+            monkeypatch.setattr(checkpoint.os, "replace", write)
+            oracle, _ = begin(directory)
+            before = len(oracle.lineage())
+            assert finish(oracle) == expected
+            redone = max(redone, len(oracle.trials) - len(expected))
+            assert before <= len(expected) and redone == 0
+
+
+def test_a_dead_worker_s_trial_is_given_away_and_its_late_report_refused(expected, tmp_path, capsys):
+    oracle, clock = begin(tmp_path)
+    ann, bob = Worker("ann", "here:1"), Worker("bob", "here:2")
+    trial = oracle.create_trial(str(ann))
+    assert oracle.create_trial(str(bob)).status == TrialStatus.IDLE
+    late = type(trial).from_proto(trial.to_proto())
+    clock.now = 9.9
+    assert oracle.create_trial(str(ann._replace(trial=trial.trial_id))).status == TrialStatus.RUNNING
+    clock.now = 20.0
+    again = oracle.create_trial(str(bob))
+    assert again.trial_id == trial.trial_id
+    assert oracle.create_trial(str(ann._replace(trial=trial.trial_id))).status == TrialStatus.IDLE
+    report(oracle, late, score=0.99)
+    assert "refused" in capsys.readouterr().out and not oracle.lineage()
+    report(oracle, again)
+    report(oracle, again, score=0.5)  # a second report of the same
+    assert finish(oracle) == expected
+
+
+def test_metrics_of_a_late_tuner_do_not_count(expected, tmp_path):
+    oracle, clock = begin(tmp_path)
+    trial = oracle.create_trial("ann|here:1")
+    oracle.update_trial(trial.trial_id, {"val_accuracy": 1.0})
+    clock.now = 11.0
+    report(oracle, oracle.create_trial("bob|here:2"))
+    assert finish(oracle) == expected
+
+
+def test_a_child_whose_processes_keep_dying_has_failed(tmp_path):
+    oracle, clock = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"))
+    for number in range(DEATHS):
+        trial = oracle.create_trial(f"worker{number}|here:{number}")
+        assert (trial.trial_id, trial.status) == ("0001", TrialStatus.RUNNING)
+        clock.now += 11.0
+    records = finish(oracle)
+    assert [record["status"] for record in records].count("failed") == 1
+    assert "3 processes died" in oracle.trials["0001"].message
+    assert max(record["step"] for record in records) == 2
+
+
+def test_a_name_has_one_process(tmp_path):
+    oracle, _ = begin(tmp_path)
+    oracle.create_trial("ann|here:1")
+    with pytest.raises(NameTaken, match="here:1"):
+        oracle.create_trial("ann|there:2")
+    assert oracle.create_trial("bob").status == TrialStatus.IDLE
+
+
+def test_a_worker_outlives_its_chief(expected, tmp_path):
+    oracle, _ = begin(tmp_path)
+    trial = oracle.create_trial("ann|here:1")
+    restarted, clock = begin(tmp_path)
+    assert restarted.create_trial("bob|here:2").status == TrialStatus.IDLE
+    assert restarted.create_trial(f"ann|here:1|{trial.trial_id}").status == TrialStatus.RUNNING
+    report(restarted, trial)
+    assert finish(restarted) == expected
+    # One that does not come back loses its trial.
+    second, clock = begin(tmp_path / "other")
+    trial = second.create_trial("ann|here:1")
+    second, clock = begin(tmp_path / "other")
+    clock.now = 11.0
+    assert second.create_trial("bob|here:2").trial_id == trial.trial_id
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
+def test_a_score_that_is_not_finite_never_wins(score, tmp_path):
+    oracle, _ = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"))
+    bad = oracle.create_trial("tuner0")
+    report(oracle, bad, score=score)
+    records = finish(oracle)
+    assert all(record["child"] != 0 for record in records if record["step"] == 1 and record["rung"])
+
+
+def test_too_many_failures_in_a_row_stop_the_search_and_say_why(tmp_path):
+    oracle, _ = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"))
+    for _ in range(3):
+        trial = oracle.create_trial("tuner0")
+        oracle.trials[trial.trial_id].message = "x"
+        report(oracle, trial, status=TrialStatus.FAILED)
+    assert oracle.create_trial("tuner0").status == TrialStatus.STOPPED
+    assert oracle.stopped_by().startswith("3 trainings in a row failed")
+
+
+def test_only_checkpoints_that_are_needed_are_kept(tmp_path):
+    oracle, _ = begin(tmp_path)
+    most = 0
+    while (trial := oracle.create_trial("tuner0")).status == TrialStatus.RUNNING:
+        source = trial.hyperparameters.values.get("tuner/trial_id")
+        assert source is None or (tmp_path / "search" / f"trial_{source}" / CHECKPOINT).exists()
+        report(oracle, trial)
+        most = max(most, len(list(tmp_path.rglob(CHECKPOINT))))
+    kept = {training_of(oracle.trials[path.parent.name[6:]]) for path in tmp_path.rglob(CHECKPOINT)}
+    assert most <= 1 + 1 + 4 + 2 and (0, 0, 0) in kept
+    assert training_of(oracle.get_best_trials()[0]) in kept and len(kept) <= 2
+
+
+@pytest.mark.parametrize(
+    "changed", [{"children": 8, "epochs_per_step": 32}, {"steps": 1}, {"seed": 4}, {"method": "sh"}, {"mutations": 3}]
+)
+def test_changed_settings_are_refused_by_name(changed, tmp_path):
+    begin(tmp_path)
+    (name, value), *_ = changed.items()
+    with pytest.raises(ValueError, match=f"{name} was .*, is {value!r}"):
+        begin(tmp_path, **changed)
+
+
+def test_limits_may_be_raised(expected, tmp_path):
+    finish(begin(tmp_path)[0])
+    further = finish(begin(tmp_path, steps=3, max_params=30_000_000)[0])
+    assert further[: len(expected)] == expected and max(record["step"] for record in further) == 3
+
+
+def test_an_exception_leaves_the_oracle_usable(tmp_path):
+    oracle, _ = begin(tmp_path)
+    trial = oracle.create_trial("tuner0")
+    with pytest.raises(ValueError, match="Objective value missing"):
+        oracle.update_trial(trial.trial_id, {"other": 1.0})
+    report(oracle, trial)
+    assert oracle.create_trial("tuner0").status == TrialStatus.RUNNING
+
+
+def test_a_torn_state_file_is_never_left(tmp_path, monkeypatch):
+    oracle, _ = begin(tmp_path)
+    monkeypatch.setattr(
+        checkpoint.os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
+    with pytest.raises(OSError):
+        oracle.save()
+    assert json.loads((tmp_path / "search" / "oracle.json").read_text())["settings"]["seed"] == 3
+
+
+def space():
+    hp = HyperParameters()
+    hp.Float("rate", 1e-4, 1e-1, sampling="log", default=0.01)
+    hp.Int("units", 4, 64, step=4, default=16)
+    hp.Choice("kind", ["a", "b", "c"])
+    hp.Boolean("flag")
+    hp.Fixed("constant", 5)
+    return hp
+
+
+@given(seed=st.integers(0, 10**6))
+def test_perturbed_hyperparameters_stay_in_their_range(seed):
+    values = hyperparameters.defaults(space())
+    for number in range(5):
+        values = hyperparameters.perturbed(space(), values, seed + number)
+        assert 0.99e-4 <= values["rate"] <= 1.01e-1 and values["units"] in range(4, 65, 4)
+        assert values["kind"] in "abc" and isinstance(values["flag"], bool) and values["constant"] == 5
+
+
+def test_children_inherit_and_child_0_keeps_hyperparameters(tmp_path):
+    def values(tune):
+        oracle, _ = begin(tmp_path / str(tune), tune_hyperparameters=tune)
+        oracle.update_space(space())
+        finish(oracle)
+        return {training_of(trial): trial.hyperparameters.values for trial in oracle.trials.values()}
+
+    plain, tuned = values(False), values(True)
+    assert len({each["rate"] for each in plain.values()}) == 1
+    assert len({tuned[1, 0, child]["rate"] for child in range(4)}) == 4
+    assert tuned[1, 0, 0]["rate"] == tuned[0, 0, 0]["rate"]
+    for (step, rung, child), each in tuned.items():
+        if rung:
+            assert each["rate"] == tuned[step, rung - 1, child]["rate"]
