@@ -15,6 +15,7 @@ for module in halving schedules methods seeds config output; do
         pure+=("nash_tf/$module.py")
     fi
 done
+pure+=(nash_tf/report)
 if ((${#pure[@]})); then
     mypy "${pure[@]}"
 fi

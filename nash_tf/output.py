@@ -29,7 +29,7 @@ def check(config: SearchConfig, resume: bool) -> None:
     """
     directory = str(config.output_dir)
     try:
-        names = set(os.listdir(directory)) - {_PARTIAL, LOCK}
+        names = set(os.listdir(directory)) - {_PARTIAL, LOCK, REPORT}  # a report may have been written before the run
     except (FileNotFoundError, NotADirectoryError):
         _check_creatable(directory)
         names = set()

@@ -1,0 +1,86 @@
+"""How the searches of a method went: who won, whom the first rung favoured, what restarts cost, what was accepted."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from nash_tf.report import family, operators, restarts, stats
+from nash_tf.report.runs import Run
+from nash_tf.report.stats import Summary
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """Summaries over a method's runs, each run counting once.
+
+    Attributes:
+        steps: closed steps in all runs.
+        parent_won: share of steps that the unmodified parent won.
+        favoured: logarithm of the parameters of the children that passed the first rung, less that of the discarded, means;
+            below 0 the first rung favours small children.
+        birth, restart: change of validation accuracy over the first epoch after birth, after a restart.
+        won_back: share of drops at restarts that were won back before the rate was zero.
+        accepted: operator -> morphisms accepted in winners, of all drawn.
+        winners: step -> parameters of its winner, a value a run.
+    """
+
+    method: str
+    steps: int
+    parent_won: Summary | None
+    favoured: Summary | None
+    birth: Summary | None
+    restart: Summary | None
+    won_back: Summary | None
+    accepted: dict[str, tuple[int, int]]
+    winners: dict[int, list[float]]
+
+
+def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
+    """The behaviour of one method, unfinished runs as far as they came."""
+    steps = 0
+    found: dict[str, list[float]] = {name: [] for name in ("parent_won", "favoured", "birth", "restart", "won_back")}
+    accepted: dict[str, tuple[int, int]] = {}
+    winners: dict[int, list[float]] = {}
+    for run in runs:
+        children = family.children(run)
+        won = [child for child in children if child.fate == family.WINNER]
+        for child in won:
+            if child.params:
+                winners.setdefault(child.step, []).append(child.params)
+        later = [child for child in won if child.step > 0]
+        steps += len(later)
+        if later:
+            found["parent_won"].append(mean(float(not child.operators) for child in later))
+        ratios = [ratio for child in later if (ratio := _favoured(children, child.step)) is not None]
+        if ratios:
+            found["favoured"].append(mean(ratios))
+        lengths = {step: restarts.periods(run, family.rungs(run, step)) or () for step in {c.step for c in children}}
+        drops = restarts.drops(children, {record.place: record for record in run.records}, lengths)
+        for name, chosen in (
+            ("birth", [drop for drop in drops if drop.epoch == 0]),
+            ("restart", [drop for drop in drops if drop.epoch > 0]),
+        ):
+            if chosen:
+                found[name].append(mean(drop.after - drop.before for drop in chosen))
+        fallen = [drop for drop in drops if drop.epoch > 0 and drop.after < drop.before]
+        if fallen:
+            found["won_back"].append(mean(float(drop.won_back is not None) for drop in fallen))
+        for operator in operators.tally(run, children):
+            taken, drawn = accepted.get(operator.name, (0, 0))
+            accepted[operator.name] = (taken + operator.accepted, drawn + operator.drawn)
+    return Behaviour(
+        method,
+        steps,
+        accepted=accepted,
+        winners=winners,
+        **{name: stats.summary(values) for name, values in found.items()},
+    )
+
+
+def _favoured(children: Sequence[family.Child], step: int) -> float | None:
+    """Logarithm of the promoted's parameters less that of the discarded's, means over one step's first rung."""
+    born = [child for child in children if child.step == step and child.params and child.fate != family.FAILED]
+    promoted = [math.log(child.params or 1) for child in born if child.rung > 0 or child.fate == family.WINNER]
+    discarded = [math.log(child.params or 1) for child in born if child.rung == 0 and child.fate == family.DISCARDED]
+    return mean(promoted) - mean(discarded) if promoted and discarded else None

@@ -1,0 +1,222 @@
+"""The report of several runs: tables and figures across them, the published table apart, and links to each run."""
+
+import os
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from nash_tf import output
+from nash_tf.report import experiment, experiment_tables, growth, scatter
+from nash_tf.report import page as html
+from nash_tf.report.axes import linear
+from nash_tf.report.behaviour import Behaviour, behaviour
+from nash_tf.report.experiment_tables import Table
+from nash_tf.report.figure import SERIES, Figure, line, mark, text
+from nash_tf.report.markup import Markup, join, tag
+from nash_tf.report.page import Cell, left
+from nash_tf.report.runs import Run
+from nash_tf.report.search_page import Report, foot, state_words
+from nash_tf.report.stats import summary, t_interval
+from nash_tf.report.text import count, duration, percent, plural, printable, short, table
+
+
+def report(runs: Sequence[Run], place: Path, refresh: int = 0) -> Report:
+    """The page of an experiment.
+
+    Args:
+        runs: in any state.
+        place: directory in which the page will lie; links are relative to it.
+        refresh: see `page.page`.
+    """
+    groups = experiment.by_dataset(runs)
+    sections: list[tuple[str, str, Markup]] = []
+    figures: list[Figure] = []
+    for number, (dataset, group) in enumerate(groups.items(), start=1):
+        suffix = "" if len(groups) == 1 else f"-{number}"
+        sections += _group(dataset, group, suffix, figures)
+    sections.append(("runs", "All runs", _runs(runs, place)))
+    finished = sum(run.state == "finished" for run in runs)
+    cpu = sum(run.result("cpu_seconds") or 0 for run in runs)
+    title = f"{plural(len(runs), 'search', 'searches')} on {', '.join(groups)}" if runs else "No runs"
+    head = html.together(
+        tag("h1", title),
+        html.paragraph(tag("code", str(place)), class_="soft"),
+        html.notice(
+            "Runs without a result",
+            [f"{run.name}: {state_words(run)}" for run in runs if run.state != "finished"],
+        ),
+        html.notice(
+            "What is missing or could not be read",
+            [f"{run.name}: {line}" for run in runs for line in run.problems],
+        ),
+        html.cards(
+            [
+                (f"{finished} of {len(runs)}", "runs finished"),
+                (str(len(experiment.methods_of(runs))), "methods"),
+                (duration(cpu), "of CPU time in finished runs"),
+            ]
+        ),
+    )
+    return Report(html.page(f"{title} · nash_tf", head, sections, foot(), refresh), tuple(figures))
+
+
+def tables(runs: Sequence[Run]) -> str:
+    """All tables as text."""
+    parts = []
+    for dataset, group in experiment.by_dataset(runs).items():
+        rows = experiment.method_rows(group)
+        pairs = experiment.comparisons(group)
+        chosen = [experiment_tables.results(rows), experiment_tables.layer_shares(rows)]
+        chosen += [experiment_tables.paired(pairs)] if pairs else []
+        inside = _behaviours(group)
+        chosen += [experiment_tables.behaviours(inside), experiment_tables.accepted(inside)]
+        parts += [_as_text(entry, dataset) for entry in chosen]
+    parts.append(_as_text(experiment_tables.published(), "CIFAR-10"))
+    return "\n\n".join(parts)
+
+
+def _behaviours(runs: Sequence[Run]) -> list[Behaviour]:
+    return [
+        behaviour(method, [run for run in runs if run.method == method and run.records])
+        for method in experiment.methods_of(runs)
+    ]
+
+
+def _as_text(entry: Table, dataset: str) -> str:
+    return "\n".join(
+        [f"{entry.title} ({printable(dataset)})", table(entry.head, entry.rows), textwrap.fill(entry.note, 110)]
+    )
+
+
+def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]) -> list[tuple[str, str, Markup]]:
+    rows, pairs = experiment.method_rows(runs), experiment.comparisons(runs)
+    methods = experiment.methods_of(runs)
+    where = f" · {dataset}" if suffix else ""
+    drawn = []
+    inside = _behaviours(runs)
+    for figure in (_strip(runs, methods), scatter.runs_by_method(runs, methods), growth.by_method(inside)):
+        if figure:
+            figure = Figure(f"{figure.name}{suffix}", figure.title, figure.width, figure.height, figure.body)
+            figures.append(figure)
+            drawn.append(html.shown(figure))
+    unequal = [f"{name}: {', '.join(values)}" for name, values in experiment.unequal_settings(runs).items()]
+    results = html.together(
+        html.notice("Settings that are not the same in all runs: compare with care", unequal),
+        html.notice("Runs of one method and seed; comparisons take the last", experiment.twins(runs)),
+        _as_html(experiment_tables.results(rows)),
+        tag(
+            "div",
+            tag("h3", "Published, on CIFAR-10: not ours, and under another budget"),
+            _as_html(experiment_tables.published()),
+            class_="published",
+        ),
+    )
+    return [
+        (f"results{suffix}", f"Results{where}", results),
+        (f"figures{suffix}", f"Figures{where}", html.together(*drawn) if drawn else html.shown(None)),
+        (
+            f"comparisons{suffix}",
+            f"Comparisons{where}",
+            _as_html(experiment_tables.paired(pairs))
+            if pairs
+            else html.paragraph("No two methods have finished runs of the same seed."),
+        ),
+        (
+            f"searches{suffix}",
+            f"Inside the searches{where}",
+            html.together(
+                _as_html(experiment_tables.behaviours(inside)),
+                tag("h3", "Morphisms accepted in winners, of those drawn"),
+                _as_html(experiment_tables.accepted(inside)),
+            ),
+        ),
+        (f"layers{suffix}", f"Layers{where}", _as_html(experiment_tables.layer_shares(rows))),
+    ]
+
+
+def _as_html(entry: Table) -> Markup:
+    head = [left(entry.head[0]), *entry.head[1:]]
+    rows = [[left(row[0]), *row[1:]] for row in entry.rows]
+    return html.together(html.table(head, rows), html.paragraph(entry.note, class_="soft"))
+
+
+def _strip(runs: Sequence[Run], methods: Sequence[str]) -> Figure | None:
+    """Test accuracies of all runs, a line a method, with mean and 95 % interval."""
+    values = {
+        method: [
+            (run, value) for run in runs if run.method == method and (value := run.result("test_accuracy")) is not None
+        ]
+        for method in methods
+    }
+    everything = [value for found in values.values() for _, value in found]
+    if not everything:
+        return None
+    spans = {method: t_interval([value for _, value in found]) for method, found in values.items()}
+    inside = [end for span in spans.values() if span for end in span if 0 <= end <= 1]
+    left_, right, row, top = 110, 760, 46, 44
+    x = linear([*everything, *inside], left_ + 10, right - 20)
+    bottom = top + row * len(methods)
+    parts: list[Markup] = [text(left_, 18, "test accuracy of each run, %; bar: mean and 95 % interval", "soft")]
+    for tick in x.ticks(7):
+        parts += [
+            line(x(tick), top - 6, x(tick), bottom, "grid"),
+            text(x(tick), bottom + 20, percent(tick, 1), "mid soft"),
+        ]
+    for series, method in enumerate(methods):
+        y = top + row * series + row / 2
+        parts.append(text(left_ - 8, y + 4.5, method, "end strong"))
+        for run, value in values[method]:
+            words = tag("title", f"{method}, seed {run.seed}: {percent(value)} %")
+            parts.append(mark(series, x(value), y - 7, 5, f"f{series % SERIES}", words))
+        found = summary([value for _, value in values[method]])
+        if found:
+            span = spans[method]
+            if span:
+                low, high = max(x(span[0]), x.start - 8), min(x(span[1]), x.end + 8)
+                parts.append(line(low, y + 10, high, y + 10, "axis"))
+                parts += [line(end, y + 6, end, y + 14, "axis") for end in (low, high)]
+            middle = x(found.mean)
+            parts.append(tag("rect", x=middle - 2, y=y + 4, width=4, height=12, class_="f6"))
+    return Figure("accuracy", "Test accuracy by method", right, bottom + 30, join(parts))
+
+
+def _runs(runs: Sequence[Run], place: Path) -> Markup:
+    rows = []
+    for run in sorted(runs, key=lambda run: (run.dataset, run.method, run.seed.zfill(12))):
+        page = run.directory / output.REPORT
+        link: object = run.name
+        if page.exists():
+            link = tag("a", run.name, href=quote(os.path.relpath(page, place), errors="replace"))
+        accuracy, params = run.result("test_accuracy"), run.result("params")
+        cpu = run.result("cpu_seconds") or sum(record.cpu_seconds or 0 for record in run.records)
+        rows.append(
+            [
+                left(link, wide=True),
+                left(run.dataset),
+                left(run.method),
+                Cell(run.seed, run.seed),
+                left(run.state),
+                Cell(percent(accuracy), accuracy if accuracy is not None else -1),
+                Cell(short(params), params or 0),
+                Cell(count(max((record.step for record in run.records), default=0))),
+                Cell(duration(cpu), cpu),
+            ]
+        )
+    head = [left("run"), left("data set"), left("method"), "seed", left("state")]
+    head += ["test accuracy, %", "parameters", "steps", "CPU"]  # type: ignore[list-item]
+    return html.table(head, rows, "A click on a column's name sorts by it", sortable=True)
+
+
+def one_line(run: Run) -> str:
+    """A run for the terminal."""
+    accuracy = run.result("test_accuracy")
+    if not run.config and not run.results:
+        return state_words(run)
+    words = [f"{run.method}, seed {run.seed}, {run.dataset}: {state_words(run)}"]
+    if accuracy is not None:
+        words.append(f"test accuracy {percent(accuracy)} %, {short(run.result('params'))} parameters")
+    elif run.records:
+        best = max((record.accuracy for record in run.records if record.accuracy is not None), default=None)
+        words.append(f"{plural(len(run.records), 'training')}, best validation accuracy {percent(best)} %")
+    return "; ".join(words)

@@ -1,0 +1,203 @@
+"""An experiment's tables as words, once for the page and for the terminal."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nash_tf.report import layers
+from nash_tf.report.behaviour import Behaviour
+from nash_tf.report.experiment import Comparison, MethodRow
+from nash_tf.report.published import TABLE
+from nash_tf.report.stats import EXACT_UP_TO, Summary
+from nash_tf.report.text import NONE, count, percent, points, short
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, column names, rows, and what a reader must know of it."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def results(rows: Sequence[MethodRow]) -> Table:
+    """Accuracy, parameters, steps and time of each method."""
+    head = (
+        "method",
+        "finished",
+        "test accuracy, %",
+        "best",
+        "worst",
+        "before final training",
+        "parameters",
+        "smallest",
+        "largest",
+        "steps",
+        "CPU-hours each",
+    )
+    return Table(
+        "Results",
+        head,
+        tuple(
+            (
+                row.method,
+                f"{row.finished} of {row.runs}",
+                _percents(row.accuracy, 2),
+                percent(row.accuracy.largest) if row.accuracy else NONE,
+                percent(row.accuracy.least) if row.accuracy else NONE,
+                _percents(row.before, 2),
+                _shorts(row.params),
+                short(row.params.least) if row.params else NONE,
+                short(row.params.largest) if row.params else NONE,
+                _range(row.steps),
+                _plain(row.cpu_hours),
+            )
+            for row in rows
+        ),
+        "Mean ± standard deviation over finished runs.",
+    )
+
+
+def layer_shares(rows: Sequence[MethodRow]) -> Table:
+    """The slides' layer statistics."""
+    return Table(
+        "Layers of the winners, %",
+        ("method", *layers.COUNTED.values()),
+        tuple((row.method, *(_percents(row.layers[sort], 0) for sort in layers.COUNTED)) for row in rows),
+        "Share of layers, mean ± standard deviation; pools, dense and all other layers are left out.",
+    )
+
+
+def paired(rows: Sequence[Comparison]) -> Table:
+    """Paired comparisons."""
+    head = (
+        "comparison",
+        "seeds",
+        "accuracy, points",
+        "95 % interval",
+        "p",
+        "p (Holm)",
+        "parameters, ratio",
+        "95 % interval",
+        "p (ratio)",
+    )
+    fewest = min((row.seeds for row in rows), default=0)
+    return Table(
+        "Paired comparisons over seeds",
+        head,
+        tuple(
+            (
+                f"{row.first} − {row.second}",
+                count(row.seeds),
+                points(row.difference),
+                f"{points(row.interval[0])} to {points(row.interval[1])}" if row.interval else NONE,
+                _p(row.p),
+                _p(row.adjusted),
+                f"{row.ratio:.3g}×" if row.ratio else NONE,
+                f"{row.ratio_interval[0]:.3g} to {row.ratio_interval[1]:.3g}" if row.ratio_interval else NONE,
+                _p(row.ratio_p),
+            )
+            for row in rows
+        ),
+        "Runs of the same seed are paired. Interval: Student's t of the differences. p: two-sided sign-flip permutation "
+        f"test of the differences, exact up to {EXACT_UP_TO} pairs; p (Holm) allows for all pairs of methods. Ratios of "
+        f"parameters are tested on logarithms. With {fewest} pairs no p can be below {2 / 2 ** max(fewest, 1):.3g}.",
+    )
+
+
+def behaviours(rows: Sequence[Behaviour]) -> Table:
+    """What happened inside the searches."""
+    head = (
+        "method",
+        "closed steps",
+        "won by the unmodified parent, %",
+        "size of promoted over discarded",
+        "change after birth, points",
+        "after a restart, points",
+        "restart drops won back, %",
+    )
+    return Table(
+        "Inside the searches",
+        head,
+        tuple(
+            (
+                row.method,
+                count(row.steps),
+                _percents(row.parent_won, 0),
+                f"{math.exp(row.favoured.mean):.3g}×" if row.favoured else NONE,
+                _signed(row.birth),
+                _signed(row.restart),
+                _percents(row.won_back, 0),
+            )
+            for row in rows
+        ),
+        "Mean ± standard deviation over runs, unfinished ones as far as they came. Size: parameters of the children that "
+        "passed the first rung over those it discarded, geometric mean; below 1 the first rung favours small children. "
+        "Changes are of validation accuracy, over the first epoch.",
+    )
+
+
+def accepted(rows: Sequence[Behaviour]) -> Table:
+    """What the winners were made by."""
+    names = sorted({name for row in rows for name in row.accepted})
+    return Table(
+        "Morphisms accepted in winners, of those drawn",
+        ("method", *names),
+        tuple((row.method, *(_of(row.accepted.get(name)) for name in names)) for row in rows),
+        "Sums over all runs.",
+    )
+
+
+def published() -> Table:
+    """The slides' results."""
+    return Table(
+        "Published results, not ours",
+        ("method", "test accuracy, %", "best", "worst", "parameters, M", *layers.COUNTED.values()),
+        tuple(
+            (row.method, row.accuracy, row.best, row.worst, row.params)
+            + (row.conv, row.convex, row.concat, row.split, row.separable)
+            for row in TABLE
+        ),
+        "Yüce and Tsapenko, 14 December 2018: CIFAR-10, 8 runs of each method, 23 hours on one GPU each. Layers in percent.",
+    )
+
+
+def _percents(values: Summary | None, digits: int) -> str:
+    if values is None:
+        return NONE
+    return percent(values.mean, digits) + (
+        f" ± {percent(values.deviation, digits)}" if values.deviation is not None else ""
+    )
+
+
+def _shorts(values: Summary | None) -> str:
+    if values is None:
+        return NONE
+    return short(values.mean) + (f" ± {short(values.deviation)}" if values.deviation is not None else "")
+
+
+def _signed(values: Summary | None) -> str:
+    if values is None:
+        return NONE
+    return points(values.mean) + (f" ± {percent(values.deviation)}" if values.deviation is not None else "")
+
+
+def _of(pair: tuple[int, int] | None) -> str:
+    return f"{pair[0]} of {pair[1]}" if pair and pair[1] else NONE
+
+
+def _plain(values: Summary | None) -> str:
+    return NONE if values is None else f"{values.mean:.3g}"
+
+
+def _range(values: Summary | None) -> str:
+    if values is None:
+        return NONE
+    same = values.least == values.largest
+    return f"{values.mean:.3g}" if same else f"{values.mean:.3g} ({values.least:g} to {values.largest:g})"
+
+
+def _p(value: float | None) -> str:
+    return NONE if value is None else f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"

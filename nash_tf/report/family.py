@@ -1,0 +1,162 @@
+"""Children out of a lineage: how far each came, who was discarded when, and who won."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nash_tf import halving, methods
+from nash_tf.halving import Rung
+from nash_tf.report.runs import Place, Record, Run, place_of
+
+WINNER, DISCARDED, FAILED, OPEN = "winner", "discarded", "failed", "open"
+
+_MOST_CHILDREN = 10_000  # a setting beyond it is a slip of the keyboard
+
+
+@dataclass(frozen=True)
+class Child:
+    """A child over its life.
+
+    Attributes:
+        records: its trainings, one a rung.
+        fate: WINNER of its step, DISCARDED, FAILED, or OPEN while its rung is.
+        chosen: whether it is the network that the search hands over, or would if it ended now: the incumbent.
+        over: whether the search is over.
+    """
+
+    step: int
+    number: int
+    records: tuple[Record, ...]
+    fate: str
+    chosen: bool = False
+    over: bool = False
+
+    @property
+    def label(self) -> str:
+        """step.child, as in all figures."""
+        return f"{self.step}.{self.number}"
+
+    @property
+    def rung(self) -> int:
+        """The last rung in which it was trained."""
+        return self.records[-1].rung
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.records[-1].accuracy
+
+    @property
+    def params(self) -> float | None:
+        return next((record.params for record in reversed(self.records) if record.params is not None), None)
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        return self.records[0].operators
+
+    @property
+    def parent(self) -> Place | None:
+        return self.records[0].parent if self.records[0].rung == 0 else None
+
+    @property
+    def epochs(self) -> int:
+        return sum(record.epochs for record in self.records)
+
+    @property
+    def cpu_seconds(self) -> float:
+        return sum(record.cpu_seconds or 0.0 for record in self.records)
+
+    def series(self, metric: str) -> list[tuple[int, float]]:
+        """(epochs trained, value) over its life."""
+        found, before = [], 0
+        for record in self.records:
+            values = record.history.get(metric, ())
+            found += [(before + epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
+            before += record.epochs
+        return found
+
+    def words(self) -> str:
+        """Its fate in words."""
+        if self.chosen:
+            return "the search's winner" if self.over else "incumbent"
+        if self.fate == WINNER:
+            return "vanilla" if self.step == 0 else "winner of its step"
+        if self.fate == DISCARDED:
+            return f"discarded after rung {self.rung}"
+        return "failed" if self.fate == FAILED else "in the running"
+
+
+def rungs(run: Run, step: int) -> tuple[Rung, ...]:
+    """The rungs of a step by the run's settings; where those cannot be read, as the lineage has them."""
+    if step == 0:
+        return (Rung(1, int(run.setting("vanilla_epochs") or _seen(run, 0)[0].epochs)),)
+    try:
+        planned = methods.registry[run.method].rungs(run.config["children"], run.config["epochs_per_step"])
+        return planned if planned[0].children <= _MOST_CHILDREN else _seen(run, step)
+    except (KeyError, TypeError, ValueError):
+        return _seen(run, step)
+
+
+def _seen(run: Run, step: int) -> tuple[Rung, ...]:
+    found: dict[int, list[Record]] = {}
+    for record in run.records:
+        if record.step == step:
+            found.setdefault(record.rung, []).append(record)
+    return tuple(Rung(len(found[rung]), found[rung][0].epochs) for rung in sorted(found)) or (Rung(1, 1),)
+
+
+def children(run: Run) -> tuple[Child, ...]:
+    """All children, by step and number."""
+    lives: dict[tuple[int, int], list[Record]] = {}
+    for record in run.records:
+        lives.setdefault((record.step, record.child), []).append(record)
+    fates: dict[tuple[int, int], str] = {}
+    for step in sorted({step for step, _ in lives}):
+        of_step = {child: lives[step, child] for at, child in lives if at == step}
+        fates |= {(step, child): fate for child, fate in _fates(run, step, of_step).items()}
+    chosen = _chosen(run, fates)
+    return tuple(
+        Child(step, child, tuple(lives[step, child]), fates[step, child], (step, child) == chosen, bool(run.results))
+        for step, child in sorted(lives)
+    )
+
+
+def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> dict[int, str]:
+    """Who is out, by the same promotion as in the search."""
+    promote = methods.registry[run.method].promote if run.method in methods.registry else halving.promote
+    planned = rungs(run, step)
+    fates = dict.fromkeys(lives, OPEN)
+    members = set(range(planned[0].children)) | set(lives)
+    for rung in range(len(planned)):
+        ended = {child: record for child in members & set(lives) for record in lives[child] if record.rung == rung}
+        for child, record in ended.items():
+            if record.failed:
+                fates[child] = FAILED
+        if set(ended) < members:
+            return fates
+        scores = {child: None if record.failed else record.accuracy for child, record in ended.items()}
+        last = rung + 1 == len(planned)
+        members = set(promote(scores, 1 if last else planned[rung + 1].children))
+        for child in ended:
+            if child not in members and fates[child] != FAILED:
+                fates[child] = DISCARDED
+        if last:
+            fates |= dict.fromkeys(members, WINNER)
+    return fates
+
+
+def _chosen(run: Run, fates: dict[tuple[int, int], str]) -> tuple[int, int] | None:
+    told = place_of(run.results.get("winner"))
+    if told and (told[0], told[2]) in fates:
+        return (told[0], told[2])
+    return max((key for key, fate in fates.items() if fate == WINNER), default=None)
+
+
+def trunk(found: Sequence[Child]) -> set[tuple[int, int]]:
+    """(step, child) of the network that the search hands over and of all its forebears."""
+    by_key = {(child.step, child.number): child for child in found}
+    key = next(((child.step, child.number) for child in found if child.chosen), None)
+    path: set[tuple[int, int]] = set()
+    while key in by_key and key not in path:
+        path.add(key)
+        parent = by_key[key].parent
+        key = (parent[0], parent[2]) if parent else None
+    return path

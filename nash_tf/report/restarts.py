@@ -1,0 +1,61 @@
+"""What a restart of the learning rate costs in validation accuracy, and whether it is won back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nash_tf import methods
+from nash_tf.halving import Rung
+from nash_tf.report.family import Child
+from nash_tf.report.runs import Place, Record, Run
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One child at one restart.
+
+    Attributes:
+        epoch: epochs of its life before the restart; 0 is its birth.
+        before: accuracy at the end of the epoch before it (at birth, the parent's).
+        after: accuracy at the end of the first epoch after it.
+        won_back: epochs from the restart until the accuracy before it is reached again in the same annealing; None if
+            it is not.
+    """
+
+    step: int
+    child: int
+    epoch: int
+    before: float
+    after: float
+    won_back: int | None
+
+
+def periods(run: Run, rungs: Sequence[Rung]) -> tuple[int, ...] | None:
+    """Lengths of the annealings over a child's life, in epochs; None where the method is not known."""
+    method = methods.registry.get(run.method)
+    return tuple(method.periods([rung.epochs for rung in rungs])) if method else None
+
+
+def drops(
+    children: Sequence[Child], records: Mapping[Place, Record], lengths: Mapping[int, Sequence[int]]
+) -> list[Drop]:
+    """All drops at birth and at restarts.
+
+    Args:
+        children: of all steps.
+        records: of all trainings.
+        lengths: step -> its periods.
+    """
+    found = []
+    for child in children:
+        series = dict(child.series("val_accuracy"))
+        parent = records.get(child.parent) if child.parent else None
+        if parent and parent.accuracy is not None:
+            series[0] = parent.accuracy
+        start = 0
+        for length in lengths.get(child.step, ()):
+            if start in series and start + 1 in series and child.step > 0:
+                before = series[start]
+                later = (epoch for epoch in range(1, length + 1) if series.get(start + epoch, -1.0) >= before)
+                found.append(Drop(child.step, child.number, start, before, series[start + 1], next(later, None)))
+            start += length
+    return found

@@ -1,0 +1,56 @@
+"""Waiting for runs to go on."""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nash_tf import output
+
+_WATCHED = (output.CONFIG, output.LINEAGE, output.RESULTS)
+
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+
+def stamp(directories: Sequence[Path]) -> Stamp:
+    """Changes whenever a run's files do. Costs a few system calls a run."""
+    return tuple(_stat(directory / name) for directory in directories for name in _WATCHED)
+
+
+def finished(directories: Sequence[Path]) -> bool:
+    """Whether all runs have results."""
+    return all((directory / output.RESULTS).exists() for directory in directories)
+
+
+def watch(
+    found: Callable[[], Sequence[Path]],
+    renew: Callable[[], None],
+    seconds: float,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Calls `renew` at once and whenever files have changed, until all runs have results.
+
+    Args:
+        found: gives the directories of the runs; there may be more of them each time.
+        renew: writes the report.
+        seconds: between two looks.
+        sleep: waits so long.
+    """
+    before: Stamp | None = None
+    while True:
+        directories = found()
+        done, now = finished(directories), stamp(directories)
+        if now != before:
+            renew()
+            before = now
+        if done:
+            return
+        sleep(seconds)
+
+
+def _stat(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino)

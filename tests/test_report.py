@@ -1,0 +1,913 @@
+"""The report: its pure parts, its pages for runs of every state, the command line, and a real browser."""
+
+import html
+import html.parser
+import json
+import math
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from synthetic_runs import make_run
+
+from nash_tf import methods, output, report
+from nash_tf.architecture import Architecture, Node
+from nash_tf.hill_climbing import Training
+from nash_tf.morphisms.draw import draw
+from nash_tf.report import (
+    axes,
+    behaviour,
+    experiment,
+    experiment_page,
+    family,
+    graph,
+    labels,
+    layered,
+    layers,
+    operators,
+    published,
+    restarts,
+    runs,
+    spent,
+    stats,
+    text,
+    watch,
+)
+from nash_tf.report.__main__ import main
+from nash_tf.report.markup import Markup, escape, tag
+from nash_tf.vanilla import vanilla
+
+ROOT = Path(__file__).parents[1]
+HOSTILE = """<script>alert("x")</script>'"><img src=x onerror=alert(1)>&amp;"""
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory) -> Path:
+    """Five steps of eight children, a failed one among them."""
+    return make_run(tmp_path_factory.mktemp("big") / "run", failed=(Training(2, 0, 3),))
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory) -> Path:
+    """Four methods, three seeds, and one unfinished run."""
+    root = tmp_path_factory.mktemp("many")
+    for method in ("nash", "sh", "shr", "shrsep"):
+        for seed in range(3):
+            make_run(root / f"{method}-{seed}", method, steps=2, seed=seed)
+    make_run(root / "shr-9", "shr", steps=2, seed=9, stop_after=14)
+    return root
+
+
+class _Outline(html.parser.HTMLParser):
+    """Checks that elements nest, and collects what a test asks for."""
+
+    VOID = {"meta", "link", "br", "hr", "col"}
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.names: list[str] = []
+        self.headings: list[str] = []
+        self.words: list[str] = []
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, name, attributes):
+        self.names.append(name)
+        self.ids += [value for key, value in attributes if key == "id"]
+        self.targets += [value for key, value in attributes if key == "href"]
+        assert not [key for key, _ in attributes if key.startswith("on")]
+        if name not in self.VOID:
+            self.open.append(name)
+
+    def handle_startendtag(self, name, attributes):
+        self.names.append(name)
+
+    def handle_endtag(self, name):
+        assert self.open.pop() == name
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+        if not {"script", "style"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+
+def page_of(directory: Path) -> _Outline:
+    return _Outline(report.write(directory).read_text(encoding="utf-8"))
+
+
+# Markup ---------------------------------------------------------------------------------------------------------------
+
+
+class TestMarkup:
+    def test_text_and_attributes_are_escaped(self):
+        drawn = tag("p", HOSTILE, title=HOSTILE)
+        assert "<script" not in drawn and "<img" not in drawn
+        outline = _Outline(drawn)
+        assert outline.names == ["p"] and outline.words == [HOSTILE]
+
+    def test_markup_is_not_escaped_twice(self):
+        assert tag("p", tag("b", "a & b")) == "<p><b>a &amp; b</b></p>"
+
+    def test_what_xml_forbids_is_replaced(self):
+        ElementTree.fromstring(tag("p", "a\0b\x1b[31m\ud800\ufffe"))
+
+    @given(st.text())
+    def test_any_text_comes_back(self, words):
+        plain = ElementTree.fromstring(tag("p", words, a=words))
+        shown = "".join(" " if letter in "\r\n\t" else letter for letter in plain.text or "")
+        assert "<" not in tag("p", words)[3:-4] and len(shown) <= len(words) + 1
+
+    def test_numbers_are_short(self):
+        assert [escape(value) for value in (1 / 3, 2.0, 7, -0.5)] == ["0.33", "2", "7", "-0.5"]
+        assert isinstance(escape("<"), Markup)
+
+
+# Statistics -----------------------------------------------------------------------------------------------------------
+
+
+class TestStatistics:
+    @pytest.mark.parametrize(
+        ("freedom", "probability", "quantile"),
+        [(1, 0.975, 12.7062), (2, 0.975, 4.30265), (7, 0.975, 2.36462), (30, 0.995, 2.75000), (120, 0.95, 1.65765)],
+    )
+    def test_t_quantiles_of_the_printed_tables(self, freedom, probability, quantile):
+        assert stats.t_quantile(probability, freedom) == pytest.approx(quantile, rel=1e-5)
+
+    def test_interval_by_hand(self):
+        low, high = stats.t_interval([1.0, 2.0, 3.0])
+        assert (low, high) == pytest.approx((2 - 4.30265 / math.sqrt(3), 2 + 4.30265 / math.sqrt(3)), rel=1e-5)
+        assert stats.t_interval([1.0]) is None
+
+    def test_sign_flips_by_hand(self):
+        assert stats.sign_flip_p([1, 2, 3, 4]) == 2 / 16
+        assert stats.sign_flip_p([3, -1]) == 1.0  # |2| is the least of |+-3 +-1|
+        assert stats.sign_flip_p([0.0, 0.0]) == 1.0
+        # sums of 1, 1, 1, -1 reach |2| in all patterns but the 6 that sum to 0
+        assert stats.sign_flip_p([1, 1, 1, -1]) == 10 / 16
+
+    def test_many_pairs_are_sampled_close_to_the_exact_value(self):
+        dice = random.Random(1)
+        differences = [dice.gauss(0.35, 1) for _ in range(16)]
+        exact = stats.sign_flip_p(differences)
+        limit, stats.EXACT_UP_TO = stats.EXACT_UP_TO, 8
+        try:
+            assert stats.sign_flip_p(differences) == pytest.approx(exact, abs=0.015)
+        finally:
+            stats.EXACT_UP_TO = limit
+
+    def test_holm_by_hand(self):
+        assert stats.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+        assert stats.holm([]) == []
+
+    def test_summary(self):
+        assert stats.summary([1.0, 2.0, 6.0]) == (3, 3.0, pytest.approx(math.sqrt(7)), 1.0, 6.0)
+        assert stats.summary([5.0]).deviation is None
+        assert stats.summary([]) is None
+
+    def test_pareto_by_hand(self):
+        assert stats.pareto([(2, 5), (1, 3), (3, 5), (4, 9), (1, 2)]) == [1, 0, 3]
+
+    @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=12))
+    def test_pareto_is_what_nothing_beats(self, points):
+        front = stats.pareto(points)
+        for index, (cost, gain) in enumerate(points):
+            beaten = any(c <= cost and g >= gain and (c, g) != (cost, gain) for c, g in points)
+            assert (points[index] in [points[i] for i in front]) == (not beaten)
+
+
+# Layout ---------------------------------------------------------------------------------------------------------------
+
+graphs = st.lists(st.lists(st.integers(0, 30), max_size=3), min_size=1, max_size=25).map(
+    lambda rows: [sorted({other % index for other in row}) if index else [] for index, row in enumerate(rows)]
+)
+
+
+class TestLayered:
+    def test_layers_are_longest_paths(self):
+        assert layered.draw([[], [0], [1], [0, 2]], 10, 5, 2).layer == [0, 1, 2, 3]
+
+    def test_a_chain_is_straight(self):
+        assert len(set(layered.draw([[], [0], [1], [2]], 10, 5, 2).across)) == 1
+
+    def test_a_crossing_is_undone(self):
+        # 1 and 2 lead to 4 and 3: as they stand the edges cross
+        drawn = layered.draw([[], [0], [0], [2], [1]], 10, 5, 2)
+        assert (drawn.across[1] < drawn.across[2]) == (drawn.across[4] < drawn.across[3])
+
+    def test_crossings_are_counted(self):
+        assert layered.crossings([0, 1], [2, 3], [[3], [2], [], []]) == 1
+        assert layered.crossings([0, 1], [2, 3], [[2], [3], [], []]) == 0
+        assert layered.crossings([0, 1], [2, 3], [[2, 3], [2, 3], [], []]) == 1
+
+    @settings(max_examples=60, deadline=None)
+    @given(graphs)
+    def test_nothing_overlaps_and_edges_arrive(self, inputs):
+        drawn = layered.draw(inputs, 100, 20, 10)
+        at: dict[int, list[tuple[float, float]]] = {}
+        for node, level in enumerate(drawn.layer):
+            at.setdefault(level, []).append((drawn.across[node], 100))
+        for (source, node), way in drawn.ways.items():
+            assert [level for _, level in way] == list(range(drawn.layer[source], drawn.layer[node] + 1))
+            assert (way[0][0], way[-1][0]) == (drawn.across[source], drawn.across[node])
+            for place, level in way[1:-1]:
+                at.setdefault(level, []).append((place, 0))
+        assert set(drawn.ways) == {(source, node) for node, sources in enumerate(inputs) for source in sources}
+        for row in at.values():
+            row.sort()
+            for (one, size), (other, next_size) in zip(row, row[1:], strict=False):
+                assert other - one >= (size + next_size) / 2 + 10 - 1e-6
+        assert min(place - 50 for place in drawn.across) >= -1e-6 and max(drawn.across) + 50 <= drawn.width + 1e-6
+
+    def test_spread_is_least_squares(self):
+        assert layered.spread([0, 10], [4]) == [0, 10]
+        assert layered.spread([5, 5], [4]) == [3, 7]
+        assert layered.spread([5, 5], [4], [3, 1]) == [4, 8]
+
+    def test_labels_do_not_meet(self):
+        marks = [(50.0, 50.0), (54.0, 52.0), (200.0, 90.0)]
+        placed = [label for label in labels.place(marks, [(*mark, "1.2") for mark in marks]) if label]
+        assert len(placed) == 3
+        boxes = [(x, y - 11, x + 7.6 * 3, y + 3) for x, y, _ in placed]
+        for index, one in enumerate(boxes):
+            for other in boxes[index + 1 :]:
+                assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+
+
+class TestAxes:
+    @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+    def test_linear_ticks_are_inside_and_few(self, low, width):
+        ticks = axes.linear_ticks(low, low + width, 5)
+        assert 1 <= len(ticks) <= 6
+        assert all(low - 1e-6 * width <= tick <= low + width * (1 + 1e-6) for tick in ticks)
+
+    def test_ticks_by_hand(self):
+        assert axes.linear_ticks(0.83, 0.97, 5) == pytest.approx([0.85, 0.9, 0.95])
+        assert axes.log_ticks(2e4, 1.1e6, 5) == pytest.approx([2e4, 5e4, 1e5, 2e5, 5e5, 1e6])
+
+    @pytest.mark.parametrize("values", [[], [0.5], [0.0, 0.0], [1e-9, 1e9]])
+    def test_scales_survive_odd_values(self, values):
+        for scale in (axes.linear(values, 0, 100), axes.logarithmic(values, 0, 100)):
+            assert all(math.isfinite(scale(value)) for value in [*values, 0.0])
+            assert all(math.isfinite(tick) for tick in scale.ticks())
+
+
+# Architectures --------------------------------------------------------------------------------------------------------
+
+
+class TestLayers:
+    def test_vanilla_folds_into_eight_blocks(self):
+        folded = layers.blocks(vanilla((32, 32, 3), 10, (8, 16, 32)))
+        assert [block.title for block in folded] == [
+            "Input",
+            "Conv 3×3-BN-ReLU",
+            "Max pool 2×2",
+            "Conv 3×3-BN-ReLU",
+            "Max pool 2×2",
+            "Conv 3×3-BN-ReLU",
+            "Global average pool",
+            "Dense",
+        ]
+        assert [block.inputs for block in folded] == [(), *((index,) for index in range(7))]
+
+    def test_blocks_keep_all_layers_parameters_and_edges(self, big):
+        architecture = runs.read(big).architecture
+        folded = layers.blocks(architecture)
+        assert sorted(name for block in folded for name in block.names) == sorted(n.name for n in architecture.nodes)
+        assert sum(block.params for block in folded) == architecture.params
+        assert all(source < index for index, block in enumerate(folded) for source in block.inputs)
+        assert len(folded) < 0.7 * len(architecture.nodes)
+
+    def test_what_others_need_too_is_not_folded(self):
+        start = vanilla((8, 8, 3), 10, (4,))
+        joined = start.make("sum_9", "Add", {}, [start["conv_1"], start["relu_1"]])
+        architecture = Architecture((*start.nodes, joined), ("sum_9", "logits"))
+        folded = layers.blocks(architecture)
+        assert [block.names for block in folded][1:3] == [("conv_1",), ("bn_1", "relu_1")]
+        assert folded[-1].inputs == (1, 2)
+
+    @pytest.mark.parametrize(
+        ("kind", "sort"),
+        [
+            ("Conv2D", "conv"),
+            ("nash_tf>IdentityConv2D", "conv"),
+            ("SeparableConv2D", "separable"),
+            ("nash_tf>IdentitySeparableConv2D", "separable"),
+            ("nash_tf>ConvexMerge", "convex"),
+            ("Concatenate", "concat"),
+            ("Add", "split"),
+            ("MaxPooling2D", "pool"),
+            ("GlobalAveragePooling2D", "pool"),
+            ("Dense", "other"),
+            ("BatchNormalization", "other"),
+        ],
+    )
+    def test_sorts(self, kind, sort):
+        assert layers.sort_of(Node("x", kind, {}, (), (1,))) == sort
+
+    def test_shares_leave_out_pools_and_dense(self):
+        assert layers.shares(vanilla((32, 32, 3), 10, (8, 16))) == {
+            "conv": 1.0,
+            "convex": 0.0,
+            "concat": 0.0,
+            "split": 0.0,
+            "separable": 0.0,
+        }
+
+    def test_shares_by_counting_in_the_file(self, big):
+        text_ = (big / "best" / "architecture.json").read_text()
+        kinds = re.findall(r'"kind": "(?:nash_tf>)?(\w+)"', text_)
+        sorts = {"conv": ("Conv2D", "IdentityConv2D"), "convex": ("ConvexMerge",), "concat": ("Concatenate",)}
+        sorts |= {"split": ("Add",), "separable": ("SeparableConv2D", "IdentitySeparableConv2D")}
+        counts = {sort: sum(kinds.count(kind) for kind in names) for sort, names in sorts.items()}
+        found = layers.shares(Architecture.from_json(text_))
+        assert found == pytest.approx({sort: counts[sort] / sum(counts.values()) for sort in counts})
+
+    def test_a_graph_of_a_hundred_layers_has_a_box_for_each_block(self):
+        architecture, _ = draw(vanilla((32, 32, 3), 10, (8, 16, 32)), 48, methods.registry["shrsep"].operators, 1e9, 0)
+        assert len(architecture.nodes) >= 100
+        figure = graph.graph(architecture)
+        assert figure.body.count('class="card') == len(layers.blocks(architecture))
+        assert len(graph.slices(figure, 630)) == math.ceil(figure.height / 630)
+
+
+# Families -------------------------------------------------------------------------------------------------------------
+
+
+class TestFamily:
+    def test_fates_follow_the_rungs(self, big):
+        children = family.children(runs.read(big))
+        assert len(children) == 41
+        for step in range(1, 6):
+            mine = [child for child in children if child.step == step]
+            fates = [child.fate for child in mine]
+            assert fates.count(family.WINNER) == 1 and fates.count(family.FAILED) == (step == 2)
+            assert sorted(child.rung for child in mine) == [0, 0, 0, 0, 1, 1, 2, 3]
+        assert [child.label for child in children if child.chosen] == [
+            "{}.{}".format(*(json.loads((big / "results.json").read_text())["winner"][i] for i in (0, 2)))
+        ]
+
+    def test_the_trunk_runs_from_the_vanilla_to_the_winner(self, big):
+        children = family.children(runs.read(big))
+        trunk = sorted(family.trunk(children))
+        winners = sorted((child.step, child.number) for child in children if child.fate == family.WINNER)
+        assert trunk == winners
+
+    def test_an_open_rung_discards_nobody(self, tmp_path):
+        children = family.children(runs.read(make_run(tmp_path / "run", "shr", steps=2, stop_after=6)))
+        assert {child.fate for child in children if child.step == 1} == {family.OPEN}
+
+    def test_a_closed_rung_discards_half(self, tmp_path):
+        children = family.children(runs.read(make_run(tmp_path / "run", "shr", steps=2, stop_after=10)))
+        fates = [child.fate for child in children if child.step == 1]
+        assert (fates.count(family.DISCARDED), fates.count(family.OPEN)) == (4, 4)
+
+    def test_without_settings_the_lineage_tells(self, big, tmp_path):
+        shutil.copytree(big, tmp_path / "run")
+        (tmp_path / "run" / "config.json").unlink()
+        before, after = (family.children(runs.read(path)) for path in (big, tmp_path / "run"))
+        assert [(child.label, child.fate) for child in after] == [(child.label, child.fate) for child in before]
+
+    def test_a_failed_later_rung(self, tmp_path):
+        run = runs.read(make_run(tmp_path / "run", "shr", steps=1))
+        last = next(child for child in family.children(run) if child.step == 1 and child.rung == 3)
+        failing = make_run(tmp_path / "again", "shr", steps=1, failed=(Training(1, 3, last.number),))
+        children = family.children(runs.read(failing))
+        assert [child.fate for child in children if (child.step, child.number) == (1, last.number)] == [family.FAILED]
+        assert [child.label for child in children if child.chosen] == ["0.0"]
+
+
+class TestRestarts:
+    def test_periods_are_the_methods(self, big):
+        run = runs.read(big)
+        assert restarts.periods(run, family.rungs(run, 1)) == (5, 10, 20, 40)
+
+    def test_drops_by_hand(self):
+        def record(rung, accuracies, parent):
+            return runs.Record(
+                1,
+                rung,
+                0,
+                parent,
+                epochs=len(accuracies),
+                accuracy=accuracies[-1],
+                history={"val_accuracy": accuracies},
+            )
+
+        parent = runs.Record(0, 0, 0, accuracy=0.5, epochs=1, history={"val_accuracy": (0.5,)})
+        life = (record(0, (0.4, 0.6), (0, 0, 0)), record(1, (0.3, 0.5, 0.6, 0.55), (1, 0, 0)))
+        child = family.Child(1, 0, life, family.WINNER)
+        drops = restarts.drops([child], {(0, 0, 0): parent}, {1: (2, 4)})
+        assert [(drop.epoch, drop.before, drop.after, drop.won_back) for drop in drops] == [
+            (0, 0.5, 0.4, 2),
+            (2, 0.6, 0.3, 3),
+        ]
+
+    def test_one_cosine_has_no_restart_after_birth(self, tmp_path):
+        run = runs.read(make_run(tmp_path / "run", "sh", steps=1))
+        lengths = {1: restarts.periods(run, family.rungs(run, 1))}
+        drops = restarts.drops(family.children(run), {record.place: record for record in run.records}, lengths)
+        assert {drop.epoch for drop in drops} == {0} and len(drops) == 8
+
+
+class TestOperators:
+    def test_counts_are_those_of_the_lineage(self, big):
+        run = runs.read(big)
+        tried = {operator.name: operator for operator in operators.tally(run, family.children(run))}
+        lines = [json.loads(line) for line in (big / "lineage.jsonl").read_text().splitlines()]
+        names = [move[0] for line in lines if line["rung"] == 0 for move in line["morphisms"]]
+        assert {name: operator.drawn for name, operator in tried.items()} == {name: names.count(name) for name in tried}
+        assert sum(operator.accepted for operator in tried.values()) == sum(
+            len(child.operators) for child in family.children(run) if child.fate == family.WINNER
+        )
+
+    def test_gain_by_hand(self):
+        def child(number, accuracy, *names):
+            record = runs.Record(1, 0, number, (0, 0, 0), names, 5, accuracy=accuracy, params=10.0 * (number + 1))
+            return family.Child(1, number, (record,), family.DISCARDED)
+
+        run = runs.Run(Path("x"), {"method": "none"})
+        (split,) = operators.tally(run, [child(0, 0.5), child(1, 0.6, "split"), child(2, 0.4, "split", "split")])
+        assert (split.drawn, split.carriers, split.accepted) == (3, 2, 0)
+        assert split.gains == pytest.approx((0.1, -0.1)) and split.growth == (2.0, 3.0)
+
+
+def test_time_adds_up(big):
+    run = runs.read(big)
+    entries = spent.spent(run)
+    assert sum(entry.cpu for entry in entries) == pytest.approx(run.result("cpu_seconds"))
+    assert entries[-1].step is None and sum(entry.trainings for entry in entries) == len(run.records)
+
+
+def test_published_numbers_are_the_slides():
+    assert [(row.method, row.accuracy, row.params) for row in published.TABLE] == [
+        ("NASH", "94.64 ± 0.38", "18.2 ± 6.2"),
+        ("SH", "94.57 ± 0.11", "12.9 ± 5.9"),
+        ("SHR", "94.63 ± 0.29", "14.8 ± 4.8"),
+        ("SHRSep", "94.39 ± 0.33", "14.5 ± 4.5"),
+    ]
+
+
+def test_words():
+    assert [text.short(value) for value in (None, 7, 999.6, 24058, 1e6, 18.2e6)] == [
+        "–",
+        "7",
+        "1k",
+        "24.1k",
+        "1M",
+        "18.2M",
+    ]
+    assert [text.duration(value) for value in (5, 90, 3000, 3725)] == ["5.0 s", "1.5 min", "50 min", "1 h 02 min"]
+    assert (text.points(0.0123), text.points(-0.5), text.points(-1e-9)) == ("+1.23", "−50.00", "+0.00")
+    assert text.table(["a", "b"], [["x", "10"], ["long", "7"]]) == "a      b\nx     10\nlong   7"
+    assert "\x1b" not in text.table(["a"], [["\x1b[31m"]])
+
+
+# Pages ----------------------------------------------------------------------------------------------------------------
+
+
+class TestSearchPage:
+    def test_small_fast_and_complete(self, big):
+        began = time.process_time()
+        path = report.write(big)
+        assert time.process_time() - began < 10
+        assert path == big / "report.html" and path.stat().st_size < 3_000_000
+        page = _Outline(path.read_text(encoding="utf-8"))
+        assert page.headings == [
+            "Family tree",
+            "Accuracy against parameters",
+            "Learning curves",
+            "Restarts",
+            "Operators",
+            "Growth",
+            "Time",
+            "The winner's architecture",
+            "Certificates",
+            "All children",
+            "Settings and versions",
+        ]
+        assert len(page.ids) == len(set(page.ids))
+        assert all(target[1:] in page.ids for target in page.targets if target.startswith("#"))
+        assert page.names.count("script") == 1
+        assert {f"child-{step}-{child}" for step in range(1, 6) for child in range(8)} <= set(page.ids)
+
+    def test_nothing_comes_from_a_network(self, big):
+        source = report.write(big).read_text(encoding="utf-8")
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", source)
+        assert "@import" not in source and "default-src 'none'" in html.unescape(source)
+
+    def test_figures_are_files_too(self, big, tmp_path):
+        report.write(big, tmp_path / "page.html", tmp_path / "svg")
+        files = {path.name for path in (tmp_path / "svg").iterdir()}
+        assert {"family_tree.svg", "accuracy_params.svg", "operators.svg", "growth.svg", "time.svg"} <= files
+        assert {"architecture.svg", *(f"curves_val_accuracy_step_{step}.svg" for step in range(6))} <= files
+        for path in (tmp_path / "svg").iterdir():
+            drawing = ElementTree.parse(path).getroot()
+            assert drawing.tag == "{http://www.w3.org/2000/svg}svg"
+            assert "var(" not in path.read_text() and "nan" not in path.read_text().lower().replace("nash", "")
+
+    def test_all_text_stays_inside_the_figures(self, big, tmp_path):
+        report.write(big, tmp_path / "page.html", tmp_path / "svg")
+        for path in (tmp_path / "svg").iterdir():
+            drawing = ElementTree.parse(path).getroot()
+            width, height = float(drawing.get("width")), float(drawing.get("height"))
+            for node in drawing.iter("{http://www.w3.org/2000/svg}text"):
+                x, y, wide = float(node.get("x")), float(node.get("y")), 6.2 * len(node.text or "")
+                look = (node.get("class") or "").split()
+                start = x - wide if "end" in look else x - wide / 2 if "mid" in look else x
+                assert start >= -3 and start + wide <= width + 8, (path.name, node.text)
+                assert 10 <= y <= height, (path.name, node.text)
+
+    def test_what_a_certificate_holds_is_shown(self, big, tmp_path):
+        shutil.copytree(big, tmp_path / "run")
+        lines = [json.loads(line) for line in (big / "lineage.jsonl").read_text().splitlines()]
+        for line in lines:
+            if line.get("certificate"):
+                line["certificate"] |= {"change_of_accuracy": 0.125, "note": "x", "nested": {"a": 1}}
+        (tmp_path / "run" / "lineage.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        page = page_of(tmp_path / "run").text
+        assert "change_of_accuracy" in page and "0.125" in page and "nested" not in page
+        assert "39 of 39 newborns within the bound" in page
+
+    def test_a_certificate_beyond_its_bound_is_told(self, big, tmp_path):
+        shutil.copytree(big, tmp_path / "run")
+        source = (big / "lineage.jsonl").read_text()
+        (tmp_path / "run" / "lineage.jsonl").write_text(source.replace('"bound": 0.00032', '"bound": 1e-12', 1))
+        assert "38 of 39 newborns within the bound" in page_of(tmp_path / "run").text
+
+    def test_a_long_search_shows_its_last_steps(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=40, children=2, epochs_per_step=2, mutations=1)
+        page = page_of(run)
+        assert "Steps before step 17 are in the table of children only." in page.text
+        assert "child-1-0" in page.ids
+
+    def test_hostile_names_are_text(self, big, tmp_path):
+        directory = tmp_path / HOSTILE.replace("/", "_")
+        shutil.copytree(big, directory)
+        for name in ("config.json", "results.json"):
+            values = json.loads((directory / name).read_text())
+            values |= {"dataset": HOSTILE, "method": HOSTILE, "seed": HOSTILE, HOSTILE: HOSTILE}
+            values["versions"] = {HOSTILE: HOSTILE}
+            (directory / name).write_text(json.dumps(values))
+        lines = [json.loads(line) for line in (directory / "lineage.jsonl").read_text().splitlines()]
+        for line in lines:
+            line["morphisms"] = [[HOSTILE, [], 0] for _ in line["morphisms"]]
+            line["certificate"] = {HOSTILE: 1.0}
+            line["history"] = {HOSTILE: [1.0], **line.get("history", {})}
+            line["status"] = HOSTILE if line["status"] == "failed" else "completed"
+        (directory / "lineage.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        architecture = json.loads((directory / "best" / "architecture.json").read_text())
+        architecture["nodes"][-1] |= {"kind": HOSTILE, "name": HOSTILE}
+        architecture["outputs"] = [HOSTILE]
+        (directory / "best" / "architecture.json").write_text(json.dumps(architecture))
+        page = page_of(directory)
+        assert page.names.count("script") == 1 and "img" not in page.names
+        assert page.text.count(HOSTILE) > 10
+        for path in (directory / "report").iterdir():
+            ElementTree.parse(path)
+        text_ = experiment_page.tables([runs.read(directory)])
+        assert "\x1b" not in text_
+
+
+BREAKS = {
+    "no lineage": lambda run: (run / "lineage.jsonl").unlink(),
+    "empty lineage": lambda run: (run / "lineage.jsonl").write_bytes(b""),
+    "half a last line": lambda run: _cut(run / "lineage.jsonl", 100),
+    "binary lineage": lambda run: (run / "lineage.jsonl").write_bytes(bytes(range(256)) * 9),
+    "wrong types": lambda run: (run / "lineage.jsonl").write_text(
+        '{"step": 1, "rung": 0, "child": "x"}\n[]\n7\nnull\n{"step": 0, "rung": 0, "child": 0, "params": "many", '
+        '"val_accuracy": NaN, "history": 3, "morphisms": {"a": 1}, "parent": [1], "epochs": 1e999, "certificate": []}\n'
+    ),
+    "deep nesting": lambda run: (run / "lineage.jsonl").write_text("[" * 100_000),
+    "huge numbers": lambda run: (run / "lineage.jsonl").write_text(
+        '{"step": 0, "rung": 0, "child": 0, "params": 1' + "0" * 400 + ', "val_accuracy": 1e308, "epochs": 3, '
+        '"history": {"val_accuracy": [1e308, -1e308, null, "x"]}, "parent": ["a", {}, []]}\n'
+    ),
+    "one training twice": lambda run: (run / "lineage.jsonl").write_bytes((run / "lineage.jsonl").read_bytes() * 2),
+    "lineage is a folder": lambda run: ((run / "lineage.jsonl").unlink(), (run / "lineage.jsonl").mkdir()),
+    "no config": lambda run: (run / "config.json").unlink(),
+    "config is a list": lambda run: (run / "config.json").write_text("[1]"),
+    "config cannot be parsed": lambda run: (run / "config.json").write_text("{"),
+    "odd settings": lambda run: (run / "config.json").write_text(
+        json.dumps({"method": "shr", "children": 2**40, "epochs_per_step": 2**45, "learning_rate": "x", "versions": 3})
+    ),
+    "unknown method": lambda run: (run / "config.json").write_text('{"method": ["x"], "max_params": -3}'),
+    "no results": lambda run: (run / "results.json").unlink(),
+    "results are half": lambda run: _cut(run / "results.json", 40),
+    "odd results": lambda run: (run / "results.json").write_text('{"winner": [9, 9, 9], "test_accuracy": "good"}'),
+    "no architecture": lambda run: shutil.rmtree(run / "best"),
+    "half an architecture": lambda run: _cut(run / "best" / "architecture.json", 500),
+    "another architecture": lambda run: (run / "best" / "architecture.json").write_text('{"nodes": [], "outputs": []}'),
+    "nothing at all": lambda run: (shutil.rmtree(run), run.mkdir()),
+}
+
+
+def _cut(path: Path, bytes_: int) -> None:
+    path.write_bytes(path.read_bytes()[:-bytes_])
+
+
+class TestBrokenRuns:
+    @pytest.mark.parametrize("name", BREAKS)
+    def test_is_reported_as_such(self, big, tmp_path, name, capsys):
+        run = tmp_path / "run"
+        shutil.copytree(big, run)
+        BREAKS[name](run)
+        page = page_of(run)
+        assert re.search(
+            r"missing|cannot be read|cut off|left out|again|holds no|No winner|empty|no finite", page.text
+        ) or (name in ("no results", "odd settings", "unknown method"))
+        assert main([str(run), str(big)]) == 0
+        assert "Traceback" not in "".join(capsys.readouterr())
+
+    @settings(max_examples=30, deadline=None)
+    @given(data=st.data())
+    def test_any_truncation_and_flip(self, big, tmp_path_factory, data):
+        run = tmp_path_factory.mktemp("flipped") / "run"
+        shutil.copytree(big, run)
+        path = run / data.draw(
+            st.sampled_from(["lineage.jsonl", "config.json", "results.json", "best/architecture.json"])
+        )
+        content = bytearray(path.read_bytes()[: data.draw(st.integers(0, path.stat().st_size))])
+        for _ in range(data.draw(st.integers(0, 5)) if content else 0):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(content)
+        page_of(run)
+
+    @pytest.mark.parametrize(
+        ("stop_after", "state", "words"),
+        [
+            (1, "unfinished", "running or interrupted"),
+            (12, "unfinished", "running or interrupted"),
+            (0, "begun", "begun"),
+        ],
+    )
+    def test_running(self, tmp_path, stop_after, state, words):
+        run = make_run(tmp_path / "run", "shr", stop_after=stop_after)
+        assert runs.read(run).state == state
+        assert words in page_of(run).text
+
+    def test_failed(self, tmp_path):
+        run = make_run(tmp_path / "run", failed=(Training(0, 0, 0),))
+        assert runs.read(run).state == "failed"
+        page = page_of(run).text
+        assert "no training succeeded" in page and "Training of child 0 in step 0, rung 0: failed." in page
+
+    def test_a_failed_child_is_told(self, big):
+        assert "Training of child 3 in step 2, rung 0: failed." in page_of(big).text
+
+    def test_a_cut_line_is_told_and_the_rest_counts(self, big, tmp_path):
+        shutil.copytree(big, tmp_path / "run")
+        _cut(tmp_path / "run" / "lineage.jsonl", 100)
+        run = runs.read(tmp_path / "run")
+        assert any("line 76: cut off" in problem for problem in run.problems)
+        assert len(run.records) == len(runs.read(big).records) - 1
+
+
+class TestWriting:
+    def test_is_atomic(self, big, tmp_path, monkeypatch):
+        path = report.write(big, tmp_path / "page.html")
+        before = path.read_bytes()
+
+        def broken(*_):
+            raise OSError(28, "No space left on device", "page.html")
+
+        monkeypatch.setattr(os, "replace", broken)
+        with pytest.raises(OSError):
+            report.write(big, path)
+        assert path.read_bytes() == before and not list(tmp_path.rglob(".*"))
+
+    def test_a_report_does_not_hinder_a_run(self, tmp_path):
+        from nash_tf.config import SearchConfig
+
+        report.write(tmp_path)
+        output.check(SearchConfig(method="shr", output_dir=str(tmp_path)), resume=False)
+
+
+# Experiments ----------------------------------------------------------------------------------------------------------
+
+
+class TestExperiment:
+    def test_rows_by_hand(self, many):
+        found = [runs.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
+        rows = {row.method: row for row in experiment.method_rows(found)}
+        assert list(rows) == ["nash", "sh", "shr", "shrsep"]
+        assert (rows["shr"].runs, rows["shr"].finished) == (4, 3)
+        accuracies = [json.loads((many / f"shr-{s}" / "results.json").read_text())["test_accuracy"] for s in range(3)]
+        middle = sum(accuracies) / 3
+        assert rows["shr"].accuracy.mean == pytest.approx(middle)
+        assert rows["shr"].accuracy.deviation == pytest.approx(
+            math.sqrt(sum((a - middle) ** 2 for a in accuracies) / 2)
+        )
+        assert (rows["shr"].accuracy.least, rows["shr"].accuracy.largest) == (min(accuracies), max(accuracies))
+
+    def test_comparisons_pair_seeds(self, many):
+        found = [runs.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
+        pairs = experiment.comparisons(found)
+        assert [(pair.first, pair.second) for pair in pairs][:3] == [
+            ("nash", "sh"),
+            ("nash", "shr"),
+            ("nash", "shrsep"),
+        ]
+        pair = pairs[1]
+
+        def value(method, seed, name):
+            return json.loads((many / f"{method}-{seed}" / "results.json").read_text())[name]
+
+        differences = [value("nash", s, "test_accuracy") - value("shr", s, "test_accuracy") for s in range(3)]
+        assert pair.seeds == 3 and pair.difference == pytest.approx(sum(differences) / 3)
+        ratios = [value("nash", s, "params") / value("shr", s, "params") for s in range(3)]
+        assert pair.ratio == pytest.approx(math.prod(ratios) ** (1 / 3))
+        assert pair.p >= 2 / 8
+
+    def test_data_sets_are_not_pooled_and_settings_are_compared(self, tmp_path):
+        make_run(tmp_path / "a", "nash", steps=1, dataset="one")
+        make_run(tmp_path / "b", "nash", steps=1, dataset="two", mutations=3)
+        found = [runs.read(tmp_path / name) for name in "ab"]
+        assert list(experiment.by_dataset(found)) == ["one", "two"]
+        assert experiment.unequal_settings(found)["mutations"] == ["3", "5"]
+        make_run(tmp_path / "c", "nash", steps=1, dataset="one")
+        first = experiment.by_dataset([*found, runs.read(tmp_path / "c")])["one"]
+        assert experiment.twins(first) == ["nash, seed 0: 2 finished runs"]
+
+    def test_page_and_terminal(self, many, capsys):
+        assert main([str(many)]) == 0
+        words = capsys.readouterr().out
+        page = _Outline((many / "report.html").read_text(encoding="utf-8"))
+        assert page.headings == ["Results", "Figures", "Comparisons", "Inside the searches", "Layers", "All runs"]
+        for shown in (words, page.text):
+            assert "94.64 ± 0.38" in shown and "3 of 4" in shown and "sign-flip permutation" in " ".join(shown.split())
+        assert page.text.index("Published, on CIFAR-10: not ours") > page.text.index("3 of 4")
+        links = [target for target in page.targets if target.endswith("report.html")]
+        assert len(links) == 13 and all((many / link).exists() for link in links)
+
+    def test_behaviour_by_hand(self, many):
+        found = [runs.read(many / f"nash-{seed}") for seed in range(3)]
+        row = behaviour.behaviour("nash", found)
+        assert row.steps == 6 and row.restart is None and row.birth.mean < 0
+        assert set(row.winners) == {0, 1, 2} and len(row.winners[2]) == 3
+
+
+# The command line -----------------------------------------------------------------------------------------------------
+
+
+def command(*arguments, **kwargs):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "nash_tf.report", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        **kwargs,
+    )
+
+
+class TestCommandLine:
+    def test_one_run(self, big):
+        done = command(big)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines()[-1] == str(big / "report.html")
+        assert "finished" in done.stdout
+
+    @pytest.mark.parametrize(
+        "arguments", [["no/such"], ["setup.py"], ["nash_tf", "no/such"], ["nash_tf", "--interval=0"]]
+    )
+    def test_a_wrong_argument_is_one_line_and_status_2(self, arguments):
+        done = command(*arguments, cwd=ROOT)
+        assert done.returncode == 2 and done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1
+        assert not (ROOT / "nash_tf" / "report.html").exists()
+
+    def test_a_hostile_missing_name_is_one_line(self):
+        done = command("no\n\x1b[31m")
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "\x1b" not in done.stderr
+
+    def test_what_cannot_be_written_is_one_line(self, big):
+        done = command(big, "--output=/proc/no/page.html")
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+
+    def test_starts_without_tensorflow(self):
+        code = "import sys, nash_tf.report.__main__; print({'keras', 'tensorflow', 'matplotlib'} & set(sys.modules))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+        assert done.stdout.strip() == "set()"
+
+
+class TestWatch:
+    def test_renews_on_change_until_results(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=1, stop_after=5)
+        seen, moments = [], []
+
+        def renew():
+            seen.append(len(runs.read(run).records))
+
+        def sleep(seconds):
+            moments.append(seconds)
+            if len(moments) == 2:
+                shutil.rmtree(run)
+                make_run(run, "nash", steps=1, stop_after=8)
+            if len(moments) == 4:
+                shutil.rmtree(run)
+                make_run(run, "nash", steps=1)
+
+        watch.watch(lambda: [run], renew, 0.5, sleep)
+        assert seen == [5, 8, 9] and moments == [0.5] * 4
+
+    def test_a_watched_page_loads_itself_again(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=1, stop_after=5)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        arguments = [sys.executable, "-m", "nash_tf.report", str(run), "--watch", "--interval=0.1"]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
+        try:
+            assert "unfinished" in process.stdout.readline()
+            process.stdout.readline()
+            assert 'http-equiv="refresh"' in (run / "report.html").read_text()
+            (run / "results.json").write_text('{"test_accuracy": 0.5}')
+            words, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        assert process.returncode == 0 and "finished" in words
+        assert 'http-equiv="refresh"' not in (run / "report.html").read_text()
+
+
+# A real browser -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here; Debian: apt-get install chromium")
+class TestBrowser:
+    def browse(self, page: Path, *options: str) -> tuple[str, list[str]]:
+        """The document after its script has run, and what the console said."""
+        fixed = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--hide-scrollbars"]
+        fixed += [f"--user-data-dir={page.parent / 'profile'}", "--dump-dom", *options]
+        done = subprocess.run([CHROMIUM, *fixed, page.absolute().as_uri()], capture_output=True, timeout=120)
+        said = [line for line in done.stderr.decode(errors="replace").splitlines() if "CONSOLE" in line]
+        return done.stdout.decode(), said
+
+    def test_errors_would_be_seen(self, tmp_path):
+        page = tmp_path / "page.html"
+        page.write_text("<p>here</p><script>nothing.there()</script>")
+        shown, said = self.browse(page)
+        assert "here" in shown and any("nothing is not defined" in line for line in said)
+
+    @pytest.mark.parametrize("width", [1280, 390])
+    def test_search(self, big, tmp_path, width):
+        page = report.write(big, tmp_path / "page.html")
+        shown, said = self.browse(page, f"--window-size={width},900")
+        assert said == [] and "Family tree" in shown and shown.count("<svg") > 20
+
+    def test_experiment(self, many, tmp_path):
+        page = report.write_experiment([path for path in many.iterdir() if runs.is_run(path)], tmp_path / "page.html")
+        shown, said = self.browse(page)
+        assert said == [] and "Comparisons" in shown
+
+    def test_hostile_names_run_nothing(self, big, tmp_path):
+        run = tmp_path / "a\"b'<img src=x onerror=alert(1)>"
+        shutil.copytree(big, run)
+        values = json.loads((run / "results.json").read_text())
+        (run / "results.json").write_text(json.dumps({**values, "dataset": HOSTILE}))
+        shown, said = self.browse(report.write(run, tmp_path / "page.html"))
+        assert said == [] and "<img" not in shown and shown.count("<script") == 1
+        assert "&lt;script&gt;alert" in shown
+
+    def test_nothing_overflows_and_the_script_works(self, big, tmp_path):
+        """Measures in the browser: the page is as wide as its window, texts stay in their cards, and rows are sorted."""
+        probe = """
+<script>addEventListener("load",()=>{const say=[];
+const wide=document.documentElement.scrollWidth-innerWidth;if(wide>0)say.push("page overflows by "+wide);
+document.querySelectorAll("#figure-family_tree a, #figure-architecture g g").forEach(g=>{
+const r=g.querySelector("rect").getBoundingClientRect();g.querySelectorAll("text").forEach(t=>{
+const b=t.getBoundingClientRect();if(b.left<r.left-1||b.right>r.right+1||b.bottom>r.bottom+1)say.push("out: "+t.textContent)})});
+document.querySelectorAll("svg").forEach(s=>{const r=s.getBoundingClientRect();if(r.width)s.querySelectorAll(":scope text")
+.forEach(t=>{const b=t.getBoundingClientRect();if(b.width&&(b.right>r.right+2||b.left<r.left-2||b.bottom>r.bottom+2))
+say.push("clipped: "+s.id+" "+t.textContent)})});
+const t=document.querySelector("table.sortable"),b=t.querySelectorAll("th button")[2];b.click();
+const sizes=[...t.tBodies[0].rows].map(r=>+r.cells[2].dataset.value);
+if(sizes.some((v,i)=>i&&v>sizes[i-1]))say.push("not sorted");
+const child=document.querySelector("#figure-family_tree a");child.focus();
+if(document.activeElement!==child)say.push("cards cannot be focused");
+if(!document.body.classList.contains("picked"))say.push("nothing is picked");
+document.body.dataset.said=say.length?say.join(" | "):"fine"})</script></body>"""
+        for width in (1280, 390):
+            page = report.write(big, tmp_path / f"page{width}.html")
+            source = page.read_text(encoding="utf-8")
+            source = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", source)
+            page.write_text(source.replace("</body>", probe), encoding="utf-8")
+            shown, said = self.browse(page, f"--window-size={width},900")
+            assert said == []
+            assert re.search(r'data-said="([^"]*)"', shown)[1] == "fine"
