@@ -63,7 +63,7 @@ REFUSED = [
     (["--max_params=1e6"], ["--max_params=1e6", "whole number"]),
     (["--seed=-1"], ["--seed=-1", "from 0 to 4294967295"]),
     (["--seed=4294967296"], ["--seed=4294967296", "from 0 to 4294967295"]),
-    (["--workers=2"], ["--workers=2", "KERASTUNER_"]),
+    (["--workers=0"], ["--workers=0", "from 1 to"]),
     # widths
     (["--widths="], ["--widths=", "1 to 6 whole numbers"]),
     (["--widths=16,x"], ["--widths=16,x", "1 to 6 whole numbers"]),
@@ -130,11 +130,12 @@ def search(monkeypatch):
     stub = types.ModuleType("nash_tf.search")
     stub.calls, stub.act = [], lambda config: None
 
-    def run(config, resume):
+    def run(config, resume, command):
+        assert command[1:3] == ["-m", "nash_tf.main"]
         stub.calls.append((config, resume))
         return stub.act(config)
 
-    stub.run = run
+    stub.run, stub.FAILURES = run, (OSError,)
     monkeypatch.setitem(sys.modules, "nash_tf.search", stub)
     monkeypatch.setitem(vars(nash_tf), "search", stub)
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
@@ -205,6 +206,14 @@ class TestRefused:
         with pytest.raises(RuntimeError, match="a bug"):
             start("--method=sh")
 
+    def test_what_ends_a_run_is_one_line_and_status_1(self, place, search, capsys):
+        def fail(config):
+            raise OSError(28, "No space left on device", "run/tuner/oracle.json")
+
+        search.act = fail
+        assert start("--method=sh") == 1
+        assert capsys.readouterr().err == "[Errno 28] No space left on device: 'run/tuner/oracle.json'\n"
+
 
 class TestRefusedForReal:
     """The same in a process of its own: a status, a line, and no TensorFlow."""
@@ -260,7 +269,8 @@ class TestAccepted:
             "precision": "mixed_bfloat16",
             "augment": ("normalise", "shift"),
             "mixup": 0.2,
-            "workers": 1,
+            "workers": 3,
+            "threads": 2,
             "learning_rate": 0.02,
             "final_learning_rate": 0.03,
             "momentum": 0.8,
@@ -273,7 +283,7 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert arrived == config.SearchConfig(**settings)
         assert resume is False
-        assert {*settings, "tensorboard"} == set(arrived.to_json())
+        assert {*settings, "tensorboard", "isolate"} == set(arrived.to_json())
 
     @pytest.mark.parametrize(
         ("text", "names"),
