@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -145,7 +146,27 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
         usual = isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center and not layer.renorm
         if not usual or layer.axis not in (-1, len(architecture[name].shape)):
             raise ValueError(f"layer {name!r} is no batch normalisation with gamma and beta over the last axis")
-    values: dict = {}
+
+    def normalise(name, layer, args, kwargs):
+        if name in named:
+            _recentre(layer, args[0])
+        return on_own_statistics(layer, args, kwargs)
+
+    forward(model, architecture, batch, normalise)
+
+
+def forward(model: keras.Model, architecture: Architecture, batch, normalise=None) -> dict[str, Any]:
+    """Runs a model layer by layer in inference mode.
+
+    Args:
+        model, architecture: the model and what it was built from.
+        batch: inputs of the model, as it takes them.
+        normalise: (name, layer, args, kwargs) -> output of a batch normalisation; None for its own.
+
+    Returns:
+        The output of every node, by name.
+    """
+    layers, values = operations(model), {}
     for name, value in zip(architecture.inputs, tree.flatten(batch), strict=True):
         values[name] = ops.convert_to_tensor(value, architecture[name].config.get("dtype", "float32"))
     for node in architecture.nodes:
@@ -153,16 +174,21 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
             continue
         layer = layers[node.name]
         args, kwargs = arguments(node, [values[name] for name in node.inputs])
-        if not isinstance(layer, keras.layers.BatchNormalization):
-            mode = {"training": False} if getattr(layer, "_call_has_training_arg", False) else {}
-            values[node.name] = layer(*args, **{**kwargs, **mode})
+        if normalise is not None and isinstance(layer, keras.layers.BatchNormalization):
+            values[node.name] = normalise(node.name, layer, args, kwargs)
             continue
-        if node.name in named:
-            _recentre(layer, args[0])
-        before = [ops.convert_to_numpy(layer.moving_mean), ops.convert_to_numpy(layer.moving_variance)]
-        values[node.name] = layer(*args, **{**kwargs, "training": True})
-        layer.moving_mean.assign(before[0])
-        layer.moving_variance.assign(before[1])
+        mode = {"training": False} if getattr(layer, "_call_has_training_arg", False) else {}
+        values[node.name] = layer(*args, **{**kwargs, **mode})
+    return values
+
+
+def on_own_statistics(layer: keras.layers.BatchNormalization, args, kwargs):
+    """What a batch normalisation computes in training mode, its moving averages staying as they are."""
+    before = [ops.convert_to_numpy(layer.moving_mean), ops.convert_to_numpy(layer.moving_variance)]
+    output = layer(*args, **{**kwargs, "training": True})
+    layer.moving_mean.assign(before[0])
+    layer.moving_variance.assign(before[1])
+    return output
 
 
 def _recentre(layer, inputs) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras_tuner import errors
 
-from nash_tf import certificate, data, distributed, exporting, output, rebuild
+from nash_tf import certificate, data, distributed, exporting, output, rebuild, report
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import CheckpointError, write_atomically
@@ -137,6 +137,7 @@ def finish(
     facts = {**results, "classes": dataset.class_names}
     exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], facts)
     write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
+    report.write(directory)
     return results
 
 
@@ -188,6 +189,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
 
     def on_trained(oracle):
         _write_lineage(directory, oracle)
+        report.write(directory)
         progress.trained(oracle)
 
     tuner = HillClimbing(

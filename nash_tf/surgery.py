@@ -9,6 +9,7 @@ import numpy as np
 
 from nash_tf import certificate, rebuild
 from nash_tf.architecture import Architecture
+from nash_tf.costs import flops
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import draw, replay
@@ -117,7 +118,7 @@ def morph(
     if noise:
         _shake(child, born.fresh, noise, seed)
     if inputs is not None:
-        found = _certificate(model, child, inputs, labels, len(moves), noise)
+        found = {**_certificate(model, child, inputs, labels, len(moves), noise), **cost(parent, born.architecture)}
     return Morphed(child, json.dumps(moves), found)
 
 
@@ -207,3 +208,10 @@ def _certificate(model, child, inputs, labels, morphisms, noise) -> dict[str, fl
         raise ValueError("calibration holds labels, but the model is not compiled: there is no loss to measure")
     before, after = (certificate.measure(each, inputs, labels) for each in (model, child))
     return certificate.certify(before, after, morphisms, strict=not noise)
+
+
+def cost(parent: Architecture, child: Architecture) -> dict[str, int]:
+    """What a child has more than its parent: trained parameters, and operations an image where their number is known."""
+    added = {"added_params": child.params - parent.params}
+    operations = flops(parent), flops(child)
+    return added if None in operations else {**added, "added_flops": operations[1] - operations[0]}

@@ -230,7 +230,9 @@ class _Birth:
         model = self.child.to_keras()
         weights = apply_to_weights(self.edit, self.parent.weights, seed)
         rebuild.write_state(model, rebuild.State(weights, {}))
-        rebuild.calibrate(model, self.child, inherited_calibration(self.edit, ()), self.parent.batch)
+        rebuild.calibrate(
+            model, self.child, inherited_calibration(self.edit, ()), [self.parent.batch] * len(self.child.inputs)
+        )
         return model
 
     def _check_gradients(self, gradients: dict[Key, np.ndarray]) -> None:
@@ -317,21 +319,8 @@ def _arrays(tensors) -> list[np.ndarray]:
 
 def _forward(model, architecture: Architecture, batch, training: bool = False) -> list:
     """The outputs; in training mode batch normalisations use the batch's statistics, and noise stays off."""
-    values = {}
-    for node in architecture.nodes:
-        if node.kind == "InputLayer":
-            values[node.name] = tf.convert_to_tensor(batch)
-            continue
-        layer = model.get_layer(node.name)
-        inputs = [values[name] for name in node.inputs]
-        arguments = inputs if len(inputs) > 1 else inputs[0]
-        if training and isinstance(layer, keras.layers.BatchNormalization):
-            before = _arrays([layer.moving_mean, layer.moving_variance])
-            values[node.name] = layer(arguments, training=True)
-            layer.moving_mean.assign(before[0])
-            layer.moving_variance.assign(before[1])
-        else:
-            values[node.name] = layer(arguments, training=False) if layer._call_has_training_arg else layer(arguments)
+    normalise = (lambda _, *call: rebuild.on_own_statistics(*call)) if training else None
+    values = rebuild.forward(model, architecture, [batch] * len(architecture.inputs), normalise)
     return [values[name] for name in architecture.outputs]
 
 

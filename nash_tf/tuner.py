@@ -22,7 +22,7 @@ from nash_tf.checkpoint import write_atomically
 from nash_tf.lock import locked
 from nash_tf.morphisms import Move, registry
 from nash_tf.oracle import HillClimbingOracle, SearchStopped, training_of
-from nash_tf.surgery import calibrate_newborn, inherit
+from nash_tf.surgery import calibrate_newborn, cost, inherit
 
 
 class OutOfTime(errors.FatalError):
@@ -268,7 +268,7 @@ class HillClimbing(keras_tuner.Tuner):
         born = inherit(architecture, state, moves)
         model = self._build(trial.hyperparameters, born.architecture, born.state)
         calibrate_newborn(model, born, self._calibration_batch()[0])
-        found = self._certify(trial, source, model, len(moves), validation_data)
+        found = self._certify(trial, source, model, len(moves), validation_data) | cost(architecture, born.architecture)
         return self._keep(life, trial, model), born.architecture, found
 
     def _keep(self, life, trial, model):
