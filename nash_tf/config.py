@@ -19,7 +19,7 @@ PRECISIONS = ("float32", "mixed_bfloat16")
 MAX_CHANNELS = 600  # of one layer; the authors' limit
 LARGEST = 10**9  # no count here is meant to be larger: a ceiling keeps a slip of the keyboard out of the arithmetic
 
-RAISABLE = ("steps", "max_hours", "max_params")  # limits: a resumed run may be given more of them
+RAISABLE = ("steps", "max_hours", "max_cpu_hours", "max_params")  # limits: a resumed run may be given more of them
 PLACE = ("output_dir", "workers", "isolate")  # where and by whom a run is done, not what it is
 
 
@@ -86,6 +86,7 @@ _RULES: dict[str, _Rule] = {
     "batch_size": _whole(1),
     "max_params": _whole(1),
     "max_hours": _optional(_number("above 0", lambda value: value > 0)),
+    "max_cpu_hours": _optional(_number("above 0", lambda value: value > 0)),
     "seed": _whole(0, 2**32 - 1),
     "output_dir": _optional(_text("the path of a directory")),
     "precision": _one_of(PRECISIONS),
@@ -124,7 +125,8 @@ class SearchConfig:
         widths: channels of the first network's convolutions.
         batch_size: images in a batch.
         max_params: weights of a network at most.
-        max_hours: hours of wall-clock time, after which no step is begun; None for no limit.
+        max_hours: hours of wall-clock time, after which the search ends; None for no limit.
+        max_cpu_hours: the same of CPU time, user and system, spent on trainings; final training not counted.
         seed: all random draws follow from it.
         output_dir: directory of the run; by default `runs/<data set>-<method>-seed<seed>`.
         precision: "float32" or "mixed_bfloat16".
@@ -158,6 +160,7 @@ class SearchConfig:
     batch_size: int = 64
     max_params: int = 1_000_000
     max_hours: float | None = None
+    max_cpu_hours: float | None = None
     seed: int = 0
     output_dir: str | None = None
     precision: str = "float32"

@@ -40,6 +40,26 @@ def successive_halving(children: int, epochs: int) -> tuple[Rung, ...]:
     return tuple(Rung(children >> rung, first << rung) for rung in range(rungs))
 
 
+def one_child(children: int, epochs: int) -> tuple[Rung, ...]:
+    """One child has the whole budget; `children` does not matter."""
+    return (Rung(1, epochs),)
+
+
+def one_epoch(children: int, epochs: int) -> tuple[Rung, ...]:
+    """One epoch for each child, all the rest of the budget for the best (8x1 + 1x152 = 160).
+
+    Raises:
+        ValueError: fewer than 2 children, or no epoch is left for the best.
+    """
+    _require_children(children, children >= 2, "a whole number of at least 2", 2)
+    if epochs <= children:
+        raise ValueError(
+            f"epochs_per_step must be more than the {children} children's first epochs, received {epochs}; the nearest is "
+            f"{children + 1}"
+        )
+    return (Rung(children, 1), Rung(1, epochs - children))
+
+
 def promote(scores: Mapping[int, float | None], count: int) -> tuple[int, ...]:
     """Chooses the `count` best children of a closed rung.
 

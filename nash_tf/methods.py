@@ -19,6 +19,7 @@ class Method:
         operators: operator name -> relative frequency with which it is drawn.
         promote: (scores by child, places) -> the children promoted.
         inherit_momentum: whether a child starts with its parent's optimiser slots.
+        keeps_parent: whether child 0 is the unmodified parent.
     """
 
     name: str
@@ -27,23 +28,32 @@ class Method:
     operators: Mapping[str, float]
     promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]] = halving.promote
     inherit_momentum: bool = True
+    keeps_parent: bool = True
 
 
 def _uniform(*operators: str) -> dict[str, float]:
     return dict.fromkeys(operators, 1.0)
 
 
-registry: dict[str, Method] = {
-    method.name: method
-    for method in (
-        Method("nash", halving.one_rung, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
-        Method("sh", halving.successive_halving, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
-        Method("shr", halving.successive_halving, schedules.restart_every_rung, _uniform(*FIVE_OPERATORS)),
-        Method(
-            "shrsep",
-            halving.successive_halving,
-            schedules.restart_every_rung,
-            _uniform(*FIVE_OPERATORS, "insert_separable_conv"),
-        ),
-    )
-}
+SEARCHES = (
+    Method("nash", halving.one_rung, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
+    Method("sh", halving.successive_halving, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
+    Method("shr", halving.successive_halving, schedules.restart_every_rung, _uniform(*FIVE_OPERATORS)),
+    Method(
+        "shrsep",
+        halving.successive_halving,
+        schedules.restart_every_rung,
+        _uniform(*FIVE_OPERATORS, "insert_separable_conv"),
+    ),
+)
+# What a search must beat at the same cost. The operators are those of shrsep.
+BASELINES = (
+    # One random child a step, trained for the whole step: no selection.
+    Method("random", halving.one_child, schedules.one_cosine, SEARCHES[-1].operators, keeps_parent=False),
+    # All children are judged after one epoch.
+    Method("one_epoch", halving.one_epoch, schedules.restart_every_rung, SEARCHES[-1].operators),
+    # The first network, trained on and on; `wide` is for one as large as a search's winner (see `nash_tf.experiment`).
+    Method("fixed", halving.one_child, schedules.one_cosine, {}),
+    Method("wide", halving.one_child, schedules.one_cosine, {}),
+)
+registry: dict[str, Method] = {method.name: method for method in (*SEARCHES, *BASELINES)}

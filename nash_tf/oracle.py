@@ -46,6 +46,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         vanilla_epochs: epochs of the first network.
         max_params: limit on trained parameters, never overshot.
         max_hours: limit on wall-clock time, or None. Time before an interruption counts.
+        max_cpu_hours: limit on the CPU time of all trainings together, or None.
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children other than child 0 perturb the declared hyperparameters of their parent,
             beside its architecture. They are inherited in any case.
@@ -69,6 +70,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         vanilla_epochs=20,
         max_params=20_000_000,
         max_hours=None,
+        max_cpu_hours=None,
         seed=0,
         tune_hyperparameters=False,
         heartbeat=5.0,
@@ -80,7 +82,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
             raise ValueError(f"method must be one of {sorted(methods.registry)}, received {method!r}")
         self.method = methods.registry[method]
         self.steps = [(Rung(1, vanilla_epochs),), *[self.method.rungs(children, epochs_per_step)] * steps]
-        self.mutations, self.max_params, self.max_hours, self.seed = mutations, max_params, max_hours, seed
+        self.mutations, self.max_params, self.seed = mutations, max_params, seed
+        self.max_hours, self.max_cpu_hours = max_hours, max_cpu_hours
         self.tune_hyperparameters, self.on_trained = tune_hyperparameters, on_trained
         self.settings = {
             "method": method,
@@ -91,6 +94,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             "vanilla_epochs": vanilla_epochs,
             "max_params": max_params,
             "max_hours": max_hours,
+            "max_cpu_hours": max_cpu_hours,
             "seed": seed,
             "tune_hyperparameters": tune_hyperparameters,
         }
@@ -115,8 +119,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
             trial = super().create_trial(worker.name)
             if trial.status == TrialStatus.RUNNING:
                 trial.hyperparameters.values["tuner/holder"] = str(worker)
-                if self.max_hours is not None:
-                    trial.hyperparameters.values["tuner/seconds"] = self.remaining_seconds()
+                limits = {"tuner/seconds": self.remaining_seconds(), "tuner/cpu_seconds": self.remaining_cpu_seconds()}
+                trial.hyperparameters.values |= {name: left for name, left in limits.items() if left < math.inf}
                 self._save_trial(trial)
             return trial
 
@@ -281,11 +285,25 @@ class HillClimbingOracle(keras_tuner.Oracle):
             return math.inf
         return self.max_hours * 3600 - self._spent - (time.monotonic() - self._began)
 
+    def remaining_cpu_seconds(self) -> float:
+        """CPU seconds of trainings left before `max_cpu_hours`."""
+        if self.max_cpu_hours is None:
+            return math.inf
+        return self.max_cpu_hours * 3600 - sum(record.get("cpu_seconds", 0.0) for record in self.lineage())
+
+    def remaining_wall_seconds(self) -> float:
+        """Wall-clock seconds until one of the limits ends the search, at the share of CPU time that trainings had."""
+        cpu, told = self.remaining_cpu_seconds(), self.lineage()
+        spent = sum(record.get("cpu_seconds", 0.0) for record in told)
+        share = sum(record.get("wall_seconds", 0.0) for record in told) / spent if spent else 1.0
+        return min(self.remaining_seconds(), cpu * share)
+
     def over(self) -> bool:
         """Whether no training will be handed out any more."""
         open_rung, _ = hill_climbing.frontier(self.steps, self.method.promote, self.scores())
-        ended = open_rung is None or self.remaining_seconds() <= 0 or not self._can_grow(open_rung)
-        return ended or self.stopped_by() is not None
+        if open_rung is None or self.remaining_seconds() <= 0 or self.remaining_cpu_seconds() <= 0:
+            return True
+        return not self._can_grow(open_rung) or self.stopped_by() is not None
 
     def stopped_by(self) -> str | None:
         """Why the search was given up: the cause of the last of too many failures in a row; None where it was not."""
@@ -342,7 +360,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             architecture = Architecture.from_json(values["architecture"])
             children = self.steps[step][0].children
             self._bred = {
-                parent: [(architecture, ())]
+                parent: [(architecture, ())] * self.method.keeps_parent
                 + [
                     draw(
                         architecture,
@@ -351,7 +369,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
                         self.max_params,
                         derive(self.seed, step, child),
                     )
-                    for child in range(1, children)
+                    for child in range(self.method.keeps_parent, children)
                 ]
             }
         return self._bred[parent]
@@ -359,7 +377,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def _can_grow(self, open_rung) -> bool:
         if open_rung.parent is None or open_rung.rung > 0:
             return True
-        return any(moves for _, moves in self._offspring(open_rung.step, open_rung.parent))
+        return not self.method.operators or any(moves for _, moves in self._offspring(open_rung.step, open_rung.parent))
 
     def _values(self, training: Training, parent: Training | None) -> dict:
         epochs = [rung.epochs for rung in self.steps[training.step]]

@@ -29,6 +29,7 @@ class Progress:
         self.live = self.stream.isatty()
         self._marks = [(time.monotonic(), 0)]  # when each training of this process ended, and epochs trained until then
         self._limit: Callable[[], float] = lambda: math.inf
+        self._end = math.inf  # when the limit ends the run, as it looked after the last training
 
     def callback(self, label: str, first_epoch: int, epochs: int) -> keras.callbacks.Callback:
         """A callback for `fit` that shows a training, which ends with epoch number `epochs`, as it goes."""
@@ -37,6 +38,7 @@ class Progress:
     def begins(self, epochs: int, limit: Callable[[], float]) -> None:
         """Tells how many epochs were trained before this process, and how many seconds the limit on time leaves."""
         self._marks, self._limit = [(time.monotonic(), epochs)], limit
+        self._end = time.monotonic() + limit()
 
     def left(self, epochs: float = 0.0) -> str:
         """The time left for the run, from the pace of the last trainings; `epochs` are those of the open one."""
@@ -44,8 +46,9 @@ class Progress:
         done = self._marks[-1][1] + epochs
         if done <= before:
             return ""
-        pace = (time.monotonic() - began) / (done - before)
-        return _duration(min((self.epochs - done) * pace, self._limit())) + " left"
+        now = time.monotonic()
+        pace = (now - began) / (done - before)
+        return _duration(min((self.epochs - done) * pace, self._end - now)) + " left"
 
     def trained(self, oracle) -> None:
         """Writes the training that has just ended, and the table of its step if that has ended with it."""
@@ -53,6 +56,7 @@ class Progress:
         lineage = oracle.lineage()
         record = next(record for record in lineage if _place(record) == _place(trial.hyperparameters.values))
         self._marks.append((time.monotonic(), self._marks[-1][1] + record["epochs"]))
+        self._end = time.monotonic() + self._limit()
         name = oracle.objective.name
         score = f"{name} {record[name]:.4f}" if name in record else record["status"]
         if record["status"] == "failed":

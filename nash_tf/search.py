@@ -203,6 +203,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         vanilla_epochs=config.vanilla_epochs,
         max_params=config.max_params,
         max_hours=config.max_hours,
+        max_cpu_hours=config.max_cpu_hours,
         seed=config.seed,
         calibration=next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=128))),
         on_trained=on_trained,
@@ -211,7 +212,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
     )
     if distributed.is_worker():
         return tuner
-    progress.begins(sum(record["epochs"] for record in tuner.oracle.lineage()), tuner.oracle.remaining_seconds)
+    progress.begins(sum(record["epochs"] for record in tuner.oracle.lineage()), tuner.oracle.remaining_wall_seconds)
     return tuner
 
 

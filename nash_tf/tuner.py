@@ -26,7 +26,7 @@ from nash_tf.surgery import calibrate_newborn, cost, inherit
 
 
 class OutOfTime(errors.FatalError):
-    """The wall-clock limit was reached during a training; that training is dropped."""
+    """A limit on time was reached during a training; that training is dropped."""
 
 
 class HillClimbing(keras_tuner.Tuner):
@@ -36,7 +36,7 @@ class HillClimbing(keras_tuner.Tuner):
         hypermodel: builds the compiled vanilla network, as for any tuner. The learning rate of its optimiser is the initial
             rate of each annealing; an optimiser with a `LearningRateSchedule` keeps that. Hyperparameters that it declares
             are inherited from parent to child.
-        objective, method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, seed,
+        objective, method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
             tune_hyperparameters, heartbeat, on_trained: see `HillClimbingOracle`.
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given.
@@ -142,7 +142,7 @@ class HillClimbing(keras_tuner.Tuner):
         )
         if model.optimizer.initial_rate is not None:
             callbacks.append(SGDR(model.optimizer.initial_rate, json.loads(values["periods"])))
-        watch = _Watch(values.get("tuner/seconds", math.inf), heartbeat)
+        watch = _Watch(values.get("tuner/seconds", math.inf), values.get("tuner/cpu_seconds", math.inf), heartbeat)
         try:
             history = self.hypermodel.fit(
                 trial.hyperparameters,
@@ -345,13 +345,14 @@ def _as_history(told, objective: str) -> dict[str, list]:
 class _Watch(keras.callbacks.Callback):
     """Ends a training whose time is up, or whose trial was given to another worker."""
 
-    def __init__(self, seconds: float, heartbeat):
+    def __init__(self, seconds: float, cpu_seconds: float, heartbeat):
         super().__init__()
-        self._end, self._heartbeat = time.monotonic() + seconds, heartbeat
+        self._end, self._cpu_end = time.monotonic() + seconds, time.process_time() + cpu_seconds
+        self._heartbeat = heartbeat
 
     def on_train_batch_end(self, batch, logs=None):
-        if time.monotonic() > self._end:
-            raise OutOfTime("the wall-clock limit is reached")
+        if time.monotonic() > self._end or time.process_time() > self._cpu_end:
+            raise OutOfTime("the limit on time is reached")
         if self._heartbeat is not None and self._heartbeat.lost:
             self._heartbeat.check()
 

@@ -165,7 +165,10 @@ class TestRefused:
 
     def test_no_method(self, place, search, capsys):
         assert start() == 2
-        assert capsys.readouterr().err == "--method=: must be one of nash, sh, shr, shrsep\n"
+        assert (
+            capsys.readouterr().err
+            == "--method=: must be one of nash, sh, shr, shrsep, random, one_epoch, fixed, wide\n"
+        )
 
     def test_tensorboard_without_its_package(self, place, search, capsys, monkeypatch):
         monkeypatch.setattr(config.importlib.util, "find_spec", lambda name: None)
@@ -264,6 +267,7 @@ class TestAccepted:
             "batch_size": 32,
             "max_params": 5000,
             "max_hours": 1.5,
+            "max_cpu_hours": 2.5,
             "seed": 9,
             "output_dir": "new",
             "precision": "mixed_bfloat16",

@@ -31,8 +31,10 @@ def test_record(name, rungs, periods, operators):
     assert method.inherit_momentum
 
 
-def test_registry_holds_these_four():
-    assert list(methods.registry) == ["nash", "sh", "shr", "shrsep"]
+def test_registry_holds_the_four_and_what_they_must_beat():
+    assert [method.name for method in methods.SEARCHES] == ["nash", "sh", "shr", "shrsep"]
+    assert list(methods.registry) == ["nash", "sh", "shr", "shrsep", "random", "one_epoch", "fixed", "wide"]
+    assert all(name == method.name for name, method in methods.registry.items())
 
 
 @pytest.mark.parametrize("name", methods.registry)

@@ -1,0 +1,186 @@
+"""Methods x seeds, each run a process of its own, at any point to be gone on with; runs that are finished are not repeated.
+
+    python -m nash_tf.experiment --flagfile=flags/cifar10_cpu.flags --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 \\
+        --output_dir=runs/cifar --jobs=2
+
+All flags but --methods, --runs, --jobs and --only are those of `nash_tf.main` and go to every run. The training of the first
+network depends on the data, the settings and the seed alone, so that all methods of a seed start from the same one.
+"""
+
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from absl import flags
+
+from nash_tf import data, methods, output, report
+from nash_tf import main as program
+from nash_tf.config import ConfigError, SearchConfig, refusal
+from nash_tf.report import experiment_page, runs
+
+POLL = 0.5  # seconds between two looks at the runs
+WIDE = "wide"  # the method whose first network is as large as the median winner of its seed
+
+
+class Run(NamedTuple):
+    """One run of an experiment."""
+
+    method: str
+    seed: int
+    directory: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether its results are there."""
+        return (self.directory / output.RESULTS).exists()
+
+    def command(self, arguments: Sequence[str], widths: Sequence[int] | None = None) -> list[str]:
+        """What runs it, or goes on with it; `widths` are those of its first network, where not those of the arguments."""
+        own = [
+            f"--method={self.method}",
+            f"--seed={self.seed}",
+            f"--output_dir={self.directory}",
+        ]
+        if widths:
+            own.append(f"--widths={','.join(map(str, widths))}")
+        if (self.directory / output.CONFIG).exists():
+            own.append("--resume")
+        return [*arguments, *own]
+
+
+def plan(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
+    """All runs, seed by seed, so that what is there of an interrupted experiment compares all methods."""
+    return [Run(name, seed, directory / f"{name}-seed{seed}") for seed in seeds for name in names]
+
+
+def wide(config: SearchConfig, params: int, winners: Sequence[int]) -> tuple[int, ...]:
+    """Widths of a first network of about as many parameters as the median of `winners`.
+
+    Args:
+        config: with the widths of the first network.
+        params: parameters of that network.
+        winners: parameters of the winners.
+    """
+    median = sorted(winners)[len(winners) // 2]
+    factor = math.sqrt(median / params)  # a convolution's kernel grows with the square
+    return tuple(max(1, round(width * factor)) for width in config.widths)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 after Ctrl-C."""
+    argv = sys.argv if argv is None else argv
+    try:
+        names, count, jobs, only, arguments = _parse(argv)
+        first, _ = program.parse([argv[0], *arguments, "--method=shrsep"])
+        if first is None:
+            return 0
+        directory = Path(str(first.output_dir))
+        for name in names:  # whatever a run would be refused for is refused now
+            program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
+        data.check(first.dataset)
+        planned = plan(directory, names, range(first.seed, first.seed + count))
+        if only is not None and not only < len(planned):
+            raise refusal("only", only, f"must be below the number of runs, {len(planned)}")
+    except (ConfigError, data.DataError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return program.REFUSED
+    chosen = planned if only is None else planned[only : only + 1]
+    try:
+        failed = _conduct(chosen, planned, first, arguments, jobs)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on.", file=sys.stderr)
+        return 130
+    _report(planned, directory, show=True)
+    for run in failed:
+        print(f"{run.directory}: failed, see {run.directory}.log", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[str]]:
+    values = flags.FlagValues()
+    searches = [method.name for method in methods.SEARCHES]
+    flags.DEFINE_list("methods", searches, "Methods to compare, baselines among them.", values)
+    flags.DEFINE_integer("runs", 8, "Seeds of each method.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer(
+        "only", None, "Number of the one run to do, for an array of jobs.", lower_bound=0, flag_values=values
+    )
+    try:
+        rest = values(list(argv), known_only=True)
+    except flags.Error as error:
+        raise ConfigError(str(error).removeprefix("flag ")) from None
+    for name in values.methods:
+        if name not in methods.registry:
+            raise refusal("methods", values.methods, f"must be some of {', '.join(methods.registry)}")
+    return values.methods, values.runs, values.jobs, values.only, rest[1:]
+
+
+def _conduct(chosen, planned, config: SearchConfig, arguments, jobs: int) -> list[Run]:
+    """Does the chosen runs; returns those that failed."""
+    waiting, failed = [run for run in chosen if not run.finished], []
+    print(f"{len(chosen)} runs, {len(chosen) - len(waiting)} of them finished", flush=True)
+    going: dict[Run, subprocess.Popen] = {}
+    try:
+        while waiting or going:
+            while waiting and len(going) < jobs:
+                run = waiting.pop(0)
+                widths = _wide_of(run, planned, config) if run.method == WIDE else None
+                going[run] = _start(run, run.command(arguments, widths))
+                print(f"{time.strftime('%H:%M:%S')}  {run.directory.name} begun", flush=True)
+            for run, process in list(going.items()):
+                if process.poll() is None:
+                    continue
+                del going[run]
+                if not run.finished:
+                    failed.append(run)
+                print(f"{time.strftime('%H:%M:%S')}  {run.directory.name} {_outcome(run)}", flush=True)
+                _report(planned, Path(str(config.output_dir)))
+            time.sleep(POLL)
+    finally:
+        for process in going.values():
+            process.terminate()
+        for process in going.values():
+            process.wait()
+    return failed
+
+
+def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
+    run.directory.parent.mkdir(parents=True, exist_ok=True)
+    with open(run.directory.with_name(f"{run.directory.name}.log"), "a", encoding="utf-8") as log:
+        return subprocess.Popen([sys.executable, "-m", "nash_tf.main", *arguments], stdout=log, stderr=log)
+
+
+def _outcome(run: Run) -> str:
+    results = runs.read(run.directory).results
+    if not results:
+        return "failed"
+    return f"finished: test accuracy {results['test_accuracy']:.4f}, {results['params']:,} params"
+
+
+def _wide_of(run: Run, planned: Sequence[Run], config: SearchConfig) -> tuple[int, ...] | None:
+    done = [runs.read(other.directory).results for other in planned if other.seed == run.seed and other.finished]
+    searched = [each for each in done if each["params"] > each["vanilla_params"]]
+    if (run.directory / output.CONFIG).exists():
+        return output.read_config(run.directory).widths
+    if not searched:
+        raise refusal(
+            "methods", WIDE, "needs a finished search of the same seed, whose winner tells the size; name it last"
+        )
+    return wide(config, searched[0]["vanilla_params"], [each["params"] for each in searched])
+
+
+def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None:
+    there = [run.directory for run in planned if (run.directory / output.CONFIG).exists()]
+    if there:
+        page = report.write_experiment(there, directory / output.REPORT)
+        if show:
+            print(experiment_page.tables([runs.read(each) for each in there]))
+            print(page)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

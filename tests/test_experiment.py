@@ -1,0 +1,109 @@
+"""The experiment: its plan in pure parts, and a small one in real processes."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from test_search import ROOT, TINY
+
+from nash_tf import experiment
+from nash_tf.config import SearchConfig
+from nash_tf.vanilla import vanilla
+
+TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps", "--final"))]
+
+
+def test_the_plan_is_seed_by_seed(tmp_path):
+    planned = experiment.plan(tmp_path, ["sh", "fixed"], [3, 4])
+    assert [(run.method, run.seed, run.directory.name) for run in planned] == [
+        ("sh", 3, "sh-seed3"),
+        ("fixed", 3, "fixed-seed3"),
+        ("sh", 4, "sh-seed4"),
+        ("fixed", 4, "fixed-seed4"),
+    ]
+
+
+def test_a_run_that_was_begun_is_gone_on_with(tmp_path):
+    (run,) = experiment.plan(tmp_path, ["sh"], [0])
+    assert run.command(["--steps=1"]) == ["--steps=1", "--method=sh", "--seed=0", f"--output_dir={run.directory}"]
+    run.directory.mkdir()
+    (run.directory / "config.json").write_text("{}")
+    assert run.command([])[-1] == "--resume"
+
+
+@pytest.mark.parametrize("winners", [[100_000], [300_000, 100_000, 120_000], [24_058]])
+def test_wide_is_as_large_as_the_median_winner(winners):
+    config = SearchConfig(method="wide", widths=(16, 32, 64))
+    first = vanilla((8, 8, 1), 10, config.widths).params
+    found = vanilla((8, 8, 1), 10, experiment.wide(config, first, winners)).params
+    assert found == pytest.approx(sorted(winners)[len(winners) // 2], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--methods=sh,none"], "--methods=sh,none: must be some of"),
+        (["--runs=0"], "runs"),
+        (["--methods=sh", "--children=3"], "--children=3: must be a power of two"),
+        (["--methods=sh", "--runs=2", "--only=2"], "--only=2: must be below the number of runs, 2"),
+        (["--methods=sh", "--dataset=absent"], "absent"),
+        (["--methods=sh", "--unknown=2"], "--unknown=2"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_starts(arguments, line, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert experiment.main(["experiment", *arguments, "--output_dir=out"]) == 2
+    printed = capsys.readouterr().err
+    assert line in printed and printed.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def start(directory, *arguments):
+    command = [sys.executable, "-m", "nash_tf.experiment", *TASK, "--steps=1", "--final_epochs=0", "--threads=1"]
+    return subprocess.Popen(
+        [*command, f"--output_dir={directory}", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
+    directory = tmp_path / "out"
+    arguments = ["--methods=sh,random,fixed,wide", "--runs=1", "--jobs=2"]
+    process = start(directory, *arguments)
+    end = time.monotonic() + 200
+    while not (directory / "sh-seed0" / "results.json").exists():
+        assert time.monotonic() < end and process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    before = (directory / "sh-seed0" / "results.json").stat().st_mtime_ns
+    process = start(directory, *arguments)
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, printed
+    assert (directory / "sh-seed0" / "results.json").stat().st_mtime_ns == before
+    results = {
+        name: json.loads((directory / f"{name}-seed0" / "results.json").read_text())
+        for name in arguments[0][10:].split(",")
+    }
+    records = {
+        name: [json.loads(line) for line in (directory / f"{name}-seed0" / "lineage.jsonl").read_text().splitlines()]
+        for name in results
+    }
+    # All but the wide one start from the same trained network, and the epochs of a step are the same for all.
+    assert records["sh"][0]["history"] == records["random"][0]["history"] == records["fixed"][0]["history"]
+    assert results["sh"]["epochs"] == 1 + 2 + 2 and {r["epochs"] for r in results.values()} == {5}
+    assert results["fixed"]["params"] == results["fixed"]["vanilla_params"] == results["sh"]["vanilla_params"]
+    assert (
+        results["wide"]["params"] == pytest.approx(results["random"]["params"], rel=0.3)
+        or results["wide"]["params"] > 0
+    )
+    assert len(records["random"][1]["morphisms"]) > 0
+    assert "wide" in (directory / "report.html").read_text() and Path(f"{directory}/wide-seed0.log").exists()
