@@ -9,22 +9,19 @@ import time
 from pathlib import Path
 
 import keras_tuner
-import numpy as np
 from keras_tuner.engine import trial as trial_module
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.src.engine.oracle import LOCKS, THREADS
 
-from nash_tf import hill_climbing, hyperparameters, methods
-from nash_tf.architecture import Architecture
+from nash_tf import hill_climbing, methods, trials
+from nash_tf.breeding import Breeding
 from nash_tf.checkpoint import write_atomically
 from nash_tf.config import RAISABLE
 from nash_tf.halving import Rung
 from nash_tf.hill_climbing import Training
 from nash_tf.leases import Leases, Worker
-from nash_tf.morphisms.draw import draw
-from nash_tf.seeds import derive
+from nash_tf.trials import ENDED, training_of
 
-ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 CHECKPOINT = "checkpoint"  # folder of a trial
 DEATHS = 3  # of the processes that train a child, before it is given up
 
@@ -82,9 +79,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
             raise ValueError(f"method must be one of {sorted(methods.registry)}, received {method!r}")
         self.method = methods.registry[method]
         self.steps = [(Rung(1, vanilla_epochs),), *[self.method.rungs(children, epochs_per_step)] * steps]
-        self.mutations, self.max_params, self.seed = mutations, max_params, seed
-        self.max_hours, self.max_cpu_hours = max_hours, max_cpu_hours
-        self.tune_hyperparameters, self.on_trained = tune_hyperparameters, on_trained
+        self.breeding = Breeding(self.method, self.steps, mutations, max_params, seed, tune_hyperparameters)
+        self.max_hours, self.max_cpu_hours, self.seed, self.on_trained = max_hours, max_cpu_hours, seed, on_trained
         self.settings = {
             "method": method,
             "steps": steps,
@@ -100,7 +96,6 @@ class HillClimbingOracle(keras_tuner.Oracle):
         }
         self.leases = Leases(timeout=2 * heartbeat)
         self._spent, self._began = 0.0, time.monotonic()
-        self._bred: dict[Training, list] = {}
         self._mutex = threading.RLock()
 
     # What Keras Tuner asks ------------------------------------------------------------------------------------------
@@ -125,12 +120,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
             return trial
 
     def populate_space(self, trial_id):
-        open_rung, _ = hill_climbing.frontier(self.steps, self.method.promote, self.scores())
-        started = {training_of(trial) for trial in self.trials.values()}
+        open_rung, _ = self._frontier()
+        started = self.by_training()
         for child in open_rung.missing if open_rung else ():
             training = Training(open_rung.step, open_rung.rung, child)
             if training not in started:
-                return {"status": TrialStatus.RUNNING, "values": self._values(training, open_rung.parent)}
+                values = self.breeding.values(training, open_rung.parent, started, self.get_space())
+                return {"status": TrialStatus.RUNNING, "values": values}
         return {"status": TrialStatus.IDLE if self.ongoing_trials else TrialStatus.STOPPED}
 
     def update_trial(self, trial_id, metrics, step=0):
@@ -158,7 +154,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     def get_best_trials(self, num_trials=1):
         """The search's winner first, then the others by their objective."""
-        _, incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores())
+        _, incumbent = self._frontier()
         winner = hill_climbing.best(incumbent, self.scores())
         ranked = super().get_best_trials(len(self.trials))
         return sorted(ranked, key=lambda trial: training_of(trial) != winner)[:num_trials]
@@ -300,124 +296,31 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     def over(self) -> bool:
         """Whether no training will be handed out any more."""
-        open_rung, _ = hill_climbing.frontier(self.steps, self.method.promote, self.scores())
+        open_rung, _ = self._frontier()
         if open_rung is None or self.remaining_seconds() <= 0 or self.remaining_cpu_seconds() <= 0:
             return True
-        return not self._can_grow(open_rung) or self.stopped_by() is not None
+        return not self.breeding.can_grow(open_rung, self.by_training()) or self.stopped_by() is not None
 
     def stopped_by(self) -> str | None:
         """Why the search was given up: the cause of the last of too many failures in a row; None where it was not."""
-        failed = []
-        for trial in sorted(self.trials.values(), key=training_of):
-            if trial.status == TrialStatus.FAILED:
-                failed.append(trial)
-            elif trial.status == TrialStatus.COMPLETED:
-                failed = []
-            if len(failed) >= self.max_consecutive_failed_trials:
-                last = failed[-1]
-                cause = (last.message or "no reason given").strip().splitlines()[-1]
-                where = Path(self._get_trial_dir(last.trial_id)) / "trial.json"
-                return f"{len(failed)} trainings in a row failed, the last one with {cause} (see {where})"
-        return None
+        failed = trials.failures_in_a_row(self.trials.values(), self.max_consecutive_failed_trials)
+        if not failed:
+            return None
+        cause = (failed[-1].message or "no reason given").strip().splitlines()[-1]
+        where = Path(self._get_trial_dir(failed[-1].trial_id)) / "trial.json"
+        return f"{len(failed)} trainings in a row failed, the last one with {cause} (see {where})"
 
     def scores(self) -> dict[Training, float | None]:
         """Scores of the finished trainings, larger is better, None for the failed."""
-        sign = -1.0 if self.objective.direction == "min" else 1.0
-        found: dict[Training, float | None] = {}
-        for trial in self.trials.values():
-            if trial.status == TrialStatus.COMPLETED and trial.score is not None and math.isfinite(trial.score):
-                found[training_of(trial)] = sign * float(np.float32(trial.score))  # as it comes over the wire
-            elif trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED):
-                found[training_of(trial)] = None
-        return found
+        return trials.scores(self.trials.values(), self.objective.direction)
 
     def lineage(self) -> list[dict]:
         """The records of all finished trainings in canonical order; see `nash_tf.tuner`."""
-        done = [trial for trial in self.trials.values() if trial.status in (TrialStatus.COMPLETED, TrialStatus.FAILED)]
-        return [self._record(trial) for trial in sorted(done, key=training_of)]
+        return trials.lineage(self.trials)
 
-    def _record(self, trial) -> dict:
-        values = trial.hyperparameters.values
-        told = json.loads(values.get("record", "{}"))
-        status = "completed" if trial.status == TrialStatus.COMPLETED else "failed"
-        source = self.trials.get(values.get("tuner/trial_id"))
-        return {
-            **{name: values[name] for name in ("step", "rung", "child")},
-            "parent": source and list(training_of(source)),
-            "morphisms": json.loads(values["morphisms"]),
-            "epochs": values["tuner/epochs"] - values["tuner/initial_epoch"],
-            "status": status,
-            **told,
-        }
+    def by_training(self) -> dict[Training, trial_module.Trial]:
+        """All trials by what they are."""
+        return {training_of(trial): trial for trial in self.trials.values()}
 
-    def _trial(self, training: Training):
-        return next(trial for trial in self.trials.values() if training_of(trial) == training)
-
-    def _offspring(self, step: int, parent: Training) -> list:
-        """(architecture, morphisms) of each child of a step."""
-        if parent not in self._bred:
-            values = self._trial(parent).hyperparameters.values
-            architecture = Architecture.from_json(values["architecture"])
-            children = self.steps[step][0].children
-            self._bred = {
-                parent: [(architecture, ())] * self.method.keeps_parent
-                + [
-                    draw(
-                        architecture,
-                        self.mutations,
-                        self.method.operators,
-                        self.max_params,
-                        derive(self.seed, step, child),
-                    )
-                    for child in range(self.method.keeps_parent, children)
-                ]
-            }
-        return self._bred[parent]
-
-    def _can_grow(self, open_rung) -> bool:
-        if open_rung.parent is None or open_rung.rung > 0:
-            return True
-        return not self.method.operators or any(moves for _, moves in self._offspring(open_rung.step, open_rung.parent))
-
-    def _values(self, training: Training, parent: Training | None) -> dict:
-        epochs = [rung.epochs for rung in self.steps[training.step]]
-        values = self._hyperparameters(training, parent) | {
-            "step": training.step,
-            "rung": training.rung,
-            "child": training.child,
-            "seed": derive(self.seed, *training),
-            "morphisms": "[]",
-            "tuner/initial_epoch": sum(epochs[: training.rung]),
-            "tuner/epochs": sum(epochs[: training.rung + 1]),
-            "tuner/round": training.rung,
-            "periods": json.dumps(self.method.periods(epochs)),
-        }
-        if training.rung:
-            before = self._trial(training._replace(rung=training.rung - 1))
-            kept = {name: before.hyperparameters.values[name] for name in ("morphisms", "architecture")}
-            values |= {**kept, "tuner/trial_id": before.trial_id}
-        elif parent is not None:
-            architecture, moves = self._offspring(training.step, parent)[training.child]
-            values |= {
-                "morphisms": json.dumps(moves),
-                "architecture": architecture.to_json(),
-                "tuner/trial_id": self._trial(parent).trial_id,
-            }
-        return values
-
-    def _hyperparameters(self, training: Training, parent: Training | None) -> dict:
-        """Values of all declared hyperparameters: the defaults for the vanilla network, the parent's for its children."""
-        space = self.get_space()
-        if parent is None and not training.rung:
-            return hyperparameters.defaults(space)
-        source = training._replace(rung=training.rung - 1) if training.rung else parent
-        values = hyperparameters.inherited(space, self._trial(source).hyperparameters.values)
-        if self.tune_hyperparameters and training.child and not training.rung:
-            return hyperparameters.perturbed(space, values, derive(self.seed, training.step, training.child, "hp"))
-        return values
-
-
-def training_of(trial) -> Training:
-    """Which training a trial is."""
-    values = trial.hyperparameters.values
-    return Training(values["step"], values["rung"], values["child"])
+    def _frontier(self):
+        return hill_climbing.frontier(self.steps, self.method.promote, self.scores())

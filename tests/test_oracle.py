@@ -68,10 +68,12 @@ def finish(oracle, workers=("tuner0",), order=None):
     """Lets workers train, in the given order of moves, until the search is over."""
     held, order = {}, order or random.Random(0)
     idle = 0
-    while idle < 50 * len(workers):
-        name = order.choice(workers)
+    while idle < 100 * len(workers):
+        # An order may leave a worker that holds a trial unasked for ever: not that long.
+        name = order.choice(workers) if idle < 50 or not held else min(held)
         if name in held:
             report(oracle, held.pop(name))
+            idle = 0
             continue
         trial = oracle.create_trial(name)
         if trial.status == TrialStatus.RUNNING:
