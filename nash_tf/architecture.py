@@ -146,7 +146,7 @@ class Architecture:
     @cached_property
     def params(self) -> int:
         """Number of trained parameters; moving averages do not count, as in the published tables."""
-        return sum(math.prod(shape) for node in self.nodes for shape in node.weights.values())
+        return sum(math.prod(shape) for node in self.nodes for shape in node.weights.values())  # type: ignore[arg-type, misc]
 
     @cached_property
     def consumers(self) -> dict[str, tuple[str, ...]]:

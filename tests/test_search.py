@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -92,6 +93,27 @@ def test_the_same_seed_gives_the_same_lineage_in_another_process_though_it_is_ki
     results = [json.loads((path / "results.json").read_text()) for path in (directory, whole[0])]
     for name in ("test_accuracy", "winner_test_accuracy", "params", "winner", "epochs"):
         assert results[0][name] == results[1][name]
+
+
+def test_kills_at_random_moments_change_nothing(whole, tmp_path):
+    """One kill in CI, 50 with NASH_TF_ALL."""
+    wanted, moments, kills = (50 if os.environ.get("NASH_TF_ALL") else 1), random.Random(0), 0
+    while kills < wanted:
+        directory, ended = tmp_path / f"after-{kills}", False
+        while not ended:
+            resume = ["--resume"] if (directory / "config.json").exists() else []
+            process = start(directory, *resume)
+            try:
+                printed, _ = process.communicate(timeout=moments.uniform(5, 15) if kills < wanted else 300)
+                assert process.returncode == 0, printed
+                ended = True
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                kills += 1
+        assert lineage(directory) == lineage(whole[0])
+        losses = [json.loads((path / "results.json").read_text())["test_loss"] for path in (directory, whole[0])]
+        assert losses[0] == losses[1]
 
 
 def test_a_run_is_not_overwritten(whole):

@@ -66,7 +66,7 @@ def dense(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 def batch_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
     (shape,) = inputs
-    channels = (shape[-1],)
+    channels: Shape = (shape[-1],)
     weights = {"gamma": channels} if config.get("scale", True) else {}
     weights |= {"beta": channels} if config.get("center", True) else {}
     return Inferred(shape, weights, {"moving_mean": channels, "moving_variance": channels})
