@@ -246,7 +246,9 @@ class HillClimbing(keras_tuner.Tuner):
             if state is not None:
                 rebuild.write_state(model, state)
         scheduled = isinstance(template.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
-        model.optimizer.initial_rate = None if scheduled else float(template.optimizer.learning_rate)
+        model.optimizer.initial_rate = (
+            None if scheduled else float(keras.ops.convert_to_numpy(template.optimizer.learning_rate))
+        )
         return model
 
     def _child(self, trial, validation_data):

@@ -290,3 +290,9 @@ def test_trials_hold_plain_json(tmp_path):
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
     for path in tmp_path.rglob("*.json"):
         json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
+def test_a_distribution_strategy(tmp_path):
+    tuner = tuner_of(classifier, tmp_path, distribution_strategy=tf.distribute.MirroredStrategy(["/cpu:0"]))
+    tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
+    assert len(records(tuner)) == 4
