@@ -304,7 +304,7 @@ class TestInsert:
         assert child["relu_3"].config == {}
 
     @pytest.mark.parametrize("name", ["insert_conv", "insert_separable_conv"])
-    def test_a_gate_where_the_source_may_be_negative(self, name):
+    def test_a_sum_where_the_source_may_be_negative(self, name):
         def build(x):
             x = layers.Activation("silu", name="act")(conv("a")(x))
             return conv("b", 2)(layers.AveragePooling2D(2, name="mean")(x))
@@ -313,10 +313,20 @@ class TestInsert:
         edges = [("act", "mean"), ("mean", "b")]
         assert registry[name].sites(parent) == [(*edge, size) for edge in edges for size in (3, 5)]
         child, edit = registry[name].apply(parent, ("mean", "b", 3))
-        assert child["b"].inputs == ("convex_1",) and child["convex_1"].inputs == ("mean", "act_1")
+        assert child["b"].inputs == ("add_1",) and child["add_1"].inputs == ("mean", "bn_1")
         assert child["act_1"].kind == "Activation" and child["act_1"].config == {"activation": "silu"}
-        assert edit.recipes["convex_1", "alpha"] == Fresh((), "ones")
-        assert "rough_dirac" in {recipe.fill for recipe in edit.recipes.values()}
+        assert edit.recipes["bn_1", "gamma"] == edit.recipes["bn_1", "beta"] == Fresh((4,), "zeros")
+        assert edit.calibrate == ("bn_1",) and not any("dirac" in recipe.fill for recipe in edit.recipes.values())
+
+    def test_no_exponential_in_a_block(self):
+        # Zero times infinity is no zero.
+        def build(x):
+            x = layers.LeakyReLU(0.1, name="leaky")(conv("a")(x))
+            x = layers.Rescaling(1.0, -1.0, name="scale")(layers.Activation("exponential", name="exp")(conv("b")(x)))
+            return conv("c", 2)(layers.MaxPooling2D(2, name="pool")(x))
+
+        child, _ = registry["insert_conv"].apply(architecture_of(build), ("pool", "c", 3))
+        assert child["act_1"].kind == "LeakyReLU"
 
     def test_gates_are_no_activation_for_a_block(self):
         def build(x):
