@@ -25,7 +25,7 @@ FIRST, THEN, MORPHISMS, RATE, RATE_THEN = 16, 16, 10, 0.1, 0.05
 FIGURE = Path(__file__).parent / "figures" / "residual_curves.svg"
 
 
-def residual_network(shape, classes, widths=(16, 32, 64)) -> keras.Model:
+def residual_network(shape, classes, widths=(8, 16, 32)) -> keras.Model:
     """A small pre-activation ResNet (He et al. 2016, arXiv 1603.05027), one block for each width."""
 
     def conv(x, filters, size=3, strides=1):
@@ -60,7 +60,7 @@ def right(model: keras.Model, batches) -> tuple[int, np.ndarray]:
 
 def main(folder: str, seed: int = 0) -> None:
     keras.utils.set_random_seed(seed)
-    images = data.load(folder, valid_fraction=0.2, train_limit=6250, seed=seed)
+    images = data.load(folder, valid_fraction=0.2, train_limit=12_500, seed=seed)
     pipeline = Pipeline(images.mean, images.std, 10, 64, Augmentation(flip=True, shift=0.125))
     valid = pipeline.evaluation(images.x_valid, images.y_valid)
 
@@ -101,7 +101,7 @@ def curves(series) -> Figure:
     top = 5 * np.ceil(20 * max(max(values) for _, values in series))
     x, y = Scale(0, epochs, 58, 560), Scale(20, top, 320, 78)
     parts = [
-        text(0, 18, f"Ten random morphisms at epoch {FIRST}", "strong big"),
+        text(10, 24, f"Ten random morphisms at epoch {FIRST}", "strong big"),
         frame(x, y, "epochs", "accuracy on validation images, %", "{:.0f}".format, "{:.0f}".format),
         line(x(FIRST), y.start, x(FIRST), y.end, "mark"),
     ]

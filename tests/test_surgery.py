@@ -1,8 +1,11 @@
 """`nash_tf.morph` on a user's own model: the child computes the same and trains on, the parent is left as it was."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
+import applications_table
 import keras
 import numpy as np
 import pytest
@@ -318,6 +321,26 @@ def test_a_sequential_model():
         [keras.Input((8, 8, 3)), layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(2)]
     )
     assert_preserved(model, nash_tf.morph(model, count=3, calibration=IMAGES))
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
+def test_networks_of_keras(name):
+    # All seven with each operator: tests/applications_table.py.
+    model = applications_table.perturbed(getattr(keras.applications, name)((32, 32, 3), alpha=0.35, weights=None))
+    before = rebuild.read_state(model)
+    images = np.repeat(np.repeat(IMAGES[:4], 4, 1), 4, 2) * 50
+    grown = nash_tf.morph(model, count=5, seed=0, calibration=images)
+    assert_preserved(model, grown, images)
+    states_equal(rebuild.read_state(model), before)
+
+
+def test_the_code_in_the_readme_runs(monkeypatch):
+    text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    monkeypatch.setattr("builtins.print", lambda *words: None)
+    found: dict = {}
+    exec(compile(code, "README.md", "exec"), found)
+    assert len(json.loads(found["grown"].edits)) == 5 and found["grown"].certificate["added_params"] > 0
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------
