@@ -294,6 +294,14 @@ class TestJoined:
         assert child["late"].shape == (8, 8, 2) and child["late"].config["filters"] == 2
 
 
+def test_a_depthwise_kernel_grows_by_kernels_of_its_own_scale():
+    def build(x):
+        return conv("last", 2)(layers.DepthwiseConv2D(3, name="depth")(conv("first")(x)))
+
+    _, edit = registry["alter_channels"].apply(architecture_of(build), ("first", 2))
+    assert edit.recipes["depth", "kernel"] == Extend(2, ((4, 4),), "he_normal_depthwise")
+
+
 class TestInsert:
     def test_relu6_behind_relu6(self):
         parent = vanilla((8, 8, 3), 3, (4, 4))

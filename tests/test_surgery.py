@@ -7,6 +7,7 @@ from pathlib import Path
 
 import applications_table
 import keras
+import momentum_table
 import numpy as np
 import pytest
 from keras import layers
@@ -211,6 +212,17 @@ def test_slots_and_steps_are_carried(adam):
             np.testing.assert_array_equal(carried[old], slot, err_msg=str(key))
             assert np.count_nonzero(carried) == np.count_nonzero(slot)  # what is new begins without any
     assert grown.model.optimizer.get_config() == adam.optimizer.get_config()
+
+
+@pytest.mark.parametrize("operator", ["insert_conv", "split"])
+def test_carried_slots_keep_to_the_parents_path(parent, operator):
+    # Of every operator, and with Adam: tests/momentum_table.py.
+    state = rebuild.read_state(parent)
+    images, labels = np.tile(IMAGES, (20, 1, 1, 1)), np.tile(LABELS, 20)
+    architecture = nash_tf.Architecture.from_keras(parent)
+    make = momentum_table.OPTIMIZERS["SGD, momentum 0.9"]
+    carried, empty = momentum_table.distances(architecture, state, make, operator, 0, images, labels)
+    assert carried < 0.5 * empty
 
 
 def test_it_is_compiled_like_the_parent_and_learns(parent):
