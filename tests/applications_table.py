@@ -37,7 +37,7 @@ def perturbed(model: keras.Model) -> keras.Model:
     rng = np.random.default_rng(1)
     for layer in model._flatten_layers():
         for variable in layer.weights if not hasattr(layer, "layers") else ():
-            if variable.name in ("gamma", "moving_variance"):
+            if variable.name in ("gamma", "moving_variance") or type(layer).__name__ == "LayerScale":
                 variable.assign(rng.uniform(0.5, 1.5, variable.shape))
             elif variable.name in ("beta", "moving_mean", "bias"):
                 variable.assign(rng.normal(0.0, 0.2, variable.shape))

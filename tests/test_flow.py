@@ -281,6 +281,15 @@ class TestJoined:
         # The sum would have `first` grow, and through it the very tensors that are concatenated.
         assert ("late", "early", 1) not in concat.sites(architecture_of(build))
 
+    def test_what_is_appended_may_not_grow_with_it(self):
+        def build(x):
+            x = layers.ReLU(name="early")(conv("first")(x))
+            y = layers.ReLU(name="late")(conv("second")(x))
+            return conv("head", 2)(layers.Add(name="add")([x, layers.ELU(name="elu")(y)]))
+
+        # New channels behind `late` would have the sum ask for as many of `first`, and so of `early` itself.
+        assert ("late", "early", 1) not in concat.sites(architecture_of(build))
+
     def test_what_is_appended_to_may_take_new_channels_itself(self):
         def build(x):
             x = layers.ReLU(name="early")(conv("first", 3)(x))
