@@ -149,6 +149,11 @@ class Architecture:
         return sum(math.prod(shape) for node in self.nodes for shape in node.weights.values())  # type: ignore[arg-type, misc]
 
     @cached_property
+    def widest(self) -> int:
+        """Most channels of an image in the network."""
+        return max((node.shape[-1] or 0 for node in self.nodes if len(node.shape) == 3), default=0)
+
+    @cached_property
     def consumers(self) -> dict[str, tuple[str, ...]]:
         """Names of the nodes that take each node's output, in order, each once."""
         found: dict[str, dict[str, None]] = {node.name: {} for node in self.nodes}

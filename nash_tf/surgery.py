@@ -97,29 +97,53 @@ def morph(
         nash_tf.certificate.NotPreserved: the outputs changed beyond tolerance.
     """
     names = _checked_names(operators, count, edits)
-    if not (isinstance(noise, int | float) and 0 <= noise < np.inf):
-        raise ValueError(f"noise must be a number of at least 0, received {noise!r}")
+    _check_numbers(seed, noise, max_params)
     inputs, labels = _batch(calibration)
     parent = rebuild.from_keras(model)
     if inputs is not None:
         _check_inputs(parent, inputs)
+    if labels is not None:
+        _check_labels(model, inputs, labels)
     if edits is not None:
         moves = [Move(name, tuple(site), number) for name, site, number in _parsed(edits)]
     else:
         moves = _drawn(parent, names, count, max_params, seed)
-    born = inherit(parent, rebuild.read_state(model), moves)
-    child = rebuild.to_keras(born.architecture)
-    if getattr(model, "optimizer", None) is not None:
-        rebuild.compile_like(child, model)
-    rebuild.write_state(child, born.state)
-    found: dict[str, float] = {}
-    if inputs is not None:
-        calibrate_newborn(child, born, inputs)
+    child, born = _child(model, parent, moves, inputs)
     if noise:
         _shake(child, born.fresh, noise, seed)
+    found: dict[str, float] = {}
     if inputs is not None:
-        found = {**_certificate(model, child, inputs, labels, len(moves), noise), **cost(parent, born.architecture)}
+        before, after = (certificate.measure(each, inputs, labels) for each in (model, child))
+        try:
+            found = certificate.certify(before, after, len(moves), strict=not noise)
+        except certificate.NotPreserved as error:
+            raise certificate.NotPreserved(f"{_culprit(model, parent, moves, inputs, before)}: {error}") from None
+        found |= cost(parent, born.architecture)
     return Morphed(child, json.dumps(moves), found)
+
+
+def _child(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Newborn]:
+    born = inherit(parent, rebuild.read_state(model), moves)
+    child = rebuild.to_keras(born.architecture)
+    if model.compiled:
+        rebuild.compile_like(child, model)
+    rebuild.write_state(child, born.state)
+    if inputs is not None:
+        calibrate_newborn(child, born, inputs)
+    return child, born
+
+
+def _culprit(
+    model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs, before: certificate.Measured
+) -> str:
+    """The first of the morphisms with which the outputs are no longer kept."""
+    for number, (operator, site, _) in enumerate(moves, start=1):
+        child, _ = _child(model, parent, moves[:number], inputs)
+        try:
+            certificate.certify(before, certificate.measure(child, inputs), number)
+        except certificate.NotPreserved:
+            return f"{operator} at {site}"
+    return f"{len(moves)} morphisms together"
 
 
 def _checked_names(operators, count, edits) -> list[str]:
@@ -129,13 +153,24 @@ def _checked_names(operators, count, edits) -> list[str]:
         raise ValueError("say which morphisms to make: an operator, a list of operators, count=..., or edits=...")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise ValueError(f"count must be a whole number of at least 1, received {count!r}")
+    if not (operators is None or isinstance(operators, str | list | tuple)):
+        raise ValueError(f"operators must be a name or a list of names, received {operators!r}")
     names = [operators] if isinstance(operators, str) else list(registry if operators is None else operators)
     for name in names:
-        if name not in registry:
+        if not isinstance(name, str) or name not in registry:
             raise ValueError(f"unknown operator {name!r}; expected one of {', '.join(registry)}")
     if not names:
         raise ValueError("operators must name at least one operator, received none")
     return names
+
+
+def _check_numbers(seed, noise, max_params) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, received {seed!r}")
+    if not (isinstance(noise, int | float) and 0 <= noise < np.inf):
+        raise ValueError(f"noise must be a number of at least 0, received {noise!r}")
+    if not (isinstance(max_params, int | float) and max_params > 0):
+        raise ValueError(f"max_params must be a number above 0, received {max_params!r}")
 
 
 def _parsed(edits):
@@ -162,7 +197,7 @@ def _drawn(parent: Architecture, names: list[str], count: int | None, max_params
         parent, moves = draw(parent, 1, {name: 1.0}, max_params, derive(seed, number))
         if not moves:
             raise ValueError(
-                f"{name} (number {number} of {len(names)}): there is no place for it in this model{_under(max_params)}"
+                f"{name} (number {number + 1} of {len(names)}): there is no place for it in this model{_under(max_params)}"
             )
         made += moves
     return made
@@ -193,6 +228,15 @@ def _check_inputs(parent: Architecture, inputs) -> None:
         raise ValueError(f"calibration must be a batch of the model's inputs, of shape {wanted}; received {received}")
 
 
+def _check_labels(model: keras.Model, inputs, labels) -> None:
+    if not model.compiled:
+        raise ValueError("calibration holds labels, but the model is not compiled: there is no loss to measure")
+    batch = len(keras.tree.flatten(inputs)[0])
+    received = [len(part) for part in keras.tree.flatten(labels)]
+    if set(received) != {batch}:
+        raise ValueError(f"calibration must hold labels of each of its {batch} inputs, received {received}")
+
+
 def _shake(child: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -> None:
     state = rebuild.read_state(child)
     for key in sorted(fresh):
@@ -201,13 +245,6 @@ def _shake(child: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -
         if key[1] not in ("moving_mean", "moving_variance", "alpha"):
             state.weights[key] = array + np.asarray(noise * array.std() * rng.normal(size=array.shape), array.dtype)
     rebuild.write_state(child, State(state.weights, {}))
-
-
-def _certificate(model, child, inputs, labels, morphisms, noise) -> dict[str, float]:
-    if labels is not None and getattr(model, "optimizer", None) is None:
-        raise ValueError("calibration holds labels, but the model is not compiled: there is no loss to measure")
-    before, after = (certificate.measure(each, inputs, labels) for each in (model, child))
-    return certificate.certify(before, after, morphisms, strict=not noise)
 
 
 def cost(parent: Architecture, child: Architecture) -> dict[str, int]:

@@ -118,8 +118,8 @@ def check_operator(
     4. In inference the outputs stay, up to `tolerance` * max(1, max |parent(x)|).
     5. In training mode, batch normalisation on the batch's own statistics, they stay up to 100 times that.
     6. Slots scale as gradients do: what is left of each old variable sees the gradient that `apply_to_slots` predicts.
-    7. Within three optimiser steps every new part has had a gradient, for at least one sign of the loss: alpha at its bound
-       is free to stay there. A filter may be born dead behind a ReLU, so one of three draws of fresh weights must pass.
+    7. Within three optimiser steps every new part has had a gradient, for the loss and for its negative. A filter may be born
+       dead behind a ReLU, so one of three draws of fresh weights must pass.
 
     Args:
         operator: the operator; it need not be registered.
@@ -249,18 +249,21 @@ class _Birth:
             _require(off <= allowed, f"the slot of {key} does not scale as its gradient does: off by {off:.2g}")
 
     def _check_alive(self, model: keras.Model, gradients: dict[Key, np.ndarray]) -> None:
-        waiting: dict[Key, np.ndarray] = {}
+        signs, waiting = [1.0, -1.0], {}
         for attempt in range(3):
             if attempt:
                 model = self._born(self.move.seed + attempt)
             birth = rebuild.read_state(model)
-            waiting = self._new_parts()
-            for sign in (1.0, -1.0):
+            for sign in list(signs):
                 first = {key: sign * value for key, value in gradients.items()} if attempt == 0 else None
-                waiting = self._still_waiting(model, waiting, sign, first)
-                if not waiting:
-                    return
+                left = self._still_waiting(model, self._new_parts(), sign, first)
                 rebuild.write_state(model, birth)
+                if left:
+                    waiting = left
+                else:
+                    signs.remove(sign)
+            if not signs:
+                return
         raise AssertionError(f"without a gradient after {STEPS} steps: {sorted(waiting)}")
 
     def _new_parts(self) -> dict[Key, np.ndarray]:

@@ -281,6 +281,15 @@ class TestJoined:
         # The sum would have `first` grow, and through it the very tensors that are concatenated.
         assert ("late", "early", 1) not in concat.sites(architecture_of(build))
 
+    def test_what_is_appended_may_not_grow_with_it(self):
+        def build(x):
+            x = layers.ReLU(name="early")(conv("first")(x))
+            y = layers.ReLU(name="late")(conv("second")(x))
+            return conv("head", 2)(layers.Add(name="add")([x, layers.ELU(name="elu")(y)]))
+
+        # New channels behind `late` would have the sum ask for as many of `first`, and so of `early` itself.
+        assert ("late", "early", 1) not in concat.sites(architecture_of(build))
+
     def test_what_is_appended_to_may_take_new_channels_itself(self):
         def build(x):
             x = layers.ReLU(name="early")(conv("first", 3)(x))
@@ -294,6 +303,14 @@ class TestJoined:
         assert child["late"].shape == (8, 8, 2) and child["late"].config["filters"] == 2
 
 
+def test_a_depthwise_kernel_grows_by_kernels_of_its_own_scale():
+    def build(x):
+        return conv("last", 2)(layers.DepthwiseConv2D(3, name="depth")(conv("first")(x)))
+
+    _, edit = registry["alter_channels"].apply(architecture_of(build), ("first", 2))
+    assert edit.recipes["depth", "kernel"] == Extend(2, ((4, 4),), "he_normal_depthwise")
+
+
 class TestInsert:
     def test_relu6_behind_relu6(self):
         parent = vanilla((8, 8, 3), 3, (4, 4))
@@ -304,7 +321,7 @@ class TestInsert:
         assert child["relu_3"].config == {}
 
     @pytest.mark.parametrize("name", ["insert_conv", "insert_separable_conv"])
-    def test_a_gate_where_the_source_may_be_negative(self, name):
+    def test_a_sum_where_the_source_may_be_negative(self, name):
         def build(x):
             x = layers.Activation("silu", name="act")(conv("a")(x))
             return conv("b", 2)(layers.AveragePooling2D(2, name="mean")(x))
@@ -313,10 +330,20 @@ class TestInsert:
         edges = [("act", "mean"), ("mean", "b")]
         assert registry[name].sites(parent) == [(*edge, size) for edge in edges for size in (3, 5)]
         child, edit = registry[name].apply(parent, ("mean", "b", 3))
-        assert child["b"].inputs == ("convex_1",) and child["convex_1"].inputs == ("mean", "act_1")
+        assert child["b"].inputs == ("add_1",) and child["add_1"].inputs == ("mean", "bn_1")
         assert child["act_1"].kind == "Activation" and child["act_1"].config == {"activation": "silu"}
-        assert edit.recipes["convex_1", "alpha"] == Fresh((), "ones")
-        assert "rough_dirac" in {recipe.fill for recipe in edit.recipes.values()}
+        assert edit.recipes["bn_1", "gamma"] == edit.recipes["bn_1", "beta"] == Fresh((4,), "zeros")
+        assert edit.calibrate == ("bn_1",) and not any("dirac" in recipe.fill for recipe in edit.recipes.values())
+
+    def test_no_exponential_in_a_block(self):
+        # Zero times infinity is no zero.
+        def build(x):
+            x = layers.LeakyReLU(0.1, name="leaky")(conv("a")(x))
+            x = layers.Rescaling(1.0, -1.0, name="scale")(layers.Activation("exponential", name="exp")(conv("b")(x)))
+            return conv("c", 2)(layers.MaxPooling2D(2, name="pool")(x))
+
+        child, _ = registry["insert_conv"].apply(architecture_of(build), ("pool", "c", 3))
+        assert child["act_1"].kind == "LeakyReLU"
 
     def test_gates_are_no_activation_for_a_block(self):
         def build(x):

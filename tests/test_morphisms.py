@@ -224,6 +224,10 @@ class TestAlterChannels:
         wide = vanilla((16, 16, 3), 10, (150, 151, 300, 301))
         assert self.operator.sites(wide) == [("conv_1", 2), ("conv_1", 4), ("conv_2", 2), ("conv_3", 2)]
 
+    def test_a_network_with_wider_layers_may_go_as_far(self):
+        sites = registry["alter_channels"].sites(vanilla((8, 8, 3), 3, (4, 151, 700)))
+        assert ("conv_2", 4) in sites and ("conv_3", 2) not in sites
+
     def test_the_limit_is_600_behind_a_concatenation_too(self):
         wide, _ = registry["merge_concat"].apply(vanilla((16, 16, 3), 10, (300, 300, 64)), ("relu_2", "pool_1", 1))
         for site in self.operator.sites(wide):
@@ -525,6 +529,19 @@ class TestFresh:
         np.testing.assert_allclose(child, expected, rtol=1e-6)
         slot = apply_to_slots(edit, {})["new", "v"]
         assert slot.shape == shape and not slot.any()
+
+    @pytest.mark.parametrize(
+        ("shape", "fill", "fan_in"),
+        [
+            ((3, 3, 64, 1), "he_normal", 9 * 64),
+            ((3, 3, 64, 1), "he_normal_depthwise", 9),
+            ((3, 3, 64, 2), "he_normal_depthwise", 9),
+            ((100, 8), "he_normal", 100),
+        ],
+    )
+    def test_he_normal(self, shape, fill, fan_in):
+        kernel = apply_to_weights(Edit({("new", "v"): Fresh(shape, fill)}), {}, seed=0)["new", "v"]
+        assert np.std(kernel) == pytest.approx(np.sqrt(2 / fan_in), rel=0.1)
 
     def test_dirac_is_in_the_middle(self):
         kernel = apply_to_weights(Edit({("new", "v"): Fresh((5, 5, 3, 3), "dirac")}), {}, seed=0)["new", "v"]

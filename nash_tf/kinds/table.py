@@ -33,7 +33,7 @@ _SEPARABLE_CONV = Kind(
     bounds.kernel,
     "absorbed",
     # Only the pointwise kernel is zero there: were both, neither would ever see a gradient.
-    input_growth={"depthwise_kernel": Growth(2, "he_normal"), "pointwise_kernel": Growth(2, "zeros")},
+    input_growth={"depthwise_kernel": Growth(2, "he_normal_depthwise"), "pointwise_kernel": Growth(2, "zeros")},
     output_growth={"pointwise_kernel": Growth(3, "he_normal"), **_BIAS},
     size="filters",
     kernels=("depthwise_kernel", "pointwise_kernel"),
@@ -54,7 +54,7 @@ KINDS: dict[str, Kind] = {
         shapes.depthwise_conv,
         bounds.kernel,
         "carried",
-        input_growth={"kernel": Growth(2, "he_normal"), **_BIAS},
+        input_growth={"kernel": Growth(2, "he_normal_depthwise"), **_BIAS},
         kernels=("kernel",),
     ),
     "Dense": Kind(

@@ -1,7 +1,7 @@
 """Widen a layer (slides, "Alter Channels"; Chen et al. 2016, Net2Net, arXiv 1511.05641, with zeros for copies)."""
 
 from nash_tf import kinds
-from nash_tf.morphisms.base import CHANNEL_FACTORS, MAX_CHANNELS, Morphism, follow_within_limit
+from nash_tf.morphisms.base import CHANNEL_FACTORS, Morphism, channel_limit, follow_within_limit
 from nash_tf.morphisms.channels import widen
 from nash_tf.morphisms.edit import Edit
 
@@ -28,11 +28,11 @@ class AlterChannels(Morphism):
         if name not in architecture or factor not in CHANNEL_FACTORS:
             return False
         node = architecture[name]
-        if not node.channels or factor * node.channels > MAX_CHANNELS:
+        if not node.channels or factor * node.channels > channel_limit(architecture):
             return False
         if not kinds.grows(node.known, node.config):
             return False
-        followed = follow_within_limit(lambda: self._widen(architecture, site))
+        followed = follow_within_limit(architecture, lambda: self._widen(architecture, site))
         return followed is not None and followed.producers[0] == name
 
     def _widen(self, architecture, site):

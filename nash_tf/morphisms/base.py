@@ -85,11 +85,17 @@ class Morphism(ABC):
                     raise AssertionError(f"{self.name} broke its contract: wrong copy for {node.name}/{variable}")
 
 
-def follow_within_limit(follow: Callable[[], Followed]) -> Followed | None:
+def channel_limit(architecture: Architecture) -> int:
+    """The most channels that an operator gives an image: the method's, or as many as some image has already."""
+    return max(MAX_CHANNELS, architecture.widest)
+
+
+def follow_within_limit(architecture: Architecture, follow: Callable[[], Followed]) -> Followed | None:
     """What new channels change, or None where they cannot be followed to their ends within the limit."""
     try:
         followed = follow()
     except CannotFollow:
         return None
-    wide = [node for node in followed.changed.values() if len(node.shape) == 3 and node.shape[-1] > MAX_CHANNELS]
+    limit = channel_limit(architecture)
+    wide = [node for node in followed.changed.values() if len(node.shape) == 3 and node.shape[-1] > limit]
     return None if wide else followed

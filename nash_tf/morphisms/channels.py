@@ -1,6 +1,6 @@
 """How new channels flow through the network to the kernels that absorb them with zeros."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from nash_tf import kinds
@@ -21,11 +21,13 @@ class Followed:
         recipes: of their variables.
         producers: the layers that get new filters, in the architecture's order. They are more than one where an
             element-wise merge joins them (a residual sum, a gate): they can only grow together.
+        grown: the nodes whose own output gets new channels.
     """
 
     changed: dict[str, Node]
     recipes: dict[Key, Recipe]
     producers: tuple[str, ...]
+    grown: frozenset[str]
 
 
 def widen(architecture: Architecture, name: str, count: int) -> Followed:
@@ -37,20 +39,20 @@ def widen(architecture: Architecture, name: str, count: int) -> Followed:
     return _followed(architecture, _producers(architecture, name, ((architecture[name].shape[-1], count),)), {})
 
 
-def append(architecture: Architecture, name: str, count: int, keep: Iterable[str] = ()) -> Followed:
-    """Puts `count` channels behind those of `name` as its consumers see it; the output of `name` and of the nodes `keep`,
-    and those of the network, stay as they were.
+def append(architecture: Architecture, name: str, count: int) -> Followed:
+    """Puts `count` channels behind those of `name` as its consumers see it; the output of `name` and those of the network
+    stay as they were.
 
     Raises:
         CannotFollow: a layer cannot take them; the message names it.
     """
-    return _followed(architecture, {}, {name: ((architecture[name].shape[-1], count),)}, frozenset(keep))
+    return _followed(architecture, {}, {name: ((architecture[name].shape[-1], count),)})
 
 
-def _followed(architecture, producers, appended, keep=frozenset()) -> Followed:
+def _followed(architecture, producers, appended) -> Followed:
     # A merge may call for further layers to grow, and their new channels flow on in turn.
     while True:
-        grown, arriving, wanted = _flow_on(architecture, producers, appended, keep)
+        grown, arriving, wanted = _flow_on(architecture, producers, appended)
         if any(producers.get(name, insertions) != insertions for name, insertions in wanted.items()):
             raise CannotFollow("two merges would have one layer grow in different places")
         if wanted.keys() <= producers.keys():
@@ -65,17 +67,18 @@ def _followed(architecture, producers, appended, keep=frozenset()) -> Followed:
             own = () if node.name in appended else grown.get(node.name, ())
             changed[node.name] = _grown(node, ins, outs, own)
             recipes |= _recipes(node, ins, outs)
-    return Followed(changed, recipes, tuple(node.name for node in architecture.nodes if node.name in producers))
+    ordered = tuple(node.name for node in architecture.nodes if node.name in producers)
+    return Followed(changed, recipes, ordered, frozenset(grown) - appended.keys())
 
 
-def _flow_on(architecture, producers, appended, keep):
+def _flow_on(architecture, producers, appended):
     """One walk: the insertions in each node's output and (joined) input, and the further producers that merges want."""
     grown: dict[str, Insertions] = {}
     arriving: dict[str, Insertions] = {}
     wanted: dict[str, Insertions] = {}
     for node in architecture.nodes:
         outgoing = producers.get(node.name, ())
-        if any(name in grown for name in node.inputs):
+        if not grown.keys().isdisjoint(node.inputs):
             flow = _flow(architecture, node)
             arriving[node.name] = _arriving(architecture, node, flow, grown)
             if flow == "joined":
@@ -84,7 +87,7 @@ def _flow_on(architecture, producers, appended, keep):
                         wanted |= _producers(architecture, name, arriving[node.name])
             if flow != "absorbed":
                 outgoing = arriving[node.name]
-        if outgoing and (node.name in architecture.outputs or node.name in keep or node.name in appended):
+        if outgoing and (node.name in architecture.outputs or node.name in appended):
             raise CannotFollow(f"{node.name} must keep its channels")
         outgoing = appended.get(node.name, outgoing)
         if outgoing and node.name in architecture.outputs:

@@ -128,10 +128,13 @@ def _extend(array: np.ndarray, recipe: Extend, fill) -> np.ndarray:
 
 
 def _he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    # He et al. 2015, arXiv 1502.01852, equation 10. The last axis is the output, also of a depthwise kernel's multiplier.
-    depthwise = len(shape) == 4 and shape[-1] == 1
-    fan_in = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
-    return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape).astype(np.float32)
+    """He et al. 2015, arXiv 1502.01852, equation 10. The last axis is the output."""
+    return rng.normal(0.0, np.sqrt(2.0 / np.prod(shape[:-1])), shape).astype(np.float32)
+
+
+def _he_normal_depthwise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """The same for a depthwise kernel [height, width, channels, multiplier], each filter of which sees one channel."""
+    return rng.normal(0.0, np.sqrt(2.0 / np.prod(shape[:2])), shape).astype(np.float32)
 
 
 def _dirac(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -152,10 +155,9 @@ FILLS = {
     "zeros": lambda shape, rng: np.zeros(shape, np.float32),
     "ones": lambda shape, rng: np.ones(shape, np.float32),
     "he_normal": _he_normal,
+    "he_normal_depthwise": _he_normal_depthwise,
     # sqrt(variance + epsilon) for variance 1 and Keras' default epsilon: a batch normalisation that is the identity.
     "identity_gamma": lambda shape, rng: np.full(shape, np.sqrt(1.0 + 1e-3), np.float32),
     "dirac": _dirac,
     "depthwise_dirac": _depthwise_dirac,
-    # For blocks that are not listened to yet: exactly the identity would, in places, leave nothing to learn from.
-    "rough_dirac": lambda shape, rng: _dirac(shape, rng) + np.float32(0.1) * _he_normal(shape, rng),
 }

@@ -38,11 +38,13 @@ def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
 def prevailing_activation(architecture: Architecture, name: str) -> tuple[str, Mapping[str, Any]]:
     """Kind and config of the nearest activation at or before a node, going back through first inputs; else ReLU.
 
-    One that has variables, or squeezes everything into a part of [0, 1] as a gate does, is passed over.
+    One that has variables, that may be infinite, or that squeezes everything into a part of [0, 1] as a gate does, is passed
+    over.
     """
     node: Node | None = architecture[name]
     while node is not None:
-        if kinds.acts(node.known, node.config) and not node.weights.keys() & {"alpha"}:
+        is_exponential = kinds.activation_of(node.config) == "exponential"
+        if kinds.acts(node.known, node.config) and not is_exponential and not node.weights.keys() & {"alpha"}:
             fused = "activation" in node.config
             kind, config = (
                 ("Activation", {"activation": node.config["activation"]}) if fused else (node.kind, node.config)

@@ -8,5 +8,5 @@ class InsertConv(Insert):
 
     name = "insert_conv"
     stem = "conv"
-    kind = "nash_tf>IdentityConv2D"
-    fills = {"kernel": "dirac"}
+    kinds = ("nash_tf>IdentityConv2D", "Conv2D")
+    fills = {"kernel": ("dirac", "he_normal")}

@@ -8,5 +8,8 @@ class InsertSeparableConv(Insert):
 
     name = "insert_separable_conv"
     stem = "sepconv"
-    kind = "nash_tf>IdentitySeparableConv2D"
-    fills = {"depthwise_kernel": "depthwise_dirac", "pointwise_kernel": "dirac"}
+    kinds = ("nash_tf>IdentitySeparableConv2D", "SeparableConv2D")
+    fills = {
+        "depthwise_kernel": ("depthwise_dirac", "he_normal_depthwise"),
+        "pointwise_kernel": ("dirac", "he_normal"),
+    }

@@ -1,8 +1,9 @@
 """Merge two tensors by concatenation (slides, "Merge by Concatenation")."""
 
 from dataclasses import replace
+from functools import cache, partial
 
-from nash_tf.morphisms.base import MAX_CHANNELS, Morphism, follow_within_limit
+from nash_tf.morphisms.base import Morphism, channel_limit, follow_within_limit
 from nash_tf.morphisms.channels import append
 from nash_tf.morphisms.edit import Edit
 from nash_tf.morphisms.features import feature_pairs, is_feature
@@ -25,7 +26,14 @@ class MergeConcat(Morphism):
             for scale in SCALES:
                 yield (later, earlier, scale)
 
+    def sites(self, architecture):
+        follow = cache(partial(_follow, architecture))  # it is the same for all earlier tensors of as many channels
+        return [site for site in self.candidates(architecture) if self._fits(architecture, site, follow)]
+
     def requires(self, architecture, site):
+        return self._fits(architecture, site, partial(_follow, architecture))
+
+    def _fits(self, architecture, site, follow):
         later, earlier, scale = site
         if later not in architecture or earlier not in architecture.ancestors[later] or scale not in SCALES:
             return False
@@ -34,9 +42,10 @@ class MergeConcat(Morphism):
             return False
         if not (is_feature(architecture, later) and is_feature(architecture, earlier)):
             return False
-        if channels + added > MAX_CHANNELS or not architecture.consumers[later]:
+        if channels + added > channel_limit(architecture) or not architecture.consumers[later]:
             return False
-        return follow_within_limit(lambda: append(architecture, later, added, [earlier])) is not None
+        followed = follow(later, added)
+        return followed is not None and earlier not in followed.grown
 
     def _apply(self, architecture, site):
         later, earlier, scale = site
@@ -47,9 +56,13 @@ class MergeConcat(Morphism):
             appended = architecture.make(f"pool_{number}", "MaxPooling2D", config, [appended])
             new.append(appended)
         joined = architecture.make(f"concat_{number}", "Concatenate", {}, [architecture[later], appended])
-        followed = append(architecture, later, appended.channels, [earlier])
+        followed = append(architecture, later, appended.channels)
         takers = [
             replace(node, inputs=tuple(joined.name if source == later else source for source in node.inputs))
             for node in followed.changed.values()
         ]
         return architecture.edited(takers, [*new, joined]), Edit(followed.recipes)
+
+
+def _follow(architecture, later, added):
+    return follow_within_limit(architecture, lambda: append(architecture, later, added))
