@@ -7,6 +7,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+torch.set_num_threads(1)  # of two, one would wait for the other in a loop that counts as work
+
 
 class Twin(nn.Module):
     """The same layers as an architecture's plain form; the weights are PyTorch's own random ones.
