@@ -33,7 +33,7 @@ def test_table_is_markdown():
 
 
 def test_steps_count_at_their_steady_rate_and_the_rest_is_set_up():
-    assert profile.steady([9.0, 1.0, 1.0, 1.2]) == pytest.approx((1.5 + 1.0 + 1.0 + 1.2, 7.5))
+    assert profile.steady([9.0, 1.0, 1.0, 1.2]) == pytest.approx((1.65 + 3.2, 7.35))
     assert profile.steady([4.0]) == (0.0, 4.0)  # a first call alone
     assert profile.steady([]) == (0.0, 0.0)
 
