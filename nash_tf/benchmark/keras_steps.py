@@ -47,9 +47,9 @@ def with_precision(architecture: Architecture, precision: str) -> Architecture:
     return Architecture(tuple(nodes), architecture.outputs)
 
 
-def resident(batches) -> tf.data.Dataset:
+def resident(batches, classes: int) -> tf.data.Dataset:
     """Batches held as tensors, handed over without any work."""
-    held = [(tf.constant(x), tf.one_hot(y, int(y.max()) + 1)) for x, y in batches]
+    held = [(tf.constant(x), tf.one_hot(y, classes)) for x, y in batches]
     images, labels = (tf.stack(part) for part in zip(*held, strict=True))
     return tf.data.Dataset.range(len(held)).map(lambda number: (images[number], labels[number]))
 
@@ -59,7 +59,7 @@ def by_fit(model: keras.Model, data: tf.data.Dataset):
     return lambda: model.fit(data, shuffle=False, verbose=0)
 
 
-def by_hand(architecture: Architecture, batches):
+def by_hand(architecture: Architecture, batches, classes: int):
     """The same by a `tf.function` and a loop of no comfort: no metrics, no callbacks, no data set."""
     model, loss = training.prepare(compiled(architecture)), keras.losses.CategoricalCrossentropy(from_logits=True)
     model.optimizer.build(model.trainable_variables)
@@ -73,7 +73,7 @@ def by_hand(architecture: Architecture, batches):
         )
         return found
 
-    held = [(tf.constant(x), tf.one_hot(y, int(y.max()) + 1)) for x, y in batches]
+    held = [(tf.constant(x), tf.one_hot(y, classes)) for x, y in batches]
 
     def run():
         for x, y in held:
@@ -83,10 +83,10 @@ def by_hand(architecture: Architecture, batches):
     return run
 
 
-def augmented(images: np.ndarray, labels: np.ndarray, batch: int, which: str) -> tf.data.Dataset:
+def augmented(images: np.ndarray, labels: np.ndarray, classes: int, batch: int, which: str) -> tf.data.Dataset:
     """Batches of the search's own pipeline from images uint8."""
     mean, std = np.full(3, 120.0, np.float32), np.full(3, 60.0, np.float32)
-    return Pipeline(mean, std, int(labels.max()) + 1, batch, AUGMENTATIONS[which]).training(images, labels, 0)
+    return Pipeline(mean, std, classes, batch, AUGMENTATIONS[which]).training(images, labels, 0)
 
 
 def matmul_trainer(size: int = 2048, precision: str = "float32"):

@@ -41,17 +41,19 @@ def prepare_keras(task, lean: bool):
         return keras_steps.matmul_trainer(precision=task["precision"].removeprefix("mixed_"))[0]
     architecture = keras_steps.with_precision(Architecture.from_json(task["architecture"]), task["precision"])
     if task["what"] == "hand":
-        return keras_steps.by_hand(architecture, batches_of(task))
+        return keras_steps.by_hand(architecture, batches_of(task), task["classes"])
     model = keras_steps.compiled(architecture, False if lean or task["what"] == "fit, no XLA" else "auto")
     if lean:
         training.prepare(model)
     if task["what"].startswith("fit"):
-        return keras_steps.by_fit(model, keras_steps.resident(batches_of(task)))
+        return keras_steps.by_fit(model, keras_steps.resident(batches_of(task), task["classes"]))
     rng = np.random.default_rng(0)
     count = task["batch"] * task["steps"]
     images = rng.integers(0, 256, (count, *task["shape"])).astype(np.uint8)
     labels = np.arange(count) % task["classes"]
-    return keras_steps.by_fit(model, keras_steps.augmented(images, labels, task["batch"], task["what"]))
+    return keras_steps.by_fit(
+        model, keras_steps.augmented(images, labels, task["classes"], task["batch"], task["what"])
+    )
 
 
 def seconds(function) -> float:
