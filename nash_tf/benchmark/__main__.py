@@ -80,6 +80,7 @@ def throughput(given, ours: Contestant, keras: Contestant, torch: Contestant) ->
             "blocks",
             "ours, images/CPU-s",
             "times fit",
+            "times fit without XLA",
             "times PyTorch",
             "of the loop by hand",
             "of the matmul peak",
