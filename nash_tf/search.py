@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras_tuner import errors
 
-from nash_tf import certificate, data, distributed, exporting, output, rebuild, report
+from nash_tf import certificate, data, distributed, exporting, output, rebuild, report, training
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import CheckpointError, write_atomically
@@ -241,6 +241,7 @@ def train_finally(
         return winner
     model = rebuild.to_keras(Architecture.from_keras(winner))
     rebuild.compile_like(model, winner)
+    training.prepare(model)
     rebuild.write_state(model, rebuild.read_state(winner))
     images = np.concatenate([dataset.x_train, dataset.x_valid])
     labels = np.concatenate([dataset.y_train, dataset.y_valid])

@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_tuner import errors
 from keras_tuner.src.engine.tuner import maybe_distribute
 
-from nash_tf import certificate, checkpoint, distributed, hyperparameters, rebuild
+from nash_tf import certificate, checkpoint, distributed, hyperparameters, rebuild, training
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import SGDR, UnknownLength, log_apart
 from nash_tf.checkpoint import write_atomically
@@ -243,6 +243,7 @@ class HillClimbing(keras_tuner.Tuner):
                 )
             model = rebuild.to_keras(architecture or Architecture.from_keras(template))
             rebuild.compile_like(model, template)
+            training.prepare(model)
             if state is not None:
                 rebuild.write_state(model, state)
         scheduled = isinstance(template.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)

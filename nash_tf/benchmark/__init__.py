@@ -1,0 +1,1 @@
+"""How fast training and search are, beside plain Keras and PyTorch: `python -m nash_tf.benchmark`."""

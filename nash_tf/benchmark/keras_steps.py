@@ -1,0 +1,96 @@
+"""What is measured with Keras: training by `fit`, as it comes and as the search does it, and by a loop written by hand."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nash_tf import rebuild, training
+from nash_tf.architecture import Architecture, Node
+from nash_tf.pipeline import Augmentation, Pipeline
+
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "flip, shift": Augmentation(flip=True, shift=0.125),
+    "full": Augmentation(flip=True, shift=0.125, cutout=0.5, mixup=0.2),
+}
+
+
+def compiled(architecture: Architecture, jit_compile=False) -> keras.Model:
+    """A network with the settings of a search."""
+    model = rebuild.to_keras(architecture)
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=5e-3)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "alpha"])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+    model.compile(optimizer, loss, metrics=metrics, jit_compile=jit_compile)
+    return model
+
+
+def with_precision(architecture: Architecture, precision: str) -> Architecture:
+    """An architecture of float32 in another precision, its dense layers as they are."""
+    if precision == "float32":
+        return architecture
+    nodes = [
+        Node(
+            node.name,
+            node.kind,
+            {**node.config, "dtype": precision},
+            node.inputs,
+            node.shape,
+            node.weights,
+            node.statistics,
+        )
+        if node.kind not in ("InputLayer", "Dense")
+        else node
+        for node in architecture.nodes
+    ]
+    return Architecture(tuple(nodes), architecture.outputs)
+
+
+def resident(batches, classes: int) -> tf.data.Dataset:
+    """Batches held as tensors, handed over without any work."""
+    held = [(tf.constant(x), tf.one_hot(y, classes)) for x, y in batches]
+    images, labels = (tf.stack(part) for part in zip(*held, strict=True))
+    return tf.data.Dataset.range(len(held)).map(lambda number: (images[number], labels[number]))
+
+
+def by_fit(model: keras.Model, data: tf.data.Dataset):
+    """A function that trains for one epoch."""
+    return lambda: model.fit(data, shuffle=False, verbose=0)
+
+
+def by_hand(architecture: Architecture, batches, classes: int):
+    """The same by a `tf.function` and a loop of no comfort: no metrics, no callbacks, no data set."""
+    model, loss = training.prepare(compiled(architecture)), keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.optimizer.build(model.trainable_variables)
+
+    @tf.function(autograph=False)
+    def step(x, y):
+        with tf.GradientTape() as tape:
+            found = loss(y, model(x, training=True))
+        model.optimizer.apply_gradients(
+            zip(tape.gradient(found, model.trainable_weights), model.trainable_weights, strict=True)
+        )
+        return found
+
+    held = [(tf.constant(x), tf.one_hot(y, classes)) for x, y in batches]
+
+    def run():
+        for x, y in held:
+            found = step(x, y)
+        return float(found)
+
+    return run
+
+
+def augmented(images: np.ndarray, labels: np.ndarray, classes: int, batch: int, which: str) -> tf.data.Dataset:
+    """Batches of the search's own pipeline from images uint8."""
+    mean, std = np.full(3, 120.0, np.float32), np.full(3, 60.0, np.float32)
+    return Pipeline(mean, std, classes, batch, AUGMENTATIONS[which]).training(images, labels, 0)
+
+
+def matmul_trainer(size: int = 2048, precision: str = "float32"):
+    """A function that multiplies two square matrices, and its operations."""
+    matrix = tf.cast(tf.random.stateless_normal((size, size), (0, 0)), precision)
+    product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)[0]), autograph=False)
+    return lambda: float(product()), 2 * size**3

@@ -1,0 +1,114 @@
+"""Contestants that take turns, and the arithmetic of what they took."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+class Unavailable(Exception):
+    """A contestant cannot do a task, e.g. because PyTorch is not installed."""
+
+
+class Contestant:
+    """A process of its own that is asked to do tasks; only its own processor time counts.
+
+    Args:
+        kind: nash_tf, keras or torch.
+        python: interpreter that runs it.
+    """
+
+    def __init__(self, kind: str, python: str = sys.executable):
+        root = Path(__file__).parents[2]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])}
+        self.kind = kind
+        self._process = subprocess.Popen(
+            [python, "-m", "nash_tf.benchmark.worker", kind],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def ask(self, **task: Any) -> float:
+        """Processor seconds of a task.
+
+        Raises:
+            Unavailable: it failed; the message says why.
+        """
+        try:
+            self._process.stdin.write(json.dumps(task) + "\n")
+            self._process.stdin.flush()
+            line = self._process.stdout.readline()
+        except OSError:
+            line = ""
+        answer = json.loads(line) if line else {"error": "the process has ended"}
+        if "error" in answer:
+            raise Unavailable(f"{self.kind}: {answer['error']}")
+        return answer["seconds"]
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def in_turn(
+    contestants: Mapping[str, tuple[Contestant, Mapping[str, Any]]], repeats: int
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Has each do its task once for each repeat, one after the other.
+
+    Args:
+        contestants: name -> (contestant, task).
+        repeats: how often.
+
+    Returns:
+        Of each name the seconds of its first call and of all later ones; and what failed, with the reason.
+    """
+    first, failed = {}, {}
+    for name, (contestant, task) in contestants.items():
+        try:
+            first[name] = contestant.ask(do="prepare", name=name, **task)
+            contestant.ask(do="run", name=name)
+        except Unavailable as error:
+            failed[name] = str(error)
+            first.pop(name, None)
+    seconds: dict[str, list[float]] = {name: [] for name in first}
+    for _ in range(repeats):
+        for name in first:
+            seconds[name].append(contestants[name][0].ask(do="run", name=name))
+    for name in first:
+        contestants[name][0].ask(do="drop", name=name)
+    return {name: {"first": first[name], "seconds": seconds[name]} for name in first}, failed
+
+
+def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """How many times faster we are: the median over the turns of their seconds by ours."""
+    return statistics.median(their / our for their, our in zip(theirs, ours, strict=True))
+
+
+def line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, float]:
+    """Least squares of y = a + b x: a, b, and the share of variance that the line explains."""
+    x_mean, y_mean = statistics.fmean(xs), statistics.fmean(ys)
+    spread = sum((x - x_mean) ** 2 for x in xs)
+    slope = sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True)) / spread
+    start = y_mean - slope * x_mean
+    total = sum((y - y_mean) ** 2 for y in ys)
+    rest = sum((y - start - slope * x) ** 2 for x, y in zip(xs, ys, strict=True))
+    return start, slope, 1.0 - rest / total if total else 1.0
+
+
+def training_flops(forward: int, images: int) -> int:
+    """Operations of training on some images: the backward pass costs twice the forward one."""
+    return 3 * forward * images
+
+
+def table(rows: Sequence[Sequence[Any]]) -> str:
+    """Rows, the first of them the heading, as a Markdown table."""
+    texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    texts.insert(1, ["---"] * len(rows[0]))
+    return "\n".join("| " + " | ".join(row) + " |" for row in texts)

@@ -1,0 +1,173 @@
+"""Where the processor time of a search goes: `python -m nash_tf.benchmark.profile OUT.json FLAG...`, flags as of `nash_tf.main`.
+
+Each moment is counted once, in the innermost part that is running. Training and evaluation steps count at their steady rate:
+what a step takes beyond 1.5 times its model's median (tracing, first use of a kernel) is set-up.
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+STEADY = ("training steps", "evaluation steps")
+SPARE = 1.5
+
+
+def steady(seconds: list[float]) -> tuple[float, float]:
+    """Seconds of the steps of one model at their steady rate, and what they took beyond it."""
+    if len(seconds) < 2:
+        return 0.0, sum(seconds)  # nothing to tell a first call from
+    bound = SPARE * statistics.median(seconds)
+    kept = sum(min(second, bound) for second in seconds)
+    return kept, sum(seconds) - kept
+
+
+def overhead(parts: dict[str, float]) -> float:
+    """Share of all seconds that are not steps at their steady rate."""
+    return 1.0 - sum(parts.get(name, 0.0) for name in STEADY) / sum(parts.values())
+
+
+class Profile:
+    """Exclusive processor seconds by part."""
+
+    def __init__(self, clock=time.process_time):
+        self.parts: dict[str, float] = defaultdict(float)
+        self._clock, self._stack = clock, ["other"]
+        self._since = 0.0  # what went before belongs to nobody yet
+        self._steps: WeakKeyDictionary = WeakKeyDictionary()
+        self._series: list[tuple[str, list[float]]] = []
+
+    def _turn(self) -> None:
+        now = self._clock()
+        self.parts[self._stack[-1]] += now - self._since
+        self._since = now
+
+    @contextmanager
+    def part(self, name: str):
+        self._turn()
+        self._stack.append(name)
+        try:
+            yield
+        finally:
+            self._turn()
+            self._stack.pop()
+
+    def begin(self, name: str) -> None:
+        """Gives all time so far to one part."""
+        self._turn()
+        self.parts[name] += self.parts.pop("other", 0.0)
+
+    def watch(self, owner, function: str, name: str) -> None:
+        """Counts a function's time as a part's."""
+        original = getattr(owner, function)
+
+        def watched(*args, **kwargs):
+            with self.part(name):
+                return original(*args, **kwargs)
+
+        setattr(owner, function, watched)
+
+    def steps(self, model, name: str) -> list[float]:
+        """Where the seconds of a model's steps are to be put, measured within a part "... around the steps"."""
+        of_model = self._steps.setdefault(model, {})
+        if name not in of_model:
+            of_model[name] = []
+            self._series.append((name, of_model[name]))
+        return of_model[name]
+
+    def close(self) -> dict[str, float]:
+        """All parts, the steps apart from what surrounds them."""
+        self._turn()
+        parts = defaultdict(float, self.parts)
+        for name, seconds in self._series:
+            kept, more = steady(seconds)
+            parts[f"{name} steps"] += kept
+            parts[f"tracing, first calls of {name}"] += more
+            parts[f"{name} around the steps"] -= kept + more
+        return dict(parts)
+
+
+def _watch_fits(profile: Profile) -> None:
+    import keras
+
+    class Stopwatch(keras.callbacks.Callback):
+        began = 0.0
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self.began = time.process_time()
+
+        def on_train_batch_end(self, batch, logs=None):
+            profile.steps(self.model, "training").append(time.process_time() - self.began)
+
+        on_test_batch_begin = on_train_batch_begin
+
+        def on_test_batch_end(self, batch, logs=None):
+            profile.steps(self.model, "evaluation").append(time.process_time() - self.began)
+
+    fit, evaluate = keras.Model.fit, keras.Model.evaluate
+
+    def watched_fit(model, *args, callbacks=None, **kwargs):
+        with profile.part("training around the steps"):
+            return fit(model, *args, callbacks=[*(callbacks or []), Stopwatch()], **kwargs)
+
+    def watched_evaluate(model, *args, callbacks=None, **kwargs):
+        if not isinstance(callbacks, keras.callbacks.CallbackList):  # by itself, not within `fit`
+            callbacks = [*(callbacks or []), Stopwatch()]
+        with profile.part("evaluation around the steps"):
+            return evaluate(model, *args, callbacks=callbacks, **kwargs)
+
+    keras.Model.fit, keras.Model.evaluate = watched_fit, watched_evaluate
+
+
+def run(arguments: list[str]) -> dict:
+    """Runs `nash_tf.main` within this process, and tells where its time went."""
+    profile = Profile()
+    import keras
+
+    import nash_tf.search as search
+    from nash_tf import certificate, checkpoint, data, exporting, main, report, surgery, tuner
+
+    profile.begin("interpreter and imports")
+    profile.watch(data, "load", "data")
+    profile.watch(tuner.HillClimbing, "_build", "building")
+    profile.watch(tuner, "calibrate_newborn", "calibration and certificate")
+    profile.watch(tuner, "inherit", "morphisms")
+    profile.watch(surgery, "flops", "morphisms")
+    profile.watch(certificate, "measure", "calibration and certificate")
+    profile.watch(checkpoint, "save", "checkpoints")
+    profile.watch(checkpoint, "load", "checkpoints")
+    profile.watch(tuner.gc, "collect", "garbage collection")
+    profile.watch(keras.utils, "set_random_seed", "seeding")
+    profile.watch(search, "tuner_of", "tuner set-up")
+    profile.watch(exporting, "export", "export")
+    profile.watch(report, "write", "report")
+    for name in ("create_trial", "end_trial", "update_trial", "save"):
+        profile.watch(tuner.HillClimbingOracle, name, "oracle")
+    _watch_fits(profile)
+    status = main.main(["nash_tf.main", *arguments])
+    children = os.times()
+    parts = {**profile.close(), "export, in its child process": children.children_user + children.children_system}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return {
+        "status": status,
+        "parts": {name: round(seconds, 2) for name, seconds in sorted(parts.items(), key=lambda part: -part[1])},
+        "cpu_seconds": round(sum(parts.values()), 1),
+        "overhead": round(overhead(parts), 4),
+        "peak_gigabytes": [round(kilobytes / 2**20, 3) for kilobytes in peak],
+    }
+
+
+def main() -> None:
+    result = run(sys.argv[2:])
+    Path(sys.argv[1]).write_text(json.dumps(result, indent=1) + "\n")
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""One contestant in a process of its own: reads tasks from standard input, a JSON object a line, and answers in kind.
+
+    python -m nash_tf.benchmark.worker {nash_tf,keras,torch}
+
+A task is prepared once ("prepare") and run as often as asked ("run"), so that contestants can take turns.
+"""
+
+import json
+import os
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def batches_of(task):
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    shape = (task["batch"], *task["shape"])
+    return [
+        (rng.normal(size=shape).astype(np.float32), np.arange(task["batch"]) % task["classes"])
+        for _ in range(task["steps"])
+    ]
+
+
+def prepare_torch(task):
+    from nash_tf.benchmark import torch_steps
+
+    return torch_steps.trainer(json.loads(task["architecture"]), batches_of(task), task["precision"])
+
+
+def prepare_keras(task, lean: bool):
+    import numpy as np
+
+    from nash_tf import training
+    from nash_tf.architecture import Architecture
+    from nash_tf.benchmark import keras_steps
+
+    if task["what"] == "matmul":
+        return keras_steps.matmul_trainer(precision=task["precision"].removeprefix("mixed_"))[0]
+    architecture = keras_steps.with_precision(Architecture.from_json(task["architecture"]), task["precision"])
+    if task["what"] == "hand":
+        return keras_steps.by_hand(architecture, batches_of(task), task["classes"])
+    model = keras_steps.compiled(architecture, False if lean or task["what"] == "fit, no XLA" else "auto")
+    if lean:
+        training.prepare(model)
+    if task["what"].startswith("fit"):
+        return keras_steps.by_fit(model, keras_steps.resident(batches_of(task), task["classes"]))
+    rng = np.random.default_rng(0)
+    count = task["batch"] * task["steps"]
+    images = rng.integers(0, 256, (count, *task["shape"])).astype(np.uint8)
+    labels = np.arange(count) % task["classes"]
+    return keras_steps.by_fit(
+        model, keras_steps.augmented(images, labels, task["classes"], task["batch"], task["what"])
+    )
+
+
+def seconds(function) -> float:
+    began = time.process_time()
+    function()
+    return time.process_time() - began
+
+
+def main() -> None:
+    kind, ready = sys.argv[1], {}
+    if kind == "nash_tf":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()  # as in a search
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # libraries may print
+    for line in sys.stdin:
+        task = json.loads(line)
+        try:
+            if task["do"] == "prepare":
+                function = prepare_torch(task) if kind == "torch" else prepare_keras(task, kind == "nash_tf")
+                first = seconds(function)
+                ready[task["name"]] = function
+                answer = {"seconds": first}
+            elif task["do"] == "run":
+                answer = {"seconds": seconds(ready[task["name"]])}
+            else:
+                answer = {"seconds": 0.0, "dropped": ready.pop(task["name"], None) is not None}
+        except Exception as error:  # told to the one who asked
+            answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+        print(json.dumps(answer), file=answers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The benchmark's arithmetic, and that its contestants do what they are asked; no times are tested."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from nash_tf.architecture import Architecture
+from nash_tf.benchmark import __main__ as program
+from nash_tf.benchmark import measure, profile
+from nash_tf.costs import flops
+from nash_tf.vanilla import vanilla
+
+
+def test_a_ratio_is_the_median_over_the_turns():
+    assert measure.ratio([2.0, 9.0, 3.0], [1.0, 1.0, 1.0]) == 3.0
+    assert measure.ratio([2.0, 40.0], [1.0, 20.0]) == 2.0
+
+
+def test_line_fits_what_is_linear_and_says_how_well():
+    assert measure.line([1, 2, 4], [5.0, 7.0, 11.0]) == pytest.approx((3.0, 2.0, 1.0))
+    assert measure.line([1, 2, 3, 4], [1.0, 4.0, 9.0, 16.0])[2] < 0.99
+
+
+def test_training_costs_three_forward_passes():
+    network = vanilla((8, 8, 1), 10, [4])
+    assert measure.training_flops(flops(network), 2) == 6 * (2 * 9 * 4 * 64 + 2 * 4 * 10)
+
+
+def test_table_is_markdown():
+    assert measure.table([["a", "b"], ["x", 0.12345]]) == "| a | b |\n| --- | --- |\n| x | 0.123 |"
+
+
+def test_steps_count_at_their_steady_rate_and_the_rest_is_set_up():
+    assert profile.steady([9.0, 1.0, 1.0, 1.2]) == pytest.approx((1.65 + 3.2, 7.35))
+    assert profile.steady([4.0]) == (0.0, 4.0)  # a first call alone
+    assert profile.steady([]) == (0.0, 0.0)
+
+
+def test_each_moment_is_counted_once_in_the_innermost_part():
+    now = [0.0]
+    found = profile.Profile(lambda: now[0])
+    now[0] = 1.0
+    found.begin("imports")
+    with found.part("outer"):
+        now[0] = 3.0
+        with found.part("inner"):
+            now[0] = 6.0
+        now[0] = 7.0
+    now[0] = 7.5
+    assert found.close() == {"imports": 1.0, "outer": 3.0, "inner": 3.0, "other": 0.5}
+
+
+def test_steps_are_taken_out_of_what_surrounds_them():
+    class Model:
+        pass
+
+    now = [0.0]
+    found, model = profile.Profile(lambda: now[0]), Model()
+    with found.part("training around the steps"):
+        now[0] = 10.0
+        found.steps(model, "training").extend([5.0, 1.0])
+    with found.part("training around the steps"):  # the next rung of the same model
+        now[0] = 14.0
+        found.steps(model, "training").extend([1.0, 1.0])
+    parts = found.close()
+    assert parts["training steps"] == 4.5 and parts["tracing, first calls of training"] == 3.5
+    assert parts["training around the steps"] == 6.0
+    assert profile.overhead(parts) == pytest.approx(1 - 4.5 / 14)
+
+
+def test_networks_are_vanilla_grown_and_found(tmp_path):
+    file = tmp_path / "run" / "best" / "architecture.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(vanilla((32, 32, 3), 10, [4]).to_json())
+    found = program.networks(["4-8"], 1, [str(file)])
+    assert list(found) == ["vanilla 4-8", "grown, seed 0", "run"]
+    assert found["grown, seed 0"].params > found["vanilla 4-8"].params
+
+
+def test_a_chain_has_its_blocks():
+    kinds = [node.kind for node in program.chain(7).nodes]
+    assert kinds.count("Conv2D") == 7 and kinds.count("MaxPooling2D") == 2
+
+
+def test_a_contestant_without_its_library_is_named():
+    contestant = measure.Contestant("torch", sys.executable)
+    task = {"what": "fit", "architecture": "{}", "batch": 1, "steps": 1, "shape": [8, 8, 3], "classes": 2}
+    told, failed = measure.in_turn({"torch": (contestant, {**task, "precision": "float32"})}, 1)
+    contestant.close()
+    assert told == {} and failed["torch"].startswith("torch: ")
+
+
+def test_precision_is_set_on_all_but_inputs_and_dense_layers():
+    keras_steps = pytest.importorskip("nash_tf.benchmark.keras_steps")
+    mixed = keras_steps.with_precision(vanilla((8, 8, 3), 10, [4]), "mixed_bfloat16")
+    assert mixed == vanilla((8, 8, 3), 10, [4], "mixed_bfloat16") or isinstance(mixed, Architecture)
+    assert [node.kind for node in mixed.nodes if "dtype" not in node.config] == ["InputLayer", "Dense"]
+
+
+def test_the_program_measures_and_writes(tmp_path):
+    command = [sys.executable, "-m", "nash_tf.benchmark", "--parts=throughput,augmentation,trace", "--widths=2-4"]
+    command += [
+        "--grown=0",
+        "--batches=2",
+        "--repeats=1",
+        "--batch_size=4",
+        "--depths=2",
+        f"--json={tmp_path}/out.json",
+    ]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert printed.returncode == 0, printed.stderr
+    found = json.loads((tmp_path / "out.json").read_text())
+    row = dict(zip(*found["throughput"]["rows"], strict=True))
+    assert row["network"] == "vanilla 2-4" and row["times fit"] > 0 and 0 < row["of the matmul peak"] < 1
+    assert "| vanilla 2-4 |" in printed.stdout
+
+
+@pytest.mark.parametrize("flag", ["--parts=speed", "--repeats=0"])
+def test_bad_flags_are_refused(flag, capsys):
+    with pytest.raises(SystemExit):
+        program.main([flag])
+    assert flag.split("=")[0] in capsys.readouterr().err
+
+
+def test_torch_has_the_same_layers_and_parameters():
+    torch_steps = pytest.importorskip("nash_tf.benchmark.torch_steps")
+    network = program.networks(["4-8"], 1, [])["grown, seed 0"]
+    twin = torch_steps.Twin(json.loads(network.to_json()))
+    assert sum(weight.numel() for weight in twin.parameters()) == network.params

@@ -1,0 +1,183 @@
+"""The lean path gives what plain `fit` gives, to rounding."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from nash_tf import training
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(40, 8, 8, 3)).astype(np.float32), np.eye(5, dtype=np.float32)[np.arange(40) % 5]
+
+
+def network(optimizer=None, model=keras.Model, **settings):
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, padding="same", use_bias=False)(image)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+    x = layers.Conv2D(4, 3, padding="same", use_bias=False)(x)
+    x = layers.BatchNormalization(scale=False, center=False)(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    made = model(image, layers.Dense(5)(x))
+    optimizer = optimizer or keras.optimizers.SGD(0.05, momentum=0.9, weight_decay=5e-3)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    metrics = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+    made.compile(optimizer, loss, metrics=metrics, **{"jit_compile": False, **settings})
+    return made
+
+
+def trained(model, epochs=2, **settings):
+    history = model.fit(
+        X, Y, batch_size=16, epochs=epochs, shuffle=False, verbose=0, validation_data=(X, Y), **settings
+    )
+    return history.history
+
+
+def assert_alike(one, other, tolerance=1e-5):
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+class Logs(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((batch, {name: float(value) for name, value in logs.items()}))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 8])
+def test_weights_slots_logs_and_history_are_those_of_fit(steps):
+    plain, lean = network(steps_per_execution=steps), training.prepare(network(steps_per_execution=steps))
+    seen = Logs(), Logs()
+    before, after = trained(plain, callbacks=[seen[0]]), trained(lean, callbacks=[seen[1]])
+    assert isinstance(lean.train_function, training._Function)
+    assert_alike(plain, lean)
+    for slot, other in zip(plain.optimizer.variables, lean.optimizer.variables, strict=True):
+        np.testing.assert_allclose(slot.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_allclose(before[name], after[name], rtol=1e-5)
+    assert [batch for batch, _ in seen[0].seen] == [batch for batch, _ in seen[1].seen]
+    for (_, logs), (_, others) in zip(seen[0].seen, seen[1].seen, strict=True):
+        assert logs.keys() == others.keys()
+        np.testing.assert_allclose(list(logs.values()), list(others.values()), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"momentum": 0.0},
+        {"momentum": 0.9, "nesterov": True},
+        {"momentum": 0.9, "clipnorm": 0.1},
+        {"momentum": 0.9, "global_clipnorm": 0.1, "weight_decay": 1e-2},
+        {"momentum": 0.9, "gradient_accumulation_steps": 2},
+        {"momentum": 0.9, "use_ema": True, "ema_momentum": 0.5},
+        {"learning_rate": keras.optimizers.schedules.CosineDecay(0.1, 9), "momentum": 0.5, "weight_decay": 1e-2},
+    ],
+)
+def test_fused_updates_are_those_of_sgd(settings):
+    def optimizer():
+        return keras.optimizers.SGD(**{"learning_rate": 0.05, **settings})
+
+    plain, lean = network(optimizer()), training.prepare(network(optimizer()))
+    trained(plain), trained(lean)
+    assert_alike(plain, lean)
+
+
+def test_other_optimisers_keep_their_updates():
+    plain, lean = network(keras.optimizers.Adam(1e-3)), training.prepare(network(keras.optimizers.Adam(1e-3)))
+    trained(plain), trained(lean)
+    assert_alike(plain, lean, 1e-4)
+    assert "_backend_update_step" not in vars(lean.optimizer)
+
+
+def test_the_step_is_traced_once_and_only_once_over_several_fits():
+    traces = []
+
+    class Counting(keras.Model):
+        def train_step(self, data):
+            traces.append(1)
+            return {**super().train_step(data), "own": tf.constant(3.0)}
+
+    lean = training.prepare(network(model=Counting))
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
+    for _ in range(2):
+        history = lean.fit(data, epochs=2, shuffle=False, verbose=0)
+    assert len(traces) == 1 and history.history["own"] == [3.0, 3.0]
+
+
+def test_an_iterator_of_unknown_length_ends_the_epoch():
+    def batches():
+        for start in range(0, 40, 16):
+            yield X[start : start + 16], Y[start : start + 16]
+
+    spec = (tf.TensorSpec((None, 8, 8, 3)), tf.TensorSpec((None, 5)))
+    for steps in (1, 2):
+        plain, lean = network(steps_per_execution=steps), network(steps_per_execution=steps)
+        training.prepare(lean)
+        for model in (plain, lean):
+            model.fit(tf.data.Dataset.from_generator(batches, output_signature=spec), epochs=2, verbose=0)
+        assert_alike(plain, lean)
+
+
+def test_sample_weights_and_single_batches():
+    plain, lean = network(weighted_metrics=["mse"]), training.prepare(network(weighted_metrics=["mse"]))
+    weights = np.linspace(0, 1, 40)
+    logs = [model.train_on_batch(X, Y, weights, return_dict=True) for model in (plain, lean)]
+    np.testing.assert_allclose(list(logs[0].values()), list(logs[1].values()), rtol=1e-5)
+    before, after = trained(plain, sample_weight=weights), trained(lean, sample_weight=weights)
+    for name in before:
+        np.testing.assert_allclose(before[name], after[name], rtol=1e-4)
+    assert_alike(plain, lean)
+
+
+def test_evaluation_is_untouched_in_inference():
+    plain, lean = network(), training.prepare(network())
+    np.testing.assert_array_equal(plain(X, training=False), lean(X, training=False))
+    assert plain.evaluate(X, Y, verbose=0) == pytest.approx(lean.evaluate(X, Y, verbose=0), rel=1e-6)
+
+
+def test_a_frozen_normalisation_stays_as_it_is():
+    lean = training.prepare(network())
+    normalisation = next(layer for layer in lean.layers if isinstance(layer, layers.BatchNormalization))
+    normalisation.trainable = False
+    lean.compile("sgd", "mse")
+    before = normalisation.moving_mean.numpy()
+    lean(X, training=True)
+    np.testing.assert_array_equal(before, normalisation.moving_mean.numpy())
+
+
+@pytest.mark.parametrize("settings", [{"run_eagerly": True}, {"jit_compile": True}])
+def test_eager_and_xla_models_keep_keras_own_path(settings):
+    assert training.prepare(network(**settings)).train_function is None
+
+
+def test_a_distributed_model_keeps_keras_own_path():
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        model = network()
+    assert training.prepare(model).train_function is None
+
+
+def test_a_saved_model_is_a_plain_one(tmp_path):
+    lean = training.prepare(network())
+    trained(lean, epochs=1)
+    lean.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert type(loaded.optimizer) is keras.optimizers.SGD
+    np.testing.assert_array_equal(loaded(X, training=False), lean(X, training=False))
+    assert not any("call" in vars(layer) for layer in loaded.layers)
+
+
+def test_mixed_precision_trains_as_plain_does():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        plain, lean = network(), training.prepare(network())
+    finally:
+        keras.config.set_dtype_policy("float32")
+    before, after = trained(plain), trained(lean)
+    np.testing.assert_allclose(before["loss"], after["loss"], rtol=0.05)
