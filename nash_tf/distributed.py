@@ -166,12 +166,15 @@ def serve(oracle, workers: "LocalWorkers | None" = None) -> None:
             f"KERASTUNER_ORACLE_IP:KERASTUNER_ORACLE_PORT={_address()}: cannot be listened on; is another chief there?"
         )
     server.start()
+    # A chief that is started again may find the search over; workers of the one before are told so when they come back.
+    awaited = time.monotonic() + (0.0 if workers else oracle.leases.timeout)
     try:
         while True:
             if workers is not None:
                 oracle.requeue(*workers.keep_up(not oracle.over()))
             oracle.requeue(*oracle.leases.dead(list(oracle.ongoing_trials)))
-            if oracle.over() and not oracle.leases.alive() and not (workers and workers.running()):
+            left = not oracle.leases.alive() and not (workers and workers.running())
+            if oracle.over() and left and time.monotonic() > awaited:
                 return
             time.sleep(POLL)
     finally:
