@@ -346,12 +346,15 @@ def test_networks_of_keras(name):
     states_equal(rebuild.read_state(model), before)
 
 
-def test_the_code_in_the_readme_runs(monkeypatch):
+def test_the_code_in_the_readme_runs(monkeypatch, tmp_path):
     text = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.setattr("builtins.print", lambda *words: None)
+    monkeypatch.chdir(tmp_path)
     found: dict = {}
-    exec(compile(code, "README.md", "exec"), found)
+    for code in blocks:
+        exec(compile(code, "README.md", "exec"), found)
+    assert found["tuner"].oracle.lineage()[-1]["status"] == "completed"
     assert len(json.loads(found["grown"].edits)) == 5 and found["grown"].certificate["added_params"] > 0
 
 
