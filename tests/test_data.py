@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from nash_tf import data
+from nash_tf import data, main
 from nash_tf.data import keras_sets, splits
 from nash_tf.data.dataset import channel_statistics
 
@@ -477,3 +477,10 @@ class TestFolders:
     def test_sixteen_bits(self, tmp_path):
         path = picture(folder(tmp_path) / "nut" / "00.png", "I;16", colour=1000)
         refuse(tmp_path, path, "8 bits", "I;16")
+
+
+@pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="needs Debian's dataset-fashion-mnist")
+def test_the_flag_file_for_fashion_mnist_asks_for_what_the_data_allow():
+    parsed, _ = main.parse(["main", "--flagfile=flags/fashion_cpu.flags", "--method=sh"])
+    dataset = data.load(parsed.dataset, valid_fraction=0.1, train_limit=100, seed=0)
+    assert "flip" not in parsed.augmentations(dataset.flips)
