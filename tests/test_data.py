@@ -479,7 +479,9 @@ class TestFolders:
         refuse(tmp_path, path, "8 bits", "I;16")
 
 
-@pytest.mark.skipif(not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="needs Debian's dataset-fashion-mnist")
+@pytest.mark.skipif(
+    not Path("/usr/share/datasets/fashion-mnist").is_dir(), reason="needs Debian's dataset-fashion-mnist"
+)
 def test_the_flag_file_for_fashion_mnist_asks_for_what_the_data_allow():
     parsed, _ = main.parse(["main", "--flagfile=flags/fashion_cpu.flags", "--method=sh"])
     dataset = data.load(parsed.dataset, valid_fraction=0.1, train_limit=100, seed=0)
