@@ -8,6 +8,7 @@ network depends on the data, the settings and the seed alone, so that all method
 """
 
 import math
+import signal
 import subprocess
 import sys
 import time
@@ -71,7 +72,7 @@ def wide(config: SearchConfig, params: int, winners: Sequence[int]) -> tuple[int
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 after Ctrl-C."""
+    """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 when stopped by a signal."""
     argv = sys.argv if argv is None else argv
     try:
         names, count, jobs, only, arguments = _parse(argv)
@@ -89,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(" ".join(str(error).split()), file=sys.stderr)
         return program.REFUSED
     chosen = planned if only is None else planned[only : only + 1]
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may start what runs in its background deaf to the first
+        signal.signal(number, _interrupt)
     try:
         failed = _conduct(chosen, planned, first, arguments, jobs)
     except KeyboardInterrupt:
@@ -98,6 +101,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for run in failed:
         print(f"{run.directory}: failed, see {run.directory}.log", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[str]]:
