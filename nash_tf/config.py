@@ -256,9 +256,7 @@ def check_resume(saved: SearchConfig, wanted: SearchConfig) -> None:
     changed = {
         name: pair
         for name, pair in differences(saved, wanted).items()
-        if name not in PLACE
-        and not (name in RAISABLE and _limit(pair[1]) > _limit(pair[0]))
-        and not (name == "threads" and pair[1] is None)
+        if name not in PLACE and not raised(name, *pair) and not (name == "threads" and pair[1] is None)
     }
     if changed:
         listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())
@@ -266,5 +264,6 @@ def check_resume(saved: SearchConfig, wanted: SearchConfig) -> None:
         raise refusal("resume", True, f"the run was begun with other settings ({listed}); {rule}")
 
 
-def _limit(value: float | None) -> float:
-    return math.inf if value is None else value
+def raised(name: str, old: float | None, new: float | None) -> bool:
+    """Whether a setting is a limit that a resumed run may be given more of, and has been; None is no limit."""
+    return name in RAISABLE and (math.inf if new is None else new) > (math.inf if old is None else old)

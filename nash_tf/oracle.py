@@ -16,7 +16,7 @@ from keras_tuner.src.engine.oracle import LOCKS, THREADS
 from nash_tf import hill_climbing, methods, trials
 from nash_tf.breeding import Breeding
 from nash_tf.checkpoint import write_atomically
-from nash_tf.config import RAISABLE
+from nash_tf.config import RAISABLE, raised
 from nash_tf.halving import Rung
 from nash_tf.hill_climbing import Training
 from nash_tf.leases import Leases, Worker
@@ -259,13 +259,10 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 shutil.rmtree(Path(self._get_trial_dir(trial.trial_id)) / CHECKPOINT, ignore_errors=True)
 
     def _check_settings(self, saved: dict) -> None:
-        def limit(value):
-            return math.inf if value is None else value
-
         changed = [
             f"{name} was {saved[name]!r}, is {value!r}"
             for name, value in self.settings.items()
-            if saved.get(name) != value and not (name in RAISABLE and limit(value) > limit(saved[name]))
+            if saved.get(name) != value and not raised(name, saved.get(name), value)
         ]
         if changed:
             raise ValueError(

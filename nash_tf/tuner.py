@@ -21,7 +21,7 @@ from nash_tf.callbacks import SGDR, UnknownLength, log_apart
 from nash_tf.checkpoint import write_atomically
 from nash_tf.lock import locked
 from nash_tf.morphisms import Move, registry
-from nash_tf.oracle import HillClimbingOracle, SearchStopped, training_of
+from nash_tf.oracle import CHECKPOINT, HillClimbingOracle, SearchStopped, training_of
 from nash_tf.surgery import calibrate_newborn, cost, inherit
 
 
@@ -69,6 +69,7 @@ class HillClimbing(keras_tuner.Tuner):
         self.calibration, self.heartbeat = calibration, heartbeat
         self._models: dict[tuple[int, int], tuple[str, keras.Model]] = {}
         self._parents: dict[str, certificate.Measured] = {}
+        # Keras Tuner sets these only after it has asked for the first network.
         self.distribution_strategy, self.optimizer, self.loss, self.metrics = (
             distribution_strategy,
             optimizer,
@@ -226,7 +227,7 @@ class HillClimbing(keras_tuner.Tuner):
     # ------------------------------------------------------------------------------------------------------------------
 
     def _checkpoint(self, trial_id) -> Path:
-        return Path(self.get_trial_dir(trial_id)) / "checkpoint"
+        return Path(self.get_trial_dir(trial_id)) / CHECKPOINT
 
     def _is_kept(self, trial) -> bool:
         return trial.status == "COMPLETED" and self._checkpoint(trial.trial_id).is_dir()
@@ -271,6 +272,9 @@ class HillClimbing(keras_tuner.Tuner):
         born = inherit(architecture, state, moves)
         model = self._build(trial.hyperparameters, born.architecture, born.state)
         calibrate_newborn(model, born, self._calibration_batch()[0])
+        if source not in self._parents:
+            parent = self._build(trial.hyperparameters, architecture, rebuild.State(state.weights, {}))
+            self._parents = {source: certificate.measure(parent, *self._calibration_batch())}
         found = self._certify(trial, source, model, len(moves), validation_data) | cost(architecture, born.architecture)
         return self._keep(life, trial, model), born.architecture, found
 
@@ -290,10 +294,6 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _certify(self, trial, source, model, morphisms, validation_data):
         """The certificate of a newborn; the trial fails where the function was not kept."""
-        if source not in self._parents:
-            architecture, state = checkpoint.load(self._checkpoint(source))
-            parent = self._build(trial.hyperparameters, architecture, rebuild.State(state.weights, {}))
-            self._parents = {source: certificate.measure(parent, *self._calibration_batch())}
         child = certificate.measure(model, *self._calibration_batch())
         try:
             found = certificate.certify(self._parents[source], child, morphisms)
