@@ -6,6 +6,7 @@ import math
 import shutil
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras_tuner
@@ -95,6 +96,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             "tune_hyperparameters": tune_hyperparameters,
         }
         self.leases = Leases(timeout=2 * heartbeat)
+        self._asking = Worker("")
         self._spent, self._began = 0.0, time.monotonic()
         self._mutex = threading.RLock()
 
@@ -104,6 +106,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """A trial for a tuner; or, where `tuner_id` is a heartbeat, the trial that it is about: IDLE if it was given away."""
         worker = Worker.parse(tuner_id)
         with self._mutex, self._unlocked():
+            self._asking = worker
             self.leases.heard(worker)
             if worker.trial:
                 return self._renew(worker)
@@ -122,12 +125,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def populate_space(self, trial_id):
         open_rung, _ = self._frontier()
         started = self.by_training()
-        for child in open_rung.missing if open_rung else ():
-            training = Training(open_rung.step, open_rung.rung, child)
-            if training not in started:
-                values = self.breeding.values(training, open_rung.parent, started, self.get_space())
-                return {"status": TrialStatus.RUNNING, "values": values}
-        return {"status": TrialStatus.IDLE if self.ongoing_trials else TrialStatus.STOPPED}
+        members = [Training(open_rung.step, open_rung.rung, child) for child in open_rung.missing] if open_rung else []
+        waiting = [training for training in members if training not in started]
+        if not waiting:
+            return {"status": TrialStatus.IDLE if self.ongoing_trials else TrialStatus.STOPPED}
+        training = min(waiting, key=lambda each: (not self._has_traced(self._asking, each, started), each))
+        values = self.breeding.values(training, open_rung.parent, started, self.get_space())
+        return {"status": TrialStatus.RUNNING, "values": values}
 
     def update_trial(self, trial_id, metrics, step=0):
         with self._mutex, self._unlocked():
@@ -236,6 +240,12 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 self.end_order.append(trial.trial_id)
                 self._save_trial(trial)
                 self._ended()
+
+    @staticmethod
+    def _has_traced(worker: Worker, training: Training, started: Mapping[Training, trial_module.Trial]) -> bool:
+        """Whether a worker trained a child in the rung before, and so has its model at hand, traced."""
+        before = started.get(training._replace(rung=training.rung - 1))
+        return before is not None and before.hyperparameters.values.get("tuner/holder") == str(worker)
 
     def _renew(self, worker: Worker):
         trial = self.ongoing_trials.get(worker.name)

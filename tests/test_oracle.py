@@ -174,6 +174,15 @@ def test_metrics_of_a_late_tuner_do_not_count(expected, tmp_path):
     assert finish(oracle) == expected
 
 
+def test_a_worker_is_given_the_children_that_it_has_traced(tmp_path):
+    oracle, _ = begin(tmp_path)
+    workers = ["worker0", "worker1"]
+    report(oracle, oracle.create_trial(workers[0]))
+    for child in range(4):  # of equal scores those of the lower numbers are promoted
+        report(oracle, oracle.create_trial(workers[child % 2]), score=0.5)
+    assert [training_of(oracle.create_trial(name)) for name in reversed(workers)] == [(1, 1, 1), (1, 1, 0)]
+
+
 def test_a_child_whose_processes_keep_dying_has_failed(tmp_path):
     oracle, clock = begin(tmp_path)
     report(oracle, oracle.create_trial("tuner0"))
