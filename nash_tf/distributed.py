@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent import futures
 
 import grpc
@@ -31,6 +31,10 @@ LOOPBACK = "127.0.0.1"
 
 class ChiefLost(errors.FatalError):
     """The chief has not answered for a while."""
+
+
+class WorkersDie(errors.FatalError):
+    """Local workers end before they have asked for anything to do."""
 
 
 class LeaseLost(Exception):
@@ -171,7 +175,7 @@ def serve(oracle, workers: "LocalWorkers | None" = None) -> None:
     try:
         while True:
             if workers is not None:
-                oracle.requeue(*workers.keep_up(not oracle.over()))
+                oracle.requeue(*workers.keep_up(not oracle.over(), busy=tuple(oracle.ongoing_trials)))
             oracle.requeue(*oracle.leases.dead(list(oracle.ongoing_trials)))
             left = not oracle.leases.alive() and not (workers and workers.running())
             if oracle.over() and left and time.monotonic() > awaited:
@@ -198,8 +202,16 @@ class LocalWorkers:
         self._command, self._environment, self._failures = list(command), environment, 0
         self._processes: dict[str, subprocess.Popen | None] = {f"worker{number}": None for number in range(count)}
 
-    def keep_up(self, wanted: bool) -> list[str]:
-        """Starts those that are not there, if they are still wanted; names those that have died meanwhile."""
+    def keep_up(self, wanted: bool, busy: Collection[str] = ()) -> list[str]:
+        """Starts those that are not there, if they are still wanted; names those that have died meanwhile.
+
+        Args:
+            wanted: whether there is something left to do.
+            busy: names of those that train: what becomes of a child whose processes die is not decided here.
+
+        Raises:
+            WorkersDie: others keep dying.
+        """
         died = []
         for number, (name, process) in enumerate(self._processes.items()):
             if process is not None and process.poll() is None:
@@ -207,9 +219,9 @@ class LocalWorkers:
             if process is not None:
                 self._processes[name] = None
                 died.append(name)
-                self._failures = self._failures + 1 if process.returncode else 0
+                self._failures = self._failures + 1 if process.returncode and name not in busy else 0
                 if self._failures > 3 * len(self._processes):
-                    raise RuntimeError(f"the workers keep dying, the last with exit status {process.returncode}")
+                    raise WorkersDie(f"the workers keep dying, the last with exit status {process.returncode}")
             if wanted:
                 environment = {**os.environ, **self._environment(number), "KERASTUNER_TUNER_ID": name}
                 # What there is to see, the chief shows.

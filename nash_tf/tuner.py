@@ -12,6 +12,7 @@ import keras
 import keras_tuner
 import numpy as np
 import tensorflow as tf
+from keras.src.utils import naming
 from keras_tuner import errors
 from keras_tuner.src.engine.tuner import maybe_distribute
 
@@ -237,6 +238,7 @@ class HillClimbing(keras_tuner.Tuner):
         with maybe_distribute(self.distribution_strategy):
             first = values.copy()
             first.values.pop("architecture", None)
+            naming.reset_uids()  # as Keras Tuner does: else equal seeds name layers by what the process made before
             template = self._build_hypermodel(first)
             if getattr(template, "optimizer", None) is None:
                 raise ValueError(

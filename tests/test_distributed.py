@@ -1,5 +1,6 @@
 """Chiefs and workers as real processes, on few of the bundled digits; some of them are killed."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,6 +10,8 @@ import time
 
 import pytest
 from test_search import ROOT, TINY, finish, lineage, start
+
+from nash_tf.distributed import LocalWorkers, WorkersDie, free_port
 
 ONE_THREAD = ["--threads=1"]
 
@@ -48,12 +51,6 @@ def part(directory, name, port, *arguments):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def port():
-    from nash_tf.distributed import free_port
-
-    return free_port()
-
-
 def test_two_workers_give_the_lineage_of_one_though_one_of_them_is_killed(alone, tmp_path):
     directory = tmp_path / "run"
     process = start(directory, *ONE_THREAD, "--workers=2")
@@ -72,7 +69,7 @@ def test_a_process_for_each_child_gives_the_same_lineage(alone, tmp_path):
 
 
 def test_workers_outlive_their_chief_and_a_name_is_one_worker_s(alone, tmp_path):
-    directory, free = tmp_path / "run", port()
+    directory, free = tmp_path / "run", free_port()
     chief = part(directory, "chief", free)
     workers = [part(directory, f"worker{number}", free) for number in range(2)]
     wait_for(lambda: (directory / "lineage.jsonl").exists())
@@ -97,6 +94,23 @@ def test_a_directory_has_one_process(tmp_path):
     printed, _ = second.communicate(timeout=60)
     assert second.returncode == 1 and f"process {first.pid} on" in printed.splitlines()[-1]
     finish(first)
+
+
+@pytest.mark.skipif("NASH_TF_ALL" not in os.environ, reason="a long one: bash launchers/test.sh --all")
+def test_four_workers_give_the_lineage_of_one(alone, tmp_path):
+    finish(start(tmp_path / "run", *ONE_THREAD, "--workers=4"))
+    assert lineage(tmp_path / "run") == alone
+
+
+@pytest.mark.parametrize("trains", [True, False])
+def test_workers_that_die_without_a_training_are_given_up(trains):
+    workers = LocalWorkers(1, [sys.executable, "-c", "raise SystemExit(3)"], lambda _: {})
+    busy = {"worker0"} if trains else ()
+    expected = contextlib.nullcontext() if trains else pytest.raises(WorkersDie, match="exit status 3")
+    with expected:
+        for _ in range(6):
+            workers.keep_up(True, busy)
+            wait_for(lambda: not workers.running())
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])

@@ -72,6 +72,16 @@ def test_in_place_of_hyperband(tmp_path, capsys):
     assert len(printed) == 6 and max(map(len, printed)) < 150
 
 
+def test_layers_without_names_do_not_depend_on_what_the_process_made_before(tmp_path):
+    lineages = []
+    for name in "ab":
+        tuner = tuner_of(classifier, tmp_path / name)
+        tuner.search(IMAGES, CLASSES, validation_split=0.25)
+        lineages.append([(record["digest"], record["val_accuracy"]) for record in records(tuner)])
+        classifier(keras_tuner.HyperParameters())
+    assert lineages[0] == lineages[1]
+
+
 class Counted(keras.callbacks.Callback):
     """A user's callback; Keras Tuner copies it for each training."""
 
@@ -249,6 +259,26 @@ def test_a_loss_that_is_not_a_number_fails_the_child_only(at, tmp_path):
     status = {tuple(r[k] for k in ("step", "rung", "child")): r["status"] for r in tuner.oracle.lineage()}
     assert status == {(0, 0, 0): "completed", (1, 0, 0): "completed", (1, 0, 1): "failed", (1, 1, 0): "completed"}
     assert all(np.isfinite(weight).all() for weight in tuner.get_best_models()[0].get_weights())
+
+
+class Hungry(OwnFit):
+    """Its second child asks for more memory than any machine has."""
+
+    def fit(self, hp, model, *args, **kwargs):
+        if hp.values["child"] == 1:
+            tf.zeros([2**44])
+        return super().fit(hp, model, *args, **kwargs)
+
+
+def test_a_child_too_large_for_memory_fails_alone(tmp_path):
+    tuner = tuner_of(Hungry(), tmp_path)
+    tuner.search(IMAGES, CLASSES)
+    told = {(r["step"], r["rung"], r["child"]): r["status"] for r in tuner.oracle.lineage()}
+    assert told == {
+        place: "failed" if place[2] else "completed" for place in [(0, 0, 0), (1, 0, 0), (1, 0, 1), (1, 1, 0)]
+    }
+    (failed,) = [trial for trial in tuner.oracle.trials.values() if trial.status == "FAILED"]
+    assert "OOM when allocating tensor" in failed.message
 
 
 def test_what_cannot_be_searched_is_refused_before_any_training(tmp_path):
