@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
 from nash_tf.architecture import Architecture
 from nash_tf.benchmark import __main__ as program
-from nash_tf.benchmark import measure, profile
+from nash_tf.benchmark import measure, plot, profile
 from nash_tf.costs import flops
 from nash_tf.vanilla import vanilla
 
@@ -30,6 +31,14 @@ def test_training_costs_three_forward_passes():
 
 def test_table_is_markdown():
     assert measure.table([["a", "b"], ["x", 0.12345]]) == "| a | b |\n| --- | --- |\n| x | 0.123 |"
+
+
+def test_the_picture_of_costs_has_a_panel_for_each_series():
+    rows = [["children", [1, 2, 3], [1.0, 2.0, 3.0], 1.0, 1.0], ["depth", [5, 10], [0.1, 0.3], 0.04, 1.0]]
+    drawn = ElementTree.fromstring(plot.cost(rows).document())
+    assert len(drawn.findall(".//{*}circle")) == 5
+    words = [element.text for element in drawn.findall(".//{*}text")]
+    assert words.count("CPU-seconds") == 2 and {"children", "depth", "a line explains 100.0 %"} <= set(words)
 
 
 def test_steps_count_at_their_steady_rate_and_the_rest_is_set_up():

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from nash_tf.architecture import Architecture, Node
+from nash_tf.benchmark import plot
 from nash_tf.benchmark.measure import Contestant, in_turn, line, ratio, table, training_flops
 from nash_tf.costs import flops
 from nash_tf.morphisms import registry
@@ -141,7 +142,7 @@ def trace(given, ours: Contestant, keras: Contestant, torch: Contestant) -> dict
 
 
 def cost(given, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[str, Any]:
-    """Seconds against images, epochs and depth, and how well a line describes them; against width for the record."""
+    """Seconds against images, depth, width and children, and how well a line describes them."""
     rows: list[list[Any]] = [["against", "values", "CPU-s", "by unit", "explained by a line"]]
     usual = [16, 32, 64]
     series: dict[str, tuple[Sequence[int], Callable[[int], dict]]] = {
@@ -152,13 +153,33 @@ def cost(given, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[
         "depth, blocks": ((5, 10, 20, 40), lambda n: _task("fit", chain(n), given, steps=5)),
         "width, channels": ((16, 32, 64), lambda n: _task("fit", chain(6, n), given, steps=5)),
     }
+    found: list[tuple[str, Sequence[int], list[float]]] = []
     for name, (values, task) in series.items():
         told, _ = in_turn({f"{name} {n}": (ours, task(n)) for n in values}, given.repeats)
-        seconds = [statistics.median(told[f"{name} {n}"]["seconds"]) for n in values]
+        found.append((name, values, [statistics.median(told[f"{name} {n}"]["seconds"]) for n in values]))
+    children = (4, 8, 16)
+    found.append(("children of a search on digits", children, [_step_of(count) for count in children]))
+    for name, values, seconds in found:
         _, slope, explained = line(values, seconds)
         rows.append([name, list(values), [round(second, 3) for second in seconds], slope, explained])
         print(rows[-1], file=sys.stderr, flush=True)
+    if given.svg:
+        Path(given.svg).write_text(plot.cost(rows[1:]).document())
     return {"rows": rows}
+
+
+def _step_of(children: int) -> float:
+    """CPU-seconds of a search of one step, every child of it trained for 4 epochs."""
+    flags = f"--method=nash --steps=1 --mutations=1 --children={children} --epochs_per_step={4 * children}"
+    return _search(f"{flags} --vanilla_epochs=1 --final_epochs=0")["cpu_seconds"]
+
+
+def _search(flags: str) -> dict[str, Any]:
+    """The results of a search."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "nash_tf.main", *flags.split(), f"--output_dir={folder}/run"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return json.loads((Path(folder) / "run" / "results.json").read_text())
 
 
 def search(given, *_) -> dict[str, Any]:
@@ -178,11 +199,7 @@ def workers(given, *_) -> dict[str, Any]:
     """The same search by one process and by several."""
     rows: list[list[Any]] = [["workers", "wall seconds", "CPU-s"]]
     for count in (1, 2):
-        with tempfile.TemporaryDirectory() as folder:
-            command = [sys.executable, "-m", "nash_tf.main", *given.search.split()]
-            command += [f"--workers={count}", f"--output_dir={folder}/run"]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            found = json.loads((Path(folder) / "run" / "results.json").read_text())
+        found = _search(f"{given.search} --workers={count}")
         rows.append([count, found["seconds"], found["cpu_seconds"]])
     return {"rows": rows}
 
@@ -209,6 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--torch_python", default=sys.executable, help="Interpreter that has PyTorch and NumPy.")
     parser.add_argument("--search", default="--flagfile=flags/quick.flags --method=shrsep", help="Flags of the search.")
     parser.add_argument("--json", help="File for all results.")
+    parser.add_argument("--svg", help="File for the picture of the part `cost`.")
     given = parser.parse_args(arguments)
     if unknown := set(given.parts) - set(PARTS):
         parser.error(f"--parts: must be some of {','.join(PARTS)}, received {','.join(sorted(unknown))}")
