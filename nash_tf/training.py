@@ -2,8 +2,7 @@
 
 A child is trained for a few epochs only, so what it costs to trace its first step counts as much as the steps. Both hang on
 the number of operations: Keras makes 16 of a batch normalisation and 9 of an update with momentum, where TensorFlow has one
-that does the same. On the CPU one gradient, of 5 x 5 depthwise kernels, is put together from faster ones. What is altered is the
-objects in memory: a saved model is a plain Keras model.
+that does the same. What is altered is the objects in memory: a saved model is a plain Keras model.
 """
 
 from collections.abc import Callable
@@ -33,8 +32,6 @@ def prepare(model: keras.Model) -> keras.Model:
     for layer in model._flatten_layers(include_self=False):
         if _is_usual(layer):
             layer.call = _FusedNormalisation(layer)
-        elif _is_separable_5x5(layer) and not tf.config.list_physical_devices("GPU"):
-            layer.call = _Separable5x5(layer)
     if type(model.optimizer) is keras.optimizers.SGD:
         fuse_updates(model.optimizer)
     model.train_function = _Function(model, model.train_step)
@@ -152,71 +149,6 @@ class _FusedNormalisation:
         for average, seen in ((layer.moving_mean.value, mean), (layer.moving_variance.value, variance)):
             average.assign_sub((average - seen) * rest)
         return outputs
-
-
-# Separable convolutions -----------------------------------------------------------------------------------------------
-
-
-def _is_separable_5x5(layer) -> bool:
-    return (
-        type(layer) is keras.layers.SeparableConv2D
-        and layer.built
-        and layer.data_format == "channels_last"
-        and layer.padding == "same"
-        and (layer.kernel_size, layer.strides, layer.dilation_rate) == ((5, 5), (1, 1), (1, 1))
-        and layer.depth_multiplier == 1
-        and layer.compute_dtype == "float32"
-    )
-
-
-class _Separable5x5:
-    """`SeparableConv2D.call` with a faster gradient of its depthwise kernel on the CPU."""
-
-    def __init__(self, layer: keras.layers.SeparableConv2D):
-        self._layer = layer
-
-    def __call__(self, inputs):
-        layer = self._layer
-        outputs = _depthwise_5x5(inputs, tf.convert_to_tensor(layer.depthwise_kernel.value))
-        outputs = tf.nn.conv2d(outputs, layer.pointwise_kernel.value, 1, "VALID")
-        if layer.use_bias:
-            outputs = tf.nn.bias_add(outputs, layer.bias.value)
-        return layer.activation(outputs)
-
-
-@tf.custom_gradient
-def _depthwise_5x5(inputs, kernel):
-    outputs = tf.nn.depthwise_conv2d(inputs, kernel, [1, 1, 1, 1], "SAME")
-
-    def gradient(upstream):
-        along_inputs = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
-            input_sizes=tf.shape(inputs),
-            filter=kernel,
-            out_backprop=upstream,
-            strides=[1, 1, 1, 1],
-            padding="SAME",
-        )
-        return along_inputs, _kernel_gradient_5x5(inputs, upstream)
-
-    return outputs, gradient
-
-
-def _kernel_gradient_5x5(inputs, upstream):
-    """Of four overlapping 3 x 3 quarters of the kernel: oneDNN has a fast path for 3 x 3, and a slow one for 5 x 5."""
-    height, width, channels = tf.shape(inputs)[1], tf.shape(inputs)[2], inputs.shape[-1]
-    padded = tf.pad(inputs, [[0, 0], [2, 2], [2, 2], [0, 0]])
-
-    def quarter(row, column):
-        return tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
-            input=padded[:, row : row + height + 2, column : column + width + 2],
-            filter_sizes=[3, 3, channels, 1],
-            out_backprop=upstream,
-            strides=[1, 1, 1, 1],
-            padding="VALID",
-        )
-
-    upper, lower = (tf.concat([quarter(row, 0), quarter(row, 2)[:, 1:]], axis=1) for row in (0, 2))
-    return tf.concat([upper, lower[1:]], axis=0)
 
 
 # Optimiser ------------------------------------------------------------------------------------------------------------

@@ -68,24 +68,6 @@ def test_weights_slots_logs_and_history_are_those_of_fit(steps):
         np.testing.assert_allclose(list(logs.values()), list(others.values()), rtol=1e-4)
 
 
-@pytest.mark.parametrize("size", [(8, 8), (3, 5), (1, 2)])
-@pytest.mark.parametrize("settings", [{}, {"use_bias": False, "activation": "relu"}])
-def test_separable_convolutions_and_their_gradients_are_those_of_keras(size, settings):
-    layer = layers.SeparableConv2D(6, 5, padding="same", bias_initializer="random_normal", **settings)
-    x = tf.constant(RNG.normal(size=(7, *size, 4)), tf.float32)
-    layer.build(x.shape)
-    assert training._is_separable_5x5(layer)
-    found = []
-    for call in (layer.call, training._Separable5x5(layer)):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            outputs = call(x)
-            loss = tf.reduce_sum(outputs**2)
-        found.append([outputs, *tape.gradient(loss, [x, *(v.value for v in layer.trainable_variables)])])
-    for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
-
-
 @pytest.mark.parametrize(
     "settings",
     [
