@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import shutil
 import threading
 import time
@@ -25,6 +26,12 @@ from nash_tf.trials import ENDED, training_of
 
 CHECKPOINT = "checkpoint"  # folder of a trial
 DEATHS = 3  # of the processes that train a child, before it is given up
+
+
+def cpu_seconds() -> float:
+    """User and system seconds of this process and of those that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 class SearchStopped(RuntimeError):
@@ -97,7 +104,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         }
         self.leases = Leases(timeout=2 * heartbeat)
         self._asking = Worker("")
-        self._spent, self._began = 0.0, time.monotonic()
+        self.spent_before = 0.0, 0.0  # wall-clock and CPU seconds of the processes that went on with this search before
+        self._began = time.monotonic(), cpu_seconds()
         self._mutex = threading.RLock()
 
     # What Keras Tuner asks ------------------------------------------------------------------------------------------
@@ -164,14 +172,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return sorted(ranked, key=lambda trial: training_of(trial) != winner)[:num_trials]
 
     def get_state(self):
-        spent = self._spent + time.monotonic() - self._began
-        return {**super().get_state(), "spent": spent, "settings": self.settings}
+        return {**super().get_state(), "spent": self._spent(), "settings": self.settings}
 
     def set_state(self, state):
         self._check_settings(state["settings"])
         super().set_state(state)
         self.seed = self.settings["seed"]
-        self._spent, self._began = state["spent"], time.monotonic()
+        self.spent_before, self._began = tuple(state["spent"]), (time.monotonic(), cpu_seconds())
 
     def reload(self):
         super().reload()
@@ -286,7 +293,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Wall-clock seconds left before `max_hours`."""
         if self.max_hours is None:
             return math.inf
-        return self.max_hours * 3600 - self._spent - (time.monotonic() - self._began)
+        return self.max_hours * 3600 - self._spent()[0]
+
+    def _spent(self) -> tuple[float, float]:
+        now = time.monotonic(), cpu_seconds()
+        return tuple(
+            before + end - start for before, end, start in zip(self.spent_before, now, self._began, strict=True)
+        )
 
     def remaining_cpu_seconds(self) -> float:
         """CPU seconds of trainings left before `max_cpu_hours`."""

@@ -20,7 +20,7 @@ from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import CheckpointError, write_atomically
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.lock import Locked, locked
-from nash_tf.oracle import SearchStopped
+from nash_tf.oracle import SearchStopped, cpu_seconds
 from nash_tf.pipeline import Augmentation, Pipeline
 from nash_tf.progress import Progress, label
 from nash_tf.seeds import derive
@@ -123,14 +123,15 @@ def finish(
     winner = tuner.get_best_models()[0]
     # Handed over in float32, whatever it was trained in.
     final = certificate.in_float32(train_finally(config, dataset, pipeline, winner, progress))
+    before = tuner.oracle.spent_before
     results = {
         "method": config.method,
         "dataset": dataset.name,
         "seed": config.seed,
         **test_results(dataset, pipeline, tuner.first_model(), winner, final),
         **search_results(tuner.oracle),
-        "seconds": round(time.perf_counter() - began[0], 1),
-        "cpu_seconds": round(cpu_seconds() - began[1], 1),
+        "seconds": round(before[0] + time.perf_counter() - began[0], 1),
+        "cpu_seconds": round(before[1] + cpu_seconds() - began[1], 1),
     }
     normalised = pipeline.augmentation.normalise
     deployable = exporting.with_normalisation(final, dataset.mean, dataset.std) if normalised else final
@@ -139,12 +140,6 @@ def finish(
     write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     report.write(directory)
     return results
-
-
-def cpu_seconds() -> float:
-    """User and system seconds of this process and of those that it has waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
 
 
 def set_up_tensorflow(config: SearchConfig) -> None:

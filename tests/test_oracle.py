@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from keras_tuner import HyperParameters, Objective
 from keras_tuner.engine.trial import TrialStatus
 
+import nash_tf.oracle
 from nash_tf import checkpoint, hyperparameters
 from nash_tf.architecture import Architecture
 from nash_tf.leases import NameTaken, Worker
@@ -268,6 +269,13 @@ def test_limits_may_be_raised(expected, tmp_path):
     finish(begin(tmp_path)[0])
     further = finish(begin(tmp_path, steps=3, max_params=30_000_000)[0])
     assert further[: len(expected)] == expected and max(record["step"] for record in further) == 3
+
+
+def test_time_spent_before_an_interruption_counts(tmp_path, monkeypatch):
+    spent = iter([100.0, 107.0, 3.0, 5.0, 6.0])
+    monkeypatch.setattr(nash_tf.oracle, "cpu_seconds", lambda: next(spent))
+    begin(tmp_path)
+    assert begin(tmp_path)[0].spent_before[1] == 7.0
 
 
 def test_an_exception_leaves_the_oracle_usable(tmp_path):
