@@ -57,6 +57,7 @@ class _Function:
         if self._traced is None:
             _build(self._model, iterator.element_spec)
             self._traced = self._one() if self._limit == 1 else self._several()
+            self._traced._omit_frequent_tracing_warning = True  # once for a model, and a search has many
         if self._limit == 1:
             return self._traced(iterator)
         steps, logs = self._traced(iterator)

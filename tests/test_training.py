@@ -111,6 +111,12 @@ def test_the_step_is_traced_once_and_only_once_over_several_fits():
     assert len(traces) == 1 and history.history["own"] == [3.0, 3.0]
 
 
+def test_many_models_in_a_row_are_not_taken_for_retracing(caplog):
+    for _ in range(6):
+        trained(training.prepare(network()), epochs=1)
+    assert "retracing" not in caplog.text
+
+
 def test_an_iterator_of_unknown_length_ends_the_epoch():
     def batches():
         for start in range(0, 40, 16):
