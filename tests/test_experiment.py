@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_search import ROOT, TINY
 
-from nash_tf import experiment
+from nash_tf import experiment, main, methods
 from nash_tf.config import SearchConfig
 from nash_tf.vanilla import vanilla
 
@@ -33,6 +33,16 @@ def test_a_run_that_was_begun_is_gone_on_with(tmp_path):
     run.directory.mkdir()
     (run.directory / "config.json").write_text("{}")
     assert run.command([])[-1] == "--resume"
+
+
+@pytest.mark.parametrize(("name", "seeds"), [("cifar10", 4), ("fashion", 2)])
+def test_the_flag_files_give_all_methods_the_same_budget(name, seeds):
+    file = ROOT / "flags" / f"experiment_{name}.flags"
+    assert f"python -m nash_tf.experiment --flagfile=flags/{file.name}" in file.read_text()
+    names, count, _, _, arguments = experiment._parse(["experiment", f"--flagfile={file}"])
+    assert (set(names), count) == (set(methods.registry), seeds)
+    parsed = [main.parse(["main", *arguments, f"--method={method}"])[0] for method in names]
+    assert {config.max_cpu_hours for config in parsed} == {0.17} and names[-1] == experiment.WIDE
 
 
 @pytest.mark.parametrize("winners", [[100_000], [300_000, 100_000, 120_000], [24_058]])

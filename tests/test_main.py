@@ -18,7 +18,7 @@ import nash_tf
 from nash_tf import config, data, main, output
 
 ROOT = Path(__file__).parents[1]
-FLAGFILES = sorted((ROOT / "flags").glob("*.flags"))
+FLAGFILES = sorted(path for path in (ROOT / "flags").glob("*.flags") if not path.stem.startswith("experiment"))
 
 # (arguments beside --method=shr, what the line must contain). Run in a directory that holds what `fixtures` makes.
 REFUSED = [

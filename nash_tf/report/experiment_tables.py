@@ -9,7 +9,7 @@ from nash_tf.report.behaviour import Behaviour
 from nash_tf.report.experiment import Comparison, MethodRow
 from nash_tf.report.published import TABLE
 from nash_tf.report.stats import EXACT_UP_TO, Summary
-from nash_tf.report.text import NONE, count, percent, points, short
+from nash_tf.report.text import NONE, count, percent, plural, points, short
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def paired(rows: Sequence[Comparison]) -> Table:
         ),
         "Runs of the same seed are paired. Interval: Student's t of the differences. p: two-sided sign-flip permutation "
         f"test of the differences, exact up to {EXACT_UP_TO} pairs; p (Holm) allows for all pairs of methods. Ratios of "
-        f"parameters are tested on logarithms. With {fewest} pairs no p can be below {2 / 2 ** max(fewest, 1):.3g}.",
+        f"parameters are tested on logarithms. With {plural(fewest, 'pair')} no p can be below {2 / 2 ** max(fewest, 1):.3g}.",
     )
 
 
