@@ -736,6 +736,11 @@ class TestExperiment:
         assert pair.ratio == pytest.approx(math.prod(ratios) ** (1 / 3))
         assert pair.p >= 2 / 8
 
+    @pytest.mark.parametrize(("given", "name"), [("/data/cifar", "cifar"), ("digits", "digits"), ("a/b.npz", "b")])
+    def test_a_data_set_has_one_name_before_the_end_and_after(self, given, name, tmp_path):
+        found = runs.Run(tmp_path, config={"dataset": given}), runs.Run(tmp_path, results={"dataset": name})
+        assert [run.dataset for run in found] == [name, name]
+
     def test_data_sets_are_not_pooled_and_settings_are_compared(self, tmp_path):
         make_run(tmp_path / "a", "nash", steps=1, dataset="one")
         make_run(tmp_path / "b", "nash", steps=1, dataset="two", mutations=3)

@@ -80,7 +80,9 @@ class Run:
 
     @property
     def dataset(self) -> str:
-        return str(self.results.get("dataset", self.config.get("dataset", "unknown data set")))
+        """Its name; that of a folder or file is the same before the run is finished and after."""
+        told = str(self.results.get("dataset", self.config.get("dataset", "unknown data set")))
+        return Path(told).name.removesuffix(".npz") or told
 
     @property
     def seed(self) -> str:
