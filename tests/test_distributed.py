@@ -51,14 +51,41 @@ def part(directory, name, port, *arguments):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def test_two_workers_give_the_lineage_of_one_though_one_of_them_is_killed(alone, tmp_path):
+def test_three_workers_give_the_lineage_of_one_though_one_of_them_is_killed(alone, tmp_path):
     directory = tmp_path / "run"
-    process = start(directory, *ONE_THREAD, "--workers=2")
+    process = start(directory, *ONE_THREAD, "--workers=3")
     wait_for(lambda: (directory / "lineage.jsonl").exists())
     victim = wait_for(lambda: workers_of(process))[0]
     time.sleep(1.0)  # into the training of a child
     os.kill(victim, signal.SIGKILL)
     finish(process)
+    assert lineage(directory) == alone
+
+
+def held(directory):
+    """(trial, process id of its worker) of all trials that are being trained."""
+    found = []
+    for file in directory.glob("tuner/trial_*/trial.json"):
+        trial = json.loads(file.read_text())
+        holder = trial["hyperparameters"]["values"].get("tuner/holder")
+        if trial["status"] == "RUNNING" and holder:
+            found.append((file, int(holder.rpartition(":")[2])))
+    return found
+
+
+def test_a_paused_worker_that_wakes_after_its_trial_was_given_away_is_refused(alone, tmp_path):
+    directory = tmp_path / "run"
+    process = start(directory, *ONE_THREAD, "--workers=2")
+    wait_for(lambda: (directory / "lineage.jsonl").exists())
+    while True:
+        trial, victim = wait_for(lambda: held(directory))[0]
+        os.kill(victim, signal.SIGSTOP)
+        if (trial, victim) in held(directory):
+            break
+        os.kill(victim, signal.SIGCONT)  # it was faster: the next one
+    wait_for(lambda: '"tuner/deaths": 1' in trial.read_text())
+    os.kill(victim, signal.SIGCONT)
+    assert "a late report was refused" in finish(process)
     assert lineage(directory) == alone
 
 

@@ -116,6 +116,14 @@ def test_kills_at_random_moments_change_nothing(whole, tmp_path):
         assert losses[0] == losses[1]
 
 
+@pytest.mark.skipif("NASH_TF_ALL" not in os.environ, reason="a long one: bash launchers/test.sh --all")
+@pytest.mark.parametrize("seed", [1, 2**31])
+def test_equal_seeds_agree_in_fresh_processes_and_others_differ(seed, whole, tmp_path):
+    for name in "ab":
+        finish(start(tmp_path / name, f"--seed={seed}"))
+    assert lineage(tmp_path / "a") == lineage(tmp_path / "b") != lineage(whole[0])
+
+
 def test_a_run_is_not_overwritten(whole):
     process = start(whole[0])
     printed, _ = process.communicate(timeout=60)
