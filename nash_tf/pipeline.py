@@ -200,18 +200,12 @@ class Pipeline:
         """Augments images [b, h, w, c] with labels [b]; returns images and one-hot labels."""
         a, (b, (h, w)) = self.augmentation, (tf.shape(x)[0], x.shape[1:3])
         keys = tf.unstack(tf.random.split(key, 3, alg=RNG))
-        masks = []  # where the image itself is seen, bool [b, h, w]
-        if a.flip or a.shift:
-            x, inside = move(x, *draw_moves(keys[0], b, h, w, a.flip, a.shift))  # on bytes, if x is of bytes
-            masks += [inside] if a.shift else []
-        if a.cutout:
-            masks.append(~draw_squares(keys[1], b, h, w, round(a.cutout * min(h, w))))
         x, mean = self._normalise(x)
-        if masks:
-            seen = tf.cast(tf.reduce_all(masks, axis=0), tf.float32)[..., tf.newaxis]
-            x *= seen
-            if not a.normalise:  # otherwise the mean is zero
-                x += mean * (1 - seen)
+        if a.flip or a.shift or a.cutout:
+            pixels, seen = moved(*draw_moves(keys[0], b, h, w, a.flip, a.shift), h, w)
+            if a.cutout:
+                seen &= ~draw_squares(keys[1], b, h, w, round(a.cutout * min(h, w)))
+            x = look_up(x, pixels, seen, mean)
         y = tf.one_hot(y, self.classes)
         return mixup(x, y, draw_lambdas(keys[2], b, a.mixup)) if a.mixup else (x, y)
 
@@ -255,21 +249,26 @@ def draw_moves(
     return flips, down, right
 
 
-def move(x: tf.Tensor, flips: tf.Tensor, down: tf.Tensor, right: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Flips, then shifts images [b, h, w, c] of any type.
+def moved(flips: tf.Tensor, down: tf.Tensor, right: tf.Tensor, h: int, w: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Flips, then shifts images of h x w pixels.
 
     Returns:
-        The images, and where they show the original, bool [b, h, w]; elsewhere the border is repeated.
+        Which pixel of its image each comes from, counted by rows, int32 [b, h, w]; and whether there is such a pixel, bool
+        [b, h, w].
     """
-    b, (h, w, c) = tf.shape(x)[0], x.shape[1:]
     rows = tf.range(h) - down[:, tf.newaxis]
     columns = tf.range(w) - right[:, tf.newaxis]
     inside = ((rows >= 0) & (rows < h))[:, :, tf.newaxis] & ((columns >= 0) & (columns < w))[:, tf.newaxis, :]
     columns = tf.where(flips[:, tf.newaxis], w - 1 - columns, columns)
-    rows, columns = tf.clip_by_value(rows, 0, h - 1), tf.clip_by_value(columns, 0, w - 1)
-    lines = tf.range(b)[:, tf.newaxis] * h + rows  # [b, h], counted through the batch
-    pixels = lines[:, :, tf.newaxis] * w + columns[:, tf.newaxis, :]
-    return tf.gather(tf.reshape(x, (-1, c)), pixels), inside
+    return rows[:, :, tf.newaxis] * w + columns[:, tf.newaxis, :], inside
+
+
+def look_up(x: tf.Tensor, pixels: tf.Tensor, seen: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
+    """Images [b, h, w, c] made of the pixels of `x`, and of one value [c] where nothing of it is seen; see `moved`."""
+    b, (h, w, c) = tf.shape(x)[0], x.shape[1:]
+    first = tf.range(b)[:, tf.newaxis, tf.newaxis] * (h * w)
+    table = tf.concat([tf.reshape(x, (-1, c)), tf.reshape(tf.cast(otherwise, x.dtype), (1, c))], axis=0)
+    return tf.gather(table, tf.where(seen, first + pixels, b * h * w))
 
 
 def draw_squares(key: tf.Tensor, b: tf.Tensor, h: int, w: int, side: int) -> tf.Tensor:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nash_tf.pipeline import Augmentation, Pipeline, move
+from nash_tf.pipeline import Augmentation, Pipeline, look_up, moved
 
 EVERYTHING = Augmentation(flip=True, shift=0.25, cutout=0.5, mixup=1.0)
 CLASSES = 5
@@ -166,12 +166,12 @@ class TestShift:
 
     @settings(max_examples=15, deadline=None)
     @given(flip=st.booleans(), down=st.integers(-8, 8), right=st.integers(-6, 6))
-    def test_move_equals_the_reference(self, flip, down, right):
+    def test_what_is_moved_equals_the_reference(self, flip, down, right):
         x, _ = examples(2)
-        moved, inside = move(tf.constant(x), *map(tf.constant, ([flip, False], [down, 0], [right, 0])))
-        expected = shifted(x[0, :, ::-1] if flip else x[0], down, right)
-        assert np.array_equal(moved[0] * tf.cast(inside[0], tf.uint8)[..., None], expected)
-        assert np.array_equal(moved[1], x[1]) and bool(tf.reduce_all(inside[1]))
+        pixels, seen = moved(*map(tf.constant, ([flip, False], [down, 0], [right, 0])), *x.shape[1:3])
+        images = look_up(tf.constant(x), pixels, seen, tf.zeros(x.shape[3]))
+        assert np.array_equal(images[0], shifted(x[0, :, ::-1] if flip else x[0], down, right))
+        assert np.array_equal(images[1], x[1]) and bool(tf.reduce_all(seen[1]))
 
     def test_what_comes_in_is_the_channel_mean(self):
         mean, std, x = (60, 120, 180), (20, 30, 40), examples(60)[0]
