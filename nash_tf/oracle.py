@@ -103,7 +103,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             "tune_hyperparameters": tune_hyperparameters,
         }
         self.leases = Leases(timeout=2 * heartbeat)
-        self._asking = Worker("")
+        self._asking = Worker("")  # whom `populate_space` answers: Keras Tuner does not tell it
         self.spent_before = 0.0, 0.0  # wall-clock and CPU seconds of the processes that went on with this search before
         self._began = time.monotonic(), cpu_seconds()
         self._mutex = threading.RLock()

@@ -335,23 +335,24 @@ class TestInsert:
         assert edit.recipes["bn_1", "gamma"] == edit.recipes["bn_1", "beta"] == Fresh((4,), "zeros")
         assert edit.calibrate == ("bn_1",) and not any("dirac" in recipe.fill for recipe in edit.recipes.values())
 
-    def test_no_exponential_in_a_block(self):
-        # Zero times infinity is no zero.
+    @staticmethod
+    def inserted_after(activation, scale):
+        """A child with a block where the last activation is this one, scaled and shifted, and the one before a LeakyReLU."""
+
         def build(x):
             x = layers.LeakyReLU(0.1, name="leaky")(conv("a")(x))
-            x = layers.Rescaling(1.0, -1.0, name="scale")(layers.Activation("exponential", name="exp")(conv("b")(x)))
+            x = layers.Rescaling(scale, -1.0, name="scale")(layers.Activation(activation, name="last")(conv("b")(x)))
             return conv("c", 2)(layers.MaxPooling2D(2, name="pool")(x))
 
-        child, _ = registry["insert_conv"].apply(architecture_of(build), ("pool", "c", 3))
+        return registry["insert_conv"].apply(architecture_of(build), ("pool", "c", 3))[0]
+
+    def test_no_exponential_in_a_block(self):
+        # Zero times infinity is no zero.
+        child = self.inserted_after("exponential", 1.0)
         assert child["act_1"].kind == "LeakyReLU"
 
     def test_gates_are_no_activation_for_a_block(self):
-        def build(x):
-            x = layers.LeakyReLU(0.1, name="leaky")(conv("a")(x))
-            x = layers.Rescaling(2.0, -1.0, name="scale")(layers.Activation("sigmoid", name="gate")(conv("b")(x)))
-            return conv("c", 2)(layers.MaxPooling2D(2, name="pool")(x))
-
-        child, _ = registry["insert_conv"].apply(architecture_of(build), ("pool", "c", 3))
+        child = self.inserted_after("sigmoid", 2.0)
         assert (child["act_1"].kind, child["act_1"].config) == ("LeakyReLU", {"negative_slope": 0.1})
 
     def test_no_activation_at_all(self):
