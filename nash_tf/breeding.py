@@ -67,8 +67,11 @@ class Breeding:
         return values
 
     def can_grow(self, opened: Open, trials: Trials) -> bool:
-        """Whether an open step has anything new to try under the limit on parameters."""
-        if opened.parent is None or opened.rung > 0 or not self.method.operators:
+        """Whether an open step has anything new to try under the limit on parameters.
+
+        Without selection there is nothing to choose among: where nothing fits, the one child is its parent, trained on.
+        """
+        if opened.parent is None or opened.rung > 0 or not self.method.keeps_parent or not self.method.operators:
             return True
         return any(moves for _, moves in self._offspring(opened.step, opened.parent, trials))
 

@@ -48,7 +48,7 @@ SEARCHES = (
 )
 # What a search must beat at the same cost. The operators are those of shrsep.
 BASELINES = (
-    # One random child a step, trained for the whole step: no selection.
+    # One random child a step, trained for the whole step: no selection. Once nothing fits, it only trains on.
     Method("random", halving.one_child, schedules.one_cosine, SEARCHES[-1].operators, keeps_parent=False),
     # All children are judged after one epoch.
     Method("one_epoch", halving.one_epoch, schedules.restart_every_rung, SEARCHES[-1].operators),

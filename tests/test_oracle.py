@@ -271,6 +271,13 @@ def test_limits_may_be_raised(expected, tmp_path):
     assert further[: len(expected)] == expected and max(record["step"] for record in further) == 3
 
 
+@pytest.mark.parametrize(("method", "steps"), [("sh", 0), ("random", 2), ("fixed", 2)])
+def test_where_nothing_fits_a_search_ends_and_a_baseline_trains_on(method, steps, tmp_path):
+    lineage = finish(begin(tmp_path, method=method, children=8, epochs_per_step=32, max_params=FIRST.params)[0])
+    assert lineage[-1]["step"] == steps
+    assert {record["digest"] for record in lineage} == {FIRST.digest}
+
+
 def test_time_spent_before_an_interruption_counts(tmp_path, monkeypatch):
     spent = iter([100.0, 107.0, 3.0, 5.0, 6.0])
     monkeypatch.setattr(nash_tf.oracle, "cpu_seconds", lambda: next(spent))
