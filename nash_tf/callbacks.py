@@ -4,7 +4,7 @@ import os
 
 import keras
 
-from nash_tf import schedules
+from nash_tf import schedules, training
 
 
 class UnknownLength(ValueError):
@@ -26,20 +26,25 @@ class SGDR(keras.callbacks.Callback):
     def __init__(self, initial_rate, periods, first_epoch=0):
         super().__init__()
         self.initial_rate, self.periods, self.first_epoch = initial_rate, tuple(periods), first_epoch
-        self._epoch = 0
+        self._rates, self._followed = [], False
 
     def on_epoch_begin(self, epoch, logs=None):
-        if not self.params.get("steps"):
+        steps = self.params.get("steps")
+        if not steps:
             raise UnknownLength(
                 "a rate stepped every batch needs the number of batches of an epoch; give steps_per_epoch to fit"
             )
-        self._epoch = epoch
+        periods = [period * steps for period in self.periods]
+        before = (epoch - self.first_epoch) * steps
+        self._rates = [schedules.sgdr(max(0, before + step), periods, self.initial_rate) for step in range(steps)]
+        self._followed = training.follow(self.model, self._rates)
 
     def on_train_batch_begin(self, batch, logs=None):
-        steps = self.params["steps"]
-        periods = [period * steps for period in self.periods]
-        step = max(0, (self._epoch - self.first_epoch) * steps + batch)
-        self.model.optimizer.learning_rate = schedules.sgdr(step, periods, self.initial_rate)
+        if not self._followed:
+            self.model.optimizer.learning_rate = self._rates[batch]
+
+    def on_train_end(self, logs=None):
+        training.follow(self.model, None)
 
 
 class CosineAnnealing(SGDR):

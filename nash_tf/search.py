@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras_tuner import errors
 
-from nash_tf import certificate, data, distributed, exporting, output, rebuild, report, training
+from nash_tf import certificate, costs, data, distributed, exporting, output, rebuild, report, training
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import CheckpointError, write_atomically
@@ -52,7 +52,9 @@ class ImageClassifier(keras_tuner.HyperModel):
 
     def fit(self, hp, model, *, epochs, callbacks=(), **kwargs):
         train = self.pipeline.training(self.dataset.x_train, self.dataset.y_train, hp.values["seed"])
-        shown = self.progress.callback(label(hp.values), hp.values["tuner/initial_epoch"], epochs)
+        before = hp.values["tuner/initial_epoch"]
+        _group_steps(model, self.config.batch_size, len(train) * (epochs - before))
+        shown = self.progress.callback(label(hp.values), before, epochs)
         return model.fit(train, shuffle=False, epochs=epochs, callbacks=[*callbacks, shown], **kwargs)
 
 
@@ -241,9 +243,11 @@ def train_finally(
     images = np.concatenate([dataset.x_train, dataset.x_valid])
     labels = np.concatenate([dataset.y_train, dataset.y_valid])
     keras.utils.set_random_seed(derive(config.seed, "final"))
+    batches = pipeline.training(images, labels, derive(config.seed, "final"))
+    _group_steps(model, config.batch_size, len(batches) * config.final_epochs)
     rate = CosineAnnealing(config.final_learning_rate, config.final_epochs)
     model.fit(
-        pipeline.training(images, labels, derive(config.seed, "final")),
+        batches,
         epochs=config.final_epochs,
         callbacks=[rate, progress.callback("final training", 0, config.final_epochs)],
         shuffle=False,
@@ -251,6 +255,12 @@ def train_finally(
     )
     weights = rebuild.read_state(model).weights.values()
     return model if all(np.isfinite(array).all() for array in weights) else winner
+
+
+def _group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
+    image = costs.flops(Architecture.from_keras(model))
+    if image is not None:
+        training.group_steps(model, image * batch_size, updates)
 
 
 def test_results(

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from nash_tf import training
+from nash_tf import schedules, training
+from nash_tf.callbacks import SGDR
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(40, 8, 8, 3)).astype(np.float32), np.eye(5, dtype=np.float32)[np.arange(40) % 5]
@@ -55,7 +56,7 @@ def test_weights_slots_logs_and_history_are_those_of_fit(steps):
     plain, lean = network(steps_per_execution=steps), training.prepare(network(steps_per_execution=steps))
     seen = Logs(), Logs()
     before, after = trained(plain, callbacks=[seen[0]]), trained(lean, callbacks=[seen[1]])
-    assert isinstance(lean.train_function, training._Function)
+    assert isinstance(lean.train_function, training._Training)
     assert_alike(plain, lean)
     for slot, other in zip(plain.optimizer.variables, lean.optimizer.variables, strict=True):
         np.testing.assert_allclose(slot.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
@@ -109,6 +110,49 @@ def test_the_step_is_traced_once_and_only_once_over_several_fits():
     for _ in range(2):
         history = lean.fit(data, epochs=2, shuffle=False, verbose=0)
     assert len(traces) == 1 and history.history["own"] == [3.0, 3.0]
+
+
+class Rated(keras.Model):
+    """Tells each step's rate as the sum over the steps of a pass."""
+
+    def train_step(self, data):
+        logs = super().train_step(data)
+        self.total.assign_add(self.optimizer.learning_rate)
+        return {**logs, "total": self.total + 0.0}
+
+
+@pytest.mark.parametrize("together", [1, 2, 8])
+def test_each_step_takes_its_own_rate_however_many_are_done_at_once(together):
+    alone, grouped = network(), training.prepare(network(model=Rated))
+    grouped.total = tf.Variable(0.0, trainable=False)
+    grouped.steps_per_execution = together
+    for epochs, first in ((2, 0), (4, 2)):
+        settings = {"epochs": epochs, "initial_epoch": first, "callbacks": [SGDR(0.1, (1, 3))]}
+        before, after = trained(alone, **settings), trained(grouped, **settings)
+        np.testing.assert_allclose(before["loss"], after["loss"], rtol=1e-5)
+    assert_alike(alone, grouped)
+    assert float(alone.optimizer.learning_rate) == float(grouped.optimizer.learning_rate)
+    rates = [schedules.sgdr(step, (3, 9), 0.1) for step in range(12)]
+    assert float(grouped.total) == pytest.approx(sum(rates), rel=1e-5)
+    grouped.optimizer.learning_rate = 0.25  # no callback: the rate is again what it is set to
+    trained(grouped, epochs=1)
+    assert float(grouped.total) == pytest.approx(sum(rates) + 3 * 0.25, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("share", "updates", "steps"), [(0.001, 200, 8), (0.3, 1000, 3), (2.0, 1000, 1), (0.001, 199, 1)]
+)
+def test_many_cheap_steps_are_grouped(share, updates, steps):
+    lean = training.prepare(network())
+    training.group_steps(lean, share * training.GROUP_OPERATIONS, updates)
+    assert lean.steps_per_execution == steps
+
+
+def test_a_trained_model_and_one_that_is_not_prepared_are_not_grouped():
+    for model in (network(), training.prepare(network())):
+        trained(model, epochs=1)
+        training.group_steps(model, 1.0, 1000)
+        assert model.steps_per_execution == 1
 
 
 def test_many_models_in_a_row_are_not_taken_for_retracing(caplog):

@@ -54,9 +54,9 @@ def resident(batches, classes: int) -> tf.data.Dataset:
     return tf.data.Dataset.range(len(held)).map(lambda number: (images[number], labels[number]))
 
 
-def by_fit(model: keras.Model, data: tf.data.Dataset):
+def by_fit(model: keras.Model, data: tf.data.Dataset, callbacks=()):
     """A function that trains for one epoch."""
-    return lambda: model.fit(data, shuffle=False, verbose=0)
+    return lambda: model.fit(data, shuffle=False, verbose=0, callbacks=[*callbacks])
 
 
 def by_hand(architecture: Architecture, batches, classes: int):

@@ -33,9 +33,10 @@ def prepare_torch(task):
 def prepare_keras(task, lean: bool):
     import numpy as np
 
-    from nash_tf import training
+    from nash_tf import costs, training
     from nash_tf.architecture import Architecture
     from nash_tf.benchmark import keras_steps
+    from nash_tf.callbacks import SGDR
 
     if task["what"] == "matmul":
         return keras_steps.matmul_trainer(precision=task["precision"].removeprefix("mixed_"))[0]
@@ -43,16 +44,19 @@ def prepare_keras(task, lean: bool):
     if task["what"] == "hand":
         return keras_steps.by_hand(architecture, batches_of(task), task["classes"])
     model = keras_steps.compiled(architecture, False if lean or task["what"] == "fit, no XLA" else "auto")
+    callbacks = []
     if lean:
         training.prepare(model)
+        training.group_steps(model, (costs.flops(architecture) or 0) * task["batch"], training.GROUPED_UPDATES)
+        callbacks = [SGDR(0.01, (1000,))]
     if task["what"].startswith("fit"):
-        return keras_steps.by_fit(model, keras_steps.resident(batches_of(task), task["classes"]))
+        return keras_steps.by_fit(model, keras_steps.resident(batches_of(task), task["classes"]), callbacks)
     rng = np.random.default_rng(0)
     count = task["batch"] * task["steps"]
     images = rng.integers(0, 256, (count, *task["shape"])).astype(np.uint8)
     labels = np.arange(count) % task["classes"]
     return keras_steps.by_fit(
-        model, keras_steps.augmented(images, labels, task["classes"], task["batch"], task["what"])
+        model, keras_steps.augmented(images, labels, task["classes"], task["batch"], task["what"]), callbacks
     )
 
 
