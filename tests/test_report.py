@@ -478,6 +478,7 @@ def test_words():
     assert (text.points(0.0123), text.points(-0.5), text.points(-1e-9)) == ("+1.23", "−50.00", "+0.00")
     assert text.table(["a", "b"], [["x", "10"], ["long", "7"]]) == "a      b\nx     10\nlong   7"
     assert "\x1b" not in text.table(["a"], [["\x1b[31m"]])
+    assert text.markdown(["a", "b|c"], [["<i>", "1"]]) == "| a | b\\|c |\n| --- | --- |\n| &lt;i> | 1 |"
 
 
 # Pages ----------------------------------------------------------------------------------------------------------------
@@ -584,6 +585,8 @@ class TestSearchPage:
             ElementTree.parse(path)
         text_ = experiment_page.tables([runs.read(directory)])
         assert "\x1b" not in text_
+        marked = experiment_page.tables([runs.read(directory)], experiment_page.as_markdown)
+        assert "<" not in marked and "**Results**" in marked and "| --- |" in marked
 
 
 BREAKS = {

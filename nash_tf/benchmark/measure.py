@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nash_tf.report.text import markdown
+
 
 class Unavailable(Exception):
     """A contestant cannot do a task, e.g. because PyTorch is not installed."""
@@ -109,6 +111,5 @@ def training_flops(forward: int, images: int) -> int:
 
 def table(rows: Sequence[Sequence[Any]]) -> str:
     """Rows, the first of them the heading, as a Markdown table."""
-    texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
-    texts.insert(1, ["---"] * len(rows[0]))
-    return "\n".join("| " + " | ".join(row) + " |" for row in texts)
+    head, *texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    return markdown(head, texts)

@@ -31,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--svg_dir", metavar="DIR", help="where to write the figures as SVG; by default report/ beside the page"
     )
+    parser.add_argument("--markdown", action="store_true", help="print the tables of several runs as Markdown")
     parser.add_argument(
         "--watch", action="store_true", help="renew the page whenever a run goes on, until all are finished"
     )
@@ -70,7 +71,8 @@ def _run(given: argparse.Namespace) -> int:
                 report.write(directory, refresh=live)
             report.write_experiment(directories, page, given.svg_dir, live)
             _say([f"{directory}: {experiment_page.one_line(runs.read(directory))}" for directory in directories])
-            print(f"\n{experiment_page.tables([runs.read(directory) for directory in directories])}\n")
+            style = experiment_page.as_markdown if given.markdown else experiment_page.as_columns
+            print(f"\n{experiment_page.tables([runs.read(directory) for directory in directories], style)}\n")
         else:
             report.write(directories[0], given.output, given.svg_dir, live)
             _say([experiment_page.one_line(runs.read(directories[0]))])

@@ -2,7 +2,7 @@
 
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ from nash_tf.report.page import Cell, left
 from nash_tf.report.runs import Run
 from nash_tf.report.search_page import Report, foot, state_words
 from nash_tf.report.stats import summary, t_interval
-from nash_tf.report.text import count, duration, percent, plural, printable, short, table
+from nash_tf.report.text import count, duration, in_markdown, markdown, percent, plural, printable, short, table
 
 
 def report(runs: Sequence[Run], place: Path, refresh: int = 0) -> Report:
@@ -61,8 +61,25 @@ def report(runs: Sequence[Run], place: Path, refresh: int = 0) -> Report:
     return Report(html.page(f"{title} · nash_tf", head, sections, foot(), refresh), tuple(figures))
 
 
-def tables(runs: Sequence[Run]) -> str:
-    """All tables as text."""
+def as_columns(entry: Table, dataset: str) -> str:
+    """A table in columns."""
+    return "\n".join(
+        [f"{entry.title} ({printable(dataset)})", table(entry.head, entry.rows), textwrap.fill(entry.note, 110)]
+    )
+
+
+def as_markdown(entry: Table, dataset: str) -> str:
+    """A table in Markdown."""
+    return f"**{entry.title}** ({in_markdown(dataset)})\n\n{markdown(entry.head, entry.rows)}\n\n{entry.note}"
+
+
+def tables(runs: Sequence[Run], as_text: Callable[[Table, str], str] = as_columns) -> str:
+    """All tables as text.
+
+    Args:
+        runs: in any state.
+        as_text: (table, name of the data set) -> its text: `as_columns` for a terminal, or `as_markdown`.
+    """
     parts = []
     for dataset, group in experiment.by_dataset(runs).items():
         rows = experiment.method_rows(group)
@@ -71,8 +88,8 @@ def tables(runs: Sequence[Run]) -> str:
         chosen += [experiment_tables.paired(pairs)] if pairs else []
         inside = _behaviours(group)
         chosen += [experiment_tables.behaviours(inside), experiment_tables.accepted(inside)]
-        parts += [_as_text(entry, dataset) for entry in chosen]
-    parts.append(_as_text(experiment_tables.published(), "CIFAR-10"))
+        parts += [as_text(entry, dataset) for entry in chosen]
+    parts.append(as_text(experiment_tables.published(), "CIFAR-10"))
     return "\n\n".join(parts)
 
 
@@ -81,12 +98,6 @@ def _behaviours(runs: Sequence[Run]) -> list[Behaviour]:
         behaviour(method, [run for run in runs if run.method == method and run.records])
         for method in experiment.methods_of(runs)
     ]
-
-
-def _as_text(entry: Table, dataset: str) -> str:
-    return "\n".join(
-        [f"{entry.title} ({printable(dataset)})", table(entry.head, entry.rows), textwrap.fill(entry.note, 110)]
-    )
 
 
 def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]) -> list[tuple[str, str, Markup]]:

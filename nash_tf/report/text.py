@@ -1,4 +1,4 @@
-"""Numbers as people read them, and tables for the terminal."""
+"""Numbers as people read them, and tables for the terminal and for Markdown."""
 
 from collections.abc import Sequence
 
@@ -65,6 +65,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [[in_markdown(cell) for cell in line] for line in (head, *rows)]
+    lines.insert(1, ["---"] * len(head))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def in_markdown(text: object) -> str:
+    """One line that Markdown takes for neither HTML nor the border of a cell."""
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def printable(text: object) -> str:
