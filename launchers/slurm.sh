@@ -10,7 +10,7 @@
 #SBATCH --cpus-per-task=8
 #SBATCH --gpus-per-node=1
 #SBATCH --mem=32G
-#SBATCH --time=24:00:00
+#SBATCH --time=48:00:00
 #SBATCH --requeue
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:?is set by sbatch; to run on one machine use bash launchers/search.sh --workers=N}"
@@ -18,6 +18,7 @@ cd "${SLURM_SUBMIT_DIR:?is set by sbatch; to run on one machine use bash launche
 meeting=".nash_tf-chief-$SLURM_ARRAY_JOB_ID"
 if [ "$SLURM_ARRAY_TASK_ID" = 0 ]; then
   export KERASTUNER_TUNER_ID=chief
+  [ "${SLURM_RESTART_COUNT:-0}" = 0 ] || set -- "$@" --resume  # SLURM has put it back into the queue
   address="$(hostname -I | cut -d' ' -f1) $((20000 + SLURM_ARRAY_JOB_ID % 20000))"
   echo "$address" > "$meeting.$$" && mv "$meeting.$$" "$meeting"
   trap 'rm -f "$meeting"' EXIT

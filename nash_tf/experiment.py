@@ -3,8 +3,8 @@
     python -m nash_tf.experiment --flagfile=flags/cifar10_cpu.flags --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 \\
         --output_dir=runs/cifar --jobs=2
 
-All flags but --methods, --runs, --jobs and --only are those of `nash_tf.main` and go to every run. The training of the first
-network depends on the data, the settings and the seed alone, so that all methods of a seed start from the same one.
+All other flags are those of `nash_tf.main` and go to every run. The training of the first network depends on the data, the
+settings and the seed alone, so that all methods of a seed start from the same one.
 """
 
 import math
@@ -24,7 +24,7 @@ from nash_tf.config import ConfigError, SearchConfig, refusal
 from nash_tf.report import experiment_page, runs
 
 POLL = 0.5  # seconds between two looks at the runs
-WIDE = "wide"  # the method whose first network is as large as the median winner of its seed
+WIDE = "wide"  # the method whose first network is as large as the median winner of its seed's searches
 
 
 class Run(NamedTuple):
@@ -38,6 +38,11 @@ class Run(NamedTuple):
     def finished(self) -> bool:
         """Whether its results are there."""
         return (self.directory / output.RESULTS).exists()
+
+    @property
+    def searches(self) -> bool:
+        """Whether its method is a search, and not a baseline."""
+        return self.method in {method.name for method in methods.SEARCHES}
 
     def command(self, arguments: Sequence[str], widths: Sequence[int] | None = None) -> list[str]:
         """What runs it, or goes on with it; `widths` are those of its first network, where not those of the arguments."""
@@ -76,10 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv if argv is None else argv
     try:
         names, count, jobs, only, arguments = _parse(argv)
-        first, _ = program.parse([argv[0], *arguments, "--method=shrsep"])
+        first, given = program.parse([argv[0], *arguments, f"--method={names[0]}"])
         if first is None:
+            print(f"{__doc__}\nFlags:\n{_define().get_help()}\nFlags of each run:\n{given.get_help()}")
             return 0
         directory = Path(str(first.output_dir))
+        if not given["output_dir"].present:
+            of_run = f"-{first.method}-seed{first.seed}"
+            directory = directory.with_name(f"{directory.name.removesuffix(of_run)}-experiment")
         for name in names:  # whatever a run would be refused for is refused now
             program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
         data.check(first.dataset)
@@ -93,13 +102,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell may start what runs in its background deaf to the first
         signal.signal(number, _interrupt)
     try:
-        failed = _conduct(chosen, planned, first, arguments, jobs)
+        failed = _conduct(chosen, planned, first, directory, arguments, jobs)
     except KeyboardInterrupt:
         print("Stopped. The same command goes on.", file=sys.stderr)
         return 130
     _report(planned, directory, show=True)
-    for run in failed:
-        print(f"{run.directory}: failed, see {run.directory}.log", file=sys.stderr)
+    for run, reason in failed.items():
+        print(f"{run.directory}: {reason}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -107,7 +116,7 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[str]]:
+def _define() -> flags.FlagValues:
     values = flags.FlagValues()
     searches = [method.name for method in methods.SEARCHES]
     flags.DEFINE_list("methods", searches, "Methods to compare, baselines among them.", values)
@@ -116,6 +125,11 @@ def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[s
     flags.DEFINE_integer(
         "only", None, "Number of the one run to do, for an array of jobs.", lower_bound=0, flag_values=values
     )
+    return values
+
+
+def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[str]]:
+    values = _define()
     try:
         rest = values(list(argv), known_only=True)
     except flags.Error as error:
@@ -123,29 +137,36 @@ def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[s
     for name in values.methods:
         if name not in methods.registry:
             raise refusal("methods", values.methods, f"must be some of {', '.join(methods.registry)}")
-    return values.methods, values.runs, values.jobs, values.only, rest[1:]
+    # What was begun is gone on with in any case.
+    own = [argument for argument in rest[1:] if argument.removesuffix("=true") not in ("--resume", "-resume")]
+    return values.methods, values.runs, values.jobs, values.only, own
 
 
-def _conduct(chosen, planned, config: SearchConfig, arguments, jobs: int) -> list[Run]:
-    """Does the chosen runs; returns those that failed."""
-    waiting, failed = [run for run in chosen if not run.finished], []
+def _conduct(chosen, planned, config: SearchConfig, directory: Path, arguments, jobs: int) -> dict[Run, str]:
+    """Does the chosen runs; returns those that failed, with what to say of them."""
+    waiting = [run for run in chosen if not run.finished]
+    failed: dict[Run, str] = {}
     print(f"{len(chosen)} runs, {len(chosen) - len(waiting)} of them finished", flush=True)
     going: dict[Run, subprocess.Popen] = {}
     try:
         while waiting or going:
-            while waiting and len(going) < jobs:
-                run = waiting.pop(0)
+            ready = [run for run in waiting if _is_ready(run, [*waiting, *going])]
+            for run in ready[: jobs - len(going)]:
+                waiting.remove(run)
                 widths = _wide_of(run, planned, config) if run.method == WIDE else None
+                if run.method == WIDE and widths is None:
+                    failed[run] = "needs a finished search of its seed, whose winner tells the size"
+                    continue
                 going[run] = _start(run, run.command(arguments, widths))
-                print(f"{time.strftime('%H:%M:%S')}  {run.directory.name} begun", flush=True)
+                _say(run, "begun")
             for run, process in list(going.items()):
                 if process.poll() is None:
                     continue
                 del going[run]
                 if not run.finished:
-                    failed.append(run)
-                print(f"{time.strftime('%H:%M:%S')}  {run.directory.name} {_outcome(run)}", flush=True)
-                _report(planned, Path(str(config.output_dir)))
+                    failed[run] = f"failed, see {run.directory}.log"
+                _say(run, _outcome(run))
+                _report(planned, directory)
             time.sleep(POLL)
     finally:
         for process in going.values():
@@ -153,6 +174,15 @@ def _conduct(chosen, planned, config: SearchConfig, arguments, jobs: int) -> lis
         for process in going.values():
             process.wait()
     return failed
+
+
+def _is_ready(run: Run, unfinished: Sequence[Run]) -> bool:
+    """Whether all that a run waits for has ended: `wide` waits for the searches of its seed."""
+    return run.method != WIDE or not any(other.seed == run.seed and other.searches for other in unfinished)
+
+
+def _say(run: Run, what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {run.directory.name} {what}", flush=True)
 
 
 def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
@@ -169,15 +199,12 @@ def _outcome(run: Run) -> str:
 
 
 def _wide_of(run: Run, planned: Sequence[Run], config: SearchConfig) -> tuple[int, ...] | None:
-    done = [runs.read(other.directory).results for other in planned if other.seed == run.seed and other.finished]
-    searched = [each for each in done if each["params"] > each["vanilla_params"]]
+    """Widths for `wide`; None where no search of its seed is finished."""
     if (run.directory / output.CONFIG).exists():
         return output.read_config(run.directory).widths
-    if not searched:
-        raise refusal(
-            "methods", WIDE, "needs a finished search of the same seed, whose winner tells the size; name it last"
-        )
-    return wide(config, searched[0]["vanilla_params"], [each["params"] for each in searched])
+    searches = [other for other in planned if other.seed == run.seed and other.searches and other.finished]
+    found = [runs.read(other.directory).results for other in searches]
+    return wide(config, found[0]["vanilla_params"], [each["params"] for each in found]) if found else None
 
 
 def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None:

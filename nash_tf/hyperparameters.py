@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from keras_tuner import HyperParameters
+from keras_tuner.engine.hyperparameters import Choice
 
 from nash_tf.seeds import derive
 
@@ -25,9 +26,15 @@ def perturbed(space: HyperParameters, parent: Mapping, seed: int) -> dict:
     values = dict(parent)
     for hp in space.space:
         rng = np.random.default_rng(derive(seed, hp.name))
-        place = hp.value_to_prob(parent[hp.name]) + rng.normal(0.0, SPREAD)
+        place = hp.value_to_prob(_declared(hp, parent[hp.name])) + rng.normal(0.0, SPREAD)
         values[hp.name] = _wire(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
     return values
+
+
+def _declared(hp, value):
+    """The number of a `Choice` that went over the wire as `value`."""
+    numbers = isinstance(value, float) and isinstance(hp, Choice)
+    return min(hp.values, key=lambda each: abs(each - value)) if numbers else value
 
 
 def _wire(value):

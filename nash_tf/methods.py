@@ -48,8 +48,9 @@ SEARCHES = (
 )
 # What a search must beat at the same cost. The operators are those of shrsep.
 BASELINES = (
-    # One random child a step, trained for the whole step: no selection. Once nothing fits, it only trains on.
-    Method("random", halving.one_child, schedules.one_cosine, SEARCHES[-1].operators, keeps_parent=False),
+    # One random child a step, trained for the whole step: no selection. Once nothing fits, it only trains on. In rungs, for
+    # a limit on time costs no more than the last of them.
+    Method("random", halving.undivided, schedules.restart_every_rung, SEARCHES[-1].operators, keeps_parent=False),
     # All children are judged after one epoch.
     Method("one_epoch", halving.one_epoch, schedules.restart_every_rung, SEARCHES[-1].operators),
     # The first network, trained on and on; `wide` is for one as large as a search's winner (see `nash_tf.experiment`).

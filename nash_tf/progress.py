@@ -20,16 +20,17 @@ class Progress:
     """Writes to a stream; where that is a terminal, its last line is the state of the open training.
 
     Args:
-        epochs: of the whole run, final training included.
+        epochs: of the whole search.
+        final_epochs: of the final training after it.
         stream: where to write.
     """
 
-    def __init__(self, epochs: int, stream=None):
-        self.epochs, self.stream = epochs, stream or sys.stdout
+    def __init__(self, epochs: int, final_epochs: int = 0, stream=None):
+        self.epochs, self.final_epochs, self.stream = epochs, final_epochs, stream or sys.stdout
         self.live = self.stream.isatty()
         self._marks = [(time.monotonic(), 0)]  # when each training of this process ended, and epochs trained until then
         self._limit: Callable[[], float] = lambda: math.inf
-        self._end = math.inf  # when the limit ends the run, as it looked after the last training
+        self._end = math.inf  # when the limit ends the search, as it looked after the last training
 
     def callback(self, label: str, first_epoch: int, epochs: int) -> keras.callbacks.Callback:
         """A callback for `fit` that shows a training, which ends with epoch number `epochs`, as it goes."""
@@ -40,6 +41,11 @@ class Progress:
         self._marks, self._limit = [(time.monotonic(), epochs)], limit
         self._end = time.monotonic() + limit()
 
+    def search_is_over(self) -> None:
+        """Tells that the final training begins."""
+        self._end = math.inf
+        self.epochs = self._marks[-1][1]
+
     def left(self, epochs: float = 0.0) -> str:
         """The time left for the run, from the pace of the last trainings; `epochs` are those of the open one."""
         began, before = self._marks[-PACE:][0]
@@ -48,7 +54,8 @@ class Progress:
             return ""
         now = time.monotonic()
         pace = (now - began) / (done - before)
-        return _duration(min((self.epochs - done) * pace, self._end - now)) + " left"
+        searching = min((self.epochs - done) * pace, max(self._end - now, 0.0))
+        return _duration(searching + self.final_epochs * pace) + " left"
 
     def trained(self, oracle) -> None:
         """Writes the training that has just ended, and the table of its step if that has ended with it."""

@@ -78,6 +78,12 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
         config.dataset, valid_fraction=config.valid_fraction, train_limit=config.train_limit, seed=config.seed
     )
     augmentation_of(config, dataset)
+    side = min(dataset.x_train.shape[1:3])
+    if side >> (len(config.widths) - 1) == 0:
+        most = side.bit_length()
+        raise refusal(
+            "widths", config.widths, f"must be at most {most} for images of {side} pixels, with a pool between two"
+        )
     params = vanilla_of(config, dataset).params
     if params > config.max_params:
         raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
@@ -100,7 +106,7 @@ def search(config: SearchConfig, dataset: data.Dataset, command: Sequence[str] =
     augmentation = augmentation_of(config, dataset)
     set_up_tensorflow(config)
     pipeline = Pipeline(dataset.mean, dataset.std, len(dataset.class_names), config.batch_size, augmentation)
-    progress = Progress(config.vanilla_epochs + config.steps * config.epochs_per_step + config.final_epochs)
+    progress = Progress(config.vanilla_epochs + config.steps * config.epochs_per_step, config.final_epochs)
     with local_workers(config, command) as workers:
         tuner = tuner_of(config, dataset, pipeline, progress)
         callbacks = []
@@ -245,6 +251,7 @@ def train_finally(
     keras.utils.set_random_seed(derive(config.seed, "final"))
     batches = pipeline.training(images, labels, derive(config.seed, "final"))
     _group_steps(model, config.batch_size, len(batches) * config.final_epochs)
+    progress.search_is_over()
     rate = CosineAnnealing(config.final_learning_rate, config.final_epochs)
     model.fit(
         batches,

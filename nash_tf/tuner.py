@@ -306,7 +306,7 @@ class HillClimbing(keras_tuner.Tuner):
             given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
             born = model.evaluate(*given[:2], verbose=0, return_dict=True)[name.removeprefix("val_")]
             told = json.loads(self.oracle.get_trial(source).hyperparameters.values["record"])
-            found[f"{name}_change"] = round(born - told[name], 6)
+            found[f"{name}_change"] = round(born - told[name], 6) + 0.0
         return found
 
 

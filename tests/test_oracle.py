@@ -309,6 +309,7 @@ def space():
     hp.Float("rate", 1e-4, 1e-1, sampling="log", default=0.01)
     hp.Int("units", 4, 64, step=4, default=16)
     hp.Choice("kind", ["a", "b", "c"])
+    hp.Choice("decay", [0.1, 0.01, 0.001], default=0.01)
     hp.Boolean("flag")
     hp.Fixed("constant", 5)
     return hp
@@ -320,6 +321,7 @@ def test_perturbed_hyperparameters_stay_in_their_range(seed):
     for number in range(5):
         values = hyperparameters.perturbed(space(), values, seed + number)
         assert 0.99e-4 <= values["rate"] <= 1.01e-1 and values["units"] in range(4, 65, 4)
+        assert min(abs(values["decay"] - declared) for declared in (0.1, 0.01, 0.001)) < 1e-8
         assert values["kind"] in "abc" and isinstance(values["flag"], bool) and values["constant"] == 5
 
 

@@ -25,7 +25,7 @@ def clock(monkeypatch):
 
 def shown(stream, clock, seconds_a_batch, epochs=2, steps=4):
     """Shows a training of `epochs` epochs of `steps` batches."""
-    callback = Progress(epochs, stream).callback("step 1  rung 0  child 3", 0, epochs)
+    callback = Progress(epochs, stream=stream).callback("step 1  rung 0  child 3", 0, epochs)
     variable = SimpleNamespace(shape=SimpleNamespace(num_elements=lambda: 1234))
     callback.set_model(SimpleNamespace(trainable_variables=[variable]))
     callback.set_params({"steps": steps})
@@ -65,7 +65,7 @@ def test_without_a_terminal_a_long_training_has_a_plain_line_a_minute(clock):
 
 
 def test_time_left_follows_the_pace_and_the_limit(clock):
-    shower = Progress(100, io.StringIO())
+    shower = Progress(100, stream=io.StringIO())
     assert shower.left() == ""
     shower.begins(50, lambda: 1e9)
     clock.now = 20.0
@@ -75,3 +75,13 @@ def test_time_left_follows_the_pace_and_the_limit(clock):
     assert shower.left(10) == "5 s left"
     clock.now = 60.0
     assert shower.left(10) == "0 s left"
+
+
+def test_the_final_training_is_waited_for_and_no_limit_ends_it(clock):
+    shower = Progress(100, 20, io.StringIO())
+    shower.begins(50, lambda: 25.0)
+    clock.now = 10.0
+    assert shower.left(10) == "35 s left"  # 15 s of the limit, 20 epochs of 1 s
+    clock.now = 30.0
+    shower.search_is_over()
+    assert shower.left(15) == "10 s left"

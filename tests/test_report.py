@@ -415,10 +415,11 @@ class TestRestarts:
         life = (record(0, (0.4, 0.6), (0, 0, 0)), record(1, (0.3, 0.5, 0.6, 0.55), (1, 0, 0)))
         child = family.Child(1, 0, life, family.WINNER)
         drops = restarts.drops([child], {(0, 0, 0): parent}, {1: (2, 4)})
-        assert [(drop.epoch, drop.before, drop.after, drop.won_back) for drop in drops] == [
-            (0, 0.5, 0.4, 2),
-            (2, 0.6, 0.3, 3),
+        assert [(drop.epoch, drop.before, drop.after, drop.won_back, drop.lived) for drop in drops] == [
+            (0, 0.5, 0.4, 2, True),
+            (2, 0.6, 0.3, 3, True),
         ]
+        assert not restarts.drops([child], {}, {1: (2, 5)})[0].lived
 
     def test_one_cosine_has_no_restart_after_birth(self, tmp_path):
         run = runs.read(make_run(tmp_path / "run", "sh", steps=1))
@@ -443,10 +444,34 @@ class TestOperators:
             record = runs.Record(1, 0, number, (0, 0, 0), names, 5, accuracy=accuracy, params=10.0 * (number + 1))
             return family.Child(1, number, (record,), family.DISCARDED)
 
-        run = runs.Run(Path("x"), {"method": "none"})
+        run = runs.Run(Path("x"), {"method": "none"}, records=(runs.Record(0, 0, 0, params=10.0),))
         (split,) = operators.tally(run, [child(0, 0.5), child(1, 0.6, "split"), child(2, 0.4, "split", "split")])
         assert (split.drawn, split.carriers, split.accepted) == (3, 2, 0)
         assert split.gains == pytest.approx((0.1, -0.1)) and split.growth == (2.0, 3.0)
+
+    def test_a_first_child_that_was_grown_is_no_unmodified_parent(self):
+        record = runs.Record(1, 0, 0, (0, 0, 0), ("split",), 5, accuracy=0.7, params=30.0)
+        run = runs.Run(Path("x"), {"method": "random"}, records=(runs.Record(0, 0, 0, params=10.0), record))
+        (split,) = [each for each in operators.tally(run, [family.Child(1, 0, (record,), family.WINNER)]) if each.drawn]
+        assert split.gains == () and split.growth == (3.0,)
+
+
+def test_the_winner_of_a_step_that_a_limit_ended_is_a_winner(tmp_path):
+    directory = make_run(tmp_path / "run", "shr", steps=2)
+    lines = [json.loads(line) for line in (directory / "lineage.jsonl").read_text().splitlines()]
+    kept = [line for line in lines if (line["step"], line["rung"], line["child"]) <= (2, 0, 5)]
+    (directory / "lineage.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
+    results = json.loads((directory / "results.json").read_text())
+    (directory / "results.json").write_text(json.dumps(results | {"winner": [2, 0, 3]}))
+    run = runs.read(directory)
+    found = [child for child in family.children(run) if child.step == 2]
+    assert [child.number for child in found if child.fate == family.WINNER] == [3]
+    assert found[3].words() == "the search's winner" and found[0].words() == "undecided at the end"
+    inside = behaviour.behaviour("shr", [run])
+    assert inside.steps == 2 and 2 in inside.winners
+    (directory / "results.json").unlink()
+    undecided = [child for child in family.children(runs.read(directory)) if child.step == 2]
+    assert {child.words() for child in undecided} == {"in the running"}
 
 
 def test_time_adds_up(big):
@@ -836,6 +861,17 @@ class TestWatch:
 
         watch.watch(lambda: [run], renew, 0.5, sleep)
         assert seen == [5, 8, 9] and moments == [0.5] * 4
+
+    def test_waits_for_a_further_run(self, tmp_path):
+        first, moments, seen = make_run(tmp_path / "first", "nash", steps=1), [], []
+
+        def sleep(seconds):
+            moments.append(seconds)
+            if len(moments) == 3:
+                make_run(tmp_path / "second", "nash", steps=1)
+
+        watch.watch(lambda: sorted(tmp_path.iterdir()), lambda: seen.append(len(moments)), 10.0, sleep, patience=60.0)
+        assert seen == [0, 3] and len(moments) == 9 and first.exists()
 
     def test_a_watched_page_loads_itself_again(self, tmp_path):
         run = make_run(tmp_path / "run", "nash", steps=1, stop_after=5)

@@ -13,6 +13,8 @@ from nash_tf.report.watch import finished, watch
 
 _REFRESH = 15  # seconds after which a browser loads the page of a watched run again
 
+_PATIENCE = 60.0  # seconds that the next run of an experiment may take to appear
+
 
 class _Refused(Exception):
     """What was asked for cannot be done; the message is one line."""
@@ -55,7 +57,6 @@ def _run(given: argparse.Namespace) -> int:
     if not given.interval > 0:
         raise _Refused(f"--interval={given.interval:g}: must be a number of seconds above 0")
     asked = [_checked(name) for name in given.directories]
-    several = len(asked) > 1 or (bool(_inside(asked[0])) and not runs.is_run(asked[0]))
     page = Path(given.output) if given.output else _common(asked) / output.REPORT
     if page.is_dir():
         raise _Refused(f"--output={page}: must be a file, and is a directory")
@@ -63,9 +64,13 @@ def _run(given: argparse.Namespace) -> int:
     def found() -> list[Path]:
         return list(dict.fromkeys(run for directory in asked for run in _runs(directory)))
 
-    def renew() -> None:
+    def are_several(directories: list[Path]) -> bool:
+        return len(asked) > 1 or directories != asked
+
+    def renew(watched: bool) -> None:
         directories = found()
-        live = _REFRESH if given.watch and not finished(directories) else 0
+        several = are_several(directories)
+        live = _REFRESH if watched and (several or not finished(directories)) else 0
         if several:
             for directory in directories:
                 report.write(directory, refresh=live)
@@ -79,9 +84,12 @@ def _run(given: argparse.Namespace) -> int:
         print(printable(page), flush=True)
 
     if given.watch:
-        watch(found, renew, given.interval)
+        several = are_several(found())
+        watch(found, lambda: renew(True), given.interval, patience=_PATIENCE if several else 0.0)
+        if several:
+            renew(False)
     else:
-        renew()
+        renew(False)
     return 0
 
 

@@ -15,13 +15,13 @@ class Behaviour:
     """Summaries over a method's runs, each run counting once.
 
     Attributes:
-        steps: closed steps in all runs.
+        steps: steps that have a winner, in all runs.
         parent_won: share of steps that the unmodified parent won.
         favoured: logarithm of the parameters of the children that passed the first rung, less that of the discarded, means;
             below 0 the first rung favours small children.
         birth, restart: change of validation accuracy over the first epoch after birth, after a restart.
         won_back: share of drops at restarts that were won back before the rate was zero.
-        accepted: operator -> morphisms accepted in winners, of all drawn.
+        accepted: operator -> morphisms accepted in winners, of all drawn in the same steps.
         winners: step -> parameters of its winner, a value a run.
     """
 
@@ -63,10 +63,11 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
         ):
             if chosen:
                 found[name].append(mean(drop.after - drop.before for drop in chosen))
-        fallen = [drop for drop in drops if drop.epoch > 0 and drop.after < drop.before]
+        fallen = [drop for drop in drops if drop.epoch > 0 and drop.fell and drop.lived]
         if fallen:
             found["won_back"].append(mean(float(drop.won_back is not None) for drop in fallen))
-        for operator in operators.tally(run, children):
+        decided = {child.step for child in won}
+        for operator in operators.tally(run, [child for child in children if child.step in decided]):
             taken, drawn = accepted.get(operator.name, (0, 0))
             accepted[operator.name] = (taken + operator.accepted, drawn + operator.drawn)
     return Behaviour(

@@ -12,6 +12,7 @@ from nash_tf.report.stats import Summary
 
 _ORDER = ("nash", "sh", "shr", "shrsep")
 _OF_A_RUN = {"method", "seed", "output_dir", "tensorboard", "workers"}  # may differ between runs that are compared
+_BY_DESIGN = {("wide", "widths")}  # method and setting: see `nash_tf.experiment`
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class MethodRow:
     params: Summary | None
     steps: Summary | None
     cpu_hours: Summary | None
+    trained_hours: Summary | None
     layers: dict[str, Summary | None]
 
 
@@ -88,6 +90,7 @@ def method_rows(runs: Sequence[Run]) -> list[MethodRow]:
                 of("params"),
                 of("steps"),
                 stats.summary(seconds),
+                stats.summary([sum(record.cpu_seconds or 0.0 for record in run.records) / 3600 for run in done]),
                 {sort: stats.summary([share[sort] for share in shares]) for sort in layers.COUNTED},
             )
         )
@@ -135,7 +138,12 @@ def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[fl
 def unequal_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Settings, beyond method and seed, that are not the same in all runs: name -> the values met."""
     names = dict.fromkeys(name for run in runs for name in run.config if name not in _OF_A_RUN)
-    met = {name: sorted({repr(run.config.get(name)) for run in runs if run.config}) for name in names}
+    met = {
+        name: sorted(
+            {repr(run.config.get(name)) for run in runs if run.config and (run.method, name) not in _BY_DESIGN}
+        )
+        for name in names
+    }
     return {name: values for name, values in met.items() if len(values) > 1}
 
 

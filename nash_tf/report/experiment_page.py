@@ -110,7 +110,7 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
         if figure:
             figure = Figure(f"{figure.name}{suffix}", figure.title, figure.width, figure.height, figure.body)
             figures.append(figure)
-            drawn.append(html.shown(figure))
+            drawn += [tag("h3", figure.title), html.shown(figure)]
     unequal = [f"{name}: {', '.join(values)}" for name, values in experiment.unequal_settings(runs).items()]
     results = html.together(
         html.notice("Settings that are not the same in all runs: compare with care", unequal),

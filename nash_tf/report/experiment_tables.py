@@ -9,7 +9,7 @@ from nash_tf.report.behaviour import Behaviour
 from nash_tf.report.experiment import Comparison, MethodRow
 from nash_tf.report.published import TABLE
 from nash_tf.report.stats import EXACT_UP_TO, Summary
-from nash_tf.report.text import NONE, count, percent, plural, points, short
+from nash_tf.report.text import NONE, count, percent, points, short
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ def results(rows: Sequence[MethodRow]) -> Table:
         "parameters",
         "smallest",
         "largest",
-        "steps",
+        "steps begun",
         "CPU-hours each",
+        "of trainings that count",
     )
     return Table(
         "Results",
@@ -53,10 +54,12 @@ def results(rows: Sequence[MethodRow]) -> Table:
                 short(row.params.largest) if row.params else NONE,
                 _range(row.steps),
                 _plain(row.cpu_hours),
+                _plain(row.trained_hours),
             )
             for row in rows
         ),
-        "Mean ± standard deviation over finished runs.",
+        "Mean ± standard deviation over finished runs. A limit on time drops the training that is open when it is reached: it "
+        "and the final training are in the CPU-hours of a run, and not in those of the trainings that count.",
     )
 
 
@@ -83,7 +86,7 @@ def paired(rows: Sequence[Comparison]) -> Table:
         "95 % interval",
         "p (ratio)",
     )
-    fewest = min((row.seeds for row in rows), default=0)
+    floor = 2 / 2 ** max(min((row.seeds for row in rows), default=0), 1)
     return Table(
         "Paired comparisons over seeds",
         head,
@@ -93,17 +96,18 @@ def paired(rows: Sequence[Comparison]) -> Table:
                 count(row.seeds),
                 points(row.difference),
                 f"{points(row.interval[0])} to {points(row.interval[1])}" if row.interval else NONE,
-                _p(row.p),
-                _p(row.adjusted),
+                _p(row.p, row.seeds),
+                _p(row.adjusted, row.seeds),
                 f"{row.ratio:.3g}×" if row.ratio else NONE,
                 f"{row.ratio_interval[0]:.3g} to {row.ratio_interval[1]:.3g}" if row.ratio_interval else NONE,
-                _p(row.ratio_p),
+                _p(row.ratio_p, row.seeds),
             )
             for row in rows
         ),
         "Runs of the same seed are paired. Interval: Student's t of the differences. p: two-sided sign-flip permutation "
         f"test of the differences, exact up to {EXACT_UP_TO} pairs; p (Holm) allows for all pairs of methods. Ratios of "
-        f"parameters are tested on logarithms. With {plural(fewest, 'pair')} no p can be below {2 / 2 ** max(fewest, 1):.3g}.",
+        f"parameters are tested on logarithms. With so few seeds no p can be below {floor:.3g}, and none below "
+        f"{min(1.0, floor * len(rows)):.3g} after Holm: the intervals tell more.",
     )
 
 
@@ -111,7 +115,7 @@ def behaviours(rows: Sequence[Behaviour]) -> Table:
     """What happened inside the searches."""
     head = (
         "method",
-        "closed steps",
+        "steps with a winner",
         "won by the unmodified parent, %",
         "size of promoted over discarded",
         "change after birth, points",
@@ -199,5 +203,5 @@ def _range(values: Summary | None) -> str:
     return f"{values.mean:.3g}" if same else f"{values.mean:.3g} ({values.least:g} to {values.largest:g})"
 
 
-def _p(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
+def _p(value: float | None, seeds: int) -> str:
+    return NONE if value is None or seeds < 2 else f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"

@@ -18,7 +18,8 @@ class Child:
 
     Attributes:
         records: its trainings, one a rung.
-        fate: WINNER of its step, DISCARDED, FAILED, or OPEN while its rung is.
+        fate: WINNER of its step, DISCARDED, FAILED, or OPEN while its rung is. Where a limit ended the search within a step,
+            the network handed over is that step's winner, and the rung of the others stays open.
         chosen: whether it is the network that the search hands over, or would if it ended now: the incumbent.
         over: whether the search is over.
     """
@@ -81,7 +82,11 @@ class Child:
             return "vanilla" if self.step == 0 else "winner of its step"
         if self.fate == DISCARDED:
             return f"discarded after rung {self.rung}"
-        return "failed" if self.fate == FAILED else "in the running"
+        return "failed" if self.fate == FAILED else self.open_words()
+
+    def open_words(self) -> str:
+        """What is said of it while its rung is open."""
+        return "undecided at the end" if self.over else "in the running"
 
 
 def rungs(run: Run, step: int) -> tuple[Rung, ...]:
@@ -113,6 +118,8 @@ def children(run: Run) -> tuple[Child, ...]:
         of_step = {child: lives[step, child] for at, child in lives if at == step}
         fates |= {(step, child): fate for child, fate in _fates(run, step, of_step).items()}
     chosen = _chosen(run, fates)
+    if run.results and chosen:
+        fates[chosen] = WINNER
     return tuple(
         Child(step, child, tuple(lives[step, child]), fates[step, child], (step, child) == chosen, bool(run.results))
         for step, child in sorted(lives)

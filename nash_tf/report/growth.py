@@ -66,8 +66,10 @@ def growth(children: Sequence[Child], limit: float | None) -> Figure | None:
 
 def by_method(rows: Sequence[Behaviour]) -> Figure | None:
     """Parameters of the winners by step, a line a method: geometric mean over runs."""
-    values = [params for row in rows for winners in row.winners.values() for params in winners]
-    last = max((step for row in rows for step in row.winners), default=0)
+    # A method that never grows is a level line, however long.
+    grown = [(series, row) for series, row in enumerate(rows) if _grows(row)]
+    values = [params for _, row in grown for winners in row.winners.values() for params in winners]
+    last = max((step for _, row in grown for step in row.winners), default=0)
     if not values or last == 0:
         return None
     x, y = Scale(-0.3, last + 0.3, 60, _WIDTH - 14), logarithmic(values, _HEIGHT - 84, 34)
@@ -75,7 +77,7 @@ def by_method(rows: Sequence[Behaviour]) -> Figure | None:
     parts = [
         frame(x, y, "step (0 is the vanilla network)", "winner's parameters", lambda step: f"{step:g}", short, steps)
     ]
-    for series, row in enumerate(rows):
+    for series, row in grown:
         colour, shift = series % SERIES, 0.05 * (series - (len(rows) - 1) / 2)
         way = [(x(step + shift), y(geometric_mean(row.winners[step]))) for step in sorted(row.winners)]
         if way:
@@ -85,8 +87,11 @@ def by_method(rows: Sequence[Behaviour]) -> Figure | None:
             at = (x(step + shift), y(geometric_mean(winners)))
             parts.append(mark(series, *at, 5.5, f"f{colour}", tag("title", words)))
     meaning = [
-        (lambda a, b, series=series: mark(series, a, b, 6, f"f{series % SERIES}"), row.method)
-        for series, row in enumerate(rows)
+        (lambda a, b, series=series: mark(series, a, b, 6, f"f{series % SERIES}"), row.method) for series, row in grown
     ]
     parts.append(legend(50, _HEIGHT - 10, meaning))
     return Figure("growth", "Parameters of the winners by step and method", _WIDTH, _HEIGHT, join(parts))
+
+
+def _grows(row: Behaviour) -> bool:
+    return len({params for winners in row.winners.values() for params in winners}) > 1

@@ -49,7 +49,8 @@ def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
     """All operators that the method may draw or that were drawn, the most drawn first."""
     known = methods.registry[run.method].operators if run.method in methods.registry else ()
     names = {*known, *(name for child in children for name in child.operators)}
-    unchanged = {child.step: child for child in children if child.number == 0}
+    unchanged = {child.step: child for child in children if not child.operators}
+    records = {record.place: record for record in run.records}
     found = []
     for name in names:
         carriers = [child for child in children if name in child.operators]
@@ -59,8 +60,9 @@ def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
             mine, its = child.records[0].accuracy, twin.records[0].accuracy if twin else None
             if mine is not None and its is not None and child.records[0].rung == 0:
                 gains.append(mine - its)
-            if child.params and twin and twin.params:
-                growth.append(child.params / twin.params)
+            parent = records.get(child.parent) if child.parent else None
+            if child.params and parent and parent.params:
+                growth.append(child.params / parent.params)
         winners = [child for child in carriers if child.fate == family.WINNER]
         found.append(
             Operator(
@@ -87,9 +89,10 @@ def chart(operators: Sequence[Operator]) -> Figure | None:
     bottom = top + row * len(operators)
     parts: list[Markup] = [
         text(left, 20, "drawn; accepted in winners", "strong"),
-        text(middle + 20, 20, "gain over the unmodified parent, points", "strong"),
     ]
-    for tick in x.ticks(6):
+    if gains:
+        parts.append(text(middle + 20, 20, "gain over the unmodified parent, points", "strong"))
+    for tick in x.ticks(6) if gains else ():
         parts += [
             line(x(tick), top - 8, x(tick), bottom, "axis" if tick == 0 else "grid"),
             text(x(tick), bottom + 18, points(tick).removesuffix(".00"), "mid soft"),

@@ -8,6 +8,8 @@ from nash_tf.halving import Rung
 from nash_tf.report.family import Child
 from nash_tf.report.runs import Place, Record, Run
 
+_DIGITS = 5  # of the accuracies in a history
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -19,6 +21,7 @@ class Drop:
         after: accuracy at the end of the first epoch after it.
         won_back: epochs from the restart until the accuracy before it is reached again in the same annealing; None if
             it is not.
+        lived: whether it lived through the whole annealing.
     """
 
     step: int
@@ -27,6 +30,11 @@ class Drop:
     before: float
     after: float
     won_back: int | None
+    lived: bool
+
+    @property
+    def fell(self) -> bool:
+        return self.after < self.before
 
 
 def periods(run: Run, rungs: Sequence[Rung]) -> tuple[int, ...] | None:
@@ -50,12 +58,13 @@ def drops(
         series = dict(child.series("val_accuracy"))
         parent = records.get(child.parent) if child.parent else None
         if parent and parent.accuracy is not None:
-            series[0] = parent.accuracy
+            series[0] = round(parent.accuracy, _DIGITS)
         start = 0
         for length in lengths.get(child.step, ()):
             if start in series and start + 1 in series and child.step > 0:
                 before = series[start]
                 later = (epoch for epoch in range(1, length + 1) if series.get(start + epoch, -1.0) >= before)
-                found.append(Drop(child.step, child.number, start, before, series[start + 1], next(later, None)))
+                back, lived = next(later, None), start + length in series
+                found.append(Drop(child.step, child.number, start, before, series[start + 1], back, lived))
             start += length
     return found

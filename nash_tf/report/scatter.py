@@ -30,14 +30,15 @@ def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int])
         _, params, accuracy = known[index]
         corners += [(x(params), corners[-1][1]), (x(params), y(accuracy))] if corners else [(x(params), y(accuracy))]
     parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
-    marks, wanted = [], []
+    marks, wanted, points = [], [], []
     for index, (child, params, accuracy) in enumerate(known):
         at, below = (x(params), min(y(accuracy), y.start - 6)), y(accuracy) > y.start
         marks.append(at)
-        parts.append(_point(child, *at, _sort(child, rungs)))
+        points.append((child.fate == family.WINNER, _point(child, *at, _sort(child, rungs))))
         if index in front or child.chosen or below:
             words = f"{child.label}: {percent(accuracy, 1)} ↓" if below else child.label
             wanted.append((not child.chosen, -accuracy, (*at, words)))
+    parts += [drawn for _, drawn in sorted(points, key=lambda pair: pair[0])]  # winners lie above
     labels = labelling.place(marks, [entry for *_, entry in sorted(wanted)])
     parts += [text(*label, "halo strong") for label in labels if label]
     meaning = [(lambda a, b: star(a, b, 8, "f0"), "winner of a step")]

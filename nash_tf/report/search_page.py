@@ -155,7 +155,7 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
     if first is not None:
         words.append(f"On the test set the vanilla network has {percent(first)} %. ")
     if winners:
-        words.append(f"The unmodified parent won {same or 'none'} of {plural(len(winners), 'closed step')}.")
+        words.append(f"The unmodified parent won {same or 'none'} of {plural(len(winners), 'step')}.")
     return html.paragraph(*words)
 
 
@@ -211,7 +211,8 @@ def _restarts(drops: Sequence[restarts.Drop]) -> Markup:
     rows = []
     for epoch in sorted({drop.epoch for drop in drops}):
         here = [drop for drop in drops if drop.epoch == epoch]
-        back = [drop.won_back for drop in here if drop.won_back is not None]
+        fallen = [drop for drop in here if drop.fell and drop.lived]
+        back = [drop.won_back for drop in fallen if drop.won_back is not None]
         change = mean(drop.after - drop.before for drop in here)
         rows.append(
             [
@@ -219,7 +220,7 @@ def _restarts(drops: Sequence[restarts.Drop]) -> Markup:
                 count(len(here)),
                 points(change),
                 points(min(drop.after - drop.before for drop in here)),
-                f"{len(back)} of {len(here)}",
+                f"{len(back)} of {len(fallen)}",
                 f"{median(back):.3g}" if back else NONE,
             ]
         )
@@ -228,8 +229,8 @@ def _restarts(drops: Sequence[restarts.Drop]) -> Markup:
     note = "" if any(drop.epoch for drop in drops) else " This method restarts the rate at birth only."
     return html.together(
         html.paragraph(
-            "Validation accuracy over the first epoch after the learning rate went up again, and whether the accuracy "
-            f"before was reached again before the rate was back at zero.{note}"
+            "Validation accuracy over the first epoch after the learning rate went up again; and of the children that "
+            f"fell and lived until the rate was back at zero, how many had won the accuracy back by then.{note}"
         ),
         html.table(
             [left("when"), "children", "mean change, points", "largest drop", "won back", "median epochs until then"],
@@ -343,7 +344,8 @@ def _certificates(run: Run) -> Markup:
         nearest = max(difference / bound for difference, bound in pairs)
         words += (
             f" {len(pairs) - beyond} of {plural(len(pairs), 'newborn')} within the bound; the largest difference is "
-            f"{percent(nearest, 1)} % of its bound."
+            f"{percent(nearest, 1)} % of its bound. The bound is for max_difference, of outputs in inference; in training mode "
+            "(training_difference) batch statistics enlarge rounding, and none is set."
         )
     return html.together(
         html.paragraph(words), html.table([left("measured at birth"), "children", "least", "median", "largest"], rows)

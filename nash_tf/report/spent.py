@@ -37,8 +37,8 @@ def spent(run: Run) -> list[Spent]:
     ]
     cpu = (run.result("cpu_seconds") or 0.0) - sum(entry.cpu for entry in found)
     wall = (run.result("seconds") or 0.0) - sum(entry.wall for entry in found)
-    if cpu > 0 and wall > 0:  # a resumed run counts only its last session
-        found.append(Spent(None, 0, 0, cpu, wall))
+    if cpu > 0:
+        found.append(Spent(None, 0, 0, cpu, max(wall, 0.0)))  # trainings side by side have more seconds than the run
     return found
 
 

@@ -46,7 +46,7 @@ def _hours(minutes: int) -> str:
 
 def scientific(number: float) -> str:
     """Three digits, in scientific notation where that is shorter."""
-    return f"{number:.3g}"
+    return f"{number + 0.0:.3g}"  # no minus zero
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

@@ -75,7 +75,7 @@ def _card(child: Child, x: float, y: float, rungs: int) -> Markup:
         family.WINNER: ("final winner" if child.over else "incumbent") if child.chosen else "winner",
         family.DISCARDED: f"out after rung {child.rung}",
         family.FAILED: f"failed in rung {child.rung}",
-        family.OPEN: "in the running",
+        family.OPEN: child.open_words(),
     }[child.fate]
     if child.step == 0 and child.fate == family.WINNER and not child.chosen:
         fate = "trained first"

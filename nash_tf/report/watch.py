@@ -27,25 +27,29 @@ def watch(
     renew: Callable[[], None],
     seconds: float,
     sleep: Callable[[float], None] = time.sleep,
+    patience: float = 0.0,
 ) -> None:
-    """Calls `renew` at once and whenever files have changed, until all runs have results.
+    """Calls `renew` at once and whenever files have changed, until all runs have results and no more come.
 
     Args:
         found: gives the directories of the runs; there may be more of them each time.
         renew: writes the report.
         seconds: between two looks.
         sleep: waits so long.
+        patience: seconds that a further run may take to appear, once all have results.
     """
     before: Stamp | None = None
+    waited = 0.0
     while True:
         directories = found()
         done, now = finished(directories), stamp(directories)
         if now != before:
             renew()
-            before = now
-        if done:
+            before, waited = now, 0.0
+        if done and waited >= patience:
             return
         sleep(seconds)
+        waited += seconds
 
 
 def _stat(path: Path) -> tuple[int, int, int] | None:
