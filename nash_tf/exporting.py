@@ -24,10 +24,15 @@ class ExportError(Exception):
     """The exported model does not compute what the model in memory does."""
 
 
-def with_normalisation(model: keras.Model, mean, std) -> keras.Model:
-    """A model that takes pixel values as they are in the data set, and gives the same logits."""
+def with_scaling(model: keras.Model, offset, divisor) -> keras.Model:
+    """A model that takes pixel values as they are in the data set, and gives the same logits.
+
+    Args:
+        model: takes (pixels - offset) / divisor.
+        offset, divisor: [channels]; see `nash_tf.pipeline.Pipeline.scaling`.
+    """
     image = keras.Input(model.input_shape[1:], name="pixels")
-    normalised = keras.layers.Normalization(mean=mean, variance=np.square(std), name="normalisation")(image)
+    normalised = keras.layers.Normalization(mean=offset, variance=np.square(divisor), name="normalisation")(image)
     return keras.Model(image, model(normalised), name="nash_tf")
 
 

@@ -101,11 +101,14 @@ class HillClimbingOracle(keras_tuner.Oracle):
             "max_cpu_hours": max_cpu_hours,
             "seed": seed,
             "tune_hyperparameters": tune_hyperparameters,
+            "rungs": [list(rung) for rung in self.method.rungs(children, epochs_per_step)],
         }
         self.leases = Leases(timeout=2 * heartbeat)
         self._asking = Worker("")  # whom `populate_space` answers: Keras Tuner does not tell it
         self.spent_before = 0.0, 0.0  # wall-clock and CPU seconds of the processes that went on with this search before
         self._began = time.monotonic(), cpu_seconds()
+        self._out_of_time = False  # as a worker has found; what it has spent in vain is in no record
+        self._inherited: set[str] = set()  # workers of an earlier chief that have not been heard since
         self._mutex = threading.RLock()
 
     # What Keras Tuner asks ------------------------------------------------------------------------------------------
@@ -116,6 +119,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         with self._mutex, self._unlocked():
             self._asking = worker
             self.leases.heard(worker)
+            self._inherited.discard(worker.name)
             if worker.trial:
                 return self._renew(worker)
             self.requeue(*self.leases.dead(self.ongoing_trials))
@@ -154,12 +158,17 @@ class HillClimbingOracle(keras_tuner.Oracle):
             trial.score = json.loads(record)[self.objective.name]
 
     def end_trial(self, trial):
-        """Takes a report. That of a trial which has ended, or was given to another worker meanwhile, is refused."""
+        """Takes a report. That of a trial which has ended, or was given to another worker meanwhile, is refused; that of one
+        which a limit on time has stopped ends the search, and the trial is as if it had not begun."""
         with self._mutex, self._unlocked():
             mine = self.trials[trial.trial_id]
             holders = [each.hyperparameters.values.get("tuner/holder") for each in (mine, trial)]
             if mine.trial_id in self.end_order or holders[0] != holders[1]:
                 print(f"trial {trial.trial_id}: a late report was refused", flush=True)
+                return
+            if trial.status == TrialStatus.STOPPED:
+                self._out_of_time = True
+                self._put_back(mine)
                 return
             super().end_trial(trial)
             self._ended()
@@ -195,6 +204,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 # Its worker may have outlived this chief: it has two heartbeats to say so.
                 self.ongoing_trials[holder.name] = trial
                 self.leases.heard(holder)
+                self._inherited.add(holder.name)
             else:
                 self._retry_queue.append(trial.trial_id)
         self._collect()
@@ -224,22 +234,25 @@ class HillClimbingOracle(keras_tuner.Oracle):
     # Workers that die -------------------------------------------------------------------------------------------------
 
     def requeue(self, *names: str) -> None:
-        """Gives the trials of dead workers to others; a child whose processes keep dying has failed."""
+        """Gives the trials of dead workers to others; a child whose processes keep dying has failed.
+
+        A worker that has not been heard since this chief began has died with the one before: that tells nothing of its child.
+        """
         with self._mutex:
             for name in names:
                 self.leases.forget(name)
-                trial = self.ongoing_trials.pop(name, None)
+                trial = self.ongoing_trials.get(name)
                 if trial is None:
                     continue
                 values = trial.hyperparameters.values
-                values.pop("tuner/holder", None)
-                values["tuner/deaths"] = values.get("tuner/deaths", 0) + 1
-                trial.metrics = type(trial.metrics)()
-                if values["tuner/deaths"] < DEATHS:
-                    self._retry_queue.append(trial.trial_id)
-                    self._save_trial(trial)
-                    self.save()
+                if name not in self._inherited:
+                    values["tuner/deaths"] = values.get("tuner/deaths", 0) + 1
+                self._inherited.discard(name)
+                if values.get("tuner/deaths", 0) < DEATHS:
+                    self._put_back(trial)
                     continue
+                del self.ongoing_trials[name]
+                values.pop("tuner/holder", None)
                 trial.status = TrialStatus.FAILED
                 trial.message = (
                     f"{values['tuner/deaths']} processes died while they trained it; is it too large for memory?"
@@ -247,6 +260,15 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 self.end_order.append(trial.trial_id)
                 self._save_trial(trial)
                 self._ended()
+
+    def _put_back(self, trial) -> None:
+        """Has an ongoing trial wait for its next worker."""
+        self.ongoing_trials = {name: other for name, other in self.ongoing_trials.items() if other is not trial}
+        trial.hyperparameters.values.pop("tuner/holder", None)
+        trial.metrics = type(trial.metrics)()
+        self._retry_queue.append(trial.trial_id)
+        self._save_trial(trial)
+        self.save()
 
     @staticmethod
     def _has_traced(worker: Worker, training: Training, started: Mapping[Training, trial_module.Trial]) -> bool:
@@ -279,7 +301,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         changed = [
             f"{name} was {saved[name]!r}, is {value!r}"
             for name, value in self.settings.items()
-            if saved.get(name) != value and not raised(name, saved.get(name), value)
+            if name in saved and saved[name] != value and not raised(name, saved.get(name), value)
         ]
         if changed:
             raise ValueError(
@@ -317,18 +339,24 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def over(self) -> bool:
         """Whether no training will be handed out any more."""
         open_rung, _ = self._frontier()
-        if open_rung is None or self.remaining_seconds() <= 0 or self.remaining_cpu_seconds() <= 0:
+        if open_rung is None or self._out_of_time or min(self.remaining_seconds(), self.remaining_cpu_seconds()) <= 0:
             return True
         return not self.breeding.can_grow(open_rung, self.by_training()) or self.stopped_by() is not None
 
     def stopped_by(self) -> str | None:
-        """Why the search was given up: the cause of the last of too many failures in a row; None where it was not."""
+        """Why the search was given up: the cause of the last of too many failures in a row, or why there is no first network
+        to begin with; None where it was not."""
         failed = trials.failures_in_a_row(self.trials.values(), self.max_consecutive_failed_trials)
         if not failed:
             return None
         cause = (failed[-1].message or "no reason given").strip().splitlines()[-1]
+        what = (
+            "the training of the first network"
+            if training_of(failed[0]).step == 0
+            else f"{len(failed)} trainings in a row"
+        )
         where = Path(self._get_trial_dir(failed[-1].trial_id)) / "trial.json"
-        return f"{len(failed)} trainings in a row failed, the last one with {cause} (see {where})"
+        return f"{what} failed{', the last one' if len(failed) > 1 else ''} with {cause} (see {where})"
 
     def scores(self) -> dict[Training, float | None]:
         """Scores of the finished trainings, larger is better, None for the failed."""

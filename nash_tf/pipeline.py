@@ -79,6 +79,12 @@ class Pipeline:
         self._batch = tf.function(self._batch)
         self._clean = tf.function(self._clean)
 
+    def scaling(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+        """What is subtracted from each channel of pixels of a type, and what they are divided by then, float32 [c] each."""
+        if self.augmentation.normalise:
+            return self.mean, self.std
+        return np.zeros_like(self.mean), np.full_like(self.std, 255 if dtype == np.uint8 else 1)
+
     def training(self, x: np.ndarray, y: np.ndarray, seed: int) -> tf.data.Dataset:
         """Augmented batches, shuffled anew in each pass; a pass is an epoch, its last batch may be smaller.
 
@@ -211,11 +217,8 @@ class Pipeline:
 
     def _normalise(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Images [b, h, w, c] as float32, and what the channel mean [c] became."""
-        if self.augmentation.normalise:
-            offset, scale = self.mean, 1 / self.std
-        else:
-            scale = np.full_like(self.std, 1 / 255 if x.dtype == tf.uint8 else 1)
-            offset = np.zeros_like(scale)
+        offset, std = self.scaling(x.dtype.as_numpy_dtype)
+        scale = 1 / std
         h, w, c = x.shape[1:]
         # Whole images as rows: broadcasting along three channels takes three times as long.
         rows = tf.cast(tf.reshape(x, (-1, h * w * c)), tf.float32)

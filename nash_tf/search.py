@@ -141,8 +141,7 @@ def finish(
         "seconds": round(before[0] + time.perf_counter() - began[0], 1),
         "cpu_seconds": round(before[1] + cpu_seconds() - began[1], 1),
     }
-    normalised = pipeline.augmentation.normalise
-    deployable = exporting.with_normalisation(final, dataset.mean, dataset.std) if normalised else final
+    deployable = exporting.with_scaling(final, *pipeline.scaling(dataset.x_train.dtype))
     facts = {**results, "classes": dataset.class_names}
     exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], facts)
     write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())

@@ -49,13 +49,16 @@ def lineage(trials: Mapping[str, Trial]) -> list[dict]:
 
 
 def failures_in_a_row(trials: Iterable[Trial], limit: int) -> list[Trial]:
-    """The first `limit` failed trainings with none between them that succeeded, in canonical order; empty if there are none."""
+    """The first `limit` failed trainings with none between them that succeeded, in canonical order; empty if there are none.
+
+    The first network's is enough by itself: nothing can come after it.
+    """
     failed: list[Trial] = []
     for trial in sorted(trials, key=training_of):
         if trial.status == TrialStatus.COMPLETED:
             failed = []
         elif trial.status == TrialStatus.FAILED:
             failed.append(trial)
-        if len(failed) == limit:
+        if len(failed) == limit or failed and training_of(failed[0]).step == 0:
             return failed
     return []

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import time
+import warnings
 from pathlib import Path
 
 import keras
@@ -14,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.utils import naming
 from keras_tuner import errors
+from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.src.engine.tuner import maybe_distribute
 
 from nash_tf import certificate, checkpoint, distributed, hyperparameters, rebuild, training
@@ -23,6 +25,7 @@ from nash_tf.checkpoint import write_atomically
 from nash_tf.lock import locked
 from nash_tf.morphisms import Move, registry
 from nash_tf.oracle import CHECKPOINT, HillClimbingOracle, SearchStopped, training_of
+from nash_tf.seeds import derive
 from nash_tf.surgery import calibrate_newborn, cost, inherit
 
 
@@ -101,12 +104,19 @@ class HillClimbing(keras_tuner.Tuner):
         """Runs the search; ends in time where there is a limit.
 
         Args:
-            *fit_args, **fit_kwargs: those of `model.fit`, passed to `hypermodel.fit`.
+            *fit_args, **fit_kwargs: those of `model.fit`, passed to `hypermodel.fit`. `epochs` and `initial_epoch` are not
+                used: they follow from the method and its budget.
             workers: `distributed.LocalWorkers` that a chief is to watch over, or None.
 
         Raises:
-            SearchStopped: too many trainings in a row failed; the message holds the last one's cause.
+            SearchStopped: too many trainings in a row failed, or that of the first network, with the cause; or a limit on time
+                was reached before it had been trained.
         """
+        for name in {"epochs", "initial_epoch"} & fit_kwargs.keys():
+            warnings.warn(
+                f"search({name}={fit_kwargs.pop(name)}) is not used: see epochs_per_step and vanilla_epochs",
+                stacklevel=2,
+            )
         if distributed.is_worker():
             with contextlib.suppress(OutOfTime):
                 super().search(*fit_args, **fit_kwargs)
@@ -123,12 +133,19 @@ class HillClimbing(keras_tuner.Tuner):
                     super().search(*fit_args, **fit_kwargs)
         if cause := self.oracle.stopped_by():
             raise SearchStopped(cause)
+        if not self.oracle.lineage():
+            raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):
         if not distributed.is_worker():
             return self._train(trial, fit_args, fit_kwargs, None)
         with distributed.Heartbeat(self.oracle, trial.trial_id, self.heartbeat) as heartbeat:
-            return self._train(trial, fit_args, fit_kwargs, heartbeat)
+            try:
+                return self._train(trial, fit_args, fit_kwargs, heartbeat)
+            except OutOfTime:
+                trial.status = TrialStatus.STOPPED
+                self.oracle.end_trial(trial)
+                raise
 
     def _train(self, trial, fit_args, fit_kwargs, heartbeat):
         values = trial.hyperparameters.values
@@ -136,7 +153,8 @@ class HillClimbing(keras_tuner.Tuner):
         if self.calibration is None:
             self.calibration = first_batch(fit_args[0] if fit_args else fit_kwargs["x"], *fit_args[1:2])
         keras.utils.set_random_seed(values["seed"])
-        model, architecture, found = self._child(trial, fit_kwargs.get("validation_data"))
+        model, architecture, found = self._child(trial, fit_kwargs)
+        _seed(model, values["seed"])
         callbacks = log_apart(
             self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or []),
             f"step{values['step']:03}/child{values['child']:02}",
@@ -164,6 +182,7 @@ class HillClimbing(keras_tuner.Tuner):
         if heartbeat:
             heartbeat.check()
         checkpoint.save(self._checkpoint(trial.trial_id), architecture, rebuild.read_state(model))
+        self._models[values["step"], values["child"]] = trial.trial_id, model
         values["architecture"] = architecture.to_json()
         values["record"] = json.dumps(
             {
@@ -255,19 +274,19 @@ class HillClimbing(keras_tuner.Tuner):
         )
         return model
 
-    def _child(self, trial, validation_data):
+    def _child(self, trial, fit_kwargs):
         """The model to train, its architecture, and the certificate of a newborn."""
         values = trial.hyperparameters.values
-        life, source = (values["step"], values["child"]), values.get("tuner/trial_id")
+        source = values.get("tuner/trial_id")
         if source is None:
             model = self._build(trial.hyperparameters)
-            return self._keep(life, trial, model), Architecture.from_keras(model), None
-        if self._models.get(life, (None, None))[0] == source:
-            # The model that was trained in the rung before, already traced.
-            return self._keep(life, trial, self._models[life][1]), Architecture.from_json(values["architecture"]), None
+            return model, Architecture.from_keras(model), None
+        trained, model = self._take(values["step"], values["child"])
+        if trained == source:
+            return model, Architecture.from_json(values["architecture"]), None
         architecture, state = checkpoint.load(self._checkpoint(source))
         if values["rung"] > 0:
-            return self._keep(life, trial, self._build(trial.hyperparameters, architecture, state)), architecture, None
+            return self._build(trial.hyperparameters, architecture, state), architecture, None
         moves = [Move(*move) for move in json.loads(values["morphisms"])]
         if not self._method.inherit_momentum:
             state.slots = {}
@@ -277,24 +296,27 @@ class HillClimbing(keras_tuner.Tuner):
         if source not in self._parents:
             parent = self._build(trial.hyperparameters, architecture, rebuild.State(state.weights, {}))
             self._parents = {source: certificate.measure(parent, *self._calibration_batch())}
-        found = self._certify(trial, source, model, len(moves), validation_data) | cost(architecture, born.architecture)
-        return self._keep(life, trial, model), born.architecture, found
+        found = self._certify(trial, source, model, len(moves), fit_kwargs) | cost(architecture, born.architecture)
+        return model, born.architecture, found
 
-    def _keep(self, life, trial, model):
-        """Keeps a model for its later rungs, and none of another step."""
-        others = [key for key in self._models if key[0] != life[0]]
+    def _take(self, step, child):
+        """The last training of a child in this process, and its model, already traced; (None, None) where there is none.
+
+        It is given out once: a training that comes to nothing leaves weights that are no checkpoint's. Models of other steps
+        are dropped.
+        """
+        others = [key for key in self._models if key[0] != step]
         for key in others:
             del self._models[key]
         if others:
             gc.collect()
-        self._models[life] = (trial.trial_id, model)
-        return model
+        return self._models.pop((step, child), (None, None))
 
     def _calibration_batch(self):
         given = self.calibration
         return given if isinstance(given, tuple) and len(given) == 2 else (given, None)
 
-    def _certify(self, trial, source, model, morphisms, validation_data):
+    def _certify(self, trial, source, model, morphisms, fit_kwargs):
         """The certificate of a newborn; the trial fails where the function was not kept."""
         child = certificate.measure(model, *self._calibration_batch())
         try:
@@ -302,11 +324,11 @@ class HillClimbing(keras_tuner.Tuner):
         except certificate.NotPreserved as error:
             raise errors.FailedTrialError(f"{trial.hyperparameters.values['morphisms']}: {error}") from None
         name = self.oracle.objective.name
-        if validation_data is not None and name.startswith("val_"):
-            given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-            born = model.evaluate(*given[:2], verbose=0, return_dict=True)[name.removeprefix("val_")]
+        if fit_kwargs.get("validation_data") is not None and name.startswith("val_"):
+            born = _evaluated(model, fit_kwargs).get(name.removeprefix("val_"))
             told = json.loads(self.oracle.get_trial(source).hyperparameters.values["record"])
-            found[f"{name}_change"] = round(born - told[name], 6) + 0.0
+            if born is not None:  # else the hypermodel has measured it in a way of its own
+                found[f"{name}_change"] = round(born - told[name], 6) + 0.0
         return found
 
 
@@ -338,10 +360,32 @@ def _counts(values) -> dict[str, int]:
     return {operator: made.count(operator) for operator in registry}
 
 
+def _seed(model: keras.Model, seed: int) -> None:
+    """Sets the random generators of a model's layers: else a model that is trained on would differ from one loaded anew."""
+    generators = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+    for number, state in enumerate(generators):
+        state.assign([derive(seed, number), 0])
+
+
+def _evaluated(model: keras.Model, fit_kwargs) -> dict[str, float]:
+    """What `fit` would find on its validation data."""
+    x, y, weights = keras.utils.unpack_x_y_sample_weight(fit_kwargs["validation_data"])
+    return model.evaluate(
+        x,
+        y,
+        sample_weight=weights,
+        steps=fit_kwargs.get("validation_steps"),
+        batch_size=fit_kwargs.get("validation_batch_size"),
+        verbose=0,
+        return_dict=True,
+    )
+
+
 def _as_history(told, objective: str) -> dict[str, list]:
-    """What a hypermodel's `fit` returned, as a history: of a `History`, a dict, or the objective's value."""
+    """What a hypermodel's `fit` returned, as a history: of a `History`, without metrics that are no single numbers, a dict, or the
+    objective's value."""
     if isinstance(told, keras.callbacks.History):
-        return told.history
+        return {name: series for name, series in told.history.items() if all(np.ndim(value) == 0 for value in series)}
     if isinstance(told, dict):
         return {name: [value] for name, value in told.items()}
     return {objective: [float(told)]}

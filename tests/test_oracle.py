@@ -1,5 +1,6 @@
 """The oracle with a stand-in trainer: a score that follows from the child alone, and workers in any order."""
 
+import dataclasses
 import json
 import math
 import random
@@ -12,7 +13,7 @@ from keras_tuner import HyperParameters, Objective
 from keras_tuner.engine.trial import TrialStatus
 
 import nash_tf.oracle
-from nash_tf import checkpoint, hyperparameters
+from nash_tf import checkpoint, halving, hyperparameters, methods
 from nash_tf.architecture import Architecture
 from nash_tf.leases import NameTaken, Worker
 from nash_tf.oracle import CHECKPOINT, DEATHS, HillClimbingOracle, training_of
@@ -195,6 +196,47 @@ def test_a_child_whose_processes_keep_dying_has_failed(tmp_path):
     assert [record["status"] for record in records].count("failed") == 1
     assert "3 processes died" in oracle.trials["0001"].message
     assert max(record["step"] for record in records) == 2
+
+
+def test_interruptions_of_the_whole_search_are_no_deaths_of_a_child(expected, tmp_path):
+    begin(tmp_path)[0].create_trial("worker0|here:0")
+    for number in range(1, DEATHS + 2):
+        oracle, _ = begin(tmp_path)  # with the worker the chief was ended; the next one finds its name in use
+        with pytest.raises(NameTaken):
+            oracle.create_trial(f"worker0|here:{number}")
+        oracle.requeue("worker0")
+        assert oracle.create_trial(f"worker0|here:{number}").trial_id == "0000"
+    oracle.requeue("worker0")  # this one had been heard
+    assert oracle.trials["0000"].hyperparameters.values["tuner/deaths"] == 1
+    assert finish(oracle) == expected
+
+
+def test_a_worker_that_runs_out_of_time_ends_the_search_and_no_child(expected, tmp_path):
+    oracle, _ = begin(tmp_path, max_cpu_hours=1.0)
+    for _ in range(2):
+        report(oracle, oracle.create_trial("worker0|here:0"))
+    trial = oracle.create_trial("worker0|here:0")
+    told = type(trial).from_proto(trial.to_proto())
+    told.status = TrialStatus.STOPPED
+    oracle.end_trial(told)
+    assert oracle.over() and not oracle.ongoing_trials
+    assert oracle.create_trial("worker1|here:1").status == TrialStatus.STOPPED and oracle.stopped_by() is None
+    assert finish(begin(tmp_path, max_cpu_hours=2.0)[0]) == expected
+
+
+def test_without_a_first_network_the_search_stops_and_says_why(tmp_path):
+    oracle, _ = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"), status=TrialStatus.FAILED)
+    assert oracle.create_trial("tuner0").status == TrialStatus.STOPPED
+    assert oracle.stopped_by().startswith("the training of the first network failed with")
+
+
+def test_a_method_whose_rungs_have_changed_meanwhile_is_refused(tmp_path, monkeypatch):
+    begin(tmp_path)
+    other = dataclasses.replace(methods.registry["shrsep"], rungs=halving.undivided)
+    monkeypatch.setitem(methods.registry, "shrsep", other)
+    with pytest.raises(ValueError, match="rungs was"):
+        begin(tmp_path)
 
 
 def test_a_name_has_one_process(tmp_path):

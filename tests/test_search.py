@@ -9,7 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
+
+from nash_tf import data
 
 TINY = [
     "--method=shrsep",
@@ -153,7 +157,21 @@ def test_mixed_precision_is_certified_and_exported_in_float32_and_logged(tmp_pat
     assert {"step000/child00/train", "step001/child01", "step001/child01/validation"} <= logged
 
 
-def test_no_steps_train_the_first_network_only(tmp_path):
-    finish(start(tmp_path / "run", "--steps=0"))
+@pytest.mark.parametrize("augment", ["normalise,shift", "none"])
+def test_no_steps_train_the_first_network_only_and_it_takes_pixels_as_they_are(augment, tmp_path):
+    finish(start(tmp_path / "run", "--steps=0", f"--augment={augment}", "--vanilla_epochs=8", "--learning_rate=0.1"))
+    exported = keras.models.load_model(tmp_path / "run" / "best" / "model.keras")
+    digits = data.load("digits")
+    right = np.argmax(exported.predict(digits.x_test, verbose=0), axis=-1) == digits.y_test
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert results["winner"] == [0, 0, 0] and results["epochs"] == 1 and results["params"] == results["vanilla_params"]
+    assert results["winner"] == [0, 0, 0] and results["epochs"] == 8 and results["params"] == results["vanilla_params"]
+    assert results["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"), [("--learning_rate=1e9", "first network failed"), ("--max_hours=1e-6", "limit")]
+)
+def test_a_search_without_any_network_fails_in_one_line(flag, words, tmp_path):
+    process = start(tmp_path / "run", flag)
+    printed, _ = process.communicate(timeout=100)
+    assert process.returncode == 1 and words in printed and "Traceback" not in printed

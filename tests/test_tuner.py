@@ -236,6 +236,95 @@ def test_a_schedule_of_the_user_is_kept(tmp_path):
     assert float(tuner.get_best_models()[0].optimizer.learning_rate) <= 0.01
 
 
+def test_epochs_given_to_search_are_not_used(tmp_path):
+    tuner = tuner_of(classifier, tmp_path)
+    with pytest.warns(UserWarning, match="epochs=50.* is not used"):
+        tuner.search(IMAGES, CLASSES, epochs=50, validation_split=0.25)
+    assert sum(record["epochs"] for record in records(tuner)) == 5
+
+
+class OwnObjective(OwnFit):
+    def fit(self, hp, model, x, y, **kwargs):
+        return {"val_f1": super().fit(hp, model, x, y, **kwargs)["val_accuracy"]}
+
+
+@pytest.mark.parametrize("kind", ["endless", "list", "weighted"])
+def test_a_newborn_is_evaluated_as_fit_would(kind, tmp_path):
+    batches = tf.data.Dataset.from_tensor_slices((IMAGES, CLASSES)).batch(16)
+    weights = np.linspace(0.0, 1.0, 48)
+    given = {
+        "endless": {"validation_data": batches.repeat(), "validation_steps": 2},
+        "list": {"validation_data": [IMAGES, CLASSES]},
+        "weighted": {"validation_data": (IMAGES, CLASSES, weights)},
+    }[kind]
+    tuner = tuner_of(classifier, tmp_path)
+    tuner.search(IMAGES, CLASSES, **given)
+    newborn = [record["certificate"] for record in records(tuner) if record["certificate"]]
+    assert [certificate["val_accuracy_change"] for certificate in newborn] == pytest.approx([0.0] * 2, abs=1e-6)
+
+
+def test_an_objective_that_only_the_hypermodel_knows(tmp_path):
+    tuner = tuner_of(OwnObjective(), tmp_path, keras_tuner.Objective("val_f1", "max"))
+    tuner.search(IMAGES, CLASSES)
+    assert not any("val_f1_change" in (record["certificate"] or {}) for record in records(tuner))
+
+
+def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
+    def build(hp):
+        model = classifier(hp)
+        model.compile("sgd", "categorical_crossentropy", metrics=["accuracy", keras.metrics.F1Score()])
+        return model
+
+    tuner = tuner_of(build, tmp_path)
+    tuner.search(IMAGES, np.eye(3, dtype=np.float32)[CLASSES], validation_split=0.25)
+    assert {"val_accuracy", "val_f1_score"} & records(tuner)[0].keys() == {"val_accuracy"}
+
+
+def dropping(hp):
+    image, x = network()
+    x = layers.Dropout(0.5)(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(image, layers.Dense(3, "softmax")(x))
+    model.compile(keras.optimizers.SGD(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_dropout_does_not_depend_on_who_trained_the_rung_before(tmp_path, monkeypatch):
+    found = []
+    for name in ("kept", "loaded"):
+        tuner = tuner_of(dropping, tmp_path / name)
+        tuner.search(IMAGES, CLASSES, validation_split=0.25)
+        found.append([record["history"] for record in records(tuner)])
+        monkeypatch.setattr(nash_tf.HillClimbing, "_take", lambda *_: (None, None))
+    assert found[0] == found[1]
+
+
+def test_a_training_that_comes_to_nothing_leaves_no_weights_behind(tmp_path):
+    class Interrupted(OwnFit):
+        def fit(self, hp, *args, **kwargs):
+            told = super().fit(hp, *args, **kwargs)
+            if (hp.values["step"], hp.values["child"]) == (1, 1):
+                raise keras_tuner.errors.FailedTrialError("lost")
+            return told
+
+    tuner = tuner_of(Interrupted(), tmp_path)
+    tuner.search(IMAGES, CLASSES)
+    assert tuner._models.keys() == {(1, 0)}
+
+
+def test_a_first_network_that_fails_ends_the_search_with_its_cause(tmp_path):
+    class Sick(OwnFit):
+        def fit(self, hp, model, x, y, **kwargs):
+            return {**super().fit(hp, model, x, y, **kwargs), "loss": math.nan}
+
+    with pytest.raises(nash_tf.oracle.SearchStopped, match="first network failed with .*not finite"):
+        tuner_of(Sick(), tmp_path).search(IMAGES, CLASSES)
+
+
+def test_a_limit_that_ends_before_the_first_network_is_told(tmp_path):
+    with pytest.raises(nash_tf.oracle.SearchStopped, match="limit on time"):
+        tuner_of(classifier, tmp_path, max_hours=1e-9).search(IMAGES, CLASSES, validation_split=0.25)
+
+
 @pytest.mark.parametrize("at", ["first", "last"])
 def test_a_loss_that_is_not_a_number_fails_the_child_only(at, tmp_path):
     class Sick(keras_tuner.HyperModel):
