@@ -73,6 +73,13 @@ def write_state(model: keras.Model, state: State) -> None:
             counter.assign(state.counters[name])
 
 
+def restart_averages(model: keras.Model) -> None:
+    """Has an optimiser's moving averages of the weights (`use_ema`) begin at the weights that a newborn has now."""
+    slots, _ = _optimizer_state(model)
+    for trained, average in slots.get("_model_variables_moving_average", ()):
+        average.assign(trained)
+
+
 def _all_variables(model) -> dict[Key, keras.Variable]:
     return {
         (node, name): variable

@@ -111,6 +111,7 @@ def morph(
     child, born = _child(model, parent, moves, inputs)
     if noise:
         _shake(child, born.fresh, noise, seed)
+    rebuild.restart_averages(child)
     found: dict[str, float] = {}
     if inputs is not None:
         before, after = (certificate.measure(each, inputs, labels) for each in (model, child))

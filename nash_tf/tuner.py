@@ -293,6 +293,7 @@ class HillClimbing(keras_tuner.Tuner):
         born = inherit(architecture, state, moves)
         model = self._build(trial.hyperparameters, born.architecture, born.state)
         calibrate_newborn(model, born, self._calibration_batch()[0])
+        rebuild.restart_averages(model)
         if source not in self._parents:
             parent = self._build(trial.hyperparameters, architecture, rebuild.State(state.weights, {}))
             self._parents = {source: certificate.measure(parent, *self._calibration_batch())}

@@ -225,6 +225,18 @@ def test_carried_slots_keep_to_the_parents_path(parent, operator):
     assert carried < 0.5 * empty
 
 
+def test_moving_averages_of_the_weights_begin_at_the_newborn(parent):
+    model = trained(optimizer=keras.optimizers.SGD(0.01, momentum=0.9, use_ema=True))
+    child = nash_tf.morph(model, "insert_conv", seed=0, calibration=(IMAGES, LABELS)).model
+    averages = child.optimizer._model_variables_moving_average
+    for average, weight in zip(averages, child.trainable_variables, strict=True):
+        np.testing.assert_array_equal(average, weight)
+    before = model.evaluate(IMAGES, LABELS, verbose=0)[0]
+    child.optimizer.learning_rate = 0.0
+    child.fit(IMAGES, LABELS, verbose=0)  # at its end the averages become the weights
+    assert child.evaluate(IMAGES, LABELS, verbose=0)[0] < before + 0.5
+
+
 def test_it_is_compiled_like_the_parent_and_learns(parent):
     grown = nash_tf.morph(parent, count=5, seed=0, calibration=(IMAGES, LABELS)).model
     assert grown.loss.get_config() == parent.loss.get_config()

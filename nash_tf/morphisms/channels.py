@@ -98,7 +98,7 @@ def _flow_on(architecture, producers, appended):
 
 
 def _flow(architecture: Architecture, node: Node) -> str:
-    flow = kinds.flow(node.known, node.config)
+    flow = kinds.flow(node.known, node.config, 1 + len(node.shape))
     shapes = architecture.input_shapes(node)
     if flow == "carried" and shapes[0][-1] != node.shape[-1]:
         return "stopped"
