@@ -36,7 +36,9 @@ class SGDR(keras.callbacks.Callback):
             )
         periods = [period * steps for period in self.periods]
         before = (epoch - self.first_epoch) * steps
-        self._rates = [schedules.sgdr(max(0, before + step), periods, self.initial_rate) for step in range(steps)]
+        together = self.model.steps_per_execution  # Keras does the last group of an endless data set whole
+        count = -(-steps // together) * together if isinstance(together, int) else steps
+        self._rates = [schedules.sgdr(max(0, before + step), periods, self.initial_rate) for step in range(count)]
         self._followed = training.follow(self.model, self._rates)
 
     def on_train_batch_begin(self, batch, logs=None):

@@ -23,6 +23,7 @@ from nash_tf import main as program
 from nash_tf.config import ConfigError, SearchConfig, refusal
 from nash_tf.report import experiment_page, runs
 
+SEARCHES = tuple(method.name for method in methods.SEARCHES)
 POLL = 0.5  # seconds between two looks at the runs
 WIDE = "wide"  # the method whose first network is as large as the median winner of its seed's searches
 
@@ -40,9 +41,14 @@ class Run(NamedTuple):
         return (self.directory / output.RESULTS).exists()
 
     @property
-    def searches(self) -> bool:
+    def begun(self) -> bool:
+        """Whether its settings are there."""
+        return (self.directory / output.CONFIG).exists()
+
+    @property
+    def is_search(self) -> bool:
         """Whether its method is a search, and not a baseline."""
-        return self.method in {method.name for method in methods.SEARCHES}
+        return self.method in SEARCHES
 
     def command(self, arguments: Sequence[str], widths: Sequence[int] | None = None) -> list[str]:
         """What runs it, or goes on with it; `widths` are those of its first network, where not those of the arguments."""
@@ -53,8 +59,7 @@ class Run(NamedTuple):
         ]
         if widths:
             own.append(f"--widths={','.join(map(str, widths))}")
-        if (self.directory / output.CONFIG).exists():
-            own.append("--resume")
+        own.append("--resume" if self.begun else "--noresume")
         return [*arguments, *own]
 
 
@@ -134,12 +139,9 @@ def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[s
         rest = values(list(argv), known_only=True)
     except flags.Error as error:
         raise ConfigError(str(error).removeprefix("flag ")) from None
-    for name in values.methods:
-        if name not in methods.registry:
-            raise refusal("methods", values.methods, f"must be some of {', '.join(methods.registry)}")
-    # What was begun is gone on with in any case.
-    own = [argument for argument in rest[1:] if argument.removesuffix("=true") not in ("--resume", "-resume")]
-    return values.methods, values.runs, values.jobs, values.only, own
+    if not values.methods or any(name not in methods.registry for name in values.methods):
+        raise refusal("methods", values.methods, f"must be some of {', '.join(methods.registry)}")
+    return values.methods, values.runs, values.jobs, values.only, rest[1:]
 
 
 def _conduct(chosen, planned, config: SearchConfig, directory: Path, arguments, jobs: int) -> dict[Run, str]:
@@ -153,10 +155,12 @@ def _conduct(chosen, planned, config: SearchConfig, directory: Path, arguments, 
             ready = [run for run in waiting if _is_ready(run, [*waiting, *going])]
             for run in ready[: jobs - len(going)]:
                 waiting.remove(run)
-                widths = _wide_of(run, planned, config) if run.method == WIDE else None
-                if run.method == WIDE and widths is None:
-                    failed[run] = "needs a finished search of its seed, whose winner tells the size"
-                    continue
+                widths = None
+                if run.method == WIDE:
+                    widths = _wide_of(run, config, alone=len(chosen) == 1)
+                    if widths is None:
+                        failed[run] = "needs the searches of its seed to be finished, whose winners tell the size"
+                        continue
                 going[run] = _start(run, run.command(arguments, widths))
                 _say(run, "begun")
             for run, process in list(going.items()):
@@ -178,7 +182,7 @@ def _conduct(chosen, planned, config: SearchConfig, directory: Path, arguments, 
 
 def _is_ready(run: Run, unfinished: Sequence[Run]) -> bool:
     """Whether all that a run waits for has ended: `wide` waits for the searches of its seed."""
-    return run.method != WIDE or not any(other.seed == run.seed and other.searches for other in unfinished)
+    return run.method != WIDE or not any(other.seed == run.seed and other.is_search for other in unfinished)
 
 
 def _say(run: Run, what: str) -> None:
@@ -198,13 +202,21 @@ def _outcome(run: Run) -> str:
     return f"finished: test accuracy {results['test_accuracy']:.4f}, {results['params']:,} params"
 
 
-def _wide_of(run: Run, planned: Sequence[Run], config: SearchConfig) -> tuple[int, ...] | None:
-    """Widths for `wide`; None where no search of its seed is finished."""
-    if (run.directory / output.CONFIG).exists():
+def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | None:
+    """Widths for `wide`; None where no search of its seed is finished, or one may be going on elsewhere.
+
+    Args:
+        run: the one whose first network is to be made.
+        config: with the widths of the other runs.
+        alone: whether other runs may be done by other processes.
+    """
+    if run.begun:
         return output.read_config(run.directory).widths
-    searches = [other for other in planned if other.seed == run.seed and other.searches and other.finished]
-    found = [runs.read(other.directory).results for other in searches]
-    return wide(config, found[0]["vanilla_params"], [each["params"] for each in found]) if found else None
+    searches = [search for search in plan(run.directory.parent, SEARCHES, [run.seed]) if search.begun]
+    found = [runs.read(search.directory).results for search in searches if search.finished]
+    if not found or (alone and len(found) < len(searches)):
+        return None
+    return wide(config, found[0]["vanilla_params"], [each["params"] for each in found])
 
 
 def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None:

@@ -35,7 +35,7 @@ def cpu_seconds() -> float:
 
 
 class SearchStopped(RuntimeError):
-    """Too many trainings in a row failed."""
+    """There is nothing to go on with: too many trainings in a row failed, or there is no first network."""
 
 
 class HillClimbingOracle(keras_tuner.Oracle):

@@ -109,7 +109,7 @@ class _Shown(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        self._show((batch + 1) / (self.params.get("steps") or batch + 1))
+        self._show(min(1.0, (batch + 1) / (self.params.get("steps") or batch + 1)))  # a last group may be cut short
 
     def on_epoch_end(self, epoch, logs=None):
         self.accuracy = "  ".join(f"{name} {logs[name]:.4f}" for name in ("accuracy", "val_accuracy") if name in logs)

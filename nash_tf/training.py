@@ -122,18 +122,22 @@ class _Training(_Function):
 
     def __init__(self, model: keras.Model, step: Callable):
         super().__init__(model, step)
-        self._following = False
+        self._following, self._pass = False, None
         with tf.device("CPU"):
             self._rates = tf.Variable([0.0], shape=(None,), trainable=False)
             self._taken = tf.Variable(0, trainable=False, dtype=tf.int64)  # of these rates
 
     def follow(self, rates: Sequence[float] | None) -> None:
-        self._following = rates is not None
+        self._following, self._pass = rates is not None, None
         if rates is not None:
             self._rates.assign(rates)
             self._taken.assign(0)
 
     def _run(self, iterator):
+        if self._following:
+            # The rates are those of one pass: a `fit` that was interrupted has told nobody that it is over.
+            self._pass = self._pass or iterator
+            self._following = self._pass is iterator
         limit = self._model.steps_per_execution
         if limit == 1:
             return self._function(iterator, self._one, 1, self._following)(iterator)

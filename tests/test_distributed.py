@@ -113,6 +113,13 @@ def test_workers_outlive_their_chief_and_a_name_is_one_worker_s(alone, tmp_path)
     assert json.loads((directory / "results.json").read_text())["steps"] == 2
 
 
+def test_a_limit_on_cpu_time_ends_a_search_with_workers(tmp_path):
+    finish(start(tmp_path / "run", *ONE_THREAD, "--workers=2", "--steps=500", "--max_cpu_hours=0.003"))
+    records = lineage(tmp_path / "run")
+    assert {record["status"] for record in records} == {"completed"} and max(record["step"] for record in records) < 500
+    assert (tmp_path / "run" / "best" / "model.keras").is_file()
+
+
 def test_a_directory_has_one_process(tmp_path):
     directory = tmp_path / "run"
     first = start(directory)

@@ -29,7 +29,8 @@ def test_the_plan_is_seed_by_seed(tmp_path):
 
 def test_a_run_that_was_begun_is_gone_on_with(tmp_path):
     (run,) = experiment.plan(tmp_path, ["sh"], [0])
-    assert run.command(["--steps=1"]) == ["--steps=1", "--method=sh", "--seed=0", f"--output_dir={run.directory}"]
+    own = ["--method=sh", "--seed=0", f"--output_dir={run.directory}"]
+    assert run.command(["--steps=1", "--resume"]) == ["--steps=1", "--resume", *own, "--noresume"]
     run.directory.mkdir()
     (run.directory / "config.json").write_text("{}")
     assert run.command([])[-1] == "--resume"
@@ -57,6 +58,7 @@ def test_wide_is_as_large_as_the_median_winner(winners):
     ("arguments", "line"),
     [
         (["--methods=sh,none"], "--methods=sh,none: must be some of"),
+        (["--methods="], "--methods=: must be some of"),
         (["--runs=0"], "runs"),
         (["--methods=sh", "--children=3"], "--children=3: must be a power of two"),
         (["--methods=sh", "--runs=2", "--only=2"], "--only=2: must be below the number of runs, 2"),
@@ -86,7 +88,20 @@ def test_wide_waits_for_the_searches_of_its_seed(tmp_path):
 
 def test_wide_without_a_search_has_failed_and_the_others_go_on(tmp_path, capsys):
     assert experiment.main(["experiment", "--methods=wide", "--runs=1", f"--output_dir={tmp_path}"]) == 1
-    assert "wide-seed0: needs a finished search" in capsys.readouterr().err
+    assert "wide-seed0: needs the searches of its seed" in capsys.readouterr().err
+
+
+def test_wide_takes_all_finished_searches_of_its_seed_and_waits_for_those_elsewhere(tmp_path):
+    (run,) = experiment.plan(tmp_path, ["wide"], [0])
+    for search, results in (("sh", {"params": 400, "vanilla_params": 100}), ("nash", None)):
+        directory = tmp_path / f"{search}-seed0"
+        directory.mkdir()
+        (directory / "config.json").write_text("{}")
+        if results:
+            (directory / "results.json").write_text(json.dumps(results))
+    config = SearchConfig(method="wide", widths=(4, 8))
+    assert experiment._wide_of(run, config, alone=False) == (8, 16)
+    assert experiment._wide_of(run, config, alone=True) is None
 
 
 @pytest.mark.parametrize(
@@ -97,7 +112,7 @@ def test_an_experiment_has_a_directory_of_its_own(arguments, directory, tmp_path
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(experiment, "_conduct", lambda *given: seen.append(given) or {})
     assert experiment.main(["experiment", "--methods=nash", "--children=6", "--epochs_per_step=12", *arguments]) == 0
-    assert str(seen[0][3]) == (directory or "runs/digits-experiment") and "--resume" not in seen[0][4]
+    assert str(seen[0][3]) == (directory or "runs/digits-experiment")
 
 
 def start(directory, *arguments):

@@ -155,6 +155,7 @@ class TestChannelsPass:
             lambda: [layers.SeparableConv2D(4, 3, depth_multiplier=2)],
             lambda: [layers.PReLU(shared_axes=(1, 2, 3))],
             lambda: [layers.Rescaling([1.0, 2.0, 3.0, 4.0])],
+            lambda: [layers.Rescaling(np.ones(4))],
             lambda: [layers.Rescaling(1.0, offset=[1.0, 2.0, 3.0, 4.0])],
             lambda: [layers.Dropout(0.5, noise_shape=(None, 1, 1, 4))],
         ],

@@ -468,7 +468,7 @@ def test_the_winner_of_a_step_that_a_limit_ended_is_a_winner(tmp_path):
     assert [child.number for child in found if child.fate == family.WINNER] == [3]
     assert found[3].words() == "the search's winner" and found[0].words() == "undecided at the end"
     inside = behaviour.behaviour("shr", [run])
-    assert inside.steps == 2 and 2 in inside.winners
+    assert inside.steps == 1 and 2 in inside.winners
     (directory / "results.json").unlink()
     undecided = [child for child in family.children(runs.read(directory)) if child.step == 2]
     assert {child.words() for child in undecided} == {"in the running"}

@@ -139,6 +139,30 @@ def test_each_step_takes_its_own_rate_however_many_are_done_at_once(together):
     assert float(grouped.total) == pytest.approx(sum(rates) + 3 * 0.25, rel=1e-5)
 
 
+def test_a_last_group_of_an_endless_data_set_is_done_whole():
+    lean = training.prepare(network(steps_per_execution=4))
+    endless = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).repeat()
+    lean.fit(endless, steps_per_epoch=5, epochs=2, verbose=0, callbacks=[SGDR(0.1, (1, 1))])
+    assert int(lean.optimizer.iterations) == 16
+
+
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_an_interrupted_fit_leaves_no_rates_behind(together):
+    lean = training.prepare(network(model=Rated, steps_per_execution=together))
+    lean.total = tf.Variable(0.0, trainable=False)
+    with pytest.raises(KeyboardInterrupt):
+        trained(lean, callbacks=[SGDR(0.1, (2,)), Stop()])
+    lean.total.assign(0.0)
+    lean.optimizer.learning_rate = 0.25
+    trained(lean, epochs=1)
+    assert float(lean.total) == pytest.approx(3 * 0.25)
+
+
 @pytest.mark.parametrize(
     ("share", "updates", "steps"), [(0.001, 200, 8), (0.3, 1000, 3), (2.0, 1000, 1), (0.001, 199, 1)]
 )

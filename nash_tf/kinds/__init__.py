@@ -63,11 +63,11 @@ def bounds(kind: str, config: Config, inputs: Sequence[Bounds], rank: int = 4) -
     return known.bounds(config, inputs) if known else UNBOUNDED
 
 
-def flow(known: Kind | None, config: Config, rank: int = 4) -> str:
+def flow(known: Kind | None, config: Config, rank: int) -> str:
     """What becomes of new input channels, one of those at `Kind.channels`; `rank` is that of the output, batch axis counted."""
     if known is None or (known.channels == "absorbed" and _frozen(config)):
         return "stopped"  # zeros in a frozen kernel would stay zeros
-    if known.channels != "absorbed" and (not _per_channel(config) or _counts_channels(config, rank)):
+    if known.channels != "absorbed" and (not _per_channel(config) or _fixes_channels(config, rank)):
         return "stopped"
     return known.channels
 
@@ -95,9 +95,9 @@ def _per_channel(config: Config) -> bool:
     return activation_of(config) not in _NOT_CARRIED
 
 
-def _counts_channels(config: Config, rank: int) -> bool:
+def _fixes_channels(config: Config, rank: int) -> bool:
     """Whether a setting holds for just so many channels: a number for each, or one for all of them together."""
-    by_channel = any(isinstance(config.get(name), list | tuple) for name in ("scale", "offset"))
+    by_channel = any(not isinstance(config.get(name), int | float | None) for name in ("scale", "offset"))
     shared = config.get("shared_axes") or ()
     return by_channel or config.get("noise_shape") is not None or rank - 1 in shared or -1 in shared
 

@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--markdown", action="store_true", help="print the tables of several runs as Markdown")
     parser.add_argument(
-        "--watch", action="store_true", help="renew the page whenever a run goes on, until all are finished"
+        "--watch",
+        action="store_true",
+        help="renew the page whenever a run goes on, until all are finished (of several, a minute longer)",
     )
     parser.add_argument(
         "--interval", type=float, default=2.0, metavar="SECONDS", help="how often --watch looks (default 2)"

@@ -15,13 +15,13 @@ class Behaviour:
     """Summaries over a method's runs, each run counting once.
 
     Attributes:
-        steps: steps that have a winner, in all runs.
+        steps: closed steps in all runs: a step that a limit ended tells nothing of who wins.
         parent_won: share of steps that the unmodified parent won.
         favoured: logarithm of the parameters of the children that passed the first rung, less that of the discarded, means;
             below 0 the first rung favours small children.
         birth, restart: change of validation accuracy over the first epoch after birth, after a restart.
         won_back: share of drops at restarts that were won back before the rate was zero.
-        accepted: operator -> morphisms accepted in winners, of all drawn in the same steps.
+        accepted: operator -> morphisms accepted in winners, of all drawn in closed steps.
         winners: step -> parameters of its winner, a value a run.
     """
 
@@ -48,7 +48,8 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
         for child in won:
             if child.params:
                 winners.setdefault(child.step, []).append(child.params)
-        later = [child for child in won if child.step > 0]
+        undecided = {child.step for child in children if child.fate == family.OPEN}
+        later = [child for child in won if child.step > 0 and child.step not in undecided]
         steps += len(later)
         if later:
             found["parent_won"].append(mean(float(not child.operators) for child in later))
@@ -66,8 +67,7 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
         fallen = [drop for drop in drops if drop.epoch > 0 and drop.fell and drop.lived]
         if fallen:
             found["won_back"].append(mean(float(drop.won_back is not None) for drop in fallen))
-        decided = {child.step for child in won}
-        for operator in operators.tally(run, [child for child in children if child.step in decided]):
+        for operator in operators.tally(run, [child for child in children if child.step not in undecided]):
             taken, drawn = accepted.get(operator.name, (0, 0))
             accepted[operator.name] = (taken + operator.accepted, drawn + operator.drawn)
     return Behaviour(

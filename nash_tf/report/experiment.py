@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import mean
 
@@ -126,8 +126,9 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
                 stats.sign_flip_p(logs) if logs else None,
             )
         )
-    adjusted = stats.holm([comparison.p for comparison in found])
-    return [Comparison(**{**vars(row), "adjusted": p}) for row, p in zip(found, adjusted, strict=True)]
+    tested = [row for row in found if row.seeds > 1]  # of one pair there is nothing to test
+    adjusted = dict(zip(map(id, tested), stats.holm([row.p for row in tested]), strict=True))
+    return [replace(row, adjusted=adjusted.get(id(row), 1.0)) for row in found]
 
 
 def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[float], float]) -> list[float]:

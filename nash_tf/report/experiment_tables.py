@@ -58,8 +58,8 @@ def results(rows: Sequence[MethodRow]) -> Table:
             )
             for row in rows
         ),
-        "Mean ± standard deviation over finished runs. A limit on time drops the training that is open when it is reached: it "
-        "and the final training are in the CPU-hours of a run, and not in those of the trainings that count.",
+        "Mean ± standard deviation over finished runs. A limit on time drops the training that is open when it is reached: it, "
+        "the final training, tests and export are in the CPU-hours of a run, and not in those of the trainings that count.",
     )
 
 
@@ -86,7 +86,12 @@ def paired(rows: Sequence[Comparison]) -> Table:
         "95 % interval",
         "p (ratio)",
     )
-    floor = 2 / 2 ** max(min((row.seeds for row in rows), default=0), 1)
+    seeds, tested = max((row.seeds for row in rows), default=0), sum(row.seeds > 1 for row in rows)
+    floor = 2 / 2**seeds if seeds else 1.0
+    few = (
+        f" With so few seeds no p can be below {floor:.3g}, and none below {min(1.0, floor * tested):.3g} after Holm: the "
+        "intervals tell more."
+    )
     return Table(
         "Paired comparisons over seeds",
         head,
@@ -106,8 +111,7 @@ def paired(rows: Sequence[Comparison]) -> Table:
         ),
         "Runs of the same seed are paired. Interval: Student's t of the differences. p: two-sided sign-flip permutation "
         f"test of the differences, exact up to {EXACT_UP_TO} pairs; p (Holm) allows for all pairs of methods. Ratios of "
-        f"parameters are tested on logarithms. With so few seeds no p can be below {floor:.3g}, and none below "
-        f"{min(1.0, floor * len(rows)):.3g} after Holm: the intervals tell more.",
+        f"parameters are tested on logarithms.{few if floor * tested > 0.05 else ''}",
     )
 
 
@@ -115,7 +119,7 @@ def behaviours(rows: Sequence[Behaviour]) -> Table:
     """What happened inside the searches."""
     head = (
         "method",
-        "steps with a winner",
+        "closed steps",
         "won by the unmodified parent, %",
         "size of promoted over discarded",
         "change after birth, points",
@@ -150,7 +154,7 @@ def accepted(rows: Sequence[Behaviour]) -> Table:
         "Morphisms accepted in winners, of those drawn",
         ("method", *names),
         tuple((row.method, *(_of(row.accepted.get(name)) for name in names)) for row in rows),
-        "Sums over all runs.",
+        "Sums over the closed steps of all runs.",
     )
 
 

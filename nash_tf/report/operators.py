@@ -49,7 +49,7 @@ def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
     """All operators that the method may draw or that were drawn, the most drawn first."""
     known = methods.registry[run.method].operators if run.method in methods.registry else ()
     names = {*known, *(name for child in children for name in child.operators)}
-    unchanged = {child.step: child for child in children if not child.operators}
+    unchanged = {child.step: child for child in reversed(children) if not child.operators}
     records = {record.place: record for record in run.records}
     found = []
     for name in names:
