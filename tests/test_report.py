@@ -466,7 +466,7 @@ def test_the_winner_of_a_step_that_a_limit_ended_is_a_winner(tmp_path):
     run = runs.read(directory)
     found = [child for child in family.children(run) if child.step == 2]
     assert [child.number for child in found if child.fate == family.WINNER] == [3]
-    assert found[3].words() == "the search's winner" and found[0].words() == "undecided at the end"
+    assert found[3].words() == "the search's winner" and found[0].words() == "undecided"
     inside = behaviour.behaviour("shr", [run])
     assert inside.steps == 1 and 2 in inside.winners
     (directory / "results.json").unlink()

@@ -86,7 +86,7 @@ class Child:
 
     def open_words(self) -> str:
         """What is said of it while its rung is open."""
-        return "undecided at the end" if self.over else "in the running"
+        return "undecided" if self.over else "in the running"
 
 
 def rungs(run: Run, step: int) -> tuple[Rung, ...]:
