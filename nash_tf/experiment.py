@@ -123,8 +123,7 @@ def _interrupt(number: int, frame: object) -> None:
 
 def _define() -> flags.FlagValues:
     values = flags.FlagValues()
-    searches = [method.name for method in methods.SEARCHES]
-    flags.DEFINE_list("methods", searches, "Methods to compare, baselines among them.", values)
+    flags.DEFINE_list("methods", list(SEARCHES), "Methods to compare, baselines among them.", values)
     flags.DEFINE_integer("runs", 8, "Seeds of each method.", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1, flag_values=values)
     flags.DEFINE_integer(
@@ -144,8 +143,15 @@ def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[s
     return values.methods, values.runs, values.jobs, values.only, rest[1:]
 
 
-def _conduct(chosen, planned, config: SearchConfig, directory: Path, arguments, jobs: int) -> dict[Run, str]:
-    """Does the chosen runs; returns those that failed, with what to say of them."""
+def _conduct(
+    chosen: Sequence[Run],
+    planned: Sequence[Run],
+    config: SearchConfig,
+    directory: Path,
+    arguments: Sequence[str],
+    jobs: int,
+) -> dict[Run, str]:
+    """Does the chosen runs of those planned; returns those that failed, with what to say of them."""
     waiting = [run for run in chosen if not run.finished]
     failed: dict[Run, str] = {}
     print(f"{len(chosen)} runs, {len(chosen) - len(waiting)} of them finished", flush=True)
@@ -220,7 +226,7 @@ def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | N
 
 
 def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None:
-    there = [run.directory for run in planned if (run.directory / output.CONFIG).exists()]
+    there = [run.directory for run in planned if run.begun]
     if there:
         page = report.write_experiment(there, directory / output.REPORT)
         if show:
