@@ -242,6 +242,7 @@ class LocalWorkers:
                 process.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 process.kill()
+                process.wait()
 
 
 def gpus() -> list[str]:

@@ -22,7 +22,7 @@ from nash_tf.config import AUGMENTATIONS, PRECISIONS, ConfigError, SearchConfig
 
 FAILED, REFUSED = 1, 2
 BACKEND = "tensorflow"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AGAIN = 0.5  # seconds after which a signal's exception that was swallowed is raised again
 
 
 class _Stopped(KeyboardInterrupt):
@@ -182,24 +182,59 @@ def _is_worker() -> bool:
 
 
 def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
-    handlers = {number: signal.signal(number, _stop) for number in _SIGNALS}
     try:
-        with _quietly():
-            from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
-        try:
-            search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
-        except search.FAILURES as error:
-            print(_one_line(error), file=sys.stderr)
-            return FAILED
+        with _stoppable():
+            with _quietly():
+                from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
+            try:
+                search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
+            except search.FAILURES as error:
+                print(_one_line(error), file=sys.stderr)
+                return FAILED
     except (ConfigError, data.DataError) as error:
         return _refuse(error)
     except _Stopped as stopped:
-        print(_how_to_go_on(config, argv), file=sys.stderr)
+        if not _is_worker():  # its chief says it
+            print(_how_to_go_on(config, argv), file=sys.stderr)
         return stopped.status
+    return 0
+
+
+@contextlib.contextmanager
+def _stoppable():
+    """Turns signals into `_Stopped`, raised again where Python or TensorFlow swallow it: in a `__del__`, in a call from C++."""
+    stopped: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        stopped.append(number)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+        raise _Stopped(number)
+
+    def stop_again(*_: object) -> None:
+        if not _is_stopping(sys.exception()):
+            raise _Stopped(stopped[-1])
+
+    def unraisable(what: Any) -> None:
+        if not isinstance(what.exc_value, _Stopped):
+            hook(what)
+
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
+    ours = {signal.SIGALRM: stop_again, signal.SIGINT: stop, signal.SIGTERM: stop}
+    handlers = {number: signal.signal(number, handler) for number, handler in ours.items()}
+    try:
+        yield
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    return 0
+        sys.unraisablehook = hook
+
+
+def _is_stopping(error: BaseException | None) -> bool:
+    """Whether what is being handled comes from a signal: its way out, with all that is tidied up there, is left alone."""
+    while error is not None and not isinstance(error, _Stopped):
+        error = error.__context__
+    return error is not None
 
 
 @contextlib.contextmanager
@@ -218,10 +253,6 @@ def _quietly():
         finally:
             os.dup2(kept, 2)
             os.close(kept)
-
-
-def _stop(number: int, frame: object) -> None:
-    raise _Stopped(number)
 
 
 def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:

@@ -379,3 +379,31 @@ class TestSignals:
         search.act = lambda config: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(30)
         assert start("--method=sh", "--dataset=digits") == 143
         assert capsys.readouterr().err == "Stopped before anything was written.\n"
+
+    def test_a_signal_that_is_swallowed_is_raised_again(self, place, search):
+        class Swallows:
+            def __del__(self):  # Python drops exceptions from here
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.1)
+
+        def work(config):
+            del swallows[0]
+            time.sleep(30)
+
+        swallows = [Swallows()]
+        search.act = work
+        assert start("--method=sh", "--dataset=digits") == 143
+
+    def test_what_is_tidied_up_after_a_signal_is_not_disturbed(self, place, search):
+        def work(config):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(30)
+            finally:
+                time.sleep(1.5)
+                tidied.append(True)
+
+        tidied = []
+        search.act = work
+        assert start("--method=sh", "--dataset=digits") == 143
+        assert tidied and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
