@@ -26,6 +26,7 @@ from nash_tf.morphisms.draw import draw
 from nash_tf.report import (
     axes,
     behaviour,
+    courses,
     experiment,
     experiment_page,
     family,
@@ -39,6 +40,7 @@ from nash_tf.report import (
     runs,
     spent,
     stats,
+    strip,
     text,
     watch,
 )
@@ -111,6 +113,19 @@ class _Outline(html.parser.HTMLParser):
 
 def page_of(directory: Path) -> _Outline:
     return _Outline(report.write(directory).read_text(encoding="utf-8"))
+
+
+def check_texts(svgs: Path) -> None:
+    """No text of a drawing leaves it, by a narrow guess of its width."""
+    for path in svgs.glob("*.svg"):
+        drawing = ElementTree.parse(path).getroot()
+        width, height = float(drawing.get("width")), float(drawing.get("height"))
+        for node in drawing.iter("{http://www.w3.org/2000/svg}text"):
+            x, y, wide = float(node.get("x")), float(node.get("y")), 6.2 * len(node.text or "")
+            look = (node.get("class") or "").split()
+            start = x - wide if "end" in look else x - wide / 2 if "mid" in look else x
+            assert start >= -3 and start + wide <= width + 8, (path.name, node.text)
+            assert 10 <= y <= height, (path.name, node.text)
 
 
 # Markup ---------------------------------------------------------------------------------------------------------------
@@ -551,15 +566,7 @@ class TestSearchPage:
 
     def test_all_text_stays_inside_the_figures(self, big, tmp_path):
         report.write(big, tmp_path / "page.html", tmp_path / "svg")
-        for path in (tmp_path / "svg").iterdir():
-            drawing = ElementTree.parse(path).getroot()
-            width, height = float(drawing.get("width")), float(drawing.get("height"))
-            for node in drawing.iter("{http://www.w3.org/2000/svg}text"):
-                x, y, wide = float(node.get("x")), float(node.get("y")), 6.2 * len(node.text or "")
-                look = (node.get("class") or "").split()
-                start = x - wide if "end" in look else x - wide / 2 if "mid" in look else x
-                assert start >= -3 and start + wide <= width + 8, (path.name, node.text)
-                assert 10 <= y <= height, (path.name, node.text)
+        check_texts(tmp_path / "svg")
 
     def test_what_a_certificate_holds_is_shown(self, big, tmp_path):
         shutil.copytree(big, tmp_path / "run")
@@ -795,6 +802,49 @@ class TestExperiment:
         row = behaviour.behaviour("nash", found)
         assert row.steps == 6 and row.restart is None and row.birth.mean < 0
         assert set(row.winners) == {0, 1, 2} and len(row.winners[2]) == 3
+
+    def test_lives_and_favours_by_hand(self):
+        def record(step, rung, child, params, accuracies):
+            history = {"val_accuracy": accuracies}
+            parent = (0, 0, 0) if step and not rung else None
+            return runs.Record(
+                step, rung, child, parent, (), len(accuracies), params=params, accuracy=accuracies[-1], history=history
+            )
+
+        config = {"method": "shr", "children": 4, "epochs_per_step": 12, "vanilla_epochs": 1, "seed": 5}
+        assert [tuple(rung) for rung in family.rungs(runs.Run(Path("x"), config), 1)] == [(4, 1), (2, 2), (1, 4)]
+        first = [
+            record(1, 0, child, params, (0.5 + child / 100,)) for child, params in enumerate((80.0, 40.0, 20.0, 5.0))
+        ]
+        later = [record(1, 1, 2, 20.0, (0.4, 0.6)), record(1, 1, 3, 5.0, (0.4, 0.7))]
+        last = [record(1, 2, 3, 5.0, (0.3, 0.4, 0.5, 0.8))]
+        run = runs.Run(Path("x"), config, records=(record(0, 0, 0, 10.0, (0.5,)), *first, *later, *last))
+        row = behaviour.behaviour("shr", [run])
+        assert row.favours == (("5", {1: pytest.approx(math.log(10 / math.sqrt(80 * 40)))}),)
+        changes = [0.0, 0.03, -0.1, 0.2, -0.2, -0.1, 0.0, 0.3]
+        assert row.lives == {epoch: [pytest.approx(change)] for epoch, change in enumerate(changes)}
+        assert courses.lives([row]) and strip.favours([row])
+
+    def test_the_best_so_far_is_a_mean_where_all_runs_have_begun(self):
+        def run(*trainings):
+            records = tuple(
+                runs.Record(0, 0, index, accuracy=accuracy, cpu_seconds=60.0 * minutes)
+                for index, (minutes, accuracy) in enumerate(trainings)
+            )
+            return runs.Run(Path("x"), {"method": "sh"}, records=records, results={"test_accuracy": 0.5})
+
+        one, other = run((1, 0.2), (1, 0.1), (2, 0.6)), run((2, 0.4), (1, None), (3, 0.5))
+        assert courses.best_so_far(one) == [(1.0, 0.2), (4.0, 0.6)]
+        course = dict(courses.mean_course([courses.best_so_far(one), courses.best_so_far(other)]))
+        assert min(course) == 2.0 and course[2.0] == pytest.approx(0.3)
+        assert max(course) == 6.0 and course[6.0] == pytest.approx(0.55)
+        assert courses.anytime([one, other], ["sh", "nash"]) and courses.anytime([], ["sh"]) is None
+
+    def test_figures_across_runs_are_files_whose_text_fits(self, many, tmp_path):
+        assert main([str(many), f"--svg_dir={tmp_path}", f"--output={tmp_path / 'page.html'}"]) == 0
+        names = {"accuracy", "accuracy_params", "anytime", "growth", "lives", "favoured"}
+        assert {path.stem for path in tmp_path.glob("*.svg")} == names
+        check_texts(tmp_path)
 
 
 # The command line -----------------------------------------------------------------------------------------------------

@@ -1,12 +1,12 @@
 """How the searches of a method went: who won, whom the first rung favoured, what restarts cost, what was accepted."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
 from nash_tf.report import family, operators, restarts, stats
-from nash_tf.report.runs import Run
+from nash_tf.report.runs import Place, Record, Run
 from nash_tf.report.stats import Summary
 
 
@@ -19,21 +19,26 @@ class Behaviour:
         parent_won: share of steps that the unmodified parent won.
         favoured: logarithm of the parameters of the children that passed the first rung, less that of the discarded, means;
             below 0 the first rung favours small children.
+        favours: the same for each run (its seed) and step.
         birth, restart: change of validation accuracy over the first epoch after birth, after a restart.
         won_back: share of drops at restarts that were won back before the rate was zero.
         accepted: operator -> morphisms accepted in winners, of all drawn in closed steps.
         winners: step -> parameters of its winner, a value a run.
+        lives: epoch since birth -> validation accuracy less the parent's, of those that lived to the end of the last rung of a
+            closed step; a value a run, the mean of its children.
     """
 
     method: str
     steps: int
     parent_won: Summary | None
     favoured: Summary | None
+    favours: tuple[tuple[str, dict[int, float]], ...]
     birth: Summary | None
     restart: Summary | None
     won_back: Summary | None
     accepted: dict[str, tuple[int, int]]
     winners: dict[int, list[float]]
+    lives: dict[int, list[float]]
 
 
 def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
@@ -42,6 +47,8 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
     found: dict[str, list[float]] = {name: [] for name in ("parent_won", "favoured", "birth", "restart", "won_back")}
     accepted: dict[str, tuple[int, int]] = {}
     winners: dict[int, list[float]] = {}
+    lives: dict[int, list[float]] = {}
+    favours: list[tuple[str, dict[int, float]]] = []
     for run in runs:
         children = family.children(run)
         won = [child for child in children if child.fate == family.WINNER]
@@ -53,11 +60,15 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
         steps += len(later)
         if later:
             found["parent_won"].append(mean(float(not child.operators) for child in later))
-        ratios = [ratio for child in later if (ratio := _favoured(children, child.step)) is not None]
+        ratios = {child.step: ratio for child in later if (ratio := _favoured(children, child.step)) is not None}
         if ratios:
-            found["favoured"].append(mean(ratios))
+            favours.append((run.seed, ratios))
+            found["favoured"].append(mean(ratios.values()))
+        records = {record.place: record for record in run.records}
+        for epoch, changes in _lives(run, children, records, [child.step for child in later]).items():
+            lives.setdefault(epoch, []).append(mean(changes))
         lengths = {step: restarts.periods(run, family.rungs(run, step)) or () for step in {c.step for c in children}}
-        drops = restarts.drops(children, {record.place: record for record in run.records}, lengths)
+        drops = restarts.drops(children, records, lengths)
         for name, chosen in (
             ("birth", [drop for drop in drops if drop.epoch == 0]),
             ("restart", [drop for drop in drops if drop.epoch > 0]),
@@ -73,8 +84,10 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
     return Behaviour(
         method,
         steps,
+        favours=tuple(favours),
         accepted=accepted,
         winners=winners,
+        lives=lives,
         **{name: stats.summary(values) for name, values in found.items()},
     )
 
@@ -85,3 +98,18 @@ def _favoured(children: Sequence[family.Child], step: int) -> float | None:
     promoted = [math.log(child.params or 1) for child in born if child.rung > 0 or child.fate == family.WINNER]
     discarded = [math.log(child.params or 1) for child in born if child.rung == 0 and child.fate == family.DISCARDED]
     return mean(promoted) - mean(discarded) if promoted and discarded else None
+
+
+def _lives(
+    run: Run, children: Sequence[family.Child], records: Mapping[Place, Record], steps: Sequence[int]
+) -> dict[int, list[float]]:
+    """Epoch since birth -> changes of validation accuracy from the parent's, of those that were trained in the last rung."""
+    found: dict[int, list[float]] = {}
+    for child in children:
+        parent = records.get(child.parent) if child.parent else None
+        if child.step not in steps or child.fate == family.FAILED or not parent or parent.accuracy is None:
+            continue
+        if child.rung + 1 == len(family.rungs(run, child.step)):
+            for epoch, accuracy in [(0, parent.accuracy), *child.series("val_accuracy")]:
+                found.setdefault(epoch, []).append(accuracy - parent.accuracy)
+    return found

@@ -7,17 +7,15 @@ from pathlib import Path
 from urllib.parse import quote
 
 from nash_tf import output
-from nash_tf.report import experiment, experiment_tables, growth, scatter
+from nash_tf.report import courses, experiment, experiment_tables, growth, scatter, strip
 from nash_tf.report import page as html
-from nash_tf.report.axes import linear
 from nash_tf.report.behaviour import Behaviour, behaviour
 from nash_tf.report.experiment_tables import Table
-from nash_tf.report.figure import SERIES, Figure, line, mark, text
-from nash_tf.report.markup import Markup, join, tag
+from nash_tf.report.figure import Figure
+from nash_tf.report.markup import Markup, tag
 from nash_tf.report.page import Cell, left
 from nash_tf.report.runs import Run
 from nash_tf.report.search_page import Report, foot, state_words
-from nash_tf.report.stats import summary, t_interval
 from nash_tf.report.text import count, duration, in_markdown, markdown, percent, plural, printable, short, table
 
 
@@ -106,7 +104,15 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
     where = f" · {dataset}" if suffix else ""
     drawn = []
     inside = _behaviours(runs)
-    for figure in (_strip(runs, methods), scatter.runs_by_method(runs, methods), growth.by_method(inside)):
+    across = (
+        strip.accuracies(runs, methods),
+        scatter.runs_by_method(runs, methods),
+        courses.anytime(runs, methods),
+        growth.by_method(inside),
+        courses.lives(inside),
+        strip.favours(inside),
+    )
+    for figure in across:
         if figure:
             figure = Figure(f"{figure.name}{suffix}", figure.title, figure.width, figure.height, figure.body)
             figures.append(figure)
@@ -150,46 +156,6 @@ def _as_html(entry: Table) -> Markup:
     head = [left(entry.head[0]), *entry.head[1:]]
     rows = [[left(row[0]), *row[1:]] for row in entry.rows]
     return html.together(html.table(head, rows), html.paragraph(entry.note, class_="soft"))
-
-
-def _strip(runs: Sequence[Run], methods: Sequence[str]) -> Figure | None:
-    """Test accuracies of all runs, a line a method, with mean and 95 % interval."""
-    values = {
-        method: [
-            (run, value) for run in runs if run.method == method and (value := run.result("test_accuracy")) is not None
-        ]
-        for method in methods
-    }
-    everything = [value for found in values.values() for _, value in found]
-    if not everything:
-        return None
-    spans = {method: t_interval([value for _, value in found]) for method, found in values.items()}
-    inside = [end for span in spans.values() if span for end in span if 0 <= end <= 1]
-    left_, right, row, top = 110, 760, 46, 44
-    x = linear([*everything, *inside], left_ + 10, right - 20)
-    bottom = top + row * len(methods)
-    parts: list[Markup] = [text(left_, 18, "test accuracy of each run, %; bar: mean and 95 % interval", "soft")]
-    for tick in x.ticks(7):
-        parts += [
-            line(x(tick), top - 6, x(tick), bottom, "grid"),
-            text(x(tick), bottom + 20, percent(tick, 1), "mid soft"),
-        ]
-    for series, method in enumerate(methods):
-        y = top + row * series + row / 2
-        parts.append(text(left_ - 8, y + 4.5, method, "end strong"))
-        for run, value in values[method]:
-            words = tag("title", f"{method}, seed {run.seed}: {percent(value)} %")
-            parts.append(mark(series, x(value), y - 7, 5, f"f{series % SERIES}", words))
-        found = summary([value for _, value in values[method]])
-        if found:
-            span = spans[method]
-            if span:
-                low, high = max(x(span[0]), x.start - 8), min(x(span[1]), x.end + 8)
-                parts.append(line(low, y + 10, high, y + 10, "axis"))
-                parts += [line(end, y + 6, end, y + 14, "axis") for end in (low, high)]
-            middle = x(found.mean)
-            parts.append(tag("rect", x=middle - 2, y=y + 4, width=4, height=12, class_="f6"))
-    return Figure("accuracy", "Test accuracy by method", right, bottom + 30, join(parts))
 
 
 def _runs(runs: Sequence[Run], place: Path) -> Markup:
