@@ -263,7 +263,9 @@ def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:
 
 
 def _refuse(error: Exception) -> int:
-    flag = "--dataset: " if isinstance(error, data.DataError) else ""
+    flag = ""
+    if isinstance(error, data.DataError):
+        flag = "--" if error.setting else "--dataset: "
     print(flag + _one_line(error), file=sys.stderr)
     return REFUSED
 

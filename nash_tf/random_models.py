@@ -221,19 +221,20 @@ class _Grammar:
         for layer in model.layers:
             for variable in layer.weights:
                 if "seed" not in variable.name:
-                    variable.assign(self.value(variable.name, tuple(variable.shape)))
+                    variable.assign(value(self.rng, variable.name, tuple(variable.shape)))
 
-    def value(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        rng = self.rng
-        match name:
-            case "gamma":
-                return rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape, p=[0.1, 0.9])
-            case "moving_variance":
-                return rng.uniform(0.3, 3.0, shape)
-            case "beta" | "moving_mean" | "bias":
-                return rng.normal(0.0, 0.5, shape)
-            case "alpha":
-                return rng.uniform(0.0, 0.5, shape)
-        depthwise = name == "depthwise_kernel" or (len(shape) == 4 and shape[-1] == 1)
-        fan_in = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
-        return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)
+
+def value(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """What a variable of this name and shape could hold after a training."""
+    match name:
+        case "gamma":
+            return rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape, p=[0.1, 0.9])
+        case "moving_variance":
+            return rng.uniform(0.3, 3.0, shape)
+        case "beta" | "moving_mean" | "bias":
+            return rng.normal(0.0, 0.5, shape)
+        case "alpha":
+            return rng.uniform(0.0, 0.5, shape)
+    depthwise = name == "depthwise_kernel" or (len(shape) == 4 and shape[-1] == 1)
+    fan_in = np.prod(shape[:2]) if depthwise else np.prod(shape[:-1])
+    return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras_tuner import errors
 
-from nash_tf import certificate, costs, data, distributed, exporting, output, rebuild, report, training
+from nash_tf import __version__, certificate, costs, data, distributed, exporting, output, rebuild, report, training
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import CheckpointError, write_atomically
@@ -93,7 +93,7 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
     directory = Path(config.output_dir)
     with locked(directory):
         config = config.with_threads(output.read_config(directory).threads if resume else None)
-        output.write_config(config, {package: version(package) for package in PACKAGES})
+        output.write_config(config, {"nash_tf": __version__, **{package: version(package) for package in PACKAGES}})
         tuner, pipeline, progress = search(config, dataset, command)
         results = finish(config, dataset, pipeline, progress, tuner, began)
     progress.finished(results, directory)

@@ -11,6 +11,7 @@ from nash_tf import rebuild
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw, replay
 from nash_tf.morphisms.edit import Copy, Extend, apply_to_slots, apply_to_weights, inherited_calibration
+from nash_tf.random_models import value
 from nash_tf.vanilla import vanilla
 
 UNIFORM = dict.fromkeys(registry, 1.0)
@@ -26,21 +27,8 @@ def trained(architecture, seed):
     """A compiled model with weights, statistics and momentum as far from those at birth as training could make them."""
     rng = np.random.default_rng(seed)
 
-    def value(name, shape):
-        match name:
-            case "gamma":
-                return rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape, p=[0.1, 0.9])
-            case "moving_variance":
-                return rng.uniform(0.3, 3.0, shape)
-            case "beta" | "moving_mean" | "bias":
-                return rng.normal(0.0, 0.5, shape)
-            case "alpha":
-                return rng.uniform(0.0, 1.0)
-        fan_in = np.prod(shape[:2]) if name == "depthwise_kernel" else np.prod(shape[:-1])
-        return rng.normal(0.0, np.sqrt(2.0 / fan_in), shape)
-
     def drawn(node, variables):
-        return {(node.name, name): np.float32(value(name, shape)) for name, shape in variables.items()}
+        return {(node.name, name): np.float32(value(rng, name, shape)) for name, shape in variables.items()}
 
     weights, momentum = {}, {}
     for node in architecture.nodes:

@@ -360,6 +360,20 @@ class TestFlagfiles:
         assert parsed.steps == 7
 
 
+def test_data_that_is_refused_names_the_flag(place):
+    for flags, expected in (
+        (["--dataset=digits", "--train_limit=5"], "--train_limit: expected at least 20"),
+        (["--dataset=no/such"], "--dataset: "),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "nash_tf.main", "--method=sh", *flags],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        assert done.returncode == 2 and done.stderr.startswith(expected) and len(done.stderr.splitlines()) == 1
+
+
 class TestSignals:
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_a_stopped_run_says_how_to_go_on(self, number, status, place, search, capsys):

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+import nash_tf
 from nash_tf import data
 
 TINY = [
@@ -60,6 +61,7 @@ def test_the_output_directory_is_complete(whole):
     expected = ["best/architecture.json", "best/model.keras", "best/model_card.md", "best/saved_model/saved_model.pb"]
     for name in ("config.json", "lineage.jsonl", "results.json", *expected):
         assert (directory / name).is_file(), name
+    assert json.loads((directory / "config.json").read_text())["versions"]["nash_tf"] == nash_tf.__version__
     assert "step 2 closed" in printed and "winner:" in printed
 
 

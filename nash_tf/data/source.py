@@ -7,10 +7,16 @@ import numpy as np
 
 
 class DataError(ValueError):
-    """Data that cannot be used. The message is one line: where, what was expected, what came, what to do."""
+    """Data that cannot be used. The message is one line: where, what was expected, what came, what to do.
 
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
+    Args:
+        message: begins with the place.
+        setting: name of the argument that is at fault, where it is not the source itself.
+    """
+
+    def __init__(self, message: str, setting: str | None = None):
+        super().__init__(" ".join((f"{setting}: {message}" if setting else message).split()))
+        self.setting = setting
 
 
 @dataclass(frozen=True)

@@ -85,13 +85,13 @@ def train_and_valid(
         DataError: an argument is out of range, or a class has too few images.
     """
     if not 0 < valid_fraction < 1:
-        raise DataError(f"valid_fraction: expected 0 < valid_fraction < 1, got {valid_fraction}")
+        raise DataError(f"expected 0 < valid_fraction < 1, got {valid_fraction}", "valid_fraction")
     require(labels, class_names, 2, where, "one to train on, one to validate on")
     pool = np.arange(len(labels))
     if train_limit is not None and train_limit < len(labels):
         if train_limit < 2 * len(class_names):
             rule = f"at least {2 * len(class_names)}, two for each of the {len(class_names)} classes of {where}"
-            raise DataError(f"train_limit: expected {rule}, got {train_limit}")
+            raise DataError(f"expected {rule}, got {train_limit}", "train_limit")
         pool = draw(labels, train_limit, generator(seed, 0), take=2, keep=0)
     chosen = draw(labels[pool], round(valid_fraction * len(pool)), generator(seed, 1), take=1, keep=1)
     # Class folders list class after class: without this the first batch of `x_train` would hold one class.
