@@ -7,6 +7,7 @@ the ratio is the median over the turns: absolute times on a shared machine mean 
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,6 @@ from nash_tf.morphisms.draw import draw
 from nash_tf.vanilla import vanilla
 
 SHAPE, CLASSES = (32, 32, 3), 10
-PARTS = ("throughput", "augmentation", "trace", "cost", "search", "workers")
 QUICK = ("throughput", "augmentation", "trace", "cost")
 
 
@@ -204,11 +204,35 @@ def workers(given, *_) -> dict[str, Any]:
     return {"rows": rows}
 
 
+PARTS = {part.__name__: part for part in (throughput, augmentation, trace, cost, search, workers)}
+
+
 def _listed(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
 
 
+def _wrong(given: argparse.Namespace) -> str:
+    """What cannot be measured, and why; empty where all can."""
+    if unknown := set(given.parts) - set(PARTS):
+        return f"--parts: must be some of {','.join(PARTS)}, received {','.join(sorted(unknown))}"
+    if given.repeats < 1 or given.batches < 1 or given.batch_size < 1:
+        return "--repeats, --batches and --batch_size: must be at least 1"
+    for widths in given.widths:
+        if not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)*", widths):
+            return f"--widths: must be numbers of filters with dashes between, such as 16-32-64, received {widths}"
+    for path in given.architecture:
+        try:
+            Architecture.from_json(Path(path).read_text(encoding="utf-8"))
+        except Exception as error:  # the file may hold anything
+            return f"--architecture={path}: cannot be read ({' '.join(str(error).split())})"
+    for flag, path in (("json", given.json), ("svg", given.svg)):
+        if path and not Path(path).absolute().parent.is_dir():
+            return f"--{flag}={path}: its folder does not exist"
+    return ""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures what is asked for; returns 0, or 2 for what is refused."""
     parser = argparse.ArgumentParser(
         "nash_tf.benchmark", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -228,15 +252,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", help="File for all results.")
     parser.add_argument("--svg", help="File for the picture of the part `cost`.")
     given = parser.parse_args(arguments)
-    if unknown := set(given.parts) - set(PARTS):
-        parser.error(f"--parts: must be some of {','.join(PARTS)}, received {','.join(sorted(unknown))}")
-    if given.repeats < 1 or given.batches < 1 or given.batch_size < 1:
-        parser.error("--repeats, --batches and --batch_size: must be at least 1")
+    if wrong := _wrong(given):
+        parser.error(wrong)
     contestants = [Contestant("nash_tf"), Contestant("keras"), Contestant("torch", given.torch_python)]
     results: dict[str, Any] = {"settings": vars(given) | {"cores": os.cpu_count()}}
     try:
         for part in given.parts:
-            results[part] = globals()[part](given, *contestants)
+            results[part] = PARTS[part](given, *contestants)
             print(f"\n{part}\n{table(results[part]['rows'])}")
             for name, why in results[part].get("failed", {}).items():
                 print(f"{name}: {why}")

@@ -55,6 +55,7 @@ class Contestant:
         return answer["seconds"]
 
     def close(self) -> None:
+        """Ends the process."""
         self._process.stdin.close()
         self._process.wait()
 

@@ -50,6 +50,7 @@ class Profile:
 
     @contextmanager
     def part(self, name: str):
+        """Counts what happens inside as `name`, and no longer as what surrounds it."""
         self._turn()
         self._stack.append(name)
         try:
@@ -164,6 +165,7 @@ def run(arguments: list[str]) -> dict:
 
 
 def main() -> None:
+    """Profiles a search; writes and prints the parts."""
     result = run(sys.argv[2:])
     Path(sys.argv[1]).write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))

@@ -50,6 +50,8 @@ class Twin(nn.Module):
 
 
 class ConvexMerge(nn.Module):
+    """alpha * blue + (1 - alpha) * orange, alpha trained."""
+
     def __init__(self):
         super().__init__()
         self.alpha = nn.Parameter(torch.ones(()))

@@ -14,6 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def batches_of(task):
+    """Random images, float32 [batch, height, width, channels], and labels, a pair a step."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -25,12 +26,14 @@ def batches_of(task):
 
 
 def prepare_torch(task):
+    """What does the task's steps in PyTorch."""
     from nash_tf.benchmark import torch_steps
 
     return torch_steps.trainer(json.loads(task["architecture"]), batches_of(task), task["precision"])
 
 
 def prepare_keras(task, lean: bool):
+    """What does the task's steps in Keras, as a search does where `lean`; or by hand, or matrix products alone."""
     import numpy as np
 
     from nash_tf import costs, training
@@ -61,12 +64,14 @@ def prepare_keras(task, lean: bool):
 
 
 def seconds(function) -> float:
+    """Processor seconds of a call, all threads together."""
     began = time.process_time()
     function()
     return time.process_time() - began
 
 
 def main() -> None:
+    """Answers tasks until standard input ends."""
     kind, ready = sys.argv[1], {}
     if kind == "nash_tf":
         import tensorflow as tf
