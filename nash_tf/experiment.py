@@ -8,7 +8,6 @@ settings and the seed alone, so that all methods of a seed start from the same o
 """
 
 import math
-import signal
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from nash_tf import data, methods, output, report
 from nash_tf import main as program
 from nash_tf.config import ConfigError, SearchConfig, refusal
 from nash_tf.report import experiment_page, runs
+from nash_tf.stopping import Stopped, stoppable
 
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
 POLL = 0.5  # seconds between two looks at the runs
@@ -82,7 +82,7 @@ def wide(config: SearchConfig, params: int, winners: Sequence[int]) -> tuple[int
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 when stopped by a signal."""
+    """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 or 143 when stopped by a signal."""
     argv = sys.argv if argv is None else argv
     try:
         names, count, jobs, only, arguments = _parse(argv)
@@ -104,21 +104,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(" ".join(str(error).split()), file=sys.stderr)
         return program.REFUSED
     chosen = planned if only is None else planned[only : only + 1]
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell may start what runs in its background deaf to the first
-        signal.signal(number, _interrupt)
     try:
-        failed = _conduct(chosen, planned, first, directory, arguments, jobs)
-    except KeyboardInterrupt:
+        with stoppable():
+            failed = _conduct(chosen, planned, first, directory, arguments, jobs)
+    except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
-        return 130
+        return stopped.status
     _report(planned, directory, show=True)
     for run, reason in failed.items():
         print(f"{run.directory}: {reason}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _define() -> flags.FlagValues:

@@ -9,7 +9,6 @@ All that can be refused is refused before TensorFlow is imported and before anyt
 import contextlib
 import os
 import shlex
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -19,17 +18,10 @@ from absl import flags
 
 from nash_tf import data, methods, output
 from nash_tf.config import AUGMENTATIONS, PRECISIONS, ConfigError, SearchConfig
+from nash_tf.stopping import Stopped, stoppable
 
 FAILED, REFUSED = 1, 2
 BACKEND = "tensorflow"
-_AGAIN = 0.5  # seconds after which a signal's exception that was swallowed is raised again
-
-
-class _Stopped(KeyboardInterrupt):
-    """A signal asked the run to stop. A KeyboardInterrupt, so that no library takes it for a failed trial."""
-
-    def __init__(self, number: int):
-        self.status = 128 + number
 
 
 class _Parser(flags.ArgumentParser):
@@ -183,7 +175,7 @@ def _is_worker() -> bool:
 
 def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
     try:
-        with _stoppable():
+        with stoppable():
             with _quietly():
                 from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
             try:
@@ -193,48 +185,11 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
                 return FAILED
     except (ConfigError, data.DataError) as error:
         return _refuse(error)
-    except _Stopped as stopped:
+    except Stopped as stopped:
         if not _is_worker():  # its chief says it
             print(_how_to_go_on(config, argv), file=sys.stderr)
         return stopped.status
     return 0
-
-
-@contextlib.contextmanager
-def _stoppable():
-    """Turns signals into `_Stopped`, raised again where Python or TensorFlow swallow it: in a `__del__`, in a call from C++."""
-    stopped: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        stopped.append(number)
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
-        raise _Stopped(number)
-
-    def stop_again(*_: object) -> None:
-        if not _is_stopping(sys.exception()):
-            raise _Stopped(stopped[-1])
-
-    def unraisable(what: Any) -> None:
-        if not isinstance(what.exc_value, _Stopped):
-            hook(what)
-
-    hook, sys.unraisablehook = sys.unraisablehook, unraisable
-    ours = {signal.SIGALRM: stop_again, signal.SIGINT: stop, signal.SIGTERM: stop}
-    handlers = {number: signal.signal(number, handler) for number, handler in ours.items()}
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        sys.unraisablehook = hook
-
-
-def _is_stopping(error: BaseException | None) -> bool:
-    """Whether what is being handled comes from a signal: its way out, with all that is tidied up there, is left alone."""
-    while error is not None and not isinstance(error, _Stopped):
-        error = error.__context__
-    return error is not None
 
 
 @contextlib.contextmanager

@@ -1,0 +1,65 @@
+"""Signals that ask the program to stop, as an exception that nothing swallows."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+_AGAIN = 0.5  # seconds after which an exception that was swallowed is raised again
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the program to stop. A KeyboardInterrupt, so that no library takes it for a failed trial.
+
+    Attributes:
+        status: exit status of a program that was stopped so.
+    """
+
+    def __init__(self, number: int):
+        self.status = 128 + number
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Makes SIGINT and SIGTERM raise `Stopped` in what runs inside, in the main thread.
+
+    Python drops what is raised in a `__del__`, TensorFlow what is raised in a call from C++; a signal may come in either. So it
+    is raised again every half second until it is on its way out. Also where a shell has made the program deaf to SIGINT.
+
+    Raises:
+        Stopped: a signal came.
+    """
+    came: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
+        raise Stopped(number)
+
+    def stop_again(number: int, frame: FrameType | None) -> None:
+        if not _is_stopping(sys.exception()):
+            raise Stopped(came[-1])
+
+    def unraisable(dropped: Any) -> None:
+        if not isinstance(dropped.exc_value, Stopped):
+            hook(dropped)
+
+    hook, sys.unraisablehook = sys.unraisablehook, unraisable
+    ours = {signal.SIGALRM: stop_again, signal.SIGINT: stop, signal.SIGTERM: stop}
+    handlers = {number: signal.signal(number, handler) for number, handler in ours.items()}
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        sys.unraisablehook = hook
+
+
+def _is_stopping(error: BaseException | None) -> bool:
+    """Whether what is being handled comes from a signal: what is tidied up on its way out is left alone."""
+    while error is not None and not isinstance(error, Stopped):
+        error = error.__context__
+    return error is not None
