@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A search on a SLURM cluster: task 0 of the array is the chief, the others train. The output directory must be on a file
-# system that all nodes see; `bash launchers/search.sh --help`, once, makes the environment.
+# system that all nodes see; `EXTRAS=gpu bash launchers/search.sh --help`, once, makes the environment.
 #
 #   sbatch launchers/slurm.sh --flagfile=flags/paper_shrsep.flags --output_dir=/shared/runs/shrsep-0
 #

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # An experiment on a SLURM cluster, a task of the array for each run: --array=0-(methods x runs - 1). The output directory must
-# be on a file system that all nodes see; `bash launchers/search.sh --help`, once, makes the environment.
+# be on a file system that all nodes see; `EXTRAS=gpu bash launchers/search.sh --help`, once, makes the environment.
 #
 #   sbatch --array=0-31 launchers/slurm_experiment.sh --flagfile=flags/paper_shrsep.flags --methods=nash,sh,shr,shrsep --runs=8 \
 #       --output_dir=/shared/runs/paper

@@ -129,7 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(error)
     if not values["dataset"].present:
         paper = f"--flagfile=flags/paper_{config.method}.flags"
-        print(f"No --dataset given: the small experiment on the bundled digits; {paper} runs the paper's.", flush=True)
+        more = f"; {paper} runs the paper's" if config.method in {method.name for method in methods.SEARCHES} else ""
+        print(f"No --dataset given: the small experiment on the bundled digits{more}.", flush=True)
     return _run(config, values.resume, argv)
 
 
