@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refuse(error)
     if not values["dataset"].present:
         paper = f"--flagfile=flags/paper_{config.method}.flags"
-        more = f"; {paper} runs the paper's" if config.method in {method.name for method in methods.SEARCHES} else ""
+        more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
         print(f"No --dataset given: the small experiment on the bundled digits{more}.", flush=True)
     return _run(config, values.resume, argv)
 

@@ -28,7 +28,10 @@ def trained(architecture, seed):
     rng = np.random.default_rng(seed)
 
     def drawn(node, variables):
-        return {(node.name, name): np.float32(value(rng, name, shape)) for name, shape in variables.items()}
+        return {
+            (node.name, name): np.float32(rng.uniform(0.0, 1.0) if name == "alpha" else value(rng, name, shape))
+            for name, shape in variables.items()
+        }
 
     weights, momentum = {}, {}
     for node in architecture.nodes:

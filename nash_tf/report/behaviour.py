@@ -17,9 +17,8 @@ class Behaviour:
     Attributes:
         steps: closed steps in all runs: a step that a limit ended tells nothing of who wins.
         parent_won: share of steps that the unmodified parent won.
-        favoured: logarithm of the parameters of the children that passed the first rung, less that of the discarded, means;
-            below 0 the first rung favours small children.
-        favours: the same for each run (its seed) and step.
+        favours: for each run (its seed) and step the logarithm of the parameters of the children that passed the first rung,
+            less that of the discarded, means; below 0 the first rung favours small children.
         birth, restart: change of validation accuracy over the first epoch after birth, after a restart.
         won_back: share of drops at restarts that were won back before the rate was zero.
         accepted: operator -> morphisms accepted in winners, of all drawn in closed steps.
@@ -31,7 +30,6 @@ class Behaviour:
     method: str
     steps: int
     parent_won: Summary | None
-    favoured: Summary | None
     favours: tuple[tuple[str, dict[int, float]], ...]
     birth: Summary | None
     restart: Summary | None
@@ -40,11 +38,21 @@ class Behaviour:
     winners: dict[int, list[float]]
     lives: dict[int, list[float]]
 
+    @property
+    def favours_of_runs(self) -> list[float]:
+        """Mean of each run's `favours`: its steps are not independent."""
+        return [mean(ratios.values()) for _, ratios in self.favours]
+
+    @property
+    def favoured(self) -> Summary | None:
+        """Of the runs' means."""
+        return stats.summary(self.favours_of_runs)
+
 
 def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
     """The behaviour of one method, unfinished runs as far as they came."""
     steps = 0
-    found: dict[str, list[float]] = {name: [] for name in ("parent_won", "favoured", "birth", "restart", "won_back")}
+    found: dict[str, list[float]] = {name: [] for name in ("parent_won", "birth", "restart", "won_back")}
     accepted: dict[str, tuple[int, int]] = {}
     winners: dict[int, list[float]] = {}
     lives: dict[int, list[float]] = {}
@@ -63,7 +71,6 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
         ratios = {child.step: ratio for child in later if (ratio := _favoured(children, child.step)) is not None}
         if ratios:
             favours.append((run.seed, ratios))
-            found["favoured"].append(mean(ratios.values()))
         records = {record.place: record for record in run.records}
         for epoch, changes in _lives(run, children, records, [child.step for child in later]).items():
             lives.setdefault(epoch, []).append(mean(changes))
@@ -106,10 +113,10 @@ def _lives(
     """Epoch since birth -> changes of validation accuracy from the parent's, of those that were trained in the last rung."""
     found: dict[int, list[float]] = {}
     for child in children:
-        parent = records.get(child.parent) if child.parent else None
-        if child.step not in steps or child.fate == family.FAILED or not parent or parent.accuracy is None:
+        life = restarts.life(child, records)
+        if child.step not in steps or child.fate == family.FAILED or 0 not in life:
             continue
         if child.rung + 1 == len(family.rungs(run, child.step)):
-            for epoch, accuracy in [(0, parent.accuracy), *child.series("val_accuracy")]:
-                found.setdefault(epoch, []).append(accuracy - parent.accuracy)
+            for epoch, accuracy in life.items():
+                found.setdefault(epoch, []).append(accuracy - life[0])
     return found

@@ -43,6 +43,15 @@ def periods(run: Run, rungs: Sequence[Rung]) -> tuple[int, ...] | None:
     return tuple(method.periods([rung.epochs for rung in rungs])) if method else None
 
 
+def life(child: Child, records: Mapping[Place, Record]) -> dict[int, float]:
+    """Epoch since birth -> validation accuracy; at 0, where it is known, the parent's."""
+    series = dict(child.series("val_accuracy"))
+    parent = records.get(child.parent) if child.parent else None
+    if parent and parent.accuracy is not None:
+        series[0] = round(parent.accuracy, _DIGITS)
+    return series
+
+
 def drops(
     children: Sequence[Child], records: Mapping[Place, Record], lengths: Mapping[int, Sequence[int]]
 ) -> list[Drop]:
@@ -55,10 +64,7 @@ def drops(
     """
     found = []
     for child in children:
-        series = dict(child.series("val_accuracy"))
-        parent = records.get(child.parent) if child.parent else None
-        if parent and parent.accuracy is not None:
-            series[0] = round(parent.accuracy, _DIGITS)
+        series = life(child, records)
         start = 0
         for length in lengths.get(child.step, ()):
             if start in series and start + 1 in series and child.step > 0:

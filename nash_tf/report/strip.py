@@ -30,11 +30,13 @@ def accuracies(runs: Sequence[Run], methods: Sequence[str]) -> Figure | None:
     """Test accuracies of all runs."""
     lines = []
     for series, method in enumerate(methods):
-        mine = [run for run in runs if run.method == method and run.result("test_accuracy") is not None]
-        values = [run.result("test_accuracy") or 0.0 for run in mine]
-        words = [f"{method}, seed {run.seed}: {percent(run.result('test_accuracy'))} %" for run in mine]
-        found = mean(values) if values else None
-        lines.append(_Line(method, series, list(zip(values, words, strict=True)), found, t_interval(values)))
+        marks = [
+            (value, f"{method}, seed {run.seed}: {percent(value)} %")
+            for run in runs
+            if run.method == method and (value := run.result("test_accuracy")) is not None
+        ]
+        values = [value for value, _ in marks]
+        lines.append(_Line(method, series, marks, mean(values) if values else None, t_interval(values)))
     shown = [value for entry in lines for value, _ in entry.values]
     if not shown:
         return None
@@ -55,10 +57,9 @@ def favours(rows: Sequence[Behaviour]) -> Figure | None:
             for step, ratio in ratios.items()
         ]
         if values:
-            each = [mean(ratios.values()) for _, ratios in row.favours]  # a run's steps are not independent
-            span = t_interval(each)
+            span = t_interval(row.favours_of_runs)
             interval = (math.exp(span[0]), math.exp(span[1])) if span else None
-            lines.append(_Line(row.method, series, values, math.exp(mean(each)), interval))
+            lines.append(_Line(row.method, series, values, math.exp(mean(row.favours_of_runs)), interval))
     if not lines:
         return None
     x = logarithmic([1.0, *(value for entry in lines for value, _ in entry.values)], _LEFT + 10, _RIGHT - 20)
