@@ -61,6 +61,7 @@ def activation_of(config: Config) -> str:
 
 
 def activation(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """Of the activation that a config names, over its input."""
     name = activation_of(config)
     if name in SOFTMAXES:
         return Bounds(0.0, 1.0) if name == "softmax" else Bounds(-_INF, 0.0)
@@ -76,6 +77,7 @@ def kernel(config: Config, inputs: Sequence[Bounds]) -> Bounds:
 
 
 def unbounded(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """Any number."""
     return UNBOUNDED
 
 
@@ -85,25 +87,29 @@ def follow(config: Config, inputs: Sequence[Bounds]) -> Bounds:
 
 
 def with_zero(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """As `follow`, where zeros may come in: by padding, or by dropping."""
     return follow(config, [*inputs, Bounds(0.0, 0.0)])
 
 
 def upsampling(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    # Cubic and Lanczos kernels overshoot.
+    """Cubic and Lanczos kernels overshoot."""
     return inputs[0] if config.get("interpolation", "nearest") in ("nearest", "bilinear") else UNBOUNDED
 
 
 def dropout(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """In training mode: what is kept grows by 1 / (1 - rate)."""
     kept = 1.0 - config.get("rate", 0.0)
     (low, high) = with_zero(config, inputs)
     return Bounds(low / kept, high / kept) if kept > 0 else UNBOUNDED
 
 
 def softmax(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """Shares of a whole."""
     return Bounds(0.0, 1.0)
 
 
 def rescaling(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """scale * x + offset; unbounded where these are arrays."""
     scale, offset = config.get("scale", 1.0), config.get("offset", 0.0)
     if not isinstance(scale, int | float) or not isinstance(offset, int | float):
         return UNBOUNDED
@@ -132,15 +138,18 @@ def leaky(config: Config, inputs: Sequence[Bounds]) -> Bounds:
 
 
 def total(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """Of a sum of all inputs."""
     return Bounds(sum(low for low, _ in inputs), sum(high for _, high in inputs))
 
 
 def difference(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """Of the first input less the second."""
     first, second = inputs
     return Bounds(first.low - second.high, first.high - second.low)
 
 
 def product(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """Of a product of all inputs, number by number."""
     result = inputs[0]
     for other in inputs[1:]:
         ends = [_times(one, two) for one in result for two in other]
@@ -149,10 +158,12 @@ def product(config: Config, inputs: Sequence[Bounds]) -> Bounds:
 
 
 def maximum(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """Of the largest of all inputs, number by number."""
     return Bounds(max(low for low, _ in inputs), max(high for _, high in inputs))
 
 
 def minimum(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """Of the smallest of all inputs, number by number."""
     return Bounds(min(low for low, _ in inputs), min(high for _, high in inputs))
 
 

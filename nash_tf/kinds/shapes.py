@@ -37,12 +37,14 @@ def _bias(config: Config, channels: int | None) -> dict[str, Shape]:
 
 
 def conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Kernel [height, width, channels in, filters]."""
     filters, (shape,) = config["filters"], inputs
     kernel = (*pair(config["kernel_size"]), shape[-1], filters)
     return Inferred((*_conv_sides(config, shape), filters), {"kernel": kernel, **_bias(config, filters)})
 
 
 def separable_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Depthwise kernel [height, width, channels in, multiplier], pointwise [1, 1, channels in * multiplier, filters]."""
     filters, multiplier, (shape,) = config["filters"], config.get("depth_multiplier", 1), inputs
     weights = {
         "depthwise_kernel": (*pair(config["kernel_size"]), shape[-1], multiplier),
@@ -53,6 +55,7 @@ def separable_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def depthwise_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Kernel [height, width, channels in, multiplier]; a channel in gives `multiplier` channels out, side by side."""
     multiplier, (shape,) = config.get("depth_multiplier", 1), inputs
     channels = shape[-1] * multiplier
     weights = {"kernel": (*pair(config["kernel_size"]), shape[-1], multiplier), **_bias(config, channels)}
@@ -60,11 +63,13 @@ def depthwise_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def dense(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Acts on the last axis; kernel [numbers in, units]."""
     units, (shape,) = config["units"], inputs
     return Inferred((*shape[:-1], units), {"kernel": (shape[-1], units), **_bias(config, units)})
 
 
 def batch_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """A number of each variable for each channel; scale and centre may be left out."""
     (shape,) = inputs
     channels: Shape = (shape[-1],)
     weights = {"gamma": channels} if config.get("scale", True) else {}
@@ -73,6 +78,7 @@ def batch_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def pool(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Strides are the window where they are not given."""
     (shape,) = inputs
     size = config.get("pool_size", 2)
     strides = config.get("strides") or size
@@ -80,16 +86,19 @@ def pool(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def global_pool(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Sides go, or stay as 1."""
     (shape,) = inputs
     return Inferred((1, 1, shape[-1]) if config.get("keepdims", False) else (shape[-1],))
 
 
 def flatten(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """All numbers in one axis; unknown where a side is."""
     (shape,) = inputs
     return Inferred((None if None in shape else math.prod(shape),))  # type: ignore[arg-type]
 
 
 def same(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Of a layer that changes values alone."""
     return Inferred(inputs[0])
 
 
@@ -107,10 +116,12 @@ def merge(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
 
 
 def padded(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Sides grow by the frame."""
     return Inferred(_framed(inputs[0], config.get("padding", 1), 1))
 
 
 def cropped(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Sides shrink by the frame."""
     return Inferred(_framed(inputs[0], config.get("cropping", 0), -1))
 
 
@@ -124,6 +135,7 @@ def _framed(shape: Shape, frame: Any, sign: int) -> Shape:
 
 
 def upsampled(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Sides grow by whole factors."""
     *sides, channels = inputs[0]
     factors = pair(config.get("size", 2))
     return Inferred(
@@ -132,6 +144,7 @@ def upsampled(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def reshaped(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
+    """A side of -1 takes what is left; None where that cannot be known."""
     target = tuple(config["target_shape"])
     if -1 not in target:
         return Inferred(target)
@@ -142,6 +155,7 @@ def reshaped(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
 
 
 def prelu(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """A slope for each place that no shared axis takes."""
     shared = config.get("shared_axes") or ()
     return Inferred(
         inputs[0], {"alpha": tuple(1 if axis in shared else side for axis, side in enumerate(inputs[0], start=1))}
@@ -149,8 +163,10 @@ def prelu(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def concatenate(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """Channels one after the other."""
     return Inferred((*inputs[0][:-1], sum(shape[-1] for shape in inputs)))  # type: ignore[misc]
 
 
 def convex_merge(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """One scalar, alpha."""
     return Inferred(inputs[0], {"alpha": ()})
