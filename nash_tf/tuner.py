@@ -1,7 +1,6 @@
-"""The hill-climbing tuner: builds each child from its parent's checkpoint, trains it for its rung, and reports."""
+"""The hill-climbing tuner: trains each child for its rung, and reports."""
 
 import contextlib
-import gc
 import json
 import math
 import os
@@ -13,20 +12,17 @@ import keras
 import keras_tuner
 import numpy as np
 import tensorflow as tf
-from keras.src.utils import naming
 from keras_tuner import errors
 from keras_tuner.engine.trial import TrialStatus
-from keras_tuner.src.engine.tuner import maybe_distribute
 
-from nash_tf import certificate, checkpoint, distributed, hyperparameters, rebuild, training
-from nash_tf.architecture import Architecture
+from nash_tf import checkpoint, distributed, hyperparameters, rebuild
 from nash_tf.callbacks import SGDR, UnknownLength, log_apart
 from nash_tf.checkpoint import write_atomically
+from nash_tf.children import Children, Grown
 from nash_tf.lock import locked
-from nash_tf.morphisms import Move, registry
+from nash_tf.morphisms import registry
 from nash_tf.oracle import CHECKPOINT, HillClimbingOracle, SearchStopped, training_of
 from nash_tf.seeds import derive
-from nash_tf.surgery import calibrate_newborn, cost, inherit
 
 
 class OutOfTime(errors.FatalError):
@@ -70,9 +66,7 @@ class HillClimbing(keras_tuner.Tuner):
     ):
         if executions_per_trial != 1:
             raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
-        self.calibration, self.heartbeat = calibration, heartbeat
-        self._models: dict[tuple[int, int], tuple[str, keras.Model]] = {}
-        self._parents: dict[str, certificate.Measured] = {}
+        self.heartbeat = heartbeat
         # Keras Tuner sets these only after it has asked for the first network.
         self.distribution_strategy, self.optimizer, self.loss, self.metrics = (
             distribution_strategy,
@@ -81,7 +75,9 @@ class HillClimbing(keras_tuner.Tuner):
             metrics,
         )
         oracle = HillClimbingOracle(objective, heartbeat=heartbeat, **kwargs)
-        self._method = oracle.method
+        self._children = Children(
+            self._build_hypermodel, distribution_strategy, self._checkpoint, calibration, oracle.method.inherit_momentum
+        )
         super().__init__(
             oracle,
             hypermodel,
@@ -150,10 +146,12 @@ class HillClimbing(keras_tuner.Tuner):
     def _train(self, trial, fit_args, fit_kwargs, heartbeat):
         values = trial.hyperparameters.values
         wall, cpu = time.perf_counter(), time.process_time()
-        if self.calibration is None:
-            self.calibration = first_batch(fit_args[0] if fit_args else fit_kwargs["x"], *fit_args[1:2])
+        if self._children.calibration is None:
+            self._children.calibration = first_batch(fit_args[0] if fit_args else fit_kwargs["x"], *fit_args[1:2])
         keras.utils.set_random_seed(values["seed"])
-        model, architecture, found = self._child(trial, fit_kwargs)
+        model, architecture, found = self._children.to_train(trial.hyperparameters)
+        if found is not None:
+            found |= self._change(values["tuner/trial_id"], model, fit_kwargs)
         _seed(model, values["seed"])
         callbacks = log_apart(
             self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or []),
@@ -182,7 +180,7 @@ class HillClimbing(keras_tuner.Tuner):
         if heartbeat:
             heartbeat.check()
         checkpoint.save(self._checkpoint(trial.trial_id), architecture, rebuild.read_state(model))
-        self._models[values["step"], values["child"]] = trial.trial_id, model
+        self._children.keep(trial.trial_id, trial.hyperparameters, model)
         values["architecture"] = architecture.to_json()
         values["record"] = json.dumps(
             {
@@ -199,8 +197,7 @@ class HillClimbing(keras_tuner.Tuner):
 
     def load_model(self, trial):
         """The trained model of a trial, compiled."""
-        architecture, state = checkpoint.load(self._checkpoint(trial.trial_id))
-        return self._build(trial.hyperparameters, architecture, state)
+        return self._children.load(trial.trial_id, trial.hyperparameters)
 
     def first_model(self):
         """The trained first network, from which all others descend."""
@@ -238,7 +235,7 @@ class HillClimbing(keras_tuner.Tuner):
         super()._populate_initial_space()
         space = self.oracle.get_space()
         space.values = hyperparameters.defaults(space)
-        self._build(space)  # what cannot be searched is refused here
+        self._children.build(space)  # what cannot be searched is refused here
 
     def _get_tuner_fname(self):
         # Keras Tuner's depends on the tuner's id, so that another id would find nothing to resume.
@@ -252,107 +249,16 @@ class HillClimbing(keras_tuner.Tuner):
     def _is_kept(self, trial) -> bool:
         return trial.status == "COMPLETED" and self._checkpoint(trial.trial_id).is_dir()
 
-    def _build(self, values, architecture=None, state=None):
-        """A compiled model of an architecture, by default the vanilla one."""
-        with maybe_distribute(self.distribution_strategy):
-            first = values.copy()
-            first.values.pop("architecture", None)
-            naming.reset_uids()  # as Keras Tuner does: else equal seeds name layers by what the process made before
-            template = self._build_hypermodel(first)
-            if getattr(template, "optimizer", None) is None:
-                raise ValueError(
-                    f"build must return a compiled functional keras.Model, received {template!r}, not compiled"
-                )
-            model = rebuild.to_keras(architecture or Architecture.from_keras(template))
-            rebuild.compile_like(model, template)
-            training.prepare(model)
-            if state is not None:
-                rebuild.write_state(model, state)
-        scheduled = isinstance(template.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
-        model.optimizer.initial_rate = (
-            None if scheduled else float(keras.ops.convert_to_numpy(template.optimizer.learning_rate))
-        )
-        return model
-
-    def _child(self, trial, fit_kwargs):
-        """The model to train, its architecture, and the certificate of a newborn."""
-        values = trial.hyperparameters.values
-        source = values.get("tuner/trial_id")
-        if source is None:
-            model = self._build(trial.hyperparameters)
-            return model, Architecture.from_keras(model), None
-        trained, model = self._take(values["step"], values["child"])
-        if trained == source:
-            return model, Architecture.from_json(values["architecture"]), None
-        architecture, state = checkpoint.load(self._checkpoint(source))
-        if values["rung"] > 0:
-            return self._build(trial.hyperparameters, architecture, state), architecture, None
-        moves = [Move(*move) for move in json.loads(values["morphisms"])]
-        if not self._method.inherit_momentum:
-            state.slots = {}
-        born = inherit(architecture, state, moves)
-        model = self._build(trial.hyperparameters, born.architecture, born.state)
-        calibrate_newborn(model, born, self._calibration_batch()[0])
-        rebuild.restart_averages(model)
-        if source not in self._parents:
-            parent = self._build(trial.hyperparameters, architecture, rebuild.State(state.weights, {}))
-            self._parents = {source: certificate.measure(parent, *self._calibration_batch())}
-        found = self._certify(trial, source, model, len(moves), fit_kwargs) | cost(architecture, born.architecture)
-        return model, born.architecture, found
-
-    def _take(self, step, child):
-        """The last training of a child in this process, and its model, already traced; (None, None) where there is none.
-
-        It is given out once: a training that comes to nothing leaves weights that are no checkpoint's. Models of other steps
-        are dropped.
-        """
-        others = [key for key in self._models if key[0] != step]
-        for key in others:
-            del self._models[key]
-        if others:
-            gc.collect()
-        return self._models.pop((step, child), (None, None))
-
-    def _calibration_batch(self):
-        given = self.calibration
-        return given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-
-    def _certify(self, trial, source, model, morphisms, fit_kwargs):
-        """The certificate of a newborn; the trial fails where the function was not kept."""
-        child = certificate.measure(model, *self._calibration_batch())
-        try:
-            found = certificate.certify(self._parents[source], child, morphisms)
-        except certificate.NotPreserved as error:
-            raise errors.FailedTrialError(f"{trial.hyperparameters.values['morphisms']}: {error}") from None
+    def _change(self, source: str, model: keras.Model, fit_kwargs) -> dict[str, float]:
+        """By how much the objective on validation data, where `fit` is given some, changes as a child is born."""
         name = self.oracle.objective.name
-        if fit_kwargs.get("validation_data") is not None and name.startswith("val_"):
-            born = _evaluated(model, fit_kwargs).get(name.removeprefix("val_"))
-            told = json.loads(self.oracle.get_trial(source).hyperparameters.values["record"])
-            if born is not None:  # else the hypermodel has measured it in a way of its own
-                found[f"{name}_change"] = round(born - told[name], 6) + 0.0
-        return found
-
-
-class Grown(keras_tuner.HyperModel):
-    """A hypermodel that builds what a trial's values hold: the user's network, or the architecture grown from it, untrained."""
-
-    def __init__(self, first: keras_tuner.HyperModel):
-        super().__init__(first.name, first.tunable)
-        self.first = first
-
-    def build(self, hp):
-        model = self.first.build(hp)
-        if "architecture" not in hp.values:
-            return model
-        grown = rebuild.to_keras(Architecture.from_json(hp.values["architecture"]))
-        rebuild.compile_like(grown, model)
-        return grown
-
-    def declare_hyperparameters(self, hp):
-        self.first.declare_hyperparameters(hp)
-
-    def fit(self, hp, model, *args, **kwargs):
-        return self.first.fit(hp, model, *args, **kwargs)
+        if fit_kwargs.get("validation_data") is None or not name.startswith("val_"):
+            return {}
+        born = _evaluated(model, fit_kwargs).get(name.removeprefix("val_"))
+        if born is None:  # the hypermodel has measured it in a way of its own
+            return {}
+        told = json.loads(self.oracle.get_trial(source).hyperparameters.values["record"])
+        return {f"{name}_change": round(born - told[name], 6) + 0.0}
 
 
 def _counts(values) -> dict[str, int]:

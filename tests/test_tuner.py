@@ -294,7 +294,7 @@ def test_dropout_does_not_depend_on_who_trained_the_rung_before(tmp_path, monkey
         tuner = tuner_of(dropping, tmp_path / name)
         tuner.search(IMAGES, CLASSES, validation_split=0.25)
         found.append([record["history"] for record in records(tuner)])
-        monkeypatch.setattr(nash_tf.HillClimbing, "_take", lambda *_: (None, None))
+        monkeypatch.setattr(nash_tf.children.Children, "_take", lambda *_: (None, None))
     assert found[0] == found[1]
 
 
@@ -308,7 +308,7 @@ def test_a_training_that_comes_to_nothing_leaves_no_weights_behind(tmp_path):
 
     tuner = tuner_of(Interrupted(), tmp_path)
     tuner.search(IMAGES, CLASSES)
-    assert tuner._models.keys() == {(1, 0)}
+    assert tuner._children._trained.keys() == {(1, 0)}
 
 
 def test_a_first_network_that_fails_ends_the_search_with_its_cause(tmp_path):

@@ -132,18 +132,18 @@ def run(arguments: list[str]) -> dict:
     import keras
 
     import nash_tf.search as search
-    from nash_tf import certificate, checkpoint, data, exporting, main, report, surgery, tuner
+    from nash_tf import certificate, checkpoint, children, data, exporting, main, report, surgery, tuner
 
     profile.begin("interpreter and imports")
     profile.watch(data, "load", "data")
-    profile.watch(tuner.HillClimbing, "_build", "building")
-    profile.watch(tuner, "calibrate_newborn", "calibration and certificate")
-    profile.watch(tuner, "inherit", "morphisms")
+    profile.watch(children.Children, "build", "building")
+    profile.watch(children, "calibrate_newborn", "calibration and certificate")
+    profile.watch(children, "inherit", "morphisms")
     profile.watch(surgery, "flops", "morphisms")
     profile.watch(certificate, "measure", "calibration and certificate")
     profile.watch(checkpoint, "save", "checkpoints")
     profile.watch(checkpoint, "load", "checkpoints")
-    profile.watch(tuner.gc, "collect", "garbage collection")
+    profile.watch(children.gc, "collect", "garbage collection")
     profile.watch(keras.utils, "set_random_seed", "seeding")
     profile.watch(search, "tuner_of", "tuner set-up")
     profile.watch(exporting, "export", "export")
@@ -152,8 +152,8 @@ def run(arguments: list[str]) -> dict:
         profile.watch(tuner.HillClimbingOracle, name, "oracle")
     _watch_fits(profile)
     status = main.main(["nash_tf.main", *arguments])
-    children = os.times()
-    parts = {**profile.close(), "export, in its child process": children.children_user + children.children_system}
+    ended = os.times()
+    parts = {**profile.close(), "export, in its child process": ended.children_user + ended.children_system}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return {
         "status": status,
