@@ -784,7 +784,19 @@ class TestExperiment:
         assert experiment.unequal_settings(found)["mutations"] == ["3", "5"]
         make_run(tmp_path / "c", "nash", steps=1, dataset="one")
         first = experiment.by_dataset([*found, runs.read(tmp_path / "c")])["one"]
-        assert experiment.twins(first) == ["nash, seed 0: 2 finished runs"]
+        assert experiment.twins(first) == {"nash, seed 0": 2}
+
+    def test_what_makes_runs_unequal_is_told_with_every_table(self, tmp_path, capsys):
+        make_run(tmp_path / "a", "nash", steps=1)
+        make_run(tmp_path / "b", "sh", steps=1, mutations=3)
+        make_run(tmp_path / "c", "sh", steps=1, mutations=3)
+        for style in ([], ["--markdown"]):
+            assert main([str(tmp_path), *style]) == 0
+            words = capsys.readouterr().out
+            for told in ("mutations", "3, 5", "Compare with care", "sh, seed 0", "Comparisons take the last of them"):
+                assert told in words
+        page = _Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
+        assert "mutations: 3, 5" in page.text and "sh, seed 0: 2" in page.text
 
     def test_page_and_terminal(self, many, capsys):
         assert main([str(many)]) == 0

@@ -1,6 +1,7 @@
 """The tables of an experiment: several runs, by data set and method. Pure values, no page."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -148,10 +149,7 @@ def unequal_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {name: values for name, values in met.items() if len(values) > 1}
 
 
-def twins(runs: Sequence[Run]) -> list[str]:
-    """(method, seed) that more than one finished run has; in comparisons only the last of them counts."""
-    seen: dict[tuple[str, str], int] = {}
-    for run in runs:
-        if run.state == "finished":
-            seen[run.method, run.seed] = seen.get((run.method, run.seed), 0) + 1
-    return [f"{method}, seed {seed}: {times} finished runs" for (method, seed), times in seen.items() if times > 1]
+def twins(runs: Sequence[Run]) -> dict[str, int]:
+    """Method and seed that more than one finished run has, and how many have it."""
+    finished = Counter(f"{run.method}, seed {run.seed}" for run in runs if run.state == "finished")
+    return {name: times for name, times in finished.items() if times > 1}

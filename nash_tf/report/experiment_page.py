@@ -82,7 +82,8 @@ def tables(runs: Sequence[Run], as_text: Callable[[Table, str], str] = as_column
     for dataset, group in experiment.by_dataset(runs).items():
         rows = experiment.method_rows(group)
         pairs = experiment.comparisons(group)
-        chosen = [experiment_tables.results(rows), experiment_tables.layer_shares(rows)]
+        chosen = [*experiment_tables.cautions(group)]
+        chosen += [experiment_tables.results(rows), experiment_tables.layer_shares(rows)]
         chosen += [experiment_tables.paired(pairs)] if pairs else []
         inside = _behaviours(group)
         chosen += [experiment_tables.behaviours(inside), experiment_tables.accepted(inside)]
@@ -117,10 +118,8 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
             figure = Figure(f"{figure.name}{suffix}", figure.title, figure.width, figure.height, figure.body)
             figures.append(figure)
             drawn += [tag("h3", figure.title), html.shown(figure)]
-    unequal = [f"{name}: {', '.join(values)}" for name, values in experiment.unequal_settings(runs).items()]
     results = html.together(
-        html.notice("Settings that are not the same in all runs: compare with care", unequal),
-        html.notice("Runs of one method and seed; comparisons take the last", experiment.twins(runs)),
+        *(_as_notice(entry) for entry in experiment_tables.cautions(runs)),
         _as_html(experiment_tables.results(rows)),
         tag(
             "div",
@@ -150,6 +149,10 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
         ),
         (f"layers{suffix}", f"Layers{where}", _as_html(experiment_tables.layer_shares(rows))),
     ]
+
+
+def _as_notice(entry: Table) -> Markup | None:
+    return html.notice(f"{entry.title}. {entry.note}", [": ".join(row) for row in entry.rows])
 
 
 def _as_html(entry: Table) -> Markup:

@@ -4,10 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nash_tf.report import layers
+from nash_tf.report import experiment, layers
 from nash_tf.report.behaviour import Behaviour
 from nash_tf.report.experiment import Comparison, MethodRow
 from nash_tf.report.published import TABLE
+from nash_tf.report.runs import Run
 from nash_tf.report.stats import EXACT_UP_TO, Summary
 from nash_tf.report.text import NONE, count, percent, points, short
 
@@ -20,6 +21,22 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+
+
+def cautions(runs: Sequence[Run]) -> list[Table]:
+    """What to know before runs of one data set are compared."""
+    unequal = tuple((name, ", ".join(values)) for name, values in experiment.unequal_settings(runs).items())
+    twins = tuple((name, str(times)) for name, times in experiment.twins(runs).items())
+    found = [
+        Table("Settings that are not the same in all runs", ("setting", "values"), unequal, "Compare with care."),
+        Table(
+            "Finished runs of one method and seed",
+            ("method and seed", "runs"),
+            twins,
+            "Comparisons take the last of them.",
+        ),
+    ]
+    return [entry for entry in found if entry.rows]
 
 
 def results(rows: Sequence[MethodRow]) -> Table:
