@@ -101,8 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if only is not None and not only < len(planned):
             raise refusal("only", only, f"must be below the number of runs, {len(planned)}")
     except (ConfigError, data.DataError) as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        return program.REFUSED
+        return program.refuse(error)
     chosen = planned if only is None else planned[only : only + 1]
     try:
         with stoppable():

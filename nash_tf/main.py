@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             output.check(config, values.resume)
         data.check(config.dataset)
     except (ConfigError, data.DataError) as error:
-        return _refuse(error)
+        return refuse(error)
     if not values["dataset"].present:
         paper = f"--flagfile=flags/paper_{config.method}.flags"
         more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
@@ -185,7 +185,7 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
                 print(_one_line(error), file=sys.stderr)
                 return FAILED
     except (ConfigError, data.DataError) as error:
-        return _refuse(error)
+        return refuse(error)
     except Stopped as stopped:
         if not _is_worker():  # its chief says it
             print(_how_to_go_on(config, argv), file=sys.stderr)
@@ -218,7 +218,8 @@ def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:
     return f"Stopped. To go on: {shlex.join(['python', '-m', 'nash_tf.main', *arguments, '--resume'])}"
 
 
-def _refuse(error: Exception) -> int:
+def refuse(error: Exception) -> int:
+    """Says what is refused, and under which flag; returns the exit status."""
     flag = ""
     if isinstance(error, data.DataError):
         flag = "--" if error.setting else "--dataset: "

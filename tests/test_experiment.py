@@ -62,7 +62,7 @@ def test_wide_is_as_large_as_the_median_winner(winners):
         (["--runs=0"], "runs"),
         (["--methods=sh", "--children=3"], "--children=3: must be a power of two"),
         (["--methods=sh", "--runs=2", "--only=2"], "--only=2: must be below the number of runs, 2"),
-        (["--methods=sh", "--dataset=absent"], "absent"),
+        (["--methods=sh", "--dataset=absent"], "--dataset: 'absent'"),
         (["--methods=sh", "--unknown=2"], "--unknown=2"),
     ],
 )
