@@ -17,6 +17,9 @@ from nash_tf.seeds import derive
 
 Trials = Mapping[Training, Trial]
 
+# What a trial's values hold beside the user's hyperparameters; names with "tuner/" are Keras Tuner's way of saying the same.
+OWN = frozenset({"step", "rung", "child", "seed", "morphisms", "architecture", "periods", "record"})
+
 
 @dataclass
 class Breeding:

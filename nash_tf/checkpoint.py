@@ -30,7 +30,11 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def save(directory: Path, architecture: Architecture, state: State) -> None:
-    """Commits a checkpoint to `directory`, in place of one that may be there. The manifest is written last."""
+    """Commits a checkpoint to `directory`, in place of one that may be there. The manifest is written last.
+
+    Raises:
+        CheckpointError: it could not be written; what was there before may still be.
+    """
     arrays = {f"weights|{node}|{name}": array for (node, name), array in state.weights.items()}
     for slot, values in state.slots.items():
         arrays |= {f"{slot}|{node}|{name}": array for (node, name), array in values.items()}
@@ -38,15 +42,19 @@ def save(directory: Path, architecture: Architecture, state: State) -> None:
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     files = {"architecture.json": architecture.to_json().encode(), "state.npz": packed.getvalue()}
+    manifest = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    files[_MANIFEST] = json.dumps(manifest, indent=1).encode()
     beside = directory.with_name(f".{directory.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    for name, data in files.items():
-        write_atomically(beside / name, data)
-    manifest = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    write_atomically(beside / _MANIFEST, json.dumps(manifest, indent=1).encode())
-    shutil.rmtree(directory, ignore_errors=True)
-    os.replace(beside, directory)
+    try:
+        beside.mkdir(parents=True)
+        for name, data in files.items():
+            write_atomically(beside / name, data)
+        shutil.rmtree(directory, ignore_errors=True)
+        os.replace(beside, directory)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise CheckpointError(f"{directory}: the checkpoint could not be written, {error}") from error
 
 
 def load(directory: Path) -> tuple[Architecture, State]:

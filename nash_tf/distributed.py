@@ -122,10 +122,11 @@ class Client(oracle_client.OracleClient):
 
 
 class Heartbeat:
-    """Tells the chief, beside the training, that a trial is being worked on; `lost` once it is another's."""
+    """Tells the chief, beside the training, that a trial is being worked on; `lost` once it is another's, or the chief is gone."""
 
     def __init__(self, client: Client, trial_id: str, seconds: float):
         self.lost = False
+        self._fatal: errors.FatalError | None = None
         self._client, self._trial_id, self._seconds = client, trial_id, seconds
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
@@ -139,7 +140,9 @@ class Heartbeat:
         self._thread.join()
 
     def check(self) -> None:
-        """Raises LeaseLost where the trial is another's."""
+        """Raises LeaseLost where the trial is another's, ChiefLost where nobody says whose it is."""
+        if self._fatal:
+            raise self._fatal
         self.lost = self.lost or not self._client.holds(self._trial_id)
         if self.lost:
             raise LeaseLost(f"trial {self._trial_id} was given to another worker")
@@ -148,8 +151,8 @@ class Heartbeat:
         while not self._stop.wait(self._seconds) and not self.lost:
             try:
                 self.lost = not self._client.holds(self._trial_id)
-            except errors.FatalError:  # what is to be said of it, the training thread's next call says
-                return
+            except errors.FatalError as error:
+                self._fatal, self.lost = error, True
 
 
 def serve(oracle, workers: "LocalWorkers | None" = None) -> None:
@@ -176,8 +179,8 @@ def serve(oracle, workers: "LocalWorkers | None" = None) -> None:
         while True:
             if workers is not None:
                 oracle.requeue(*workers.keep_up(not oracle.over(), busy=tuple(oracle.ongoing_trials)))
-            oracle.requeue(*oracle.leases.dead(list(oracle.ongoing_trials)))
-            left = not oracle.leases.alive() and not (workers and workers.running())
+            oracle.requeue_dead()
+            left = oracle.is_alone() and not (workers and workers.running())
             if oracle.over() and left and time.monotonic() > awaited:
                 return
             time.sleep(POLL)

@@ -19,7 +19,7 @@ from absl import flags
 
 from nash_tf import data, methods, output, report
 from nash_tf import main as program
-from nash_tf.config import ConfigError, SearchConfig, refusal
+from nash_tf.config import MAX_CHANNELS, ConfigError, SearchConfig, refusal
 from nash_tf.report import experiment_page, runs
 from nash_tf.stopping import Stopped, stoppable
 
@@ -134,6 +134,8 @@ def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[s
         raise ConfigError(str(error).removeprefix("flag ")) from None
     if not values.methods or any(name not in methods.registry for name in values.methods):
         raise refusal("methods", values.methods, f"must be some of {', '.join(methods.registry)}")
+    if len(set(values.methods)) < len(values.methods):
+        raise refusal("methods", values.methods, "must name each method once")
     return values.methods, values.runs, values.jobs, values.only, rest[1:]
 
 
@@ -158,8 +160,8 @@ def _conduct(
                 widths = None
                 if run.method == WIDE:
                     widths = _wide_of(run, config, alone=len(chosen) == 1)
-                    if widths is None:
-                        failed[run] = "needs the searches of its seed to be finished, whose winners tell the size"
+                    if reason := _hindrance(widths):
+                        failed[run] = reason
                         continue
                 going[run] = _start(run, run.command(arguments, widths))
                 _say(run, "begun")
@@ -217,6 +219,15 @@ def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | N
     if not found or (alone and len(found) < len(searches)):
         return None
     return wide(config, found[0]["vanilla_params"], [each["params"] for each in found])
+
+
+def _hindrance(widths: Sequence[int] | None) -> str | None:
+    """Why there can be no first network of these widths; None where there can."""
+    if widths is None:
+        return "needs the searches of its seed to be finished, whose winners tell the size"
+    if max(widths) > MAX_CHANNELS:
+        return f"needs {max(widths):,} channels in a layer to be as large as the winners; {MAX_CHANNELS} are the most"
+    return None
 
 
 def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None:

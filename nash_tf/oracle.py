@@ -122,16 +122,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
             self._inherited.discard(worker.name)
             if worker.trial:
                 return self._renew(worker)
-            self.requeue(*self.leases.dead(self.ongoing_trials))
+            self.requeue_dead()
             if self.over():
                 self.leases.forget(worker.name)
                 return trial_module.Trial(self.get_space(), status=TrialStatus.STOPPED)
             trial = super().create_trial(worker.name)
             if trial.status == TrialStatus.RUNNING:
-                trial.hyperparameters.values["tuner/holder"] = str(worker)
-                limits = {"tuner/seconds": self.remaining_seconds(), "tuner/cpu_seconds": self.remaining_cpu_seconds()}
-                trial.hyperparameters.values |= {name: left for name, left in limits.items() if left < math.inf}
-                self._save_trial(trial)
+                self._lend(trial, worker)
             return trial
 
     def populate_space(self, trial_id):
@@ -233,6 +230,16 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     # Workers that die -------------------------------------------------------------------------------------------------
 
+    def requeue_dead(self) -> None:
+        """Gives the trials of workers that have been silent for too long to others."""
+        with self._mutex:
+            self.requeue(*self.leases.dead(self.ongoing_trials))
+
+    def is_alone(self) -> bool:
+        """Whether no worker gives signs of life."""
+        with self._mutex:
+            return not self.leases.alive()
+
     def requeue(self, *names: str) -> None:
         """Gives the trials of dead workers to others; a child whose processes keep dying has failed.
 
@@ -260,6 +267,17 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 self.end_order.append(trial.trial_id)
                 self._save_trial(trial)
                 self._ended()
+
+    def _lend(self, trial, worker: Worker) -> None:
+        """Notes who has a trial and how much time it may take."""
+        limits = {"tuner/seconds": self.remaining_seconds(), "tuner/cpu_seconds": self.remaining_cpu_seconds()}
+        values = trial.hyperparameters.values
+        for name, left in limits.items():
+            values.pop(name, None)  # of a try before, whose limit may have been lifted
+            if left < math.inf:
+                values[name] = left
+        values["tuner/holder"] = str(worker)
+        self._save_trial(trial)
 
     def _put_back(self, trial) -> None:
         """Has an ongoing trial wait for its next worker."""
@@ -338,10 +356,15 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     def over(self) -> bool:
         """Whether no training will be handed out any more."""
-        open_rung, _ = self._frontier()
-        if open_rung is None or self._out_of_time or min(self.remaining_seconds(), self.remaining_cpu_seconds()) <= 0:
-            return True
-        return not self.breeding.can_grow(open_rung, self.by_training()) or self.stopped_by() is not None
+        with self._mutex:
+            open_rung, _ = self._frontier()
+            if (
+                open_rung is None
+                or self._out_of_time
+                or min(self.remaining_seconds(), self.remaining_cpu_seconds()) <= 0
+            ):
+                return True
+            return not self.breeding.can_grow(open_rung, self.by_training()) or self.stopped_by() is not None
 
     def stopped_by(self) -> str | None:
         """Why the search was given up: the cause of the last of too many failures in a row, or why there is no first network

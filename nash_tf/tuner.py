@@ -16,6 +16,7 @@ from keras_tuner import errors
 from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf import checkpoint, distributed, hyperparameters, rebuild
+from nash_tf.breeding import OWN
 from nash_tf.callbacks import SGDR, UnknownLength, log_apart
 from nash_tf.checkpoint import write_atomically
 from nash_tf.children import Children, Grown
@@ -40,9 +41,15 @@ class HillClimbing(keras_tuner.Tuner):
             tune_hyperparameters, heartbeat, on_trained: see `HillClimbingOracle`.
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given.
-        directory, project_name, overwrite, tuner_id, distribution_strategy, max_model_size, optimizer, loss, metrics,
-            executions_per_trial: as in `keras_tuner.Tuner`; more than one execution is refused.
+        directory, project_name, overwrite, tuner_id, distribution_strategy, optimizer, loss, metrics: as in
+            `keras_tuner.Tuner`.
+        max_model_size, executions_per_trial: refused, but for None and 1.
         **kwargs: others of `keras_tuner.Oracle`.
+
+    Raises:
+        ValueError: an argument is refused, the first network cannot be searched, a hyperparameter has a name in
+            `nash_tf.breeding.OWN`, or the project directory holds another tuner's search.
+        Locked: `overwrite` of a search that another process is at work on.
     """
 
     def __init__(
@@ -66,6 +73,8 @@ class HillClimbing(keras_tuner.Tuner):
     ):
         if executions_per_trial != 1:
             raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
+        if max_model_size is not None:
+            raise ValueError(f"max_model_size={max_model_size} is not used; give max_params, which no child passes")
         self.heartbeat = heartbeat
         # Keras Tuner sets these only after it has asked for the first network.
         self.distribution_strategy, self.optimizer, self.loss, self.metrics = (
@@ -78,15 +87,19 @@ class HillClimbing(keras_tuner.Tuner):
         self._children = Children(
             self._build_hypermodel, distribution_strategy, self._checkpoint, calibration, oracle.method.inherit_momentum
         )
+        overwrite = overwrite and not distributed.is_worker()
+        place = Path(directory or ".") / (project_name or "untitled_project")  # as Keras Tuner has it
+        if overwrite and place.exists():
+            with locked(place):  # or else somebody is at work there
+                pass
         super().__init__(
             oracle,
             hypermodel,
             directory=directory,
             project_name=project_name,
-            overwrite=overwrite and not distributed.is_worker(),
+            overwrite=overwrite,
             tuner_id=tuner_id,
             distribution_strategy=distribution_strategy,
-            max_model_size=max_model_size,
             optimizer=optimizer,
             loss=loss,
             metrics=metrics,
@@ -133,21 +146,25 @@ class HillClimbing(keras_tuner.Tuner):
             raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):
-        if not distributed.is_worker():
-            return self._train(trial, fit_args, fit_kwargs, None)
-        with distributed.Heartbeat(self.oracle, trial.trial_id, self.heartbeat) as heartbeat:
+        is_worker = distributed.is_worker()
+        beating = distributed.Heartbeat(self.oracle, trial.trial_id, self.heartbeat) if is_worker else None
+        with beating or contextlib.nullcontext() as heartbeat:
             try:
                 return self._train(trial, fit_args, fit_kwargs, heartbeat)
+            except checkpoint.CheckpointError as error:
+                # The disk's fault and not the child's, which must not fail for it.
+                raise errors.FatalError(str(error)) from error
             except OutOfTime:
-                trial.status = TrialStatus.STOPPED
-                self.oracle.end_trial(trial)
+                if is_worker:
+                    trial.status = TrialStatus.STOPPED
+                    self.oracle.end_trial(trial)
                 raise
 
     def _train(self, trial, fit_args, fit_kwargs, heartbeat):
         values = trial.hyperparameters.values
         wall, cpu = time.perf_counter(), time.process_time()
         if self._children.calibration is None:
-            self._children.calibration = first_batch(fit_args[0] if fit_args else fit_kwargs["x"], *fit_args[1:2])
+            self._children.calibration = _of_fit(fit_args, fit_kwargs)
         keras.utils.set_random_seed(values["seed"])
         model, architecture, found = self._children.to_train(trial.hyperparameters)
         if found is not None:
@@ -186,8 +203,8 @@ class HillClimbing(keras_tuner.Tuner):
             {
                 "digest": architecture.digest,
                 "params": architecture.params,
-                **{name: round(value, 6) for name, value in last.items()},
-                "history": {name: [round(float(value), 5) for value in series] for name, series in told.items()},
+                **{name: float(f"{value:.7g}") for name, value in last.items()},  # all that a float32 holds
+                "history": {name: [float(f"{value:.6g}") for value in series] for name, series in told.items()},
                 "certificate": found,
                 "cpu_seconds": round(time.process_time() - cpu, 3),
                 "wall_seconds": round(time.perf_counter() - wall, 3),
@@ -232,8 +249,13 @@ class HillClimbing(keras_tuner.Tuner):
             super().reload()
 
     def _populate_initial_space(self):
+        self._refuse_another_tuners_search()
         super()._populate_initial_space()
         space = self.oracle.get_space()
+        if taken := OWN & {hp.name for hp in space.space}:
+            raise ValueError(
+                f"hyperparameters must have other names than {', '.join(sorted(taken))}: the search uses these"
+            )
         space.values = hyperparameters.defaults(space)
         self._children.build(space)  # what cannot be searched is refused here
 
@@ -242,6 +264,13 @@ class HillClimbing(keras_tuner.Tuner):
         return os.path.join(self.project_dir, "tuner.json")
 
     # ------------------------------------------------------------------------------------------------------------------
+
+    def _refuse_another_tuners_search(self) -> None:
+        state = Path(self.oracle._get_oracle_fname())
+        if state.exists() and "settings" not in json.loads(state.read_bytes()):
+            raise ValueError(
+                f"{self.project_dir} holds the search of another tuner; give another project_name, or overwrite=True"
+            )
 
     def _checkpoint(self, trial_id) -> Path:
         return Path(self.get_trial_dir(trial_id)) / CHECKPOINT
@@ -313,10 +342,20 @@ class _Watch(keras.callbacks.Callback):
             self._heartbeat.check()
 
 
+def _of_fit(arguments, named):
+    """The first batch of the training data among what `search` was given for `fit`."""
+    given = {**named, **dict(zip(("x", "y"), arguments, strict=False))}
+    if "x" not in given:
+        raise errors.FatalValueError(
+            "search was given no x that it could calibrate with: give calibration, a batch of it"
+        )
+    return first_batch(given["x"], given.get("y"))
+
+
 def first_batch(x, y=None):
     """Up to 128 examples of what `fit` is given: (inputs, labels), or inputs alone where there are no labels."""
     if isinstance(x, tf.data.Dataset) or not hasattr(x, "shape") and not isinstance(x, dict | list | tuple):
         taken = next(iter(x)) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
         x, y = (*taken, None)[:2] if isinstance(taken, tuple) else (taken, None)
-    x, y = keras.tree.map_structure(lambda part: np.asarray(part[:128]), (x, y))
-    return x if y is None else (x, y)
+    given = x if y is None else (x, y)
+    return keras.tree.map_structure(lambda part: np.asarray(part[:128]), given)

@@ -25,6 +25,19 @@ def test_what_is_loaded_is_what_was_saved(tmp_path):
     np.testing.assert_equal(vars(other), vars(state))
 
 
+def test_what_cannot_be_written_is_told_and_the_one_before_stays(tmp_path, monkeypatch):
+    architecture, state = saved(tmp_path / "checkpoint")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(checkpoint.CheckpointError, match="checkpoint: .* could not be written, .*No space left"):
+        checkpoint.save(tmp_path / "checkpoint", architecture, state)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    assert checkpoint.load(tmp_path / "checkpoint")[0] == architecture
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "state.npz", "architecture.json"])
 def test_damage_is_found(tmp_path, name):
     saved(tmp_path / "checkpoint")

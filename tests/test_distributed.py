@@ -11,7 +11,7 @@ import time
 import pytest
 from test_search import ROOT, TINY, finish, lineage, start
 
-from nash_tf.distributed import LocalWorkers, WorkersDie, free_port
+from nash_tf.distributed import ChiefLost, Heartbeat, LocalWorkers, WorkersDie, free_port
 
 ONE_THREAD = ["--threads=1"]
 
@@ -134,6 +134,17 @@ def test_a_directory_has_one_process(tmp_path):
 def test_four_workers_give_the_lineage_of_one(alone, tmp_path):
     finish(start(tmp_path / "run", *ONE_THREAD, "--workers=4"))
     assert lineage(tmp_path / "run") == alone
+
+
+def test_a_training_whose_chief_is_gone_ends_with_that():
+    class Client:
+        def holds(self, trial_id):
+            raise ChiefLost("the chief has not answered")
+
+    with Heartbeat(Client(), "0001", 0.01) as heartbeat:
+        wait_for(lambda: heartbeat.lost, 10)
+        with pytest.raises(ChiefLost, match="has not answered"):
+            heartbeat.check()
 
 
 @pytest.mark.parametrize("trains", [True, False])

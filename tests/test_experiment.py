@@ -59,6 +59,7 @@ def test_wide_is_as_large_as_the_median_winner(winners):
     [
         (["--methods=sh,none"], "--methods=sh,none: must be some of"),
         (["--methods="], "--methods=: must be some of"),
+        (["--methods=sh,nash,sh"], "--methods=sh,nash,sh: must name each method once"),
         (["--runs=0"], "runs"),
         (["--methods=sh", "--children=3"], "--children=3: must be a power of two"),
         (["--methods=sh", "--runs=2", "--only=2"], "--only=2: must be below the number of runs, 2"),
@@ -89,6 +90,10 @@ def test_wide_waits_for_the_searches_of_its_seed(tmp_path):
 def test_wide_without_a_search_has_failed_and_the_others_go_on(tmp_path, capsys):
     assert experiment.main(["experiment", "--methods=wide", "--runs=1", f"--output_dir={tmp_path}"]) == 1
     assert "wide-seed0: needs the searches of its seed" in capsys.readouterr().err
+
+
+def test_wide_has_no_more_channels_than_a_layer_may_have():
+    assert "1,594 channels" in experiment._hindrance((399, 797, 1594)) and experiment._hindrance((600,)) is None
 
 
 def test_wide_takes_all_finished_searches_of_its_seed_and_waits_for_those_elsewhere(tmp_path):

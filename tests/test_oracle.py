@@ -313,6 +313,16 @@ def test_limits_may_be_raised(expected, tmp_path):
     assert further[: len(expected)] == expected and max(record["step"] for record in further) == 3
 
 
+def test_a_limit_that_is_lifted_does_not_live_on_in_a_trial(expected, tmp_path):
+    oracle, _ = begin(tmp_path, max_hours=1.0, max_cpu_hours=1.0)
+    assert oracle.create_trial("tuner0").hyperparameters.values.keys() >= {"tuner/seconds", "tuner/cpu_seconds"}
+    again, _ = begin(tmp_path, max_hours=None, max_cpu_hours=2.0)
+    values = again.create_trial("tuner0").hyperparameters.values
+    assert "tuner/seconds" not in values and values["tuner/cpu_seconds"] == 7200
+    report(again, again.trials["0000"])
+    assert finish(again) == expected
+
+
 @pytest.mark.parametrize(("method", "steps"), [("sh", 0), ("random", 2), ("fixed", 2)])
 def test_where_nothing_fits_a_search_ends_and_a_baseline_trains_on(method, steps, tmp_path):
     lineage = finish(begin(tmp_path, method=method, children=8, epochs_per_step=32, max_params=FIRST.params)[0])

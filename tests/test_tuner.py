@@ -11,6 +11,8 @@ import tensorflow as tf
 from keras import layers
 
 import nash_tf
+from nash_tf import checkpoint
+from nash_tf.lock import Locked, locked
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(48, 8, 8, 3)).astype(np.float32)
@@ -269,6 +271,17 @@ def test_an_objective_that_only_the_hypermodel_knows(tmp_path):
     assert not any("val_f1_change" in (record["certificate"] or {}) for record in records(tuner))
 
 
+def test_an_objective_near_zero_still_tells_children_apart(tmp_path):
+    class Near(OwnFit):
+        def fit(self, hp, *args, **kwargs):
+            super().fit(hp, *args, **kwargs)
+            return {"loss": 1.0, "error": 3e-8 - 1e-8 * hp.values["child"]}
+
+    tuner = tuner_of(Near(), tmp_path, keras_tuner.Objective("error", "min"))
+    tuner.search(IMAGES, CLASSES)
+    assert [(r["child"], r["error"]) for r in records(tuner)] == [(0, 3e-8), (0, 3e-8), (1, 2e-8), (1, 2e-8)]
+
+
 def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
     def build(hp):
         model = classifier(hp)
@@ -390,6 +403,84 @@ def test_what_cannot_be_searched_is_refused_before_any_training(tmp_path):
         tuner_of(subclassed, tmp_path / "b")
     with pytest.raises(ValueError, match="executions_per_trial must be 1"):
         tuner_of(classifier, tmp_path / "c", executions_per_trial=2)
+    with pytest.raises(ValueError, match="give max_params"):
+        tuner_of(classifier, tmp_path / "c", max_model_size=1000)
+
+    def takes_our_names(hp):
+        hp.Choice("seed", [1, 2]), hp.Int("step", 0, 3)
+        return classifier(hp)
+
+    with pytest.raises(ValueError, match="other names than seed, step"):
+        tuner_of(takes_our_names, tmp_path / "d")
+
+
+def test_a_directory_of_another_tuner_is_refused_and_left_as_it_is(tmp_path):
+    common = {"directory": str(tmp_path), "project_name": "p"}
+    other = keras_tuner.RandomSearch(classifier, "val_accuracy", max_trials=1, **common)
+    other.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), verbose=0)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    with pytest.raises(ValueError, match="holds the search of another tuner"):
+        tuner_of(classifier, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
+
+
+def test_a_search_at_work_is_not_overwritten(tmp_path):
+    with locked(tmp_path / "p"), pytest.raises(Locked, match="is at work there"):
+        tuner_of(classifier, tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"), [([IMAGES, CLASSES], {}), ([IMAGES], {"y": CLASSES}), ([], {"x": IMAGES, "y": CLASSES})]
+)
+def test_labels_for_the_certificate_are_found_however_they_are_given(given, named, tmp_path):
+    tuner = tuner_of(classifier, tmp_path)
+    tuner.search(*given, **named, validation_data=(IMAGES, CLASSES))
+    assert "loss_change" in next(record["certificate"] for record in records(tuner) if record["certificate"])
+
+
+def test_inputs_without_labels(tmp_path):
+    class Copying(keras_tuner.HyperModel):
+        def build(self, hp):
+            return classifier(hp)
+
+        def fit(self, hp, model, x, **kwargs):
+            return model.fit(x, CLASSES, validation_data=(x, CLASSES), **kwargs)
+
+    tuner = tuner_of(Copying(), tmp_path)
+    tuner.search(IMAGES)
+    assert all(r["certificate"].keys().isdisjoint({"loss_change"}) for r in records(tuner) if r["certificate"])
+
+
+def test_without_inputs_to_calibrate_with_a_search_asks_for_them(tmp_path):
+    class Fed(keras_tuner.HyperModel):
+        def build(self, hp):
+            return classifier(hp)
+
+        def fit(self, hp, model, **kwargs):
+            return model.fit(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), **kwargs)
+
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="give calibration"):
+        tuner_of(Fed(), tmp_path).search()
+    tuner = tuner_of(Fed(), tmp_path, calibration=(IMAGES[:8], CLASSES[:8]))
+    tuner.search()
+    assert len(records(tuner)) == 4
+
+
+def test_a_disk_that_is_full_fails_no_child_and_the_search_goes_on_later(tmp_path, monkeypatch):
+    real, data = checkpoint.save, {"validation_data": (IMAGES, CLASSES)}
+
+    def full(directory, *saved):
+        if "trial_0002" in str(directory):
+            raise checkpoint.CheckpointError(f"{directory}: no space")
+        real(directory, *saved)
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    with pytest.raises(keras_tuner.errors.FatalError, match="trial_0002.*: no space"):
+        tuner_of(classifier, tmp_path).search(IMAGES, CLASSES, **data)
+    monkeypatch.undo()
+    tuner = tuner_of(classifier, tmp_path)
+    tuner.search(IMAGES, CLASSES, **data)
+    assert len(records(tuner)) == 4
 
 
 def test_goes_on_under_another_tuner_id_and_overwrites_when_asked(tmp_path):
