@@ -43,7 +43,7 @@ nav a{{text-decoration:none;padding:.15rem 0;font-size:.95rem}}
 .pair{{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(500px,100%),1fr));gap:26px 30px;margin:1rem 0}}
 .pair svg{{height:auto}}
 table{{border-collapse:collapse;font-size:.95rem;font-variant-numeric:tabular-nums;margin:.3rem 0}}
-th,td{{padding:.36rem .7rem;border-bottom:1px solid var(--grid);text-align:right;vertical-align:top}}
+th,td{{padding:.36rem .55rem;border-bottom:1px solid var(--grid);text-align:right;vertical-align:top}}
 th{{border-bottom:2px solid var(--rule);font-weight:650;vertical-align:bottom}}
 td.l,th.l{{text-align:left}}td.w{{white-space:normal;min-width:15rem;overflow-wrap:anywhere}}
 td{{white-space:nowrap}}
