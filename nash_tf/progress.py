@@ -78,10 +78,10 @@ class Progress:
 
     def finished(self, results: Mapping, directory) -> None:
         """Writes the results of a whole run."""
+        trained_on = f"; after final training {results['test_accuracy']:.4f}" if self.final_epochs else ""
         self.line(
-            f"winner: {results['params']:,} params, test accuracy {results['winner_test_accuracy']:.4f}; after final "
-            f"training {results['test_accuracy']:.4f}; the first network's was {results['vanilla_test_accuracy']:.4f}. "
-            f"Exported to {directory}/best"
+            f"winner: {results['params']:,} params, test accuracy {results['winner_test_accuracy']:.4f}{trained_on}; "
+            f"the first network's was {results['vanilla_test_accuracy']:.4f}. Exported to {directory}/best"
         )
 
     def line(self, text: str) -> None:

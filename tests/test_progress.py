@@ -85,3 +85,12 @@ def test_the_final_training_is_waited_for_and_no_limit_ends_it(clock):
     clock.now = 30.0
     shower.search_is_over()
     assert shower.left(15) == "10 s left"
+
+
+@pytest.mark.parametrize("epochs", [0, 20])
+def test_a_final_training_is_told_where_there_was_one(epochs):
+    stream = io.StringIO()
+    results = {"params": 1, "winner_test_accuracy": 0.75, "test_accuracy": 0.875, "vanilla_test_accuracy": 0.5}
+    Progress(100, epochs, stream).finished(results, "run")
+    assert ("; after final training 0.8750;" in stream.getvalue()) == bool(epochs)
+    assert "test accuracy 0.7500;" in stream.getvalue()

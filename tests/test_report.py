@@ -591,6 +591,15 @@ class TestSearchPage:
         assert "Steps before step 17 are in the table of children only." in page.text
         assert "child-1-0" in page.ids
 
+    @pytest.mark.parametrize("epochs", [0, 20])
+    def test_a_final_training_is_named_where_there_was_one(self, tmp_path, epochs):
+        run = make_run(tmp_path / "run", "nash", steps=1)
+        config = json.loads((run / "config.json").read_text())
+        (run / "config.json").write_text(json.dumps(config | {"final_epochs": epochs}))
+        words = page_of(run).words
+        assert ("test accuracy, after final training" in words) == ("test accuracy before it" in words) == bool(epochs)
+        assert ("test accuracy" in words) == (not epochs)
+
     def test_hostile_names_are_text(self, big, tmp_path):
         directory = tmp_path / HOSTILE.replace("/", "_")
         shutil.copytree(big, directory)

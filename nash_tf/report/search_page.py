@@ -106,9 +106,10 @@ def _head(run: Run, title: str, children: Sequence[Child], first: int) -> Markup
     chosen = next((child for child in children if child.chosen), None)
     accuracy, before = run.result("test_accuracy"), run.result("winner_test_accuracy")
     cards = []
+    trained_on = run.setting("final_epochs") != 0
     if accuracy is not None:
-        cards.append((f"{percent(accuracy)} %", "test accuracy, after final training"))
-    if before is not None:
+        cards.append((f"{percent(accuracy)} %", "test accuracy, after final training" if trained_on else "test accuracy"))
+    if before is not None and trained_on:
         cards.append((f"{percent(before)} %", "test accuracy before it"))
     if chosen:
         words = "validation accuracy" if chosen.over else "validation accuracy of the incumbent"
