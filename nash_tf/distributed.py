@@ -22,6 +22,7 @@ from keras_tuner.src.distribute import oracle_client, utils
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from nash_tf.leases import Worker
+from nash_tf.stopping import end
 
 PATIENCE = 60.0  # seconds that a worker waits for a chief
 POLL = 0.5  # seconds between two looks of the chief at its workers
@@ -237,15 +238,7 @@ class LocalWorkers:
 
     def stop(self) -> None:
         """Ends them all."""
-        processes = [process for process in self._processes.values() if process is not None]
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        end([process for process in self._processes.values() if process is not None], patience=10.0)
 
 
 def gpus() -> list[str]:

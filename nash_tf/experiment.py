@@ -21,7 +21,7 @@ from nash_tf import data, methods, output, report
 from nash_tf import main as program
 from nash_tf.config import MAX_CHANNELS, ConfigError, SearchConfig, refusal
 from nash_tf.report import experiment_page, runs
-from nash_tf.stopping import Stopped, stoppable
+from nash_tf.stopping import Stopped, end, stoppable
 
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
 POLL = 0.5  # seconds between two looks at the runs
@@ -175,10 +175,7 @@ def _conduct(
                 _report(planned, directory)
             time.sleep(POLL)
     finally:
-        for process in going.values():
-            process.terminate()
-        for process in going.values():
-            process.wait()
+        end(going.values())
     return failed
 
 

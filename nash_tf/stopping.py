@@ -1,9 +1,11 @@
-"""Signals that ask the program to stop, as an exception that nothing swallows."""
+"""Signals that ask a program to stop: this one, by an exception that nothing swallows, and those that it has begun."""
 
 import contextlib
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Collection, Iterator
 from types import FrameType
 from typing import Any
 
@@ -63,3 +65,16 @@ def _is_stopping(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, Stopped):
         error = error.__context__
     return error is not None
+
+
+def end(processes: Collection[subprocess.Popen], patience: float = 30.0) -> None:
+    """Asks processes to end, and kills those that still run after so many seconds."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + patience
+    for process in processes:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0.0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
