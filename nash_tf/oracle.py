@@ -358,11 +358,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Whether no training will be handed out any more."""
         with self._mutex:
             open_rung, _ = self._frontier()
-            if (
-                open_rung is None
-                or self._out_of_time
-                or min(self.remaining_seconds(), self.remaining_cpu_seconds()) <= 0
-            ):
+            late = self._out_of_time or min(self.remaining_seconds(), self.remaining_cpu_seconds()) <= 0
+            if late or open_rung is None:
                 return True
             return not self.breeding.can_grow(open_rung, self.by_training()) or self.stopped_by() is not None
 

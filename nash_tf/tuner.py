@@ -353,9 +353,12 @@ def _of_fit(arguments, named):
 
 
 def first_batch(x, y=None):
-    """Up to 128 examples of what `fit` is given: (inputs, labels), or inputs alone where there are no labels."""
+    """Up to 128 examples of what `fit` is given, as (inputs, labels); labels are None where there are none."""
     if isinstance(x, tf.data.Dataset) or not hasattr(x, "shape") and not isinstance(x, dict | list | tuple):
         taken = next(iter(x)) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
         x, y = (*taken, None)[:2] if isinstance(taken, tuple) else (taken, None)
-    given = x if y is None else (x, y)
-    return keras.tree.map_structure(lambda part: np.asarray(part[:128]), given)
+    inputs, labels = (
+        part if part is None else keras.tree.map_structure(lambda array: np.asarray(array[:128]), part)
+        for part in (x, y)
+    )
+    return inputs, labels
