@@ -1,0 +1,183 @@
+"""The search as a plain object: `ask` for the trainings that can be done now, `tell` what came of them.
+
+    search = Search(settings)
+    while not search.finished:
+        for assignment in search.ask():
+            search.tell(train(assignment))
+
+Engines differ in who trains what, where and when; the lineage does not.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+from nash_tf import hill_climbing, methods
+from nash_tf.halving import Rung
+from nash_tf.strategy import records
+from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
+from nash_tf.strategy.records import COMPLETED, Assignment, Goal, Outcome, TrainingKey
+
+FAILURES_IN_A_ROW = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a search is, but for the first network and its data.
+
+    Attributes:
+        method: a name in `nash_tf.methods.registry`.
+        steps: evolutionary steps after the first network's training.
+        children: children of a step; child 0 is the unmodified parent, where the method keeps it.
+        mutations: morphisms of each other child.
+        epochs_per_step: epochs of a step, all its children and rungs together.
+        vanilla_epochs: epochs of the first network.
+        max_params: limit on trained parameters, never passed.
+        seed: of all draws; 0 is a seed.
+        tune_hyperparameters: whether children perturb the declared hyperparameters of their parent.
+
+    Raises:
+        ValueError: an unknown method, a number that is not a whole one in its range, or rungs that do not add up.
+    """
+
+    method: str = "shrsep"
+    steps: int = 5
+    children: int = 8
+    mutations: int = 5
+    epochs_per_step: int = 160
+    vanilla_epochs: int = 20
+    max_params: float = 20_000_000
+    seed: int = 0
+    tune_hyperparameters: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in methods.registry:
+            raise ValueError(f"method must be one of {sorted(methods.registry)}, received {self.method!r}")
+        lowest = {"steps": 0, "children": 1, "mutations": 1, "epochs_per_step": 1, "vanilla_epochs": 1, "seed": 0}
+        for name, low in lowest.items():
+            value = getattr(self, name)
+            if type(value) is not int or value < low:
+                raise ValueError(f"{name} must be a whole number of at least {low}, received {value!r}")
+        if isinstance(self.max_params, bool) or not isinstance(self.max_params, int | float) or self.max_params < 1:
+            raise ValueError(f"max_params must be a number of at least 1, received {self.max_params!r}")
+        _ = self.rungs
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The rungs of a step."""
+        return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
+
+    def to_json(self) -> dict:
+        """The settings as JSON values, with the rungs that follow from them."""
+        return {**asdict(self), "rungs": [list(rung) for rung in self.rungs]}
+
+
+class Search:
+    """A network-morphism search; all its state follows from the settings and the outcomes.
+
+    Args:
+        settings: what the search is.
+        goal: what its children are compared by.
+        hyperparameters: those that the user's model declares.
+        failures_in_a_row: so many failed trainings, none between them that succeeded, end the search.
+
+    Attributes:
+        outcomes: of all trainings that have ended, by their keys.
+        scores: theirs, larger is better; None for the failed.
+        incumbent: the winner of the last closed step; None before the first network is trained.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        goal: Goal,
+        hyperparameters: Hyperparameters | None = None,
+        failures_in_a_row: int = FAILURES_IN_A_ROW,
+    ):
+        self.settings, self.goal, self.failures_in_a_row = settings, goal, failures_in_a_row
+        self.method = methods.registry[settings.method]
+        self.steps = [(Rung(1, settings.vanilla_epochs),), *[settings.rungs] * settings.steps]
+        self.outcomes: dict[TrainingKey, Outcome] = {}
+        self.scores: dict[TrainingKey, float | None] = {}
+        self._proposer = Proposer(
+            self.method,
+            self.steps,
+            settings.mutations,
+            settings.max_params,
+            settings.seed,
+            hyperparameters or NoHyperparameters(),
+            settings.tune_hyperparameters,
+        )
+        self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
+        self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
+
+    def ask(self) -> tuple[Assignment, ...]:
+        """The trainings of the open rung that have not ended, in order; none where the search is over.
+
+        Which of them are being done already is the engine's to know.
+        """
+        if self._opened is None or self.finished:
+            return ()
+        step, rung, missing, parent = self._opened
+        return tuple(
+            self._proposer.assignment(TrainingKey(step, rung, child), parent, self.outcomes) for child in missing
+        )
+
+    def tell(self, *outcomes: Outcome) -> None:
+        """Takes what came of trainings, each once, in any order within an open rung.
+
+        Raises:
+            ValueError: an outcome is of a training that has ended, or that is in no rung that is open or closed.
+        """
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.key):
+            key, opened = outcome.key, self._opened
+            if opened is None or key[:2] != opened[:2] or key.child not in opened.missing:
+                raise ValueError(f"{key} is not open: it has ended already, or its rung has not begun")
+            self.outcomes[key], self.scores[key] = outcome, self.goal.score(outcome)
+            self._opened = opened._replace(missing=tuple(child for child in opened.missing if child != key.child))
+            if not self._opened.missing:
+                self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
+        self._finished = None
+
+    @property
+    def best(self) -> TrainingKey | None:
+        """The training whose model is handed over."""
+        return hill_climbing.best(self.incumbent, self.scores)
+
+    @property
+    def finished(self) -> str | None:
+        """Why the search is over; None where it is not."""
+        if self._finished is None:
+            self._finished = (self._end(),)
+        return self._finished[0]
+
+    def _end(self) -> str | None:
+        if failed := self.failures():
+            first = failed[0].key.step == 0
+            return "the first network's training failed" if first else f"{len(failed)} trainings in a row failed"
+        if self._opened is None:
+            return "all steps are done"
+        step, rung, _, parent = self._opened
+        if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):
+            return f"no morphism fits under max_params={self.settings.max_params:,.0f}"
+        return None
+
+    def failures(self) -> list[Outcome]:
+        """The failed trainings that end the search, with none between them that succeeded, in canonical order.
+
+        The first network's is enough by itself: nothing can come after it.
+        """
+        failed: list[Outcome] = []
+        for key in sorted(self.outcomes):
+            outcome = self.outcomes[key]
+            failed = [] if outcome.status == COMPLETED else [*failed, outcome]
+            if len(failed) == self.failures_in_a_row or failed and failed[0].key.step == 0:
+                return failed
+        return []
+
+    def needed(self) -> frozenset[TrainingKey]:
+        """The trainings whose weights may still be asked for."""
+        return hill_climbing.needed(self.steps, self.method.promote, self.scores)
+
+    def lineage(self) -> list[dict]:
+        """The records of all trainings that have ended, in canonical order."""
+        return records.lineage(self.outcomes.values())

@@ -1,0 +1,127 @@
+"""What each training of a search is to do: which child, from which weights, for which epochs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from nash_tf.architecture import Architecture
+from nash_tf.halving import Rung
+from nash_tf.methods import Method
+from nash_tf.morphisms.base import Move
+from nash_tf.morphisms.draw import draw
+from nash_tf.seeds import derive
+from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
+
+Outcomes = Mapping[TrainingKey, Outcome]
+
+
+class Hyperparameters(Protocol):
+    """The user's declared hyperparameters: values by name."""
+
+    def defaults(self) -> dict[str, Any]:
+        """The default of each."""
+
+    def inherited(self, parent: Mapping[str, Any]) -> dict[str, Any]:
+        """The parent's value of each; the default of one that the parent has not."""
+
+    def perturbed(self, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """Values near the given ones."""
+
+
+class NoHyperparameters:
+    """None are declared."""
+
+    def defaults(self) -> dict[str, Any]:
+        return {}
+
+    def inherited(self, parent: Mapping[str, Any]) -> dict[str, Any]:
+        return {}
+
+    def perturbed(self, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        return {}
+
+
+@dataclass
+class Proposer:
+    """Draws the children of each step; a pure function of its settings and the outcomes.
+
+    Attributes:
+        method: whose operators are drawn.
+        steps: the rungs of each step, the first network's first.
+        mutations: morphisms of a child.
+        max_params: limit on trained parameters.
+        seed: of all draws.
+        hyperparameters: the declared ones.
+        tune_hyperparameters: whether children perturb the hyperparameters of their parent.
+    """
+
+    method: Method
+    steps: Sequence[Sequence[Rung]]
+    mutations: int
+    max_params: float
+    seed: int
+    hyperparameters: Hyperparameters = field(default_factory=NoHyperparameters)
+    tune_hyperparameters: bool = False
+    _children: tuple[Any, list[tuple[Architecture, tuple[Move, ...]]]] = field(default=(None, []), repr=False)
+
+    def assignment(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> Assignment:
+        """What a training of an open rung is to do.
+
+        Args:
+            key: which training.
+            parent: the training that its step descends from; None for the first network.
+            outcomes: of all trainings that have ended.
+        """
+        epochs = [rung.epochs for rung in self.steps[key.step]]
+        source, moves, architecture = parent, (), None
+        if key.rung:
+            source = key._replace(rung=key.rung - 1)
+            moves, architecture = outcomes[source].assignment.moves, outcomes[source].architecture
+        elif parent is not None:
+            architecture, moves = self.children(key.step, parent, outcomes)[key.child]
+        return Assignment(
+            key=key,
+            seed=derive(self.seed, *key),
+            source=source,
+            moves=moves,
+            architecture=architecture,
+            initial_epoch=sum(epochs[: key.rung]),
+            epochs=sum(epochs[: key.rung + 1]),
+            periods=tuple(self.method.periods(epochs)),
+            hyperparameters=self._hyperparameters(key, source, outcomes),
+        )
+
+    def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
+        """Whether an open step has anything new to try under the limit on parameters.
+
+        Without selection there is nothing to choose among: where nothing fits, the one child is its parent, trained on.
+        """
+        if parent is None or key.rung > 0 or not self.method.keeps_parent or not self.method.operators:
+            return True
+        return any(moves for _, moves in self.children(key.step, parent, outcomes))
+
+    def children(
+        self, step: int, parent: TrainingKey, outcomes: Outcomes
+    ) -> list[tuple[Architecture, tuple[Move, ...]]]:
+        """Architecture and morphisms of each child of a step. Those of the last step asked for are kept."""
+        if self._children[0] != (step, parent):
+            architecture = outcomes[parent].architecture
+            assert architecture is not None  # a failed training is no parent
+            unmodified = [(architecture, ())] if self.method.keeps_parent else []
+            drawn = [
+                draw(
+                    architecture, self.mutations, self.method.operators, self.max_params, derive(self.seed, step, child)
+                )
+                for child in range(len(unmodified), self.steps[step][0].children)
+            ]
+            self._children = (step, parent), [*unmodified, *drawn]
+        return self._children[1]
+
+    def _hyperparameters(self, key: TrainingKey, source: TrainingKey | None, outcomes: Outcomes) -> dict[str, Any]:
+        if source is None:
+            return self.hyperparameters.defaults()
+        values = self.hyperparameters.inherited(outcomes[source].assignment.hyperparameters)
+        is_parent_itself = key.child == 0 and self.method.keeps_parent
+        if self.tune_hyperparameters and not is_parent_itself and not key.rung:
+            return self.hyperparameters.perturbed(values, derive(self.seed, key.step, key.child, "hp"))
+        return values

@@ -1,0 +1,136 @@
+"""What a training is asked to do, and what came of it."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nash_tf.architecture import Architecture
+from nash_tf.morphisms.base import Move
+
+COMPLETED, FAILED = "completed", "failed"
+
+
+class TrainingKey(NamedTuple):
+    """Which training: one child in one rung of one step."""
+
+    step: int
+    rung: int
+    child: int
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A training that is to be done.
+
+    Attributes:
+        key: which training it is.
+        seed: of all its random draws.
+        source: the training whose weights it starts from; None for the first network.
+        moves: the morphisms that make the child of its step's parent; applied in the first rung, kept in the later ones.
+        architecture: of the child; None for the first network, which the user's function builds.
+        initial_epoch, epochs: as in `model.fit`: the first epoch, and the one before which training ends, over the child's life.
+        periods: lengths of the learning-rate annealings over the child's life, in epochs.
+        hyperparameters: values of the user's declared hyperparameters by name.
+    """
+
+    key: TrainingKey
+    seed: int
+    source: TrainingKey | None
+    moves: tuple[Move, ...]
+    architecture: Architecture | None
+    initial_epoch: int
+    epochs: int
+    periods: tuple[int, ...]
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_birth(self) -> bool:
+        """Whether the child is made of its parent first."""
+        return self.source is not None and self.key.rung == 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a training.
+
+    Attributes:
+        assignment: what was asked for.
+        status: "completed" or "failed".
+        architecture: of the trained network; None where it failed.
+        metrics: of the trained network by name, e.g. "val_accuracy".
+        history: each metric, epoch by epoch.
+        certificate: of a child at its birth (see `nash_tf.certificate.certify`); None for others.
+        cpu_seconds: user and system time of the process that trained, in seconds.
+        wall_seconds: time that passed meanwhile, in seconds.
+        message: why it failed.
+    """
+
+    assignment: Assignment
+    status: str
+    architecture: Architecture | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    history: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    certificate: Mapping[str, float] | None = None
+    cpu_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    message: str | None = None
+
+    @property
+    def key(self) -> TrainingKey:
+        """Which training it is of."""
+        return self.assignment.key
+
+    def measurements(self) -> dict[str, Any]:
+        """What was measured, as JSON values; empty where the training failed."""
+        if self.architecture is None:
+            return {}
+        return {
+            "digest": self.architecture.digest,
+            "params": self.architecture.params,
+            **self.metrics,
+            "history": {name: list(series) for name, series in self.history.items()},
+            "certificate": None if self.certificate is None else dict(self.certificate),
+            "cpu_seconds": self.cpu_seconds,
+            "wall_seconds": self.wall_seconds,
+        }
+
+    def record(self) -> dict[str, Any]:
+        """The training's line in the lineage, as JSON values."""
+        assignment = self.assignment
+        return {
+            **assignment.key._asdict(),
+            "parent": None if assignment.source is None else list(assignment.source),
+            "morphisms": [[operator, list(site), seed] for operator, site, seed in assignment.moves],
+            "epochs": assignment.epochs - assignment.initial_epoch,
+            "status": self.status,
+            **self.measurements(),
+        }
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be largest, or smallest.
+
+    Attributes:
+        name: of a metric, e.g. "val_accuracy".
+        direction: "max" or "min".
+    """
+
+    name: str
+    direction: str = "max"
+
+    def score(self, outcome: Outcome) -> float | None:
+        """The outcome's score, larger is better, as a float32 holds it; None where it failed or has no finite one."""
+        value = outcome.metrics.get(self.name)
+        if outcome.status != COMPLETED or value is None or not math.isfinite(value):
+            return None
+        score = float(np.float32(value))
+        return -score if self.direction == "min" else score
+
+
+def lineage(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    """The records of trainings, in canonical order."""
+    return [outcome.record() for outcome in sorted(outcomes, key=lambda outcome: outcome.key)]

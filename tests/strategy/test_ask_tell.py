@@ -1,0 +1,135 @@
+"""The search as ask and tell, with a stand-in trainer whose outcomes follow from the assignment alone."""
+
+import dataclasses
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nash_tf import methods
+from nash_tf.seeds import derive
+from nash_tf.strategy.ask_tell import Search, Settings
+from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
+from nash_tf.vanilla import vanilla
+
+FIRST = vanilla((8, 8, 3), 3, (4, 8))
+SETTINGS = Settings(steps=2, children=4, mutations=2, epochs_per_step=12, vanilla_epochs=1, seed=3)
+GOAL = Goal("val_accuracy")
+
+
+def train(assignment, fail=()):
+    """The same outcome whoever trains, and whenever."""
+    if assignment.key in fail:
+        return Outcome(assignment, FAILED, message="out of memory")
+    score = derive(7, *assignment.key, str(assignment.moves)) / 2**31
+    return Outcome(assignment, COMPLETED, assignment.architecture or FIRST, {"val_accuracy": score})
+
+
+def climb(search, order=None, workers=1, fail=(), stop_after=None):
+    """Trains with several workers whose reports come in any order; stops in the middle, if asked to, with some in flight."""
+    order, flying = order or random.Random(0), {}
+    while not search.finished or flying:
+        waiting = [a for a in search.ask() if a.key not in flying]
+        if waiting and len(flying) < workers and (not flying or order.random() < 0.5):
+            assignment = order.choice(waiting)
+            flying[assignment.key] = assignment
+            continue
+        search.tell(train(flying.pop(order.choice(sorted(flying))), fail))
+        if stop_after is not None and len(search.outcomes) >= stop_after:
+            break
+    return search
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return climb(Search(SETTINGS, GOAL)).lineage()
+
+
+FAILING = frozenset({TrainingKey(1, 0, 2), TrainingKey(1, 1, 0), TrainingKey(2, 0, 1)})
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    order=st.randoms(use_true_random=False),
+    workers=st.integers(1, 6),
+    fail=st.frozensets(st.sampled_from(sorted(FAILING))),
+    stops=st.lists(st.integers(0, 12), max_size=3),
+)
+def test_any_order_failures_and_interruptions_give_one_lineage(order, workers, fail, stops):
+    alone = climb(Search(SETTINGS, GOAL), fail=fail).lineage()
+    told = []
+    for stop in (*stops, None):
+        search = Search(SETTINGS, GOAL)  # a new process knows the outcomes and nothing else
+        search.tell(*told)
+        climb(search, order, workers, fail, None if stop is None else len(told) + stop)
+        told = list(search.outcomes.values())
+        order.shuffle(told)
+    assert search.lineage() == alone
+
+
+def test_asking_changes_nothing(expected):
+    search = Search(SETTINGS, GOAL)
+    while not search.finished:
+        assert search.ask() == search.ask()
+        search.tell(train(search.ask()[-1]))
+    assert search.lineage() == expected
+
+
+def test_a_step_whose_children_all_fail_is_followed_by_other_children():
+    """Its parent goes on, and the next step draws anew from it, in the same process as after an interruption."""
+    fail = [TrainingKey(1, 0, child) for child in range(4)]
+    search = Search(SETTINGS, GOAL, failures_in_a_row=5)
+    search.tell(train(search.ask()[0]))
+    first = search.ask()
+    search.tell(*(train(assignment, fail) for assignment in first))
+    second = search.ask()
+    assert {a.key.step for a in second} == {2} and {a.source for a in second} == {TrainingKey(0, 0, 0)}
+    assert [a.moves for a in second[1:]] != [a.moves for a in first[1:]]
+    again = Search(SETTINGS, GOAL, failures_in_a_row=5)
+    again.tell(*search.outcomes.values())
+    assert again.ask() == second
+
+
+def test_an_outcome_is_taken_once_and_in_its_time():
+    search = Search(SETTINGS, GOAL)
+    (assignment,) = search.ask()
+    search.tell(train(assignment))
+    later = dataclasses.replace(search.ask()[0], key=TrainingKey(1, 1, 0))
+    for outcome in (train(assignment), train(later)):
+        with pytest.raises(ValueError, match="is not open"):
+            search.tell(outcome)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fail", "reason"),
+    [
+        ({}, (), "all steps are done"),
+        ({"steps": 0}, (), "all steps are done"),
+        ({"max_params": FIRST.params}, (), f"no morphism fits under max_params={FIRST.params:,}"),
+        ({}, [TrainingKey(0, 0, 0)], "the first network's training failed"),
+        ({}, [TrainingKey(1, 0, child) for child in range(4)], "3 trainings in a row failed"),
+    ],
+)
+def test_a_search_that_is_over_says_why(changed, fail, reason):
+    search = climb(Search(dataclasses.replace(SETTINGS, **changed), GOAL), fail=fail)
+    assert search.finished == reason and search.ask() == ()
+
+
+@pytest.mark.parametrize("method", methods.registry)
+def test_each_method_is_a_search(method):
+    search = climb(Search(dataclasses.replace(SETTINGS, method=method), GOAL))
+    assert search.finished == "all steps are done"
+    assert search.best in search.needed() and search.incumbent.step == 2
+    epochs = [record["epochs"] for record in search.lineage() if record["step"]]
+    assert sum(epochs) == 2 * SETTINGS.epochs_per_step or method in ("random", "one_epoch", "fixed", "wide")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"method": "hyperband"}, {"steps": 1.5}, {"steps": True}, {"children": 3}, {"epochs_per_step": 13}, {"seed": -1}],
+)
+def test_settings_that_make_no_search_are_refused_by_name(changed):
+    (name,) = changed
+    with pytest.raises(ValueError, match=name):
+        dataclasses.replace(SETTINGS, **changed)
