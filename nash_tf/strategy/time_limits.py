@@ -1,0 +1,63 @@
+"""Limits on the time of a search, over all processes that go on with it."""
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+
+from nash_tf.strategy.records import Outcome
+
+
+def wall_and_cpu_seconds() -> tuple[float, float]:
+    """A monotonic clock, and user and system seconds of this process and of those that it has waited for."""
+    times = os.times()
+    return time.monotonic(), times.user + times.system + times.children_user + times.children_system
+
+
+class TimeLimits:
+    """Limits on wall-clock time since the search began, and on the CPU time of its trainings.
+
+    Args:
+        max_hours: of wall-clock time; interruptions do not count. None for no limit.
+        max_cpu_hours: of CPU time, all trainings together. None for no limit.
+        clock: (seconds, CPU seconds), growing.
+    """
+
+    def __init__(
+        self,
+        max_hours: float | None,
+        max_cpu_hours: float | None,
+        clock: Callable[[], tuple[float, float]] = wall_and_cpu_seconds,
+    ):
+        self.max_hours, self.max_cpu_hours, self._clock = max_hours, max_cpu_hours, clock
+        self.reached = False  # as the trainer finds whose time is up; what it has spent in vain is in no outcome
+        self.resume((0.0, 0.0))
+
+    def resume(self, before: tuple[float, float]) -> None:
+        """Goes on after processes that spent so many seconds and CPU seconds."""
+        self.before, self._began = before, self._clock()
+
+    def spent(self) -> tuple[float, float]:
+        """Seconds and CPU seconds of this process and those before it."""
+        now = self._clock()
+        return (self.before[0] + now[0] - self._began[0], self.before[1] + now[1] - self._began[1])
+
+    def seconds_left(self) -> float:
+        """Wall-clock seconds before `max_hours`."""
+        return math.inf if self.max_hours is None else self.max_hours * 3600 - self.spent()[0]
+
+    def cpu_seconds_left(self, outcomes: Iterable[Outcome]) -> float:
+        """CPU seconds of trainings before `max_cpu_hours`."""
+        if self.max_cpu_hours is None:
+            return math.inf
+        return self.max_cpu_hours * 3600 - sum(outcome.cpu_seconds for outcome in outcomes)
+
+    def wall_seconds_left(self, outcomes: Iterable[Outcome]) -> float:
+        """Wall-clock seconds until one of the limits, at the share of CPU time that trainings have had."""
+        ended = list(outcomes)
+        cpu, wall = (sum(getattr(outcome, name) for outcome in ended) for name in ("cpu_seconds", "wall_seconds"))
+        return min(self.seconds_left(), self.cpu_seconds_left(ended) * (wall / cpu if cpu else 1.0))
+
+    def over(self, outcomes: Iterable[Outcome]) -> bool:
+        """Whether a limit is reached."""
+        return self.reached or min(self.seconds_left(), self.cpu_seconds_left(outcomes)) <= 0

@@ -1,0 +1,1 @@
+"""The search as a Keras Tuner oracle and tuner."""

@@ -1,0 +1,99 @@
+"""Which worker trains which trial. What is not lent and has not ended waits for the next worker that asks."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from nash_tf.leases import Leases, Worker
+
+DEATHS = 3  # of the processes that train a child, before it is given up
+
+
+class Lending:
+    """Trials lent to workers, for as long as these give signs of life.
+
+    Args:
+        timeout: seconds of silence after which a worker counts as dead.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic):
+        self.leases = Leases(timeout, clock)
+        self.lent: dict[str, str] = {}  # worker's name -> id of the trial that it has
+        self._holders: dict[str, Worker] = {}  # id of a trial -> who has it, or had it when it ended
+        self._deaths: dict[str, int] = {}
+        self._inherited: set[str] = set()  # workers of an earlier chief that have not been heard since
+
+    def hear(self, worker: Worker) -> None:
+        """Notes a sign of life.
+
+        Raises:
+            NameTaken: another living process has the name.
+        """
+        self.leases.heard(worker)
+        self._inherited.discard(worker.name)
+
+    def lend(self, trial_id: str, worker: Worker) -> None:
+        """Gives a trial to a worker."""
+        self.lent[worker.name], self._holders[trial_id] = trial_id, worker
+
+    def holder(self, trial_id: str) -> Worker | None:
+        """Who has a trial, or had it when it ended."""
+        return self._holders.get(trial_id)
+
+    def is_lent(self, trial_id: str) -> bool:
+        """Whether somebody has it."""
+        return trial_id in self.lent.values()
+
+    def end(self, trial_id: str) -> None:
+        """Notes that a trial has ended."""
+        self.lent = {name: other for name, other in self.lent.items() if other != trial_id}
+
+    def take_back(self, trial_id: str) -> None:
+        """Has a trial wait for its next worker."""
+        self.end(trial_id)
+        self._holders.pop(trial_id, None)
+
+    def bury(self, name: str) -> str | None:
+        """Forgets a dead worker; gives the trial that it had, one of whose lives is lost.
+
+        A worker that has not been heard since this chief began has died with the one before: that tells nothing of the trial.
+        """
+        self.leases.forget(name)
+        trial_id = self.lent.get(name)
+        if trial_id is not None:
+            if name not in self._inherited:
+                self._deaths[trial_id] = self.deaths(trial_id) + 1
+            self._inherited.discard(name)
+            self.take_back(trial_id)
+        return trial_id
+
+    def deaths(self, trial_id: str) -> int:
+        """How many processes have died while they trained it."""
+        return self._deaths.get(trial_id, 0)
+
+    def dead(self) -> list[str]:
+        """Names of workers that have a trial and have been silent for too long."""
+        return self.leases.dead(self.lent)
+
+    def is_alone(self) -> bool:
+        """Whether no worker gives signs of life."""
+        return not self.leases.alive()
+
+    def state(self, trial_id: str) -> dict[str, Any]:
+        """What is to be known of a trial by the next chief, as JSON values."""
+        holder = self._holders.get(trial_id)
+        state = {"holder": holder and str(holder), "deaths": self._deaths.get(trial_id)}
+        return {name: value for name, value in state.items() if value}
+
+    def restore(self, trial_id: str, state: dict[str, Any], has_ended: bool) -> None:
+        """Takes what the chief before knew. A worker that has outlived it has two heartbeats to say so."""
+        if state.get("deaths"):
+            self._deaths[trial_id] = int(state["deaths"])
+        holder = Worker.parse(state.get("holder") or "")
+        if holder.session and has_ended:
+            self._holders[trial_id] = holder
+        elif holder.session and holder.name not in self.lent:
+            self.lend(trial_id, holder)
+            self.leases.heard(holder)
+            self._inherited.add(holder.name)

@@ -1,0 +1,107 @@
+"""The files of a search's trials: the truth from which everything else about it follows.
+
+    <project>/trial_0004/trial.json    the trial's state, who has it, and a checksum over both
+                         checkpoint/   the trained model
+
+What is read from them is checked: ids are numbers, folders and files are no links, contents are what was written.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_tuner.engine.trial import Trial
+
+from nash_tf.atomic import read_regular, write_atomically
+
+CHECKPOINT = "checkpoint"
+_FOLDER = re.compile(r"trial_(\d{1,9})")
+_LARGEST = 64 * 2**20  # bytes of a trial.json; the largest architectures take some 100 kB
+_CHECKSUM = "sha256"
+
+
+class DamagedSearch(ValueError):
+    """A file of a search is not what was written; the message names it and what to do."""
+
+
+@dataclass(frozen=True)
+class TrialFiles:
+    """The trials' folders in the directory of a search.
+
+    Attributes:
+        directory: the search's.
+    """
+
+    directory: Path
+
+    def folder(self, trial_id: str) -> Path:
+        """The folder of a trial.
+
+        Raises:
+            ValueError: the id is no number.
+        """
+        name = f"trial_{trial_id}"
+        if not _FOLDER.fullmatch(name):
+            raise ValueError(f"the id of a trial must be a number, received {trial_id!r}")
+        return self.directory / name
+
+    def checkpoint(self, trial_id: str) -> Path:
+        """Where the checkpoint of a trial lies."""
+        return self.folder(trial_id) / CHECKPOINT
+
+    def write(self, trial: Trial, lease: dict[str, Any]) -> None:
+        """Writes a trial's state and lease, whole or not at all.
+
+        Raises:
+            OSError: they could not be written; the message names the file.
+        """
+        folder = self.folder(trial.trial_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {**trial.get_state(), "lease": lease}
+        text = json.dumps({**state, _CHECKSUM: _checksum(state)})
+        write_atomically(folder / "trial.json", text.encode())
+
+    def read_all(self) -> Iterator[tuple[Trial, dict[str, Any]]]:
+        """All trials with their leases, in the order of their ids. A folder without a trial.json is none's yet.
+
+        Raises:
+            DamagedSearch: a file is damaged, or something else than a file.
+        """
+        found = [path for path in self.directory.glob("trial_*") if _FOLDER.fullmatch(path.name)]
+        for folder in sorted(found, key=lambda path: int(path.name[6:])):
+            if folder.is_symlink():
+                raise DamagedSearch(f"{folder}: is a link; expected the folder of a trial")
+            file = folder / "trial.json"
+            if file.exists() or file.is_symlink():
+                yield self._read(file, folder.name[6:])
+
+    def dispose(self, trial_ids: Container[str]) -> None:
+        """Removes the checkpoints of trials that nothing will ask for any more."""
+        for trial_id in trial_ids:
+            checkpoint = self.checkpoint(trial_id)
+            if not checkpoint.is_symlink() and not checkpoint.parent.is_symlink():
+                shutil.rmtree(checkpoint, ignore_errors=True)
+
+    def _read(self, file: Path, trial_id: str) -> tuple[Trial, dict[str, Any]]:
+        remedy = f"remove {file.parent}, and its training is done again"
+        try:
+            state = json.loads(read_regular(file, _LARGEST))
+            checksum = state.pop(_CHECKSUM, None)  # none in files of versions before
+            if checksum is not None and checksum != _checksum(state):
+                raise ValueError("its content is not what was written")
+            lease = state.pop("lease", {})
+            trial = Trial.from_state(state)
+            if trial.trial_id != trial_id:
+                raise ValueError(f"it is of trial {trial.trial_id!r}")
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise DamagedSearch(f"{file}: {error}; {remedy}") from error
+        return trial, lease
+
+
+def _checksum(state: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

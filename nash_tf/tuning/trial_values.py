@@ -1,0 +1,137 @@
+"""The one codec between records of the search and the values of a Keras Tuner trial.
+
+A trial's values are texts and numbers. What a user's own tuner needs of them (see README) is `tuner/trial_id`, the trial to start
+from; `morphisms`, to be made of its model; `tuner/initial_epoch` and `tuner/epochs`, as in `model.fit`.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from nash_tf.architecture import Architecture
+from nash_tf.morphisms.base import Move
+from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Outcome, TrainingKey
+
+# Beside the user's hyperparameters; those that begin with "tuner/" are Keras Tuner's way of saying the same.
+OWN = frozenset({"step", "rung", "child", "seed", "source", "morphisms", "architecture", "periods", "record"})
+LEASE = "tuner/lease"  # only on its way to a worker and back
+_KEPT_APART = ("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds")
+
+ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+
+
+class InvalidReport(ValueError):
+    """A report that does not hold what came of the training it names."""
+
+
+def key_of(values: Mapping[str, Any]) -> TrainingKey:
+    """Which training a trial's values are of."""
+    return TrainingKey(values["step"], values["rung"], values["child"])
+
+
+def encode(assignment: Assignment, source_id: str | None) -> dict[str, Any]:
+    """A trial's values for an assignment; `source_id` is the trial of its source."""
+    values = {
+        **assignment.hyperparameters,
+        **assignment.key._asdict(),
+        "seed": assignment.seed,
+        "morphisms": json.dumps(assignment.moves),
+        "periods": json.dumps(assignment.periods),
+        "tuner/initial_epoch": assignment.initial_epoch,
+        "tuner/epochs": assignment.epochs,
+        "tuner/round": assignment.key.rung,
+    }
+    if assignment.architecture is not None:
+        values["architecture"] = assignment.architecture.to_json()
+    if assignment.source is not None:
+        values |= {"source": json.dumps(assignment.source), "tuner/trial_id": source_id}
+    return values
+
+
+def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = None) -> Assignment:
+    """The assignment in a trial's values.
+
+    Args:
+        values: of the trial.
+        keys: trainings by the ids of their trials, for values of versions that did not say the source's.
+    """
+    key, source = key_of(values), None
+    if "source" in values:
+        source = TrainingKey(*json.loads(values["source"]))
+    elif "tuner/trial_id" in values:
+        source = key._replace(rung=key.rung - 1) if key.rung else (keys or {})[values["tuner/trial_id"]]
+    # The first network's values hold its architecture once it is trained.
+    architecture = values.get("architecture") if source is not None else None
+    return Assignment(
+        key=key,
+        seed=values["seed"],
+        source=source,
+        moves=tuple(Move(name, _tuples(site), seed) for name, site, seed in json.loads(values["morphisms"])),
+        architecture=None if architecture is None else Architecture.from_json(architecture),
+        initial_epoch=values["tuner/initial_epoch"],
+        epochs=values["tuner/epochs"],
+        periods=tuple(json.loads(values["periods"])),
+        hyperparameters={
+            name: value for name, value in values.items() if name not in OWN and not name.startswith("tuner/")
+        },
+    )
+
+
+def encode_outcome(outcome: Outcome) -> dict[str, Any]:
+    """What a completed training adds to its trial's values."""
+    assert outcome.architecture is not None
+    return {"architecture": outcome.architecture.to_json(), "record": json.dumps(outcome.measurements())}
+
+
+def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outcome:
+    """What came of a trial that has ended.
+
+    Args:
+        trial: with status "COMPLETED" or "FAILED".
+        assignment: what it was to do.
+        objective: name of the metric that is compared; a tuner of the user's own reports no other.
+
+    Raises:
+        InvalidReport: the trial's values are no report of this assignment.
+    """
+    if trial.status != TrialStatus.COMPLETED:
+        return Outcome(assignment, FAILED, message=trial.message)
+    values = trial.hyperparameters.values
+    try:
+        if "architecture" not in values:
+            raise ValueError(
+                'values["architecture"] is missing: a tuner of your own sets it to '
+                "nash_tf.Architecture.from_keras(model).to_json() of the model that it has trained"
+            )
+        architecture = Architecture.from_json(values["architecture"])
+        if assignment.architecture is not None and architecture.digest != assignment.architecture.digest:
+            raise ValueError("the architecture is not the one that was to be trained")
+        if "record" not in values:
+            return Outcome(assignment, COMPLETED, architecture, {objective: float(_reported(trial, objective))})
+        record = json.loads(values["record"])
+        if record["digest"] != architecture.digest:
+            raise ValueError("the digest is not that of the architecture")
+        return Outcome(
+            assignment,
+            COMPLETED,
+            architecture,
+            metrics={name: float(value) for name, value in record.items() if name not in _KEPT_APART},
+            history={name: [float(value) for value in series] for name, series in record.get("history", {}).items()},
+            certificate=record.get("certificate"),
+            cpu_seconds=float(record.get("cpu_seconds", 0.0)),
+            wall_seconds=float(record.get("wall_seconds", 0.0)),
+        )
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
+
+
+def _reported(trial: Trial, objective: str) -> float:
+    if not trial.metrics.exists(objective) or (value := trial.metrics.get_last_value(objective)) is None:
+        raise ValueError(f"{objective} was not reported")
+    return value
+
+
+def _tuples(site) -> tuple:
+    return tuple(_tuples(part) if isinstance(part, list) else part for part in site)
