@@ -8,7 +8,6 @@
 Engines differ in who trains what, where and when; the lineage does not.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from nash_tf import hill_climbing, methods
@@ -129,14 +128,29 @@ class Search:
             ValueError: an outcome is of a training that has ended, or that is in no rung that is open or closed.
         """
         for outcome in sorted(outcomes, key=lambda outcome: outcome.key):
-            key, opened = outcome.key, self._opened
-            if opened is None or key[:2] != opened[:2] or key.child not in opened.missing:
+            key = outcome.key
+            if self._opened is None or not self.is_open(key):
                 raise ValueError(f"{key} is not open: it has ended already, or its rung has not begun")
             self.outcomes[key], self.scores[key] = outcome, self.goal.score(outcome)
-            self._opened = opened._replace(missing=tuple(child for child in opened.missing if child != key.child))
-            if not self._opened.missing:
+            missing = tuple(child for child in self._opened.missing if child != key.child)
+            self._opened = self._opened._replace(missing=missing)
+            if not missing:
                 self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
         self._finished = None
+
+    def is_open(self, key: TrainingKey) -> bool:
+        """Whether a training is one of those of the open rung that have not ended."""
+        return self._opened is not None and key[:2] == self._opened[:2] and key.child in self._opened.missing
+
+    def retract(self, *keys: TrainingKey) -> list[Outcome]:
+        """Takes outcomes back, as if they had not been told; gives those that had followed from them, taken back too."""
+        before, self._finished = dict(self.outcomes), None
+        self.outcomes.clear(), self.scores.clear()
+        self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
+        for key in sorted(before.keys() - set(keys)):
+            if self.is_open(key):
+                self.tell(before[key])
+        return [outcome for key, outcome in before.items() if key not in keys and key not in self.outcomes]
 
     @property
     def best(self) -> TrainingKey | None:
@@ -153,7 +167,7 @@ class Search:
     def _end(self) -> str | None:
         if failed := self.failures():
             first = failed[0].key.step == 0
-            return "the first network's training failed" if first else f"{len(failed)} trainings in a row failed"
+            return "the training of the first network failed" if first else f"{len(failed)} trainings in a row failed"
         if self._opened is None:
             return "all steps are done"
         step, rung, _, parent = self._opened

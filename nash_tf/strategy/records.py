@@ -1,5 +1,6 @@
 """What a training is asked to do, and what came of it."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,15 @@ class Assignment:
     def is_birth(self) -> bool:
         """Whether the child is made of its parent first."""
         return self.source is not None and self.key.rung == 0
+
+    def agrees_with(self, other: "Assignment") -> bool:
+        """Whether both ask for the same training, whatever the hyperparameters that a model declares in its course."""
+
+        def essence(assignment: Assignment) -> tuple:
+            digest = assignment.architecture and assignment.architecture.digest
+            return dataclasses.astuple(dataclasses.replace(assignment, architecture=None, hyperparameters={})), digest
+
+        return essence(self) == essence(other)
 
 
 @dataclass(frozen=True)

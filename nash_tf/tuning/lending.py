@@ -72,6 +72,10 @@ class Lending:
         """How many processes have died while they trained it."""
         return self._deaths.get(trial_id, 0)
 
+    def revive(self, trial_id: str) -> None:
+        """Forgets how many processes have died while they trained it."""
+        self._deaths.pop(trial_id, None)
+
     def dead(self) -> list[str]:
         """Names of workers that have a trial and have been silent for too long."""
         return self.leases.dead(self.lent)

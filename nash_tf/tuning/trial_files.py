@@ -6,23 +6,19 @@
 What is read from them is checked: ids are numbers, folders and files are no links, contents are what was written.
 """
 
-import hashlib
-import json
 import re
 import shutil
-from collections.abc import Container, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_tuner.engine.trial import Trial
 
-from nash_tf.atomic import read_regular, write_atomically
+from nash_tf.tuning import checked_json
 
 CHECKPOINT = "checkpoint"
 _FOLDER = re.compile(r"trial_(\d{1,9})")
-_LARGEST = 64 * 2**20  # bytes of a trial.json; the largest architectures take some 100 kB
-_CHECKSUM = "sha256"
 
 
 class DamagedSearch(ValueError):
@@ -62,9 +58,7 @@ class TrialFiles:
         """
         folder = self.folder(trial.trial_id)
         folder.mkdir(parents=True, exist_ok=True)
-        state = {**trial.get_state(), "lease": lease}
-        text = json.dumps({**state, _CHECKSUM: _checksum(state)})
-        write_atomically(folder / "trial.json", text.encode())
+        checked_json.write(folder / "trial.json", {**trial.get_state(), "lease": lease})
 
     def read_all(self) -> Iterator[tuple[Trial, dict[str, Any]]]:
         """All trials with their leases, in the order of their ids. A folder without a trial.json is none's yet.
@@ -80,28 +74,27 @@ class TrialFiles:
             if file.exists() or file.is_symlink():
                 yield self._read(file, folder.name[6:])
 
-    def dispose(self, trial_ids: Container[str]) -> None:
+    def dispose(self, trial_ids: Iterable[str]) -> None:
         """Removes the checkpoints of trials that nothing will ask for any more."""
         for trial_id in trial_ids:
             checkpoint = self.checkpoint(trial_id)
             if not checkpoint.is_symlink() and not checkpoint.parent.is_symlink():
                 shutil.rmtree(checkpoint, ignore_errors=True)
 
+    def remove(self, trial_id: str) -> None:
+        """Removes a trial's folder."""
+        folder = self.folder(trial_id)
+        if not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
+
     def _read(self, file: Path, trial_id: str) -> tuple[Trial, dict[str, Any]]:
         remedy = f"remove {file.parent}, and its training is done again"
         try:
-            state = json.loads(read_regular(file, _LARGEST))
-            checksum = state.pop(_CHECKSUM, None)  # none in files of versions before
-            if checksum is not None and checksum != _checksum(state):
-                raise ValueError("its content is not what was written")
+            state = checked_json.read(file)
             lease = state.pop("lease", {})
             trial = Trial.from_state(state)
             if trial.trial_id != trial_id:
                 raise ValueError(f"it is of trial {trial.trial_id!r}")
-        except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise DamagedSearch(f"{file}: {error}; {remedy}") from error
         return trial, lease
-
-
-def _checksum(state: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

@@ -5,7 +5,9 @@ from; `morphisms`, to be made of its model; `tuner/initial_epoch` and `tuner/epo
 """
 
 import json
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -79,10 +81,42 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
     )
 
 
+def lease(holder: str, seconds: float, cpu_seconds: float) -> str:
+    """What a trial's values tell a worker beside the assignment: that the trial is its own, and the time that it may take."""
+    limits = {"seconds": seconds, "cpu_seconds": cpu_seconds}
+    return json.dumps({"holder": holder} | {name: left for name, left in limits.items() if left < math.inf})
+
+
+def take_lease(values: dict[str, Any]) -> dict[str, Any]:
+    """The lease in a trial's values, which are then without it."""
+    try:
+        taken = json.loads(values.pop(LEASE, "{}"))
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return taken if isinstance(taken, dict) else {}
+
+
 def encode_outcome(outcome: Outcome) -> dict[str, Any]:
     """What a completed training adds to its trial's values."""
     assert outcome.architecture is not None
     return {"architecture": outcome.architecture.to_json(), "record": json.dumps(outcome.measurements())}
+
+
+def decode_report(trial: Trial, assignment: Assignment, objective: str) -> Outcome:
+    """What a report says of the training that a trial was given out for; hyperparameters that the model declared meanwhile are taken.
+
+    Raises:
+        InvalidReport: it is of another training, or `decode_outcome` raises it.
+    """
+    try:
+        reported = decode(trial.hyperparameters.values)
+        kept = {name: reported.hyperparameters.get(name) for name in assignment.hyperparameters}
+        is_same = replace(reported, architecture=assignment.architecture).agrees_with(assignment)
+        if not is_same or kept != assignment.hyperparameters:
+            raise ValueError("its values are not those that were given out")
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
+    return decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), objective)
 
 
 def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outcome:
@@ -128,7 +162,7 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
 
 
 def _reported(trial: Trial, objective: str) -> float:
-    if not trial.metrics.exists(objective) or (value := trial.metrics.get_last_value(objective)) is None:
+    if not trial.metrics.exists(objective) or (value := trial.metrics.get_best_value(objective)) is None:
         raise ValueError(f"{objective} was not reported")
     return value
 

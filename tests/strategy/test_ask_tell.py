@@ -107,7 +107,7 @@ def test_an_outcome_is_taken_once_and_in_its_time():
         ({}, (), "all steps are done"),
         ({"steps": 0}, (), "all steps are done"),
         ({"max_params": FIRST.params}, (), f"no morphism fits under max_params={FIRST.params:,}"),
-        ({}, [TrainingKey(0, 0, 0)], "the first network's training failed"),
+        ({}, [TrainingKey(0, 0, 0)], "the training of the first network failed"),
         ({}, [TrainingKey(1, 0, child) for child in range(4)], "3 trainings in a row failed"),
     ],
 )

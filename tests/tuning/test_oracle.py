@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from keras_tuner import HyperParameters, Objective
 from keras_tuner.engine.trial import TrialStatus
 
-import nash_tf.oracle
-from nash_tf import checkpoint, halving, hyperparameters, methods
+from nash_tf import atomic, halving, methods
 from nash_tf.architecture import Architecture
 from nash_tf.leases import NameTaken, Worker
-from nash_tf.oracle import CHECKPOINT, DEATHS, HillClimbingOracle, training_of
 from nash_tf.seeds import derive
+from nash_tf.strategy.time_limits import TimeLimits
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
+from nash_tf.tuning.lending import DEATHS
+from nash_tf.tuning.oracle import HillClimbingOracle
+from nash_tf.tuning.trial_files import CHECKPOINT
+from nash_tf.tuning.trial_values import LEASE, key_of, take_lease
 from nash_tf.vanilla import vanilla
 
 FIRST = vanilla((8, 8, 3), 3, (4, 8))
@@ -34,7 +38,7 @@ def begin(directory, **changed):
     oracle._set_project_dir(str(directory), "search")
     oracle.verbose = 0
     clock = Clock()
-    oracle.leases.clock = lambda: clock.now
+    oracle.lending.leases.clock = lambda: clock.now
     if (directory / "search" / "oracle.json").exists():
         oracle.reload()
     oracle.save()
@@ -43,6 +47,10 @@ def begin(directory, **changed):
 
 def score_of(values):
     return derive(7, *training_of_values(values), values["morphisms"]) / 2**31
+
+
+def training_of(trial):
+    return key_of(trial.hyperparameters.values)
 
 
 def training_of_values(values):
@@ -141,8 +149,8 @@ class Killed(BaseException):
 
 def test_a_kill_at_every_write_loses_nothing(expected, tmp_path, monkeypatch):
     """Whatever write is the last one, before it or right after it: the search goes on to the same end."""
-    write, kills, redone = checkpoint.os.replace, 0, 0
-    monkeypatch.setattr(checkpoint.os, "fsync", lambda _: None)  # the processes die here, not the machine
+    write, kills, redone = atomic.os.replace, 0, 0
+    monkeypatch.setattr(atomic.os, "fsync", lambda _: None)  # the processes die here, not the machine
     for at in range(1, 10**6):
         for after in (False, True):
             directory, left = tmp_path / f"{at}-{after}", [at]
@@ -155,16 +163,16 @@ def test_a_kill_at_every_write_loses_nothing(expected, tmp_path, monkeypatch):
                 if left[0] == 0:
                     raise Killed
 
-            monkeypatch.setattr(checkpoint.os, "replace", replace)
+            monkeypatch.setattr(atomic.os, "replace", replace)
             try:
                 finish(begin(directory)[0])
             except Killed:
                 kills += 1
             else:
-                monkeypatch.setattr(checkpoint.os, "replace", write)
+                monkeypatch.setattr(atomic.os, "replace", write)
                 assert kills > 100
                 return
-            monkeypatch.setattr(checkpoint.os, "replace", write)
+            monkeypatch.setattr(atomic.os, "replace", write)
             oracle, _ = begin(directory)
             before = len(oracle.lineage())
             assert finish(oracle) == expected
@@ -231,7 +239,7 @@ def test_interruptions_of_the_whole_search_are_no_deaths_of_a_child(expected, tm
         oracle.requeue("worker0")
         assert oracle.create_trial(f"worker0|here:{number}").trial_id == "0000"
     oracle.requeue("worker0")  # this one had been heard
-    assert oracle.trials["0000"].hyperparameters.values["tuner/deaths"] == 1
+    assert oracle.lending.deaths("0000") == 1
     assert finish(oracle) == expected
 
 
@@ -339,11 +347,12 @@ def test_limits_may_be_raised(expected, tmp_path):
 
 def test_a_limit_that_is_lifted_does_not_live_on_in_a_trial(expected, tmp_path):
     oracle, _ = begin(tmp_path, max_hours=1.0, max_cpu_hours=1.0)
-    assert oracle.create_trial("tuner0").hyperparameters.values.keys() >= {"tuner/seconds", "tuner/cpu_seconds"}
+    assert take_lease(oracle.create_trial("tuner0").hyperparameters.values).keys() >= {"seconds", "cpu_seconds"}
     again, _ = begin(tmp_path, max_hours=None, max_cpu_hours=2.0)
-    values = again.create_trial("tuner0").hyperparameters.values
-    assert "tuner/seconds" not in values and values["tuner/cpu_seconds"] == 7200
-    report(again, again.trials["0000"])
+    trial = again.create_trial("tuner0")
+    lease = json.loads(trial.hyperparameters.values[LEASE])
+    assert "seconds" not in lease and lease["cpu_seconds"] == 7200
+    report(again, trial)
     assert finish(again) == expected
 
 
@@ -354,11 +363,11 @@ def test_where_nothing_fits_a_search_ends_and_a_baseline_trains_on(method, steps
     assert {record["digest"] for record in lineage} == {FIRST.digest}
 
 
-def test_time_spent_before_an_interruption_counts(tmp_path, monkeypatch):
-    spent = iter([100.0, 107.0, 3.0, 5.0, 6.0])
-    monkeypatch.setattr(nash_tf.oracle, "cpu_seconds", lambda: next(spent))
-    begin(tmp_path)
-    assert begin(tmp_path)[0].spent_before[1] == 7.0
+def test_time_spent_before_an_interruption_counts(tmp_path):
+    oracle, _ = begin(tmp_path)
+    oracle.limits = TimeLimits(None, None, iter([(0.0, 100.0), (1.0, 107.0)]).__next__)
+    oracle.save()
+    assert begin(tmp_path)[0].limits.before == (1.0, 7.0)
 
 
 def test_an_exception_leaves_the_oracle_usable(tmp_path):
@@ -373,7 +382,7 @@ def test_an_exception_leaves_the_oracle_usable(tmp_path):
 def test_a_torn_state_file_is_never_left(tmp_path, monkeypatch):
     oracle, _ = begin(tmp_path)
     monkeypatch.setattr(
-        checkpoint.os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+        atomic.os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
     )
     with pytest.raises(OSError):
         oracle.save()
@@ -393,9 +402,9 @@ def space():
 
 @given(seed=st.integers(0, 10**6))
 def test_perturbed_hyperparameters_stay_in_their_range(seed):
-    values = hyperparameters.defaults(space())
+    values = DeclaredHyperparameters(space).defaults()
     for number in range(5):
-        values = hyperparameters.perturbed(space(), values, seed + number)
+        values = DeclaredHyperparameters(space).perturbed(values, seed + number)
         assert 0.99e-4 <= values["rate"] <= 1.01e-1 and values["units"] in range(4, 65, 4)
         assert min(abs(values["decay"] - declared) for declared in (0.1, 0.01, 0.001)) < 1e-8
         assert values["kind"] in "abc" and isinstance(values["flag"], bool) and values["constant"] == 5

@@ -1,0 +1,51 @@
+"""Declared hyperparameters of a child: its parent's, or near to them. Values are those that survive the wire, float32."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras_tuner import HyperParameters
+from keras_tuner.engine.hyperparameters import Choice
+
+from nash_tf.seeds import derive
+
+SPREAD = 0.15  # standard deviation of a perturbation, as a share of the whole range
+
+
+@dataclass(frozen=True)
+class DeclaredHyperparameters:
+    """Those that a user's function declares.
+
+    Attributes:
+        space: gives what is declared by now.
+    """
+
+    space: Callable[[], HyperParameters]
+
+    def defaults(self) -> dict[str, Any]:
+        """The default of each."""
+        return {hp.name: _wire(hp.default) for hp in self.space().space}
+
+    def inherited(self, parent: Mapping[str, Any]) -> dict[str, Any]:
+        """The parent's value of each; the default of one that the parent has not."""
+        return {hp.name: _wire(parent.get(hp.name, hp.default)) for hp in self.space().space}
+
+    def perturbed(self, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """Values near the given ones: each moves by a normal step along its range, on its own scale, and stays within it."""
+        moved = dict(values)
+        for hp in self.space().space:
+            rng = np.random.default_rng(derive(seed, hp.name))
+            place = hp.value_to_prob(_declared(hp, values[hp.name])) + rng.normal(0.0, SPREAD)
+            moved[hp.name] = _wire(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
+        return moved
+
+
+def _declared(hp, value):
+    """The number of a `Choice` that went over the wire as `value`."""
+    numbers = isinstance(value, float) and isinstance(hp, Choice)
+    return min(hp.values, key=lambda each: abs(each - value)) if numbers else value
+
+
+def _wire(value):
+    return float(np.float32(value)) if isinstance(value, float) else value

@@ -1,0 +1,88 @@
+"""What is on disk of a search that is to go on. The trials' files are the truth; `oracle.json` is a cache beside them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_tuner.engine.trial import Trial
+
+from nash_tf.strategy.records import Assignment, Outcome
+from nash_tf.tuning import checked_json, trial_values
+from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
+
+STATE = "oracle.json"
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """A trial as it is on disk.
+
+    Attributes:
+        trial: its state.
+        lease: see `nash_tf.tuning.lending.Lending.restore`.
+        assignment: what it is to do.
+        outcome: what came of it; None where it has not ended.
+    """
+
+    trial: Trial
+    lease: dict[str, Any]
+    assignment: Assignment
+    outcome: Outcome | None
+
+
+def read_state(directory: Path) -> dict[str, Any] | None:
+    """The oracle's own state; None, after a line that says so, where the file is lost or damaged: all else follows from the trials.
+
+    Raises:
+        ValueError: it is the state of another tuner's search.
+    """
+    file = directory / STATE
+    try:
+        state = checked_json.read(file)
+    except (OSError, ValueError) as error:
+        reason = "is lost" if isinstance(error, FileNotFoundError) else f"is damaged ({error})"
+        print(f"{file} {reason}: the search is read from the files of its trials", flush=True)
+        return None
+    if "settings" not in state:
+        raise ValueError(f"{directory} holds the search of another tuner; give another project_name, or overwrite=True")
+    return state
+
+
+def read_trials(files: TrialFiles, objective: str) -> list[Reopened]:
+    """All trials of a search, in the order of their trainings.
+
+    Raises:
+        DamagedSearch: a file is not what was written.
+    """
+    found, keys = list(files.read_all()), {}
+    trials = []
+    for trial, _ in found:
+        try:
+            keys[trial.trial_id] = trial_values.key_of(trial.hyperparameters.values)
+        except (KeyError, TypeError) as error:
+            raise _not_ours(files, trial, error) from error
+    for trial, lease in found:
+        values = trial.hyperparameters.values
+        lease = lease or _lease_of_before(values)
+        try:
+            assignment = trial_values.decode(values, keys)
+            has_ended = trial.status in trial_values.ENDED
+            outcome = trial_values.decode_outcome(trial, assignment, objective) if has_ended else None
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise _not_ours(files, trial, error) from error
+        trials.append(Reopened(trial, lease, assignment, outcome))
+    return sorted(trials, key=lambda reopened: (reopened.assignment.key, reopened.trial.trial_id))
+
+
+def _not_ours(files: TrialFiles, trial: Trial, error: Exception) -> DamagedSearch:
+    folder = files.folder(trial.trial_id)
+    return DamagedSearch(
+        f"{folder / 'trial.json'}: expected a training of a search, {error!r}; remove {folder}, and its training is done again"
+    )
+
+
+def _lease_of_before(values: dict[str, Any]) -> dict[str, Any]:
+    """The lease that versions before kept among a trial's values, which are then without it."""
+    for name in ("tuner/seconds", "tuner/cpu_seconds"):
+        values.pop(name, None)
+    return {"holder": values.pop("tuner/holder", None), "deaths": values.pop("tuner/deaths", None)}
