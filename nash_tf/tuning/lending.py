@@ -41,6 +41,11 @@ class Lending:
         """Who has a trial, or had it when it ended."""
         return self._holders.get(trial_id)
 
+    def holds(self, worker: Worker) -> bool:
+        """Whether a worker still has the trial that its heartbeat is about."""
+        is_its = self.lent.get(worker.name) == worker.trial
+        return is_its and self._holders.get(worker.trial) == worker._replace(trial="")
+
     def is_lent(self, trial_id: str) -> bool:
         """Whether somebody has it."""
         return trial_id in self.lent.values()

@@ -1,7 +1,6 @@
 """The search as a Keras Tuner oracle: an adapter that turns assignments into trials, and reports into outcomes."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +11,13 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from nash_tf.config import RAISABLE, raised
 from nash_tf.leases import Worker
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.records import FAILED, Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, FAILED, Goal, TrainingKey
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import checked_json, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
-from nash_tf.tuning.lending import DEATHS, Lending
-from nash_tf.tuning.reopening import STATE, read_state, read_trials
-from nash_tf.tuning.trial_files import TrialFiles
+from nash_tf.tuning.lending import Lending
+from nash_tf.tuning.reopening import STATE, read_state
+from nash_tf.tuning.trial_book import TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
 
 
@@ -38,7 +37,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     Attributes:
         search: the search itself, which takes all decisions.
         limits: on its time.
-        lending: which worker trains which trial.
+        book: its trials, and who trains them.
 
     Raises:
         ValueError: an unknown method, a number out of its range, or rungs that do not add up.
@@ -74,10 +73,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
             self.max_consecutive_failed_trials,
         )
         self.limits = TimeLimits(max_hours, max_cpu_hours)
-        self.lending = Lending(timeout=2 * heartbeat)
+        self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
         self.seed, self.on_trained = seed, on_trained
-        self._assignments: dict[str, Assignment] = {}  # by the ids of their trials
-        self._early: dict[TrainingKey, Outcome] = {}  # known already, of rungs that are not open yet
         self._mutex = threading.RLock()
 
     @property
@@ -88,18 +85,22 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return {**self.search.settings.to_json(), **limits, **goal}
 
     @property
-    def files(self) -> TrialFiles:
-        """Of the trials, in the search's directory."""
-        return TrialFiles(Path(self._project_dir))
-
-    @property
     def ongoing_trials(self) -> dict[str, Trial]:
         """The trials that are being trained, by the names of their workers."""
-        return {name: self.trials[trial_id] for name, trial_id in self.lending.lent.items()}
+        return {name: self.trials[trial_id] for name, trial_id in self.book.lending.lent.items()}
 
     @ongoing_trials.setter
     def ongoing_trials(self, _):
-        """Keras Tuner's constructor sets them; here they follow from `lending`."""
+        """Keras Tuner's constructor sets them; here they follow from what is lent."""
+
+    @property
+    def end_order(self) -> list[str]:
+        """Ids of the trials that have ended, in that order."""
+        return self.book.end_order
+
+    @end_order.setter
+    def end_order(self, _):
+        """Keras Tuner's constructor sets it."""
 
     # What tuners ask --------------------------------------------------------------------------------------------------
 
@@ -107,17 +108,23 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """A trial for a tuner; or, where `tuner_id` is a heartbeat, the trial that it is about: IDLE if it was given away."""
         worker = Worker.parse(tuner_id)
         with self._mutex:
-            self.lending.hear(worker)
+            self.book.lending.hear(worker)
             if worker.trial:
-                return self._heartbeat(worker)
+                is_held = self.book.lending.holds(worker)
+                status = TrialStatus.RUNNING if is_held else TrialStatus.IDLE
+                return Trial(self.get_space(), worker.trial, status)
             self.requeue_dead()
             if self.over():
-                self.lending.leases.forget(worker.name)
+                self.book.lending.leases.forget(worker.name)
                 return Trial(self.get_space(), status=TrialStatus.STOPPED)
-            trial = self.ongoing_trials.get(worker.name) or self._next(worker)
+            trial = self.ongoing_trials.get(worker.name)
             if trial is None:
-                return Trial(self.get_space(), status=TrialStatus.IDLE)
-            return self._lend(trial, worker)
+                trial = self.book.lend_next(worker, self.get_space())
+                if trial is None:
+                    return Trial(self.get_space(), status=TrialStatus.IDLE)
+                self.save()
+                self._display.on_trial_begin(trial)
+            return self._sent(trial)
 
     def populate_space(self, trial_id):
         """Not used: `create_trial` fills a trial's values by itself."""
@@ -137,7 +144,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 if not trial.metrics.exists(metric):
                     trial.metrics.register(metric, direction=self.objective.direction if metric == name else None)
                 trial.metrics.update(metric, value, step=step)
-            self._write(trial)
+            self.book.write(trial)
             return trial
 
     def end_trial(self, trial):
@@ -150,24 +157,24 @@ class HillClimbingOracle(keras_tuner.Oracle):
         with self._mutex:
             own = self.get_trial(trial.trial_id)
             lease = trial_values.take_lease(trial.hyperparameters.values)
-            if own.status in ENDED or lease.get("holder") != self._holder(own.trial_id):
+            if own.status in ENDED or lease.get("holder") != self.book.holder(own):
                 print(f"trial {own.trial_id}: a late report was refused", flush=True)
-                return
-            if trial.status == TrialStatus.STOPPED:
+            elif trial.status == TrialStatus.STOPPED:
                 self.limits.reached = True
-                self._put_back(own)
-                return
-            self._run_times[own.trial_id] += 1
-            if trial.status == TrialStatus.INVALID and self._run_times[own.trial_id] <= self.max_retries_per_trial:
-                self._put_back(own)
-                return
-            if trial.status != TrialStatus.COMPLETED:
-                trial.status = TrialStatus.FAILED
-            trial.message = trial.message or lease.get("message")
-            outcome = self._outcome(own, trial)
-            self.update_space(trial.hyperparameters)
-            own.hyperparameters, own.status, own.message = trial.hyperparameters, trial.status, outcome.message
-            self._end(own, outcome)
+                self.book.put_back(own)
+            elif trial.status == TrialStatus.INVALID and self._is_to_be_retried(own):
+                self.book.put_back(own)
+            else:
+                trial.metrics = own.metrics
+                trial.message = trial.message or lease.get("message")
+                outcome = trial_values.decode_report(trial, self.book.assignment(own), self.objective.name)
+                if outcome.status == COMPLETED and self.search.goal.score(outcome) is None:
+                    outcome = replace(outcome, status=FAILED, message=f"{self.objective.name} is not a finite number")
+                self.update_space(trial.hyperparameters)
+                own.hyperparameters = trial.hyperparameters
+                self.book.end(own, outcome)
+                self._ended(own)
+            self.save()
 
     def get_trial(self, trial_id):
         """The trial of an id.
@@ -182,126 +189,45 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def get_best_trials(self, num_trials=1):
         """The search's winner first, then the others by their objective."""
         ranked = super().get_best_trials(len(self.trials))
-        return sorted(ranked, key=lambda trial: self._key(trial) != self.search.best)[:num_trials]
-
-    # Trials -----------------------------------------------------------------------------------------------------------
-
-    def _key(self, trial: Trial) -> TrainingKey:
-        return self._assignments[trial.trial_id].key
-
-    def _next(self, worker: Worker) -> Trial | None:
-        """The trial that a worker is to train next, one whose model it has at hand if there is one."""
-        trials = self.by_training()
-        waiting = [
-            assignment
-            for assignment in self.search.ask()
-            if assignment.key not in trials or not self.lending.is_lent(trials[assignment.key].trial_id)
-        ]
-        if not waiting:
-            return None
-
-        def distance(assignment: Assignment):
-            before = trials.get(assignment.key._replace(rung=assignment.key.rung - 1))
-            is_at_hand = before is not None and self._holder(before.trial_id) == str(worker)
-            return not is_at_hand, assignment.key
-
-        assignment = min(waiting, key=distance)
-        trial = trials.get(assignment.key)
-        if trial is None:
-            trial = Trial(self.get_space(), trial_id=self._unused_id())
-            self.trials[trial.trial_id] = trial
-            self.start_order.append(trial.trial_id)
-        source = None if assignment.source is None else trials[assignment.source].trial_id
-        trial.hyperparameters.values = trial_values.encode(assignment, source)
-        self._assignments[trial.trial_id] = assignment
-        return trial
-
-    def _unused_id(self) -> str:
-        return f"{1 + max(map(int, self.trials), default=-1):04}"
-
-    def _lend(self, trial: Trial, worker: Worker) -> Trial:
-        """Notes who has a trial; gives a copy that says so, and how much time it may take."""
-        trial.status = TrialStatus.RUNNING
-        self.lending.lend(trial.trial_id, worker)
-        self._write(trial)
-        self.save()
-        self._display.on_trial_begin(trial)
-        sent = Trial.from_state(trial.get_state())
-        sent.hyperparameters.values[LEASE] = trial_values.lease(
-            str(worker), self.limits.seconds_left(), self.limits.cpu_seconds_left(self.search.outcomes.values())
-        )
-        return sent
-
-    def _holder(self, trial_id: str) -> str:
-        holder = self.lending.holder(trial_id)
-        return "" if holder is None else str(holder)
-
-    def _heartbeat(self, worker: Worker) -> Trial:
-        if self.lending.lent.get(worker.name) == worker.trial and self._holder(worker.trial) == str(
-            worker._replace(trial="")
-        ):
-            return self.trials[worker.trial]
-        return Trial(self.get_space(), trial_id=worker.trial, status=TrialStatus.IDLE)
-
-    def _put_back(self, trial: Trial) -> None:
-        """Has a trial wait for its next worker."""
-        self.lending.take_back(trial.trial_id)
-        trial.metrics = type(trial.metrics)()
-        self._write(trial)
-        self.save()
-
-    def _outcome(self, own: Trial, report: Trial) -> Outcome:
-        """What a report says of a trial, checked."""
-        assignment = self._assignments[own.trial_id]
-        report.metrics = own.metrics
-        outcome = trial_values.decode_report(report, assignment, self.objective.name)
-        if report.status == TrialStatus.COMPLETED and self.search.goal.score(outcome) is None:
-            report.status = TrialStatus.FAILED
-            return replace(outcome, status=FAILED, message=f"{self.objective.name} is not a finite number")
-        return outcome
-
-    def _end(self, trial: Trial, outcome: Outcome) -> None:
-        score = self.search.goal.score(outcome)
-        trial.score = None if score is None else outcome.metrics[self.objective.name]
-        self.end_order.append(trial.trial_id)
-        self.lending.end(trial.trial_id)
-        self._write(trial)
-        self.search.tell(outcome)
-        self._adopt(self._drop)
-        self.save()
-        if trial.trial_id in self._display.trial_start:
-            self._display.on_trial_end(trial)
-        self._dispose()
-        if self.on_trained:
-            self.on_trained(self)
-
-    def _dispose(self) -> None:
-        """Removes the checkpoints that nothing will ask for any more."""
-        needed = self.search.needed()
-        ended = (trial for trial in self.trials.values() if trial.status in ENDED)
-        self.files.dispose(trial.trial_id for trial in ended if self._key(trial) not in needed)
-
-    # Workers that die -------------------------------------------------------------------------------------------------
+        return sorted(ranked, key=lambda trial: self.book.assignment(trial).key != self.search.best)[:num_trials]
 
     def requeue_dead(self) -> None:
         """Has the trials of workers that have been silent for too long wait for others."""
         with self._mutex:
-            self.requeue(*self.lending.dead())
+            self.requeue(*self.book.lending.dead())
 
     def requeue(self, *names: str) -> None:
         """Has the trials of dead workers wait for others; a child whose processes keep dying has failed."""
         with self._mutex:
-            for name in names:
-                trial_id = self.lending.bury(name)
-                if trial_id is None:
-                    continue
-                trial, deaths = self.trials[trial_id], self.lending.deaths(trial_id)
-                if deaths < DEATHS:
-                    self._put_back(trial)
-                    continue
-                trial.status = TrialStatus.FAILED
-                trial.message = f"{deaths} processes died while they trained it; is it too large for memory?"
-                self._end(trial, Outcome(self._assignments[trial_id], FAILED, message=trial.message))
+            for trial in self.book.end_orphans(list(names)):
+                self._ended(trial)
+                self.save()
+
+    def retry_failures(self) -> None:
+        """Has the failed trainings that ended the search wait to be done again: their cause may have passed."""
+        with self._mutex:
+            self.book.retry_failures()
+
+    def _sent(self, trial: Trial) -> Trial:
+        """A copy of a trial for its worker, which says whose it is and how much time it may take."""
+        sent = Trial.from_state(trial.get_state())
+        sent.hyperparameters.values[LEASE] = trial_values.lease(
+            self.book.holder(trial),
+            self.limits.seconds_left(),
+            self.limits.cpu_seconds_left(self.search.outcomes.values()),
+        )
+        return sent
+
+    def _is_to_be_retried(self, trial: Trial) -> bool:
+        self._run_times[trial.trial_id] += 1
+        return self._run_times[trial.trial_id] <= self.max_retries_per_trial
+
+    def _ended(self, trial: Trial) -> None:
+        if trial.trial_id in self._display.trial_start:
+            self._display.on_trial_end(trial)
+        self.book.dispose()
+        if self.on_trained:
+            self.on_trained(self)
 
     # State ------------------------------------------------------------------------------------------------------------
 
@@ -320,7 +246,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.limits.resume(tuple(state["spent"]))
 
     def save(self):
-        checked_json.write(self.files.directory / STATE, self.get_state())
+        checked_json.write(Path(self._project_dir) / STATE, self.get_state())
 
     def reload(self):
         """Goes on with the search in the project's directory.
@@ -329,70 +255,15 @@ class HillClimbingOracle(keras_tuner.Oracle):
             ValueError: it was begun with other settings, or by another tuner.
             DamagedSearch: a trial's file is not what was written; the message says what to do.
         """
-        state = read_state(self.files.directory)
+        state = read_state(Path(self._project_dir))
         if state is not None:
             self.set_state(state)
-        for reopened in read_trials(self.files, self.objective.name):
-            trial, trial_id = reopened.trial, reopened.trial.trial_id
-            self.trials[trial_id], self._assignments[trial_id] = trial, reopened.assignment
-            self.lending.restore(trial_id, reopened.lease, reopened.outcome is not None)
+        self.book.reopen(are_trusted=state is not None)
+        for trial in self.trials.values():
             self.update_space(trial.hyperparameters)
-            if reopened.outcome is not None:
-                self.end_order.append(trial_id)
-                self._early[reopened.assignment.key] = reopened.outcome
-        self._adopt(self._refuse if state is None else None)
         if state is None:
-            outcomes = self.search.outcomes.values()
-            self.limits.resume(
-                tuple(sum(getattr(o, name) for o in outcomes) for name in ("wall_seconds", "cpu_seconds"))
-            )
-        self._dispose()
-
-    def retry_failures(self) -> None:
-        """Has the failed trainings that ended the search wait to be done again: their cause may have passed."""
-        with self._mutex:
-            failed = {outcome.key for outcome in self.search.failures()}
-            if not failed:
-                return
-            print(f"{self.search.finished}: done again", flush=True)
-            self._early |= {outcome.key: outcome for outcome in self.search.retract(*failed)}
-            for trial in self.trials.values():
-                if self._key(trial) in failed:
-                    self.end_order.remove(trial.trial_id)
-                    trial.status, trial.message = TrialStatus.RUNNING, None
-                    self.lending.revive(trial.trial_id)
-                    self._put_back(trial)
-
-    def _write(self, trial: Trial) -> None:
-        self.files.write(trial, self.lending.state(trial.trial_id))
-
-    def _adopt(self, otherwise: Callable[[TrainingKey], None] | None) -> None:
-        """Tells the search what is known of trainings that are open by now.
-
-        Args:
-            otherwise: what becomes of one that is not what would be done now; None where all are known to be.
-        """
-        for key in sorted(self._early):
-            if self.search.is_open(key):
-                outcome = self._early.pop(key)
-                if otherwise is None or any(outcome.assignment.agrees_with(asked) for asked in self.search.ask()):
-                    self.search.tell(outcome)
-                else:
-                    otherwise(key)
-
-    def _refuse(self, key: TrainingKey) -> None:
-        raise ValueError(
-            f"{self.files.directory}: the training {tuple(key)} is not the one that follows from these settings; give those "
-            "with which the search was begun, another project_name, or overwrite=True"
-        )
-
-    def _drop(self, key: TrainingKey) -> None:
-        """Forgets a trial, its files too."""
-        trial_id = self.by_training()[key].trial_id
-        print(f"trial {trial_id} is not what follows from the settings and the other trials: dropped", flush=True)
-        self.files.remove(trial_id)
-        del self.trials[trial_id], self._assignments[trial_id]
-        self.end_order.remove(trial_id)
+            ended = self.search.outcomes.values()
+            self.limits.resume((sum(o.wall_seconds for o in ended), sum(o.cpu_seconds for o in ended)))
 
     def _check_settings(self, saved: dict) -> None:
         changed = [
@@ -402,7 +273,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         ]
         if changed:
             raise ValueError(
-                f"the search in {self.files.directory} was begun with other settings ({'; '.join(changed)}); only "
+                f"the search in {self._project_dir} was begun with other settings ({'; '.join(changed)}); only "
                 f"{', '.join(RAISABLE)} may change, and only be raised. Give another project_name, or overwrite=True"
             )
 
@@ -431,7 +302,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             return None
         cause = (failed[-1].message or "no reason given").strip().splitlines()[-1]
         last = ", the last one" if len(failed) > 1 else ""
-        where = self.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
+        where = self.book.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
         return f"{self.search.finished}{last} with {cause} (see {where})"
 
     def scores(self) -> dict[TrainingKey, float | None]:
@@ -450,4 +321,4 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     def by_training(self) -> dict[TrainingKey, Trial]:
         """All trials by what they are."""
-        return {self._key(trial): trial for trial in self.trials.values()}
+        return self.book.by_training()

@@ -38,7 +38,7 @@ def begin(directory, **changed):
     oracle._set_project_dir(str(directory), "search")
     oracle.verbose = 0
     clock = Clock()
-    oracle.lending.leases.clock = lambda: clock.now
+    oracle.book.lending.leases.clock = lambda: clock.now
     if (directory / "search" / "oracle.json").exists():
         oracle.reload()
     oracle.save()
@@ -239,7 +239,7 @@ def test_interruptions_of_the_whole_search_are_no_deaths_of_a_child(expected, tm
         oracle.requeue("worker0")
         assert oracle.create_trial(f"worker0|here:{number}").trial_id == "0000"
     oracle.requeue("worker0")  # this one had been heard
-    assert oracle.lending.deaths("0000") == 1
+    assert oracle.book.lending.deaths("0000") == 1
     assert finish(oracle) == expected
 
 
@@ -381,9 +381,7 @@ def test_an_exception_leaves_the_oracle_usable(tmp_path):
 
 def test_a_torn_state_file_is_never_left(tmp_path, monkeypatch):
     oracle, _ = begin(tmp_path)
-    monkeypatch.setattr(
-        atomic.os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device"))
-    )
+    monkeypatch.setattr(atomic.os, "fsync", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(OSError):
         oracle.save()
     assert json.loads((tmp_path / "search" / "oracle.json").read_text())["settings"]["seed"] == 3

@@ -1,0 +1,188 @@
+"""The trials of a search: which training each of them is, who trains it, what came of it, and their files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from keras_tuner import HyperParameters
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from nash_tf.leases import Worker
+from nash_tf.strategy.ask_tell import Search
+from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
+from nash_tf.tuning import trial_values
+from nash_tf.tuning.lending import DEATHS, Lending
+from nash_tf.tuning.reopening import read_trials
+from nash_tf.tuning.trial_files import TrialFiles
+from nash_tf.tuning.trial_values import ENDED
+
+
+class TrialBook:
+    """Turns the search's assignments into trials, and what came of these into its outcomes.
+
+    Args:
+        search: takes all decisions.
+        trials: by id; Keras Tuner's own.
+        lending: which worker trains which trial.
+        directory: gives that of the search.
+
+    Attributes:
+        end_order: ids of the trials that have ended, in that order.
+    """
+
+    def __init__(
+        self, search: Search, trials: dict[str, Trial], lending: Lending, directory: Callable[[], Path]
+    ) -> None:
+        self.search, self.trials, self.lending, self._directory = search, trials, lending, directory
+        self.end_order: list[str] = []
+        self._assignments: dict[str, Assignment] = {}  # by the ids of their trials
+        self._early: dict[TrainingKey, Outcome] = {}  # known already, of rungs that are not open yet
+
+    @property
+    def files(self) -> TrialFiles:
+        """Those of the trials."""
+        return TrialFiles(self._directory())
+
+    def assignment(self, trial: Trial) -> Assignment:
+        """What a trial is to do."""
+        return self._assignments[trial.trial_id]
+
+    def by_training(self) -> dict[TrainingKey, Trial]:
+        """All trials by what they are."""
+        return {self.assignment(trial).key: trial for trial in self.trials.values()}
+
+    def holder(self, trial: Trial) -> str:
+        """Who has a trial, or had it when it ended; empty where nobody does."""
+        return str(self.lending.holder(trial.trial_id) or "")
+
+    def write(self, trial: Trial) -> None:
+        """Writes a trial's file."""
+        self.files.write(trial, self.lending.state(trial.trial_id))
+
+    # From assignments to outcomes ---------------------------------------------------------------------------------------
+
+    def lend_next(self, worker: Worker, space: HyperParameters) -> Trial | None:
+        """The trial that a worker is to train next, one whose model it has at hand if there is one; None while all are lent."""
+        trials = self.by_training()
+        waiting = [
+            assignment
+            for assignment in self.search.ask()
+            if assignment.key not in trials or not self.lending.is_lent(trials[assignment.key].trial_id)
+        ]
+        if not waiting:
+            return None
+
+        def distance(assignment: Assignment):
+            before = trials.get(assignment.key._replace(rung=assignment.key.rung - 1))
+            is_at_hand = before is not None and self.holder(before) == str(worker)
+            return not is_at_hand, assignment.key
+
+        assignment = min(waiting, key=distance)
+        trial = trials.get(assignment.key) or Trial(space, trial_id=self._unused_id())
+        source = None if assignment.source is None else trials[assignment.source].trial_id
+        trial.hyperparameters.values = trial_values.encode(assignment, source)
+        self.trials[trial.trial_id], self._assignments[trial.trial_id] = trial, assignment
+        self.lending.lend(trial.trial_id, worker)
+        self.write(trial)
+        return trial
+
+    def put_back(self, trial: Trial) -> None:
+        """Has a trial wait for its next worker."""
+        self.lending.take_back(trial.trial_id)
+        trial.status, trial.message, trial.metrics = TrialStatus.RUNNING, None, type(trial.metrics)()
+        self.write(trial)
+
+    def end(self, trial: Trial, outcome: Outcome) -> None:
+        """Takes what came of a trial: first to its file, then to the search."""
+        score = self.search.goal.score(outcome)
+        trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
+        trial.score = None if score is None else outcome.metrics[self.search.goal.name]
+        trial.message = outcome.message
+        self.end_order.append(trial.trial_id)
+        self.lending.end(trial.trial_id)
+        self.write(trial)
+        self.search.tell(outcome)
+        self._adopt(self._drop)
+
+    def end_orphans(self, names: list[str]) -> list[Trial]:
+        """Has the trials of dead workers wait for others; gives those whose processes keep dying, which have failed."""
+        failed = []
+        for name in names:
+            trial_id = self.lending.bury(name)
+            if trial_id is None:
+                continue
+            trial, deaths = self.trials[trial_id], self.lending.deaths(trial_id)
+            self.put_back(trial)
+            if deaths >= DEATHS:
+                message = f"{deaths} processes died while they trained it; is it too large for memory?"
+                self.end(trial, Outcome(self.assignment(trial), FAILED, message=message))
+                failed.append(trial)
+        return failed
+
+    def dispose(self) -> None:
+        """Removes the checkpoints that nothing will ask for any more."""
+        needed, ended = self.search.needed(), (trial for trial in self.trials.values() if trial.status in ENDED)
+        self.files.dispose(trial.trial_id for trial in ended if self.assignment(trial).key not in needed)
+
+    # Going on -----------------------------------------------------------------------------------------------------------
+
+    def reopen(self, are_trusted: bool) -> None:
+        """Takes the trials that are on disk.
+
+        Args:
+            are_trusted: whether they are known to follow from the search's settings. Else each is held against them.
+
+        Raises:
+            ValueError: one does not follow from the settings.
+            DamagedSearch: a trial's file is not what was written; the message says what to do.
+        """
+        for reopened in read_trials(self.files, self.search.goal.name):
+            trial, outcome = reopened.trial, reopened.outcome
+            self.trials[trial.trial_id], self._assignments[trial.trial_id] = trial, reopened.assignment
+            self.lending.restore(trial.trial_id, reopened.lease, outcome is not None)
+            if outcome is not None:
+                self.end_order.append(trial.trial_id)
+                self._early[outcome.key] = outcome
+        self._adopt(None if are_trusted else self._refuse)
+        self.dispose()
+
+    def retry_failures(self) -> None:
+        """Has the failed trainings that ended the search wait to be done again: their cause may have passed."""
+        if not (failed := {outcome.key for outcome in self.search.failures()}):
+            return
+        print(f"{self.search.finished}: done again", flush=True)
+        self._early |= {outcome.key: outcome for outcome in self.search.retract(*failed)}
+        for key, trial in self.by_training().items():
+            if key in failed:
+                self.end_order.remove(trial.trial_id)
+                self.lending.revive(trial.trial_id)
+                self.put_back(trial)
+
+    def _adopt(self, otherwise: Callable[[TrainingKey], None] | None) -> None:
+        """Tells the search what is known of trainings that are open by now.
+
+        Args:
+            otherwise: what becomes of one that is not what would be done now; None where all are known to be.
+        """
+        for key in sorted(self._early):
+            if self.search.is_open(key):
+                outcome = self._early.pop(key)
+                if otherwise is None or any(outcome.assignment.agrees_with(asked) for asked in self.search.ask()):
+                    self.search.tell(outcome)
+                else:
+                    otherwise(key)
+
+    def _refuse(self, key: TrainingKey) -> None:
+        raise ValueError(
+            f"{self._directory()}: the training {tuple(key)} is not the one that follows from these settings; give those "
+            "with which the search was begun, another project_name, or overwrite=True"
+        )
+
+    def _drop(self, key: TrainingKey) -> None:
+        trial_id = self.by_training()[key].trial_id
+        print(f"trial {trial_id} is not what follows from the settings and the other trials: dropped", flush=True)
+        self.files.remove(trial_id)
+        del self.trials[trial_id], self._assignments[trial_id]
+        self.end_order.remove(trial_id)
+
+    def _unused_id(self) -> str:
+        return f"{1 + max(map(int, self.trials), default=-1):04}"
