@@ -21,8 +21,8 @@ from nash_tf.checkpoint import write_atomically
 from nash_tf.config import RAISABLE, raised
 from nash_tf.halving import Rung
 from nash_tf.hill_climbing import Training
-from nash_tf.leases import Leases, Worker
 from nash_tf.trials import ENDED, training_of
+from nash_tf.workers.leases import Leases, Worker
 
 CHECKPOINT = "checkpoint"  # folder of a trial
 DEATHS = 3  # of the processes that train a child, before it is given up

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nash_tf.leases import Leases, Worker
+from nash_tf.workers.leases import Leases, Worker
 
 DEATHS = 3  # of the processes that train a child, before it is given up
 

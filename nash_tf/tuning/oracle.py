@@ -9,7 +9,6 @@ from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.config import RAISABLE, raised
-from nash_tf.leases import Worker
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, TrainingKey
 from nash_tf.strategy.time_limits import TimeLimits
@@ -19,6 +18,7 @@ from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, read_state
 from nash_tf.tuning.trial_book import TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
+from nash_tf.workers.leases import Worker
 
 
 class HillClimbingOracle(keras_tuner.Oracle):
@@ -195,6 +195,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Has the trials of workers that have been silent for too long wait for others."""
         with self._mutex:
             self.requeue(*self.book.lending.dead())
+
+    def is_alone(self) -> bool:
+        """Whether no worker gives signs of life."""
+        with self._mutex:
+            return self.book.lending.is_alone()
 
     def requeue(self, *names: str) -> None:
         """Has the trials of dead workers wait for others; a child whose processes keep dying has failed."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf.leases import Worker
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
 from nash_tf.tuning import trial_values
@@ -14,6 +13,7 @@ from nash_tf.tuning.lending import DEATHS, Lending
 from nash_tf.tuning.reopening import read_trials
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.tuning.trial_values import ENDED
+from nash_tf.workers.leases import Worker
 
 
 class TrialBook:

@@ -15,7 +15,6 @@ from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf import atomic, halving, methods
 from nash_tf.architecture import Architecture
-from nash_tf.leases import NameTaken, Worker
 from nash_tf.seeds import derive
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
@@ -24,6 +23,7 @@ from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.trial_files import CHECKPOINT
 from nash_tf.tuning.trial_values import LEASE, key_of, take_lease
 from nash_tf.vanilla import vanilla
+from nash_tf.workers.leases import NameTaken, Worker
 
 FIRST = vanilla((8, 8, 3), 3, (4, 8))
 TASK = {"method": "shrsep", "steps": 2, "children": 4, "mutations": 2, "epochs_per_step": 12, "vanilla_epochs": 1}

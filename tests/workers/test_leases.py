@@ -1,6 +1,6 @@
 import pytest
 
-from nash_tf.leases import Leases, NameTaken, Worker
+from nash_tf.workers.leases import Leases, NameTaken, Worker
 
 
 @pytest.fixture

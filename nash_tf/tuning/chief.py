@@ -1,0 +1,67 @@
+"""The chief: hands out the trials of its oracle to workers, over Keras Tuner's protocol.
+
+The port answers whoever can reach it, unless `NASH_TF_SECRET` is set: keep it on loopback or in a trusted network.
+"""
+
+import hmac
+import time
+from concurrent import futures
+
+import grpc
+
+from nash_tf.tuning import private_api
+from nash_tf.tuning.client import SECRET_KEY
+from nash_tf.workers import roles
+from nash_tf.workers.local import LocalWorkers
+
+POLL = 0.5  # seconds between two looks at the workers
+LARGEST = 64 * 2**20  # bytes of a message
+
+
+def serve(oracle, workers: LocalWorkers | None = None) -> None:
+    """Hands out an oracle's trials until the search is over and all workers know it.
+
+    Args:
+        oracle: a `HillClimbingOracle`.
+        workers: processes of this machine to watch over, if any.
+    """
+    options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", LARGEST)]
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), interceptors=[_Doorkeeper()], options=options)
+    private_api.add_oracle_servicer(oracle, server)
+    try:
+        bound = server.add_insecure_port(roles.address())
+    except RuntimeError:
+        bound = 0
+    if not bound:
+        raise OSError(
+            f"KERASTUNER_ORACLE_IP:KERASTUNER_ORACLE_PORT={roles.address()}: cannot be listened on; is another chief there?"
+        )
+    server.start()
+    # A chief that is started again may find the search over; workers of the one before are told so when they come back.
+    awaited = time.monotonic() + (0.0 if workers else oracle.book.lending.leases.timeout)
+    try:
+        while True:
+            if workers is not None:
+                oracle.requeue(*workers.keep_up(not oracle.over(), busy=tuple(oracle.ongoing_trials)))
+            oracle.requeue_dead()
+            left = oracle.is_alone() and not (workers and workers.running())
+            if oracle.over() and left and time.monotonic() > awaited:
+                return
+            time.sleep(POLL)
+    finally:
+        server.stop(grace=1.0).wait()
+
+
+class _Doorkeeper(grpc.ServerInterceptor):
+    """Refuses calls without what chief and workers have in common."""
+
+    def __init__(self):
+        def refuse(request, context):
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, f"the caller's {roles.SECRET} is not the chief's")
+
+        self._secret = roles.secret()
+        self._refusal = grpc.unary_unary_rpc_method_handler(refuse)
+
+    def intercept_service(self, continuation, details):
+        given = dict(details.invocation_metadata).get(SECRET_KEY, "")
+        return continuation(details) if hmac.compare_digest(given, self._secret) else self._refusal
