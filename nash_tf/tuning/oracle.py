@@ -253,6 +253,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def save(self):
         checked_json.write(Path(self._project_dir) / STATE, self.get_state())
 
+    def has_begun(self) -> bool:
+        """Whether the project's directory holds a search, or what is left of one."""
+        directory = Path(self._project_dir)
+        return (directory / STATE).exists() or self.book.files.are_there()
+
     def reload(self):
         """Goes on with the search in the project's directory.
 

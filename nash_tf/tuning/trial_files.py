@@ -66,13 +66,16 @@ class TrialFiles:
         Raises:
             DamagedSearch: a file is damaged, or something else than a file.
         """
-        found = [path for path in self.directory.glob("trial_*") if _FOLDER.fullmatch(path.name)]
-        for folder in sorted(found, key=lambda path: int(path.name[6:])):
+        for folder in sorted(self._folders(), key=lambda path: int(path.name[6:])):
             if folder.is_symlink():
                 raise DamagedSearch(f"{folder}: is a link; expected the folder of a trial")
             file = folder / "trial.json"
             if file.exists() or file.is_symlink():
                 yield self._read(file, folder.name[6:])
+
+    def are_there(self) -> bool:
+        """Whether there are any."""
+        return bool(self._folders())
 
     def dispose(self, trial_ids: Iterable[str]) -> None:
         """Removes the checkpoints of trials that nothing will ask for any more."""
@@ -86,6 +89,9 @@ class TrialFiles:
         folder = self.folder(trial_id)
         if not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _folders(self) -> list[Path]:
+        return [path for path in self.directory.glob("trial_*") if _FOLDER.fullmatch(path.name)]
 
     def _read(self, file: Path, trial_id: str) -> tuple[Trial, dict[str, Any]]:
         remedy = f"remove {file.parent}, and its training is done again"

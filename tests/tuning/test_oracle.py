@@ -39,7 +39,7 @@ def begin(directory, **changed):
     oracle.verbose = 0
     clock = Clock()
     oracle.book.lending.leases.clock = lambda: clock.now
-    if (directory / "search" / "oracle.json").exists():
+    if oracle.has_begun():
         oracle.reload()
     oracle.save()
     return oracle, clock
