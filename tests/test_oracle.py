@@ -308,6 +308,22 @@ def test_too_many_failures_in_a_row_stop_the_search_and_say_why(tmp_path):
     assert oracle.stopped_by().startswith("3 trainings in a row failed")
 
 
+def test_a_step_after_one_whose_children_all_failed_breeds_others_and_so_it_does_resumed(tmp_path):
+    def drawn(resumed):
+        oracle, _ = begin(tmp_path / str(resumed), max_consecutive_failed_trials=9)
+        report(oracle, oracle.create_trial("tuner0"))
+        for _ in range(4):
+            report(oracle, oracle.create_trial("tuner0"), status=TrialStatus.FAILED)
+        if resumed:
+            oracle, _ = begin(tmp_path / str(resumed), max_consecutive_failed_trials=9)
+        records = finish(oracle)
+        return [[r["morphisms"] for r in records if (r["step"], r["rung"]) == (step, 0)] for step in (1, 2)]
+
+    first, second = drawn(False)
+    assert len(second) == 4 and first[1:] != second[1:]
+    assert [first, second] == drawn(True)
+
+
 def test_only_checkpoints_that_are_needed_are_kept(tmp_path):
     oracle, _ = begin(tmp_path)
     most = 0
