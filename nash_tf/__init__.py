@@ -3,6 +3,8 @@
 Importing the package costs nothing: each public name is imported when it is first used.
 """
 
+import os
+import sys
 from importlib import import_module
 
 __version__ = "0.1.0"
@@ -19,7 +21,19 @@ _MODULES = ("callbacks", "layers", "morphisms")
 __all__ = [*_PUBLIC, *_MODULES]
 
 
+def _require_tensorflow() -> None:
+    """Keras reads its backend once, when it is imported."""
+    keras = sys.modules.get("keras")
+    chosen = keras.config.backend() if hasattr(keras, "config") else os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if chosen != "tensorflow":
+        raise RuntimeError(
+            f"Keras' backend is {chosen}; nash_tf needs KERAS_BACKEND=tensorflow, set before Keras is imported"
+        )
+
+
 def __getattr__(name: str):
+    if name in _PUBLIC or name in _MODULES:
+        _require_tensorflow()
     if name in _PUBLIC:
         return getattr(import_module(_PUBLIC[name]), name)
     if name in _MODULES:

@@ -40,7 +40,7 @@ class Breeding:
     max_params: float
     seed: int
     tune_hyperparameters: bool
-    _bred: dict[Training, list] = field(default_factory=dict)
+    _bred: dict[tuple[int, Training], list] = field(default_factory=dict)  # of the last step asked for
 
     def values(self, training: Training, parent: Training | None, trials: Trials, space: HyperParameters) -> dict:
         """All values of a training's trial; `parent` is the training that its step descends from, None for the vanilla."""
@@ -80,7 +80,7 @@ class Breeding:
 
     def _offspring(self, step: int, parent: Training, trials: Trials) -> list:
         """(architecture, morphisms) of each child of a step."""
-        if parent not in self._bred:
+        if (step, parent) not in self._bred:
             architecture = Architecture.from_json(trials[parent].hyperparameters.values["architecture"])
             kept = [(architecture, ())] if self.method.keeps_parent else []
             drawn = [
@@ -89,8 +89,8 @@ class Breeding:
                 )
                 for child in range(len(kept), self.steps[step][0].children)
             ]
-            self._bred = {parent: [*kept, *drawn]}
-        return self._bred[parent]
+            self._bred = {(step, parent): [*kept, *drawn]}
+        return self._bred[step, parent]
 
     def _hyperparameters(self, training: Training, parent: Training | None, trials: Trials, space) -> dict:
         """Values of all declared hyperparameters: the defaults for the vanilla network, the parent's for its children."""

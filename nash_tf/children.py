@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import keras_tuner
+import numpy as np
 from keras.src.utils import naming
 from keras_tuner import HyperParameters, errors
 from keras_tuner.src.engine.tuner import maybe_distribute
@@ -15,6 +16,7 @@ from keras_tuner.src.engine.tuner import maybe_distribute
 from nash_tf import certificate, checkpoint, rebuild, training
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import Move
+from nash_tf.seeds import derive
 from nash_tf.surgery import calibrate_newborn, cost, inherit
 
 
@@ -54,14 +56,7 @@ class Children:
             ValueError: the first network is not compiled, or cannot be carried.
         """
         with maybe_distribute(self._strategy):
-            first = hp.copy()
-            first.values.pop("architecture", None)
-            naming.reset_uids()  # as Keras Tuner does: else equal seeds name layers by what the process made before
-            template = self._first(first)
-            if getattr(template, "optimizer", None) is None:
-                raise ValueError(
-                    f"build must return a compiled functional keras.Model, received {template!r}, not compiled"
-                )
+            template = self._template(hp)
             model = rebuild.to_keras(architecture or Architecture.from_keras(template))
             rebuild.compile_like(model, template)
             training.prepare(model)
@@ -72,6 +67,42 @@ class Children:
             None if scheduled else float(keras.ops.convert_to_numpy(template.optimizer.learning_rate))
         )
         return model
+
+    def first(self, hp: HyperParameters) -> keras.Model:
+        """The first network as it is to be trained: as `build` makes it, and with the weights that it came with.
+
+        Weights that were loaded do not depend on the seed, those drawn by initialisers do: what is equal under two seeds is
+        kept. A model whose optimiser has taken steps is kept whole, with the optimiser's state.
+        """
+        seed = hp.values["seed"]
+        keras.utils.set_random_seed(derive(seed, "again"))
+        with maybe_distribute(self._strategy):
+            template = self._template(hp)
+        given = rebuild.read_state(template)
+        if not _steps_taken(template):
+            keras.utils.set_random_seed(seed)
+            with maybe_distribute(self._strategy):
+                again = rebuild.read_state(self._template(hp)).weights
+            equal = {key for key, value in given.weights.items() if np.array_equal(value, again.get(key))}
+            given = rebuild.State({key: given.weights[key] for key in equal}, {})
+        keras.utils.set_random_seed(seed)
+        model = self.build(hp)
+        drawn = rebuild.read_state(model).weights
+        with maybe_distribute(self._strategy):
+            rebuild.write_state(model, rebuild.State({**drawn, **given.weights}, given.slots, given.counters))
+        return model
+
+    def _template(self, hp: HyperParameters) -> keras.Model:
+        """What the hypermodel builds."""
+        first = hp.copy()
+        first.values.pop("architecture", None)
+        naming.reset_uids()  # as Keras Tuner does: else equal seeds name layers by what the process made before
+        template = self._first(first)
+        if getattr(template, "optimizer", None) is None:
+            raise ValueError(
+                f"build must return a compiled functional keras.Model, received {template!r}, not compiled"
+            )
+        return template
 
     def load(self, trial_id: str, hp: HyperParameters) -> keras.Model:
         """The model that a trial left trained, compiled."""
@@ -86,7 +117,7 @@ class Children:
         values = hp.values
         source = values.get("tuner/trial_id")
         if source is None:
-            model = self.build(hp)
+            model = self.first(hp)
             return model, Architecture.from_keras(model), None
         trained, model = self._take(values["step"], values["child"])
         if trained == source:
@@ -132,6 +163,10 @@ class Children:
         except certificate.NotPreserved as error:
             raise errors.FailedTrialError(f"{hp.values['morphisms']}: {error}") from None
         return model, born.architecture, found | cost(parent, born.architecture)
+
+
+def _steps_taken(model: keras.Model) -> int:
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations)) if model.optimizer.built else 0
 
 
 class Grown(keras_tuner.HyperModel):

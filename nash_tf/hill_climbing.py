@@ -73,14 +73,14 @@ def frontier(
     return None, incumbent
 
 
-def best(incumbent: Training | None, scores: Scores) -> Training | None:
-    """The training to hand over: the incumbent, or a child of an unfinished later step that has already passed it."""
-    candidates = [
-        training
-        for training, score in scores.items()
-        if score is not None and (training == incumbent or incumbent is None or training.step > incumbent.step)
-    ]
-    return max(candidates, key=lambda training: (scores[training], *(-index for index in training)), default=None)
+def best(scores: Scores) -> Training | None:
+    """The training to hand over: the one with the highest score, of equals the last, of those the first child.
+
+    Not the incumbent, from which the search goes on: what it descends from may have scored higher. One order over all
+    trainings keeps the promise that the best one's weights are still there: it only ever moves to a newer one.
+    """
+    candidates = {training: score for training, score in scores.items() if score is not None}
+    return max(candidates, key=lambda t: (candidates[t], t.step, t.rung, -t.child), default=None)
 
 
 def needed(
@@ -91,7 +91,7 @@ def needed(
     """The trainings whose weights may still be asked for: the vanilla's, the incumbent's, those of the open rung and of the
     one before it, and the best one's."""
     opened, incumbent = frontier(steps, promote, scores)
-    wanted = {incumbent, best(incumbent, scores), Training(0, 0, 0)}
+    wanted = {incumbent, best(scores), Training(0, 0, 0)}
     if opened is not None:
         wanted |= {t for t in scores if t.step == opened.step and t.rung in (opened.rung - 1, opened.rung)}
     return frozenset(t for t in wanted if t is not None)

@@ -80,7 +80,10 @@ def _graph(model) -> Functional:
         raise ValueError(f"the sequential model {model.name!r} is not built; begin it with a keras.Input")
     if type(graph) is not Functional:
         name = getattr(model, "name", None)
-        raise ValueError(f"expected a functional keras.Model, received {name!r} of class {type(model).__name__}")
+        remedy = "" if not isinstance(graph, Functional) else "; give keras.Model(model.inputs, model.outputs)"
+        raise ValueError(
+            f"expected a functional keras.Model, received {name!r} of class {type(model).__name__}{remedy}"
+        )
     return graph
 
 

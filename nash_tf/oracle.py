@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras_tuner
+from keras_tuner import errors
 from keras_tuner.engine import trial as trial_module
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.src.engine.oracle import LOCKS, THREADS
 
-from nash_tf import hill_climbing, methods, trials
+from nash_tf import arguments, hill_climbing, methods, trials
 from nash_tf.breeding import Breeding
 from nash_tf.checkpoint import write_atomically
 from nash_tf.config import RAISABLE, raised
@@ -59,8 +60,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
         on_trained: called with the oracle after each training.
         **kwargs: of `keras_tuner.Oracle`.
 
+    A tuner of another make finds in a trial's values what to train: `tuner/trial_id`, whose model the child descends from,
+    `morphisms`, `tuner/initial_epoch` and `tuner/epochs`. It must set `architecture` there to the JSON of the
+    `nash_tf.Architecture` of what it has trained.
+
     Raises:
-        ValueError: unknown method, or rungs that do not add up.
+        TypeError, ValueError: an argument is unknown, of a wrong type or out of range; unknown method, rungs that do not add
+            up, several objectives.
     """
 
     def __init__(
@@ -82,15 +88,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         on_trained=None,
         **kwargs,
     ):
-        super().__init__(objective=objective, **kwargs)
-        if method not in methods.registry:
-            raise ValueError(f"method must be one of {sorted(methods.registry)}, received {method!r}")
-        self.method = methods.registry[method]
-        self.steps = [(Rung(1, vanilla_epochs),), *[self.method.rungs(children, epochs_per_step)] * steps]
-        self.breeding = Breeding(self.method, self.steps, mutations, max_params, seed, tune_hyperparameters)
-        self.max_hours, self.max_cpu_hours, self.seed, self.on_trained = max_hours, max_cpu_hours, seed, on_trained
-        self.settings = {
-            "method": method,
+        own = {
             "steps": steps,
             "children": children,
             "mutations": mutations,
@@ -101,6 +99,21 @@ class HillClimbingOracle(keras_tuner.Oracle):
             "max_cpu_hours": max_cpu_hours,
             "seed": seed,
             "tune_hyperparameters": tune_hyperparameters,
+        }
+        arguments.check({**own, "heartbeat": heartbeat, "on_trained": on_trained}, kwargs)
+        if isinstance(objective, list | tuple):
+            raise ValueError(f"objective must be one, received {len(objective)}; a single metric may combine them")
+        super().__init__(objective=objective, **kwargs)
+        if method not in methods.registry:
+            raise ValueError(f"method must be one of {sorted(methods.registry)}, received {method!r}")
+        self.method = methods.registry[method]
+        self.steps = [(Rung(1, vanilla_epochs),), *[self.method.rungs(children, epochs_per_step)] * steps]
+        self.breeding = Breeding(self.method, self.steps, mutations, max_params, seed, tune_hyperparameters)
+        self.max_hours, self.max_cpu_hours, self.seed, self.on_trained = max_hours, max_cpu_hours, seed, on_trained
+        self.settings = {
+            "method": method,
+            **own,
+            "objective": f"{self.objective.name}, {self.objective.direction}",
             "rungs": [list(rung) for rung in self.method.rungs(children, epochs_per_step)],
         }
         self.leases = Leases(timeout=2 * heartbeat)
@@ -167,15 +180,23 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 self._out_of_time = True
                 self._put_back(mine)
                 return
+            if trial.status == TrialStatus.COMPLETED and "architecture" not in trial.hyperparameters.values:
+                raise errors.FatalValueError(
+                    f"trial {trial.trial_id} has ended without an architecture: use nash_tf.HillClimbing, or a tuner that sets "
+                    "it, see nash_tf.HillClimbingOracle"
+                )
             super().end_trial(trial)
             self._ended()
 
     def get_best_trials(self, num_trials=1):
-        """The search's winner first, then the others by their objective."""
-        _, incumbent = self._frontier()
-        winner = hill_climbing.best(incumbent, self.scores())
+        """Those whose weights are kept first, the best of them at the head; see `ranking`."""
+        return sorted(self.ranking(), key=lambda trial: not self._checkpoint(trial).is_dir())[:num_trials]
+
+    def ranking(self) -> list[trial_module.Trial]:
+        """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
+        winner = hill_climbing.best(self.scores())
         ranked = super().get_best_trials(len(self.trials))
-        return sorted(ranked, key=lambda trial: training_of(trial) != winner)[:num_trials]
+        return sorted(ranked, key=lambda trial: (trial.status != TrialStatus.COMPLETED, training_of(trial) != winner))
 
     def get_state(self):
         return {**super().get_state(), "spent": self._spent(), "settings": self.settings}
@@ -313,7 +334,10 @@ class HillClimbingOracle(keras_tuner.Oracle):
         wanted = hill_climbing.needed(self.steps, self.method.promote, self.scores())
         for trial in self.trials.values():
             if trial.status in ENDED and training_of(trial) not in wanted:
-                shutil.rmtree(Path(self._get_trial_dir(trial.trial_id)) / CHECKPOINT, ignore_errors=True)
+                shutil.rmtree(self._checkpoint(trial), ignore_errors=True)
+
+    def _checkpoint(self, trial) -> Path:
+        return Path(self._get_trial_dir(trial.trial_id)) / CHECKPOINT
 
     def _check_settings(self, saved: dict) -> None:
         changed = [
@@ -356,12 +380,23 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     def over(self) -> bool:
         """Whether no training will be handed out any more."""
+        return self.over_because() is not None
+
+    def over_because(self) -> str | None:
+        """Why no training will be handed out any more; None where one will."""
         with self._mutex:
             open_rung, _ = self._frontier()
-            late = self._out_of_time or min(self.remaining_seconds(), self.remaining_cpu_seconds()) <= 0
-            if late or open_rung is None:
-                return True
-            return not self.breeding.can_grow(open_rung, self.by_training()) or self.stopped_by() is not None
+            if cause := self.stopped_by():
+                return cause
+            if open_rung is None:
+                return f"all {len(self.steps) - 1} steps are done"
+            if self._out_of_time or min(self.remaining_seconds(), self.remaining_cpu_seconds()) <= 0:
+                return "a limit on time was reached"
+            if self.max_trials and len(self.end_order) >= self.max_trials:
+                return f"max_trials={self.max_trials} was reached"
+            if not self.breeding.can_grow(open_rung, self.by_training()):
+                return f"nothing can grow in step {open_rung.step}: no child fits under max_params={self.breeding.max_params}"
+            return None
 
     def stopped_by(self) -> str | None:
         """Why the search was given up: the cause of the last of too many failures in a row, or why there is no first network

@@ -249,4 +249,11 @@ def _fresh(metrics):
         return {name: _fresh(metric) for name, metric in metrics.items()}
     if isinstance(metrics, list | tuple):
         return [_fresh(metric) for metric in metrics]
-    return type(metrics).from_config(metrics.get_config()) if isinstance(metrics, keras.Metric) else metrics
+    if not isinstance(metrics, keras.Metric):
+        return metrics
+    try:
+        return type(metrics).from_config(metrics.get_config())
+    except (TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"metric {metrics.name!r}: {type(metrics).__name__} must have a get_config that tells all its arguments ({error})"
+        ) from None

@@ -10,24 +10,19 @@ from pathlib import Path
 
 import keras
 import keras_tuner
-import numpy as np
-import tensorflow as tf
 from keras_tuner import errors
 from keras_tuner.engine.trial import TrialStatus
 
-from nash_tf import checkpoint, distributed, hyperparameters, rebuild
+from nash_tf import checkpoint, distributed, fitting, hyperparameters, rebuild
 from nash_tf.breeding import OWN
-from nash_tf.callbacks import SGDR, UnknownLength, log_apart
+from nash_tf.callbacks import SGDR, UnknownLength, log_apart, rate_setters, watched
 from nash_tf.checkpoint import write_atomically
 from nash_tf.children import Children, Grown
+from nash_tf.fitting import OutOfTime
 from nash_tf.lock import locked
 from nash_tf.morphisms import registry
 from nash_tf.oracle import CHECKPOINT, HillClimbingOracle, SearchStopped, training_of
 from nash_tf.seeds import derive
-
-
-class OutOfTime(errors.FatalError):
-    """A limit on time was reached during a training; that training is dropped."""
 
 
 class HillClimbing(keras_tuner.Tuner):
@@ -37,7 +32,9 @@ class HillClimbing(keras_tuner.Tuner):
         hypermodel: builds the compiled vanilla network, as for any tuner. The learning rate of its optimiser is the initial
             rate of each annealing; an optimiser with a `LearningRateSchedule` keeps that. Hyperparameters that it declares
             are inherited from parent to child.
-        objective, method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
+        objective: as for any Keras Tuner oracle, but one; "val_accuracy" where it is not given, and then `HyperModel.fit` must
+            not return a mere number, of which nobody knows what it is.
+        method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
             tune_hyperparameters, heartbeat, on_trained: see `HillClimbingOracle`.
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given.
@@ -55,7 +52,7 @@ class HillClimbing(keras_tuner.Tuner):
     def __init__(
         self,
         hypermodel,
-        objective="val_accuracy",
+        objective=None,
         *,
         calibration=None,
         heartbeat=5.0,
@@ -83,7 +80,8 @@ class HillClimbing(keras_tuner.Tuner):
             loss,
             metrics,
         )
-        oracle = HillClimbingOracle(objective, heartbeat=heartbeat, **kwargs)
+        self._objective_given = objective is not None
+        oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
         self._children = Children(
             self._build_hypermodel, distribution_strategy, self._checkpoint, calibration, oracle.method.inherit_momentum
         )
@@ -118,9 +116,11 @@ class HillClimbing(keras_tuner.Tuner):
             workers: `distributed.LocalWorkers` that a chief is to watch over, or None.
 
         Raises:
+            ValueError: `fit` could not be searched with these arguments.
             SearchStopped: too many trainings in a row failed, or that of the first network, with the cause; or a limit on time
                 was reached before it had been trained.
         """
+        fitting.check_arguments(self.oracle.objective.name, fit_args, fit_kwargs, self._has_own_fit())
         for name in {"epochs", "initial_epoch"} & fit_kwargs.keys():
             warnings.warn(
                 f"search({name}={fit_kwargs.pop(name)}) is not used: see epochs_per_step and vanilla_epochs",
@@ -144,6 +144,8 @@ class HillClimbing(keras_tuner.Tuner):
             raise SearchStopped(cause)
         if not self.oracle.lineage():
             raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
+        if self.oracle.verbose:
+            print(f"The search is over: {self.oracle.over_because()}.", flush=True)
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):
         is_worker = distributed.is_worker()
@@ -164,36 +166,30 @@ class HillClimbing(keras_tuner.Tuner):
         values = trial.hyperparameters.values
         wall, cpu = time.perf_counter(), time.process_time()
         if self._children.calibration is None:
-            self._children.calibration = _of_fit(fit_args, fit_kwargs)
+            self._children.calibration = fitting.batch_of(fit_args, fit_kwargs)
         keras.utils.set_random_seed(values["seed"])
         model, architecture, found = self._children.to_train(trial.hyperparameters)
         if found is not None:
             found |= self._change(values["tuner/trial_id"], model, fit_kwargs)
         _seed(model, values["seed"])
-        callbacks = log_apart(
-            self._deepcopy_callbacks(fit_kwargs.pop("callbacks", None) or []),
-            f"step{values['step']:03}/child{values['child']:02}",
-            {"step": values["step"], "child": values["child"], "params": architecture.params, **_counts(values)},
+        scores = fitting.Scores(None if self._has_own_fit() else self.oracle.objective.name)
+        watch = fitting.Watch(
+            values.get("tuner/seconds", math.inf), values.get("tuner/cpu_seconds", math.inf), heartbeat
         )
-        if model.optimizer.initial_rate is not None:
-            callbacks.append(SGDR(model.optimizer.initial_rate, json.loads(values["periods"])))
-        watch = _Watch(values.get("tuner/seconds", math.inf), values.get("tuner/cpu_seconds", math.inf), heartbeat)
+        callbacks = self._callbacks(fit_kwargs.pop("callbacks", None), model, architecture, values)
         try:
-            history = self.hypermodel.fit(
+            told = self.hypermodel.fit(
                 trial.hyperparameters,
                 model,
                 *fit_args,
                 initial_epoch=values["tuner/initial_epoch"],
                 epochs=values["tuner/epochs"],
-                callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), watch],
+                callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), watch, scores],
                 **{"verbose": 0, **fit_kwargs},
             )
         except UnknownLength as error:  # the same for every child
             raise errors.FatalValueError(str(error)) from None
-        told = _as_history(history, self.oracle.objective.name)
-        last = {name: float(series[-1]) for name, series in told.items()}
-        if not all(math.isfinite(last.get(name, 0.0)) for name in ("loss", self.oracle.objective.name)):
-            raise errors.FailedTrialError(f"the loss or the objective is not finite: {last}")
+        history, last = self._told(told, scores, model, fit_args, fit_kwargs)
         if heartbeat:
             heartbeat.check()
         checkpoint.save(self._checkpoint(trial.trial_id), architecture, rebuild.read_state(model))
@@ -204,13 +200,60 @@ class HillClimbing(keras_tuner.Tuner):
                 "digest": architecture.digest,
                 "params": architecture.params,
                 **{name: float(f"{value:.7g}") for name, value in last.items()},  # all that a float32 holds
-                "history": {name: [float(f"{value:.6g}") for value in series] for name, series in told.items()},
+                "history": {name: [float(f"{value:.6g}") for value in series] for name, series in history.items()},
                 "certificate": found,
                 "cpu_seconds": round(time.process_time() - cpu, 3),
                 "wall_seconds": round(time.perf_counter() - wall, 3),
             }
         )
         return last
+
+    def _callbacks(self, given, model, architecture, values) -> list:
+        """The user's callbacks, copied, and the one that anneals the learning rate, where none of them sets it."""
+        given = self._deepcopy_callbacks(list(given) if isinstance(given, list | tuple) else [given] if given else [])
+        setters = rate_setters(given)
+        annealed = model.optimizer.initial_rate is not None
+        if annealed and setters:
+            model.optimizer.learning_rate = model.optimizer.initial_rate  # a model at hand has that of its last batch
+            warnings.warn(
+                f"the learning rate is left to {', '.join(setters)}: it is not annealed as the method has it",
+                stacklevel=2,
+            )
+        callbacks = log_apart(
+            watched(given) if annealed and not setters else given,
+            f"step{values['step']:03}/child{values['child']:02}",
+            {"step": values["step"], "child": values["child"], "params": architecture.params, **_counts(values)},
+        )
+        if annealed and not setters:
+            callbacks.append(SGDR(model.optimizer.initial_rate, json.loads(values["periods"])))
+        return callbacks
+
+    def _told(self, told, scores, model, fit_args, fit_kwargs) -> tuple[dict[str, list], dict[str, float]]:
+        """The history of a training, and the scores of the weights that it ended on."""
+        objective = self.oracle.objective.name
+        history = fitting.as_history(told, objective)
+        if not self._objective_given and not isinstance(told, keras.callbacks.History | dict):
+            raise errors.FatalValueError(
+                f"HyperModel.fit returned {told!r}, and no objective says whether it should be large or small; give "
+                "objective=keras_tuner.Objective(NAME, 'min' or 'max')"
+            )
+        validation = fitting.validation_of(fit_args, fit_kwargs)
+
+        def evaluate():
+            if validation is None and isinstance(told, keras.callbacks.History):
+                raise errors.FatalValueError(
+                    "fit ended on other weights than those of its last epoch, and its validation data are not known; return "
+                    f"a dict from HyperModel.fit, with {objective!r} measured after the training"
+                )
+            return {} if validation is None else fitting.evaluated(model, validation, fit_kwargs)
+
+        last = scores.of_kept({name: float(series[-1]) for name, series in history.items()}, evaluate)
+        if not all(math.isfinite(last.get(name, 0.0)) for name in ("loss", objective)):
+            raise errors.FailedTrialError(f"the loss or the objective is not finite: {last}")
+        return history, last
+
+    def _has_own_fit(self) -> bool:
+        return type(self.hypermodel.first).fit is not keras_tuner.HyperModel.fit
 
     def load_model(self, trial):
         """The trained model of a trial, compiled."""
@@ -221,9 +264,23 @@ class HillClimbing(keras_tuner.Tuner):
         return self.load_model(next(trial for trial in self.oracle.trials.values() if training_of(trial).step == 0))
 
     def get_best_models(self, num_models=1):
-        """The winner, and behind it, if more are asked for, those other trained models whose weights are still kept."""
+        """The best models whose weights are kept, the best of all first: a search keeps those that it may still need, so that
+        there may be fewer than asked for, which is said."""
+        return [self.load_model(trial) for trial in self._best_kept(num_models)]
+
+    def get_best_hyperparameters(self, num_trials=1):
+        """The values of the models that `get_best_models` returns, in the same order; `tuner.hypermodel.build` makes an
+        untrained network of the grown architecture from them."""
+        return [trial.hyperparameters for trial in self._best_kept(num_trials)]
+
+    def _best_kept(self, number: int) -> list:
         kept = [trial for trial in self.oracle.get_best_trials(len(self.oracle.trials)) if self._is_kept(trial)]
-        return [self.load_model(trial) for trial in kept[:num_models]]
+        if len(kept) < number:
+            warnings.warn(
+                f"{len(kept)} of {number} models asked for: a search deletes the weights that it will not go on with",
+                stacklevel=3,
+            )
+        return kept[:number]
 
     def results_summary(self, num_trials=10):
         """Prints the best trials, one a line."""
@@ -231,7 +288,7 @@ class HillClimbing(keras_tuner.Tuner):
         print(
             f"Results in {self.project_dir}\n{'trial':>6} {'step':>5} {'rung':>5} {'child':>5} {'params':>11} {name:>14}"
         )
-        for trial in self.oracle.get_best_trials(num_trials):
+        for trial in self.oracle.ranking()[:num_trials]:
             values, told = trial.hyperparameters.values, json.loads(trial.hyperparameters.values.get("record", "{}"))
             operators = ", ".join(move[0] for move in json.loads(values["morphisms"]))
             score = f"{trial.score:.5f}" if trial.score is not None else trial.status.lower()
@@ -263,6 +320,24 @@ class HillClimbing(keras_tuner.Tuner):
         # Keras Tuner's depends on the tuner's id, so that another id would find nothing to resume.
         return os.path.join(self.project_dir, "tuner.json")
 
+    def _override_compile_args(self, model):
+        # Keras Tuner's own hands Keras the metrics that are compiled already, which it refuses.
+        if not (self.optimizer or self.loss or self.metrics):
+            return
+        compiled, weighed = getattr(model, "_compile_metrics", None), getattr(model, "_compile_loss", None)
+        optimizer = self.optimizer or getattr(model, "optimizer", None)
+        own = isinstance(optimizer, keras.Optimizer)
+        model.compile(
+            optimizer=type(optimizer).from_config(optimizer.get_config()) if own else optimizer,
+            loss=self.loss or getattr(model, "loss", None),
+            loss_weights=weighed._user_loss_weights if weighed is not None and not self.loss else None,
+            metrics=self.metrics or (compiled._user_metrics if compiled is not None else None),
+            weighted_metrics=compiled._user_weighted_metrics if compiled is not None else None,
+            run_eagerly=model.run_eagerly,
+            steps_per_execution=getattr(model, "steps_per_execution", 1),
+            jit_compile=model.jit_compile if model.compiled else "auto",
+        )
+
     # ------------------------------------------------------------------------------------------------------------------
 
     def _refuse_another_tuners_search(self) -> None:
@@ -283,7 +358,7 @@ class HillClimbing(keras_tuner.Tuner):
         name = self.oracle.objective.name
         if fit_kwargs.get("validation_data") is None or not name.startswith("val_"):
             return {}
-        born = _evaluated(model, fit_kwargs).get(name.removeprefix("val_"))
+        born = fitting.evaluated(model, fit_kwargs["validation_data"], fit_kwargs).get(name.removeprefix("val_"))
         if born is None:  # the hypermodel has measured it in a way of its own
             return {}
         told = json.loads(self.oracle.get_trial(source).hyperparameters.values["record"])
@@ -301,64 +376,3 @@ def _seed(model: keras.Model, seed: int) -> None:
     generators = [variable for variable in model.variables if variable.name == "seed_generator_state"]
     for number, state in enumerate(generators):
         state.assign([derive(seed, number), 0])
-
-
-def _evaluated(model: keras.Model, fit_kwargs) -> dict[str, float]:
-    """What `fit` would find on its validation data."""
-    x, y, weights = keras.utils.unpack_x_y_sample_weight(fit_kwargs["validation_data"])
-    return model.evaluate(
-        x,
-        y,
-        sample_weight=weights,
-        steps=fit_kwargs.get("validation_steps"),
-        batch_size=fit_kwargs.get("validation_batch_size"),
-        verbose=0,
-        return_dict=True,
-    )
-
-
-def _as_history(told, objective: str) -> dict[str, list]:
-    """What a hypermodel's `fit` returned, as a history: of a `History`, without metrics that are no single numbers, a dict, or the
-    objective's value."""
-    if isinstance(told, keras.callbacks.History):
-        return {name: series for name, series in told.history.items() if all(np.ndim(value) == 0 for value in series)}
-    if isinstance(told, dict):
-        return {name: [value] for name, value in told.items()}
-    return {objective: [float(told)]}
-
-
-class _Watch(keras.callbacks.Callback):
-    """Ends a training whose time is up, or whose trial was given to another worker."""
-
-    def __init__(self, seconds: float, cpu_seconds: float, heartbeat):
-        super().__init__()
-        self._end, self._cpu_end = time.monotonic() + seconds, time.process_time() + cpu_seconds
-        self._heartbeat = heartbeat
-
-    def on_train_batch_end(self, batch, logs=None):
-        if time.monotonic() > self._end or time.process_time() > self._cpu_end:
-            raise OutOfTime("the limit on time is reached")
-        if self._heartbeat is not None and self._heartbeat.lost:
-            self._heartbeat.check()
-
-
-def _of_fit(arguments, named):
-    """The first batch of the training data among what `search` was given for `fit`."""
-    given = {**named, **dict(zip(("x", "y"), arguments, strict=False))}
-    if "x" not in given:
-        raise errors.FatalValueError(
-            "search was given no x that it could calibrate with: give calibration, a batch of it"
-        )
-    return first_batch(given["x"], given.get("y"))
-
-
-def first_batch(x, y=None):
-    """Up to 128 examples of what `fit` is given, as (inputs, labels); labels are None where there are none."""
-    if isinstance(x, tf.data.Dataset) or not hasattr(x, "shape") and not isinstance(x, dict | list | tuple):
-        taken = next(iter(x)) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
-        x, y = (*taken, None)[:2] if isinstance(taken, tuple) else (taken, None)
-    inputs, labels = (
-        part if part is None else keras.tree.map_structure(lambda array: np.asarray(array[:128]), part)
-        for part in (x, y)
-    )
-    return inputs, labels

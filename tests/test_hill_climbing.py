@@ -5,7 +5,7 @@ import random
 
 from nash_tf import methods
 from nash_tf.halving import Rung, promote
-from nash_tf.hill_climbing import Training, best, frontier
+from nash_tf.hill_climbing import Training, best, frontier, needed
 
 STEPS = [(Rung(1, 2),), *[methods.registry["sh"].rungs(4, 12)] * 2]
 
@@ -66,10 +66,19 @@ def test_search_is_over_where_the_vanilla_fails():
     assert frontier(STEPS, promote, {Training(0, 0, 0): None}) == (None, None)
 
 
-def test_best_is_the_incumbent_or_a_child_of_the_open_step_that_passed_it():
-    incumbent = Training(1, 2, 3)
-    scores = {Training(0, 0, 0): 0.9, incumbent: 0.5, Training(2, 0, 1): 0.4, Training(2, 0, 2): None}
-    assert best(incumbent, scores) == incumbent
-    assert best(incumbent, {**scores, Training(2, 0, 0): 0.6}) == Training(2, 0, 0)
-    assert best(incumbent, {**scores, Training(2, 0, 0): 0.5}) == incumbent
-    assert best(None, {}) is None
+def test_best_is_what_scored_highest_and_of_equals_the_last():
+    scores = {Training(0, 0, 0): 0.5, Training(1, 2, 3): 0.5, Training(2, 0, 1): 0.4, Training(2, 0, 2): None}
+    assert best(scores) == Training(1, 2, 3)
+    assert best({**scores, Training(0, 0, 0): 0.9}) == Training(0, 0, 0)
+    assert best({**scores, Training(2, 0, 0): 0.5, Training(2, 0, 3): 0.5}) == Training(2, 0, 0)
+    assert best({}) is None
+
+
+def test_the_best_one_s_weights_are_always_kept():
+    for seed in range(20):
+        draw, scores = random.Random(seed), {}
+        while (opened := frontier(STEPS, promote, scores)[0]) is not None:
+            kept = needed(STEPS, promote, scores)
+            trained = Training(opened.step, opened.rung, draw.choice(opened.missing))
+            scores[trained] = draw.choice([None, 0.1, 0.2, 0.3]) if trained.step else 0.2
+            assert best(scores) in kept | {trained} and best(scores) in needed(STEPS, promote, scores)

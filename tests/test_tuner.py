@@ -94,6 +94,62 @@ def test_a_seeded_search_with_real_training_stays(tmp_path):
     assert [r["val_loss"] for r in found] == pytest.approx([1.197348, 1.175783, 1.159783, 1.106438], abs=2e-3)
 
 
+class Still(keras_tuner.HyperModel):
+    """Does not train: what is kept is what the first network starts from."""
+
+    def __init__(self, build):
+        super().__init__()
+        self.build = build
+
+    def fit(self, hp, model, *args, **kwargs):
+        self.iterations = int(model.optimizer.iterations)
+        return {"val_accuracy": 0.5, "loss": 1.0}
+
+
+def start_of(build, tmp_path):
+    """The first network as it starts, and how many steps its optimiser has taken."""
+    hypermodel = Still(build)
+    tuner = tuner_of(hypermodel, tmp_path, steps=0)
+    tuner.search(IMAGES, CLASSES)
+    return tuner.first_model(), hypermodel.iterations
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory):
+    """A trained model, and its file."""
+    keras.utils.set_random_seed(5)
+    model = classifier(keras_tuner.HyperParameters())
+    model.fit(IMAGES, CLASSES, batch_size=16, verbose=0)
+    path = tmp_path_factory.mktemp("pretrained") / "model.keras"
+    model.save(path)
+    return model, path
+
+
+def test_a_loaded_first_network_keeps_its_weights_and_its_optimiser_s_steps(pretrained, tmp_path):
+    model, path = pretrained
+    start, steps = start_of(lambda hp: keras.saving.load_model(path), tmp_path)
+    assert all(np.array_equal(one, two) for one, two in zip(start.get_weights(), model.get_weights(), strict=True))
+    assert steps == 3
+    momentum = [np.abs(each.numpy()).max() for each in start.optimizer.momentums]
+    assert momentum == [np.abs(each.numpy()).max() for each in model.optimizer.momentums] and max(momentum) > 0
+
+
+def test_weights_set_in_part_are_kept_and_the_others_drawn_by_the_search_s_seed(pretrained, tmp_path):
+    model, _ = pretrained
+
+    def build(hp):
+        made = classifier(hp)
+        for one, two in list(zip(made.layers, model.layers, strict=True))[:-1]:
+            one.set_weights(two.get_weights())
+        return made
+
+    starts = [start_of(build, tmp_path / "a")[0], start_of(classifier, tmp_path / "b")[0]]
+    (taken, (head, bias)), (drawn, (fresh, _)) = [(s.get_weights()[:-2], s.get_weights()[-2:]) for s in starts]
+    assert all(np.array_equal(one, two) for one, two in zip(taken, model.get_weights(), strict=False))
+    assert np.array_equal(head, fresh) and not bias.any() and not np.array_equal(head, model.get_weights()[-2])
+    assert not np.array_equal(drawn[0], taken[0])
+
+
 def test_layers_without_names_do_not_depend_on_what_the_process_made_before(tmp_path):
     lineages = []
     for name in "ab":

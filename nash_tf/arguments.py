@@ -1,0 +1,55 @@
+"""What the constructors of a search accept, checked before anything else."""
+
+import inspect
+import math
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+import keras_tuner
+
+# Keras Tuner users look for these; what says the same here.
+HINTS = {
+    "max_epochs": "give vanilla_epochs, for the first network, and epochs_per_step, for all children of a step together",
+    "factor": "successive halving always halves: give children, a power of two",
+    "hyperband_iterations": "give steps",
+    "num_initial_points": "give children",
+}
+WHOLE = {"steps": 0, "children": 1, "mutations": 1, "epochs_per_step": 1, "vanilla_epochs": 1}
+ABOVE_0 = ("max_params", "max_hours", "max_cpu_hours", "heartbeat")
+MAY_BE_NONE = ("max_hours", "max_cpu_hours", "seed", "on_trained")
+
+
+def check(given: Mapping, others: Mapping) -> None:
+    """Checks the arguments of a search.
+
+    Args:
+        given: its own by name.
+        others: those that are meant for `keras_tuner.Oracle`.
+
+    Raises:
+        TypeError: an argument is unknown, with what to give instead, or is of a wrong type.
+        ValueError: an argument is out of its range.
+    """
+    for name in others.keys() - inspect.signature(keras_tuner.Oracle.__init__).parameters.keys():
+        raise TypeError(f"{name} is no argument of this search; {HINTS.get(name, 'see HillClimbing for those it has')}")
+    for name, value in given.items():
+        if value is None and name in MAY_BE_NONE:
+            continue
+        if name in WHOLE or name == "seed":
+            low = WHOLE.get(name, -math.inf)
+            _require(
+                isinstance(value, Integral) and not isinstance(value, bool), TypeError, name, "a whole number", value
+            )
+            _require(value >= low, ValueError, name, f"at least {low}", value)
+        elif name in ABOVE_0:
+            _require(isinstance(value, Real) and not isinstance(value, bool), TypeError, name, "a number", value)
+            _require(value > 0, ValueError, name, "above 0", value)
+        elif name == "tune_hyperparameters":
+            _require(isinstance(value, bool), TypeError, name, "True or False", value)
+        elif name == "on_trained":
+            _require(callable(value), TypeError, name, "callable with the oracle", value)
+
+
+def _require(holds: bool, error: type[Exception], name: str, rule: str, value) -> None:
+    if not holds:
+        raise error(f"{name} must be {rule}, received {value!r}")
