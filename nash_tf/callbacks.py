@@ -5,7 +5,8 @@ import warnings
 
 import keras
 
-from nash_tf import schedules, training
+from nash_tf import schedules
+from nash_tf.keras_models import fast_training
 
 
 class UnknownLength(ValueError):
@@ -42,7 +43,7 @@ class SGDR(keras.callbacks.Callback):
         together = self.model.steps_per_execution  # Keras does the last group of an endless data set whole
         count = -(-steps // together) * together if isinstance(together, int) else steps
         self._rates = [schedules.sgdr(max(0, before + step), periods, self.initial_rate) for step in range(count)]
-        self._followed = training.follow(self.model, self._rates)
+        self._followed = fast_training.follow(self.model, self._rates)
         self._seen = _rate(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -55,7 +56,7 @@ class SGDR(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = self._rates[batch]
 
     def on_train_end(self, logs=None):
-        training.follow(self.model, None)
+        fast_training.follow(self.model, None)
 
 
 class CosineAnnealing(SGDR):

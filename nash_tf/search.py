@@ -14,7 +14,8 @@ import numpy as np
 import tensorflow as tf
 from keras_tuner import errors
 
-from nash_tf import __version__, certificate, costs, data, distributed, exporting, output, rebuild, report, training
+from nash_tf import __version__, certificate, costs, data, distributed, exporting, output, rebuild, report
+from nash_tf.keras_models import fast_training
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import CheckpointError, write_atomically
@@ -243,7 +244,7 @@ def train_finally(
         return winner
     model = rebuild.to_keras(Architecture.from_keras(winner))
     rebuild.compile_like(model, winner)
-    training.prepare(model)
+    fast_training.prepare(model)
     rebuild.write_state(model, rebuild.read_state(winner))
     images = np.concatenate([dataset.x_train, dataset.x_valid])
     labels = np.concatenate([dataset.y_train, dataset.y_valid])
@@ -266,7 +267,7 @@ def train_finally(
 def _group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
     image = costs.flops(Architecture.from_keras(model))
     if image is not None:
-        training.group_steps(model, image * batch_size, updates)
+        fast_training.group_steps(model, image * batch_size, updates)
 
 
 def test_results(

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nash_tf import rebuild, training
+from nash_tf import rebuild
+from nash_tf.keras_models import fast_training
 from nash_tf.architecture import Architecture, Node
 from nash_tf.pipeline import Augmentation, Pipeline
 
@@ -61,7 +62,7 @@ def by_fit(model: keras.Model, data: tf.data.Dataset, callbacks=()):
 
 def by_hand(architecture: Architecture, batches, classes: int):
     """The same by a `tf.function` and a loop of no comfort: no metrics, no callbacks, no data set."""
-    model, loss = training.prepare(compiled(architecture)), keras.losses.CategoricalCrossentropy(from_logits=True)
+    model, loss = fast_training.prepare(compiled(architecture)), keras.losses.CategoricalCrossentropy(from_logits=True)
     model.optimizer.build(model.trainable_variables)
 
     @tf.function(autograph=False)

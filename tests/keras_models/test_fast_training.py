@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from nash_tf import schedules, training
+from nash_tf import schedules
+from nash_tf.keras_models import fast_training
 from nash_tf.callbacks import SGDR
 
 RNG = np.random.default_rng(0)
@@ -53,7 +54,7 @@ class Logs(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("steps", [1, 2, 8])
 def test_weights_slots_logs_and_history_are_those_of_fit(steps):
-    plain, lean = network(steps_per_execution=steps), training.prepare(network(steps_per_execution=steps))
+    plain, lean = network(steps_per_execution=steps), fast_training.prepare(network(steps_per_execution=steps))
     seen = Logs(), Logs()
     before, after = trained(plain, callbacks=[seen[0]]), trained(lean, callbacks=[seen[1]])
     assert isinstance(lean.train_function, training._Training)
@@ -85,13 +86,13 @@ def test_fused_updates_are_those_of_sgd(settings):
     def optimizer():
         return keras.optimizers.SGD(**{"learning_rate": 0.05, **settings})
 
-    plain, lean = network(optimizer()), training.prepare(network(optimizer()))
+    plain, lean = network(optimizer()), fast_training.prepare(network(optimizer()))
     trained(plain), trained(lean)
     assert_alike(plain, lean)
 
 
 def test_other_optimisers_keep_their_updates():
-    plain, lean = network(keras.optimizers.Adam(1e-3)), training.prepare(network(keras.optimizers.Adam(1e-3)))
+    plain, lean = network(keras.optimizers.Adam(1e-3)), fast_training.prepare(network(keras.optimizers.Adam(1e-3)))
     trained(plain), trained(lean)
     assert_alike(plain, lean, 1e-4)
     assert "_backend_update_step" not in vars(lean.optimizer)
@@ -105,7 +106,7 @@ def test_the_step_is_traced_once_and_only_once_over_several_fits():
             traces.append(1)
             return {**super().train_step(data), "own": tf.constant(3.0)}
 
-    lean = training.prepare(network(model=Counting))
+    lean = fast_training.prepare(network(model=Counting))
     data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
     for _ in range(2):
         history = lean.fit(data, epochs=2, shuffle=False, verbose=0)
@@ -123,7 +124,7 @@ class Rated(keras.Model):
 
 @pytest.mark.parametrize("together", [1, 2, 8])
 def test_each_step_takes_its_own_rate_however_many_are_done_at_once(together):
-    alone, grouped = network(), training.prepare(network(model=Rated))
+    alone, grouped = network(), fast_training.prepare(network(model=Rated))
     grouped.total = tf.Variable(0.0, trainable=False)
     grouped.steps_per_execution = together
     for epochs, first in ((2, 0), (4, 2)):
@@ -140,7 +141,7 @@ def test_each_step_takes_its_own_rate_however_many_are_done_at_once(together):
 
 
 def test_a_last_group_of_an_endless_data_set_is_done_whole():
-    lean = training.prepare(network(steps_per_execution=4))
+    lean = fast_training.prepare(network(steps_per_execution=4))
     endless = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).repeat()
     lean.fit(endless, steps_per_epoch=5, epochs=2, verbose=0, callbacks=[SGDR(0.1, (1, 1))])
     assert int(lean.optimizer.iterations) == 16
@@ -153,7 +154,7 @@ class Stop(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("together", [1, 2])
 def test_an_interrupted_fit_leaves_no_rates_behind(together):
-    lean = training.prepare(network(model=Rated, steps_per_execution=together))
+    lean = fast_training.prepare(network(model=Rated, steps_per_execution=together))
     lean.total = tf.Variable(0.0, trainable=False)
     with pytest.raises(KeyboardInterrupt):
         trained(lean, callbacks=[SGDR(0.1, (2,)), Stop()])
@@ -167,21 +168,21 @@ def test_an_interrupted_fit_leaves_no_rates_behind(together):
     ("share", "updates", "steps"), [(0.001, 200, 8), (0.3, 1000, 3), (2.0, 1000, 1), (0.001, 199, 1)]
 )
 def test_many_cheap_steps_are_grouped(share, updates, steps):
-    lean = training.prepare(network())
-    training.group_steps(lean, share * training.GROUP_OPERATIONS, updates)
+    lean = fast_training.prepare(network())
+    fast_training.group_steps(lean, share * fast_training.GROUP_OPERATIONS, updates)
     assert lean.steps_per_execution == steps
 
 
 def test_a_trained_model_and_one_that_is_not_prepared_are_not_grouped():
-    for model in (network(), training.prepare(network())):
+    for model in (network(), fast_training.prepare(network())):
         trained(model, epochs=1)
-        training.group_steps(model, 1.0, 1000)
+        fast_training.group_steps(model, 1.0, 1000)
         assert model.steps_per_execution == 1
 
 
 def test_many_models_in_a_row_are_not_taken_for_retracing(caplog):
     for _ in range(6):
-        trained(training.prepare(network()), epochs=1)
+        trained(fast_training.prepare(network()), epochs=1)
     assert "retracing" not in caplog.text
 
 
@@ -193,14 +194,14 @@ def test_an_iterator_of_unknown_length_ends_the_epoch():
     spec = (tf.TensorSpec((None, 8, 8, 3)), tf.TensorSpec((None, 5)))
     for steps in (1, 2):
         plain, lean = network(steps_per_execution=steps), network(steps_per_execution=steps)
-        training.prepare(lean)
+        fast_training.prepare(lean)
         for model in (plain, lean):
             model.fit(tf.data.Dataset.from_generator(batches, output_signature=spec), epochs=2, verbose=0)
         assert_alike(plain, lean)
 
 
 def test_sample_weights_and_single_batches():
-    plain, lean = network(weighted_metrics=["mse"]), training.prepare(network(weighted_metrics=["mse"]))
+    plain, lean = network(weighted_metrics=["mse"]), fast_training.prepare(network(weighted_metrics=["mse"]))
     weights = np.linspace(0, 1, 40)
     logs = [model.train_on_batch(X, Y, weights, return_dict=True) for model in (plain, lean)]
     np.testing.assert_allclose(list(logs[0].values()), list(logs[1].values()), rtol=1e-5)
@@ -211,13 +212,13 @@ def test_sample_weights_and_single_batches():
 
 
 def test_evaluation_is_untouched_in_inference():
-    plain, lean = network(), training.prepare(network())
+    plain, lean = network(), fast_training.prepare(network())
     np.testing.assert_array_equal(plain(X, training=False), lean(X, training=False))
     assert plain.evaluate(X, Y, verbose=0) == pytest.approx(lean.evaluate(X, Y, verbose=0), rel=1e-6)
 
 
 def test_a_frozen_normalisation_stays_as_it_is():
-    lean = training.prepare(network())
+    lean = fast_training.prepare(network())
     normalisation = next(layer for layer in lean.layers if isinstance(layer, layers.BatchNormalization))
     normalisation.trainable = False
     lean.compile("sgd", "mse")
@@ -228,17 +229,17 @@ def test_a_frozen_normalisation_stays_as_it_is():
 
 @pytest.mark.parametrize("settings", [{"run_eagerly": True}, {"jit_compile": True}])
 def test_eager_and_xla_models_keep_keras_own_path(settings):
-    assert training.prepare(network(**settings)).train_function is None
+    assert fast_training.prepare(network(**settings)).train_function is None
 
 
 def test_a_distributed_model_keeps_keras_own_path():
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         model = network()
-    assert training.prepare(model).train_function is None
+    assert fast_training.prepare(model).train_function is None
 
 
 def test_a_saved_model_is_a_plain_one(tmp_path):
-    lean = training.prepare(network())
+    lean = fast_training.prepare(network())
     trained(lean, epochs=1)
     lean.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -250,7 +251,7 @@ def test_a_saved_model_is_a_plain_one(tmp_path):
 def test_mixed_precision_trains_as_plain_does():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        plain, lean = network(), training.prepare(network())
+        plain, lean = network(), fast_training.prepare(network())
     finally:
         keras.config.set_dtype_policy("float32")
     before, after = trained(plain), trained(lean)

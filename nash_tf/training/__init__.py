@@ -1,0 +1,1 @@
+"""Training what the search asks for, whatever engine hands it out."""

@@ -1,0 +1,170 @@
+"""The models that are trained: the first network, a child born of its parent's checkpoint, a child that is trained on."""
+
+import contextlib
+import gc
+import json
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras.src.utils import naming
+
+from nash_tf import certificate, checkpoint, rebuild
+from nash_tf.architecture import Architecture
+from nash_tf.keras_models import fast_training
+from nash_tf.seeds import derive
+from nash_tf.strategy.records import Assignment, TrainingKey
+from nash_tf.surgery import calibrate_newborn, cost, inherit
+from nash_tf.training.errors import FailedTraining
+
+
+class ChildModels:
+    """Makes the model of each assignment.
+
+    Args:
+        build: gives the compiled first network for values of its hyperparameters.
+        inherit_momentum: whether a newborn has its parent's optimiser slots.
+        scope: gives what models are made under, e.g. the scope of a `tf.distribute.Strategy`.
+
+    Attributes:
+        calibration: batch of inputs, or (inputs, labels), for a newborn's batch normalisations and its certificate; to be set
+            before the first birth.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Mapping[str, Any]], keras.Model],
+        inherit_momentum: bool = True,
+        scope: Callable[[], AbstractContextManager] = contextlib.nullcontext,
+    ):
+        self.calibration: Any = None
+        self._build, self._inherit_momentum, self._scope = build, inherit_momentum, scope
+        self._trained: dict[tuple[int, int], tuple[TrainingKey, keras.Model]] = {}  # by step and child
+        self._parent: tuple[TrainingKey | None, certificate.Measured | None] = None, None
+
+    def build(
+        self,
+        hyperparameters: Mapping[str, Any],
+        architecture: Architecture | None = None,
+        state: rebuild.State | None = None,
+    ) -> keras.Model:
+        """A compiled model of an architecture, by default the first network's; its optimiser tells `initial_rate`, None for one
+        with a schedule of its own.
+
+        Raises:
+            ValueError: the first network is not compiled, or cannot be carried.
+        """
+        with self._scope():
+            template = self._template(hyperparameters)
+            model = rebuild.to_keras(architecture or Architecture.from_keras(template))
+            rebuild.compile_like(model, template)
+            fast_training.prepare(model)
+            if state is not None:
+                rebuild.write_state(model, state)
+        scheduled = isinstance(template.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+        model.optimizer.initial_rate = (
+            None if scheduled else float(keras.ops.convert_to_numpy(template.optimizer.learning_rate))
+        )
+        return model
+
+    def first(self, hyperparameters: Mapping[str, Any], seed: int) -> keras.Model:
+        """The first network as it is to be trained: as `build` makes it, and with the weights that it came with.
+
+        Weights that were loaded do not depend on the seed, those drawn by initialisers do: what is equal under two seeds is
+        kept. A model whose optimiser has taken steps is kept whole, with the optimiser's state.
+        """
+        keras.utils.set_random_seed(derive(seed, "again"))
+        with self._scope():
+            template = self._template(hyperparameters)
+        given = rebuild.read_state(template)
+        if not _steps_taken(template):
+            keras.utils.set_random_seed(seed)
+            with self._scope():
+                again = rebuild.read_state(self._template(hyperparameters)).weights
+            equal = {key for key, value in given.weights.items() if np.array_equal(value, again.get(key))}
+            given = rebuild.State({key: given.weights[key] for key in equal}, {})
+        keras.utils.set_random_seed(seed)
+        model = self.build(hyperparameters)
+        drawn = rebuild.read_state(model).weights
+        with self._scope():
+            rebuild.write_state(model, rebuild.State({**drawn, **given.weights}, given.slots, given.counters))
+        return model
+
+    def load(self, directory: Path, hyperparameters: Mapping[str, Any]) -> keras.Model:
+        """The trained model of a checkpoint, compiled."""
+        return self.build(hyperparameters, *checkpoint.load(directory))
+
+    def to_train(
+        self, assignment: Assignment, source: Path | None
+    ) -> tuple[keras.Model, Architecture, dict[str, float] | None]:
+        """The model that is to be trained, its architecture, and the certificate of a newborn.
+
+        Args:
+            assignment: what is to be done.
+            source: checkpoint of the assignment's source; None for the first network.
+
+        Raises:
+            FailedTraining: a newborn does not compute what its parent does.
+        """
+        if assignment.source is None or source is None:
+            model = self.first(assignment.hyperparameters, assignment.seed)
+            return model, Architecture.from_keras(model), None
+        trained, model = self._take(assignment.key)
+        if trained == assignment.source and assignment.architecture is not None:
+            return model, assignment.architecture, None
+        architecture, state = checkpoint.load(source)
+        if not assignment.is_birth:
+            return self.build(assignment.hyperparameters, architecture, state), architecture, None
+        return self._born(assignment, architecture, state)
+
+    def keep(self, key: TrainingKey, model: keras.Model) -> None:
+        """Holds a trained model, already traced, for a further training of the same child."""
+        self._trained[key.step, key.child] = key, model
+
+    def _template(self, hyperparameters: Mapping[str, Any]) -> keras.Model:
+        naming.reset_uids()  # as Keras Tuner does: else equal seeds name layers by what the process made before
+        template = self._build(hyperparameters)
+        if getattr(template, "optimizer", None) is None:
+            raise ValueError(
+                f"build must return a compiled functional keras.Model, received {template!r}, not compiled"
+            )
+        return template
+
+    def _take(self, key: TrainingKey) -> tuple[TrainingKey | None, keras.Model | None]:
+        """The last training of a child in this process, and its model; (None, None) where there is none.
+
+        It is given out once: a training that comes to nothing leaves weights that are no checkpoint's. Models of other steps
+        are dropped.
+        """
+        others = [held for held in self._trained if held[0] != key.step]
+        for held in others:
+            del self._trained[held]
+        if others:
+            gc.collect()
+        return self._trained.pop((key.step, key.child), (None, None))
+
+    def _born(self, assignment: Assignment, parent: Architecture, state: rebuild.State):
+        if not self._inherit_momentum:
+            state.slots = {}
+        born = inherit(parent, state, assignment.moves)
+        model = self.build(assignment.hyperparameters, born.architecture, born.state)
+        given = self.calibration
+        inputs, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
+        calibrate_newborn(model, born, inputs)
+        rebuild.restart_averages(model)
+        if self._parent[0] != assignment.source:
+            model_of_parent = self.build(assignment.hyperparameters, parent, rebuild.State(state.weights, {}))
+            self._parent = assignment.source, certificate.measure(model_of_parent, inputs, labels)
+        measured = certificate.measure(model, inputs, labels)
+        try:
+            found = certificate.certify(self._parent[1], measured, len(assignment.moves))
+        except certificate.NotPreserved as error:
+            raise FailedTraining(f"{json.dumps(assignment.moves)}: {error}") from None
+        return model, born.architecture, found | cost(parent, born.architecture)
+
+
+def _steps_taken(model: keras.Model) -> int:
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations)) if model.optimizer.built else 0

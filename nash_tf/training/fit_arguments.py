@@ -1,0 +1,101 @@
+"""What a search is given for `fit`: the training data, the validation data, and the settings of both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras.src.trainers.data_adapters.array_slicing import train_validation_split
+
+from nash_tf.training.errors import Unsearchable
+
+POSITIONAL = ("x", "y", "sample_weight")
+CALIBRATION = 128  # examples
+
+
+@dataclass(frozen=True)
+class FitArguments:
+    """Arguments of `model.fit`, as they were given.
+
+    Attributes:
+        positional: those without a name.
+        named: those with one, `callbacks` left out.
+    """
+
+    positional: Sequence[Any] = ()
+    named: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self, objective: str, has_own_fit: bool) -> None:
+        """Refuses what `fit` could not be searched with, before any training.
+
+        Args:
+            objective: its name.
+            has_own_fit: whether the hypermodel has a `fit` of its own, which may make its validation data itself.
+
+        Raises:
+            ValueError: naming the argument.
+        """
+        if self.named.get("validation_freq", 1) != 1:
+            given = self.named["validation_freq"]
+            raise ValueError(f"search(validation_freq={given!r}): each training is judged by its last epoch; leave it out")
+        if has_own_fit:
+            return
+        if len(self.positional) > 2:
+            raise ValueError(
+                f"search was given {len(self.positional)} arguments without a name; give all but x and y by name"
+            )
+        has_validation = self.named.get("validation_data") is not None or self.named.get("validation_split")
+        if objective.startswith("val_") and not has_validation:
+            raise ValueError(
+                f"objective {objective!r} needs validation data: give search validation_data or validation_split"
+            )
+
+    def first_batch(self) -> tuple[Any, Any]:
+        """Up to 128 of the training examples, as (inputs, labels); labels are None where there are none.
+
+        Raises:
+            Unsearchable: there is no x.
+        """
+        given = self._by_name()
+        if "x" not in given:
+            raise Unsearchable("search was given no x that it could calibrate with: give calibration, a batch of it")
+        return first_batch(given["x"], given.get("y"))
+
+    def validation(self) -> Any:
+        """The validation data that `fit` judges by, as it takes them; None where it is given none."""
+        split = self.named.get("validation_split")
+        if self.named.get("validation_data") is not None or not split:
+            return self.named.get("validation_data")
+        given = self._by_name()
+        whole = tuple(given.get(name) for name in POSITIONAL)
+        return train_validation_split(whole, validation_split=split)[1]
+
+    def evaluate(self, model: keras.Model, validation: Any) -> dict[str, float]:
+        """What `fit` would find on validation data."""
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(validation)
+        return model.evaluate(
+            x,
+            y,
+            sample_weight=weights,
+            steps=self.named.get("validation_steps"),
+            batch_size=self.named.get("validation_batch_size") or self.named.get("batch_size"),
+            verbose=0,
+            return_dict=True,
+        )
+
+    def _by_name(self) -> dict[str, Any]:
+        return {**self.named, **dict(zip(("x", "y"), self.positional, strict=False))}
+
+
+def first_batch(x: Any, y: Any = None) -> tuple[Any, Any]:
+    """Up to 128 examples of what `fit` is given, as (inputs, labels); labels are None where there are none."""
+    if isinstance(x, tf.data.Dataset) or not hasattr(x, "shape") and not isinstance(x, dict | list | tuple):
+        taken = next(iter(x)) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
+        x, y = (*taken, None)[:2] if isinstance(taken, tuple) else (taken, None)
+    inputs, labels = (
+        part if part is None else keras.tree.map_structure(lambda array: np.asarray(array[:CALIBRATION]), part)
+        for part in (x, y)
+    )
+    return inputs, labels

@@ -1,0 +1,119 @@
+"""Callbacks that watch a training: its limits, and whether its scores are those of the weights that are kept."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from nash_tf.training.errors import OutOfTime, Unsearchable
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a training before its last epoch.
+
+    Attributes:
+        seconds: of wall-clock time that it may take.
+        cpu_seconds: of this process, user and system.
+        check: raises where the training is another's by now; called after each batch.
+    """
+
+    seconds: float = math.inf
+    cpu_seconds: float = math.inf
+    check: Callable[[], None] = lambda: None
+
+
+class Watch(keras.callbacks.Callback):
+    """Ends a training at its limits.
+
+    Raises:
+        OutOfTime: after the batch in which one is reached.
+    """
+
+    def __init__(self, limits: Limits):
+        super().__init__()
+        self._end, self._cpu_end = time.monotonic() + limits.seconds, time.process_time() + limits.cpu_seconds
+        self._check = limits.check
+
+    def on_train_batch_end(self, batch, logs=None):
+        if time.monotonic() > self._end or time.process_time() > self._cpu_end:
+            raise OutOfTime("the limit on time is reached")
+        self._check()
+
+
+class Scores(keras.callbacks.Callback):
+    """What each epoch was scored, and on which weights; the last of the callbacks, so as to see what others do to them.
+
+    Args:
+        expected: name of a metric that every epoch must have, or None.
+
+    Raises:
+        Unsearchable: at the end of an epoch that has not that metric, or fewer batches than it should.
+    """
+
+    def __init__(self, expected: str | None):
+        super().__init__()
+        self._expected = expected
+        self._weights: list[str] = []
+        self._logs: list[dict[str, float]] = []
+        self._judged: str | None = None
+        self._batches = 0
+
+    def on_train_begin(self, logs=None):
+        self._weights, self._logs = [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._judged, self._batches = None, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._batches = batch + 1
+
+    def on_test_begin(self, logs=None):
+        self._judged = _digest(self.model)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs, steps = logs or {}, self.params.get("steps")
+        if steps and self._batches < steps and not self.model.stop_training:
+            raise Unsearchable(
+                f"the training data ran out after {self._batches} of the {steps} batches of epoch {epoch + 1}; every child "
+                "needs all of them: give arrays, a tf.data.Dataset that repeats, or a generator without an end"
+            )
+        if self._expected is not None and self._expected not in logs:
+            raise Unsearchable(
+                f"objective {self._expected!r} is not among what fit reports: {', '.join(sorted(logs))}"
+            )
+        self._weights.append(self._judged or _digest(self.model))
+        self._logs.append({name: float(value) for name, value in logs.items() if np.ndim(value) == 0})
+
+    def of_kept(self, last: dict[str, float], evaluate: Callable[[], dict[str, float]]) -> dict[str, float]:
+        """The scores of the weights that the model has now, where `last` tells those of the last epoch.
+
+        Others they are where a callback restored those of an earlier epoch, or the optimiser ended on averaged ones.
+
+        Args:
+            last: what `fit` returned of its last epoch.
+            evaluate: scores the model on validation data; {} where there are none.
+        """
+        now = _digest(self.model) if self._weights else None
+        stale = [name for name, value in last.items() if self._logs and self._logs[-1].get(name) == value]
+        if not stale or now == self._weights[-1]:
+            return last
+        if now in self._weights:
+            found = self._logs[self._weights.index(now)]
+        else:
+            found = {f"val_{name}": float(value) for name, value in evaluate().items() if np.ndim(value) == 0}
+        return {
+            **last,
+            **{name: found.get(name, math.nan if name.startswith("val_") else last[name]) for name in stale},
+        }
+
+
+def _digest(model: keras.Model) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for variable in model.weights:
+        digest.update(keras.ops.convert_to_numpy(variable).tobytes())
+    return digest.hexdigest()
