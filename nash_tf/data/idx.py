@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nash_tf.data import limits
 from nash_tf.data.arrays import from_arrays
 from nash_tf.data.source import DataError, Kind, Source
 
@@ -40,23 +41,40 @@ def read(path: Path, rank: int) -> np.ndarray:
     The file is 2 zero bytes, the type, the rank, the sizes as big-endian int32, then the values.
 
     Raises:
-        DataError: unreadable, another type or rank, or shorter or longer than its header says.
+        DataError: unreadable, another type or rank, shorter or longer than its header says, or larger than memory.
     """
+    held, compressed = path.stat().st_size, path.suffix == ".gz"
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if compressed else open(path, "rb") as file:
+            shape = _shape(file, rank, path)
+            size = math.prod(shape)
+            if compressed:
+                limits.require_data(size, held, path)
+            else:
+                _require(size, held - file.tell(), shape, path)
+            limits.require_memory(size, path)
+            values = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: expected a readable IDX file, got: {error}; fetch it again") from error
-    magic, expected = content[:4], bytes((0, 0, UNSIGNED_BYTE, rank))
+    _require(size, len(values), shape, path)
+    return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+def _require(size: int, found: int, shape: list[int], path: Path) -> None:
+    if found != size:
+        more = " or more" if found > size else ""
+        raise DataError(f"{path}: expected {size} values for shape {shape}, got {found}{more}; fetch it again")
+
+
+def _shape(file, rank: int, path: Path) -> list[int]:
+    """The sizes that the header declares."""
+    magic, expected = file.read(4), bytes((0, 0, UNSIGNED_BYTE, rank))
     if magic != expected:
         raise DataError(f"{path}: expected an IDX file with magic number 0x{expected.hex()}, got 0x{magic.hex()}")
-    start = 4 + 4 * rank
-    if len(content) < start:
-        raise DataError(f"{path}: expected a header of {start} bytes, got {len(content)}; fetch it again")
-    shape = [int(side) for side in np.frombuffer(content, ">u4", rank, 4)]
-    if len(content) - start != math.prod(shape):
-        rule = f"{math.prod(shape)} values for shape {shape}"
-        raise DataError(f"{path}: expected {rule}, got {len(content) - start}; fetch it again")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    sizes = file.read(4 * rank)
+    if len(sizes) < 4 * rank:
+        raise DataError(f"{path}: expected a header of {4 + 4 * rank} bytes, got {4 + len(sizes)}; fetch it again")
+    return [int(side) for side in np.frombuffer(sizes, ">u4")]
 
 
 def _open(source: str) -> Source:
