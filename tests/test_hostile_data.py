@@ -15,7 +15,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from nash_tf import data
-from nash_tf.data import idx
+from nash_tf.data import idx, limits
 
 SECONDS = 1.0
 TERABYTE = 1 << 40
@@ -204,7 +204,7 @@ HOSTILE = {
     ),
     "IDX.gz of more than its header says": (
         lambda root: idx_folder(root, gzip.compress(idx_header(20, 4, 4)) + 256 * gzip.compress(bytes(1 << 24)), ".gz"),
-        "or more",
+        "got more",
     ),
     "4 GB of zeros in IDX.gz": (lambda root: idx_folder(root, zeros_gz(), ".gz"), "4.3 GB"),
     "IDX that is a pipe": (
@@ -241,6 +241,24 @@ def test_it_is_refused_in_a_line_and_at_once(kind, tmp_path, monkeypatch):
     assert time.process_time() - began < SECONDS
     assert words in message and len(message) < 6000 and message.isprintable() and str(tmp_path) in message
     assert not (tmp_path / "unpickled").exists()
+
+
+@pytest.mark.parametrize("make", [archive, lambda root: idx_folder(root, idx_header(20, 4, 4) + bytes(320)), folder])
+def test_what_memory_does_not_hold_is_refused(make, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "available_memory", lambda: 300)
+    source = make(tmp_path)
+    with pytest.raises(data.DataError, match="memory available"):
+        data.load(str(tmp_path if make is folder else source))
+
+
+@pytest.mark.parametrize("kind", ["4 GB of zeros in an .npz", "a pickle", "encrypted", "4 GB of zeros in IDX.gz"])
+def test_headers_are_looked_at_before_anything_begins(kind, tmp_path):
+    with pytest.raises(data.DataError):
+        data.check(str(HOSTILE[kind][0](tmp_path)))
+
+
+def test_memory_is_found():
+    assert 1 << 26 < limits.available_memory() < 1 << 50
 
 
 def test_postscript_is_not_run(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """A folder of the four IDX files of MNIST and its relatives, plain or gzipped (http://yann.lecun.com/exdb/mnist)."""
 
+import contextlib
 import gzip
 import math
 import zlib
@@ -33,6 +34,9 @@ def _check(source: str) -> None:
     missing = [name for name in FILES if not _find(Path(source), name)]
     if missing:
         raise DataError(f"{source}: expected the four IDX files {', '.join(FILES)} (or .gz), got no {missing[0]}")
+    for name, rank in FILES.items():
+        with _values(_find(Path(source), name), rank):
+            pass
 
 
 def read(path: Path, rank: int) -> np.ndarray:
@@ -43,27 +47,31 @@ def read(path: Path, rank: int) -> np.ndarray:
     Raises:
         DataError: unreadable, another type or rank, shorter or longer than its header says, or larger than memory.
     """
+    with _values(path, rank) as (file, shape):
+        size = math.prod(shape)
+        values = file.read(size + 1)
+    if len(values) != size:
+        found = "more" if len(values) > size else len(values)
+        raise DataError(f"{path}: expected {size} values for shape {shape}, got {found}; fetch it again")
+    return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+@contextlib.contextmanager
+def _values(path: Path, rank: int):
+    """An IDX file open at its values, and their shape, once these may be read."""
     held, compressed = path.stat().st_size, path.suffix == ".gz"
     try:
         with gzip.open(path) if compressed else open(path, "rb") as file:
             shape = _shape(file, rank, path)
-            size = math.prod(shape)
+            size, rest = math.prod(shape), held - file.tell()
             if compressed:
                 limits.require_data(size, held, path)
-            else:
-                _require(size, held - file.tell(), shape, path)
+            elif size != rest:
+                raise DataError(f"{path}: expected {size} values for shape {shape}, got {rest}; fetch it again")
             limits.require_memory(size, path)
-            values = file.read(size + 1)
+            yield file, shape
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: expected a readable IDX file, got: {error}; fetch it again") from error
-    _require(size, len(values), shape, path)
-    return np.frombuffer(values, np.uint8).reshape(shape)
-
-
-def _require(size: int, found: int, shape: list[int], path: Path) -> None:
-    if found != size:
-        more = " or more" if found > size else ""
-        raise DataError(f"{path}: expected {size} values for shape {shape}, got {found}{more}; fetch it again")
 
 
 def _shape(file, rank: int, path: Path) -> list[int]:

@@ -3,6 +3,7 @@
 The archive's directory and each array's header are read first: what they declare must agree and fit into memory.
 """
 
+import contextlib
 import math
 import os
 import zipfile
@@ -66,29 +67,44 @@ def _check_header(file, member: zipfile.ZipInfo, where: str) -> None:
         raise DataError(f"{where}: expected {rule}, got a header of {dtype} {list(shape)}; fetch it again")
 
 
-def read(path: str | Path) -> dict[str, np.ndarray]:
-    """The four arrays, keyed "<path>: <array>" as errors name them.
+@contextlib.contextmanager
+def _readable(where: str):
+    """Tells what a damaged member comes to; it raises errors of many kinds."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"{where}: expected a plain numeric array, got: {error}") from error
+
+
+def check(path: str | Path) -> dict[str, zipfile.ZipInfo]:
+    """Reads what the archive and the arrays declare.
+
+    Returns:
+        The four arrays' members, keyed "<path>: <array>" as errors name them.
 
     Raises:
         DataError: not a readable .npz, an array is missing, needs pickle, or is larger than memory.
     """
     members, held = _members(path), os.stat(path).st_size
     wanted = {f"{path}: {key}": members[key] for key in KEYS}
-    for where, member in wanted.items():
-        _check_member(member, held, where)
-    limits.require_memory(sum(member.file_size for member in wanted.values()), path)
-    arrays = {}
     with zipfile.ZipFile(path) as archive:
         for where, member in wanted.items():
-            try:
-                with archive.open(member) as file:
-                    _check_header(file, member, where)
-                with archive.open(member) as file:
-                    arrays[where] = np.lib.format.read_array(file, allow_pickle=False)
-            except DataError:
-                raise
-            except Exception as error:  # a damaged member raises errors of many kinds
-                raise DataError(f"{where}: expected a plain numeric array, got: {error}") from error
+            _check_member(member, held, where)
+            with _readable(where), archive.open(member) as file:
+                _check_header(file, member, where)
+    limits.require_memory(sum(member.file_size for member in wanted.values()), path)
+    return wanted
+
+
+def read(path: str | Path) -> dict[str, np.ndarray]:
+    """The four arrays, keyed "<path>: <array>" as errors name them; raises DataError as `check` does."""
+    wanted, arrays = check(path), {}
+    with zipfile.ZipFile(path) as archive:
+        for where, member in wanted.items():
+            with _readable(where), archive.open(member) as file:
+                arrays[where] = np.lib.format.read_array(file, allow_pickle=False)
     return arrays
 
 
@@ -100,4 +116,4 @@ def _open(source: str) -> Source:
     return replace(opened, notes=notes)
 
 
-KIND = Kind(matches=lambda source: Path(source).suffix == ".npz" and Path(source).is_file(), check=_members, open=_open)
+KIND = Kind(matches=lambda source: Path(source).suffix == ".npz" and Path(source).is_file(), check=check, open=_open)
