@@ -91,6 +91,8 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
     if distributed.is_worker():
         search(output.await_config(config), dataset)
         return {}
+    for note in dataset.notes:
+        print(note, flush=True)
     directory = Path(config.output_dir)
     with locked(directory):
         config = config.with_threads(output.read_config(directory).threads if resume else None)

@@ -1,6 +1,7 @@
 """The benchmark's arithmetic, and that its contestants do what they are asked; no times are tested."""
 
 import json
+import os
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -22,6 +23,19 @@ def test_a_ratio_is_the_median_over_the_turns():
 def test_line_fits_what_is_linear_and_says_how_well():
     assert measure.line([1, 2, 4], [5.0, 7.0, 11.0]) == pytest.approx((3.0, 2.0, 1.0))
     assert measure.line([1, 2, 3, 4], [1.0, 4.0, 9.0, 16.0])[2] < 0.99
+
+
+def test_idle_is_what_is_left_of_the_wall_time():
+    assert measure.idle(50.0, 49.0) == (1.0, 0.02)
+
+
+def test_one_core_for_what_is_started():
+    before = os.sched_getaffinity(0)
+    with measure.pinned():
+        seen = subprocess.run(
+            [sys.executable, "-c", "import os; print(len(os.sched_getaffinity(0)))"], capture_output=True
+        )
+    assert int(seen.stdout) == 1 and os.sched_getaffinity(0) == before
 
 
 def test_training_costs_three_forward_passes():
@@ -109,7 +123,7 @@ def test_precision_is_set_on_all_but_inputs_and_dense_layers():
 
 
 def test_the_program_measures_and_writes(tmp_path):
-    command = [sys.executable, "-m", "nash_tf.benchmark", "--parts=throughput,augmentation,trace", "--widths=2-4"]
+    command = [sys.executable, "-m", "nash_tf.benchmark", "--parts=throughput,augmentation,trace,idle", "--widths=2-4"]
     command += [
         "--grown=0",
         "--batches=2",
@@ -117,6 +131,7 @@ def test_the_program_measures_and_writes(tmp_path):
         "--batch_size=4",
         "--depths=2",
         f"--json={tmp_path}/out.json",
+        "--search=--method=nash --train_limit=100 --steps=0 --vanilla_epochs=1 --final_epochs=0 --widths=2",
     ]
     printed = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert printed.returncode == 0, printed.stderr
@@ -124,6 +139,9 @@ def test_the_program_measures_and_writes(tmp_path):
     row = dict(zip(*found["throughput"]["rows"], strict=True))
     assert row["network"] == "vanilla 2-4" and row["times fit"] > 0 and 0 < row["of the matmul peak"] < 1
     assert "| vanilla 2-4 |" in printed.stdout
+    idle = dict(zip(*found["idle"]["rows"], strict=True))
+    assert idle["wall seconds"] == pytest.approx(idle["CPU-s"] + idle["idle, s"]) and "share of wall" in printed.stdout
+    assert idle["share of wall"] == pytest.approx(idle["idle, s"] / idle["wall seconds"])
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,99 @@ def test_constant_channel_has_a_positive_deviation():
     assert (channel_statistics(x[..., :1])[1] > 0).all()
 
 
+class TestComputable:
+    """What is accepted can be computed with in float32."""
+
+    def saved(self, tmp_path, x, x_test=None):
+        return save(tmp_path / "a.npz", x_train=x, x_test=x[:6] if x_test is None else x_test)
+
+    @pytest.mark.parametrize("level, spread", [(0, 1e-20), (1e25, 1e24), (1e6, 1.0), (-1e20, 1e29)])
+    def test_statistics_of_any_scale(self, tmp_path, level, spread):
+        x = (level + spread * np.random.default_rng(0).normal(size=(30, 6, 5, 3))).astype(np.float32)
+        d = data.load(str(self.saved(tmp_path, x)))
+        normalised = (d.x_train - d.mean) * (1 / d.std)
+        assert np.abs(normalised.mean()) < 0.1 and normalised.std() == pytest.approx(1, rel=1e-2)
+
+    @pytest.mark.parametrize("spread", [1e-32, 1e-40, 1e32, 1e38])
+    def test_deviations_that_float32_cannot_divide_by(self, tmp_path, spread):
+        x = (spread * np.random.default_rng(0).uniform(-1, 1, size=(30, 6, 5, 3))).astype(np.float32)
+        refuse(self.saved(tmp_path, x), "a.npz", "deviation", "channel 0", "rescale")
+
+    def test_a_test_image_too_far_off(self, tmp_path):
+        x = np.random.default_rng(0).uniform(size=(30, 6, 5, 3)).astype(np.float32)
+        far = x[:6].copy()
+        far[3, 0, 0, 1] = 1e20
+        refuse(self.saved(tmp_path, x, far), "1e+20 in channel 1", "rescale")
+
+    @pytest.mark.parametrize("dtype, level, step", [(float, 1e-60, 1e-62), (float, 1e9, 1e-3), (np.int64, 10**12, 1)])
+    def test_types_whose_values_float32_does_not_tell_apart(self, tmp_path, dtype, level, step):
+        x = (level + step * np.random.default_rng(0).integers(0, 256, (30, 6, 5, 3))).astype(dtype)
+        refuse(self.saved(tmp_path, x), "x_train", "tells apart", "subtract")
+
+    def test_a_float64_beyond_float32_is_told_as_it_is(self, tmp_path):
+        x = arrays(dtype=np.float64)["x_train"]
+        x[4, 1, 1, 0] = 1e300
+        refuse(self.saved(tmp_path, x), "1e+300 in image 4")
+
+    def test_equal_pixels_are_harmless(self, tmp_path):
+        d = data.load(str(self.saved(tmp_path, np.full((30, 6, 5, 3), 0.1))))
+        assert d.std.tolist() == [1, 1, 1]
+
+
+class TestNotes:
+    def test_none_where_there_is_nothing_to_say(self, tmp_path):
+        x = np.random.default_rng(0).integers(0, 256, (36, 6, 5, 3)).astype(np.uint8)
+        assert data.load(str(save(tmp_path / "a.npz", x_train=x[6:], x_test=x[:6]))).notes == ()
+        assert data.load("digits").notes == ()
+
+    @pytest.mark.parametrize("scale, shift", [(1 / 255, 0), (255, 0), (1, 300), (2, -255), (0.5, 128)])
+    def test_train_and_test_scaled_differently(self, tmp_path, scale, shift):
+        x = np.random.default_rng(0).integers(0, 256, (60, 6, 5, 3)).astype(np.float32)
+        (note,) = data.load(str(save(tmp_path / "a.npz", x_train=x[:30], x_test=x[30:36] * scale + shift))).notes
+        assert "another scale" in note
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+    def test_copies_are_counted(self, tmp_path, dtype):
+        x = np.random.default_rng(0).integers(0, 256, (33, 6, 5, 3)).astype(dtype)
+        path = save(tmp_path / "a.npz", x_train=x[:30], x_test=np.concatenate([x[4:7], x[30:]]))
+        assert data.load(str(path)).notes == ("3 of 6 test images are exact copies of training or validation images",)
+
+    def test_pixels_that_must_be_normalised(self, tmp_path):
+        x = (1e25 * np.random.default_rng(0).uniform(size=(36, 6, 5, 3))).astype(np.float32)
+        (note,) = data.load(str(save(tmp_path / "a.npz", x_train=x[6:], x_test=x[:6]))).notes
+        assert "1e+25" in note and "normalise" in note
+
+    def test_arrays_that_are_not_used(self, tmp_path):
+        notes = data.load(str(save(tmp_path / "a.npz", x_val=np.zeros(3), y_val=np.zeros(3)))).notes
+        assert notes[0].endswith("a.npz: not used: x_val, y_val")
+
+    @pytest.mark.parametrize("name", ["val", "valid", "validation", "extra"])
+    def test_folders_beside_train_and_test(self, tmp_path, name):
+        for part in ("train", "test", name):
+            folder(tmp_path / part)
+        note = data.load(str(tmp_path)).notes[0]
+        assert f"not used: {name}/" in note and "split off train/" in note
+
+    @pytest.mark.parametrize("part", ["", "test"])
+    def test_files_that_are_passed_over(self, tmp_path, part):
+        for each in ("train", "test") if part else ("",):
+            folder(tmp_path / each)
+        picture(tmp_path / part / "loose.png")
+        (tmp_path / part / "nut" / "new.heic").write_bytes(b"")
+        loose, others = data.load(str(tmp_path)).notes[:2]
+        assert loose.endswith("class folders are not used: loose.png") and others.endswith("not used: new.heic")
+
+
+def test_what_the_system_refuses_is_told(tmp_path, monkeypatch):
+    def scandir(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    folder(tmp_path)
+    monkeypatch.setattr("os.scandir", scandir)
+    for how in (data.check, data.load):
+        refuse(tmp_path, tmp_path, "Permission denied", how=how)
+
+
 def test_import_is_light():
     code = "import sys, nash_tf.data as d; d.check('digits'); d.check('cifar10'); d.load('digits')\n"
     code += "sys.exit(bool({'tensorflow', 'keras', 'PIL', 'sklearn'} & set(sys.modules)))"

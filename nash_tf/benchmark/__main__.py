@@ -1,6 +1,6 @@
 """Measures training and search: `python -m nash_tf.benchmark --json=OUT.json`; minutes on two cores.
 
-Seconds are of processor time, user and system, of all threads. What is compared runs in turn, each in a process of its own, and
+Seconds are of processor time, user and system, of all threads, where they are not called wall seconds. What is compared runs in turn, each in a process of its own, and
 the ratio is the median over the turns: absolute times on a shared machine mean little.
 """
 
@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.benchmark import plot
-from nash_tf.benchmark.measure import Contestant, in_turn, line, ratio, table, training_flops
+from nash_tf.benchmark import measure, plot
+from nash_tf.benchmark.measure import Contestant, in_turn, line, pinned, ratio, table, training_flops
 from nash_tf.costs import flops
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
 from nash_tf.vanilla import vanilla
 
 SHAPE, CLASSES = (32, 32, 3), 10
-QUICK = ("throughput", "augmentation", "trace", "cost")
+QUICK = ("throughput", "augmentation", "trace", "cost", "idle")
+IDLE_AIM = 0.03  # of wall time
 
 
 def networks(widths: Sequence[str], grown: int, files: Sequence[str]) -> dict[str, Architecture]:
@@ -204,7 +205,18 @@ def workers(given, *_) -> dict[str, Any]:
     return {"rows": rows}
 
 
-PARTS = {part.__name__: part for part in (throughput, augmentation, trace, cost, search, workers)}
+def idle(given, *_) -> dict[str, Any]:
+    """What a search on one core, of one thread, waits instead of working; on a busy machine it waits for the core, too."""
+    with pinned():
+        found = _search(f"{given.search} --workers=1 --threads=1")
+    wall, processor = found["seconds"], found["cpu_seconds"]
+    unused, share = measure.idle(wall, processor)
+    rows: list[list[Any]] = [["wall seconds", "CPU-s", "idle, s", "share of wall", "aim"]]
+    rows.append([wall, processor, unused, share, f"under {IDLE_AIM}"])
+    return {"rows": rows}
+
+
+PARTS = {part.__name__: part for part in (throughput, augmentation, trace, cost, search, workers, idle)}
 
 
 def _listed(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Contestants that take turns, and the arithmetic of what they took."""
 
+import contextlib
 import json
 import os
 import statistics
@@ -87,6 +88,22 @@ def in_turn(
     for name in first:
         contestants[name][0].ask(do="drop", name=name)
     return {name: {"first": first[name], "seconds": seconds[name]} for name in first}, failed
+
+
+@contextlib.contextmanager
+def pinned():
+    """Keeps what calls it, and the processes that it starts, to one core."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(allowed)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def idle(wall: float, processor: float) -> tuple[float, float]:
+    """Seconds of wall time in which one core was not used, and their share."""
+    return wall - processor, (wall - processor) / wall
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:

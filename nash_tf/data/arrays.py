@@ -65,13 +65,26 @@ def _pixels(images: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         raise DataError(f"expected pixels of one type, got {types}; convert one to the other's type and scale")
     if all(integer.values()) and all(x.min() >= 0 and x.max() <= 255 for x in images.values()):
         return [x.astype(np.uint8, copy=False) for x in images.values()]
-    with np.errstate(over="ignore"):
-        floats = {key: x.astype(np.float32, copy=False) for key, x in images.items()}
-    for key, x in floats.items():
-        finite = np.isfinite(x).all(axis=(1, 2, 3))
-        if not finite.all():
-            raise DataError(f"{key}: expected finite float32 pixels, got NaN or infinity in image {finite.argmin()}")
-    return list(floats.values())
+    return [_floats(key, x) for key, x in images.items()]
+
+
+def _floats(key: str, x: np.ndarray) -> np.ndarray:
+    """Images as float32, which must be able to hold them and to tell their pixels apart."""
+    with np.errstate(over="ignore", under="ignore"):
+        floats = x.astype(np.float32, copy=False)
+    finite = np.isfinite(floats).all(axis=(1, 2, 3))
+    if not finite.all():
+        number = finite.argmin()
+        value = x[number][~np.isfinite(floats[number])][0]
+        raise DataError(f"{key}: expected finite pixels within float32's range, got {value} in image {number}")
+    if not np.can_cast(x.dtype, floats.dtype):
+        low, high = float(x.min()), float(x.max())
+        chunks = range(0, len(x), 256)  # float64 copies of all images would be large
+        error = max(float(np.abs(x[start : start + 256] - floats[start : start + 256]).max()) for start in chunks)
+        if error > 1e-3 * (high - low) > 0:
+            got = f"{low:.9g} to {high:.9g}, rounded by up to {error:.3g}"
+            raise DataError(f"{key}: expected pixels that float32 tells apart, got {got}; subtract a mean, or rescale")
+    return floats
 
 
 def _labels(key: str, y: np.ndarray, x_key: str, images: int) -> np.ndarray:

@@ -13,21 +13,27 @@ from pathlib import Path
 import numpy as np
 
 from nash_tf.data import images, splits
-from nash_tf.data.source import DataError, Kind, Source
+from nash_tf.data.source import DataError, Kind, Source, listed, printable
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
 
 
 def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry]:
-    """What is in a folder, hidden entries left out; refuses links that leave the root."""
+    """What is in a folder, hidden entries left out; refuses links that lead nowhere or leave the root."""
+    inside = Path(os.path.realpath(root))
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            if entry.is_symlink() and not Path(entry.path).resolve().is_relative_to(root.resolve()):
+            if entry.is_symlink():
                 target = os.path.realpath(entry.path)
-                raise DataError(f"{entry.path}: expected files inside {root}, got a link to {target}; copy it there")
+                if not Path(target).is_relative_to(inside):
+                    raise DataError(
+                        f"{entry.path}: expected files inside {root}, got a link to {target}; copy it there"
+                    )
+                if not Path(target).exists():
+                    raise DataError(f"{entry.path}: expected a file or a folder, got a link to nothing; remove it")
             yield entry
 
 
@@ -35,11 +41,17 @@ def _subfolders(folder: Path, root: Path) -> list[Path]:
     return sorted(Path(entry.path) for entry in _entries(folder, root) if entry.is_dir())
 
 
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in images.SUFFIXES
+
+
 def _images(folder: Path, root: Path) -> Iterator[Path]:
     for entry in _entries(folder, root):
         if entry.is_dir():
             raise DataError(f"{entry.path}: expected images in class folder {folder}, got a folder; move its files up")
-        if Path(entry.name).suffix.lower() in images.SUFFIXES:
+        if _is_image(entry.name):
+            if not entry.is_file():
+                raise DataError(f"{entry.path}: expected an image file, got a pipe, socket or device; remove it")
             yield Path(entry.path)
 
 
@@ -104,6 +116,20 @@ def _files(part: Path, labels: dict[str, int], root: Path) -> tuple[np.ndarray, 
     return np.array(paths, dtype=object), np.array(numbers, dtype=np.int32)
 
 
+def _notes(root: Path, train: Path, test: Path | None) -> tuple[str, ...]:
+    """Which folders and files are passed over."""
+    unused = [folder.name + "/" for folder in _subfolders(root, root) if folder not in (train, test)] if test else []
+    notes = [f"{root}: not used: {listed(unused)}; validation images are split off {train.name}/"] if unused else []
+    loose = [entry.name for part in {train, test or train} for entry in _entries(part, root) if _is_image(entry.name)]
+    folders = [folder for part in {train, test or train} for folder in _classes(part, root).values()]
+    others = [entry.name for folder in folders for entry in _entries(folder, root) if not _is_image(entry.name)]
+    if loose:
+        notes.append(f"{root}: images outside class folders are not used: {listed(sorted(loose))}")
+    if others:
+        notes.append(f"{root}: files without an image's suffix are not used: {listed(sorted(others))}")
+    return tuple(map(printable, notes))
+
+
 def _open(source: str) -> Source:
     _check(source)
     root = Path(source)
@@ -124,7 +150,8 @@ def _open(source: str) -> Source:
         x = images.read([*files[chosen], *test_files])  # together: one size and one colour mode
         return x[: len(chosen)], x[len(chosen) :]
 
-    return Source(root.resolve().name, class_names, True, y, y_test, read)
+    notes = _notes(root, train, test)
+    return Source(root.resolve().name, class_names, True, y, y_test, read, notes)
 
 
 KIND = Kind(matches=lambda source: Path(source).is_dir(), check=_check, open=_open)

@@ -1,5 +1,6 @@
 """A folder of the four IDX files of MNIST and its relatives, plain or gzipped (http://yann.lecun.com/exdb/mnist)."""
 
+import contextlib
 import gzip
 import math
 import zlib
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nash_tf.data import limits
 from nash_tf.data.arrays import from_arrays
 from nash_tf.data.source import DataError, Kind, Source
 
@@ -32,6 +34,9 @@ def _check(source: str) -> None:
     missing = [name for name in FILES if not _find(Path(source), name)]
     if missing:
         raise DataError(f"{source}: expected the four IDX files {', '.join(FILES)} (or .gz), got no {missing[0]}")
+    for name, rank in FILES.items():
+        with _values(_find(Path(source), name), rank):
+            pass
 
 
 def read(path: Path, rank: int) -> np.ndarray:
@@ -40,23 +45,44 @@ def read(path: Path, rank: int) -> np.ndarray:
     The file is 2 zero bytes, the type, the rank, the sizes as big-endian int32, then the values.
 
     Raises:
-        DataError: unreadable, another type or rank, or shorter or longer than its header says.
+        DataError: unreadable, another type or rank, shorter or longer than its header says, or larger than memory.
     """
+    with _values(path, rank) as (file, shape):
+        size = math.prod(shape)
+        values = file.read(size + 1)
+    if len(values) != size:
+        found = "more" if len(values) > size else len(values)
+        raise DataError(f"{path}: expected {size} values for shape {shape}, got {found}; fetch it again")
+    return np.frombuffer(values, np.uint8).reshape(shape)
+
+
+@contextlib.contextmanager
+def _values(path: Path, rank: int):
+    """An IDX file open at its values, and their shape, once these may be read."""
+    held, compressed = path.stat().st_size, path.suffix == ".gz"
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if compressed else open(path, "rb") as file:
+            shape = _shape(file, rank, path)
+            size, rest = math.prod(shape), held - file.tell()
+            if compressed:
+                limits.require_data(size, held, path)
+            elif size != rest:
+                raise DataError(f"{path}: expected {size} values for shape {shape}, got {rest}; fetch it again")
+            limits.require_memory(size, path)
+            yield file, shape
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: expected a readable IDX file, got: {error}; fetch it again") from error
-    magic, expected = content[:4], bytes((0, 0, UNSIGNED_BYTE, rank))
+
+
+def _shape(file, rank: int, path: Path) -> list[int]:
+    """The sizes that the header declares."""
+    magic, expected = file.read(4), bytes((0, 0, UNSIGNED_BYTE, rank))
     if magic != expected:
         raise DataError(f"{path}: expected an IDX file with magic number 0x{expected.hex()}, got 0x{magic.hex()}")
-    start = 4 + 4 * rank
-    if len(content) < start:
-        raise DataError(f"{path}: expected a header of {start} bytes, got {len(content)}; fetch it again")
-    shape = [int(side) for side in np.frombuffer(content, ">u4", rank, 4)]
-    if len(content) - start != math.prod(shape):
-        rule = f"{math.prod(shape)} values for shape {shape}"
-        raise DataError(f"{path}: expected {rule}, got {len(content) - start}; fetch it again")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+    sizes = file.read(4 * rank)
+    if len(sizes) < 4 * rank:
+        raise DataError(f"{path}: expected a header of {4 + 4 * rank} bytes, got {4 + len(sizes)}; fetch it again")
+    return [int(side) for side in np.frombuffer(sizes, ">u4")]
 
 
 def _open(source: str) -> Source:

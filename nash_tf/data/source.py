@@ -1,6 +1,7 @@
 """What a kind of data source must offer, and the error all of them raise."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,31 @@ class DataError(ValueError):
     """
 
     def __init__(self, message: str, setting: str | None = None):
-        super().__init__(" ".join((f"{setting}: {message}" if setting else message).split()))
+        super().__init__(printable(f"{setting}: {message}" if setting else message))
         self.setting = setting
+
+
+@contextlib.contextmanager
+def unreadable(where: str):
+    """Turns what the system refuses into a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{error.filename or where}: expected to read it, got: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise DataError(f"{where}: expected data that fit into memory, got more; give less") from error
+
+
+def printable(text: str) -> str:
+    """Text as one line that any terminal shows as it is: names of files may hold line breaks and control characters."""
+    line = " ".join(text.split())
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 @dataclass(frozen=True)
@@ -31,6 +55,7 @@ class Source:
         flips: whether a horizontally flipped image keeps its class.
         y_train, y_test: int32 labels [n].
         read: from chosen training indices [k] to images [k, h, w, c] and all test images [m, h, w, c].
+        notes: what is there and not used, a sentence each.
     """
 
     name: str
@@ -39,6 +64,7 @@ class Source:
     y_train: np.ndarray
     y_test: np.ndarray
     read: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

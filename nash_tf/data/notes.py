@@ -1,0 +1,55 @@
+"""What is worth saying of a data set that can be used: sentences, none where nothing stands out."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+SAMPLE = 100  # images that tell a part's scale
+RATIO, SHIFT = 1.5, 0.75  # of deviations, and of means in deviations: beyond what two parts of one data set show
+LARGE = 1e15  # pixels whose squares, summed over a feature map, come near float32's end
+
+
+def of_arrays(x_train: np.ndarray, x_valid: np.ndarray, x_test: np.ndarray) -> tuple[str, ...]:
+    """Notes on images [n, h, w, c]."""
+    notes = [scales(x_train, x_test), copies((x_train, x_valid), x_test), large((x_train, x_valid, x_test))]
+    return tuple(note for note in notes if note)
+
+
+def scales(x_train: np.ndarray, x_test: np.ndarray) -> str:
+    """Whether the test images look as if they were scaled in another way than the training images."""
+    (mean, deviation), (test_mean, test_deviation) = map(_scale, (x_train, x_test))
+    alike = deviation / RATIO < test_deviation < deviation * RATIO and abs(test_mean - mean) < SHIFT * deviation
+    if alike or deviation == 0:
+        return ""
+    return (
+        f"The test images are of another scale than the training images: mean {test_mean:.3g} and deviation "
+        f"{test_deviation:.3g}, against {mean:.3g} and {deviation:.3g}; check that both were scaled alike"
+    )
+
+
+def _scale(x: np.ndarray) -> tuple[float, float]:
+    sample = x[:: max(1, len(x) // SAMPLE)]
+    return float(sample.mean(dtype=np.float64)), float(sample.std(dtype=np.float64))
+
+
+def copies(seen: Sequence[np.ndarray], x_test: np.ndarray) -> str:
+    """How many test images are, pixel for pixel, images that are trained or validated on."""
+    known = {_digest(image) for images in seen for image in images}
+    count = sum(_digest(image) in known for image in x_test)
+    if not count:
+        return ""
+    verb = "is an exact copy" if count == 1 else "are exact copies"
+    return f"{count:,} of {len(x_test):,} test images {verb} of training or validation images"
+
+
+def _digest(image: np.ndarray) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+
+
+def large(parts: Sequence[np.ndarray]) -> str:
+    """Whether the pixels must be normalised for float32 to compute with them."""
+    largest = max(max(float(x.max()), -float(x.min())) for x in parts)
+    if largest < LARGE:
+        return ""
+    return f"Pixels reach {largest:.3g}: without normalise among --augment, float32 cannot compute with them"
