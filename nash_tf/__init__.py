@@ -11,8 +11,8 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "Architecture": "nash_tf.architecture",
-    "HillClimbing": "nash_tf.tuner",
-    "HillClimbingOracle": "nash_tf.oracle",
+    "HillClimbing": "nash_tf.tuning.tuner",
+    "HillClimbingOracle": "nash_tf.tuning.oracle",
     "export": "nash_tf.exporting",
     "morph": "nash_tf.surgery",
 }

@@ -15,11 +15,11 @@ import tensorflow as tf
 from keras_tuner import errors
 
 from nash_tf import __version__, certificate, costs, data, distributed, exporting, output, rebuild, report
-from nash_tf.keras_models import fast_training
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import CheckpointError, write_atomically
 from nash_tf.config import SearchConfig, refusal
+from nash_tf.keras_models import fast_training
 from nash_tf.lock import Locked, locked
 from nash_tf.oracle import SearchStopped, cpu_seconds
 from nash_tf.pipeline import Augmentation, Pipeline

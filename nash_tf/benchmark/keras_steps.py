@@ -5,9 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from nash_tf import rebuild
-from nash_tf.keras_models import fast_training
 from nash_tf.architecture import Architecture, Node
 from nash_tf.autotuning import untuned
+from nash_tf.keras_models import fast_training
 from nash_tf.pipeline import Augmentation, Pipeline
 
 AUGMENTATIONS = {

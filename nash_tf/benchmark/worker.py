@@ -37,10 +37,10 @@ def prepare_keras(task, lean: bool):
     import numpy as np
 
     from nash_tf import costs
-    from nash_tf.keras_models import fast_training
     from nash_tf.architecture import Architecture
     from nash_tf.benchmark import keras_steps
     from nash_tf.callbacks import SGDR
+    from nash_tf.keras_models import fast_training
 
     if task["what"] == "matmul":
         return keras_steps.matmul_trainer(precision=task["precision"].removeprefix("mixed_"))[0]

@@ -8,7 +8,9 @@
 Engines differ in who trains what, where and when; the lineage does not.
 """
 
+import math
 from dataclasses import asdict, dataclass
+from numbers import Integral, Real
 
 from nash_tf import hill_climbing, methods
 from nash_tf.halving import Rung
@@ -35,7 +37,8 @@ class Settings:
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent.
 
     Raises:
-        ValueError: an unknown method, a number that is not a whole one in its range, or rungs that do not add up.
+        TypeError: a value is of another type.
+        ValueError: an unknown method, a number out of its range, or rungs that do not add up.
     """
 
     method: str = "shrsep"
@@ -51,13 +54,26 @@ class Settings:
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
             raise ValueError(f"method must be one of {sorted(methods.registry)}, received {self.method!r}")
-        lowest = {"steps": 0, "children": 1, "mutations": 1, "epochs_per_step": 1, "vanilla_epochs": 1, "seed": 0}
+        lowest = {
+            "steps": 0,
+            "children": 1,
+            "mutations": 1,
+            "epochs_per_step": 1,
+            "vanilla_epochs": 1,
+            "seed": -math.inf,
+        }
         for name, low in lowest.items():
             value = getattr(self, name)
-            if type(value) is not int or value < low:
-                raise ValueError(f"{name} must be a whole number of at least {low}, received {value!r}")
-        if isinstance(self.max_params, bool) or not isinstance(self.max_params, int | float) or self.max_params < 1:
-            raise ValueError(f"max_params must be a number of at least 1, received {self.max_params!r}")
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise TypeError(f"{name} must be a whole number, received {value!r}")
+            if value < low:
+                raise ValueError(f"{name} must be at least {low}, received {value!r}")
+        if isinstance(self.max_params, bool) or not isinstance(self.max_params, Real):
+            raise TypeError(f"max_params must be a number, received {self.max_params!r}")
+        if not self.max_params > 0:
+            raise ValueError(f"max_params must be above 0, received {self.max_params!r}")
+        if not isinstance(self.tune_hyperparameters, bool):
+            raise TypeError(f"tune_hyperparameters must be True or False, received {self.tune_hyperparameters!r}")
         _ = self.rungs
 
     @property
@@ -97,13 +113,14 @@ class Search:
         self.steps = [(Rung(1, settings.vanilla_epochs),), *[settings.rungs] * settings.steps]
         self.outcomes: dict[TrainingKey, Outcome] = {}
         self.scores: dict[TrainingKey, float | None] = {}
+        self.hyperparameters = hyperparameters or NoHyperparameters()
         self._proposer = Proposer(
             self.method,
             self.steps,
             settings.mutations,
             settings.max_params,
             settings.seed,
-            hyperparameters or NoHyperparameters(),
+            self.hyperparameters,
             settings.tune_hyperparameters,
         )
         self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
@@ -155,7 +172,7 @@ class Search:
     @property
     def best(self) -> TrainingKey | None:
         """The training whose model is handed over."""
-        return hill_climbing.best(self.incumbent, self.scores)
+        return hill_climbing.best(self.scores)
 
     @property
     def finished(self) -> str | None:
@@ -169,7 +186,7 @@ class Search:
             first = failed[0].key.step == 0
             return "the training of the first network failed" if first else f"{len(failed)} trainings in a row failed"
         if self._opened is None:
-            return "all steps are done"
+            return f"all {len(self.steps) - 1} steps are done"
         step, rung, _, parent = self._opened
         if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):
             return f"no morphism fits under max_params={self.settings.max_params:,.0f}"

@@ -39,7 +39,9 @@ class FitArguments:
         """
         if self.named.get("validation_freq", 1) != 1:
             given = self.named["validation_freq"]
-            raise ValueError(f"search(validation_freq={given!r}): each training is judged by its last epoch; leave it out")
+            raise ValueError(
+                f"search(validation_freq={given!r}): each training is judged by its last epoch; leave it out"
+            )
         if has_own_fit:
             return
         if len(self.positional) > 2:

@@ -12,6 +12,10 @@ import numpy as np
 from nash_tf.training.errors import OutOfTime, Unsearchable
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Limits:
     """What ends a training before its last epoch.
@@ -20,11 +24,13 @@ class Limits:
         seconds: of wall-clock time that it may take.
         cpu_seconds: of this process, user and system.
         check: raises where the training is another's by now; called after each batch.
+        confirm: the same, called once more before the trained model is kept.
     """
 
     seconds: float = math.inf
     cpu_seconds: float = math.inf
-    check: Callable[[], None] = lambda: None
+    check: Callable[[], None] = _nothing
+    confirm: Callable[[], None] = _nothing
 
 
 class Watch(keras.callbacks.Callback):
@@ -83,9 +89,7 @@ class Scores(keras.callbacks.Callback):
                 "needs all of them: give arrays, a tf.data.Dataset that repeats, or a generator without an end"
             )
         if self._expected is not None and self._expected not in logs:
-            raise Unsearchable(
-                f"objective {self._expected!r} is not among what fit reports: {', '.join(sorted(logs))}"
-            )
+            raise Unsearchable(f"objective {self._expected!r} is not among what fit reports: {', '.join(sorted(logs))}")
         self._weights.append(self._judged or _digest(self.model))
         self._logs.append({name: float(value) for name, value in logs.items() if np.ndim(value) == 0})
 

@@ -1,9 +1,8 @@
 """What the constructors of a search accept, checked before anything else."""
 
 import inspect
-import math
 from collections.abc import Mapping
-from numbers import Integral, Real
+from numbers import Real
 
 import keras_tuner
 
@@ -14,9 +13,8 @@ HINTS = {
     "hyperband_iterations": "give steps",
     "num_initial_points": "give children",
 }
-WHOLE = {"steps": 0, "children": 1, "mutations": 1, "epochs_per_step": 1, "vanilla_epochs": 1}
-ABOVE_0 = ("max_params", "max_hours", "max_cpu_hours", "heartbeat")
-MAY_BE_NONE = ("max_hours", "max_cpu_hours", "seed", "on_trained")
+ABOVE_0 = ("max_hours", "max_cpu_hours", "heartbeat")
+MAY_BE_NONE = ("max_hours", "max_cpu_hours", "on_trained")
 
 
 def check(given: Mapping, others: Mapping) -> None:
@@ -35,17 +33,9 @@ def check(given: Mapping, others: Mapping) -> None:
     for name, value in given.items():
         if value is None and name in MAY_BE_NONE:
             continue
-        if name in WHOLE or name == "seed":
-            low = WHOLE.get(name, -math.inf)
-            _require(
-                isinstance(value, Integral) and not isinstance(value, bool), TypeError, name, "a whole number", value
-            )
-            _require(value >= low, ValueError, name, f"at least {low}", value)
-        elif name in ABOVE_0:
+        if name in ABOVE_0:
             _require(isinstance(value, Real) and not isinstance(value, bool), TypeError, name, "a number", value)
             _require(value > 0, ValueError, name, "above 0", value)
-        elif name == "tune_hyperparameters":
-            _require(isinstance(value, bool), TypeError, name, "True or False", value)
         elif name == "on_trained":
             _require(callable(value), TypeError, name, "callable with the oracle", value)
 

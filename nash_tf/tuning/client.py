@@ -127,6 +127,11 @@ class Heartbeat:
         self._stop.set()
         self._thread.join()
 
+    def check_lightly(self) -> None:
+        """As `check`, from what is known already."""
+        if self.lost:
+            self.check()
+
     def check(self) -> None:
         """Raises LeaseLost where the trial is another's, ChiefLost where nobody says whose it is."""
         if self._fatal:

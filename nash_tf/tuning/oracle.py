@@ -1,5 +1,6 @@
 """The search as a Keras Tuner oracle: an adapter that turns assignments into trials, and reports into outcomes."""
 
+import math
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from nash_tf.config import RAISABLE, raised
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, TrainingKey
 from nash_tf.strategy.time_limits import TimeLimits
-from nash_tf.tuning import checked_json, trial_values
+from nash_tf.tuning import arguments, checked_json, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, read_state
@@ -34,13 +35,17 @@ class HillClimbingOracle(keras_tuner.Oracle):
         on_trained: called with the oracle after each training.
         **kwargs: of `keras_tuner.Oracle`.
 
+    A tuner of another make finds in a trial's values what to train; see `nash_tf.tuning.trial_values`. It must set
+    `architecture` there to the JSON of the `nash_tf.Architecture` of what it has trained.
+
     Attributes:
         search: the search itself, which takes all decisions.
         limits: on its time.
         book: its trials, and who trains them.
 
     Raises:
-        ValueError: an unknown method, a number out of its range, or rungs that do not add up.
+        TypeError, ValueError: an argument is unknown, of a wrong type or out of range; rungs that do not add up, several
+            objectives.
     """
 
     def __init__(
@@ -62,7 +67,14 @@ class HillClimbingOracle(keras_tuner.Oracle):
         on_trained=None,
         **kwargs,
     ):
+        arguments.check(
+            {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours, "heartbeat": heartbeat, "on_trained": on_trained},
+            kwargs,
+        )
+        if isinstance(objective, list | tuple):
+            raise ValueError(f"objective must be one, received {len(objective)}; a single metric may combine them")
         super().__init__(objective=objective, **kwargs)
+        seed = 0 if seed is None else seed
         settings = Settings(
             method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters
         )
@@ -119,7 +131,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 return Trial(self.get_space(), status=TrialStatus.STOPPED)
             trial = self.ongoing_trials.get(worker.name)
             if trial is None:
-                trial = self.book.lend_next(worker, self.get_space())
+                trial = self.book.lend_next(worker, self.get_space(), self.max_trials or math.inf)
                 if trial is None:
                     return Trial(self.get_space(), status=TrialStatus.IDLE)
                 self.save()
@@ -187,9 +199,17 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials=1):
-        """The search's winner first, then the others by their objective."""
-        ranked = super().get_best_trials(len(self.trials))
-        return sorted(ranked, key=lambda trial: self.book.assignment(trial).key != self.search.best)[:num_trials]
+        """Those whose weights are kept first, the best of them at the head; see `ranking`."""
+        return sorted(self.ranking(), key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
+
+    def ranking(self) -> list[Trial]:
+        """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
+        best = self.search.best
+
+        def place(trial: Trial):
+            return trial.status != TrialStatus.COMPLETED, self.book.assignment(trial).key != best
+
+        return sorted(super().get_best_trials(len(self.trials)), key=place)
 
     def requeue_dead(self) -> None:
         """Has the trials of workers that have been silent for too long wait for others."""
@@ -253,11 +273,6 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def save(self):
         checked_json.write(Path(self._project_dir) / STATE, self.get_state())
 
-    def has_begun(self) -> bool:
-        """Whether the project's directory holds a search, or what is left of one."""
-        directory = Path(self._project_dir)
-        return (directory / STATE).exists() or self.book.files.are_there()
-
     def reload(self):
         """Goes on with the search in the project's directory.
 
@@ -292,17 +307,21 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def over(self) -> bool:
         """Whether no training will be handed out any more."""
         with self._mutex:
-            return self.limits.over(self.search.outcomes.values()) or self.search.finished is not None
+            return self.end_reason() is not None
 
     def end_reason(self) -> str | None:
         """Why the search is over; None where it is not."""
         with self._mutex:
             if self.search.finished is not None:
-                return self.search.finished
-            if not self.over():
-                return None
-            limits = {name: getattr(self.limits, name) for name in ("max_hours", "max_cpu_hours")}
-            return "limit reached: " + ", ".join(f"{name}={given:g}" for name, given in limits.items() if given)
+                return self.stopped_by() or self.search.finished
+            if self.limits.over(self.search.outcomes.values()):
+                given = {name: getattr(self.limits, name) for name in ("max_hours", "max_cpu_hours")}
+                return "a limit on time is reached: " + ", ".join(
+                    f"{name}={hours:g}" for name, hours in given.items() if hours
+                )
+            if self.max_trials and len(self.end_order) >= self.max_trials:
+                return f"max_trials={self.max_trials} is reached"
+            return None
 
     def stopped_by(self) -> str | None:
         """Why the search was given up: the cause of the last of too many failures in a row, or why there is no first network

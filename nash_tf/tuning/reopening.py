@@ -30,6 +30,11 @@ class Reopened:
     outcome: Outcome | None
 
 
+def has_search(directory: Path) -> bool:
+    """Whether a directory holds a search, or what is left of one."""
+    return (directory / STATE).exists() or TrialFiles(directory).are_there()
+
+
 def read_state(directory: Path) -> dict[str, Any] | None:
     """The oracle's own state; None, after a line that says so, where the file is lost or damaged: all else follows from the trials.
 

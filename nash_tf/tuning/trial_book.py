@@ -60,13 +60,23 @@ class TrialBook:
 
     # From assignments to outcomes ---------------------------------------------------------------------------------------
 
-    def lend_next(self, worker: Worker, space: HyperParameters) -> Trial | None:
-        """The trial that a worker is to train next, one whose model it has at hand if there is one; None while all are lent."""
+    def lend_next(self, worker: Worker, space: HyperParameters, limit: float) -> Trial | None:
+        """The trial that a worker is to train next, one whose model it has at hand if there is one; None while all are lent.
+
+        Args:
+            worker: who asks.
+            space: the declared hyperparameters.
+            limit: trials of the search at most.
+        """
         trials = self.by_training()
         waiting = [
             assignment
             for assignment in self.search.ask()
-            if assignment.key not in trials or not self.lending.is_lent(trials[assignment.key].trial_id)
+            if (
+                not self.lending.is_lent(trials[assignment.key].trial_id)
+                if assignment.key in trials
+                else len(trials) < limit
+            )
         ]
         if not waiting:
             return None

@@ -87,13 +87,20 @@ def lease(holder: str, seconds: float, cpu_seconds: float) -> str:
     return json.dumps({"holder": holder} | {name: left for name, left in limits.items() if left < math.inf})
 
 
-def take_lease(values: dict[str, Any]) -> dict[str, Any]:
-    """The lease in a trial's values, which are then without it."""
+def lease_of(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The lease in a trial's values; empty where there is none."""
     try:
-        taken = json.loads(values.pop(LEASE, "{}"))
+        lease = json.loads(values.get(LEASE, "{}"))
     except (TypeError, ValueError, RecursionError):
         return {}
-    return taken if isinstance(taken, dict) else {}
+    return lease if isinstance(lease, dict) else {}
+
+
+def take_lease(values: dict[str, Any]) -> dict[str, Any]:
+    """The same; the values are then without it."""
+    lease = lease_of(values)
+    values.pop(LEASE, None)
+    return lease
 
 
 def encode_outcome(outcome: Outcome) -> dict[str, Any]:
@@ -159,6 +166,11 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
+
+
+def measurement(trial: Trial, name: str) -> float | None:
+    """A metric of a completed trial, if it was reported."""
+    return json.loads(trial.hyperparameters.values.get("record", "{}")).get(name)
 
 
 def _reported(trial: Trial, objective: str) -> float:

@@ -20,6 +20,7 @@ from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import DEATHS
 from nash_tf.tuning.oracle import HillClimbingOracle
+from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.trial_files import CHECKPOINT
 from nash_tf.tuning.trial_values import LEASE, key_of, take_lease
 from nash_tf.vanilla import vanilla
@@ -39,7 +40,7 @@ def begin(directory, **changed):
     oracle.verbose = 0
     clock = Clock()
     oracle.book.lending.leases.clock = lambda: clock.now
-    if oracle.has_begun():
+    if has_search(directory / "search"):
         oracle.reload()
     oracle.save()
     return oracle, clock

@@ -1,0 +1,201 @@
+"""The trainer: makes the model of an assignment, trains it, keeps it, and says what came of it."""
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from nash_tf import checkpoint, rebuild
+from nash_tf.architecture import Architecture
+from nash_tf.autotuning import without_autotuning
+from nash_tf.callbacks import SGDR, UnknownLength, log_apart, rate_setters, watched
+from nash_tf.morphisms import registry
+from nash_tf.seeds import derive
+from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
+from nash_tf.training.child_models import ChildModels
+from nash_tf.training.errors import FailedTraining, Unsearchable
+from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.training.watching import Limits, Scores, Watch
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a model is trained.
+
+    Attributes:
+        call: trains as `keras.Model.fit` does, the model as its first argument; returns a History, a dict of numbers by name, or a
+            number.
+        arguments: its data and settings.
+        callbacks: the user's, made for this training alone.
+        is_own: whether `call` is of the user's own making, which may judge by metrics of its own.
+    """
+
+    call: Callable[..., Any]
+    arguments: FitArguments
+    callbacks: Sequence[keras.callbacks.Callback] = ()
+    is_own: bool = False
+
+
+class Trainer:
+    """Trains what is asked for, one assignment after the other.
+
+    Args:
+        models: makes the models. Where no calibration is set there, the first training examples are taken.
+        objective: name of the metric that children are compared by.
+    """
+
+    def __init__(self, models: ChildModels, objective: str):
+        self.models, self.objective = models, objective
+
+    def train(
+        self,
+        assignment: Assignment,
+        fit: Fit,
+        source: Path | None,
+        target: Path,
+        source_value: float | None = None,
+        limits: Limits | None = None,
+    ) -> Outcome:
+        """Does a training.
+
+        Args:
+            assignment: what is to be done.
+            fit: how a model is trained.
+            source: checkpoint of the assignment's source; None for the first network.
+            target: where the trained model is kept.
+            source_value: the objective of the source, for the certificate of a newborn; None leaves it out.
+            limits: what ends the training before its last epoch.
+
+        Returns:
+            The outcome of a completed training.
+
+        Raises:
+            FailedTraining: the child does not compute what its parent does, or its scores are no finite numbers.
+            OutOfTime: a limit was reached.
+            Unsearchable: data or metrics are such that no child can be trained.
+            CheckpointError: a checkpoint could not be read or written.
+        """
+        limits = limits or Limits()
+        wall, cpu = time.perf_counter(), time.process_time()
+        with without_autotuning():
+            if self.models.calibration is None:
+                self.models.calibration = fit.arguments.first_batch()
+            keras.utils.set_random_seed(assignment.seed)
+            model, architecture, certificate = self.models.to_train(assignment, source)
+            if certificate is not None:
+                certificate |= self._change(model, fit, source_value)
+            _seed_layers(model, assignment.seed)
+            history, metrics = self._fitted(model, architecture, assignment, fit, limits)
+        limits.confirm()
+        checkpoint.save(target, architecture, rebuild.read_state(model))
+        self.models.keep(assignment.key, model)
+        return Outcome(
+            assignment,
+            COMPLETED,
+            architecture,
+            metrics={name: float(f"{value:.7g}") for name, value in metrics.items()},  # all that a float32 holds
+            history={name: [float(f"{value:.6g}") for value in series] for name, series in history.items()},
+            certificate=certificate,
+            cpu_seconds=round(time.process_time() - cpu, 3),
+            wall_seconds=round(time.perf_counter() - wall, 3),
+        )
+
+    def _fitted(self, model, architecture, assignment, fit, limits) -> tuple[dict[str, list], dict[str, float]]:
+        """The history of a training, and the scores of the weights that it ended on."""
+        scores = Scores(None if fit.is_own else self.objective)
+        callbacks = [*_callbacks(model, architecture, assignment, fit.callbacks), keras.callbacks.TerminateOnNaN()]
+        try:
+            returned = fit.call(
+                model,
+                *fit.arguments.positional,
+                initial_epoch=assignment.initial_epoch,
+                epochs=assignment.epochs,
+                callbacks=[*callbacks, Watch(limits), scores],
+                **{"verbose": 0, **fit.arguments.named},
+            )
+        except UnknownLength as error:  # the same for every child
+            raise Unsearchable(str(error)) from None
+        history = as_history(returned, self.objective)
+        validation = fit.arguments.validation()
+
+        def evaluate() -> dict[str, float]:
+            if validation is None and isinstance(returned, keras.callbacks.History):
+                raise Unsearchable(
+                    "fit ended on other weights than those of its last epoch, and its validation data are not known; return "
+                    f"a dict from HyperModel.fit, with {self.objective!r} measured after the training"
+                )
+            return {} if validation is None else fit.arguments.evaluate(model, validation)
+
+        metrics = scores.of_kept({name: float(series[-1]) for name, series in history.items()}, evaluate)
+        if not all(math.isfinite(metrics.get(name, 0.0)) for name in ("loss", self.objective)):
+            raise FailedTraining(f"the loss or the objective is not finite: {metrics}")
+        return history, metrics
+
+    def _change(self, model, fit: Fit, source_value: float | None) -> dict[str, float]:
+        """By how much the objective on validation data, where `fit` is given some, changes as a child is born."""
+        validation = fit.arguments.named.get("validation_data")
+        if source_value is None or validation is None or not self.objective.startswith("val_"):
+            return {}
+        value = fit.arguments.evaluate(model, validation).get(self.objective.removeprefix("val_"))
+        if value is None:  # the hypermodel has measured it in a way of its own
+            return {}
+        return {f"{self.objective}_change": round(value - source_value, 6) + 0.0}
+
+
+def as_history(returned: Any, objective: str) -> dict[str, list]:
+    """What `fit` returned, as a history: of a `History`, without metrics that are no single numbers, a dict, or the objective's value.
+
+    Raises:
+        Unsearchable: it is none of these.
+    """
+    if isinstance(returned, keras.callbacks.History):
+        return {
+            name: series for name, series in returned.history.items() if all(np.ndim(value) == 0 for value in series)
+        }
+    try:
+        numbers = returned if isinstance(returned, dict) else {objective: returned}
+        return {name: [float(value)] for name, value in numbers.items()}
+    except (TypeError, ValueError):
+        raise Unsearchable(
+            f"HyperModel.fit must return a History, a dict of numbers by name, or a number, received {returned!r}"
+        ) from None
+
+
+def _callbacks(
+    model: keras.Model, architecture: Architecture, assignment: Assignment, given: Sequence[keras.callbacks.Callback]
+) -> list[keras.callbacks.Callback]:
+    """The user's callbacks, and the one that anneals the learning rate, where none of them sets it."""
+    setters, key = rate_setters(given), assignment.key
+    is_annealed = model.optimizer.initial_rate is not None
+    if is_annealed and setters:
+        model.optimizer.learning_rate = model.optimizer.initial_rate  # a model at hand has that of its last batch
+        warnings.warn(
+            f"the learning rate is left to {', '.join(setters)}: it is not annealed as the method has it", stacklevel=2
+        )
+    operators = [operator for operator, *_ in assignment.moves]
+    callbacks = log_apart(
+        watched(list(given)) if is_annealed and not setters else list(given),
+        f"step{key.step:03}/child{key.child:02}",
+        {
+            "step": key.step,
+            "child": key.child,
+            "params": architecture.params,
+            **{operator: operators.count(operator) for operator in registry},
+        },
+    )
+    if is_annealed and not setters:
+        callbacks.append(SGDR(model.optimizer.initial_rate, list(assignment.periods)))
+    return callbacks
+
+
+def _seed_layers(model: keras.Model, seed: int) -> None:
+    """Sets the random generators of a model's layers: else a model that is trained on would differ from one loaded anew."""
+    generators = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+    for number, state in enumerate(generators):
+        state.assign([derive(seed, number), 0])

@@ -1,0 +1,28 @@
+"""The hypermodel of a search: the user's own network, or what has grown from it."""
+
+import keras_tuner
+
+from nash_tf import rebuild
+from nash_tf.architecture import Architecture
+
+
+class GrownHyperModel(keras_tuner.HyperModel):
+    """A hypermodel that builds what a trial's values hold: the user's network, or the architecture grown from it, untrained."""
+
+    def __init__(self, first: keras_tuner.HyperModel):
+        super().__init__(first.name, first.tunable)
+        self.first = first
+
+    def build(self, hp):
+        model = self.first.build(hp)
+        if "architecture" not in hp.values:
+            return model
+        grown = rebuild.to_keras(Architecture.from_json(hp.values["architecture"]))
+        rebuild.compile_like(grown, model)
+        return grown
+
+    def declare_hyperparameters(self, hp):
+        self.first.declare_hyperparameters(hp)
+
+    def fit(self, hp, model, *args, **kwargs):
+        return self.first.fit(hp, model, *args, **kwargs)

@@ -1,0 +1,326 @@
+"""The search as a Keras Tuner tuner: an adapter that has the trainer train each trial."""
+
+import contextlib
+import math
+import os
+import warnings
+from pathlib import Path
+
+import keras
+import keras_tuner
+from keras_tuner import errors
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from nash_tf.checkpoint import CheckpointError
+from nash_tf.lock import locked
+from nash_tf.strategy.records import Outcome, TrainingKey
+from nash_tf.training.child_models import ChildModels
+from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
+from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.training.trainer import Fit, Trainer
+from nash_tf.training.watching import Limits
+from nash_tf.tuning import checked_json, chief, private_api, trial_values
+from nash_tf.tuning.client import Client, Heartbeat
+from nash_tf.tuning.grown_hypermodel import GrownHyperModel
+from nash_tf.tuning.oracle import HillClimbingOracle
+from nash_tf.tuning.reopening import has_search
+from nash_tf.tuning.trial_files import TrialFiles
+from nash_tf.workers import roles
+
+TUNER = "tuner.json"
+
+
+class SearchStopped(RuntimeError):
+    """There is nothing to go on with: too many trainings in a row failed, or there is no first network."""
+
+
+class HillClimbing(keras_tuner.Tuner):
+    """Network-morphism search over functional Keras models.
+
+    Args:
+        hypermodel: builds the compiled vanilla network, as for any tuner. The learning rate of its optimiser is the initial
+            rate of each annealing; an optimiser with a `LearningRateSchedule` keeps that. Hyperparameters that it declares
+            are inherited from parent to child.
+        objective: as for any Keras Tuner oracle, but one; "val_accuracy" where it is not given, and then `HyperModel.fit` must
+            not return a mere number, of which nobody knows what it is.
+        method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
+            tune_hyperparameters, heartbeat, on_trained: see `HillClimbingOracle`.
+        calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
+            first 128 training examples, or the first batch, where it is not given.
+        directory, project_name, overwrite, tuner_id, distribution_strategy, optimizer, loss, metrics: as in
+            `keras_tuner.Tuner`.
+        max_model_size, executions_per_trial: refused, but for None and 1.
+        **kwargs: others of `keras_tuner.Oracle`.
+
+    Raises:
+        ValueError: an argument is refused, the first network cannot be searched, a hyperparameter has a name in
+            `nash_tf.tuning.trial_values.OWN`, or the project directory holds another tuner's search.
+        Locked: `overwrite` of a search that another process is at work on.
+    """
+
+    def __init__(
+        self,
+        hypermodel,
+        objective=None,
+        *,
+        calibration=None,
+        heartbeat=5.0,
+        directory=None,
+        project_name=None,
+        overwrite=False,
+        tuner_id=None,
+        distribution_strategy=None,
+        max_model_size=None,
+        optimizer=None,
+        loss=None,
+        metrics=None,
+        executions_per_trial=1,
+        **kwargs,
+    ):
+        if executions_per_trial != 1:
+            raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
+        if max_model_size is not None:
+            raise ValueError(f"max_model_size={max_model_size} is not used; give max_params, which no child passes")
+        self.heartbeat = heartbeat
+        # Keras Tuner sets these only after it has asked for the first network.
+        self.distribution_strategy, self.optimizer, self.loss, self.metrics = (
+            distribution_strategy,
+            optimizer,
+            loss,
+            metrics,
+        )
+        self._objective_given = objective is not None
+        oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
+        models = ChildModels(
+            self._first_network,
+            oracle.search.method.inherit_momentum,
+            lambda: private_api.maybe_distribute(distribution_strategy),
+        )
+        models.calibration = calibration
+        self._trainer = Trainer(models, oracle.objective.name)
+        self._hyperparameters = oracle.get_space()  # of the trial at hand
+        is_worker = roles.is_worker()
+        overwrite = overwrite and not is_worker
+        place = Path(directory or ".") / (project_name or "untitled_project")  # as Keras Tuner has it
+        if overwrite and place.exists():
+            with locked(place):  # or else somebody is at work there
+                pass
+        elif not is_worker and has_search(place) and not (place / TUNER).exists():
+            checked_json.write(place / TUNER, {})  # Keras Tuner looks at this file alone, and would begin anew
+        super().__init__(
+            oracle,
+            hypermodel,
+            directory=directory,
+            project_name=project_name,
+            overwrite=overwrite,
+            tuner_id=tuner_id,
+            distribution_strategy=distribution_strategy,
+            optimizer=optimizer,
+            loss=loss,
+            metrics=metrics,
+        )
+        self.hypermodel = GrownHyperModel(self.hypermodel)
+        if is_worker:
+            trials = os.environ.get(roles.TRIALS)
+            self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
+
+    def search(self, *fit_args, workers=None, **fit_kwargs):
+        """Runs the search; ends in time where there is a limit.
+
+        Args:
+            *fit_args, **fit_kwargs: those of `model.fit`, passed to `hypermodel.fit`. `epochs` and `initial_epoch` are not
+                used: they follow from the method and its budget.
+            workers: `nash_tf.workers.local.LocalWorkers` that a chief is to watch over, or None.
+
+        Raises:
+            ValueError: `fit` could not be searched with these arguments.
+            SearchStopped: too many trainings in a row failed, or that of the first network, with the cause; or a limit on time
+                was reached before it had been trained.
+        """
+        arguments = FitArguments(fit_args, {name: value for name, value in fit_kwargs.items() if name != "callbacks"})
+        arguments.check(self.oracle.objective.name, self._has_own_fit())
+        for name in {"epochs", "initial_epoch"} & fit_kwargs.keys():
+            warnings.warn(
+                f"search({name}={fit_kwargs.pop(name)}) is not used: see epochs_per_step and vanilla_epochs",
+                stacklevel=2,
+            )
+        if roles.is_worker():
+            with contextlib.suppress(_TimeIsUp):
+                super().search(*fit_args, **fit_kwargs)
+            return
+        with locked(Path(self.project_dir)):
+            self.oracle.retry_failures()
+            # Before the first training: Keras Tuner reloads nothing where these are not there.
+            self.oracle.save()
+            self.save()
+            if roles.is_chief():
+                self.oracle.verbose = fit_kwargs.get("verbose", 1)
+                chief.serve(self.oracle, workers)
+            else:
+                with contextlib.suppress(_TimeIsUp):
+                    super().search(*fit_args, **fit_kwargs)
+        if cause := self.oracle.stopped_by():
+            raise SearchStopped(cause)
+        if not self.oracle.lineage():
+            raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
+        if self.oracle.verbose:
+            print(f"The search is over: {self.oracle.end_reason()}.", flush=True)
+
+    def run_trial(self, trial, *fit_args, **fit_kwargs):
+        lease = trial_values.lease_of(trial.hyperparameters.values)
+        is_worker = roles.is_worker()
+        beating = Heartbeat(self.oracle, trial.trial_id, self.heartbeat) if is_worker else contextlib.nullcontext()
+        with beating as heartbeat:
+            limits = Limits(
+                lease.get("seconds", math.inf),
+                lease.get("cpu_seconds", math.inf),
+                *((heartbeat.check_lightly, heartbeat.check) if heartbeat else ()),
+            )
+            try:
+                outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)
+            except FailedTraining as error:
+                raise errors.FailedTrialError(str(error)) from error
+            except (CheckpointError, Unsearchable) as error:
+                # The disk's fault, or the data's, and not the child's, which must not fail for it.
+                raise errors.FatalError(str(error)) from error
+            except OutOfTime as error:
+                if is_worker:
+                    trial.status = TrialStatus.STOPPED
+                    self.oracle.end_trial(trial)
+                raise _TimeIsUp(str(error)) from error
+        trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
+        return dict(outcome.metrics)
+
+    def _train(self, trial: Trial, fit_args, fit_kwargs, limits: Limits) -> Outcome:
+        self._hyperparameters = trial.hyperparameters
+        values = trial.hyperparameters.values
+        assignment, source_id = trial_values.decode(values), values.get("tuner/trial_id")
+        source_value = None
+        if assignment.is_birth:
+            source_value = trial_values.measurement(self.oracle.get_trial(source_id), self.oracle.objective.name)
+        given = fit_kwargs.pop("callbacks", None)
+        callbacks = list(given) if isinstance(given, list | tuple) else [given] if given else []
+
+        def call(model, *args, **kwargs):
+            returned = self.hypermodel.fit(trial.hyperparameters, model, *args, **kwargs)
+            if not self._objective_given and not isinstance(returned, keras.callbacks.History | dict):
+                raise Unsearchable(
+                    f"HyperModel.fit returned {returned!r}, and no objective says whether it should be large or small; give "
+                    "objective=keras_tuner.Objective(NAME, 'min' or 'max')"
+                )
+            return returned
+
+        return self._trainer.train(
+            assignment,
+            Fit(call, FitArguments(fit_args, fit_kwargs), self._deepcopy_callbacks(callbacks), self._has_own_fit()),
+            source=None if source_id is None else self._checkpoint(source_id),
+            target=self._checkpoint(trial.trial_id),
+            source_value=source_value,
+            limits=limits,
+        )
+
+    def _first_network(self, values) -> keras.Model:
+        """What the hypermodel builds for values of its hyperparameters."""
+        hyperparameters = self._hyperparameters.copy()
+        hyperparameters.values = dict(values)
+        return self._build_hypermodel(hyperparameters)
+
+    def _has_own_fit(self) -> bool:
+        return type(self.hypermodel.first).fit is not keras_tuner.HyperModel.fit
+
+    def load_model(self, trial):
+        """The trained model of a trial, compiled."""
+        self._hyperparameters = trial.hyperparameters
+        values = trial_values.decode(trial.hyperparameters.values).hyperparameters
+        return self._trainer.models.load(self._checkpoint(trial.trial_id), values)
+
+    def first_model(self):
+        """The trained first network, from which all others descend."""
+        return self.load_model(self.oracle.by_training()[TrainingKey(0, 0, 0)])
+
+    def get_best_models(self, num_models=1):
+        """The best models whose weights are kept, the best of all first: a search keeps those that it may still need, so that
+        there may be fewer than asked for, which is said."""
+        return [self.load_model(trial) for trial in self._best_kept(num_models)]
+
+    def get_best_hyperparameters(self, num_trials=1):
+        """The values of the models that `get_best_models` returns, in the same order; `tuner.hypermodel.build` makes an
+        untrained network of the grown architecture from them."""
+        return [trial.hyperparameters for trial in self._best_kept(num_trials)]
+
+    def _best_kept(self, number: int) -> list:
+        kept = [trial for trial in self.oracle.get_best_trials(len(self.oracle.trials)) if self._is_kept(trial)]
+        if len(kept) < number:
+            warnings.warn(
+                f"{len(kept)} of {number} models asked for: a search deletes the weights that it will not go on with",
+                stacklevel=3,
+            )
+        return kept[:number]
+
+    def results_summary(self, num_trials=10):
+        """Prints the best trials, one a line."""
+        name = self.oracle.objective.name
+        print(
+            f"Results in {self.project_dir}\n{'trial':>6} {'step':>5} {'rung':>5} {'child':>5} {'params':>11} {name:>14}"
+        )
+        for trial in self.oracle.ranking()[:num_trials]:
+            assignment = self.oracle.book.assignment(trial)
+            (step, rung, child), outcome = assignment.key, self.oracle.search.outcomes.get(assignment.key)
+            params = outcome.architecture.params if outcome and outcome.architecture else 0
+            score = f"{trial.score:.5f}" if trial.score is not None else trial.status.lower()
+            operators = ", ".join(operator for operator, *_ in assignment.moves)
+            print(f"{trial.trial_id:>6} {step:>5} {rung:>5} {child:>5} {params:>11,} {score:>14}  {operators}")
+
+    def save(self, fname=None):
+        if not roles.is_worker():
+            checked_json.write(Path(self._get_tuner_fname()), self.get_state())
+
+    def reload(self):
+        if not roles.is_worker():
+            self.oracle.reload()
+
+    def _populate_initial_space(self):
+        super()._populate_initial_space()
+        space = self.oracle.get_space()
+        if taken := trial_values.OWN & {hp.name for hp in space.space}:
+            raise ValueError(
+                f"hyperparameters must have other names than {', '.join(sorted(taken))}: the search uses these"
+            )
+        self._hyperparameters = space
+        self._trainer.models.build(
+            self.oracle.search.hyperparameters.defaults()
+        )  # what cannot be searched is refused here
+
+    def _get_tuner_fname(self):
+        # Keras Tuner's depends on the tuner's id, so that another id would find nothing to resume.
+        return os.path.join(self.project_dir, TUNER)
+
+    def _override_compile_args(self, model):
+        # Keras Tuner's own hands Keras the metrics that are compiled already, which it refuses.
+        if not (self.optimizer or self.loss or self.metrics):
+            return
+        compiled, weighed = getattr(model, "_compile_metrics", None), getattr(model, "_compile_loss", None)
+        optimizer = self.optimizer or getattr(model, "optimizer", None)
+        own = isinstance(optimizer, keras.Optimizer)
+        model.compile(
+            optimizer=type(optimizer).from_config(optimizer.get_config()) if own else optimizer,
+            loss=self.loss or getattr(model, "loss", None),
+            loss_weights=weighed._user_loss_weights if weighed is not None and not self.loss else None,
+            metrics=self.metrics or (compiled._user_metrics if compiled is not None else None),
+            weighted_metrics=compiled._user_weighted_metrics if compiled is not None else None,
+            run_eagerly=model.run_eagerly,
+            steps_per_execution=getattr(model, "steps_per_execution", 1),
+            jit_compile=model.jit_compile if model.compiled else "auto",
+        )
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _checkpoint(self, trial_id) -> Path:
+        return TrialFiles(Path(self.project_dir)).checkpoint(trial_id)
+
+    def _is_kept(self, trial) -> bool:
+        return trial.status == TrialStatus.COMPLETED and self._checkpoint(trial.trial_id).is_dir()
+
+
+class _TimeIsUp(errors.FatalError):
+    """`OutOfTime` in the form that Keras Tuner lets through."""
