@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nash_tf.callbacks import SGDR, CosineAnnealing
+from nash_tf.callbacks import SGDR, CosineAnnealing, rate_setters, watched
 
 STEPS = 3
 
@@ -75,3 +75,38 @@ def test_needs_the_number_of_batches():
     )
     with pytest.raises(ValueError, match="steps_per_epoch"):
         model.fit(batches, callbacks=[CosineAnnealing(0.1, 1)], verbose=0)
+
+
+class Sets(keras.callbacks.Callback):
+    """Sets the rate at one event."""
+
+    def __init__(self, event):
+        super().__init__()
+        setattr(self, event, lambda *_, **__: setattr(self.model.optimizer, "learning_rate", 0.03))
+
+
+def train(callbacks):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.7), "mse", jit_compile=False)
+    model.fit(np.ones((12, 2)), np.ones((12, 1)), batch_size=4, epochs=2, callbacks=callbacks, verbose=0)
+
+
+@pytest.mark.parametrize("event", ["on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end"])
+def test_a_callback_that_sets_an_annealed_rate_is_told(event):
+    with pytest.warns(UserWarning, match="will be overwritten"):
+        train([*watched([Sets(event)]), SGDR(0.1, (2,))])
+
+
+@pytest.mark.parametrize("event", ["on_epoch_begin", "on_epoch_end"])
+def test_so_is_one_that_a_fit_adds_behind(event):
+    with pytest.warns(UserWarning, match="will be overwritten"):
+        train([SGDR(0.1, (2,)), Sets(event)])
+
+
+def test_others_are_not(recwarn):
+    train([*watched([Recorder()]), SGDR(0.1, (1, 1))])
+    assert not [warning for warning in recwarn if "overwritten" in str(warning.message)]
+    stop = keras.callbacks.EarlyStopping("loss")
+    assert watched([stop]) == [stop] and rate_setters([stop, keras.callbacks.ReduceLROnPlateau()]) == [
+        "ReduceLROnPlateau"
+    ]

@@ -150,6 +150,170 @@ def test_weights_set_in_part_are_kept_and_the_others_drawn_by_the_search_s_seed(
     assert not np.array_equal(drawn[0], taken[0])
 
 
+class EndsElsewhere(keras.callbacks.Callback):
+    """Ends a training on weights that no epoch had."""
+
+    def on_train_end(self, logs=None):
+        self.model.layers[-1].bias.assign([9.0, 0.0, 0.0])
+
+
+def averaged(hp):
+    model = classifier(hp)
+    optimizer = keras.optimizers.SGD(0.2, use_ema=True, ema_momentum=0.5)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+RESTORES = keras.callbacks.EarlyStopping("val_loss", mode="max", patience=9, restore_best_weights=True)
+WITHIN = {"validation_split": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("build", "callbacks", "data"),
+    [
+        (classifier, [RESTORES], {"validation_data": (IMAGES[36:], CLASSES[36:])}),
+        (averaged, [], WITHIN),
+        (averaged, [keras.callbacks.SwapEMAWeights()], WITHIN),
+        (averaged, [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)], WITHIN),
+        (classifier, [EndsElsewhere()], WITHIN),
+    ],
+    ids=["restored", "averaged", "swapped", "swapped each epoch", "set at the end"],
+)
+def test_the_score_is_that_of_the_weights_kept(build, callbacks, data, tmp_path):
+    objective = keras_tuner.Objective("val_loss", "min")
+    tuner = tuner_of(build, tmp_path, objective, steps=0, vanilla_epochs=3)
+    tuner.search(IMAGES, CLASSES, batch_size=12, callbacks=callbacks, **data)
+    (record,) = tuner.oracle.lineage()
+    found = tuner.first_model().evaluate(IMAGES[36:], CLASSES[36:], verbose=0, return_dict=True)
+    assert [record["val_loss"], record["val_accuracy"]] == pytest.approx([found["loss"], found["accuracy"]], rel=1e-5)
+    assert tuner.oracle.get_best_trials()[0].score == pytest.approx(found["loss"], rel=1e-5)
+
+
+def test_a_number_of_the_last_epoch_that_a_fit_of_its_own_returns_is_put_right_too(tmp_path):
+    class Telling(keras_tuner.HyperModel):
+        def build(self, hp):
+            return classifier(hp)
+
+        def fit(self, hp, model, x, y, **kwargs):
+            return model.fit(x, y, validation_data=(x, y), **kwargs).history["val_loss"][-1]
+
+    tuner = tuner_of(Telling(), tmp_path, keras_tuner.Objective("val_loss", "min"), steps=0, vanilla_epochs=3)
+    tuner.search(IMAGES, CLASSES, callbacks=[RESTORES])
+    found = tuner.first_model().evaluate(IMAGES, CLASSES, verbose=0, return_dict=True)
+    assert tuner.oracle.lineage()[0]["val_loss"] == pytest.approx(found["loss"], rel=1e-5)
+
+
+def test_best_models_and_best_hyperparameters_go_together_and_none_scores_higher(tmp_path):
+    class Worsening(Still):
+        def fit(self, hp, model, *args, **kwargs):
+            super().fit(hp, model)
+            return {"val_accuracy": 0.9 - 0.1 * hp.values["step"] - 0.01 * hp.values["rung"], "loss": 1.0}
+
+    tuner = tuner_of(Worsening(classifier), tmp_path, steps=2)
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    with pytest.warns(UserWarning, match="2 of 5 models"):
+        models = tuner.get_best_models(5)
+    with pytest.warns(UserWarning, match="2 of 5 models"):
+        values = [hp.values for hp in tuner.get_best_hyperparameters(5)]
+    assert [(each["step"], each["rung"]) for each in values] == [(0, 0), (2, 1)]
+    assert [trial.hyperparameters.values for trial in tuner.oracle.get_best_trials(2)] == values
+    for model, hp in zip(models, tuner.get_best_hyperparameters(2), strict=True):
+        digest = nash_tf.Architecture.from_keras(model).digest
+        assert nash_tf.Architecture.from_keras(tuner.hypermodel.build(hp)).digest == digest
+
+
+def test_objectives_that_cannot_be_followed_are_refused_before_any_training(tmp_path):
+    with pytest.raises(ValueError, match="objective must be one, received 2"):
+        tuner_of(classifier, tmp_path / "a", ["val_accuracy", "val_loss"])
+    tuner = tuner_of(classifier, tmp_path / "b")
+    with pytest.raises(ValueError, match="'val_accuracy' needs validation data"):
+        tuner.search(IMAGES, CLASSES)
+    with pytest.raises(ValueError, match="validation_freq=2"):
+        tuner.search(IMAGES, CLASSES, validation_split=0.25, validation_freq=2)
+    with pytest.raises(ValueError, match="all but x and y by name"):
+        tuner.search(IMAGES, CLASSES, 16, validation_split=0.25)
+    assert not tuner.oracle.trials
+    tuner.oracle.save(), tuner.save()
+    for other in (keras_tuner.Objective("val_loss", "min"), keras_tuner.Objective("val_accuracy", "min")):
+        with pytest.raises(ValueError, match="objective was 'val_accuracy, max', is "):
+            tuner_of(classifier, tmp_path / "b", other)
+
+
+def test_an_objective_that_fit_does_not_report_ends_the_search_after_one_epoch(tmp_path):
+    tuner = tuner_of(classifier, tmp_path, keras_tuner.Objective("val_f1", "max"), vanilla_epochs=50)
+    Counted.seen = []
+    with pytest.raises(
+        keras_tuner.errors.FatalValueError, match="'val_f1' is not among .* loss, val_accuracy, val_loss"
+    ):
+        tuner.search(IMAGES, CLASSES, validation_split=0.25, callbacks=[Counted()])
+    assert Counted.seen == [0]
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (None, "must return a History.* received None"),
+        ([1.0], "must return a History"),
+        (0.3, "returned 0.3, and no obj"),
+    ],
+)
+def test_what_a_fit_of_its_own_must_not_return(told, message, tmp_path):
+    class Telling(Still):
+        def fit(self, hp, model, *args, **kwargs):
+            return told
+
+    with pytest.raises(keras_tuner.errors.FatalValueError, match=message):
+        tuner_of(Telling(classifier), tmp_path, None).search(IMAGES, CLASSES)
+
+
+def test_a_number_that_an_objective_explains(tmp_path):
+    class Telling(Still):
+        def fit(self, hp, model, *args, **kwargs):
+            return 0.3 + hp.values["child"]
+
+    tuner = tuner_of(Telling(classifier), tmp_path, keras_tuner.Objective("error", "min"))
+    tuner.search(IMAGES, CLASSES)
+    assert records(tuner)[-1]["child"] == 0
+
+
+def test_training_data_that_run_out_end_the_search(tmp_path):
+    def finite():
+        yield from ((IMAGES[:16], CLASSES[:16]) for _ in range(5))
+
+    tuner = tuner_of(classifier, tmp_path, vanilla_epochs=2)
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="ran out after 1 of the 3 batches of epoch 2"):
+        tuner.search(finite(), steps_per_epoch=3, validation_data=(IMAGES, CLASSES))
+
+
+class Rates(keras.callbacks.Callback):
+    seen: list = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        Rates.seen.append(float(self.model.optimizer.learning_rate))
+
+
+def test_the_rate_is_left_to_a_callback_of_the_user_s(tmp_path):
+    Rates.seen = []
+    given = [keras.callbacks.LearningRateScheduler(lambda epoch: 0.001 * (epoch + 1)), Rates()]
+    tuner = tuner_of(classifier, tmp_path)
+    with pytest.warns(UserWarning, match="left to LearningRateScheduler"):
+        tuner.search(IMAGES, CLASSES, batch_size=36, validation_split=0.25, callbacks=given)
+    assert Rates.seen == pytest.approx([0.001, 0.001, 0.001, 0.002, 0.003])
+
+
+def test_another_backend_is_refused_where_the_package_is_used(monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="backend is jax; nash_tf needs KERAS_BACKEND=tensorflow"):
+        nash_tf.HillClimbing  # noqa: B018
+
+
+def test_compile_arguments_of_the_tuner_replace_the_model_s(tmp_path):
+    tuner = tuner_of(classifier, tmp_path, steps=0, optimizer=keras.optimizers.Adam(0.003))
+    model = tuner._children.build(tuner.oracle.get_space())
+    assert type(model.optimizer) is keras.optimizers.Adam and model.optimizer.initial_rate == pytest.approx(0.003)
+    assert model.loss == "sparse_categorical_crossentropy" and model._compile_metrics._user_metrics == ["accuracy"]
+
+
 def test_layers_without_names_do_not_depend_on_what_the_process_made_before(tmp_path):
     lineages = []
     for name in "ab":
@@ -477,6 +641,28 @@ def test_what_cannot_be_searched_is_refused_before_any_training(tmp_path):
         tuner_of(uncompiled, tmp_path / "a")
     with pytest.raises(ValueError, match="functional"):
         tuner_of(subclassed, tmp_path / "b")
+
+    class Functional(keras.Model):
+        """Made of inputs and outputs, as a functional model is."""
+
+    def functional(hp):
+        model = Functional(*network())
+        model.compile("sgd", "mse")
+        return model
+
+    class Weighed(keras.metrics.Mean):
+        def __init__(self, weight):
+            super().__init__()
+
+    def measured(hp):
+        model = keras.Model(*network())
+        model.compile("sgd", "mse", metrics=[Weighed(2.0)])
+        return model
+
+    with pytest.raises(ValueError, match="Functional; give keras.Model.model.inputs, model.outputs"):
+        tuner_of(functional, tmp_path / "e")
+    with pytest.raises(ValueError, match="Weighed must have a get_config"):
+        tuner_of(measured, tmp_path / "f")
     with pytest.raises(ValueError, match="executions_per_trial must be 1"):
         tuner_of(classifier, tmp_path / "c", executions_per_trial=2)
     with pytest.raises(ValueError, match="give max_params"):

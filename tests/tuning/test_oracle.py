@@ -7,6 +7,7 @@ import math
 import random
 from pathlib import Path
 
+import keras_tuner
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -344,6 +345,52 @@ def test_only_checkpoints_that_are_needed_are_kept(tmp_path):
     kept = {training_of(oracle.trials[path.parent.name[6:]]) for path in tmp_path.rglob(CHECKPOINT)}
     assert most <= 1 + 1 + 4 + 2 and (0, 0, 0) in kept
     assert training_of(oracle.get_best_trials()[0]) in kept and len(kept) <= 3  # the first, the incumbent, the best
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"steps": 1.5}, "steps must be a whole number, received 1.5"),
+        ({"children": "8"}, "children must be a whole number, received '8'"),
+        ({"mutations": True}, "mutations must be a whole number, received True"),
+        ({"vanilla_epochs": 0}, "vanilla_epochs must be at least 1, received 0"),
+        ({"max_hours": "2"}, "max_hours must be a number, received '2'"),
+        ({"max_params": 0}, "max_params must be above 0, received 0"),
+        ({"seed": 0.5}, "seed must be a whole number"),
+        ({"tune_hyperparameters": "no"}, "tune_hyperparameters must be True or False"),
+        ({"on_trained": 3}, "on_trained must be callable"),
+        ({"max_epochs": 50}, "max_epochs is no argument of this search; give vanilla_epochs"),
+        ({"factor": 3}, "factor is no argument .* always halves"),
+        ({"hyperband_iterations": 2}, "give steps"),
+        ({"epochs": 3}, "epochs is no argument"),
+    ],
+)
+def test_arguments_are_checked_at_once(given, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        HillClimbingOracle("val_accuracy", **given)
+
+
+def test_a_tuner_that_sets_no_architecture_is_told_so_after_its_first_training(tmp_path):
+    oracle, _ = begin(tmp_path)
+    trial = oracle.create_trial("tuner0")
+    trial.status = TrialStatus.COMPLETED
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="trial 0000 has ended without an architecture"):
+        oracle.end_trial(trial)
+
+
+@pytest.mark.parametrize(
+    ("changed", "because"),
+    [
+        ({}, "all 2 steps are done"),
+        ({"max_params": FIRST.params}, "nothing can grow in step 1: no child fits under max_params="),
+        ({"max_trials": 3}, "max_trials=3 was reached"),
+        ({"max_hours": 1e-9}, "a limit on time was reached"),
+    ],
+)
+def test_a_search_that_is_over_says_why(changed, because, tmp_path):
+    oracle, _ = begin(tmp_path, **changed)
+    finish(oracle)
+    assert oracle.over() and oracle.over_because().startswith(because)
 
 
 @pytest.mark.parametrize(
