@@ -19,6 +19,7 @@ from absl import flags
 from nash_tf import data, methods, output
 from nash_tf.config import AUGMENTATIONS, PRECISIONS, ConfigError, SearchConfig
 from nash_tf.stopping import Stopped, stoppable
+from nash_tf.workers import roles
 
 FAILED, REFUSED = 1, 2
 BACKEND = "tensorflow"
@@ -122,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{__doc__}\nFlags:\n{values.get_help()}")
             return 0
         _choose_backend()
-        if not _is_worker():
+        if not roles.is_worker():
             output.check(config, values.resume)
         data.check(config.dataset)
     except (ConfigError, data.DataError) as error:
@@ -169,11 +170,6 @@ def _choose_backend() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 
 
-def _is_worker() -> bool:
-    """As `nash_tf.distributed.is_worker`, which imports TensorFlow."""
-    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in os.environ.get("KERASTUNER_TUNER_ID", "")
-
-
 def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
     try:
         with stoppable():
@@ -187,7 +183,7 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
     except (ConfigError, data.DataError) as error:
         return refuse(error)
     except Stopped as stopped:
-        if not _is_worker():  # its chief says it
+        if not roles.is_worker():  # its chief says it
             print(_how_to_go_on(config, argv), file=sys.stderr)
         return stopped.status
     return 0

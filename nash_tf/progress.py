@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from nash_tf import hill_climbing
-from nash_tf.hill_climbing import Training
+from nash_tf.strategy.records import TrainingKey
 
 LIVE_EVERY = 0.2  # seconds between two states of the live line
 PACE = 16  # trainings whose pace tells the time left
@@ -59,22 +58,21 @@ class Progress:
 
     def trained(self, oracle) -> None:
         """Writes the training that has just ended, and the table of its step if that has ended with it."""
-        trial = oracle.trials[oracle.end_order[-1]]
-        lineage = oracle.lineage()
-        record = next(record for record in lineage if _place(record) == _place(trial.hyperparameters.values))
+        outcome, name = oracle.last_outcome, oracle.objective.name
+        record = outcome.record()
         self._marks.append((time.monotonic(), self._marks[-1][1] + record["epochs"]))
         self._end = time.monotonic() + self._limit()
-        name = oracle.objective.name
         score = f"{name} {record[name]:.4f}" if name in record else record["status"]
         if record["status"] == "failed":
-            score = f"failed: {(trial.message or 'no reason given').strip().splitlines()[-1]}"
+            score = f"failed: {(outcome.message or 'no reason given').strip().splitlines()[-1]}"
         self.line(
-            f"{label(record)}  {record.get('params', 0):>9,} params  {record['epochs']:>3} epochs  {score}  "
+            f"{label(outcome.key)}  {record.get('params', 0):>9,} params  {record['epochs']:>3} epochs  {score}  "
             f"{record.get('cpu_seconds', 0):.1f} CPU-s  {self.left()}"
         )
-        open_rung, incumbent = hill_climbing.frontier(oracle.steps, oracle.method.promote, oracle.scores())
-        if incumbent and incumbent.step == record["step"] and (open_rung is None or open_rung.step > record["step"]):
-            self.line(_table([other for other in lineage if other["step"] == record["step"]], incumbent.child, name))
+        step, incumbent = outcome.key.step, oracle.search.incumbent
+        if incumbent and incumbent.step == step and oracle.search.open_step != step:
+            members = [other for other in oracle.lineage() if other["step"] == step]
+            self.line(_table(members, incumbent.child, name))
 
     def finished(self, results: Mapping, directory) -> None:
         """Writes the results of a whole run."""
@@ -126,13 +124,9 @@ class _Shown(keras.callbacks.Callback):
         (self.progress.state if self.progress.live else self.progress.line)(text)
 
 
-def label(values: Mapping) -> str:
+def label(key: TrainingKey) -> str:
     """How a training is named in lines."""
-    return "step {}  rung {}  child {}".format(*_place(values))
-
-
-def _place(values: Mapping) -> Training:
-    return Training(values["step"], values["rung"], values["child"])
+    return "step {}  rung {}  child {}".format(*key)
 
 
 def _duration(seconds: float) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,26 +10,28 @@ from pathlib import Path
 import keras
 import keras_tuner
 import numpy as np
-import tensorflow as tf
 from keras_tuner import errors
 
-from nash_tf import __version__, certificate, costs, data, distributed, exporting, output, rebuild, report
+from nash_tf import __version__, certificate, costs, data, exporting, output, rebuild, report, runtime
 from nash_tf.architecture import Architecture
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.checkpoint import CheckpointError, write_atomically
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.keras_models import fast_training
 from nash_tf.lock import Locked, locked
-from nash_tf.oracle import SearchStopped, cpu_seconds
 from nash_tf.pipeline import Augmentation, Pipeline
 from nash_tf.progress import Progress, label
 from nash_tf.seeds import derive
-from nash_tf.tuner import HillClimbing
+from nash_tf.strategy.time_limits import wall_and_cpu_seconds
+from nash_tf.tuning import trial_values
+from nash_tf.tuning.trial_files import DamagedSearch
+from nash_tf.tuning.tuner import HillClimbing, SearchStopped
 from nash_tf.vanilla import vanilla
+from nash_tf.workers import roles
+from nash_tf.workers.local import LocalWorkers, WorkersDie
 
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy")
-FAILURES = (SearchStopped, errors.FatalError, exporting.ExportError, CheckpointError, Locked, OSError)
-GPUS = tf.config.list_physical_devices("GPU")
+FAILURES = (SearchStopped, DamagedSearch, WorkersDie, errors.FatalError, exporting.ExportError, CheckpointError, Locked, OSError)
 UNDECAYED = ["bias", "gamma", "beta", "alpha"]
 
 
@@ -52,10 +53,11 @@ class ImageClassifier(keras_tuner.HyperModel):
         return model
 
     def fit(self, hp, model, *, epochs, callbacks=(), **kwargs):
-        train = self.pipeline.training(self.dataset.x_train, self.dataset.y_train, hp.values["seed"])
-        before = hp.values["tuner/initial_epoch"]
+        assignment = trial_values.decode(hp.values)
+        train = self.pipeline.training(self.dataset.x_train, self.dataset.y_train, assignment.seed)
+        before = assignment.initial_epoch
         _group_steps(model, self.config.batch_size, len(train) * (epochs - before))
-        shown = self.progress.callback(label(hp.values), before, epochs)
+        shown = self.progress.callback(label(assignment.key), before, epochs)
         return model.fit(train, shuffle=False, epochs=epochs, callbacks=[*callbacks, shown], **kwargs)
 
 
@@ -74,7 +76,7 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
         ConfigError, DataError: before anything is written.
         One of `FAILURES`: what ends a run that has begun.
     """
-    began = time.perf_counter(), cpu_seconds()
+    began = wall_and_cpu_seconds()
     dataset = data.load(
         config.dataset, valid_fraction=config.valid_fraction, train_limit=config.train_limit, seed=config.seed
     )
@@ -88,7 +90,7 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
     params = vanilla_of(config, dataset).params
     if params > config.max_params:
         raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
-    if distributed.is_worker():
+    if roles.is_worker():
         search(output.await_config(config), dataset)
         return {}
     for note in dataset.notes:
@@ -107,7 +109,7 @@ def search(config: SearchConfig, dataset: data.Dataset, command: Sequence[str] =
     """Runs the search alone, or this process's part in it; returns the tuner, and what it was given."""
     directory = Path(config.output_dir)
     augmentation = augmentation_of(config, dataset)
-    set_up_tensorflow(config)
+    runtime.set_up(config.threads)
     pipeline = Pipeline(dataset.mean, dataset.std, len(dataset.class_names), config.batch_size, augmentation)
     progress = Progress(config.vanilla_epochs + config.steps * config.epochs_per_step, config.final_epochs)
     with local_workers(config, command) as workers:
@@ -134,15 +136,15 @@ def finish(
     winner = tuner.get_best_models()[0]
     # Handed over in float32, whatever it was trained in.
     final = certificate.in_float32(train_finally(config, dataset, pipeline, winner, progress))
-    before = tuner.oracle.spent_before
+    now, before = wall_and_cpu_seconds(), tuner.oracle.limits.before
     results = {
         "method": config.method,
         "dataset": dataset.name,
         "seed": config.seed,
         **test_results(dataset, pipeline, tuner.first_model(), winner, final),
         **search_results(tuner.oracle),
-        "seconds": round(before[0] + time.perf_counter() - began[0], 1),
-        "cpu_seconds": round(before[1] + cpu_seconds() - began[1], 1),
+        "seconds": round(before[0] + now[0] - began[0], 1),
+        "cpu_seconds": round(before[1] + now[1] - began[1], 1),
     }
     deployable = exporting.with_scaling(final, *pipeline.scaling(dataset.x_train.dtype))
     facts = {**results, "classes": dataset.class_names}
@@ -152,34 +154,20 @@ def finish(
     return results
 
 
-def set_up_tensorflow(config: SearchConfig) -> None:
-    """What holds for the whole process: repeatable kernels, its share of the cores, memory of a GPU as needed."""
-    tf.config.experimental.enable_op_determinism()
-    tf.config.threading.set_intra_op_parallelism_threads(config.threads)
-    for gpu in GPUS:
-        tf.config.experimental.set_memory_growth(gpu, True)
-    tf.get_logger().setLevel("ERROR")  # each child is traced anew, which TensorFlow would warn of
-
-
 @contextlib.contextmanager
 def local_workers(config: SearchConfig, command: Sequence[str]):
     """Makes this process the chief of `config.workers` processes; none, where this one is enough or is told its part."""
-    if (config.workers == 1 and not config.isolate) or "KERASTUNER_ORACLE_IP" in os.environ:
+    if (config.workers == 1 and not config.isolate) or roles.is_told():
         yield None
         return
-    own = {
-        "KERASTUNER_ORACLE_IP": distributed.LOOPBACK,
-        "KERASTUNER_ORACLE_PORT": str(distributed.free_port()),
-        "KERASTUNER_TUNER_ID": "chief",
-    }
-    gpus = distributed.gpus()
+    own, gpus = roles.local_chief(), runtime.gpu_names()
 
     def environment(number: int) -> dict[str, str]:
-        trials = {"NASH_TF_TRIALS": "1"} if config.isolate else {}
+        trials = {roles.TRIALS: "1"} if config.isolate else {}
         return trials | ({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})
 
     os.environ.update(own)
-    workers = distributed.LocalWorkers(config.workers, command, environment)
+    workers = LocalWorkers(config.workers, command, environment)
     try:
         yield workers
     finally:
@@ -215,7 +203,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         directory=str(directory),
         project_name=output.TUNER,
     )
-    if distributed.is_worker():
+    if roles.is_worker():
         return tuner
     progress.begins(sum(record["epochs"] for record in tuner.oracle.lineage()), tuner.oracle.remaining_wall_seconds)
     return tuner
@@ -289,10 +277,10 @@ def test_results(
 
 def search_results(oracle) -> dict:
     """What the search itself did."""
-    lineage, winner = oracle.lineage(), oracle.get_best_trials()[0]
+    lineage, search = oracle.lineage(), oracle.search
     return {
-        "winner": [winner.hyperparameters.values[name] for name in ("step", "rung", "child")],
-        "winner_val_accuracy": round(winner.score, 6),
+        "winner": list(search.best),
+        "winner_val_accuracy": round(search.outcomes[search.best].metrics[search.goal.name], 6),
         "vanilla_val_accuracy": lineage[0]["val_accuracy"],
         "steps": max(record["step"] for record in lineage),
         "children": len({(record["step"], record["child"]) for record in lineage}),

@@ -149,7 +149,7 @@ def test_the_suite_passes_what_is_right(small):
 class TestRegister:
     @pytest.fixture
     def squeeze(self):
-        module = importlib.import_module("example_squeeze_excite")
+        module = importlib.import_module("tests.example_squeeze_excite")
         yield register(module.SqueezeExcite())
         del registry["squeeze_excite"]
 

@@ -9,9 +9,11 @@ import sys
 import time
 
 import pytest
-from test_search import ROOT, TINY, finish, lineage, start
 
-from nash_tf.distributed import ChiefLost, Heartbeat, LocalWorkers, WorkersDie, free_port
+from nash_tf.tuning.client import ChiefLost, Heartbeat
+from nash_tf.workers.local import LocalWorkers, WorkersDie
+from nash_tf.workers.roles import free_port
+from tests.test_search import ROOT, TINY, finish, lineage, start
 
 ONE_THREAD = ["--threads=1"]
 
@@ -67,7 +69,7 @@ def held(directory):
     found = []
     for file in directory.glob("tuner/trial_*/trial.json"):
         trial = json.loads(file.read_text())
-        holder = trial["hyperparameters"]["values"].get("tuner/holder")
+        holder = trial["lease"].get("holder")
         if trial["status"] == "RUNNING" and holder:
             found.append((file, int(holder.rpartition(":")[2])))
     return found
@@ -83,7 +85,7 @@ def test_a_paused_worker_that_wakes_after_its_trial_was_given_away_is_refused(al
         if (trial, victim) in held(directory):
             break
         os.kill(victim, signal.SIGCONT)  # it was faster: the next one
-    wait_for(lambda: '"tuner/deaths": 1' in trial.read_text())
+    wait_for(lambda: '"deaths": 1' in trial.read_text())
     os.kill(victim, signal.SIGCONT)
     assert "a late report was refused" in finish(process)
     assert lineage(directory) == alone

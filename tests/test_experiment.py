@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from test_search import ROOT, TINY
 
 from nash_tf import experiment, main, methods
 from nash_tf.config import SearchConfig
 from nash_tf.vanilla import vanilla
+from tests.test_search import ROOT, TINY
 
 TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps", "--final"))]
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_runs import make_run
 
 from nash_tf import methods, output, report
 from nash_tf.architecture import Architecture, Node
@@ -47,6 +46,7 @@ from nash_tf.report import (
 from nash_tf.report.__main__ import main
 from nash_tf.report.markup import Markup, escape, tag
 from nash_tf.vanilla import vanilla
+from tests.synthetic_runs import make_run
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = """<script>alert("x")</script>'"><img src=x onerror=alert(1)>&amp;"""

@@ -13,6 +13,8 @@ from keras import layers
 import nash_tf
 from nash_tf import checkpoint
 from nash_tf.lock import Locked, locked
+from nash_tf.training.child_models import ChildModels
+from nash_tf.tuning.tuner import SearchStopped
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(48, 8, 8, 3)).astype(np.float32)
@@ -547,7 +549,7 @@ def test_dropout_does_not_depend_on_who_trained_the_rung_before(tmp_path, monkey
         tuner = tuner_of(dropping, tmp_path / name)
         tuner.search(IMAGES, CLASSES, validation_split=0.25)
         found.append([record["history"] for record in records(tuner)])
-        monkeypatch.setattr(nash_tf.children.Children, "_take", lambda *_: (None, None))
+        monkeypatch.setattr(ChildModels, "_take", lambda *_: (None, None))
     assert found[0] == found[1]
 
 
@@ -569,12 +571,12 @@ def test_a_first_network_that_fails_ends_the_search_with_its_cause(tmp_path):
         def fit(self, hp, model, x, y, **kwargs):
             return {**super().fit(hp, model, x, y, **kwargs), "loss": math.nan}
 
-    with pytest.raises(nash_tf.oracle.SearchStopped, match="first network failed with .*not finite"):
+    with pytest.raises(SearchStopped, match="first network failed with .*not finite"):
         tuner_of(Sick(), tmp_path).search(IMAGES, CLASSES)
 
 
 def test_a_limit_that_ends_before_the_first_network_is_told(tmp_path):
-    with pytest.raises(nash_tf.oracle.SearchStopped, match="limit on time"):
+    with pytest.raises(SearchStopped, match="limit on time"):
         tuner_of(classifier, tmp_path, max_hours=1e-9).search(IMAGES, CLASSES, validation_split=0.25)
 
 

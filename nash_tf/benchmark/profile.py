@@ -132,24 +132,26 @@ def run(arguments: list[str]) -> dict:
     import keras
 
     import nash_tf.search as search
-    from nash_tf import certificate, checkpoint, children, data, exporting, main, report, surgery, tuner
+    from nash_tf import certificate, checkpoint, data, exporting, main, report, surgery
+    from nash_tf.training import child_models
+    from nash_tf.tuning import oracle
 
     profile.begin("interpreter and imports")
     profile.watch(data, "load", "data")
-    profile.watch(children.Children, "build", "building")
-    profile.watch(children, "calibrate_newborn", "calibration and certificate")
-    profile.watch(children, "inherit", "morphisms")
+    profile.watch(child_models.ChildModels, "build", "building")
+    profile.watch(child_models, "calibrate_newborn", "calibration and certificate")
+    profile.watch(child_models, "inherit", "morphisms")
     profile.watch(surgery, "flops", "morphisms")
     profile.watch(certificate, "measure", "calibration and certificate")
     profile.watch(checkpoint, "save", "checkpoints")
     profile.watch(checkpoint, "load", "checkpoints")
-    profile.watch(children.gc, "collect", "garbage collection")
+    profile.watch(child_models.gc, "collect", "garbage collection")
     profile.watch(keras.utils, "set_random_seed", "seeding")
     profile.watch(search, "tuner_of", "tuner set-up")
     profile.watch(exporting, "export", "export")
     profile.watch(report, "write", "report")
     for name in ("create_trial", "end_trial", "update_trial", "save"):
-        profile.watch(tuner.HillClimbingOracle, name, "oracle")
+        profile.watch(oracle.HillClimbingOracle, name, "oracle")
     _watch_fits(profile)
     status = main.main(["nash_tf.main", *arguments])
     ended = os.times()

@@ -155,6 +155,11 @@ class Search:
                 self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
         self._finished = None
 
+    @property
+    def open_step(self) -> int | None:
+        """The step that is open; None after the last."""
+        return None if self._opened is None else self._opened.step
+
     def is_open(self, key: TrainingKey) -> bool:
         """Whether a training is one of those of the open rung that have not ended."""
         return self._opened is not None and key[:2] == self._opened[:2] and key.child in self._opened.missing

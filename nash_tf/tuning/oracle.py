@@ -11,7 +11,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.config import RAISABLE, raised
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.records import COMPLETED, FAILED, Goal, TrainingKey
+from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
@@ -93,8 +93,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def settings(self) -> dict:
         """What a search that goes on must have in common with the one that began; limits may be raised."""
         limits = {"max_hours": self.limits.max_hours, "max_cpu_hours": self.limits.max_cpu_hours}
-        goal = {"objective": self.search.goal.name, "direction": self.search.goal.direction}
-        return {**self.search.settings.to_json(), **limits, **goal}
+        goal = self.search.goal
+        return {**self.search.settings.to_json(), **limits, "objective": f"{goal.name}, {goal.direction}"}
 
     @property
     def ongoing_trials(self) -> dict[str, Trial]:
@@ -337,6 +337,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def scores(self) -> dict[TrainingKey, float | None]:
         """Scores of the trainings that have ended, larger is better, None for the failed."""
         return dict(self.search.scores)
+
+    @property
+    def last_outcome(self) -> Outcome:
+        """What came of the training that has ended last."""
+        return self.search.outcomes[self.book.assignment(self.trials[self.end_order[-1]]).key]
 
     def lineage(self) -> list[dict]:
         """The records of all trainings that have ended, in canonical order."""

@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import layers
 
 from nash_tf import schedules
-from nash_tf.keras_models import fast_training
 from nash_tf.callbacks import SGDR
+from nash_tf.keras_models import fast_training
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(40, 8, 8, 3)).astype(np.float32), np.eye(5, dtype=np.float32)[np.arange(40) % 5]
@@ -57,7 +57,7 @@ def test_weights_slots_logs_and_history_are_those_of_fit(steps):
     plain, lean = network(steps_per_execution=steps), fast_training.prepare(network(steps_per_execution=steps))
     seen = Logs(), Logs()
     before, after = trained(plain, callbacks=[seen[0]]), trained(lean, callbacks=[seen[1]])
-    assert isinstance(lean.train_function, training._Training)
+    assert isinstance(lean.train_function, fast_training._Training)
     assert_alike(plain, lean)
     for slot, other in zip(plain.optimizer.variables, lean.optimizer.variables, strict=True):
         np.testing.assert_allclose(slot.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)
