@@ -311,7 +311,7 @@ def test_another_backend_is_refused_where_the_package_is_used(monkeypatch):
 
 def test_compile_arguments_of_the_tuner_replace_the_model_s(tmp_path):
     tuner = tuner_of(classifier, tmp_path, steps=0, optimizer=keras.optimizers.Adam(0.003))
-    model = tuner._children.build(tuner.oracle.get_space())
+    model = tuner._trainer.models.build({})
     assert type(model.optimizer) is keras.optimizers.Adam and model.optimizer.initial_rate == pytest.approx(0.003)
     assert model.loss == "sparse_categorical_crossentropy" and model._compile_metrics._user_metrics == ["accuracy"]
 

@@ -180,9 +180,11 @@ class HillClimbing(keras_tuner.Tuner):
                 outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)
             except FailedTraining as error:
                 raise errors.FailedTrialError(str(error)) from error
-            except (CheckpointError, Unsearchable) as error:
-                # The disk's fault, or the data's, and not the child's, which must not fail for it.
+            except CheckpointError as error:
+                # The disk's fault and not the child's, which must not fail for it.
                 raise errors.FatalError(str(error)) from error
+            except Unsearchable as error:
+                raise errors.FatalValueError(str(error)) from error
             except OutOfTime as error:
                 if is_worker:
                     trial.status = TrialStatus.STOPPED
