@@ -14,6 +14,7 @@ from nash_tf import kinds
 Shape = tuple[int | None, ...]
 
 _HALVES = ("float16", "bfloat16")
+_OLD_OPERATION = re.compile(r"^keras\.src\.(ops|activations|quantizers)\.\w+>")  # spelling of operations up to 0.1
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Node:
 
         return cls(
             name=plain["name"],
-            kind=plain["kind"],
+            kind=_OLD_OPERATION.sub("keras.ops>", plain["kind"]),
             config=plain.get("config", {}),
             inputs=tuple(plain["inputs"]),
             shape=tuple(plain["shape"]),
@@ -220,7 +221,7 @@ class Architecture:
             dtype = node.config.get("dtype")
             if dtype is None or node.kind == "InputLayer":
                 return node
-            if node.kind.startswith("keras.src.ops."):  # of a cast it is the result's
+            if node.kind.startswith("keras.ops>"):  # of a cast it is the result's
                 return replace(node, config={**node.config, "dtype": "float32"}) if dtype in _HALVES else node
             return replace(node, config={key: value for key, value in node.config.items() if key != "dtype"})
 
