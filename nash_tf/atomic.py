@@ -98,7 +98,7 @@ def read_regular(path: str | os.PathLike, limit: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise OSError(f"{path}: expected at most {limit:,} bytes, found {size:,}")
-        return file.read(limit)
+        return file.read(size)
 
 
 def open_regular(path: str | os.PathLike):
