@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 from numpy.lib import format as npy
 
-from nash_tf.architecture import Architecture
+from nash_tf.architecture import Architecture, Shape
 from nash_tf.atomic import open_regular, read_regular, replace_directory, write_atomically
 from nash_tf.rebuild import State
 
@@ -151,13 +151,16 @@ def _state(file: BinaryIO, architecture: Architecture, version: int) -> State:
             if sort == "counters":
                 state.counters[name] = _array(archive, entry, (), dtype)
                 continue
-            if (node, name) not in shapes:
+            # A layer may hold more than its variables, e.g. a recurrent one its states.
+            if node not in architecture or (sort != "weights" and (node, name) not in shapes):
                 raise ValueError(f"holds {sort} for {name!r} of layer {node!r}, which the architecture does not have")
             place = state.weights if sort == "weights" else state.slots.setdefault(sort, {})
-            place[node, name] = _array(archive, entry, shapes[node, name], dtype)
-    for sort, arrays in {"weights": state.weights, **state.slots}.items():
-        for node, name in (shapes if sort == "weights" else next(iter(state.slots.values()))).keys() - arrays.keys():
-            raise ValueError(f"its {sort} lack {name!r} of layer {node!r}")
+            place[node, name] = _array(archive, entry, shapes.get((node, name)), dtype)
+    trained = set().union(*state.slots.values())  # by each sort of slot the same
+    needed = {"weights": (state.weights, shapes.keys())} | {sort: (of, trained) for sort, of in state.slots.items()}
+    for sort, (arrays, keys) in needed.items():
+        if lacking := sorted(keys - arrays.keys()):
+            raise ValueError(f"its {sort} lack {lacking[0][1]!r} of layer {lacking[0][0]!r}")
     for node in architecture.nodes:
         for name in node.weights if node.known else ():
             if (found := state.weights[node.name, name].dtype).kind in "biu":
@@ -174,16 +177,17 @@ def _parts(filename: str, version: int) -> tuple[str, str, str, str | None]:
     return sort, node, name, dtype[0] if dtype else None
 
 
-def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, shape: tuple, name: str | None) -> np.ndarray:
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, shape: Shape | None, name: str | None) -> np.ndarray:
+    """An array, where the shape is not None of that shape, in a dtype that is called so."""
     with archive.open(entry) as member:
         header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(member)]
         declared, is_fortran, stored = header(member)
-        if stored.kind not in _NUMBERS or declared != shape:
+        if stored.kind not in _NUMBERS or shape not in (None, declared):
             raise ValueError(f"{entry.filename}: expected numbers of shape {shape}, found {stored} of shape {declared}")
         room = entry.file_size - member.tell()
-        if math.prod(shape) * stored.itemsize != room:
-            raise ValueError(f"{entry.filename}: {stored} of shape {shape} do not fit its {room:,} bytes")
-        array = np.frombuffer(member.read(), stored).reshape(shape, order="F" if is_fortran else "C")
+        if math.prod(declared) * stored.itemsize != room:
+            raise ValueError(f"{entry.filename}: {stored} of shape {declared} do not fit its {room:,} bytes")
+        array = np.frombuffer(member.read(), stored).reshape(declared, order="F" if is_fortran else "C")
     array = array.astype(stored.newbyteorder("="))  # a copy that can be written to
     if name in (None, stored.name):
         return array

@@ -8,11 +8,10 @@ from typing import Any
 
 import keras
 import keras_tuner
-from keras.src.utils import naming
 from keras_tuner import HyperParameters, errors
 from keras_tuner.src.engine.tuner import maybe_distribute
 
-from nash_tf import certificate, checkpoint, rebuild, training
+from nash_tf import certificate, checkpoint, keras_private, rebuild, training
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import Move
 from nash_tf.surgery import calibrate_newborn, cost, inherit
@@ -56,7 +55,7 @@ class Children:
         with maybe_distribute(self._strategy):
             first = hp.copy()
             first.values.pop("architecture", None)
-            naming.reset_uids()  # as Keras Tuner does: else equal seeds name layers by what the process made before
+            keras_private.reset_names()  # as Keras Tuner does: else equal seeds name layers by what the process made before
             template = self._first(first)
             if getattr(template, "optimizer", None) is None:
                 raise ValueError(
@@ -67,7 +66,7 @@ class Children:
             training.prepare(model)
             if state is not None:
                 rebuild.write_state(model, state)
-        scheduled = isinstance(template.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+        scheduled = keras_private.has_schedule(template.optimizer)
         model.optimizer.initial_rate = (
             None if scheduled else float(keras.ops.convert_to_numpy(template.optimizer.learning_rate))
         )

@@ -263,7 +263,7 @@ def _built(architecture: Architecture) -> keras.Model:
             args, kwargs = arguments(node, [tensors[name] for name in node.inputs])
             tensors[node.name] = make(node.kind, node.config, node.name)(*args, **kwargs)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            reason = str(error).strip().partition("\n")[0]
+            reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
             raise ValueError(f"layer {node.name!r} ({node.kind}) cannot be built: {reason}") from error
 
     def arranged(key, names):

@@ -85,9 +85,9 @@ def own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
     return layer._trainable_variables
 
 
-def has_training_argument(layer: keras.layers.Layer) -> bool:
-    """Whether a layer's `call` takes `training`."""
-    return layer._call_has_training_arg
+def has_training_argument(operation: Operation) -> bool:
+    """Whether the `call` of a layer takes `training`; of another operation it does not."""
+    return isinstance(operation, keras.layers.Layer) and operation._call_has_training_arg
 
 
 def reset_names() -> None:

@@ -17,11 +17,15 @@ from nash_tf.rebuild import State
 def saved(directory):
     nodes = (
         Node("image", "InputLayer", {}, (), (4,)),
-        Node("out", "Dense", {"units": 2, "use_bias": False}, ("image",), (2,), {"kernel": (4, 2)}),
+        Node("out", "Dense", {"units": 2}, ("image",), (2,), {"kernel": (4, 2), "bias": (2,)}),
     )
     architecture = Architecture(nodes, ("out",), {"outputs": {"logits": "out"}})
     kernel = np.arange(8, dtype=np.float32).reshape(4, 2)
-    state = State({("out", "kernel"): kernel}, {"_m": {("out", "kernel"): kernel + 1}}, {"iteration": np.array(7)})
+    state = State(
+        {("out", "kernel"): kernel, ("out", "bias"): kernel[0]},
+        {"_m": {("out", "kernel"): kernel + 1}},
+        {"iteration": np.array(7)},
+    )
     checkpoint.save(directory, architecture, state)
     return architecture, state
 
@@ -101,7 +105,10 @@ STATES = {
     "terabytes": (lambda arrays: terabytes(KERNEL), r"expected numbers of shape \(4, 2\), .*1000000"),
     "less than declared": (lambda arrays: terabytes(KERNEL, "(4, 2)"), "do not fit its 8 bytes"),
     "a bomb": (lambda arrays: terabytes(KERNEL, "(4, 2)", zipfile.ZIP_DEFLATED, 10**8), "compressed"),
-    "missing": (lambda arrays: zipped({SLOT: arrays[SLOT]}), "its weights lack 'kernel' of layer 'out'"),
+    "missing": (
+        lambda arrays: zipped({key: arrays[key] for key in arrays if key != KERNEL}),
+        "its weights lack 'kernel' of layer 'out'",
+    ),
     "another shape": (lambda arrays: zipped(arrays | {KERNEL: np.ones((2, 4), np.float32)}), r"\(4, 2\).*\(2, 4\)"),
     "another slot": (lambda arrays: zipped(arrays | {SLOT: np.ones((2, 4), np.float32)}), r"_m.*\(4, 2\).*\(2, 4\)"),
     "a slot of nothing": (
@@ -109,6 +116,14 @@ STATES = {
         "_m for 'kernel' of layer 'in'",
     ),
     "no single number": (lambda arrays: zipped(arrays | {COUNT: np.ones(3, int)}), r"iteration.*shape \(\)"),
+    "of no layer": (
+        lambda arrays: zipped(arrays | {"weights|in|b|float32": np.ones(2)}),
+        "weights for 'b' of layer 'in'",
+    ),
+    "half a slot": (
+        lambda arrays: zipped(arrays | {"_v|out|bias|float32": np.ones(2, np.float32)}),
+        "its _m lack 'bias' of layer 'out'",
+    ),
     "another name": (lambda arrays: zipped({"kernel": arrays[KERNEL]}), "'kernel.npy', which names no array"),
     "an unknown dtype": (lambda arrays: zipped({"weights|out|kernel|O": arrays[KERNEL]}), "kernel.*expected O, found"),
 }
@@ -190,6 +205,13 @@ def test_verify_finds_damage_and_makes_no_arrays(tmp_path, monkeypatch):
 
 
 # Names and numbers ----------------------------------------------------------------------------------------------------
+
+
+def test_what_a_layer_holds_beside_its_variables_is_carried(tmp_path):
+    architecture, state = saved(tmp_path / "checkpoint")
+    state.weights["out", "rnn_state"] = np.ones((2, 3), np.float32)
+    checkpoint.save(tmp_path / "checkpoint", architecture, state)
+    np.testing.assert_equal(vars(checkpoint.load(tmp_path / "checkpoint")[1]), vars(state))
 
 
 @pytest.mark.parametrize("name", ["a|b", "a%7Cb", "weights|a|b", "größe 層", ".", "a:1", "file"])
