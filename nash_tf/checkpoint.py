@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 from numpy.lib import format as npy
 
+from nash_tf import trusted
 from nash_tf.architecture import Architecture, Shape
 from nash_tf.atomic import open_regular, read_regular, replace_directory, write_atomically
 from nash_tf.rebuild import State
@@ -79,6 +80,7 @@ def load(directory: Path) -> tuple[Architecture, State]:
         text = read_regular(path, _MOST_JSON)
         _compare(path, hashlib.sha256(text).hexdigest(), manifest)
         architecture = Architecture.from_json(text.decode())
+        trusted.check(architecture)
     path = directory / _STATE
     with _reading(path), open_regular(path) as file:
         _compare(path, hashlib.file_digest(file, "sha256").hexdigest(), manifest)

@@ -246,9 +246,7 @@ def to_keras(architecture: Architecture) -> keras.Model:
     Raises:
         ValueError: a node names a class that is not known, code or a file (see `nash_tf.trusted`); nothing was built.
     """
-    for node in architecture.nodes:
-        if reason := trusted.objection(node.kind, node.config):
-            raise ValueError(f"layer {node.name!r} ({node.kind}) is not built: {reason}")
+    trusted.check(architecture)
     with keras_private.safe_mode():
         return _built(architecture)
 

@@ -137,8 +137,9 @@ def has_unbuilt_metrics(model: keras.Model) -> bool:
 
 def optimizer_lists(optimizer: keras.Optimizer) -> tuple[list[keras.Variable], dict[str, list]]:
     """The variables that a built optimiser trains, and the lists among its attributes, which its slots are in, by name."""
-    lists = {name: value for name, value in vars(optimizer).items() if isinstance(value, list)}
-    return lists.pop("_trainable_variables"), {name: value for name, value in lists.items() if name != "_variables"}
+    others = ("_trainable_variables", "_variables")
+    lists = {name: value for name, value in vars(optimizer).items() if isinstance(value, list) and name not in others}
+    return optimizer._trainable_variables, lists
 
 
 # The attribute of an optimiser with `use_ema` that holds the moving averages of the weights.

@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 import keras
 
 from nash_tf import keras_private, kinds, trusted
-from nash_tf import layers as _layers  # noqa: F401  registers the custom kinds
 from nash_tf.keras_private import Functional, Operation
 
 _MISSING = object()

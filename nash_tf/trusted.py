@@ -11,6 +11,8 @@ from typing import Any
 import keras
 
 from nash_tf import keras_private
+from nash_tf import layers as _layers  # noqa: F401  registers the custom kinds
+from nash_tf.architecture import Architecture
 from nash_tf.keras_private import Operation
 
 OPERATIONS = "keras.ops"  # stands before the name of an operation that is no layer
@@ -59,6 +61,17 @@ def class_of(kind: str) -> type | None:
     else:
         found = keras.saving.get_registered_object(kind)
     return found if isinstance(found, type) and issubclass(found, Operation) else None
+
+
+def check(architecture: Architecture) -> None:
+    """Checks that all of an architecture may be built.
+
+    Raises:
+        ValueError: something is not to be built; the message names the node, its kind and the remedy.
+    """
+    for node in architecture.nodes:
+        if reason := objection(node.kind, node.config):
+            raise ValueError(f"layer {node.name!r} ({node.kind}) is not built: {reason}")
 
 
 def objection(kind: str, config: Mapping[str, Any]) -> str | None:

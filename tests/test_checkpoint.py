@@ -150,6 +150,10 @@ ARCHITECTURES = {
     "no nodes": b"{}",
     "a node of numbers": b'{"nodes": [{"name": 1}], "outputs": ["out"]}',
     "no outputs": b'{"nodes": [], "outputs": []}',
+    "a file to read": b"""{"outputs": ["b"], "nodes": [{"name": "a", "kind": "InputLayer", "inputs": [], "shape": [1]},
+        {"name": "b", "kind": "StringLookup", "config": {"vocabulary": "/etc/passwd"}, "inputs": ["a"], "shape": [1]}]}""",
+    "a class of nobody": b"""{"outputs": ["b"], "nodes": [{"name": "a", "kind": "InputLayer", "inputs": [], "shape": [1]},
+        {"name": "b", "kind": "elsewhere>Layer", "inputs": ["a"], "shape": [1]}]}""",
 }
 
 
@@ -218,7 +222,7 @@ def test_what_a_layer_holds_beside_its_variables_is_carried(tmp_path):
 def test_any_name_is_carried(tmp_path, name):
     nodes = (
         Node("image", "InputLayer", {}, (), (4,)),
-        Node(name, "tests>Layer", {}, ("image",), (4,), {name: (4,), "b": (4,)}),
+        Node(name, "PReLU", {}, ("image",), (4,), {name: (4,), "b": (4,)}),
     )
     arrays = {(name, name): np.ones(4, np.float32), (name, "b"): np.zeros(4, np.float32)}
     state = State(arrays, {"_m": dict(arrays)}, {name: np.array(3)})

@@ -134,6 +134,7 @@ def test_compile_settings():
         (keras.optimizers.SGD(0.1, momentum=0.9), {"momentums"}),
         (keras.optimizers.Adam(amsgrad=True), {"_momentums", "_velocities", "_velocity_hats"}),
         (keras.optimizers.SGD(0.1, use_ema=True), {private.AVERAGES}),
+        (keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1, momentum=0.9)).inner_optimizer, {"momentums"}),
     ],
 )
 def test_slots(optimizer, slots):
