@@ -16,6 +16,8 @@ from keras.src.models.functional import Functional
 from keras.src.ops.core import Cast
 from keras.src.ops.operation import Operation
 from keras.src.saving import serialization_lib
+from keras.src.trainers import data_adapters
+from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 from keras.src.utils import naming
 
 __all__ = ["Cast", "Functional", "Operation"]
@@ -111,11 +113,6 @@ def safe_mode() -> contextlib.AbstractContextManager:
 # Compile settings -----------------------------------------------------------------------------------------------------
 
 
-def compiled_loss(model: keras.Model) -> Callable | None:
-    """The (labels, outputs) -> loss of a model that was compiled with one, regularisation left out."""
-    return model._compile_loss
-
-
 def loss_weights(model: keras.Model) -> Any:
     """The `loss_weights` that a model was compiled with."""
     return None if model._compile_loss is None else model._compile_loss._user_loss_weights
@@ -182,7 +179,23 @@ def set_updates(optimizer: keras.Optimizer, decay: Callable, update: Callable) -
     optimizer._apply_weight_decay, optimizer._backend_update_step = decay, update
 
 
-# Functions ------------------------------------------------------------------------------------------------------------
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+def validation_part(arrays: tuple, share: float) -> tuple:
+    """The arrays that `fit` takes from the end of those given, for its `validation_split`."""
+    return train_validation_split(arrays, validation_split=share)[1]
+
+
+@contextlib.contextmanager
+def adapters_as(wrapped: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Has `fit`, `evaluate` and `predict` read data by what a function makes of (data, Keras' adapter to it)."""
+    usual = data_adapters.get_data_adapter
+    data_adapters.get_data_adapter = lambda x, *args, **kwargs: wrapped(x, usual(x, *args, **kwargs))
+    try:
+        yield
+    finally:
+        data_adapters.get_data_adapter = usual
 
 
 def usual_function(model: keras.Model, step: Callable) -> Callable:

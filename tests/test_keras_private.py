@@ -118,13 +118,11 @@ def test_compile_settings():
     metric = keras.metrics.MeanAbsoluteError()
     made = compiled("sgd", metrics=[metric], weighted_metrics=["mse"], loss_weights=[2.0])
     assert private.compiled_metrics(made) == ([metric], ["mse"]) and private.loss_weights(made) == [2.0]
-    labels, outputs = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
-    assert float(private.compiled_loss(made)(labels, outputs)) == 2.0
     assert private.has_unbuilt_metrics(made)
-    made.train_on_batch(np.ones((2, 4)), labels)
+    made.train_on_batch(np.ones((2, 4)), np.ones((2, 3)))
     assert not private.has_unbuilt_metrics(made)
     bare = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
-    assert private.compiled_loss(bare) is private.loss_weights(bare) is None and not private.has_unbuilt_metrics(bare)
+    assert private.loss_weights(bare) is None and not private.has_unbuilt_metrics(bare)
     assert private.compiled_metrics(bare) == (None, None)
 
 
@@ -190,6 +188,29 @@ def test_functions(caplog):
         return "retracing" in caplog.text
 
     assert several(False) and not several(True)
+
+
+def test_the_part_for_validation_is_that_of_fit():
+    x = np.arange(10.0, dtype=np.float32)[:, None]
+    part = private.validation_part((x, 2 * x, None), 0.3)
+    np.testing.assert_array_equal(part[0], x[7:])
+    np.testing.assert_array_equal(part[1], 2 * x[7:])
+    assert part[2] is None
+
+
+def test_adapters_are_exchanged_and_put_back():
+    made, seen = compiled("sgd"), []
+    x, y = np.ones((4, 4), np.float32), np.ones((4, 3), np.float32)
+
+    def wrapped(data, adapter):
+        seen.append((data is x, adapter.get_tf_dataset().element_spec[1].shape[-1]))
+        return adapter
+
+    with private.adapters_as(wrapped):
+        made.fit(x, y, verbose=0)
+        made.evaluate(x, y, verbose=0)
+    made.predict(x, verbose=0)
+    assert seen == [(True, 3)] * 2
 
 
 # Nobody else ----------------------------------------------------------------------------------------------------------
