@@ -72,7 +72,7 @@ def tidy(directory: str | os.PathLike) -> None:
     Raises:
         OSError: a leftover could not be moved or removed, with its `filename`.
     """
-    for folder, folders, names in os.walk(directory):
+    for folder, folders, names in os.walk(os.fspath(directory)):
         found = [match for name in sorted([*folders, *names]) if (match := _BESIDE.fullmatch(name))]
         hidden = {match.string for match in found}
         folders[:] = [name for name in folders if name not in hidden]

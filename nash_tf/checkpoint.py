@@ -43,7 +43,7 @@ def save(directory: Path, architecture: Architecture, state: State) -> None:
         CheckpointError: it could not be written; what was there before still is.
     """
     packed = io.BytesIO()
-    np.savez(packed, **dict(_packed(state)))
+    np.savez(packed, **dict(_packed(state)))  # type: ignore[arg-type]
     files = {_ARCHITECTURE: architecture.to_json().encode(), _STATE: packed.getvalue()}
     manifest: dict[str, Any] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     files[_MANIFEST] = json.dumps({"format": _FORMAT, **manifest}, indent=1).encode()
@@ -163,10 +163,10 @@ def _state(file: BinaryIO, architecture: Architecture, version: int) -> State:
     for sort, (arrays, keys) in needed.items():
         if lacking := sorted(keys - arrays.keys()):
             raise ValueError(f"its {sort} lack {lacking[0][1]!r} of layer {lacking[0][0]!r}")
-    for node in architecture.nodes:
-        for name in node.weights if node.known else ():
-            if (found := state.weights[node.name, name].dtype).kind in "biu":
-                raise ValueError(f"expected real numbers for {name!r} of layer {node.name!r}, found {found}")
+    for each in architecture.nodes:
+        for name in each.weights if each.known else ():
+            if (found := state.weights[each.name, name].dtype).kind in "biu":
+                raise ValueError(f"expected real numbers for {name!r} of layer {each.name!r}, found {found}")
     return state
 
 

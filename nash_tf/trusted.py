@@ -51,7 +51,7 @@ def kind_of(cls: type) -> str | None:
     return None
 
 
-def class_of(kind: str) -> type | None:
+def class_of(kind: str) -> Any:
     """The layer or operation class of a kind; None where there is none."""
     package, _, name = kind.rpartition(">")
     if not package:
@@ -83,18 +83,21 @@ def objection(kind: str, config: Mapping[str, Any]) -> str | None:
         return f"no class is registered as {kind!r}; import the module that registers it"
     if keras_private.is_unsafe_enabled():
         return None
-    if reason := _unsafe(kind, config):
+    try:
+        return _unsafe(kind, config) or next(filter(None, map(_refusal, _entries(config))), None)
+    except RecursionError:
+        return "its config is nested too deeply"
+
+
+def _refusal(entry: Mapping[str, Any]) -> str | None:
+    """Why an object in a config is not to be made."""
+    name, module = entry["class_name"], entry.get("module")
+    if not (isinstance(name, str) and isinstance(module, str | None)):
+        return f"its config names a class {name!r} of {module!r}; expected texts"
+    if (reason := _unsafe(name, entry["config"])) or _is_known(entry):
         return reason
-    for entry in _entries(config):
-        name, module = entry["class_name"], entry.get("module")
-        if not (isinstance(name, str) and isinstance(module, str | None)):
-            return f"its config names a class {name!r} of {module!r}; expected texts"
-        if reason := _unsafe(name, entry["config"]):
-            return reason
-        if not _is_known(entry):
-            text = entry["config"] if name == "function" else name
-            return f"its config names {module}.{text}, which is neither Keras' nor registered; register it"
-    return None
+    text = entry["config"] if name == "function" else name
+    return f"its config names {module}.{text}, which is neither Keras' nor registered; register it"
 
 
 def _entries(value: Any) -> Iterator[Mapping[str, Any]]:

@@ -6,7 +6,7 @@ import keras
 import pytest
 from keras import layers, ops
 
-from nash_tf import keras_private
+from nash_tf import keras_private, trusted
 from nash_tf.architecture import Architecture, Node
 from nash_tf.kinds import CALL
 
@@ -105,6 +105,13 @@ def test_hostile_architectures_are_refused_in_a_line(case):
     with pytest.raises(ValueError, match=rf"layer 'culprit' \({re.escape(kind)}\).*{reason}") as raised:
         Architecture.from_json(text(kind, config)).to_keras()
     assert "\n" not in str(raised.value)
+
+
+def test_a_config_that_is_too_deep_is_refused():
+    deep: list = []
+    for _ in range(10**5):
+        deep = [deep]
+    assert trusted.objection("GroupNormalization", {"axis": deep}) == "its config is nested too deeply"
 
 
 def test_nothing_is_built_before_all_is_checked(monkeypatch):
