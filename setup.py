@@ -8,9 +8,17 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["nash_tf", "nash_tf.*"]),
     package_data={"nash_tf.data": ["digits.npz", "digits.LICENSE.txt"]},
-    install_requires=["tensorflow", "keras>=3.15.1", "keras-tuner", "absl-py", "numpy", "pillow"],
+    # What is used of TensorFlow, Keras and Keras Tuner beside their public interfaces was tested with these.
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15.1,<3.16",
+        "keras-tuner>=1.4.8,<1.5",
+        "absl-py",
+        "numpy",
+        "pillow",
+    ],
     extras_require={
-        "gpu": ["tensorflow[and-cuda]"],
+        "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "tensorboard": ["tensorboard"],
         "test": ["pytest", "tensorboard", "hypothesis", "ruff", "mypy"],
     },

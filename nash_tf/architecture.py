@@ -14,6 +14,7 @@ from nash_tf import kinds
 Shape = tuple[int | None, ...]
 
 _HALVES = ("float16", "bfloat16")
+_OLD_OPERATION = re.compile(r"^keras\.src\.(ops|activations|quantizers)\.\w+>")  # spelling of operations up to 0.1
 
 
 @dataclass(frozen=True)
@@ -74,17 +75,24 @@ class Node:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "Node":
-        """The inverse of `to_plain`."""
+        """The inverse of `to_plain`.
+
+        Raises:
+            ValueError: it is no node; the message says which part of it is missing or something else.
+        """
+        name = _part(plain, "name", str)
+        where = f"node {name!r}: "
 
         def shapes(key: str) -> dict[str, Shape]:
-            return {name: tuple(shape) for name, shape in plain.get(key, {}).items()}
+            stated = _part(plain, key, Mapping, where, {})
+            return {name: _shape(shape, f"{where}{key} {name!r}") for name, shape in stated.items()}
 
         return cls(
-            name=plain["name"],
-            kind=plain["kind"],
-            config=plain.get("config", {}),
-            inputs=tuple(plain["inputs"]),
-            shape=tuple(plain["shape"]),
+            name=name,
+            kind=_OLD_OPERATION.sub("keras.ops>", _part(plain, "kind", str, where)),
+            config=_part(plain, "config", Mapping, where, {}),
+            inputs=_names(plain, "inputs", where),
+            shape=_shape(plain.get("shape"), f"{where}shape", or_open=True),
             weights=shapes("weights"),
             statistics=shapes("statistics"),
         )
@@ -118,7 +126,12 @@ class Architecture:
             if missing:
                 raise ValueError(f"node {node.name!r} comes before its inputs {missing}")
             stated = kinds.Inferred(node.shape, dict(node.weights), dict(node.statistics))
-            inferred = kinds.infer(node.kind, node.config, [known[name].shape for name in node.inputs])
+            try:
+                inferred = kinds.infer(node.kind, node.config, [known[name].shape for name in node.inputs])
+            except (ArithmeticError, LookupError, TypeError) as error:
+                raise ValueError(
+                    f"node {node.name!r} ({node.kind}) has a config of no such layer: {error!r}"
+                ) from error
             if inferred is not None and inferred != stated:
                 raise ValueError(f"node {node.name!r} ({node.kind}) states {stated}, its inputs make it {inferred}")
             known[node.name] = node
@@ -220,7 +233,7 @@ class Architecture:
             dtype = node.config.get("dtype")
             if dtype is None or node.kind == "InputLayer":
                 return node
-            if node.kind.startswith("keras.src.ops."):  # of a cast it is the result's
+            if node.kind.startswith("keras.ops>"):  # of a cast it is the result's
                 return replace(node, config={**node.config, "dtype": "float32"}) if dtype in _HALVES else node
             return replace(node, config={key: value for key, value in node.config.items() if key != "dtype"})
 
@@ -240,11 +253,21 @@ class Architecture:
 
     @classmethod
     def from_json(cls, text: str) -> "Architecture":
-        """The inverse of `to_json`."""
-        plain = json.loads(text)
-        return cls(
-            tuple(Node.from_plain(node) for node in plain["nodes"]), tuple(plain["outputs"]), plain.get("structure", {})
-        )
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: the text is no architecture; the message says in a line what was expected where.
+        """
+        try:
+            plain = json.loads(text)
+            nodes = tuple(Node.from_plain(node) for node in _part(plain, "nodes", list))
+            structure = _part(plain, "structure", Mapping, "", {})
+            architecture = cls(nodes, _names(plain, "outputs"), structure)
+            if absent := [name for name in _leaves(structure) if name not in architecture]:
+                raise ValueError(f"structure must name nodes of the architecture, received {absent[0]!r}")
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ValueError(f"this is no architecture: {' '.join(str(error).split())}") from error
+        return architecture
 
     @cached_property
     def digest(self) -> str:
@@ -263,3 +286,38 @@ class Architecture:
         from nash_tf import keras_graph
 
         return keras_graph.to_keras(self)
+
+
+# Reading --------------------------------------------------------------------------------------------------------------
+
+
+def _part(plain: Any, key: str, sort: type, where: str = "", otherwise: Any = None) -> Any:
+    """A value in an object of JSON, of a type."""
+    if not isinstance(plain, Mapping):
+        raise ValueError(f"{where}expected an object with {key!r}, received {plain!r:.60}")
+    value = plain.get(key, otherwise)
+    if not isinstance(value, sort):
+        raise ValueError(f"{where}expected {key!r} to be a {sort.__name__.lower()}, received {value!r:.60}")
+    return value
+
+
+def _names(plain: Any, key: str, where: str = "") -> tuple[str, ...]:
+    names = _part(plain, key, list, where)
+    if not all(isinstance(name, str) for name in names):
+        raise ValueError(f"{where}expected {key!r} to be names, received {names!r:.60}")
+    return tuple(names)
+
+
+def _shape(sizes: Any, what: str, or_open: bool = False) -> Shape:
+    def is_size(size: Any) -> bool:
+        return type(size) is int and size >= 0 or or_open and size is None
+
+    if not isinstance(sizes, list | tuple) or not all(map(is_size, sizes)):
+        raise ValueError(f"{what}: expected a list of sizes, received {sizes!r:.60}")
+    return tuple(sizes)
+
+
+def _leaves(structure: Any) -> list:
+    if isinstance(structure, Mapping):
+        structure = list(structure.values())
+    return [leaf for part in structure for leaf in _leaves(part)] if isinstance(structure, list) else [structure]

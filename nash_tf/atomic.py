@@ -6,6 +6,7 @@ of another in two renames (old aside as `.<name>.<token>.old`, new in); `tidy` c
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -72,7 +73,7 @@ def tidy(directory: str | os.PathLike) -> None:
     Raises:
         OSError: a leftover could not be moved or removed, with its `filename`.
     """
-    for folder, folders, names in os.walk(directory):
+    for folder, folders, names in os.walk(os.fspath(directory)):
         found = [match for name in sorted([*folders, *names]) if (match := _BESIDE.fullmatch(name))]
         hidden = {match.string for match in found}
         folders[:] = [name for name in folders if name not in hidden]
@@ -97,8 +98,8 @@ def read_regular(path: str | os.PathLike, limit: int) -> bytes:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
-            raise OSError(f"{path}: expected at most {limit:,} bytes, found {size:,}")
-        return file.read(limit)
+            raise OSError(errno.EFBIG, f"expected at most {limit:,} bytes, found {size:,}", os.fspath(path))
+        return file.read(size)
 
 
 def open_regular(path: str | os.PathLike):
@@ -111,7 +112,7 @@ def open_regular(path: str | os.PathLike):
         raise
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(None, "expected a file, found something else", os.fspath(path))
+        raise OSError(errno.EINVAL, "expected a file, found something else", os.fspath(path))
     return open(descriptor, "rb")
 
 

@@ -9,7 +9,8 @@ import functools
 import warnings
 
 import tensorflow as tf
-from keras.src.trainers import data_adapters  # private: `fit` has no argument for the options of its data sets
+
+from nash_tf import keras_private
 
 
 class AutotuningWarning(UserWarning):
@@ -29,21 +30,16 @@ def without_autotuning():
 
     A `tf.data.Dataset` that is given to them stays as it is; the first one that is autotuned is warned of.
     """
-    find = data_adapters.get_data_adapter
 
-    def get_data_adapter(x, *args, **kwargs):
-        adapter = find(x, *args, **kwargs)
+    def adapted(x, adapter):
         if not isinstance(x, tf.data.Dataset):
             return _Untuned(adapter)
         if x.options().autotune.enabled is not False:
             _warn_once()
         return adapter
 
-    data_adapters.get_data_adapter = get_data_adapter
-    try:
+    with keras_private.adapters_as(adapted):
         yield
-    finally:
-        data_adapters.get_data_adapter = find
 
 
 class _Untuned:

@@ -1,83 +1,199 @@
-"""A trained child on disk: architecture, weights and optimiser slots, committed atomically and verified when loaded."""
+"""A trained child on disk: architecture, weights and optimiser slots, committed atomically and verified when loaded.
 
+A checkpoint is a directory of three files. `manifest.json` holds the SHA-256 of the others; `state.npz` the arrays, each
+under `sort|node|variable|dtype`, its parts percent-encoded, where the sort is "weights", "counters" or an optimiser slot's.
+"""
+
+import contextlib
 import hashlib
 import io
 import json
+import math
 import os
-import shutil
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import quote, unquote
 
 import numpy as np
+from numpy.lib import format as npy
 
-from nash_tf.architecture import Architecture
+from nash_tf import trusted
+from nash_tf.architecture import Architecture, Shape
+from nash_tf.atomic import open_regular, read_regular, replace_directory, write_atomically
 from nash_tf.rebuild import State
 
-_MANIFEST = "manifest.json"
+__all__ = ["CheckpointError", "load", "save", "verify", "write_atomically"]
+
+_MANIFEST, _ARCHITECTURE, _STATE = "manifest.json", "architecture.json", "state.npz"
+_FORMAT = 2  # 1 had names as they are, which "|" broke, and no dtypes
+_MOST_JSON = 1 << 28  # bytes
+_NUMBERS = "biuf"  # kinds of dtypes that arrays may have
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be trusted; the message names the file."""
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that it is there whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(beside, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+    """A checkpoint that cannot be written or trusted; the message names the file and what is wrong with it."""
 
 
 def save(directory: Path, architecture: Architecture, state: State) -> None:
-    """Commits a checkpoint to `directory`, in place of one that may be there. The manifest is written last.
+    """Commits a checkpoint to `directory`, in place of one that may be there.
 
     Raises:
-        CheckpointError: it could not be written; what was there before may still be.
+        CheckpointError: it could not be written; what was there before still is.
     """
-    arrays = {f"weights|{node}|{name}": array for (node, name), array in state.weights.items()}
-    for slot, values in state.slots.items():
-        arrays |= {f"{slot}|{node}|{name}": array for (node, name), array in values.items()}
-    arrays |= {f"counters||{name}": array for name, array in state.counters.items()}
     packed = io.BytesIO()
-    np.savez(packed, **arrays)
-    files = {"architecture.json": architecture.to_json().encode(), "state.npz": packed.getvalue()}
-    manifest = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    files[_MANIFEST] = json.dumps(manifest, indent=1).encode()
-    beside = directory.with_name(f".{directory.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
+    np.savez(packed, **dict(_packed(state)))  # type: ignore[arg-type]
+    files = {_ARCHITECTURE: architecture.to_json().encode(), _STATE: packed.getvalue()}
+    manifest: dict[str, Any] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    files[_MANIFEST] = json.dumps({"format": _FORMAT, **manifest}, indent=1).encode()
     try:
-        beside.mkdir(parents=True)
-        for name, data in files.items():
-            write_atomically(beside / name, data)
-        shutil.rmtree(directory, ignore_errors=True)
-        os.replace(beside, directory)
+        with replace_directory(directory) as beside:
+            for name, data in files.items():
+                (beside / name).write_bytes(data)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
         raise CheckpointError(f"{directory}: the checkpoint could not be written, {error}") from error
+
+
+def verify(directory: Path) -> None:
+    """Checks that a checkpoint's files are those that were committed; cheap, and without making its arrays.
+
+    Raises:
+        CheckpointError: a file is missing, is no regular file, or is not what was committed.
+    """
+    manifest = _manifest(directory)
+    for path in (directory / _ARCHITECTURE, directory / _STATE):
+        with _reading(path), open_regular(path) as file:
+            _compare(path, hashlib.file_digest(file, "sha256").hexdigest(), manifest)
 
 
 def load(directory: Path) -> tuple[Architecture, State]:
     """The checkpoint in `directory`.
 
     Raises:
-        CheckpointError: a file is missing or is not what was committed.
+        CheckpointError: a file is missing, is not what was committed, or holds something else than a network's architecture
+            and the arrays that fit it.
     """
+    manifest = _manifest(directory)
+    path = directory / _ARCHITECTURE
+    with _reading(path):
+        text = read_regular(path, _MOST_JSON)
+        _compare(path, hashlib.sha256(text).hexdigest(), manifest)
+        architecture = Architecture.from_json(text.decode())
+        trusted.check(architecture)
+    path = directory / _STATE
+    with _reading(path), open_regular(path) as file:
+        _compare(path, hashlib.file_digest(file, "sha256").hexdigest(), manifest)
+        state = _state(file, architecture, manifest["format"])
+    return architecture, state
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file, it is the checkpoint's fault."""
     try:
-        manifest = json.loads((directory / _MANIFEST).read_bytes())
-        data = {name: (directory / name).read_bytes() for name in ("architecture.json", "state.npz")}
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{directory}: expected a whole checkpoint, {error}") from error
-    for name, content in data.items():
-        if hashlib.sha256(content).hexdigest() != manifest.get(name):
-            raise CheckpointError(f"{directory / name}: its SHA-256 is not the one in {_MANIFEST}; the file is damaged")
-    state = State(weights={}, slots={})
-    with np.load(io.BytesIO(data["state.npz"]), allow_pickle=False) as arrays:
-        for key in arrays.files:
-            sort, node, name = key.split("|")
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        reason = error if str(error) else type(error).__name__
+        named = "" if str(path) in str(error) else f"{path}: "
+        raise CheckpointError(f"{named}{' '.join(str(reason).split())}") from error
+
+
+def _manifest(directory: Path) -> dict[str, Any]:
+    """The format, and the SHA-256 of each file by name."""
+    path = directory / _MANIFEST
+    with _reading(path):
+        if directory.is_symlink() or not directory.is_dir():
+            raise CheckpointError(f"{directory}: expected a directory with a checkpoint")
+        manifest = json.loads(read_regular(path, _MOST_JSON))
+        if not isinstance(manifest, dict):
+            raise ValueError(f"expected an object of JSON, found {type(manifest).__name__}")
+        if manifest.setdefault("format", 1) not in (1, _FORMAT):
+            raise ValueError(f"format {manifest['format']!r} is not known; a later version of nash_tf reads it")
+        return manifest
+
+
+def _compare(path: Path, found: str, manifest: Mapping[str, Any]) -> None:
+    if found != manifest.get(path.name):
+        raise CheckpointError(f"{path}: its SHA-256 is not the one in {_MANIFEST}; the file is damaged")
+
+
+# Arrays ---------------------------------------------------------------------------------------------------------------
+
+
+def _packed(state: State) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays as a file of numpy's holds them, by key. It does not know bfloat16 and the like: they are kept as integers."""
+    sorts = {
+        "weights": state.weights,
+        **state.slots,
+        "counters": {("", name): of for name, of in state.counters.items()},
+    }
+    for sort, arrays in sorts.items():
+        for (node, name), array in arrays.items():
+            key = "|".join(quote(part, safe="/: ") for part in (sort, node, name, array.dtype.name))
+            yield key, array if array.dtype.kind in _NUMBERS else array.view(f"u{array.dtype.itemsize}")
+
+
+def _state(file: BinaryIO, architecture: Architecture, version: int) -> State:
+    """The arrays in a file, each compared with the architecture by what its header declares, before it is made."""
+    shapes = {(node.name, name): shape for node in architecture.nodes for name, shape in node.variables.items()}
+    state = State({}, {})
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+        if not stored or sum(entry.file_size for entry in entries) > os.fstat(file.fileno()).st_size:
+            raise ValueError("expected plain arrays, found compressed or overlapping ones")
+        for entry in entries:
+            sort, node, name, dtype = _parts(entry.filename, version)
             if sort == "counters":
-                state.counters[name] = arrays[key]
+                state.counters[name] = _array(archive, entry, (), dtype)
                 continue
+            # A layer may hold more than its variables, e.g. a recurrent one its states.
+            if node not in architecture or (sort != "weights" and (node, name) not in shapes):
+                raise ValueError(f"holds {sort} for {name!r} of layer {node!r}, which the architecture does not have")
             place = state.weights if sort == "weights" else state.slots.setdefault(sort, {})
-            place[node, name] = arrays[key]
-    return Architecture.from_json(data["architecture.json"].decode()), state
+            place[node, name] = _array(archive, entry, shapes.get((node, name)), dtype)
+    trained = set().union(*state.slots.values())  # by each sort of slot the same
+    needed = {"weights": (state.weights, shapes.keys())} | {sort: (of, trained) for sort, of in state.slots.items()}
+    for sort, (arrays, keys) in needed.items():
+        if lacking := sorted(keys - arrays.keys()):
+            raise ValueError(f"its {sort} lack {lacking[0][1]!r} of layer {lacking[0][0]!r}")
+    for each in architecture.nodes:
+        for name in each.weights if each.known else ():
+            if (found := state.weights[each.name, name].dtype).kind in "biu":
+                raise ValueError(f"expected real numbers for {name!r} of layer {each.name!r}, found {found}")
+    return state
+
+
+def _parts(filename: str, version: int) -> tuple[str, str, str, str | None]:
+    """Sort, node, variable and dtype of an array; version 1 does not hold the last."""
+    parts = filename.removesuffix(".npy").split("|")
+    if len(parts) != (3 if version == 1 else 4):
+        raise ValueError(f"holds {filename!r}, which names no array of a checkpoint")
+    sort, node, name, *dtype = parts if version == 1 else map(unquote, parts)
+    return sort, node, name, dtype[0] if dtype else None
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, shape: Shape | None, name: str | None) -> np.ndarray:
+    """An array, where the shape is not None of that shape, in a dtype that is called so."""
+    with archive.open(entry) as member:
+        header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(member)]
+        declared, is_fortran, stored = header(member)
+        if stored.kind not in _NUMBERS or shape not in (None, declared):
+            raise ValueError(f"{entry.filename}: expected numbers of shape {shape}, found {stored} of shape {declared}")
+        room = entry.file_size - member.tell()
+        if math.prod(declared) * stored.itemsize != room:
+            raise ValueError(f"{entry.filename}: {stored} of shape {declared} do not fit its {room:,} bytes")
+        array = np.frombuffer(member.read(), stored).reshape(declared, order="F" if is_fortran else "C")
+    array = array.astype(stored.newbyteorder("="))  # a copy that can be written to
+    if name in (None, stored.name):
+        return array
+    dtype = np.dtype(name)
+    if dtype.type is np.void or dtype.kind != "V" or stored != np.dtype(f"u{dtype.itemsize}"):
+        raise ValueError(f"{entry.filename}: expected {name}, found {stored}")
+    return array.view(dtype)

@@ -1,35 +1,30 @@
 """Between an architecture and a functional Keras model: the graph, its layers and operations, the arguments of calls."""
 
-import importlib
 import inspect
 import itertools
-import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import tree
-from keras.src.models.functional import Functional
-from keras.src.ops.core import Cast
-from keras.src.ops.operation import Operation
 
-from nash_tf import kinds
-from nash_tf import layers as _layers  # noqa: F401  registers the custom kinds
+from nash_tf import keras_private, kinds, trusted
 from nash_tf.architecture import Architecture, Node
+from nash_tf.keras_private import Cast, Functional, Operation, input_structure, maker, output_structure
+from nash_tf.layer_configs import config_of, copied, located, make, refuse, stable
 
 # Operations that have a layer of the same function, as which the operators know them.
 _AS_LAYERS = {
-    "keras.src.ops.numpy>Add": "Add",
-    "keras.src.ops.numpy>Multiply": "Multiply",
-    "keras.src.ops.nn>Relu": "ReLU",
-    "keras.src.activations.activations>ReLU": "ReLU",
+    "keras.ops>Add": "Add",
+    "keras.ops>Multiply": "Multiply",
+    "keras.ops>Relu": "ReLU",
+    "keras.ops>ReLU": "ReLU",
 }
-_MISSING = object()
 _INPUT = "__input__"  # stands for an input tensor, by its place, in the arguments of a call
 
 
@@ -50,9 +45,9 @@ def from_keras(model: keras.Model) -> Architecture:
     graph = _graph(model)
     calls, made = _calls(graph)
     structure = {}
-    for key, given in (("inputs", graph._inputs_struct), ("outputs", graph._outputs_struct)):
+    for key, given in (("inputs", input_structure(graph)), ("outputs", output_structure(graph))):
         if not all(map(_is_tensor, _listed(given))):
-            structure[key] = _plain(tree.map_structure(lambda tensor: made[id(tensor)].name, given))
+            structure[key] = copied(tree.map_structure(lambda tensor: made[id(tensor)].name, given))
     outputs = tuple(made[id(tensor)].name for tensor in graph.outputs)
     return Architecture(tuple(map(_node, calls)), outputs, structure)
 
@@ -75,7 +70,7 @@ class _Call:
 
 
 def _graph(model) -> Functional:
-    graph = model._functional if type(model) is keras.Sequential else model
+    graph = keras_private.functional_of(model) if type(model) is keras.Sequential else model
     if graph is None:
         raise ValueError(f"the sequential model {model.name!r} is not built; begin it with a keras.Input")
     if type(graph) is not Functional:
@@ -85,11 +80,6 @@ def _graph(model) -> Functional:
             f"expected a functional keras.Model, received {name!r} of class {type(model).__name__}{remedy}"
         )
     return graph
-
-
-def _refuse(operation, reason) -> NoReturn:
-    sort = "layer" if isinstance(operation, keras.layers.Layer) else "operation"
-    raise ValueError(f"{sort} {operation.name!r} ({type(operation).__name__}) cannot be carried: {reason}")
 
 
 _Made = dict[int, _Call]  # which call made a tensor, by the tensor's id
@@ -120,15 +110,15 @@ def _calls(graph: Functional) -> tuple[list[_Call], _Made]:
     def enter(operation, name, args, kwargs, made, resized) -> list[_Call]:
         """The calls that make the outputs of a model in the model."""
         graph = _graph(operation)
-        if len(args) != 1 or kwargs or isinstance(args[0], dict) != isinstance(graph._inputs_struct, dict):
-            _refuse(operation, "it is called with other arguments than its inputs")
+        if len(args) != 1 or kwargs or isinstance(args[0], dict) != isinstance(input_structure(graph), dict):
+            refuse(operation, "it is called with other arguments than its inputs")
         inside: _Made = {}  # of its own: a model may have an input tensor in common with the one it is in
         for tensor, entry in zip(tree.flatten(args[0]), graph.inputs, strict=True):
             call = made[id(tensor)]
             if len(call.output.shape) != len(entry.shape):
-                _refuse(operation, f"its input {entry.name!r} has another number of axes than what it is given")
+                refuse(operation, f"its input {entry.name!r} has another number of axes than what it is given")
             if call.output.dtype != entry.dtype:
-                place = unused(f"{name}_{entry._keras_history.operation.name}")
+                place = unused(f"{name}_{maker(entry).name}")
                 call = add(place, Cast(entry.dtype), [tensor], {}, made)
             inside[id(entry)] = call
             resized = resized or call.output.shape != entry.shape
@@ -136,35 +126,29 @@ def _calls(graph: Functional) -> tuple[list[_Call], _Made]:
         return [inside[id(tensor)] for tensor in graph.outputs]
 
     def visit(graph, made, prefix="", resized=False):
-        for node in _in_order(graph):
+        for node in keras_private.recorded_calls(graph):
             operation, name = node.operation, node.operation.name
             if id(operation) in seen:
-                _refuse(operation, "it is called more than once")
+                refuse(operation, "it is called more than once")
             seen.add(id(operation))
             if prefix:
-                is_output = [operation] == [tensor._keras_history.operation for tensor in graph.outputs]
+                is_output = [operation] == [maker(tensor) for tensor in graph.outputs]
                 name = prefix if is_output else unused(f"{prefix}_{name}")
             args, kwargs = _arguments_of(node)
             if isinstance(operation, keras.Model):
                 makers = enter(operation, name, args, kwargs, made, resized)
             elif len(node.outputs) != 1:
-                _refuse(operation, f"it has {len(node.outputs)} outputs")
+                refuse(operation, f"it has {len(node.outputs)} outputs")
             else:
                 makers = [add(name, operation, args, kwargs, made, None if resized else node.outputs[0])]
             made.update((id(tensor), call) for tensor, call in zip(node.outputs, makers, strict=True))
 
     made: _Made = {}
     for tensor in graph.inputs:
-        operation = tensor._keras_history.operation
+        operation = maker(tensor)
         made[id(tensor)] = add(operation.name, operation, [], {}, made, tensor)
     visit(graph, made)
     return calls, made
-
-
-def _in_order(graph: Functional) -> Iterator:
-    """The calls of a graph but its inputs, each behind those it depends on, as Keras runs them."""
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        yield from (node for node in graph._nodes_by_depth[depth] if not node.is_input)
 
 
 def _is_tensor(leaf) -> bool:
@@ -196,21 +180,21 @@ def _node(call: _Call) -> Node:
     operation, args, shape = call.operation, call.args, tuple(call.output.shape[1:])
     if isinstance(operation, keras.layers.InputLayer):
         if operation.sparse or getattr(operation, "ragged", False) or getattr(operation, "optional", False):
-            _refuse(operation, "it is sparse, ragged or optional")
+            refuse(operation, "it is sparse, ragged or optional")
         config = {"dtype": operation.dtype, "batch_size": operation.batch_shape[0]}
         config = {key: value for key, value in config.items() if value not in ("float32", None)}
         return Node(call.name, "InputLayer", config, (), shape)
-    kind = _kind(type(operation))
+    kind = trusted.kind_of(type(operation))
     if kind is None:
-        _refuse(operation, "its class is not registered; use keras.saving.register_keras_serializable")
+        refuse(operation, "its class is not registered; use keras.saving.register_keras_serializable")
     if kind in _AS_LAYERS and all(_is_image(leaf, call.output.dtype) for leaf in args):
         kind = _AS_LAYERS[kind]
         dtype = call.output.dtype
         # What follows it takes over its policy, and is to keep its weights in float32.
         policy = f"mixed_{dtype}" if dtype in ("float16", "bfloat16") else dtype
-        operation = _class(kind)(**{**operation.get_config(), "dtype": policy})
+        operation = trusted.class_of(kind)(**{**operation.get_config(), "dtype": policy})
         args = [args] if len(args) > 1 else args
-    config = _config(operation, kind, len(shape))
+    config = config_of(operation, kind, len(shape))
     weights, statistics = _variable_shapes(operation)
     # Usual is a call on one tensor or a list of several. A use that `kinds` describes wrongly (an Add that broadcasts) is
     # put down as unusual, so that no operator touches it.
@@ -220,7 +204,7 @@ def _node(call: _Call) -> Node:
         inferred = kinds.infer(kind, config, [tuple(tensor.shape[1:]) for tensor in tensors])
         usual = inferred in (None, kinds.Inferred(shape, weights, statistics))
     if not usual:
-        config[kinds.CALL] = _encoded(operation, args, call.kwargs)
+        config[kinds.CALL] = _encoded(operation, kind, args, call.kwargs)
     return Node(call.name, kind, config, call.sources, shape, weights, statistics)
 
 
@@ -233,7 +217,7 @@ def _variable_shapes(operation) -> tuple[dict, dict]:
     if not isinstance(operation, keras.layers.Layer):
         return {}, {}
     # Not `trainable_variables`: a frozen layer's kernel is still a weight.
-    trained = {id(variable) for part in operation._flatten_layers() for variable in part._trainable_variables}
+    trained = {id(variable) for part in keras_private.parts(operation) for variable in keras_private.own_weights(part)}
     weights, statistics = {}, {}
     for name, variable in variables(operation).items():
         (weights if id(variable) in trained else statistics)[name] = tuple(variable.shape)
@@ -260,18 +244,32 @@ def by_name(found: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
 
 
 def to_keras(architecture: Architecture) -> keras.Model:
-    """A functional model with fresh weights; layers have the nodes' names."""
+    """A functional model with fresh weights; layers have the nodes' names.
+
+    Raises:
+        ValueError: a node names a class that is not known, code or a file (see `nash_tf.trusted`); nothing was built.
+    """
+    trusted.check(architecture)
+    with keras_private.safe_mode():
+        return _built(architecture)
+
+
+def _built(architecture: Architecture) -> keras.Model:
     tensors: dict[str, Any] = {}
     for node in architecture.nodes:
         if node.kind == "InputLayer":
             tensors[node.name] = keras.Input(node.shape, name=node.name, **{"dtype": "float32", **node.config})
             continue
-        args, kwargs = arguments(node, [tensors[name] for name in node.inputs])
-        tensors[node.name] = _made(node.kind, node.config, node.name)(*args, **kwargs)
+        try:
+            args, kwargs = arguments(node, [tensors[name] for name in node.inputs])
+            tensors[node.name] = make(node.kind, node.config, node.name)(*args, **kwargs)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
+            raise ValueError(f"layer {node.name!r} ({node.kind}) cannot be built: {reason}") from error
 
     def arranged(key, names):
         if key in architecture.structure:
-            return tree.map_structure(tensors.__getitem__, _plain(architecture.structure[key]))
+            return tree.map_structure(tensors.__getitem__, copied(architecture.structure[key]))
         return tensors[names[0]] if len(names) == 1 else [tensors[name] for name in names]
 
     return keras.Model(arranged("inputs", architecture.inputs), arranged("outputs", architecture.outputs))
@@ -284,7 +282,7 @@ def arguments(node: Node, inputs: list) -> tuple[list, dict]:
     return _decoded(node.config[kinds.CALL]["args"], inputs), _decoded(node.config[kinds.CALL]["kwargs"], inputs)
 
 
-def _encoded(operation, args, kwargs) -> dict:
+def _encoded(operation, kind, args, kwargs) -> dict:
     """The arguments of a call as JSON values."""
     place = itertools.count()
 
@@ -292,17 +290,19 @@ def _encoded(operation, args, kwargs) -> dict:
         if _is_tensor(leaf):
             return {_INPUT: next(place)}
         if isinstance(leaf, keras.Variable | tf.Variable):
-            _refuse(operation, "it takes a variable that belongs to no layer")
+            refuse(operation, "it takes a variable that belongs to no layer")
         if isinstance(leaf, np.ndarray | np.generic):  # numbers too: their type takes part in promotion
             return {"class_name": "__numpy__", "config": {"value": leaf.tolist(), "dtype": leaf.dtype.name}}
         return keras.saving.serialize_keras_object(leaf)
 
     args, kwargs = tree.map_structure(plain, (args, kwargs))
     try:
-        call = _plain({"args": args, "kwargs": kwargs})
+        call = stable({"args": args, "kwargs": kwargs})
+        if reason := trusted.objection(kind, call):
+            raise ValueError(reason)
         _decoded([call["args"], call["kwargs"]], [None] * next(place))
     except (TypeError, ValueError) as error:
-        _refuse(operation, f"it is called with an argument that is not plain data: {error}")
+        refuse(operation, f"it is called with an argument that is not plain data: {error}")
     return call
 
 
@@ -314,83 +314,5 @@ def _decoded(value, inputs: list):
     if _INPUT in value:
         return inputs[value[_INPUT]]
     if "class_name" in value:
-        return keras.saving.deserialize_keras_object(_plain(value))
+        return keras.saving.deserialize_keras_object(located(value))
     return {key: _decoded(part, inputs) for key, part in value.items()}
-
-
-def _plain(value):
-    """A copy as JSON values."""
-    return json.loads(json.dumps(value))
-
-
-# Layers and their configs ---------------------------------------------------------------------------------------------
-
-
-def _kind(cls) -> str | None:
-    """Name of a class: of a Keras layer its own, of a registered one the registered, of an operation that with module."""
-    if getattr(keras.layers, cls.__name__, None) is cls:
-        return cls.__name__
-    registered = keras.saving.get_registered_name(cls)
-    for kind in (registered, f"{cls.__module__}>{cls.__name__}"):
-        if _class(kind) is cls:
-            return kind
-    return None
-
-
-def _class(kind: str) -> Any:
-    module, _, name = kind.rpartition(">")
-    if not module:
-        return getattr(keras.layers, name, None)
-    if keras.saving.get_registered_object(kind) is not None:
-        return keras.saving.get_registered_object(kind)
-    if module.startswith("keras.src."):
-        found = getattr(importlib.import_module(module), name, None)
-        return found if isinstance(found, type) and issubclass(found, Operation) else None
-    return None
-
-
-def _made(kind: str, config: Mapping, name: str) -> Operation:
-    cls = _class(kind)
-    if cls is None:
-        raise ValueError(f"layer {name!r}: no class is registered as {kind!r}; import the module that registers it")
-    config = _plain({key: value for key, value in config.items() if key != kinds.CALL})
-    if issubclass(cls, keras.layers.Layer):
-        return cls.from_config({"dtype": "float32", **config, "name": name})
-    operation = cls.from_config(config)
-    operation.name = name
-    return operation
-
-
-def _config(operation: Operation, kind: str, axes: int) -> dict:
-    """What of a config differs from its defaults; all of it where that does not make the same layer."""
-
-    def plain(made):
-        config = _plain(made.get_config())
-        config.pop("name", None)
-        if isinstance(made, keras.layers.Layer):
-            config["dtype"] = made.dtype_policy.name
-        if kind in ("BatchNormalization", "Concatenate") and config["axis"] == axes:
-            config["axis"] = -1  # one spelling of the last axis, the one that `kinds` knows
-        return config
-
-    try:
-        full = plain(operation)
-        # Of a layer float32 is the default here, whatever the global policy.
-        default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
-        whole = {name: value for name, value in full.items() if value != default.get(name, _MISSING)}
-        same = plain(_made(kind, whole, operation.name)) == full
-    except (KeyError, TypeError, ValueError, NotImplementedError) as error:
-        _refuse(operation, error)
-    if not same:
-        _refuse(operation, "its get_config() does not make the same layer again")
-    signature = inspect.signature(type(operation).__init__).parameters.values()
-    needed = [
-        p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
-    ]
-    try:
-        required = {name: full[name] for name in needed}
-        default = plain(_made(kind, required, operation.name))
-        pruned = required | {name: value for name, value in full.items() if value != default.get(name)}
-        return pruned if plain(_made(kind, pruned, operation.name)) == full else whole
-    except (KeyError, TypeError, ValueError):
-        return whole

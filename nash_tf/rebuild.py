@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops, tree
 
+from nash_tf import keras_private
 from nash_tf.architecture import Architecture
 from nash_tf.keras_graph import arguments, by_name, from_keras, operations, to_keras, variables
 from nash_tf.morphisms.edit import Key
@@ -76,7 +77,7 @@ def write_state(model: keras.Model, state: State) -> None:
 def restart_averages(model: keras.Model) -> None:
     """Has an optimiser's moving averages of the weights (`use_ema`) begin at the weights that a newborn has now."""
     slots, _ = _optimizer_state(model)
-    for trained, average in slots.get("_model_variables_moving_average", ()):
+    for trained, average in slots.get(keras_private.AVERAGES, ()):
         average.assign(trained)
 
 
@@ -104,13 +105,11 @@ def _optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Var
     if optimizer is None or not optimizer.built:
         return {}, {}
     inner = _inner(optimizer)
-    trained = inner._trainable_variables
+    trained, lists = keras_private.optimizer_lists(inner)
     slots = {
         sort: list(zip(trained, values, strict=True))
-        for sort, values in vars(inner).items()
-        if isinstance(values, list)
-        and sort not in ("_trainable_variables", "_variables")
-        and len(values) == len(trained)
+        for sort, values in lists.items()
+        if len(values) == len(trained)
         and not all(slot is of for slot, of in zip(values, trained, strict=True))
         and all(
             isinstance(slot, keras.Variable) and slot.shape == of.shape
@@ -184,7 +183,7 @@ def forward(model: keras.Model, architecture: Architecture, batch, normalise=Non
         if normalise is not None and isinstance(layer, keras.layers.BatchNormalization):
             values[node.name] = normalise(node.name, layer, args, kwargs)
             continue
-        mode = {"training": False} if getattr(layer, "_call_has_training_arg", False) else {}
+        mode = {"training": False} if keras_private.has_training_argument(layer) else {}
         values[node.name] = layer(*args, **{**kwargs, **mode})
     return values
 
@@ -224,19 +223,22 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
     optimizer = type(parent.optimizer).from_config(parent.optimizer.get_config())
     mine, theirs = _inner(optimizer), _inner(parent.optimizer)
     # Keras leaves these patterns out of the config: without them decay would fall on everything.
-    mine._exclude_from_weight_decay_pattern = getattr(theirs, "_exclude_from_weight_decay_pattern", None)
+    patterns, excluded = keras_private.decay_exclusions(theirs)
     # Single variables are excluded by their identity there, so here by that of their namesakes.
-    ids = getattr(theirs, "_exclude_from_weight_decay", ())
-    excluded = {key for key, variable in _all_variables(parent).items() if theirs._var_key(variable) in ids}
-    namesakes = {mine._var_key(variable) for key, variable in _all_variables(child).items() if key in excluded}
-    mine._exclude_from_weight_decay = namesakes
-    compiled = parent._compile_metrics
+    found = {
+        key for key, variable in _all_variables(parent).items() if keras_private.decay_key(theirs, variable) in excluded
+    }
+    namesakes = {
+        keras_private.decay_key(mine, variable) for key, variable in _all_variables(child).items() if key in found
+    }
+    keras_private.set_decay_exclusions(mine, patterns, namesakes)
+    metrics, weighted_metrics = keras_private.compiled_metrics(parent)
     child.compile(
         optimizer=optimizer,
         loss=parent.loss,
-        loss_weights=parent._compile_loss._user_loss_weights if parent._compile_loss is not None else None,
-        metrics=_fresh(compiled._user_metrics) if compiled is not None else None,
-        weighted_metrics=_fresh(compiled._user_weighted_metrics) if compiled is not None else None,
+        loss_weights=keras_private.loss_weights(parent),
+        metrics=_fresh(metrics),
+        weighted_metrics=_fresh(weighted_metrics),
         run_eagerly=parent.run_eagerly,
         steps_per_execution=parent.steps_per_execution,
         jit_compile=parent.jit_compile if tf.config.list_physical_devices("GPU") else False,

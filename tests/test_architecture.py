@@ -63,6 +63,44 @@ class TestJson:
         assert Architecture.from_json(text).to_json() == parent.to_json()
 
 
+NODE = {"name": "a", "kind": "InputLayer", "inputs": [], "shape": [4]}
+NO_ARCHITECTURES = {
+    "text": ("architecture", "Expecting value"),
+    "deep": ("[" * 100_000, "recursion"),
+    "list": ([], "'nodes'"),
+    "nodes": ({"nodes": 3, "outputs": []}, "'nodes' to be a list, received 3"),
+    "node": ({"nodes": [3], "outputs": ["a"]}, "object with 'name', received 3"),
+    "name": ({"nodes": [NODE | {"name": 3}], "outputs": ["a"]}, "'name' to be a str, received 3"),
+    "kind": ({"nodes": [NODE | {"kind": None}], "outputs": ["a"]}, "node 'a': expected 'kind' to be a str"),
+    "config": ({"nodes": [NODE | {"config": [1]}], "outputs": ["a"]}, "node 'a': expected 'config' to be a mapping"),
+    "inputs": ({"nodes": [NODE | {"inputs": [[]]}], "outputs": ["a"]}, "'inputs' to be names"),
+    "shape": ({"nodes": [NODE | {"shape": [-4]}], "outputs": ["a"]}, "node 'a': shape: expected a list of sizes"),
+    "size": ({"nodes": [NODE | {"shape": [True]}], "outputs": ["a"]}, "expected a list of sizes"),
+    "weight": (
+        {"nodes": [NODE | {"weights": {"w": [None]}}], "outputs": ["a"]},
+        "weights 'w': expected a list of sizes",
+    ),
+    "weights": ({"nodes": [NODE | {"weights": [3]}], "outputs": ["a"]}, "'weights' to be a mapping"),
+    "outputs": ({"nodes": [NODE], "outputs": "a"}, "'outputs' to be a list"),
+    "structure": ({"nodes": [NODE], "outputs": ["a"], "structure": {"outputs": {"x": ["b"]}}}, "received 'b'"),
+    "a known kind's config": (
+        {
+            "nodes": [NODE | {"shape": [8, 8, 3]}, NODE | {"name": "c", "kind": "Conv2D", "inputs": ["a"]}],
+            "outputs": ["c"],
+        },
+        r"node 'c' \(Conv2D\) has a config of no such layer: KeyError\('filters'\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NO_ARCHITECTURES)
+def test_what_is_no_architecture_is_refused_in_a_line(case):
+    plain, reason = NO_ARCHITECTURES[case]
+    with pytest.raises(ValueError, match=f"no architecture: .*{reason}") as raised:
+        Architecture.from_json(plain if isinstance(plain, str) else json.dumps(plain))
+    assert "\n" not in str(raised.value)
+
+
 class TestDigest:
     def test_stable(self, parent):
         assert parent.digest == vanilla((32, 32, 3), 10, (16, 32, 64)).digest

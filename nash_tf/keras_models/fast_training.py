@@ -10,6 +10,8 @@ from collections.abc import Callable, Hashable, Sequence
 import keras
 import tensorflow as tf
 
+from nash_tf import keras_private
+
 DEFAULT = tf.distribute.get_strategy()
 GROUP = 8  # training steps in one call at most
 GROUP_OPERATIONS = 6e9  # of the forward passes of a group: beyond it the time around a call does not count
@@ -32,7 +34,7 @@ def prepare(model: keras.Model) -> keras.Model:
     steps = model.steps_per_execution
     if model.run_eagerly or model.jit_compile or model.distribute_strategy is not DEFAULT or not isinstance(steps, int):
         return model
-    for layer in model._flatten_layers(include_self=False):
+    for layer in keras_private.parts(model):
         if _is_usual(layer):
             layer.call = _FusedNormalisation(layer)
     if type(model.optimizer) is keras.optimizers.SGD:
@@ -87,7 +89,7 @@ class _Function:
 
     def __call__(self, iterator):
         if not isinstance(iterator, tf.data.Iterator):  # of `train_on_batch`
-            self._usual = self._usual or self._model._make_function(self._step)
+            self._usual = self._usual or keras_private.usual_function(self._model, self._step)
             return self._usual(iterator)
         return self._run(iterator)
 
@@ -95,7 +97,7 @@ class _Function:
         if which not in self._traced:
             _build(self._model, iterator.element_spec)
             self._traced[which] = tf.function(plain(make()), autograph=False, reduce_retracing=True)
-            self._traced[which]._omit_frequent_tracing_warning = True  # once for a model, and a search has many
+            keras_private.quiet_retracing(self._traced[which])  # once for a model, and a search has many
         return self._traced[which]
 
     def _one(self):
@@ -187,12 +189,12 @@ def _build(model: keras.Model, batch) -> None:
     """Makes the variables of optimiser, loss and metrics: made within the first step, they have it traced twice."""
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    metrics = model._compile_metrics
-    if metrics is None or metrics.built or not hasattr(model, "_outputs_struct"):
+    outputs = keras_private.output_structure(model)
+    if outputs is None or not keras_private.has_unbuilt_metrics(model):
         return
     x, y, weights = keras.utils.unpack_x_y_sample_weight(keras.tree.map_structure(_symbolic, batch))
     if y is not None:
-        keras.src.backend.compute_output_spec(model.compute_metrics, x, y, model._outputs_struct, sample_weight=weights)
+        keras_private.symbolic_call(model.compute_metrics, x, y, outputs, sample_weight=weights)
 
 
 def _symbolic(spec):
@@ -255,13 +257,13 @@ def fuse_updates(optimizer: keras.optimizers.SGD) -> None:
             return
         share = tf.cast(optimizer.learning_rate, tf.float32) * optimizer.weight_decay
         for variable in variables:
-            if optimizer._use_weight_decay(variable):
+            if keras_private.decays(optimizer, variable):
                 value = variable.value
                 value.assign_sub(value * tf.cast(share, value.dtype), read_value=False)
 
     def update(gradients, variables, learning_rate):
         for gradient, variable in zip(gradients, variables, strict=True):
-            index = optimizer._get_variable_index(variable)
+            index = keras_private.slot_index(optimizer, variable)
             rate = tf.cast(learning_rate, variable.dtype)
             if optimizer.momentum == 0 or isinstance(gradient, tf.IndexedSlices):
                 optimizer.update_step(gradient, variable, learning_rate)
@@ -275,4 +277,4 @@ def fuse_updates(optimizer: keras.optimizers.SGD) -> None:
                 use_nesterov=optimizer.nesterov,
             )
 
-    optimizer._apply_weight_decay, optimizer._backend_update_step = decay, update
+    keras_private.set_updates(optimizer, decay, update)

@@ -10,9 +10,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.utils import naming
 
-from nash_tf import certificate, checkpoint, rebuild
+from nash_tf import certificate, checkpoint, keras_private, rebuild
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import fast_training
 from nash_tf.seeds import derive
@@ -64,7 +63,7 @@ class ChildModels:
             fast_training.prepare(model)
             if state is not None:
                 rebuild.write_state(model, state)
-        scheduled = isinstance(template.optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+        scheduled = keras_private.has_schedule(template.optimizer)
         model.optimizer.initial_rate = (
             None if scheduled else float(keras.ops.convert_to_numpy(template.optimizer.learning_rate))
         )
@@ -125,7 +124,7 @@ class ChildModels:
         self._trained[key.step, key.child] = key, model
 
     def _template(self, hyperparameters: Mapping[str, Any]) -> keras.Model:
-        naming.reset_uids()  # as Keras Tuner does: else equal seeds name layers by what the process made before
+        keras_private.reset_names()  # as Keras Tuner does: else equal seeds name layers by what the process made before
         template = self._build(hyperparameters)
         if getattr(template, "optimizer", None) is None:
             raise ValueError(

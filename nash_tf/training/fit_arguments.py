@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 
+from nash_tf import keras_private
 from nash_tf.training.errors import Unsearchable
 
 POSITIONAL = ("x", "y", "sample_weight")
@@ -72,7 +72,7 @@ class FitArguments:
             return self.named.get("validation_data")
         given = self._by_name()
         whole = tuple(given.get(name) for name in POSITIONAL)
-        return train_validation_split(whole, validation_split=split)[1]
+        return keras_private.validation_part(whole, split)
 
     def evaluate(self, model: keras.Model, validation: Any) -> dict[str, float]:
         """What `fit` would find on validation data."""

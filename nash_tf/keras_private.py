@@ -1,0 +1,208 @@
+"""All that nash_tf takes from inside Keras and TensorFlow, where no public interface gives it.
+
+Each function says what it gives; `tests/test_keras_private.py` fails where the library no longer does. Tested with
+Keras 3.15.1 and TensorFlow 2.21; `setup.py` bounds both.
+"""
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import keras
+from keras.src import backend
+from keras.src.models.functional import Functional
+from keras.src.ops.core import Cast
+from keras.src.ops.operation import Operation
+from keras.src.saving import serialization_lib
+from keras.src.trainers import data_adapters
+from keras.src.trainers.data_adapters.array_slicing import train_validation_split
+from keras.src.utils import naming
+
+__all__ = ["Cast", "Functional", "Operation"]
+
+_OPERATIONS = ("core", "einops", "image", "linalg", "math", "nn", "numpy")  # modules of keras.src.ops
+
+# Graphs ---------------------------------------------------------------------------------------------------------------
+
+
+def functional_of(model: keras.Sequential) -> Functional | None:
+    """The functional model that a built sequential one runs; None for one that is not built."""
+    return model._functional
+
+
+def input_structure(graph: Functional) -> Any:
+    """A functional model's input tensors, nested as they were given."""
+    return graph._inputs_struct
+
+
+def output_structure(graph: keras.Model) -> Any:
+    """A functional model's output tensors, nested as they were given; None for another model."""
+    return getattr(graph, "_outputs_struct", None)
+
+
+def maker(tensor: keras.KerasTensor) -> Operation:
+    """The layer or operation whose output a symbolic tensor is."""
+    return tensor._keras_history.operation
+
+
+def recorded_calls(graph: Functional) -> Iterator:
+    """The calls of a graph but its inputs, each behind those it depends on, as Keras runs them.
+
+    A call has `operation`, `arguments.args`, `arguments.kwargs` and `outputs`.
+    """
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        yield from (node for node in graph._nodes_by_depth[depth] if not node.is_input)
+
+
+@cache
+def operation_classes() -> dict[str, type[Operation]]:
+    """The classes of Keras' operations that are no layers, by name; no two have the same."""
+    modules = [f"keras.src.ops.{name}" for name in _OPERATIONS]
+    modules += ["keras.src.activations.activations", "keras.src.quantizers.quantizers"]
+    found = {}
+    for module in map(importlib.import_module, modules):
+        for name, value in vars(module).items():
+            if isinstance(value, type) and issubclass(value, Operation) and value.__module__ == module.__name__:
+                found[name] = value
+    return found
+
+
+def symbolic_call(function: Callable, *args, **kwargs) -> Any:
+    """Calls a function on symbolic tensors, which makes the variables it needs and computes nothing."""
+    return backend.compute_output_spec(function, *args, **kwargs)
+
+
+# Layers ---------------------------------------------------------------------------------------------------------------
+
+
+def parts(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """A layer and all layers in it."""
+    return list(layer._flatten_layers())
+
+
+def own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """The variables that a layer itself, without the layers in it, made as trainable, frozen or not."""
+    return layer._trainable_variables
+
+
+def has_training_argument(operation: Operation) -> bool:
+    """Whether the `call` of a layer takes `training`; of another operation it does not."""
+    return isinstance(operation, keras.layers.Layer) and operation._call_has_training_arg
+
+
+def reset_names() -> None:
+    """Has Keras number the names of layers from the start again."""
+    naming.reset_uids()
+
+
+# Serialisation --------------------------------------------------------------------------------------------------------
+
+
+def is_unsafe_enabled() -> bool:
+    """Whether `keras.config.enable_unsafe_deserialization()` was called."""
+    return serialization_lib.in_safe_mode() is False
+
+
+def safe_mode() -> contextlib.AbstractContextManager:
+    """Has layers that are made from a config refuse code and files, unless unsafe deserialisation was enabled."""
+    return contextlib.nullcontext() if is_unsafe_enabled() else serialization_lib.SafeModeScope(True)
+
+
+# Compile settings -----------------------------------------------------------------------------------------------------
+
+
+def loss_weights(model: keras.Model) -> Any:
+    """The `loss_weights` that a model was compiled with."""
+    return None if model._compile_loss is None else model._compile_loss._user_loss_weights
+
+
+def compiled_metrics(model: keras.Model) -> tuple[Any, Any]:
+    """The `metrics` and `weighted_metrics` that a model was compiled with."""
+    compiled = model._compile_metrics
+    return (None, None) if compiled is None else (compiled._user_metrics, compiled._user_weighted_metrics)
+
+
+def has_unbuilt_metrics(model: keras.Model) -> bool:
+    """Whether a model has metrics whose variables are not made yet."""
+    return model._compile_metrics is not None and not model._compile_metrics.built
+
+
+# Optimisers -----------------------------------------------------------------------------------------------------------
+
+
+def optimizer_lists(optimizer: keras.Optimizer) -> tuple[list[keras.Variable], dict[str, list]]:
+    """The variables that a built optimiser trains, and the lists among its attributes, which its slots are in, by name."""
+    others = ("_trainable_variables", "_variables")
+    lists = {name: value for name, value in vars(optimizer).items() if isinstance(value, list) and name not in others}
+    return optimizer._trainable_variables, lists
+
+
+# The attribute of an optimiser with `use_ema` that holds the moving averages of the weights.
+AVERAGES = "_model_variables_moving_average"
+
+
+def decay_exclusions(optimizer: keras.Optimizer) -> tuple[Any, set]:
+    """What `exclude_from_weight_decay` was given: the patterns of names, or None, and the keys of single variables."""
+    patterns = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
+    return patterns, set(getattr(optimizer, "_exclude_from_weight_decay", ()))
+
+
+def set_decay_exclusions(optimizer: keras.Optimizer, patterns: Any, keys: set) -> None:
+    """Sets what `decay_exclusions` gives."""
+    optimizer._exclude_from_weight_decay_pattern, optimizer._exclude_from_weight_decay = patterns, keys
+
+
+def decay_key(optimizer: keras.Optimizer, variable: keras.Variable) -> Any:
+    """The key of a variable in an optimiser's weight-decay exclusions."""
+    return optimizer._var_key(variable)
+
+
+def decays(optimizer: keras.Optimizer, variable: keras.Variable) -> bool:
+    """Whether an optimiser's weight decay falls on a variable."""
+    return optimizer._use_weight_decay(variable)
+
+
+def slot_index(optimizer: keras.Optimizer, variable: keras.Variable) -> int:
+    """The place of a variable's slots in a built optimiser's lists."""
+    return optimizer._get_variable_index(variable)
+
+
+def has_schedule(optimizer: keras.Optimizer) -> bool:
+    """Whether an optimiser's learning rate follows a `LearningRateSchedule`."""
+    return isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+
+
+def set_updates(optimizer: keras.Optimizer, decay: Callable, update: Callable) -> None:
+    """Exchanges how an optimiser decays (variables) and updates (gradients, variables, learning_rate)."""
+    optimizer._apply_weight_decay, optimizer._backend_update_step = decay, update
+
+
+# Training -------------------------------------------------------------------------------------------------------------
+
+
+def validation_part(arrays: tuple, share: float) -> tuple:
+    """The arrays that `fit` takes from the end of those given, for its `validation_split`."""
+    return train_validation_split(arrays, validation_split=share)[1]
+
+
+@contextlib.contextmanager
+def adapters_as(wrapped: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Has `fit`, `evaluate` and `predict` read data by what a function makes of (data, Keras' adapter to it)."""
+    usual = data_adapters.get_data_adapter
+    data_adapters.get_data_adapter = lambda x, *args, **kwargs: wrapped(x, usual(x, *args, **kwargs))
+    try:
+        yield
+    finally:
+        data_adapters.get_data_adapter = usual
+
+
+def usual_function(model: keras.Model, step: Callable) -> Callable:
+    """What `fit` itself would call with an iterator, for a step of a model."""
+    return model._make_function(step)
+
+
+def quiet_retracing(function: Any) -> None:
+    """Has a `tf.function` not warn of being one of many that are traced."""
+    function._omit_frequent_tracing_warning = True

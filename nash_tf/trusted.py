@@ -1,0 +1,153 @@
+"""What an architecture may name: Keras' own classes that run no code and read no file, and classes that were registered.
+
+An architecture comes from files too, and what is built from it must not do more than compute. The same holds for
+architectures of models in memory: a search rebuilds its networks from their JSON.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import reduce
+from typing import Any
+
+import keras
+
+from nash_tf import keras_private
+from nash_tf import layers as _layers  # noqa: F401  registers the custom kinds
+from nash_tf.architecture import Architecture
+from nash_tf.keras_private import Operation
+
+OPERATIONS = "keras.ops"  # stands before the name of an operation that is no layer
+_UNSAFE = frozenset({"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})  # load and run code of other sorts
+_VALUES = frozenset({"__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__", "__keras_tensor__"})
+_FILES = ("vocabulary", "filepath")  # arguments of Keras layers that may be a path
+_FUNCTIONS_IN = ("keras.activations", "keras.initializers", "keras.regularizers", "keras.constraints", "keras.ops")
+_CLASSES_IN = (
+    *("keras", "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "keras.constraints"),
+    *("keras.dtype_policies", "keras.random", "keras.quantizers", "keras.losses", "keras.metrics"),
+    *("keras.optimizers", "keras.optimizers.schedules"),
+)
+_CLASSES = (
+    Operation,  # layers too
+    keras.Initializer,
+    keras.Regularizer,
+    keras.constraints.Constraint,
+    keras.dtype_policies.DTypePolicy,
+    keras.dtype_policies.DTypePolicyMap,
+    keras.random.SeedGenerator,
+    keras.Quantizer,
+    keras.Loss,
+    keras.Metric,
+    keras.Optimizer,
+    keras.optimizers.schedules.LearningRateSchedule,
+)
+
+
+def kind_of(cls: type) -> str | None:
+    """Name of a class: of a Keras layer its own, of a registered one the registered, of an operation "keras.ops>" and its own."""
+    if getattr(keras.layers, cls.__name__, None) is cls:
+        return cls.__name__
+    for kind in (keras.saving.get_registered_name(cls), f"{OPERATIONS}>{cls.__name__}"):
+        if class_of(kind) is cls:
+            return kind
+    return None
+
+
+def class_of(kind: str) -> Any:
+    """The layer or operation class of a kind; None where there is none."""
+    package, _, name = kind.rpartition(">")
+    if not package:
+        found = getattr(keras.layers, name, None)
+    elif package == OPERATIONS:
+        found = keras_private.operation_classes().get(name)
+    else:
+        found = keras.saving.get_registered_object(kind)
+    return found if isinstance(found, type) and issubclass(found, Operation) else None
+
+
+def check(architecture: Architecture) -> None:
+    """Checks that all of an architecture may be built.
+
+    Raises:
+        ValueError: something is not to be built; the message names the node, its kind and the remedy.
+    """
+    for node in architecture.nodes:
+        if reason := objection(node.kind, node.config):
+            raise ValueError(f"layer {node.name!r} ({node.kind}) is not built: {reason}")
+
+
+def objection(kind: str, config: Mapping[str, Any]) -> str | None:
+    """What is not to be built of a layer or operation, and the remedy; None where all that its config names may be.
+
+    All may where `keras.config.enable_unsafe_deserialization()` was called.
+    """
+    if class_of(kind) is None:
+        return f"no class is registered as {kind!r}; import the module that registers it"
+    if keras_private.is_unsafe_enabled():
+        return None
+    try:
+        return _unsafe(kind, config) or next(filter(None, map(_refusal, _entries(config))), None)
+    except RecursionError:
+        return "its config is nested too deeply"
+
+
+def _refusal(entry: Mapping[str, Any]) -> str | None:
+    """Why an object in a config is not to be made."""
+    name, module = entry["class_name"], entry.get("module")
+    if not (isinstance(name, str) and isinstance(module, str | None)):
+        return f"its config names a class {name!r} of {module!r}; expected texts"
+    if (reason := _unsafe(name, entry["config"])) or _is_known(entry):
+        return reason
+    text = entry["config"] if name == "function" else name
+    return f"its config names {module}.{text}, which is neither Keras' nor registered; register it"
+
+
+def _entries(value: Any) -> Iterator[Mapping[str, Any]]:
+    """All serialised objects in a config, at any depth."""
+    if isinstance(value, Mapping):
+        if "class_name" in value and "config" in value:
+            yield value
+        for part in value.values():
+            yield from _entries(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _entries(part)
+
+
+def _unsafe(name: str, config: Any) -> str | None:
+    """What an object could do beside computing."""
+    named = config if isinstance(config, Mapping) else {}
+    if name == "__lambda__" or (name == "Lambda" and not isinstance(named.get("function"), Mapping)):
+        return "it holds arbitrary code; register the function with keras.saving.register_keras_serializable"
+    if name in _UNSAFE:
+        return f"a {name} runs arbitrary code; write it as a registered Keras layer"
+    for key in _FILES:
+        if isinstance(named.get(key), str):
+            return f"its {key} is the file {named[key]!r}; give what is in the file, as a list"
+    return None
+
+
+def _is_known(entry: Mapping[str, Any]) -> bool:
+    """Whether an object in a config is a value, a registered object, or one of Keras' own that only computes."""
+    name, module, registered = entry["class_name"], entry.get("module"), entry.get("registered_name")
+    if name == "function":
+        return _is_function(entry["config"], module)
+    if name in _VALUES or keras.saving.get_registered_object(str(registered or name)) is not None:
+        return True
+    if name in keras_private.operation_classes() and str(module).startswith(("keras.src.", OPERATIONS)):
+        return True
+    if name == "Functional" and module in ("keras.models", keras_private.Functional.__module__):
+        return True
+    places = [place for place in _CLASSES_IN if module in (None, place)]
+    classes = [_public(place, name) for place in places]
+    return any(isinstance(found, type) and issubclass(found, _CLASSES) for found in classes)
+
+
+def _is_function(name: str, module: str | None) -> bool:
+    if any(name in (key, key.rpartition(">")[2]) for key in keras.saving.get_custom_objects()):
+        return True
+    places = [place for place in _FUNCTIONS_IN if module in (None, "builtins", place)]
+    return any(callable(_public(place, name)) for place in places)
+
+
+def _public(place: str, name: str) -> Any:
+    module = reduce(getattr, place.split(".")[1:], keras)
+    return getattr(module, name, None)
