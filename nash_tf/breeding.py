@@ -85,7 +85,12 @@ class Breeding:
             kept = [(architecture, ())] if self.method.keeps_parent else []
             drawn = [
                 draw(
-                    architecture, self.mutations, self.method.operators, self.max_params, derive(self.seed, step, child)
+                    architecture,
+                    self.mutations,
+                    self.method.operators,
+                    self.max_params,
+                    derive(self.seed, step, child),
+                    self.method.variants,
                 )
                 for child in range(len(kept), self.steps[step][0].children)
             ]
