@@ -1,12 +1,14 @@
 """The methods, each a record. A further method is one more record in `registry`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from nash_tf import halving, schedules
-from nash_tf.morphisms import Morphism
-from nash_tf.morphisms.slides import SLIDES
+
+if TYPE_CHECKING:
+    from nash_tf.morphisms import Morphism
 
 FIVE_OPERATORS = ("alter_channels", "insert_conv", "merge_concat", "merge_convex", "split")
 
@@ -23,7 +25,7 @@ class Method:
         promote: (scores by child, places) -> the children promoted.
         inherit_momentum: whether a child starts with its parent's optimiser slots.
         keeps_parent: whether child 0 is the unmodified parent.
-        variants: operators by name that are drawn from in place of the registry's (see `nash_tf.morphisms.draw.draw`).
+        as_in_slides: whether operators are drawn in the slides' narrower forms (see `nash_tf.morphisms.slides`).
     """
 
     name: str
@@ -33,15 +35,21 @@ class Method:
     promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]] = halving.promote
     inherit_momentum: bool = True
     keeps_parent: bool = True
-    variants: Mapping[str, Morphism] = field(default_factory=dict)
+    as_in_slides: bool = False
+
+    @property
+    def variants(self) -> Mapping[str, "Morphism"]:
+        """Operators by name that are drawn from in place of the registry's (see `nash_tf.morphisms.draw.draw`)."""
+        from nash_tf.morphisms.slides import SLIDES  # with NumPy, which those who only look up a name can do without
+
+        return SLIDES if self.as_in_slides else {}
 
 
 def _uniform(*operators: str) -> dict[str, float]:
     return dict.fromkeys(operators, 1.0)
 
 
-# With the slides' narrower operators: a further method may do without.
-_slides = partial(Method, variants=SLIDES)
+_slides = partial(Method, as_in_slides=True)
 SEARCHES = (
     _slides("nash", halving.one_rung, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
     _slides("sh", halving.successive_halving, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),

@@ -166,8 +166,8 @@ def _optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Var
 def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[str], batch) -> None:
     """Gives batch normalisations the statistics measured at their place, their inference function staying what it was.
 
-    One pass, batch normalisations in training mode and the other layers in inference. A batch normalisation computes a * x + b in inference, a = gamma / sqrt(variance + eps) and
-    b = beta - mean * a. With the batch's own mean and variance, and gamma and beta such that a and b stay, it computes the
+    One pass, batch normalisations in training mode and the other layers in inference. A batch normalisation computes
+    a * x + b in inference, a = gamma / sqrt(variance + eps) and b = beta - mean * a. With the batch's own mean and variance, and gamma and beta such that a and b stay, it computes the
     same in training mode on that batch.
 
     Args:

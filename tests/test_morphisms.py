@@ -223,7 +223,7 @@ class TestSlides:
         for method in methods.values():
             assert method.variants is SLIDES or not method.operators
         parent, _ = registry["split"].apply(VANILLA, ("conv_3",))
-        wider = replace(methods["shr"], name="wider", variants={})
+        wider = replace(methods["shr"], name="wider", as_in_slides=False)
         only = {"alter_channels": 1.0}
         found = [
             {site for seed in range(60) for _, site, _ in draw(parent, 1, only, 1e6, seed, each.variants)[1]}

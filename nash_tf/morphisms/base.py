@@ -113,9 +113,8 @@ def _undone(child: Architecture, edit: Edit) -> str:
         return True
 
     for (name, variable), recipe in edit.recipes.items():
-        node = child[name]
-        constraint = kinds.constraint_on(node.config, variable)
-        if constraint is not None and not keeps(constraint, recipe, len(node.variables[variable])):
+        constraint = kinds.constraint_on(child[name].config, variable) if name in child else None
+        if constraint is not None and not keeps(constraint, recipe, len(child[name].variables[variable])):
             return f"the constraint on {name}/{variable} would undo it at the first step"
     return ""
 
