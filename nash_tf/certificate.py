@@ -16,7 +16,10 @@ class NotPreserved(ValueError):
 
 @dataclass(frozen=True)
 class Measured:
-    """What a model computes on a batch, in inference and in training mode; losses are None without labels."""
+    """What a model computes on a batch, in inference and in training mode.
+
+    Losses are those that Keras would report, regularisation included, and None without labels.
+    """
 
     outputs: list[np.ndarray]
     loss: float | None
@@ -44,18 +47,21 @@ def measure(model: keras.Model, inputs, labels=None) -> Measured:
         labels: the same batch's targets, or None.
     """
     model = in_float32(model)
-    held = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
-    for variable, value in held:
-        if "seed_generator_state" in variable.path:  # one draw of every dropout mask, for parent and child alike
-            variable.assign(np.zeros_like(value))
-    modes = [model(inputs, training=training) for training in (False, True)]
-    for variable, value in held:
-        variable.assign(value)
-    losses = [None if labels is None else float(model._compile_loss(labels, outputs)) for outputs in modes]
-    arrays = [
-        [np.asarray(keras.ops.cast(part, "float32")) for part in keras.tree.flatten(outputs)] for outputs in modes
-    ]
-    return Measured(arrays[0], losses[0], arrays[1], losses[1])
+    inference, training = _pass(model, inputs, labels, False), _pass(model, inputs, labels, True)
+    return Measured(*inference, *training)
+
+
+def _pass(model: keras.Model, inputs, labels, training: bool) -> tuple[list[np.ndarray], float | None]:
+    """Outputs and loss in one mode."""
+    with rebuild.restoring(model):
+        for variable in model.variables:
+            if "seed_generator_state" in variable.path:  # one draw of every dropout mask, for parent and child alike
+                variable.assign(keras.ops.zeros_like(variable))
+        outputs = model(inputs, training=training)
+        loss = None
+        if labels is not None:
+            loss = float(model.compute_loss(x=inputs, y=labels, y_pred=outputs, training=training))
+    return [np.asarray(keras.ops.cast(part, "float32")) for part in keras.tree.flatten(outputs)], loss
 
 
 def certify(parent: Measured, child: Measured, morphisms: int, strict: bool = True) -> dict[str, float]:
@@ -68,7 +74,8 @@ def certify(parent: Measured, child: Measured, morphisms: int, strict: bool = Tr
 
     Returns:
         `max_difference` of the outputs in inference and the `bound` it keeps, `training_difference` of those in training
-        mode, and, with labels, `loss_change` and `training_loss_change`, child minus parent.
+        mode, and, with labels, `loss_change` and `training_loss_change`, child minus parent: of the loss that training
+        lowers, so that new kernels and copies show in it where weights are regularised.
 
     Raises:
         NotPreserved: the difference in inference passes the bound.

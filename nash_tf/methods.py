@@ -2,8 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from nash_tf import halving, schedules
+
+if TYPE_CHECKING:
+    from nash_tf.morphisms import Morphism
 
 FIVE_OPERATORS = ("alter_channels", "insert_conv", "merge_concat", "merge_convex", "split")
 
@@ -20,6 +25,7 @@ class Method:
         promote: (scores by child, places) -> the children promoted.
         inherit_momentum: whether a child starts with its parent's optimiser slots.
         keeps_parent: whether child 0 is the unmodified parent.
+        as_in_slides: whether operators are drawn in the slides' narrower forms (see `nash_tf.morphisms.slides`).
     """
 
     name: str
@@ -29,17 +35,26 @@ class Method:
     promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]] = halving.promote
     inherit_momentum: bool = True
     keeps_parent: bool = True
+    as_in_slides: bool = False
+
+    @property
+    def variants(self) -> Mapping[str, "Morphism"]:
+        """Operators by name that are drawn from in place of the registry's (see `nash_tf.morphisms.draw.draw`)."""
+        from nash_tf.morphisms.slides import SLIDES  # with NumPy, which those who only look up a name can do without
+
+        return SLIDES if self.as_in_slides else {}
 
 
 def _uniform(*operators: str) -> dict[str, float]:
     return dict.fromkeys(operators, 1.0)
 
 
+_slides = partial(Method, as_in_slides=True)
 SEARCHES = (
-    Method("nash", halving.one_rung, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
-    Method("sh", halving.successive_halving, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
-    Method("shr", halving.successive_halving, schedules.restart_every_rung, _uniform(*FIVE_OPERATORS)),
-    Method(
+    _slides("nash", halving.one_rung, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
+    _slides("sh", halving.successive_halving, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
+    _slides("shr", halving.successive_halving, schedules.restart_every_rung, _uniform(*FIVE_OPERATORS)),
+    _slides(
         "shrsep",
         halving.successive_halving,
         schedules.restart_every_rung,
@@ -50,9 +65,9 @@ SEARCHES = (
 BASELINES = (
     # One random child a step, trained for the whole step: no selection. Once nothing fits, it only trains on. In rungs, for
     # a limit on time costs no more than the last of them.
-    Method("random", halving.undivided, schedules.restart_every_rung, SEARCHES[-1].operators, keeps_parent=False),
+    _slides("random", halving.undivided, schedules.restart_every_rung, SEARCHES[-1].operators, keeps_parent=False),
     # All children are judged after one epoch.
-    Method("one_epoch", halving.one_epoch, schedules.restart_every_rung, SEARCHES[-1].operators),
+    _slides("one_epoch", halving.one_epoch, schedules.restart_every_rung, SEARCHES[-1].operators),
     # The first network, trained on and on; `wide` is for one as large as a search's winner (see `nash_tf.experiment`).
     Method("fixed", halving.one_child, schedules.one_cosine, {}),
     Method("wide", halving.one_child, schedules.one_cosine, {}),

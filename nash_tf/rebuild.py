@@ -1,6 +1,7 @@
 """A rebuilt model is to train on like its original: weights, optimiser state, calibration, compile settings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +15,15 @@ from nash_tf.architecture import Architecture
 from nash_tf.keras_graph import arguments, by_name, from_keras, operations, to_keras, variables
 from nash_tf.morphisms.edit import Key
 
-__all__ = ["State", "calibrate", "compile_like", "from_keras", "read_state", "to_keras", "write_state"]
+__all__ = ["State", "calibrate", "compile_like", "from_keras", "read_state", "restoring", "to_keras", "write_state"]
 
 
 @dataclass
 class State:
-    """Weights by (node, variable), the same of each sort of optimiser slot, and the optimiser's counters by name."""
+    """Weights by (node, variable), the same of each sort of optimiser slot, and the optimiser's counters by name.
+
+    What a stateful recurrent layer has seen so far is among the weights.
+    """
 
     weights: dict[Key, np.ndarray]
     slots: dict[str, dict[Key, np.ndarray]]
@@ -50,6 +54,8 @@ def write_state(model: keras.Model, state: State) -> None:
     weights = _all_variables(model)
     for key, variable in weights.items():
         value = state.weights.get(key)
+        if value is None and key[1].startswith(_RECURRENT):
+            continue  # in a checkpoint of an earlier version: it begins anew
         if value is None or tuple(value.shape) != tuple(variable.shape):
             found = "none" if value is None else tuple(value.shape)
             raise ValueError(f"{key[0]}/{key[1]}: expected an array of shape {tuple(variable.shape)}, received {found}")
@@ -86,8 +92,37 @@ def _all_variables(model) -> dict[Key, keras.Variable]:
         (node, name): variable
         for node, operation in operations(model).items()
         if isinstance(operation, keras.layers.Layer)
-        for name, variable in variables(operation).items()
+        for name, variable in {**variables(operation), **_recurrent_states(operation)}.items()
     }
+
+
+_RECURRENT = "rnn_state"
+
+
+def _recurrent_states(layer) -> dict[str, keras.Variable]:
+    """The states that a stateful recurrent layer hands on from batch to batch. Keras counts them among no variables."""
+    states = [tree.flatten(getattr(part, "states", None)) for part in keras_private.parts(layer)]
+    found = [state for part in states for state in part if isinstance(state, keras.Variable)]
+    return by_name({id(state): state for state in found if state.name == _RECURRENT}.values())
+
+
+@contextmanager
+def restoring(model: keras.Model) -> Iterator[None]:
+    """Gives each variable of a model its value back, to the bit, also where an error is raised.
+
+    A pass may move averages, kernels (`SpectralNormalization`), random generators, recurrent states and metrics; what an
+    optimiser has is touched by none.
+    """
+    everything = [*model.variables, *model.metrics_variables, *_recurrent_states(model).values()]
+    before = {id(variable): (variable, variable.numpy()) for variable in everything}
+    try:
+        yield
+    finally:
+        for variable, value in before.values():
+            variable.assign(value)
+        for metric in model.metrics:
+            if any(id(variable) not in before for variable in metric.variables):
+                metric.reset_state()  # a loss makes those of its outputs when it is first computed
 
 
 def _inner(optimizer):
@@ -130,8 +165,8 @@ def _optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Var
 def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[str], batch) -> None:
     """Gives batch normalisations the statistics measured at their place, their inference function staying what it was.
 
-    One pass in training mode. A batch normalisation computes a * x + b in inference, a = gamma / sqrt(variance + eps) and
-    b = beta - mean * a. With the batch's own mean and variance, and gamma and beta such that a and b stay, it computes the
+    One pass, batch normalisations in training mode and the other layers in inference. A batch normalisation computes
+    a * x + b in inference, a = gamma / sqrt(variance + eps) and b = beta - mean * a. With the batch's own mean and variance, and gamma and beta such that a and b stay, it computes the
     same in training mode on that batch.
 
     Args:
@@ -153,16 +188,24 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
         if not usual or layer.axis not in (-1, len(architecture[name].shape)):
             raise ValueError(f"layer {name!r} is no batch normalisation with gamma and beta over the last axis")
 
+    found: list[tuple[keras.Variable, np.ndarray]] = []
+
     def normalise(name, layer, args, kwargs):
         if name in named:
-            _recentre(layer, args[0])
-        return on_own_statistics(layer, args, kwargs)
+            recentred = _recentred(layer, args[0])
+            for variable, value in recentred:  # the layers behind are measured with it
+                variable.assign(value)
+            found.extend(recentred)
+        return on_own_statistics(name, layer, args, kwargs)
 
-    forward(model, architecture, batch, normalise)
+    with restoring(model):
+        forward(model, architecture, batch, normalise)
+    for variable, value in found:
+        variable.assign(value)
 
 
 def forward(model: keras.Model, architecture: Architecture, batch, normalise=None) -> dict[str, Any]:
-    """Runs a model layer by layer in inference mode.
+    """Runs a model layer by layer in inference mode; see `restoring`.
 
     Args:
         model, architecture: the model and what it was built from.
@@ -188,24 +231,23 @@ def forward(model: keras.Model, architecture: Architecture, batch, normalise=Non
     return values
 
 
-def on_own_statistics(layer: keras.layers.BatchNormalization, args, kwargs):
-    """What a batch normalisation computes in training mode, its moving averages staying as they are."""
-    before = [ops.convert_to_numpy(layer.moving_mean), ops.convert_to_numpy(layer.moving_variance)]
-    output = layer(*args, **{**kwargs, "training": True})
-    layer.moving_mean.assign(before[0])
-    layer.moving_variance.assign(before[1])
-    return output
+def on_own_statistics(name: str, layer: keras.layers.BatchNormalization, args, kwargs):
+    """What a batch normalisation computes in training mode: `normalise` of `forward`. Its averages move."""
+    return layer(*args, **{**kwargs, "training": True})
 
 
-def _recentre(layer, inputs) -> None:
+def _recentred(layer, inputs) -> list[tuple[keras.Variable, np.ndarray]]:
+    """A batch normalisation's variables and what they are to be."""
     axes = tuple(range(len(inputs.shape) - 1))
     mean, variance = (_numbers(part) for part in ops.moments(ops.cast(inputs, "float32"), axes))
     scale = _numbers(layer.gamma) / np.sqrt(_numbers(layer.moving_variance) + layer.epsilon)
     offset = _numbers(layer.beta) - _numbers(layer.moving_mean) * scale
-    layer.gamma.assign((scale * np.sqrt(variance + layer.epsilon)).astype(np.float32))
-    layer.beta.assign((offset + mean * scale).astype(np.float32))
-    layer.moving_mean.assign(mean.astype(np.float32))
-    layer.moving_variance.assign(variance.astype(np.float32))
+    return [
+        (layer.gamma, (scale * np.sqrt(variance + layer.epsilon)).astype(np.float32)),
+        (layer.beta, (offset + mean * scale).astype(np.float32)),
+        (layer.moving_mean, mean.astype(np.float32)),
+        (layer.moving_variance, variance.astype(np.float32)),
+    ]
 
 
 def _numbers(tensor) -> np.ndarray:

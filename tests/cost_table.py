@@ -17,6 +17,7 @@ from nash_tf import rebuild, surgery
 from nash_tf.architecture import Architecture
 from nash_tf.methods import registry
 from nash_tf.morphisms.draw import draw
+from nash_tf.morphisms.slides import SLIDES
 from nash_tf.vanilla import vanilla
 
 BLOCKS, BATCH, SIDE = 30, 128, 32
@@ -34,7 +35,7 @@ def parent_of(seed: int) -> Architecture:
     architecture = vanilla((SIDE, SIDE, 3), 10, (8, 16, 16))
     number = 0
     while blocks(architecture) < BLOCKS:
-        architecture, _ = draw(architecture, 1, NARROW, 20e6, 1000 * seed + number)
+        architecture, _ = draw(architecture, 1, NARROW, 20e6, 1000 * seed + number, SLIDES)
         number += 1
     return architecture
 
@@ -66,7 +67,7 @@ def main(parents: int) -> None:
 
         def grow(model=model, made=made, seed=seed):
             parent = rebuild.from_keras(model)
-            architecture, moves = draw(parent, 5, OPERATORS, 20e6, seed)
+            architecture, moves = draw(parent, 5, OPERATORS, 20e6, seed, SLIDES)
             born = surgery.inherit(parent, rebuild.read_state(model), moves)
             child = rebuild.to_keras(born.architecture)
             rebuild.compile_like(child, model)
@@ -75,7 +76,7 @@ def main(parents: int) -> None:
 
         growing = seconds(grow)
         child, born, parent = made
-        drawing = seconds(lambda parent=parent, seed=seed: draw(parent, 5, OPERATORS, 20e6, seed))
+        drawing = seconds(lambda parent=parent, seed=seed: draw(parent, 5, OPERATORS, 20e6, seed, SLIDES))
         calibrating = seconds(lambda child=child, born=born: surgery.calibrate_newborn(child, born, images))
         child.train_on_batch(images, labels)  # traced
         steps = seconds(lambda child=child: [child.train_on_batch(images, labels) for _ in range(2)])

@@ -15,6 +15,8 @@ from nash_tf.methods import registry as methods
 from nash_tf.morphisms import Morphism, register, registry
 from nash_tf.morphisms.draw import draw, replay
 from nash_tf.morphisms.edit import Edit, Extend, Fresh
+from nash_tf.morphisms.slides import SLIDES
+from nash_tf.random_models import value
 from nash_tf.testing import Parent, check_operator, random_models
 from nash_tf.vanilla import vanilla
 
@@ -38,6 +40,27 @@ def test_operators_conform(parents, place, name):
     assert report.models + looked.models == MODELS
     assert report.sites + looked.sites >= SITES.get(name, 400)
     assert report.alive >= 0.6 * len(measured)
+
+
+@pytest.mark.parametrize("name", SLIDES)
+def test_operators_conform_behind_sums_of_relus(name):
+    """Where the methods of the slides do not widen, as random models have few such merges."""
+
+    class Further(type(registry[name])):
+        def _exact_sites(self, architecture):
+            return [
+                site for site in super()._exact_sites(architecture) if not SLIDES[name].requires(architecture, site)
+            ]
+
+    rng, parents = np.random.default_rng(0), []
+    for seed in range(3):
+        merges = {"split": 1.0, "insert_conv": 1.0, "merge_convex": 1.0}
+        model = draw(vanilla((8, 8, 3), 3, (4, 4)), 6, merges, 1e6, seed)[0].to_keras()
+        for variable in model.weights:
+            variable.assign(value(rng, variable.name, tuple(variable.shape)))
+        parents.append(Parent(model))
+    report = check_operator(Further(), parents, per_model=3)
+    assert report.children >= 6 and report.alive >= 3
 
 
 def test_random_models_come_back_from_their_seed():

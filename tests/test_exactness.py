@@ -11,6 +11,7 @@ from nash_tf import rebuild
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw, replay
 from nash_tf.morphisms.edit import Copy, Extend, apply_to_slots, apply_to_weights, inherited_calibration
+from nash_tf.morphisms.slides import SLIDES
 from nash_tf.random_models import value
 from nash_tf.vanilla import vanilla
 
@@ -126,6 +127,11 @@ CASES = [(name, *place) for name in registry for place in places(name)]
 
 def test_every_operator_has_its_parents():
     assert {name: sum(case[0] == name for case in CASES) for name in registry} == dict.fromkeys(registry, PARENTS)
+
+
+def test_sums_of_relus_are_widened_through():
+    cases = [(parent_number(seed)[0], site) for name, seed, site in CASES if name == "alter_channels"]
+    assert sum(site not in SLIDES["alter_channels"].sites(parent) for parent, site in cases) >= 2
 
 
 @pytest.mark.parametrize(("name", "seed", "site"), CASES, ids=lambda value: str(value).replace(" ", ""))

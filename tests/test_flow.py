@@ -13,6 +13,7 @@ from nash_tf.architecture import Architecture, Node
 from nash_tf.costs import flops
 from nash_tf.morphisms import Option, registry, sites
 from nash_tf.morphisms.edit import Both, Edit, Extend, Fresh, apply_to_slots, apply_to_weights
+from nash_tf.morphisms.slides import SLIDES
 from nash_tf.vanilla import vanilla
 
 INF = math.inf
@@ -262,10 +263,16 @@ class TestJoined:
 
         assert alter.sites(architecture_of(build)) == []
 
-    def test_the_methods_own_merges_stop_them(self):
+    def test_merges_of_relus_are_passed_but_by_the_slides(self):
         parent, _ = registry["insert_conv"].apply(vanilla((8, 8, 3), 3, (4, 4)), ("relu_1", "pool_1", 3))
         parent, _ = convex.apply(parent, ("relu_3", "relu_1"))
-        assert alter.sites(parent) == [("conv_2", 2), ("conv_2", 4)]
+        assert alter.sites(parent) == [("conv_1", 2), ("conv_1", 4), ("conv_2", 2), ("conv_2", 4)]
+        assert SLIDES["alter_channels"].sites(parent) == [("conv_2", 2), ("conv_2", 4)]
+        child, edit = alter.apply(parent, ("conv_1", 2))
+        assert child["convex_4"].channels == child["conv_3"].channels == child["conv_1"].channels == 8
+        assert edit.recipes["conv_2", "kernel"] == Extend(2, ((4, 4),), "zeros")
+        with pytest.raises(ValueError, match="not a site"):
+            SLIDES["alter_channels"].apply(parent, ("conv_1", 2))
 
     def test_a_concatenation_in_front_of_a_sum(self):
         def build(x):
@@ -339,6 +346,16 @@ class TestInsert:
         assert child["act_1"].kind == "Activation" and child["act_1"].config == {"activation": "silu"}
         assert edit.recipes["bn_1", "gamma"] == edit.recipes["bn_1", "beta"] == Fresh((4,), "zeros")
         assert edit.calibrate == ("bn_1",) and not any("dirac" in recipe.fill for recipe in edit.recipes.values())
+
+    @pytest.mark.parametrize("name", ["insert_conv", "insert_separable_conv"])
+    @pytest.mark.parametrize(
+        ("shape", "offered"),
+        [((1, 1, 4), False), ((1, 3, 4), True), ((3, 1, 4), True), ((2, 2, 4), True), ((None, None, 4), True)],
+    )
+    def test_nothing_on_a_map_of_one_pixel(self, name, shape, offered):
+        # Of all places of its kernel only the middle would ever see data.
+        parent = architecture_of(lambda x: conv("b", 2)(conv("a", activation="relu")(x)), shape)
+        assert registry[name].sites(parent) == [("a", "b", size) for size in (3, 5) if offered]
 
     @staticmethod
     def inserted_after(activation, scale):

@@ -1,15 +1,19 @@
 """Every operator is held to one contract; what each edits is checked against values worked out by hand."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nash_tf.architecture import Architecture, Node
+from nash_tf.methods import registry as methods
 from nash_tf.morphisms import Move, registry
 from nash_tf.morphisms.base import MAX_CHANNELS
 from nash_tf.morphisms.draw import draw, replay
 from nash_tf.morphisms.edit import Copy, Edit, Extend, Fresh, apply_to_slots, apply_to_weights, inherited_calibration
+from nash_tf.morphisms.slides import SLIDES
 from nash_tf.vanilla import vanilla
 
 VANILLA = vanilla((32, 32, 3), 10, (16, 32, 64))
@@ -184,9 +188,48 @@ class TestDraw:
         # sites, their order or its child, of the registry's names, or of how `draw` and `derive` use their seeds.
         # Searches with equal seeds then differ from those before it, so say so where changes are listed. A new NumPy
         # may move it too: the stream of Generator.choice and permutation is not promised for ever.
-        child, moves = draw(VANILLA, 10, UNIFORM, 3e5, seed=0)
+        child, moves = draw(VANILLA, 10, UNIFORM, 3e5, 0, SLIDES)
         assert len(moves) == 10
         assert child.digest == "f404b66a7e8e238cbe379d38ea223eededf7a61102144fc3206b4d7e1286065c"
+
+    def test_lineages_are_pinned(self):
+        # As `test_pinned`: three generations of children of the first networks for digits, CIFAR-10 and Fashion-MNIST.
+        method, found = methods["shrsep"], hashlib.sha256()
+        for shape, limit in (((8, 8, 1), 1e6), ((32, 32, 3), 5e5), ((28, 28, 1), 5e5)):
+            for seed in range(8):
+                child = vanilla(shape, 10, (16, 32, 64))
+                for generation in range(3):
+                    child, moves = draw(child, 5, method.operators, limit, 1000 * seed + generation, method.variants)
+                    found.update(json.dumps([child.digest, moves]).encode())
+        assert found.hexdigest() == "40729d4829543afe2c2d448304c35aab14574b0eb92b4101f446cbb2fd5db705"
+
+
+class TestSlides:
+    """The slides' forms of operators have fewer sites, and at each the same child."""
+
+    @pytest.mark.parametrize("name", SLIDES)
+    def test_a_part_of_the_sites(self, name):
+        dropped = 0
+        for parent in PARENTS[::2]:
+            every, some = registry[name].sites(parent), SLIDES[name].sites(parent)
+            assert some == [site for site in every if site in set(some)]
+            dropped += len(every) - len(some)
+            for site in some[:2]:
+                (one, edit), (two, same) = registry[name].apply(parent, site), SLIDES[name].apply(parent, site)
+                assert one.digest == two.digest and edit == same
+        assert dropped > 20
+
+    def test_all_methods_keep_to_them_and_a_further_one_need_not(self):
+        for method in methods.values():
+            assert method.variants is SLIDES or not method.operators
+        parent, _ = registry["split"].apply(VANILLA, ("conv_3",))
+        wider = replace(methods["shr"], name="wider", as_in_slides=False)
+        only = {"alter_channels": 1.0}
+        found = [
+            {site for seed in range(60) for _, site, _ in draw(parent, 1, only, 1e6, seed, each.variants)[1]}
+            for each in (methods["shr"], wider)
+        ]
+        assert found[0] < found[1] and found[1] - found[0] == {("conv_4", 2), ("conv_4", 4)}
 
 
 class TestAlterChannels:
@@ -260,9 +303,13 @@ class TestAlterChannels:
         assert edit.recipes["conv_2", "kernel"] == Extend(2, ((16, 16), (32, 16)), "zeros")
         assert child["conv_2"].weights["kernel"] == (3, 3, 64, 32)
 
-    def test_an_element_wise_merge_stops_them(self):
+    def test_the_branches_of_a_split_grow_as_one(self):
         parent, _ = registry["split"].apply(VANILLA, ("conv_2",))
-        assert [site for site in self.operator.sites(parent) if site[0].endswith(("_2", "_4"))] == []
+        found = [
+            [site for site in each.sites(parent) if site[0].endswith(("_2", "_4"))]
+            for each in (self.operator, SLIDES[self.operator.name])
+        ]
+        assert found == [[("conv_4", 2), ("conv_4", 4)], []]
 
     def test_an_output_stops_them(self):
         stopped = Architecture(VANILLA.nodes, ("logits", "relu_2"))

@@ -142,6 +142,20 @@ def test_weights_must_be_there_and_of_the_right_shape():
         rebuild.write_state(model, rebuild.State({**weights, ("conv", "kernel"): np.zeros((1, 1, 3, 4))}, {}))
 
 
+def test_a_recurrent_state_is_carried_and_may_be_missing():
+    image = keras.Input(batch_shape=(8, 4, 3), name="image")
+    model = keras.Model(image, layers.GRU(2, stateful=True, name="gru")(image))
+    model(IMAGES[:, :4, 0])
+    state = rebuild.read_state(model)
+    assert state.weights["gru", "rnn_state"].any()
+    twin = copied(model)
+    np.testing.assert_array_equal(twin(IMAGES[:, :4, 1]), model(IMAGES[:, :4, 1]))
+    del state.weights["gru", "rnn_state"]  # as in a checkpoint of before
+    again = rebuild.to_keras(rebuild.from_keras(model))
+    rebuild.write_state(again, state)
+    assert not rebuild.read_state(again).weights["gru", "rnn_state"].any()
+
+
 def test_calibration():
     model = sample_model()
     architecture = rebuild.from_keras(model)

@@ -126,6 +126,92 @@ def test_the_parent_is_left_as_it_was(adam):
     assert not shared
 
 
+def restless():
+    """A compiled model nearly all of which moves in a pass: a kernel, averages, random generators, recurrent states, metrics."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input(batch_shape=(4, 8, 8, 3), name="image")
+    x = layers.SpectralNormalization(layers.Conv2D(4, 3, padding="same"), name="spectral")(image)
+    x = layers.ReLU(name="act")(layers.BatchNormalization(name="bn")(x))
+    x = layers.Reshape((4, 64))(
+        layers.Dropout(0.2)(layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(x))
+    )
+    x = layers.Bidirectional(layers.LSTM(3, stateful=True, recurrent_dropout=0.1), name="rnn")(x)
+    model = keras.Model(image, {"one": layers.Dense(2, name="one")(x), "two": layers.Dense(1, name="two")(x)})
+    model.compile("adam", {"one": "mse", "two": "mae"}, metrics={"one": ["mae"]}, run_eagerly=True)
+    return model, IMAGES[:4], {"one": IMAGES[:4, 0, 0, :2], "two": IMAGES[:4, 0, 0, :1]}
+
+
+def everything(model):
+    """All variables of a model, those that Keras does not list too, as arrays by place."""
+    rnn = model.get_layer("rnn")
+    states = [state for part in (rnn.forward_layer, rnn.backward_layer) for state in part.states]
+    variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables, *states]
+    return [np.array(variable) for variable in variables]
+
+
+def assert_equal(one, two):
+    for before, after in zip(one, two, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_a_pass_leaves_no_trace(epochs):
+    model, inputs, labels = restless()
+    model.evaluate(inputs, labels, verbose=0)  # makes all of the metrics
+    if epochs:
+        model.fit(inputs, labels, batch_size=4, epochs=epochs, verbose=0)
+    before = everything(model)
+    moves = ["insert_conv", "split", "merge_convex"]
+    child = nash_tf.morph(model, moves, seed=0, calibration=(inputs, labels)).model
+    assert_equal(before, everything(model))
+    assert any(array.any() for array in before[-4:])  # what the recurrent layer has seen
+    for key, array in rebuild.read_state(model).weights.items():
+        if key[0] != "conv":
+            np.testing.assert_array_equal(rebuild.read_state(child).weights[key], array, err_msg=str(key))
+    made = everything(child)
+    certificate.measure(child, inputs, labels)
+    assert_equal(made, everything(child))
+    if epochs:  # and so they go on alike, a batch later
+        np.testing.assert_allclose(child(inputs)["one"], model(inputs)["one"], atol=1e-5)
+        np.testing.assert_allclose(child(inputs)["one"], model(inputs)["one"], atol=1e-5)
+
+
+def test_nor_does_one_that_fails(monkeypatch):
+    model, inputs, labels = restless()
+    model.fit(inputs, labels, batch_size=4, verbose=0)
+    before, architecture = everything(model), nash_tf.Architecture.from_keras(model)
+
+    def fails(inputs, training=None):
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(model.get_layer("two"), "call", fails)  # the last of its layers
+    for run in (
+        lambda: certificate.measure(model, inputs),
+        lambda: rebuild.calibrate(model, architecture, ["bn"], inputs),
+        lambda: nash_tf.morph(model, "split", calibration=inputs),
+    ):
+        with pytest.raises(RuntimeError, match="out of order"):
+            run()
+        assert_equal(before, everything(model))
+
+
+def test_the_metrics_of_a_loss_that_is_first_computed_begin_at_zero():
+    model, inputs, labels = restless()
+    certificate.measure(model, inputs, labels)
+    assert model.metrics_variables and not any(np.any(variable) for variable in model.metrics_variables)
+
+
+def test_the_loss_is_that_of_training():
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, activation="relu", kernel_regularizer="l2", activity_regularizer="l1", name="conv")(image)
+    model = trained(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
+    grown = nash_tf.morph(model, "split", seed=0, calibration=(IMAGES, LABELS))
+    before, after = (each.evaluate(IMAGES, LABELS, 32, verbose=0)[0] for each in (model, grown.model))
+    assert grown.certificate["loss_change"] == pytest.approx(after - before, rel=1e-3)
+    decay = 0.01 * float(np.sum(np.square(model.get_layer("conv").kernel)))
+    assert after - before == pytest.approx((0.3**2 + 0.7**2 - 1) * decay, rel=1e-3)
+
+
 def test_dropout_draws_what_it_would_have_drawn():
     model = trained(network(dropout=0.5))
     seeds = [variable.numpy() for variable in model.variables if "seed" in variable.path]

@@ -22,6 +22,7 @@ from nash_tf.benchmark.measure import Contestant, in_turn, line, pinned, ratio, 
 from nash_tf.costs import flops
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
+from nash_tf.morphisms.slides import SLIDES
 from nash_tf.vanilla import vanilla
 
 SHAPE, CLASSES = (32, 32, 3), 10
@@ -33,7 +34,7 @@ def networks(widths: Sequence[str], grown: int, files: Sequence[str]) -> dict[st
     """What is trained: vanilla networks, random ones grown from the first of them, and those of searches."""
     found = {f"vanilla {each}": vanilla(SHAPE, CLASSES, [int(width) for width in each.split("-")]) for each in widths}
     for seed in range(grown):
-        child, _ = draw(next(iter(found.values())), 15, dict.fromkeys(registry, 1.0), 500_000, seed)
+        child, _ = draw(next(iter(found.values())), 15, dict.fromkeys(registry, 1.0), 500_000, seed, SLIDES)
         found[f"grown, seed {seed}"] = child
     for each in files:
         found[Path(each).absolute().parents[1].name] = Architecture.from_json(Path(each).read_text())

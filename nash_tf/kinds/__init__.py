@@ -7,6 +7,7 @@ Adding a kind is one entry in `table.KINDS`. Configs hold only what differs from
 from collections.abc import Sequence
 
 from nash_tf.kinds.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
+from nash_tf.kinds.constraints import constraint_on, is_constrained, keeps_extended, keeps_scaled
 from nash_tf.kinds.kind import CALL, Config, Growth, Inferred, Kind, Shape
 from nash_tf.kinds.table import KINDS
 
@@ -19,10 +20,14 @@ __all__ = [
     "activation_of",
     "acts",
     "bounds",
+    "constraint_on",
     "flow",
     "get",
     "grows",
     "infer",
+    "is_constrained",
+    "keeps_extended",
+    "keeps_scaled",
     "kernels",
 ]
 

@@ -2,7 +2,7 @@
 
 from nash_tf import kinds
 from nash_tf.morphisms.base import CHANNEL_FACTORS, Morphism, channel_limit, follow_within_limit
-from nash_tf.morphisms.channels import widen
+from nash_tf.morphisms.channels import Stops, nowhere, widen
 from nash_tf.morphisms.edit import Edit
 
 
@@ -13,10 +13,16 @@ class AlterChannels(Morphism):
     2. The new channels are carried through everything one to one, up to the kernels that take them.
     3. Those kernels have zeros for them.
     4. Where an element-wise merge joins the channels with those of other layers (a residual sum, a gate), these grow too;
-       the site is named by the first of them. Merges that the method's own operators make are not passed.
+       the site is named by the first of them.
+
+    Args:
+        stops: merges through which nothing may widen, though it could; by default there are none.
     """
 
     name = "alter_channels"
+
+    def __init__(self, stops: Stops = nowhere) -> None:
+        self._stops = stops
 
     def candidates(self, architecture):
         for node in architecture.nodes:
@@ -37,7 +43,7 @@ class AlterChannels(Morphism):
 
     def _widen(self, architecture, site):
         name, factor = site
-        return widen(architecture, name, (factor - 1) * architecture[name].channels)
+        return widen(architecture, name, (factor - 1) * architecture[name].channels, self._stops)
 
     def _apply(self, architecture, site):
         followed = self._widen(architecture, site)

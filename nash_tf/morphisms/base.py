@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from nash_tf import kinds
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.channels import CannotFollow, Followed
-from nash_tf.morphisms.edit import Copy, Edit, Fresh
+from nash_tf.morphisms.edit import Both, Copy, Edit, Extend, Fresh, Recipe
 
 Site = tuple[str | int, ...]
 
@@ -27,8 +28,11 @@ class Morphism(ABC):
     """A function-preserving operator: child(x) = parent(x) for every x at the moment of birth.
 
     A subclass says where it may apply (`candidates`), what it requires of a site (`requires`), and what it does
-    (`_apply`). It ensures: every node of the parent is still there under its name, the outputs have kept their shapes, and the edit says where
-    each new or altered variable comes from. `apply` checks both.
+    (`_apply`). It ensures: every node of the parent is still there under its name, the outputs have kept their shapes, and
+    the edit says where each new or altered variable comes from. `apply` checks both.
+
+    Where a constraint on a weight would undo the edit at the first step (see `nash_tf.kinds.constraints`), `sites` leaves the
+    place out, whatever the operator.
     """
 
     name: str
@@ -47,6 +51,13 @@ class Morphism(ABC):
 
     def sites(self, architecture: Architecture) -> list[Site]:
         """Every place where the operator applies, in canonical order; the architecture is left as it is."""
+        found = self._exact_sites(architecture)
+        if not any(kinds.is_constrained(node.config) for node in architecture.nodes):
+            return found
+        return [site for site in found if not _undone(*self._apply(architecture, site))]
+
+    def _exact_sites(self, architecture: Architecture) -> list[Site]:
+        """`sites`, constraints left aside."""
         return [site for site in self.candidates(architecture) if self.requires(architecture, site)]
 
     def apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, Edit]:
@@ -64,6 +75,9 @@ class Morphism(ABC):
                 f"{self.name}: {site!r} is not a site of this architecture; expected one of sites(architecture)"
             )
         child, edit = self._apply(architecture, site)
+        undone = _undone(child, edit)
+        if undone:
+            raise ValueError(f"{self.name}: {site!r} is not a site of this architecture; {undone}")
         self._check(architecture, child, edit)
         return child, edit
 
@@ -83,6 +97,26 @@ class Morphism(ABC):
                     raise AssertionError(f"{self.name} broke its contract: wrong shape for {node.name}/{variable}")
                 if isinstance(recipe, Copy) and parent[recipe.source[0]].variables[recipe.source[1]] != shape:
                     raise AssertionError(f"{self.name} broke its contract: wrong copy for {node.name}/{variable}")
+
+
+def _undone(child: Architecture, edit: Edit) -> str:
+    """Which constraint would undo an edit, "" for none. New variables are left to the operator that makes them."""
+
+    def keeps(constraint, recipe: Recipe, rank: int) -> bool:
+        match recipe:
+            case Copy(_, factor, _):
+                return kinds.keeps_scaled(constraint, factor)
+            case Extend(axis, _, fill):
+                return kinds.keeps_extended(constraint, rank, axis, fill == "zeros")
+            case Both(first, second):
+                return keeps(constraint, first, rank) and keeps(constraint, second, rank)
+        return True
+
+    for (name, variable), recipe in edit.recipes.items():
+        constraint = kinds.constraint_on(child[name].config, variable) if name in child else None
+        if constraint is not None and not keeps(constraint, recipe, len(child[name].variables[variable])):
+            return f"the constraint on {name}/{variable} would undo it at the first step"
+    return ""
 
 
 def channel_limit(architecture: Architecture) -> int:

@@ -1,11 +1,19 @@
 """How new channels flow through the network to the kernels that absorb them with zeros."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from nash_tf import kinds
 from nash_tf.architecture import Architecture, Node
 from nash_tf.morphisms.edit import Both, Extend, Insertions, Key, Recipe
+
+# Whether new channels may not pass an element-wise merge, though it could take them.
+Stops = Callable[[Architecture, Node], bool]
+
+
+def nowhere(architecture: Architecture, node: Node) -> bool:
+    """Every merge that can take new channels is passed."""
+    return False
 
 
 class CannotFollow(Exception):
@@ -30,29 +38,30 @@ class Followed:
     grown: frozenset[str]
 
 
-def widen(architecture: Architecture, name: str, count: int) -> Followed:
+def widen(architecture: Architecture, name: str, count: int, stops: Stops = nowhere) -> Followed:
     """Gives a layer `count` output channels behind its own; the network's outputs stay as they were.
 
     Raises:
-        CannotFollow: a layer cannot take them; the message names it.
+        CannotFollow: a layer cannot take them, or `stops` forbids it; the message names it.
     """
-    return _followed(architecture, _producers(architecture, name, ((architecture[name].shape[-1], count),)), {})
+    producers = _producers(architecture, name, ((architecture[name].shape[-1], count),), stops)
+    return _followed(architecture, producers, {}, stops)
 
 
-def append(architecture: Architecture, name: str, count: int) -> Followed:
+def append(architecture: Architecture, name: str, count: int, stops: Stops = nowhere) -> Followed:
     """Puts `count` channels behind those of `name` as its consumers see it; the output of `name` and those of the network
     stay as they were.
 
     Raises:
-        CannotFollow: a layer cannot take them; the message names it.
+        CannotFollow: a layer cannot take them, or `stops` forbids it; the message names it.
     """
-    return _followed(architecture, {}, {name: ((architecture[name].shape[-1], count),)})
+    return _followed(architecture, {}, {name: ((architecture[name].shape[-1], count),)}, stops)
 
 
-def _followed(architecture, producers, appended) -> Followed:
+def _followed(architecture, producers, appended, stops) -> Followed:
     # A merge may call for further layers to grow, and their new channels flow on in turn.
     while True:
-        grown, arriving, wanted = _flow_on(architecture, producers, appended)
+        grown, arriving, wanted = _flow_on(architecture, producers, appended, stops)
         if any(producers.get(name, insertions) != insertions for name, insertions in wanted.items()):
             raise CannotFollow("two merges would have one layer grow in different places")
         if wanted.keys() <= producers.keys():
@@ -71,7 +80,7 @@ def _followed(architecture, producers, appended) -> Followed:
     return Followed(changed, recipes, ordered, frozenset(grown) - appended.keys())
 
 
-def _flow_on(architecture, producers, appended):
+def _flow_on(architecture, producers, appended, stops):
     """One walk: the insertions in each node's output and (joined) input, and the further producers that merges want."""
     grown: dict[str, Insertions] = {}
     arriving: dict[str, Insertions] = {}
@@ -79,12 +88,12 @@ def _flow_on(architecture, producers, appended):
     for node in architecture.nodes:
         outgoing = producers.get(node.name, ())
         if not grown.keys().isdisjoint(node.inputs):
-            flow = _flow(architecture, node)
+            flow = _flow(architecture, node, stops)
             arriving[node.name] = _arriving(architecture, node, flow, grown)
             if flow == "joined":
                 for name in _partners(architecture, node):
                     if name not in grown:
-                        wanted |= _producers(architecture, name, arriving[node.name])
+                        wanted |= _producers(architecture, name, arriving[node.name], stops)
             if flow != "absorbed":
                 outgoing = arriving[node.name]
         if outgoing and (node.name in architecture.outputs or node.name in appended):
@@ -97,25 +106,14 @@ def _flow_on(architecture, producers, appended):
     return grown, arriving, wanted
 
 
-def _flow(architecture: Architecture, node: Node) -> str:
+def _flow(architecture: Architecture, node: Node, stops: Stops) -> str:
     flow = kinds.flow(node.known, node.config, 1 + len(node.shape))
     shapes = architecture.input_shapes(node)
     if flow == "carried" and shapes[0][-1] != node.shape[-1]:
         return "stopped"
-    if flow == "joined" and (len(set(map(len, shapes))) > 1 or _made_by_the_method(architecture, node)):
+    if flow == "joined" and (len(set(map(len, shapes))) > 1 or stops(architecture, node)):
         return "stopped"
     return flow
-
-
-def _made_by_the_method(architecture: Architecture, node: Node) -> bool:
-    """Whether a merge is of the sort that splits and convex merges make of ReLU and max-pool outputs.
-
-    The method lets no layer behind one widen (slides, "Alter Channels"), and seeded searches rely on it.
-    """
-    makers = ("ReLU", "Activation", "MaxPooling2D", "Add", "nash_tf>ConvexMerge")
-    return node.kind in ("Add", "nash_tf>ConvexMerge") and all(
-        name in architecture.nonnegative and architecture[name].kind in makers for name in node.inputs
-    )
 
 
 def _partners(architecture: Architecture, node: Node) -> list[str]:
@@ -151,11 +149,11 @@ def _arriving(architecture: Architecture, node: Node, flow: str, grown: Mapping[
     raise CannotFollow(f"{node.name} ({node.kind}) cannot take new channels")
 
 
-def _producers(architecture: Architecture, name: str, insertions: Insertions) -> dict[str, Insertions]:
+def _producers(architecture: Architecture, name: str, insertions: Insertions, stops: Stops) -> dict[str, Insertions]:
     """The layers that must get new filters for `name` to get new channels, going back through merges.
 
     Raises:
-        CannotFollow: on the way is an input, or a layer that cannot be given channels at will.
+        CannotFollow: on the way is an input, a layer that cannot be given channels at will, or a merge that is not passed.
     """
     found: dict[str, Insertions] = {}
     waiting, seen = [name], {name}
@@ -164,7 +162,7 @@ def _producers(architecture: Architecture, name: str, insertions: Insertions) ->
         if kinds.grows(node.known, node.config):
             found[node.name] = insertions
             continue
-        flow = _flow(architecture, node)
+        flow = _flow(architecture, node, stops)
         if flow not in ("carried", "joined"):
             raise CannotFollow(f"{node.name} ({node.kind}) cannot be given new channels")
         before = set(_partners(architecture, node) if flow == "joined" else node.inputs) - seen

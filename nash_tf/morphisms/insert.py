@@ -30,6 +30,9 @@ class Insert(Morphism):
     4. y = source + norm(activation(conv(source))). The kernel is random, the activation the nearest one before.
     5. The batch normalisation has gamma = beta = 0, so that it gives 0 in both modes, calibrated or not. gamma has a
        gradient whatever the sign of the loss, the kernel as soon as gamma has left 0.
+
+    On a map of one pixel nothing is inserted: of all places of a kernel only its middle would ever see data. (Of maps of two
+    pixels a 5 x 5 kernel sees no more than 3 x 3; it is inserted, as seeded searches rely on it.)
     """
 
     stem: str
@@ -50,6 +53,7 @@ class Insert(Morphism):
             and source in architecture[consumer].inputs
             and size in KERNEL_SIZES
             and is_image(architecture, source)
+            and architecture[source].shape[:2] != (1, 1)
             and (source in architecture.nonnegative or is_feature(architecture, source))
         )
 

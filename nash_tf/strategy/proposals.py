@@ -110,7 +110,12 @@ class Proposer:
             unmodified = [(architecture, ())] if self.method.keeps_parent else []
             drawn = [
                 draw(
-                    architecture, self.mutations, self.method.operators, self.max_params, derive(self.seed, step, child)
+                    architecture,
+                    self.mutations,
+                    self.method.operators,
+                    self.max_params,
+                    derive(self.seed, step, child),
+                    self.method.variants,
                 )
                 for child in range(len(unmodified), self.steps[step][0].children)
             ]

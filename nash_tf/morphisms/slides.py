@@ -1,0 +1,21 @@
+"""The slides' narrower forms of operators, which the methods that reproduce them draw from."""
+
+from nash_tf.architecture import Architecture, Node
+from nash_tf.morphisms.alter_channels import AlterChannels
+from nash_tf.morphisms.base import Morphism
+from nash_tf.morphisms.merge_concat import MergeConcat
+
+_PARTS = ("ReLU", "Activation", "MaxPooling2D", "Add", "nash_tf>ConvexMerge")
+
+
+def merges_features(architecture: Architecture, node: Node) -> bool:
+    """Whether a node is a sum or a convex combination of ReLU or max-pool outputs, as splits and merges make them."""
+    return node.kind in ("Add", "nash_tf>ConvexMerge") and all(
+        name in architecture.nonnegative and architecture[name].kind in _PARTS for name in node.inputs
+    )
+
+
+# No layer behind such a merge widens (slides, "Alter Channels"). By name; each site is one of the registry's operator too.
+SLIDES: dict[str, Morphism] = {
+    operator.name: operator for operator in (AlterChannels(merges_features), MergeConcat(merges_features))
+}
