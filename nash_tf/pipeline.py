@@ -13,6 +13,8 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
+from nash_tf.autotuning import untuned
+
 RNG = "philox"  # named, because the default may differ between devices
 plain = tf.autograph.experimental.do_not_convert  # no Python control flow to convert: saves its time
 
@@ -132,7 +134,7 @@ class Pipeline:
         options = tf.data.Options()
         # An injected prefetch would run `count` ahead of the consumer.
         options.experimental_optimization.inject_prefetch = False
-        return dataset.with_options(options)
+        return untuned(dataset.with_options(options))
 
     def evaluation(self, x: np.ndarray, y: np.ndarray, batch_size: int = 512) -> tf.data.Dataset:
         """All images in order, normalised only. The same arrays give the same dataset object.
@@ -154,7 +156,7 @@ class Pipeline:
             return self._clean(images[part], labels[part])
 
         steps = math.ceil(size / batch_size)
-        return tf.data.Dataset.range(steps, output_type=tf.int32).map(batch).prefetch(2)
+        return untuned(tf.data.Dataset.range(steps, output_type=tf.int32).map(batch).prefetch(2))
 
     def _hold(self, x: np.ndarray, y: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
         """The arrays as tensors in host memory."""

@@ -1,16 +1,21 @@
 """Batches: reproducible whatever runs beside them, each augmentation exact, evaluation clean."""
 
+import contextlib
 import hashlib
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nash_tf import autotuning, exporting
+from nash_tf.data.dataset import channel_statistics
 from nash_tf.pipeline import Augmentation, Pipeline, look_up, moved
 
 EVERYTHING = Augmentation(flip=True, shift=0.25, cutout=0.5, mixup=1.0)
@@ -320,3 +325,87 @@ class TestRefusals:
                 made(images, labels, 1)
         with pytest.raises(ValueError, match="Received"):
             made(x[:0], y[:0], 1)
+
+
+class TestAutotuning:
+    """Joining its thread takes seconds: no data set of a search has it."""
+
+    def test_data_sets_are_without(self):
+        x, y = examples()
+        for dataset in (pipeline().training(x, y, 0), pipeline().evaluation(x, y)):
+            assert dataset.options().autotune.enabled is False
+
+    @pytest.mark.parametrize("kind", ["arrays", "generator", "PyDataset"])
+    def test_those_that_keras_makes_are_without_and_train_the_same(self, kind, monkeypatch):
+        x, y = np.arange(40, dtype=np.float32).reshape(20, 2), np.arange(20.0)
+
+        class Parts(keras.utils.PyDataset):
+            def __len__(self):
+                return 4
+
+            def __getitem__(self, number):
+                return x[5 * number : 5 * number + 5], y[5 * number : 5 * number + 5]
+
+        def endless():
+            while True:
+                yield from (Parts()[number] for number in range(4))
+
+        tuned, usual = [], tf.data.Dataset.__iter__
+
+        def watched(dataset):
+            tuned.append(dataset.options().autotune.enabled)
+            return usual(dataset)
+
+        monkeypatch.setattr(tf.data.Dataset, "__iter__", watched)
+
+        def trained(where):
+            keras.utils.set_random_seed(0)
+            model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+            model.compile(keras.optimizers.SGD(1e-4), "mse", jit_compile=False)
+            data = {"arrays": (x, y), "generator": (endless(),), "PyDataset": (Parts(),)}[kind]
+            options = {"batch_size": 5} if kind == "arrays" else {"steps_per_epoch": 4} if kind == "generator" else {}
+            with where:
+                history = model.fit(*data, epochs=2, validation_data=(x, y), verbose=0, **options).history
+                model.predict(x, verbose=0)
+            return history, model.get_weights()
+
+        expected = trained(contextlib.nullcontext())
+        assert False not in tuned, "Keras turns autotuning off by itself: nash_tf.autotuning is not needed any more"
+        tuned.clear()
+        found = trained(autotuning.without_autotuning())
+        assert len(tuned) >= 3 and set(tuned) == {False}
+        assert found[0] == expected[0] and equal(found[1], expected[1])
+        trained(contextlib.nullcontext())
+        assert tuned[-1] is not False  # it ends with the context
+
+    def test_a_users_own_is_left_and_told_of_once(self):
+        autotuning._warn_once.cache_clear()
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        dataset = tf.data.Dataset.from_tensors((np.ones((4, 2)), np.ones(4)))
+        with autotuning.without_autotuning(), warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for data in (autotuning.untuned(dataset), dataset, dataset):
+                model.evaluate(data, verbose=0)
+        assert [warning.category for warning in told] == [autotuning.AutotuningWarning]
+        assert "options.autotune.enabled = False" in str(told[0].message)
+        assert dataset.options().autotune.enabled is None
+
+
+class TestScaling:
+    """What is exported computes what was trained and tested."""
+
+    @pytest.mark.parametrize("normalise", [True, False])
+    @pytest.mark.parametrize("level, spread", [(0, 1), (128, 60), (1e25, 3e24), (-1e30, 1e36), (1e6, 0.5), (1e-25, 1e-26)])
+    def test_to_the_bit_whatever_the_pixels(self, level, spread, normalise, tmp_path):
+        rng = np.random.default_rng(0)
+        x = (level + spread * rng.normal(size=(30, 4, 4, 2))).astype(np.float32)
+        made = Pipeline(*channel_statistics(x), 2, 30, Augmentation(normalise=normalise))
+        model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.Flatten(), keras.layers.Dense(2)])
+        exported = exporting.with_scaling(model, *made.scaling(x.dtype))
+        batch = next(iter(made.evaluation(x, np.arange(30) % 2)))[0]
+        expected = model(batch, training=False).numpy()
+        assert np.isfinite(expected).all() and (not normalise or 0.1 < expected.std() < 10)
+        assert np.array_equal(exported(x, training=False), expected)
+        exported.save(tmp_path / "model.keras")
+        assert np.array_equal(keras.models.load_model(tmp_path / "model.keras")(x, training=False), expected)

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from nash_tf import rebuild, training
 from nash_tf.architecture import Architecture, Node
+from nash_tf.autotuning import untuned
 from nash_tf.pipeline import Augmentation, Pipeline
 
 AUGMENTATIONS = {
@@ -51,7 +52,7 @@ def resident(batches, classes: int) -> tf.data.Dataset:
     """Batches held as tensors, handed over without any work."""
     held = [(tf.constant(x), tf.one_hot(y, classes)) for x, y in batches]
     images, labels = (tf.stack(part) for part in zip(*held, strict=True))
-    return tf.data.Dataset.range(len(held)).map(lambda number: (images[number], labels[number]))
+    return untuned(tf.data.Dataset.range(len(held)).map(lambda number: (images[number], labels[number])))
 
 
 def by_fit(model: keras.Model, data: tf.data.Dataset, callbacks=()):
