@@ -6,92 +6,31 @@
 All that can be refused is refused before TensorFlow is imported and before anything is written.
 """
 
+import sys
+
+from nash_tf.stopping import Stopped, exit_at_once, stoppable
+
+if __name__ == "__main__":
+    exit_at_once()  # the imports below take a while
+
 import contextlib
 import os
 import shlex
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from absl import flags
 
-from nash_tf import data, methods, output
-from nash_tf.config import AUGMENTATIONS, PRECISIONS, ConfigError, SearchConfig
-from nash_tf.stopping import Stopped, stoppable
+from nash_tf import command_line, data, methods, output, streams
+from nash_tf.command_line import one_line
+from nash_tf.config import ConfigError, SearchConfig
 
 FAILED, REFUSED = 1, 2
 BACKEND = "tensorflow"
-
-
-class _Parser(flags.ArgumentParser):
-    """Converts a flag's text; text of another form stays text, for `SearchConfig` to refuse with the flag's rule."""
-
-    def __init__(self, convert: Callable[[str], Any]):
-        self.convert = convert
-
-    def parse(self, argument: str) -> Any:
-        try:
-            return self.convert(argument)
-        except ValueError:
-            return argument
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    return tuple(int(width) for width in text.split(","))
-
-
-def _augment(text: str) -> tuple[str, ...]:
-    named = {"all": AUGMENTATIONS, "none": ()}
-    return named[text] if text in named else tuple(name.strip() for name in text.split(","))
-
-
-# In the order of `SearchConfig`, which has the defaults and the rules.
-_SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "method": (str, f"How a step selects: {', '.join(methods.registry)}."),
-    "dataset": (
-        str,
-        "digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
-        "y_test; a folder of class folders, with or without train/ and test/; a folder of IDX files.",
-    ),
-    "train_limit": (int, "Use only so many training images, the validation images among them. Unset: all."),
-    "valid_fraction": (float, "Share of the training images held out for validation, at most 0.5."),
-    "steps": (int, "Evolutionary steps at most; 0 trains the first network only."),
-    "children": (int, "Children of a step, the unmodified parent among them; a power of two, except for nash."),
-    "mutations": (int, "Random morphisms that make a child of the parent."),
-    "epochs_per_step": (int, "Epochs of a step, shared by its children over all rungs."),
-    "vanilla_epochs": (int, "Epochs of the first network, before the search."),
-    "final_epochs": (int, "Epochs of the winner's training on training and validation images; 0 for none."),
-    "widths": (_widths, "Channels of the first network's convolutions, separated by commas."),
-    "batch_size": (int, "Images in a batch."),
-    "max_params": (int, "Weights of a network at most; a morphism that would pass this is not drawn."),
-    "max_hours": (float, "Hours after which the search ends; the training then open is dropped. Unset: no limit."),
-    "max_cpu_hours": (float, "The same of CPU time, of all trainings together. Unset: no limit."),
-    "seed": (int, "From which all random draws follow."),
-    "output_dir": (str, "Directory of the run, new or empty. Unset: runs/<data set>-<method>-seed<seed>."),
-    "precision": (str, f"Of the arithmetic: {' or '.join(PRECISIONS)}."),
-    "augment": (
-        _augment,
-        f"Augmentation of training images: all, none, or some of {','.join(AUGMENTATIONS)}. "
-        "Unset: normalise,shift, and flip where a mirrored image keeps its class.",
-    ),
-    "mixup": (float, "Alpha of mixup; 0 for none."),
-    "workers": (
-        int,
-        "Processes of this machine that train children side by side, each on its share of cores or its GPU.",
-    ),
-    "threads": (int, "Cores that each training uses. Unset: this machine's, shared evenly among the workers."),
-    "learning_rate": (float, "Initial learning rate in the search."),
-    "final_learning_rate": (float, "Initial learning rate of the final training."),
-    "momentum": (float, "Momentum of SGD."),
-    "weight_decay": (float, "Weight decay of convolution and dense kernels."),
+_REQUESTS = {
+    "resume": "Continue the run in the output directory; where there is none, begin it.",
+    "help": "Print this and stop.",
 }
-
-_SWITCHES = {
-    "isolate": "Give each training a process of its own, so that one too large for memory fails alone.",
-    "tensorboard": "Write logs for TensorBoard, which must be installed.",
-}
-_REQUESTS = {"resume": "Continue the run in the output directory.", "help": "Print this and stop."}
 
 
 def parse(argv: Sequence[str]) -> tuple[SearchConfig | None, flags.FlagValues]:
@@ -100,17 +39,13 @@ def parse(argv: Sequence[str]) -> tuple[SearchConfig | None, flags.FlagValues]:
     Raises:
         ConfigError: a flag is unknown, or its value breaks its rule.
     """
-    values = _define()
-    try:
-        _, *rest = values(list(argv))
-    except (flags.Error, ValueError) as error:
-        raise ConfigError(_explain(error)) from None
+    values = command_line.define(SearchConfig, _REQUESTS)
+    rest = command_line.read(values, argv)
     if values.help:
         return None, values
     if rest:
-        raise ConfigError(f"{_one_line(rest[0])}: is no flag; settings are given as --flag=value")
-    given = {name: values[name].value for name in (*_SETTINGS, *_SWITCHES) if values[name].present}
-    return SearchConfig.from_json(given), values
+        raise ConfigError(f"{one_line(rest[0])}: is no flag; settings are given as --flag=value")
+    return SearchConfig.from_json(command_line.given(values, SearchConfig)), values
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config, values = parse(argv)
         if config is None:
-            print(f"{__doc__}\nFlags:\n{values.get_help()}")
+            print(f"{__doc__}\n{usage()}")
             return 0
         _choose_backend()
         if not _is_worker():
@@ -134,38 +69,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(config, values.resume, argv)
 
 
-def _define() -> flags.FlagValues:
-    """The flags, unread: not absl's global ones, so that no library's mix with ours and a second call starts afresh."""
-    values = flags.FlagValues()
-    for name, (convert, text) in _SETTINGS.items():
-        # No default for absl: what is not given is left to `SearchConfig`.
-        flags.DEFINE(_Parser(convert), name, None, text + _default(name), values, module_name="nash_tf.main")
-    for name, text in {**_SWITCHES, **_REQUESTS}.items():
-        flags.DEFINE_boolean(name, False, text, values, "nash_tf.main")
-    return values
-
-
-def _default(name: str) -> str:
-    value = getattr(SearchConfig, name, None)
-    return "" if value is None else f" Default: {','.join(map(str, value)) if isinstance(value, tuple) else value}."
-
-
-def _explain(error: Exception) -> str:
-    """Absl's errors in the form of ours."""
-    text = _one_line(error)
-    if isinstance(error, flags.UnrecognizedFlagError):
-        return f"{_one_line(error.flagvalue)}: {text}"
-    if isinstance(error, flags.CantOpenFlagFileError):
-        return f"--flagfile: {text.removeprefix('ERROR:: ')}"
-    if isinstance(error, UnicodeError):
-        return f"--flagfile: must be a text file ({text})"
-    return text.removeprefix("flag ")
+def usage() -> str:
+    """The help text of all flags."""
+    return command_line.usage(SearchConfig, _REQUESTS)
 
 
 def _choose_backend() -> None:
     chosen = os.environ.setdefault("KERAS_BACKEND", BACKEND)
     if chosen != BACKEND:
-        raise ConfigError(f"KERAS_BACKEND={_one_line(chosen)}: must be {BACKEND}, or not be set")
+        raise ConfigError(f"KERAS_BACKEND={one_line(chosen)}: must be {BACKEND}, or not be set")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 
 
@@ -182,7 +94,7 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
             try:
                 search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
             except search.FAILURES as error:
-                print(_one_line(error), file=sys.stderr)
+                print(one_line(error), file=sys.stderr)
                 return FAILED
     except (ConfigError, data.DataError) as error:
         return refuse(error)
@@ -223,13 +135,10 @@ def refuse(error: Exception) -> int:
     flag = ""
     if isinstance(error, data.DataError):
         flag = "--" if error.setting else "--dataset: "
-    print(flag + _one_line(error), file=sys.stderr)
+    print(flag + one_line(error), file=sys.stderr)
     return REFUSED
 
 
-def _one_line(value: object) -> str:
-    return " ".join(str(value).split())
-
-
 if __name__ == "__main__":
+    streams.outlive_readers()
     sys.exit(main())

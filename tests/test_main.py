@@ -320,7 +320,7 @@ class TestAccepted:
         assert start("--help") == 0
         printed = capsys.readouterr().out
         listed = set(re.findall(r"--(?:\[no\])?(\w+)", printed))
-        assert {"resume", "flagfile", *config._RULES} <= listed
+        assert {"resume", "flagfile", *config.SearchConfig.__dataclass_fields__} <= listed
         assert search.calls == []
 
 
