@@ -21,7 +21,9 @@ def locked(directory: Path):
         Locked: another process holds it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / LOCK, "a+", encoding="utf-8") as file:
+    # Not through a link: what is behind it would be emptied.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    with open(directory / LOCK, "a+", encoding="utf-8", opener=lambda path, _: os.open(path, flags, 0o666)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

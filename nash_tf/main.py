@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{__doc__}\n{usage()}")
             return 0
         _choose_backend()
-        if not _is_worker():
-            output.check(config, values.resume)
+        resume = False if _is_worker() else output.check(config, values.resume)
         data.check(config.dataset)
     except (ConfigError, data.DataError) as error:
         return refuse(error)
@@ -66,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         paper = f"--flagfile=flags/paper_{config.method}.flags"
         more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
         print(f"No --dataset given: the small experiment on the bundled digits{more}.", flush=True)
-    return _run(config, values.resume, argv)
+    if values.resume and not resume and not _is_worker():
+        print(f"Nothing to resume in {config.output_dir}: the run begins.", flush=True)
+    return _run(config, resume, argv)
 
 
 def usage() -> str:

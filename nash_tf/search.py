@@ -16,8 +16,9 @@ from keras_tuner import errors
 
 from nash_tf import __version__, certificate, costs, data, distributed, exporting, output, rebuild, report, training
 from nash_tf.architecture import Architecture
+from nash_tf.atomic import tidy, write_atomically
 from nash_tf.callbacks import CosineAnnealing
-from nash_tf.checkpoint import CheckpointError, write_atomically
+from nash_tf.checkpoint import CheckpointError
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.lock import Locked, locked
 from nash_tf.oracle import SearchStopped, cpu_seconds
@@ -92,6 +93,7 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
         return {}
     directory = Path(config.output_dir)
     with locked(directory):
+        tidy(directory)
         config = config.with_threads(output.read_config(directory).threads if resume else None)
         output.write_config(config, {"nash_tf": __version__, **{package: version(package) for package in PACKAGES}})
         tuner, pipeline, progress = search(config, dataset, command)

@@ -94,9 +94,10 @@ REFUSED = [
     ([f"--output_dir={'a' * 300}"], ["--output_dir=aaa", "too long"]),
     (["--output_dir=full"], ["--output_dir=full", "not a run's"]),
     (["--output_dir=run"], ["--output_dir=run", "--resume"]),
-    (["--output_dir=absent", "--resume"], ["--output_dir=absent", "no run to --resume"]),
-    (["--output_dir=empty", "--resume"], ["--output_dir=empty", "no run to --resume"]),
-    (["--output_dir=full", "--resume"], ["--output_dir=full", "no run to --resume"]),
+    (["--output_dir=full", "--resume"], ["--output_dir=full", "not a run's"]),
+    (["--output_dir=linked", "--resume"], ["--output_dir=linked", "holds a link, 'linked/tuner/trial_0001'"]),
+    (["--output_dir=piped", "--resume"], ["--output_dir=piped", "holds a special file, 'piped/config.json'"]),
+    (["--output_dir=locked"], ["--output_dir=locked", "holds a link, 'locked/owner.lock'"]),
     (["--output_dir=torn", "--resume"], ["--output_dir=torn", "config.json cannot be read"]),
     (["--output_dir=list", "--resume"], ["--output_dir=list", "config.json cannot be read"]),
     (["--output_dir=other", "--resume"], ["--output_dir=other", "config.json holds --colour=red"]),
@@ -120,7 +121,14 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "bad.flags").write_text("# a comment\n--steps=-1\n")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
-    output.write_config(config.SearchConfig(method="shr", output_dir="run"), {"keras": "3"})
+    for name in ("run", "linked"):
+        output.write_config(config.SearchConfig(method="shr", output_dir=name), {"keras": "3"})
+    (tmp_path / "linked" / "tuner").mkdir()
+    (tmp_path / "linked" / "tuner" / "trial_0001").symlink_to("../../full")
+    (tmp_path / "piped").mkdir()
+    os.mkfifo(tmp_path / "piped" / "config.json")
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked" / "owner.lock").symlink_to("../full/thesis.tex")
     return tmp_path
 
 
@@ -310,10 +318,17 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert (arrived.steps, resume) == (5, True)
 
+    @pytest.mark.parametrize("directory", ["absent", "empty"])
+    def test_resume_begins_where_there_is_nothing_and_says_so(self, directory, place, search, capsys):
+        assert start("--method=shr", "--dataset=digits", f"--output_dir={directory}", "--resume") == 0
+        assert capsys.readouterr().out == f"Nothing to resume in {directory}: the run begins.\n"
+        assert [resume for _, resume in search.calls] == [False]
+
     @pytest.mark.parametrize("directory", ["new/and/deep", "empty", "started"])
     def test_new_empty_and_barely_begun_directories(self, directory, place, search):
         (place / "started").mkdir()
-        (place / "started" / "config.json.partial").write_text("{")
+        for name in ("config.json.partial", ".config.json.0123abcd.new", "owner.lock", "report.html"):
+            (place / "started" / name).write_text("{")
         assert start("--method=shr", f"--output_dir={directory}") == 0
 
     def test_help(self, search, capsys):
