@@ -22,6 +22,7 @@ from nash_tf.config import RAISABLE, raised
 from nash_tf.halving import Rung
 from nash_tf.hill_climbing import Training
 from nash_tf.leases import Leases, Worker
+from nash_tf.output import check_tree
 from nash_tf.trials import ENDED, training_of
 
 CHECKPOINT = "checkpoint"  # folder of a trial
@@ -187,7 +188,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.spent_before, self._began = tuple(state["spent"]), (time.monotonic(), cpu_seconds())
 
     def reload(self):
+        check_tree(self._project_dir)
         super().reload()
+        trials.check_ids(self.trials.values())
         # The trials' own files are the truth. An interruption between two writes leaves trials that Keras Tuner would never
         # hand out again, or would run twice.
         by_training = sorted(self.trials.values(), key=training_of)
@@ -234,6 +237,20 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Gives the trials of workers that have been silent for too long to others."""
         with self._mutex:
             self.requeue(*self.leases.dead(self.ongoing_trials))
+
+    def retry(self) -> None:
+        """Has the failed trainings that stopped the search run again: what made them fail may have passed.
+
+        Other failed children stay failed: the lineage has gone on without them.
+        """
+        with self._mutex:
+            stopping = trials.failures_in_a_row(self.trials.values(), self.max_consecutive_failed_trials)
+            for trial in reversed(stopping):  # the last that is put back is the first to be taken
+                self.end_order.remove(trial.trial_id)
+                self._run_times.pop(trial.trial_id, None)
+                trial.hyperparameters.values.pop("tuner/deaths", None)
+                trial.status, trial.message = TrialStatus.IDLE, None
+                self._put_back(trial)
 
     def is_alone(self) -> bool:
         """Whether no worker gives signs of life."""

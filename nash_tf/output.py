@@ -68,7 +68,7 @@ def check_tree(directory: str | os.PathLike) -> None:
                 continue
             if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
                 sort = "link" if stat.S_ISLNK(mode) else "special file"
-                raise refusal("output_dir", directory, f"holds a {sort}, {path!r}, where only files may be; remove it")
+                raise ConfigError(f"{directory}: holds a {sort}, {path!r}, where only files may be; remove it")
 
 
 def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:

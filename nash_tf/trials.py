@@ -1,5 +1,6 @@
 """What a set of Keras Tuner trials says of the search: which training each is, its score, its record."""
 
+import itertools
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -8,6 +9,7 @@ import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.hill_climbing import Training
+from nash_tf.settings import ConfigError
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
@@ -49,16 +51,28 @@ def lineage(trials: Mapping[str, Trial]) -> list[dict]:
 
 
 def failures_in_a_row(trials: Iterable[Trial], limit: int) -> list[Trial]:
-    """The first `limit` failed trainings with none between them that succeeded, in canonical order; empty if there are none.
+    """The first failed trainings, `limit` or more of them, with none between that succeeded, in canonical order; empty if
+    there are none.
 
     The first network's is enough by itself: nothing can come after it.
     """
-    failed: list[Trial] = []
-    for trial in sorted(trials, key=training_of):
-        if trial.status == TrialStatus.COMPLETED:
-            failed = []
-        elif trial.status == TrialStatus.FAILED:
-            failed.append(trial)
-        if len(failed) == limit or failed and training_of(failed[0]).step == 0:
+    ended = [trial for trial in sorted(trials, key=training_of) if trial.status in ENDED]
+    for status, streak in itertools.groupby(ended, key=lambda trial: trial.status):
+        failed = list(streak)
+        if status == TrialStatus.FAILED and (len(failed) >= limit or training_of(failed[0]).step == 0):
             return failed
     return []
+
+
+def check_ids(trials: Iterable[Trial]) -> None:
+    """Checks trials read from disk: an id is part of the paths that are written to and removed.
+
+    Raises:
+        ConfigError: an id, a trial's own or that of its parent, is none that Keras Tuner makes.
+    """
+    for trial in trials:
+        for found in (trial.trial_id, trial.hyperparameters.values.get("tuner/trial_id", "0")):
+            if not (isinstance(found, str) and found.isascii() and found.isdigit()):
+                raise ConfigError(
+                    f"trial.json of a trial holds the id {ascii(found)}: must be digits; restore the file"
+                )

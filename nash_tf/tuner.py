@@ -16,6 +16,7 @@ from keras_tuner import errors
 from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf import checkpoint, distributed, hyperparameters, rebuild
+from nash_tf.atomic import tidy
 from nash_tf.breeding import OWN
 from nash_tf.callbacks import SGDR, UnknownLength, log_apart
 from nash_tf.checkpoint import write_atomically
@@ -131,6 +132,8 @@ class HillClimbing(keras_tuner.Tuner):
                 super().search(*fit_args, **fit_kwargs)
             return
         with locked(Path(self.project_dir)):
+            tidy(self.project_dir)
+            self.oracle.retry()
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
             self.save()

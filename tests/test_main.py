@@ -16,6 +16,7 @@ import pytest
 
 import nash_tf
 from nash_tf import config, data, main, output
+from nash_tf.lock import LOCK, locked
 
 ROOT = Path(__file__).parents[1]
 FLAGFILES = sorted(path for path in (ROOT / "flags").glob("*.flags") if not path.stem.startswith("experiment"))
@@ -95,9 +96,9 @@ REFUSED = [
     (["--output_dir=full"], ["--output_dir=full", "not a run's"]),
     (["--output_dir=run"], ["--output_dir=run", "--resume"]),
     (["--output_dir=full", "--resume"], ["--output_dir=full", "not a run's"]),
-    (["--output_dir=linked", "--resume"], ["--output_dir=linked", "holds a link, 'linked/tuner/trial_0001'"]),
-    (["--output_dir=piped", "--resume"], ["--output_dir=piped", "holds a special file, 'piped/config.json'"]),
-    (["--output_dir=locked"], ["--output_dir=locked", "holds a link, 'locked/owner.lock'"]),
+    (["--output_dir=linked", "--resume"], ["linked: holds a link, 'linked/tuner/trial_0001'"]),
+    (["--output_dir=piped", "--resume"], ["piped: holds a special file, 'piped/config.json'"]),
+    (["--output_dir=locked"], ["locked: holds a link, 'locked/owner.lock'"]),
     (["--output_dir=torn", "--resume"], ["--output_dir=torn", "config.json cannot be read"]),
     (["--output_dir=list", "--resume"], ["--output_dir=list", "config.json cannot be read"]),
     (["--output_dir=other", "--resume"], ["--output_dir=other", "config.json holds --colour=red"]),
@@ -337,6 +338,15 @@ class TestAccepted:
         listed = set(re.findall(r"--(?:\[no\])?(\w+)", printed))
         assert {"resume", "flagfile", *config.SearchConfig.__dataclass_fields__} <= listed
         assert search.calls == []
+
+
+def test_the_lock_is_not_taken_through_a_link(tmp_path):
+    (tmp_path / "mine").write_text("text")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).symlink_to("../mine")
+    with pytest.raises(OSError, match=LOCK), locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "mine").read_text() == "text"
 
 
 class TestFlagfiles:

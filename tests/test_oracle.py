@@ -284,6 +284,55 @@ def test_too_many_failures_in_a_row_stop_the_search_and_say_why(tmp_path):
     assert oracle.stopped_by().startswith("3 trainings in a row failed")
 
 
+@pytest.mark.parametrize("first", [0, 1], ids=["first network", "children"])
+def test_failures_that_stopped_the_search_are_run_again_and_others_are_not(first, expected, tmp_path):
+    def fail(oracle, trial):
+        oracle.trials[trial.trial_id].message = "out of memory"
+        report(oracle, trial, status=TrialStatus.FAILED)
+
+    oracle, _ = begin(tmp_path)
+    if first:
+        report(oracle, oracle.create_trial("tuner0"))
+    while (trial := oracle.create_trial("tuner0")).status == TrialStatus.RUNNING:
+        fail(oracle, trial)
+    again, _ = begin(tmp_path)
+    assert again.over() and again.stopped_by() == oracle.stopped_by() is not None
+    again.retry()
+    assert not again.over() and again.stopped_by() is None
+    resumed, _ = begin(tmp_path)  # killed before they have run
+    assert finish(resumed) == expected
+    alone, _ = begin(tmp_path / "alone")
+    report(alone, alone.create_trial("tuner0"))
+    fail(alone, lost := alone.create_trial("tuner0"))
+    alone.retry()
+    assert alone.trials[lost.trial_id].status == TrialStatus.FAILED
+
+
+@pytest.mark.parametrize("place", ["id", "parent"])
+def test_an_id_that_is_a_path_is_refused_and_nothing_outside_is_touched(place, tmp_path):
+    oracle, _ = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"))
+    report(oracle, oracle.create_trial("tuner0"), status=TrialStatus.FAILED)
+    outside = tmp_path / "outside" / CHECKPOINT
+    outside.mkdir(parents=True)
+    file = max(tmp_path.glob("search/trial_*/trial.json"))
+    saved = json.loads(file.read_text())
+    values = saved if place == "id" else saved["hyperparameters"]["values"]
+    values["trial_id" if place == "id" else "tuner/trial_id"] = f"{saved['trial_id']}/../../../outside"
+    file.write_text(json.dumps(saved))
+    with pytest.raises(ValueError, match="outside.*must be digits"):
+        begin(tmp_path)
+    assert outside.is_dir()
+
+
+def test_a_link_in_the_project_is_refused(tmp_path):
+    oracle, _ = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"))
+    (tmp_path / "search" / "trial_0001").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="holds a link"):
+        begin(tmp_path)
+
+
 def test_only_checkpoints_that_are_needed_are_kept(tmp_path):
     oracle, _ = begin(tmp_path)
     most = 0
