@@ -145,7 +145,7 @@ def finish(
     }
     deployable = exporting.with_scaling(final, *pipeline.scaling(dataset.x_train.dtype))
     facts = {**results, "classes": dataset.class_names}
-    exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], facts)
+    exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], facts, searched=final)
     write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     report.write(directory)
     return results
