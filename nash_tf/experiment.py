@@ -9,10 +9,12 @@ settings and the seed alone, so that all methods of a seed start from the same o
 
 import sys
 
+from nash_tf import streams
 from nash_tf.stopping import Stopped, end, exit_at_once, stoppable
 
-if __name__ == "__main__":
-    exit_at_once()  # the imports below take a while
+if __name__ == "__main__":  # the imports below take a while
+    streams.outlive_readers()
+    exit_at_once()
 
 import math
 import subprocess
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from nash_tf import command_line, data, methods, output, report, settings, streams
+from nash_tf import command_line, data, methods, output, report, settings
 from nash_tf import main as program
 from nash_tf.config import MAX_CHANNELS, SearchConfig
 from nash_tf.report import experiment_page, runs
@@ -247,5 +249,4 @@ def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None
 
 
 if __name__ == "__main__":
-    streams.outlive_readers()
     sys.exit(main())

@@ -8,10 +8,12 @@ All that can be refused is refused before TensorFlow is imported and before anyt
 
 import sys
 
+from nash_tf import streams
 from nash_tf.stopping import Stopped, exit_at_once, stoppable
 
-if __name__ == "__main__":
-    exit_at_once()  # the imports below take a while
+if __name__ == "__main__":  # the imports below take a while
+    streams.outlive_readers()
+    exit_at_once()
 
 import contextlib
 import os
@@ -21,7 +23,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from nash_tf import command_line, data, methods, output, streams
+from nash_tf import command_line, data, methods, output
 from nash_tf.command_line import one_line
 from nash_tf.config import ConfigError, SearchConfig
 
@@ -141,5 +143,4 @@ def refuse(error: Exception) -> int:
 
 
 if __name__ == "__main__":
-    streams.outlive_readers()
     sys.exit(main())

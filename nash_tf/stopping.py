@@ -35,7 +35,7 @@ def exit_at_once() -> None:
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Makes SIGINT and SIGTERM raise `Stopped` in what runs inside, in the main thread, and SIGHUP, of a lost terminal, nothing.
+    """Makes SIGINT and SIGTERM raise `Stopped` in what runs inside, in the main thread.
 
     Python drops what is raised in a `__del__`, TensorFlow what is raised in a call from C++; a signal may come in either. So it
     is raised again every half second until it is on its way out. Also where a shell has made the program deaf to SIGINT.
@@ -59,7 +59,7 @@ def stoppable() -> Iterator[None]:
             hook(dropped)
 
     hook, sys.unraisablehook = sys.unraisablehook, unraisable
-    ours: dict = {signal.SIGALRM: stop_again, signal.SIGINT: stop, signal.SIGTERM: stop, signal.SIGHUP: signal.SIG_IGN}
+    ours = {signal.SIGALRM: stop_again, signal.SIGINT: stop, signal.SIGTERM: stop}
     handlers = {number: signal.signal(number, handler) for number, handler in ours.items()}
     try:
         yield

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 
 
@@ -19,9 +20,11 @@ class _Forgiving(io.FileIO):
 def outlive_readers() -> None:
     """Gives this process an output and an error output that go on in silence when their reader, terminal or disk is gone.
 
-    For programs, before anything is written: it replaces `sys.stdout` and `sys.stderr`. Descriptors that were closed as the
-    program began are opened on the null device, or else the next file would be taken for the terminal.
+    For programs, before anything is written: it replaces `sys.stdout` and `sys.stderr`, and ignores SIGHUP, by which a lost
+    terminal would end it. Descriptors that were closed as the program began are opened on the null device, or else the next
+    file would be taken for the terminal.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         try:
             os.fstat(number)

@@ -414,6 +414,32 @@ class TestSignals:
         assert capsys.readouterr().err == f"Stopped. To go on: {command}\n"
         assert signal.getsignal(number) == handler
 
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    @pytest.mark.parametrize("program", ["nash_tf.main", "nash_tf.experiment"])
+    def test_while_modules_are_imported(self, program, number, status):
+        command = [sys.executable, "-m", program, "--methods=sh" if "exp" in program else "--method=sh", "--dataset=a"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        handled = 0
+        while not handled >> (signal.SIGTERM - 1) & 1:
+            assert process.poll() is None
+            handled = int(re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1], 16)
+        process.send_signal(number)
+        printed, _ = process.communicate(timeout=30)
+        assert (process.returncode, printed) == (status, b"")
+
+    def test_an_exception_that_a_library_has_made_of_it(self, place, search, capsys):
+        def work(config):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(30)
+            except BaseException:
+                raise ImportError("initialization failed") from None
+
+        search.act = work
+        assert start("--method=sh", "--dataset=digits") == 143
+        assert capsys.readouterr().err == "Stopped before anything was written.\n"
+
     def test_before_anything_was_written(self, place, search, capsys):
         search.act = lambda config: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(30)
         assert start("--method=sh", "--dataset=digits") == 143
