@@ -48,7 +48,8 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         came.append(number)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
-        raise Stopped(number)
+        if not _is_stopping(sys.exception()):  # or else what ends the workers would be cut short
+            raise Stopped(number)
 
     def stop_again(number: int, frame: FrameType | None) -> None:
         if not _is_stopping(sys.exception()):

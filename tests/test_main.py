@@ -459,13 +459,15 @@ class TestSignals:
         search.act = work
         assert start("--method=sh", "--dataset=digits") == 143
 
-    def test_what_is_tidied_up_after_a_signal_is_not_disturbed(self, place, search):
+    @pytest.mark.parametrize("again", [0, signal.SIGTERM, signal.SIGINT])
+    def test_what_is_tidied_up_after_a_signal_is_not_disturbed(self, again, place, search):
         def work(config):
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(30)
             finally:
-                time.sleep(1.5)
+                os.kill(os.getpid(), again)
+                time.sleep(0.7)
                 tidied.append(True)
 
         tidied = []
