@@ -1,4 +1,6 @@
-"""Methods x seeds, each run a process of its own, at any point to be gone on with; runs that are finished are not repeated.
+"""Runs several methods with several seeds, each run in a process of its own.
+
+The same command continues an experiment that was interrupted; finished runs are not repeated.
 
     python -m nash_tf.experiment --flagfile=flags/cifar10_cpu.flags --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 \\
         --output_dir=runs/cifar --jobs=2
@@ -115,13 +117,22 @@ def wide(config: SearchConfig, params: int, winners: Sequence[int]) -> tuple[int
     return tuple(max(1, round(width * factor)) for width in config.widths)
 
 
+def parse(argv: Sequence[str]) -> tuple[Settings, list[str]]:
+    """The settings of the experiment on a command line, and the other arguments, which go to every run.
+
+    Raises:
+        ConfigError: a setting breaks its rule.
+    """
+    values = command_line.define(Settings)
+    arguments = command_line.read(values, argv, known_only=True)
+    return Settings(**command_line.given(values, Settings)), arguments
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 or 143 when stopped by a signal."""
     argv = sys.argv if argv is None else argv
     try:
-        values = command_line.define(Settings)
-        arguments = command_line.read(values, argv, known_only=True)
-        own = Settings(**command_line.given(values, Settings))
+        own, arguments = parse(argv)
         first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
         if first is None:
             print(f"{__doc__}\n{command_line.usage(Settings)}\n\nFlags of each run\n\n{program.usage()}")
@@ -133,6 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in own.methods:  # whatever a run would be refused for is refused now
             program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
         data.check(first.dataset)
+        output.check_creatable(str(directory))
         planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
         if own.only is not None and not own.only < len(planned):
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
@@ -145,6 +157,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
         return stopped.status
+    except (OSError, ConfigError) as error:  # a full disk, a run whose settings cannot be read
+        print(command_line.one_line(error), file=sys.stderr)
+        return program.FAILED
     _report(planned, directory, show=True)
     for run, reason in failed.items():
         print(f"{run.directory}: {reason}", file=sys.stderr)
@@ -225,6 +240,7 @@ def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | N
         return output.read_config(run.directory).widths
     searches = [search for search in plan(run.directory.parent, SEARCHES, [run.seed]) if search.begun]
     found = [runs.read(search.directory).results for search in searches if search.finished]
+    found = [each for each in found if each and each.get("params") and each.get("vanilla_params")]
     if not found or (alone and len(found) < len(searches)):
         return None
     return wide(config, found[0]["vanilla_params"], [each["params"] for each in found])

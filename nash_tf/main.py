@@ -1,9 +1,11 @@
-"""The command line: flags to a `SearchConfig`, refusals to exit status 2 and one line, signals to 130 and 143.
+"""Neural architecture search by network morphisms, on the command line.
 
     python -m nash_tf.main --method=shrsep
     python -m nash_tf.main --flagfile=flags/paper_shrsep.flags --output_dir=runs/paper
 
-All that can be refused is refused before TensorFlow is imported and before anything is written.
+Exit status: 0 for a finished run, 1 for one that failed, 2 for what is refused, before TensorFlow is imported and anything is
+written; 130 or 143 when SIGINT or SIGTERM stopped it. A lost terminal, a closed pipe or a full disk behind the output stop
+nothing: the search goes on in silence.
 """
 
 import sys

@@ -37,7 +37,7 @@ def check(config: SearchConfig, resume: bool) -> bool:
     try:
         names = set(os.listdir(directory)) - {LOCK, REPORT}  # a report may have been written before the run
     except (FileNotFoundError, NotADirectoryError):
-        _check_creatable(directory)
+        check_creatable(directory)
         return False
     except (OSError, ValueError) as error:
         raise refusal("output_dir", directory, _reason(error)) from None
@@ -117,8 +117,12 @@ def await_config(wanted: SearchConfig, patience: float = 60.0) -> SearchConfig:
     return saved
 
 
-def _check_creatable(directory: str) -> None:
-    """Refuses a path that `mkdir -p` could not make: an ancestor, or itself, is a file, or may not be written to."""
+def check_creatable(directory: str) -> None:
+    """Refuses a path that `mkdir -p` could not make: an ancestor, or itself, is a file, or may not be written to.
+
+    Raises:
+        ConfigError: it could not.
+    """
     nearest = os.path.abspath(directory)
     while not os.path.lexists(nearest):
         nearest = os.path.dirname(nearest)
