@@ -17,7 +17,7 @@ from nash_tf.atomic import replace_directory
 _SAVED_MODEL, _KERAS = "saved_model", "model.keras"
 # Of the largest output, by the coarsest arithmetic in the model; a graph rounds at other places than single operations do.
 _TOLERANCES = {"bfloat16": 0.0625, "float16": 0.0078125, "float32": 1e-5, "float64": 1e-10}
-# Numpy's files know no bfloat16: such arrays travel as float32.
+# NumPy's files know neither bfloat16 nor text of any length: such arrays travel as float32 and as bytes.
 _SERVE = """
 import ast, sys, numpy as np, tensorflow as tf
 structure, dtypes = map(ast.literal_eval, sys.argv[2:4])
@@ -25,7 +25,8 @@ given = np.load(sys.argv[4])
 arrays = [tf.cast(given[f"arr_{number}"], dtype) for number, dtype in enumerate(dtypes)]
 model = tf.saved_model.load(sys.argv[1])
 found = tf.nest.flatten(model.serve(*tf.nest.map_structure(arrays.__getitem__, structure)))
-np.savez(sys.argv[5], *(tf.cast(each, tf.float32) if each.dtype == tf.bfloat16 else each for each in found))
+as_known = {tf.bfloat16: lambda each: tf.cast(each, tf.float32), tf.string: lambda each: each.numpy().astype("S")}
+np.savez(sys.argv[5], *(as_known.get(each.dtype, np.asarray)(each) for each in found))
 """
 
 
@@ -158,7 +159,8 @@ def _agree(expected: np.ndarray, found: np.ndarray, tolerance: float) -> bool:
 
 def _as_array(tensor) -> np.ndarray:
     array = keras.ops.convert_to_numpy(tensor)
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+    known = {"bfloat16": np.float32, "object": np.bytes_}
+    return array.astype(known.get(array.dtype.name, array.dtype))
 
 
 # The model card -------------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def check_tree(directory: str | os.PathLike) -> None:
     Raises:
         ConfigError: it holds a link, a device, a FIFO or a socket; the message names it.
     """
-    for folder, folders, names in os.walk(directory):
+    for folder, folders, names in os.walk(str(directory)):
         for path in (os.path.join(folder, name) for name in [*folders, *names]):
             try:
                 mode = os.lstat(path).st_mode

@@ -67,6 +67,13 @@ def integers():
     return keras.Model(x, keras.ops.argmax(x, axis=-1))
 
 
+def words():
+    """Text in, text and whole numbers out."""
+    x = keras.Input((1,), dtype="string", name="word")
+    number = layers.StringLookup(vocabulary=["long", "word"], name="lookup")(x)
+    return keras.Model(x, [number, layers.Identity(dtype="string", name="again")(x)])
+
+
 CASES = {
     "plain": (plain, numbers(2, 4, 4, 3), ["Input `image`: [any, 4, 4, 3], float32", "Output `logits`: [any, 2], float32\n"]),
     "a list of numbers": (sequential, [[1, 2, 3], [4, 5, 6]], ["Input `row`"]),
@@ -76,6 +83,7 @@ CASES = {
     "nested": (nested, numbers(2, 4, 4, 3), ["Output `softmax`"]),
     "float16": (lambda: half("float16"), numbers(8, 16), ["`half`: [any, 4], float16"]),
     "mixed_bfloat16": (lambda: half("mixed_bfloat16"), numbers(8, 16), ["`half`: [any, 4], bfloat16"]),
+    "text": (words, [["long"], ["unknown"]], ["`word`: [any, 1], string", "`lookup`: [any, 1], int64"]),
     "integers": (integers, [[1, 5, 2]], ["int64"]),
 }  # fmt: skip
 
