@@ -190,7 +190,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def reload(self):
         check_tree(self._project_dir)
         super().reload()
-        trials.check_ids(self.trials.values())
+        trials.check_ids(self.trials.values(), self._project_dir)
         # The trials' own files are the truth. An interruption between two writes leaves trials that Keras Tuner would never
         # hand out again, or would run twice.
         by_training = sorted(self.trials.values(), key=training_of)

@@ -64,8 +64,8 @@ def failures_in_a_row(trials: Iterable[Trial], limit: int) -> list[Trial]:
     return []
 
 
-def check_ids(trials: Iterable[Trial]) -> None:
-    """Checks trials read from disk: an id is part of the paths that are written to and removed.
+def check_ids(trials: Iterable[Trial], directory: str) -> None:
+    """Checks trials read from a directory: an id is part of the paths that are written to and removed.
 
     Raises:
         ConfigError: an id, a trial's own or that of its parent, is none that Keras Tuner makes.
@@ -73,6 +73,4 @@ def check_ids(trials: Iterable[Trial]) -> None:
     for trial in trials:
         for found in (trial.trial_id, trial.hyperparameters.values.get("tuner/trial_id", "0")):
             if not (isinstance(found, str) and found.isascii() and found.isdigit()):
-                raise ConfigError(
-                    f"trial.json of a trial holds the id {ascii(found)}: must be digits; restore the file"
-                )
+                raise ConfigError(f"{directory}: a trial.json holds the id {ascii(found)}: must be digits; restore it")
