@@ -32,7 +32,7 @@ from nash_tf.config import ConfigError, SearchConfig
 FAILED, REFUSED = 1, 2
 BACKEND = "tensorflow"
 _REQUESTS = {
-    "resume": "Continue the run in the output directory; where there is none, begin it.",
+    "resume": "Continue the run in the output directory, trainings whose failure ended it among them; where there is none, begin it.",
     "help": "Print this and stop.",
 }
 
