@@ -319,7 +319,7 @@ def test_with_an_id_that_is_a_path_nothing_outside_is_touched(place, tmp_path):
     file = max(tmp_path.glob("search/trial_*/trial.json"))
     saved = json.loads(file.read_text())
     values = saved if place == "id" else saved["hyperparameters"]["values"]
-    values["trial_id" if place == "id" else "tuner/trial_id"] = f"{saved['trial_id']}/../../../outside"
+    values["trial_id" if place == "id" else "tuner/trial_id"] = f"{saved['trial_id']}/../../outside"
     file.write_text(json.dumps(saved))
     with contextlib.suppress(ValueError):
         finish(begin(tmp_path)[0])
