@@ -43,6 +43,8 @@ _SHARE = number("of at least 0 and below 1", lambda value: 0 <= value < 1)
 class SearchConfig:
     """A run, complete and checked. The defaults are the quick run on the bundled digits, minutes on two CPU cores.
 
+    What a setting means, its rule and its default stand with its field; `python -m nash_tf.main --help` prints them.
+
     Raises:
         ConfigError: a value breaks its rule, or the rungs do not add up.
     """
