@@ -65,11 +65,9 @@ def usage(owner: type, requests: Mapping[str, str] | None = None) -> str:
     groups: dict[str, list[str]] = {}
     for each in declared(owner):
         groups.setdefault(each.group, []).append(_entry(each))
-    others = {
-        **(requests or {}),
-        "flagfile": "File of flags, one a line; what stands later on the command line wins.",
-    }
-    groups.setdefault("Run", []).extend(f"  --{name}\n{_wrapped(text)}" for name, text in others.items())
+    if requests:
+        others = {**requests, "flagfile": "File of flags, one a line; what stands later on the command line wins."}
+        groups.setdefault("Run", []).extend(f"  --{name}\n{_wrapped(text)}" for name, text in others.items())
     return "\n\n".join("\n".join([f"{group}:", *entries]) for group, entries in groups.items())
 
 
