@@ -18,11 +18,8 @@ cd "${SLURM_SUBMIT_DIR:?is set by sbatch; to run on one machine use bash launche
 meeting=".nash_tf-chief-$SLURM_ARRAY_JOB_ID"
 if [ "$SLURM_ARRAY_TASK_ID" = 0 ]; then
   export KERASTUNER_TUNER_ID=chief
-  if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then  # SLURM has put it back into the queue
-    for argument in "$@"; do
-      case "$argument" in --output_dir=*) [ ! -e "${argument#*=}/config.json" ] || set -- "$@" --resume ;; esac
-    done
-  fi
+  # SLURM has put it back into the queue: it goes on, or begins where it had not begun.
+  [ "${SLURM_RESTART_COUNT:-0}" -eq 0 ] || set -- "$@" --resume
   address="$(hostname -I | cut -d' ' -f1) $((20000 + SLURM_ARRAY_JOB_ID % 20000))"
   echo "$address" > "$meeting.$$" && mv "$meeting.$$" "$meeting"
   trap 'rm -f "$meeting"' EXIT

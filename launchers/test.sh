@@ -15,7 +15,7 @@ fi
 
 ruff check .
 
-pure=(halving schedules methods seeds config output hill_climbing leases lock architecture kinds costs report stopping)
+pure=(halving schedules methods seeds settings config command_line streams output hill_climbing leases lock architecture kinds costs report stopping)
 for module in "${pure[@]}"; do
     [[ -e nash_tf/$module.py ]] && echo "nash_tf/$module.py" || echo "nash_tf/$module"
 done | xargs mypy

@@ -1,4 +1,4 @@
-"""What a run is asked to do: every setting, its default and its rule.
+"""What a run is asked to do: every setting, its default, its rule and its help text.
 
 Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_tf.data.check` and `nash_tf.output` do).
 """
@@ -6,184 +6,197 @@ Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_t
 import importlib.util
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from nash_tf import methods
+from nash_tf import methods, settings
 from nash_tf.halving import Rung
+from nash_tf.settings import (
+    LARGEST,
+    ConfigError,
+    number,
+    one_of,
+    optional,
+    refusal,
+    setting,
+    switch,
+    text,
+    tuple_of,
+    whole,
+)
+
+__all__ = ["LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "raised", "refusal"]
 
 AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
 DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mirrored image is of another class
 PRECISIONS = ("float32", "mixed_bfloat16")
 MAX_CHANNELS = 600  # of one layer; the authors' limit
-LARGEST = 10**9  # no count here is meant to be larger: a ceiling keeps a slip of the keyboard out of the arithmetic
 
-RAISABLE = ("steps", "max_hours", "max_cpu_hours", "max_params")  # limits: a resumed run may be given more of them
-PLACE = ("output_dir", "workers", "isolate")  # where and by whom a run is done, not what it is
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be run; the message is one line, `--flag=value: rule`."""
-
-
-def refusal(flag: str, value: object, rule: str) -> ConfigError:
-    """The error for a setting, written as on the command line; line breaks in `value` are escaped."""
-    text = "" if value is None else ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
-    return ConfigError(f"--{flag}={text if text.isprintable() else ascii(text)}: {rule}")
-
-
-class _Rule(NamedTuple):
-    text: str
-    holds: Callable[[Any], bool]
-
-
-def _whole(low: int, high: int = LARGEST) -> _Rule:
-    text = f"must be a whole number from {low} to {high}"
-    return _Rule(text, lambda value: type(value) is int and low <= value <= high)
-
-
-def _number(text: str, inside: Callable[[float], bool]) -> _Rule:
-    # `type(...) in`, not isinstance: True is an int.
-    return _Rule(
-        f"must be a finite number {text}",
-        lambda value: type(value) in (int, float) and abs(value) <= LARGEST and inside(value),
-    )
-
-
-def _one_of(names: tuple[str, ...]) -> _Rule:
-    return _Rule(f"must be one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names)
-
-
-def _text(what: str) -> _Rule:
-    return _Rule(f"must be {what}", lambda value: isinstance(value, str) and value != "")
-
-
-def _optional(rule: _Rule) -> _Rule:
-    return _Rule(f"{rule.text}, or not be given", lambda value: value is None or rule.holds(value))
-
-
-def _tuple_of(rule: _Rule, low: int, high: int, text: str) -> _Rule:
-    return _Rule(
-        text, lambda value: isinstance(value, tuple) and low <= len(value) <= high and all(map(rule.holds, value))
-    )
-
-
-_RULES: dict[str, _Rule] = {
-    "method": _one_of(tuple(methods.registry)),
-    "dataset": _text("the name of a data set or a path"),
-    "train_limit": _optional(_whole(1)),
-    "valid_fraction": _number("above 0 and at most 0.5", lambda value: 0 < value <= 0.5),
-    "steps": _whole(0),
-    "children": _whole(2),
-    "mutations": _whole(1),
-    "epochs_per_step": _whole(1),
-    "vanilla_epochs": _whole(1),
-    "final_epochs": _whole(0),
-    "widths": _tuple_of(
-        _whole(1, MAX_CHANNELS), 1, 6, f"must be 1 to 6 whole numbers from 1 to {MAX_CHANNELS}, separated by commas"
-    ),
-    "batch_size": _whole(1),
-    "max_params": _whole(1),
-    "max_hours": _optional(_number("above 0", lambda value: value > 0)),
-    "max_cpu_hours": _optional(_number("above 0", lambda value: value > 0)),
-    "seed": _whole(0, 2**32 - 1),
-    "output_dir": _optional(_text("the path of a directory")),
-    "precision": _one_of(PRECISIONS),
-    "augment": _optional(
-        _tuple_of(
-            _one_of(AUGMENTATIONS), 0, len(AUGMENTATIONS), f"must be all, none, or some of {','.join(AUGMENTATIONS)}"
-        )
-    ),
-    "mixup": _number("of at least 0", lambda value: value >= 0),
-    "workers": _whole(1, 1024),
-    "threads": _optional(_whole(1, 1024)),
-    "isolate": _Rule("must be true or false", lambda value: isinstance(value, bool)),
-    "learning_rate": _number("above 0", lambda value: value > 0),
-    "final_learning_rate": _number("above 0", lambda value: value > 0),
-    "momentum": _number("of at least 0 and below 1", lambda value: 0 <= value < 1),
-    "weight_decay": _number("of at least 0 and below 1", lambda value: 0 <= value < 1),
-    "tensorboard": _Rule("must be true or false", lambda value: isinstance(value, bool)),
-}
+_DATA, _SEARCH, _TRAINING, _RUN = "Data", "Search", "Training", "Run"
+_LIMITS = "Limits (a resumed run may be given more)"
+_ABOVE_0 = number("above 0", lambda value: value > 0)
+_SHARE = number("of at least 0 and below 1", lambda value: 0 <= value < 1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig:
     """A run, complete and checked. The defaults are the quick run on the bundled digits, minutes on two CPU cores.
 
-    Attributes:
-        method: a name in `methods.registry`.
-        dataset: name of a data set, or a path.
-        train_limit: training images used, validation included; None for all.
-        valid_fraction: share of the training images held out for validation.
-        steps: evolutionary steps at most; 0 trains the first network only.
-        children: children of a step, the unmodified parent among them.
-        mutations: morphisms that make a child.
-        epochs_per_step: epochs of a step, all children and rungs together.
-        vanilla_epochs: epochs of the first network.
-        final_epochs: epochs of the winner's training on all training images; 0 for none.
-        widths: channels of the first network's convolutions.
-        batch_size: images in a batch.
-        max_params: weights of a network at most.
-        max_hours: hours of wall-clock time, after which the search ends; None for no limit.
-        max_cpu_hours: the same of CPU time, user and system, spent on trainings; final training not counted.
-        seed: all random draws follow from it.
-        output_dir: directory of the run; by default `runs/<data set>-<method>-seed<seed>`.
-        precision: "float32" or "mixed_bfloat16".
-        augment: some of `AUGMENTATIONS`, kept in that order; None for the default (see `augmentations`).
-        mixup: alpha of mixup's beta distribution; 0 for no mixup.
-        workers: processes of this machine that train children side by side.
-        threads: cores that each training uses; None for this machine's, shared evenly among the workers. Rounding depends
-            on it, so that a run keeps the number with which it began.
-        isolate: whether each training has a process of its own, so that one that is too large for memory fails alone.
-        learning_rate: initial rate of the search's annealings.
-        final_learning_rate: initial rate of the final training.
-        momentum: of SGD.
-        weight_decay: decoupled from the loss, a step's factor being rate * decay.
-        tensorboard: whether logs for TensorBoard are written.
+    What a setting means, its rule and its default stand with its field; `python -m nash_tf.main --help` prints them.
 
     Raises:
         ConfigError: a value breaks its rule, or the rungs do not add up.
     """
 
-    method: str
-    dataset: str = "digits"
-    train_limit: int | None = None
-    valid_fraction: float = 0.1
-    steps: int = 2
-    children: int = 8
-    mutations: int = 5
-    epochs_per_step: int = 64
-    vanilla_epochs: int = 8
-    final_epochs: int = 20
-    widths: tuple[int, ...] = (16, 32, 64)
-    batch_size: int = 64
-    max_params: int = 1_000_000
-    max_hours: float | None = None
-    max_cpu_hours: float | None = None
-    seed: int = 0
-    output_dir: str | None = None
-    precision: str = "float32"
-    augment: tuple[str, ...] | None = None
-    mixup: float = 0.0
-    workers: int = 1
-    threads: int | None = None
-    isolate: bool = False
-    learning_rate: float = 0.01
-    final_learning_rate: float = 0.025
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    tensorboard: bool = False
+    method: str = setting(one_of(tuple(methods.registry)), "How a step selects its children.", group=_SEARCH)
+    dataset: str = setting(
+        text("the name of a data set or a path"),
+        "Data set: digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
+        "y_test; a folder of class folders, with or without train/ and test/; a folder of IDX files.",
+        default="digits",
+        group=_DATA,
+    )
+    train_limit: int | None = setting(
+        optional(whole(1)),
+        "Number of training images used, the validation images among them. Unset: all.",
+        default=None,
+        group=_DATA,
+    )
+    valid_fraction: float = setting(
+        number("above 0 and at most 0.5", lambda value: 0 < value <= 0.5),
+        "Share of the training images held out for validation, at most 0.5.",
+        default=0.1,
+        group=_DATA,
+    )
+    steps: int = setting(
+        whole(0),
+        "Maximum number of evolutionary steps; 0 trains the first network only.",
+        default=2,
+        group=_LIMITS,
+        resumed=settings.RAISABLE,
+    )
+    children: int = setting(
+        whole(2),
+        "Children of a step, the unmodified parent among them; a power of two, except for nash.",
+        default=8,
+        group=_SEARCH,
+    )
+    mutations: int = setting(
+        whole(1), "Number of random morphisms that turn the parent into a child.", default=5, group=_SEARCH
+    )
+    epochs_per_step: int = setting(
+        whole(1), "Epochs of a step, all its children and rungs together.", default=64, group=_SEARCH
+    )
+    vanilla_epochs: int = setting(whole(1), "Epochs of the first network, before the search.", default=8, group=_SEARCH)
+    final_epochs: int = setting(
+        whole(0),
+        "Epochs of the winner's final training on training and validation images; 0 for none.",
+        default=20,
+        group=_SEARCH,
+    )
+    widths: tuple[int, ...] = setting(
+        tuple_of(
+            whole(1, MAX_CHANNELS), 1, 6, f"must be 1 to 6 whole numbers from 1 to {MAX_CHANNELS}, separated by commas"
+        ),
+        "Channels of the first network's convolutions, separated by commas.",
+        default=(16, 32, 64),
+        group=_SEARCH,
+    )
+    batch_size: int = setting(whole(1), "Number of images in a batch.", default=64, group=_TRAINING)
+    max_params: int = setting(
+        whole(1),
+        "Maximum number of weights of a network; a morphism that would exceed it is not drawn.",
+        default=1_000_000,
+        group=_LIMITS,
+        resumed=settings.RAISABLE,
+    )
+    max_hours: float | None = setting(
+        optional(_ABOVE_0),
+        "Hours of wall-clock time after which the search ends; a training that is still open is dropped. Unset: no limit.",
+        default=None,
+        group=_LIMITS,
+        resumed=settings.RAISABLE,
+    )
+    max_cpu_hours: float | None = setting(
+        optional(_ABOVE_0),
+        "Hours of CPU time, of all trainings together, after which the search ends; the final training is not counted. "
+        "Unset: no limit.",
+        default=None,
+        group=_LIMITS,
+        resumed=settings.RAISABLE,
+    )
+    seed: int = setting(whole(0, 2**32 - 1), "Seed of all random draws.", default=0, group=_SEARCH)
+    output_dir: str | None = setting(
+        optional(text("the path of a directory")),
+        "Directory of the run, new or empty. Unset: runs/<data set>-<method>-seed<seed>.",
+        default=None,
+        group=_RUN,
+        resumed=settings.FREE,
+    )
+    precision: str = setting(one_of(PRECISIONS), "Precision of the arithmetic.", default="float32", group=_TRAINING)
+    augment: tuple[str, ...] | None = setting(
+        optional(
+            tuple_of(
+                one_of(AUGMENTATIONS),
+                0,
+                len(AUGMENTATIONS),
+                f"must be all, none, or some of {','.join(AUGMENTATIONS)}",
+                all=AUGMENTATIONS,
+                none=(),
+            )
+        ),
+        f"Augmentation of training images: all, none, or some of {','.join(AUGMENTATIONS)}. Unset: normalise,shift, and "
+        "flip where a mirrored image keeps its class.",
+        default=None,
+        group=_DATA,
+    )
+    mixup: float = setting(
+        number("of at least 0", lambda value: value >= 0),
+        "Alpha of mixup's beta distribution; 0 for no mixup.",
+        default=0.0,
+        group=_DATA,
+    )
+    workers: int = setting(
+        whole(1, 1024),
+        "Processes of this machine that train children side by side, each on its share of the cores or its own GPU.",
+        default=1,
+        group=_RUN,
+        resumed=settings.FREE,
+    )
+    threads: int | None = setting(
+        optional(whole(1, 1024)),
+        "Cores that each training uses. Rounding depends on it, so a resumed run keeps its number. Unset: this machine's "
+        "cores, shared evenly among the workers.",
+        default=None,
+        group=_RUN,
+    )
+    isolate: bool = setting(
+        switch(),
+        "Give each training a process of its own, so that one too large for memory fails alone.",
+        default=False,
+        group=_RUN,
+        resumed=settings.FREE,
+    )
+    learning_rate: float = setting(_ABOVE_0, "Initial learning rate in the search.", default=0.01, group=_TRAINING)
+    final_learning_rate: float = setting(
+        _ABOVE_0, "Initial learning rate of the final training.", default=0.025, group=_TRAINING
+    )
+    momentum: float = setting(_SHARE, "Momentum of SGD.", default=0.9, group=_TRAINING)
+    weight_decay: float = setting(
+        _SHARE,
+        "Weight decay of convolution and dense kernels, decoupled from the loss.",
+        default=5e-4,
+        group=_TRAINING,
+    )
+    tensorboard: bool = setting(
+        switch(), "Write logs for TensorBoard, which must be installed.", default=False, group=_RUN
+    )
 
     def __post_init__(self) -> None:
         if self.tensorboard is True and importlib.util.find_spec("tensorboard") is None:
             raise refusal("tensorboard", True, "needs a package that is not installed; run `pip install tensorboard`")
-        for name in ("widths", "augment"):
-            if isinstance(getattr(self, name), list):
-                object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name, rule in _RULES.items():
-            if not rule.holds(getattr(self, name)):
-                raise refusal(name, getattr(self, name), rule.text)
+        settings.check(self)
         if self.augment is not None:
             object.__setattr__(self, "augment", tuple(name for name in AUGMENTATIONS if name in self.augment))
         if self.output_dir is None:
@@ -224,8 +237,9 @@ class SearchConfig:
         Raises:
             ConfigError: a setting is unknown, missing without a default, or breaks its rule.
         """
+        known = {field.name for field in fields(cls)}
         for name, value in values.items():
-            if name not in _RULES:
+            if name not in known:
                 raise refusal(name, value, "is no setting of this version of nash_tf")
         return cls(**{"method": None, **values})
 
@@ -239,6 +253,10 @@ class SearchConfig:
         except ValueError as error:
             flag = "children" if str(error).startswith("children") else "epochs_per_step"
             raise refusal(flag, getattr(self, flag), str(error).removeprefix(f"{flag} ")) from None
+
+
+_RESUMED = {each.name: each.resumed for each in settings.declared(SearchConfig)}
+RAISABLE = tuple(name for name, resumed in _RESUMED.items() if resumed == settings.RAISABLE)
 
 
 def differences(old: SearchConfig, new: SearchConfig) -> dict[str, tuple[Any, Any]]:
@@ -256,7 +274,7 @@ def check_resume(saved: SearchConfig, wanted: SearchConfig) -> None:
     changed = {
         name: pair
         for name, pair in differences(saved, wanted).items()
-        if name not in PLACE and not raised(name, *pair) and not (name == "threads" and pair[1] is None)
+        if _RESUMED[name] != settings.FREE and not raised(name, *pair) and not (name == "threads" and pair[1] is None)
     }
     if changed:
         listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())

@@ -1,4 +1,6 @@
-"""Methods x seeds, each run a process of its own, at any point to be gone on with; runs that are finished are not repeated.
+"""Runs several methods with several seeds, each run in a process of its own.
+
+The same command continues an experiment that was interrupted; finished runs are not repeated.
 
     python -m nash_tf.experiment --flagfile=flags/cifar10_cpu.flags --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 \\
         --output_dir=runs/cifar --jobs=2
@@ -7,25 +9,59 @@ All other flags are those of `nash_tf.main` and go to every run. The training of
 settings and the seed alone, so that all methods of a seed start from the same one.
 """
 
+import sys
+
+from nash_tf import streams
+from nash_tf.stopping import Stopped, end, exit_at_once, stoppable
+
+if __name__ == "__main__":  # the imports below take a while
+    streams.outlive_readers()
+    exit_at_once()
+
 import math
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from absl import flags
-
-from nash_tf import data, methods, output, report
+from nash_tf import command_line, data, methods, output, report, settings
 from nash_tf import main as program
-from nash_tf.config import MAX_CHANNELS, ConfigError, SearchConfig, refusal
+from nash_tf.config import MAX_CHANNELS, SearchConfig
 from nash_tf.report import experiment_page, runs
-from nash_tf.stopping import Stopped, end, stoppable
+from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
 
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
 POLL = 0.5  # seconds between two looks at the runs
+_GROUP = "Experiment"
 WIDE = "wide"  # the method whose first network is as large as the median winner of its seed's searches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is asked of an experiment beside the settings of its runs.
+
+    Raises:
+        ConfigError: a value breaks its rule.
+    """
+
+    methods: tuple[str, ...] = setting(
+        tuple_of(one_of(tuple(methods.registry)), 1, 64, f"must be some of {', '.join(methods.registry)}"),
+        "Methods to compare, baselines among them.",
+        default=SEARCHES,
+        group=_GROUP,
+    )
+    runs: int = setting(whole(1, 10_000), "Number of seeds of each method.", default=8, group=_GROUP)
+    jobs: int = setting(whole(1, 1024), "Number of runs side by side.", default=1, group=_GROUP)
+    only: int | None = setting(
+        optional(whole(0)), "Number of the one run to do, for an array of jobs.", default=None, group=_GROUP
+    )
+
+    def __post_init__(self) -> None:
+        settings.check(self)
+        if len(set(self.methods)) < len(self.methods):
+            raise refusal("methods", self.methods, "must name each method once")
 
 
 class Run(NamedTuple):
@@ -81,62 +117,53 @@ def wide(config: SearchConfig, params: int, winners: Sequence[int]) -> tuple[int
     return tuple(max(1, round(width * factor)) for width in config.widths)
 
 
+def parse(argv: Sequence[str]) -> tuple[Settings, list[str]]:
+    """The settings of the experiment on a command line, and the other arguments, which go to every run.
+
+    Raises:
+        ConfigError: a setting breaks its rule.
+    """
+    values = command_line.define(Settings)
+    arguments = command_line.read(values, argv, known_only=True)
+    return Settings(**command_line.given(values, Settings)), arguments
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 or 143 when stopped by a signal."""
     argv = sys.argv if argv is None else argv
     try:
-        names, count, jobs, only, arguments = _parse(argv)
-        first, given = program.parse([argv[0], *arguments, f"--method={names[0]}"])
+        own, arguments = parse(argv)
+        first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
         if first is None:
-            print(f"{__doc__}\nFlags:\n{_define().get_help()}\nFlags of each run:\n{given.get_help()}")
+            print(f"{__doc__}\n{command_line.usage(Settings)}\n\nFlags of each run\n\n{program.usage()}")
             return 0
         directory = Path(str(first.output_dir))
-        if not given["output_dir"].present:
+        if not flags["output_dir"].present:
             of_run = f"-{first.method}-seed{first.seed}"
             directory = directory.with_name(f"{directory.name.removesuffix(of_run)}-experiment")
-        for name in names:  # whatever a run would be refused for is refused now
+        for name in own.methods:  # whatever a run would be refused for is refused now
             program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
         data.check(first.dataset)
-        planned = plan(directory, names, range(first.seed, first.seed + count))
-        if only is not None and not only < len(planned):
-            raise refusal("only", only, f"must be below the number of runs, {len(planned)}")
+        output.check_creatable(str(directory))
+        planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
+        if own.only is not None and not own.only < len(planned):
+            raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
     except (ConfigError, data.DataError) as error:
         return program.refuse(error)
-    chosen = planned if only is None else planned[only : only + 1]
+    chosen = planned if own.only is None else [planned[own.only]]
     try:
         with stoppable():
-            failed = _conduct(chosen, planned, first, directory, arguments, jobs)
+            failed = _conduct(chosen, planned, first, directory, arguments, own.jobs)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
         return stopped.status
+    except (OSError, ConfigError) as error:  # a full disk, a run whose settings cannot be read
+        print(command_line.one_line(error), file=sys.stderr)
+        return program.FAILED
     _report(planned, directory, show=True)
     for run, reason in failed.items():
         print(f"{run.directory}: {reason}", file=sys.stderr)
     return 1 if failed else 0
-
-
-def _define() -> flags.FlagValues:
-    values = flags.FlagValues()
-    flags.DEFINE_list("methods", list(SEARCHES), "Methods to compare, baselines among them.", values)
-    flags.DEFINE_integer("runs", 8, "Seeds of each method.", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer("jobs", 1, "Runs side by side.", lower_bound=1, flag_values=values)
-    flags.DEFINE_integer(
-        "only", None, "Number of the one run to do, for an array of jobs.", lower_bound=0, flag_values=values
-    )
-    return values
-
-
-def _parse(argv: Sequence[str]) -> tuple[list[str], int, int, int | None, list[str]]:
-    values = _define()
-    try:
-        rest = values(list(argv), known_only=True)
-    except flags.Error as error:
-        raise ConfigError(str(error).removeprefix("flag ")) from None
-    if not values.methods or any(name not in methods.registry for name in values.methods):
-        raise refusal("methods", values.methods, f"must be some of {', '.join(methods.registry)}")
-    if len(set(values.methods)) < len(values.methods):
-        raise refusal("methods", values.methods, "must name each method once")
-    return values.methods, values.runs, values.jobs, values.only, rest[1:]
 
 
 def _conduct(
@@ -213,6 +240,7 @@ def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | N
         return output.read_config(run.directory).widths
     searches = [search for search in plan(run.directory.parent, SEARCHES, [run.seed]) if search.begun]
     found = [runs.read(search.directory).results for search in searches if search.finished]
+    found = [each for each in found if each and each.get("params") and each.get("vanilla_params")]
     if not found or (alone and len(found) < len(searches)):
         return None
     return wide(config, found[0]["vanilla_params"], [each["params"] for each in found])

@@ -21,16 +21,21 @@ def locked(directory: Path):
         Locked: another process holds it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / LOCK, "a+", encoding="utf-8") as file:
+    # Not through a link: what is behind it would be emptied.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    file = os.open(directory / LOCK, flags, 0o666)
+    try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.seek(0)
-            raise Locked(f"{directory}: {file.read().strip() or 'another process'} is at work there") from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+            owner = os.pread(file, 1000, 0).decode(errors="replace").strip()
+            raise Locked(f"{directory}: {owner or 'another process'} is at work there") from None
+        os.truncate(file, 0)
+        with contextlib.suppress(OSError):  # on a full disk the owner has no name
+            os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         try:
             yield
         finally:
-            file.truncate(0)
+            os.truncate(file, 0)
+    finally:
+        os.close(file)

@@ -1,98 +1,41 @@
-"""The command line: flags to a `SearchConfig`, refusals to exit status 2 and one line, signals to 130 and 143.
+"""Neural architecture search by network morphisms, on the command line.
 
     python -m nash_tf.main --method=shrsep
     python -m nash_tf.main --flagfile=flags/paper_shrsep.flags --output_dir=runs/paper
 
-All that can be refused is refused before TensorFlow is imported and before anything is written.
+Exit status: 0 for a finished run, 1 for one that failed, 2 for what is refused, before TensorFlow is imported and anything is
+written; 130 or 143 when SIGINT or SIGTERM stopped it. A lost terminal, a closed pipe or a full disk behind the output stop
+nothing: the search goes on in silence.
 """
+
+import sys
+
+from nash_tf import streams
+from nash_tf.stopping import Stopped, exit_at_once, stoppable
+
+if __name__ == "__main__":  # the imports below take a while
+    streams.outlive_readers()
+    exit_at_once()
 
 import contextlib
 import os
 import shlex
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from absl import flags
 
-from nash_tf import data, methods, output
-from nash_tf.config import AUGMENTATIONS, PRECISIONS, ConfigError, SearchConfig
-from nash_tf.stopping import Stopped, stoppable
+from nash_tf import command_line, data, methods, output
+from nash_tf.command_line import one_line
+from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.workers import roles
 
 FAILED, REFUSED = 1, 2
 BACKEND = "tensorflow"
-
-
-class _Parser(flags.ArgumentParser):
-    """Converts a flag's text; text of another form stays text, for `SearchConfig` to refuse with the flag's rule."""
-
-    def __init__(self, convert: Callable[[str], Any]):
-        self.convert = convert
-
-    def parse(self, argument: str) -> Any:
-        try:
-            return self.convert(argument)
-        except ValueError:
-            return argument
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    return tuple(int(width) for width in text.split(","))
-
-
-def _augment(text: str) -> tuple[str, ...]:
-    named = {"all": AUGMENTATIONS, "none": ()}
-    return named[text] if text in named else tuple(name.strip() for name in text.split(","))
-
-
-# In the order of `SearchConfig`, which has the defaults and the rules.
-_SETTINGS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "method": (str, f"How a step selects: {', '.join(methods.registry)}."),
-    "dataset": (
-        str,
-        "digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
-        "y_test; a folder of class folders, with or without train/ and test/; a folder of IDX files.",
-    ),
-    "train_limit": (int, "Use only so many training images, the validation images among them. Unset: all."),
-    "valid_fraction": (float, "Share of the training images held out for validation, at most 0.5."),
-    "steps": (int, "Evolutionary steps at most; 0 trains the first network only."),
-    "children": (int, "Children of a step, the unmodified parent among them; a power of two, except for nash."),
-    "mutations": (int, "Random morphisms that make a child of the parent."),
-    "epochs_per_step": (int, "Epochs of a step, shared by its children over all rungs."),
-    "vanilla_epochs": (int, "Epochs of the first network, before the search."),
-    "final_epochs": (int, "Epochs of the winner's training on training and validation images; 0 for none."),
-    "widths": (_widths, "Channels of the first network's convolutions, separated by commas."),
-    "batch_size": (int, "Images in a batch."),
-    "max_params": (int, "Weights of a network at most; a morphism that would pass this is not drawn."),
-    "max_hours": (float, "Hours after which the search ends; the training then open is dropped. Unset: no limit."),
-    "max_cpu_hours": (float, "The same of CPU time, of all trainings together. Unset: no limit."),
-    "seed": (int, "From which all random draws follow."),
-    "output_dir": (str, "Directory of the run, new or empty. Unset: runs/<data set>-<method>-seed<seed>."),
-    "precision": (str, f"Of the arithmetic: {' or '.join(PRECISIONS)}."),
-    "augment": (
-        _augment,
-        f"Augmentation of training images: all, none, or some of {','.join(AUGMENTATIONS)}. "
-        "Unset: normalise,shift, and flip where a mirrored image keeps its class.",
-    ),
-    "mixup": (float, "Alpha of mixup; 0 for none."),
-    "workers": (
-        int,
-        "Processes of this machine that train children side by side, each on its share of cores or its GPU.",
-    ),
-    "threads": (int, "Cores that each training uses. Unset: this machine's, shared evenly among the workers."),
-    "learning_rate": (float, "Initial learning rate in the search."),
-    "final_learning_rate": (float, "Initial learning rate of the final training."),
-    "momentum": (float, "Momentum of SGD."),
-    "weight_decay": (float, "Weight decay of convolution and dense kernels."),
+_REQUESTS = {
+    "resume": "Continue the run in the output directory, trainings whose failure ended it among them; where there is none, begin it.",
+    "help": "Print this and stop.",
 }
-
-_SWITCHES = {
-    "isolate": "Give each training a process of its own, so that one too large for memory fails alone.",
-    "tensorboard": "Write logs for TensorBoard, which must be installed.",
-}
-_REQUESTS = {"resume": "Continue the run in the output directory.", "help": "Print this and stop."}
 
 
 def parse(argv: Sequence[str]) -> tuple[SearchConfig | None, flags.FlagValues]:
@@ -101,17 +44,13 @@ def parse(argv: Sequence[str]) -> tuple[SearchConfig | None, flags.FlagValues]:
     Raises:
         ConfigError: a flag is unknown, or its value breaks its rule.
     """
-    values = _define()
-    try:
-        _, *rest = values(list(argv))
-    except (flags.Error, ValueError) as error:
-        raise ConfigError(_explain(error)) from None
+    values = command_line.define(SearchConfig, _REQUESTS)
+    rest = command_line.read(values, argv)
     if values.help:
         return None, values
     if rest:
-        raise ConfigError(f"{_one_line(rest[0])}: is no flag; settings are given as --flag=value")
-    given = {name: values[name].value for name in (*_SETTINGS, *_SWITCHES) if values[name].present}
-    return SearchConfig.from_json(given), values
+        raise ConfigError(f"{one_line(rest[0])}: is no flag; settings are given as --flag=value")
+    return SearchConfig.from_json(command_line.given(values, SearchConfig)), values
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,11 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         config, values = parse(argv)
         if config is None:
-            print(f"{__doc__}\nFlags:\n{values.get_help()}")
+            print(f"{__doc__}\n{usage()}")
             return 0
         _choose_backend()
-        if not roles.is_worker():
-            output.check(config, values.resume)
+        resume = False if roles.is_worker() else output.check(config, values.resume)
         data.check(config.dataset)
     except (ConfigError, data.DataError) as error:
         return refuse(error)
@@ -132,41 +70,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         paper = f"--flagfile=flags/paper_{config.method}.flags"
         more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
         print(f"No --dataset given: the small experiment on the bundled digits{more}.", flush=True)
-    return _run(config, values.resume, argv)
+    if values.resume and not resume and not _is_worker():
+        print(f"Nothing to resume in {config.output_dir}: the run begins.", flush=True)
+    return _run(config, resume, argv)
 
 
-def _define() -> flags.FlagValues:
-    """The flags, unread: not absl's global ones, so that no library's mix with ours and a second call starts afresh."""
-    values = flags.FlagValues()
-    for name, (convert, text) in _SETTINGS.items():
-        # No default for absl: what is not given is left to `SearchConfig`.
-        flags.DEFINE(_Parser(convert), name, None, text + _default(name), values, module_name="nash_tf.main")
-    for name, text in {**_SWITCHES, **_REQUESTS}.items():
-        flags.DEFINE_boolean(name, False, text, values, "nash_tf.main")
-    return values
-
-
-def _default(name: str) -> str:
-    value = getattr(SearchConfig, name, None)
-    return "" if value is None else f" Default: {','.join(map(str, value)) if isinstance(value, tuple) else value}."
-
-
-def _explain(error: Exception) -> str:
-    """Absl's errors in the form of ours."""
-    text = _one_line(error)
-    if isinstance(error, flags.UnrecognizedFlagError):
-        return f"{_one_line(error.flagvalue)}: {text}"
-    if isinstance(error, flags.CantOpenFlagFileError):
-        return f"--flagfile: {text.removeprefix('ERROR:: ')}"
-    if isinstance(error, UnicodeError):
-        return f"--flagfile: must be a text file ({text})"
-    return text.removeprefix("flag ")
+def usage() -> str:
+    """The help text of all flags."""
+    return command_line.usage(SearchConfig, _REQUESTS)
 
 
 def _choose_backend() -> None:
     chosen = os.environ.setdefault("KERAS_BACKEND", BACKEND)
     if chosen != BACKEND:
-        raise ConfigError(f"KERAS_BACKEND={_one_line(chosen)}: must be {BACKEND}, or not be set")
+        raise ConfigError(f"KERAS_BACKEND={one_line(chosen)}: must be {BACKEND}, or not be set")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 
 
@@ -178,7 +95,7 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
             try:
                 search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
             except search.FAILURES as error:
-                print(_one_line(error), file=sys.stderr)
+                print(one_line(error), file=sys.stderr)
                 return FAILED
     except (ConfigError, data.DataError) as error:
         return refuse(error)
@@ -198,7 +115,7 @@ def _quietly():
         os.dup2(said.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             said.seek(0)
             os.write(kept, said.read())
             raise
@@ -219,12 +136,8 @@ def refuse(error: Exception) -> int:
     flag = ""
     if isinstance(error, data.DataError):
         flag = "--" if error.setting else "--dataset: "
-    print(flag + _one_line(error), file=sys.stderr)
+    print(flag + one_line(error), file=sys.stderr)
     return REFUSED
-
-
-def _one_line(value: object) -> str:
-    return " ".join(str(value).split())
 
 
 if __name__ == "__main__":

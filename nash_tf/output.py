@@ -2,10 +2,12 @@
 
 import json
 import os
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from nash_tf.atomic import read_regular, write_atomically
 from nash_tf.config import ConfigError, SearchConfig, check_resume, refusal
 from nash_tf.lock import LOCK
 
@@ -16,35 +18,57 @@ REPORT = "report.html"
 BEST = "best"
 TUNER = "tuner"
 TENSORBOARD = "tensorboard"
-_PARTIAL = "config.json.partial"  # what an interruption during the very first write leaves behind
+_LEFTOVERS = (f"{CONFIG}.partial", f".{CONFIG}.", f".{REPORT}.")  # begin the names of what interrupted writes leave
+_LARGEST_CONFIG = 2**20  # bytes
 _VERSIONS = "versions"  # kept in config.json beside the settings
 
 
-def check(config: SearchConfig, resume: bool) -> None:
+def check(config: SearchConfig, resume: bool) -> bool:
     """Checks that the run may be begun, or resumed, in its output directory. Writes nothing.
 
+    Returns:
+        Whether there is a run to be resumed; False where `resume` is asked for and the directory is absent or empty.
+
     Raises:
-        ConfigError: the directory cannot be made or written to, holds something else than a run, holds a run that is
-            not to be resumed, no run to resume, or one with other settings.
+        ConfigError: the directory cannot be made or written to, holds something else than a run, links among its files, a
+            run that is not to be resumed, or one with other settings.
     """
     directory = str(config.output_dir)
     try:
-        names = set(os.listdir(directory)) - {_PARTIAL, LOCK, REPORT}  # a report may have been written before the run
+        names = set(os.listdir(directory)) - {LOCK, REPORT}  # a report may have been written before the run
     except (FileNotFoundError, NotADirectoryError):
-        _check_creatable(directory)
-        names = set()
+        check_creatable(directory)
+        return False
     except (OSError, ValueError) as error:
         raise refusal("output_dir", directory, _reason(error)) from None
     if CONFIG in names and not resume:
         raise refusal("output_dir", directory, "holds a run; continue it with --resume, or give another --output_dir")
-    if CONFIG not in names and resume:
-        raise refusal("output_dir", directory, "holds no run to --resume; begin one without that flag")
-    if CONFIG not in names and names:
+    if CONFIG not in names and any(not name.startswith(_LEFTOVERS) for name in names):
         raise refusal("output_dir", directory, "holds files that are not a run's; give an empty or a new directory")
-    if os.path.isdir(directory) and not os.access(directory, os.W_OK | os.X_OK):
+    if not os.access(directory, os.W_OK | os.X_OK):
         raise refusal("output_dir", directory, "must be a directory that can be written to")
-    if resume:
+    check_tree(directory)
+    if CONFIG in names:
         check_resume(read_config(directory), config)
+    return CONFIG in names
+
+
+def check_tree(directory: str | os.PathLike) -> None:
+    """Checks that a run's directory, or a Keras Tuner project's, holds files and folders only, so that whoever reads, writes
+    or removes in it stays in it. The directory itself may be reached by a link.
+
+    Raises:
+        ConfigError: it holds a link, a device, a FIFO or a socket; the message names it.
+    """
+    for folder, folders, names in os.walk(str(directory)):
+        for path in (os.path.join(folder, name) for name in [*folders, *names]):
+            try:
+                mode = os.lstat(path).st_mode
+            except FileNotFoundError:  # another process has removed it
+                continue
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+                sort = "link" if stat.S_ISLNK(mode) else "special file"
+                raise ConfigError(f"{directory}: holds a {sort}, {path!r}, where only files may be; remove it")
 
 
 def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
@@ -56,13 +80,8 @@ def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
     """
     directory = Path(str(config.output_dir))
     directory.mkdir(parents=True, exist_ok=True)
-    partial = directory / _PARTIAL
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump({**config.to_json(), _VERSIONS: dict(versions)}, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, directory / CONFIG)
+    text = json.dumps({**config.to_json(), _VERSIONS: dict(versions)}, indent=2) + "\n"
+    write_atomically(directory / CONFIG, text.encode())
 
 
 def read_config(directory: str | os.PathLike) -> SearchConfig:
@@ -72,7 +91,7 @@ def read_config(directory: str | os.PathLike) -> SearchConfig:
         ConfigError: the file cannot be read, or holds something else.
     """
     try:
-        values = json.loads((Path(directory) / CONFIG).read_text(encoding="utf-8"))
+        values = json.loads(read_regular(Path(directory) / CONFIG, _LARGEST_CONFIG))
         values.pop(_VERSIONS, None)
         return SearchConfig.from_json(values)
     except ConfigError as error:
@@ -98,8 +117,12 @@ def await_config(wanted: SearchConfig, patience: float = 60.0) -> SearchConfig:
     return saved
 
 
-def _check_creatable(directory: str) -> None:
-    """Refuses a path that `mkdir -p` could not make: an ancestor, or itself, is a file, or may not be written to."""
+def check_creatable(directory: str) -> None:
+    """Refuses a path that `mkdir -p` could not make: an ancestor, or itself, is a file, or may not be written to.
+
+    Raises:
+        ConfigError: it could not.
+    """
     nearest = os.path.abspath(directory)
     while not os.path.lexists(nearest):
         nearest = os.path.dirname(nearest)

@@ -14,8 +14,9 @@ from keras_tuner import errors
 
 from nash_tf import __version__, certificate, costs, data, exporting, output, rebuild, report, runtime
 from nash_tf.architecture import Architecture
+from nash_tf.atomic import tidy, write_atomically
 from nash_tf.callbacks import CosineAnnealing
-from nash_tf.checkpoint import CheckpointError, write_atomically
+from nash_tf.checkpoint import CheckpointError
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.keras_models import fast_training
 from nash_tf.lock import Locked, locked
@@ -97,6 +98,7 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
         print(note, flush=True)
     directory = Path(config.output_dir)
     with locked(directory):
+        tidy(directory)
         config = config.with_threads(output.read_config(directory).threads if resume else None)
         output.write_config(config, {"nash_tf": __version__, **{package: version(package) for package in PACKAGES}})
         tuner, pipeline, progress = search(config, dataset, command)
@@ -148,7 +150,7 @@ def finish(
     }
     deployable = exporting.with_scaling(final, *pipeline.scaling(dataset.x_train.dtype))
     facts = {**results, "classes": dataset.class_names}
-    exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], facts)
+    exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], facts, searched=final)
     write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     report.write(directory)
     return results

@@ -1,6 +1,7 @@
 """Signals that ask a program to stop: this one, by an exception that nothing swallows, and those that it has begun."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -23,6 +24,15 @@ class Stopped(KeyboardInterrupt):
         self.status = 128 + number
 
 
+def exit_at_once() -> None:
+    """Has SIGINT and SIGTERM end this process without a word, with exit status 130 or 143, while `stoppable` is not in force.
+
+    For programs, whose imports take a while: Python would end an import with a traceback.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: os._exit(128 + number))
+
+
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
     """Makes SIGINT and SIGTERM raise `Stopped` in what runs inside, in the main thread.
@@ -38,7 +48,8 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         came.append(number)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
-        raise Stopped(number)
+        if not _is_stopping(sys.exception()):  # or else what ends the workers would be cut short
+            raise Stopped(number)
 
     def stop_again(number: int, frame: FrameType | None) -> None:
         if not _is_stopping(sys.exception()):
@@ -53,6 +64,10 @@ def stoppable() -> Iterator[None]:
     handlers = {number: signal.signal(number, handler) for number, handler in ours.items()}
     try:
         yield
+    except BaseException as error:
+        if came and not isinstance(error, Stopped):  # a library has made another exception of it
+            raise Stopped(came[-1]) from None
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in handlers.items():

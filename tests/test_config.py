@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nash_tf import methods, output
-from nash_tf.config import AUGMENTATIONS, LARGEST, ConfigError, SearchConfig, check_resume, differences
+from nash_tf import methods, output, settings
+from nash_tf.config import AUGMENTATIONS, LARGEST, RAISABLE, ConfigError, SearchConfig, check_resume, differences
 from nash_tf.halving import Rung
 
 CONFIGS = st.builds(
@@ -193,10 +193,12 @@ class TestResume:
             check_resume(self.old, dataclasses.replace(self.old, steps=1, seed=5))
 
 
-def test_every_setting_has_a_rule():
-    from nash_tf import config
-
-    assert list(config._RULES) == [field.name for field in dataclasses.fields(SearchConfig)]
+def test_a_setting_is_written_once():
+    """Its flag, rule, help and conduct on resume all come from its field."""
+    for each in settings.declared(SearchConfig):
+        assert each.help.endswith(".") and each.group and each.rule.text.startswith("must be "), each.name
+        assert each.name == "method" or each.rule.holds(each.default), each.name
+    assert RAISABLE == ("steps", "max_params", "max_hours", "max_cpu_hours")
 
 
 def test_pure_modules_import_no_tensorflow():

@@ -160,6 +160,18 @@ def test_workers_that_die_without_a_training_are_given_up(trains):
             wait_for(lambda: not workers.running())
 
 
+def test_workers_that_do_not_listen_are_killed_within_seconds(tmp_path):
+    code = (
+        f"import signal, time; signal.signal(15, signal.SIG_IGN); open({str(tmp_path / 'deaf')!r}, 'w'); time.sleep(60)"
+    )
+    workers = LocalWorkers(2, [sys.executable, "-c", code], lambda _: {})
+    workers.keep_up(True)
+    wait_for((tmp_path / "deaf").exists)
+    began = time.monotonic()
+    workers.stop()
+    assert not workers.running() and time.monotonic() - began < 8
+
+
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_chief_takes_its_workers_along_and_can_go_on(sent, tmp_path):
     directory = tmp_path / "run"
@@ -167,6 +179,6 @@ def test_a_stopped_chief_takes_its_workers_along_and_can_go_on(sent, tmp_path):
     wait_for(lambda: (directory / "lineage.jsonl").exists())
     workers = wait_for(lambda: workers_of(process))
     process.send_signal(sent)
-    printed, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=10)
     assert process.returncode == 128 + sent and "--resume" in printed
     assert not any(os.path.exists(f"/proc/{worker}") for worker in workers)

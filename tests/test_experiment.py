@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nash_tf import experiment, main, methods
-from nash_tf.config import SearchConfig
+from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.vanilla import vanilla
 from tests.test_search import ROOT, TINY
 
@@ -40,8 +40,9 @@ def test_a_run_that_was_begun_is_gone_on_with(tmp_path):
 def test_the_flag_files_give_all_methods_the_same_budget(name, seeds):
     file = ROOT / "flags" / f"experiment_{name}.flags"
     assert f"python -m nash_tf.experiment --flagfile=flags/{file.name}" in file.read_text()
-    names, count, _, _, arguments = experiment._parse(["experiment", f"--flagfile={file}"])
-    assert (set(names), count) == (set(methods.registry), seeds)
+    own, arguments = experiment.parse(["experiment", f"--flagfile={file}"])
+    names = own.methods
+    assert (set(names), own.runs) == (set(methods.registry), seeds)
     parsed = [main.parse(["main", *arguments, f"--method={method}"])[0] for method in names]
     assert {config.max_cpu_hours for config in parsed} == {0.17} and names[-1] == experiment.WIDE
 
@@ -60,11 +61,13 @@ def test_wide_is_as_large_as_the_median_winner(winners):
         (["--methods=sh,none"], "--methods=sh,none: must be some of"),
         (["--methods="], "--methods=: must be some of"),
         (["--methods=sh,nash,sh"], "--methods=sh,nash,sh: must name each method once"),
-        (["--runs=0"], "runs"),
+        (["--runs=0"], "--runs=0: must be a whole number from 1"),
         (["--methods=sh", "--children=3"], "--children=3: must be a power of two"),
         (["--methods=sh", "--runs=2", "--only=2"], "--only=2: must be below the number of runs, 2"),
         (["--methods=sh", "--dataset=absent"], "--dataset: 'absent'"),
         (["--methods=sh", "--unknown=2"], "--unknown=2"),
+        (["--jobs=many"], "--jobs=many: must be a whole number"),
+        (["--runs=1000000000"], "--runs=1000000000: must be a whole number"),
     ],
 )
 def test_what_is_wrong_is_refused_before_anything_starts(arguments, line, tmp_path, capsys, monkeypatch):
@@ -73,6 +76,25 @@ def test_what_is_wrong_is_refused_before_anything_starts(arguments, line, tmp_pa
     printed = capsys.readouterr().err
     assert line in printed and printed.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device", "out/sh-seed0.log"), ConfigError("--x=1: no")]
+)
+def test_what_ends_an_experiment_is_one_line_and_status_1(error, tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise error
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(experiment, "_conduct", fail)
+    assert experiment.main(["experiment", "--methods=sh"]) == 1
+    assert capsys.readouterr().err == f"{error}\n"
+
+
+def test_an_experiment_in_a_file_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert experiment.main(["experiment", "--methods=sh", f"--output_dir={tmp_path}/file"]) == 2
+    assert "must be a directory" in capsys.readouterr().err
 
 
 def test_help_tells_all_flags(capsys):

@@ -16,6 +16,7 @@ import pytest
 
 import nash_tf
 from nash_tf import config, data, main, output
+from nash_tf.lock import LOCK, locked
 
 ROOT = Path(__file__).parents[1]
 FLAGFILES = sorted(path for path in (ROOT / "flags").glob("*.flags") if not path.stem.startswith("experiment"))
@@ -94,9 +95,10 @@ REFUSED = [
     ([f"--output_dir={'a' * 300}"], ["--output_dir=aaa", "too long"]),
     (["--output_dir=full"], ["--output_dir=full", "not a run's"]),
     (["--output_dir=run"], ["--output_dir=run", "--resume"]),
-    (["--output_dir=absent", "--resume"], ["--output_dir=absent", "no run to --resume"]),
-    (["--output_dir=empty", "--resume"], ["--output_dir=empty", "no run to --resume"]),
-    (["--output_dir=full", "--resume"], ["--output_dir=full", "no run to --resume"]),
+    (["--output_dir=full", "--resume"], ["--output_dir=full", "not a run's"]),
+    (["--output_dir=linked", "--resume"], ["linked: holds a link, 'linked/tuner/trial_0001'"]),
+    (["--output_dir=piped", "--resume"], ["piped: holds a special file, 'piped/config.json'"]),
+    (["--output_dir=locked"], ["locked: holds a link, 'locked/owner.lock'"]),
     (["--output_dir=torn", "--resume"], ["--output_dir=torn", "config.json cannot be read"]),
     (["--output_dir=list", "--resume"], ["--output_dir=list", "config.json cannot be read"]),
     (["--output_dir=other", "--resume"], ["--output_dir=other", "config.json holds --colour=red"]),
@@ -120,7 +122,14 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "bad.flags").write_text("# a comment\n--steps=-1\n")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
-    output.write_config(config.SearchConfig(method="shr", output_dir="run"), {"keras": "3"})
+    for name in ("run", "linked"):
+        output.write_config(config.SearchConfig(method="shr", output_dir=name), {"keras": "3"})
+    (tmp_path / "linked" / "tuner").mkdir()
+    (tmp_path / "linked" / "tuner" / "trial_0001").symlink_to("../../full")
+    (tmp_path / "piped").mkdir()
+    os.mkfifo(tmp_path / "piped" / "config.json")
+    (tmp_path / "locked").mkdir()
+    (tmp_path / "locked" / "owner.lock").symlink_to("../full/thesis.tex")
     return tmp_path
 
 
@@ -310,18 +319,34 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert (arrived.steps, resume) == (5, True)
 
+    @pytest.mark.parametrize("directory", ["absent", "empty"])
+    def test_resume_begins_where_there_is_nothing_and_says_so(self, directory, place, search, capsys):
+        assert start("--method=shr", "--dataset=digits", f"--output_dir={directory}", "--resume") == 0
+        assert capsys.readouterr().out == f"Nothing to resume in {directory}: the run begins.\n"
+        assert [resume for _, resume in search.calls] == [False]
+
     @pytest.mark.parametrize("directory", ["new/and/deep", "empty", "started"])
     def test_new_empty_and_barely_begun_directories(self, directory, place, search):
         (place / "started").mkdir()
-        (place / "started" / "config.json.partial").write_text("{")
+        for name in ("config.json.partial", ".config.json.0123abcd.new", "owner.lock", "report.html"):
+            (place / "started" / name).write_text("{")
         assert start("--method=shr", f"--output_dir={directory}") == 0
 
     def test_help(self, search, capsys):
         assert start("--help") == 0
         printed = capsys.readouterr().out
         listed = set(re.findall(r"--(?:\[no\])?(\w+)", printed))
-        assert {"resume", "flagfile", *config._RULES} <= listed
+        assert {"resume", "flagfile", *config.SearchConfig.__dataclass_fields__} <= listed
         assert search.calls == []
+
+
+def test_the_lock_is_not_taken_through_a_link(tmp_path):
+    (tmp_path / "mine").write_text("text")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).symlink_to("../mine")
+    with pytest.raises(OSError, match=LOCK), locked(tmp_path / "run"):
+        pass
+    assert (tmp_path / "mine").read_text() == "text"
 
 
 class TestFlagfiles:
@@ -389,6 +414,34 @@ class TestSignals:
         assert capsys.readouterr().err == f"Stopped. To go on: {command}\n"
         assert signal.getsignal(number) == handler
 
+    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+    @pytest.mark.parametrize("program", ["nash_tf.main", "nash_tf.experiment"])
+    def test_while_modules_are_imported(self, program, number, status, tmp_path):
+        command = [sys.executable, "-m", program, "--methods=sh" if "exp" in program else "--method=sh", "--steps=0"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(
+            command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        handled = 0
+        while not handled >> (signal.SIGTERM - 1) & 1:
+            assert process.poll() is None
+            handled = int(re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1], 16)
+        process.send_signal(number)
+        printed, _ = process.communicate(timeout=30)
+        assert process.returncode == status and b"Traceback" not in printed
+
+    def test_an_exception_that_a_library_has_made_of_it(self, place, search, capsys):
+        def work(config):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(30)
+            except BaseException:
+                raise ImportError("initialization failed") from None
+
+        search.act = work
+        assert start("--method=sh", "--dataset=digits") == 143
+        assert capsys.readouterr().err == "Stopped before anything was written.\n"
+
     def test_before_anything_was_written(self, place, search, capsys):
         search.act = lambda config: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(30)
         assert start("--method=sh", "--dataset=digits") == 143
@@ -408,13 +461,15 @@ class TestSignals:
         search.act = work
         assert start("--method=sh", "--dataset=digits") == 143
 
-    def test_what_is_tidied_up_after_a_signal_is_not_disturbed(self, place, search):
+    @pytest.mark.parametrize("again", [0, signal.SIGTERM, signal.SIGINT])
+    def test_what_is_tidied_up_after_a_signal_is_not_disturbed(self, again, place, search):
         def work(config):
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(30)
             finally:
-                time.sleep(1.5)
+                os.kill(os.getpid(), again)
+                time.sleep(0.7)
                 tidied.append(True)
 
         tidied = []

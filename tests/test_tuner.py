@@ -1,5 +1,6 @@
 """The tuner and the oracle as users of Keras Tuner take them, each example whole; small, so that they run in seconds."""
 
+import contextlib
 import json
 import math
 
@@ -563,16 +564,21 @@ def test_a_training_that_comes_to_nothing_leaves_no_weights_behind(tmp_path):
 
     tuner = tuner_of(Interrupted(), tmp_path)
     tuner.search(IMAGES, CLASSES)
-    assert tuner._children._trained.keys() == {(1, 0)}
+    assert tuner._trainer.models._trained.keys() == {(1, 0)}
 
 
-def test_a_first_network_that_fails_ends_the_search_with_its_cause(tmp_path):
+def test_a_first_network_that_fails_ends_the_search_with_its_cause_and_is_run_again(tmp_path):
     class Sick(OwnFit):
         def fit(self, hp, model, x, y, **kwargs):
-            return {**super().fit(hp, model, x, y, **kwargs), "loss": math.nan}
+            told = super().fit(hp, model, x, y, **kwargs)
+            return {**told, "loss": math.nan} if sick else told
 
-    with pytest.raises(SearchStopped, match="first network failed with .*not finite"):
-        tuner_of(Sick(), tmp_path).search(IMAGES, CLASSES)
+    for sick in (True, False):
+        expected = pytest.raises(SearchStopped, match="first network failed with .*not finite")
+        with expected if sick else contextlib.nullcontext():
+            tuner = tuner_of(Sick(), tmp_path, steps=0)
+            tuner.search(IMAGES, CLASSES)
+    assert [record["status"] for record in tuner.oracle.lineage()] == ["completed"]
 
 
 def test_a_limit_that_ends_before_the_first_network_is_told(tmp_path):

@@ -8,6 +8,7 @@
 Engines differ in who trains what, where and when; the lineage does not.
 """
 
+import itertools
 import math
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
@@ -16,7 +17,7 @@ from nash_tf import hill_climbing, methods
 from nash_tf.halving import Rung
 from nash_tf.strategy import records
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
-from nash_tf.strategy.records import COMPLETED, Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import FAILED, Assignment, Goal, Outcome, TrainingKey
 
 FAILURES_IN_A_ROW = 3
 
@@ -202,11 +203,10 @@ class Search:
 
         The first network's is enough by itself: nothing can come after it.
         """
-        failed: list[Outcome] = []
-        for key in sorted(self.outcomes):
-            outcome = self.outcomes[key]
-            failed = [] if outcome.status == COMPLETED else [*failed, outcome]
-            if len(failed) == self.failures_in_a_row or failed and failed[0].key.step == 0:
+        ended = [self.outcomes[key] for key in sorted(self.outcomes)]
+        for status, streak in itertools.groupby(ended, key=lambda outcome: outcome.status):
+            failed = list(streak)
+            if status == FAILED and (len(failed) >= self.failures_in_a_row or failed[0].key.step == 0):
                 return failed
         return []
 

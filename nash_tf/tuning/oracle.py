@@ -10,6 +10,7 @@ from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.config import RAISABLE, raised
+from nash_tf.output import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
 from nash_tf.strategy.time_limits import TimeLimits
@@ -280,6 +281,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             ValueError: it was begun with other settings, or by another tuner.
             DamagedSearch: a trial's file is not what was written; the message says what to do.
         """
+        check_tree(self._project_dir)
         state = read_state(Path(self._project_dir))
         if state is not None:
             self.set_state(state)

@@ -18,7 +18,7 @@ from keras_tuner.engine.trial import Trial
 from nash_tf.tuning import checked_json
 
 CHECKPOINT = "checkpoint"
-_FOLDER = re.compile(r"trial_(\d{1,9})")
+_FOLDER = re.compile(r"trial_[0-9]{1,9}")
 
 
 class DamagedSearch(ValueError):

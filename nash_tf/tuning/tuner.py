@@ -11,6 +11,7 @@ import keras_tuner
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from nash_tf.atomic import tidy
 from nash_tf.checkpoint import CheckpointError
 from nash_tf.lock import locked
 from nash_tf.strategy.records import Outcome, TrainingKey
@@ -149,6 +150,7 @@ class HillClimbing(keras_tuner.Tuner):
                 super().search(*fit_args, **fit_kwargs)
             return
         with locked(Path(self.project_dir)):
+            tidy(self.project_dir)
             self.oracle.retry_failures()
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()

@@ -56,4 +56,4 @@ class LocalWorkers:
 
     def stop(self) -> None:
         """Ends them all."""
-        end([process for process in self._processes.values() if process is not None], patience=10.0)
+        end([process for process in self._processes.values() if process is not None], patience=3.0)

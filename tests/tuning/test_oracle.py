@@ -1,5 +1,6 @@
 """The oracle with a stand-in trainer: a score that follows from the child alone, and workers in any order."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -22,7 +23,7 @@ from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import DEATHS
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
-from nash_tf.tuning.trial_files import CHECKPOINT
+from nash_tf.tuning.trial_files import CHECKPOINT, TrialFiles
 from nash_tf.tuning.trial_values import LEASE, key_of, take_lease
 from nash_tf.vanilla import vanilla
 from nash_tf.workers.leases import NameTaken, Worker
@@ -332,6 +333,61 @@ def test_a_step_after_one_whose_children_all_failed_breeds_others_and_so_it_does
     first, second = drawn(False)
     assert len(second) == 4 and first[1:] != second[1:]
     assert [first, second] == drawn(True)
+
+
+@pytest.mark.parametrize("first", [0, 1], ids=["first network", "children"])
+def test_failures_that_stopped_the_search_are_run_again_and_others_are_not(first, expected, tmp_path):
+    def fail(oracle, trial):
+        oracle.trials[trial.trial_id].message = "out of memory"
+        report(oracle, trial, status=TrialStatus.FAILED)
+
+    oracle, _ = begin(tmp_path)
+    if first:
+        report(oracle, oracle.create_trial("tuner0"))
+    while (trial := oracle.create_trial("tuner0")).status == TrialStatus.RUNNING:
+        fail(oracle, trial)
+    again, _ = begin(tmp_path)
+    assert again.over() and again.stopped_by() == oracle.stopped_by() is not None
+    again.retry_failures()
+    assert not again.over() and again.stopped_by() is None
+    resumed, _ = begin(tmp_path)  # killed before they have run
+    assert finish(resumed) == expected
+    alone, _ = begin(tmp_path / "alone")
+    report(alone, alone.create_trial("tuner0"))
+    fail(alone, lost := alone.create_trial("tuner0"))
+    alone.retry_failures()
+    assert alone.trials[lost.trial_id].status == TrialStatus.FAILED
+
+
+@pytest.mark.parametrize("place", ["id", "parent"])
+def test_with_an_id_that_is_a_path_nothing_outside_is_touched(place, tmp_path):
+    oracle, _ = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"))
+    report(oracle, oracle.create_trial("tuner0"), status=TrialStatus.FAILED)
+    outside = tmp_path / "outside" / CHECKPOINT
+    outside.mkdir(parents=True)
+    file = max(tmp_path.glob("search/trial_*/trial.json"))
+    saved = json.loads(file.read_text())
+    values = saved if place == "id" else saved["hyperparameters"]["values"]
+    values["trial_id" if place == "id" else "tuner/trial_id"] = f"{saved['trial_id']}/../../outside"
+    file.write_text(json.dumps(saved))
+    with contextlib.suppress(ValueError):
+        finish(begin(tmp_path)[0])
+    assert outside.is_dir()
+
+
+@pytest.mark.parametrize("found", ["", "..", "1/../2", "\uff11", "1\n"])
+def test_an_id_is_digits(found, tmp_path):
+    with pytest.raises(ValueError, match="must be a number"):
+        TrialFiles(tmp_path).folder(found)
+
+
+def test_a_link_in_the_project_is_refused(tmp_path):
+    oracle, _ = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"))
+    (tmp_path / "search" / "trial_0001").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match="holds a link"):
+        begin(tmp_path)
 
 
 def test_only_checkpoints_that_are_needed_are_kept(tmp_path):

@@ -1,0 +1,101 @@
+"""Command lines that follow from settings: flags, their errors in one line, and the help text."""
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from nash_tf.settings import ConfigError, Setting, as_text, declared
+
+_WIDTH = 120  # of the help text
+_INDENT = " " * 6
+
+
+class _Parser(flags.ArgumentParser):
+    """Reads a flag's text; text of another form stays text, for the settings to refuse with the flag's rule."""
+
+    def __init__(self, read: Callable[[str], Any]):
+        self.read = read
+
+    def parse(self, argument: str) -> Any:
+        try:
+            return self.read(argument)
+        except ValueError:
+            return argument
+
+
+def define(owner: type, requests: Mapping[str, str] | None = None) -> flags.FlagValues:
+    """Unread flags: not absl's global ones, so that no library's mix with ours and a second call starts afresh.
+
+    Args:
+        owner: a dataclass of settings.
+        requests: name -> help text of switches that are no settings.
+    """
+    values = flags.FlagValues()
+    for each in declared(owner):
+        if each.is_switch:
+            flags.DEFINE_boolean(each.name, False, each.help, values, "nash_tf")
+        else:  # no default for absl: what is not given is left to the settings
+            flags.DEFINE(_Parser(each.rule.read), each.name, None, each.help, values, module_name="nash_tf")
+    for name, text in (requests or {}).items():
+        flags.DEFINE_boolean(name, False, text, values, "nash_tf")
+    return values
+
+
+def read(values: flags.FlagValues, argv: Sequence[str], known_only: bool = False) -> list[str]:
+    """Reads a command line, `argv[0]` being the program; returns the arguments that are no flags, or unknown ones.
+
+    Raises:
+        ConfigError: a flag is unknown or has another form.
+    """
+    try:
+        return values(list(argv), known_only=known_only)[1:]
+    except (flags.Error, ValueError) as error:
+        raise ConfigError(_explain(error)) from None
+
+
+def given(values: flags.FlagValues, owner: type) -> dict[str, Any]:
+    """The settings that stand on a command line that has been read."""
+    return {each.name: values[each.name].value for each in declared(owner) if values[each.name].present}
+
+
+def usage(owner: type, requests: Mapping[str, str] | None = None) -> str:
+    """The help text of a dataclass of settings, in the order of its groups."""
+    groups: dict[str, list[str]] = {}
+    for each in declared(owner):
+        groups.setdefault(each.group, []).append(_entry(each))
+    if requests:
+        others = {**requests, "flagfile": "File of flags, one a line; what stands later on the command line wins."}
+        groups.setdefault("Run", []).extend(f"  --{name}\n{_wrapped(text)}" for name, text in others.items())
+    return "\n\n".join("\n".join([f"{group}:", *entries]) for group, entries in groups.items())
+
+
+def one_line(value: object) -> str:
+    """A text on one line."""
+    return " ".join(str(value).split())
+
+
+def _entry(each: Setting) -> str:
+    if each.is_switch:
+        return f"  --[no]{each.name}\n{_wrapped(each.help)}"
+    default = "" if each.default is None else f" Default: {as_text(each.default)}."
+    choice = each.rule.text.removeprefix("must be ")
+    rule = f" One of {choice.removeprefix('one of ')}." if choice.startswith("one of ") else ""
+    return f"  --{each.name}=\n{_wrapped(each.help + rule + default)}"
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT, break_on_hyphens=False)
+
+
+def _explain(error: Exception) -> str:
+    """Absl's errors in the form of ours."""
+    text = one_line(error)
+    if isinstance(error, flags.UnrecognizedFlagError):
+        return f"{one_line(error.flagvalue)}: {text}"
+    if isinstance(error, flags.CantOpenFlagFileError):
+        return f"--flagfile: {text.removeprefix('ERROR:: ')}"
+    if isinstance(error, UnicodeError):
+        return f"--flagfile: must be a text file ({text})"
+    return text.removeprefix("flag ")

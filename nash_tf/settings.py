@@ -1,0 +1,138 @@
+"""What one setting is: its default, its rule, its help text, and what a resumed run may do with it, in one place.
+
+A dataclass declares its fields by `setting(...)`; checks, flags and what may change on resume are read from them.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import MISSING, field, fields
+from typing import Any, NamedTuple
+
+LARGEST = 10**9  # no count here is meant to be larger: a ceiling keeps a slip of the keyboard out of the arithmetic
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be run; the message is one line, `--flag=value: rule`."""
+
+
+def refusal(flag: str, value: object, rule: str) -> ConfigError:
+    """The error for a setting, written as on the command line; line breaks in `value` are escaped."""
+    text = "" if value is None else as_text(value)
+    return ConfigError(f"--{flag}={text if text.isprintable() else ascii(text)}: {rule}")
+
+
+def as_text(value: object) -> str:
+    """A value as it is written on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+# Rules ----------------------------------------------------------------------------------------------------------------
+
+
+class Rule(NamedTuple):
+    """What a value must be.
+
+    Attributes:
+        text: the rule in words.
+        holds: value -> whether it keeps the rule.
+        read: text on the command line -> value; ValueError for text of another form.
+    """
+
+    text: str
+    holds: Callable[[Any], bool]
+    read: Callable[[str], Any]
+
+
+def whole(low: int, high: int = LARGEST) -> Rule:
+    """A whole number of a range."""
+    text = f"must be a whole number from {low} to {high}"
+    return Rule(text, lambda value: type(value) is int and low <= value <= high, int)
+
+
+def number(text: str, inside: Callable[[float], bool]) -> Rule:
+    """A finite number."""
+    # `type(...) in`, not isinstance: True is an int.
+    return Rule(
+        f"must be a finite number {text}",
+        lambda value: type(value) in (int, float) and abs(value) <= LARGEST and inside(value),
+        float,
+    )
+
+
+def one_of(names: tuple[str, ...]) -> Rule:
+    """A name of a list."""
+    return Rule(f"must be one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names, str)
+
+
+def text(what: str) -> Rule:
+    """Any text but none."""
+    return Rule(f"must be {what}", lambda value: isinstance(value, str) and value != "", str)
+
+
+def switch() -> Rule:
+    """True or false."""
+    return Rule("must be true or false", lambda value: isinstance(value, bool), bool)
+
+
+def optional(rule: Rule) -> Rule:
+    """What another rule says, or None."""
+    return rule._replace(text=f"{rule.text}, or not be given", holds=lambda value: value is None or rule.holds(value))
+
+
+def tuple_of(rule: Rule, low: int, high: int, text: str, **named: tuple) -> Rule:
+    """From `low` to `high` values, each of which keeps `rule`; `named` are words that stand for whole tuples."""
+
+    def read(argument: str) -> tuple:
+        return named[argument] if argument in named else tuple(rule.read(part.strip()) for part in argument.split(","))
+
+    return Rule(
+        text, lambda value: isinstance(value, tuple) and low <= len(value) <= high and all(map(rule.holds, value)), read
+    )
+
+
+# Settings -------------------------------------------------------------------------------------------------------------
+
+FIXED, RAISABLE, FREE = "fixed", "raisable", "free"  # on resume: the same, the same or more, anything
+
+
+class Setting(NamedTuple):
+    """One setting: `group` is the heading of its flag, `resumed` what a resumed run may do with it."""
+
+    name: str
+    default: Any
+    rule: Rule
+    help: str
+    group: str
+    resumed: str
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is true or false."""
+        return isinstance(self.default, bool)
+
+
+def setting(rule: Rule, help: str, *, default: Any = MISSING, group: str = "", resumed: str = FIXED) -> Any:
+    """A field of a dataclass of settings; without a default it must be given."""
+    return field(default=default, metadata={"setting": (rule, help, group, resumed)})
+
+
+def declared(owner: type) -> Iterator[Setting]:
+    """The settings of a dataclass, in its order."""
+    for each in fields(owner):
+        default = None if each.default is MISSING else each.default
+        rule, help, group, resumed = each.metadata["setting"]
+        yield Setting(each.name, default, rule, help, group, resumed)
+
+
+def check(values: Any) -> None:
+    """Turns a settings object's lists into tuples, and checks each of its values.
+
+    Raises:
+        ConfigError: a value breaks its rule.
+    """
+    for each in declared(type(values)):
+        value = getattr(values, each.name)
+        if isinstance(value, list):
+            value = tuple(value)
+            object.__setattr__(values, each.name, value)
+        if not each.rule.holds(value):
+            raise refusal(each.name, value, each.rule.text)

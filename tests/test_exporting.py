@@ -1,0 +1,238 @@
+"""Export of models of every kind. Most are served in this process; one is in a process of its own, as users' are."""
+
+import json
+import os
+import resource
+import sys
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import nash_tf
+from nash_tf import exporting
+from nash_tf.architecture import Architecture
+from nash_tf.exporting import ExportError, export, with_scaling
+
+DICE = np.random.default_rng(0)
+
+
+def numbers(*shape):
+    return DICE.normal(size=shape).astype(np.float32)
+
+
+def plain():
+    image = keras.Input((4, 4, 3), name="image")
+    x = layers.Flatten()(layers.Conv2D(2, 3, name="conv")(image))
+    return keras.Model(image, layers.Dense(2, name="logits")(x))
+
+
+def several():
+    """Two inputs, one of them whole numbers; two outputs in a list."""
+    words, weight = keras.Input((5,), dtype="int32", name="words"), keras.Input((3,), name="weight")
+    x = layers.Flatten()(layers.Embedding(7, 2)(words))
+    x = layers.Concatenate()([x, weight])
+    return keras.Model([words, weight], [layers.Dense(2, name="class")(x), layers.Dense(1, name="size")(x)])
+
+
+def named():
+    """Dicts of inputs and outputs, whose sorted names are in another order."""
+    b, a = keras.Input((2,), name="second"), keras.Input((3,), name="first")
+    x = layers.Concatenate()([a, b])
+    return keras.Model({"b": b, "a": a}, {"y": layers.Dense(4, name="dense")(x), "x": layers.ReLU(name="relu")(a)})
+
+
+def nested():
+    inner = plain()
+    image = keras.Input((4, 4, 3), name="outer")
+    x = layers.Rescaling(2.0, name="rescaling")(image)
+    return keras.Model(image, layers.Softmax(name="softmax")(inner(x)))
+
+
+def half(policy):
+    x = keras.Input((16,), name="row")
+    y = layers.Dense(32, activation="relu", dtype=policy)(x)
+    return keras.Model(x, layers.Dense(4, dtype=policy, name="half")(y))
+
+
+def sequential():
+    return keras.Sequential([keras.Input((3,), name="row"), layers.Dense(2, name="dense")])
+
+
+def integers():
+    """Whole numbers in and out."""
+    x = keras.Input((3,), dtype="int64", name="row")
+    return keras.Model(x, keras.ops.argmax(x, axis=-1))
+
+
+def words():
+    """Text in, text and whole numbers out."""
+    x = keras.Input((1,), dtype="string", name="word")
+    number = layers.StringLookup(vocabulary=["long", "word"], name="lookup")(x)
+    return keras.Model(x, [number, layers.Identity(dtype="string", name="again")(x)])
+
+
+CASES = {
+    "plain": (plain, numbers(2, 4, 4, 3), ["Input `image`: [any, 4, 4, 3], float32", "Output `logits`: [any, 2], float32\n"]),
+    "a list of numbers": (sequential, [[1, 2, 3], [4, 5, 6]], ["Input `row`"]),
+    "several": (several, [np.ones((2, 5), np.int64), numbers(2, 3)], ["`words`: [any, 5], int32", "`class`", "`size`"]),
+    "by the names of inputs": (several, {"weight": numbers(2, 3), "words": np.zeros((2, 5), int)}, ["Input `weight`"]),
+    "named": (named, {"a": numbers(2, 3), "b": numbers(2, 2)}, ["Input `a`: [any, 3]", "`y`: [any, 4]", "`x`: [any, 3]"]),
+    "nested": (nested, numbers(2, 4, 4, 3), ["Output `softmax`"]),
+    "float16": (lambda: half("float16"), numbers(8, 16), ["`half`: [any, 4], float16"]),
+    "mixed_bfloat16": (lambda: half("mixed_bfloat16"), numbers(8, 16), ["`half`: [any, 4], bfloat16"]),
+    "text": (words, [["long"], ["unknown"]], ["`word`: [any, 1], string", "`lookup`: [any, 1], int64"]),
+    "integers": (integers, [[1, 5, 2]], ["int64"]),
+}  # fmt: skip
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Serves in this process: TensorFlow takes seconds to load in another."""
+
+    def run(command, **_):
+        monkeypatch.setattr(sys, "argv", ["-c", *command[4:]])
+        exec(command[3], {})
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(exporting.subprocess, "run", run)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_model_of_any_kind(case, here, tmp_path):
+    make, example, said = CASES[case]
+    model = make()
+    export(model, tmp_path / "out", example)
+    assert sorted(os.listdir(tmp_path)) == ["out"]
+    assert sorted(os.listdir(tmp_path / "out")) == ["architecture.json", "model.keras", "model_card.md", "saved_model"]
+    card = (tmp_path / "out" / "model_card.md").read_text()
+    assert [line for line in said if line not in card] == []
+    assert not any(word in card for word in ("Found by", "logits,", ", logits", "pixel", "None", "import"))
+    written = Architecture.from_json((tmp_path / "out" / "architecture.json").read_text())
+    assert written.digest == Architecture.from_keras(model).digest
+
+
+def test_in_a_process_of_its_own(tmp_path):
+    nash_tf.export(several(), tmp_path / "out", [np.ones((2, 5)), numbers(2, 3)])
+    assert (tmp_path / "out" / "model.keras").exists()
+
+
+def test_the_architecture_of_a_model_in_a_model_is_that_of_the_whole(tmp_path):
+    export(nested(), tmp_path / "out")
+    nodes = json.loads((tmp_path / "out" / "architecture.json").read_text())["nodes"]
+    assert [node["kind"] for node in nodes].count("Rescaling") == 1 and nodes[-1]["kind"] == "Softmax"
+    assert any(node["kind"] == "Conv2D" for node in nodes)
+
+
+def test_of_a_searched_network_its_architecture_is_kept_and_the_card_says_what_it_is(here, tmp_path):
+    found = plain()
+    found.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    pixels = DICE.integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    facts = {"classes": ["a|b", "ü"], "method": "sh"}
+    export(with_scaling(found, [1.0, 2, 3], [4.0, 5, 6]), tmp_path / "out", pixels, facts, searched=found)
+    written = Architecture.from_json((tmp_path / "out" / "architecture.json").read_text())
+    assert written.digest == Architecture.from_keras(found).digest
+    card = (tmp_path / "out" / "model_card.md").read_text()
+    for said in ("Found by nash_tf", "pixel values", "float32, logits", '| classes | ["a\\|b", "ü"] |'):
+        assert said in card
+
+
+@pytest.mark.parametrize("output", [0, 1])
+def test_every_output_is_compared(output, here, tmp_path, monkeypatch):
+    model = several()
+    monkeypatch.setattr(
+        exporting, "_SERVE", exporting._SERVE.replace("found = ", "found = shift(") .replace("structure)))", "structure))))")
+        .replace("import ast", f"shift = lambda all: [x + (0.01 if i == {output} else 0) for i, x in enumerate(all)]\nimport ast"),
+    )  # fmt: skip
+    with pytest.raises(ExportError, match=f"output '{('class', 'size')[output]}' .*differs"):
+        export(model, tmp_path / "out", [np.ones((2, 5)), numbers(2, 3)])
+    assert not list(tmp_path.iterdir())
+
+
+class Subclassed(keras.Model):
+    def call(self, x):
+        return x
+
+
+@keras.saving.register_keras_serializable("test_exporting")
+class Python(layers.Layer):
+    """Cannot be traced."""
+
+    def call(self, x):
+        return keras.ops.convert_to_tensor(x.numpy())
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+def untraceable():
+    x = keras.Input((2,))
+    return keras.Model(x, Python()(x))
+
+
+def shared():
+    x, dense = keras.Input((2,)), layers.Dense(2, name="twice")
+    return keras.Model(x, dense(dense(x)))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (Subclassed, "functional"),
+        (shared, "'twice'.*more than once"),
+        (lambda: keras.Sequential([layers.Dense(2)]), "not built"),
+        (untraceable, "cannot be exported"),
+        (lambda: "model", "functional"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused_and_leaves_nothing(make, words, tmp_path):
+    with pytest.raises(ExportError, match=words) as refused:
+        export(make(), tmp_path / "out")
+    assert len(str(refused.value).splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        numbers(2, 5),
+        [numbers(2, 5)],
+        {"words": np.ones((2, 5))},
+        [np.ones((2, 5)), numbers(2, 4)],
+        [np.ones((2, 5)), ["a", "b"]],
+    ],
+)
+def test_an_example_that_is_none_is_refused(example, tmp_path):
+    with pytest.raises(ExportError, match="expected a batch of `words`: .any, 5., int32, `weight`: .*; [^\n]+$"):
+        export(several(), tmp_path / "out", example)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_an_earlier_export_is_replaced(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("text")
+    (tmp_path / "file").write_text("text")
+    for name in ("thesis", "file"):
+        with pytest.raises(ExportError, match=name):
+            export(sequential(), tmp_path / name)
+    assert (tmp_path / "thesis" / "thesis.tex").exists() and (tmp_path / "file").is_file()
+    for bias in (1.0, 2.0):
+        model = sequential()
+        model.layers[-1].bias.assign([bias, bias])
+        export(model, tmp_path / "out")
+    assert keras.models.load_model(tmp_path / "out" / "model.keras").layers[-1].bias.numpy()[0] == 2.0
+
+
+def test_a_full_disk_names_the_path_and_leaves_what_was_there(tmp_path):
+    export(sequential(), tmp_path / "out")
+    before = (tmp_path / "out" / "model.keras").read_bytes()
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, usual[1]))
+    try:
+        with pytest.raises((ExportError, OSError), match=str(tmp_path / "out")):
+            export(sequential(), tmp_path / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert (tmp_path / "out" / "model.keras").read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["out"]
