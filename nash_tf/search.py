@@ -128,6 +128,7 @@ def finish(
     """Final training, test, export and results of a search that is over; `began` are wall-clock and CPU seconds."""
     directory = Path(config.output_dir)
     _write_lineage(directory, tuner.oracle)
+    report.write(directory)
     winner = tuner.get_best_models()[0]
     # Handed over in float32, whatever it was trained in.
     final = certificate.in_float32(train_finally(config, dataset, pipeline, winner, progress))

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from nash_tf.report import family, operators, restarts, stats
+from nash_tf import methods
+from nash_tf.report import family, operators, plan, restarts, stats
 from nash_tf.report.runs import Place, Record, Run
 from nash_tf.report.stats import Summary
 
@@ -16,7 +17,7 @@ class Behaviour:
 
     Attributes:
         steps: closed steps in all runs: a step that a limit ended tells nothing of who wins.
-        parent_won: share of steps that the unmodified parent won.
+        parent_won: share of steps that the unmodified parent won, of methods that have one among other children.
         favours: for each run (its seed) and step the logarithm of the parameters of the children that passed the first rung,
             less that of the discarded, means; below 0 the first rung favours small children.
         birth, restart: change of validation accuracy over the first epoch after birth, after a restart.
@@ -51,7 +52,7 @@ class Behaviour:
 
 def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
     """The behaviour of one method, unfinished runs as far as they came."""
-    steps = 0
+    steps, known = 0, methods.registry.get(method)
     found: dict[str, list[float]] = {name: [] for name in ("parent_won", "birth", "restart", "won_back")}
     accepted: dict[str, tuple[int, int]] = {}
     winners: dict[int, list[float]] = {}
@@ -63,10 +64,9 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
         for child in won:
             if child.params:
                 winners.setdefault(child.step, []).append(child.params)
-        undecided = {child.step for child in children if child.fate == family.OPEN}
-        later = [child for child in won if child.step > 0 and child.step not in undecided]
+        later = [child for child in won if child.step > 0 and child.closed]
         steps += len(later)
-        if later:
+        if later and (known is None or (known.keeps_parent and known.operators)):
             found["parent_won"].append(mean(float(not child.operators) for child in later))
         ratios = {child.step: ratio for child in later if (ratio := _favoured(children, child.step)) is not None}
         if ratios:
@@ -74,7 +74,7 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
         records = {record.place: record for record in run.records}
         for epoch, changes in _lives(run, children, records, [child.step for child in later]).items():
             lives.setdefault(epoch, []).append(mean(changes))
-        lengths = {step: restarts.periods(run, family.rungs(run, step)) or () for step in {c.step for c in children}}
+        lengths = {step: plan.periods(run, plan.rungs(run, step)) or () for step in {c.step for c in children}}
         drops = restarts.drops(children, records, lengths)
         for name, chosen in (
             ("birth", [drop for drop in drops if drop.epoch == 0]),
@@ -85,7 +85,7 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
         fallen = [drop for drop in drops if drop.epoch > 0 and drop.fell and drop.lived]
         if fallen:
             found["won_back"].append(mean(float(drop.won_back is not None) for drop in fallen))
-        for operator in operators.tally(run, [child for child in children if child.step not in undecided]):
+        for operator in operators.tally(run, [child for child in children if child.closed]):
             taken, drawn = accepted.get(operator.name, (0, 0))
             accepted[operator.name] = (taken + operator.accepted, drawn + operator.drawn)
     return Behaviour(
@@ -116,7 +116,7 @@ def _lives(
         life = restarts.life(child, records)
         if child.step not in steps or child.fate == family.FAILED or 0 not in life:
             continue
-        if child.rung + 1 == len(family.rungs(run, child.step)):
+        if child.rung + 1 == len(plan.rungs(run, child.step)):
             for epoch, accuracy in life.items():
                 found.setdefault(epoch, []).append(accuracy - life[0])
     return found

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nash_tf import halving, methods
-from nash_tf.halving import Rung
-from nash_tf.report.runs import Place, Record, Run, place_of
+from nash_tf.report import plan
+from nash_tf.report.runs import Place, Record, Run
 
 WINNER, DISCARDED, FAILED, OPEN = "winner", "discarded", "failed", "open"
-
-_MOST_CHILDREN = 10_000  # a setting beyond it is a slip of the keyboard
 
 
 @dataclass(frozen=True)
@@ -20,8 +18,10 @@ class Child:
         records: its trainings, one a rung.
         fate: WINNER of its step, DISCARDED, FAILED, or OPEN while its rung is. Where a limit ended the search within a step,
             the network handed over is that step's winner, and the rung of the others stays open.
-        chosen: whether it is the network that the search hands over, or would if it ended now: the incumbent.
-        over: whether the search is over.
+        chosen: whether it is the network that the search hands over, or the incumbent where the search goes on.
+        over: whether the search is over: results are there, or all of its steps are closed.
+        closed: whether its step has been decided; one that a limit ended has not.
+        chosen_rung: the rung after which it was handed over, where it may have been trained in a later one too.
     """
 
     step: int
@@ -30,6 +30,8 @@ class Child:
     fate: str
     chosen: bool = False
     over: bool = False
+    closed: bool = True
+    chosen_rung: int | None = None
 
     @property
     def label(self) -> str:
@@ -44,6 +46,12 @@ class Child:
     @property
     def accuracy(self) -> float | None:
         return self.records[-1].accuracy
+
+    @property
+    def chosen_accuracy(self) -> float | None:
+        """The accuracy for which it was chosen."""
+        own = (record.accuracy for record in self.records if record.rung == self.chosen_rung)
+        return next(own, self.accuracy)
 
     @property
     def params(self) -> float | None:
@@ -89,47 +97,44 @@ class Child:
         return "undecided" if self.over else "in the running"
 
 
-def rungs(run: Run, step: int) -> tuple[Rung, ...]:
-    """The rungs of a step by the run's settings; where those cannot be read, as the lineage has them."""
-    if step == 0:
-        return (Rung(1, int(run.setting("vanilla_epochs") or _seen(run, 0)[0].epochs)),)
-    try:
-        planned = methods.registry[run.method].rungs(run.config["children"], run.config["epochs_per_step"])
-        return planned if planned[0].children <= _MOST_CHILDREN else _seen(run, step)
-    except (KeyError, TypeError, ValueError):
-        return _seen(run, step)
-
-
-def _seen(run: Run, step: int) -> tuple[Rung, ...]:
-    found: dict[int, list[Record]] = {}
-    for record in run.records:
-        if record.step == step:
-            found.setdefault(record.rung, []).append(record)
-    return tuple(Rung(len(found[rung]), found[rung][0].epochs) for rung in sorted(found)) or (Rung(1, 1),)
-
-
 def children(run: Run) -> tuple[Child, ...]:
     """All children, by step and number."""
     lives: dict[tuple[int, int], list[Record]] = {}
     for record in run.records:
         lives.setdefault((record.step, record.child), []).append(record)
+    of_steps: dict[int, dict[int, list[Record]]] = {}
+    for (step, child), records in lives.items():
+        of_steps.setdefault(step, {})[child] = records
     fates: dict[tuple[int, int], str] = {}
-    for step in sorted({step for step, _ in lives}):
-        of_step = {child: lives[step, child] for at, child in lives if at == step}
-        fates |= {(step, child): fate for child, fate in _fates(run, step, of_step).items()}
-    chosen = _chosen(run, fates)
-    if run.results and chosen:
-        fates[chosen] = WINNER
+    closed: dict[int, bool] = {}
+    for step, of_step in of_steps.items():
+        found, closed[step] = _fates(run, step, of_step)
+        fates |= {(step, child): fate for child, fate in found.items()}
+    standing = plan.standing(run)
+    over = bool(run.results) or (standing is not None and standing.opened is None)
+    chosen = _chosen(run, fates, standing if over else None)
+    key = (chosen[0], chosen[2]) if chosen else None
+    if over and key:
+        fates[key] = WINNER
     return tuple(
-        Child(step, child, tuple(lives[step, child]), fates[step, child], (step, child) == chosen, bool(run.results))
+        Child(
+            step,
+            child,
+            tuple(lives[step, child]),
+            fates[step, child],
+            (step, child) == key,
+            over,
+            closed[step],
+            chosen[1] if chosen and (step, child) == key else None,
+        )
         for step, child in sorted(lives)
     )
 
 
-def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> dict[int, str]:
-    """Who is out, by the same promotion as in the search."""
+def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> tuple[dict[int, str], bool]:
+    """Who is out, by the same promotion as in the search, and whether the step is closed."""
     promote = methods.registry[run.method].promote if run.method in methods.registry else halving.promote
-    planned = rungs(run, step)
+    planned = plan.rungs(run, step)
     fates = dict.fromkeys(lives, OPEN)
     members = set(range(planned[0].children)) | set(lives)
     for rung in range(len(planned)):
@@ -138,7 +143,7 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> dict[int, str
             if record.failed:
                 fates[child] = FAILED
         if set(ended) < members:
-            return fates
+            return fates, False
         scores = {child: None if record.failed else record.accuracy for child, record in ended.items()}
         last = rung + 1 == len(planned)
         members = set(promote(scores, 1 if last else planned[rung + 1].children))
@@ -147,14 +152,19 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> dict[int, str
                 fates[child] = DISCARDED
         if last:
             fates |= dict.fromkeys(members, WINNER)
-    return fates
+    return fates, True
 
 
-def _chosen(run: Run, fates: dict[tuple[int, int], str]) -> tuple[int, int] | None:
-    told = place_of(run.results.get("winner"))
-    if told and (told[0], told[2]) in fates:
-        return (told[0], told[2])
-    return max((key for key, fate in fates.items() if fate == WINNER), default=None)
+def _chosen(run: Run, fates: dict[tuple[int, int], str], ended: plan.Standing | None) -> Place | None:
+    """The training that is handed over by the results, by the search's own rule where it has `ended`, or the incumbent."""
+    named = run.winner
+    if named and (named[0], named[2]) in fates:
+        return named
+    if ended:
+        return ended.best
+    key = max((key for key, fate in fates.items() if fate == WINNER), default=None)
+    last = max((record.place for record in run.records if (record.step, record.child) == key), default=None)
+    return last
 
 
 def trunk(found: Sequence[Child]) -> set[tuple[int, int]]:

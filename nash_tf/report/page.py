@@ -150,7 +150,7 @@ def paragraph(*content: object, class_: str | None = None) -> Markup:
 def shown(figure_: Figure | None, fit: bool = True) -> Markup:
     """A figure that scrolls sideways where the window is too narrow for its text."""
     if figure_ is None:
-        return paragraph("Nothing to draw yet.", class_="soft")
+        return paragraph("Nothing to draw.", class_="soft")
     look = "scroll fit" if fit else "scroll centred"
     return tag("div", figure_.inline(), class_=look, tabindex=0, role="region", aria_label=figure_.title)
 

@@ -3,10 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nash_tf import methods
-from nash_tf.halving import Rung
 from nash_tf.report.family import Child
-from nash_tf.report.runs import Place, Record, Run
+from nash_tf.report.runs import Place, Record
 
 _DIGITS = 5  # of the accuracies in a history
 
@@ -35,12 +33,6 @@ class Drop:
     @property
     def fell(self) -> bool:
         return self.after < self.before
-
-
-def periods(run: Run, rungs: Sequence[Rung]) -> tuple[int, ...] | None:
-    """Lengths of the annealings over a child's life, in epochs; None where the method is not known."""
-    method = methods.registry.get(run.method)
-    return tuple(method.periods([rung.epochs for rung in rungs])) if method else None
 
 
 def life(child: Child, records: Mapping[Place, Record]) -> dict[int, float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from nash_tf import output
 from nash_tf.architecture import Architecture
+from nash_tf.lock import LOCK
 
 Place = tuple[int, int, int]  # step, rung, child
 
@@ -59,6 +60,7 @@ class Run:
         records: of the lineage, by step, rung and child.
         results: empty until the run is finished.
         architecture: the winner's.
+        owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.
         problems: what is missing or broken, a sentence each.
     """
 
@@ -68,6 +70,7 @@ class Run:
     records: tuple[Record, ...] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
     architecture: Architecture | None = None
+    owner: str | None = None
     problems: tuple[str, ...] = ()
 
     @property
@@ -93,6 +96,8 @@ class Run:
         """finished, failed, unfinished (running or interrupted), begun (no training has ended yet), broken or empty."""
         if self.result("test_accuracy") is not None:
             return "finished"
+        if self._holds(output.RESULTS):
+            return "broken"
         if self.records and all(record.failed for record in self.records):
             return "failed"
         if self.records:
@@ -104,6 +109,11 @@ class Run:
     def _holds(self, name: str) -> bool:
         path = self.directory / name
         return path.exists() and path.stat().st_size > 0
+
+    @property
+    def winner(self) -> Place | None:
+        """Step, rung and child of the network that was handed over, as results.json names them."""
+        return place_of(self.results.get("winner"))
 
     def result(self, name: str) -> float | None:
         """A number in results.json."""
@@ -141,6 +151,10 @@ def read(directory: str | os.PathLike) -> Run:
     if results and number(results.get("test_accuracy")) is None:
         problems.append(f"{output.RESULTS} holds no test_accuracy.")
     records = _lineage(directory / output.LINEAGE, problems)
+    winner = place_of(results.get("winner"))
+    if results and winner not in {record.place for record in records}:
+        named = f"a winner, {winner}, that is not in {output.LINEAGE}" if winner else "no winner"
+        problems.append(f"{output.RESULTS} names {named}.")
     for record in records:
         if record.status != "completed":
             problems.append(
@@ -154,14 +168,18 @@ def read(directory: str | os.PathLike) -> Run:
         architecture = _try(lambda: Architecture.from_json(path.read_text(encoding="utf-8")), path.name, problems)
     elif results:
         problems.append(f"{output.BEST}/{path.name} is missing.")
+    owner = None
+    if (directory / LOCK).exists():
+        owner = _try(lambda: (directory / LOCK).read_text(encoding="utf-8").strip(), LOCK, problems)
     return Run(
         directory,
-        config,
-        versions if isinstance(versions, dict) else {},
-        tuple(sorted(records, key=lambda record: record.place)),
-        results,
-        architecture,
-        tuple(problems),
+        config=config,
+        versions=versions if isinstance(versions, dict) else {},
+        records=tuple(sorted(records, key=lambda record: record.place)),
+        results=results,
+        architecture=architecture,
+        owner=owner,
+        problems=tuple(problems),
     )
 
 

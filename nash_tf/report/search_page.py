@@ -2,13 +2,13 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import mean, median
 
 import nash_tf
-from nash_tf import output
-from nash_tf.report import curves, family, graph, growth, layers, operators, restarts, scatter, spent, tree
+from nash_tf import methods, output
+from nash_tf.report import curves, family, graph, growth, layers, operators, plan, restarts, scatter, spent, tree
 from nash_tf.report import page as html
 from nash_tf.report.family import Child
 from nash_tf.report.figure import Figure
@@ -21,7 +21,7 @@ MOST_STEPS = 24  # drawn; a search of more shows its last ones
 _SLICE = 630  # pixels of the architecture on a printed page
 _STATES = {
     "finished": "finished",
-    "unfinished": "unfinished: running or interrupted",
+    "unfinished": "unfinished",
     "failed": "failed: no training succeeded",
     "begun": "begun, no training has ended yet",
     "broken": "broken: its files cannot be read",
@@ -39,7 +39,12 @@ class Report:
 
 def state_words(run: Run) -> str:
     """The state of a run, for people."""
-    return _STATES[run.state]
+    words = _STATES[run.state]
+    if run.state not in ("unfinished", "begun"):
+        return words
+    if run.owner is None:
+        return f"{words}: running or interrupted"
+    return f"{words}: {run.owner} is at work on it, or was killed" if run.owner else f"{words}: interrupted"
 
 
 def report(run: Run, refresh: int = 0) -> Report:
@@ -48,7 +53,7 @@ def report(run: Run, refresh: int = 0) -> Report:
     last = max((child.step for child in everyone), default=0)
     children = [child for child in everyone if child.step > last - MOST_STEPS]
     steps = sorted({child.step for child in children})
-    rungs = {step: family.rungs(run, step) for step in steps}
+    rungs = {step: plan.rungs(run, step) for step in steps}
     figures: list[Figure] = []
 
     def keep(figure: Figure | None, fit: bool = True) -> Markup:
@@ -59,7 +64,7 @@ def report(run: Run, refresh: int = 0) -> Report:
     sections: list[tuple[str, str, Markup]] = []
     if children:
         counts = {step: len(planned) for step, planned in rungs.items()}
-        lengths = {step: restarts.periods(run, rungs[step]) or () for step in steps}
+        lengths = {step: plan.periods(run, rungs[step]) or () for step in steps}
         drops = restarts.drops(children, {record.place: record for record in run.records}, lengths)
         tried = operators.tally(run, everyone)
         entries = spent.spent(run)
@@ -70,17 +75,17 @@ def report(run: Run, refresh: int = 0) -> Report:
                 "Accuracy against parameters",
                 html.together(
                     html.paragraph(
-                        "Each network at the end of its life: those discarded early have had fewer epochs. "
+                        "Each network after its last training: those discarded early have had fewer epochs. "
                         "Labels are step.child."
                     ),
                     keep(scatter.accuracy_against_params(children, counts)),
                 ),
             ),
             ("curves", "Learning curves", _curves(run, children, rungs, lengths, drops, figures)),
-            ("restarts", "Restarts", _restarts(drops)),
-            ("operators", "Operators", html.together(keep(operators.chart(tried)), _operators(tried))),
+            ("restarts", "Restarts", _restarts(run, drops, everyone[0].over)),
+            ("operators", "Operators", _operators(run, tried, keep)),
             ("growth", "Growth", keep(growth.growth(children, run.setting("max_params")))),
-            ("time", "Time", html.together(keep(spent.chart(entries)), _time(entries))),
+            ("time", "Time", html.together(keep(spent.chart(entries)), _time(run, entries))),
         ]
     if run.architecture is not None:
         sections.append(("architecture", "The winner's architecture", _architecture(run, figures)))
@@ -106,17 +111,20 @@ def _head(run: Run, title: str, children: Sequence[Child], first: int) -> Markup
     chosen = next((child for child in children if child.chosen), None)
     accuracy, before = run.result("test_accuracy"), run.result("winner_test_accuracy")
     cards = []
-    trained_on = run.setting("final_epochs") != 0
+    final = run.setting("final_epochs")
     if accuracy is not None:
-        cards.append((f"{percent(accuracy)} %", "test accuracy, after final training" if trained_on else "test accuracy"))
-    if before is not None and trained_on:
-        cards.append((f"{percent(before)} %", "test accuracy before it"))
+        cards.append((f"{percent(accuracy)} %", "test accuracy, after final training" if final else "test accuracy"))
+    if before is not None and final != 0:
+        cards.append((f"{percent(before)} %", "test accuracy before it" if final else "test accuracy of the search's winner"))
     if chosen:
         words = "validation accuracy" if chosen.over else "validation accuracy of the incumbent"
-        cards += [(f"{percent(chosen.accuracy)} %", words), (short(chosen.params), "trained parameters")]
+        cards += [(f"{percent(chosen.chosen_accuracy)} %", words), (short(chosen.params), "trained parameters")]
     if children:
+        last = children[-1]
+        steps = "step" if last.step == 1 else "steps"
+        begun = "" if last.closed else " begun"
         cards += [
-            (f"{children[-1].step}", f"{'step' if children[-1].step == 1 else 'steps'}, {len(children):,} networks"),
+            (f"{last.step}", f"{steps}{begun}, {plural(len(children), 'network')}"),
             (f"{sum(record.epochs for record in run.records):,}", "epochs of training"),
         ]
         cpu = run.result("cpu_seconds") or sum(record.cpu_seconds or 0 for record in run.records)
@@ -129,6 +137,7 @@ def _head(run: Run, title: str, children: Sequence[Child], first: int) -> Markup
         tag("p", html.badge(run.state, state_words(run)), " ", tag("code", str(run.directory)), class_="soft"),
         html.cards(cards) if cards else None,
         _summary(run, children, chosen),
+        _progress(run, plan.standing(run)),
         html.notice("What is missing or could not be read", broken),
         html.notice("Failed trainings", failed),
         html.notice("Not drawn", hidden),
@@ -140,30 +149,73 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
     if chosen is None:
         return None
     vanilla = next((child for child in children if child.step == 0), None)
-    winners = [child for child in children if child.fate == family.WINNER and child.step > 0]
-    same = sum(not child.operators for child in winners)
-    words = [f"{'The winner' if chosen.over else 'The incumbent'} is child {chosen.label}"]
-    if vanilla and vanilla.params and chosen.params and vanilla.accuracy is not None and chosen.accuracy is not None:
+    name = "the first network" if chosen.step == 0 else f"child {chosen.label}"
+    if not chosen.over:
+        words = [f"The incumbent is {name}"]
+    elif run.results and not (run.winner and run.winner[::2] == (chosen.step, chosen.number)):
+        words = [f"By the lineage the winner is {name}"]
+    else:
+        words = [f"The winner is {name}"]
+    mine, first = chosen.chosen_accuracy, vanilla.accuracy if vanilla else None
+    if chosen.step and vanilla and vanilla.params and chosen.params and first is not None and mine is not None:
         factor = chosen.params / vanilla.params
         size = "as large as" if abs(factor - 1) < 0.005 else f"{factor:.3g} times the size of"
         words.append(
             f", {size} the vanilla network; its validation accuracy is "
-            f"{percent(abs(chosen.accuracy - vanilla.accuracy))} points "
-            f"{'below' if chosen.accuracy < vanilla.accuracy else 'above'} the vanilla network's"
+            f"{percent(abs(mine - first))} points {'below' if mine < first else 'above'} the vanilla network's"
         )
     words.append(". ")
-    first = run.result("vanilla_test_accuracy")
-    if first is not None:
-        words.append(f"On the test set the vanilla network has {percent(first)} %. ")
-    if winners:
-        words.append(f"The unmodified parent won {same or 'none'} of {plural(len(winners), 'step')}.")
+    tested = run.result("vanilla_test_accuracy")
+    if tested is not None:
+        words.append(f"On the test set the vanilla network has {percent(tested)} %. ")
+    method = methods.registry.get(run.method)
+    won = [child for child in children if child.fate == family.WINNER and child.step > 0 and child.closed]
+    if won and (method is None or (method.keeps_parent and method.operators)):
+        same = sum(not child.operators for child in won)
+        words.append(f"The unmodified parent won {same or 'none'} of {plural(len(won), 'closed step')}.")
     return html.paragraph(*words)
 
 
+def _progress(run: Run, standing: plan.Standing | None) -> Markup | None:
+    """What of the search is done and what is not; nothing where it is finished as planned, or its plan is not known."""
+    if standing is None or not run.records or run.state == "failed":
+        return None
+    limits = " and ".join(f"{name} = {value:g}" for name, value in standing.limits)
+    opened = standing.opened
+    if opened is None:
+        if run.results:
+            return None
+        rest = "the test and the export" if run.setting("final_epochs") == 0 else "final training, test and export"
+        done = {0: "The first network is trained", 1: "The one step is closed"}
+        steps = done.get(standing.steps, f"All {standing.steps:,} steps are closed")
+        return html.paragraph(f"{steps}: the search is over, {rest} are not.")
+    planned = plan.rungs(run, opened.step)
+    where = f"step {opened.step} of at most {standing.steps}" if opened.step else "the first network's training"
+    within = f", rung {opened.rung} of 0 to {len(planned) - 1}" if len(planned) > 1 else ""
+    done = f"{standing.trained} of {plural(standing.trained + len(opened.missing), 'child', 'children')} trained"
+    if run.results:
+        if limits:
+            why = f"its time was limited by {limits}"
+        elif not opened.rung and not standing.trained and (method := methods.registry[run.method]).keeps_parent and method.operators:
+            why = "no limit on time was set, and no new child fitted into max_params"
+        else:
+            why = "why, the records do not tell"
+        return html.paragraph(f"The search ended in {where}{within}, with {done}, before that step was closed: {why}.")
+    words = f"Open is {where}{within}, with {done}."
+    if limits and standing.best:
+        step, _, child = standing.best
+        words += (
+            f" If the limit on time ({limits}) has been reached since, the search is over, and child {step}.{child} is handed over."
+        )
+    return html.paragraph(words)
+
+
 def _family_words(children: Sequence[Child]) -> Markup:
+    chosen = next((child for child in children if child.chosen), None)
+    to = f", the thick line leads to the {'winner' if chosen.over else 'incumbent'}" if chosen else ""
     return html.paragraph(
         "A row is a step; its children stand from the winner to those discarded first. Filled dots are rungs in which a "
-        "child was trained. The percentage is its last validation accuracy, the thick line leads to the winner."
+        f"child was trained. The percentage is its last validation accuracy{to}."
     )
 
 
@@ -193,13 +245,23 @@ def _curves(run, children, rungs, lengths, drops, figures) -> Markup:
                 figures.append(drawn)
                 by_metric.setdefault(metric, []).append(html.shown(drawn, fit=False))
     main = by_metric.pop("val_accuracy", [])
+    waits = "was undecided when the search ended" if children[0].over else "waits"
+    words = [f"A line is a child; where it ends, the child has won, was discarded, has failed, or {waits}."]
+    if any(len(planned) > 1 for planned in rungs.values()):
+        words.append("Dashed verticals are the ends of rungs.")
+    if drops:
+        moments = "at birth and at each restart" if plan.restarts(run) else "at birth"
+        words.append(
+            "The figures above them are the mean change of accuracy over the first epoch after the rate has gone up again: "
+            f"{moments}."
+        )
+    if any(rungs):
+        words.append(
+            "All steps but the vanilla network's show the same span of accuracy, so that slopes can be compared."
+        )
     names = {"val_loss": "Validation loss", "accuracy": "Training accuracy", "loss": "Training loss"}
     return html.together(
-        html.paragraph(
-            "A line is a child; where it ends, the child was discarded or waits. Dashed verticals are the ends of rungs. The "
-            "figures above them are the mean change of accuracy over the first epoch after the rate has gone up again: "
-            "at birth and at each restart. All steps but the vanilla network's show the same span of accuracy, so that slopes can be compared."
-        ),
+        html.paragraph(" ".join(words)),
         tag("div", *main, class_="pair"),
         *(
             html.folded(names[metric], tag("div", *drawn, class_="pair"), aside=True)
@@ -208,7 +270,24 @@ def _curves(run, children, rungs, lengths, drops, figures) -> Markup:
     )
 
 
-def _restarts(drops: Sequence[restarts.Drop]) -> Markup:
+def _schedule(run: Run, reached: set[int], over: bool) -> str:
+    """When the method restarts the rate, and which of these moments the lineage does not show."""
+    moments = plan.restarts(run)
+    if moments is None:
+        return "When this method restarts the rate is not known: its record or its settings are missing."
+    if not moments:
+        return "This method restarts the rate at birth only."
+    *first, last = [f"{moment:,}" for moment in moments]
+    listed = f"{', '.join(first)} and {last}" if first else last
+    words = f"This method restarts the rate at birth and after {listed} epochs of a child's life."
+    missing = [f"{moment:,}" for moment in moments if moment not in reached]
+    if missing:
+        words += f" No child {'was' if over else 'has been'} trained past {', '.join(missing)}{'' if over else ' yet'}."
+    return words
+
+
+def _restarts(run: Run, drops: Sequence[restarts.Drop], over: bool) -> Markup:
+    schedule = _schedule(run, {drop.epoch for drop in drops}, over)
     rows = []
     for epoch in sorted({drop.epoch for drop in drops}):
         here = [drop for drop in drops if drop.epoch == epoch]
@@ -226,12 +305,11 @@ def _restarts(drops: Sequence[restarts.Drop]) -> Markup:
             ]
         )
     if not rows:
-        return html.paragraph("No child has been trained past a restart yet, or the method's schedule is not known.")
-    note = "" if any(drop.epoch for drop in drops) else " This method restarts the rate at birth only."
+        return html.paragraph(f"No child of a step {'was' if over else 'has been'} trained{'' if over else ' yet'}. {schedule}")
     return html.together(
         html.paragraph(
             "Validation accuracy over the first epoch after the learning rate went up again; and of the children that "
-            f"fell and lived until the rate was back at zero, how many had won the accuracy back by then.{note}"
+            f"fell and lived until the rate was back at zero, how many had won the accuracy back by then. {schedule}"
         ),
         html.table(
             [left("when"), "children", "mean change, points", "largest drop", "won back", "median epochs until then"],
@@ -240,7 +318,9 @@ def _restarts(drops: Sequence[restarts.Drop]) -> Markup:
     )
 
 
-def _operators(tried: Sequence[operators.Operator]) -> Markup:
+def _operators(run: Run, tried: Sequence[operators.Operator], keep: Callable[[Figure | None], Markup]) -> Markup:
+    if not tried:
+        return html.paragraph("This method draws no morphisms: each child is its parent, trained on.")
     rows = []
     for operator in tried:
         interval = operator.interval
@@ -267,22 +347,26 @@ def _operators(tried: Sequence[operators.Operator]) -> Markup:
         "95 % interval",
         "median size",
     ]
+    method = methods.registry.get(run.method)
+    gain = (
+        "The gain is a child's validation accuracy after the first rung less that of the unmodified parent after the same "
+        "epochs. A child has several morphisms, and each of its operators is credited with the whole gain. "
+        if method is None or method.keeps_parent
+        else "No gain can be told: this method has no unmodified parent among its children. "
+    )
     return html.together(
+        keep(operators.chart(tried)),
         html.table(head, rows),
-        html.paragraph(
-            "The gain is a child's validation accuracy after the first rung less that of the unmodified parent after the same "
-            "epochs. A child has several morphisms, and each of its operators is credited with the whole gain. "
-            "Size is a child's parameters over its parent's.",
-            class_="soft",
-        ),
+        html.paragraph(f"{gain}Size is a child's parameters over its parent's.", class_="soft"),
     )
 
 
-def _time(entries: Sequence[spent.Spent]) -> Markup:
+def _time(run: Run, entries: Sequence[spent.Spent]) -> Markup:
+    rest = "test, export and other" if run.setting("final_epochs") == 0 else "final training, test, export and other"
     total = sum(entry.cpu for entry in entries) or 1.0
     rows = [
         [
-            left("final training, export and other" if entry.step is None else f"step {entry.step}"),
+            left(rest if entry.step is None else f"step {entry.step}"),
             NONE if entry.step is None else f"{entry.rung}",
             NONE if entry.step is None else f"{entry.trainings}",
             duration(entry.cpu),
@@ -339,7 +423,12 @@ def _certificates(run: Run) -> Markup:
         for certificate in found
         if "max_difference" in certificate and certificate.get("bound", 0) > 0
     ]
-    words = "Every child is measured against its parent on a calibration batch before it is trained."
+    born = sum(record.rung == 0 and record.step > 0 for record in run.records)
+    measured = sum(record.rung == 0 and record.step > 0 and bool(record.certificate) for record in run.records)
+    words = (
+        f"{'Every child was' if measured == born else f'{measured:,} of {born:,} children were'} measured against its parent "
+        "on a calibration batch before it was trained."
+    )
     if pairs:
         beyond = sum(difference > bound for difference, bound in pairs)
         nearest = max(difference / bound for difference, bound in pairs)

@@ -48,9 +48,9 @@ def tree(children: Sequence[Child], rungs: dict[int, int]) -> Figure:
             cards.append(text(0, top + 40, plural(len(ranked), "child", "children"), "soft"))
         y += _HEIGHT + _BETWEEN_STEPS
     height = max(y - _BETWEEN_STEPS + 10, 40)
-    title = (
-        f"Family tree of {plural(len(children), 'network')} in {plural(len(steps), 'step')}, the winner's line thick"
-    )
+    chosen = next((child for child in children if child.chosen), None)
+    whose = f", the {'winner' if chosen.over else 'incumbent'}'s line thick" if chosen else ""
+    title = f"Family tree of {plural(len(children), 'network')} in {plural(len(steps), 'step')}{whose}"
     return Figure("family_tree", title, max(widest + 10, 320), height, join([*edges, *strong, *cards]))
 
 
