@@ -750,7 +750,9 @@ class TestStates:
     def test_restarts_are_the_methods(self, tmp_path, method, stop_after, words):
         page = page_of(make_run(tmp_path / "run", method, steps=1, stop_after=stop_after)).text
         assert words in page and page.count("restarts the rate") == 1
-        assert ("at birth and at each restart" in page) == (stop_after is None and method == "shr" or stop_after in (6, 9))
+        assert ("at birth and at each restart" in page) == (
+            stop_after is None and method == "shr" or stop_after in (6, 9)
+        )
 
     def test_restarts_of_an_unknown_method_are_not_known(self, tmp_path):
         page = page_of(_rewritten(make_run(tmp_path / "run", "shr", steps=1), method="mine")).text
@@ -777,7 +779,9 @@ class TestStates:
             (run / "owner.lock").write_text(lock)
         assert words in page_of(run).text
 
-    @pytest.mark.parametrize(("epochs", "rest"), [(20, "final training, test and export"), (0, "the test and the export")])
+    @pytest.mark.parametrize(
+        ("epochs", "rest"), [(20, "final training, test and export"), (0, "the test and the export")]
+    )
     def test_final_training(self, tmp_path, epochs, rest):
         run = _rewritten(make_run(tmp_path / "run", "shr", steps=1), final_epochs=epochs)
         winner = json.loads((run / "results.json").read_text())["winner"]

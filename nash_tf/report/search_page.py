@@ -115,7 +115,9 @@ def _head(run: Run, title: str, children: Sequence[Child], first: int) -> Markup
     if accuracy is not None:
         cards.append((f"{percent(accuracy)} %", "test accuracy, after final training" if final else "test accuracy"))
     if before is not None and final != 0:
-        cards.append((f"{percent(before)} %", "test accuracy before it" if final else "test accuracy of the search's winner"))
+        cards.append(
+            (f"{percent(before)} %", "test accuracy before it" if final else "test accuracy of the search's winner")
+        )
     if chosen:
         words = "validation accuracy" if chosen.over else "validation accuracy of the incumbent"
         cards += [(f"{percent(chosen.chosen_accuracy)} %", words), (short(chosen.params), "trained parameters")]
@@ -196,7 +198,12 @@ def _progress(run: Run, standing: plan.Standing | None) -> Markup | None:
     if run.results:
         if limits:
             why = f"its time was limited by {limits}"
-        elif not opened.rung and not standing.trained and (method := methods.registry[run.method]).keeps_parent and method.operators:
+        elif (
+            not opened.rung
+            and not standing.trained
+            and (method := methods.registry[run.method]).keeps_parent
+            and method.operators
+        ):
             why = "no limit on time was set, and no new child fitted into max_params"
         else:
             why = "why, the records do not tell"
@@ -204,9 +211,7 @@ def _progress(run: Run, standing: plan.Standing | None) -> Markup | None:
     words = f"Open is {where}{within}, with {done}."
     if limits and standing.best:
         step, _, child = standing.best
-        words += (
-            f" If the limit on time ({limits}) has been reached since, the search is over, and child {step}.{child} is handed over."
-        )
+        words += f" If the limit on time ({limits}) has been reached since, the search is over, and child {step}.{child} is handed over."
     return html.paragraph(words)
 
 
@@ -305,7 +310,9 @@ def _restarts(run: Run, drops: Sequence[restarts.Drop], over: bool) -> Markup:
             ]
         )
     if not rows:
-        return html.paragraph(f"No child of a step {'was' if over else 'has been'} trained{'' if over else ' yet'}. {schedule}")
+        return html.paragraph(
+            f"No child of a step {'was' if over else 'has been'} trained{'' if over else ' yet'}. {schedule}"
+        )
     return html.together(
         html.paragraph(
             "Validation accuracy over the first epoch after the learning rate went up again; and of the children that "
