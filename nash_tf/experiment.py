@@ -20,7 +20,7 @@ from absl import flags
 from nash_tf import data, methods, output, report
 from nash_tf import main as program
 from nash_tf.config import MAX_CHANNELS, ConfigError, SearchConfig, refusal
-from nash_tf.report import experiment_page, runs
+from nash_tf.report import experiment_page, loading
 from nash_tf.stopping import Stopped, end, stoppable
 
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
@@ -195,10 +195,11 @@ def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
 
 
 def _outcome(run: Run) -> str:
-    results = runs.read(run.directory).results
-    if not results:
+    found = loading.read(run.directory)
+    accuracy, params = found.result("test_accuracy"), found.result("params")
+    if accuracy is None or params is None:
         return "failed"
-    return f"finished: test accuracy {results['test_accuracy']:.4f}, {results['params']:,} params"
+    return f"finished: test accuracy {accuracy:.4f}, {params:,} params"
 
 
 def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | None:
@@ -212,7 +213,7 @@ def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | N
     if run.begun:
         return output.read_config(run.directory).widths
     searches = [search for search in plan(run.directory.parent, SEARCHES, [run.seed]) if search.begun]
-    found = [runs.read(search.directory).results for search in searches if search.finished]
+    found = [loading.read(search.directory).results for search in searches if search.finished]
     if not found or (alone and len(found) < len(searches)):
         return None
     return wide(config, found[0]["vanilla_params"], [each["params"] for each in found])
@@ -230,10 +231,14 @@ def _hindrance(widths: Sequence[int] | None) -> str | None:
 def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None:
     there = [run.directory for run in planned if run.begun]
     if there:
-        page = report.write_experiment(there, directory / output.REPORT)
+        try:
+            page = report.write_experiment(there, directory / output.REPORT)
+        except OSError as error:
+            page = None
+            print(f"report not written, {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
         if show:
-            print(experiment_page.tables([runs.read(each) for each in there]))
-            print(page)
+            print(experiment_page.tables([loading.read(each) for each in there]))
+            print(page or "")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The report: its pure parts, its pages for runs of every state, the command line, and a real browser."""
 
+import contextlib
 import html
 import html.parser
 import json
@@ -8,6 +9,8 @@ import os
 import random
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -34,6 +37,7 @@ from nash_tf.report import (
     labels,
     layered,
     layers,
+    loading,
     operators,
     plan,
     published,
@@ -58,6 +62,12 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def big(tmp_path_factory) -> Path:
     """Five steps of eight children, a failed one among them."""
     return make_run(tmp_path_factory.mktemp("big") / "run", failed=(Training(2, 0, 3),))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory) -> Path:
+    """One step of eight children."""
+    return make_run(tmp_path_factory.mktemp("small") / "run", "nash", steps=1)
 
 
 @pytest.fixture(scope="module")
@@ -304,7 +314,7 @@ class TestLayers:
         assert [block.inputs for block in folded] == [(), *((index,) for index in range(7))]
 
     def test_blocks_keep_all_layers_parameters_and_edges(self, big):
-        architecture = runs.read(big).architecture
+        architecture = loading.read(big).architecture
         folded = layers.blocks(architecture)
         assert sorted(name for block in folded for name in block.names) == sorted(n.name for n in architecture.nodes)
         assert sum(block.params for block in folded) == architecture.params
@@ -369,7 +379,7 @@ class TestLayers:
 
 class TestFamily:
     def test_fates_follow_the_rungs(self, big):
-        children = family.children(runs.read(big))
+        children = family.children(loading.read(big))
         assert len(children) == 41
         for step in range(1, 6):
             mine = [child for child in children if child.step == step]
@@ -381,38 +391,38 @@ class TestFamily:
         ]
 
     def test_the_trunk_runs_from_the_vanilla_to_the_winner(self, big):
-        children = family.children(runs.read(big))
+        children = family.children(loading.read(big))
         trunk = sorted(family.trunk(children))
         winners = sorted((child.step, child.number) for child in children if child.fate == family.WINNER)
         assert trunk == winners
 
     def test_an_open_rung_discards_nobody(self, tmp_path):
-        children = family.children(runs.read(make_run(tmp_path / "run", "shr", steps=2, stop_after=6)))
+        children = family.children(loading.read(make_run(tmp_path / "run", "shr", steps=2, stop_after=6)))
         assert {child.fate for child in children if child.step == 1} == {family.OPEN}
 
     def test_a_closed_rung_discards_half(self, tmp_path):
-        children = family.children(runs.read(make_run(tmp_path / "run", "shr", steps=2, stop_after=10)))
+        children = family.children(loading.read(make_run(tmp_path / "run", "shr", steps=2, stop_after=10)))
         fates = [child.fate for child in children if child.step == 1]
         assert (fates.count(family.DISCARDED), fates.count(family.OPEN)) == (4, 4)
 
     def test_without_settings_the_lineage_tells(self, big, tmp_path):
         shutil.copytree(big, tmp_path / "run")
         (tmp_path / "run" / "config.json").unlink()
-        before, after = (family.children(runs.read(path)) for path in (big, tmp_path / "run"))
+        before, after = (family.children(loading.read(path)) for path in (big, tmp_path / "run"))
         assert [(child.label, child.fate) for child in after] == [(child.label, child.fate) for child in before]
 
     def test_a_failed_later_rung(self, tmp_path):
-        run = runs.read(make_run(tmp_path / "run", "shr", steps=1))
+        run = loading.read(make_run(tmp_path / "run", "shr", steps=1))
         last = next(child for child in family.children(run) if child.step == 1 and child.rung == 3)
         failing = make_run(tmp_path / "again", "shr", steps=1, failed=(Training(1, 3, last.number),))
-        children = family.children(runs.read(failing))
+        children = family.children(loading.read(failing))
         assert [child.fate for child in children if (child.step, child.number) == (1, last.number)] == [family.FAILED]
         assert [child.label for child in children if child.chosen] == ["0.0"]
 
 
 class TestRestarts:
     def test_periods_are_the_methods(self, big):
-        run = runs.read(big)
+        run = loading.read(big)
         assert plan.periods(run, plan.rungs(run, 1)) == (5, 10, 20, 40)
 
     def test_drops_by_hand(self):
@@ -438,7 +448,7 @@ class TestRestarts:
         assert not restarts.drops([child], {}, {1: (2, 5)})[0].lived
 
     def test_one_cosine_has_no_restart_after_birth(self, tmp_path):
-        run = runs.read(make_run(tmp_path / "run", "sh", steps=1))
+        run = loading.read(make_run(tmp_path / "run", "sh", steps=1))
         lengths = {1: plan.periods(run, plan.rungs(run, 1))}
         drops = restarts.drops(family.children(run), {record.place: record for record in run.records}, lengths)
         assert {drop.epoch for drop in drops} == {0} and len(drops) == 8
@@ -446,7 +456,7 @@ class TestRestarts:
 
 class TestOperators:
     def test_counts_are_those_of_the_lineage(self, big):
-        run = runs.read(big)
+        run = loading.read(big)
         tried = {operator.name: operator for operator in operators.tally(run, family.children(run))}
         lines = [json.loads(line) for line in (big / "lineage.jsonl").read_text().splitlines()]
         names = [move[0] for line in lines if line["rung"] == 0 for move in line["morphisms"]]
@@ -479,19 +489,19 @@ def test_the_winner_of_a_step_that_a_limit_ended_is_a_winner(tmp_path):
     (directory / "lineage.jsonl").write_text("".join(json.dumps(line) + "\n" for line in kept))
     results = json.loads((directory / "results.json").read_text())
     (directory / "results.json").write_text(json.dumps(results | {"winner": [2, 0, 3]}))
-    run = runs.read(directory)
+    run = loading.read(directory)
     found = [child for child in family.children(run) if child.step == 2]
     assert [child.number for child in found if child.fate == family.WINNER] == [3]
     assert found[3].words() == "the search's winner" and found[0].words() == "undecided"
     inside = behaviour.behaviour("shr", [run])
     assert inside.steps == 1 and 2 in inside.winners
     (directory / "results.json").unlink()
-    undecided = [child for child in family.children(runs.read(directory)) if child.step == 2]
+    undecided = [child for child in family.children(loading.read(directory)) if child.step == 2]
     assert {child.words() for child in undecided} == {"in the running"}
 
 
 def test_time_adds_up(big):
-    run = runs.read(big)
+    run = loading.read(big)
     entries = spent.spent(run)
     assert sum(entry.cpu for entry in entries) == pytest.approx(run.result("cpu_seconds"))
     assert entries[-1].step is None and sum(entry.trainings for entry in entries) == len(run.records)
@@ -625,9 +635,9 @@ class TestSearchPage:
         assert page.text.count(HOSTILE) > 10
         for path in (directory / "report").iterdir():
             ElementTree.parse(path)
-        text_ = experiment_page.tables([runs.read(directory)])
+        text_ = experiment_page.tables([loading.read(directory)])
         assert "\x1b" not in text_
-        marked = experiment_page.tables([runs.read(directory)], experiment_page.as_markdown)
+        marked = experiment_page.tables([loading.read(directory)], experiment_page.as_markdown)
         assert "<" not in marked and "**Results**" in marked and "| --- |" in marked
 
 
@@ -705,12 +715,12 @@ class TestBrokenRuns:
     )
     def test_running(self, tmp_path, stop_after, state, words):
         run = make_run(tmp_path / "run", "shr", stop_after=stop_after)
-        assert runs.read(run).state == state
+        assert loading.read(run).state == state
         assert words in page_of(run).text
 
     def test_failed(self, tmp_path):
         run = make_run(tmp_path / "run", failed=(Training(0, 0, 0),))
-        assert runs.read(run).state == "failed"
+        assert loading.read(run).state == "failed"
         page = page_of(run).text
         assert "no training succeeded" in page and "Training of child 0 in step 0, rung 0: failed." in page
 
@@ -720,9 +730,9 @@ class TestBrokenRuns:
     def test_a_cut_line_is_told_and_the_rest_counts(self, big, tmp_path):
         shutil.copytree(big, tmp_path / "run")
         _cut(tmp_path / "run" / "lineage.jsonl", 100)
-        run = runs.read(tmp_path / "run")
+        run = loading.read(tmp_path / "run")
         assert any("line 76: cut off" in problem for problem in run.problems)
-        assert len(run.records) == len(runs.read(big).records) - 1
+        assert len(run.records) == len(loading.read(big).records) - 1
 
 
 def _rewritten(run: Path, **settings) -> Path:
@@ -813,14 +823,14 @@ class TestStates:
         winner = json.loads((run / "results.json").read_text())["winner"]
         results = json.loads((run / "results.json").read_text()) | {"winner": [1, 1, winner[2]]}
         (run / "results.json").write_text(json.dumps(results))
-        (chosen,) = [child for child in family.children(runs.read(run)) if child.chosen]
+        (chosen,) = [child for child in family.children(loading.read(run)) if child.chosen]
         assert chosen.rung == 3 and chosen.chosen_accuracy == chosen.records[1].accuracy != chosen.accuracy
 
     def test_one_child_whose_step_a_limit_ended_closes_no_step(self, tmp_path):
         run = make_run(tmp_path / "run", "random", steps=2, stop_after=7)
-        record = runs.read(run).records[-1]
+        record = loading.read(run).records[-1]
         (run / "results.json").write_text(json.dumps({"test_accuracy": 0.5, "winner": list(record.place)}))
-        inside = behaviour.behaviour("random", [runs.read(run)])
+        inside = behaviour.behaviour("random", [loading.read(run)])
         assert inside.steps == 1 and inside.parent_won is None
         page = page_of(run).text
         assert "that step was closed: why, the records do not tell." in page and "unmodified parent won" not in page
@@ -844,7 +854,7 @@ class TestStates:
     def test_results_that_cannot_be_read_are_not_unfinished(self, tmp_path):
         run = make_run(tmp_path / "run", "nash", steps=1)
         (run / "results.json").write_text("{")
-        assert runs.read(run).state == "broken"
+        assert loading.read(run).state == "broken"
 
     def test_not_every_child_was_measured(self, tmp_path):
         run = make_run(tmp_path / "run", "nash", steps=1)
@@ -859,12 +869,262 @@ class TestStates:
         assert "has no unmodified parent among its children" in page and "unmodified parent won" not in page
 
 
+@pytest.fixture
+def in_time():
+    """Ends a test that hangs after half a minute, also in a call to the system."""
+
+    def late(*_):
+        raise TimeoutError("it hangs")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 30)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def _socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path.parent):
+        server.bind(path.name)
+
+
+def _sparse(path: Path) -> None:
+    with open(path, "wb") as file:
+        file.truncate(1 << 33)
+
+
+NO_FILES = {
+    "a pipe": os.mkfifo,
+    "a socket": _socket,
+    "a directory": Path.mkdir,
+    "a link": lambda path: path.symlink_to("/dev/zero"),
+    "is larger than": _sparse,
+}
+
+
+@pytest.mark.usefixtures("in_time")
+class TestHostileFiles:
+    @pytest.mark.parametrize("what", NO_FILES)
+    @pytest.mark.parametrize(
+        "name", ["config.json", "lineage.jsonl", "results.json", "best/architecture.json", "owner.lock"]
+    )
+    def test_only_regular_files_of_some_size_are_read(self, small, tmp_path, name, what, capsys):
+        run = tmp_path / "run"
+        shutil.copytree(small, run)
+        (run / name).unlink(missing_ok=True)
+        NO_FILES[what](run / name)
+        assert main([str(run)]) == 0
+        said = capsys.readouterr()
+        assert f"{name} is not read: it is" in said.out and what in said.out and said.err == ""
+        assert f"{name} is not read: it is" in _Outline((run / "report.html").read_text()).text
+
+    def test_a_linked_folder_is_not_read(self, small, tmp_path):
+        shutil.copytree(small, tmp_path / "run")
+        (tmp_path / "run" / "best").rename(tmp_path / "best")
+        (tmp_path / "run" / "best").symlink_to(tmp_path / "best")
+        assert "best/architecture.json is not read: it lies in best, a link" in page_of(tmp_path / "run").text
+
+    @pytest.mark.parametrize("there", [True, False])
+    def test_a_linked_figure_folder_is_not_written_to(self, small, tmp_path, there, capsys):
+        run, outside = tmp_path / "run", tmp_path / "outside"
+        shutil.copytree(small, run)
+        shutil.rmtree(run / "report", ignore_errors=True)
+        if there:
+            outside.mkdir()
+        (run / "report").symlink_to(outside)
+        assert main([str(run)]) == 0
+        assert not outside.exists() or not list(outside.iterdir())
+        page = _Outline((run / "report.html").read_text()).text
+        assert "report/family_tree.svg is not written: report is a link, and nothing is written through links." in page
+
+    @pytest.mark.parametrize("what", ["link", "directory", "pipe"])
+    def test_a_page_that_is_no_file_is_refused(self, small, tmp_path, what, capsys):
+        run, outside = tmp_path / "run", tmp_path / "outside"
+        shutil.copytree(small, run)
+        (run / "report.html").unlink(missing_ok=True)
+        outside.write_text("mine")
+        {"link": lambda path: path.symlink_to(outside), "directory": Path.mkdir, "pipe": os.mkfifo}[what](
+            run / "report.html"
+        )
+        assert main([str(run)]) == 1
+        said = capsys.readouterr()
+        assert re.fullmatch(rf"cannot write \S+report.html: it is a {what}.*\n", said.err)
+        report.renew(run)
+        assert capsys.readouterr().err.startswith(f"report not written, {run}/report.html: it is a {what}")
+        assert outside.read_text() == "mine" and not list(run.glob(".report*"))
+
+    def test_a_name_in_preparation_that_is_a_link_is_not_followed(self, small, tmp_path):
+        run, outside = tmp_path / "run", tmp_path / "outside"
+        shutil.copytree(small, run)
+        outside.write_text("mine")
+        (run / f".report.html.{os.getpid()}").symlink_to(outside)
+        report.write(run)
+        assert outside.read_text() == "mine" and (run / "report.html").is_file()
+        assert not list(run.glob(".report*"))
+
+    def test_a_figure_that_cannot_be_written_is_named_and_the_others_are_there(self, small, tmp_path):
+        shutil.copytree(small, tmp_path / "run")
+        shutil.rmtree(tmp_path / "run" / "report", ignore_errors=True)
+        (tmp_path / "run" / "report" / "growth.svg").mkdir(parents=True)
+        page = page_of(tmp_path / "run").text
+        assert "report/growth.svg is not written: it is a directory." in page
+        assert (tmp_path / "run" / "report" / "time.svg").is_file()
+
+    def test_linked_runs_are_left_out(self, small, tmp_path, capsys):
+        root, outside = tmp_path / "root", tmp_path / "outside"
+        root.mkdir()
+        shutil.copytree(small, root / "own")
+        shutil.copytree(small, outside / "other")
+        for name in ("report", "report.html"):
+            shutil.rmtree(outside / "other" / name, ignore_errors=True)
+            (outside / "other" / "report.html").unlink(missing_ok=True)
+        (root / "link").symlink_to(outside / "other")
+        (root / "folder").symlink_to(outside)
+        assert main([str(root)]) == 0
+        said = capsys.readouterr()
+        assert "link: a link, left out" in said.err and f"{root}/link" not in said.out
+        assert (root / "own" / "report.html").exists() and not (outside / "other" / "report.html").exists()
+        assert main([str(root / "link")]) == 0 and (outside / "other" / "report.html").exists()
+
+    def test_one_page_that_cannot_be_written_leaves_the_others(self, small, tmp_path, capsys):
+        for name in ("a", "b"):
+            shutil.copytree(small, tmp_path / name)
+            (tmp_path / name / "report.html").unlink(missing_ok=True)
+        (tmp_path / "a" / "report.html").mkdir()
+        assert main([str(tmp_path)]) == 1
+        assert capsys.readouterr().err.count("cannot write") == 1
+        assert (tmp_path / "b" / "report.html").is_file() and (tmp_path / "report.html").is_file()
+
+
+def _training(step: int, child: int, **more) -> str:
+    plain = {
+        "step": step,
+        "rung": 0,
+        "child": child,
+        "epochs": 1,
+        "val_accuracy": 0.5,
+        "params": 9,
+        "morphisms": [["split"]],
+    }
+    return json.dumps(
+        {**plain, "history": {"val_accuracy": [0.5]}, "parent": [step - 1, 0, 0] if step else None, **more}
+    )
+
+
+def _nested(levels: int) -> str:
+    return "[" * levels + "1" + "]" * levels
+
+
+FLOODS = {
+    "a million lines": (
+        "lineage.jsonl",
+        lambda: "\n".join(['{"step":0,"rung":0,"child":0}'] * 10**6),
+        "more than 20,000 lines",
+    ),
+    "a step of thousands": (
+        "lineage.jsonl",
+        lambda: "\n".join([_training(0, 0), *(_training(1, child) for child in range(1_000))]),
+        "Of step 1 the 200 children that came furthest are drawn, of 1,000.",
+    ),
+    "thousands of steps": (
+        "lineage.jsonl",
+        lambda: "\n".join(_training(step, 0) for step in range(1_000)),
+        "Steps before",
+    ),
+    "thousands of rungs": (
+        "lineage.jsonl",
+        lambda: "\n".join(_training(1, 0, rung=n) for n in range(2_000)),
+        "left out",
+    ),
+    "thousands of operators": (
+        "lineage.jsonl",
+        lambda: "\n".join(_training(1, n, morphisms=[[f"{n}-{m}"] for m in range(100)]) for n in range(500)),
+        "Growth",
+    ),
+    "long lives": ("lineage.jsonl", lambda: _training(0, 0, history={"val_accuracy": [0.5] * 10**5}), "left out"),
+    "epochs beyond all measure": ("lineage.jsonl", lambda: _training(0, 0, epochs=10**12), "left out"),
+    "a line without an end": ("lineage.jsonl", lambda: "[" + "1," * 10**7, "cut off"),
+    "numbers below zero": (
+        "lineage.jsonl",
+        lambda: "\n".join(_training(1, n, params=-n, epochs=-n, cpu_seconds=-1e9, wall_seconds=-3) for n in range(8)),
+        "Growth",
+    ),
+    "surrogates": (
+        "lineage.jsonl",
+        lambda: _training(0, 0, morphisms=[["\ud800"]], status="\ud800"),
+        "Training of child 0",
+    ),
+    "nested settings": ("config.json", lambda: f'{{"seed": {_nested(80)}}}', "nested more than 60 levels deep"),
+    "deeply nested settings": ("config.json", lambda: f'{{"seed": {_nested(990)}}}', "nested more than 60 levels deep"),
+    "a method without an end": (
+        "config.json",
+        lambda: json.dumps({"method": "m" * 10**5, "dataset": ["x"] * 10**4}),
+        "mmm…",
+    ),
+    "endless rungs": (
+        "config.json",
+        lambda: json.dumps(
+            {"method": "shr", "children": 8, "epochs_per_step": 2**45, "vanilla_epochs": 2**40, "steps": 2**60}
+        ),
+        "Learning curves",
+    ),
+    "a number of many digits": ("config.json", lambda: '{"seed": 1' + "0" * 10**5 + "}", "config.json cannot be read"),
+    "nested results": (
+        "results.json",
+        lambda: f'{{"test_accuracy": 0.5, "winner": {_nested(500)}}}',
+        "results.json cannot be read",
+    ),
+    "results beyond all measure": (
+        "results.json",
+        lambda: '{"test_accuracy": NaN, "params": -1e400, "seconds": -Infinity}',
+        "holds no test_accuracy",
+    ),
+    "a nested architecture": (
+        "best/architecture.json",
+        lambda: json.dumps({"nodes": [], "outputs": []})[:-1] + f', "structure": {_nested(700)}}}',
+        "architecture.json cannot be read",
+    ),
+    "a network of thousands": (
+        "best/architecture.json",
+        lambda: json.dumps(
+            {
+                "nodes": [
+                    {
+                        "name": f"n{n}",
+                        "kind": "Odd",
+                        "inputs": [f"n{m}" for m in range(max(0, n - 40), n)],
+                        "shape": [4],
+                    }
+                    for n in range(2_000)
+                ],
+                "outputs": ["n1999"],
+            }
+        ),
+        "They are too many to be drawn.",
+    ),
+}
+
+
+@pytest.mark.usefixtures("in_time")
+@pytest.mark.parametrize("name", FLOODS)
+def test_hostile_content_is_reported_in_time(small, tmp_path, name, capsys):
+    shutil.copytree(small, tmp_path / "run")
+    file, content, words = FLOODS[name]
+    (tmp_path / "run" / file).write_text(content())
+    assert main([str(tmp_path / "run"), str(small)]) == 0
+    page = _Outline((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    assert words in page.text
+    for drawing in (tmp_path / "run" / "report").iterdir():
+        ElementTree.parse(drawing)
+    assert "Traceback" not in "".join(capsys.readouterr())
+
+
 class TestWriting:
     def test_is_atomic(self, big, tmp_path, monkeypatch):
         path = report.write(big, tmp_path / "page.html")
         before = path.read_bytes()
 
-        def broken(*_):
+        def broken(*_, **__):
             raise OSError(28, "No space left on device", "page.html")
 
         monkeypatch.setattr(os, "replace", broken)
@@ -884,7 +1144,7 @@ class TestWriting:
 
 class TestExperiment:
     def test_rows_by_hand(self, many):
-        found = [runs.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
+        found = [loading.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
         rows = {row.method: row for row in experiment.method_rows(found)}
         assert list(rows) == ["nash", "sh", "shr", "shrsep"]
         assert (rows["shr"].runs, rows["shr"].finished) == (4, 3)
@@ -897,7 +1157,7 @@ class TestExperiment:
         assert (rows["shr"].accuracy.least, rows["shr"].accuracy.largest) == (min(accuracies), max(accuracies))
 
     def test_comparisons_pair_seeds(self, many):
-        found = [runs.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
+        found = [loading.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
         pairs = experiment.comparisons(found)
         assert [(pair.first, pair.second) for pair in pairs][:3] == [
             ("nash", "sh"),
@@ -923,11 +1183,11 @@ class TestExperiment:
     def test_data_sets_are_not_pooled_and_settings_are_compared(self, tmp_path):
         make_run(tmp_path / "a", "nash", steps=1, dataset="one")
         make_run(tmp_path / "b", "nash", steps=1, dataset="two", mutations=3)
-        found = [runs.read(tmp_path / name) for name in "ab"]
+        found = [loading.read(tmp_path / name) for name in "ab"]
         assert list(experiment.by_dataset(found)) == ["one", "two"]
         assert experiment.unequal_settings(found)["mutations"] == ["3", "5"]
         make_run(tmp_path / "c", "nash", steps=1, dataset="one")
-        first = experiment.by_dataset([*found, runs.read(tmp_path / "c")])["one"]
+        first = experiment.by_dataset([*found, loading.read(tmp_path / "c")])["one"]
         assert experiment.twins(first) == {"nash, seed 0": 2}
 
     def test_what_makes_runs_unequal_is_told_with_every_table(self, tmp_path, capsys):
@@ -954,7 +1214,7 @@ class TestExperiment:
         assert len(links) == 13 and all((many / link).exists() for link in links)
 
     def test_behaviour_by_hand(self, many):
-        found = [runs.read(many / f"nash-{seed}") for seed in range(3)]
+        found = [loading.read(many / f"nash-{seed}") for seed in range(3)]
         row = behaviour.behaviour("nash", found)
         assert row.steps == 6 and row.restart is None and row.birth.mean < 0
         assert set(row.winners) == {0, 1, 2} and len(row.winners[2]) == 3
@@ -1054,7 +1314,7 @@ class TestWatch:
         seen, moments = [], []
 
         def renew():
-            seen.append(len(runs.read(run).records))
+            seen.append(len(loading.read(run).records))
 
         def sleep(seconds):
             moments.append(seconds)

@@ -19,13 +19,14 @@ from nash_tf.report.search_page import Report, foot, state_words
 from nash_tf.report.text import count, duration, in_markdown, markdown, percent, plural, printable, short, table
 
 
-def report(runs: Sequence[Run], place: Path, refresh: int = 0) -> Report:
+def report(runs: Sequence[Run], place: Path, refresh: int = 0, lost: Sequence[str] = ()) -> Report:
     """The page of an experiment.
 
     Args:
         runs: in any state.
         place: directory in which the page will lie; links are relative to it.
         refresh: see `page.page`.
+        lost: sentences on figures that could not be written.
     """
     groups = experiment.by_dataset(runs)
     sections: list[tuple[str, str, Markup]] = []
@@ -46,7 +47,7 @@ def report(runs: Sequence[Run], place: Path, refresh: int = 0) -> Report:
         ),
         html.notice(
             "What is missing or could not be read",
-            [f"{run.name}: {line}" for run in runs for line in run.problems],
+            [*lost, *(f"{run.name}: {line}" for run in runs for line in run.problems)],
         ),
         html.cards(
             [

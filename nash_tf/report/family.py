@@ -167,6 +167,12 @@ def _chosen(run: Run, fates: dict[tuple[int, int], str], ended: plan.Standing | 
     return last
 
 
+def rank(child: Child) -> tuple[bool, bool, int, float, int]:
+    """Orders the children of a step: the winner, then those that came furthest, the failed last."""
+    failed = child.fate == FAILED
+    return (child.fate != WINNER, failed, -child.rung, -(child.accuracy or 0.0), child.number)
+
+
 def trunk(found: Sequence[Child]) -> set[tuple[int, int]]:
     """(step, child) of the network that the search hands over and of all its forebears."""
     by_key = {(child.step, child.number): child for child in found}

@@ -11,14 +11,17 @@ from nash_tf.report.text import short
 
 BOX, BOX_HEIGHT, LEVEL = 192.0, 46.0, 70.0
 _GAP, _EDGE_GAP, _MARGIN = 18.0, 16.0, 12.0
+MOST = 5_000  # boxes, and layers that edges pass
 _LETTERS = 20  # that fit into a box
 _COLOURS = {"conv": 0, "separable": 4, "convex": 2, "concat": 3, "split": 1, "pool": 6, "other": 6}
 _SIGNS = {"conv": "■", "separable": "◫", "convex": "α", "concat": "⧺", "split": "+", "pool": "▽", "other": "○"}
 
 
-def graph(architecture: Architecture) -> Figure:
-    """Draws all blocks from the input at the top to the output at the bottom."""
+def graph(architecture: Architecture) -> Figure | None:
+    """Draws all blocks from the input at the top to the output at the bottom; None where there are too many."""
     drawn = blocks(architecture)
+    if layered.size([block.inputs for block in drawn]) > MOST:
+        return None
     laid = layered.draw([block.inputs for block in drawn], BOX, _GAP, _EDGE_GAP)
     edges = [_edge(way) for way in laid.ways.values()]
     boxes = [

@@ -4,6 +4,7 @@ Layers by longest path, edges over several layers broken by dummies, order by ba
 least squares under the minimum distances (pool adjacent violators). Pure values: no drawing here.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,9 +37,7 @@ def draw(inputs: Sequence[Sequence[int]], node_width: float, gap: float, edge_ga
         node_width, gap: width of a node and least distance between two.
         edge_gap: least distance between edges that pass a layer.
     """
-    layer: list[int] = []
-    for sources in inputs:
-        layer.append(1 + max((layer[source] for source in sources), default=-1))
+    layer = levels(inputs)
     chains: dict[tuple[int, int], list[int]] = {}
     layers: list[list[int]] = [[] for _ in range(1 + max(layer, default=0))]
     for node, level in enumerate(layer):
@@ -72,12 +71,33 @@ def draw(inputs: Sequence[Sequence[int]], node_width: float, gap: float, edge_ga
     return Drawing(layer, across[: len(inputs)], ways, width)
 
 
+def levels(inputs: Sequence[Sequence[int]]) -> list[int]:
+    """The layer of each node: the length of the longest path to it."""
+    found: list[int] = []
+    for sources in inputs:
+        found.append(1 + max((found[source] for source in sources), default=-1))
+    return found
+
+
+def size(inputs: Sequence[Sequence[int]]) -> int:
+    """Nodes, and layers that edges pass: what the work of `draw` grows with."""
+    layer = levels(inputs)
+    return len(layer) + sum(
+        layer[node] - layer[source] - 1 for node, sources in enumerate(inputs) for source in sources
+    )
+
+
 def crossings(upper: Sequence[int], lower: Sequence[int], after: Sequence[Sequence[int]]) -> int:
     """Pairs of edges between two ordered layers that cross."""
     place = {node: index for index, node in enumerate(lower)}
     ends = [sorted(place[other] for other in after[node]) for node in upper]
-    flat = [end for group in ends for end in group]
-    return sum(flat[i] > flat[j] for i in range(len(flat)) for j in range(i + 1, len(flat)))
+    count = 0
+    before: list[int] = []  # ends of the edges to the left
+    for end in (end for group in ends for end in group):
+        at = bisect_right(before, end)
+        count += len(before) - at
+        before.insert(at, end)
+    return count
 
 
 def _order(layers: list[list[int]], before: list[list[int]], after: list[list[int]]) -> None:

@@ -1,5 +1,6 @@
 """The operators: drawn, accepted, and what each bought."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -13,6 +14,8 @@ from nash_tf.report.markup import Markup, join, tag
 from nash_tf.report.runs import Run
 from nash_tf.report.stats import t_interval
 from nash_tf.report.text import points
+
+MOST_OPERATORS = 100  # that are tallied, the most drawn
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Operator:
 def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
     """All operators that the method may draw or that were drawn, the most drawn first."""
     known = methods.registry[run.method].operators if run.method in methods.registry else ()
-    names = {*known, *(name for child in children for name in child.operators)}
+    drawn = Counter(name for child in children for name in child.operators)
+    names = {*known, *(name for name, _ in drawn.most_common(MOST_OPERATORS))}
     unchanged = {child.step: child for child in reversed(children) if not child.operators}
     records = {record.place: record for record in run.records}
     found = []

@@ -61,7 +61,7 @@ def drops(
         for length in lengths.get(child.step, ()):
             if start in series and start + 1 in series and child.step > 0:
                 before = series[start]
-                later = (epoch for epoch in range(1, length + 1) if series.get(start + epoch, -1.0) >= before)
+                later = (at - start for at in sorted(series) if start < at <= start + length and series[at] >= before)
                 back, lived = next(later, None), start + length in series
                 found.append(Drop(child.step, child.number, start, before, series[start + 1], back, lived))
             start += length

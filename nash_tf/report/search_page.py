@@ -18,6 +18,8 @@ from nash_tf.report.runs import Run
 from nash_tf.report.text import NONE, count, duration, percent, plural, points, scientific, short
 
 MOST_STEPS = 24  # drawn; a search of more shows its last ones
+MOST_CHILDREN = 200  # of a step drawn, those that came furthest
+_MOST_NUMBERS = 50  # of certificates
 _SLICE = 630  # pixels of the architecture on a printed page
 _STATES = {
     "finished": "finished",
@@ -51,7 +53,7 @@ def report(run: Run, refresh: int = 0) -> Report:
     """The report of a run, whatever state it is in."""
     everyone = family.children(run)
     last = max((child.step for child in everyone), default=0)
-    children = [child for child in everyone if child.step > last - MOST_STEPS]
+    children, hidden = _drawn(everyone, last - MOST_STEPS + 1)
     steps = sorted({child.step for child in children})
     rungs = {step: plan.rungs(run, step) for step in steps}
     figures: list[Figure] = []
@@ -97,7 +99,7 @@ def report(run: Run, refresh: int = 0) -> Report:
     if run.config or run.versions:
         sections.append(("settings", "Settings and versions", _settings(run)))
     title = f"{run.dataset} · {run.method} · seed {run.seed}" if run.config or run.results else run.name
-    head = _head(run, title, everyone, last - MOST_STEPS + 1)
+    head = _head(run, title, everyone, hidden)
     return Report(html.page(f"{title} · nash_tf", head, sections, foot(), refresh), tuple(figures))
 
 
@@ -107,7 +109,24 @@ def foot() -> Markup:
     return html.paragraph(f"Written by nash_tf {nash_tf.__version__} on {moment}.")
 
 
-def _head(run: Run, title: str, children: Sequence[Child], first: int) -> Markup:
+def _drawn(children: Sequence[Child], first: int) -> tuple[list[Child], list[str]]:
+    """The children that the figures show, and a sentence for each sort that they do not."""
+    hidden = [f"Steps before step {first} are in the table of children only."] if first > 0 else []
+    of_steps: dict[int, list[Child]] = {}
+    for child in children:
+        if child.step >= first:
+            of_steps.setdefault(child.step, []).append(child)
+    for step, members in of_steps.items():
+        if len(members) > MOST_CHILDREN:
+            hidden.append(
+                f"Of step {step} the {MOST_CHILDREN} children that came furthest are drawn, of {len(members):,}."
+            )
+            best = sorted(members, key=family.rank)[:MOST_CHILDREN]
+            of_steps[step] = sorted(best, key=lambda child: child.number)
+    return [child for members in of_steps.values() for child in members], hidden
+
+
+def _head(run: Run, title: str, children: Sequence[Child], hidden: Sequence[str]) -> Markup:
     chosen = next((child for child in children if child.chosen), None)
     accuracy, before = run.result("test_accuracy"), run.result("winner_test_accuracy")
     cards = []
@@ -133,7 +152,6 @@ def _head(run: Run, title: str, children: Sequence[Child], first: int) -> Markup
         cards.append((f"{cpu / 3600:.1f} h" if cpu >= 3600 else duration(cpu), "of CPU time"))
     failed = [line for line in run.problems if line.startswith(("Training of", "Child"))]
     broken = [line for line in run.problems if line not in failed]
-    hidden = [f"Steps before step {first} are in the table of children only."] if first > 0 else []
     return html.together(
         tag("h1", title),
         tag("p", html.badge(run.state, state_words(run)), " ", tag("code", str(run.directory)), class_="soft"),
@@ -188,8 +206,8 @@ def _progress(run: Run, standing: plan.Standing | None) -> Markup | None:
         if run.results:
             return None
         rest = "the test and the export" if run.setting("final_epochs") == 0 else "final training, test and export"
-        done = {0: "The first network is trained", 1: "The one step is closed"}
-        steps = done.get(standing.steps, f"All {standing.steps:,} steps are closed")
+        few = {0: "The first network is trained", 1: "The one step is closed"}
+        steps = few.get(standing.steps, f"All {standing.steps:,} steps are closed")
         return html.paragraph(f"{steps}: the search is over, {rest} are not.")
     planned = plan.rungs(run, opened.step)
     where = f"step {opened.step} of at most {standing.steps}" if opened.step else "the first network's training"
@@ -392,17 +410,26 @@ def _time(run: Run, entries: Sequence[spent.Spent]) -> Markup:
 def _architecture(run: Run, figures: list[Figure]) -> Markup:
     assert run.architecture is not None
     drawn = graph.graph(run.architecture)
-    figures.append(drawn)
     shares = layers.shares(run.architecture)
-    reused = Figure(
-        drawn.name, drawn.title, drawn.width, drawn.height, tag("g", drawn.body, id="figure-architecture-body")
-    )
+    words = f"{len(run.architecture.nodes)} layers, {count(run.architecture.params)} trained parameters. "
+    pictures: list[Markup] = []
+    if drawn is None:
+        words += "They are too many to be drawn."
+    else:
+        figures.append(drawn)
+        reused = Figure(
+            drawn.name, drawn.title, drawn.width, drawn.height, tag("g", drawn.body, id="figure-architecture-body")
+        )
+        words += (
+            "A box is a layer with the normalisation and activation that follow it; below its name are the output's shape and "
+            "its parameters. Each box tells the names of its layers."
+        )
+        pictures = [
+            tag("div", html.shown(reused, fit=False), class_="screen"),
+            tag("div", *graph.slices(drawn, _SLICE), class_="print"),
+        ]
     return html.together(
-        html.paragraph(
-            f"{len(run.architecture.nodes)} layers, {count(run.architecture.params)} trained parameters. A box is a layer with "
-            "the normalisation and activation that follow it; below its name are the output's shape and its parameters. "
-            "Each box tells the names of its layers."
-        ),
+        html.paragraph(words),
         html.table(
             [left(name) for name in layers.COUNTED.values()],
             [[left(f"{percent(shares[sort], 0)} %") for sort in layers.COUNTED]],
@@ -410,8 +437,7 @@ def _architecture(run: Run, figures: list[Figure]) -> Markup:
         )
         if shares
         else None,
-        tag("div", html.shown(reused, fit=False), class_="screen"),
-        tag("div", *graph.slices(drawn, _SLICE), class_="print"),
+        *pictures,
     )
 
 
@@ -419,7 +445,7 @@ def _certificates(run: Run) -> Markup:
     found = [record.certificate for record in run.records if record.certificate]
     if not found:
         return html.paragraph("No child has a certificate.")
-    names = sorted({name for certificate in found for name in certificate})
+    names = sorted({name for certificate in found for name in certificate})[:_MOST_NUMBERS]
     rows = []
     for name in names:
         values = [certificate[name] for certificate in found if name in certificate]

@@ -27,7 +27,7 @@ def tree(children: Sequence[Child], rungs: dict[int, int]) -> Figure:
     cards: list[Markup] = []
     y, widest = 10.0, 0.0
     for step in steps:
-        ranked = sorted((child for child in children if child.step == step), key=_rank)
+        ranked = sorted((child for child in children if child.step == step), key=family.rank)
         top = y
         parent = next((child.parent for child in ranked if child.parent), None)
         source = places.get((parent[0], parent[2])) if parent else None
@@ -52,11 +52,6 @@ def tree(children: Sequence[Child], rungs: dict[int, int]) -> Figure:
     whose = f", the {'winner' if chosen.over else 'incumbent'}'s line thick" if chosen else ""
     title = f"Family tree of {plural(len(children), 'network')} in {plural(len(steps), 'step')}{whose}"
     return Figure("family_tree", title, max(widest + 10, 320), height, join([*edges, *strong, *cards]))
-
-
-def _rank(child: Child) -> tuple[bool, bool, int, float, int]:
-    failed = child.fate == family.FAILED
-    return (child.fate != family.WINNER, failed, -child.rung, -(child.accuracy or 0.0), child.number)
 
 
 def _way(source: tuple[float, float], x: float, y: float, row: int) -> list[tuple[float, float]]:
