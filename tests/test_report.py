@@ -447,6 +447,13 @@ class TestRestarts:
         ]
         assert not restarts.drops([child], {}, {1: (2, 5)})[0].lived
 
+    def test_an_annealing_of_a_length_beyond_all_measure(self):
+        parent = runs.Record(0, 0, 0, accuracy=0.5, epochs=1)
+        record = runs.Record(1, 0, 0, (0, 0, 0), epochs=2, history={"val_accuracy": (0.3, 0.4)})
+        child = family.Child(1, 0, (record,), family.OPEN)
+        (drop,) = restarts.drops([child], {(0, 0, 0): parent}, {1: (2**40,)})
+        assert drop.won_back is None and not drop.lived
+
     def test_one_cosine_has_no_restart_after_birth(self, tmp_path):
         run = loading.read(make_run(tmp_path / "run", "sh", steps=1))
         lengths = {1: plan.periods(run, plan.rungs(run, 1))}
@@ -873,8 +880,11 @@ class TestStates:
 def in_time():
     """Ends a test that hangs after half a minute, also in a call to the system."""
 
+    class Late(BaseException):
+        """No `except Exception` takes it for a fault of a file."""
+
     def late(*_):
-        raise TimeoutError("it hangs")
+        raise Late
 
     before = signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, 30)

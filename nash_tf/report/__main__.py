@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from nash_tf import output, report
@@ -77,7 +78,7 @@ def _run(given: argparse.Namespace) -> int:
         written = True
         if several:
             for directory in directories:
-                written &= _attempt(lambda directory=directory: report.write(directory, refresh=live))
+                written &= _attempt(partial(report.write, directory, refresh=live))
             written &= _attempt(lambda: report.write_experiment(directories, page, given.svg_dir, live))
             read = [loading.read(directory) for directory in directories]
             for directory, run in zip(directories, read, strict=True):

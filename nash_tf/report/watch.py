@@ -24,7 +24,7 @@ def finished(directories: Sequence[Path]) -> bool:
 
 def watch(
     found: Callable[[], Sequence[Path]],
-    renew: Callable[[], None],
+    renew: Callable[[], object],
     seconds: float,
     sleep: Callable[[float], None] = time.sleep,
     patience: float = 0.0,
