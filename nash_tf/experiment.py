@@ -20,7 +20,8 @@ from absl import flags
 from nash_tf import data, methods, output, report
 from nash_tf import main as program
 from nash_tf.config import MAX_CHANNELS, ConfigError, SearchConfig, refusal
-from nash_tf.report import experiment_page, loading
+from nash_tf.report.pages import experiment_page
+from nash_tf.report.records import loading
 from nash_tf.stopping import Stopped, end, stoppable
 
 SEARCHES = tuple(method.name for method in methods.SEARCHES)

@@ -26,31 +26,24 @@ from nash_tf import methods, output, report
 from nash_tf.architecture import Architecture, Node
 from nash_tf.hill_climbing import Training
 from nash_tf.morphisms.draw import draw
-from nash_tf.report import (
-    axes,
-    behaviour,
-    courses,
-    experiment,
-    experiment_page,
-    family,
-    graph,
-    labels,
-    layered,
-    layers,
-    loading,
-    operators,
-    plan,
-    published,
-    restarts,
-    runs,
-    spent,
-    stats,
-    strip,
-    text,
-    watch,
-)
+from nash_tf.report import watch
 from nash_tf.report.__main__ import main
-from nash_tf.report.markup import Markup, escape, tag
+from nash_tf.report.analysis import (
+    behaviour,
+    compute_time,
+    family,
+    layer_shares,
+    method_comparison,
+    operator_tally,
+    restart_drops,
+    search_plan,
+    stats,
+)
+from nash_tf.report.charts import architecture_graph, lifetimes, strip_plot
+from nash_tf.report.drawing import axes, graph_layout, label_places
+from nash_tf.report.drawing.markup import Markup, escape, tag
+from nash_tf.report.pages import experiment_page, published
+from nash_tf.report.records import loading, runs
 from nash_tf.vanilla import vanilla
 
 ROOT = Path(__file__).parents[1]
@@ -228,25 +221,25 @@ graphs = st.lists(st.lists(st.integers(0, 30), max_size=3), min_size=1, max_size
 
 class TestLayered:
     def test_layers_are_longest_paths(self):
-        assert layered.draw([[], [0], [1], [0, 2]], 10, 5, 2).layer == [0, 1, 2, 3]
+        assert graph_layout.draw([[], [0], [1], [0, 2]], 10, 5, 2).layer == [0, 1, 2, 3]
 
     def test_a_chain_is_straight(self):
-        assert len(set(layered.draw([[], [0], [1], [2]], 10, 5, 2).across)) == 1
+        assert len(set(graph_layout.draw([[], [0], [1], [2]], 10, 5, 2).across)) == 1
 
     def test_a_crossing_is_undone(self):
         # 1 and 2 lead to 4 and 3: as they stand the edges cross
-        drawn = layered.draw([[], [0], [0], [2], [1]], 10, 5, 2)
+        drawn = graph_layout.draw([[], [0], [0], [2], [1]], 10, 5, 2)
         assert (drawn.across[1] < drawn.across[2]) == (drawn.across[4] < drawn.across[3])
 
     def test_crossings_are_counted(self):
-        assert layered.crossings([0, 1], [2, 3], [[3], [2], [], []]) == 1
-        assert layered.crossings([0, 1], [2, 3], [[2], [3], [], []]) == 0
-        assert layered.crossings([0, 1], [2, 3], [[2, 3], [2, 3], [], []]) == 1
+        assert graph_layout.crossings([0, 1], [2, 3], [[3], [2], [], []]) == 1
+        assert graph_layout.crossings([0, 1], [2, 3], [[2], [3], [], []]) == 0
+        assert graph_layout.crossings([0, 1], [2, 3], [[2, 3], [2, 3], [], []]) == 1
 
     @settings(max_examples=60, deadline=None)
     @given(graphs)
     def test_nothing_overlaps_and_edges_arrive(self, inputs):
-        drawn = layered.draw(inputs, 100, 20, 10)
+        drawn = graph_layout.draw(inputs, 100, 20, 10)
         at: dict[int, list[tuple[float, float]]] = {}
         for node, level in enumerate(drawn.layer):
             at.setdefault(level, []).append((drawn.across[node], 100))
@@ -263,13 +256,13 @@ class TestLayered:
         assert min(place - 50 for place in drawn.across) >= -1e-6 and max(drawn.across) + 50 <= drawn.width + 1e-6
 
     def test_spread_is_least_squares(self):
-        assert layered.spread([0, 10], [4]) == [0, 10]
-        assert layered.spread([5, 5], [4]) == [3, 7]
-        assert layered.spread([5, 5], [4], [3, 1]) == [4, 8]
+        assert graph_layout.spread([0, 10], [4]) == [0, 10]
+        assert graph_layout.spread([5, 5], [4]) == [3, 7]
+        assert graph_layout.spread([5, 5], [4], [3, 1]) == [4, 8]
 
     def test_labels_do_not_meet(self):
         marks = [(50.0, 50.0), (54.0, 52.0), (200.0, 90.0)]
-        placed = [label for label in labels.place(marks, [(*mark, "1.2") for mark in marks]) if label]
+        placed = [label for label in label_places.place(marks, [(*mark, "1.2") for mark in marks]) if label]
         assert len(placed) == 3
         boxes = [(x, y - 11, x + 7.6 * 3, y + 3) for x, y, _ in placed]
         for index, one in enumerate(boxes):
@@ -300,7 +293,7 @@ class TestAxes:
 
 class TestLayers:
     def test_vanilla_folds_into_eight_blocks(self):
-        folded = layers.blocks(vanilla((32, 32, 3), 10, (8, 16, 32)))
+        folded = layer_shares.blocks(vanilla((32, 32, 3), 10, (8, 16, 32)))
         assert [block.title for block in folded] == [
             "Input",
             "Conv 3×3-BN-ReLU",
@@ -315,7 +308,7 @@ class TestLayers:
 
     def test_blocks_keep_all_layers_parameters_and_edges(self, big):
         architecture = loading.read(big).architecture
-        folded = layers.blocks(architecture)
+        folded = layer_shares.blocks(architecture)
         assert sorted(name for block in folded for name in block.names) == sorted(n.name for n in architecture.nodes)
         assert sum(block.params for block in folded) == architecture.params
         assert all(source < index for index, block in enumerate(folded) for source in block.inputs)
@@ -325,7 +318,7 @@ class TestLayers:
         start = vanilla((8, 8, 3), 10, (4,))
         joined = start.make("sum_9", "Add", {}, [start["conv_1"], start["relu_1"]])
         architecture = Architecture((*start.nodes, joined), ("sum_9", "logits"))
-        folded = layers.blocks(architecture)
+        folded = layer_shares.blocks(architecture)
         assert [block.names for block in folded][1:3] == [("conv_1",), ("bn_1", "relu_1")]
         assert folded[-1].inputs == (1, 2)
 
@@ -346,10 +339,10 @@ class TestLayers:
         ],
     )
     def test_sorts(self, kind, sort):
-        assert layers.sort_of(Node("x", kind, {}, (), (1,))) == sort
+        assert layer_shares.sort_of(Node("x", kind, {}, (), (1,))) == sort
 
     def test_shares_leave_out_pools_and_dense(self):
-        assert layers.shares(vanilla((32, 32, 3), 10, (8, 16))) == {
+        assert layer_shares.shares(vanilla((32, 32, 3), 10, (8, 16))) == {
             "conv": 1.0,
             "convex": 0.0,
             "concat": 0.0,
@@ -363,15 +356,15 @@ class TestLayers:
         sorts = {"conv": ("Conv2D", "IdentityConv2D"), "convex": ("ConvexMerge",), "concat": ("Concatenate",)}
         sorts |= {"split": ("Add",), "separable": ("SeparableConv2D", "IdentitySeparableConv2D")}
         counts = {sort: sum(kinds.count(kind) for kind in names) for sort, names in sorts.items()}
-        found = layers.shares(Architecture.from_json(text_))
+        found = layer_shares.shares(Architecture.from_json(text_))
         assert found == pytest.approx({sort: counts[sort] / sum(counts.values()) for sort in counts})
 
     def test_a_graph_of_a_hundred_layers_has_a_box_for_each_block(self):
         architecture, _ = draw(vanilla((32, 32, 3), 10, (8, 16, 32)), 48, methods.registry["shrsep"].operators, 1e9, 0)
         assert len(architecture.nodes) >= 100
-        figure = graph.graph(architecture)
-        assert figure.body.count('class="card') == len(layers.blocks(architecture))
-        assert len(graph.slices(figure, 630)) == math.ceil(figure.height / 630)
+        figure = architecture_graph.graph(architecture)
+        assert figure.body.count('class="card') == len(layer_shares.blocks(architecture))
+        assert len(architecture_graph.slices(figure, 630)) == math.ceil(figure.height / 630)
 
 
 # Families -------------------------------------------------------------------------------------------------------------
@@ -423,7 +416,7 @@ class TestFamily:
 class TestRestarts:
     def test_periods_are_the_methods(self, big):
         run = loading.read(big)
-        assert plan.periods(run, plan.rungs(run, 1)) == (5, 10, 20, 40)
+        assert search_plan.periods(run, search_plan.rungs(run, 1)) == (5, 10, 20, 40)
 
     def test_drops_by_hand(self):
         def record(rung, accuracies, parent):
@@ -440,31 +433,31 @@ class TestRestarts:
         parent = runs.Record(0, 0, 0, accuracy=0.5, epochs=1, history={"val_accuracy": (0.5,)})
         life = (record(0, (0.4, 0.6), (0, 0, 0)), record(1, (0.3, 0.5, 0.6, 0.55), (1, 0, 0)))
         child = family.Child(1, 0, life, family.WINNER)
-        drops = restarts.drops([child], {(0, 0, 0): parent}, {1: (2, 4)})
+        drops = restart_drops.drops([child], {(0, 0, 0): parent}, {1: (2, 4)})
         assert [(drop.epoch, drop.before, drop.after, drop.won_back, drop.lived) for drop in drops] == [
             (0, 0.5, 0.4, 2, True),
             (2, 0.6, 0.3, 3, True),
         ]
-        assert not restarts.drops([child], {}, {1: (2, 5)})[0].lived
+        assert not restart_drops.drops([child], {}, {1: (2, 5)})[0].lived
 
     def test_an_annealing_of_a_length_beyond_all_measure(self):
         parent = runs.Record(0, 0, 0, accuracy=0.5, epochs=1)
         record = runs.Record(1, 0, 0, (0, 0, 0), epochs=2, history={"val_accuracy": (0.3, 0.4)})
         child = family.Child(1, 0, (record,), family.OPEN)
-        (drop,) = restarts.drops([child], {(0, 0, 0): parent}, {1: (2**40,)})
+        (drop,) = restart_drops.drops([child], {(0, 0, 0): parent}, {1: (2**40,)})
         assert drop.won_back is None and not drop.lived
 
     def test_one_cosine_has_no_restart_after_birth(self, tmp_path):
         run = loading.read(make_run(tmp_path / "run", "sh", steps=1))
-        lengths = {1: plan.periods(run, plan.rungs(run, 1))}
-        drops = restarts.drops(family.children(run), {record.place: record for record in run.records}, lengths)
+        lengths = {1: search_plan.periods(run, search_plan.rungs(run, 1))}
+        drops = restart_drops.drops(family.children(run), {record.place: record for record in run.records}, lengths)
         assert {drop.epoch for drop in drops} == {0} and len(drops) == 8
 
 
 class TestOperators:
     def test_counts_are_those_of_the_lineage(self, big):
         run = loading.read(big)
-        tried = {operator.name: operator for operator in operators.tally(run, family.children(run))}
+        tried = {operator.name: operator for operator in operator_tally.tally(run, family.children(run))}
         lines = [json.loads(line) for line in (big / "lineage.jsonl").read_text().splitlines()]
         names = [move[0] for line in lines if line["rung"] == 0 for move in line["morphisms"]]
         assert {name: operator.drawn for name, operator in tried.items()} == {name: names.count(name) for name in tried}
@@ -478,14 +471,14 @@ class TestOperators:
             return family.Child(1, number, (record,), family.DISCARDED)
 
         run = runs.Run(Path("x"), {"method": "none"}, records=(runs.Record(0, 0, 0, params=10.0),))
-        (split,) = operators.tally(run, [child(0, 0.5), child(1, 0.6, "split"), child(2, 0.4, "split", "split")])
+        (split,) = operator_tally.tally(run, [child(0, 0.5), child(1, 0.6, "split"), child(2, 0.4, "split", "split")])
         assert (split.drawn, split.carriers, split.accepted) == (3, 2, 0)
         assert split.gains == pytest.approx((0.1, -0.1)) and split.growth == (2.0, 3.0)
 
     def test_a_first_child_that_was_grown_is_no_unmodified_parent(self):
         record = runs.Record(1, 0, 0, (0, 0, 0), ("split",), 5, accuracy=0.7, params=30.0)
         run = runs.Run(Path("x"), {"method": "random"}, records=(runs.Record(0, 0, 0, params=10.0), record))
-        (split,) = [each for each in operators.tally(run, [family.Child(1, 0, (record,), family.WINNER)]) if each.drawn]
+        (split,) = [each for each in operator_tally.tally(run, [family.Child(1, 0, (record,), family.WINNER)]) if each.drawn]
         assert split.gains == () and split.growth == (3.0,)
 
 
@@ -509,7 +502,7 @@ def test_the_winner_of_a_step_that_a_limit_ended_is_a_winner(tmp_path):
 
 def test_time_adds_up(big):
     run = loading.read(big)
-    entries = spent.spent(run)
+    entries = compute_time.spent(run)
     assert sum(entry.cpu for entry in entries) == pytest.approx(run.result("cpu_seconds"))
     assert entries[-1].step is None and sum(entry.trainings for entry in entries) == len(run.records)
 
@@ -524,7 +517,7 @@ def test_published_numbers_are_the_slides():
 
 
 def test_words():
-    assert [text.short(value) for value in (None, 7, 999.6, 24058, 1e6, 18.2e6)] == [
+    assert [number_words.short(value) for value in (None, 7, 999.6, 24058, 1e6, 18.2e6)] == [
         "–",
         "7",
         "1k",
@@ -532,11 +525,11 @@ def test_words():
         "1M",
         "18.2M",
     ]
-    assert [text.duration(value) for value in (5, 90, 3000, 3725)] == ["5.0 s", "1.5 min", "50 min", "1 h 02 min"]
-    assert (text.points(0.0123), text.points(-0.5), text.points(-1e-9)) == ("+1.23", "−50.00", "+0.00")
-    assert text.table(["a", "b"], [["x", "10"], ["long", "7"]]) == "a      b\nx     10\nlong   7"
-    assert "\x1b" not in text.table(["a"], [["\x1b[31m"]])
-    assert text.markdown(["a", "b|c"], [["<i>", "1"]]) == "| a | b\\|c |\n| --- | --- |\n| &lt;i> | 1 |"
+    assert [number_words.duration(value) for value in (5, 90, 3000, 3725)] == ["5.0 s", "1.5 min", "50 min", "1 h 02 min"]
+    assert (number_words.points(0.0123), number_words.points(-0.5), number_words.points(-1e-9)) == ("+1.23", "−50.00", "+0.00")
+    assert text_tables.table(["a", "b"], [["x", "10"], ["long", "7"]]) == "a      b\nx     10\nlong   7"
+    assert "\x1b" not in text_tables.table(["a"], [["\x1b[31m"]])
+    assert text_tables.markdown(["a", "b|c"], [["<i>", "1"]]) == "| a | b\\|c |\n| --- | --- |\n| &lt;i> | 1 |"
 
 
 # Pages ----------------------------------------------------------------------------------------------------------------
@@ -1155,7 +1148,7 @@ class TestWriting:
 class TestExperiment:
     def test_rows_by_hand(self, many):
         found = [loading.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
-        rows = {row.method: row for row in experiment.method_rows(found)}
+        rows = {row.method: row for row in method_comparison.method_rows(found)}
         assert list(rows) == ["nash", "sh", "shr", "shrsep"]
         assert (rows["shr"].runs, rows["shr"].finished) == (4, 3)
         accuracies = [json.loads((many / f"shr-{s}" / "results.json").read_text())["test_accuracy"] for s in range(3)]
@@ -1168,7 +1161,7 @@ class TestExperiment:
 
     def test_comparisons_pair_seeds(self, many):
         found = [loading.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
-        pairs = experiment.comparisons(found)
+        pairs = method_comparison.comparisons(found)
         assert [(pair.first, pair.second) for pair in pairs][:3] == [
             ("nash", "sh"),
             ("nash", "shr"),
@@ -1194,11 +1187,11 @@ class TestExperiment:
         make_run(tmp_path / "a", "nash", steps=1, dataset="one")
         make_run(tmp_path / "b", "nash", steps=1, dataset="two", mutations=3)
         found = [loading.read(tmp_path / name) for name in "ab"]
-        assert list(experiment.by_dataset(found)) == ["one", "two"]
-        assert experiment.unequal_settings(found)["mutations"] == ["3", "5"]
+        assert list(method_comparison.by_dataset(found)) == ["one", "two"]
+        assert method_comparison.unequal_settings(found)["mutations"] == ["3", "5"]
         make_run(tmp_path / "c", "nash", steps=1, dataset="one")
-        first = experiment.by_dataset([*found, loading.read(tmp_path / "c")])["one"]
-        assert experiment.twins(first) == {"nash, seed 0": 2}
+        first = method_comparison.by_dataset([*found, loading.read(tmp_path / "c")])["one"]
+        assert method_comparison.twins(first) == {"nash, seed 0": 2}
 
     def test_what_makes_runs_unequal_is_told_with_every_table(self, tmp_path, capsys):
         make_run(tmp_path / "a", "nash", steps=1)
@@ -1238,7 +1231,7 @@ class TestExperiment:
             )
 
         config = {"method": "shr", "children": 4, "epochs_per_step": 12, "vanilla_epochs": 1, "seed": 5}
-        assert [tuple(rung) for rung in plan.rungs(runs.Run(Path("x"), config), 1)] == [(4, 1), (2, 2), (1, 4)]
+        assert [tuple(rung) for rung in search_plan.rungs(runs.Run(Path("x"), config), 1)] == [(4, 1), (2, 2), (1, 4)]
         first = [
             record(1, 0, child, params, (0.5 + child / 100,)) for child, params in enumerate((80.0, 40.0, 20.0, 5.0))
         ]
@@ -1249,7 +1242,7 @@ class TestExperiment:
         assert row.favours == (("5", {1: pytest.approx(math.log(10 / math.sqrt(80 * 40)))}),)
         changes = [0.0, 0.03, -0.1, 0.2, -0.2, -0.1, 0.0, 0.3]
         assert row.lives == {epoch: [pytest.approx(change)] for epoch, change in enumerate(changes)}
-        assert courses.lives([row]) and strip.favours([row])
+        assert lifetimes.lives([row]) and strip_plot.favours([row])
 
     def test_the_best_so_far_is_a_mean_where_all_runs_have_begun(self):
         def run(*trainings):
@@ -1260,11 +1253,11 @@ class TestExperiment:
             return runs.Run(Path("x"), {"method": "sh"}, records=records, results={"test_accuracy": 0.5})
 
         one, other = run((1, 0.2), (1, 0.1), (2, 0.6)), run((2, 0.4), (1, None), (3, 0.5))
-        assert courses.best_so_far(one) == [(1.0, 0.2), (4.0, 0.6)]
-        course = dict(courses.mean_course([courses.best_so_far(one), courses.best_so_far(other)]))
+        assert lifetimes.best_so_far(one) == [(1.0, 0.2), (4.0, 0.6)]
+        course = dict(lifetimes.mean_course([lifetimes.best_so_far(one), lifetimes.best_so_far(other)]))
         assert min(course) == 2.0 and course[2.0] == pytest.approx(0.3)
         assert max(course) == 6.0 and course[6.0] == pytest.approx(0.55)
-        assert courses.anytime([one, other], ["sh", "nash"]) and courses.anytime([], ["sh"]) is None
+        assert lifetimes.anytime([one, other], ["sh", "nash"]) and lifetimes.anytime([], ["sh"]) is None
 
     def test_figures_across_runs_are_files_whose_text_fits(self, many, tmp_path):
         assert main([str(many), f"--svg_dir={tmp_path}", f"--output={tmp_path / 'page.html'}"]) == 0

@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from nash_tf import output
-from nash_tf.report import experiment_page, files, loading, search_page
-from nash_tf.report.text import printable
+from nash_tf.report.pages import experiment_page, search_page, writing
+from nash_tf.report.pages.html_page import Report
+from nash_tf.report.pages.text_tables import printable
+from nash_tf.report.records import loading
 
 FIGURES = "report"  # folder of the SVG files, beside the page
 
@@ -40,7 +42,7 @@ def write(
     target = Path(path) if path else Path(directory) / output.REPORT
     run = loading.read(directory)
 
-    def build(lost: Sequence[str]) -> search_page.Report:
+    def build(lost: Sequence[str]) -> Report:
         return search_page.report(replace(run, problems=(*run.problems, *lost)), refresh)
 
     return _put(build, target, svg_dir)
@@ -64,21 +66,21 @@ def write_experiment(
     target = Path(path)
     found = [loading.read(directory) for directory in directories]
 
-    def build(lost: Sequence[str]) -> search_page.Report:
+    def build(lost: Sequence[str]) -> Report:
         return experiment_page.report(found, target.parent, refresh, lost)
 
     return _put(build, target, svg_dir)
 
 
-def _put(build: Callable[[Sequence[str]], search_page.Report], target: Path, svg_dir: str | os.PathLike | None) -> Path:
+def _put(build: Callable[[Sequence[str]], Report], target: Path, svg_dir: str | os.PathLike | None) -> Path:
     """Writes figures and page; `build` makes them, given what could not be written."""
     report = build(())
     lost = []
     folder = Path(svg_dir) if svg_dir else target.parent / FIGURES
     for figure in report.figures:
         try:
-            files.write(folder / f"{figure.name}.svg", figure.document(), follow=svg_dir is not None)
+            writing.write(folder / f"{figure.name}.svg", figure.document(), follow=svg_dir is not None)
         except OSError as error:
             lost.append(f"{folder.name}/{figure.name}.svg is not written: {error.strerror}.")
-    files.write(target, build(lost).html if lost else report.html)
+    writing.write(target, build(lost).html if lost else report.html)
     return target

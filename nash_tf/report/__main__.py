@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from nash_tf import output, report
-from nash_tf.report import experiment_page, loading, runs
-from nash_tf.report.text import plural, printable
+from nash_tf.report.drawing.number_words import plural
+from nash_tf.report.pages import experiment_page
+from nash_tf.report.pages.text_tables import printable
+from nash_tf.report.records import loading, runs
 from nash_tf.report.watch import finished, watch
 
 _REFRESH = 15  # seconds after which a browser loads the page of a watched run again
