@@ -9,7 +9,7 @@ from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import learning_curves, operator_chart
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, count, duration, percent, points
+from nash_tf.report.drawing.number_words import NONE, count, duration, percent, plural, points
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Run
@@ -85,11 +85,11 @@ def _schedule(run: Run, reached: set[int], over: bool) -> str:
     if not moments:
         return "This method restarts the rate at birth only."
     *first, last = [f"{moment:,}" for moment in moments]
-    listed = f"{', '.join(first)} and {last}" if first else last
-    words = f"This method restarts the rate at birth and after {listed} epochs of a child's life."
-    missing = [f"{moment:,}" for moment in moments if moment not in reached]
-    if missing:
-        words += f" No child {'was' if over else 'has been'} trained past {', '.join(missing)}{'' if over else ' yet'}."
+    listed = f"{', '.join(first)} and {last} epochs" if first else plural(moments[0], "epoch")
+    words = f"This method restarts the rate at birth and after {listed} of a child's life."
+    missing = next((moment for moment in moments if moment not in reached), None)
+    if missing is not None:
+        words += f" No child {'was' if over else 'has been'} trained past epoch {missing:,}{'' if over else ' yet'}."
     return words
 
 
