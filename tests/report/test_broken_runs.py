@@ -1,8 +1,11 @@
 """Runs whose files are broken, cut or missing are reported as such."""
 
 import json
+import math
+import random
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -48,6 +51,41 @@ BREAKS = {
 }
 
 
+ODD = [
+    None,
+    True,
+    -1,
+    0,
+    0.5,
+    1e308,
+    -1e308,
+    1e-308,
+    10**400,
+    10**15,
+    -(10**15),
+    math.nan,
+    math.inf,
+    "",
+    "x" * 10**4,
+    "shr",
+]
+ODD += ["\ud800\u202e", [], {}, [[]], {"a": {"b": [1]}}, ["shr"], [1] * 2000, "<script>"]
+
+
+def changed(value, dice: random.Random):
+    """A JSON value with odd ones here and there in place of its own, and parts left out."""
+    if dice.random() < 0.03:
+        return dice.choice(ODD)
+    if isinstance(value, dict):
+        return {key: changed(inner, dice) for key, inner in value.items() if dice.random() > 0.01}
+    return [changed(inner, dice) for inner in value] if isinstance(value, list) else value
+
+
+def _documents(path: Path) -> list[str]:
+    text = path.read_text()
+    return text.splitlines() if path.suffix == ".jsonl" else [text]
+
+
 class TestBrokenRuns:
     @pytest.mark.parametrize("name", BREAKS)
     def test_is_reported_as_such(self, small, tmp_path, name, capsys):
@@ -74,6 +112,17 @@ class TestBrokenRuns:
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
         path.write_bytes(content)
         page_of(run)
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_any_value_anywhere(self, small, tmp_path, seed, capsys):
+        run, dice = tmp_path / "run", random.Random(seed)
+        shutil.copytree(small, run)
+        for name in ("config.json", "results.json", "best/architecture.json", "lineage.jsonl"):
+            if dice.random() < 0.8:
+                lines = [changed(json.loads(line), dice) for line in _documents(run / name)]
+                (run / name).write_text("\n".join(map(json.dumps, lines)))
+        assert main([str(run), str(small)]) == 0
+        assert "Traceback" not in "".join(capsys.readouterr())
 
     @pytest.mark.parametrize(
         ("stop_after", "state", "words"),

@@ -105,7 +105,7 @@ class TestAxes:
         assert axes.linear_ticks(0.83, 0.97, 5) == pytest.approx([0.85, 0.9, 0.95])
         assert axes.log_ticks(2e4, 1.1e6, 5) == pytest.approx([2e4, 5e4, 1e5, 2e5, 5e5, 1e6])
 
-    @pytest.mark.parametrize("values", [[], [0.5], [0.0, 0.0], [1e-9, 1e9]])
+    @pytest.mark.parametrize("values", [[], [0.5], [0.0, 0.0], [1e-9, 1e9], [1e-308, 1e-300], [-1.0], [1e15]])
     def test_scales_survive_odd_values(self, values):
         for scale in (axes.linear(values, 0, 100), axes.logarithmic(values, 0, 100)):
             assert all(math.isfinite(scale(value)) for value in [*values, 0.0])

@@ -49,7 +49,7 @@ class TestStates:
             change_settings(make_run(tmp_path / "run", "shr", steps=2, stop_after=6), max_cpu_hours=1.5)
         ).text
         assert "The incumbent is the first network." in page and "winner is" not in page
-        assert "Open is step 1 of at most 2, rung 0 of 0 to 3, with 5 of 8 children trained." in page
+        assert "Open is step 1 of at most 2, rung 0 (of 0 to 3), with 5 of 8 children trained." in page
         assert "If the limit on time (max_cpu_hours = 1.5) has been reached since" in page
         assert "step begun, 6 networks" in page and "waits" in page and "leads to the incumbent" in page
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from nash_tf.report.drawing.figure import line, text
 from nash_tf.report.drawing.markup import Markup, join
 
+_LEAST = 1e-12  # on a logarithmic scale
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -23,7 +25,7 @@ class Scale:
         return self.start + (self._bend(value) - low) / (high - low) * (self.end - self.start)
 
     def _bend(self, value: float) -> float:
-        return math.log(max(value, 1e-12)) if self.logarithmic else value
+        return math.log(max(value, _LEAST)) if self.logarithmic else value
 
     def ticks(self, about: int = 5) -> list[float]:
         """Round values inside, about so many."""
@@ -39,7 +41,7 @@ def linear(values: Sequence[float], start: float, end: float, margin: float = 0.
 
 def logarithmic(values: Sequence[float], start: float, end: float, margin: float = 0.08) -> Scale:
     """A logarithmic scale over positive values, with a margin on both sides."""
-    positive = [value for value in values if value > 0] or [1.0]
+    positive = [max(value, _LEAST) for value in values if value > 0] or [1.0]
     low, high = math.log(min(positive)), math.log(max(positive))
     width = max(high - low, 0.5)
     return Scale(math.exp(low - margin * width), math.exp(high + margin * width), start, end, True)

@@ -115,7 +115,7 @@ def _progress(run: Run, standing: search_plan.Standing | None) -> Markup | None:
         return html.paragraph(f"{steps}: the search is over, {rest} are not.")
     planned = search_plan.rungs(run, opened.step)
     where = f"step {opened.step} of at most {standing.steps}" if opened.step else "the first network's training"
-    within = f", rung {opened.rung} of 0 to {len(planned) - 1}" if len(planned) > 1 else ""
+    within = f", rung {opened.rung} (of 0 to {len(planned) - 1})" if len(planned) > 1 else ""
     done = f"{standing.trained} of {plural(standing.trained + len(opened.missing), 'child', 'children')} trained"
     if run.results:
         if limits:
