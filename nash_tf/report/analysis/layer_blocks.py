@@ -39,7 +39,7 @@ class Block:
 
 
 def blocks(architecture: Architecture) -> list[Block]:
-    """The architecture with each batch normalisation, activation and dropout folded into what it alone follows."""
+    """The architecture with each batch normalisation, activation and dropout folded into the layer that it alone follows."""
     members: list[list[Node]] = []
     home: dict[str, int] = {}
     for node in architecture.nodes:

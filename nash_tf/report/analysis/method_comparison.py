@@ -1,4 +1,4 @@
-"""The tables of an experiment: several runs, by data set and method. Pure values, no page."""
+"""Several runs compared: results by data set and method, and methods paired by seed."""
 
 import math
 from collections import Counter
@@ -73,8 +73,8 @@ def method_rows(runs: Sequence[Run]) -> list[MethodRow]:
     """The result table."""
     rows = []
     for method in methods_of(runs):
-        mine = [run for run in runs if run.method == method]
-        done = [run for run in mine if run.state == "finished"]
+        of_method = [run for run in runs if run.method == method]
+        done = [run for run in of_method if run.state == "finished"]
 
         def of(name: str, done=done) -> Summary | None:
             return stats.summary([value for run in done if (value := run.result(name)) is not None])
@@ -84,7 +84,7 @@ def method_rows(runs: Sequence[Run]) -> list[MethodRow]:
         rows.append(
             MethodRow(
                 method,
-                len(mine),
+                len(of_method),
                 len(done),
                 of("test_accuracy"),
                 of("winner_test_accuracy"),
@@ -138,15 +138,15 @@ def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[fl
 
 
 def unequal_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Settings, beyond method and seed, that are not the same in all runs: name -> the values met."""
+    """Settings, beyond method and seed, that are not the same in all runs: name -> its values."""
     names = dict.fromkeys(name for run in runs for name in run.config if name not in _OF_A_RUN)
-    met = {
+    found = {
         name: sorted(
             {repr(run.config.get(name)) for run in runs if run.config and (run.method, name) not in _BY_DESIGN}
         )
         for name in names
     }
-    return {name: values for name, values in met.items() if len(values) > 1}
+    return {name: values for name, values in found.items() if len(values) > 1}
 
 
 def twins(runs: Sequence[Run]) -> dict[str, int]:

@@ -57,9 +57,9 @@ def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
         gains, growth = [], []
         for child in carriers:
             twin = unchanged.get(child.step)
-            mine, its = child.records[0].accuracy, twin.records[0].accuracy if twin else None
-            if mine is not None and its is not None and child.records[0].rung == 0:
-                gains.append(mine - its)
+            own, unmodified = child.records[0].accuracy, twin.records[0].accuracy if twin else None
+            if own is not None and unmodified is not None and child.records[0].rung == 0:
+                gains.append(own - unmodified)
             parent = records.get(child.parent) if child.parent else None
             if child.params and parent and parent.params:
                 growth.append(child.params / parent.params)

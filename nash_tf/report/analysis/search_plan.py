@@ -1,4 +1,4 @@
-"""What a run is to do by its settings: the rungs of its steps, its annealings, and how far its lineage has come."""
+"""The plan of a search by its settings (rungs, annealings, restarts), and how far its lineage has come in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -165,7 +165,7 @@ def behaviours(rows: Sequence[Behaviour]) -> Table:
 
 
 def accepted(rows: Sequence[Behaviour]) -> Table:
-    """What the winners were made by."""
+    """Morphisms accepted in winners, by method."""
     names = sorted({name for row in rows for name in row.accepted})
     return Table(
         "Morphisms accepted in winners, of those drawn",

@@ -80,13 +80,13 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
         words = [f"By the lineage the winner is {name}"]
     else:
         words = [f"The winner is {name}"]
-    mine, first = chosen.chosen_accuracy, vanilla.accuracy if vanilla else None
-    if chosen.step and vanilla and vanilla.params and chosen.params and first is not None and mine is not None:
+    reached, first = chosen.chosen_accuracy, vanilla.accuracy if vanilla else None
+    if chosen.step and vanilla and vanilla.params and chosen.params and first is not None and reached is not None:
         factor = chosen.params / vanilla.params
         size = "as large as" if abs(factor - 1) < 0.005 else f"{factor:.3g} times the size of"
         words.append(
             f", {size} the vanilla network; its validation accuracy is "
-            f"{percent(abs(mine - first))} points {'below' if mine < first else 'above'} the vanilla network's"
+            f"{percent(abs(reached - first))} points {'below' if reached < first else 'above'} the vanilla network's"
         )
     words.append(". ")
     tested = run.result("vanilla_test_accuracy")

@@ -161,7 +161,7 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         "The gain is a child's validation accuracy after the first rung less that of the unmodified parent after the same "
         "epochs. A child has several morphisms, and each of its operators is credited with the whole gain. "
         if method is None or method.keeps_parent
-        else "No gain can be told: this method has no unmodified parent among its children. "
+        else "There is no gain to measure: this method has no unmodified parent among its children. "
     )
     return html.together(
         keep(operator_chart.chart(tried)),

@@ -31,7 +31,7 @@ Loaded = TypeVar("Loaded")
 
 
 def read(directory: str | os.PathLike) -> Run:
-    """Everything that can be read of a run; never raises for what the files hold, nor waits for what is no file."""
+    """Everything that can be read of a run; raises nothing and waits for nothing, whatever its files are and hold."""
     directory = Path(directory)
     problems: list[str] = []
     config = _object(directory, output.CONFIG, problems)

@@ -1,4 +1,4 @@
-"""A run and its trainings as plain values."""
+"""A run and its trainings as typed values."""
 
 import os
 from collections.abc import Mapping
@@ -83,8 +83,8 @@ class Run:
     @property
     def dataset(self) -> str:
         """Its name; that of a folder or file is the same before the run is finished and after."""
-        told = name_of(self.results.get("dataset", self.config.get("dataset", "unknown data set")))
-        return Path(told).name.removesuffix(".npz") or told
+        name = name_of(self.results.get("dataset", self.config.get("dataset", "unknown data set")))
+        return Path(name).name.removesuffix(".npz") or name
 
     @property
     def seed(self) -> str:
