@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nash_tf import output
+from nash_tf.lock import LOCK
 
-_WATCHED = (output.CONFIG, output.LINEAGE, output.RESULTS)
+_WATCHED = (output.CONFIG, output.LINEAGE, output.RESULTS, LOCK)
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
