@@ -29,7 +29,8 @@ from typing import NamedTuple
 from nash_tf import command_line, data, methods, output, report, settings
 from nash_tf import main as program
 from nash_tf.config import MAX_CHANNELS, SearchConfig
-from nash_tf.report import experiment_page, runs
+from nash_tf.report.pages import experiment_page
+from nash_tf.report.records import loading
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
 
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
@@ -222,10 +223,11 @@ def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
 
 
 def _outcome(run: Run) -> str:
-    results = runs.read(run.directory).results
-    if not results:
+    found = loading.read(run.directory)
+    accuracy, params = found.result("test_accuracy"), found.result("params")
+    if accuracy is None or params is None:
         return "failed"
-    return f"finished: test accuracy {results['test_accuracy']:.4f}, {results['params']:,} params"
+    return f"finished: test accuracy {accuracy:.4f}, {params:,} params"
 
 
 def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | None:
@@ -239,7 +241,7 @@ def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | N
     if run.begun:
         return output.read_config(run.directory).widths
     searches = [search for search in plan(run.directory.parent, SEARCHES, [run.seed]) if search.begun]
-    found = [runs.read(search.directory).results for search in searches if search.finished]
+    found = [loading.read(search.directory).results for search in searches if search.finished]
     found = [each for each in found if each and each.get("params") and each.get("vanilla_params")]
     if not found or (alone and len(found) < len(searches)):
         return None
@@ -258,10 +260,14 @@ def _hindrance(widths: Sequence[int] | None) -> str | None:
 def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None:
     there = [run.directory for run in planned if run.begun]
     if there:
-        page = report.write_experiment(there, directory / output.REPORT)
+        try:
+            page = report.write_experiment(there, directory / output.REPORT)
+        except OSError as error:
+            page = None
+            print(f"report not written, {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
         if show:
-            print(experiment_page.tables([runs.read(each) for each in there]))
-            print(page)
+            print(experiment_page.tables([loading.read(each) for each in there]))
+            print(page or "")
 
 
 if __name__ == "__main__":

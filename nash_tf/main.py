@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         paper = f"--flagfile=flags/paper_{config.method}.flags"
         more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
         print(f"No --dataset given: the small experiment on the bundled digits{more}.", flush=True)
-    if values.resume and not resume and not _is_worker():
+    if values.resume and not resume and not roles.is_worker():
         print(f"Nothing to resume in {config.output_dir}: the run begins.", flush=True)
     return _run(config, resume, argv)
 

@@ -135,6 +135,7 @@ def finish(
     """Final training, test, export and results of a search that is over; `began` are wall-clock and CPU seconds."""
     directory = Path(config.output_dir)
     _write_lineage(directory, tuner.oracle)
+    report.renew(directory)
     winner = tuner.get_best_models()[0]
     # Handed over in float32, whatever it was trained in.
     final = certificate.in_float32(train_finally(config, dataset, pipeline, winner, progress))
@@ -152,7 +153,7 @@ def finish(
     facts = {**results, "classes": dataset.class_names}
     exporting.export(deployable, directory / output.BEST, dataset.x_test[:32], facts, searched=final)
     write_atomically(directory / output.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
-    report.write(directory)
+    report.renew(directory)
     return results
 
 
@@ -184,7 +185,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
 
     def on_trained(oracle):
         _write_lineage(directory, oracle)
-        report.write(directory)
+        report.renew(directory)
         progress.trained(oracle)
 
     tuner = HillClimbing(

@@ -17,9 +17,9 @@ import nash_tf
 from nash_tf import data, keras_graph
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.pipeline import Augmentation, Pipeline
-from nash_tf.report.axes import Scale, frame
-from nash_tf.report.figure import Figure, line, mark, path, text
-from nash_tf.report.markup import join
+from nash_tf.report.drawing.axes import Scale, frame
+from nash_tf.report.drawing.figure import Figure, line, mark, path, text
+from nash_tf.report.drawing.markup import join
 
 FIRST, THEN, MORPHISMS, RATE, RATE_THEN = 16, 16, 10, 0.1, 0.05
 FIGURE = Path(__file__).parent / "figures" / "residual_curves.svg"

@@ -99,7 +99,7 @@ def _train(training, parent, rungs, record, seed, mutations, born, levels, faile
     dice = random.Random(derive(seed, record.name, *training))
     if life not in born:
         before = born[parent.step, parent.child][0] if parent else vanilla((32, 32, 3), 10, (64, 128, 256))
-        count = mutations if parent and child else 0
+        count = mutations if parent and (child or not record.keeps_parent) else 0
         born[life] = draw(before, count, record.operators, 20_000_000, derive(seed, step, child), record.variants)
         start = levels[parent.step, parent.child] if parent else 0.3
         levels[life] = start

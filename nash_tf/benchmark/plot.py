@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from nash_tf.benchmark.measure import line as least_squares
-from nash_tf.report.axes import Scale, frame
-from nash_tf.report.figure import Figure, mark, path, text
-from nash_tf.report.markup import join
+from nash_tf.report.drawing.axes import Scale, frame
+from nash_tf.report.drawing.figure import Figure, mark, path, text
+from nash_tf.report.drawing.markup import join
 
 _WIDTH, _HEIGHT, _ACROSS = 380, 250, 2
 

@@ -4,11 +4,16 @@ Neither TensorFlow nor Keras is imported, and nothing is read but the files of t
 """
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nash_tf import output
-from nash_tf.report import experiment_page, files, runs, search_page
+from nash_tf.report.pages import experiment_page, search_page, writing
+from nash_tf.report.pages.html_page import Report
+from nash_tf.report.pages.text_tables import printable
+from nash_tf.report.records import loading
 
 FIGURES = "report"  # folder of the SVG files, beside the page
 
@@ -24,17 +29,31 @@ def write(
     Args:
         directory: of the run.
         path: of the page; by default `report.html` in `directory`.
-        svg_dir: folder for the figures as SVG files; by default `report` beside the page.
+        svg_dir: folder for the figures as SVG files; by default `report` beside the page, which may be no link. Figures that
+            cannot be written are named in the page.
         refresh: seconds after which a browser that shows the page loads it again; 0 for never.
 
     Returns:
         The path of the page.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the page cannot be written, or a link or something else than a file is in its place.
     """
     target = Path(path) if path else Path(directory) / output.REPORT
-    return _put(search_page.report(runs.read(directory), refresh), target, svg_dir)
+    run = loading.read(directory)
+
+    def build(lost: Sequence[str]) -> Report:
+        return search_page.report(replace(run, problems=(*run.problems, *lost)), refresh)
+
+    return _put(build, target, svg_dir)
+
+
+def renew(directory: str | os.PathLike) -> None:
+    """Writes the report of a search that goes on whether or not that can be done; where it cannot, one line says why."""
+    try:
+        write(directory)
+    except OSError as error:
+        print(printable(f"report not written, {error.filename}: {error.strerror}"), file=sys.stderr, flush=True)
 
 
 def write_experiment(
@@ -45,13 +64,23 @@ def write_experiment(
 ) -> Path:
     """Writes the page of several searches to `path`; the other arguments are those of `write`."""
     target = Path(path)
-    found = [runs.read(directory) for directory in directories]
-    return _put(experiment_page.report(found, target.parent, refresh), target, svg_dir)
+    found = [loading.read(directory) for directory in directories]
+
+    def build(lost: Sequence[str]) -> Report:
+        return experiment_page.report(found, target.parent, refresh, lost)
+
+    return _put(build, target, svg_dir)
 
 
-def _put(report: search_page.Report, target: Path, svg_dir: str | os.PathLike | None) -> Path:
+def _put(build: Callable[[Sequence[str]], Report], target: Path, svg_dir: str | os.PathLike | None) -> Path:
+    """Writes figures and page; `build` makes them, given what could not be written."""
+    report = build(())
+    lost = []
     folder = Path(svg_dir) if svg_dir else target.parent / FIGURES
     for figure in report.figures:
-        files.write(folder / f"{figure.name}.svg", figure.document())
-    files.write(target, report.html)
+        try:
+            writing.write(folder / f"{figure.name}.svg", figure.document(), follow=svg_dir is not None)
+        except OSError as error:
+            lost.append(f"{folder.name}/{figure.name}.svg is not written: {error.strerror}.")
+    writing.write(target, build(lost).html if lost else report.html)
     return target

@@ -3,15 +3,20 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from nash_tf import output, report
-from nash_tf.report import experiment_page, runs
-from nash_tf.report.text import printable
+from nash_tf.report.drawing.number_words import plural
+from nash_tf.report.pages import experiment_page
+from nash_tf.report.pages.text_tables import printable
+from nash_tf.report.records import loading, runs
 from nash_tf.report.watch import finished, watch
 
 _REFRESH = 15  # seconds after which a browser loads the page of a watched run again
+
+_MOST_PROBLEMS = 5  # of a run, printed
 
 _PATIENCE = 60.0  # seconds that the next run of an experiment may take to appear
 
@@ -48,9 +53,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except _Refused as error:
         print(printable(error), file=sys.stderr)
         return 2
-    except OSError as error:
-        print(printable(f"cannot write {error.filename}: {error.strerror or error}"), file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -59,8 +61,10 @@ def _run(given: argparse.Namespace) -> int:
     if not given.interval > 0:
         raise _Refused(f"--interval={given.interval:g}: must be a number of seconds above 0")
     asked = [_checked(name) for name in given.directories]
+    for link in (link for directory in asked if not runs.is_run(directory) for link in _linked(directory)):
+        print(printable(f"{link}: a link, left out; name it as DIR to have its report written"), file=sys.stderr)
     page = Path(given.output) if given.output else _common(asked) / output.REPORT
-    if page.is_dir():
+    if given.output and page.is_dir():
         raise _Refused(f"--output={page}: must be a file, and is a directory")
 
     def found() -> list[Path]:
@@ -69,30 +73,33 @@ def _run(given: argparse.Namespace) -> int:
     def are_several(directories: list[Path]) -> bool:
         return len(asked) > 1 or directories != asked
 
-    def renew(watched: bool) -> None:
+    def renew(watched: bool) -> bool:
         directories = found()
         several = are_several(directories)
         live = _REFRESH if watched and (several or not finished(directories)) else 0
+        written = True
         if several:
             for directory in directories:
-                report.write(directory, refresh=live)
-            report.write_experiment(directories, page, given.svg_dir, live)
-            _say([f"{directory}: {experiment_page.one_line(runs.read(directory))}" for directory in directories])
+                written &= _attempt(partial(report.write, directory, refresh=live))
+            written &= _attempt(lambda: report.write_experiment(directories, page, given.svg_dir, live))
+            read = [loading.read(directory) for directory in directories]
+            for directory, run in zip(directories, read, strict=True):
+                _say([f"{directory}: {experiment_page.one_line(run)}", *_problems(run)])
             style = experiment_page.as_markdown if given.markdown else experiment_page.as_columns
-            print(f"\n{experiment_page.tables([runs.read(directory) for directory in directories], style)}\n")
+            print(f"\n{experiment_page.tables(read, style)}\n")
         else:
-            report.write(directories[0], given.output, given.svg_dir, live)
-            _say([experiment_page.one_line(runs.read(directories[0]))])
-        print(printable(page), flush=True)
+            written = _attempt(lambda: report.write(directories[0], given.output, given.svg_dir, live))
+            run = loading.read(directories[0])
+            _say([experiment_page.one_line(run), *_problems(run)])
+        if written:
+            print(printable(page), flush=True)
+        return written
 
     if given.watch:
         several = are_several(found())
         watch(found, lambda: renew(True), given.interval, patience=_PATIENCE if several else 0.0)
-        if several:
-            renew(False)
-    else:
-        renew(False)
-    return 0
+        return 0 if not several or renew(False) else 1
+    return 0 if renew(False) else 1
 
 
 def _checked(name: str) -> Path:
@@ -106,11 +113,45 @@ def _checked(name: str) -> Path:
     return directory
 
 
+def _attempt(write: Callable[[], Path]) -> bool:
+    """Whether a page could be written; one line says why not."""
+    try:
+        write()
+    except OSError as error:
+        print(printable(f"cannot write {error.filename}: {error.strerror or error}"), file=sys.stderr)
+        return False
+    return True
+
+
+def _problems(run: runs.Run) -> list[str]:
+    """What is missing or was not read, a line each, the first few."""
+    lines = [line for line in run.problems if not line.startswith(("Training of", "Child"))]
+    more = [f"  and {plural(len(lines) - _MOST_PROBLEMS, 'more line')} of this kind"]
+    return [f"  {line}" for line in lines[:_MOST_PROBLEMS]] + more[: len(lines) > _MOST_PROBLEMS]
+
+
+def _folders(directory: Path) -> list[Path]:
+    """The folders in a directory; links are left out, for reports are written into what is found."""
+    try:
+        return sorted(Path(entry) for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
+
+
 def _inside(directory: Path) -> list[Path]:
     """Runs one or two levels below a directory."""
+    folders = _folders(directory)
     return sorted(
-        path for pattern in ("*", "*/*") for path in directory.glob(pattern) if path.is_dir() and runs.is_run(path)
+        path for path in [*folders, *(inner for each in folders for inner in _folders(each))] if runs.is_run(path)
     )
+
+
+def _linked(directory: Path) -> list[Path]:
+    """Links to runs, which are not followed."""
+    try:
+        return sorted(Path(entry) for entry in os.scandir(directory) if entry.is_symlink() and runs.is_run(Path(entry)))
+    except OSError:
+        return []
 
 
 def _runs(directory: Path) -> list[Path]:

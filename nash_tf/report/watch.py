@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nash_tf import output
+from nash_tf.lock import LOCK
 
-_WATCHED = (output.CONFIG, output.LINEAGE, output.RESULTS)
+_WATCHED = (output.CONFIG, output.LINEAGE, output.RESULTS, LOCK)
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -24,7 +25,7 @@ def finished(directories: Sequence[Path]) -> bool:
 
 def watch(
     found: Callable[[], Sequence[Path]],
-    renew: Callable[[], None],
+    renew: Callable[[], object],
     seconds: float,
     sleep: Callable[[float], None] = time.sleep,
     patience: float = 0.0,

@@ -1,0 +1,1 @@
+"""What follows from the records: pure values, no drawing, no files."""

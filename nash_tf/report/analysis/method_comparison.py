@@ -1,0 +1,155 @@
+"""Several runs compared: results by data set and method, and methods paired by seed."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from statistics import mean
+
+from nash_tf.report.analysis import layer_shares, stats
+from nash_tf.report.analysis.stats import Summary
+from nash_tf.report.records.runs import Run
+
+_ORDER = ("nash", "sh", "shr", "shrsep")
+_OF_A_RUN = {"method", "seed", "output_dir", "tensorboard", "workers"}  # may differ between runs that are compared
+_BY_DESIGN = {("wide", "widths")}  # method and setting: see `nash_tf.experiment`
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """All runs of one method on one data set. Summaries are of finished runs, None where there are none."""
+
+    method: str
+    runs: int
+    finished: int
+    accuracy: Summary | None
+    before: Summary | None
+    params: Summary | None
+    steps: Summary | None
+    cpu_hours: Summary | None
+    trained_hours: Summary | None
+    layers: dict[str, Summary | None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One method less another over the seeds that both have finished.
+
+    Attributes:
+        first, second: the methods.
+        seeds: pairs.
+        difference, interval, p, adjusted: of test accuracy; 95 % Student interval, exact sign-flip test, after Holm.
+        ratio, ratio_interval, ratio_p: of parameters, first over second: geometric mean, and the same on logarithms.
+    """
+
+    first: str
+    second: str
+    seeds: int
+    difference: float
+    interval: tuple[float, float] | None
+    p: float
+    adjusted: float
+    ratio: float | None
+    ratio_interval: tuple[float, float] | None
+    ratio_p: float | None
+
+
+def by_dataset(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs grouped by data set: accuracies on different ones are never pooled."""
+    groups: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: run.dataset):
+        groups.setdefault(run.dataset, []).append(run)
+    return groups
+
+
+def methods_of(runs: Sequence[Run]) -> list[str]:
+    """Methods in the slides' order, others after them."""
+    names = {run.method for run in runs}
+    return [*(name for name in _ORDER if name in names), *sorted(names - set(_ORDER))]
+
+
+def method_rows(runs: Sequence[Run]) -> list[MethodRow]:
+    """The result table."""
+    rows = []
+    for method in methods_of(runs):
+        of_method = [run for run in runs if run.method == method]
+        done = [run for run in of_method if run.state == "finished"]
+
+        def of(name: str, done=done) -> Summary | None:
+            return stats.summary([value for run in done if (value := run.result(name)) is not None])
+
+        shares = [found for run in done if run.architecture and (found := layer_shares.shares(run.architecture))]
+        seconds = [value / 3600 for run in done if (value := run.result("cpu_seconds")) is not None]
+        rows.append(
+            MethodRow(
+                method,
+                len(of_method),
+                len(done),
+                of("test_accuracy"),
+                of("winner_test_accuracy"),
+                of("params"),
+                of("steps"),
+                stats.summary(seconds),
+                stats.summary([sum(record.cpu_seconds or 0.0 for record in run.records) / 3600 for run in done]),
+                {sort: stats.summary([share[sort] for share in shares]) for sort in layer_shares.COUNTED},
+            )
+        )
+    return rows
+
+
+def comparisons(runs: Sequence[Run]) -> list[Comparison]:
+    """All pairs of methods, paired by seed."""
+    by_method: dict[str, dict[str, Run]] = {}
+    for run in runs:
+        if run.state == "finished":
+            by_method.setdefault(run.method, {})[run.seed] = run
+    found = []
+    for first, second in combinations([name for name in methods_of(runs) if name in by_method], 2):
+        seeds = sorted(by_method[first].keys() & by_method[second].keys())
+        pairs = [(by_method[first][seed], by_method[second][seed]) for seed in seeds]
+        differences = _differences(pairs, "test_accuracy", lambda value: value)
+        if not differences:
+            continue
+        logs = _differences(pairs, "params", lambda value: math.log(max(value, 1)))
+        span = stats.t_interval(logs)
+        found.append(
+            Comparison(
+                first,
+                second,
+                len(differences),
+                mean(differences),
+                stats.t_interval(differences),
+                stats.sign_flip_p(differences),
+                1.0,
+                math.exp(mean(logs)) if logs else None,
+                (math.exp(span[0]), math.exp(span[1])) if span else None,
+                stats.sign_flip_p(logs) if logs else None,
+            )
+        )
+    tested = [row for row in found if row.seeds > 1]  # of one pair there is nothing to test
+    adjusted = dict(zip(map(id, tested), stats.holm([row.p for row in tested]), strict=True))
+    return [replace(row, adjusted=adjusted.get(id(row), 1.0)) for row in found]
+
+
+def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[float], float]) -> list[float]:
+    values = [(one.result(name), other.result(name)) for one, other in pairs]
+    return [bend(a) - bend(b) for a, b in values if a is not None and b is not None]
+
+
+def unequal_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Settings, beyond method and seed, that are not the same in all runs: name -> its values."""
+    names = dict.fromkeys(name for run in runs for name in run.config if name not in _OF_A_RUN)
+    found = {
+        name: sorted(
+            {repr(run.config.get(name)) for run in runs if run.config and (run.method, name) not in _BY_DESIGN}
+        )
+        for name in names
+    }
+    return {name: values for name, values in found.items() if len(values) > 1}
+
+
+def twins(runs: Sequence[Run]) -> dict[str, int]:
+    """Method and seed that more than one finished run has, and how many have it."""
+    finished = Counter(f"{run.method}, seed {run.seed}" for run in runs if run.state == "finished")
+    return {name: times for name, times in finished.items() if times > 1}

@@ -1,0 +1,78 @@
+"""How often each operator was drawn and accepted, and what it brought."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+
+from nash_tf import methods
+from nash_tf.report.analysis import family
+from nash_tf.report.analysis.family import Child
+from nash_tf.report.analysis.stats import t_interval
+from nash_tf.report.records.runs import Run
+
+MOST_OPERATORS = 100  # that are tallied, the most drawn
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator in a search.
+
+    Attributes:
+        drawn: morphisms of it in all children.
+        carriers: children with at least one.
+        promoted: carriers that passed the first rung or won.
+        accepted: morphisms of it in the winners of steps.
+        gains: for each carrier, its accuracy after the first rung less that of the unmodified parent then.
+        growth: for each carrier, its parameters over its parent's.
+    """
+
+    name: str
+    drawn: int
+    carriers: int
+    promoted: int
+    accepted: int
+    gains: tuple[float, ...]
+    growth: tuple[float, ...]
+
+    @property
+    def gain(self) -> float | None:
+        return mean(self.gains) if self.gains else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        return t_interval(self.gains)
+
+
+def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
+    """All operators that the method may draw or that were drawn, the most drawn first."""
+    known = methods.registry[run.method].operators if run.method in methods.registry else ()
+    drawn = Counter(name for child in children for name in child.operators)
+    names = {*known, *(name for name, _ in drawn.most_common(MOST_OPERATORS))}
+    unchanged = {child.step: child for child in reversed(children) if not child.operators}
+    records = {record.place: record for record in run.records}
+    found = []
+    for name in names:
+        carriers = [child for child in children if name in child.operators]
+        gains, growth = [], []
+        for child in carriers:
+            twin = unchanged.get(child.step)
+            own, unmodified = child.records[0].accuracy, twin.records[0].accuracy if twin else None
+            if own is not None and unmodified is not None and child.records[0].rung == 0:
+                gains.append(own - unmodified)
+            parent = records.get(child.parent) if child.parent else None
+            if child.params and parent and parent.params:
+                growth.append(child.params / parent.params)
+        winners = [child for child in carriers if child.fate == family.WINNER]
+        found.append(
+            Operator(
+                name,
+                drawn=sum(child.operators.count(name) for child in carriers),
+                carriers=len(carriers),
+                promoted=sum(child.rung > 0 or child.fate == family.WINNER for child in carriers),
+                accepted=sum(child.operators.count(name) for child in winners),
+                gains=tuple(gains),
+                growth=tuple(growth),
+            )
+        )
+    return sorted(found, key=lambda operator: (-operator.drawn, operator.name))

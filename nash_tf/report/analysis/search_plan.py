@@ -1,0 +1,84 @@
+"""The plan of a search by its settings (rungs, annealings, restarts), and how far its lineage has come in it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nash_tf import hill_climbing, methods
+from nash_tf.halving import Rung
+from nash_tf.hill_climbing import Open, Training
+from nash_tf.report.records.runs import Record, Run
+
+_MOST_CHILDREN = 10_000  # a setting beyond it is a slip of the keyboard
+_LIMITS = ("max_hours", "max_cpu_hours")  # on time
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far a search has come by its settings and its lineage.
+
+    Attributes:
+        steps: how many the settings allow.
+        opened: the rung that is not closed; None where all steps are.
+        trained: children that have been trained in it.
+        best: the training that is handed over if the search ends now.
+        limits: settings that limit its time, with their values.
+    """
+
+    steps: int
+    opened: Open | None
+    trained: int
+    best: Training | None
+    limits: tuple[tuple[str, float], ...]
+
+
+def rungs(run: Run, step: int) -> tuple[Rung, ...]:
+    """The rungs of a step by the run's settings; where those cannot be read, as the lineage has them."""
+    if step == 0:
+        return (Rung(1, int(run.setting("vanilla_epochs") or _seen(run, 0)[0].epochs)),)
+    return planned(run) or _seen(run, step)
+
+
+def planned(run: Run) -> tuple[Rung, ...] | None:
+    """The rungs of each step after the first network's training; None where method or settings are not known."""
+    try:
+        found = methods.registry[run.method].rungs(run.config["children"], run.config["epochs_per_step"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return found if found[0].children <= _MOST_CHILDREN else None
+
+
+def periods(run: Run, of_step: Sequence[Rung]) -> tuple[int, ...] | None:
+    """Lengths of the annealings over a child's life, in epochs; None where the method is not known."""
+    method = methods.registry.get(run.method)
+    return tuple(method.periods([rung.epochs for rung in of_step])) if method else None
+
+
+def restarts(run: Run) -> tuple[int, ...] | None:
+    """Epochs of a child's life, beyond its birth, at which the method restarts the rate; None where that is not known."""
+    of_step = planned(run)
+    lengths = periods(run, of_step) if of_step else None
+    if lengths is None:
+        return None
+    return tuple(sum(lengths[:index]) for index in range(1, len(lengths)))
+
+
+def standing(run: Run) -> Standing | None:
+    """Where the search stands; None where method or settings are not known."""
+    of_step, steps = planned(run), run.config.get("steps")
+    if of_step is None or type(steps) is not int or steps < 0:
+        return None
+    last = max((record.step for record in run.records), default=0)
+    all_rungs = [rungs(run, 0), *[of_step] * min(steps, last + 1)]
+    scores = {Training(*record.place): None if record.failed else record.accuracy for record in run.records}
+    opened, incumbent = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
+    trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
+    limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)
+    return Standing(steps, opened, trained, hill_climbing.best(incumbent, scores), limits)
+
+
+def _seen(run: Run, step: int) -> tuple[Rung, ...]:
+    found: dict[int, list[Record]] = {}
+    for record in run.records:
+        if record.step == step:
+            found.setdefault(record.rung, []).append(record)
+    return tuple(Rung(len(found[rung]), found[rung][0].epochs) for rung in sorted(found)) or (Rung(1, 1),)

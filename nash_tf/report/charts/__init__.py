@@ -1,0 +1,1 @@
+"""One chart a module, from records and analyses."""

@@ -1,0 +1,102 @@
+"""Accuracy against parameters, for the children of a search and for the runs of an experiment."""
+
+from collections.abc import Mapping, Sequence
+
+from nash_tf.report.analysis import family
+from nash_tf.report.analysis.family import Child
+from nash_tf.report.analysis.stats import pareto
+from nash_tf.report.charts.child_words import description
+from nash_tf.report.drawing import label_places
+from nash_tf.report.drawing.axes import frame, linear, logarithmic
+from nash_tf.report.drawing.figure import SERIES, Figure, legend, mark, path, star, text
+from nash_tf.report.drawing.markup import Markup, join, tag
+from nash_tf.report.drawing.number_words import percent, short
+from nash_tf.report.records.runs import Run
+
+_WIDTH, _HEIGHT = 760, 440
+
+
+def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int]) -> Figure | None:
+    """All children at the end of their lives; None where no two numbers are known."""
+    known = [(child, child.params, child.accuracy) for child in children if child.params and child.accuracy is not None]
+    if not known:
+        return None
+    x = logarithmic([params for _, params, _ in known], 60, _WIDTH - 14)
+    y = linear(_without_outliers([accuracy for *_, accuracy in known]), _HEIGHT - 84, 34)
+    parts = [frame(x, y, "trained parameters", "validation accuracy, %", short, lambda value: percent(value, 1))]
+    front = pareto([(params, accuracy) for _, params, accuracy in known])
+    corners: list[tuple[float, float]] = []
+    for index in front:
+        _, params, accuracy = known[index]
+        corners += [(x(params), corners[-1][1]), (x(params), y(accuracy))] if corners else [(x(params), y(accuracy))]
+    parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
+    marks, wanted, points = [], [], []
+    for index, (child, params, accuracy) in enumerate(known):
+        at, below = (x(params), min(y(accuracy), y.start - 6)), y(accuracy) > y.start
+        marks.append(at)
+        points.append((child.fate == family.WINNER, _point(child, *at, _sort(child, rungs))))
+        if index in front or child.chosen or below:
+            words = f"{child.label}: {percent(accuracy, 1)} ↓" if below else child.label
+            wanted.append((not child.chosen, -accuracy, (*at, words)))
+    parts += [drawn for _, drawn in sorted(points, key=lambda pair: pair[0])]  # winners lie above
+    labels = label_places.place(marks, [entry for *_, entry in sorted(wanted)])
+    parts += [text(*label, "halo strong") for label in labels if label]
+    meaning = [(lambda a, b: star(a, b, 8, "f0"), "winner of a step")]
+    if any(_sort(child, rungs) == "last" for child, *_ in known):
+        meaning.append((lambda a, b: mark(0, a, b, 5.5, "f1"), "reached the last rung"))
+    if any(_sort(child, rungs) == "earlier" for child, *_ in known):
+        meaning.append((lambda a, b: mark(3, a, b, 5, "hollow s2"), "other children"))
+    meaning.append((lambda a, b: path([(a - 9, b), (a + 9, b)], "front"), "Pareto front"))
+    parts.append(legend(50, _HEIGHT - 10, meaning))
+    return Figure(
+        "accuracy_params", "Validation accuracy against parameters of all children", _WIDTH, _HEIGHT, join(parts)
+    )
+
+
+def _sort(child: Child, rungs: Mapping[int, int]) -> str:
+    if child.fate == family.WINNER:
+        return "winner"
+    return "last" if child.rung + 1 >= rungs.get(child.step, 1) else "earlier"
+
+
+def _point(child: Child, x: float, y: float, sort: str) -> Markup:
+    title = tag("title", description(child))
+    if sort == "winner":
+        drawn = star(x, y, 10 if child.chosen else 8, "f0", title)
+    elif sort == "last":
+        drawn = mark(0, x, y, 5.5, "f1", title)
+    else:
+        drawn = mark(3, x, y, 5, "hollow s2", title)
+    return tag("g", drawn, data_child=f"{child.step}-{child.number}")
+
+
+def _without_outliers(values: Sequence[float]) -> list[float]:
+    """The values, those far below the others left out: they would squeeze the rest into a line."""
+    ranked = sorted(values)
+    low, middle = ranked[len(ranked) // 4], ranked[len(ranked) // 2]
+    kept = [value for value in values if value >= low - 4 * max(middle - low, 0.005)]
+    return kept or list(values)
+
+
+def runs_by_method(runs: Sequence[Run], methods: Sequence[str]) -> Figure | None:
+    """Test accuracy against parameters of finished runs, a mark a method."""
+    known = [
+        (run, params, accuracy)
+        for run in runs
+        if (params := run.result("params")) and (accuracy := run.result("test_accuracy")) is not None
+    ]
+    if not known:
+        return None
+    x = logarithmic([params for _, params, _ in known], 60, _WIDTH - 14)
+    y = linear([accuracy for *_, accuracy in known], _HEIGHT - 84, 34)
+    parts = [frame(x, y, "trained parameters", "test accuracy, %", short, lambda value: percent(value, 1))]
+    for run, params, accuracy in known:
+        series = methods.index(run.method)
+        words = f"{run.method}, seed {run.seed}: {percent(accuracy)} %, {short(params)} parameters"
+        parts.append(mark(series, x(params), y(accuracy), 6.5, f"f{series % SERIES}", tag("title", words)))
+    meaning = [
+        (lambda a, b, series=series: mark(series, a, b, 6, f"f{series % SERIES}"), method)
+        for series, method in enumerate(methods)
+    ]
+    parts.append(legend(50, _HEIGHT - 10, meaning))
+    return Figure("accuracy_params", "Test accuracy against parameters, by method", _WIDTH, _HEIGHT, join(parts))

@@ -1,0 +1,218 @@
+"""Learning curves of a step's children, their learning rate below, and the drops at restarts."""
+
+from collections.abc import Mapping, Sequence
+
+from nash_tf import schedules
+from nash_tf.halving import Rung
+from nash_tf.report.analysis import family
+from nash_tf.report.analysis.family import Child
+from nash_tf.report.analysis.restart_drops import Drop
+from nash_tf.report.drawing.axes import Scale, linear, linear_ticks
+from nash_tf.report.drawing.figure import DASHES, SERIES, Figure, line, mark, path, star, text
+from nash_tf.report.drawing.markup import Markup, join, tag
+from nash_tf.report.drawing.number_words import percent, points, short
+
+_WIDTH, _LEFT, _TOP, _PLOT, _RATE = 540, 58, 46, 220, 54
+_COLUMNS = 4
+
+
+def span_of(children: Sequence[Child], metric: str) -> tuple[float, float]:
+    """Least and largest value of a metric, accuracies far below the others left out."""
+    values = sorted(value for child in children for _, value in child.series(metric))
+    if not values:
+        return (0.0, 1.0)
+    low, middle = values[len(values) // 4], values[len(values) // 2]
+    bottom = max(values[0], low - 15 * max(middle - low, 0.005))
+    return (bottom, values[-1]) if metric.endswith("accuracy") else (values[0], values[-1])
+
+
+def widened(limits: tuple[float, float], width: float) -> tuple[float, float]:
+    """A range of at least that width about the same middle."""
+    middle, half = sum(limits) / 2, max(width, limits[1] - limits[0]) / 2
+    return (middle - half, middle + half)
+
+
+def learning_curves(
+    step: int,
+    children: Sequence[Child],
+    rungs: Sequence[Rung],
+    periods: Sequence[int] | None,
+    rate: float | None,
+    birth: float | None,
+    drops: Sequence[Drop],
+    limits: tuple[float, float],
+    metric: str = "val_accuracy",
+) -> Figure:
+    """Draws one step.
+
+    Args:
+        step: which one.
+        children: of this step.
+        rungs: of this step; each is drawn equally wide, so that the short ones can be read too.
+        periods: lengths of the annealings, in epochs; None where they are not known.
+        rate: initial learning rate.
+        birth: the parent's value of the metric at the children's birth.
+        drops: of this step.
+        limits: least and largest value of the axis.
+        metric: name in the histories.
+    """
+    shares = metric.endswith("accuracy")
+    borders = [0]
+    for rung in rungs:
+        borders.append(borders[-1] + rung.epochs)
+    x = _Piecewise(borders, _LEFT, _WIDTH - 12)
+    y = linear(limits, _TOP + _PLOT, _TOP)
+    parts: list[Markup] = [text(0, 18, _title(step, children), "strong big")]
+    parts.append(text(_WIDTH - 12, 18, f"{_metric(metric)}{', %' if shares else ''}", "end soft"))
+    for tick in y.ticks(5):
+        words = percent(tick, 1) if shares else f"{tick:g}"
+        parts += [line(x.start, y(tick), x.end, y(tick), "grid"), text(x.start - 7, y(tick) + 4.5, words, "end soft")]
+    for border in borders[1:-1]:
+        parts.append(line(x(border), _TOP, x(border), _TOP + _PLOT + 26 + _RATE, "mark"))
+    rank = {child.number: index for index, child in enumerate(sorted(children, key=lambda child: child.number))}
+    curves = []
+    for child in sorted(children, key=lambda child: child.fate == family.WINNER):
+        curves.append(_curve(child, rank[child.number], x, y, metric, birth))
+    clip = f"clip-{metric}-{step}"
+    parts.append(
+        tag("clipPath", tag("rect", x=x.start - 8, y=_TOP - 8, width=x.end - x.start + 16, height=_PLOT + 9), id=clip)
+    )
+    parts.append(tag("g", *curves, clip_path=f"url(#{clip})"))
+    below = sorted(
+        (least, child.label)
+        for child in children
+        if (least := min((value for _, value in child.series(metric)), default=limits[0])) < y.low
+    )
+    if below and shares:
+        words = ", ".join(f"{percent(least, 1)} ({label})" for least, label in below[:3])
+        words += f" and {len(below) - 3} more" if len(below) > 3 else ""
+        parts.append(text(x.end, _TOP + _PLOT + 16, f"lowest, below the axis: {words}", "end soft"))
+    if metric == "val_accuracy":
+        parts += _restart_labels(drops, x, periods)
+    bottom = _TOP + _PLOT + 26
+    parts += _rate(x, bottom, periods, rate, borders)
+    rows = _legend(children, rank, bottom + _RATE + 64, metric)
+    height = bottom + _RATE + 64 + 22 * ((len(children) - 1) // _COLUMNS) + 12
+    name = f"curves_{metric}_step_{step}"
+    return Figure(
+        name, f"{_metric(metric)} of {_title(step, children)} by epoch", _WIDTH, height, join([*parts, *rows])
+    )
+
+
+class _Piecewise:
+    """Epochs to pixels, the stretches between borders equally wide."""
+
+    def __init__(self, borders: Sequence[int], start: float, end: float):
+        self.borders, self.start, self.end = borders, start, end
+
+    def __call__(self, epoch: float) -> float:
+        pieces = max(len(self.borders) - 1, 1)
+        for piece, (low, high) in enumerate(zip(self.borders, self.borders[1:], strict=False)):
+            if epoch <= high or piece == pieces - 1:
+                within = min((epoch - low) / max(high - low, 1), 1.0)
+                return self.start + (piece + within) / pieces * (self.end - self.start)
+        return self.end
+
+
+def _title(step: int, children: Sequence[Child]) -> str:
+    return f"Step {step}" if step else "Vanilla network"
+
+
+def _metric(name: str) -> str:
+    return {
+        "val_accuracy": "validation accuracy",
+        "val_loss": "validation loss",
+        "accuracy": "training accuracy",
+        "loss": "training loss",
+    }.get(name, name)
+
+
+def _curve(child: Child, rank: int, x: _Piecewise, y: Scale, metric: str, birth: float | None) -> Markup:
+    series: list[tuple[float, float]] = list(child.series(metric))
+    parts: list[Markup] = [tag("title", f"Child {child.label}, {child.words()}")]
+    drawn = [(x(epoch), y(value)) for epoch, value in series]
+    if birth is not None and drawn:
+        drawn.insert(0, (x(0), y(birth)))
+    if drawn:
+        parts.append(path(drawn, f"line {_look(child, rank)}"))
+        end = drawn[-1]
+        if child.fate == family.WINNER:
+            parts.append(star(*end, 8, f"f{rank % SERIES}"))
+        else:
+            parts.append(mark(rank, *end, 4.2, f"f{rank % SERIES}"))
+    return tag("g", *parts, data_child=f"{child.step}-{child.number}")
+
+
+def _look(child: Child, rank: int) -> str:
+    """Colour and dashes; a winner's line is thick and whole."""
+    return f"s{rank % SERIES} " + ("won" if child.fate == family.WINNER else f"d{rank % len(DASHES)}")
+
+
+def _restart_labels(drops: Sequence[Drop], x: _Piecewise, periods: Sequence[int] | None) -> list[Markup]:
+    """The mean drop at each restart, above it."""
+    parts = []
+    start = 0
+    for length in periods or ():
+        here = [drop.after - drop.before for drop in drops if drop.epoch == start]
+        if here:
+            change = sum(here) / len(here)
+            class_ = "drop" if change < 0 else "axis"
+            at = x(start) + (2 if start == 0 else 0)
+            words = f"{'birth ' if start == 0 else ''}{points(change)}"
+            parts.append(text(at, _TOP - 8, words, "halo strong" if start == 0 else "halo strong mid"))
+            parts.append(line(at, _TOP - 4, at, _TOP + 8, class_))
+        start += length
+    return parts
+
+
+def _rate(
+    x: _Piecewise, top: float, periods: Sequence[int] | None, rate: float | None, borders: Sequence[int]
+) -> list[Markup]:
+    """The learning rate, and the epochs below it."""
+    bottom = top + _RATE
+    parts: list[Markup] = []
+    if periods and rate:
+        y = Scale(0.0, rate, bottom, top + 4)
+        total = borders[-1]
+        samples = sorted({*(total * index / 240 for index in range(240)), *borders[:-1]})
+        way: list[tuple[float, float]] = []
+        for sample in samples:
+            if sample in borders and way:
+                way.append((x(sample), y(schedules.sgdr(sample - 1e-6, periods, rate))))
+            way.append((x(sample), y(schedules.sgdr(sample, periods, rate))))
+        way.append((x(total), y(0.0 if sum(periods) <= total else schedules.sgdr(total, periods, rate))))
+        parts.append(path(way, "line s0"))
+        parts += [text(x.start - 7, top + 10, f"{rate:g}", "end soft"), text(x.start - 7, bottom + 3, "0", "end soft")]
+    else:
+        parts.append(text(x.start + 8, top + 24, "learning rate not known", "soft"))
+    parts.append(line(x.start, bottom, x.end, bottom, "axis"))
+    ticks = [round(tick) for tick in linear_ticks(0, borders[1], 6) if tick == round(tick)] if len(borders) == 2 else []
+    parts += [text(x(border), bottom + 18, border, "mid soft") for border in sorted({*borders, *ticks[:-1]})]
+    parts.append(text(0, bottom + 36, "learning rate (blue); epochs of a child's life, each rung equally wide", "soft"))
+    return parts
+
+
+def _legend(children: Sequence[Child], rank: Mapping[int, int], top: float, metric: str) -> list[Markup]:
+    parts = []
+    for child in children:
+        index = rank[child.number]
+        row, column = divmod(index, _COLUMNS)
+        x, y = column * _WIDTH / _COLUMNS, top + 22 * row
+        colour = index % SERIES
+        series = child.series(metric)
+        last = series[-1][1] if series else None
+        words = percent(last) if metric.endswith("accuracy") else "–" if last is None else short(last)
+        shown = (
+            star(x + 30, y - 4, 7, f"f{colour}")
+            if child.fate == family.WINNER
+            else mark(index, x + 30, y - 4, 4, f"f{colour}")
+        )
+        entry = [
+            tag("title", f"Child {child.label}, {child.words()}"),
+            path([(x, y - 4), (x + 30, y - 4)], f"line {_look(child, index)}"),
+            shown,
+            text(x + 43, y, child.label, "strong"),
+            text(x + 73, y, words, "soft"),
+        ]
+        parts.append(tag("g", *entry, data_child=f"{child.step}-{child.number}", tabindex=0))
+    return parts

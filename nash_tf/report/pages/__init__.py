@@ -1,0 +1,1 @@
+"""Pages, tables and their sentences, and the writing of files."""

@@ -1,0 +1,228 @@
+"""An experiment's tables as words, once for the page and for the terminal."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nash_tf.report.analysis import layer_shares, method_comparison
+from nash_tf.report.analysis.behaviour import Behaviour
+from nash_tf.report.analysis.method_comparison import Comparison, MethodRow
+from nash_tf.report.analysis.stats import EXACT_UP_TO, Summary
+from nash_tf.report.drawing.number_words import NONE, count, percent, points, short
+from nash_tf.report.pages.published import TABLE
+from nash_tf.report.records.runs import Run
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, column names, rows, and what a reader must know of it."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def cautions(runs: Sequence[Run]) -> list[Table]:
+    """What to know before runs of one data set are compared."""
+    unequal = tuple((name, ", ".join(values)) for name, values in method_comparison.unequal_settings(runs).items())
+    twins = tuple((name, str(times)) for name, times in method_comparison.twins(runs).items())
+    found = [
+        Table("Settings that are not the same in all runs", ("setting", "values"), unequal, "Compare with care."),
+        Table(
+            "Finished runs of one method and seed",
+            ("method and seed", "runs"),
+            twins,
+            "Comparisons take the last of them.",
+        ),
+    ]
+    return [entry for entry in found if entry.rows]
+
+
+def results(rows: Sequence[MethodRow]) -> Table:
+    """Accuracy, parameters, steps and time of each method."""
+    head = (
+        "method",
+        "finished",
+        "test accuracy, %",
+        "best",
+        "worst",
+        "before final training",
+        "parameters",
+        "smallest",
+        "largest",
+        "steps begun",
+        "CPU-hours each",
+        "of trainings that count",
+    )
+    return Table(
+        "Results",
+        head,
+        tuple(
+            (
+                row.method,
+                f"{row.finished} of {row.runs}",
+                _percents(row.accuracy, 2),
+                percent(row.accuracy.largest) if row.accuracy else NONE,
+                percent(row.accuracy.least) if row.accuracy else NONE,
+                _percents(row.before, 2),
+                _shorts(row.params),
+                short(row.params.least) if row.params else NONE,
+                short(row.params.largest) if row.params else NONE,
+                _range(row.steps),
+                _plain(row.cpu_hours),
+                _plain(row.trained_hours),
+            )
+            for row in rows
+        ),
+        "Mean ± standard deviation over finished runs. A limit on time drops the training that is open when it is reached: it, "
+        "the final training, tests and export are in the CPU-hours of a run, and not in those of the trainings that count.",
+    )
+
+
+def layers_of_winners(rows: Sequence[MethodRow]) -> Table:
+    """The slides' layer statistics."""
+    return Table(
+        "Layers of the winners, %",
+        ("method", *layer_shares.COUNTED.values()),
+        tuple((row.method, *(_percents(row.layers[sort], 0) for sort in layer_shares.COUNTED)) for row in rows),
+        "Share of layers, mean ± standard deviation; pools, dense and all other layers are left out.",
+    )
+
+
+def paired(rows: Sequence[Comparison]) -> Table:
+    """Paired comparisons."""
+    head = (
+        "comparison",
+        "seeds",
+        "accuracy, points",
+        "95 % interval",
+        "p",
+        "p (Holm)",
+        "parameters, ratio",
+        "95 % interval",
+        "p (ratio)",
+    )
+    seeds, tested = max((row.seeds for row in rows), default=0), sum(row.seeds > 1 for row in rows)
+    floor = 2 / 2**seeds if seeds else 1.0
+    few = (
+        f" With so few seeds no p can be below {floor:.3g}, and none below {min(1.0, floor * tested):.3g} after Holm: the "
+        "intervals tell more."
+    )
+    return Table(
+        "Paired comparisons over seeds",
+        head,
+        tuple(
+            (
+                f"{row.first} − {row.second}",
+                count(row.seeds),
+                points(row.difference),
+                f"{points(row.interval[0])} to {points(row.interval[1])}" if row.interval else NONE,
+                _p(row.p, row.seeds),
+                _p(row.adjusted, row.seeds),
+                f"{row.ratio:.3g}×" if row.ratio else NONE,
+                f"{row.ratio_interval[0]:.3g} to {row.ratio_interval[1]:.3g}" if row.ratio_interval else NONE,
+                _p(row.ratio_p, row.seeds),
+            )
+            for row in rows
+        ),
+        "Runs of the same seed are paired. Interval: Student's t of the differences. p: two-sided sign-flip permutation "
+        f"test of the differences, exact up to {EXACT_UP_TO} pairs; p (Holm) allows for all pairs of methods. Ratios of "
+        f"parameters are tested on logarithms.{few if floor * tested > 0.05 else ''}",
+    )
+
+
+def behaviours(rows: Sequence[Behaviour]) -> Table:
+    """What happened inside the searches."""
+    head = (
+        "method",
+        "closed steps",
+        "won by the unmodified parent, %",
+        "size of promoted over discarded",
+        "change after birth, points",
+        "after a restart, points",
+        "restart drops won back, %",
+    )
+    return Table(
+        "Inside the searches",
+        head,
+        tuple(
+            (
+                row.method,
+                count(row.steps),
+                _percents(row.parent_won, 0),
+                f"{math.exp(row.favoured.mean):.3g}×" if row.favoured else NONE,
+                _signed(row.birth),
+                _signed(row.restart),
+                _percents(row.won_back, 0),
+            )
+            for row in rows
+        ),
+        "Mean ± standard deviation over runs, unfinished ones as far as they came. Size: parameters of the children that "
+        "passed the first rung over those it discarded, geometric mean; below 1 the first rung favours small children. "
+        "Changes are of validation accuracy, over the first epoch.",
+    )
+
+
+def accepted(rows: Sequence[Behaviour]) -> Table:
+    """Morphisms accepted in winners, by method."""
+    names = sorted({name for row in rows for name in row.accepted})
+    return Table(
+        "Morphisms accepted in winners, of those drawn",
+        ("method", *names),
+        tuple((row.method, *(_of(row.accepted.get(name)) for name in names)) for row in rows),
+        "Sums over the closed steps of all runs.",
+    )
+
+
+def published() -> Table:
+    """The slides' results."""
+    return Table(
+        "Published results, not ours",
+        ("method", "test accuracy, %", "best", "worst", "parameters, M", *layer_shares.COUNTED.values()),
+        tuple(
+            (row.method, row.accuracy, row.best, row.worst, row.params)
+            + (row.conv, row.convex, row.concat, row.split, row.separable)
+            for row in TABLE
+        ),
+        "Yüce and Tsapenko, 14 December 2018: CIFAR-10, 8 runs of each method, 23 hours on one GPU each. Layers in percent.",
+    )
+
+
+def _percents(values: Summary | None, digits: int) -> str:
+    if values is None:
+        return NONE
+    return percent(values.mean, digits) + (
+        f" ± {percent(values.deviation, digits)}" if values.deviation is not None else ""
+    )
+
+
+def _shorts(values: Summary | None) -> str:
+    if values is None:
+        return NONE
+    return short(values.mean) + (f" ± {short(values.deviation)}" if values.deviation is not None else "")
+
+
+def _signed(values: Summary | None) -> str:
+    if values is None:
+        return NONE
+    return points(values.mean) + (f" ± {percent(values.deviation)}" if values.deviation is not None else "")
+
+
+def _of(pair: tuple[int, int] | None) -> str:
+    return f"{pair[0]} of {pair[1]}" if pair and pair[1] else NONE
+
+
+def _plain(values: Summary | None) -> str:
+    return NONE if values is None else f"{values.mean:.3g}"
+
+
+def _range(values: Summary | None) -> str:
+    if values is None:
+        return NONE
+    same = values.least == values.largest
+    return f"{values.mean:.3g}" if same else f"{values.mean:.3g} ({values.least:g} to {values.largest:g})"
+
+
+def _p(value: float | None, seeds: int) -> str:
+    return NONE if value is None or seeds < 2 else f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"

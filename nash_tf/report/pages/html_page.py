@@ -1,0 +1,160 @@
+"""The page around a report: one file, no network, its own style and a few lines of script."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import nash_tf
+from nash_tf.report.drawing import figure
+from nash_tf.report.drawing.figure import Figure
+from nash_tf.report.drawing.markup import Markup, join, tag
+from nash_tf.report.drawing.number_words import plural
+from nash_tf.report.pages.page_style import SCRIPT, STYLE
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page and the figures in it."""
+
+    html: str
+    figures: tuple[Figure, ...]
+
+
+class Cell:
+    """A cell of a table: what is shown, what it is sorted by, and how it is set."""
+
+    def __init__(self, shown: object, value: object = None, class_: str | None = None):
+        self.shown, self.value, self.class_ = shown, value, class_
+
+
+def left(shown: object, wide: bool = False) -> Cell:
+    """A cell of words."""
+    return Cell(shown, None, "l w" if wide else "l")
+
+
+def page(title: str, head: Markup, sections: Sequence[tuple[str, str, Markup]], foot: Markup, refresh: int = 0) -> str:
+    """A whole page.
+
+    Args:
+        title: of the window.
+        head: the page's top, the result first.
+        sections: (anchor, title, content) in order; the anchor is the short name too.
+        foot: the page's end.
+        refresh: seconds after which a browser loads it again; 0 for never.
+    """
+    style = STYLE + figure.CSS
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; img-src data:"
+    inside = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="refresh", content=refresh) if refresh else None,
+        tag("link", rel="icon", href="data:,"),
+        tag("title", title),
+        tag("style", Markup(style)),
+    )
+    links = [tag("a", anchor.replace("-", " ").capitalize(), href=f"#{anchor}") for anchor, *_ in sections]
+    body = tag(
+        "body",
+        tag("header", head),
+        tag("nav", tag("div", *links), aria_label="Sections") if len(links) > 1 else None,
+        tag(
+            "main",
+            *(tag("section", tag("h2", name, id=anchor), content) for anchor, name, content in sections),
+        ),
+        tag("footer", foot),
+        tag("script", Markup(SCRIPT)),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', inside, body, lang='en')}\n"
+
+
+def foot() -> Markup:
+    """Who made the page, and when."""
+    moment = time.strftime("%Y-%m-%d %H:%M:%S %Z")
+    return paragraph(f"Written by nash_tf {nash_tf.__version__} on {moment}.")
+
+
+def paragraph(*content: object, class_: str | None = None) -> Markup:
+    """A paragraph."""
+    return tag("p", *content, class_=class_)
+
+
+def shown(figure_: Figure | None, fit: bool = True) -> Markup:
+    """A figure that scrolls sideways where the window is too narrow for its text."""
+    if figure_ is None:
+        return paragraph("Nothing to draw.", class_="soft")
+    look = "scroll fit" if fit else "scroll centred"
+    return tag("div", figure_.inline(), class_=look, tabindex=0, role="region", aria_label=figure_.title)
+
+
+def table(
+    head: Sequence[object],
+    rows: Sequence[Sequence[object]],
+    caption: object = None,
+    sortable: bool = False,
+    **rows_of,
+) -> Markup:
+    """A table. `rows_of` may hold `attributes`, a mapping for each row."""
+    attributes = rows_of.get("attributes") or [{}] * len(rows)
+
+    def cell(name: str, content: object, **more: object) -> Markup:
+        content = content if isinstance(content, Cell) else Cell(content)
+        return tag(name, content.shown, class_=content.class_, data_value=content.value, **more)
+
+    def header(content: object) -> Markup:
+        content = content if isinstance(content, Cell) else Cell(content)
+        text = content.shown
+        if sortable:  # on paper a button is not repeated with the head of its table
+            text = join([tag("button", text, type="button", class_="screen"), tag("span", text, class_="print")])
+        return tag("th", text, class_=content.class_, scope="col")
+
+    body = [
+        tag("tr", *(cell("td", entry) for entry in row), **more) for row, more in zip(rows, attributes, strict=True)
+    ]
+    drawn = tag(
+        "table",
+        tag("caption", caption) if caption else None,
+        tag("thead", tag("tr", *(header(entry) for entry in head))),
+        tag("tbody", *body),
+        class_="sortable" if sortable else None,
+    )
+    return tag("div", drawn, class_="scroll", tabindex=0, role="region", aria_label=str(caption or "table"))
+
+
+def facts(pairs: Sequence[tuple[str, object]]) -> Markup:
+    """Names and values, one pair a line."""
+    return table([left("name"), left("value")], [[left(name), left(value, wide=True)] for name, value in pairs])
+
+
+def cards(entries: Sequence[tuple[str, str]]) -> Markup:
+    """Large numbers with what they are."""
+    return tag("div", *(tag("div", tag("b", value), tag("span", name)) for value, name in entries), class_="cards")
+
+
+def folded(summary: str, *content: object, open_: bool = False, aside: bool = False) -> Markup:
+    """What is shown on demand, and on paper where it is not `aside`."""
+    return tag("details", tag("summary", summary), *content, open=open_, class_="aside" if aside else None)
+
+
+def notice(title: str, lines: Sequence[str], most: int = 12) -> Markup | None:
+    """Problems, the first of them listed."""
+    if not lines:
+        return None
+    items = [tag("li", line) for line in lines[:most]]
+    if len(lines) > most:
+        items.append(tag("li", f"and {plural(len(lines) - most, 'more line')} of this kind"))
+    return tag("div", tag("b", title), tag("ul", *items), class_="notice", role="note")
+
+
+def badge(state: str, words: str) -> Markup:
+    """The state of a run."""
+    return tag("span", words, class_=f"badge {state}")
+
+
+def together(*parts: object) -> Markup:
+    """Parts one behind the other."""
+    return join(parts)

@@ -1,0 +1,124 @@
+"""Sections of a search's page on its networks: the winner's architecture, certificates, all children; and its settings."""
+
+import json
+from collections.abc import Sequence
+from statistics import median
+
+from nash_tf import output
+from nash_tf.report.analysis import family, layer_shares
+from nash_tf.report.analysis.family import Child
+from nash_tf.report.charts import architecture_graph
+from nash_tf.report.drawing.figure import Figure
+from nash_tf.report.drawing.markup import Markup, tag
+from nash_tf.report.drawing.number_words import count, duration, percent, plural, scientific
+from nash_tf.report.pages import html_page as html
+from nash_tf.report.pages.html_page import Cell, left
+from nash_tf.report.records.runs import Run
+
+_MOST_NUMBERS = 50  # of certificates
+_SLICE = 630  # pixels of the architecture on a printed page
+
+
+def architecture(run: Run, figures: list[Figure]) -> Markup:
+    assert run.architecture is not None
+    drawn = architecture_graph.graph(run.architecture)
+    shares = layer_shares.shares(run.architecture)
+    words = f"{len(run.architecture.nodes)} layers, {count(run.architecture.params)} trained parameters. "
+    pictures: list[Markup] = []
+    if drawn is None:
+        words += "They are too many to be drawn."
+    else:
+        figures.append(drawn)
+        reused = Figure(
+            drawn.name, drawn.title, drawn.width, drawn.height, tag("g", drawn.body, id="figure-architecture-body")
+        )
+        words += (
+            "A box is a layer with the normalisation and activation that follow it; below its name are the output's shape and "
+            "its parameters. Each box tells the names of its layers."
+        )
+        pictures = [
+            tag("div", html.shown(reused, fit=False), class_="screen"),
+            tag("div", *architecture_graph.slices(drawn, _SLICE), class_="print"),
+        ]
+    return html.together(
+        html.paragraph(words),
+        html.table(
+            [left(name) for name in layer_shares.COUNTED.values()],
+            [[left(f"{percent(shares[sort], 0)} %") for sort in layer_shares.COUNTED]],
+            "Share of layers, pools, dense and others left out",
+        )
+        if shares
+        else None,
+        *pictures,
+    )
+
+
+def certificates(run: Run) -> Markup:
+    found = [record.certificate for record in run.records if record.certificate]
+    if not found:
+        return html.paragraph("No child has a certificate.")
+    names = sorted({name for certificate in found for name in certificate})[:_MOST_NUMBERS]
+    rows = []
+    for name in names:
+        values = [certificate[name] for certificate in found if name in certificate]
+        rows.append([left(name), count(len(values))])
+        rows[-1] += [scientific(value) for value in (min(values), median(values), max(values))]
+    pairs = [
+        (certificate["max_difference"], certificate["bound"])
+        for certificate in found
+        if "max_difference" in certificate and certificate.get("bound", 0) > 0
+    ]
+    born = sum(record.rung == 0 and record.step > 0 for record in run.records)
+    measured = sum(record.rung == 0 and record.step > 0 and bool(record.certificate) for record in run.records)
+    words = (
+        f"{'Every child was' if measured == born else f'{measured:,} of {born:,} children were'} measured against its parent "
+        "on a calibration batch before it was trained."
+    )
+    if pairs:
+        beyond = sum(difference > bound for difference, bound in pairs)
+        nearest = max(difference / bound for difference, bound in pairs)
+        words += (
+            f" {len(pairs) - beyond} of {plural(len(pairs), 'newborn')} within the bound; the largest difference is "
+            f"{percent(nearest, 1)} % of its bound. The bound is for max_difference, of outputs in inference; in training mode "
+            "(training_difference) batch statistics enlarge rounding, and none is set."
+        )
+    return html.together(
+        html.paragraph(words), html.table([left("measured at birth"), "children", "least", "median", "largest"], rows)
+    )
+
+
+def children(children: Sequence[Child]) -> Markup:
+    rows, attributes = [], []
+    for child in children:
+        made = ", ".join(child.operators) or ("first network" if child.step == 0 else "unmodified parent")
+        rows.append(
+            [
+                Cell(child.label, child.step * 10**6 + child.number, "l"),
+                Cell(percent(child.accuracy), child.accuracy if child.accuracy is not None else -1),
+                Cell(count(child.params), child.params or 0),
+                Cell(f"{child.rung + 1}", child.rung),
+                Cell(f"{child.epochs}", child.epochs),
+                Cell(duration(child.cpu_seconds), child.cpu_seconds),
+                left(child.words()),
+                left(made, wide=True),
+            ]
+        )
+        won = child.fate == family.WINNER
+        attributes.append({"id": f"child-{child.step}-{child.number}", "class_": "won" if won else None})
+    head = [left("child"), "accuracy, %", "parameters", "rungs", "epochs", "CPU", left("fate"), left("morphisms")]
+    drawn = html.table(head, rows, "A click on a column's name sorts by it", sortable=True, attributes=attributes)
+    return html.folded(plural(len(children), "network"), drawn, open_=len(children) <= 60)
+
+
+def settings(run: Run) -> Markup:
+    def words(value: object) -> str:
+        return value if isinstance(value, str) else json.dumps(value)
+
+    settings = [(str(name), words(value)) for name, value in run.config.items()]
+    versions = [(str(name), words(value)) for name, value in run.versions.items()]
+    results = [(str(name), words(value)) for name, value in run.results.items()]
+    return html.together(
+        html.folded(output.CONFIG, html.facts(settings), open_=True),
+        html.folded("Versions", html.facts(versions), open_=True) if versions else None,
+        html.folded(output.RESULTS, html.facts(results)) if results else None,
+    )

@@ -1,0 +1,92 @@
+"""The report of one search: the result first, the details later."""
+
+from collections.abc import Sequence
+
+from nash_tf.report.analysis import compute_time, family, operator_tally, restart_drops, search_plan
+from nash_tf.report.analysis.family import Child
+from nash_tf.report.charts import accuracy_scatter, family_tree, growth, time_bars
+from nash_tf.report.drawing.figure import Figure
+from nash_tf.report.drawing.markup import Markup
+from nash_tf.report.pages import html_page as html
+from nash_tf.report.pages import network_sections, search_summary, training_sections
+from nash_tf.report.records.runs import Run
+
+MOST_STEPS = 24  # drawn; a search of more shows its last ones
+MOST_CHILDREN = 200  # of a step drawn, those that came furthest
+
+
+def report(run: Run, refresh: int = 0) -> html.Report:
+    """The report of a run, whatever state it is in."""
+    everyone = family.children(run)
+    last = max((child.step for child in everyone), default=0)
+    children, hidden = _drawn(everyone, last - MOST_STEPS + 1)
+    steps = sorted({child.step for child in children})
+    rungs = {step: search_plan.rungs(run, step) for step in steps}
+    figures: list[Figure] = []
+
+    def keep(figure: Figure | None, fit: bool = True) -> Markup:
+        if figure:
+            figures.append(figure)
+        return html.shown(figure, fit)
+
+    sections: list[tuple[str, str, Markup]] = []
+    if children:
+        counts = {step: len(planned) for step, planned in rungs.items()}
+        lengths = {step: search_plan.periods(run, rungs[step]) or () for step in steps}
+        drops = restart_drops.drops(children, {record.place: record for record in run.records}, lengths)
+        tried = operator_tally.tally(run, everyone)
+        entries = compute_time.by_rung(run)
+        sections = [
+            (
+                "family",
+                "Family tree",
+                html.together(
+                    training_sections.family_words(children), keep(family_tree.tree(children, counts), False)
+                ),
+            ),
+            (
+                "accuracy",
+                "Accuracy against parameters",
+                html.together(
+                    html.paragraph(
+                        "Each network after its last training: those discarded early have had fewer epochs. "
+                        "Labels are step.child."
+                    ),
+                    keep(accuracy_scatter.accuracy_against_params(children, counts)),
+                ),
+            ),
+            ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, figures)),
+            ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),
+            ("operators", "Operators", training_sections.operators(run, tried, keep)),
+            ("growth", "Growth", keep(growth.growth(children, run.setting("max_params")))),
+            ("time", "Time", html.together(keep(time_bars.chart(entries)), training_sections.time(run, entries))),
+        ]
+    if run.architecture is not None:
+        sections.append(("architecture", "The winner's architecture", network_sections.architecture(run, figures)))
+    if children:
+        sections += [
+            ("certificates", "Certificates", network_sections.certificates(run)),
+            ("children", "All children", network_sections.children(everyone)),
+        ]
+    if run.config or run.versions:
+        sections.append(("settings", "Settings and versions", network_sections.settings(run)))
+    title = f"{run.dataset} · {run.method} · seed {run.seed}" if run.config or run.results else run.name
+    head = search_summary.head(run, title, everyone, hidden)
+    return html.Report(html.page(f"{title} · nash_tf", head, sections, html.foot(), refresh), tuple(figures))
+
+
+def _drawn(children: Sequence[Child], first: int) -> tuple[list[Child], list[str]]:
+    """The children that the figures show, and a sentence for each sort that they do not."""
+    hidden = [f"Steps before step {first} are in the table of children only."] if first > 0 else []
+    of_steps: dict[int, list[Child]] = {}
+    for child in children:
+        if child.step >= first:
+            of_steps.setdefault(child.step, []).append(child)
+    for step, members in of_steps.items():
+        if len(members) > MOST_CHILDREN:
+            hidden.append(
+                f"Of step {step} the {MOST_CHILDREN} children that came furthest are drawn, of {len(members):,}."
+            )
+            best = sorted(members, key=family.rank)[:MOST_CHILDREN]
+            of_steps[step] = sorted(best, key=lambda child: child.number)
+    return [child for members in of_steps.values() for child in members], hidden

@@ -1,0 +1,137 @@
+"""The top of a search's page: its state, the result in large numbers, and what is done and what is not."""
+
+from collections.abc import Sequence
+
+from nash_tf import methods
+from nash_tf.report.analysis import family, search_plan
+from nash_tf.report.analysis.family import Child
+from nash_tf.report.drawing.markup import Markup, tag
+from nash_tf.report.drawing.number_words import duration, percent, plural, short
+from nash_tf.report.pages import html_page as html
+from nash_tf.report.records.runs import Run
+
+_STATES = {
+    "finished": "finished",
+    "unfinished": "unfinished",
+    "failed": "failed: no training succeeded",
+    "begun": "begun, no training has ended yet",
+    "broken": "broken: its files cannot be read",
+    "empty": "empty: no run in this directory",
+}
+
+
+def state_words(run: Run) -> str:
+    """The state of a run, for people."""
+    words = _STATES[run.state]
+    if run.state not in ("unfinished", "begun"):
+        return words
+    if run.owner is None:
+        return f"{words}: running or interrupted"
+    return f"{words}: {run.owner} is at work on it, or was killed" if run.owner else f"{words}: interrupted"
+
+
+def head(run: Run, title: str, children: Sequence[Child], hidden: Sequence[str]) -> Markup:
+    chosen = next((child for child in children if child.chosen), None)
+    accuracy, before = run.result("test_accuracy"), run.result("winner_test_accuracy")
+    cards = []
+    final = run.setting("final_epochs")
+    if accuracy is not None:
+        cards.append((f"{percent(accuracy)} %", "test accuracy, after final training" if final else "test accuracy"))
+    if before is not None and final != 0:
+        cards.append(
+            (f"{percent(before)} %", "test accuracy before it" if final else "test accuracy of the search's winner")
+        )
+    if chosen:
+        words = "validation accuracy" if chosen.over else "validation accuracy of the incumbent"
+        cards += [(f"{percent(chosen.chosen_accuracy)} %", words), (short(chosen.params), "trained parameters")]
+    if children:
+        last = children[-1]
+        steps = "step" if last.step == 1 else "steps"
+        begun = "" if last.closed else " begun"
+        cards += [
+            (f"{last.step}", f"{steps}{begun}, {plural(len(children), 'network')}"),
+            (f"{sum(record.epochs for record in run.records):,}", "epochs of training"),
+        ]
+        cpu = run.result("cpu_seconds") or sum(record.cpu_seconds or 0 for record in run.records)
+        cards.append((f"{cpu / 3600:.1f} h" if cpu >= 3600 else duration(cpu), "of CPU time"))
+    failed = [line for line in run.problems if line.startswith(("Training of", "Child"))]
+    broken = [line for line in run.problems if line not in failed]
+    return html.together(
+        tag("h1", title),
+        tag("p", html.badge(run.state, state_words(run)), " ", tag("code", str(run.directory)), class_="soft"),
+        html.cards(cards) if cards else None,
+        _summary(run, children, chosen),
+        _progress(run, search_plan.standing(run)),
+        html.notice("What is missing or could not be read", broken),
+        html.notice("Failed trainings", failed),
+        html.notice("Not drawn", hidden),
+    )
+
+
+def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Markup | None:
+    """The result in a few sentences."""
+    if chosen is None:
+        return None
+    vanilla = next((child for child in children if child.step == 0), None)
+    name = "the first network" if chosen.step == 0 else f"child {chosen.label}"
+    if not chosen.over:
+        words = [f"The incumbent is {name}"]
+    elif run.results and not (run.winner and run.winner[::2] == (chosen.step, chosen.number)):
+        words = [f"By the lineage the winner is {name}"]
+    else:
+        words = [f"The winner is {name}"]
+    reached, first = chosen.chosen_accuracy, vanilla.accuracy if vanilla else None
+    if chosen.step and vanilla and vanilla.params and chosen.params and first is not None and reached is not None:
+        factor = chosen.params / vanilla.params
+        size = "as large as" if abs(factor - 1) < 0.005 else f"{factor:.3g} times the size of"
+        words.append(
+            f", {size} the vanilla network; its validation accuracy is "
+            f"{percent(abs(reached - first))} points {'below' if reached < first else 'above'} the vanilla network's"
+        )
+    words.append(". ")
+    tested = run.result("vanilla_test_accuracy")
+    if tested is not None:
+        words.append(f"On the test set the vanilla network has {percent(tested)} %. ")
+    method = methods.registry.get(run.method)
+    won = [child for child in children if child.fate == family.WINNER and child.step > 0 and child.closed]
+    if won and (method is None or (method.keeps_parent and method.operators)):
+        same = sum(not child.operators for child in won)
+        words.append(f"The unmodified parent won {same or 'none'} of {plural(len(won), 'closed step')}.")
+    return html.paragraph(*words)
+
+
+def _progress(run: Run, standing: search_plan.Standing | None) -> Markup | None:
+    """What of the search is done and what is not; nothing where it is finished as planned, or its plan is not known."""
+    if standing is None or not run.records or run.state == "failed":
+        return None
+    limits = " and ".join(f"{name} = {value:g}" for name, value in standing.limits)
+    opened = standing.opened
+    if opened is None:
+        if run.results:
+            return None
+        rest = "the test and the export" if run.setting("final_epochs") == 0 else "final training, test and export"
+        few = {0: "The first network is trained", 1: "The one step is closed"}
+        steps = few.get(standing.steps, f"All {standing.steps:,} steps are closed")
+        return html.paragraph(f"{steps}: the search is over, {rest} are not.")
+    planned = search_plan.rungs(run, opened.step)
+    where = f"step {opened.step} of at most {standing.steps}" if opened.step else "the first network's training"
+    within = f", rung {opened.rung} (of 0 to {len(planned) - 1})" if len(planned) > 1 else ""
+    done = f"{standing.trained} of {plural(standing.trained + len(opened.missing), 'child', 'children')} trained"
+    if run.results:
+        if limits:
+            why = f"its time was limited by {limits}"
+        elif (
+            not opened.rung
+            and not standing.trained
+            and (method := methods.registry[run.method]).keeps_parent
+            and method.operators
+        ):
+            why = "no limit on time was set, and no new child fitted into max_params"
+        else:
+            why = "why, the records do not tell"
+        return html.paragraph(f"The search ended in {where}{within}, with {done}, before that step was closed: {why}.")
+    words = f"Open is {where}{within}, with {done}."
+    if limits and standing.best:
+        step, _, child = standing.best
+        words += f" If the limit on time ({limits}) has been reached since, the search is over, and child {step}.{child} is handed over."
+    return html.paragraph(words)

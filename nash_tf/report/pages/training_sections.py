@@ -1,0 +1,191 @@
+"""Sections of a search's page on its trainings: learning curves, restarts, operators, time."""
+
+from collections.abc import Callable, Sequence
+from statistics import mean, median
+
+from nash_tf import methods
+from nash_tf.report.analysis import compute_time, operator_tally, restart_drops, search_plan
+from nash_tf.report.analysis.family import Child
+from nash_tf.report.charts import learning_curves, operator_chart
+from nash_tf.report.drawing.figure import Figure
+from nash_tf.report.drawing.markup import Markup, tag
+from nash_tf.report.drawing.number_words import NONE, count, duration, percent, plural, points
+from nash_tf.report.pages import html_page as html
+from nash_tf.report.pages.html_page import left
+from nash_tf.report.records.runs import Run
+
+
+def family_words(children: Sequence[Child]) -> Markup:
+    chosen = next((child for child in children if child.chosen), None)
+    to = f", the thick line leads to the {'winner' if chosen.over else 'incumbent'}" if chosen else ""
+    return html.paragraph(
+        "A row is a step; its children stand from the winner to those discarded first. Filled dots are rungs in which a "
+        f"child was trained. The percentage is its last validation accuracy{to}."
+    )
+
+
+def curves(run, children, rungs, lengths, drops, figures) -> Markup:
+    rate = run.setting("learning_rate")
+    by_metric: dict[str, list[Markup]] = {}
+    records = {record.place: record for record in run.records}
+    for metric in ("val_accuracy", "val_loss", "accuracy", "loss"):
+        ranges = {
+            step: learning_curves.span_of([child for child in children if child.step == step], metric) for step in rungs
+        }
+        widest = max((high - low for step, (low, high) in ranges.items() if step), default=0.0)
+        for step in rungs:
+            group = [child for child in children if child.step == step]
+            parent = next((records.get(child.parent) for child in group if child.parent), None)
+            known = (parent.history.get(metric) or [None])[-1] if parent else None
+            drawn = learning_curves.learning_curves(
+                step,
+                group,
+                rungs[step],
+                lengths[step] or None,
+                rate,
+                known,
+                [drop for drop in drops if drop.step == step],
+                learning_curves.widened(ranges[step], widest) if step else ranges[step],
+                metric,
+            )
+            if any(child.series(metric) for child in group):
+                figures.append(drawn)
+                by_metric.setdefault(metric, []).append(html.shown(drawn, fit=False))
+    main = by_metric.pop("val_accuracy", [])
+    waits = "was undecided when the search ended" if children[0].over else "waits"
+    words = [f"A line is a child; where it ends, the child has won, was discarded, has failed, or {waits}."]
+    if any(len(planned) > 1 for planned in rungs.values()):
+        words.append("Dashed verticals are the ends of rungs.")
+    if drops:
+        moments = "at birth and at each restart" if search_plan.restarts(run) else "at birth"
+        words.append(
+            "The figures above them are the mean change of accuracy over the first epoch after the rate has gone up again: "
+            f"{moments}."
+        )
+    if any(rungs):
+        words.append(
+            "All steps but the vanilla network's show the same span of accuracy, so that slopes can be compared."
+        )
+    names = {"val_loss": "Validation loss", "accuracy": "Training accuracy", "loss": "Training loss"}
+    return html.together(
+        html.paragraph(" ".join(words)),
+        tag("div", *main, class_="pair"),
+        *(
+            html.folded(names[metric], tag("div", *drawn, class_="pair"), aside=True)
+            for metric, drawn in by_metric.items()
+        ),
+    )
+
+
+def _schedule(run: Run, reached: set[int], over: bool) -> str:
+    """When the method restarts the rate, and which of these moments the lineage does not show."""
+    moments = search_plan.restarts(run)
+    if moments is None:
+        return "When this method restarts the rate is not known: its record or its settings are missing."
+    if not moments:
+        return "This method restarts the rate at birth only."
+    *first, last = [f"{moment:,}" for moment in moments]
+    listed = f"{', '.join(first)} and {last} epochs" if first else plural(moments[0], "epoch")
+    words = f"This method restarts the rate at birth and after {listed} of a child's life."
+    missing = next((moment for moment in moments if moment not in reached), None)
+    if missing is not None:
+        words += f" No child {'was' if over else 'has been'} trained past epoch {missing:,}{'' if over else ' yet'}."
+    return words
+
+
+def restarts(run: Run, drops: Sequence[restart_drops.Drop], over: bool) -> Markup:
+    schedule = _schedule(run, {drop.epoch for drop in drops}, over)
+    rows = []
+    for epoch in sorted({drop.epoch for drop in drops}):
+        here = [drop for drop in drops if drop.epoch == epoch]
+        fallen = [drop for drop in here if drop.fell and drop.lived]
+        back = [drop.won_back for drop in fallen if drop.won_back is not None]
+        change = mean(drop.after - drop.before for drop in here)
+        rows.append(
+            [
+                left("birth" if epoch == 0 else f"restart at epoch {epoch}"),
+                count(len(here)),
+                points(change),
+                points(min(drop.after - drop.before for drop in here)),
+                f"{len(back)} of {len(fallen)}",
+                f"{median(back):.3g}" if back else NONE,
+            ]
+        )
+    if not rows:
+        return html.paragraph(
+            f"No child of a step {'was' if over else 'has been'} trained{'' if over else ' yet'}. {schedule}"
+        )
+    return html.together(
+        html.paragraph(
+            "Validation accuracy over the first epoch after the learning rate went up again; and of the children that "
+            f"fell and lived until the rate was back at zero, how many had won the accuracy back by then. {schedule}"
+        ),
+        html.table(
+            [left("when"), "children", "mean change, points", "largest drop", "won back", "median epochs until then"],
+            rows,
+        ),
+    )
+
+
+def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable[[Figure | None], Markup]) -> Markup:
+    if not tried:
+        return html.paragraph("This method draws no morphisms: each child is its parent, trained on.")
+    rows = []
+    for operator in tried:
+        interval = operator.interval
+        between = f"{points(interval[0])} to {points(interval[1])}" if interval else NONE
+        rows.append(
+            [
+                left(operator.name),
+                count(operator.drawn),
+                count(operator.accepted),
+                count(operator.carriers),
+                f"{operator.promoted}",
+                points(operator.gain),
+                between,
+                f"{median(operator.growth):.2f}×" if operator.growth else NONE,
+            ]
+        )
+    head = [
+        left("operator"),
+        "drawn",
+        "accepted",
+        "children with it",
+        "promoted",
+        "mean gain, points",
+        "95 % interval",
+        "median size",
+    ]
+    method = methods.registry.get(run.method)
+    gain = (
+        "The gain is a child's validation accuracy after the first rung less that of the unmodified parent after the same "
+        "epochs. A child has several morphisms, and each of its operators is credited with the whole gain. "
+        if method is None or method.keeps_parent
+        else "There is no gain to measure: this method has no unmodified parent among its children. "
+    )
+    return html.together(
+        keep(operator_chart.chart(tried)),
+        html.table(head, rows),
+        html.paragraph(f"{gain}Size is a child's parameters over its parent's.", class_="soft"),
+    )
+
+
+def time(run: Run, entries: Sequence[compute_time.RungTime]) -> Markup:
+    rest = "test, export and other" if run.setting("final_epochs") == 0 else "final training, test, export and other"
+    total = sum(entry.cpu for entry in entries) or 1.0
+    rows = [
+        [
+            left(rest if entry.step is None else f"step {entry.step}"),
+            NONE if entry.step is None else f"{entry.rung}",
+            NONE if entry.step is None else f"{entry.trainings}",
+            duration(entry.cpu),
+            duration(entry.wall),
+            f"{percent(entry.cpu / total, 1)} %",
+        ]
+        for entry in entries
+    ]
+    rows.append([left("all"), "", f"{sum(entry.trainings for entry in entries)}", duration(total)])
+    rows[-1] += [duration(sum(entry.wall for entry in entries)), "100.0 %"]
+    return html.folded(
+        "By step and rung", html.table([left("step"), "rung", "trainings", "CPU", "wall clock", "share of CPU"], rows)
+    )

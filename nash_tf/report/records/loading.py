@@ -1,0 +1,184 @@
+"""Reads a run's directory. Whatever is missing, broken or too large becomes a line in `problems`, never an exception."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nash_tf import output
+from nash_tf.architecture import Architecture
+from nash_tf.lock import LOCK
+from nash_tf.report.records import regular_files
+from nash_tf.report.records.runs import Place, Record, Run, name_of, number, place_of
+
+# What is read at most. A search of 1,000 steps has 15,000 trainings and a lineage of 30 MB.
+MOST_BYTES = {
+    output.CONFIG: 1 << 20,
+    output.RESULTS: 1 << 20,
+    output.LINEAGE: 128 << 20,
+    f"{output.BEST}/architecture.json": 16 << 20,
+    LOCK: 4 << 10,
+}
+MOST_LINES = 20_000  # of a lineage
+MOST_IN_LINE = 1 << 20  # bytes of a line
+MOST_IN_RECORD = 1_000  # morphisms, metrics and numbers of a certificate that one training's record may have
+MOST_EPOCHS = 10_000  # of one training
+MOST_RUNGS = 100  # of a step
+
+_LARGEST_INDEX = 10**6
+
+Loaded = TypeVar("Loaded")
+
+
+def read(directory: str | os.PathLike) -> Run:
+    """Everything that can be read of a run; raises nothing and waits for nothing, whatever its files are and hold."""
+    directory = Path(directory)
+    problems: list[str] = []
+    config = _object(directory, output.CONFIG, problems)
+    versions = config.pop("versions", {})
+    results = _object(directory, output.RESULTS, problems, needed=False)
+    if results and number(results.get("test_accuracy")) is None:
+        problems.append(f"{output.RESULTS} holds no test_accuracy.")
+    records = _lineage(directory, problems)
+    winner = place_of(results.get("winner"))
+    if results and winner not in {record.place for record in records}:
+        named = f"a winner, {winner}, that is not in {output.LINEAGE}" if winner else "no winner"
+        problems.append(f"{output.RESULTS} names {named}.")
+    for record in records:
+        if record.status != "completed":
+            problems.append(
+                f"Training of child {record.child} in step {record.step}, rung {record.rung}: {record.status}."
+            )
+        elif record.accuracy is None:
+            problems.append(f"Child {record.child} in step {record.step}, rung {record.rung} has no finite accuracy.")
+    return Run(
+        directory,
+        config=config,
+        versions=versions if isinstance(versions, dict) else {},
+        records=tuple(sorted(records, key=lambda record: record.place)),
+        results=results,
+        architecture=_architecture(directory, problems, needed=bool(results)),
+        owner=_load(directory, LOCK, lambda data: name_of(data.decode("utf-8", "replace").strip()), problems),
+        problems=tuple(problems),
+    )
+
+
+def _load(directory: Path, name: str, parse: Callable[[bytes], Loaded], problems: list[str]) -> Loaded | None:
+    """What `parse` makes of a file; None where there is none, and None and a line in `problems` where it cannot be read.
+
+    Files may hold anything: no kind of error is a fault here.
+    """
+    path = directory / name
+    try:
+        if path.parent != directory and path.parent.is_symlink():
+            raise regular_files.Unreadable(f"lies in {path.parent.name}, a link, and links are not followed")
+        return parse(regular_files.read(path, MOST_BYTES[name]))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except regular_files.Unreadable as error:
+        problems.append(f"{name} is not read: it {error}.")
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        problems.append(f"{name} cannot be read ({reason}).")
+    return None
+
+
+def _object(directory: Path, name: str, problems: list[str], needed: bool = True) -> dict[str, Any]:
+    before = len(problems)
+    values = _load(directory, name, lambda data: (regular_files.parse(data),), problems)
+    if values is None:
+        if needed and len(problems) == before:
+            problems.append(f"{name} is missing.")
+        return {}
+    if not isinstance(values[0], dict):
+        problems.append(f"{name} holds no JSON object.")
+        return {}
+    return values[0]
+
+
+def _architecture(directory: Path, problems: list[str], needed: bool) -> Architecture | None:
+    name, before = f"{output.BEST}/architecture.json", len(problems)
+
+    def parse(data: bytes) -> Architecture:
+        regular_files.parse(data)
+        return Architecture.from_json(data.decode("utf-8"))
+
+    found = _load(directory, name, parse, problems)
+    if found is None and needed and len(problems) == before:
+        problems.append(f"{name} is missing.")
+    return found
+
+
+def _lineage(directory: Path, problems: list[str]) -> list[Record]:
+    path, name, before = directory / output.LINEAGE, output.LINEAGE, len(problems)
+    data = _load(directory, name, bytes, problems)
+    if data is None:
+        if len(problems) == before:
+            problems.append(f"{name} is missing: no training has ended yet.")
+        return []
+    records: dict[Place, Record] = {}
+    lines = data.split(b"\n", MOST_LINES)
+    if len(lines) > MOST_LINES and lines.pop().strip():
+        problems.append(f"{name} has more than {MOST_LINES:,} lines: those after them are not read.")
+    for position, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            if len(line) > MOST_IN_LINE:
+                raise ValueError
+            record = _record(regular_files.parse(line))
+        except Exception:
+            last = position == len(lines)
+            problems.append(
+                f"{path.name}, line {position}: "
+                + ("cut off, its training is left out." if last else "not a training's record, left out.")
+            )
+            continue
+        if record.place in records:
+            problems.append(f"{path.name}, line {position}: the same training again; this record counts.")
+        records[record.place] = record
+    if not records:
+        problems.append(f"{path.name} holds no training.")
+    return list(records.values())
+
+
+def _record(plain: Any) -> Record:
+    step, rung, child = place = tuple(plain[name] for name in ("step", "rung", "child"))
+    if not all(type(index) is int and 0 <= index < _LARGEST_INDEX for index in place) or rung >= MOST_RUNGS:
+        raise ValueError(f"step, rung and child must be indices, received {place}")
+    parts = [plain.get(name) or () for name in ("morphisms", "history", "certificate")]
+    if any(isinstance(part, (list, dict)) and len(part) > MOST_IN_RECORD for part in parts):
+        raise ValueError(f"a record has at most {MOST_IN_RECORD} entries of a kind")
+    moves, history, certificate = parts
+    curves = history if isinstance(history, dict) else {}
+    epochs = int(_not_negative(plain.get("epochs")) or 0)
+    if max(epochs, *(len(series) for series in curves.values() if isinstance(series, list)), 0) > MOST_EPOCHS:
+        raise ValueError(f"a training has at most {MOST_EPOCHS} epochs")
+    return Record(
+        step,
+        rung,
+        child,
+        parent=place_of(plain.get("parent")),
+        operators=tuple(name_of(move[0] if isinstance(move, list) else move) for move in moves),
+        epochs=epochs,
+        status=name_of(plain.get("status", "completed")),
+        params=_not_negative(plain.get("params")),
+        accuracy=number(plain.get("val_accuracy")),
+        history={
+            name_of(name): tuple(number(value) for value in series)
+            for name, series in curves.items()
+            if isinstance(series, list)
+        },
+        certificate={
+            name_of(name): value
+            for name, value in (certificate.items() if isinstance(certificate, dict) else ())
+            if number(value) is not None
+        },
+        cpu_seconds=_not_negative(plain.get("cpu_seconds")),
+        wall_seconds=_not_negative(plain.get("wall_seconds")),
+    )
+
+
+def _not_negative(value: Any) -> float | None:
+    found = number(value)
+    return found if found is None or found >= 0 else None

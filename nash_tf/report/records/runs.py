@@ -1,0 +1,145 @@
+"""A run and its trainings as typed values."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nash_tf import output
+from nash_tf.architecture import Architecture
+from nash_tf.report.records import regular_files
+
+Place = tuple[int, int, int]  # step, rung, child
+
+_LARGEST = 1e15
+_LETTERS = 200  # of a name
+
+
+@dataclass(frozen=True)
+class Record:
+    """One training: a child in a rung. Numbers that are missing or not finite are None.
+
+    Attributes:
+        operators: names of the morphisms that made the child, in order.
+        history: metric -> its value after each epoch of this rung.
+        certificate: numbers measured at the child's birth.
+    """
+
+    step: int
+    rung: int
+    child: int
+    parent: Place | None = None
+    operators: tuple[str, ...] = ()
+    epochs: int = 0
+    status: str = "completed"
+    params: float | None = None
+    accuracy: float | None = None
+    history: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    certificate: Mapping[str, float] = field(default_factory=dict)
+    cpu_seconds: float | None = None
+    wall_seconds: float | None = None
+
+    @property
+    def place(self) -> Place:
+        return (self.step, self.rung, self.child)
+
+    @property
+    def failed(self) -> bool:
+        return self.status != "completed" or self.accuracy is None
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of one run.
+
+    Attributes:
+        config: the settings; empty where config.json cannot be read.
+        versions: package -> version.
+        records: of the lineage, by step, rung and child.
+        results: empty until the run is finished.
+        architecture: the winner's.
+        owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.
+        problems: what is missing or broken, a sentence each.
+    """
+
+    directory: Path
+    config: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, Any] = field(default_factory=dict)
+    records: tuple[Record, ...] = ()
+    results: Mapping[str, Any] = field(default_factory=dict)
+    architecture: Architecture | None = None
+    owner: str | None = None
+    problems: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.directory.name or str(self.directory)
+
+    @property
+    def method(self) -> str:
+        return name_of(self.config.get("method", self.results.get("method", "unknown method")))
+
+    @property
+    def dataset(self) -> str:
+        """Its name; that of a folder or file is the same before the run is finished and after."""
+        name = name_of(self.results.get("dataset", self.config.get("dataset", "unknown data set")))
+        return Path(name).name.removesuffix(".npz") or name
+
+    @property
+    def seed(self) -> str:
+        return name_of(self.config.get("seed", self.results.get("seed", "?")))
+
+    @property
+    def state(self) -> str:
+        """finished, failed, unfinished (running or interrupted), begun (no training has ended yet), broken or empty."""
+        if self.result("test_accuracy") is not None:
+            return "finished"
+        if self._holds(output.RESULTS):
+            return "broken"
+        if self.records and all(record.failed for record in self.records):
+            return "failed"
+        if self.records:
+            return "unfinished"
+        if self.config and not any(map(self._holds, (output.LINEAGE, output.RESULTS))):
+            return "begun"
+        return "broken" if is_run(self.directory) else "empty"
+
+    def _holds(self, name: str) -> bool:
+        return regular_files.holds(self.directory / name)
+
+    @property
+    def winner(self) -> Place | None:
+        """Step, rung and child of the network that was handed over, as results.json names them."""
+        return place_of(self.results.get("winner"))
+
+    def result(self, name: str) -> float | None:
+        """A number in results.json."""
+        return number(self.results.get(name))
+
+    def setting(self, name: str) -> float | None:
+        """A number in config.json."""
+        return number(self.config.get(name))
+
+
+def number(value: Any) -> float | None:
+    """A finite number of a size that a run can have, or None."""
+    return value if type(value) in (int, float) and abs(value) <= _LARGEST else None
+
+
+def name_of(value: Any) -> str:
+    """A value as a name, cut where it is too long for one."""
+    text = str(value)
+    return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
+
+
+def place_of(value: Any) -> Place | None:
+    """A step, rung and child, or None where the value is something else."""
+    if isinstance(value, list) and len(value) == 3 and all(type(index) is int for index in value):
+        return (value[0], value[1], value[2])
+    return None
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a directory has a run's files, readable or not."""
+    return any(os.path.lexists(directory / name) for name in (output.CONFIG, output.LINEAGE, output.RESULTS))

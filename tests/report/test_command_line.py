@@ -1,0 +1,103 @@
+"""`python -m nash_tf.report`, once and watching."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from nash_tf.report import watch
+from nash_tf.report.records import loading
+from tests.report.helpers import ROOT
+from tests.synthetic_runs import make_run
+
+
+def command(*arguments, **kwargs):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "nash_tf.report", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        **kwargs,
+    )
+
+
+class TestCommandLine:
+    def test_one_run(self, big):
+        done = command(big)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines()[-1] == str(big / "report.html")
+        assert "finished" in done.stdout
+
+    @pytest.mark.parametrize(
+        "arguments", [["no/such"], ["setup.py"], ["nash_tf", "no/such"], ["nash_tf", "--interval=0"]]
+    )
+    def test_a_wrong_argument_is_one_line_and_status_2(self, arguments):
+        done = command(*arguments, cwd=ROOT)
+        assert done.returncode == 2 and done.stdout == ""
+        assert len(done.stderr.splitlines()) == 1
+        assert not (ROOT / "nash_tf" / "report.html").exists()
+
+    def test_a_hostile_missing_name_is_one_line(self):
+        done = command("no\n\x1b[31m")
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "\x1b" not in done.stderr
+
+    def test_what_cannot_be_written_is_one_line(self, big):
+        done = command(big, "--output=/proc/no/page.html")
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+
+    def test_starts_without_tensorflow(self):
+        code = "import sys, nash_tf.report.__main__; print({'keras', 'tensorflow', 'matplotlib'} & set(sys.modules))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+        assert done.stdout.strip() == "set()"
+
+
+class TestWatch:
+    def test_renews_on_change_until_results(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=1, stop_after=5)
+        seen, moments = [], []
+
+        def renew():
+            seen.append(len(loading.read(run).records))
+
+        def sleep(seconds):
+            moments.append(seconds)
+            if len(moments) == 2:
+                shutil.rmtree(run)
+                make_run(run, "nash", steps=1, stop_after=8)
+            if len(moments) == 4:
+                shutil.rmtree(run)
+                make_run(run, "nash", steps=1)
+
+        watch.watch(lambda: [run], renew, 0.5, sleep)
+        assert seen == [5, 8, 9] and moments == [0.5] * 4
+
+    def test_waits_for_a_further_run(self, tmp_path):
+        first, moments, seen = make_run(tmp_path / "first", "nash", steps=1), [], []
+
+        def sleep(seconds):
+            moments.append(seconds)
+            if len(moments) == 3:
+                make_run(tmp_path / "second", "nash", steps=1)
+
+        watch.watch(lambda: sorted(tmp_path.iterdir()), lambda: seen.append(len(moments)), 10.0, sleep, patience=60.0)
+        assert seen == [0, 3] and len(moments) == 9 and first.exists()
+
+    def test_a_watched_page_loads_itself_again(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=1, stop_after=5)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        arguments = [sys.executable, "-m", "nash_tf.report", str(run), "--watch", "--interval=0.1"]
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment)
+        try:
+            assert "unfinished" in process.stdout.readline()
+            process.stdout.readline()
+            assert 'http-equiv="refresh"' in (run / "report.html").read_text()
+            (run / "results.json").write_text('{"test_accuracy": 0.5}')
+            words, _ = process.communicate(timeout=30)
+        finally:
+            process.kill()
+        assert process.returncode == 0 and "finished" in words
+        assert 'http-equiv="refresh"' not in (run / "report.html").read_text()

@@ -1,0 +1,152 @@
+"""Several runs: their comparison, page and tables."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from nash_tf.report.__main__ import main
+from nash_tf.report.analysis import (
+    accuracy_course,
+    behaviour,
+    method_comparison,
+    search_plan,
+)
+from nash_tf.report.charts import lifetimes, strip_plot
+from nash_tf.report.pages import published
+from nash_tf.report.records import loading, runs
+from tests.report.helpers import Outline, check_texts
+from tests.synthetic_runs import make_run
+
+
+class TestExperiment:
+    def test_rows_by_hand(self, many):
+        found = [loading.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
+        rows = {row.method: row for row in method_comparison.method_rows(found)}
+        assert list(rows) == ["nash", "sh", "shr", "shrsep"]
+        assert (rows["shr"].runs, rows["shr"].finished) == (4, 3)
+        accuracies = [json.loads((many / f"shr-{s}" / "results.json").read_text())["test_accuracy"] for s in range(3)]
+        middle = sum(accuracies) / 3
+        assert rows["shr"].accuracy.mean == pytest.approx(middle)
+        assert rows["shr"].accuracy.deviation == pytest.approx(
+            math.sqrt(sum((a - middle) ** 2 for a in accuracies) / 2)
+        )
+        assert (rows["shr"].accuracy.least, rows["shr"].accuracy.largest) == (min(accuracies), max(accuracies))
+
+    def test_comparisons_pair_seeds(self, many):
+        found = [loading.read(path) for path in sorted(many.iterdir()) if runs.is_run(path)]
+        pairs = method_comparison.comparisons(found)
+        assert [(pair.first, pair.second) for pair in pairs][:3] == [
+            ("nash", "sh"),
+            ("nash", "shr"),
+            ("nash", "shrsep"),
+        ]
+        pair = pairs[1]
+
+        def value(method, seed, name):
+            return json.loads((many / f"{method}-{seed}" / "results.json").read_text())[name]
+
+        differences = [value("nash", s, "test_accuracy") - value("shr", s, "test_accuracy") for s in range(3)]
+        assert pair.seeds == 3 and pair.difference == pytest.approx(sum(differences) / 3)
+        ratios = [value("nash", s, "params") / value("shr", s, "params") for s in range(3)]
+        assert pair.ratio == pytest.approx(math.prod(ratios) ** (1 / 3))
+        assert pair.p >= 2 / 8
+
+    @pytest.mark.parametrize(("given", "name"), [("/data/cifar", "cifar"), ("digits", "digits"), ("a/b.npz", "b")])
+    def test_a_data_set_has_one_name_before_the_end_and_after(self, given, name, tmp_path):
+        found = runs.Run(tmp_path, config={"dataset": given}), runs.Run(tmp_path, results={"dataset": name})
+        assert [run.dataset for run in found] == [name, name]
+
+    def test_data_sets_are_not_pooled_and_settings_are_compared(self, tmp_path):
+        make_run(tmp_path / "a", "nash", steps=1, dataset="one")
+        make_run(tmp_path / "b", "nash", steps=1, dataset="two", mutations=3)
+        found = [loading.read(tmp_path / name) for name in "ab"]
+        assert list(method_comparison.by_dataset(found)) == ["one", "two"]
+        assert method_comparison.unequal_settings(found)["mutations"] == ["3", "5"]
+        make_run(tmp_path / "c", "nash", steps=1, dataset="one")
+        first = method_comparison.by_dataset([*found, loading.read(tmp_path / "c")])["one"]
+        assert method_comparison.twins(first) == {"nash, seed 0": 2}
+
+    def test_what_makes_runs_unequal_is_told_with_every_table(self, tmp_path, capsys):
+        make_run(tmp_path / "a", "nash", steps=1)
+        make_run(tmp_path / "b", "sh", steps=1, mutations=3)
+        make_run(tmp_path / "c", "sh", steps=1, mutations=3)
+        for style in ([], ["--markdown"]):
+            assert main([str(tmp_path), *style]) == 0
+            words = capsys.readouterr().out
+            for told in ("mutations", "3, 5", "Compare with care", "sh, seed 0", "Comparisons take the last of them"):
+                assert told in words
+        page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
+        assert "mutations: 3, 5" in page.text and "sh, seed 0: 2" in page.text
+
+    def test_page_and_terminal(self, many, capsys):
+        assert main([str(many)]) == 0
+        words = capsys.readouterr().out
+        page = Outline((many / "report.html").read_text(encoding="utf-8"))
+        assert page.headings == ["Results", "Figures", "Comparisons", "Inside the searches", "Layers", "All runs"]
+        for shown in (words, page.text):
+            assert "94.64 ± 0.38" in shown and "3 of 4" in shown and "sign-flip permutation" in " ".join(shown.split())
+        assert page.text.index("Published, on CIFAR-10: not ours") > page.text.index("3 of 4")
+        links = [target for target in page.targets if target.endswith("report.html")]
+        assert len(links) == 13 and all((many / link).exists() for link in links)
+
+    def test_behaviour_by_hand(self, many):
+        found = [loading.read(many / f"nash-{seed}") for seed in range(3)]
+        row = behaviour.behaviour("nash", found)
+        assert row.steps == 6 and row.restart is None and row.birth.mean < 0
+        assert set(row.winners) == {0, 1, 2} and len(row.winners[2]) == 3
+
+    def test_lives_and_favours_by_hand(self):
+        def record(step, rung, child, params, accuracies):
+            history = {"val_accuracy": accuracies}
+            parent = (0, 0, 0) if step and not rung else None
+            return runs.Record(
+                step, rung, child, parent, (), len(accuracies), params=params, accuracy=accuracies[-1], history=history
+            )
+
+        config = {"method": "shr", "children": 4, "epochs_per_step": 12, "vanilla_epochs": 1, "seed": 5}
+        assert [tuple(rung) for rung in search_plan.rungs(runs.Run(Path("x"), config), 1)] == [(4, 1), (2, 2), (1, 4)]
+        first = [
+            record(1, 0, child, params, (0.5 + child / 100,)) for child, params in enumerate((80.0, 40.0, 20.0, 5.0))
+        ]
+        later = [record(1, 1, 2, 20.0, (0.4, 0.6)), record(1, 1, 3, 5.0, (0.4, 0.7))]
+        last = [record(1, 2, 3, 5.0, (0.3, 0.4, 0.5, 0.8))]
+        run = runs.Run(Path("x"), config, records=(record(0, 0, 0, 10.0, (0.5,)), *first, *later, *last))
+        row = behaviour.behaviour("shr", [run])
+        assert row.favours == (("5", {1: pytest.approx(math.log(10 / math.sqrt(80 * 40)))}),)
+        changes = [0.0, 0.03, -0.1, 0.2, -0.2, -0.1, 0.0, 0.3]
+        assert row.lives == {epoch: [pytest.approx(change)] for epoch, change in enumerate(changes)}
+        assert lifetimes.lives([row]) and strip_plot.favours([row])
+
+    def test_the_best_so_far_is_a_mean_where_all_runs_have_begun(self):
+        def run(*trainings):
+            records = tuple(
+                runs.Record(0, 0, index, accuracy=accuracy, cpu_seconds=60.0 * minutes)
+                for index, (minutes, accuracy) in enumerate(trainings)
+            )
+            return runs.Run(Path("x"), {"method": "sh"}, records=records, results={"test_accuracy": 0.5})
+
+        one, other = run((1, 0.2), (1, 0.1), (2, 0.6)), run((2, 0.4), (1, None), (3, 0.5))
+        assert accuracy_course.best_so_far(one) == [(1.0, 0.2), (4.0, 0.6)]
+        course = dict(
+            accuracy_course.mean_course([accuracy_course.best_so_far(one), accuracy_course.best_so_far(other)])
+        )
+        assert min(course) == 2.0 and course[2.0] == pytest.approx(0.3)
+        assert max(course) == 6.0 and course[6.0] == pytest.approx(0.55)
+        assert lifetimes.anytime([one, other], ["sh", "nash"]) and lifetimes.anytime([], ["sh"]) is None
+
+    def test_figures_across_runs_are_files_whose_text_fits(self, many, tmp_path):
+        assert main([str(many), f"--svg_dir={tmp_path}", f"--output={tmp_path / 'page.html'}"]) == 0
+        names = {"accuracy", "accuracy_params", "anytime", "growth", "lives", "favoured"}
+        assert {path.stem for path in tmp_path.glob("*.svg")} == names
+        check_texts(tmp_path)
+
+
+def test_published_numbers_are_the_slides():
+    assert [(row.method, row.accuracy, row.params) for row in published.TABLE] == [
+        ("NASH", "94.64 ± 0.38", "18.2 ± 6.2"),
+        ("SH", "94.57 ± 0.11", "12.9 ± 5.9"),
+        ("SHR", "94.63 ± 0.29", "14.8 ± 4.8"),
+        ("SHRSep", "94.39 ± 0.33", "14.5 ± 4.5"),
+    ]

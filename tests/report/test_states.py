@@ -1,0 +1,146 @@
+"""What a page asserts follows from settings, method and records, in every state of a run."""
+
+import json
+
+import pytest
+
+from nash_tf.report.analysis import (
+    behaviour,
+    family,
+)
+from nash_tf.report.records import loading
+from tests.report.helpers import change_settings, lineage, page_of, write_lineage
+from tests.synthetic_runs import make_run
+
+
+class TestStates:
+    """What a page asserts follows from settings, method and records, in every state of a run."""
+
+    @pytest.mark.parametrize(
+        ("method", "stop_after", "words"),
+        [
+            ("nash", None, "at birth only."),
+            ("sh", 3, "at birth only."),
+            ("fixed", None, "at birth only."),
+            ("shr", None, "at birth and after 5, 15 and 35 epochs of a child's life."),
+            ("shr", 6, "of a child's life. No child has been trained past epoch 5 yet."),
+            ("shr", 1, "No child of a step has been trained yet. This method restarts the rate at birth and after 5"),
+            (
+                "one_epoch",
+                9,
+                "at birth and after 1 epoch of a child's life. No child has been trained past epoch 1 yet.",
+            ),
+        ],
+    )
+    def test_restarts_are_the_methods(self, tmp_path, method, stop_after, words):
+        page = page_of(make_run(tmp_path / "run", method, steps=1, stop_after=stop_after)).text
+        assert words in page and page.count("restarts the rate") == 1
+        assert ("at birth and at each restart" in page) == (
+            stop_after is None and method == "shr" or stop_after in (6, 9)
+        )
+
+    def test_restarts_of_an_unknown_method_are_not_known(self, tmp_path):
+        page = page_of(change_settings(make_run(tmp_path / "run", "shr", steps=1), method="mine")).text
+        assert "When this method restarts the rate is not known" in page and "at birth only" not in page
+
+    def test_running(self, tmp_path):
+        page = page_of(
+            change_settings(make_run(tmp_path / "run", "shr", steps=2, stop_after=6), max_cpu_hours=1.5)
+        ).text
+        assert "The incumbent is the first network." in page and "winner is" not in page
+        assert "Open is step 1 of at most 2, rung 0 (of 0 to 3), with 5 of 8 children trained." in page
+        assert "If the limit on time (max_cpu_hours = 1.5) has been reached since" in page
+        assert "step begun, 6 networks" in page and "waits" in page and "leads to the incumbent" in page
+
+    @pytest.mark.parametrize(
+        ("lock", "words"),
+        [
+            (None, "unfinished: running or interrupted"),
+            ("", "unfinished: interrupted"),
+            ("process 7 on host\n", "unfinished: process 7 on host is at work on it, or was killed"),
+        ],
+    )
+    def test_who_is_at_work(self, tmp_path, lock, words):
+        run = make_run(tmp_path / "run", "nash", steps=1, stop_after=3)
+        if lock is not None:
+            (run / "owner.lock").write_text(lock)
+        assert words in page_of(run).text
+
+    @pytest.mark.parametrize(
+        ("epochs", "rest"), [(20, "final training, test and export"), (0, "the test and the export")]
+    )
+    def test_final_training(self, tmp_path, epochs, rest):
+        run = change_settings(make_run(tmp_path / "run", "shr", steps=1), final_epochs=epochs)
+        winner = json.loads((run / "results.json").read_text())["winner"]
+        (run / "results.json").unlink()
+        page = page_of(run).text
+        assert f"The one step is closed: the search is over, {rest} are not." in page
+        assert f"The winner is child {winner[0]}.{winner[2]}" in page and "final winner" in page
+        assert "incumbent" not in page and "waits" not in page
+
+    @pytest.mark.parametrize("kept", [(1, 3, 9), (2, 0, 3), (2, 1, 4)])
+    def test_a_step_that_a_limit_ended_is_not_decided(self, tmp_path, kept):
+        run = change_settings(make_run(tmp_path / "run", "shr", steps=2), max_hours=0.5)
+        lines = lineage(run)
+        lines = [line for line in lines if (line["step"], line["rung"], line["child"]) <= kept]
+        write_lineage(run, lines)
+        best = max((line for line in lines if line["step"] == kept[0]), key=lambda line: line["val_accuracy"])
+        place = [best["step"], best["rung"], best["child"]]
+        results = json.loads((run / "results.json").read_text()) | {"winner": place}
+        (run / "results.json").write_text(json.dumps(results))
+        page = page_of(run)
+        assert f"The winner is child {best['step']}.{best['child']}" in page.text
+        assert "closed step." in page.text and "of 1 closed step" in page.text
+        assert "The search ended in step 2 of at most 2, rung" in page.text
+        assert "its time was limited by max_hours = 0.5." in page.text
+        assert f"{100 * best['val_accuracy']:.2f} %" in page.words
+
+    def test_the_accuracy_of_a_winner_is_that_of_the_training_handed_over(self, tmp_path):
+        run = make_run(tmp_path / "run", "shr", steps=1)
+        winner = json.loads((run / "results.json").read_text())["winner"]
+        results = json.loads((run / "results.json").read_text()) | {"winner": [1, 1, winner[2]]}
+        (run / "results.json").write_text(json.dumps(results))
+        (chosen,) = [child for child in family.children(loading.read(run)) if child.chosen]
+        assert chosen.rung == 3 and chosen.chosen_accuracy == chosen.records[1].accuracy != chosen.accuracy
+
+    def test_one_child_whose_step_a_limit_ended_closes_no_step(self, tmp_path):
+        run = make_run(tmp_path / "run", "random", steps=2, stop_after=7)
+        record = loading.read(run).records[-1]
+        (run / "results.json").write_text(json.dumps({"test_accuracy": 0.5, "winner": list(record.place)}))
+        inside = behaviour.behaviour("random", [loading.read(run)])
+        assert inside.steps == 1 and inside.parent_won is None
+        page = page_of(run).text
+        assert "that step was closed: why, the records do not tell." in page and "unmodified parent won" not in page
+
+    def test_a_search_in_which_nothing_fitted_any_more(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=2, stop_after=9)
+        (run / "results.json").write_text(json.dumps({"test_accuracy": 0.5, "winner": [1, 0, 2]}))
+        assert "no limit on time was set, and no new child fitted into max_params" in page_of(run).text
+
+    def test_only_the_first_network(self, tmp_path):
+        page = page_of(make_run(tmp_path / "run", "shr", steps=0)).text
+        assert "The winner is the first network." in page and "points above" not in page
+        assert "Nothing to draw yet" not in page
+
+    def test_results_that_name_no_winner(self, tmp_path):
+        run = make_run(tmp_path / "run", "shr", steps=1)
+        (run / "results.json").write_text('{"test_accuracy": 0.5, "winner": [9, 0, 0]}')
+        page = page_of(run).text
+        assert "By the lineage the winner is child 1." in page and "names a winner, (9, 0, 0), that is not in" in page
+
+    def test_results_that_cannot_be_read_are_not_unfinished(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=1)
+        (run / "results.json").write_text("{")
+        assert loading.read(run).state == "broken"
+
+    def test_not_every_child_was_measured(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=1)
+        lines = lineage(run)
+        lines[3]["certificate"] = None
+        write_lineage(run, lines)
+        assert "7 of 8 children were measured" in page_of(run).text
+
+    def test_methods_without_operators_or_an_unmodified_parent(self, tmp_path):
+        assert "This method draws no morphisms" in page_of(make_run(tmp_path / "fixed", "fixed", steps=1)).text
+        page = page_of(make_run(tmp_path / "random", "random", steps=1)).text
+        assert "has no unmodified parent among its children" in page and "unmodified parent won" not in page
