@@ -16,9 +16,8 @@ from keras_tuner.engine import trial as trial_module
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.src.engine.oracle import LOCKS, THREADS
 
-from nash_tf import arguments, hill_climbing, methods, trials
+from nash_tf import arguments, hill_climbing, methods, sealed, trials
 from nash_tf.breeding import Breeding
-from nash_tf.checkpoint import write_atomically
 from nash_tf.config import RAISABLE, raised
 from nash_tf.halving import Rung
 from nash_tf.hill_climbing import Training
@@ -208,9 +207,23 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.spent_before, self._began = tuple(state["spent"]), (time.monotonic(), cpu_seconds())
 
     def reload(self):
-        super().reload()
-        # The trials' own files are the truth. An interruption between two writes leaves trials that Keras Tuner would never
-        # hand out again, or would run twice.
+        """Goes on from what is in the project directory.
+
+        The trials' own files are the truth; `oracle.json` is a cache, and `tuner.json` a copy of it. A trial of the open rung
+        whose file is lost is trained again; one that others have followed cannot be.
+
+        Raises:
+            ValueError: other settings, or a file is lost or damaged that the search cannot do without; naming it.
+        """
+        place = Path(self._project_dir)
+        self.trials, damages = trials.read(place)
+        if not (self.trials or damages or any((place / name).exists() for name in ("oracle.json", "tuner.json"))):
+            return  # killed before it began
+        self.set_state({**self._saved_state(), "ongoing_trials": {}})
+        for trial in self.trials.values():
+            self.update_space(trial.hyperparameters)
+        self._restore_lost(damages)
+        # An interruption between two writes leaves trials that Keras Tuner would never hand out again, or would run twice.
         by_training = sorted(self.trials.values(), key=training_of)
         self.end_order = [trial.trial_id for trial in by_training if trial.status in ENDED]
         self._retry_queue = []
@@ -227,13 +240,52 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 self._retry_queue.append(trial.trial_id)
         self._collect()
 
+    def _saved_state(self) -> dict:
+        damages = []
+        for path in (Path(self._get_oracle_fname()), Path(self._project_dir) / "tuner.json"):
+            try:
+                state = sealed.read(path)
+                if "settings" not in state:
+                    raise sealed.Damaged(f"{path} holds no settings")
+            except sealed.Damaged as damage:
+                damages.append(str(damage))
+                continue
+            if damages:
+                print(f"{damages[0]}: it is made anew from {path.name} and the trials", flush=True)
+            told = [json.loads(trial.hyperparameters.values.get("record", "{}")) for trial in self.trials.values()]
+            least = (sum(record.get(f"{sort}_seconds", 0.0) for record in told) for sort in ("wall", "cpu"))
+            state["spent"] = [max(pair) for pair in zip(state["spent"], least, strict=True)]  # a copy may be older
+            return state
+        raise ValueError(f"{'; '.join(damages)}: put one of them back, or begin anew with overwrite=True")
+
+    def _restore_lost(self, damages: list[str]) -> None:
+        """Has the trainings begun again whose trials are lost, each under the number that is free."""
+        open_rung, _ = self._frontier()
+        started = self.by_training()
+        numbers = {int(trial_id) for trial_id in self.trials}
+        free = sorted(set(range(max(numbers, default=0))) - numbers)
+        members = [Training(open_rung.step, open_rung.rung, child) for child in open_rung.missing] if open_rung else []
+        waiting = [training for training in members if training not in started]
+        followed = open_rung is not None and any(training[:2] > open_rung[:2] for training in started)
+        sources = {trial.hyperparameters.values.get("tuner/trial_id") for trial in self.trials.values()} - {None}
+        if followed or len(free) > len(waiting) or not sources <= self.trials.keys():
+            lost = "; ".join(damages) or f"{self._project_dir} lacks a trial that others follow"
+            raise ValueError(f"{lost}: put it back, or begin anew with overwrite=True")
+        for damage in damages:
+            print(f"{damage}: its training is done again", flush=True)
+        for number, training in zip(free, waiting, strict=False):
+            space = self.get_space()
+            space.values = self.breeding.values(training, open_rung.parent, started, self.get_space())
+            trial_id = f"{number:0{len(str(self.max_trials))}d}"
+            trial = trial_module.Trial(space, trial_id, TrialStatus.RUNNING)
+            self.trials[trial_id] = trial
+            self._save_trial(trial)
+
     def save(self):
-        write_atomically(Path(self._get_oracle_fname()), json.dumps(self.get_state()).encode())
+        sealed.write(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial):
-        write_atomically(
-            Path(self._get_trial_dir(trial.trial_id)) / "trial.json", json.dumps(trial.get_state()).encode()
-        )
+        sealed.write(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def _check_consecutive_failures(self):
         """Keras Tuner would raise here, before it has saved; see `stopped_by`."""

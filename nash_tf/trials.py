@@ -2,14 +2,37 @@
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from nash_tf import sealed
 from nash_tf.hill_climbing import Training
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+
+
+def read(directory: Path) -> tuple[dict[str, Trial], list[str]]:
+    """The trials of a search by their ids, and what is to be said of those that are lost or damaged."""
+    found, damages = {}, []
+    for folder in sorted(directory.glob("trial_*")):
+        path = folder / "trial.json"
+        try:
+            trial = Trial.from_state(sealed.read(path))
+            if f"trial_{trial.trial_id}" != folder.name or not re.fullmatch(r"\d+", trial.trial_id):
+                raise ValueError(f"its id is {trial.trial_id!r}")
+            training_of(trial)
+        except sealed.Damaged as damage:
+            if path.exists() or any(folder.glob("[!.]*")):  # and not killed before it was written
+                damages.append(str(damage))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            damages.append(f"{path} is damaged ({error})")
+        else:
+            found[trial.trial_id] = trial
+    return found, damages
 
 
 def training_of(trial: Trial) -> Training:

@@ -13,10 +13,9 @@ import keras_tuner
 from keras_tuner import errors
 from keras_tuner.engine.trial import TrialStatus
 
-from nash_tf import checkpoint, distributed, fitting, hyperparameters, rebuild
+from nash_tf import checkpoint, distributed, fitting, hyperparameters, rebuild, sealed
 from nash_tf.breeding import OWN
 from nash_tf.callbacks import SGDR, UnknownLength, log_apart, rate_setters, watched
-from nash_tf.checkpoint import write_atomically
 from nash_tf.children import Children, Grown
 from nash_tf.fitting import OutOfTime
 from nash_tf.lock import locked
@@ -299,14 +298,20 @@ class HillClimbing(keras_tuner.Tuner):
 
     def save(self, fname=None):
         if not distributed.is_worker():
-            write_atomically(Path(self._get_tuner_fname()), json.dumps(self.get_state()).encode())
+            sealed.write(Path(self._get_tuner_fname()), self.oracle.get_state())
 
     def reload(self):
         if not distributed.is_worker():
-            super().reload()
+            self.oracle.reload()
 
     def _populate_initial_space(self):
         self._refuse_another_tuners_search()
+        place = Path(self.project_dir)
+        if not distributed.is_worker() and (
+            any(place.glob("trial_*")) or Path(self.oracle._get_oracle_fname()).exists()
+        ):
+            self.reload()  # tuner.json alone is lost
+            return
         super()._populate_initial_space()
         space = self.oracle.get_space()
         if taken := OWN & {hp.name for hp in space.space}:
@@ -341,8 +346,11 @@ class HillClimbing(keras_tuner.Tuner):
     # ------------------------------------------------------------------------------------------------------------------
 
     def _refuse_another_tuners_search(self) -> None:
-        state = Path(self.oracle._get_oracle_fname())
-        if state.exists() and "settings" not in json.loads(state.read_bytes()):
+        try:
+            state = sealed.read(Path(self.oracle._get_oracle_fname()))
+        except sealed.Damaged:
+            return
+        if "settings" not in state:
             raise ValueError(
                 f"{self.project_dir} holds the search of another tuner; give another project_name, or overwrite=True"
             )

@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import random
+import shutil
 from pathlib import Path
 
 import keras_tuner
@@ -15,7 +16,7 @@ from keras_tuner import HyperParameters, Objective
 from keras_tuner.engine.trial import TrialStatus
 
 import nash_tf.oracle
-from nash_tf import checkpoint, halving, hyperparameters, methods
+from nash_tf import checkpoint, halving, hyperparameters, methods, sealed
 from nash_tf.architecture import Architecture
 from nash_tf.leases import NameTaken, Worker
 from nash_tf.oracle import CHECKPOINT, DEATHS, HillClimbingOracle, training_of
@@ -36,7 +37,7 @@ def begin(directory, **changed):
     oracle.verbose = 0
     clock = Clock()
     oracle.leases.clock = lambda: clock.now
-    if (directory / "search" / "oracle.json").exists():
+    if (directory / "search").exists():
         oracle.reload()
     oracle.save()
     return oracle, clock
@@ -171,6 +172,72 @@ def test_a_kill_at_every_write_loses_nothing(expected, tmp_path, monkeypatch):
             assert finish(oracle) == expected
             redone = max(redone, len(oracle.trials) - len(expected))
             assert before <= len(expected) and redone == 0
+
+
+def interrupted(tmp_path, trained):
+    """A search with so many trainings done and one in flight; the folder of its files."""
+    oracle, _ = begin(tmp_path)
+    for _ in range(trained):
+        report(oracle, oracle.create_trial("tuner0"))
+    oracle.create_trial("tuner0")
+    sealed.write(tmp_path / "search" / "tuner.json", oracle.get_state())
+    return tmp_path / "search"
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def flip(path):
+    """Another digit, in what stays JSON."""
+    text = path.read_text()
+    at = text.index('"seed": ') + 8
+    path.write_text(text[:at] + str((int(text[at]) + 1) % 9 + 1) + text[at + 1 :])
+
+
+DAMAGES = {"lost": Path.unlink, "cut": cut, "flipped": flip, "empty": lambda path: path.write_text("{}")}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("file", ["oracle.json", "tuner.json", "trial_0002/trial.json", "trial_0004/trial.json"])
+def test_what_is_damaged_in_an_interrupted_search_is_made_anew_and_said(file, damage, expected, tmp_path, capsys):
+    place = interrupted(tmp_path, 4)
+    DAMAGES[damage](place / file)
+    again, _ = begin(tmp_path)
+    said = capsys.readouterr().out
+    in_flight_unwritten = (file, damage) == ("trial_0004/trial.json", "lost")  # as if killed before it was written
+    assert (file in said) == (file != "tuner.json" and not in_flight_unwritten)
+    assert finish(again) == expected
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_lost_trial_that_others_follow_is_named(damage, tmp_path):
+    place = interrupted(tmp_path, 6)
+    DAMAGES[damage](place / "trial_0002" / "trial.json")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match="trial_0002/trial.json is .*put it back, or begin anew with overwrite=True"):
+        begin(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_trial_folder_that_is_gone_and_both_states_lost(tmp_path):
+    place = interrupted(tmp_path, 6)
+    shutil.move(place / "trial_0000", tmp_path / "away")
+    with pytest.raises(ValueError, match="lacks a trial that others follow"):
+        begin(tmp_path)
+    shutil.move(tmp_path / "away", place / "trial_0000")
+    for name in ("oracle.json", "tuner.json"):
+        cut(place / name)
+    with pytest.raises(ValueError, match="oracle.json is damaged.*tuner.json is damaged.*put one of them back"):
+        begin(tmp_path)
+
+
+def test_a_trial_of_another_name_than_its_folder_is_refused(tmp_path):
+    place = interrupted(tmp_path, 6)
+    state = sealed.read(place / "trial_0001" / "trial.json")
+    sealed.write(place / "trial_0001" / "trial.json", {**state, "trial_id": "0001/../../outside"})
+    with pytest.raises(ValueError, match="trial_0001/trial.json is damaged .its id is"):
+        begin(tmp_path)
 
 
 def test_a_dead_worker_s_trial_is_given_away_and_its_late_report_refused(expected, tmp_path, capsys):
