@@ -760,6 +760,11 @@ def test_goes_on_under_another_tuner_id_and_overwrites_when_asked(tmp_path):
     assert again.oracle.lineage() == first.oracle.lineage()
     again.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
     assert again.oracle.lineage() == first.oracle.lineage()
+    for name in ("tuner.json", "oracle.json"):
+        (tmp_path / "p" / name).unlink()
+        last = tuner_of(classifier, tmp_path)
+        assert last.oracle.lineage() == first.oracle.lineage() and last.oracle.over()
+        last.oracle.save(), last.save()
     with pytest.raises(ValueError, match="seed was 0, is 1"):
         tuner_of(classifier, tmp_path, seed=1)
     assert tuner_of(classifier, tmp_path, seed=1, overwrite=True).oracle.lineage() == []

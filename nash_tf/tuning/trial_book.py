@@ -11,7 +11,7 @@ from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.lending import DEATHS, Lending
 from nash_tf.tuning.reopening import read_trials
-from nash_tf.tuning.trial_files import TrialFiles
+from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
 from nash_tf.tuning.trial_values import ENDED
 from nash_tf.workers.leases import Worker
 
@@ -153,7 +153,14 @@ class TrialBook:
                 self.end_order.append(trial.trial_id)
                 self._early[outcome.key] = outcome
         self._adopt(None if are_trusted else self._refuse)
+        self._check_sources()
         self.dispose()
+
+    def needed_checkpoints(self) -> dict[TrainingKey, Path]:
+        """Checkpoints that may still be asked for, by what was trained."""
+        trials = self.by_training()
+        completed = [key for key in self.search.needed() if self.search.scores[key] is not None]
+        return {key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed)}
 
     def retry_failures(self) -> None:
         """Has the failed trainings that ended the search wait to be done again: their cause may have passed."""
@@ -166,6 +173,22 @@ class TrialBook:
                 self.end_order.remove(trial.trial_id)
                 self.lending.revive(trial.trial_id)
                 self.put_back(trial)
+
+    def _check_sources(self) -> None:
+        """Checks that a training that was lost can be done again.
+
+        Raises:
+            DamagedSearch: the weights that it starts from are gone.
+        """
+        trials = self.by_training()
+        for assignment in self.search.ask() if self._early else ():
+            if assignment.source is not None:
+                source = self.files.checkpoint(trials[assignment.source].trial_id)
+                if not source.is_dir():
+                    raise DamagedSearch(
+                        f"{self._directory()}: the trial of {tuple(assignment.key)} is lost, and the weights that it starts from "
+                        f"are deleted ({source}): put its folder back, or begin anew with overwrite=True"
+                    )
 
     def _adopt(self, otherwise: Callable[[TrainingKey], None] | None) -> None:
         """Tells the search what is known of trainings that are open by now.

@@ -11,6 +11,7 @@ import keras_tuner
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from nash_tf import checkpoint
 from nash_tf.atomic import tidy
 from nash_tf.checkpoint import CheckpointError
 from nash_tf.lock import locked
@@ -151,6 +152,7 @@ class HillClimbing(keras_tuner.Tuner):
             return
         with locked(Path(self.project_dir)):
             tidy(self.project_dir)
+            self._verify_checkpoints()
             self.oracle.retry_failures()
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
@@ -318,6 +320,21 @@ class HillClimbing(keras_tuner.Tuner):
         )
 
     # ------------------------------------------------------------------------------------------------------------------
+
+    def _verify_checkpoints(self) -> None:
+        """Checks what the search goes on from, before it does; where it is over, only the winner must be whole.
+
+        Raises:
+            FatalError: a checkpoint is damaged; the message says what to do.
+        """
+        for key, path in self.oracle.book.needed_checkpoints().items():
+            try:
+                checkpoint.verify(path)
+            except CheckpointError as error:
+                remedy = f"remove {path.parent}, and its training is done again"
+                if self.oracle.search.finished is None or key == self.oracle.search.best:
+                    raise errors.FatalError(f"{error}; {remedy}") from error
+                print(f"{error}; the winner is whole; {remedy}", flush=True)
 
     def _checkpoint(self, trial_id) -> Path:
         return TrialFiles(Path(self.project_dir)).checkpoint(trial_id)

@@ -86,6 +86,18 @@ def test_a_trial_lost_before_others_that_followed_is_done_again(tmp_path, expect
     assert finish(begin(tmp_path)[0]) == expected
 
 
+def test_a_trial_lost_whose_parent_s_weights_are_deleted_is_named(tmp_path):
+    oracle, _ = begin(tmp_path)
+    while oracle.search.open_step != 2 or len(oracle.lineage()) < 10:
+        report(oracle, oracle.create_trial("tuner0"))
+    lost = next(t for key, t in oracle.by_training().items() if key == (1, 1, oracle.search.incumbent.child))
+    before = sorted(tmp_path.rglob("*"))
+    (tmp_path / "search" / f"trial_{lost.trial_id}" / "trial.json").unlink()
+    with pytest.raises(DamagedSearch, match="is lost, and the weights that it starts from are deleted"):
+        begin(tmp_path)
+    assert len(before) - len(sorted(tmp_path.rglob("*"))) == 1
+
+
 def test_without_its_state_a_search_is_held_against_its_settings(search):
     for changed in ({"seed": 4}, {"mutations": 3}, {"method": "sh"}, {"epochs_per_step": 24}):
         (search / "oracle.json").unlink(missing_ok=True)
