@@ -195,7 +195,7 @@ class Search:
             return f"all {len(self.steps) - 1} steps are done"
         step, rung, _, parent = self._opened
         if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):
-            return f"no morphism fits under max_params={self.settings.max_params:,.0f}"
+            return f"nothing can grow in step {step}: no child fits under max_params={self.settings.max_params:,.0f}"
         return None
 
     def failures(self) -> list[Outcome]:

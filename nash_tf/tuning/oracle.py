@@ -318,11 +318,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 return self.stopped_by() or self.search.finished
             if self.limits.over(self.search.outcomes.values()):
                 given = {name: getattr(self.limits, name) for name in ("max_hours", "max_cpu_hours")}
-                return "a limit on time is reached: " + ", ".join(
+                return "a limit on time was reached: " + ", ".join(
                     f"{name}={hours:g}" for name, hours in given.items() if hours
                 )
             if self.max_trials and len(self.end_order) >= self.max_trials:
-                return f"max_trials={self.max_trials} is reached"
+                return f"max_trials={self.max_trials} was reached"
             return None
 
     def stopped_by(self) -> str | None:

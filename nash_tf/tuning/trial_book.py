@@ -159,7 +159,7 @@ class TrialBook:
     def needed_checkpoints(self) -> dict[TrainingKey, Path]:
         """Checkpoints that may still be asked for, by what was trained."""
         trials = self.by_training()
-        completed = [key for key in self.search.needed() if self.search.scores[key] is not None]
+        completed = [key for key in self.search.needed() if self.search.scores.get(key) is not None]
         return {key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed)}
 
     def retry_failures(self) -> None:

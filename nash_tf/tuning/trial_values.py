@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.architecture import Architecture
@@ -24,7 +25,7 @@ _KEPT_APART = ("digest", "params", "history", "certificate", "cpu_seconds", "wal
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
 
-class InvalidReport(ValueError):
+class InvalidReport(errors.FatalValueError):
     """A report that does not hold what came of the training it names."""
 
 

@@ -106,7 +106,7 @@ def test_an_outcome_is_taken_once_and_in_its_time():
     [
         ({}, (), "all 2 steps are done"),
         ({"steps": 0}, (), "all 0 steps are done"),
-        ({"max_params": FIRST.params}, (), f"no morphism fits under max_params={FIRST.params:,}"),
+        ({"max_params": FIRST.params}, (), f"nothing can grow in step 1: no child fits under max_params={FIRST.params:,}"),
         ({}, [TrainingKey(0, 0, 0)], "the training of the first network failed"),
         ({}, [TrainingKey(1, 0, child) for child in range(4)], "3 trainings in a row failed"),
     ],

@@ -112,7 +112,7 @@ def test_hostile_files_are_refused_and_nothing_outside_is_touched(search, tmp_pa
     (outside / "trial.json").write_bytes((search / "trial_0001" / "trial.json").read_bytes())
     shutil.copytree(outside, outside / "checkpoint")
     (search / "trial_0009").symlink_to(outside)
-    with pytest.raises(ValueError, match="trial_0009.* a link"):
+    with pytest.raises(ValueError, match="holds a link, .*trial_0009"):
         begin(tmp_path)
     (search / "trial_0009").unlink()
     trial = json.loads((search / "trial_0001" / "trial.json").read_text())
