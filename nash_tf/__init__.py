@@ -13,10 +13,10 @@ _PUBLIC = {
     "Architecture": "nash_tf.architecture",
     "HillClimbing": "nash_tf.tuning.tuner",
     "HillClimbingOracle": "nash_tf.tuning.oracle",
-    "export": "nash_tf.exporting",
-    "morph": "nash_tf.surgery",
+    "export": "nash_tf.keras_models.exporting",
+    "morph": "nash_tf.surgery.morphing",
 }
-_MODULES = ("callbacks", "layers", "morphisms")
+_MODULES = ("callbacks", "certificate", "layers", "morphisms", "testing")
 
 __all__ = [*_PUBLIC, *_MODULES]
 

@@ -1,12 +1,12 @@
-"""Learning-rate callbacks, stepped every batch; the curves are those of `nash_tf.schedules`."""
+"""Learning-rate callbacks, stepped every batch; the curves are those of `nash_tf.strategy.schedules`."""
 
 import os
 import warnings
 
 import keras
 
-from nash_tf import schedules
 from nash_tf.keras_models import fast_training
+from nash_tf.strategy import schedules
 
 
 class UnknownLength(ValueError):

@@ -1,6 +1,6 @@
 """What a run is asked to do: every setting, its default, its rule and its help text.
 
-Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_tf.data.check` and `nash_tf.output` do).
+Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_tf.data.check` and `nash_tf.files.run_directory` do).
 """
 
 import importlib.util
@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from nash_tf import methods, settings
-from nash_tf.halving import Rung
+from nash_tf import settings
 from nash_tf.settings import (
     LARGEST,
     ConfigError,
@@ -25,6 +24,8 @@ from nash_tf.settings import (
     tuple_of,
     whole,
 )
+from nash_tf.strategy import methods
+from nash_tf.strategy.halving import Rung
 
 __all__ = ["LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "raised", "refusal"]
 

@@ -11,8 +11,8 @@ settings and the seed alone, so that all methods of a seed start from the same o
 
 import sys
 
-from nash_tf import streams
-from nash_tf.stopping import Stopped, end, exit_at_once, stoppable
+from nash_tf.terminal import streams
+from nash_tf.terminal.signals import Stopped, end, exit_at_once, stoppable
 
 if __name__ == "__main__":  # the imports below take a while
     streams.outlive_readers()
@@ -26,12 +26,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from nash_tf import command_line, data, methods, output, report, settings
+from nash_tf import data, report, settings
 from nash_tf import main as program
 from nash_tf.config import MAX_CHANNELS, SearchConfig
+from nash_tf.files import run_directory
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
+from nash_tf.strategy import methods
+from nash_tf.terminal import command_line
 
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
 POLL = 0.5  # seconds between two looks at the runs
@@ -75,12 +78,12 @@ class Run(NamedTuple):
     @property
     def finished(self) -> bool:
         """Whether its results are there."""
-        return (self.directory / output.RESULTS).exists()
+        return (self.directory / run_directory.RESULTS).exists()
 
     @property
     def begun(self) -> bool:
         """Whether its settings are there."""
-        return (self.directory / output.CONFIG).exists()
+        return (self.directory / run_directory.CONFIG).exists()
 
     @property
     def is_search(self) -> bool:
@@ -145,7 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in own.methods:  # whatever a run would be refused for is refused now
             program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
         data.check(first.dataset)
-        output.check_creatable(str(directory))
+        run_directory.check_creatable(str(directory))
         planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
         if own.only is not None and not own.only < len(planned):
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
@@ -239,7 +242,7 @@ def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | N
         alone: whether other runs may be done by other processes.
     """
     if run.begun:
-        return output.read_config(run.directory).widths
+        return run_directory.read_config(run.directory).widths
     searches = [search for search in plan(run.directory.parent, SEARCHES, [run.seed]) if search.begun]
     found = [loading.read(search.directory).results for search in searches if search.finished]
     found = [each for each in found if each and each.get("params") and each.get("vanilla_params")]
@@ -261,7 +264,7 @@ def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None
     there = [run.directory for run in planned if run.begun]
     if there:
         try:
-            page = report.write_experiment(there, directory / output.REPORT)
+            page = report.write_experiment(there, directory / run_directory.REPORT)
         except OSError as error:
             page = None
             print(f"report not written, {error.filename}: {error.strerror}", file=sys.stderr, flush=True)

@@ -10,8 +10,8 @@ nothing: the search goes on in silence.
 
 import sys
 
-from nash_tf import streams
-from nash_tf.stopping import Stopped, exit_at_once, stoppable
+from nash_tf.terminal import streams
+from nash_tf.terminal.signals import Stopped, exit_at_once, stoppable
 
 if __name__ == "__main__":  # the imports below take a while
     streams.outlive_readers()
@@ -25,9 +25,12 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from nash_tf import command_line, data, methods, output
-from nash_tf.command_line import one_line
+from nash_tf import data
 from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.files import run_directory
+from nash_tf.strategy import methods
+from nash_tf.terminal import command_line
+from nash_tf.terminal.command_line import one_line
 from nash_tf.workers import roles
 
 FAILED, REFUSED = 1, 2
@@ -62,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{__doc__}\n{usage()}")
             return 0
         _choose_backend()
-        resume = False if roles.is_worker() else output.check(config, values.resume)
+        resume = False if roles.is_worker() else run_directory.check(config, values.resume)
         data.check(config.dataset)
     except (ConfigError, data.DataError) as error:
         return refuse(error)
@@ -125,7 +128,7 @@ def _quietly():
 
 
 def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:
-    if not os.path.exists(os.path.join(str(config.output_dir), output.CONFIG)):
+    if not os.path.exists(os.path.join(str(config.output_dir), run_directory.CONFIG)):
         return "Stopped before anything was written."
     arguments = [argument for argument in argv[1:] if argument.lstrip("-") != "resume"]
     return f"Stopped. To go on: {shlex.join(['python', '-m', 'nash_tf.main', *arguments, '--resume'])}"

@@ -15,8 +15,10 @@ import time
 import keras
 import numpy as np
 
-from nash_tf import morph, rebuild
+from nash_tf import morph
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models.calibration import node_outputs
+from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.morphisms import registry
 
 _apps = keras.applications
@@ -59,9 +61,9 @@ def perturbed(model: keras.Model) -> keras.Model:
 
     architecture = Architecture.from_keras(model)
     twin = architecture.to_keras()
-    rebuild.write_state(twin, rebuild.read_state(model))
-    rebuild.forward(twin, architecture, some_images(model, 32), normalise)
-    rebuild.write_state(model, rebuild.read_state(twin))
+    write_state(twin, read_state(model))
+    node_outputs(twin, architecture, some_images(model, 32), normalise)
+    write_state(model, read_state(twin))
     return model
 
 
@@ -73,10 +75,10 @@ def row(name: str) -> str:
     keras.utils.set_random_seed(0)
     model = perturbed(NETWORKS[name]())
     images = some_images(model)
-    before, state = outputs(model, images), rebuild.read_state(model)
+    before, state = outputs(model, images), read_state(model)
     architecture = Architecture.from_keras(model)
     twin = Architecture.from_json(architecture.to_json()).to_keras()
-    rebuild.write_state(twin, state)
+    write_state(twin, state)
     is_exact = np.array_equal(outputs(twin, images), before)
     scale = max(1.0, float(np.max(np.abs(before))))
     assert np.max(np.std(before, axis=0)) > 0.01 * scale, "outputs that depend on nothing would show nothing"
@@ -93,7 +95,7 @@ def row(name: str) -> str:
         cells.append("0" if worst is None else f"{sites}, {worst:.0e}")
         print(name, operator.name, cells[-1], f"{time.process_time():.0f} CPU-s", file=sys.stderr, flush=True)
     cells.append(f"{difference(None, MORPHISMS, 0):.0e}")
-    after = rebuild.read_state(model)
+    after = read_state(model)
     untouched = all(np.array_equal(array, after.weights[key]) for key, array in state.weights.items())
     untouched = untouched and np.array_equal(outputs(model, images), before)
     answers = ["yes" if holds else "NO" for holds in (is_exact, untouched)]

@@ -13,12 +13,17 @@ import time
 import keras
 import numpy as np
 
-from nash_tf import rebuild, surgery
 from nash_tf.architecture import Architecture
-from nash_tf.methods import registry
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.calibration import calibrate
+from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.importing import from_keras
+from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.slides import SLIDES
-from nash_tf.vanilla import vanilla
+from nash_tf.strategy.methods import registry
+from nash_tf.surgery import birth
 
 BLOCKS, BATCH, SIDE = 30, 128, 32
 OPERATORS = registry["shrsep"].operators
@@ -60,24 +65,24 @@ def main(parents: int) -> None:
     print("| nodes | draw alone, ms | draw, rebuild, weights | calibrate | together | two steps | two steps + 1.5 s |")
     print("|---|---|---|---|---|---|---|")
     warm = compiled(vanilla((SIDE, SIDE, 3), 10, (16,)))  # what the first use of TensorFlow costs is no part of a child
-    rebuild.calibrate(warm, rebuild.from_keras(warm), ["bn_1"], images)
+    calibrate(warm, from_keras(warm), ["bn_1"], images)
     for seed in range(parents):
         model = compiled(parent_of(seed))
         made: list = []
 
         def grow(model=model, made=made, seed=seed):
-            parent = rebuild.from_keras(model)
+            parent = from_keras(model)
             architecture, moves = draw(parent, 5, OPERATORS, 20e6, seed, SLIDES)
-            born = surgery.inherit(parent, rebuild.read_state(model), moves)
-            child = rebuild.to_keras(born.architecture)
-            rebuild.compile_like(child, model)
-            rebuild.write_state(child, born.state)
+            born = birth.inherit(parent, read_state(model), moves)
+            child = to_keras(born.architecture)
+            compile_like(child, model)
+            write_state(child, born.state)
             made += [child, born, parent]
 
         growing = seconds(grow)
         child, born, parent = made
         drawing = seconds(lambda parent=parent, seed=seed: draw(parent, 5, OPERATORS, 20e6, seed, SLIDES))
-        calibrating = seconds(lambda child=child, born=born: surgery.calibrate_newborn(child, born, images))
+        calibrating = seconds(lambda child=child, born=born: birth.calibrate_newborn(child, born, images))
         child.train_on_batch(images, labels)  # traced
         steps = seconds(lambda child=child: [child.train_on_batch(images, labels) for _ in range(2)])
         cells = [growing, calibrating, growing + calibrating, steps, steps + 1.5]

@@ -11,17 +11,22 @@ import sys
 import keras
 import numpy as np
 
-from nash_tf import certificate, data, rebuild, surgery
+from nash_tf import data
 from nash_tf.architecture import Architecture
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.calibration import calibrate
+from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.morphisms import Move, registry
 from nash_tf.morphisms.draw import draw
-from nash_tf.vanilla import vanilla
+from nash_tf.surgery import birth, certificate
 
 ANY = dict.fromkeys(registry, 1.0)
 
 
 def trained_vanilla(digits):
-    model = rebuild.to_keras(vanilla(digits.x_train.shape[1:], 10, (16, 32, 64)))
+    model = to_keras(vanilla(digits.x_train.shape[1:], 10, (16, 32, 64)))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, metrics=["accuracy"], jit_compile=False)
     model.fit((digits.x_train - digits.mean) / digits.std, digits.y_train, 64, 8, verbose=0)
@@ -29,11 +34,11 @@ def trained_vanilla(digits):
 
 
 def child(model, architecture, moves, inputs):
-    born = surgery.inherit(architecture, rebuild.read_state(model), moves)
-    made = rebuild.to_keras(born.architecture)
-    rebuild.compile_like(made, model)
-    rebuild.write_state(made, born.state)
-    rebuild.calibrate(made, born.architecture, born.pending, inputs)
+    born = birth.inherit(architecture, read_state(model), moves)
+    made = to_keras(born.architecture)
+    compile_like(made, model)
+    write_state(made, born.state)
+    calibrate(made, born.architecture, born.pending, inputs)
     return made, born.architecture
 
 

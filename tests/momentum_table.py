@@ -13,11 +13,14 @@ import sys
 import keras
 import numpy as np
 
-from nash_tf import data, rebuild, surgery
+from nash_tf import data
 from nash_tf.architecture import Architecture
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.morphisms import registry
-from nash_tf.morphisms.draw import draw
-from nash_tf.vanilla import vanilla
+from nash_tf.morphisms.draw import draw, replay
+from nash_tf.surgery import birth
 
 UPDATES, BATCH = 10, 64
 OPTIMIZERS = {
@@ -27,13 +30,13 @@ OPTIMIZERS = {
 
 
 def compiled(architecture, optimizer) -> keras.Model:
-    model = rebuild.to_keras(architecture)
+    model = to_keras(architecture)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, jit_compile=False, run_eagerly=True)  # ten updates are less than a trace
     return model
 
 
-def common(edit, parent: rebuild.State) -> list:
+def common(edit, parent: State) -> list:
     """The trained variables of the parent that a morphism does not touch."""
     slots = next(iter(parent.slots.values()))
     return [key for key in slots if key not in edit]
@@ -41,30 +44,30 @@ def common(edit, parent: rebuild.State) -> list:
 
 def way(model, batches, keys):
     """The variables `keys` before the updates and after each, as one long vector each time."""
-    places = [np.concatenate([rebuild.read_state(model).weights[key].ravel() for key in keys])]
+    places = [np.concatenate([read_state(model).weights[key].ravel() for key in keys])]
     for images, labels in batches:
         model.train_on_batch(images, labels)
-        places.append(np.concatenate([rebuild.read_state(model).weights[key].ravel() for key in keys]))
+        places.append(np.concatenate([read_state(model).weights[key].ravel() for key in keys]))
     return np.stack(places)
 
 
 def distances(architecture, trained, make, operator, seed, images, labels) -> tuple[float, float]:
     """After ten updates, with carried slots and with empty ones."""
     _, moves = draw(architecture, 1, {operator: 1.0}, float("inf"), seed)
-    child, edits = surgery.replay(architecture, moves)
+    child, edits = replay(architecture, moves)
     keys = common(edits[0][0].recipes, trained)
     order = np.random.default_rng(seed).permutation(len(images))
     batches = [(images[part], labels[part]) for part in np.split(order[: UPDATES * BATCH], UPDATES)]
     parent = compiled(architecture, make())
-    rebuild.write_state(parent, trained)
+    write_state(parent, trained)
     path = way(parent, batches, keys)
     length = float(np.linalg.norm(path[-1] - path[0]))
     found = []
     for slots, counters in ((trained.slots, trained.counters), ({}, {})):
-        born = surgery.inherit(architecture, rebuild.State(trained.weights, slots, counters), moves)
+        born = birth.inherit(architecture, State(trained.weights, slots, counters), moves)
         model = compiled(born.architecture, make())
-        rebuild.write_state(model, born.state)
-        surgery.calibrate_newborn(model, born, images[order[:BATCH]])
+        write_state(model, born.state)
+        birth.calibrate_newborn(model, born, images[order[:BATCH]])
         found.append(float(np.linalg.norm(way(model, batches, keys)[-1] - path[-1])) / length)
     return found[0], found[1]
 
@@ -78,7 +81,7 @@ def main(children: int) -> None:
         first = compiled(vanilla(images.shape[1:], 10, (8, 16, 16)), make())
         first.run_eagerly = False
         first.fit(images, labels, BATCH, 3, verbose=0)
-        architecture, trained = Architecture.from_keras(first), rebuild.read_state(first)
+        architecture, trained = Architecture.from_keras(first), read_state(first)
         for operator in registry:
             rows = [distances(architecture, trained, make, operator, seed, images, labels) for seed in range(children)]
             carried, empty = np.mean(rows, axis=0)

@@ -14,9 +14,10 @@ import numpy as np
 from keras import layers
 
 import nash_tf
-from nash_tf import data, keras_graph
+from nash_tf import data
 from nash_tf.callbacks import CosineAnnealing
-from nash_tf.pipeline import Augmentation, Pipeline
+from nash_tf.data.pipeline import Augmentation, Pipeline
+from nash_tf.keras_models.building import to_keras
 from nash_tf.report.drawing.axes import Scale, frame
 from nash_tf.report.drawing.figure import Figure, line, mark, path, text
 from nash_tf.report.drawing.markup import join
@@ -84,7 +85,7 @@ def main(folder: str, seed: int = 0) -> None:
         (count, classes), (count_grown, classes_grown) = right(model, batches), right(grown.model, batches)
         moved = int(sum(classes != classes_grown))
         print(f"{name}: {count} and {count_grown} of {len(classes)} right, {moved} classified otherwise", flush=True)
-    scratch = compiled(keras_graph.to_keras(nash_tf.Architecture.from_keras(grown.model)))
+    scratch = compiled(to_keras(nash_tf.Architecture.from_keras(grown.model)))
     parents, childs = model.count_params(), grown.model.count_params()
     series = [
         (f"ungrown, {parents:,} parameters", [*before, *train(model, RATE_THEN, THEN, seed + 1)]),

@@ -15,8 +15,9 @@ import keras_tuner
 import numpy as np
 
 import nash_tf
-from nash_tf import data, rebuild
-from nash_tf.vanilla import vanilla
+from nash_tf import data
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.keras_models.building import to_keras
 
 CHILDREN = 8
 
@@ -35,7 +36,7 @@ def main(trainings: int) -> None:
     digits = data.load("digits", valid_fraction=0.1, train_limit=300, seed=0)
 
     def build(hp):
-        model = rebuild.to_keras(vanilla(digits.x_train.shape[1:], 10, (8, 16)))
+        model = to_keras(vanilla(digits.x_train.shape[1:], 10, (8, 16)))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, metrics=["accuracy"], jit_compile=False)
         return model

@@ -5,13 +5,13 @@ import math
 import random
 from pathlib import Path
 
-from nash_tf import hill_climbing, methods
 from nash_tf.architecture import Architecture
-from nash_tf.halving import Rung
-from nash_tf.hill_climbing import Training
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms.draw import draw
 from nash_tf.seeds import derive
-from nash_tf.vanilla import vanilla
+from nash_tf.strategy import hill_climbing, methods
+from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.hill_climbing import Training
 
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1", "keras-tuner": "1.4.8", "numpy": "2.0.0"}
 

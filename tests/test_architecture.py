@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.vanilla import vanilla
+from nash_tf.architecture.vanilla import vanilla
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nash_tf import atomic
+from nash_tf.files import atomic
 
 _WRITE = """
 import os, signal, sys

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import pytest
 
 from nash_tf.architecture import Architecture
+from nash_tf.architecture.costs import flops
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.benchmark import __main__ as program
 from nash_tf.benchmark import measure, plot, profile
-from nash_tf.costs import flops
-from nash_tf.vanilla import vanilla
 
 
 def test_a_ratio_is_the_median_over_the_turns():

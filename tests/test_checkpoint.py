@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import pytest
 
-from nash_tf import checkpoint, rebuild
 from nash_tf.architecture import Architecture, Node
-from nash_tf.rebuild import State
+from nash_tf.keras_models import checkpoint
+from nash_tf.keras_models.state import State, read_state, write_state
 
 
 def saved(directory):
@@ -250,10 +250,10 @@ def test_half_precision_and_counters_come_back(tmp_path):
     model = keras.Model(image, keras.layers.Dense(2, dtype="bfloat16")(image))
     model.compile("adam", "mse")
     model.optimizer.build(model.trainable_variables)
-    state = rebuild.read_state(model)
+    state = read_state(model)
     checkpoint.save(tmp_path / "checkpoint", Architecture.from_keras(model), state)
     architecture, other = checkpoint.load(tmp_path / "checkpoint")
     np.testing.assert_equal(vars(other), vars(state))
     assert {array.dtype.name for array in other.weights.values()} == {"bfloat16"}
     next(iter(other.weights.values()))[0] = 0  # it can be written to
-    rebuild.write_state(architecture.to_keras(), other)
+    write_state(architecture.to_keras(), other)

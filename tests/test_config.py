@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nash_tf import methods, output, settings
+from nash_tf import settings
 from nash_tf.config import AUGMENTATIONS, LARGEST, RAISABLE, ConfigError, SearchConfig, check_resume, differences
-from nash_tf.halving import Rung
+from nash_tf.files import run_directory
+from nash_tf.strategy import methods
+from nash_tf.strategy.halving import Rung
 
 CONFIGS = st.builds(
     SearchConfig,
@@ -153,10 +155,10 @@ class TestJson:
 
     def test_file(self, tmp_path):
         config = SearchConfig(method="sh", output_dir=str(tmp_path / "a" / "b"))
-        output.write_config(config, {"keras": "3"})
-        assert output.read_config(config.output_dir) == config
-        assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [output.CONFIG]
-        assert json.loads((tmp_path / "a" / "b" / output.CONFIG).read_text())["versions"] == {"keras": "3"}
+        run_directory.write_config(config, {"keras": "3"})
+        assert run_directory.read_config(config.output_dir) == config
+        assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [run_directory.CONFIG]
+        assert json.loads((tmp_path / "a" / "b" / run_directory.CONFIG).read_text())["versions"] == {"keras": "3"}
 
 
 class TestResume:
@@ -203,7 +205,7 @@ def test_a_setting_is_written_once():
 
 def test_pure_modules_import_no_tensorflow():
     program = (
-        "import sys, nash_tf.config, nash_tf.output, nash_tf.halving, nash_tf.schedules, nash_tf.methods;"
+        "import sys, nash_tf.config, nash_tf.files.run_directory, nash_tf.strategy.halving, nash_tf.strategy.schedules, nash_tf.strategy.methods;"
         "sys.exit(bool({'tensorflow', 'keras', 'numpy'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[1]

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from nash_tf.architecture import Architecture
-from nash_tf.methods import registry as methods
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import Morphism, register, registry
 from nash_tf.morphisms.draw import draw, replay
 from nash_tf.morphisms.edit import Edit, Extend, Fresh
 from nash_tf.morphisms.slides import SLIDES
-from nash_tf.random_models import value
+from nash_tf.strategy.methods import registry as methods
 from nash_tf.testing import Parent, check_operator, random_models
-from nash_tf.vanilla import vanilla
+from nash_tf.testing.random_models import value
 
 ON_DEMAND = int(os.environ.get("NASH_TF_CONFORMANCE", "0"))
 MODELS = ON_DEMAND or 200

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from nash_tf import kinds, morph
-from nash_tf.architecture import Architecture
+from nash_tf import morph
+from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.layers import UnitInterval
 from nash_tf.morphisms import registry, sites
 
@@ -56,9 +56,9 @@ def written(name):
 @pytest.mark.parametrize("name", CONSTRAINTS)
 def test_the_rule(name):
     said = (
-        kinds.keeps_scaled(written(name), 0.3),
-        kinds.keeps_extended(written(name), 4, 3, zeros=False),
-        kinds.keeps_extended(written(name), 4, 2, zeros=True),
+        layer_rules.keeps_scaled(written(name), 0.3),
+        layer_rules.keeps_extended(written(name), 4, 3, zeros=False),
+        layer_rules.keeps_extended(written(name), 4, 2, zeros=True),
     )
     assert said == KEPT[name]
 
@@ -75,13 +75,13 @@ def test_the_rule_holds_for_numbers(name, axis):
     old = rng.normal(size=(3, 3, 4, 5))
     for _ in range(40):
         old = kept(old)
-    if kinds.keeps_scaled(written(name), 0.3):
+    if layer_rules.keeps_scaled(written(name), 0.3):
         np.testing.assert_allclose(kept(0.3 * old), 0.3 * old, atol=1e-5)
     shape = [*old.shape]
     shape[axis] = 2
     for zeros in (True, False):
         new = np.zeros(shape) if zeros else rng.normal(size=shape)
-        if kinds.keeps_extended(written(name), 4, axis, zeros):
+        if layer_rules.keeps_extended(written(name), 4, axis, zeros):
             step = 1e-6 * zeros * rng.normal(size=shape)  # as far as a small step takes zeros
             whole = kept(np.concatenate([old, new + step], axis))
             np.testing.assert_allclose(np.take(whole, range(old.shape[axis]), axis), old, atol=1e-5)
@@ -94,7 +94,7 @@ def test_which_constraint_is_whose():
         "beta_constraint": None
     }
     found = {
-        variable: kinds.constraint_on(config, variable)
+        variable: layer_rules.constraint_on(config, variable)
         for variable in ("depthwise_kernel", "pointwise_kernel", "kernel", "bias", "gamma", "beta", "moving_mean")
     }
     assert found == {
@@ -106,8 +106,8 @@ def test_which_constraint_is_whose():
         "beta": None,
         "moving_mean": None,
     }
-    assert kinds.constraint_on({"kernel_constraint": "kernel"}, "kernel") == "kernel"
-    assert not kinds.is_constrained({"kernel_constraint": None, "filters": 3})
+    assert layer_rules.constraint_on({"kernel_constraint": "kernel"}, "kernel") == "kernel"
+    assert not layer_rules.is_constrained({"kernel_constraint": None, "filters": 3})
 
 
 # Models ---------------------------------------------------------------------------------------------------------------

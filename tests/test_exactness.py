@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nash_tf import rebuild
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.calibration import calibrate
+from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw, replay
 from nash_tf.morphisms.edit import Copy, Extend, apply_to_slots, apply_to_weights, inherited_calibration
 from nash_tf.morphisms.slides import SLIDES
-from nash_tf.random_models import value
-from nash_tf.vanilla import vanilla
+from nash_tf.testing.random_models import value
 
 UNIFORM = dict.fromkeys(registry, 1.0)
 VANILLA = vanilla((16, 16, 3), 10, (16, 32, 64))
@@ -38,22 +40,22 @@ def trained(architecture, seed):
     for node in architecture.nodes:
         weights |= drawn(node, node.variables)
         momentum |= {key: np.float32(rng.normal(size=array.shape)) for key, array in drawn(node, node.weights).items()}
-    return built(architecture, rebuild.State(weights, {momentum_name(): momentum}))
+    return built(architecture, State(weights, {momentum_name(): momentum}))
 
 
 def built(architecture, state):
-    model = rebuild.to_keras(architecture)
+    model = to_keras(architecture)
     model.compile(optimizer=keras.optimizers.SGD(0.1, momentum=0.9), loss="mse")
-    rebuild.write_state(model, state)
+    write_state(model, state)
     return model
 
 
 @functools.cache
 def momentum_name():
-    model = rebuild.to_keras(vanilla((8, 8, 3), 2, (4,)))
+    model = to_keras(vanilla((8, 8, 3), 2, (4,)))
     model.compile(optimizer=keras.optimizers.SGD(0.1, momentum=0.9), loss="mse")
     model.optimizer.build(model.trainable_variables)
-    (name,) = rebuild.read_state(model).slots
+    (name,) = read_state(model).slots
     return name
 
 
@@ -65,12 +67,12 @@ def born(state, edits, child):
         pending = inherited_calibration(edit, pending)
         weights = apply_to_weights(edit, weights, seed)
         slots = {sort: apply_to_slots(edit, arrays) for sort, arrays in slots.items()}
-    model = built(child, rebuild.State(weights, slots))
-    written = rebuild.read_state(model)
+    model = built(child, State(weights, slots))
+    written = read_state(model)
     for sort, arrays in written.slots.items():
         for key, array in arrays.items():
             np.testing.assert_array_equal(array, slots[sort][key])
-    rebuild.calibrate(model, child, pending, IMAGES)
+    calibrate(model, child, pending, IMAGES)
     return model
 
 
@@ -107,7 +109,7 @@ def parent_number(seed):
     """An architecture 1 to 12 random morphisms away from the vanilla, its model and what it computes."""
     architecture, _ = draw(VANILLA, 1 + seed % 12, UNIFORM, 1e5, seed)
     model = trained(architecture, seed)
-    state = rebuild.read_state(model)
+    state = read_state(model)
     outputs, slopes = logits(model), gradients(model)
     return architecture, state, outputs, slopes, in_training(model)
 
@@ -156,7 +158,7 @@ def test_one_morphism(name, seed, site):
 
 def test_fifty_morphisms():
     parent = trained(VANILLA, seed=0)
-    state, before, training = rebuild.read_state(parent), logits(parent), in_training(parent)
+    state, before, training = read_state(parent), logits(parent), in_training(parent)
     child, moves = draw(VANILLA, 50, UNIFORM, 1e6, seed=1)
     assert len(moves) == 50 and {move.operator for move in moves} == set(registry)
     again, edits = replay(VANILLA, moves)

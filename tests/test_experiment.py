@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from nash_tf import experiment, main, methods
+from nash_tf import experiment, main
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
-from nash_tf.vanilla import vanilla
+from nash_tf.strategy import methods
 from tests.test_search import ROOT, TINY
 
 TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps", "--final"))]

@@ -12,9 +12,9 @@ import pytest
 from keras import layers
 
 import nash_tf
-from nash_tf import exporting
 from nash_tf.architecture import Architecture
-from nash_tf.exporting import ExportError, export, with_scaling
+from nash_tf.keras_models import exporting
+from nash_tf.keras_models.exporting import ExportError, export, with_scaling
 
 DICE = np.random.default_rng(0)
 

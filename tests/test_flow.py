@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from nash_tf import kinds
-from nash_tf.architecture import Architecture, Node
-from nash_tf.costs import flops
+from nash_tf.architecture import Architecture, Node, layer_rules
+from nash_tf.architecture.costs import flops
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import Option, registry, sites
 from nash_tf.morphisms.edit import Both, Edit, Extend, Fresh, apply_to_slots, apply_to_weights
 from nash_tf.morphisms.slides import SLIDES
-from nash_tf.vanilla import vanilla
 
 INF = math.inf
 alter, concat, convex, split = (registry[name] for name in ("alter_channels", "merge_concat", "merge_convex", "split"))
@@ -82,7 +81,7 @@ class TestBounds:
         ],
     )
     def test_of_one(self, kind, config, given, expected):
-        assert kinds.bounds(kind, config, [kinds.Bounds(*given)]) == pytest.approx(expected)
+        assert layer_rules.bounds(kind, config, [layer_rules.Bounds(*given)]) == pytest.approx(expected)
 
     @pytest.mark.parametrize(
         ("kind", "expected"),
@@ -98,18 +97,18 @@ class TestBounds:
         ],
     )
     def test_of_two(self, kind, expected):
-        assert kinds.bounds(kind, {}, [kinds.Bounds(-1, 2), kinds.Bounds(0, 3)]) == expected
+        assert layer_rules.bounds(kind, {}, [layer_rules.Bounds(-1, 2), layer_rules.Bounds(0, 3)]) == expected
 
     def test_a_gate_of_something_unbounded(self):
-        assert kinds.bounds("Multiply", {}, [kinds.Bounds(0, INF), kinds.Bounds(0, 1)]) == (0, INF)
+        assert layer_rules.bounds("Multiply", {}, [layer_rules.Bounds(0, INF), layer_rules.Bounds(0, 1)]) == (0, INF)
 
     def test_activations_keep_to_what_is_said_of_them(self):
         numbers = np.linspace(-30, 30, 20001).astype(np.float32)
-        for name, (low, high) in kinds.bounds.__globals__["ACTIVATIONS"].items():
+        for name, (low, high) in layer_rules.bounds.__globals__["ACTIVATIONS"].items():
             for least, most in ((-30, 30), (0, 30), (0, 6), (-2, 1)):
                 inside = numbers[(numbers >= least) & (numbers <= most)]
                 values = np.asarray(keras.activations.get(name)(inside))
-                bound = kinds.bounds("Activation", {"activation": name}, [kinds.Bounds(least, most)])
+                bound = layer_rules.bounds("Activation", {"activation": name}, [layer_rules.Bounds(least, most)])
                 assert bound.low <= values.min() and values.max() <= bound.high, (name, least, most)
                 assert low <= bound.low and bound.high <= high
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nash_tf.halving import Rung, one_rung, promote, successive_halving
+from nash_tf.strategy.halving import Rung, one_rung, promote, successive_halving
 
 SCORES = st.dictionaries(st.integers(0, 63), st.none() | st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), max_size=16)
 

@@ -3,9 +3,9 @@
 import itertools
 import random
 
-from nash_tf import methods
-from nash_tf.halving import Rung, promote
-from nash_tf.hill_climbing import Training, best, frontier, needed
+from nash_tf.strategy import methods
+from nash_tf.strategy.halving import Rung, promote
+from nash_tf.strategy.hill_climbing import Training, best, frontier, needed
 
 STEPS = [(Rung(1, 2),), *[methods.registry["sh"].rungs(4, 12)] * 2]
 

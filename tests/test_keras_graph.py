@@ -2,15 +2,17 @@
 
 import os
 
-import applications_table
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
-from nash_tf import rebuild
 from nash_tf.architecture import Architecture
-from nash_tf.kinds import CALL
+from nash_tf.architecture.layer_rules import CALL
+from nash_tf.keras_models.importing import from_keras
+from nash_tf.keras_models.state import State, read_state, write_state
+from nash_tf.keras_models.variables import variables
+from tests import applications_table
 
 IMAGE = (8, 8, 4)
 
@@ -45,15 +47,15 @@ def round_trip(model, inputs=None):
     assert "keras.src" not in architecture.to_json()
     assert Architecture.from_json(architecture.to_json()) == architecture
     twin = Architecture.from_json(architecture.to_json()).to_keras()
-    state = rebuild.read_state(model)
-    rebuild.write_state(twin, rebuild.State(state.weights, {}))
+    state = read_state(model)
+    write_state(twin, State(state.weights, {}))
     inputs = batch(model) if inputs is None else inputs
     expected, received = model(inputs, training=False), twin(inputs, training=False)
     received, expected = keras.tree.flatten(received), keras.tree.flatten(expected)
     assert all(np.std(output) > 0 for output in expected), "the test would see no difference"
     for output, other in zip(received, expected, strict=True):
         np.testing.assert_array_equal(output, other)
-    again = rebuild.read_state(twin)
+    again = read_state(twin)
     assert set(again.weights) == set(state.weights)
     for key, array in state.weights.items():
         np.testing.assert_array_equal(again.weights[key], array)
@@ -68,7 +70,7 @@ def round_trip(model, inputs=None):
 def _trained(model, key):
     layer = model.get_layer(key[0])
     parts = [variable for part in layer._flatten_layers() for variable in part._trainable_variables]
-    return {name for name, variable in rebuild.variables(layer).items() if any(variable is part for part in parts)}
+    return {name for name, variable in variables(layer).items() if any(variable is part for part in parts)}
 
 
 def on_image(body, shape=IMAGE):
@@ -340,7 +342,7 @@ def test_nested_models_are_flattened():
     names = [node.name for node in architecture.nodes]
     assert {"stem_conv", "stem_conv_", "stem_bn", "stem", "mid_conv", "mid_bn", "mid", "conv"} <= set(names)
     assert architecture["conv"].inputs == ("mid",) and architecture["stem"].kind == "Add"
-    assert rebuild.from_keras(model).to_json() == architecture.to_json()
+    assert from_keras(model).to_json() == architecture.to_json()
     assert twin.output_names == model.output_names
 
 
@@ -501,17 +503,17 @@ def test_refusals(case):
     reason, body = REFUSED[case]
     image = keras.Input(IMAGE)
     with pytest.raises(ValueError, match=rf"'culprit'[\s\S]*{reason}"):
-        rebuild.from_keras(keras.Model(image, body(image)))
+        from_keras(keras.Model(image, body(image)))
 
 
 def test_refuses_what_is_no_functional_model():
     with pytest.raises(ValueError, match="Subclassed"):
-        rebuild.from_keras(Subclassed())
+        from_keras(Subclassed())
     with pytest.raises(ValueError, match="'empty' is not built"):
-        rebuild.from_keras(keras.Sequential([layers.Dense(3)], name="empty"))
+        from_keras(keras.Sequential([layers.Dense(3)], name="empty"))
     sparse = keras.Input((3,), sparse=True, name="culprit")
     with pytest.raises(ValueError, match="'culprit'.*sparse"):
-        rebuild.from_keras(keras.Model(sparse, layers.Dense(2)(sparse)))
+        from_keras(keras.Model(sparse, layers.Dense(2)(sparse)))
 
 
 def test_an_unknown_kind_is_named():

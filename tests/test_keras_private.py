@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 import nash_tf
-from nash_tf import keras_private as private
+from nash_tf.keras_models import private_api as private
 
 
 @pytest.fixture

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 import nash_tf
-from nash_tf import config, data, main, output
-from nash_tf.lock import LOCK, locked
+from nash_tf import config, data, main
+from nash_tf.files import run_directory
+from nash_tf.files.lock import LOCK, locked
 
 ROOT = Path(__file__).parents[1]
 FLAGFILES = sorted(path for path in (ROOT / "flags").glob("*.flags") if not path.stem.startswith("experiment"))
@@ -123,7 +124,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
     for name in ("run", "linked"):
-        output.write_config(config.SearchConfig(method="shr", output_dir=name), {"keras": "3"})
+        run_directory.write_config(config.SearchConfig(method="shr", output_dir=name), {"keras": "3"})
     (tmp_path / "linked" / "tuner").mkdir()
     (tmp_path / "linked" / "tuner" / "trial_0001").symlink_to("../../full")
     (tmp_path / "piped").mkdir()
@@ -403,7 +404,7 @@ class TestSignals:
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_a_stopped_run_says_how_to_go_on(self, number, status, place, search, capsys):
         def stop(config):
-            output.write_config(config, {})
+            run_directory.write_config(config, {})
             os.kill(os.getpid(), number)
             time.sleep(30)  # cut short by the signal
 

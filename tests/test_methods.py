@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from nash_tf import methods
-from nash_tf.halving import Rung, promote
+from nash_tf.strategy import methods
+from nash_tf.strategy.halving import Rung, promote
 
 FIVE = {"insert_conv", "alter_channels", "merge_convex", "merge_concat", "split"}
 HALVING = (Rung(8, 5), Rung(4, 10), Rung(2, 20), Rung(1, 40))

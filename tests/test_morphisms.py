@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.methods import registry as methods
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import Move, registry
 from nash_tf.morphisms.base import MAX_CHANNELS
 from nash_tf.morphisms.draw import draw, replay
 from nash_tf.morphisms.edit import Copy, Edit, Extend, Fresh, apply_to_slots, apply_to_weights, inherited_calibration
 from nash_tf.morphisms.slides import SLIDES
-from nash_tf.vanilla import vanilla
+from nash_tf.strategy.methods import registry as methods
 
 VANILLA = vanilla((32, 32, 3), 10, (16, 32, 64))
 UNIFORM = dict.fromkeys(registry, 1.0)

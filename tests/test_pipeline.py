@@ -14,9 +14,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nash_tf import autotuning, exporting
 from nash_tf.data.dataset import channel_statistics
-from nash_tf.pipeline import Augmentation, Pipeline, look_up, moved
+from nash_tf.data.pipeline import Augmentation, Pipeline, look_up, moved
+from nash_tf.keras_models import autotuning, exporting
 
 EVERYTHING = Augmentation(flip=True, shift=0.25, cutout=0.5, mixup=1.0)
 CLASSES = 5

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nash_tf import progress
-from nash_tf.progress import Progress
+from nash_tf.terminal import progress
+from nash_tf.terminal.progress import Progress
 
 
 class Terminal(io.StringIO):

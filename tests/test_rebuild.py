@@ -3,13 +3,17 @@ import numpy as np
 import pytest
 from keras import layers
 
-from nash_tf import rebuild
 from nash_tf.architecture import Architecture
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.calibration import calibrate
+from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.importing import from_keras
+from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.layers import ConvexMerge, IdentityConv2D
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
-from nash_tf.surgery import morph
-from nash_tf.vanilla import vanilla
+from nash_tf.surgery.morphing import morph
 
 IMAGES = np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype(np.float32)
 LABELS = np.arange(8) % 3
@@ -46,8 +50,8 @@ def compiled(model, optimizer):
 
 
 def copied(model, architecture=None):
-    twin = rebuild.to_keras(architecture or rebuild.from_keras(model))
-    rebuild.write_state(twin, rebuild.State(rebuild.read_state(model).weights, {}))
+    twin = to_keras(architecture or from_keras(model))
+    write_state(twin, State(read_state(model).weights, {}))
     return twin
 
 
@@ -57,7 +61,7 @@ def test_round_trip():
     text = architecture.to_json()
     twin = copied(model, Architecture.from_json(text))
     np.testing.assert_array_equal(twin(IMAGES), model(IMAGES))
-    assert rebuild.from_keras(twin).to_json() == text
+    assert from_keras(twin).to_json() == text
     assert architecture.params == sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     for layer in model.layers[1:]:
         assert twin.get_layer(layer.name).get_config() == layer.get_config()
@@ -73,12 +77,12 @@ def test_dtypes_are_explicit():
     image = keras.Input((4, 4, 3), name="image", dtype="uint8")
     x = layers.Rescaling(1 / 255, name="scale")(image)
     model = keras.Model(image, layers.Conv2D(2, 3, dtype="mixed_bfloat16", name="conv")(x))
-    architecture = rebuild.from_keras(model)
+    architecture = from_keras(model)
     assert architecture["image"].config == {"dtype": "uint8"}
     assert architecture["conv"].config["dtype"] == "mixed_bfloat16" and "dtype" not in architecture["scale"].config
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        twin = rebuild.to_keras(architecture)
+        twin = to_keras(architecture)
     finally:
         keras.config.set_dtype_policy("float32")
     assert [layer.dtype_policy.name for layer in twin.layers[1:]] == ["float32", "mixed_bfloat16"]
@@ -88,7 +92,7 @@ def test_inputs_keep_their_order_and_frozen_layers_their_weights():
     first, second = keras.Input((2,), name="first"), keras.Input((2,), name="second")
     frozen = layers.Dense(2, trainable=False, name="frozen")
     model = keras.Model([first, second], layers.Subtract(name="out")([frozen(layers.ReLU(name="relu")(second)), first]))
-    architecture = rebuild.from_keras(model)
+    architecture = from_keras(model)
     assert architecture.inputs == ("first", "second")
     assert set(architecture["frozen"].weights) == {"kernel", "bias"}
     data = [np.float32([[1, 2]]), np.float32([[5, 7]])]
@@ -99,7 +103,7 @@ def test_a_layer_of_two_models_is_carried():
     image, other = keras.Input((3,), name="a"), keras.Input((3,), name="b")
     shared = layers.Dense(2, name="shared")
     keras.Model(image, shared(image))
-    assert rebuild.from_keras(keras.Model(other, shared(other)))["shared"].inputs == ("b",)
+    assert from_keras(keras.Model(other, shared(other)))["shared"].inputs == ("b",)
 
 
 @pytest.mark.parametrize(
@@ -113,12 +117,12 @@ def test_a_layer_of_two_models_is_carried():
 def test_slots_are_carried(make, sorts):
     model = compiled(sample_model(), make())
     model.train_on_batch(IMAGES, LABELS)
-    state = rebuild.read_state(model)
+    state = read_state(model)
     assert set(state.slots) == sorts
-    twin = rebuild.to_keras(rebuild.from_keras(model))
-    rebuild.compile_like(twin, model)
-    rebuild.write_state(twin, state)
-    again = rebuild.read_state(twin)
+    twin = to_keras(from_keras(model))
+    compile_like(twin, model)
+    write_state(twin, state)
+    again = read_state(twin)
     for sort in sorts:
         assert set(again.slots[sort]) == {
             (layer.name, v.name) for layer in model.layers for v in layer.trainable_variables
@@ -128,46 +132,44 @@ def test_slots_are_carried(make, sorts):
             np.testing.assert_array_equal(again.slots[sort][key], slot)
     # A slot that is not given stays.
     before = {sort: slots["conv", "kernel"] for sort, slots in again.slots.items()}
-    rebuild.write_state(twin, rebuild.State(state.weights, {sort: {} for sort in sorts}))
+    write_state(twin, State(state.weights, {sort: {} for sort in sorts}))
     for sort, slot in before.items():
-        np.testing.assert_array_equal(rebuild.read_state(twin).slots[sort]["conv", "kernel"], slot)
+        np.testing.assert_array_equal(read_state(twin).slots[sort]["conv", "kernel"], slot)
 
 
 def test_weights_must_be_there_and_of_the_right_shape():
     model = sample_model()
-    weights = rebuild.read_state(model).weights
+    weights = read_state(model).weights
     with pytest.raises(ValueError, match="bn/gamma"):
-        rebuild.write_state(model, rebuild.State({k: v for k, v in weights.items() if k != ("bn", "gamma")}, {}))
+        write_state(model, State({k: v for k, v in weights.items() if k != ("bn", "gamma")}, {}))
     with pytest.raises(ValueError, match="conv/kernel"):
-        rebuild.write_state(model, rebuild.State({**weights, ("conv", "kernel"): np.zeros((1, 1, 3, 4))}, {}))
+        write_state(model, State({**weights, ("conv", "kernel"): np.zeros((1, 1, 3, 4))}, {}))
 
 
 def test_a_recurrent_state_is_carried_and_may_be_missing():
     image = keras.Input(batch_shape=(8, 4, 3), name="image")
     model = keras.Model(image, layers.GRU(2, stateful=True, name="gru")(image))
     model(IMAGES[:, :4, 0])
-    state = rebuild.read_state(model)
+    state = read_state(model)
     assert state.weights["gru", "rnn_state"].any()
     twin = copied(model)
     np.testing.assert_array_equal(twin(IMAGES[:, :4, 1]), model(IMAGES[:, :4, 1]))
     del state.weights["gru", "rnn_state"]  # as in a checkpoint of before
-    again = rebuild.to_keras(rebuild.from_keras(model))
-    rebuild.write_state(again, state)
-    assert not rebuild.read_state(again).weights["gru", "rnn_state"].any()
+    again = to_keras(from_keras(model))
+    write_state(again, state)
+    assert not read_state(again).weights["gru", "rnn_state"].any()
 
 
 def test_calibration():
     model = sample_model()
-    architecture = rebuild.from_keras(model)
-    weights = rebuild.read_state(model).weights
+    architecture = from_keras(model)
+    weights = read_state(model).weights
     before, other = np.asarray(model(IMAGES)), IMAGES[::-1] * 2 + 1
     elsewhere = np.asarray(model(other))
-    rebuild.calibrate(model, architecture, ["bn", "late"], IMAGES)
+    calibrate(model, architecture, ["bn", "late"], IMAGES)
     np.testing.assert_allclose(model(IMAGES), before, atol=1e-6)
     np.testing.assert_allclose(model(other), elsewhere, atol=1e-6)
-    changed = {
-        key for key, array in rebuild.read_state(model).weights.items() if not np.array_equal(array, weights[key])
-    }
+    changed = {key for key, array in read_state(model).weights.items() if not np.array_equal(array, weights[key])}
     parts = ("gamma", "beta", "moving_mean", "moving_variance")
     assert changed == {(name, part) for name in ("bn", "late") for part in parts}
     features = keras.Model(model.inputs, [model.get_layer(name).output for name in ("conv", "bn")])
@@ -183,7 +185,7 @@ def test_an_identity_stays_one_behind_an_uncalibrated_normalisation():
     model = keras.Model(image, layers.BatchNormalization(name="born")(x))
     born, old = model.get_layer("born"), model.get_layer("old")
     born.gamma.assign(np.full(3, np.sqrt(1 + 1e-3)))
-    rebuild.calibrate(model, rebuild.from_keras(model), ["born"], IMAGES * 3 + 2)
+    calibrate(model, from_keras(model), ["born"], IMAGES * 3 + 2)
     np.testing.assert_array_equal(old.moving_mean, np.zeros(3))
     np.testing.assert_allclose(born(IMAGES), IMAGES, atol=1e-6)
     # In training mode the old one hands on the batch's own normalised values, for which the newborn was measured.
@@ -194,7 +196,7 @@ def test_an_identity_stays_one_behind_an_uncalibrated_normalisation():
 def test_calibration_names_what_it_cannot_calibrate():
     model = sample_model()
     with pytest.raises(ValueError, match="'relu'"):
-        rebuild.calibrate(model, rebuild.from_keras(model), ["relu"], IMAGES)
+        calibrate(model, from_keras(model), ["relu"], IMAGES)
 
 
 def test_compiled_like():
@@ -203,7 +205,7 @@ def test_compiled_like():
     optimizer.exclude_from_weight_decay(var_list=[parent.get_layer("conv").kernel], var_names=["bias", "alpha"])
     compiled(parent, optimizer)
     child = copied(parent)
-    rebuild.compile_like(child, parent)
+    compile_like(child, parent)
     assert child.optimizer is not optimizer and child.optimizer.get_config() == optimizer.get_config()
     decayed = {v.path for v in child.trainable_variables if child.optimizer._use_weight_decay(v)}
     assert decayed == {
@@ -217,7 +219,7 @@ def test_compiled_like():
 
 def test_compiled_like_needs_a_compiled_model():
     with pytest.raises(ValueError, match="compiled"):
-        rebuild.compile_like(sample_model(), sample_model())
+        compile_like(sample_model(), sample_model())
 
 
 def small_model(dtype="float32"):
@@ -249,12 +251,12 @@ def test_training_goes_on_as_if_nothing_had_happened(name):
     model = compiled(small_model(), OPTIMIZERS[name]())
     for _ in range(3):
         model.train_on_batch(IMAGES, LABELS)
-    twin = rebuild.to_keras(rebuild.from_keras(model))
-    rebuild.compile_like(twin, model)
-    rebuild.write_state(twin, rebuild.read_state(model))
+    twin = to_keras(from_keras(model))
+    compile_like(twin, model)
+    write_state(twin, read_state(model))
     for _ in range(2):
         assert model.train_on_batch(IMAGES, LABELS)[0] == twin.train_on_batch(IMAGES, LABELS)[0]
-    expected, received = rebuild.read_state(model), rebuild.read_state(twin)
+    expected, received = read_state(model), read_state(twin)
     for key, array in expected.weights.items():
         np.testing.assert_array_equal(received.weights[key], array)
     assert received.counters == expected.counters and "iteration" in expected.counters
@@ -264,12 +266,12 @@ def test_training_goes_on_as_if_nothing_had_happened(name):
 def test_an_optimiser_whose_slots_are_dropped_begins_at_its_first_step():
     model = compiled(small_model(), keras.optimizers.Adam(0.01))
     model.train_on_batch(IMAGES, LABELS)
-    state = rebuild.read_state(model)
-    twin = rebuild.to_keras(rebuild.from_keras(model))
-    rebuild.compile_like(twin, model)
-    rebuild.write_state(twin, rebuild.State(state.weights, {}, state.counters))
+    state = read_state(model)
+    twin = to_keras(from_keras(model))
+    compile_like(twin, model)
+    write_state(twin, State(state.weights, {}, state.counters))
     assert int(twin.optimizer.iterations) == 0
-    rebuild.write_state(twin, state)
+    write_state(twin, state)
     assert int(twin.optimizer.iterations) == 1
 
 
@@ -284,7 +286,7 @@ def test_a_child_inherits_the_count_of_steps_with_the_slots():
 def test_half_of_an_optimisers_state_is_not_carried():
     model = compiled(small_model(), keras.optimizers.Adafactor(0.01))
     model.train_on_batch(IMAGES, LABELS)
-    state = rebuild.read_state(model)
+    state = read_state(model)
     assert state.slots == {} and state.counters == {}
 
 
@@ -297,11 +299,11 @@ def test_float16():
         compiled(parent, optimizer)
         for _ in range(2):
             parent.train_on_batch(IMAGES, LABELS)
-        child = rebuild.to_keras(rebuild.from_keras(parent))
-        rebuild.compile_like(child, parent)
+        child = to_keras(from_keras(parent))
+        compile_like(child, parent)
         unscaled, twin = small_model("mixed_float16"), small_model("mixed_float16")
         unscaled.compile(keras.optimizers.SGD(0.1), "mse", auto_scale_loss=False)
-        rebuild.compile_like(twin, unscaled)
+        compile_like(twin, unscaled)
     finally:
         keras.config.set_dtype_policy("float32")
     assert type(twin.optimizer) is keras.optimizers.SGD
@@ -310,9 +312,9 @@ def test_float16():
     assert isinstance(inner, keras.optimizers.AdamW)
     decayed = [v.path for v in child.trainable_variables if inner._use_weight_decay(v)]
     assert decayed == ["bn/gamma", "bn/beta", "logits/kernel"]
-    rebuild.write_state(child, rebuild.read_state(parent))
+    write_state(child, read_state(parent))
     assert float(child.optimizer.dynamic_scale) == float(parent.optimizer.dynamic_scale)
-    state, other = rebuild.read_state(parent), rebuild.read_state(child)
+    state, other = read_state(parent), read_state(child)
     assert set(state.slots) == {"_momentums", "_velocities"}
     for sort, slots in state.slots.items():
         for key, slot in slots.items():
@@ -333,7 +335,7 @@ def test_losses_and_metrics_by_output():
         jit_compile=False,
     )
     child = copied(parent)
-    rebuild.compile_like(child, parent)
+    compile_like(child, parent)
     labels = {"logits": LABELS, "flat": np.ones((8, 4), np.float32)}
     expected = parent.evaluate(IMAGES, labels, verbose=0, return_dict=True)
     assert child.evaluate(IMAGES, labels, verbose=0, return_dict=True) == expected
@@ -346,16 +348,16 @@ def test_state_of_nested_models():
     x = layers.GlobalAveragePooling2D()(small_stem()(image))
     model = compiled(keras.Model(image, layers.Dense(3, name="logits")(x)), keras.optimizers.Adam(0.01))
     model.train_on_batch(IMAGES, LABELS)
-    state = rebuild.read_state(model)
+    state = read_state(model)
     assert ("stem_conv", "kernel") in state.weights and ("stem", "gamma") in state.slots["_momentums"]
-    twin = rebuild.to_keras(rebuild.from_keras(model))
-    rebuild.compile_like(twin, model)
-    rebuild.write_state(twin, state)
+    twin = to_keras(from_keras(model))
+    compile_like(twin, model)
+    write_state(twin, state)
     fresh = keras.models.clone_model(model)
-    rebuild.compile_like(fresh, model)
-    rebuild.write_state(fresh, rebuild.read_state(twin))
+    compile_like(fresh, model)
+    write_state(fresh, read_state(twin))
     for other in (twin, fresh):
-        again = rebuild.read_state(other)
+        again = read_state(other)
         np.testing.assert_array_equal(other(IMAGES), model(IMAGES))
         for sort, slots in state.slots.items():
             for key, slot in slots.items():
@@ -374,7 +376,7 @@ def test_calibration_of_several_inputs_and_operations():
     model = keras.Model({"image": image, "a_size": size}, x)
     inputs = {"image": IMAGES, "a_size": np.random.default_rng(3).normal(size=(8, 3)).astype(np.float32) + 2.0}
     before = np.asarray(model(inputs))
-    rebuild.calibrate(model, rebuild.from_keras(model), ["bn", "late"], inputs)
+    calibrate(model, from_keras(model), ["bn", "late"], inputs)
     np.testing.assert_allclose(model(inputs), before, atol=1e-5)
     np.testing.assert_allclose(model(inputs, training=True), before, atol=1e-4)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nash_tf.schedules import cosine_annealing, one_cosine, restart_every_rung, sgdr
+from nash_tf.strategy.schedules import cosine_annealing, one_cosine, restart_every_rung, sgdr
 
 RUNGS = (5, 10, 20, 40)
 STEPS_PER_EPOCH = 7

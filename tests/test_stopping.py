@@ -2,7 +2,7 @@ import signal
 import subprocess
 import sys
 
-from nash_tf.stopping import end
+from nash_tf.terminal.signals import end
 
 READY = "print('ready', flush=True); import time; time.sleep(600)"
 

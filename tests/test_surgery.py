@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import applications_table
 import keras
 import momentum_table
 import numpy as np
@@ -13,10 +12,13 @@ import pytest
 from keras import layers
 
 import nash_tf
-from nash_tf import certificate, rebuild
+from nash_tf.keras_models.calibration import calibrate
+from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import registry, sites
 from nash_tf.morphisms.insert_conv import InsertConv
+from nash_tf.surgery import certificate
 from nash_tf.testing import random_models
+from tests import applications_table
 
 _rng = np.random.default_rng(3)
 IMAGES = _rng.normal(size=(32, 8, 8, 3)).astype(np.float32)
@@ -113,12 +115,12 @@ def test_the_cost_that_sites_announces_is_the_one_that_comes(parent):
 
 
 def test_the_parent_is_left_as_it_was(adam):
-    before, config = rebuild.read_state(adam), adam.get_compile_config()
+    before, config = read_state(adam), adam.get_compile_config()
     layers_before = [(layer.name, layer.get_config()) for layer in adam.layers]
     settings = adam.optimizer.get_config()
     grown = nash_tf.morph(adam, count=8, seed=0, calibration=(IMAGES, LABELS))
     grown.model.fit(IMAGES, LABELS, 16, verbose=0)
-    states_equal(rebuild.read_state(adam), before)
+    states_equal(read_state(adam), before)
     assert adam.get_compile_config() == config and adam.optimizer.get_config() == settings
     assert [(layer.name, layer.get_config()) for layer in adam.layers] == layers_before
     assert adam.optimizer is not grown.model.optimizer
@@ -165,9 +167,9 @@ def test_a_pass_leaves_no_trace(epochs):
     child = nash_tf.morph(model, moves, seed=0, calibration=(inputs, labels)).model
     assert_equal(before, everything(model))
     assert any(array.any() for array in before[-4:])  # what the recurrent layer has seen
-    for key, array in rebuild.read_state(model).weights.items():
+    for key, array in read_state(model).weights.items():
         if key[0] != "conv":
-            np.testing.assert_array_equal(rebuild.read_state(child).weights[key], array, err_msg=str(key))
+            np.testing.assert_array_equal(read_state(child).weights[key], array, err_msg=str(key))
     made = everything(child)
     certificate.measure(child, inputs, labels)
     assert_equal(made, everything(child))
@@ -187,7 +189,7 @@ def test_nor_does_one_that_fails(monkeypatch):
     monkeypatch.setattr(model.get_layer("two"), "call", fails)  # the last of its layers
     for run in (
         lambda: certificate.measure(model, inputs),
-        lambda: rebuild.calibrate(model, architecture, ["bn"], inputs),
+        lambda: calibrate(model, architecture, ["bn"], inputs),
         lambda: nash_tf.morph(model, "split", calibration=inputs),
     ):
         with pytest.raises(RuntimeError, match="out of order"):
@@ -229,7 +231,7 @@ def test_edits_replay_to_the_bit(adam, calibration):
     third = nash_tf.morph(adam, count=8, seed=4, calibration=calibration)
     for other in (second, third):
         assert other.edits == first.edits and other.certificate == first.certificate
-        states_equal(rebuild.read_state(other.model), rebuild.read_state(first.model))
+        states_equal(read_state(other.model), read_state(first.model))
         for one, two in zip(outputs(first.model), outputs(other.model), strict=True):
             np.testing.assert_array_equal(one, two)
     assert nash_tf.morph(adam, edits=json.loads(first.edits)).edits == first.edits
@@ -288,7 +290,7 @@ def test_modern_activations(name):
 
 def test_slots_and_steps_are_carried(adam):
     grown = nash_tf.morph(adam, ["alter_channels", "insert_conv"], seed=2, calibration=IMAGES)
-    before, after = rebuild.read_state(adam), rebuild.read_state(grown.model)
+    before, after = read_state(adam), read_state(grown.model)
     assert set(before.slots) == {"_momentums", "_velocities"} == set(after.slots)
     assert after.counters["iteration"] == before.counters["iteration"] == 4
     for sort, slots in before.slots.items():
@@ -303,7 +305,7 @@ def test_slots_and_steps_are_carried(adam):
 @pytest.mark.parametrize("operator", ["insert_conv", "split"])
 def test_carried_slots_keep_to_the_parents_path(parent, operator):
     # Of every operator, and with Adam: tests/momentum_table.py.
-    state = rebuild.read_state(parent)
+    state = read_state(parent)
     images, labels = np.tile(IMAGES, (20, 1, 1, 1)), np.tile(LABELS, 20)
     architecture = nash_tf.Architecture.from_keras(parent)
     make = momentum_table.OPTIMIZERS["SGD, momentum 0.9"]
@@ -335,8 +337,8 @@ def test_it_is_compiled_like_the_parent_and_learns(parent):
 def test_copies_stay_copies_without_noise_and_do_not_with_it(parent):
     def halves(noise):
         grown = nash_tf.morph(parent, "split", seed=0, calibration=(IMAGES, LABELS), noise=noise)
-        weights = rebuild.read_state(grown.model).weights
-        (new,) = {key for key in weights if key not in rebuild.read_state(parent).weights and key[1] == "kernel"}
+        weights = read_state(grown.model).weights
+        (new,) = {key for key in weights if key not in read_state(parent).weights and key[1] == "kernel"}
         old = json.loads(grown.edits)[0][1][0]
         one, two = weights[old, "kernel"], weights[new]
         return one / np.linalg.norm(one) - two / np.linalg.norm(two), grown.certificate
@@ -350,15 +352,15 @@ def test_copies_stay_copies_without_noise_and_do_not_with_it(parent):
 
 def test_noise_leaves_what_is_old_alone(parent):
     grown = nash_tf.morph(parent, "insert_conv", seed=0, noise=0.2)
-    weights = rebuild.read_state(grown.model).weights
-    for key, array in rebuild.read_state(parent).weights.items():
+    weights = read_state(grown.model).weights
+    for key, array in read_state(parent).weights.items():
         np.testing.assert_array_equal(weights[key], array)
 
 
 def test_noise_comes_from_the_seed(parent):
     def kernels(seed):
         edits = nash_tf.morph(parent, "split", seed=0).edits
-        return rebuild.read_state(nash_tf.morph(parent, edits=edits, noise=0.2, seed=seed).model)
+        return read_state(nash_tf.morph(parent, edits=edits, noise=0.2, seed=seed).model)
 
     states_equal(kernels(1), kernels(1))
     with pytest.raises(AssertionError):
@@ -437,11 +439,11 @@ def test_a_sequential_model():
 def test_networks_of_keras(name):
     # All seven with each operator: tests/applications_table.py.
     model = applications_table.perturbed(getattr(keras.applications, name)((32, 32, 3), alpha=0.35, weights=None))
-    before = rebuild.read_state(model)
+    before = read_state(model)
     images = np.repeat(np.repeat(IMAGES[:4], 4, 1), 4, 2) * 50
     grown = nash_tf.morph(model, count=5, seed=0, calibration=images)
     assert_preserved(model, grown, images)
-    states_equal(rebuild.read_state(model), before)
+    states_equal(read_state(model), before)
 
 
 def test_the_code_in_the_readme_runs(monkeypatch, tmp_path):

@@ -6,9 +6,9 @@ import keras
 import pytest
 from keras import layers, ops
 
-from nash_tf import keras_private, trusted
 from nash_tf.architecture import Architecture, Node
-from nash_tf.kinds import CALL
+from nash_tf.architecture.layer_rules import CALL
+from nash_tf.keras_models import private_api, trusted
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -145,9 +145,7 @@ def test_what_is_known_is_built(case):
 def test_who_enables_unsafe_deserialisation_has_it(tmp_path):
     (tmp_path / "words").write_text("one\ntwo\n")
     architecture = Architecture.from_json(text("StringLookup", {"vocabulary": str(tmp_path / "words")}, dtype="string"))
-    with keras_private.serialization_lib.SafeModeScope(
-        False
-    ):  # as `keras.config.enable_unsafe_deserialization` sets it
+    with private_api.serialization_lib.SafeModeScope(False):  # as `keras.config.enable_unsafe_deserialization` sets it
         assert architecture.to_keras().layers[1].vocabulary_size() == 3
     with pytest.raises(ValueError, match="file"):
         architecture.to_keras()

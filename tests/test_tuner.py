@@ -12,8 +12,8 @@ import tensorflow as tf
 from keras import layers
 
 import nash_tf
-from nash_tf import checkpoint
-from nash_tf.lock import Locked, locked
+from nash_tf.files.lock import Locked, locked
+from nash_tf.keras_models import checkpoint
 from nash_tf.training.child_models import ChildModels
 from nash_tf.tuning.tuner import SearchStopped
 

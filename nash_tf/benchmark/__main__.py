@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from nash_tf.architecture import Architecture, Node
+from nash_tf.architecture.costs import flops
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.benchmark import measure, plot
 from nash_tf.benchmark.measure import Contestant, in_turn, line, pinned, ratio, table, training_flops
-from nash_tf.costs import flops
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.slides import SLIDES
-from nash_tf.vanilla import vanilla
 
 SHAPE, CLASSES = (32, 32, 3), 10
 QUICK = ("throughput", "augmentation", "trace", "cost", "idle")

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nash_tf import rebuild
 from nash_tf.architecture import Architecture, Node
-from nash_tf.autotuning import untuned
+from nash_tf.data.pipeline import Augmentation, Pipeline
 from nash_tf.keras_models import fast_training
-from nash_tf.pipeline import Augmentation, Pipeline
+from nash_tf.keras_models.autotuning import untuned
+from nash_tf.keras_models.building import to_keras
 
 AUGMENTATIONS = {
     "none": Augmentation(),
@@ -19,7 +19,7 @@ AUGMENTATIONS = {
 
 def compiled(architecture: Architecture, jit_compile=False) -> keras.Model:
     """A network with the settings of a search."""
-    model = rebuild.to_keras(architecture)
+    model = to_keras(architecture)
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=5e-3)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "alpha"])
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)

@@ -132,7 +132,9 @@ def run(arguments: list[str]) -> dict:
     import keras
 
     import nash_tf.search as search
-    from nash_tf import certificate, checkpoint, data, exporting, main, report, surgery
+    from nash_tf import data, main, report
+    from nash_tf.keras_models import checkpoint, exporting
+    from nash_tf.surgery import birth, certificate
     from nash_tf.training import child_models
     from nash_tf.tuning import oracle
 
@@ -141,7 +143,7 @@ def run(arguments: list[str]) -> dict:
     profile.watch(child_models.ChildModels, "build", "building")
     profile.watch(child_models, "calibrate_newborn", "calibration and certificate")
     profile.watch(child_models, "inherit", "morphisms")
-    profile.watch(surgery, "flops", "morphisms")
+    profile.watch(birth, "flops", "morphisms")
     profile.watch(certificate, "measure", "calibration and certificate")
     profile.watch(checkpoint, "save", "checkpoints")
     profile.watch(checkpoint, "load", "checkpoints")

@@ -36,8 +36,7 @@ def prepare_keras(task, lean: bool):
     """What does the task's steps in Keras, as a search does where `lean`; or by hand, or matrix products alone."""
     import numpy as np
 
-    from nash_tf import costs
-    from nash_tf.architecture import Architecture
+    from nash_tf.architecture import Architecture, costs
     from nash_tf.benchmark import keras_steps
     from nash_tf.callbacks import SGDR
     from nash_tf.keras_models import fast_training
@@ -51,7 +50,9 @@ def prepare_keras(task, lean: bool):
     callbacks = []
     if lean:
         fast_training.prepare(model)
-        fast_training.group_steps(model, (costs.flops(architecture) or 0) * task["batch"], fast_training.GROUPED_UPDATES)
+        fast_training.group_steps(
+            model, (costs.flops(architecture) or 0) * task["batch"], fast_training.GROUPED_UPDATES
+        )
         callbacks = [SGDR(0.01, (1000,))]
     if task["what"].startswith("fit"):
         return keras_steps.by_fit(model, keras_steps.resident(batches_of(task), task["classes"]), callbacks)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 import keras
 import tensorflow as tf
 
-from nash_tf import keras_private
+from nash_tf.keras_models import private_api
 
 DEFAULT = tf.distribute.get_strategy()
 GROUP = 8  # training steps in one call at most
@@ -34,7 +34,7 @@ def prepare(model: keras.Model) -> keras.Model:
     steps = model.steps_per_execution
     if model.run_eagerly or model.jit_compile or model.distribute_strategy is not DEFAULT or not isinstance(steps, int):
         return model
-    for layer in keras_private.parts(model):
+    for layer in private_api.parts(model):
         if _is_usual(layer):
             layer.call = _FusedNormalisation(layer)
     if type(model.optimizer) is keras.optimizers.SGD:
@@ -89,7 +89,7 @@ class _Function:
 
     def __call__(self, iterator):
         if not isinstance(iterator, tf.data.Iterator):  # of `train_on_batch`
-            self._usual = self._usual or keras_private.usual_function(self._model, self._step)
+            self._usual = self._usual or private_api.usual_function(self._model, self._step)
             return self._usual(iterator)
         return self._run(iterator)
 
@@ -97,7 +97,7 @@ class _Function:
         if which not in self._traced:
             _build(self._model, iterator.element_spec)
             self._traced[which] = tf.function(plain(make()), autograph=False, reduce_retracing=True)
-            keras_private.quiet_retracing(self._traced[which])  # once for a model, and a search has many
+            private_api.quiet_retracing(self._traced[which])  # once for a model, and a search has many
         return self._traced[which]
 
     def _one(self):
@@ -189,12 +189,12 @@ def _build(model: keras.Model, batch) -> None:
     """Makes the variables of optimiser, loss and metrics: made within the first step, they have it traced twice."""
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    outputs = keras_private.output_structure(model)
-    if outputs is None or not keras_private.has_unbuilt_metrics(model):
+    outputs = private_api.output_structure(model)
+    if outputs is None or not private_api.has_unbuilt_metrics(model):
         return
     x, y, weights = keras.utils.unpack_x_y_sample_weight(keras.tree.map_structure(_symbolic, batch))
     if y is not None:
-        keras_private.symbolic_call(model.compute_metrics, x, y, outputs, sample_weight=weights)
+        private_api.symbolic_call(model.compute_metrics, x, y, outputs, sample_weight=weights)
 
 
 def _symbolic(spec):
@@ -257,13 +257,13 @@ def fuse_updates(optimizer: keras.optimizers.SGD) -> None:
             return
         share = tf.cast(optimizer.learning_rate, tf.float32) * optimizer.weight_decay
         for variable in variables:
-            if keras_private.decays(optimizer, variable):
+            if private_api.decays(optimizer, variable):
                 value = variable.value
                 value.assign_sub(value * tf.cast(share, value.dtype), read_value=False)
 
     def update(gradients, variables, learning_rate):
         for gradient, variable in zip(gradients, variables, strict=True):
-            index = keras_private.slot_index(optimizer, variable)
+            index = private_api.slot_index(optimizer, variable)
             rate = tf.cast(learning_rate, variable.dtype)
             if optimizer.momentum == 0 or isinstance(gradient, tf.IndexedSlices):
                 optimizer.update_step(gradient, variable, learning_rate)
@@ -277,4 +277,4 @@ def fuse_updates(optimizer: keras.optimizers.SGD) -> None:
                 use_nesterov=optimizer.nesterov,
             )
 
-    keras_private.set_updates(optimizer, decay, update)
+    private_api.set_updates(optimizer, decay, update)

@@ -1,6 +1,6 @@
 """Widen a layer (slides, "Alter Channels"; Chen et al. 2016, Net2Net, arXiv 1511.05641, with zeros for copies)."""
 
-from nash_tf import kinds
+from nash_tf.architecture import layer_rules
 from nash_tf.morphisms.base import CHANNEL_FACTORS, Morphism, channel_limit, follow_within_limit
 from nash_tf.morphisms.channels import Stops, nowhere, widen
 from nash_tf.morphisms.edit import Edit
@@ -36,7 +36,7 @@ class AlterChannels(Morphism):
         node = architecture[name]
         if not node.channels or factor * node.channels > channel_limit(architecture):
             return False
-        if not kinds.grows(node.known, node.config):
+        if not layer_rules.grows(node.known, node.config):
             return False
         followed = follow_within_limit(architecture, lambda: self._widen(architecture, site))
         return followed is not None and followed.producers[0] == name

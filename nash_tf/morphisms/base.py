@@ -4,8 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from nash_tf import kinds
-from nash_tf.architecture import Architecture
+from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.morphisms.channels import CannotFollow, Followed
 from nash_tf.morphisms.edit import Both, Copy, Edit, Extend, Fresh, Recipe
 
@@ -31,7 +30,7 @@ class Morphism(ABC):
     (`_apply`). It ensures: every node of the parent is still there under its name, the outputs have kept their shapes, and
     the edit says where each new or altered variable comes from. `apply` checks both.
 
-    Where a constraint on a weight would undo the edit at the first step (see `nash_tf.kinds.constraints`), `sites` leaves the
+    Where a constraint on a weight would undo the edit at the first step (see `nash_tf.architecture.layer_rules.constraints`), `sites` leaves the
     place out, whatever the operator.
     """
 
@@ -52,7 +51,7 @@ class Morphism(ABC):
     def sites(self, architecture: Architecture) -> list[Site]:
         """Every place where the operator applies, in canonical order; the architecture is left as it is."""
         found = self._exact_sites(architecture)
-        if not any(kinds.is_constrained(node.config) for node in architecture.nodes):
+        if not any(layer_rules.is_constrained(node.config) for node in architecture.nodes):
             return found
         return [site for site in found if not _undone(*self._apply(architecture, site))]
 
@@ -105,15 +104,15 @@ def _undone(child: Architecture, edit: Edit) -> str:
     def keeps(constraint, recipe: Recipe, rank: int) -> bool:
         match recipe:
             case Copy(_, factor, _):
-                return kinds.keeps_scaled(constraint, factor)
+                return layer_rules.keeps_scaled(constraint, factor)
             case Extend(axis, _, fill):
-                return kinds.keeps_extended(constraint, rank, axis, fill == "zeros")
+                return layer_rules.keeps_extended(constraint, rank, axis, fill == "zeros")
             case Both(first, second):
                 return keeps(constraint, first, rank) and keeps(constraint, second, rank)
         return True
 
     for (name, variable), recipe in edit.recipes.items():
-        constraint = kinds.constraint_on(child[name].config, variable) if name in child else None
+        constraint = layer_rules.constraint_on(child[name].config, variable) if name in child else None
         if constraint is not None and not keeps(constraint, recipe, len(child[name].variables[variable])):
             return f"the constraint on {name}/{variable} would undo it at the first step"
     return ""

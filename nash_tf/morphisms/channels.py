@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from nash_tf import kinds
-from nash_tf.architecture import Architecture, Node
+from nash_tf.architecture import Architecture, Node, layer_rules
 from nash_tf.morphisms.edit import Both, Extend, Insertions, Key, Recipe
 
 # Whether new channels may not pass an element-wise merge, though it could take them.
@@ -107,7 +106,7 @@ def _flow_on(architecture, producers, appended, stops):
 
 
 def _flow(architecture: Architecture, node: Node, stops: Stops) -> str:
-    flow = kinds.flow(node.known, node.config, 1 + len(node.shape))
+    flow = layer_rules.flow(node.known, node.config, 1 + len(node.shape))
     shapes = architecture.input_shapes(node)
     if flow == "carried" and shapes[0][-1] != node.shape[-1]:
         return "stopped"
@@ -159,7 +158,7 @@ def _producers(architecture: Architecture, name: str, insertions: Insertions, st
     waiting, seen = [name], {name}
     while waiting:
         node = architecture[waiting.pop()]
-        if kinds.grows(node.known, node.config):
+        if layer_rules.grows(node.known, node.config):
             found[node.name] = insertions
             continue
         flow = _flow(architecture, node, stops)

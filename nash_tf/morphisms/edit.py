@@ -55,7 +55,7 @@ class Edit:
 
     Attributes:
         recipes: for each variable that is new or altered; all others are the parent's own.
-        calibrate: batch normalisations whose statistics are to be measured (see `nash_tf.rebuild.calibrate`).
+        calibrate: batch normalisations whose statistics are to be measured (see `nash_tf.keras_models.calibration.calibrate`).
     """
 
     recipes: Mapping[Key, Recipe] = field(default_factory=dict)

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nash_tf import kinds
-from nash_tf.architecture import Architecture, Node
+from nash_tf.architecture import Architecture, Node, layer_rules
 
 
 def is_image(architecture: Architecture, name: str) -> bool:
@@ -23,7 +22,7 @@ def is_feature(architecture: Architecture, name: str) -> bool:
         return False
     if node.kind in ("Add", "Concatenate", "nash_tf>ConvexMerge"):
         return not architecture.nonnegative.issuperset(node.inputs)
-    return node.known.role in ("pool", "merge") or kinds.acts(node.known, node.config)
+    return node.known.role in ("pool", "merge") or layer_rules.acts(node.known, node.config)
 
 
 def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
@@ -43,13 +42,13 @@ def prevailing_activation(architecture: Architecture, name: str) -> tuple[str, M
     """
     node: Node | None = architecture[name]
     while node is not None:
-        is_exponential = kinds.activation_of(node.config) == "exponential"
-        if kinds.acts(node.known, node.config) and not is_exponential and not node.weights.keys() & {"alpha"}:
+        is_exponential = layer_rules.activation_of(node.config) == "exponential"
+        if layer_rules.acts(node.known, node.config) and not is_exponential and not node.weights.keys() & {"alpha"}:
             fused = "activation" in node.config
             kind, config = (
                 ("Activation", {"activation": node.config["activation"]}) if fused else (node.kind, node.config)
             )
-            low, high = kinds.bounds(kind, config, [kinds.Bounds(-100.0, 100.0)])
+            low, high = layer_rules.bounds(kind, config, [layer_rules.Bounds(-100.0, 100.0)])
             if low < 0.0 or high > 1.0:
                 return kind, config
         node = architecture[node.inputs[0]] if node.inputs else None

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from nash_tf.architecture import Architecture
-from nash_tf.costs import flops
+from nash_tf.architecture.costs import flops
 from nash_tf.morphisms.base import Morphism, Site
 
 
@@ -13,7 +13,7 @@ class Option(NamedTuple):
     Attributes:
         operator, site: which it is.
         params: trained parameters that it adds.
-        flops: floating-point operations an image that it adds (see `nash_tf.costs.flops`); None where images are of open
+        flops: floating-point operations an image that it adds (see `nash_tf.architecture.costs.flops`); None where images are of open
             size.
     """
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nash_tf import kinds
+from nash_tf.architecture import layer_rules
 from nash_tf.morphisms.base import Morphism
 from nash_tf.morphisms.edit import Copy, Edit
 from nash_tf.morphisms.features import is_image
@@ -33,7 +33,7 @@ class Split(Morphism):
         if name not in architecture or not is_image(architecture, name):
             return False
         conv = architecture[name]
-        if not kinds.grows(conv.known, conv.config) or not _is_homogeneous(conv):
+        if not layer_rules.grows(conv.known, conv.config) or not _is_homogeneous(conv):
             return False
         return _is_inner(architecture, conv)
 
@@ -69,7 +69,7 @@ class Split(Morphism):
         """The convolution, and the batch normalisation and activation that go with it."""
         block = [architecture[name]]
         after = _follower(architecture, block[-1])
-        if after and _is_norm(after) and kinds.activation_of(block[0].config) == "linear":
+        if after and _is_norm(after) and layer_rules.activation_of(block[0].config) == "linear":
             block.append(after)
             after = _follower(architecture, after)
         if after and _role(after) == "activation" and _is_homogeneous(after):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nash_tf import output
+from nash_tf.files import run_directory
 from nash_tf.report.pages import experiment_page, search_page, writing
 from nash_tf.report.pages.html_page import Report
 from nash_tf.report.pages.text_tables import printable
@@ -39,7 +39,7 @@ def write(
     Raises:
         OSError: the page cannot be written, or a link or something else than a file is in its place.
     """
-    target = Path(path) if path else Path(directory) / output.REPORT
+    target = Path(path) if path else Path(directory) / run_directory.REPORT
     run = loading.read(directory)
 
     def build(lost: Sequence[str]) -> Report:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from nash_tf import output, report
+from nash_tf import report
+from nash_tf.files import run_directory
 from nash_tf.report.drawing.number_words import plural
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.pages.text_tables import printable
@@ -63,7 +64,7 @@ def _run(given: argparse.Namespace) -> int:
     asked = [_checked(name) for name in given.directories]
     for link in (link for directory in asked if not runs.is_run(directory) for link in _linked(directory)):
         print(printable(f"{link}: a link, left out; name it as DIR to have its report written"), file=sys.stderr)
-    page = Path(given.output) if given.output else _common(asked) / output.REPORT
+    page = Path(given.output) if given.output else _common(asked) / run_directory.REPORT
     if given.output and page.is_dir():
         raise _Refused(f"--output={page}: must be a file, and is a directory")
 

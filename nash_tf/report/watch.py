@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nash_tf import output
-from nash_tf.lock import LOCK
+from nash_tf.files import run_directory
+from nash_tf.files.lock import LOCK
 
-_WATCHED = (output.CONFIG, output.LINEAGE, output.RESULTS, LOCK)
+_WATCHED = (run_directory.CONFIG, run_directory.LINEAGE, run_directory.RESULTS, LOCK)
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -20,7 +20,7 @@ def stamp(directories: Sequence[Path]) -> Stamp:
 
 def finished(directories: Sequence[Path]) -> bool:
     """Whether all runs have results."""
-    return all((directory / output.RESULTS).exists() for directory in directories)
+    return all((directory / run_directory.RESULTS).exists() for directory in directories)
 
 
 def watch(

@@ -13,9 +13,8 @@ import math
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 
-from nash_tf import hill_climbing, methods
-from nash_tf.halving import Rung
-from nash_tf.strategy import records
+from nash_tf.strategy import hill_climbing, methods, records
+from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
 from nash_tf.strategy.records import FAILED, Assignment, Goal, Outcome, TrainingKey
 
@@ -27,7 +26,7 @@ class Settings:
     """What a search is, but for the first network and its data.
 
     Attributes:
-        method: a name in `nash_tf.methods.registry`.
+        method: a name in `nash_tf.strategy.methods.registry`.
         steps: evolutionary steps after the first network's training.
         children: children of a step; child 0 is the unmodified parent, where the method keeps it.
         mutations: morphisms of each other child.

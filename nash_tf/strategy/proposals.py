@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from nash_tf.architecture import Architecture
-from nash_tf.halving import Rung
-from nash_tf.methods import Method
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import draw
 from nash_tf.seeds import derive
+from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.methods import Method
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
 
 Outcomes = Mapping[TrainingKey, Outcome]

@@ -10,9 +10,9 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Morphism, Move
-from nash_tf.random_models import random_models
 from nash_tf.testing.birth import Birth, Report, require
 from nash_tf.testing.parent import Parent
+from nash_tf.testing.random_models import random_models
 
 __all__ = ["Parent", "Report", "check_operator", "random_models"]
 

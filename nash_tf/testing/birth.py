@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from nash_tf import rebuild
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models.calibration import calibrate
+from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.morphisms.base import Morphism, Move
 from nash_tf.morphisms.edit import (
     Both,
@@ -113,10 +114,8 @@ class Birth:
     def _born(self, seed: int) -> keras.Model:
         model = self.child.to_keras()
         weights = apply_to_weights(self.edit, self.parent.weights, seed)
-        rebuild.write_state(model, rebuild.State(weights, {}))
-        rebuild.calibrate(
-            model, self.child, inherited_calibration(self.edit, ()), [self.parent.batch] * len(self.child.inputs)
-        )
+        write_state(model, State(weights, {}))
+        calibrate(model, self.child, inherited_calibration(self.edit, ()), [self.parent.batch] * len(self.child.inputs))
         return model
 
     def _check_gradients(self, gradients: dict[Key, np.ndarray]) -> None:
@@ -137,11 +136,11 @@ class Birth:
         for attempt in range(3):
             if attempt:
                 model = self._born(self.move.seed + attempt)
-            birth = rebuild.read_state(model)
+            birth = read_state(model)
             for sign in list(signs):
                 first = {key: sign * value for key, value in gradients.items()} if attempt == 0 else None
                 left = self._still_waiting(model, self._new_parts(), sign, first)
-                rebuild.write_state(model, birth)
+                write_state(model, birth)
                 if left:
                     waiting = left
                 else:

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nash_tf import rebuild
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models.calibration import node_outputs, on_own_statistics
+from nash_tf.keras_models.state import read_state, restoring
 from nash_tf.morphisms.edit import Key
 
 
@@ -27,7 +28,7 @@ class Parent:
             batch = np.random.default_rng(0).normal(size=(8, *(8 if side is None else side for side in shape)))
         self.batch = np.asarray(batch, np.float32)
         self.model = model
-        self.weights = rebuild.read_state(model).weights
+        self.weights = read_state(model).weights
 
     @cached_property
     def outputs(self) -> list[np.ndarray]:
@@ -66,15 +67,15 @@ def arrays(tensors) -> list[np.ndarray]:
 
 def forward(model, architecture: Architecture, batch, training: bool = False) -> list:
     """The outputs; in training mode batch normalisations use the batch's statistics, and noise stays off."""
-    normalise = rebuild.on_own_statistics if training else None
-    with rebuild.restoring(model):
-        values = rebuild.forward(model, architecture, [batch] * len(architecture.inputs), normalise)
+    normalise = on_own_statistics if training else None
+    with restoring(model):
+        values = node_outputs(model, architecture, [batch] * len(architecture.inputs), normalise)
     return [values[name] for name in architecture.outputs]
 
 
 def constrained(model, architecture: Architecture, batch) -> list[np.ndarray]:
     """The outputs after an optimiser's step at rate 0, which puts each weight through its constraint."""
-    with rebuild.restoring(model):
+    with restoring(model):
         for variable in trained_variables(model).values():
             if variable.constraint is not None:
                 variable.assign(variable.constraint(variable))

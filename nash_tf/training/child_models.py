@@ -11,12 +11,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from nash_tf import certificate, checkpoint, keras_private, rebuild
 from nash_tf.architecture import Architecture
-from nash_tf.keras_models import fast_training
+from nash_tf.keras_models import checkpoint, fast_training, private_api
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy.records import Assignment, TrainingKey
-from nash_tf.surgery import calibrate_newborn, cost, inherit
+from nash_tf.surgery import certificate
+from nash_tf.surgery.birth import calibrate_newborn, cost, inherit
 from nash_tf.training.errors import FailedTraining
 
 
@@ -48,7 +51,7 @@ class ChildModels:
         self,
         hyperparameters: Mapping[str, Any],
         architecture: Architecture | None = None,
-        state: rebuild.State | None = None,
+        state: State | None = None,
     ) -> keras.Model:
         """A compiled model of an architecture, by default the first network's; its optimiser tells `initial_rate`, None for one
         with a schedule of its own.
@@ -58,12 +61,12 @@ class ChildModels:
         """
         with self._scope():
             template = self._template(hyperparameters)
-            model = rebuild.to_keras(architecture or Architecture.from_keras(template))
-            rebuild.compile_like(model, template)
+            model = to_keras(architecture or Architecture.from_keras(template))
+            compile_like(model, template)
             fast_training.prepare(model)
             if state is not None:
-                rebuild.write_state(model, state)
-        scheduled = keras_private.has_schedule(template.optimizer)
+                write_state(model, state)
+        scheduled = private_api.has_schedule(template.optimizer)
         model.optimizer.initial_rate = (
             None if scheduled else float(keras.ops.convert_to_numpy(template.optimizer.learning_rate))
         )
@@ -78,18 +81,18 @@ class ChildModels:
         keras.utils.set_random_seed(derive(seed, "again"))
         with self._scope():
             template = self._template(hyperparameters)
-        given = rebuild.read_state(template)
+        given = read_state(template)
         if not _steps_taken(template):
             keras.utils.set_random_seed(seed)
             with self._scope():
-                again = rebuild.read_state(self._template(hyperparameters)).weights
+                again = read_state(self._template(hyperparameters)).weights
             equal = {key for key, value in given.weights.items() if np.array_equal(value, again.get(key))}
-            given = rebuild.State({key: given.weights[key] for key in equal}, {})
+            given = State({key: given.weights[key] for key in equal}, {})
         keras.utils.set_random_seed(seed)
         model = self.build(hyperparameters)
-        drawn = rebuild.read_state(model).weights
+        drawn = read_state(model).weights
         with self._scope():
-            rebuild.write_state(model, rebuild.State({**drawn, **given.weights}, given.slots, given.counters))
+            write_state(model, State({**drawn, **given.weights}, given.slots, given.counters))
         return model
 
     def load(self, directory: Path, hyperparameters: Mapping[str, Any]) -> keras.Model:
@@ -124,7 +127,7 @@ class ChildModels:
         self._trained[key.step, key.child] = key, model
 
     def _template(self, hyperparameters: Mapping[str, Any]) -> keras.Model:
-        keras_private.reset_names()  # as Keras Tuner does: else equal seeds name layers by what the process made before
+        private_api.reset_names()  # as Keras Tuner does: else equal seeds name layers by what the process made before
         template = self._build(hyperparameters)
         if getattr(template, "optimizer", None) is None:
             raise ValueError(
@@ -145,7 +148,7 @@ class ChildModels:
             gc.collect()
         return self._trained.pop((key.step, key.child), (None, None))
 
-    def _born(self, assignment: Assignment, parent: Architecture, state: rebuild.State):
+    def _born(self, assignment: Assignment, parent: Architecture, state: State):
         if not self._inherit_momentum:
             state.slots = {}
         born = inherit(parent, state, assignment.moves)
@@ -153,9 +156,9 @@ class ChildModels:
         given = self.calibration
         inputs, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
         calibrate_newborn(model, born, inputs)
-        rebuild.restart_averages(model)
+        restart_averages(model)
         if self._parent[0] != assignment.source:
-            model_of_parent = self.build(assignment.hyperparameters, parent, rebuild.State(state.weights, {}))
+            model_of_parent = self.build(assignment.hyperparameters, parent, State(state.weights, {}))
             self._parent = assignment.source, certificate.measure(model_of_parent, inputs, labels)
         measured = certificate.measure(model, inputs, labels)
         try:

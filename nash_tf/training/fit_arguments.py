@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nash_tf import keras_private
+from nash_tf.keras_models import private_api
 from nash_tf.training.errors import Unsearchable
 
 POSITIONAL = ("x", "y", "sample_weight")
@@ -72,7 +72,7 @@ class FitArguments:
             return self.named.get("validation_data")
         given = self._by_name()
         whole = tuple(given.get(name) for name in POSITIONAL)
-        return keras_private.validation_part(whole, split)
+        return private_api.validation_part(whole, split)
 
     def evaluate(self, model: keras.Model, validation: Any) -> dict[str, float]:
         """What `fit` would find on validation data."""

@@ -11,10 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from nash_tf import checkpoint, rebuild
 from nash_tf.architecture import Architecture
-from nash_tf.autotuning import without_autotuning
 from nash_tf.callbacks import SGDR, UnknownLength, log_apart, rate_setters, watched
+from nash_tf.keras_models import checkpoint
+from nash_tf.keras_models.autotuning import without_autotuning
+from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import registry
 from nash_tf.seeds import derive
 from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
@@ -93,7 +94,7 @@ class Trainer:
             _seed_layers(model, assignment.seed)
             history, metrics = self._fitted(model, architecture, assignment, fit, limits)
         limits.confirm()
-        checkpoint.save(target, architecture, rebuild.read_state(model))
+        checkpoint.save(target, architecture, read_state(model))
         self.models.keep(assignment.key, model)
         return Outcome(
             assignment,

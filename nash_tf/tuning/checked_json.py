@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nash_tf.atomic import read_regular, write_atomically
+from nash_tf.files.atomic import read_regular, write_atomically
 
 _CHECKSUM = "sha256"
 _LARGEST = 64 * 2**20  # bytes; the largest architectures take some 100 kB

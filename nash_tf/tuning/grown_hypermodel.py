@@ -2,8 +2,9 @@
 
 import keras_tuner
 
-from nash_tf import rebuild
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.compilation import compile_like
 
 
 class GrownHyperModel(keras_tuner.HyperModel):
@@ -17,8 +18,8 @@ class GrownHyperModel(keras_tuner.HyperModel):
         model = self.first.build(hp)
         if "architecture" not in hp.values:
             return model
-        grown = rebuild.to_keras(Architecture.from_json(hp.values["architecture"]))
-        rebuild.compile_like(grown, model)
+        grown = to_keras(Architecture.from_json(hp.values["architecture"]))
+        compile_like(grown, model)
         return grown
 
     def declare_hyperparameters(self, hp):

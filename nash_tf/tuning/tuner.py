@@ -11,10 +11,10 @@ import keras_tuner
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf import checkpoint
-from nash_tf.atomic import tidy
-from nash_tf.checkpoint import CheckpointError
-from nash_tf.lock import locked
+from nash_tf.files.atomic import tidy
+from nash_tf.files.lock import locked
+from nash_tf.keras_models import checkpoint
+from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.strategy.records import Outcome, TrainingKey
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable

@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from nash_tf.stopping import end
+from nash_tf.terminal.signals import end
 
 
 class WorkersDie(RuntimeError):

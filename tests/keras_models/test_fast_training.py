@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from nash_tf import schedules
 from nash_tf.callbacks import SGDR
 from nash_tf.keras_models import fast_training
+from nash_tf.strategy import schedules
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(40, 8, 8, 3)).astype(np.float32), np.eye(5, dtype=np.float32)[np.arange(40) % 5]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nash_tf.hill_climbing import Training
+from nash_tf.strategy.hill_climbing import Training
 from tests.synthetic_runs import make_run
 
 

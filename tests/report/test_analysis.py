@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nash_tf import methods
 from nash_tf.architecture import Architecture, Node
-from nash_tf.hill_climbing import Training
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms.draw import draw
 from nash_tf.report.analysis import (
     behaviour,
@@ -28,7 +27,8 @@ from nash_tf.report.analysis import (
 )
 from nash_tf.report.charts import architecture_graph
 from nash_tf.report.records import loading, runs
-from nash_tf.vanilla import vanilla
+from nash_tf.strategy import methods
+from nash_tf.strategy.hill_climbing import Training
 from tests.report.helpers import lineage, write_lineage
 from tests.synthetic_runs import make_run
 

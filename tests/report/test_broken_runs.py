@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nash_tf.hill_climbing import Training
 from nash_tf.report.__main__ import main
 from nash_tf.report.records import loading
+from nash_tf.strategy.hill_climbing import Training
 from tests.report.helpers import cut, page_of
 from tests.synthetic_runs import make_run
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nash_tf import output, report
+from nash_tf import report
+from nash_tf.files import run_directory
 from nash_tf.report.__main__ import main
 from tests.report.helpers import Outline, page_of
 
@@ -269,4 +270,4 @@ class TestWriting:
         from nash_tf.config import SearchConfig
 
         report.write(tmp_path)
-        output.check(SearchConfig(method="shr", output_dir=str(tmp_path)), resume=False)
+        run_directory.check(SearchConfig(method="shr", output_dir=str(tmp_path)), resume=False)

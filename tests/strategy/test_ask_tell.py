@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nash_tf import methods
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.seeds import derive
+from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
-from nash_tf.vanilla import vanilla
 
 FIRST = vanilla((8, 8, 3), 3, (4, 8))
 SETTINGS = Settings(steps=2, children=4, mutations=2, epochs_per_step=12, vanilla_epochs=1, seed=3)
@@ -106,7 +106,11 @@ def test_an_outcome_is_taken_once_and_in_its_time():
     [
         ({}, (), "all 2 steps are done"),
         ({"steps": 0}, (), "all 0 steps are done"),
-        ({"max_params": FIRST.params}, (), f"nothing can grow in step 1: no child fits under max_params={FIRST.params:,}"),
+        (
+            {"max_params": FIRST.params},
+            (),
+            f"nothing can grow in step 1: no child fits under max_params={FIRST.params:,}",
+        ),
         ({}, [TrainingKey(0, 0, 0)], "the training of the first network failed"),
         ({}, [TrainingKey(1, 0, child) for child in range(4)], "3 trainings in a row failed"),
     ],
@@ -127,7 +131,14 @@ def test_each_method_is_a_search(method):
 
 @pytest.mark.parametrize(
     "changed",
-    [{"method": "hyperband"}, {"steps": 1.5}, {"steps": True}, {"children": 3}, {"epochs_per_step": 13}, {"max_params": -1}],
+    [
+        {"method": "hyperband"},
+        {"steps": 1.5},
+        {"steps": True},
+        {"children": 3},
+        {"epochs_per_step": 13},
+        {"max_params": -1},
+    ],
 )
 def test_settings_that_make_no_search_are_refused_by_name(changed):
     (name,) = changed

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from keras_tuner import HyperParameters, Objective
 from keras_tuner.engine.trial import TrialStatus
 
-from nash_tf import atomic, halving, methods
 from nash_tf.architecture import Architecture
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.files import atomic
 from nash_tf.seeds import derive
+from nash_tf.strategy import halving, methods
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import DEATHS
@@ -25,7 +27,6 @@ from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.trial_files import CHECKPOINT, TrialFiles
 from nash_tf.tuning.trial_values import LEASE, key_of, take_lease
-from nash_tf.vanilla import vanilla
 from nash_tf.workers.leases import NameTaken, Worker
 
 FIRST = vanilla((8, 8, 3), 3, (4, 8))

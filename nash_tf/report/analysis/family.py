@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nash_tf import halving, methods
 from nash_tf.report.analysis import search_plan
 from nash_tf.report.records.runs import Place, Record, Run
+from nash_tf.strategy import halving, methods
 
 WINNER, DISCARDED, FAILED, OPEN = "winner", "discarded", "failed", "open"
 

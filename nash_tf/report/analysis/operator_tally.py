@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from nash_tf import methods
 from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.stats import t_interval
 from nash_tf.report.records.runs import Run
+from nash_tf.strategy import methods
 
 MOST_OPERATORS = 100  # that are tallied, the most drawn
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nash_tf import hill_climbing, methods
-from nash_tf.halving import Rung
-from nash_tf.hill_climbing import Open, Training
 from nash_tf.report.records.runs import Record, Run
+from nash_tf.strategy import hill_climbing, methods
+from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.hill_climbing import Open, Training
 
 _MOST_CHILDREN = 10_000  # a setting beyond it is a slip of the keyboard
 _LIMITS = ("max_hours", "max_cpu_hours")  # on time

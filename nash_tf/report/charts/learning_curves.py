@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from nash_tf import schedules
-from nash_tf.halving import Rung
 from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.restart_drops import Drop
@@ -11,6 +9,8 @@ from nash_tf.report.drawing.axes import Scale, linear, linear_ticks
 from nash_tf.report.drawing.figure import DASHES, SERIES, Figure, line, mark, path, star, text
 from nash_tf.report.drawing.markup import Markup, join, tag
 from nash_tf.report.drawing.number_words import percent, points, short
+from nash_tf.strategy import schedules
+from nash_tf.strategy.halving import Rung
 
 _WIDTH, _LEFT, _TOP, _PLOT, _RATE = 540, 58, 46, 220, 54
 _COLUMNS = 4

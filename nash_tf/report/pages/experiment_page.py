@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from nash_tf import output
+from nash_tf.files import run_directory
 from nash_tf.report.analysis import method_comparison
 from nash_tf.report.analysis.behaviour import Behaviour, behaviour
 from nash_tf.report.charts import accuracy_scatter, growth, lifetimes, strip_plot
@@ -168,7 +168,7 @@ def _as_html(entry: Table) -> Markup:
 def _runs(runs: Sequence[Run], place: Path) -> Markup:
     rows = []
     for run in sorted(runs, key=lambda run: (run.dataset, run.method, run.seed.zfill(12))):
-        page = run.directory / output.REPORT
+        page = run.directory / run_directory.REPORT
         link: object = run.name
         if page.exists():
             link = tag("a", run.name, href=quote(os.path.relpath(page, place), errors="replace"))

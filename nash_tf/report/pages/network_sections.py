@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from statistics import median
 
-from nash_tf import output
+from nash_tf.files import run_directory
 from nash_tf.report.analysis import family, layer_shares
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import architecture_graph
@@ -118,7 +118,7 @@ def settings(run: Run) -> Markup:
     versions = [(str(name), words(value)) for name, value in run.versions.items()]
     results = [(str(name), words(value)) for name, value in run.results.items()]
     return html.together(
-        html.folded(output.CONFIG, html.facts(settings), open_=True),
+        html.folded(run_directory.CONFIG, html.facts(settings), open_=True),
         html.folded("Versions", html.facts(versions), open_=True) if versions else None,
-        html.folded(output.RESULTS, html.facts(results)) if results else None,
+        html.folded(run_directory.RESULTS, html.facts(results)) if results else None,
     )

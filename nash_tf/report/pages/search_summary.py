@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from nash_tf import methods
 from nash_tf.report.analysis import family, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.drawing.markup import Markup, tag
 from nash_tf.report.drawing.number_words import duration, percent, plural, short
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.records.runs import Run
+from nash_tf.strategy import methods
 
 _STATES = {
     "finished": "finished",

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from statistics import mean, median
 
-from nash_tf import methods
 from nash_tf.report.analysis import compute_time, operator_tally, restart_drops, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import learning_curves, operator_chart
@@ -13,6 +12,7 @@ from nash_tf.report.drawing.number_words import NONE, count, duration, percent, 
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Run
+from nash_tf.strategy import methods
 
 
 def family_words(children: Sequence[Child]) -> Markup:

@@ -5,18 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nash_tf import output
 from nash_tf.architecture import Architecture
-from nash_tf.lock import LOCK
+from nash_tf.files import run_directory
+from nash_tf.files.lock import LOCK
 from nash_tf.report.records import regular_files
 from nash_tf.report.records.runs import Place, Record, Run, name_of, number, place_of
 
 # What is read at most. A search of 1,000 steps has 15,000 trainings and a lineage of 30 MB.
 MOST_BYTES = {
-    output.CONFIG: 1 << 20,
-    output.RESULTS: 1 << 20,
-    output.LINEAGE: 128 << 20,
-    f"{output.BEST}/architecture.json": 16 << 20,
+    run_directory.CONFIG: 1 << 20,
+    run_directory.RESULTS: 1 << 20,
+    run_directory.LINEAGE: 128 << 20,
+    f"{run_directory.BEST}/architecture.json": 16 << 20,
     LOCK: 4 << 10,
 }
 MOST_LINES = 20_000  # of a lineage
@@ -34,16 +34,16 @@ def read(directory: str | os.PathLike) -> Run:
     """Everything that can be read of a run; raises nothing and waits for nothing, whatever its files are and hold."""
     directory = Path(directory)
     problems: list[str] = []
-    config = _object(directory, output.CONFIG, problems)
+    config = _object(directory, run_directory.CONFIG, problems)
     versions = config.pop("versions", {})
-    results = _object(directory, output.RESULTS, problems, needed=False)
+    results = _object(directory, run_directory.RESULTS, problems, needed=False)
     if results and number(results.get("test_accuracy")) is None:
-        problems.append(f"{output.RESULTS} holds no test_accuracy.")
+        problems.append(f"{run_directory.RESULTS} holds no test_accuracy.")
     records = _lineage(directory, problems)
     winner = place_of(results.get("winner"))
     if results and winner not in {record.place for record in records}:
-        named = f"a winner, {winner}, that is not in {output.LINEAGE}" if winner else "no winner"
-        problems.append(f"{output.RESULTS} names {named}.")
+        named = f"a winner, {winner}, that is not in {run_directory.LINEAGE}" if winner else "no winner"
+        problems.append(f"{run_directory.RESULTS} names {named}.")
     for record in records:
         if record.status != "completed":
             problems.append(
@@ -97,7 +97,7 @@ def _object(directory: Path, name: str, problems: list[str], needed: bool = True
 
 
 def _architecture(directory: Path, problems: list[str], needed: bool) -> Architecture | None:
-    name, before = f"{output.BEST}/architecture.json", len(problems)
+    name, before = f"{run_directory.BEST}/architecture.json", len(problems)
 
     def parse(data: bytes) -> Architecture:
         regular_files.parse(data)
@@ -110,7 +110,7 @@ def _architecture(directory: Path, problems: list[str], needed: bool) -> Archite
 
 
 def _lineage(directory: Path, problems: list[str]) -> list[Record]:
-    path, name, before = directory / output.LINEAGE, output.LINEAGE, len(problems)
+    path, name, before = directory / run_directory.LINEAGE, run_directory.LINEAGE, len(problems)
     data = _load(directory, name, bytes, problems)
     if data is None:
         if len(problems) == before:

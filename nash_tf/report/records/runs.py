@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nash_tf import output
 from nash_tf.architecture import Architecture
+from nash_tf.files import run_directory
 from nash_tf.report.records import regular_files
 
 Place = tuple[int, int, int]  # step, rung, child
@@ -95,13 +95,13 @@ class Run:
         """finished, failed, unfinished (running or interrupted), begun (no training has ended yet), broken or empty."""
         if self.result("test_accuracy") is not None:
             return "finished"
-        if self._holds(output.RESULTS):
+        if self._holds(run_directory.RESULTS):
             return "broken"
         if self.records and all(record.failed for record in self.records):
             return "failed"
         if self.records:
             return "unfinished"
-        if self.config and not any(map(self._holds, (output.LINEAGE, output.RESULTS))):
+        if self.config and not any(map(self._holds, (run_directory.LINEAGE, run_directory.RESULTS))):
             return "begun"
         return "broken" if is_run(self.directory) else "empty"
 
@@ -142,4 +142,7 @@ def place_of(value: Any) -> Place | None:
 
 def is_run(directory: Path) -> bool:
     """Whether a directory has a run's files, readable or not."""
-    return any(os.path.lexists(directory / name) for name in (output.CONFIG, output.LINEAGE, output.RESULTS))
+    return any(
+        os.path.lexists(directory / name)
+        for name in (run_directory.CONFIG, run_directory.LINEAGE, run_directory.RESULTS)
+    )

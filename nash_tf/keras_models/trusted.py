@@ -10,10 +10,10 @@ from typing import Any
 
 import keras
 
-from nash_tf import keras_private
 from nash_tf import layers as _layers  # noqa: F401  registers the custom kinds
 from nash_tf.architecture import Architecture
-from nash_tf.keras_private import Operation
+from nash_tf.keras_models import private_api
+from nash_tf.keras_models.private_api import Operation
 
 OPERATIONS = "keras.ops"  # stands before the name of an operation that is no layer
 _UNSAFE = frozenset({"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})  # load and run code of other sorts
@@ -57,7 +57,7 @@ def class_of(kind: str) -> Any:
     if not package:
         found = getattr(keras.layers, name, None)
     elif package == OPERATIONS:
-        found = keras_private.operation_classes().get(name)
+        found = private_api.operation_classes().get(name)
     else:
         found = keras.saving.get_registered_object(kind)
     return found if isinstance(found, type) and issubclass(found, Operation) else None
@@ -81,7 +81,7 @@ def objection(kind: str, config: Mapping[str, Any]) -> str | None:
     """
     if class_of(kind) is None:
         return f"no class is registered as {kind!r}; import the module that registers it"
-    if keras_private.is_unsafe_enabled():
+    if private_api.is_unsafe_enabled():
         return None
     try:
         return _unsafe(kind, config) or next(filter(None, map(_refusal, _entries(config))), None)
@@ -132,9 +132,9 @@ def _is_known(entry: Mapping[str, Any]) -> bool:
         return _is_function(entry["config"], module)
     if name in _VALUES or keras.saving.get_registered_object(str(registered or name)) is not None:
         return True
-    if name in keras_private.operation_classes() and str(module).startswith(("keras.src.", OPERATIONS)):
+    if name in private_api.operation_classes() and str(module).startswith(("keras.src.", OPERATIONS)):
         return True
-    if name == "Functional" and module in ("keras.models", keras_private.Functional.__module__):
+    if name == "Functional" and module in ("keras.models", private_api.Functional.__module__):
         return True
     places = [place for place in _CLASSES_IN if module in (None, place)]
     classes = [_public(place, name) for place in places]

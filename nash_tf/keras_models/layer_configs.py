@@ -7,8 +7,9 @@ from typing import Any, NoReturn
 
 import keras
 
-from nash_tf import keras_private, kinds, trusted
-from nash_tf.keras_private import Functional, Operation
+from nash_tf.architecture import layer_rules
+from nash_tf.keras_models import private_api, trusted
+from nash_tf.keras_models.private_api import Functional, Operation
 
 _MISSING = object()
 _LOOKUPS = (keras.layers.IntegerLookup, keras.layers.StringLookup, keras.layers.TextVectorization)
@@ -31,7 +32,7 @@ def stable(value: Any) -> Any:
     def public(module: str, name: str) -> str:
         if not module.startswith("keras.src."):
             return module
-        operation = trusted.OPERATIONS if name in keras_private.operation_classes() else module
+        operation = trusted.OPERATIONS if name in private_api.operation_classes() else module
         return "keras.models" if name == "Functional" else operation
 
     return _respelled(copied(value), public)
@@ -43,7 +44,7 @@ def located(value: Any) -> Any:
     def found(module: str, name: str) -> str:
         if not module.startswith(("keras.src.", trusted.OPERATIONS, "keras.models")):
             return module
-        cls = Functional if name == "Functional" else keras_private.operation_classes().get(name)
+        cls = Functional if name == "Functional" else private_api.operation_classes().get(name)
         return module if cls is None else cls.__module__
 
     return _respelled(copied(value), found)
@@ -63,7 +64,7 @@ def _respelled(value: Any, module_of: Callable[[str, str], str]) -> Any:
 def make(kind: str, config: Mapping[str, Any], name: str) -> Operation:
     """A new layer or operation of a kind, with a config to which `trusted.objection` has none."""
     cls = trusted.class_of(kind)
-    config = located({key: value for key, value in config.items() if key != kinds.CALL})
+    config = located({key: value for key, value in config.items() if key != layer_rules.CALL})
     if issubclass(cls, keras.layers.Layer):
         return cls.from_config({"dtype": "float32", **config, "name": name})
     operation = cls.from_config(config)

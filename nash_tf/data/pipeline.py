@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from nash_tf.autotuning import untuned
+from nash_tf.keras_models.autotuning import untuned
 
 RNG = "philox"  # named, because the default may differ between devices
 plain = tf.autograph.experimental.do_not_convert  # no Python control flow to convert: saves its time

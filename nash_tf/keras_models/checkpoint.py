@@ -19,10 +19,10 @@ from urllib.parse import quote, unquote
 import numpy as np
 from numpy.lib import format as npy
 
-from nash_tf import trusted
 from nash_tf.architecture import Architecture, Shape
-from nash_tf.atomic import open_regular, read_regular, replace_directory, write_atomically
-from nash_tf.rebuild import State
+from nash_tf.files.atomic import open_regular, read_regular, replace_directory, write_atomically
+from nash_tf.keras_models import trusted
+from nash_tf.keras_models.state import State
 
 __all__ = ["CheckpointError", "load", "save", "verify", "write_atomically"]
 

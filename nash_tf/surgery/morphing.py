@@ -1,4 +1,4 @@
-"""Morphisms on a trained model: the child's weights and optimiser slots from the parent's, and `morph` for a user's own model."""
+"""`morph`: morphisms on a trained model of the user's own."""
 
 import json
 from collections.abc import Sequence
@@ -7,24 +7,18 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from nash_tf import certificate, rebuild
 from nash_tf.architecture import Architecture
-from nash_tf.costs import flops
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.importing import from_keras
+from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.base import Move
-from nash_tf.morphisms.draw import draw, replay
-from nash_tf.morphisms.edit import Fresh, Key, apply_to_slots, apply_to_weights, inherited_calibration
-from nash_tf.rebuild import State
+from nash_tf.morphisms.draw import draw
+from nash_tf.morphisms.edit import Key
 from nash_tf.seeds import derive
-
-
-class Newborn(NamedTuple):
-    """A child as data: its architecture, its weights and slots, and the batch normalisations still to be calibrated."""
-
-    architecture: Architecture
-    state: State
-    pending: tuple[str, ...]
-    fresh: frozenset[Key]
+from nash_tf.surgery import certificate
+from nash_tf.surgery.birth import Newborn, calibrate_newborn, cost, inherit
 
 
 class Morphed(NamedTuple):
@@ -39,26 +33,6 @@ class Morphed(NamedTuple):
     model: keras.Model
     edits: str
     certificate: dict[str, float]
-
-
-def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Newborn:
-    """The child that `moves` make of a trained parent; `state` is left as it is."""
-    child, edits = replay(parent, moves)
-    weights, slots, pending, fresh = dict(state.weights), dict(state.slots), (), set()
-    for edit, seed in edits:
-        pending = inherited_calibration(edit, pending)
-        weights = apply_to_weights(edit, weights, seed)
-        slots = {sort: apply_to_slots(edit, arrays) for sort, arrays in slots.items()}
-        fresh |= {key for key, recipe in edit.recipes.items() if isinstance(recipe, Fresh) or key not in state.weights}
-    return Newborn(child, State(weights, slots, state.counters), pending, frozenset(fresh))
-
-
-def calibrate_newborn(model: keras.Model, born: Newborn, inputs) -> None:
-    """Calibrates a newborn's new batch normalisations on a batch of inputs, in float32."""
-    exact = certificate.in_float32(model)
-    rebuild.calibrate(exact, born.architecture, born.pending, inputs)
-    if exact is not model:
-        rebuild.write_state(model, State(rebuild.read_state(exact).weights, {}))
 
 
 def morph(
@@ -99,7 +73,7 @@ def morph(
     names = _checked_names(operators, count, edits)
     _check_numbers(seed, noise, max_params)
     inputs, labels = _batch(calibration)
-    parent = rebuild.from_keras(model)
+    parent = from_keras(model)
     if inputs is not None:
         _check_inputs(parent, inputs)
     if labels is not None:
@@ -111,7 +85,7 @@ def morph(
     child, born = _child(model, parent, moves, inputs)
     if noise:
         _shake(child, born.fresh, noise, seed)
-    rebuild.restart_averages(child)
+    restart_averages(child)
     found: dict[str, float] = {}
     if inputs is not None:
         before, after = (certificate.measure(each, inputs, labels) for each in (model, child))
@@ -124,11 +98,11 @@ def morph(
 
 
 def _child(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Newborn]:
-    born = inherit(parent, rebuild.read_state(model), moves)
-    child = rebuild.to_keras(born.architecture)
+    born = inherit(parent, read_state(model), moves)
+    child = to_keras(born.architecture)
     if model.compiled:
-        rebuild.compile_like(child, model)
-    rebuild.write_state(child, born.state)
+        compile_like(child, model)
+    write_state(child, born.state)
     if inputs is not None:
         calibrate_newborn(child, born, inputs)
     return child, born
@@ -239,17 +213,10 @@ def _check_labels(model: keras.Model, inputs, labels) -> None:
 
 
 def _shake(child: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -> None:
-    state = rebuild.read_state(child)
+    state = read_state(child)
     for key in sorted(fresh):
         array = state.weights[key]
         rng = np.random.default_rng(derive(seed, "noise", *key))
         if key[1] not in ("moving_mean", "moving_variance", "alpha"):
             state.weights[key] = array + np.asarray(noise * array.std() * rng.normal(size=array.shape), array.dtype)
-    rebuild.write_state(child, State(state.weights, {}))
-
-
-def cost(parent: Architecture, child: Architecture) -> dict[str, int]:
-    """What a child has more than its parent: trained parameters, and operations an image where their number is known."""
-    added = {"added_params": child.params - parent.params}
-    operations = flops(parent), flops(child)
-    return added if None in operations else {**added, "added_flops": operations[1] - operations[0]}
+    write_state(child, State(state.weights, {}))

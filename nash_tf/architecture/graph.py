@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from nash_tf import kinds
+from nash_tf.architecture import layer_rules
+from nash_tf.architecture.json_values import leaves, names_of, part, shape_of
 
 Shape = tuple[int | None, ...]
 
@@ -24,7 +25,7 @@ class Node:
     Attributes:
         name: unique in the architecture; kept through every morphism.
         kind: class name of the Keras layer, or its registered name ("package>Class").
-        config: what differs from the layer's defaults in its `get_config()`, as JSON values; under `kinds.CALL` the
+        config: what differs from the layer's defaults in its `get_config()`, as JSON values; under `layer_rules.CALL` the
             arguments of its call where they are not one tensor or a list of tensors.
         inputs: names of the nodes whose outputs it takes, in order.
         shape: shape of its output without the batch axis; None where an axis is open.
@@ -51,9 +52,9 @@ class Node:
         return 1 + len(self.shape)
 
     @cached_property
-    def known(self) -> kinds.Kind | None:
+    def known(self) -> layer_rules.Kind | None:
         """What is known of its kind, used as it is."""
-        return kinds.get(self.kind, self.config, self.rank)
+        return layer_rules.get(self.kind, self.config, self.rank)
 
     @property
     def variables(self) -> dict[str, Shape]:
@@ -80,19 +81,19 @@ class Node:
         Raises:
             ValueError: it is no node; the message says which part of it is missing or something else.
         """
-        name = _part(plain, "name", str)
+        name = part(plain, "name", str)
         where = f"node {name!r}: "
 
         def shapes(key: str) -> dict[str, Shape]:
-            stated = _part(plain, key, Mapping, where, {})
-            return {name: _shape(shape, f"{where}{key} {name!r}") for name, shape in stated.items()}
+            stated = part(plain, key, Mapping, where, {})
+            return {name: shape_of(shape, f"{where}{key} {name!r}") for name, shape in stated.items()}
 
         return cls(
             name=name,
-            kind=_OLD_OPERATION.sub("keras.ops>", _part(plain, "kind", str, where)),
-            config=_part(plain, "config", Mapping, where, {}),
-            inputs=_names(plain, "inputs", where),
-            shape=_shape(plain.get("shape"), f"{where}shape", or_open=True),
+            kind=_OLD_OPERATION.sub("keras.ops>", part(plain, "kind", str, where)),
+            config=part(plain, "config", Mapping, where, {}),
+            inputs=names_of(plain, "inputs", where),
+            shape=shape_of(plain.get("shape"), f"{where}shape", or_open=True),
             weights=shapes("weights"),
             statistics=shapes("statistics"),
         )
@@ -125,9 +126,9 @@ class Architecture:
             missing = [name for name in node.inputs if name not in known]
             if missing:
                 raise ValueError(f"node {node.name!r} comes before its inputs {missing}")
-            stated = kinds.Inferred(node.shape, dict(node.weights), dict(node.statistics))
+            stated = layer_rules.Inferred(node.shape, dict(node.weights), dict(node.statistics))
             try:
-                inferred = kinds.infer(node.kind, node.config, [known[name].shape for name in node.inputs])
+                inferred = layer_rules.infer(node.kind, node.config, [known[name].shape for name in node.inputs])
             except (ArithmeticError, LookupError, TypeError) as error:
                 raise ValueError(
                     f"node {node.name!r} ({node.kind}) has a config of no such layer: {error!r}"
@@ -184,12 +185,12 @@ class Architecture:
         return found
 
     @cached_property
-    def bounds(self) -> dict[str, kinds.Bounds]:
+    def bounds(self) -> dict[str, layer_rules.Bounds]:
         """What each node's output cannot fall below or rise above, whatever the weights and the input."""
-        found: dict[str, kinds.Bounds] = {}
+        found: dict[str, layer_rules.Bounds] = {}
         for node in self.nodes:
             inputs = [found[name] for name in node.inputs]
-            found[node.name] = kinds.bounds(node.kind, node.config, inputs, node.rank)
+            found[node.name] = layer_rules.bounds(node.kind, node.config, inputs, node.rank)
         return found
 
     @cached_property
@@ -212,7 +213,7 @@ class Architecture:
         config = {**({"dtype": policies[0]} if policies else {}), **config}
         if config.get("dtype") == "float32":  # the default
             del config["dtype"]
-        inferred = kinds.infer(kind, config, [node.shape for node in inputs])
+        inferred = layer_rules.infer(kind, config, [node.shape for node in inputs])
         if inferred is None:
             raise ValueError(f"kind {kind!r} of node {name!r} is not known, so its shape cannot be inferred")
         return Node(name, kind, config, tuple(node.name for node in inputs), *inferred)
@@ -260,10 +261,10 @@ class Architecture:
         """
         try:
             plain = json.loads(text)
-            nodes = tuple(Node.from_plain(node) for node in _part(plain, "nodes", list))
-            structure = _part(plain, "structure", Mapping, "", {})
-            architecture = cls(nodes, _names(plain, "outputs"), structure)
-            if absent := [name for name in _leaves(structure) if name not in architecture]:
+            nodes = tuple(Node.from_plain(node) for node in part(plain, "nodes", list))
+            structure = part(plain, "structure", Mapping, "", {})
+            architecture = cls(nodes, names_of(plain, "outputs"), structure)
+            if absent := [name for name in leaves(structure) if name not in architecture]:
                 raise ValueError(f"structure must name nodes of the architecture, received {absent[0]!r}")
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(f"this is no architecture: {' '.join(str(error).split())}") from error
@@ -276,48 +277,13 @@ class Architecture:
 
     @classmethod
     def from_keras(cls, model: Any) -> "Architecture":
-        """The architecture of a functional `keras.Model`; see `nash_tf.keras_graph.from_keras`."""
-        from nash_tf import keras_graph  # Keras is imported only by those who hold a Keras model
+        """The architecture of a functional `keras.Model`; see `nash_tf.keras_models.importing.from_keras`."""
+        from nash_tf.keras_models.importing import from_keras  # only those who hold a Keras model import Keras
 
-        return keras_graph.from_keras(model)
+        return from_keras(model)
 
     def to_keras(self) -> Any:
-        """A functional `keras.Model` with fresh weights; see `nash_tf.keras_graph.to_keras`."""
-        from nash_tf import keras_graph
+        """A functional `keras.Model` with fresh weights; see `nash_tf.keras_models.building.to_keras`."""
+        from nash_tf.keras_models.building import to_keras
 
-        return keras_graph.to_keras(self)
-
-
-# Reading --------------------------------------------------------------------------------------------------------------
-
-
-def _part(plain: Any, key: str, sort: type, where: str = "", otherwise: Any = None) -> Any:
-    """A value in an object of JSON, of a type."""
-    if not isinstance(plain, Mapping):
-        raise ValueError(f"{where}expected an object with {key!r}, received {plain!r:.60}")
-    value = plain.get(key, otherwise)
-    if not isinstance(value, sort):
-        raise ValueError(f"{where}expected {key!r} to be a {sort.__name__.lower()}, received {value!r:.60}")
-    return value
-
-
-def _names(plain: Any, key: str, where: str = "") -> tuple[str, ...]:
-    names = _part(plain, key, list, where)
-    if not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{where}expected {key!r} to be names, received {names!r:.60}")
-    return tuple(names)
-
-
-def _shape(sizes: Any, what: str, or_open: bool = False) -> Shape:
-    def is_size(size: Any) -> bool:
-        return type(size) is int and size >= 0 or or_open and size is None
-
-    if not isinstance(sizes, list | tuple) or not all(map(is_size, sizes)):
-        raise ValueError(f"{what}: expected a list of sizes, received {sizes!r:.60}")
-    return tuple(sizes)
-
-
-def _leaves(structure: Any) -> list:
-    if isinstance(structure, Mapping):
-        structure = list(structure.values())
-    return [leaf for part in structure for leaf in _leaves(part)] if isinstance(structure, list) else [structure]
+        return to_keras(self)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from nash_tf.kinds.bounds import Bounds
+from nash_tf.architecture.layer_rules.bounds import Bounds
 
 CALL = "__call__"  # where a config holds the arguments of a call that is not on one tensor or a list of them
 Shape = tuple[int | None, ...]

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from nash_tf.atomic import read_regular, write_atomically
 from nash_tf.config import ConfigError, SearchConfig, check_resume, refusal
-from nash_tf.lock import LOCK
+from nash_tf.files.atomic import read_regular, write_atomically
+from nash_tf.files.lock import LOCK
 
 CONFIG = "config.json"
 LINEAGE = "lineage.jsonl"

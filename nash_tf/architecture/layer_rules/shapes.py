@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nash_tf.kinds.kind import Config, Inferred, Shape
+from nash_tf.architecture.layer_rules.rule import Config, Inferred, Shape
 
 
 def pair(value: Any) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """The table of kinds. Adding one is one entry here."""
 
-from nash_tf.kinds import bounds, shapes
-from nash_tf.kinds.bounds import activation_of
-from nash_tf.kinds.kind import Config, Growth, Kind
+from nash_tf.architecture.layer_rules import bounds, shapes
+from nash_tf.architecture.layer_rules.bounds import activation_of
+from nash_tf.architecture.layer_rules.rule import Config, Growth, Kind
 
 
 def _always(config: Config) -> bool:

@@ -6,10 +6,10 @@ Adding a kind is one entry in `table.KINDS`. Configs hold only what differs from
 
 from collections.abc import Sequence
 
-from nash_tf.kinds.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
-from nash_tf.kinds.constraints import constraint_on, is_constrained, keeps_extended, keeps_scaled
-from nash_tf.kinds.kind import CALL, Config, Growth, Inferred, Kind, Shape
-from nash_tf.kinds.table import KINDS
+from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
+from nash_tf.architecture.layer_rules.constraints import constraint_on, is_constrained, keeps_extended, keeps_scaled
+from nash_tf.architecture.layer_rules.rule import CALL, Config, Growth, Inferred, Kind, Shape
+from nash_tf.architecture.layer_rules.table import KINDS
 
 __all__ = [
     "CALL",

@@ -7,7 +7,7 @@ the constraint, as each one is that has been trained.
 
 from typing import Any
 
-from nash_tf.kinds.kind import Config
+from nash_tf.architecture.layer_rules.rule import Config
 
 # Those that act on each number alone, and keep 0 and whatever lies between 0 and a number that they keep.
 _BY_NUMBER = ("NonNeg", "nash_tf>UnitInterval")

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from keras import tree
 
-from nash_tf import rebuild
 from nash_tf.architecture import Architecture
-from nash_tf.atomic import replace_directory
+from nash_tf.files.atomic import replace_directory
+from nash_tf.keras_models.importing import from_keras
 
 _SAVED_MODEL, _KERAS = "saved_model", "model.keras"
 # Of the largest output, by the coarsest arithmetic in the model; a graph rounds at other places than single operations do.
@@ -39,7 +39,7 @@ def with_scaling(model: keras.Model, offset, divisor) -> keras.Model:
 
     Args:
         model: takes (pixels - offset) / divisor.
-        offset, divisor: [channels]; see `nash_tf.pipeline.Pipeline.scaling`.
+        offset, divisor: [channels]; see `nash_tf.data.pipeline.Pipeline.scaling`.
     """
     image = keras.Input(model.input_shape[1:], name="pixels")
     # In the pipeline's order: `Normalization` would square the divisor, and a single multiply-add loses small deviations.
@@ -71,7 +71,7 @@ def export(model: keras.Model, directory, example=None, facts=None, searched: ke
     directory = Path(directory).absolute()
     _check_replaceable(directory)
     try:
-        architecture = rebuild.from_keras(searched or model)
+        architecture = from_keras(searched or model)
     except (ValueError, TypeError, AttributeError) as error:
         raise ExportError(f"the model cannot be exported: {error}") from error
     ran = None if example is None else _on_example(model, example)

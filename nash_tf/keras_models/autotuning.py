@@ -10,7 +10,7 @@ import warnings
 
 import tensorflow as tf
 
-from nash_tf import keras_private
+from nash_tf.keras_models import private_api
 
 
 class AutotuningWarning(UserWarning):
@@ -38,7 +38,7 @@ def without_autotuning():
             _warn_once()
         return adapter
 
-    with keras_private.adapters_as(adapted):
+    with private_api.adapters_as(adapted):
         yield
 
 

@@ -1,22 +1,17 @@
-"""Between an architecture and a functional Keras model: the graph, its layers and operations, the arguments of calls."""
+"""The architecture of a functional Keras model."""
 
 import inspect
-import itertools
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 from keras import tree
 
-from nash_tf import keras_private, kinds, trusted
-from nash_tf.architecture import Architecture, Node
-from nash_tf.keras_private import Cast, Functional, Operation, input_structure, maker, output_structure
-from nash_tf.layer_configs import config_of, copied, located, make, refuse, stable
+from nash_tf.architecture import Architecture, Node, layer_rules
+from nash_tf.keras_models import private_api, trusted
+from nash_tf.keras_models.call_arguments import encode, is_tensor
+from nash_tf.keras_models.layer_configs import config_of, copied, refuse
+from nash_tf.keras_models.private_api import Cast, Functional, Operation, input_structure, maker, output_structure
+from nash_tf.keras_models.variables import variables
 
 # Operations that have a layer of the same function, as which the operators know them.
 _AS_LAYERS = {
@@ -25,10 +20,6 @@ _AS_LAYERS = {
     "keras.ops>Relu": "ReLU",
     "keras.ops>ReLU": "ReLU",
 }
-_INPUT = "__input__"  # stands for an input tensor, by its place, in the arguments of a call
-
-
-# Model -> architecture ------------------------------------------------------------------------------------------------
 
 
 def from_keras(model: keras.Model) -> Architecture:
@@ -46,7 +37,7 @@ def from_keras(model: keras.Model) -> Architecture:
     calls, made = _calls(graph)
     structure = {}
     for key, given in (("inputs", input_structure(graph)), ("outputs", output_structure(graph))):
-        if not all(map(_is_tensor, _listed(given))):
+        if not all(map(is_tensor, _listed(given))):
             structure[key] = copied(tree.map_structure(lambda tensor: made[id(tensor)].name, given))
     outputs = tuple(made[id(tensor)].name for tensor in graph.outputs)
     return Architecture(tuple(map(_node, calls)), outputs, structure)
@@ -70,7 +61,7 @@ class _Call:
 
 
 def _graph(model) -> Functional:
-    graph = keras_private.functional_of(model) if type(model) is keras.Sequential else model
+    graph = private_api.functional_of(model) if type(model) is keras.Sequential else model
     if graph is None:
         raise ValueError(f"the sequential model {model.name!r} is not built; begin it with a keras.Input")
     if type(graph) is not Functional:
@@ -93,9 +84,9 @@ def _calls(graph: Functional) -> tuple[list[_Call], _Made]:
 
     def add(name, operation, args, kwargs, made, output=None):
         """`output` is left out where the shape is to be computed."""
-        sources = tuple(made[id(leaf)].name for leaf in tree.flatten((args, kwargs)) if _is_tensor(leaf))
+        sources = tuple(made[id(leaf)].name for leaf in tree.flatten((args, kwargs)) if is_tensor(leaf))
         args, kwargs = tree.map_structure(
-            lambda leaf: made[id(leaf)].output if _is_tensor(leaf) else leaf, (args, kwargs)
+            lambda leaf: made[id(leaf)].output if is_tensor(leaf) else leaf, (args, kwargs)
         )
         output = operation.compute_output_spec(*args, **kwargs) if output is None else output
         calls.append(_Call(name, operation, args, kwargs, sources, output))
@@ -126,7 +117,7 @@ def _calls(graph: Functional) -> tuple[list[_Call], _Made]:
         return [inside[id(tensor)] for tensor in graph.outputs]
 
     def visit(graph, made, prefix="", resized=False):
-        for node in keras_private.recorded_calls(graph):
+        for node in private_api.recorded_calls(graph):
             operation, name = node.operation, node.operation.name
             if id(operation) in seen:
                 refuse(operation, "it is called more than once")
@@ -149,10 +140,6 @@ def _calls(graph: Functional) -> tuple[list[_Call], _Made]:
         made[id(tensor)] = add(operation.name, operation, [], {}, made, tensor)
     visit(graph, made)
     return calls, made
-
-
-def _is_tensor(leaf) -> bool:
-    return isinstance(leaf, keras.KerasTensor)
 
 
 def _listed(value) -> list:
@@ -199,17 +186,17 @@ def _node(call: _Call) -> Node:
     # Usual is a call on one tensor or a list of several. A use that `kinds` describes wrongly (an Add that broadcasts) is
     # put down as unusual, so that no operator touches it.
     tensors = _listed(args[0]) if len(args) == 1 and not call.kwargs else []
-    usual = bool(tensors) and all(map(_is_tensor, tensors)) and _is_tensor(args[0]) == (len(tensors) == 1)
+    usual = bool(tensors) and all(map(is_tensor, tensors)) and is_tensor(args[0]) == (len(tensors) == 1)
     if usual:
-        inferred = kinds.infer(kind, config, [tuple(tensor.shape[1:]) for tensor in tensors])
-        usual = inferred in (None, kinds.Inferred(shape, weights, statistics))
+        inferred = layer_rules.infer(kind, config, [tuple(tensor.shape[1:]) for tensor in tensors])
+        usual = inferred in (None, layer_rules.Inferred(shape, weights, statistics))
     if not usual:
-        config[kinds.CALL] = _encoded(operation, kind, args, call.kwargs)
+        config[layer_rules.CALL] = encode(operation, kind, args, call.kwargs)
     return Node(call.name, kind, config, call.sources, shape, weights, statistics)
 
 
 def _is_image(value, dtype) -> bool:
-    return _is_tensor(value) and len(value.shape) == 4 and value.dtype == dtype and "float" in dtype
+    return is_tensor(value) and len(value.shape) == 4 and value.dtype == dtype and "float" in dtype
 
 
 def _variable_shapes(operation) -> tuple[dict, dict]:
@@ -217,102 +204,8 @@ def _variable_shapes(operation) -> tuple[dict, dict]:
     if not isinstance(operation, keras.layers.Layer):
         return {}, {}
     # Not `trainable_variables`: a frozen layer's kernel is still a weight.
-    trained = {id(variable) for part in keras_private.parts(operation) for variable in keras_private.own_weights(part)}
+    trained = {id(variable) for part in private_api.parts(operation) for variable in private_api.own_weights(part)}
     weights, statistics = {}, {}
     for name, variable in variables(operation).items():
         (weights if id(variable) in trained else statistics)[name] = tuple(variable.shape)
     return weights, statistics
-
-
-def variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
-    """Variables of a layer by name, seeds of random generators left out."""
-    return by_name(layer.weights)
-
-
-def by_name(found: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
-    """Variables by names that are the same in each model: Keras numbers those that have none."""
-    named: dict[str, keras.Variable] = {}
-    count: Counter[str] = Counter()
-    for variable in found:
-        name = re.sub(r"^variable_\d+$", "variable", variable.name)
-        named[f"{name}:{count[name]}" if count[name] else name] = variable
-        count[name] += 1
-    return named
-
-
-# Architecture -> model ------------------------------------------------------------------------------------------------
-
-
-def to_keras(architecture: Architecture) -> keras.Model:
-    """A functional model with fresh weights; layers have the nodes' names.
-
-    Raises:
-        ValueError: a node names a class that is not known, code or a file (see `nash_tf.trusted`); nothing was built.
-    """
-    trusted.check(architecture)
-    with keras_private.safe_mode():
-        return _built(architecture)
-
-
-def _built(architecture: Architecture) -> keras.Model:
-    tensors: dict[str, Any] = {}
-    for node in architecture.nodes:
-        if node.kind == "InputLayer":
-            tensors[node.name] = keras.Input(node.shape, name=node.name, **{"dtype": "float32", **node.config})
-            continue
-        try:
-            args, kwargs = arguments(node, [tensors[name] for name in node.inputs])
-            tensors[node.name] = make(node.kind, node.config, node.name)(*args, **kwargs)
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
-            reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
-            raise ValueError(f"layer {node.name!r} ({node.kind}) cannot be built: {reason}") from error
-
-    def arranged(key, names):
-        if key in architecture.structure:
-            return tree.map_structure(tensors.__getitem__, copied(architecture.structure[key]))
-        return tensors[names[0]] if len(names) == 1 else [tensors[name] for name in names]
-
-    return keras.Model(arranged("inputs", architecture.inputs), arranged("outputs", architecture.outputs))
-
-
-def arguments(node: Node, inputs: list) -> tuple[list, dict]:
-    """Positional and named arguments of a node's call, given its inputs."""
-    if kinds.CALL not in node.config:
-        return [inputs if len(inputs) > 1 else inputs[0]], {}
-    return _decoded(node.config[kinds.CALL]["args"], inputs), _decoded(node.config[kinds.CALL]["kwargs"], inputs)
-
-
-def _encoded(operation, kind, args, kwargs) -> dict:
-    """The arguments of a call as JSON values."""
-    place = itertools.count()
-
-    def plain(leaf):
-        if _is_tensor(leaf):
-            return {_INPUT: next(place)}
-        if isinstance(leaf, keras.Variable | tf.Variable):
-            refuse(operation, "it takes a variable that belongs to no layer")
-        if isinstance(leaf, np.ndarray | np.generic):  # numbers too: their type takes part in promotion
-            return {"class_name": "__numpy__", "config": {"value": leaf.tolist(), "dtype": leaf.dtype.name}}
-        return keras.saving.serialize_keras_object(leaf)
-
-    args, kwargs = tree.map_structure(plain, (args, kwargs))
-    try:
-        call = stable({"args": args, "kwargs": kwargs})
-        if reason := trusted.objection(kind, call):
-            raise ValueError(reason)
-        _decoded([call["args"], call["kwargs"]], [None] * next(place))
-    except (TypeError, ValueError) as error:
-        refuse(operation, f"it is called with an argument that is not plain data: {error}")
-    return call
-
-
-def _decoded(value, inputs: list):
-    if isinstance(value, list | tuple):
-        return [_decoded(part, inputs) for part in value]
-    if not isinstance(value, Mapping):
-        return value
-    if _INPUT in value:
-        return inputs[value[_INPUT]]
-    if "class_name" in value:
-        return keras.saving.deserialize_keras_object(located(value))
-    return {key: _decoded(part, inputs) for key, part in value.items()}

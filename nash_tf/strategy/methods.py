@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from nash_tf import halving, schedules
+from nash_tf.strategy import halving, schedules
 
 if TYPE_CHECKING:
     from nash_tf.morphisms import Morphism

@@ -7,7 +7,7 @@ child 0 is the unmodified parent. Nothing here depends on the order or the time 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from nash_tf.halving import Rung
+from nash_tf.strategy.halving import Rung
 
 
 class Training(NamedTuple):

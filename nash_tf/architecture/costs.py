@@ -2,8 +2,7 @@
 
 import math
 
-from nash_tf import kinds
-from nash_tf.architecture import Architecture
+from nash_tf.architecture import Architecture, layer_rules
 
 
 def flops(architecture: Architecture) -> int | None:
@@ -18,7 +17,7 @@ def flops(architecture: Architecture) -> int | None:
     """
     total = 0
     for node in architecture.nodes:
-        for variable in kinds.kernels(node.kind, node.config):
+        for variable in layer_rules.kernels(node.kind, node.config):
             positions = node.shape[:-1]
             if None in positions:
                 return None

@@ -1,0 +1,65 @@
+"""The arguments of a layer's call, as JSON values and back."""
+
+import itertools
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from nash_tf.architecture import Node, layer_rules
+from nash_tf.keras_models import trusted
+from nash_tf.keras_models.layer_configs import located, refuse, stable
+
+_INPUT = "__input__"  # stands for an input tensor, by its place, in the arguments of a call
+
+
+def is_tensor(leaf) -> bool:
+    """Whether it is a symbolic tensor, the output of another layer."""
+    return isinstance(leaf, keras.KerasTensor)
+
+
+def arguments(node: Node, inputs: list) -> tuple[list, dict]:
+    """Positional and named arguments of a node's call, given its inputs."""
+    if layer_rules.CALL not in node.config:
+        return [inputs if len(inputs) > 1 else inputs[0]], {}
+    return _decoded(node.config[layer_rules.CALL]["args"], inputs), _decoded(
+        node.config[layer_rules.CALL]["kwargs"], inputs
+    )
+
+
+def encode(operation, kind, args, kwargs) -> dict:
+    """The arguments of a call as JSON values."""
+    place = itertools.count()
+
+    def plain(leaf):
+        if is_tensor(leaf):
+            return {_INPUT: next(place)}
+        if isinstance(leaf, keras.Variable | tf.Variable):
+            refuse(operation, "it takes a variable that belongs to no layer")
+        if isinstance(leaf, np.ndarray | np.generic):  # numbers too: their type takes part in promotion
+            return {"class_name": "__numpy__", "config": {"value": leaf.tolist(), "dtype": leaf.dtype.name}}
+        return keras.saving.serialize_keras_object(leaf)
+
+    args, kwargs = tree.map_structure(plain, (args, kwargs))
+    try:
+        call = stable({"args": args, "kwargs": kwargs})
+        if reason := trusted.objection(kind, call):
+            raise ValueError(reason)
+        _decoded([call["args"], call["kwargs"]], [None] * next(place))
+    except (TypeError, ValueError) as error:
+        refuse(operation, f"it is called with an argument that is not plain data: {error}")
+    return call
+
+
+def _decoded(value, inputs: list):
+    if isinstance(value, list | tuple):
+        return [_decoded(part, inputs) for part in value]
+    if not isinstance(value, Mapping):
+        return value
+    if _INPUT in value:
+        return inputs[value[_INPUT]]
+    if "class_name" in value:
+        return keras.saving.deserialize_keras_object(located(value))
+    return {key: _decoded(part, inputs) for key, part in value.items()}

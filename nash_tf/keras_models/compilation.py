@@ -1,0 +1,56 @@
+"""A rebuilt model is compiled like its original."""
+
+import keras
+import tensorflow as tf
+
+from nash_tf.keras_models import private_api
+from nash_tf.keras_models.state import all_variables, inner_optimizer
+
+
+def compile_like(child: keras.Model, parent: keras.Model) -> None:
+    """Compiles a model with another's optimiser settings, loss and metrics, its optimiser unbuilt.
+
+    Raises:
+        ValueError: the other is not compiled.
+    """
+    if not parent.compiled:
+        raise ValueError(f"expected a compiled model, received {parent.name!r}, which is not")
+    optimizer = type(parent.optimizer).from_config(parent.optimizer.get_config())
+    mine, theirs = inner_optimizer(optimizer), inner_optimizer(parent.optimizer)
+    # Keras leaves these patterns out of the config: without them decay would fall on everything.
+    patterns, excluded = private_api.decay_exclusions(theirs)
+    # Single variables are excluded by their identity there, so here by that of their namesakes.
+    found = {
+        key for key, variable in all_variables(parent).items() if private_api.decay_key(theirs, variable) in excluded
+    }
+    namesakes = {
+        private_api.decay_key(mine, variable) for key, variable in all_variables(child).items() if key in found
+    }
+    private_api.set_decay_exclusions(mine, patterns, namesakes)
+    metrics, weighted_metrics = private_api.compiled_metrics(parent)
+    child.compile(
+        optimizer=optimizer,
+        loss=parent.loss,
+        loss_weights=private_api.loss_weights(parent),
+        metrics=_fresh(metrics),
+        weighted_metrics=_fresh(weighted_metrics),
+        run_eagerly=parent.run_eagerly,
+        steps_per_execution=parent.steps_per_execution,
+        jit_compile=parent.jit_compile if tf.config.list_physical_devices("GPU") else False,
+        auto_scale_loss=False,  # the parent's optimiser is wrapped already where it is to be
+    )
+
+
+def _fresh(metrics):
+    if isinstance(metrics, dict):
+        return {name: _fresh(metric) for name, metric in metrics.items()}
+    if isinstance(metrics, list | tuple):
+        return [_fresh(metric) for metric in metrics]
+    if not isinstance(metrics, keras.Metric):
+        return metrics
+    try:
+        return type(metrics).from_config(metrics.get_config())
+    except (TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"metric {metrics.name!r}: {type(metrics).__name__} must have a get_config that tells all its arguments ({error})"
+        ) from None

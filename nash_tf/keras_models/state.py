@@ -1,0 +1,153 @@
+"""The state of a model as arrays: weights, optimiser slots and counters."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import ops, tree
+
+from nash_tf.keras_models import private_api
+from nash_tf.keras_models.importing import operations
+from nash_tf.keras_models.variables import by_name, variables
+from nash_tf.morphisms.edit import Key
+
+
+@dataclass
+class State:
+    """Weights by (node, variable), the same of each sort of optimiser slot, and the optimiser's counters by name.
+
+    What a stateful recurrent layer has seen so far is among the weights.
+    """
+
+    weights: dict[Key, np.ndarray]
+    slots: dict[str, dict[Key, np.ndarray]]
+    counters: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def read_state(model: keras.Model) -> State:
+    """Weights and optimiser state of a model as arrays."""
+    weights = all_variables(model)
+    keys = {id(variable): key for key, variable in weights.items()}
+    pairs, counters = _optimizer_state(model)
+    return State(
+        {key: ops.convert_to_numpy(variable) for key, variable in weights.items()},
+        {sort: {keys[id(of)]: ops.convert_to_numpy(slot) for of, slot in of_sort} for sort, of_sort in pairs.items()},
+        {name: ops.convert_to_numpy(counter) for name, counter in counters.items()},
+    )
+
+
+def write_state(model: keras.Model, state: State) -> None:
+    """Sets a model's weights, and its optimiser's slots and counters where `state` has them.
+
+    Raises:
+        ValueError: a weight is missing in `state` or has another shape, naming it.
+    """
+    weights = all_variables(model)
+    for key, variable in weights.items():
+        value = state.weights.get(key)
+        if value is None and key[1].startswith(_RECURRENT):
+            continue  # in a checkpoint of an earlier version: it begins anew
+        if value is None or tuple(value.shape) != tuple(variable.shape):
+            found = "none" if value is None else tuple(value.shape)
+            raise ValueError(f"{key[0]}/{key[1]}: expected an array of shape {tuple(variable.shape)}, received {found}")
+        variable.assign(value)
+    for operation in operations(model).values():
+        if isinstance(operation, keras.layers.Normalization):
+            operation.finalize_state()  # it computes with copies of its variables
+    if not (state.slots or state.counters) or getattr(model, "optimizer", None) is None:
+        return
+    model.optimizer.build(model.trainable_variables)
+    keys = {id(variable): key for key, variable in weights.items()}
+    slots, counters = _optimizer_state(model)
+    for sort, pairs in slots.items():
+        for of, slot in pairs:
+            value = state.slots.get(sort, {}).get(keys[id(of)])
+            if value is not None:
+                slot.assign(value)
+    if slots and not state.slots:
+        return  # empty slots begin at the first step: Adam corrects their bias by the count
+    for name, counter in counters.items():
+        if name in state.counters:
+            counter.assign(state.counters[name])
+
+
+def restart_averages(model: keras.Model) -> None:
+    """Has an optimiser's moving averages of the weights (`use_ema`) begin at the weights that a newborn has now."""
+    slots, _ = _optimizer_state(model)
+    for trained, average in slots.get(private_api.AVERAGES, ()):
+        average.assign(trained)
+
+
+def all_variables(model) -> dict[Key, keras.Variable]:
+    """The variables of a model by (node, name), recurrent states among them."""
+    return {
+        (node, name): variable
+        for node, operation in operations(model).items()
+        if isinstance(operation, keras.layers.Layer)
+        for name, variable in {**variables(operation), **_recurrent_states(operation)}.items()
+    }
+
+
+_RECURRENT = "rnn_state"
+
+
+def _recurrent_states(layer) -> dict[str, keras.Variable]:
+    """The states that a stateful recurrent layer hands on from batch to batch. Keras counts them among no variables."""
+    states = [tree.flatten(getattr(part, "states", None)) for part in private_api.parts(layer)]
+    found = [state for part in states for state in part if isinstance(state, keras.Variable)]
+    return by_name({id(state): state for state in found if state.name == _RECURRENT}.values())
+
+
+@contextmanager
+def restoring(model: keras.Model) -> Iterator[None]:
+    """Gives each variable of a model its value back, to the bit, also where an error is raised.
+
+    A pass may move averages, kernels (`SpectralNormalization`), random generators, recurrent states and metrics; what an
+    optimiser has is touched by none.
+    """
+    everything = [*model.variables, *model.metrics_variables, *_recurrent_states(model).values()]
+    before = {id(variable): (variable, variable.numpy()) for variable in everything}
+    try:
+        yield
+    finally:
+        for variable, value in before.values():
+            variable.assign(value)
+        for metric in model.metrics:
+            if any(id(variable) not in before for variable in metric.variables):
+                metric.reset_state()  # a loss makes those of its outputs when it is first computed
+
+
+def inner_optimizer(optimizer):
+    """The optimiser that holds the slots: under float16 it is wrapped."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Variable]]:
+    """Slots and counters of a model's optimiser.
+
+    Slots are its lists of one variable for each trained one, e.g. `_momentums`, as pairs (trained, slot). Counters are its
+    single numbers by name, e.g. steps so far and the loss scale; the learning rate is a setting and left out.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None or not optimizer.built:
+        return {}, {}
+    inner = inner_optimizer(optimizer)
+    trained, lists = private_api.optimizer_lists(inner)
+    slots = {
+        sort: list(zip(trained, values, strict=True))
+        for sort, values in lists.items()
+        if len(values) == len(trained)
+        and not all(slot is of for slot, of in zip(values, trained, strict=True))
+        and all(
+            isinstance(slot, keras.Variable) and slot.shape == of.shape
+            for slot, of in zip(values, trained, strict=True)
+        )
+    }
+    known = {id(slot) for pairs in slots.values() for _, slot in pairs}
+    others = [v for v in optimizer.variables if id(v) not in known and v.name != "learning_rate"]
+    if any(variable.shape != () for variable in others):
+        # Adafactor's and Muon's have other shapes than the weights. Half of an optimiser's state is worse than none.
+        return {}, {}
+    return slots, by_name(others)

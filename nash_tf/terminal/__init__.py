@@ -1,0 +1,1 @@
+"""What the program hears and says: flags, signals, progress, and output that outlives its readers."""
