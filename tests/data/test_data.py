@@ -269,7 +269,7 @@ def test_what_the_system_refuses_is_told(tmp_path, monkeypatch):
 def test_import_is_light():
     code = "import sys, nash_tf.data as d; d.check('digits'); d.check('cifar10'); d.load('digits')\n"
     code += "sys.exit(bool({'tensorflow', 'keras', 'PIL', 'sklearn'} & set(sys.modules)))"
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
 
 

@@ -108,7 +108,7 @@ class TestDeterminism:
         assert digest() == before
 
     def test_another_process_gives_the_same(self):
-        root = Path(__file__).parents[1]
+        root = Path(__file__).parents[2]
         code = "import sys; sys.path[:0] = ['tests']; import test_pipeline; print(test_pipeline.digest())"
         run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
         assert run.stdout.strip() == digest()
