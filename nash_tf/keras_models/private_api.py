@@ -1,6 +1,6 @@
 """All that nash_tf takes from inside Keras and TensorFlow, where no public interface gives it.
 
-Each function says what it gives; `tests/test_keras_private.py` fails where the library no longer does. Tested with
+Each function says what it gives; `tests/keras_models/test_private_api.py` fails where the library no longer does. Tested with
 Keras 3.15.1 and TensorFlow 2.21; `setup.py` bounds both.
 """
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import keras
-import momentum_table
 import numpy as np
 import pytest
 from keras import layers
@@ -18,7 +17,7 @@ from nash_tf.morphisms import registry, sites
 from nash_tf.morphisms.insert_conv import InsertConv
 from nash_tf.surgery import certificate
 from nash_tf.testing import random_models
-from tests import applications_table
+from tests import applications_table, momentum_table
 
 _rng = np.random.default_rng(3)
 IMAGES = _rng.normal(size=(32, 8, 8, 3)).astype(np.float32)
