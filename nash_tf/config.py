@@ -4,7 +4,6 @@ Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_t
 """
 
 import importlib.util
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -285,4 +284,4 @@ def check_resume(saved: SearchConfig, wanted: SearchConfig) -> None:
 
 def raised(name: str, old: float | None, new: float | None) -> bool:
     """Whether a setting is a limit that a resumed run may be given more of, and has been; None is no limit."""
-    return name in RAISABLE and (math.inf if new is None else new) > (math.inf if old is None else old)
+    return name in RAISABLE and settings.is_raised(old, new)

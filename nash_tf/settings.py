@@ -3,6 +3,7 @@
 A dataclass declares its fields by `setting(...)`; checks, flags and what may change on resume are read from them.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple
@@ -136,3 +137,8 @@ def check(values: Any) -> None:
             object.__setattr__(values, each.name, value)
         if not each.rule.holds(value):
             raise refusal(each.name, value, each.rule.text)
+
+
+def is_raised(old: float | None, new: float | None) -> bool:
+    """Whether a limit is a higher one than before; None is no limit."""
+    return (math.inf if new is None else new) > (math.inf if old is None else old)

@@ -1,5 +1,7 @@
 """A rebuilt model is compiled like its original."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -38,6 +40,24 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
         steps_per_execution=parent.steps_per_execution,
         jit_compile=parent.jit_compile if tf.config.list_physical_devices("GPU") else False,
         auto_scale_loss=False,  # the parent's optimiser is wrapped already where it is to be
+    )
+
+
+def compile_with(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) -> None:
+    """Compiles a model with another optimiser, loss or metrics; None keeps what it is compiled with."""
+    optimizer = optimizer or getattr(model, "optimizer", None)
+    if isinstance(optimizer, keras.Optimizer):
+        optimizer = type(optimizer).from_config(optimizer.get_config())
+    own_metrics, weighted_metrics = private_api.compiled_metrics(model) if model.compiled else (None, None)
+    model.compile(
+        optimizer=optimizer,
+        loss=loss or getattr(model, "loss", None),
+        loss_weights=private_api.loss_weights(model) if model.compiled and not loss else None,
+        metrics=metrics or own_metrics,
+        weighted_metrics=weighted_metrics,
+        run_eagerly=model.run_eagerly,
+        steps_per_execution=getattr(model, "steps_per_execution", 1),
+        jit_compile=model.jit_compile if model.compiled else "auto",
     )
 
 

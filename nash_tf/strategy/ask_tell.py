@@ -19,6 +19,12 @@ from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Propo
 from nash_tf.strategy.records import FAILED, Assignment, Goal, Outcome, TrainingKey
 
 FAILURES_IN_A_ROW = 3
+RAISABLE = (
+    "steps",
+    "max_hours",
+    "max_cpu_hours",
+    "max_params",
+)  # limits: a search that goes on may be given more of them
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,8 @@ class Search:
     def retract(self, *keys: TrainingKey) -> list[Outcome]:
         """Takes outcomes back, as if they had not been told; gives those that had followed from them, taken back too."""
         before, self._finished = dict(self.outcomes), None
-        self.outcomes.clear(), self.scores.clear()
+        self.outcomes.clear()
+        self.scores.clear()
         self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
         for key in sorted(before.keys() - set(keys)):
             if self.is_open(key):

@@ -45,7 +45,7 @@ class ChildModels:
         self.calibration: Any = None
         self._build, self._inherit_momentum, self._scope = build, inherit_momentum, scope
         self._trained: dict[tuple[int, int], tuple[TrainingKey, keras.Model]] = {}  # by step and child
-        self._parent: tuple[TrainingKey | None, certificate.Measured | None] = None, None
+        self._parents: dict[TrainingKey | None, certificate.Measured] = {}  # the last one
 
     def build(
         self,
@@ -86,7 +86,7 @@ class ChildModels:
             keras.utils.set_random_seed(seed)
             with self._scope():
                 again = read_state(self._template(hyperparameters)).weights
-            equal = {key for key, value in given.weights.items() if np.array_equal(value, again.get(key))}
+            equal = {key for key, value in given.weights.items() if key in again and np.array_equal(value, again[key])}
             given = State({key: given.weights[key] for key in equal}, {})
         keras.utils.set_random_seed(seed)
         model = self.build(hyperparameters)
@@ -157,12 +157,13 @@ class ChildModels:
         inputs, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
         calibrate_newborn(model, born, inputs)
         restart_averages(model)
-        if self._parent[0] != assignment.source:
+        source = assignment.source
+        if source not in self._parents:
             model_of_parent = self.build(assignment.hyperparameters, parent, State(state.weights, {}))
-            self._parent = assignment.source, certificate.measure(model_of_parent, inputs, labels)
+            self._parents = {source: certificate.measure(model_of_parent, inputs, labels)}
         measured = certificate.measure(model, inputs, labels)
         try:
-            found = certificate.certify(self._parent[1], measured, len(assignment.moves))
+            found = certificate.certify(self._parents[source], measured, len(assignment.moves))
         except certificate.NotPreserved as error:
             raise FailedTraining(f"{json.dumps(assignment.moves)}: {error}") from None
         return model, born.architecture, found | cost(parent, born.architecture)

@@ -9,15 +9,14 @@ import keras_tuner
 from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf.config import RAISABLE, raised
 from nash_tf.files.run_directory import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
-from nash_tf.tuning.reopening import STATE, read_state
+from nash_tf.tuning.reopening import STATE, check_settings, read_state
 from nash_tf.tuning.trial_book import TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
 from nash_tf.workers.leases import Worker
@@ -68,16 +67,20 @@ class HillClimbingOracle(keras_tuner.Oracle):
         on_trained=None,
         **kwargs,
     ):
-        arguments.check(
-            {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours, "heartbeat": heartbeat, "on_trained": on_trained},
-            kwargs,
-        )
-        if isinstance(objective, list | tuple):
-            raise ValueError(f"objective must be one, received {len(objective)}; a single metric may combine them")
+        limits = {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours, "heartbeat": heartbeat}
+        arguments.check({**limits, "objective": objective, "on_trained": on_trained}, kwargs)
         super().__init__(objective=objective, **kwargs)
-        seed = 0 if seed is None else seed
+        self.seed = seed or 0
         settings = Settings(
-            method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters
+            method,
+            steps,
+            children,
+            mutations,
+            epochs_per_step,
+            vanilla_epochs,
+            max_params,
+            self.seed,
+            tune_hyperparameters,
         )
         self.search = Search(
             settings,
@@ -87,7 +90,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         )
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
-        self.seed, self.on_trained = seed, on_trained
+        self.on_trained = on_trained
         self._mutex = threading.RLock()
 
     @property
@@ -266,7 +269,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         }
 
     def set_state(self, state):
-        self._check_settings(state["settings"])
+        check_settings(state["settings"], self.settings, Path(self._project_dir))
         self.hyperparameters = HyperParameters.from_config(state["hyperparameters"])
         self._display.set_state(state["display"])
         self.limits.resume(tuple(state["spent"]))
@@ -292,18 +295,6 @@ class HillClimbingOracle(keras_tuner.Oracle):
             ended = self.search.outcomes.values()
             self.limits.resume((sum(o.wall_seconds for o in ended), sum(o.cpu_seconds for o in ended)))
 
-    def _check_settings(self, saved: dict) -> None:
-        changed = [
-            f"{name} was {saved[name]!r}, is {value!r}"
-            for name, value in self.settings.items()
-            if name in saved and saved[name] != value and not raised(name, saved[name], value)
-        ]
-        if changed:
-            raise ValueError(
-                f"the search in {self._project_dir} was begun with other settings ({'; '.join(changed)}); only "
-                f"{', '.join(RAISABLE)} may change, and only be raised. Give another project_name, or overwrite=True"
-            )
-
     # What the search is -----------------------------------------------------------------------------------------------
 
     def over(self) -> bool:
@@ -316,14 +307,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
         with self._mutex:
             if self.search.finished is not None:
                 return self.stopped_by() or self.search.finished
-            if self.limits.over(self.search.outcomes.values()):
-                given = {name: getattr(self.limits, name) for name in ("max_hours", "max_cpu_hours")}
-                return "a limit on time was reached: " + ", ".join(
-                    f"{name}={hours:g}" for name, hours in given.items() if hours
-                )
             if self.max_trials and len(self.end_order) >= self.max_trials:
                 return f"max_trials={self.max_trials} was reached"
-            return None
+            return self.limits.reached_by(self.search.outcomes.values())
 
     def stopped_by(self) -> str | None:
         """Why the search was given up: the cause of the last of too many failures in a row, or why there is no first network
@@ -333,12 +319,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
             return None
         cause = (failed[-1].message or "no reason given").strip().splitlines()[-1]
         last = ", the last one" if len(failed) > 1 else ""
-        where = self.book.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
+        where = self.book.files.folder(self.book.by_training()[failed[-1].key].trial_id) / "trial.json"
         return f"{self.search.finished}{last} with {cause} (see {where})"
-
-    def scores(self) -> dict[TrainingKey, float | None]:
-        """Scores of the trainings that have ended, larger is better, None for the failed."""
-        return dict(self.search.scores)
 
     @property
     def last_outcome(self) -> Outcome:
@@ -354,7 +336,3 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Wall-clock seconds until a limit on time ends the search."""
         with self._mutex:
             return self.limits.wall_seconds_left(self.search.outcomes.values())
-
-    def by_training(self) -> dict[TrainingKey, Trial]:
-        """All trials by what they are."""
-        return self.book.by_training()

@@ -90,7 +90,7 @@ def test_a_trial_lost_whose_parent_s_weights_are_deleted_is_named(tmp_path):
     oracle, _ = begin(tmp_path)
     while oracle.search.open_step != 2 or len(oracle.lineage()) < 10:
         report(oracle, oracle.create_trial("tuner0"))
-    lost = next(t for key, t in oracle.by_training().items() if key == (1, 1, oracle.search.incumbent.child))
+    lost = next(t for key, t in oracle.book.by_training().items() if key == (1, 1, oracle.search.incumbent.child))
     before = sorted(tmp_path.rglob("*"))
     (tmp_path / "search" / f"trial_{lost.trial_id}" / "trial.json").unlink()
     with pytest.raises(DamagedSearch, match="is lost, and the weights that it starts from are deleted"):
