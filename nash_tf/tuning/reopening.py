@@ -3,20 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from keras_tuner import errors
 from keras_tuner.engine.trial import Trial
 
-from nash_tf.keras_models import checkpoint
 from nash_tf.settings import is_raised
 from nash_tf.strategy.ask_tell import RAISABLE
 from nash_tf.strategy.records import Assignment, Outcome
 from nash_tf.tuning import checked_json, trial_values
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
-
-if TYPE_CHECKING:
-    from nash_tf.tuning.trial_book import TrialBook
 
 STATE = "oracle.json"
 
@@ -103,22 +98,6 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
             f"the search in {directory} was begun with other settings ({'; '.join(changed)}); only "
             f"{', '.join(RAISABLE)} may change, and only be raised. Give another project_name, or overwrite=True"
         )
-
-
-def verify_checkpoints(book: "TrialBook") -> None:
-    """Checks what a search goes on from, before it does; where it is over, only the winner must be whole.
-
-    Raises:
-        FatalError: a checkpoint is damaged; the message says what to do.
-    """
-    for key, path in book.needed_checkpoints().items():
-        try:
-            checkpoint.verify(path)
-        except checkpoint.CheckpointError as error:
-            remedy = f"remove {path.parent}, and its training is done again"
-            if book.search.finished is None or key == book.search.best:
-                raise errors.FatalError(f"{error}; {remedy}") from error
-            print(f"{error}; the winner is whole; {remedy}", flush=True)
 
 
 def _not_ours(files: TrialFiles, trial: Trial, error: Exception) -> DamagedSearch:

@@ -6,6 +6,8 @@ from pathlib import Path
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from nash_tf.keras_models import checkpoint
+from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
 from nash_tf.tuning import trial_values
@@ -161,6 +163,21 @@ class TrialBook:
         trials = self.by_training()
         completed = [key for key in self.search.needed() if self.search.scores.get(key) is not None]
         return {key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed)}
+
+    def verify_checkpoints(self) -> None:
+        """Checks what the search goes on from, before it does; where it is over, only the winner must be whole.
+
+        Raises:
+            CheckpointError: a checkpoint is damaged; the message says what to do.
+        """
+        for key, path in self.needed_checkpoints().items():
+            try:
+                checkpoint.verify(path)
+            except CheckpointError as error:
+                damage = f"{error}; remove {path.parent}, and its training is done again"
+                if self.search.finished is None or key == self.search.best:
+                    raise CheckpointError(damage) from error
+                print(f"{damage}. The winner is whole.", flush=True)
 
     def retry_failures(self) -> None:
         """Has the failed trainings that ended the search wait to be done again: their cause may have passed."""

@@ -25,7 +25,7 @@ from nash_tf.tuning import checked_json, chief, private_api, trial_values
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
-from nash_tf.tuning.reopening import has_search, verify_checkpoints
+from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.results_table import results_table
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.workers import roles
@@ -153,7 +153,7 @@ class HillClimbing(keras_tuner.Tuner):
             return
         with locked(Path(self.project_dir)):
             tidy(self.project_dir)
-            verify_checkpoints(self.oracle.book)
+            self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
