@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os, signal, sys
-from nash_tf import streams
+from nash_tf.terminal import streams
 streams.outlive_readers()
 assert os.open(os.devnull, os.O_RDONLY) > 2, "a file in the place of a stream"
 print("begun", flush=True)
@@ -71,7 +71,7 @@ def test_streams_that_were_closed_before_it_began(closed, tmp_path):
 
 
 def test_letters_that_the_terminal_lacks_are_escaped():
-    code = "from nash_tf import streams; streams.outlive_readers(); print('\\u00fc')"
+    code = "from nash_tf.terminal import streams; streams.outlive_readers(); print('\\u00fc')"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\\xfc\n", "")
