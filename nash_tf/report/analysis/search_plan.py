@@ -70,10 +70,10 @@ def standing(run: Run) -> Standing | None:
     last = max((record.step for record in run.records), default=0)
     all_rungs = [rungs(run, 0), *[of_step] * min(steps, last + 1)]
     scores = {Training(*record.place): None if record.failed else record.accuracy for record in run.records}
-    opened, incumbent = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
+    opened, _ = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)
-    return Standing(steps, opened, trained, hill_climbing.best(incumbent, scores), limits)
+    return Standing(steps, opened, trained, hill_climbing.best(scores), limits)
 
 
 def _seen(run: Run, step: int) -> tuple[Rung, ...]:
