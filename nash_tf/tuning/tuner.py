@@ -287,12 +287,7 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _populate_initial_space(self):
         super()._populate_initial_space()
-        space = self.oracle.get_space()
-        if taken := trial_values.OWN & {hp.name for hp in space.space}:
-            raise ValueError(
-                f"hyperparameters must have other names than {', '.join(sorted(taken))}: the search uses these"
-            )
-        self._hyperparameters = space
+        self._hyperparameters = self.oracle.get_space()
         self._trainer.models.build(
             self.oracle.search.hyperparameters.defaults()
         )  # what cannot be searched is refused here
@@ -322,7 +317,7 @@ class HillClimbing(keras_tuner.Tuner):
     # ------------------------------------------------------------------------------------------------------------------
 
     def _verify_checkpoints(self) -> None:
-        """Checks what the search goes on from, before it does; where it is over, only the winner must be whole.
+        """Checks what the search goes on from, before it does; where it is over, only what is handed over must be whole.
 
         Raises:
             FatalError: a checkpoint is damaged; the message says what to do.
@@ -332,7 +327,7 @@ class HillClimbing(keras_tuner.Tuner):
                 checkpoint.verify(path)
             except CheckpointError as error:
                 remedy = f"remove {path.parent}, and its training is done again"
-                if self.oracle.search.finished is None or key == self.oracle.search.best:
+                if self.oracle.search.finished is None or key in (self.oracle.search.best, TrainingKey(0, 0, 0)):
                     raise errors.FatalError(f"{error}; {remedy}") from error
                 print(f"{error}; the winner is whole; {remedy}", flush=True)
 
