@@ -16,7 +16,7 @@ from numbers import Integral, Real
 from nash_tf.strategy import hill_climbing, methods, records
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
-from nash_tf.strategy.records import FAILED, Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import Assignment, Goal, Outcome, TrainingKey
 
 FAILURES_IN_A_ROW = 3
 RAISABLE = (
@@ -139,10 +139,17 @@ class Search:
         """
         if self._opened is None or self.finished:
             return ()
-        step, rung, missing, parent = self._opened
-        return tuple(
-            self._proposer.assignment(TrainingKey(step, rung, child), parent, self.outcomes) for child in missing
-        )
+        step, rung, missing, _ = self._opened
+        return tuple(self.assignment(TrainingKey(step, rung, child)) for child in missing)
+
+    def assignment(self, key: TrainingKey) -> Assignment:
+        """What an open training is to do.
+
+        Raises:
+            ValueError: the training has ended, or its rung has not begun.
+        """
+        self._require_open(key)
+        return self._proposer.assignment(key, self._opened.parent, self.outcomes)
 
     def tell(self, *outcomes: Outcome) -> None:
         """Takes what came of trainings, each once, in any order within an open rung.
@@ -150,16 +157,15 @@ class Search:
         Raises:
             ValueError: an outcome is of a training that has ended, or that is in no rung that is open or closed.
         """
+        self._finished = None
         for outcome in sorted(outcomes, key=lambda outcome: outcome.key):
             key = outcome.key
-            if self._opened is None or not self.is_open(key):
-                raise ValueError(f"{key} is not open: it has ended already, or its rung has not begun")
+            self._require_open(key)
             self.outcomes[key], self.scores[key] = outcome, self.goal.score(outcome)
             missing = tuple(child for child in self._opened.missing if child != key.child)
             self._opened = self._opened._replace(missing=missing)
             if not missing:
                 self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
-        self._finished = None
 
     @property
     def open_step(self) -> int | None:
@@ -169,6 +175,10 @@ class Search:
     def is_open(self, key: TrainingKey) -> bool:
         """Whether a training is one of those of the open rung that have not ended."""
         return self._opened is not None and key[:2] == self._opened[:2] and key.child in self._opened.missing
+
+    def _require_open(self, key: TrainingKey) -> None:
+        if not self.is_open(key):
+            raise ValueError(f"{tuple(key)} is not open: it has ended already, or its rung has not begun")
 
     def retract(self, *keys: TrainingKey) -> list[Outcome]:
         """Takes outcomes back, as if they had not been told; gives those that had followed from them, taken back too."""
@@ -210,9 +220,9 @@ class Search:
         The first network's is enough by itself: nothing can come after it.
         """
         ended = [self.outcomes[key] for key in sorted(self.outcomes)]
-        for status, streak in itertools.groupby(ended, key=lambda outcome: outcome.status):
+        for has_failed, streak in itertools.groupby(ended, key=lambda outcome: self.scores[outcome.key] is None):
             failed = list(streak)
-            if status == FAILED and (len(failed) >= self.failures_in_a_row or failed[0].key.step == 0):
+            if has_failed and (len(failed) >= self.failures_in_a_row or failed[0].key.step == 0):
                 return failed
         return []
 

@@ -16,9 +16,9 @@ from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
-from nash_tf.tuning.reopening import STATE, check_settings, read_state
+from nash_tf.tuning.reopening import STATE, check_settings, restore_state
 from nash_tf.tuning.trial_book import TrialBook
-from nash_tf.tuning.trial_values import ENDED, LEASE
+from nash_tf.tuning.trial_values import ENDED, LEASE, MOST_NAMES
 from nash_tf.workers.leases import Worker
 
 
@@ -103,7 +103,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
     @property
     def ongoing_trials(self) -> dict[str, Trial]:
         """The trials that are being trained, by the names of their workers."""
-        return {name: self.trials[trial_id] for name, trial_id in self.book.lending.lent.items()}
+        with self._mutex:
+            return {name: self.trials[trial_id] for name, trial_id in self.book.lending.lent.items()}
 
     @ongoing_trials.setter
     def ongoing_trials(self, _):
@@ -154,8 +155,10 @@ class HillClimbingOracle(keras_tuner.Oracle):
             name = self.objective.name
             if name not in metrics:
                 raise ValueError(
-                    f"Objective value missing in what was reported: expected {name}, found {sorted(metrics)}"
+                    f"Objective value missing in what was reported: expected {name}, found {sorted(metrics)[:20]}"
                 )
+            if len(metrics.keys() | trial.metrics.metrics.keys()) > MOST_NAMES:
+                raise ValueError(f"trial {trial_id}: expected at most {MOST_NAMES} metrics")
             for metric, value in metrics.items():
                 if not trial.metrics.exists(metric):
                     trial.metrics.register(metric, direction=self.objective.direction if metric == name else None)
@@ -172,8 +175,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """
         with self._mutex:
             own = self.get_trial(trial.trial_id)
-            lease = trial_values.take_lease(trial.hyperparameters.values)
-            if own.status in ENDED or lease.get("holder") != self.book.holder(own):
+            lease, holder = trial_values.take_lease(trial.hyperparameters.values), self.book.holder(own)
+            if own.status in ENDED or not holder or lease.get("holder") != holder:
                 print(f"trial {own.trial_id}: a late report was refused", flush=True)
             elif trial.status == TrialStatus.STOPPED:
                 self.limits.reached = True
@@ -182,15 +185,28 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 self.book.put_back(own)
             else:
                 trial.metrics = own.metrics
-                trial.message = trial.message or lease.get("message")
+                trial.message = trial.message or trial_values.message_of(lease)
                 outcome = trial_values.decode_report(trial, self.book.assignment(own), self.objective.name)
                 if outcome.status == COMPLETED and self.search.goal.score(outcome) is None:
                     outcome = replace(outcome, status=FAILED, message=f"{self.objective.name} is not a finite number")
                 self.update_space(trial.hyperparameters)
-                own.hyperparameters = trial.hyperparameters
-                self.book.end(own, outcome)
-                self._ended(own)
+                if self.book.end(own, outcome, trial.hyperparameters):
+                    self._ended(own)
             self.save()
+
+    def get_space(self):
+        with self._mutex:
+            return super().get_space()
+
+    def update_space(self, hyperparameters):
+        """Adds hyperparameters to the declared ones.
+
+        Raises:
+            ValueError: one has a name that the search uses itself, or there are too many.
+        """
+        with self._mutex:
+            trial_values.check_names(hp.name for hp in hyperparameters.space)
+            super().update_space(hyperparameters)
 
     def get_trial(self, trial_id):
         """The trial of an id.
@@ -199,12 +215,14 @@ class HillClimbingOracle(keras_tuner.Oracle):
             ValueError: there is none.
         """
         if trial_id not in self.trials:
-            raise ValueError(f"there is no trial {trial_id!r} in the search")
+            raise ValueError(f"there is no trial {trial_id[:50]!r} in the search")
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials=1):
         """Those whose weights are kept first, the best of them at the head; see `ranking`."""
-        return sorted(self.ranking(), key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
+        with self._mutex:
+            ranking = self.ranking()
+            return sorted(ranking, key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
 
     def ranking(self) -> list[Trial]:
         """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
@@ -270,9 +288,10 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     def set_state(self, state):
         check_settings(state["settings"], self.settings, Path(self._project_dir))
-        self.hyperparameters = HyperParameters.from_config(state["hyperparameters"])
+        hyperparameters, (wall, cpu) = HyperParameters.from_config(state["hyperparameters"]), map(float, state["spent"])
         self._display.set_state(state["display"])
-        self.limits.resume(tuple(state["spent"]))
+        self.hyperparameters = hyperparameters
+        self.limits.resume((wall, cpu))
 
     def save(self):
         checked_json.write(Path(self._project_dir) / STATE, self.get_state())
@@ -281,17 +300,15 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Goes on with the search in the project's directory.
 
         Raises:
-            ValueError: it was begun with other settings, or by another tuner.
-            DamagedSearch: a trial's file is not what was written; the message says what to do.
+            DamagedSearch: it was begun with other settings, or by another tuner, or a trial's file is not what was written; the
+                message says what to do.
         """
         check_tree(self._project_dir)
-        state = read_state(Path(self._project_dir))
-        if state is not None:
-            self.set_state(state)
-        self.book.reopen(are_trusted=state is not None)
+        is_restored = restore_state(Path(self._project_dir), self.set_state)
+        self.book.reopen(are_trusted=is_restored)
         for trial in self.trials.values():
             self.update_space(trial.hyperparameters)
-        if state is None:
+        if not is_restored:
             ended = self.search.outcomes.values()
             self.limits.resume((sum(o.wall_seconds for o in ended), sum(o.cpu_seconds for o in ended)))
 

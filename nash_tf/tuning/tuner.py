@@ -278,12 +278,7 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _populate_initial_space(self):
         super()._populate_initial_space()
-        space = self.oracle.get_space()
-        if taken := trial_values.OWN & {hp.name for hp in space.space}:
-            raise ValueError(
-                f"hyperparameters must have other names than {', '.join(sorted(taken))}: the search uses these"
-            )
-        self._hyperparameters = space
+        self._hyperparameters = self.oracle.get_space()
         # What cannot be searched is refused here.
         self._trainer.models.build(self.oracle.search.hyperparameters.defaults())
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import random
+import threading
 from pathlib import Path
 
 import keras_tuner
@@ -543,3 +544,46 @@ def test_children_inherit_and_child_0_keeps_hyperparameters(tmp_path):
     for (step, rung, child), each in tuned.items():
         if rung:
             assert each["rate"] == tuned[step, rung - 1, child]["rate"]
+
+
+def test_a_report_that_cannot_be_written_changes_nothing_and_can_be_made_again(expected, tmp_path, monkeypatch):
+    oracle, _ = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"))
+    trial = oracle.create_trial("tuner0")
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "trial.json")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(oracle.book, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            report(oracle, trial)
+    with monkeypatch.context() as patch:
+        patch.setattr(oracle.book, "write", lambda trial: full() if trial.status == TrialStatus.COMPLETED else None)
+        with pytest.raises(OSError, match="No space left"):
+            report(oracle, trial)
+    assert oracle.trials[trial.trial_id].status == TrialStatus.RUNNING and len(oracle.end_order) == 1
+    assert oracle.create_trial("tuner0").trial_id == trial.trial_id
+    assert finish(oracle) == expected
+
+
+def test_trials_are_told_while_others_are_lent(tmp_path):
+    """Also to a chief that looks at them from its own thread."""
+    oracle, _ = begin(tmp_path)
+    held = threading.Event()
+
+    def look():
+        held.wait()
+        found.append(oracle.ongoing_trials)
+        found.append(oracle.get_best_trials(5))
+        found.append(oracle.get_space())
+
+    found = []
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    with oracle._mutex:  # as while a trial is created
+        held.set()
+        looking.join(0.2)
+        assert not found
+    looking.join(10)
+    assert len(found) == 3
