@@ -15,6 +15,7 @@ from numbers import Integral, Real
 
 from nash_tf.strategy import hill_climbing, methods, records
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
 from nash_tf.strategy.records import Assignment, Goal, Outcome, TrainingKey
 
@@ -148,8 +149,7 @@ class Search:
         Raises:
             ValueError: the training has ended, or its rung has not begun.
         """
-        self._require_open(key)
-        return self._proposer.assignment(key, self._opened.parent, self.outcomes)
+        return self._proposer.assignment(key, self._rung_of(key).parent, self.outcomes)
 
     def tell(self, *outcomes: Outcome) -> None:
         """Takes what came of trainings, each once, in any order within an open rung.
@@ -160,10 +160,10 @@ class Search:
         self._finished = None
         for outcome in sorted(outcomes, key=lambda outcome: outcome.key):
             key = outcome.key
-            self._require_open(key)
+            opened = self._rung_of(key)
             self.outcomes[key], self.scores[key] = outcome, self.goal.score(outcome)
-            missing = tuple(child for child in self._opened.missing if child != key.child)
-            self._opened = self._opened._replace(missing=missing)
+            missing = tuple(child for child in opened.missing if child != key.child)
+            self._opened = opened._replace(missing=missing)
             if not missing:
                 self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
 
@@ -176,9 +176,11 @@ class Search:
         """Whether a training is one of those of the open rung that have not ended."""
         return self._opened is not None and key[:2] == self._opened[:2] and key.child in self._opened.missing
 
-    def _require_open(self, key: TrainingKey) -> None:
-        if not self.is_open(key):
+    def _rung_of(self, key: TrainingKey) -> OpenRung:
+        """The open rung, if the training is one of it."""
+        if self._opened is None or not self.is_open(key):
             raise ValueError(f"{tuple(key)} is not open: it has ended already, or its rung has not begun")
+        return self._opened
 
     def retract(self, *keys: TrainingKey) -> list[Outcome]:
         """Takes outcomes back, as if they had not been told; gives those that had followed from them, taken back too."""

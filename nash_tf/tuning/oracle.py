@@ -18,7 +18,7 @@ from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, check_settings, restore_state
 from nash_tf.tuning.trial_book import TrialBook
-from nash_tf.tuning.trial_values import ENDED, LEASE, MOST_NAMES
+from nash_tf.tuning.trial_values import ENDED, LEASE
 from nash_tf.workers.leases import Worker
 
 
@@ -71,17 +71,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         arguments.check({**limits, "objective": objective, "on_trained": on_trained}, kwargs)
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
-        settings = Settings(
-            method,
-            steps,
-            children,
-            mutations,
-            epochs_per_step,
-            vanilla_epochs,
-            max_params,
-            self.seed,
-            tune_hyperparameters,
-        )
+        counts = steps, children, mutations, epochs_per_step, vanilla_epochs
+        settings = Settings(method, *counts, max_params, self.seed, tune_hyperparameters)
         self.search = Search(
             settings,
             Goal(self.objective.name, self.objective.direction),
@@ -152,17 +143,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             trial = self.get_trial(trial_id)
             if trial.status in ENDED:
                 return trial
-            name = self.objective.name
-            if name not in metrics:
-                raise ValueError(
-                    f"Objective value missing in what was reported: expected {name}, found {sorted(metrics)[:20]}"
-                )
-            if len(metrics.keys() | trial.metrics.metrics.keys()) > MOST_NAMES:
-                raise ValueError(f"trial {trial_id}: expected at most {MOST_NAMES} metrics")
-            for metric, value in metrics.items():
-                if not trial.metrics.exists(metric):
-                    trial.metrics.register(metric, direction=self.objective.direction if metric == name else None)
-                trial.metrics.update(metric, value, step=step)
+            trial_values.note_metrics(trial, metrics, step, self.search.goal)
             self.book.write(trial)
             return trial
 
@@ -331,13 +312,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def stopped_by(self) -> str | None:
         """Why the search was given up: the cause of the last of too many failures in a row, or why there is no first network
         to begin with; None where it was not."""
-        failed = self.search.failures()
-        if not failed:
-            return None
-        cause = (failed[-1].message or "no reason given").strip().splitlines()[-1]
-        last = ", the last one" if len(failed) > 1 else ""
-        where = self.book.files.folder(self.book.by_training()[failed[-1].key].trial_id) / "trial.json"
-        return f"{self.search.finished}{last} with {cause} (see {where})"
+        return self.book.failure()
 
     @property
     def last_outcome(self) -> Outcome:

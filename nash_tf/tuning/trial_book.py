@@ -146,6 +146,16 @@ class TrialBook:
                     failed.append(trial)
         return failed
 
+    def failure(self) -> str | None:
+        """The cause of the last of the failures that ended the search; None where it is not ended so."""
+        failed = self.search.failures()
+        if not failed:
+            return None
+        cause = (failed[-1].message or "no reason given").strip().splitlines()[-1]
+        last = ", the last one" if len(failed) > 1 else ""
+        where = self.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
+        return f"{self.search.finished}{last} with {cause} (see {where})"
+
     def dispose(self) -> None:
         """Removes the checkpoints that nothing will ask for any more."""
         needed = self.search.needed() | self._early.keys()  # what follows from a training that was lost

@@ -15,7 +15,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
-from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Goal, Outcome, TrainingKey
 
 # Beside the user's hyperparameters; those that begin with "tuner/" are Keras Tuner's way of saying the same.
 OWN = frozenset({"step", "rung", "child", "seed", "source", "morphisms", "architecture", "periods", "record"})
@@ -208,6 +208,24 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
+
+
+def note_metrics(trial: Trial, metrics: Mapping[str, float], step: int, goal: Goal) -> None:
+    """Adds metrics that a tuner reports to a trial's own.
+
+    Raises:
+        ValueError: the one that children are compared by is not among them, or there are too many.
+    """
+    if goal.name not in metrics:
+        raise ValueError(
+            f"Objective value missing in what was reported: expected {goal.name}, found {sorted(metrics)[:20]}"
+        )
+    if len(metrics.keys() | trial.metrics.metrics.keys()) > MOST_NAMES:
+        raise ValueError(f"trial {trial.trial_id}: expected at most {MOST_NAMES} metrics")
+    for name, value in metrics.items():
+        if not trial.metrics.exists(name):
+            trial.metrics.register(name, direction=goal.direction if name == goal.name else None)
+        trial.metrics.update(name, value, step=step)
 
 
 def measurement(trial: Trial, name: str) -> float | None:

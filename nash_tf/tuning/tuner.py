@@ -122,7 +122,7 @@ class HillClimbing(keras_tuner.Tuner):
             loss=loss,
             metrics=metrics,
         )
-        self.hypermodel = GrownHyperModel(self.hypermodel)
+        self.hypermodel: GrownHyperModel = GrownHyperModel(self.hypermodel)
         if is_worker:
             trials = os.environ.get(roles.TRIALS)
             self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
