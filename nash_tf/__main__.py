@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     streams.outlive_readers()
     signals.exit_at_once()
-    if name:
+    if name in COMMANDS:
         return import_module(COMMANDS[name]).main([argv[0], *argv[2:]])
     return import_module("nash_tf.main").main(argv)
 

@@ -114,7 +114,7 @@ def _made(name: str, model: keras.Model, folder: Path, calibration, checker: che
         what = f"the model cannot be exported to {directory / module.FILE}: {signature.reason(failure)}"
         raise ExportError(what) from failure
     record: dict[str, Any] = {"file": module.FILE, "bytes": checking.size_of(folder / module.FILE)}
-    if module.load is None or (checker.example is None and checker.images is None):
+    if module.load is None or (name in ALWAYS and checker.example is None and checker.images is None):
         return record
     if measured := checker.check(module, folder / module.FILE):
         record |= {

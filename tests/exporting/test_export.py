@@ -95,7 +95,10 @@ def here(monkeypatch):
 
     def run(command, **_):
         assert command[1:3] == ["-I", clean_process.__file__]
-        clean_process.main(*command[3:5], Path(command[5]))
+        try:
+            clean_process.main(*command[3:5], Path(command[5]))
+        except Exception as error:
+            return SimpleNamespace(returncode=1, stderr=f"{type(error).__name__}: {error}")
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(checking.subprocess, "run", run)
