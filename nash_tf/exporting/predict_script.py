@@ -10,6 +10,7 @@ out. Exit status: 0 where all were read, 1 where some were left out, 2 where not
 import argparse
 import contextlib
 import csv
+import io
 import json
 import math
 import os
@@ -48,8 +49,8 @@ def main(
     parser.add_argument("images", nargs="+", metavar="IMAGES", help="files or folders")
     parser.add_argument("--csv", action="store_true", help="print file,class,probability with a heading")
     given = parser.parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace" if stream is sys.stderr or not given.csv else "surrogateescape")
+    if given.csv and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of files as they are
     try:
         return predict(Path(directory or Path(__file__).parent), given.images, given.csv)
     except Refused as refused:
@@ -106,11 +107,12 @@ def read(file: str | os.PathLike, settings: dict):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(file, formats=FORMATS) as image:
-            if image.mode not in EIGHT_BITS:
-                raise ValueError(f"expected 8 bits a channel, got mode {image.mode}")
-            _shrink(image, settings)
-            image.load()
+        with Image.open(file, formats=FORMATS) as opened:
+            if opened.mode not in EIGHT_BITS:
+                raise ValueError(f"expected 8 bits a channel, got mode {opened.mode}")
+            _shrink(opened, settings)
+            opened.load()
+            image: Image.Image = opened
             with contextlib.suppress(Exception):  # an orientation that cannot be read is none
                 ImageOps.exif_transpose(image, in_place=True)
             if image.mode in LAYERED or "transparency" in image.info:
@@ -124,9 +126,13 @@ def read(file: str | os.PathLike, settings: dict):
 
 def _shrink(image, settings: dict) -> None:
     """Has a JPEG decoded at a fraction of its size where that is at least twice the size that it is scaled to."""
-    ratios = [settings["height"] / image.size[1], settings["width"] / image.size[0]]
-    if image.getexif().get(0x0112) in (5, 6, 7, 8):  # height and width change places
-        ratios = [settings["height"] / image.size[0], settings["width"] / image.size[1]]
+    if image.format != "JPEG":
+        return
+    width, height = image.size
+    with contextlib.suppress(Exception):  # an orientation that cannot be read is none
+        if image.getexif().get(0x0112) in (5, 6, 7, 8):  # height and width change places
+            width, height = height, width
+    ratios = settings["height"] / height, settings["width"] / width
     scale = min(ratios) if settings["fit"] == "pad" else max(ratios)
     if scale < 1 / 2:
         image.draft(image.mode, tuple(math.ceil(2 * scale * side) for side in image.size))
