@@ -139,7 +139,7 @@ def export_best(
         with_scaling(final, *pipeline.scaling(dataset.x_train.dtype)),
         Path(config.output_dir) / run_directory.BEST,
         dataset.x_test[:32],
-        facts={**config.to_json(), **results},
+        facts={**results, **{f"--{name}": value for name, value in config.to_json().items()}},
         searched=final,
         formats=config.export or formats.installed(),
         images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test),

@@ -76,7 +76,7 @@ def test_the_model_is_exported_in_every_format_with_a_script_that_predicts(whole
     assert json.loads((whole[0] / "best" / "classes.json").read_text()) == list("0123456789")
     assert (whole[0] / "best" / "predict.py").is_file() and (whole[0] / "best" / "image.json").is_file()
     card = (whole[0] / "best" / "model_card.md").read_text()
-    assert "| method | shrsep |" in card and "| train_limit | 200 |" in card
+    assert "| method | shrsep |" in card and "| --train_limit | 200 |" in card
 
 
 def test_every_rung_of_every_step_is_in_the_lineage(whole):

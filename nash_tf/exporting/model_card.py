@@ -199,11 +199,13 @@ def _limits(images: Images, exported: Mapping[str, Mapping], script: Mapping[str
     first, quantised = exported["saved_model"], exported.get("int8", {})
     counts = next(iter(images.counts().values()))
     rarest = int(np.argmin(counts))
+    balanced = f"Each class has {counts[0]:,} training images."
+    unequal = f"The rarest class in training is {images.class_names[rarest]}, with {counts[rarest]:,} images."
     lines = [
         "- It gives one of its classes for any image, also for one that shows none of them.",
         "- The accuracy is that on test images from the same source as the training images. On others (another camera, other "
         "light, another place) it is to be measured anew before anything depends on it.",
-        f"- The rarest class in training is {images.class_names[rarest]}, with {counts[rarest]:,} images.",
+        f"- {balanced if min(counts) == max(counts) else unequal}",
     ]
     if script:
         lines.append(f"- `predict.py` brings images of other sizes to the model's: {_FITS[script['fit']]}.")
@@ -227,4 +229,5 @@ def _row(cells: Sequence) -> str:
 
 def _cell(value) -> str:
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, (list, tuple)) else str(value)
+    text = "unset" if value is None else text
     return " ".join(text.split()).replace("|", "\\|")

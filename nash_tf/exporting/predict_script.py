@@ -161,11 +161,20 @@ def probabilities(outputs, kind: str):
 
 
 def _load(path: Path):
+    """A function from a list of images to the model's outputs. What TensorFlow says of the machine meanwhile is not shown."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import numpy as np
-    import tensorflow as tf
 
-    model = tf.saved_model.load(str(path))
+    sys.stderr.flush()
+    shown, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import tensorflow as tf
+
+        model = tf.saved_model.load(str(path))
+    finally:
+        os.dup2(shown, 2)
+        os.close(shown), os.close(nowhere)
     return lambda arrays: tf.nest.flatten(model.serve(np.stack(arrays)))[0].numpy()
 
 
