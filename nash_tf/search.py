@@ -134,6 +134,7 @@ def export_best(
     config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, final: keras.Model, results: Mapping
 ) -> dict:
     """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json."""
+    fit = getattr(config, "image_fit", "crop")
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
     return export(
         with_scaling(final, *pipeline.scaling(dataset.x_train.dtype)),
@@ -142,7 +143,7 @@ def export_best(
         facts={**results, **{f"--{name}": value for name, value in config.to_json().items()}},
         searched=final,
         formats=config.export or formats.installed(),
-        images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test),
+        images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, fit),
         left_out=lambda name, reason: print(f"Export without {name}: {reason}", flush=True),
     )
 

@@ -25,7 +25,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP")  # others,
 EIGHT_BITS = ("1", "L", "LA", "RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
 LAYERED = ("LA", "PA", "RGBA")
 BATCH = 64
-ALL_READ, SOME_LEFT_OUT, NOTHING_TO_DO = 0, 1, 2
+ALL_READ, SOME_LEFT_OUT, NOTHING_TO_DO, STOPPED = 0, 1, 2, 130
 
 
 class Refused(Exception):
@@ -56,6 +56,8 @@ def main(
     except Refused as refused:
         print(refused, file=sys.stderr)
         return NOTHING_TO_DO
+    except KeyboardInterrupt:
+        return STOPPED
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return SOME_LEFT_OUT
