@@ -145,3 +145,24 @@ def test_where_there_is_nothing_to_do(arguments, said, run, capsys):
     assert predict.main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and len(printed.err.splitlines()) == 1 and said in printed.err
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_images_of_any_size_are_read_as_a_data_set_is(fit, tmp_path):
+    """To the bit: JPEGs that are shrunk while they are decoded, turned, transparent, grey and with a palette."""
+    image_settings = pytest.importorskip("nash_tf.image_settings")
+    dice = np.random.default_rng(0)
+    for number in range(24):
+        height, width = dice.integers(6, 120, 2)
+        image = Image.fromarray(noise(height, width, 3)).convert(("RGB", "RGBA", "P", "L")[number % 4])
+        exif = Image.Exif()
+        exif[0x0112] = int(dice.integers(1, 9))
+        (tmp_path / f"class {number % 2}").mkdir(exist_ok=True)
+        path = tmp_path / f"class {number % 2}" / f"{number}.{'jpg' if number % 4 in (0, 3) else 'png'}"
+        image.save(path, exif=exif)
+    found = data.load(str(tmp_path), images=image_settings.ImageSettings(size=(10, 14), fit=fit))
+    settings = {**SETTINGS, "height": 10, "width": 14, "fit": fit}
+    read = {predict_script.read(path, settings).astype(np.uint8).tobytes() for path in tmp_path.glob("*/*")}
+    assert {
+        np.asarray(x[i]).tobytes() for x in (found.x_train, found.x_valid, found.x_test) for i in range(len(x))
+    } == read
