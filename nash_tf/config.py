@@ -51,6 +51,8 @@ class SearchConfig:
         ConfigError: a value breaks its rule, or the rungs do not add up.
     """
 
+    GROUPS = (_DATA, _LIMITS, _RUN, _SEARCH, _TRAINING)  # in the help text: what, how long and where come first
+
     method: str = setting(
         one_of(tuple(methods.registry)), "How a step selects its children.", default="shrsep", group=_SEARCH
     )

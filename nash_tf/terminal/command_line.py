@@ -72,8 +72,8 @@ def given(values: flags.FlagValues, owner: type) -> dict[str, Any]:
 
 
 def usage(owner: type, requests: Mapping[str, str] | None = None) -> str:
-    """The help text of a dataclass of settings, in the order of its groups."""
-    groups: dict[str, list[str]] = {}
+    """The help text of a dataclass of settings, in the order of its `GROUPS`, or else of its fields."""
+    groups: dict[str, list[str]] = {name: [] for name in getattr(owner, "GROUPS", ())}
     for each in declared(owner):
         groups.setdefault(each.group, []).append(_entry(each))
     if requests:

@@ -88,6 +88,14 @@ def test_what_no_image_file_holds(low, channels):
     assert for_script(Images("ab", {}, x, x, np.zeros(2)), logits=True) is None
 
 
+def test_formats_are_compared_on_evenly_chosen_test_images():
+    images = Images("ab", {}, np.zeros((2, 4, 4, 1)), np.zeros((12_000, 4, 4, 1), np.uint8), np.zeros(12_000))
+    chosen = images.compared()
+    assert len(set(chosen)) == 10_000 and (chosen[0], chosen[-1]) == (0, 11_999) and np.diff(chosen).max() == 2
+    large = np.broadcast_to(np.uint8(0), (9, 2**14, 2**14, 1))  # 256 MiB each
+    assert Images("ab", {}, large, large, np.zeros(9)).compared().tolist() == [0, 8]
+
+
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     """A run with a model that is a stub: the class is the brightness."""
