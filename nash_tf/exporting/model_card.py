@@ -63,7 +63,7 @@ def _head(
         origin = "Found by nash_tf, neural architecture search by network morphisms."
         origin += " It takes pixel values as in the data set; their scaling is a part of it."
     logits = ", logits" if gives_logits(model, searched) else ""
-    lowest = "" if images is None else ", pixel values from {:g} to {:g}".format(*images.range())
+    lowest = "" if images is None else ", pixel values from {:g} to {:g}".format(*(images.values() or images.range()))
     trained = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     others = sum(int(np.prod(variable.shape)) for variable in model.non_trainable_variables)
     return [
