@@ -15,9 +15,12 @@ fi
 
 ruff check .
 
-pure=(halving schedules methods seeds settings config command_line streams output hill_climbing leases lock architecture kinds costs report stopping)
-for module in "${pure[@]}"; do
-    [[ -e nash_tf/$module.py ]] && echo "nash_tf/$module.py" || echo "nash_tf/$module"
-done | xargs mypy
+# What is free of TensorFlow.
+pure=(
+    architecture strategy report files/atomic.py files/lock.py terminal/command_line.py terminal/signals.py terminal/streams.py
+    exporting/formats exporting/clean_process.py exporting/predict_script.py workers/leases.py
+    config.py experiment.py main.py predict.py seeds.py settings.py __main__.py
+)
+mypy "${pure[@]/#/nash_tf/}"
 
 python -m pytest -q "$@"

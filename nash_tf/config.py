@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from nash_tf import settings
+from nash_tf.exporting import formats
 from nash_tf.settings import (
     LARGEST,
     ConfigError,
@@ -49,7 +50,11 @@ class SearchConfig:
         ConfigError: a value breaks its rule, or the rungs do not add up.
     """
 
-    method: str = setting(one_of(tuple(methods.registry)), "How a step selects its children.", group=_SEARCH)
+    GROUPS = (_DATA, _LIMITS, _RUN, _SEARCH, _TRAINING)  # in the help text: what, how long and where come first
+
+    method: str = setting(
+        one_of(tuple(methods.registry)), "How a step selects its children.", default="shrsep", group=_SEARCH
+    )
     dataset: str = setting(
         text("the name of a data set or a path"),
         "Data set: digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
@@ -189,6 +194,14 @@ class SearchConfig:
         default=5e-4,
         group=_TRAINING,
     )
+    export: tuple[str, ...] | None = setting(
+        optional(tuple_of(one_of(formats.NAMES), 1, len(formats.NAMES), f"must be some of {','.join(formats.NAMES)}")),
+        f"Formats of the exported model: some of {','.join(formats.NAMES)}; {' and '.join(formats.ALWAYS)} are always written. "
+        "Unset: all whose packages are installed.",
+        default=None,
+        group=_RUN,
+        resumed=settings.FREE,
+    )
     tensorboard: bool = setting(
         switch(), "Write logs for TensorBoard, which must be installed.", default=False, group=_RUN
     )
@@ -241,7 +254,7 @@ class SearchConfig:
         for name, value in values.items():
             if name not in known:
                 raise refusal(name, value, "is no setting of this version of nash_tf")
-        return cls(**{"method": None, **values})
+        return cls(**values)
 
     def _default_output_dir(self) -> str:
         name = os.path.basename(os.path.abspath(self.dataset)).removesuffix(".npz") or "data"

@@ -2,10 +2,10 @@
 
 The same command continues an experiment that was interrupted; finished runs are not repeated.
 
-    python -m nash_tf.experiment --flagfile=flags/cifar10_cpu.flags --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 \\
-        --output_dir=runs/cifar --jobs=2
+    nash-tf experiment --flagfile=cifar10_cpu --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 --output_dir=runs/cifar \\
+        --jobs=2
 
-All other flags are those of `nash_tf.main` and go to every run. The training of the first network depends on the data, the
+All other flags are those of a search and go to every run; SavedModel and .keras are exported unless --export says more. The training of the first network depends on the data, the
 settings and the seed alone, so that all methods of a seed start from the same one.
 """
 
@@ -39,6 +39,7 @@ from nash_tf.terminal import command_line
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
 POLL = 0.5  # seconds between two looks at the runs
 _GROUP = "Experiment"
+_EXPORT = "--export=keras"  # unless the arguments say more: runs are compared, and few of their models used
 WIDE = "wide"  # the method whose first network is as large as the median winner of its seed's searches
 
 
@@ -100,7 +101,7 @@ class Run(NamedTuple):
         if widths:
             own.append(f"--widths={','.join(map(str, widths))}")
         own.append("--resume" if self.begun else "--noresume")
-        return [*arguments, *own]
+        return [_EXPORT, *arguments, *own]
 
 
 def plan(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Run]:

@@ -15,6 +15,7 @@ import pytest
 
 import nash_tf
 from nash_tf import data
+from nash_tf.exporting import formats
 
 TINY = [
     "--method=shrsep",
@@ -27,6 +28,7 @@ TINY = [
     "--vanilla_epochs=1",
     "--final_epochs=1",
     "--max_params=3000",
+    "--export=keras",
 ]
 ROOT = Path(__file__).parents[1]
 MEASURED = ("cpu_seconds", "wall_seconds")  # differ from run to run
@@ -53,7 +55,7 @@ def lineage(directory):
 def whole(tmp_path_factory):
     """A run that was never interrupted, and what it printed."""
     directory = tmp_path_factory.mktemp("whole") / "run"
-    return directory, finish(start(directory))
+    return directory, finish(start(directory, f"--export={','.join(formats.installed())}"))
 
 
 def test_the_output_directory_is_complete(whole):
@@ -63,6 +65,18 @@ def test_the_output_directory_is_complete(whole):
         assert (directory / name).is_file(), name
     assert json.loads((directory / "config.json").read_text())["versions"]["nash_tf"] == nash_tf.__version__
     assert "step 2 closed" in printed and "winner:" in printed
+
+
+def test_the_model_is_exported_in_every_format_with_a_script_that_predicts(whole):
+    results = json.loads((whole[0] / "results.json").read_text())
+    assert tuple(results["exports"]) == formats.installed()
+    for each in results["exports"].values():
+        assert (whole[0] / "best" / each["file"]).exists()
+    assert results["exports"]["saved_model"]["test_accuracy"] == pytest.approx(results["test_accuracy"], abs=1e-6)
+    assert json.loads((whole[0] / "best" / "classes.json").read_text()) == list("0123456789")
+    assert (whole[0] / "best" / "predict.py").is_file() and (whole[0] / "best" / "image.json").is_file()
+    card = (whole[0] / "best" / "model_card.md").read_text()
+    assert "| method | shrsep |" in card and "| --train_limit | 200 |" in card
 
 
 def test_every_rung_of_every_step_is_in_the_lineage(whole):

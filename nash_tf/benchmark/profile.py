@@ -133,7 +133,8 @@ def run(arguments: list[str]) -> dict:
 
     import nash_tf.search as search
     from nash_tf import data, main, report
-    from nash_tf.keras_models import checkpoint, exporting
+    from nash_tf.exporting import export
+    from nash_tf.keras_models import checkpoint
     from nash_tf.surgery import birth, certificate
     from nash_tf.training import child_models
     from nash_tf.tuning import oracle
@@ -150,7 +151,7 @@ def run(arguments: list[str]) -> dict:
     profile.watch(child_models.gc, "collect", "garbage collection")
     profile.watch(keras.utils, "set_random_seed", "seeding")
     profile.watch(search, "tuner_of", "tuner set-up")
-    profile.watch(exporting, "export", "export")
+    profile.watch(export, "export", "export")
     profile.watch(report, "write", "report")
     for name in ("create_trial", "end_trial", "update_trial", "save"):
         profile.watch(oracle.HillClimbingOracle, name, "oracle")

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from nash_tf.data.dataset import channel_statistics
 from nash_tf.data.pipeline import Augmentation, Pipeline, look_up, moved
-from nash_tf.keras_models import autotuning, exporting
+from nash_tf.exporting.scaling import with_scaling
+from nash_tf.keras_models import autotuning
 
 EVERYTHING = Augmentation(flip=True, shift=0.25, cutout=0.5, mixup=1.0)
 CLASSES = 5
@@ -403,7 +404,7 @@ class TestScaling:
         x = (level + spread * rng.normal(size=(30, 4, 4, 2))).astype(np.float32)
         made = Pipeline(*channel_statistics(x), 2, 30, Augmentation(normalise=normalise))
         model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.Flatten(), keras.layers.Dense(2)])
-        exported = exporting.with_scaling(model, *made.scaling(x.dtype))
+        exported = with_scaling(model, *made.scaling(x.dtype))
         batch = next(iter(made.evaluation(x, np.arange(30) % 2)))[0]
         expected = model(batch, training=False).numpy()
         assert np.isfinite(expected).all() and (not normalise or 0.1 < expected.std() < 10)
