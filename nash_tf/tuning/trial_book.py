@@ -165,7 +165,7 @@ class TrialBook:
     # Going on -----------------------------------------------------------------------------------------------------------
 
     def reopen(self, are_trusted: bool) -> None:
-        """Takes the trials that are on disk.
+        """Takes the trials that are on disk, in place of those that are known.
 
         Args:
             are_trusted: whether they are known to follow from the search's settings. Else each is held against them.
@@ -173,6 +173,9 @@ class TrialBook:
         Raises:
             DamagedSearch: a trial's file is not what was written, or follows from other settings; the message says what to do.
         """
+        self.search.retract(*self.search.outcomes)
+        for known in (self.trials, self._assignments, self._early, self.end_order):
+            known.clear()
         for reopened in read_trials(self.files, self.search.goal.name):
             trial, outcome = reopened.trial, reopened.outcome
             self.trials[trial.trial_id], self._assignments[trial.trial_id] = trial, reopened.assignment
@@ -190,8 +193,9 @@ class TrialBook:
     def needed_checkpoints(self) -> dict[TrainingKey, Path]:
         """Checkpoints that may still be asked for, by what was trained."""
         trials = self.by_training()
-        completed = [key for key in self.search.needed() if self.search.scores.get(key) is not None]
-        return {key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed)}
+        completed = {key for key in self.search.needed() if self.search.scores.get(key) is not None}
+        found = {key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed | self._early.keys())}
+        return {key: path for key, path in found.items() if key in completed or path.is_dir()}
 
     def verify_checkpoints(self) -> None:
         """Checks what the search goes on from, before it does; where it is over, only what is handed over must be whole.

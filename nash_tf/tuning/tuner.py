@@ -80,6 +80,11 @@ class HillClimbing(keras_tuner.Tuner):
         executions_per_trial=1,
         **kwargs,
     ):
+        if hypermodel is None:
+            raise ValueError(
+                "hypermodel must build the first network, received None; a tuner that trains in a way of its own takes "
+                "HillClimbingOracle"
+            )
         if executions_per_trial != 1:
             raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
         if max_model_size is not None:
@@ -108,8 +113,6 @@ class HillClimbing(keras_tuner.Tuner):
         if overwrite and place.exists():
             with locked(place):  # or else somebody is at work there
                 pass
-        elif not is_worker and has_search(place) and not (place / TUNER).exists():
-            checked_json.write(place / TUNER, {})  # Keras Tuner looks at this file alone, and would begin anew
         super().__init__(
             oracle,
             hypermodel,
@@ -277,6 +280,9 @@ class HillClimbing(keras_tuner.Tuner):
             self.oracle.reload()
 
     def _populate_initial_space(self):
+        if not roles.is_worker() and has_search(Path(self.project_dir)):
+            self.reload()  # Keras Tuner looks for tuner.json alone, and would begin anew where that is lost
+            return
         super()._populate_initial_space()
         self._hyperparameters = self.oracle.get_space()
         # What cannot be searched is refused here.

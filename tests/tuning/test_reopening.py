@@ -308,3 +308,20 @@ def test_an_odd_trial_is_named(odd, search):
     file.write_text(json.dumps(ODD_TRIALS[odd](trial)))
     with pytest.raises(DamagedSearch, match=rf"^{file}: [^\n]+; remove {file.parent}, and its training is done again$"):
         begin(search.parent)
+
+
+def test_reloading_again_changes_nothing(search, expected):
+    oracle, _ = begin(search.parent)
+    before = oracle.lineage()
+    oracle.reload()
+    assert oracle.lineage() == before and len(oracle.end_order) == len(before)
+    assert finish(oracle) == expected
+    oracle.reload()
+    assert oracle.lineage() == expected and oracle.over()
+
+
+def test_weights_that_followed_from_a_lost_training_are_among_those_to_be_verified(tmp_path):
+    stop_in_the_middle(tmp_path, trainings=6)
+    shutil.rmtree(tmp_path / "search" / "trial_0000")
+    oracle, _ = begin(tmp_path)
+    assert len(oracle.book.needed_checkpoints()) == 5

@@ -1,6 +1,7 @@
 """The tuner and the oracle as users of Keras Tuner take them, each example whole; small, so that they run in seconds."""
 
 import contextlib
+import copy
 import json
 import math
 
@@ -682,6 +683,17 @@ def test_what_cannot_be_searched_is_refused_before_any_training(tmp_path):
 
     with pytest.raises(ValueError, match="other names than seed, step"):
         tuner_of(takes_our_names, tmp_path / "d")
+
+
+def test_a_search_without_a_hypermodel_and_what_else_a_hypermodel_has(tmp_path):
+    with pytest.raises(ValueError, match="hypermodel must build the first network, received None"):
+        tuner_of(None, tmp_path)
+    hypermodel = Still(classifier)
+    hypermodel.mine = "kept"
+    tuner = tuner_of(hypermodel, tmp_path)
+    assert tuner.hypermodel.mine == copy.copy(tuner.hypermodel).mine == "kept"
+    with pytest.raises(AttributeError):
+        _ = tuner.hypermodel.absent
 
 
 def test_a_directory_of_another_tuner_is_refused_and_left_as_it_is(tmp_path):
