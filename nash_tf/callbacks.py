@@ -43,7 +43,7 @@ class SGDR(keras.callbacks.Callback):
         together = self.model.steps_per_execution  # Keras does the last group of an endless data set whole
         count = -(-steps // together) * together if isinstance(together, int) else steps
         self._rates = [schedules.sgdr(max(0, before + step), periods, self.initial_rate) for step in range(count)]
-        self._followed = fast_training.follow(self.model, self._rates)
+        self._followed = fast_training.follow_rates(self.model, self._rates)
         self._seen = _rate(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -56,7 +56,7 @@ class SGDR(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = self._rates[batch]
 
     def on_train_end(self, logs=None):
-        fast_training.follow(self.model, None)
+        fast_training.follow_rates(self.model, None)
 
 
 class CosineAnnealing(SGDR):

@@ -141,7 +141,7 @@ def run(arguments: list[str]) -> dict:
     profile.begin("interpreter and imports")
     profile.watch(data, "load", "data")
     profile.watch(child_models.ChildModels, "build", "building")
-    profile.watch(child_models, "calibrate_newborn", "calibration and certificate")
+    profile.watch(child_models, "calibrate_child", "calibration and certificate")
     profile.watch(child_models, "inherit", "morphisms")
     profile.watch(birth, "flops", "morphisms")
     profile.watch(certificate, "measure", "calibration and certificate")

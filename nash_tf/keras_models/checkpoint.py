@@ -164,7 +164,7 @@ def _state(file: BinaryIO, architecture: Architecture, version: int) -> State:
         if lacking := sorted(keys - arrays.keys()):
             raise ValueError(f"its {sort} lack {lacking[0][1]!r} of layer {lacking[0][0]!r}")
     for each in architecture.nodes:
-        for name in each.weights if each.known else ():
+        for name in each.weights if each.rule else ():
             if (found := state.weights[each.name, name].dtype).kind in "biu":
                 raise ValueError(f"expected real numbers for {name!r} of layer {each.name!r}, found {found}")
     return state

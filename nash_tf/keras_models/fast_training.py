@@ -39,8 +39,8 @@ def prepare(model: keras.Model) -> keras.Model:
             layer.call = _FusedNormalisation(layer)
     if type(model.optimizer) is keras.optimizers.SGD:
         fuse_updates(model.optimizer)
-    model.train_function = _Training(model, model.train_step)
-    model.test_function = _Evaluation(model, model.test_step)
+    model.train_function = _TrainFunction(model, model.train_step)
+    model.test_function = _TestFunction(model, model.test_step)
     return model
 
 
@@ -55,7 +55,11 @@ def group_steps(model: keras.Model, operations: float, updates: int) -> None:
         operations: of the forward pass of a batch.
         updates: training steps that are certain to follow.
     """
-    if isinstance(model.train_function, _Training) and not model.train_function.traced and updates >= GROUPED_UPDATES:
+    if (
+        isinstance(model.train_function, _TrainFunction)
+        and not model.train_function.traced
+        and updates >= GROUPED_UPDATES
+    ):
         model.steps_per_execution = max(1, min(GROUP, int(GROUP_OPERATIONS // max(operations, 1))))
 
 
@@ -65,7 +69,7 @@ def follow(model: keras.Model, rates: Sequence[float] | None) -> bool:
     Returns:
         Whether the model is prepared, so that this was done.
     """
-    following = isinstance(model.train_function, _Training)
+    following = isinstance(model.train_function, _TrainFunction)
     if following:
         model.train_function.follow(rates)
     return following
@@ -104,7 +108,7 @@ class _Function:
         return lambda iterator: self._step(next(iterator))
 
 
-class _Evaluation(_Function):
+class _TestFunction(_Function):
     """Steps called one by one: they are few and large."""
 
     def _run(self, iterator):
@@ -119,7 +123,7 @@ class _Evaluation(_Function):
         return logs
 
 
-class _Training(_Function):
+class _TrainFunction(_Function):
     """Several steps as a loop in the graph."""
 
     def __init__(self, model: keras.Model, step: Callable):

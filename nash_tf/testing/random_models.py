@@ -1,4 +1,4 @@
-"""Random functional models: what users may bring, in miniature."""
+"""Random functional models: small versions of what users may bring."""
 
 from collections.abc import Iterator
 
@@ -14,21 +14,21 @@ ACTIVATIONS = (
 
 
 def random_models(count: int, seed: int = 0) -> Iterator[keras.Model]:
-    """Models with random weights and statistics, small enough to be run eagerly by the hundred.
+    """Random models with random weights and statistics, small enough that hundreds can be run eagerly.
 
     They have branches, residual sums, gates, strides, dilation, grouped, depthwise and separable convolutions, batch, layer
-    and group normalisation, noise, many activations, and one or two inputs of one shape and outputs.
+    and group normalisation, noise, many activations, one or two inputs of one shape, and one or two outputs.
 
     Args:
-        count: how many.
-        seed: of all draws; equal seeds give equal models.
+        count: number of models.
+        seed: seed of all random draws; equal seeds give equal models.
     """
     for number in range(count):
         yield random_model(seed * 1_000_003 + number)
 
 
 def random_model(seed: int) -> keras.Model:
-    """One such model."""
+    """One random model; see `random_models`."""
     return _Grammar(np.random.default_rng(seed)).model()
 
 
@@ -53,7 +53,7 @@ class _Grammar:
         self.perturb(model)
         return model
 
-    # Draws
+    # Random choices
 
     def among(self, *choices):
         return choices[self.rng.integers(len(choices))]
@@ -62,14 +62,14 @@ class _Grammar:
         return bool(self.rng.random() < probability)
 
     def put(self, layer, *arguments, **settings):
-        """A layer of a class, with a name that does not depend on what was made before."""
+        """A layer of a class, with a name that does not depend on models built before."""
         self.count += 1
         return layer(*arguments, **settings, name=f"{layer.__name__.lower()}_{self.count}")
 
     # Productions: tensor -> tensor
 
     def block(self, x):
-        """Kernel, normalisation, activation and noise, each but the kernel perhaps."""
+        """A convolution, and after it perhaps a normalisation, an activation and noise."""
         x = self.normalised(self.conv(x))
         if self.chance(0.8):
             x = self.activated(x)
@@ -137,12 +137,12 @@ class _Grammar:
         return self.put(pool, 2)(x)
 
     def framed(self, x):
-        """Padded and cropped, or smaller and larger again, or scaled."""
+        """Padding, padding and cropping, pooling and upsampling, or scaling."""
         sort = self.rng.integers(4)
         if sort == 0 and min(x.shape[1:3]) >= 4:
             x = self.block(self.put(layers.MaxPooling2D)(x))
             x = self.put(layers.UpSampling2D, interpolation=self.among("nearest", "bilinear"))(x)
-            return self.conv(x)  # a pool would give back what was there before
+            return self.conv(x)  # without it a pool could undo the upsampling
         if sort == 1:
             return self.put(layers.Rescaling, self.among(0.5, -0.5), offset=self.among(0.0, 0.1))(x)
         if sort == 2:
@@ -152,7 +152,7 @@ class _Grammar:
         return self.put(layers.Conv2D, self.among(2, 4), 3)(x)
 
     def residual(self, x):
-        """f(x) + x, or another merge; x projected where channels would differ."""
+        """f(x) + x, or another merge; x is projected where the channels differ."""
         filters = self.among(x.shape[-1], self.among(2, 4))
         y = (
             self.conv(self.block_at_side(x), filters, keep_side=True)
@@ -170,7 +170,7 @@ class _Grammar:
         return self.activated(self.normalised(self.conv(x, keep_side=True)))
 
     def gated(self, x):
-        """Squeeze and excitation, in one of three spellings, or a gate for each pixel."""
+        """Squeeze-and-excitation, written in one of three ways, or a gate for each pixel."""
         channels, sort = x.shape[-1], self.rng.integers(4)
         if sort == 0:
             return self.put(layers.Multiply)([x, self.put(layers.Conv2D, 1, 1, activation="sigmoid")(x)])
@@ -217,7 +217,7 @@ class _Grammar:
     # Weights
 
     def perturb(self, model: keras.Model) -> None:
-        """Weights and statistics as far from those at birth as training could make them."""
+        """Gives weights and statistics values as far from their initial ones as training could bring them."""
         for layer in model.layers:
             for variable in layer.weights:
                 if "seed" not in variable.name:
@@ -225,7 +225,7 @@ class _Grammar:
 
 
 def value(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """What a variable of this name and shape could hold after a training."""
+    """A random value that a variable of this name and shape could have after training."""
     match name:
         case "gamma":
             return rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape, p=[0.1, 0.9])
