@@ -25,8 +25,8 @@ class Node:
     Attributes:
         name: unique in the architecture; no morphism changes it.
         kind: class name of the Keras layer, or its registered name ("package>Class").
-        config: the entries of the layer's `get_config()` that differ from its defaults, as JSON values. If the layer is called
-            on anything but one tensor or a list of tensors, `layer_rules.CALL` holds the arguments of the call.
+        config: the entries of the layer's `get_config()` that differ from its defaults, as JSON values. If the layer is
+            called on anything but one tensor or a list of tensors, `layer_rules.CALL` holds the arguments of the call.
         inputs: names of the nodes whose outputs the layer takes, in order.
         shape: shape of the output without the batch axis; None for an axis of any length.
         weights: shapes of the trained variables by name.
@@ -106,12 +106,12 @@ class Architecture:
     Attributes:
         nodes: the layers in topological order.
         outputs: names of the nodes whose outputs the network returns.
-        structure: the nesting of "inputs" or "outputs" with the nodes' names as leaves; without an entry they are one tensor
-            or a list of tensors.
+        structure: the nesting of "inputs" or "outputs" with the nodes' names as leaves; without an entry they are one
+            tensor or a list of tensors.
 
     Raises:
-        ValueError: two nodes have one name, a node comes before one of its inputs, an output is not a node, or the shape or
-            the variables of a node do not follow from its config and its inputs.
+        ValueError: two nodes have one name, a node comes before one of its inputs, an output is not a node, or the
+            shape or the variables of a node do not follow from its config and its inputs.
     """
 
     nodes: tuple[Node, ...]
@@ -274,7 +274,8 @@ class Architecture:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError: the text does not describe an architecture; the message says in one line what was expected where.
+            ValueError: the text does not describe an architecture; the message says in one line what was expected
+                where.
         """
         try:
             plain = json.loads(text)
@@ -289,7 +290,7 @@ class Architecture:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 in hexadecimal of the canonical JSON with its nodes sorted by name: equal graphs have equal digests."""
+        """SHA-256, in hexadecimal, of the canonical JSON with nodes sorted by name: equal graphs have equal digests."""
         return hashlib.sha256(self._json(sorted(self.nodes, key=lambda node: node.name)).encode()).hexdigest()
 
     @classmethod

@@ -1,7 +1,8 @@
 """Measures training and search: `python -m nash_tf.benchmark --json=OUT.json`; minutes on two cores.
 
-Seconds are of processor time, user and system, of all threads, where they are not called wall seconds. What is compared runs in turn, each in a process of its own, and
-the ratio is the median over the turns: absolute times on a shared machine mean little.
+Seconds are of processor time, user and system, of all threads, where they are not called wall seconds. What is compared
+runs in turn, each in a process of its own, and the ratio is the median over the turns: absolute times on a shared
+machine mean little.
 """
 
 import argparse

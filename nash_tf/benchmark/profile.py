@@ -1,7 +1,7 @@
 """Where the processor time of a search goes: `python -m nash_tf.benchmark.profile OUT.json FLAG...`, flags as of `nash_tf.main`.
 
-Each moment is counted once, in the innermost part that is running. Training and evaluation steps count at their steady rate:
-what a step takes beyond 1.5 times its model's median (tracing, first use of a kernel) is set-up.
+Each moment is counted once, in the innermost part that is running. Training and evaluation steps count at their steady
+rate: what a step takes beyond 1.5 times its model's median (tracing, first use of a kernel) is set-up.
 """
 
 import json

@@ -22,8 +22,8 @@ registry: dict[str, Morphism] = {
 def register(operator: Morphism) -> Morphism:
     """Adds an operator to the registry, so that `sites`, `morph` and searches know it by its name.
 
-    Every process of a search must do this before it draws or replays a move of that operator. An operator of the same class
-    may be registered again and then replaces the first.
+    Every process of a search must do this before it draws or replays a move of that operator. An operator of the same
+    class may be registered again and then replaces the first.
 
     Args:
         operator: an instance of a subclass of `Morphism`.

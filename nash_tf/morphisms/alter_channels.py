@@ -1,4 +1,4 @@
-"""Widen a layer (slides, "Alter Channels"; Chen et al. 2016, Net2Net, arXiv 1511.05641, with zeros in place of copies)."""
+"""Widen a layer (slides, "Alter Channels"; Chen et al. 2016, Net2Net, arXiv 1511.05641, with zeros, not copies)."""
 
 from nash_tf.architecture import layer_rules
 from nash_tf.morphisms.base import Morphism, channel_limit, propagate_within_limit
@@ -14,8 +14,8 @@ class AlterChannels(Morphism):
     1. The old filters stay; the new ones are freshly initialised.
     2. The new channels propagate through every layer that keeps channels apart, up to the kernels that read them.
     3. Those kernels get zeros for them.
-    4. Where an element-wise merge joins the channels with those of other layers (a residual sum, a gate), these layers grow
-       too; the site is named after the first of them.
+    4. Where an element-wise merge joins the channels with those of other layers (a residual sum, a gate), these layers
+       grow too; the site is named after the first of them.
 
     Args:
         barrier: merges that new channels may not pass, though they could; none by default.

@@ -34,11 +34,11 @@ class Morphism(ABC):
     - `requires`: whether it preserves the function at a site,
     - `_apply`: the child's architecture, and for each new or changed variable where its values come from.
 
-    `apply` checks that every node of the parent is still there under its name, that the outputs have kept their shapes, and
-    that each new or changed variable has a recipe.
+    `apply` checks that every node of the parent is still there under its name, that the outputs have kept their shapes,
+    and that each new or changed variable has a recipe.
 
-    `sites` also leaves out each site where a constraint on a weight would change the child's function at the first training
-    step; see `nash_tf.architecture.layer_rules.constraints`.
+    `sites` also leaves out each site where a constraint on a weight would change the child's function at the first
+    training step; see `nash_tf.architecture.layer_rules.constraints`.
 
     Attributes:
         name: unique name of the operator.
@@ -52,7 +52,7 @@ class Morphism(ABC):
 
     @abstractmethod
     def requires(self, architecture: Architecture, site: Site) -> bool:
-        """Whether the operator preserves the function at `site`. False, not an error, for a site that makes no sense."""
+        """Whether the operator preserves the function at `site`; False, not an error, for a meaningless site."""
 
     @abstractmethod
     def _apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:

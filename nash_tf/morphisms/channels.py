@@ -55,7 +55,7 @@ def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = 
 
 
 def append(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
-    """Appends new channels to what the consumers of a node receive. The node itself and the network's outputs do not change.
+    """Appends channels to what the consumers of a node receive; the node and the network's outputs do not change.
 
     Args:
         architecture: the network.
@@ -105,7 +105,8 @@ def _one_pass(
     """One pass through the network.
 
     Returns:
-        By node name the insertions in each output, those in the channels of each input, and the producers that merges need.
+        By node name the insertions in each output, those in the channels of each input, and the producers that merges
+        need.
     """
     grown: dict[str, Insertions] = {}
     arriving: dict[str, Insertions] = {}

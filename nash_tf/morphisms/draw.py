@@ -27,8 +27,8 @@ def draw(
         operators: operator name -> relative frequency. An operator without a site is dropped from the draw.
         max_params: maximum number of trained parameters; a move that would exceed it is not drawn.
         seed: seed of all random draws.
-        variants: by name, operators that are used in place of the registered ones. Each of their sites must be a site of the
-            registered operator too, because `replay` applies that one.
+        variants: by name, operators that are used in place of the registered ones. Each of their sites must be a site
+            of the registered operator too, because `replay` applies that one.
 
     Returns:
         The child's architecture, and the moves.

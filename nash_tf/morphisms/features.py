@@ -14,8 +14,8 @@ def is_image(architecture: Architecture, name: str) -> bool:
 def is_feature(architecture: Architecture, name: str) -> bool:
     """Whether a node's output is a feature: an image that is the output of an activation, a pool or a merge.
 
-    A sum, concatenation or convex combination of tensors that are never negative does not count: its inputs are features
-    already, and the method of the slides merges ReLU and max-pool outputs only.
+    A sum, concatenation or convex combination of tensors that are never negative does not count: its inputs are
+    features already, and the method of the slides merges ReLU and max-pool outputs only.
     """
     node = architecture[name]
     if node.rule is None or not is_image(architecture, name):
@@ -35,7 +35,7 @@ def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
 
 
 def prevailing_activation(architecture: Architecture, name: str) -> tuple[str, Mapping[str, Any]]:
-    """Kind and config of the nearest activation at or before a node, searched backwards through first inputs; else ReLU.
+    """Kind and config of the nearest activation at or before a node, going back through first inputs; ReLU if none.
 
     Skipped are activations with variables, those that may be infinite, and those with values in [0, 1], as gates have.
     """

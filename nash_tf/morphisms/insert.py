@@ -33,19 +33,20 @@ class Insert(Morphism):
 
     If the source is never negative, the block is the identity:
     1. y = activation(norm(conv(source))). The kernel is a Dirac kernel, without bias.
-    2. The batch normalisation is the identity for any statistics, with gamma = sqrt(var + eps) and beta = mean. It begins with
-       mean 0 and variance 1, and calibration on a batch makes it the identity in training mode too.
-    3. The activation is ReLU, which is the identity on what is not negative. If the source is also at most 6, as the output
-       of a ReLU6 is, the activation is ReLU6.
+    2. The batch normalisation is the identity for any statistics, with gamma = sqrt(var + eps) and beta = mean. It
+       begins with mean 0 and variance 1, and calibration on a batch makes it the identity in training mode too.
+    3. The activation is ReLU, which is the identity on what is not negative. If the source is also at most 6, as the
+       output of a ReLU6 is, the activation is ReLU6.
 
-    If the source may be negative, no usual activation is the identity, so the block is added to the source, which must be the
-    output of an activation, a pool or a merge:
+    If the source may be negative, no usual activation is the identity, so the block is added to the source, which must
+    be the output of an activation, a pool or a merge:
     4. y = source + norm(activation(conv(source))). The kernel is random; the activation is the nearest one before.
     5. The batch normalisation has gamma = beta = 0, so that it gives 0 in both modes, calibrated or not. gamma has a
        gradient at once, the kernel as soon as gamma is not 0.
 
-    Nothing is inserted on a map of one pixel, where only the middle of a kernel would ever see data. (On maps of two pixels a
-    5 x 5 kernel sees no more than a 3 x 3 kernel does; it is still inserted, because seeded searches depend on it.)
+    Nothing is inserted on a map of one pixel, where only the middle of a kernel would ever see data. (On maps of two
+    pixels a 5 x 5 kernel sees no more than a 3 x 3 kernel does; it is still inserted, because seeded searches depend on
+    it.)
 
     Attributes:
         stem: start of the convolution's name.

@@ -14,8 +14,8 @@ SCALES = (1, 2, 4)
 class MergeConcat(Morphism):
     """Appends the channels of an earlier tensor to those of a later one. Site: (later, earlier, scale).
 
-    1. The earlier tensor has `scale` times the height and width of the later one and is max-pooled by `scale` first. The
-       later one is never pooled.
+    1. The earlier tensor has `scale` times the height and width of the later one and is max-pooled by `scale` first.
+       The later one is never pooled.
     2. The kernels that read the later tensor get zeros for the new channels, as in `AlterChannels`.
     3. Both tensors are outputs of an activation, a pool or a merge.
 

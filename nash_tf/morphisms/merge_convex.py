@@ -12,7 +12,8 @@ class MergeConvex(Morphism):
 
     The slides call the later tensor blue and the earlier one orange.
 
-    1. The later tensor depends on the earlier one. Both are outputs of an activation, a pool or a merge, of equal shape.
+    1. The later tensor depends on the earlier one. Both are outputs of an activation, a pool or a merge, of equal
+       shape.
     2. alpha begins as 1 and is trained within [0, 1], so that the result is not negative where both tensors are not.
     """
 
@@ -35,7 +36,7 @@ class MergeConvex(Morphism):
         )
 
     def _is_activation_of(self, architecture, later, earlier):
-        """Whether the later tensor is an activation of the earlier one; a ReLU of what is not negative is the same tensor."""
+        """Whether the later tensor is an activation of the earlier one, because a ReLU may change nothing."""
         node = architecture[later]
         return node.inputs == (earlier,) and node.rule.role == "activation"
 

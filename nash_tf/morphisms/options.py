@@ -14,8 +14,8 @@ class Option(NamedTuple):
         operator: name of the operator.
         site: where it would be applied.
         params: number of trained parameters that it adds.
-        flops: floating-point operations per image that it adds (see `nash_tf.architecture.costs.flops`); None where the size
-            of an image is open.
+        flops: floating-point operations per image that it adds (see `nash_tf.architecture.costs.flops`); None where the
+            size of an image is open.
     """
 
     operator: str
@@ -25,7 +25,7 @@ class Option(NamedTuple):
 
 
 def options_of(operator: Morphism, parent: Any) -> list[Option]:
-    """The options of one operator. Each is applied once for its cost; `operator.sites` gives the sites alone, and faster.
+    """The options of one operator. Each is applied once for its cost; `operator.sites` is faster without costs.
 
     Args:
         operator: the operator.

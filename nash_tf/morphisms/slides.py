@@ -15,7 +15,7 @@ def merges_features(architecture: Architecture, node: Node) -> bool:
     )
 
 
-# By name. New channels do not pass such a merge (slides, "Alter Channels"). Each site is also one of the registry's operator.
+# By name. New channels do not pass such a merge (slides, "Alter Channels"). Their sites are sites of the registry's too.
 SLIDES: dict[str, Morphism] = {
     operator.name: operator for operator in (AlterChannels(merges_features), MergeConcat(merges_features))
 }

@@ -13,14 +13,14 @@ FACTOR = 0.3
 class Split(Morphism):
     """Replaces a block by two parallel copies whose outputs are added. Site: (convolution,).
 
-    1. The block is the convolution, and after it a batch normalisation with gamma and an activation, each if it is there and
-       is the only consumer of the layer before it.
-    2. Both branches have copies of all variables. Those of the last affine layer (gamma and beta, or kernel and bias) are
-       scaled by 0.3 in one branch and by 0.7 in the other.
-    3. The activation is positively homogeneous, so the outputs of the branches are 0.3 and 0.7 of the block's, in inference
-       and in training mode.
-    4. The gradients of a branch's other variables are scaled by the same factor, so their optimiser slots are too. The slots
-       of the scaled variables are not.
+    1. The block is the convolution, and after it a batch normalisation with gamma and an activation, each if it is
+       there and is the only consumer of the layer before it.
+    2. Both branches have copies of all variables. Those of the last affine layer (gamma and beta, or kernel and bias)
+       are scaled by 0.3 in one branch and by 0.7 in the other.
+    3. The activation is positively homogeneous, so the outputs of the branches are 0.3 and 0.7 of the block's, in
+       inference and in training mode.
+    4. The gradients of a branch's other variables are scaled by the same factor, so their optimiser slots are too. The
+       slots of the scaled variables are not.
     """
 
     name = "split"

@@ -1,4 +1,4 @@
-"""How a child's variables come from its parent's, as data: the child's weights and its optimiser slots follow from it."""
+"""Weight transfer: how a child's variables come from its parent's, as data; weights and slots follow from it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -117,8 +117,8 @@ def apply_to_slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.nda
 
     Args:
         transfer: what the morphism did.
-        parent: the parent's slots of that sort; they are not changed. A variable that is not trained has none, and then the
-            child's has none either.
+        parent: the parent's slots of that sort; they are not changed. A variable that is not trained has none, and then
+            the child's has none either.
     """
     child = dict(parent)
     for key, recipe in transfer.recipes.items():

@@ -74,8 +74,8 @@ def cost(parent: Architecture, child: Architecture) -> dict[str, int]:
     """What a child has more than its parent.
 
     Returns:
-        `added_params`, trained parameters, and `added_flops`, operations per image; the latter only where the size of an
-        image is fixed.
+        `added_params`, trained parameters, and `added_flops`, operations per image; the latter only where the size of
+        an image is fixed.
     """
     added = {"added_params": child.params - parent.params}
     before, after = flops(parent), flops(child)

@@ -83,8 +83,8 @@ def certify(parent: Measured, child: Measured, morphisms: int, strict: bool = Tr
         - `max_difference`: largest absolute difference of the outputs in inference.
         - `bound`: its upper bound, `morphisms` * `TOLERANCE` * max(1, largest absolute output).
         - `training_difference`: largest absolute difference of the outputs in training mode.
-        - With labels `loss_change` and `training_loss_change`, child minus parent. These losses include regularisation, to
-          which new kernels and copies add.
+        - With labels `loss_change` and `training_loss_change`, child minus parent. These losses include regularisation,
+          to which new kernels and copies add.
 
     Raises:
         NotPreserved: the difference in inference exceeds the bound, or is not a number.

@@ -27,8 +27,8 @@ class Morphed(NamedTuple):
     Attributes:
         model: the child, compiled like its parent.
         moves: the morphisms as JSON; `morph(parent, moves=moves)` makes the same child again.
-        certificate: see `nash_tf.certificate.certify`, with what the child costs, `added_params` and `added_flops`; empty
-            without calibration data.
+        certificate: see `nash_tf.certificate.certify`, with what the child costs, `added_params` and `added_flops`;
+            empty without calibration data.
     """
 
     model: keras.Model
@@ -57,17 +57,18 @@ def morph(
 
     Args:
         model: a functional model, trained or not, compiled or not. It is not changed.
-        operators: a name in `nash_tf.morphisms.registry`, or several that are applied in that order. With `count`, the names
-            to draw from.
+        operators: a name in `nash_tf.morphisms.registry`, or several that are applied in that order. With `count`, the
+            names to draw from.
         count: number of morphisms to draw from `operators`, by default from all registered operators.
         moves: `Morphed.moves` of an earlier call, to be applied again; in place of `operators` and `count`.
         seed: seed of all random draws.
-        calibration: a batch of the model's inputs, or (inputs, labels). New batch normalisations get their statistics from it,
-            and the certificate is measured on it. Without it the child is exact in inference, but in training mode its new
-            batch normalisations compute something else until their statistics have adapted, and there is no certificate.
-        noise: standard deviation of Gaussian noise that is added to each new variable, as a fraction of the variable's own
-            standard deviation; it breaks the symmetry of copies. With noise the function is not preserved exactly; the
-            certificate says how far it changed.
+        calibration: a batch of the model's inputs, or (inputs, labels). New batch normalisations get their statistics
+            from it, and the certificate is measured on it. Without it the child is exact in inference, but in training
+            mode its new batch normalisations compute something else until their statistics have adapted, and there is
+            no certificate.
+        noise: standard deviation of Gaussian noise that is added to each new variable, as a fraction of the variable's
+            own standard deviation; it breaks the symmetry of copies. With noise the function is not preserved exactly;
+            the certificate says how far it changed.
         max_params: maximum number of trained parameters.
         edits: former name of `moves`.
 
@@ -75,8 +76,8 @@ def morph(
         (model, moves, certificate).
 
     Raises:
-        ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the limit,
-            a move does not fit, a number is out of range, or the calibration data do not fit the model's inputs.
+        ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the
+            limit, a move does not fit, a number is out of range, or the calibration data do not fit the model's inputs.
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance.
     """
     names = _checked_names(operators, count, moves, edits)
@@ -190,7 +191,8 @@ def _drawn(parent: Architecture, names: list[str], count: int | None, max_params
         parent, moves = draw(parent, 1, {name: 1.0}, max_params, derive(seed, number))
         if not moves:
             raise ValueError(
-                f"{name} (number {number + 1} of {len(names)}): there is no place for it in this model{_under(max_params)}"
+                f"{name} (number {number + 1} of {len(names)}): there is no place for it in this model"
+                f"{_under(max_params)}"
             )
         chosen += moves
     return chosen

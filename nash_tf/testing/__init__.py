@@ -30,18 +30,18 @@ def check_operator(
 ) -> Report:
     """Checks that an operator keeps its contract.
 
-    On every model: `sites` always gives the same list, without duplicates, and neither `sites` nor `apply` changes the parent.
-    At `per_model` sites of each model, drawn with `seed`:
+    On every model `sites` always gives the same list, without duplicates, and neither `sites` nor `apply` changes the
+    parent. At `per_model` sites of each model, drawn with `seed`:
     1. `apply` raises an error for what is not a site, and satisfies the checks of the base class.
     2. A move that is written as JSON and replayed gives the same child and the same weights.
     3. Every new or changed variable has a recipe; weights and slots have the child's shapes.
     4. In inference the outputs stay the same, up to `tolerance` * max(1, max |parent(x)|).
     5. In training mode, where batch normalisations use the batch's statistics, they stay the same up to 100 times that.
     6. Slots scale as gradients do: the old part of each variable has the gradient that `apply_to_slots` predicts.
-    7. Within three optimiser steps every new part has had a gradient, for the loss and for its negative. Because a random
-       filter may be dead behind a ReLU, one of three draws of initial values must pass.
-    8. The outputs also stay the same when all weights pass through their constraints, as after a step with learning rate 0;
-       this is checked where it holds for the parent.
+    7. Within three optimiser steps every new part has had a gradient, for the loss and for its negative. Because a
+       random filter may be dead behind a ReLU, one of three draws of initial values must pass.
+    8. The outputs also stay the same when all weights pass through their constraints, as after a step with learning
+       rate 0; this is checked where it holds for the parent.
 
     Args:
         operator: the operator; it need not be registered.
@@ -56,7 +56,8 @@ def check_operator(
         A `Report` with the number of models, sites and children, and the largest differences.
 
     Raises:
-        AssertionError: the operator breaks its contract; the message names the operator, the model, the site and the clause.
+        AssertionError: the operator breaks its contract; the message names the operator, the model, the site and the
+            clause.
     """
     report = Report()
     rng = np.random.default_rng(seed)

@@ -59,7 +59,7 @@ class Parent:
 
     @cached_property
     def is_alive(self) -> bool:
-        """Whether each of its kernels has a gradient above rounding; after a dead kernel new parts would be dead too."""
+        """Whether each of its kernels has a gradient above rounding; behind a dead kernel new parts are dead too."""
         largest = max((float(np.max(np.abs(value))) for value in self.gradients.values()), default=0.0)
         kernels = [value for (_, name), value in self.gradients.items() if "kernel" in name]
         return all(np.max(np.abs(value)) > 1e-5 * largest for value in kernels)
@@ -71,7 +71,7 @@ def arrays(tensors) -> list[np.ndarray]:
 
 
 def forward(model, architecture: Architecture, batch, training: bool = False) -> list:
-    """Outputs of a model. With `training` batch normalisations use the batch's statistics; dropout and noise stay off."""
+    """Outputs of a model; with `training`, batch normalisations use the batch's statistics, but noise stays off."""
     normalise = on_own_statistics if training else None
     with restoring(model):
         values = node_outputs(model, architecture, [batch] * len(architecture.inputs), normalise)

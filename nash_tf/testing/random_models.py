@@ -16,8 +16,8 @@ ACTIVATIONS = (
 def random_models(count: int, seed: int = 0) -> Iterator[keras.Model]:
     """Random models with random weights and statistics, small enough that hundreds can be run eagerly.
 
-    They have branches, residual sums, gates, strides, dilation, grouped, depthwise and separable convolutions, batch, layer
-    and group normalisation, noise, many activations, one or two inputs of one shape, and one or two outputs.
+    They have branches, residual sums, gates, strides, dilation, grouped, depthwise and separable convolutions, batch,
+    layer and group normalisation, noise, many activations, one or two inputs of one shape, and one or two outputs.
 
     Args:
         count: number of models.

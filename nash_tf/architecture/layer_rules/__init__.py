@@ -1,7 +1,7 @@
 """Rules of Keras layers, one for each kind: shape, variables, bounds of the output, and what happens to new channels.
 
-To add a kind, add one entry to `table.LAYER_RULES`. A layer without a rule goes through a search unchanged; operators are not
-offered where they would have to change it. Configs hold only what differs from Keras' defaults.
+To add a kind, add one entry to `table.LAYER_RULES`. A layer without a rule goes through a search unchanged; operators
+are not offered where they would have to change it. Configs hold only what differs from Keras' defaults.
 """
 
 from collections.abc import Sequence
@@ -124,7 +124,7 @@ def _acts_per_channel(config: Config) -> bool:
 
 
 def _fixes_channels(config: Config, rank: int) -> bool:
-    """Whether a setting fits this number of channels only: one value for each channel, or one for all of them together."""
+    """Whether a setting fits this number of channels only: one value for each channel, or one for all together."""
     by_channel = any(not isinstance(config.get(name), int | float | None) for name in ("scale", "offset"))
     shared = config.get("shared_axes") or ()
     return by_channel or config.get("noise_shape") is not None or rank - 1 in shared or -1 in shared

@@ -1,8 +1,8 @@
 """Which constraints of Keras leave a weight unchanged that an operator has scaled or extended.
 
-An optimiser applies the constraint of each weight after every step, whatever the learning rate. So the constraint must leave
-the child's weight as the operator made it, and while steps are small, zeros in it must stay small. It is assumed that the
-constraint leaves the parent's weight unchanged, as it does with every trained weight.
+An optimiser applies the constraint of each weight after every step, whatever the learning rate. So the constraint must
+leave the child's weight as the operator made it, and while steps are small, zeros in it must stay small. It is assumed
+that the constraint leaves the parent's weight unchanged, as it does with every trained weight.
 """
 
 from typing import Any
@@ -64,7 +64,7 @@ def keeps_extended(constraint: Any, rank: int, axis: int, zeros: bool) -> bool:
     axes = range(rank) if summed is None else [summed] if isinstance(summed, int) else summed
     if axis % rank in {each % rank for each in axes}:
         return zeros  # zeros do not change a norm that is taken over them
-    # A slice of zeros has a norm of its own. With a lower bound on norms, its first step would be as large as the old weights.
+    # A slice of zeros has its own norm. A lower bound on norms would make its first step as large as the old weights.
     return not zeros or _least_norm(name, settings) == 0.0
 
 

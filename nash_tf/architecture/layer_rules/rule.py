@@ -55,17 +55,18 @@ class LayerRule:
     """What the package knows of one kind of layer.
 
     Attributes:
-        infer: (config, shapes of the inputs) -> output shape and variables; None for a use that the rule does not cover.
+        infer: (config, shapes of the inputs) -> output shape and variables; None for a use that the rule does not
+            cover.
         bounds: (config, bounds of each input) -> bounds of the output, which hold in training mode too.
         channels: what the layer does with new input channels.
-        input_growth: how the variables grow with new input channels, by name. A layer that absorbs channels fills one of
-            them with zeros, so that its output does not change.
-        output_growth: how the variables grow with new output channels, by name; empty where the layer cannot be given more.
-            These variables also scale the output before its activation.
+        input_growth: how the variables grow with new input channels, by name. A layer that absorbs channels fills one
+            of them with zeros, so that its output does not change.
+        output_growth: how the variables grow with new output channels, by name; empty where the layer cannot be given
+            more. These variables also scale the output before its activation.
         size: the entry of the config that holds the number of output channels; "" where there is none.
         kernels: variables of which each number is multiplied once at each output position.
-        homogeneous: config -> whether, for each c > 0, c times the input (or, for a layer with a kernel, c times the variables
-            in `output_growth`) gives c times the output.
+        homogeneous: config -> whether, for each c > 0, c times the input (or, for a layer with a kernel, c times the
+            variables in `output_growth`) gives c times the output.
         role: "activation", "pool", "merge" or "".
     """
 

@@ -1,4 +1,4 @@
-"""Output shape and variables of each kind of layer, from its config and the shapes of its inputs without the batch axis."""
+"""Output shape and variables of each kind of layer from its config and its inputs' shapes, without the batch axis."""
 
 import math
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def separable_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """`SeparableConv2D`, with multiplier m: kernels [height, width, input channels, m] and [1, 1, input channels * m, filters]."""
+    """`SeparableConv2D` with multiplier m: kernels [height, width, inputs, m] and [1, 1, inputs * m, filters]."""
     filters, multiplier, (shape,) = config["filters"], config.get("depth_multiplier", 1), inputs
     weights = {
         "depthwise_kernel": (*pair(config["kernel_size"]), shape[-1], multiplier),
@@ -55,7 +55,7 @@ def separable_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def depthwise_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """`DepthwiseConv2D`, with multiplier m: kernel [height, width, input channels, m]; each input channel gives m neighbours."""
+    """`DepthwiseConv2D` with multiplier m: kernel [height, width, inputs, m]; each input gives m adjacent outputs."""
     multiplier, (shape,) = config.get("depth_multiplier", 1), inputs
     channels = shape[-1] * multiplier
     weights = {"kernel": (*pair(config["kernel_size"]), shape[-1], multiplier), **_bias(config, channels)}
@@ -103,7 +103,7 @@ def same(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def merge(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
-    """Element-wise merges; an axis of length 1 is broadcast. None for inputs of unequal rank, which Keras broadcasts otherwise."""
+    """Element-wise merges; an axis of length 1 is broadcast. None for inputs of unequal rank."""
     if len({len(shape) for shape in inputs}) != 1:
         return None
     result = inputs[0]
