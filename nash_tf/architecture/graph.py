@@ -131,10 +131,12 @@ class Architecture:
                 inferred = layer_rules.infer(node.kind, node.config, [earlier[name].shape for name in node.inputs])
             except (ArithmeticError, LookupError, TypeError) as error:
                 raise ValueError(
-                    f"node {node.name!r} ({node.kind}) has a config of no such layer: {error!r}"
+                    f"node {node.name!r} ({node.kind}) has a config that does not fit its kind: {error!r}"
                 ) from error
             if inferred is not None and inferred != stated:
-                raise ValueError(f"node {node.name!r} ({node.kind}) states {stated}, its inputs make it {inferred}")
+                raise ValueError(
+                    f"node {node.name!r} ({node.kind}) states {stated}; expected {inferred} from its inputs"
+                )
             earlier[node.name] = node
         absent = [name for name in self.outputs if name not in earlier]
         if absent or not self.outputs:

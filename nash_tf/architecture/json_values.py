@@ -7,21 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def part(plain: Any, key: str, sort: type, where: str = "", otherwise: Any = None) -> Any:
+def part(plain: Any, key: str, expected: type, where: str = "", otherwise: Any = None) -> Any:
     """A value of an object.
 
     Args:
         plain: the object.
         key: name of the value.
-        sort: type that the value must have.
+        expected: type that the value must have.
         where: start of the error message, e.g. "node 'conv_1': ".
         otherwise: the value where there is no such key.
     """
     if not isinstance(plain, Mapping):
         raise ValueError(f"{where}expected an object with {key!r}, received {plain!r:.60}")
     value = plain.get(key, otherwise)
-    if not isinstance(value, sort):
-        raise ValueError(f"{where}expected {key!r} to be a {sort.__name__.lower()}, received {value!r:.60}")
+    if not isinstance(value, expected):
+        raise ValueError(f"{where}expected {key!r} to be a {expected.__name__.lower()}, received {value!r:.60}")
     return value
 
 

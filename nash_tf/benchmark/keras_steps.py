@@ -62,7 +62,7 @@ def by_fit(model: keras.Model, data: tf.data.Dataset, callbacks=()):
 
 
 def by_hand(architecture: Architecture, batches, classes: int):
-    """A function that trains for one epoch with a bare loop around a `tf.function`, without metrics, callbacks and data set."""
+    """A function that trains for one epoch with a bare loop around a `tf.function`, without metrics or callbacks."""
     model, loss = fast_training.prepare(compiled(architecture)), keras.losses.CategoricalCrossentropy(from_logits=True)
     model.optimizer.build(model.trainable_variables)
 

@@ -16,9 +16,7 @@ from nash_tf.keras_models import private_api
 
 DEFAULT = tf.distribute.get_strategy()
 GROUP = 8  # most training steps in one call
-GROUP_OPERATIONS = (
-    6e9  # most operations of a group's forward passes; for larger steps the time around a call is negligible
-)
+GROUP_OPERATIONS = 6e9  # most operations of the forward passes of a group; larger steps gain nothing
 GROUPED_UPDATES = 200  # fewest training steps for which grouping saves more time than it takes to trace
 plain = tf.autograph.experimental.do_not_convert
 
@@ -147,14 +145,14 @@ class _TrainFunction(_StepFunction):
 
     def __init__(self, model: keras.Model, step: Callable):
         super().__init__(model, step)
-        self._following, self._pass = False, None
+        self._following, self._iterator = False, None
         with tf.device("CPU"):
             self._rates = tf.Variable([0.0], shape=(None,), trainable=False)
             self._steps_taken = tf.Variable(0, trainable=False, dtype=tf.int64)  # index of the next of these rates
 
     def follow_rates(self, rates: Sequence[float] | None) -> None:
         """See `follow_rates` of the module."""
-        self._following, self._pass = rates is not None, None
+        self._following, self._iterator = rates is not None, None
         if rates is not None:
             self._rates.assign(rates)
             self._steps_taken.assign(0)
@@ -162,8 +160,8 @@ class _TrainFunction(_StepFunction):
     def _run(self, iterator):
         if self._following:
             # The rates are for one pass over the data. After an interrupted `fit` the next pass must not use them.
-            self._pass = self._pass or iterator
-            self._following = self._pass is iterator
+            self._iterator = self._iterator or iterator
+            self._following = self._iterator is iterator
         limit = self._model.steps_per_execution
         if limit == 1:
             return self._function(iterator, self._one, 1, self._following)(iterator)

@@ -33,10 +33,13 @@ def read_state(model: keras.Model) -> State:
     """Weights and optimiser state of a model as arrays."""
     weights = all_variables(model)
     keys = {id(variable): key for key, variable in weights.items()}
-    pairs, counters = _optimizer_state(model)
+    slots, counters = _optimizer_state(model)
     return State(
         {key: ops.convert_to_numpy(variable) for key, variable in weights.items()},
-        {sort: {keys[id(of)]: ops.convert_to_numpy(slot) for of, slot in of_sort} for sort, of_sort in pairs.items()},
+        {
+            sort: {keys[id(trained)]: ops.convert_to_numpy(slot) for trained, slot in pairs}
+            for sort, pairs in slots.items()
+        },
         {name: ops.convert_to_numpy(counter) for name, counter in counters.items()},
     )
 
@@ -67,8 +70,8 @@ def write_state(model: keras.Model, state: State) -> None:
     keys = {id(variable): key for key, variable in weights.items()}
     slots, counters = _optimizer_state(model)
     for sort, pairs in slots.items():
-        for of, slot in pairs:
-            value = state.slots.get(sort, {}).get(keys[id(of)])
+        for trained, slot in pairs:
+            value = state.slots.get(sort, {}).get(keys[id(trained)])
             if value is not None:
                 slot.assign(value)
     if slots and not state.slots:
@@ -152,8 +155,8 @@ def _optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Var
             for slot, of in zip(values, trained, strict=True)
         )
     }
-    known = {id(slot) for pairs in slots.values() for _, slot in pairs}
-    others = [v for v in optimizer.variables if id(v) not in known and v.name != "learning_rate"]
+    slot_ids = {id(slot) for pairs in slots.values() for _, slot in pairs}
+    others = [v for v in optimizer.variables if id(v) not in slot_ids and v.name != "learning_rate"]
     if any(variable.shape != () for variable in others):
         # Slots of other shapes than the weights (Adafactor, Muon). A part of an optimiser's state is worse than none.
         return {}, {}

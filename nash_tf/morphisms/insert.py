@@ -50,13 +50,13 @@ class Insert(Morphism):
 
     Attributes:
         stem: start of the convolution's name.
-        kinds: kind of the convolution.
-        fills: by variable of the convolution its initial values, names in `nash_tf.morphisms.weight_transfer.FILLS`.
+        conv_kind: kind of the convolution.
+        initial_values: by variable of the convolution its initial values, names in `nash_tf.morphisms.weight_transfer.FILLS`.
     """
 
     stem: str
-    kinds: Initial
-    fills: dict[str, Initial]
+    conv_kind: Initial
+    initial_values: dict[str, Initial]
 
     def candidates(self, architecture):
         for node in architecture.nodes:
@@ -86,7 +86,7 @@ class Insert(Morphism):
         conv, norm = block[0], next(node for node in block if node.kind == "BatchNormalization")
         recipes = {
             (node.name, variable): Fresh(node.variables[variable], getattr(initial, form))
-            for node, initials in ((conv, self.fills), (norm, _NORM))
+            for node, initials in ((conv, self.initial_values), (norm, _NORM))
             for variable, initial in initials.items()
         }
         old = architecture[consumer]
@@ -95,13 +95,13 @@ class Insert(Morphism):
         return child, WeightTransfer(recipes, calibrate=(norm.name,))
 
     def _identity_block(self, architecture: Architecture, source: Node, size: int, number: int) -> list[Node]:
-        conv = self._conv(architecture, source, size, number, self.kinds.identity)
+        conv = self._conv(architecture, source, size, number, self.conv_kind.identity)
         norm = _norm(architecture, conv, number)
         config = {"max_value": 6.0} if architecture.bounds[source.name].high == 6.0 else {}
         return [conv, norm, architecture.make(f"relu_{number}", "ReLU", config, [norm])]
 
     def _residual_block(self, architecture: Architecture, source: Node, size: int, number: int) -> list[Node]:
-        conv = self._conv(architecture, source, size, number, self.kinds.residual)
+        conv = self._conv(architecture, source, size, number, self.conv_kind.residual)
         act = architecture.make(f"act_{number}", *prevailing_activation(architecture, source.name), [conv])
         norm = _norm(architecture, act, number)
         return [conv, act, norm, architecture.make(f"add_{number}", "Add", {}, [source, norm])]

@@ -8,5 +8,5 @@ class InsertConv(Insert):
 
     name = "insert_conv"
     stem = "conv"
-    kinds = Initial("nash_tf>IdentityConv2D", "Conv2D")
-    fills = {"kernel": Initial("dirac", "he_normal")}
+    conv_kind = Initial("nash_tf>IdentityConv2D", "Conv2D")
+    initial_values = {"kernel": Initial("dirac", "he_normal")}

@@ -11,8 +11,8 @@ class InsertSeparableConv(Insert):
 
     name = "insert_separable_conv"
     stem = "sepconv"
-    kinds = Initial("nash_tf>IdentitySeparableConv2D", "SeparableConv2D")
-    fills = {
+    conv_kind = Initial("nash_tf>IdentitySeparableConv2D", "SeparableConv2D")
+    initial_values = {
         "depthwise_kernel": Initial("depthwise_dirac", "he_normal_depthwise"),
         "pointwise_kernel": Initial("dirac", "he_normal"),
     }

@@ -7,7 +7,7 @@ from nash_tf.morphisms.base import Morphism
 from nash_tf.morphisms.features import is_image
 from nash_tf.morphisms.weight_transfer import Copy, WeightTransfer
 
-FACTOR = 0.3
+FACTOR = 0.3  # share of the first branch
 
 
 class Split(Morphism):
@@ -41,19 +41,19 @@ class Split(Morphism):
     def _apply(self, architecture, site):
         block, number = self._block(architecture, *site), architecture.unused_number()
         stem = block[0].name.rstrip("0123456789").rstrip("_") or "conv"
-        twins: list[Node] = []
+        second: list[Node] = []
         for node in block:
             prefix = stem if node is block[0] else _PREFIXES.get(node.kind, "act")
-            inputs = (twins[-1].name,) if twins else node.inputs
-            twins.append(replace(node, name=f"{prefix}_{number}", inputs=inputs))
-        total = architecture.make(f"add_{number}", "Add", {}, [block[-1], twins[-1]])
+            inputs = (second[-1].name,) if second else node.inputs
+            second.append(replace(node, name=f"{prefix}_{number}", inputs=inputs))
+        total = architecture.make(f"add_{number}", "Add", {}, [block[-1], second[-1]])
         consumers = [
             replace(node, inputs=tuple(total.name if source == block[-1].name else source for source in node.inputs))
             for node in map(architecture.__getitem__, architecture.consumers[block[-1].name])
         ]
         scaled = _scaled(block)
         recipes = {}
-        for branch, share in ((block, FACTOR), (twins, 1 - FACTOR)):
+        for branch, share in ((block, FACTOR), (second, 1 - FACTOR)):
             for node, copy in zip(block, branch, strict=True):
                 for variable in node.variables:
                     source = (node.name, variable)
@@ -64,7 +64,7 @@ class Split(Morphism):
                             source, slot_factor=share if variable in node.weights else 1.0
                         )
         # The block itself stays as the first branch.
-        return architecture.edited(consumers, [*twins, total]), WeightTransfer(recipes)
+        return architecture.edited(consumers, [*second, total]), WeightTransfer(recipes)
 
     def _block(self, architecture, name):
         """The layers of the block, in order."""

@@ -37,11 +37,11 @@ def in_float32(model: keras.Model) -> keras.Model:
     """A copy of a model that computes in float32; the model itself if it does already."""
     if all(layer.compute_dtype in (None, "float32") for layer in model.layers):
         return model
-    twin = to_keras(from_keras(model).in_float32())
+    copy = to_keras(from_keras(model).in_float32())
     if getattr(model, "optimizer", None) is not None:
-        compile_like(twin, model)
-    write_state(twin, State(read_state(model).weights, {}))
-    return twin
+        compile_like(copy, model)
+    write_state(copy, State(read_state(model).weights, {}))
+    return copy
 
 
 def measure(model: keras.Model, inputs, labels=None) -> Measured:

@@ -81,54 +81,54 @@ class _Grammar:
         settings = {"padding": "same", "use_bias": self.chance(0.5)}
         if self.chance(0.25):
             settings["activation"] = self.among(*ACTIVATIONS)
-        size, sort = self.among(1, 3, 3, (3, 1)), self.rng.integers(12)
-        if sort == 0 and not keep_side and min(x.shape[1:3]) >= 4:
+        size, choice = self.among(1, 3, 3, (3, 1)), self.rng.integers(12)
+        if choice == 0 and not keep_side and min(x.shape[1:3]) >= 4:
             return self.put(layers.Conv2D, filters, size, strides=2, **settings)(x)
-        if sort == 1:
+        if choice == 1:
             return self.put(layers.Conv2D, filters, 3, dilation_rate=2, **settings)(x)
-        if sort == 2 and channels % 2 == 0 and filters % 2 == 0:
+        if choice == 2 and channels % 2 == 0 and filters % 2 == 0:
             return self.put(layers.Conv2D, filters, 3, groups=2, **settings)(x)
-        if sort == 3 and filters % channels == 0:
+        if choice == 3 and filters % channels == 0:
             return self.put(layers.DepthwiseConv2D, 3, depth_multiplier=filters // channels, **settings)(x)
-        if sort in (4, 5):
+        if choice in (4, 5):
             x = self.put(layers.DepthwiseConv2D, 3, padding="same", use_bias=self.chance(0.5))(x)
             x = self.activated(self.normalised(x))
             return self.put(layers.Conv2D, filters, 1, **settings)(x)
-        if sort in (6, 7):
+        if choice in (6, 7):
             multiplier = self.among(1, 1, 2)
             return self.put(layers.SeparableConv2D, filters, 3, depth_multiplier=multiplier, **settings)(x)
-        if sort == 8:
+        if choice == 8:
             settings.pop("padding")
             return self.put(layers.Dense, filters, **settings)(x)
         return self.put(layers.Conv2D, filters, size, **settings)(x)
 
     def normalised(self, x):
-        sort = self.rng.integers(10)
-        if sort <= 5:
+        choice = self.rng.integers(10)
+        if choice <= 5:
             return self.put(layers.BatchNormalization, momentum=0.9, axis=self.among(-1, 3))(x)
-        if sort == 6:
+        if choice == 6:
             return self.put(layers.BatchNormalization, scale=self.chance(0.5), center=self.chance(0.5))(x)
-        if sort == 7:
+        if choice == 7:
             return self.among(
                 self.put(layers.LayerNormalization), self.put(layers.GroupNormalization, groups=x.shape[-1])
             )(x)
         return x
 
     def activated(self, x):
-        sort = self.rng.integers(10)
-        if sort <= 2:
+        choice = self.rng.integers(10)
+        if choice <= 2:
             return self.put(layers.ReLU)(x)
-        if sort == 3:
+        if choice == 3:
             return self.put(layers.ReLU, max_value=6.0)(x)
-        if sort == 4:
+        if choice == 4:
             return self.put(layers.LeakyReLU, negative_slope=0.1)(x)
-        if sort == 5:
+        if choice == 5:
             return self.put(layers.PReLU, shared_axes=self.among(None, (1, 2)))(x)
         return self.put(layers.Activation, self.among(*ACTIVATIONS))(x)
 
     def noisy(self, x):
-        sort = self.among(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout)
-        return self.put(sort, 0.2)(x)
+        layer = self.among(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout)
+        return self.put(layer, 0.2)(x)
 
     def pooled(self, x):
         pool = self.among(layers.MaxPooling2D, layers.AveragePooling2D)
@@ -138,14 +138,14 @@ class _Grammar:
 
     def framed(self, x):
         """Padding, padding and cropping, pooling and upsampling, or scaling."""
-        sort = self.rng.integers(4)
-        if sort == 0 and min(x.shape[1:3]) >= 4:
+        choice = self.rng.integers(4)
+        if choice == 0 and min(x.shape[1:3]) >= 4:
             x = self.block(self.put(layers.MaxPooling2D)(x))
             x = self.put(layers.UpSampling2D, interpolation=self.among("nearest", "bilinear"))(x)
             return self.conv(x)  # without it a pool could undo the upsampling
-        if sort == 1:
+        if choice == 1:
             return self.put(layers.Rescaling, self.among(0.5, -0.5), offset=self.among(0.0, 0.1))(x)
-        if sort == 2:
+        if choice == 2:
             x = self.activated(self.put(layers.ZeroPadding2D, 1)(x))
             return self.put(layers.Cropping2D, ((1, 1), (2, 0)))(x)
         x = self.put(layers.ZeroPadding2D, 1)(x)
@@ -171,16 +171,16 @@ class _Grammar:
 
     def gated(self, x):
         """Squeeze-and-excitation, written in one of three ways, or a gate for each pixel."""
-        channels, sort = x.shape[-1], self.rng.integers(4)
-        if sort == 0:
+        channels, choice = x.shape[-1], self.rng.integers(4)
+        if choice == 0:
             return self.put(layers.Multiply)([x, self.put(layers.Conv2D, 1, 1, activation="sigmoid")(x)])
-        if sort == 1:
+        if choice == 1:
             gate = self.put(layers.GlobalAveragePooling2D, keepdims=True)(x)
             gate = self.put(layers.Conv2D, 2, 1, activation="silu")(gate)
             gate = self.put(layers.Conv2D, channels, 1, activation="sigmoid")(gate)
         else:
             gate = self.put(layers.GlobalAveragePooling2D)(x)
-            if sort == 2:
+            if choice == 2:
                 gate = self.put(layers.Dense, 2, activation="softplus")(gate)
             gate = self.put(layers.Dense, channels, activation="sigmoid")(gate)
             gate = self.put(layers.Reshape, self.among((1, 1, channels), (1, 1, -1)))(gate)
@@ -202,10 +202,10 @@ class _Grammar:
         return self.put(layers.Concatenate, axis=self.among(-1, 3))(tensors)
 
     def head(self, x):
-        sort = self.rng.integers(6)
-        if sort == 0:
+        choice = self.rng.integers(6)
+        if choice == 0:
             x = self.put(layers.Flatten)(x)
-        elif sort == 1:
+        elif choice == 1:
             x = self.put(layers.GlobalMaxPooling2D)(x)
         else:
             x = self.put(layers.GlobalAveragePooling2D)(x)
