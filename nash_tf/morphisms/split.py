@@ -89,6 +89,7 @@ def _follower(architecture, node):
 
 
 def _is_inner(architecture, node):
+    """Whether a node has consumers and is not an output of the network."""
     return node.name not in architecture.outputs and bool(architecture.consumers[node.name])
 
 
