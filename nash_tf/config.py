@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from nash_tf import settings
+from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.exporting import formats
 from nash_tf.settings import (
     LARGEST,
@@ -32,7 +33,6 @@ __all__ = ["LARGEST", "ConfigError", "SearchConfig", "check_resume", "difference
 AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
 DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mirrored image is of another class
 PRECISIONS = ("float32", "mixed_bfloat16")
-MAX_CHANNELS = 600  # of one layer; the authors' limit
 
 _DATA, _SEARCH, _TRAINING, _RUN = "Data", "Search", "Training", "Run"
 _LIMITS = "Limits (a resumed run may be given more)"

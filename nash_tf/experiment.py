@@ -28,7 +28,8 @@ from typing import NamedTuple
 
 from nash_tf import data, report, settings
 from nash_tf import main as program
-from nash_tf.config import MAX_CHANNELS, SearchConfig
+from nash_tf.architecture.constants import MAX_CHANNELS
+from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading

@@ -21,6 +21,7 @@ from nash_tf.exporting.scaling import with_scaling
 from nash_tf.files import run_directory
 from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
+from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.surgery import certificate
@@ -192,7 +193,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,
         seed=config.seed,
-        calibration=next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=128))),
+        calibration=next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=CALIBRATION_BATCH))),
         on_trained=on_trained,
         directory=str(directory),
         project_name=run_directory.TUNER,

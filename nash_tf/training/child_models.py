@@ -19,7 +19,7 @@ from nash_tf.keras_models.state import State, read_state, restart_averages, writ
 from nash_tf.seeds import derive
 from nash_tf.strategy.records import Assignment, TrainingKey
 from nash_tf.surgery import certificate
-from nash_tf.surgery.birth import calibrate_newborn, cost, inherit
+from nash_tf.surgery.birth import calibrate_child, cost, inherit
 from nash_tf.training.errors import FailedTraining
 
 
@@ -155,7 +155,7 @@ class ChildModels:
         model = self.build(assignment.hyperparameters, born.architecture, born.state)
         given = self.calibration
         inputs, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-        calibrate_newborn(model, born, inputs)
+        calibrate_child(model, born, inputs)
         restart_averages(model)
         source = assignment.source
         if source not in self._parents:

@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from nash_tf.keras_models import private_api
+from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.training.errors import Unsearchable
 
 POSITIONAL = ("x", "y", "sample_weight")
-CALIBRATION = 128  # examples
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def first_batch(x: Any, y: Any = None) -> tuple[Any, Any]:
         taken = next(iter(x)) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
         x, y = (*taken, None)[:2] if isinstance(taken, tuple) else (taken, None)
     inputs, labels = (
-        part if part is None else keras.tree.map_structure(lambda array: np.asarray(array[:CALIBRATION]), part)
+        part if part is None else keras.tree.map_structure(lambda array: np.asarray(array[:CALIBRATION_BATCH]), part)
         for part in (x, y)
     )
     return inputs, labels
