@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         _choose_backend()
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
-        data.check(config.dataset)
+        data.check(config.dataset, config.images)
     except (ConfigError, data.DataError) as error:
         return refuse(error)
     if not values["dataset"].present:

@@ -3,8 +3,14 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+from nash_tf.data.forms import Form, ImageSettings
+from nash_tf.data.rows import Rows
+
+Progress = Callable[[str, int, int], None]  # of what is being done, how many are done, of how many
 
 
 class DataError(ValueError):
@@ -43,6 +49,22 @@ def listed(names: Sequence[str], most: int = 8) -> str:
     return ", ".join(names[:most]) + more
 
 
+class Read(NamedTuple):
+    """What was read of a source.
+
+    Attributes:
+        x: the chosen images [k, h, w, c].
+        x_test: all test images [m, h, w, c].
+        notes: what became of the images, a sentence each.
+        form: the form that image files were given; None where the images were arrays already.
+    """
+
+    x: np.ndarray | Rows
+    x_test: np.ndarray | Rows
+    notes: tuple[str, ...] = ()
+    form: Form | None = None
+
+
 @dataclass(frozen=True)
 class Source:
     """An opened source: its labels are known, its images are read on demand.
@@ -54,7 +76,7 @@ class Source:
         class_names: one name for each label.
         flips: whether a horizontally flipped image keeps its class.
         y_train, y_test: int32 labels [n].
-        read: from chosen training indices [k] to images [k, h, w, c] and all test images [m, h, w, c].
+        read: from chosen training indices [k], the settings for image files, and what is told of progress, to the images.
         notes: what is there and not used, a sentence each.
     """
 
@@ -63,7 +85,7 @@ class Source:
     flips: bool
     y_train: np.ndarray
     y_test: np.ndarray
-    read: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    read: Callable[[np.ndarray, ImageSettings, Progress], Read]
     notes: tuple[str, ...] = ()
 
 
@@ -75,8 +97,10 @@ class Kind:
         matches: whether a source (a name or a path) is of this kind.
         check: raises DataError for what can be seen without reading an image.
         open: opens a source; raises DataError.
+        resizes: whether it reads image files, which can be given another size.
     """
 
     matches: Callable[[str], bool]
     check: Callable[[str], None]
     open: Callable[[str], Source]
+    resizes: bool = False

@@ -109,7 +109,7 @@ class TestDeterminism:
 
     def test_another_process_gives_the_same(self):
         root = Path(__file__).parents[2]
-        code = "import sys; sys.path[:0] = ['tests']; import test_pipeline; print(test_pipeline.digest())"
+        code = "from tests.data import test_pipeline; print(test_pipeline.digest())"
         run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
         assert run.stdout.strip() == digest()
 
