@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from nash_tf import settings
-from nash_tf.data.forms import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, ImageSettings, is_size, parse_size
+from nash_tf.image_settings import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, ImageSettings, is_size, parse_size
 from nash_tf.settings import (
     LARGEST,
     ConfigError,

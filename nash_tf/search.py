@@ -64,7 +64,7 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
         train_limit=config.train_limit,
         seed=config.seed,
         images=config.images,
-        progress=(lambda *_: None) if roles.is_worker() else Loading(),
+        progress=Loading(quiet=roles.is_worker()),
     )
     task.check(config, dataset)
     if roles.is_worker():

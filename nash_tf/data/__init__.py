@@ -2,7 +2,9 @@
 
 from nash_tf.data.dataset import Dataset, check, load
 from nash_tf.data.describe import describe
-from nash_tf.data.forms import Form, ImageSettings
+from nash_tf.data.forms import Form
+from nash_tf.data.image_files import read as read_images
 from nash_tf.data.source import DataError
+from nash_tf.image_settings import ImageSettings
 
-__all__ = ["DataError", "Dataset", "Form", "ImageSettings", "check", "describe", "load"]
+__all__ = ["DataError", "Dataset", "Form", "ImageSettings", "check", "describe", "load", "read_images"]

@@ -5,6 +5,7 @@ files (names, sizes, times of change) and of the settings; each image has a chec
 """
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -15,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nash_tf.data.forms import Form, ImageSettings
+from nash_tf.data.forms import Form
 from nash_tf.data.rows import CHUNK, ImageFile
 from nash_tf.data.source import DataError, Progress
 from nash_tf.files.atomic import read_regular, replace_directory, tidy
+from nash_tf.image_settings import ImageSettings
 
 VERSION = 1  # of what is written, and of how images are decoded
 IMAGES, CHECKSUMS, ABOUT = "images.npy", "crc32.npy", "about.json"
@@ -73,13 +75,18 @@ def open_entry(place: Path, count: int, progress: Progress) -> tuple[ImageFile, 
     try:
         about = json.loads(read_regular(place / ABOUT, _LARGEST_ABOUT))
         form, notes = Form(*about["form"]), tuple(map(str, about["notes"]))
-        images, sums = ImageFile(place / IMAGES), np.load(place / CHECKSUMS, allow_pickle=False)
+        images, sums = ImageFile(place / IMAGES), _checksums(place, count)
     except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError) as error:
         raise Damaged(str(error)) from error
     if images.shape != (count, *form[:3]) or sums.shape != (count,):
         raise Damaged(f"{list(images.shape)} where {[count, *form[:3]]} was expected")
     _verify(images, sums, progress)
     return images, form, notes
+
+
+def _checksums(place: Path, count: int) -> np.ndarray:
+    raw = read_regular(place / CHECKSUMS, 4 * count + 1024)
+    return np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False)
 
 
 def make_entry(

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nash_tf.data import notes, registry, rows, splits
-from nash_tf.data.forms import Form, ImageSettings
+from nash_tf.data.forms import Form
 from nash_tf.data.rows import Rows
-from nash_tf.data.source import DataError, Kind, Progress, printable, unreadable
+from nash_tf.data.source import DataError, Kind, Progress, no_progress, printable, unreadable
+from nash_tf.image_settings import ImageSettings
 
 DEFAULT = ImageSettings()
 
@@ -64,7 +65,7 @@ def load(
     train_limit: int | None = None,
     seed: int = 0,
     images: ImageSettings = DEFAULT,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> Dataset:
     """Reads and splits a data set.
 

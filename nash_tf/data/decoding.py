@@ -83,6 +83,6 @@ def _each(work: Callable[[int], None], paths: Sequence[Path], threads: int, prog
     finally:
         pool.shutdown(cancel_futures=True)
     if refused:
-        first, *rest = sorted(refused)
+        first, *rest = sorted(refused, key=lambda i: str(paths[i]))
         more = f" ({len(rest):,} more cannot be used: {listed([str(paths[i]) for i in rest], 3)})" if rest else ""
         raise DataError(f"{refused[first]}{more}") from refused[first]

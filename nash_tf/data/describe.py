@@ -1,12 +1,10 @@
 """What is said of a data set before anything is trained."""
 
-import os
-
 import numpy as np
 
 from nash_tf.data.dataset import Dataset
 from nash_tf.data.rows import ImageFile, Rows
-from nash_tf.data.source import printable
+from nash_tf.data.source import printable, size_text
 
 SHOWN_CLASSES = 12
 UNEVEN = 3.0  # a largest class of so many times the smallest is worth a sentence
@@ -75,14 +73,5 @@ def _balance(dataset: Dataset) -> str:
 
 def _memory(dataset: Dataset) -> str:
     if isinstance(dataset.x_train, Rows) and isinstance(dataset.x_train.images, ImageFile):
-        file = dataset.x_train.images
-        held = os.path.getsize(file.path)
-        return printable(
-            f"Memory: images are read batch by batch from {file.path} ({_size(held)}, kept for later runs; it may be removed "
-            "when none goes on)."
-        )
-    return f"Memory: images take {_size(memory(dataset))}, beside what TensorFlow and the networks do."
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
+        return "Memory: images stay on disk and are read batch by batch."
+    return f"Memory: images take {size_text(memory(dataset))}, beside what TensorFlow and the networks do."

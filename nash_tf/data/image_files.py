@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from nash_tf.data import cache, decoding, images, limits, splits
-from nash_tf.data.forms import Form, ImageSettings, choose
+from nash_tf.data.forms import Form, choose
 from nash_tf.data.rows import ImageFile, Rows
-from nash_tf.data.source import DataError, Progress, Read, Source
+from nash_tf.data.source import DataError, Progress, Read, Source, no_progress, size_text
+from nash_tf.image_settings import ImageSettings
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0
@@ -83,7 +84,8 @@ def _held(
         place = cache.entry(name, root, files, tests, settings)
     try:
         if found := cache.open_entry(place, len(files), progress):
-            return found
+            held, form, said = found
+            return held, form, (*said, _kept(place, len(files) * form.bytes))
     except cache.Damaged as damage:
         notes = (f"{place}: decoded images were damaged ({damage}) and have been made anew",)
     facts = decoding.survey(files, progress)
@@ -95,11 +97,27 @@ def _held(
 
     if settings.shared or size > settings.memory_share * limits.available_memory():
         _require_outside(root, settings)
-        return cache.make_entry(place, len(files), form, said, fill), form, notes + said
+        held = cache.make_entry(place, len(files), form, said, fill)
+        return held, form, (*notes, *said, _kept(place, size))
     held = np.empty((len(files), *form[:3]), np.uint8)
     fill(held.__setitem__)
     held.flags.writeable = False
     return held, form, notes + said
+
+
+def _kept(place: Path, size: int) -> str:
+    return f"Decoded images are kept for later runs in {place} ({size_text(size)}), which may be removed while none goes on"
+
+
+def read(paths: Sequence[Path], form: Form) -> np.ndarray:
+    """Image files as arrays uint8 [n, h, w, c] of a form, made as those of a data set are.
+
+    Raises:
+        DataError: Pillow is missing, or a file cannot be used.
+    """
+    array = np.empty((len(paths), *form[:3]), np.uint8)
+    decoding.decode(paths, decoding.survey(paths, no_progress), form, array.__setitem__, no_progress)
+    return array
 
 
 def _require_outside(root: Path, settings: ImageSettings) -> None:

@@ -46,7 +46,7 @@ class ImageFile:
     def __getitem__(self, chosen: np.ndarray) -> np.ndarray:
         """The images at positions int [k], each 0 to n - 1."""
         images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
-        for image, row in zip(images.reshape(len(chosen), -1), chosen.tolist(), strict=True):
+        for image, row in zip(images.reshape(len(chosen), self._row), chosen.tolist(), strict=True):
             if os.preadv(self._file.fileno(), [image], self._start + row * self._row) != self._row:
                 raise OSError(errno.EIO, "cut short while it was in use", str(self.path))
         return images

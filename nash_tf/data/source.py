@@ -7,10 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nash_tf.data.forms import Form, ImageSettings
+from nash_tf.data.forms import Form
 from nash_tf.data.rows import Rows
+from nash_tf.image_settings import ImageSettings
 
 Progress = Callable[[str, int, int], None]  # of what is being done, how many are done, of how many
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """A `Progress` that says nothing."""
 
 
 class DataError(ValueError):
@@ -41,6 +46,11 @@ def printable(text: str) -> str:
     """Text as one line that any terminal shows as it is: names of files may hold line breaks and control characters."""
     line = " ".join(text.split())
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
+def size_text(count: int) -> str:
+    """A number of bytes in words."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:

@@ -12,10 +12,11 @@ class Loading:
 
     Args:
         stream: where to write.
+        quiet: whether to write nothing.
     """
 
-    def __init__(self, stream=None):
-        self.stream = stream or sys.stdout
+    def __init__(self, stream=None, quiet: bool = False):
+        self.stream, self.quiet = stream or sys.stdout, quiet
         self.live = self.stream.isatty()
         self._what, self._began, self._shown = "", 0.0, 0.0
 
@@ -25,6 +26,8 @@ class Loading:
         if what != self._what:
             self._what, self._began, self._shown = what, now, now
         ended = done >= total
+        if self.quiet:
+            return
         if self.live and ended:
             self.stream.write("\r\033[K")
             self.stream.flush()
