@@ -12,9 +12,11 @@ from typing import Any
 from nash_tf import settings
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.exporting import formats
+from nash_tf.image_settings import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, ImageSettings, is_size, parse_size
 from nash_tf.settings import (
     LARGEST,
     ConfigError,
+    Rule,
     number,
     one_of,
     optional,
@@ -58,9 +60,44 @@ class SearchConfig:
     dataset: str = setting(
         text("the name of a data set or a path"),
         "Data set: digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
-        "y_test; a folder of class folders, with or without train/ and test/; a folder of IDX files.",
+        "y_test; a folder of class folders of images, with or without train/ and test/; a .csv file of path,label, or a folder "
+        "with such a metadata.csv; a folder of IDX files.",
         default="digits",
         group=_DATA,
+    )
+    image_size: str | None = setting(
+        optional(
+            Rule(
+                f"must be N or HxW, height first, {SMALLEST_SIDE} to {LARGEST_SIDE} pixels",
+                lambda value: isinstance(value, str) and is_size(value),
+                str,
+            )
+        ),
+        "Size that image files are given: N or HxW. Unset: their own, or, where sizes differ, one from 32 to 64 that is said.",
+        default=None,
+        group=_DATA,
+    )
+    image_fit: str = setting(
+        one_of(FITS),
+        "How an image file of another size is made to fit: crop keeps its centre, pad all of it between black bars, stretch all "
+        "of it out of shape.",
+        default=CROP,
+        group=_DATA,
+    )
+    memory_share: float = setting(
+        number("above 0 and at most 1", lambda value: 0 < value <= 1),
+        "Share of the available memory that image files may take; more are decoded into a file in --cache_dir.",
+        default=0.25,
+        group=_DATA,
+        resumed=settings.FREE,
+    )
+    cache_dir: str | None = setting(
+        optional(text("the path of a directory")),
+        "Directory of decoded images, where memory should not hold them or several processes read them. Unset: nash_tf in the "
+        "user's cache directory.",
+        default=None,
+        group=_DATA,
+        resumed=settings.FREE,
     )
     train_limit: int | None = setting(
         optional(whole(1)),
@@ -217,6 +254,17 @@ class SearchConfig:
         self._check_rungs()
 
     @property
+    def images(self) -> ImageSettings:
+        """How image files are read."""
+        return ImageSettings(
+            size=parse_size(self.image_size) if self.image_size else None,
+            fit=self.image_fit,
+            memory_share=self.memory_share,
+            cache_dir=self.cache_dir,
+            shared=self.workers > 1 or self.isolate,
+        )
+
+    @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step: how many children are trained for how many epochs more."""
         return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
@@ -257,7 +305,7 @@ class SearchConfig:
         return cls(**values)
 
     def _default_output_dir(self) -> str:
-        name = os.path.basename(os.path.abspath(self.dataset)).removesuffix(".npz") or "data"
+        name = os.path.basename(os.path.abspath(self.dataset)).removesuffix(".npz").removesuffix(".csv") or "data"
         return os.path.join("runs", f"{name}-{self.method}-seed{self.seed}")
 
     def _check_rungs(self) -> None:

@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             directory = directory.with_name(f"{directory.name.removesuffix(of_run)}-experiment")
         for name in own.methods:  # whatever a run would be refused for is refused now
             program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
-        data.check(first.dataset)
+        data.check(first.dataset, first.images)
         run_directory.check_creatable(str(directory))
         planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
         if own.only is not None and not own.only < len(planned):

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _choose_backend()
         _check_formats(config)
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
-        data.check(config.dataset)
+        data.check(config.dataset, config.images)
     except (ConfigError, data.DataError) as error:
         return refuse(error)
     if not roles.is_worker():

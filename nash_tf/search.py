@@ -26,6 +26,7 @@ from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.surgery import certificate
 from nash_tf.tasks import image_classification as task
+from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
 from nash_tf.tuning.trial_files import DamagedSearch
 from nash_tf.tuning.tuner import HillClimbing, SearchStopped
@@ -62,14 +63,18 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
     """
     began = wall_and_cpu_seconds()
     dataset = data.load(
-        config.dataset, valid_fraction=config.valid_fraction, train_limit=config.train_limit, seed=config.seed
+        config.dataset,
+        valid_fraction=config.valid_fraction,
+        train_limit=config.train_limit,
+        seed=config.seed,
+        images=config.images,
+        progress=Loading(quiet=roles.is_worker()),
     )
     task.check(config, dataset)
     if roles.is_worker():
         search(run_directory.await_config(config), dataset)
         return {}
-    for note in dataset.notes:
-        print(note, flush=True)
+    print("\n".join(data.describe(dataset)), flush=True)
     directory = Path(config.output_dir)
     with locked(directory):
         tidy(directory)
@@ -135,7 +140,7 @@ def export_best(
     config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, final: keras.Model, results: Mapping
 ) -> dict:
     """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json."""
-    fit = getattr(config, "image_fit", "crop")
+    fit = config.image_fit
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
     return export(
         with_scaling(final, *pipeline.scaling(dataset.x_train.dtype)),

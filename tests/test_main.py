@@ -68,6 +68,14 @@ REFUSED = [
     (["--seed=-1"], ["--seed=-1", "from 0 to 4294967295"]),
     (["--seed=4294967296"], ["--seed=4294967296", "from 0 to 4294967295"]),
     (["--workers=0"], ["--workers=0", "from 1 to"]),
+    # image files
+    (["--image_size=0"], ["--image_size=0", "N or HxW", "4 to 4096"]),
+    (["--image_size=64x"], ["--image_size=64x", "N or HxW"]),
+    (["--image_size=5000x64"], ["--image_size=5000x64", "4 to 4096"]),
+    (["--image_size=64"], ["--image_size", "digits", "arrays"]),
+    (["--image_fit=zoom"], ["--image_fit=zoom", "crop, pad, stretch"]),
+    (["--memory_share=0"], ["--memory_share=0.0", "above 0"]),
+    (["--memory_share=2"], ["--memory_share=2.0", "at most 1"]),
     # widths
     (["--widths="], ["--widths=", "1 to 6 whole numbers"]),
     (["--widths=16,x"], ["--widths=16,x", "1 to 6 whole numbers"]),
@@ -266,6 +274,9 @@ class TestAccepted:
         settings = {
             "method": "sh",
             "dataset": "digits",
+            "image_fit": "pad",
+            "memory_share": 0.5,
+            "cache_dir": "kept",
             "train_limit": 500,
             "valid_fraction": 0.25,
             "steps": 3,
@@ -299,7 +310,7 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert arrived == config.SearchConfig(**settings)
         assert resume is False
-        assert {*settings, "tensorboard", "isolate"} == set(arrived.to_json())
+        assert {*settings, "tensorboard", "isolate", "image_size"} == set(arrived.to_json())
 
     @pytest.mark.parametrize(
         ("text", "names"),

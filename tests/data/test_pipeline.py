@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nash_tf.data.dataset import channel_statistics
 from nash_tf.data.pipeline import Augmentation, Pipeline, look_up, moved
 from nash_tf.exporting.scaling import with_scaling
-from nash_tf.keras_models import autotuning
+from nash_tf.keras_models import autotuning, private_api
 
 EVERYTHING = Augmentation(flip=True, shift=0.25, cutout=0.5, mixup=1.0)
 CLASSES = 5
@@ -351,7 +351,7 @@ class TestAutotuning:
             while True:
                 yield from (Parts()[number] for number in range(4))
 
-        tuned, usual, before = [], tf.data.Dataset.__iter__, autotuning.data_adapters.get_data_adapter
+        tuned, usual, before = [], tf.data.Dataset.__iter__, private_api.data_adapters.get_data_adapter
 
         def watched(dataset):
             tuned.append(dataset.options().autotune.enabled)
@@ -376,7 +376,7 @@ class TestAutotuning:
         found = trained(autotuning.without_autotuning())
         assert len(tuned) >= 3 and set(tuned) == {False}
         assert found[0] == expected[0] and equal(found[1], expected[1])
-        assert autotuning.data_adapters.get_data_adapter is before
+        assert private_api.data_adapters.get_data_adapter is before
 
     def test_a_users_own_is_left_and_told_of_once(self):
         autotuning._warn_once.cache_clear()
