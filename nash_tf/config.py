@@ -17,6 +17,8 @@ from nash_tf.settings import (
     LARGEST,
     ConfigError,
     Rule,
+    check_resume,
+    differences,
     number,
     one_of,
     optional,
@@ -30,7 +32,7 @@ from nash_tf.settings import (
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
 
-__all__ = ["LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "raised", "refusal"]
+__all__ = ["LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "refusal"]
 
 AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
 DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mirrored image is of another class
@@ -212,6 +214,7 @@ class SearchConfig:
         "cores, shared evenly among the workers.",
         default=None,
         group=_RUN,
+        resumed=settings.FIXED_IF_GIVEN,
     )
     isolate: bool = setting(
         switch(),
@@ -316,33 +319,4 @@ class SearchConfig:
             raise refusal(flag, getattr(self, flag), str(error).removeprefix(f"{flag} ")) from None
 
 
-_RESUMED = {each.name: each.resumed for each in settings.declared(SearchConfig)}
-RAISABLE = tuple(name for name, resumed in _RESUMED.items() if resumed == settings.RAISABLE)
-
-
-def differences(old: SearchConfig, new: SearchConfig) -> dict[str, tuple[Any, Any]]:
-    """The settings that differ, by name, each as (old value, new value)."""
-    pairs = {field.name: (getattr(old, field.name), getattr(new, field.name)) for field in fields(SearchConfig)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def check_resume(saved: SearchConfig, wanted: SearchConfig) -> None:
-    """Checks that a run begun as `saved` may go on as `wanted`: the same but for its place and raised limits.
-
-    Raises:
-        ConfigError: another setting differs, or a limit is lowered; the message names each with both values.
-    """
-    changed = {
-        name: pair
-        for name, pair in differences(saved, wanted).items()
-        if _RESUMED[name] != settings.FREE and not raised(name, *pair) and not (name == "threads" and pair[1] is None)
-    }
-    if changed:
-        listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())
-        rule = f"only {', '.join(RAISABLE)} may change, and only be raised"
-        raise refusal("resume", True, f"the run was begun with other settings ({listed}); {rule}")
-
-
-def raised(name: str, old: float | None, new: float | None) -> bool:
-    """Whether a setting is a limit that a resumed run may be given more of, and has been; None is no limit."""
-    return name in RAISABLE and settings.is_raised(old, new)
+RAISABLE = settings.raisable(SearchConfig)
