@@ -228,8 +228,8 @@ def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
 
 
 def _outcome(run: Run) -> str:
-    found = loading.read(run.directory)
-    accuracy, params = found.result("test_accuracy"), found.result("params")
+    record = loading.read(run.directory)
+    accuracy, params = record.result("test_accuracy"), record.result("params")
     if accuracy is None or params is None:
         return "failed"
     return f"finished: test accuracy {accuracy:.4f}, {params:,} params"
@@ -246,11 +246,11 @@ def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | N
     if run.begun:
         return run_directory.read_config(run.directory).widths
     searches = [search for search in plan(run.directory.parent, SEARCHES, [run.seed]) if search.begun]
-    found = [loading.read(search.directory).results for search in searches if search.finished]
-    found = [each for each in found if each and each.get("params") and each.get("vanilla_params")]
-    if not found or (alone and len(found) < len(searches)):
+    results = [loading.read(search.directory).results for search in searches if search.finished]
+    results = [each for each in results if each and each.get("params") and each.get("vanilla_params")]
+    if not results or (alone and len(results) < len(searches)):
         return None
-    return wide(config, found[0]["vanilla_params"], [each["params"] for each in found])
+    return wide(config, results[0]["vanilla_params"], [each["params"] for each in results])
 
 
 def _hindrance(widths: Sequence[int] | None) -> str | None:

@@ -176,7 +176,8 @@ def _load(path: Path):
         model = tf.saved_model.load(str(path))
     finally:
         os.dup2(shown, 2)
-        os.close(shown), os.close(nowhere)
+        for descriptor in (shown, nowhere):
+            os.close(descriptor)
     return lambda arrays: tf.nest.flatten(model.serve(np.stack(arrays)))[0].numpy()
 
 

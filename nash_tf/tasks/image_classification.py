@@ -125,6 +125,6 @@ def test_results(
         "vanilla_params": Architecture.from_keras(vanilla).params,
     }
     for prefix, model in (("", final), ("winner_", winner), ("vanilla_", vanilla)):
-        found = model.evaluate(test, verbose=0, return_dict=True)
-        results |= {f"{prefix}test_{name}": round(found[name], 6) for name in ("accuracy", "loss")}
+        measured = model.evaluate(test, verbose=0, return_dict=True)
+        results |= {f"{prefix}test_{name}": round(measured[name], 6) for name in ("accuracy", "loss")}
     return results

@@ -151,11 +151,11 @@ class ChildModels:
     def _born(self, assignment: Assignment, parent: Architecture, state: State):
         if not self._inherit_momentum:
             state.slots = {}
-        born = inherit(parent, state, assignment.moves)
-        model = self.build(assignment.hyperparameters, born.architecture, born.state)
-        given = self.calibration
-        inputs, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-        calibrate_child(model, born, inputs)
+        child = inherit(parent, state, assignment.moves)
+        model = self.build(assignment.hyperparameters, child.architecture, child.state)
+        batch = self.calibration
+        inputs, labels = batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
+        calibrate_child(model, child, inputs)
         restart_averages(model)
         source = assignment.source
         if source not in self._parents:
@@ -163,10 +163,10 @@ class ChildModels:
             self._parents = {source: certificate.measure(model_of_parent, inputs, labels)}
         measured = certificate.measure(model, inputs, labels)
         try:
-            found = certificate.certify(self._parents[source], measured, len(assignment.moves))
+            certified = certificate.certify(self._parents[source], measured, len(assignment.moves))
         except certificate.NotPreserved as error:
             raise FailedTraining(f"{json.dumps(assignment.moves)}: {error}") from None
-        return model, born.architecture, found | cost(parent, born.architecture)
+        return model, child.architecture, certified | cost(parent, child.architecture)
 
 
 def _steps_taken(model: keras.Model) -> int:

@@ -68,9 +68,9 @@ class Client(private_api.OracleClient):
         return self._patiently(super().update_trial, trial_id, metrics, step)
 
     def end_trial(self, trial):
-        told = Trial.from_state(trial.get_state())
-        told.hyperparameters.values = trial_values.with_message(trial.hyperparameters.values, trial.message)
-        return self._patiently(super().end_trial, told)
+        report = Trial.from_state(trial.get_state())
+        report.hyperparameters.values = trial_values.with_message(trial.hyperparameters.values, trial.message)
+        return self._patiently(super().end_trial, report)
 
     def get_trial(self, trial_id):
         return self._patiently(super().get_trial, trial_id)

@@ -77,15 +77,15 @@ def read_trials(files: TrialFiles, objective: str) -> list[Reopened]:
     Raises:
         DamagedSearch: a file is not what was written.
     """
-    found, keys = list(files.read_all()), {}
+    stored, keys = list(files.read_all()), {}
     trials: list[Reopened] = []
     by_key: dict[TrainingKey, Trial] = {}
-    for trial, _ in found:
+    for trial, _ in stored:
         try:
             keys[trial.trial_id] = trial_values.key_of(trial.hyperparameters.values)
         except Exception as error:  # there is no end to what a file may hold
             raise not_ours(files, trial, error) from error
-    for trial, lease in found:
+    for trial, lease in stored:
         values = trial.hyperparameters.values
         lease = lease or _lease_of_before(values)
         try:

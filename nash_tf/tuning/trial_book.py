@@ -194,8 +194,10 @@ class TrialBook:
         """Checkpoints that may still be asked for, by what was trained."""
         trials = self.by_training()
         completed = {key for key in self.search.needed() if self.search.scores.get(key) is not None}
-        found = {key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed | self._early.keys())}
-        return {key: path for key, path in found.items() if key in completed or path.is_dir()}
+        checkpoints = {
+            key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed | self._early.keys())
+        }
+        return {key: path for key, path in checkpoints.items() if key in completed or path.is_dir()}
 
     def verify_checkpoints(self) -> None:
         """Checks what the search goes on from, before it does; where it is over, only what is handed over must be whole.

@@ -132,13 +132,13 @@ def check_names(names: Iterable[str]) -> None:
     Raises:
         ValueError: naming them.
     """
-    found = set(names)
-    if taken := sorted(name for name in found if name in OWN or name.startswith("tuner/")):
+    distinct = set(names)
+    if taken := sorted(name for name in distinct if name in OWN or name.startswith("tuner/")):
         raise ValueError(
             f"hyperparameters must have other names than {', '.join(taken)}: the search uses these, and all that begin with tuner/"
         )
-    if len(found) > MOST_NAMES:
-        raise ValueError(f"expected at most {MOST_NAMES} hyperparameters, received {len(found)}")
+    if len(distinct) > MOST_NAMES:
+        raise ValueError(f"expected at most {MOST_NAMES} hyperparameters, received {len(distinct)}")
 
 
 def encode_outcome(outcome: Outcome) -> dict[str, Any]:
@@ -155,9 +155,9 @@ def decode_report(trial: Trial, assignment: Assignment, objective: str) -> Outco
     """
     try:
         reported = decode(trial.hyperparameters.values)
-        kept = {name: reported.hyperparameters.get(name) for name in assignment.hyperparameters}
+        declared = {name: reported.hyperparameters.get(name) for name in assignment.hyperparameters}
         is_same = replace(reported, architecture=assignment.architecture).agrees_with(assignment)
-        if not is_same or kept != assignment.hyperparameters:
+        if not is_same or declared != assignment.hyperparameters:
             raise ValueError("its values are not those that were given out")
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
