@@ -448,7 +448,7 @@ def test_networks_of_keras(name):
 def test_the_code_in_the_readme_runs(monkeypatch, tmp_path):
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    monkeypatch.setattr("builtins.print", lambda *words: None)
+    monkeypatch.setattr("builtins.print", lambda *words, **settings: None)
     monkeypatch.chdir(tmp_path)
     found: dict = {}
     for code in blocks:
@@ -561,3 +561,13 @@ def test_a_child_that_computes_something_else_is_refused(parent, monkeypatch):
     with pytest.raises(certificate.NotPreserved, match=r"^inexact at \('act_1', 'conv_2', 3\): the outputs changed by"):
         nash_tf.morph(parent, edits=moves, calibration=IMAGES)
     nash_tf.morph(parent, edits=moves, calibration=IMAGES, noise=1e-3)  # whoever wants another function may have it
+
+
+def test_moves_and_edits_are_one_thing():
+    model = network()
+    grown = nash_tf.morph(model, count=2, seed=3)
+    assert grown.moves == grown.edits
+    again = [nash_tf.morph(model, **{name: grown.moves}).model for name in ("moves", "edits")]
+    assert [nash_tf.Architecture.from_keras(each).digest for each in again] == [nash_tf.Architecture.from_keras(grown.model).digest] * 2
+    with pytest.raises(ValueError, match="moves"):
+        nash_tf.morph(model, moves=grown.moves, edits=grown.moves)
