@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,7 +11,9 @@ from nash_tf import experiment, main
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.strategy import methods
-from tests.test_search import ROOT, TINY
+from tests.helpers import ROOT
+from tests.helpers.processes import TINY
+from tests.helpers.processes import start as start_process
 
 TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps", "--final"))]
 
@@ -144,14 +144,8 @@ def test_an_experiment_has_a_directory_of_its_own(arguments, directory, tmp_path
 
 
 def start(directory, *arguments):
-    command = [sys.executable, "-m", "nash_tf.experiment", *TASK, "--steps=1", "--final_epochs=0", "--threads=1"]
-    return subprocess.Popen(
-        [*command, f"--output_dir={directory}", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    common = [*TASK, "--steps=1", "--final_epochs=0", "--threads=1"]
+    return start_process(directory, *arguments, module="nash_tf.experiment", common=common)
 
 
 def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):

@@ -5,9 +5,7 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,38 +13,7 @@ import pytest
 
 import nash_tf
 from nash_tf import data
-
-TINY = [
-    "--method=shrsep",
-    "--train_limit=200",
-    "--widths=4,8",
-    "--steps=2",
-    "--children=2",
-    "--mutations=3",
-    "--epochs_per_step=4",
-    "--vanilla_epochs=1",
-    "--final_epochs=1",
-    "--max_params=3000",
-]
-ROOT = Path(__file__).parents[1]
-MEASURED = ("cpu_seconds", "wall_seconds")  # differ from run to run
-
-
-def start(directory, *arguments):
-    command = [sys.executable, "-m", "nash_tf.main", *TINY, f"--output_dir={directory}", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def finish(process):
-    printed, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, printed
-    return printed
-
-
-def lineage(directory):
-    records = [json.loads(line) for line in (directory / "lineage.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in record.items() if name not in MEASURED} for record in records]
+from tests.helpers.processes import finish, lineage, start
 
 
 @pytest.fixture(scope="module")

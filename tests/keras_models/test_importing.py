@@ -12,7 +12,7 @@ from nash_tf.architecture.layer_rules import CALL
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.keras_models.variables import variables
-from tests import applications_table
+from tests.scripts import applications_table
 
 IMAGE = (8, 8, 4)
 

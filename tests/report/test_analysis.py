@@ -29,8 +29,8 @@ from nash_tf.report.charts import architecture_graph
 from nash_tf.report.records import loading, runs
 from nash_tf.strategy import methods
 from nash_tf.strategy.hill_climbing import Training
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import lineage, write_lineage
-from tests.synthetic_runs import make_run
 
 
 class TestStatistics:

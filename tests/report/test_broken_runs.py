@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from nash_tf.report.__main__ import main
 from nash_tf.report.records import loading
 from nash_tf.strategy.hill_climbing import Training
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import cut, page_of
-from tests.synthetic_runs import make_run
 
 BREAKS = {
     "no lineage": lambda run: (run / "lineage.jsonl").unlink(),

@@ -16,8 +16,8 @@ from nash_tf.report.analysis import (
 from nash_tf.report.charts import lifetimes, strip_plot
 from nash_tf.report.pages import published
 from nash_tf.report.records import loading, runs
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import Outline, check_texts
-from tests.synthetic_runs import make_run
 
 
 class TestExperiment:

@@ -12,8 +12,8 @@ import pytest
 from nash_tf import report
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import HOSTILE, Outline, check_texts, lineage, page_of, write_lineage
-from tests.synthetic_runs import make_run
 
 
 class TestSearchPage:

@@ -17,7 +17,7 @@ from nash_tf.morphisms import registry, sites
 from nash_tf.morphisms.insert_conv import InsertConv
 from nash_tf.surgery import certificate
 from nash_tf.testing import random_models
-from tests import applications_table, momentum_table
+from tests.scripts import applications_table, momentum_table
 
 _rng = np.random.default_rng(3)
 IMAGES = _rng.normal(size=(32, 8, 8, 3)).astype(np.float32)
@@ -303,7 +303,7 @@ def test_slots_and_steps_are_carried(adam):
 
 @pytest.mark.parametrize("operator", ["insert_conv", "split"])
 def test_carried_slots_keep_to_the_parents_path(parent, operator):
-    # Of every operator, and with Adam: tests/momentum_table.py.
+    # Of every operator, and with Adam: tests/scripts/momentum_table.py.
     state = read_state(parent)
     images, labels = np.tile(IMAGES, (20, 1, 1, 1)), np.tile(LABELS, 20)
     architecture = nash_tf.Architecture.from_keras(parent)
@@ -436,7 +436,7 @@ def test_a_sequential_model():
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
 def test_networks_of_keras(name):
-    # All seven with each operator: tests/applications_table.py.
+    # All seven with each operator: tests/scripts/applications_table.py.
     model = applications_table.perturbed(getattr(keras.applications, name)((32, 32, 3), alpha=0.35, weights=None))
     before = read_state(model)
     images = np.repeat(np.repeat(IMAGES[:4], 4, 1), 4, 2) * 50

@@ -13,7 +13,8 @@ import pytest
 from nash_tf.tuning.client import ChiefLost, Heartbeat
 from nash_tf.workers.local import LocalWorkers, WorkersDie
 from nash_tf.workers.roles import free_port
-from tests.test_search import ROOT, TINY, finish, lineage, start
+from tests.helpers import wait_for
+from tests.helpers.processes import finish, lineage, start
 
 ONE_THREAD = ["--threads=1"]
 
@@ -31,26 +32,16 @@ def workers_of(process):
     return [int(line) for line in found.stdout.split()]
 
 
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-    return found
-
-
 def part(directory, name, port, *arguments):
     """A chief or a worker that is told its part by Keras Tuner's variables."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "KERASTUNER_ORACLE_IP": "127.0.0.1",
-        "KERASTUNER_ORACLE_PORT": str(port),
-        "KERASTUNER_TUNER_ID": name,
-    }
-    command = [sys.executable, "-m", "nash_tf.main", *TINY, *ONE_THREAD, f"--output_dir={directory}", *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return start(
+        directory,
+        *ONE_THREAD,
+        *arguments,
+        KERASTUNER_ORACLE_IP="127.0.0.1",
+        KERASTUNER_ORACLE_PORT=str(port),
+        KERASTUNER_TUNER_ID=name,
+    )
 
 
 def test_three_workers_give_the_lineage_of_one_though_one_of_them_is_killed(alone, tmp_path):
