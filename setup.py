@@ -20,6 +20,6 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "tensorboard": ["tensorboard"],
-        "test": ["pytest", "tensorboard", "hypothesis", "ruff", "mypy"],
+        "test": ["pytest", "pytest-xdist", "tensorboard", "hypothesis", "ruff", "mypy"],
     },
 )

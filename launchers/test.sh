@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint, types and tests; arguments go to pytest, e.g. `bash launchers/test.sh tests/test_data.py -k idx`.
+# Lint, types and tests; arguments go to pytest, e.g. `bash launchers/test.sh tests/data -k idx`, or `-n 0` for one process.
 # `bash launchers/test.sh --all` takes hours: 50 kills, 1,000 random models, all networks of keras.applications.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,9 +15,8 @@ fi
 
 ruff check .
 
-pure=(halving schedules methods seeds settings config command_line streams output hill_climbing leases lock architecture kinds costs report stopping)
-for module in "${pure[@]}"; do
-    [[ -e nash_tf/$module.py ]] && echo "nash_tf/$module.py" || echo "nash_tf/$module"
-done | xargs mypy
+rooms=(architecture strategy morphisms data files workers terminal report training tuning)
+mypy "${rooms[@]/#/nash_tf/}" nash_tf/{config,settings,seeds}.py
 
-python -m pytest -q "$@"
+# Two processes share the tests; each computes on one thread (tests/conftest.py).
+python -m pytest -q -n 2 --dist=worksteal "$@"

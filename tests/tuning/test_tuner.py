@@ -1,6 +1,7 @@
 """The tuner and the oracle as users of Keras Tuner take them, each example whole; small, so that they run in seconds."""
 
 import json
+from functools import partial
 
 import keras
 import keras_tuner
@@ -13,10 +14,20 @@ import nash_tf
 from tests.helpers.tuners import CLASSES, IMAGES, SMALL, Counted, OwnFit, classifier, network, records, tuner_of
 
 
-def test_in_place_of_hyperband(tmp_path, capsys):
-    tuner = tuner_of(classifier, tmp_path)
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search that has ended, and its directory."""
+    directory = tmp_path_factory.mktemp("searched")
+    tuner = tuner_of(classifier, directory)
+    with pytest.warns(UserWarning, match="epochs=50.* is not used"):
+        weights = {0: 1.0, 1: 2.0, 2: 1.0}
+        tuner.search(IMAGES, CLASSES, epochs=50, validation_split=0.25, class_weight=weights, verbose=0)
+    return tuner, directory
+
+
+def test_in_place_of_hyperband(searched, capsys):
+    tuner, _ = searched
     tuner.search_space_summary()
-    tuner.search(IMAGES, CLASSES, validation_split=0.25, class_weight={0: 1.0, 1: 2.0, 2: 1.0}, verbose=0)
     assert len(records(tuner)) == 4
     (model,) = tuner.get_best_models()
     assert model.predict(IMAGES[:5], verbose=0).shape == (5, 3) and model.optimizer is not None
@@ -30,12 +41,24 @@ def test_in_place_of_hyperband(tmp_path, capsys):
     assert len(printed) == 6 and max(map(len, printed)) < 150
 
 
+def test_epochs_given_to_search_are_not_used(searched):
+    assert sum(record["epochs"] for record in records(searched[0])) == 5
+
+
+def test_trials_hold_plain_json(searched):
+    files = list(searched[1].rglob("*.json"))
+    assert len(files) > 4
+    for path in files:
+        json.loads(path.read_text(), parse_constant=pytest.fail)
+
+
 def test_a_seeded_search_with_real_training_stays(tmp_path):
     """Architectures are pinned to the bit, scores to what processors round differently: the survivor leads by 0.016.
 
     Moves only with what moves `PINNED` in `test_oracle.py`, or with how a network starts and is trained.
     """
-    tuner = tuner_of(classifier, tmp_path, keras_tuner.Objective("val_loss", "min"), seed=1)
+    deeper = partial(classifier, convolutions=2)
+    tuner = tuner_of(deeper, tmp_path, keras_tuner.Objective("val_loss", "min"), seed=1)
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), batch_size=16, verbose=0)
     found = records(tuner)
     moved = ["merge_convex", "split"]
@@ -125,11 +148,12 @@ def test_a_small_u_net(tmp_path):
 
 
 def test_a_hypermodel_with_a_fit_of_its_own_and_hyperparameters_beside_the_architecture(tmp_path):
-    tuner = tuner_of(OwnFit(), tmp_path, tune_hyperparameters=True, children=4, epochs_per_step=12)
+    tuner = tuner_of(OwnFit(), tmp_path, tune_hyperparameters=True)
     tuner.search(IMAGES, CLASSES)
     values = [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
     assert all(trial.status == "COMPLETED" for trial in tuner.oracle.trials.values())
-    assert len({round(each["rate"], 9) for each in values if each["step"] == 1 and not each["rung"]}) == 4
+    for name in ("rate", "noise"):
+        assert len({round(each[name], 9) for each in values if each["step"] == 1 and not each["rung"]}) == 2
 
 
 class Foreign(keras_tuner.Tuner):
@@ -143,10 +167,10 @@ class Foreign(keras_tuner.Tuner):
             parent = keras.saving.load_model(self.path(values["tuner/trial_id"]))
             model = nash_tf.morph(parent, edits=values["morphisms"], calibration=x).model
         epochs = {"initial_epoch": values["tuner/initial_epoch"], "epochs": values["tuner/epochs"]}
-        told = model.fit(x, y, validation_data=(x, y), verbose=0, **epochs)
+        trained = model.fit(x, y, validation_data=(x, y), verbose=0, **epochs)
         model.save(self.path(trial.trial_id))
         values["architecture"] = nash_tf.Architecture.from_keras(model).to_json()
-        return {"val_accuracy": told.history["val_accuracy"][-1]}
+        return {"val_accuracy": trained.history["val_accuracy"][-1]}
 
     def path(self, trial_id):
         return f"{self.get_trial_dir(trial_id)}/model.keras"
@@ -161,14 +185,7 @@ def test_the_oracle_in_a_tuner_of_another_make(tmp_path):
     assert oracle.lineage()[-1]["epochs"] == 2
 
 
-def test_trials_hold_plain_json(tmp_path):
-    tuner = tuner_of(classifier, tmp_path)
-    tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
-    for path in tmp_path.rglob("*.json"):
-        json.loads(path.read_text(), parse_constant=pytest.fail)
-
-
 def test_a_distribution_strategy(tmp_path):
-    tuner = tuner_of(classifier, tmp_path, distribution_strategy=tf.distribute.MirroredStrategy(["/cpu:0"]))
+    tuner = tuner_of(classifier, tmp_path, mutations=1, distribution_strategy=tf.distribute.MirroredStrategy(["/cpu:0"]))
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
     assert len(records(tuner)) == 4

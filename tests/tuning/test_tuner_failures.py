@@ -12,7 +12,7 @@ import tensorflow as tf
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models import checkpoint
 from nash_tf.tuning.tuner import SearchStopped
-from tests.helpers.tuners import CLASSES, IMAGES, OwnFit, classifier, records, tuner_of
+from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, records, tuner_of
 
 
 def test_training_data_that_run_out_end_the_search(tmp_path):
@@ -25,28 +25,24 @@ def test_training_data_that_run_out_end_the_search(tmp_path):
 
 
 def test_a_training_that_comes_to_nothing_leaves_no_weights_behind(tmp_path):
-    class Interrupted(OwnFit):
-        def fit(self, hp, *args, **kwargs):
-            told = super().fit(hp, *args, **kwargs)
-            if (hp.values["step"], hp.values["child"]) == (1, 1):
-                raise keras_tuner.errors.FailedTrialError("lost")
-            return told
+    def interrupted(values):
+        if (values["step"], values["child"]) == (1, 1):
+            raise keras_tuner.errors.FailedTrialError("lost")
+        return {"val_accuracy": 0.5}
 
-    tuner = tuner_of(Interrupted(), tmp_path)
+    tuner = tuner_of(Still(returns=interrupted), tmp_path)
     tuner.search(IMAGES, CLASSES)
     assert tuner._trainer.models._trained.keys() == {(1, 0)}
 
 
 def test_a_first_network_that_fails_ends_the_search_with_its_cause_and_is_run_again(tmp_path):
-    class Sick(OwnFit):
-        def fit(self, hp, model, x, y, **kwargs):
-            told = super().fit(hp, model, x, y, **kwargs)
-            return {**told, "loss": math.nan} if sick else told
+    def returns(values):
+        return {"val_accuracy": 0.5, "loss": math.nan if sick else 1.0}
 
     for sick in (True, False):
         expected = pytest.raises(SearchStopped, match="first network failed with .*not finite")
         with expected if sick else contextlib.nullcontext():
-            tuner = tuner_of(Sick(), tmp_path, steps=0)
+            tuner = tuner_of(Still(returns=returns), tmp_path, steps=0)
             tuner.search(IMAGES, CLASSES)
     assert [record["status"] for record in tuner.oracle.lineage()] == ["completed"]
 
@@ -81,22 +77,16 @@ def test_a_loss_that_is_not_a_number_fails_the_child_only(at, tmp_path):
     assert all(np.isfinite(weight).all() for weight in tuner.get_best_models()[0].get_weights())
 
 
-class Hungry(OwnFit):
-    """Its second child asks for more memory than any machine has."""
-
-    def fit(self, hp, model, *args, **kwargs):
-        if hp.values["child"] == 1:
-            tf.zeros([2**44])
-        return super().fit(hp, model, *args, **kwargs)
-
-
 def test_a_child_too_large_for_memory_fails_alone(tmp_path):
-    tuner = tuner_of(Hungry(), tmp_path)
+    def hungry(values):
+        if values["child"] == 1:
+            tf.zeros([2**44])  # more than any machine has
+        return {"val_accuracy": 0.5}
+
+    tuner = tuner_of(Still(returns=hungry), tmp_path)
     tuner.search(IMAGES, CLASSES)
-    told = {(r["step"], r["rung"], r["child"]): r["status"] for r in tuner.oracle.lineage()}
-    assert told == {
-        place: "failed" if place[2] else "completed" for place in [(0, 0, 0), (1, 0, 0), (1, 0, 1), (1, 1, 0)]
-    }
+    status = {(r["step"], r["rung"], r["child"]): r["status"] for r in tuner.oracle.lineage()}
+    assert status == {(0, 0, 0): "completed", (1, 0, 0): "completed", (1, 0, 1): "failed", (1, 1, 0): "completed"}
     (failed,) = [trial for trial in tuner.oracle.trials.values() if trial.status == "FAILED"]
     assert "OOM when allocating tensor" in failed.message
 
@@ -126,19 +116,20 @@ def test_a_disk_that_is_full_fails_no_child_and_the_search_goes_on_later(tmp_pat
 
     monkeypatch.setattr(checkpoint, "save", full)
     with pytest.raises(keras_tuner.errors.FatalError, match="trial_0002.*: no space"):
-        tuner_of(classifier, tmp_path).search(IMAGES, CLASSES, **data)
+        tuner_of(Still(), tmp_path).search(IMAGES, CLASSES, **data)
     monkeypatch.undo()
-    tuner = tuner_of(classifier, tmp_path)
+    tuner = tuner_of(Still(), tmp_path)
     tuner.search(IMAGES, CLASSES, **data)
     assert len(records(tuner)) == 4
 
 
 def test_goes_on_under_another_tuner_id_and_overwrites_when_asked(tmp_path):
-    first = tuner_of(classifier, tmp_path)
-    first.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
-    again = tuner_of(classifier, tmp_path, tuner_id="other")
+    data = {"validation_data": (IMAGES, CLASSES)}
+    first = tuner_of(Still(), tmp_path)
+    first.search(IMAGES, CLASSES, **data)
+    again = tuner_of(Still(), tmp_path, tuner_id="other")
     assert again.oracle.lineage() == first.oracle.lineage()
-    again.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
+    again.search(IMAGES, CLASSES, **data)
     assert again.oracle.lineage() == first.oracle.lineage()
     for name in ("tuner.json", "oracle.json"):
         (tmp_path / "p" / name).unlink()

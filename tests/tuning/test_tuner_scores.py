@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import nash_tf
-from tests.helpers.tuners import CLASSES, IMAGES, Counted, OwnFit, Still, classifier, records, tuner_of
+from tests.helpers.tuners import CLASSES, IMAGES, Counted, Still, classifier, records, tuner_of
 
 
 class EndsElsewhere(keras.callbacks.Callback):
@@ -64,12 +64,10 @@ def test_a_number_of_the_last_epoch_that_a_fit_of_its_own_returns_is_put_right_t
 
 
 def test_best_models_and_best_hyperparameters_go_together_and_none_scores_higher(tmp_path):
-    class Worsening(Still):
-        def fit(self, hp, model, *args, **kwargs):
-            super().fit(hp, model)
-            return {"val_accuracy": 0.9 - 0.1 * hp.values["step"] - 0.01 * hp.values["rung"], "loss": 1.0}
+    def worse(values):
+        return {"val_accuracy": 0.9 - 0.1 * values["step"] - 0.01 * values["rung"], "loss": 1.0}
 
-    tuner = tuner_of(Worsening(classifier), tmp_path, steps=2)
+    tuner = tuner_of(Still(returns=worse), tmp_path, steps=2)
     tuner.search(IMAGES, CLASSES, verbose=0)
     with pytest.warns(UserWarning, match="2 of 5 models"):
         models = tuner.get_best_models(5)
@@ -110,35 +108,22 @@ def test_an_objective_that_fit_does_not_report_ends_the_search_after_one_epoch(t
 
 
 @pytest.mark.parametrize(
-    ("told", "message"),
+    ("returned", "message"),
     [
         (None, "must return a History.* received None"),
         ([1.0], "must return a History"),
         (0.3, "returned 0.3, and no obj"),
     ],
 )
-def test_what_a_fit_of_its_own_must_not_return(told, message, tmp_path):
-    class Telling(Still):
-        def fit(self, hp, model, *args, **kwargs):
-            return told
-
+def test_what_a_fit_of_its_own_must_not_return(returned, message, tmp_path):
     with pytest.raises(keras_tuner.errors.FatalValueError, match=message):
-        tuner_of(Telling(classifier), tmp_path, None).search(IMAGES, CLASSES)
+        tuner_of(Still(returns=lambda values: returned), tmp_path, None).search(IMAGES, CLASSES)
 
 
 def test_a_number_that_an_objective_explains(tmp_path):
-    class Telling(Still):
-        def fit(self, hp, model, *args, **kwargs):
-            return 0.3 + hp.values["child"]
-
-    tuner = tuner_of(Telling(classifier), tmp_path, keras_tuner.Objective("error", "min"))
+    tuner = tuner_of(Still(returns=lambda values: 0.3 + values["child"]), tmp_path, keras_tuner.Objective("error", "min"))
     tuner.search(IMAGES, CLASSES)
     assert records(tuner)[-1]["child"] == 0
-
-
-class OwnObjective(OwnFit):
-    def fit(self, hp, model, x, y, **kwargs):
-        return {"val_f1": super().fit(hp, model, x, y, **kwargs)["val_accuracy"]}
 
 
 @pytest.mark.parametrize("kind", ["endless", "list", "weighted"])
@@ -157,18 +142,16 @@ def test_a_newborn_is_evaluated_as_fit_would(kind, tmp_path):
 
 
 def test_an_objective_that_only_the_hypermodel_knows(tmp_path):
-    tuner = tuner_of(OwnObjective(), tmp_path, keras_tuner.Objective("val_f1", "max"))
+    tuner = tuner_of(Still(returns=lambda values: {"val_f1": 0.5}), tmp_path, keras_tuner.Objective("val_f1", "max"))
     tuner.search(IMAGES, CLASSES)
     assert not any("val_f1_change" in (record["certificate"] or {}) for record in records(tuner))
 
 
 def test_an_objective_near_zero_still_tells_children_apart(tmp_path):
-    class Near(OwnFit):
-        def fit(self, hp, *args, **kwargs):
-            super().fit(hp, *args, **kwargs)
-            return {"loss": 1.0, "error": 3e-8 - 1e-8 * hp.values["child"]}
+    def near(values):
+        return {"loss": 1.0, "error": 3e-8 - 1e-8 * values["child"]}
 
-    tuner = tuner_of(Near(), tmp_path, keras_tuner.Objective("error", "min"))
+    tuner = tuner_of(Still(returns=near), tmp_path, keras_tuner.Objective("error", "min"))
     tuner.search(IMAGES, CLASSES)
     assert [(r["child"], r["error"]) for r in records(tuner)] == [(0, 3e-8), (0, 3e-8), (1, 2e-8), (1, 2e-8)]
 
@@ -188,19 +171,12 @@ def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
     ("given", "named"), [([IMAGES, CLASSES], {}), ([IMAGES], {"y": CLASSES}), ([], {"x": IMAGES, "y": CLASSES})]
 )
 def test_labels_for_the_certificate_are_found_however_they_are_given(given, named, tmp_path):
-    tuner = tuner_of(classifier, tmp_path)
+    tuner = tuner_of(Still(), tmp_path)
     tuner.search(*given, **named, validation_data=(IMAGES, CLASSES))
     assert "loss_change" in next(record["certificate"] for record in records(tuner) if record["certificate"])
 
 
 def test_inputs_without_labels(tmp_path):
-    class Copying(keras_tuner.HyperModel):
-        def build(self, hp):
-            return classifier(hp)
-
-        def fit(self, hp, model, x, **kwargs):
-            return model.fit(x, CLASSES, validation_data=(x, CLASSES), **kwargs)
-
-    tuner = tuner_of(Copying(), tmp_path)
+    tuner = tuner_of(Still(), tmp_path)
     tuner.search(IMAGES)
     assert all(r["certificate"].keys().isdisjoint({"loss_change"}) for r in records(tuner) if r["certificate"])
