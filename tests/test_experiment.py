@@ -26,7 +26,7 @@ def test_the_plan_is_seed_by_seed(tmp_path):
     ]
 
 
-def test_a_run_that_was_begun_is_gone_on_with(tmp_path):
+def test_an_unfinished_run_is_resumed(tmp_path):
     (run,) = experiment.plan(tmp_path, ["sh"], [0])
     own = ["--method=sh", "--seed=0", f"--output_dir={run.directory}"]
     assert run.command(["--steps=1", "--resume"]) == ["--steps=1", "--resume", *own, "--noresume"]
@@ -69,7 +69,7 @@ def test_wide_is_as_large_as_the_median_winner(winners):
         (["--runs=1000000000"], "--runs=1000000000: must be a whole number"),
     ],
 )
-def test_what_is_wrong_is_refused_before_anything_starts(arguments, line, tmp_path, capsys, monkeypatch):
+def test_wrong_arguments_are_refused_before_anything_starts(arguments, line, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert experiment.main(["experiment", *arguments, "--output_dir=out"]) == 2
     printed = capsys.readouterr().err
@@ -80,7 +80,7 @@ def test_what_is_wrong_is_refused_before_anything_starts(arguments, line, tmp_pa
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device", "out/sh-seed0.log"), ConfigError("--x=1: no")]
 )
-def test_what_ends_an_experiment_is_one_line_and_status_1(error, tmp_path, capsys, monkeypatch):
+def test_an_error_that_ends_an_experiment_is_one_line_and_status_1(error, tmp_path, capsys, monkeypatch):
     def fail(*_):
         raise error
 
@@ -96,7 +96,7 @@ def test_an_experiment_in_a_file_is_refused(tmp_path, capsys):
     assert "must be a directory" in capsys.readouterr().err
 
 
-def test_help_tells_all_flags(capsys):
+def test_help_lists_all_flags(capsys):
     assert experiment.main(["experiment", "--help"]) == 0
     printed = capsys.readouterr().out
     assert "--jobs" in printed and "--max_cpu_hours" in printed

@@ -140,7 +140,7 @@ class TestComputable:
         x = (level + step * np.random.default_rng(0).integers(0, 256, (30, 6, 5, 3))).astype(dtype)
         refuse(self.saved(tmp_path, x), "x_train", "tells apart", "subtract")
 
-    def test_a_float64_beyond_float32_is_told_as_it_is(self, tmp_path):
+    def test_a_float64_beyond_float32_is_reported_as_it_is(self, tmp_path):
         x = arrays(dtype=np.float64)["x_train"]
         x[4, 1, 1, 0] = 1e300
         refuse(self.saved(tmp_path, x), "1e+300 in image 4")
@@ -194,7 +194,7 @@ class TestNotes:
         assert loose.endswith("class folders are not used: loose.png") and others.endswith("not used: new.heic")
 
 
-def test_what_the_system_refuses_is_told(tmp_path, monkeypatch):
+def test_a_refusal_by_the_system_is_reported(tmp_path, monkeypatch):
     def scandir(path):
         raise PermissionError(13, "Permission denied", str(path))
 

@@ -201,7 +201,7 @@ def test_refusals(case):
         from_keras(keras.Model(image, body(image)))
 
 
-def test_refuses_what_is_no_functional_model():
+def test_a_model_that_is_not_functional_is_refused():
     with pytest.raises(ValueError, match="Subclassed"):
         from_keras(Subclassed())
     with pytest.raises(ValueError, match="'empty' is not built"):

@@ -177,7 +177,7 @@ def test_a_pass_leaves_no_trace(epochs):
         np.testing.assert_allclose(child(inputs)["one"], model(inputs)["one"], atol=1e-5)
 
 
-def test_nor_does_one_that_fails(monkeypatch):
+def test_a_pass_that_fails_leaves_no_trace(monkeypatch):
     model, inputs, labels = restless()
     model.fit(inputs, labels, batch_size=4, verbose=0)
     before, architecture = everything(model), nash_tf.Architecture.from_keras(model)
@@ -237,7 +237,7 @@ def test_edits_replay_to_the_bit(adam, calibration):
     assert nash_tf.morph(adam, count=8, seed=5).edits != first.edits
 
 
-def test_what_is_asked_for_is_made(parent):
+def test_the_operators_asked_for_are_applied(parent):
     def made(*arguments, **settings):
         return [name for name, _, _ in json.loads(nash_tf.morph(parent, *arguments, **settings).edits)]
 
@@ -265,7 +265,7 @@ def test_without_calibration_there_is_no_certificate(parent):
     assert_preserved(parent, grown)
 
 
-def test_labels_are_no_must(parent):
+def test_labels_may_be_left_out(parent):
     found = nash_tf.morph(parent, "insert_conv", calibration=IMAGES).certificate
     assert set(found) == {"max_difference", "bound", "training_difference", "added_params", "added_flops"}
 

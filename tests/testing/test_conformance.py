@@ -204,6 +204,6 @@ class TestRegister:
         assert register(registry["split"]) is registry["split"]
 
     @pytest.mark.parametrize("operator", [object(), Wrong, "split"])
-    def test_what_is_no_operator(self, operator):
+    def test_an_object_that_is_no_operator_is_refused(self, operator):
         with pytest.raises(TypeError, match="Morphism"):
             register(operator)

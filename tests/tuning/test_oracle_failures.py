@@ -37,7 +37,7 @@ def test_too_many_failures_in_a_row_stop_the_search_and_say_why(tmp_path):
     assert oracle.stopped_by().startswith("3 trainings in a row failed")
 
 
-def test_a_step_after_one_whose_children_all_failed_breeds_others_and_so_it_does_resumed(tmp_path):
+def test_after_a_step_whose_children_all_failed_other_children_are_made_also_when_resumed(tmp_path):
     def drawn(resumed):
         oracle, _ = begin(tmp_path / str(resumed), max_consecutive_failed_trials=9)
         report(oracle, oracle.create_trial("tuner0"))
@@ -77,7 +77,7 @@ def test_failures_that_stopped_the_search_are_run_again_and_others_are_not(first
     assert alone.trials[lost.trial_id].status == TrialStatus.FAILED
 
 
-def test_a_tuner_that_sets_no_architecture_is_told_so_after_its_first_training(tmp_path):
+def test_a_tuner_that_sets_no_architecture_fails_after_its_first_training(tmp_path):
     oracle, _ = begin(tmp_path)
     trial = oracle.create_trial("tuner0")
     trial.status = TrialStatus.COMPLETED

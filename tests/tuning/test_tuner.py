@@ -147,7 +147,7 @@ def test_a_small_u_net(tmp_path):
     assert tuner.get_best_models()[0].predict(IMAGES[:2], verbose=0).shape == (2, 8, 8, 1)
 
 
-def test_a_hypermodel_with_a_fit_of_its_own_and_hyperparameters_beside_the_architecture(tmp_path):
+def test_a_hypermodel_with_its_own_fit_and_hyperparameters(tmp_path):
     tuner = tuner_of(OwnFit(), tmp_path, tune_hyperparameters=True)
     tuner.search(IMAGES, CLASSES)
     values = [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
@@ -176,7 +176,7 @@ class Foreign(keras_tuner.Tuner):
         return f"{self.get_trial_dir(trial_id)}/model.keras"
 
 
-def test_the_oracle_in_a_tuner_of_another_make(tmp_path):
+def test_the_oracle_in_a_users_own_tuner(tmp_path):
     oracle = nash_tf.HillClimbingOracle("val_accuracy", **SMALL)
     tuner = Foreign(oracle, classifier, directory=str(tmp_path), project_name="p")
     tuner.search(IMAGES, CLASSES)

@@ -24,7 +24,7 @@ def test_training_data_that_run_out_end_the_search(tmp_path):
         tuner.search(finite(), steps_per_epoch=3, validation_data=(IMAGES, CLASSES))
 
 
-def test_a_training_that_comes_to_nothing_leaves_no_weights_behind(tmp_path):
+def test_a_failed_training_leaves_no_weights_behind(tmp_path):
     def interrupted(values):
         if (values["step"], values["child"]) == (1, 1):
             raise keras_tuner.errors.FailedTrialError("lost")
@@ -47,7 +47,7 @@ def test_a_first_network_that_fails_ends_the_search_with_its_cause_and_is_run_ag
     assert [record["status"] for record in tuner.oracle.lineage()] == ["completed"]
 
 
-def test_a_limit_that_ends_before_the_first_network_is_told(tmp_path):
+def test_a_time_limit_reached_before_the_first_network_stops_the_search(tmp_path):
     with pytest.raises(SearchStopped, match="limit on time"):
         tuner_of(classifier, tmp_path, max_hours=1e-9).search(IMAGES, CLASSES, validation_split=0.25)
 
@@ -123,7 +123,7 @@ def test_a_disk_that_is_full_fails_no_child_and_the_search_goes_on_later(tmp_pat
     assert len(records(tuner)) == 4
 
 
-def test_goes_on_under_another_tuner_id_and_overwrites_when_asked(tmp_path):
+def test_a_search_goes_on_under_another_tuner_id_and_is_overwritten_when_asked(tmp_path):
     data = {"validation_data": (IMAGES, CLASSES)}
     first = tuner_of(Still(), tmp_path)
     first.search(IMAGES, CLASSES, **data)

@@ -49,7 +49,7 @@ def test_the_score_is_that_of_the_weights_kept(build, callbacks, data, tmp_path)
     assert tuner.oracle.get_best_trials()[0].score == pytest.approx(found["loss"], rel=1e-5)
 
 
-def test_a_number_of_the_last_epoch_that_a_fit_of_its_own_returns_is_put_right_too(tmp_path):
+def test_a_number_returned_by_a_fit_of_its_own_is_corrected_to_the_weights_kept(tmp_path):
     class Telling(keras_tuner.HyperModel):
         def build(self, hp):
             return classifier(hp)
@@ -115,7 +115,7 @@ def test_an_objective_that_fit_does_not_report_ends_the_search_after_one_epoch(t
         (0.3, "returned 0.3, and no obj"),
     ],
 )
-def test_what_a_fit_of_its_own_must_not_return(returned, message, tmp_path):
+def test_a_return_value_of_fit_that_cannot_be_used_is_refused(returned, message, tmp_path):
     with pytest.raises(keras_tuner.errors.FatalValueError, match=message):
         tuner_of(Still(returns=lambda values: returned), tmp_path, None).search(IMAGES, CLASSES)
 

@@ -84,7 +84,7 @@ def test_compile_arguments_of_the_tuner_replace_the_model_s(tmp_path):
     assert model.loss == "sparse_categorical_crossentropy" and model._compile_metrics._user_metrics == ["accuracy"]
 
 
-def test_layers_without_names_do_not_depend_on_what_the_process_made_before(tmp_path):
+def test_layers_without_names_do_not_depend_on_models_made_before(tmp_path):
     lineages = []
     for name in "ab":
         tuner = tuner_of(classifier, tmp_path / name)
@@ -133,7 +133,7 @@ def test_dropout_does_not_depend_on_who_trained_the_rung_before(tmp_path, monkey
     assert found[0] == found[1]
 
 
-def test_what_cannot_be_searched_is_refused_before_any_training(tmp_path):
+def test_a_model_that_cannot_be_searched_is_refused_before_any_training(tmp_path):
     class Subclassed(keras.Model):
         def call(self, x):
             return x
@@ -186,7 +186,7 @@ def test_what_cannot_be_searched_is_refused_before_any_training(tmp_path):
         tuner_of(takes_our_names, tmp_path / "d")
 
 
-def test_without_inputs_to_calibrate_with_a_search_asks_for_them(tmp_path):
+def test_a_search_without_inputs_to_calibrate_with_asks_for_them(tmp_path):
     with pytest.raises(keras_tuner.errors.FatalValueError, match="give calibration"):
         tuner_of(Still(), tmp_path).search()
     tuner = tuner_of(Still(), tmp_path, calibration=(IMAGES[:8], CLASSES[:8]))
