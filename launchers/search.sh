@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Makes a virtual environment, installs, and runs a search; all arguments are the program's.
 #   bash launchers/search.sh --method=shrsep
-#   EXTRAS=gpu bash launchers/search.sh --flagfile=flags/paper_shrsep.flags     # with TensorFlow's CUDA libraries
+#   EXTRAS=gpu bash launchers/search.sh --flagfile=paper_shrsep     # with TensorFlow's CUDA libraries
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 source launchers/environment.sh
-make_environment "${EXTRAS:-}"
+make_environment "export${EXTRAS:+,$EXTRAS}"
 cd "$OLDPWD"  # so that paths among the arguments are the caller's
-exec python -m nash_tf.main "$@"
+exec python -m nash_tf "$@"

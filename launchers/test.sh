@@ -16,7 +16,7 @@ fi
 ruff check .
 
 rooms=(architecture strategy morphisms data files workers terminal report training tuning)
-mypy "${rooms[@]/#/nash_tf/}" nash_tf/{config,settings,seeds}.py
+mypy "${rooms[@]/#/nash_tf/}" nash_tf/exporting/{formats,clean_process.py,predict_script.py} nash_tf/*.py
 
 # Two processes share the tests; each computes on one thread (tests/conftest.py).
 python -m pytest -q -n 2 --dist=worksteal "$@"

@@ -13,7 +13,7 @@ _PUBLIC = {
     "Architecture": "nash_tf.architecture",
     "HillClimbing": "nash_tf.tuning.tuner",
     "HillClimbingOracle": "nash_tf.tuning.oracle",
-    "export": "nash_tf.keras_models.exporting",
+    "export": "nash_tf.exporting.export",
     "morph": "nash_tf.surgery.morphing",
 }
 _MODULES = ("callbacks", "certificate", "layers", "morphisms", "testing")

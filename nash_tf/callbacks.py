@@ -1,4 +1,4 @@
-"""Learning-rate callbacks, stepped every batch; the curves are those of `nash_tf.strategy.schedules`."""
+"""Callbacks that set the learning rate before each batch; the curves are in `nash_tf.strategy.schedules`."""
 
 import os
 import warnings
@@ -10,29 +10,29 @@ from nash_tf.strategy import schedules
 
 
 class UnknownLength(ValueError):
-    """The number of batches of an epoch is not known."""
+    """The number of batches in an epoch is not known."""
 
 
 class SGDR(keras.callbacks.Callback):
-    """Cosine annealing with warm restarts.
+    """Cosine annealing with warm restarts (Loshchilov and Hutter 2017, SGDR, arXiv 1608.03983).
 
     Args:
-        initial_rate: rate at the start of each period.
-        periods: length of each annealing, in epochs; `fit(initial_epoch=...)` goes on within them.
-        first_epoch: epoch at which the first of them starts; before it the rate is `initial_rate`.
+        initial_rate: learning rate at the start of each period.
+        periods: length of each period, in epochs. `fit(initial_epoch=...)` continues within them.
+        first_epoch: epoch at which the first period starts; before it the learning rate is `initial_rate`.
 
     Raises:
-        UnknownLength: at the start of training, where the number of batches of an epoch is not known.
+        UnknownLength: at the start of an epoch, if its number of batches is not known.
     """
 
     def __init__(self, initial_rate, periods, first_epoch=0):
         super().__init__()
         self.initial_rate, self.periods, self.first_epoch = initial_rate, tuple(periods), first_epoch
-        self._rates, self._followed = [], False
-        self._seen = None  # the rate when this callback last looked
+        self._rates, self._model_follows = [], False
+        self._last_rate = None  # when this callback last looked
 
     def on_epoch_begin(self, epoch, logs=None):
-        _warn_of_others(self._seen, self.model)
+        _warn_of_others(self._last_rate, self.model)
         steps = self.params.get("steps")
         if not steps:
             raise UnknownLength(
@@ -40,43 +40,49 @@ class SGDR(keras.callbacks.Callback):
             )
         periods = [period * steps for period in self.periods]
         before = (epoch - self.first_epoch) * steps
-        together = self.model.steps_per_execution  # Keras does the last group of an endless data set whole
+        together = self.model.steps_per_execution  # Keras completes the last group of steps where the data are endless
         count = -(-steps // together) * together if isinstance(together, int) else steps
         self._rates = [schedules.sgdr(max(0, before + step), periods, self.initial_rate) for step in range(count)]
-        self._followed = fast_training.follow(self.model, self._rates)
-        self._seen = _rate(self.model)
+        self._model_follows = fast_training.follow_rates(self.model, self._rates)
+        self._last_rate = _rate(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
-        self._seen = _rate(self.model)
+        self._last_rate = _rate(self.model)
 
     def on_train_batch_begin(self, batch, logs=None):
         if batch == 0:
-            _warn_of_others(self._seen, self.model)
-        if not self._followed:
+            _warn_of_others(self._last_rate, self.model)
+        if not self._model_follows:
             self.model.optimizer.learning_rate = self._rates[batch]
 
     def on_train_end(self, logs=None):
-        fast_training.follow(self.model, None)
+        fast_training.follow_rates(self.model, None)
 
 
 class CosineAnnealing(SGDR):
-    """Half a cosine from `initial_rate` to 0 over `epochs`, which start at `first_epoch`."""
+    """Cosine annealing without restarts.
+
+    Args:
+        initial_rate: learning rate at the start.
+        epochs: number of epochs after which it is 0.
+        first_epoch: epoch at which the annealing starts.
+    """
 
     def __init__(self, initial_rate, epochs, first_epoch=0):
         super().__init__(initial_rate, (epochs,), first_epoch)
 
 
-# Callbacks of others that set the rate -------------------------------------------------------------------------------
+# Other callbacks that set the rate -------------------------------------------------------------------------------
 
 
 def rate_setters(callbacks) -> list[str]:
-    """Names of the classes of those callbacks whose purpose is to set the learning rate."""
-    known = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau, SGDR
-    return [type(callback).__name__ for callback in callbacks if isinstance(callback, known)]
+    """Class names of the callbacks that are made to set the learning rate."""
+    classes = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau, SGDR
+    return [type(callback).__name__ for callback in callbacks if isinstance(callback, classes)]
 
 
 def watched(callbacks: list) -> list:
-    """The callbacks, those that may do anything within two that warn where one of them sets the learning rate."""
+    """The callbacks; if they may run any code, between two others that warn when one of them sets the learning rate."""
     if all(type(each).__module__.startswith("keras.") and not _runs_code(each) for each in callbacks):
         return callbacks
     before = _Rate()
@@ -88,7 +94,7 @@ def _runs_code(callback) -> bool:
 
 
 class _Rate(keras.callbacks.Callback):
-    """Notes the rate at each event; the second of two, the other one `before` it, warns where it has changed in between."""
+    """Records the learning rate at each event. The second of a pair warns if it changed since the first, `before`."""
 
     def __init__(self, before: "_Rate | None" = None):
         super().__init__()
@@ -124,8 +130,8 @@ def _warn_of_others(expected: float | None, model: keras.Model) -> bool:
     if expected is None or expected == _rate(model):
         return False
     warnings.warn(
-        "a callback sets the learning rate, which is annealed here and will be overwritten; derive it from "
-        "keras.callbacks.LearningRateScheduler, and the rate is left to it",
+        "a callback sets the learning rate, but it is annealed, so the callback's rate will be overwritten; derive the "
+        "callback from keras.callbacks.LearningRateScheduler, and a search leaves the rate to it",
         stacklevel=2,
     )
     return True
@@ -135,15 +141,15 @@ def _warn_of_others(expected: float | None, model: keras.Model) -> bool:
 
 
 def log_apart(callbacks, run: str, hparams: dict) -> list:
-    """Gives each `TensorBoard` callback its own run under its log directory, with hyperparameters for the HParams view.
+    """Lets each `TensorBoard` callback write a run of its own, with hyperparameters for the HParams view.
 
     Args:
-        callbacks: copies of the user's; the TensorBoard ones are altered.
-        run: name of the run; its parts, divided by "/", become folders.
+        callbacks: copies of the user's callbacks; the log directory of those of class `TensorBoard` is changed.
+        run: name of the run, a path below the log directory with "/" between its parts.
         hparams: name -> number or text.
 
     Returns:
-        The callbacks, and those that write the hyperparameters.
+        The callbacks, and new ones that write the hyperparameters.
     """
     added = []
     for callback in callbacks:

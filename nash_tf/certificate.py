@@ -1,4 +1,4 @@
-"""The certificate of a child, under its public name; see `nash_tf.surgery.certificate`."""
+"""Public name of `nash_tf.surgery.certificate`."""
 
 from nash_tf.surgery.certificate import TOLERANCE, Measured, NotPreserved, certify, in_float32, measure
 

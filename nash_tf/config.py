@@ -4,16 +4,21 @@ Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_t
 """
 
 import importlib.util
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from nash_tf import settings
+from nash_tf.architecture.constants import MAX_CHANNELS
+from nash_tf.exporting import formats
+from nash_tf.image_settings import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, ImageSettings, is_size, parse_size
 from nash_tf.settings import (
     LARGEST,
     ConfigError,
+    Rule,
+    check_resume,
+    differences,
     number,
     one_of,
     optional,
@@ -27,12 +32,11 @@ from nash_tf.settings import (
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
 
-__all__ = ["LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "raised", "refusal"]
+__all__ = ["LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "refusal"]
 
 AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
 DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mirrored image is of another class
 PRECISIONS = ("float32", "mixed_bfloat16")
-MAX_CHANNELS = 600  # of one layer; the authors' limit
 
 _DATA, _SEARCH, _TRAINING, _RUN = "Data", "Search", "Training", "Run"
 _LIMITS = "Limits (a resumed run may be given more)"
@@ -50,13 +54,52 @@ class SearchConfig:
         ConfigError: a value breaks its rule, or the rungs do not add up.
     """
 
-    method: str = setting(one_of(tuple(methods.registry)), "How a step selects its children.", group=_SEARCH)
+    GROUPS = (_DATA, _LIMITS, _RUN, _SEARCH, _TRAINING)  # in the help text: what, how long and where come first
+
+    method: str = setting(
+        one_of(tuple(methods.registry)), "How a step selects its children.", default="shrsep", group=_SEARCH
+    )
     dataset: str = setting(
         text("the name of a data set or a path"),
         "Data set: digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
-        "y_test; a folder of class folders, with or without train/ and test/; a folder of IDX files.",
+        "y_test; a folder of class folders of images, with or without train/ and test/; a .csv file of path,label, or a folder "
+        "with such a metadata.csv; a folder of IDX files.",
         default="digits",
         group=_DATA,
+    )
+    image_size: str | None = setting(
+        optional(
+            Rule(
+                f"must be N or HxW, height first, {SMALLEST_SIDE} to {LARGEST_SIDE} pixels",
+                lambda value: isinstance(value, str) and is_size(value),
+                str,
+            )
+        ),
+        "Size that image files are given: N or HxW. Unset: their own, or, where sizes differ, one from 32 to 64 that is said.",
+        default=None,
+        group=_DATA,
+    )
+    image_fit: str = setting(
+        one_of(FITS),
+        "How an image file of another size is made to fit: crop keeps its centre, pad all of it between black bars, stretch all "
+        "of it out of shape.",
+        default=CROP,
+        group=_DATA,
+    )
+    memory_share: float = setting(
+        number("above 0 and at most 1", lambda value: 0 < value <= 1),
+        "Share of the available memory that image files may take; more are decoded into a file in --cache_dir.",
+        default=0.25,
+        group=_DATA,
+        resumed=settings.FREE,
+    )
+    cache_dir: str | None = setting(
+        optional(text("the path of a directory")),
+        "Directory of decoded images, where memory should not hold them or several processes read them. Unset: nash_tf in the "
+        "user's cache directory.",
+        default=None,
+        group=_DATA,
+        resumed=settings.FREE,
     )
     train_limit: int | None = setting(
         optional(whole(1)),
@@ -171,6 +214,7 @@ class SearchConfig:
         "cores, shared evenly among the workers.",
         default=None,
         group=_RUN,
+        resumed=settings.FIXED_IF_GIVEN,
     )
     isolate: bool = setting(
         switch(),
@@ -190,6 +234,14 @@ class SearchConfig:
         default=5e-4,
         group=_TRAINING,
     )
+    export: tuple[str, ...] | None = setting(
+        optional(tuple_of(one_of(formats.NAMES), 1, len(formats.NAMES), f"must be some of {','.join(formats.NAMES)}")),
+        f"Formats of the exported model: some of {','.join(formats.NAMES)}; {' and '.join(formats.ALWAYS)} are always written. "
+        "Unset: all whose packages are installed.",
+        default=None,
+        group=_RUN,
+        resumed=settings.FREE,
+    )
     tensorboard: bool = setting(
         switch(), "Write logs for TensorBoard, which must be installed.", default=False, group=_RUN
     )
@@ -203,6 +255,17 @@ class SearchConfig:
         if self.output_dir is None:
             object.__setattr__(self, "output_dir", self._default_output_dir())
         self._check_rungs()
+
+    @property
+    def images(self) -> ImageSettings:
+        """How image files are read."""
+        return ImageSettings(
+            size=parse_size(self.image_size) if self.image_size else None,
+            fit=self.image_fit,
+            memory_share=self.memory_share,
+            cache_dir=self.cache_dir,
+            shared=self.workers > 1 or self.isolate,
+        )
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
@@ -242,10 +305,10 @@ class SearchConfig:
         for name, value in values.items():
             if name not in known:
                 raise refusal(name, value, "is no setting of this version of nash_tf")
-        return cls(**{"method": None, **values})
+        return cls(**values)
 
     def _default_output_dir(self) -> str:
-        name = os.path.basename(os.path.abspath(self.dataset)).removesuffix(".npz") or "data"
+        name = os.path.basename(os.path.abspath(self.dataset)).removesuffix(".npz").removesuffix(".csv") or "data"
         return os.path.join("runs", f"{name}-{self.method}-seed{self.seed}")
 
     def _check_rungs(self) -> None:
@@ -256,33 +319,4 @@ class SearchConfig:
             raise refusal(flag, getattr(self, flag), str(error).removeprefix(f"{flag} ")) from None
 
 
-_RESUMED = {each.name: each.resumed for each in settings.declared(SearchConfig)}
-RAISABLE = tuple(name for name, resumed in _RESUMED.items() if resumed == settings.RAISABLE)
-
-
-def differences(old: SearchConfig, new: SearchConfig) -> dict[str, tuple[Any, Any]]:
-    """The settings that differ, by name, each as (old value, new value)."""
-    pairs = {field.name: (getattr(old, field.name), getattr(new, field.name)) for field in fields(SearchConfig)}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def check_resume(saved: SearchConfig, wanted: SearchConfig) -> None:
-    """Checks that a run begun as `saved` may go on as `wanted`: the same but for its place and raised limits.
-
-    Raises:
-        ConfigError: another setting differs, or a limit is lowered; the message names each with both values.
-    """
-    changed = {
-        name: pair
-        for name, pair in differences(saved, wanted).items()
-        if _RESUMED[name] != settings.FREE and not raised(name, *pair) and not (name == "threads" and pair[1] is None)
-    }
-    if changed:
-        listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())
-        rule = f"only {', '.join(RAISABLE)} may change, and only be raised"
-        raise refusal("resume", True, f"the run was begun with other settings ({listed}); {rule}")
-
-
-def raised(name: str, old: float | None, new: float | None) -> bool:
-    """Whether a setting is a limit that a resumed run may be given more of, and has been; None is no limit."""
-    return name in RAISABLE and (math.inf if new is None else new) > (math.inf if old is None else old)
+RAISABLE = settings.raisable(SearchConfig)

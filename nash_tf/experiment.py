@@ -2,10 +2,10 @@
 
 The same command continues an experiment that was interrupted; finished runs are not repeated.
 
-    python -m nash_tf.experiment --flagfile=flags/cifar10_cpu.flags --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 \\
-        --output_dir=runs/cifar --jobs=2
+    nash-tf experiment --flagfile=cifar10_cpu --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 --output_dir=runs/cifar \\
+        --jobs=2
 
-All other flags are those of `nash_tf.main` and go to every run. The training of the first network depends on the data, the
+All other flags are those of a search and go to every run; SavedModel and .keras are exported unless --export says more. The training of the first network depends on the data, the
 settings and the seed alone, so that all methods of a seed start from the same one.
 """
 
@@ -28,7 +28,8 @@ from typing import NamedTuple
 
 from nash_tf import data, report, settings
 from nash_tf import main as program
-from nash_tf.config import MAX_CHANNELS, SearchConfig
+from nash_tf.architecture.constants import MAX_CHANNELS
+from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
@@ -39,6 +40,7 @@ from nash_tf.terminal import command_line
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
 POLL = 0.5  # seconds between two looks at the runs
 _GROUP = "Experiment"
+_EXPORT = "--export=keras"  # unless the arguments say more: runs are compared, and few of their models used
 WIDE = "wide"  # the method whose first network is as large as the median winner of its seed's searches
 
 
@@ -100,7 +102,7 @@ class Run(NamedTuple):
         if widths:
             own.append(f"--widths={','.join(map(str, widths))}")
         own.append("--resume" if self.begun else "--noresume")
-        return [*arguments, *own]
+        return [_EXPORT, *arguments, *own]
 
 
 def plan(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
@@ -147,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             directory = directory.with_name(f"{directory.name.removesuffix(of_run)}-experiment")
         for name in own.methods:  # whatever a run would be refused for is refused now
             program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
-        data.check(first.dataset)
+        data.check(first.dataset, first.images)
         run_directory.check_creatable(str(directory))
         planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
         if own.only is not None and not own.only < len(planned):
@@ -226,8 +228,8 @@ def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
 
 
 def _outcome(run: Run) -> str:
-    found = loading.read(run.directory)
-    accuracy, params = found.result("test_accuracy"), found.result("params")
+    record = loading.read(run.directory)
+    accuracy, params = record.result("test_accuracy"), record.result("params")
     if accuracy is None or params is None:
         return "failed"
     return f"finished: test accuracy {accuracy:.4f}, {params:,} params"
@@ -244,11 +246,11 @@ def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | N
     if run.begun:
         return run_directory.read_config(run.directory).widths
     searches = [search for search in plan(run.directory.parent, SEARCHES, [run.seed]) if search.begun]
-    found = [loading.read(search.directory).results for search in searches if search.finished]
-    found = [each for each in found if each and each.get("params") and each.get("vanilla_params")]
-    if not found or (alone and len(found) < len(searches)):
+    results = [loading.read(search.directory).results for search in searches if search.finished]
+    results = [each for each in results if each and each.get("params") and each.get("vanilla_params")]
+    if not results or (alone and len(results) < len(searches)):
         return None
-    return wide(config, found[0]["vanilla_params"], [each["params"] for each in found])
+    return wide(config, results[0]["vanilla_params"], [each["params"] for each in results])
 
 
 def _hindrance(widths: Sequence[int] | None) -> str | None:

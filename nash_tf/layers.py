@@ -1,4 +1,4 @@
-"""Keras layers of the operators, registered for serialisation."""
+"""Keras layers, initialisers and constraints that the operators use, registered for serialisation."""
 
 import keras
 from keras import ops
@@ -8,7 +8,7 @@ _register = keras.saving.register_keras_serializable(package="nash_tf")
 
 @_register
 class UnitInterval(keras.constraints.Constraint):
-    """Keeps a weight in [0, 1]."""
+    """Constraint that clips a weight to [0, 1]."""
 
     def __call__(self, w):
         return ops.clip(w, 0.0, 1.0)
@@ -16,7 +16,7 @@ class UnitInterval(keras.constraints.Constraint):
 
 @_register
 class Dirac(keras.initializers.Initializer):
-    """A kernel [height, width, in, out] that passes each channel on as it is."""
+    """Initialiser of a kernel [height, width, input channels, filters] that is the identity (stride 1, padding "same")."""
 
     def __call__(self, shape, dtype=None):
         middle = _one_hot_window(shape[:2], dtype)
@@ -28,7 +28,7 @@ class Dirac(keras.initializers.Initializer):
 
 @_register
 class DepthwiseDirac(keras.initializers.Initializer):
-    """A depthwise kernel [height, width, channels, multiplier] that passes each channel on as it is."""
+    """Initialiser of a depthwise kernel [height, width, channels, multiplier] that copies each channel."""
 
     def __call__(self, shape, dtype=None):
         return _one_hot_window(shape[:2], dtype)[:, :, None, None] * ops.ones(shape[2:], dtype=dtype)
@@ -46,13 +46,17 @@ def _one_hot_window(size, dtype):
 class ConvexMerge(keras.layers.Layer):
     """y = alpha * blue + (1 - alpha) * orange (slides, equation 2).
 
-    alpha is one trainable number, born as 1 and kept in [0, 1], so that the merge of non-negative tensors stays so.
+    alpha is one trainable number. It begins as 1 and is constrained to [0, 1], so that y is not negative where both inputs
+    are not.
 
     Call arguments:
-        inputs: [blue, orange], two tensors of one shape.
+        inputs: [blue, orange], two tensors of equal shape.
 
     Returns:
         A tensor of that shape.
+
+    Raises:
+        ValueError: the inputs have different shapes.
     """
 
     def build(self, input_shape):
@@ -72,7 +76,7 @@ class ConvexMerge(keras.layers.Layer):
 
 @_register
 class IdentityConv2D(keras.layers.Conv2D):
-    """A `Conv2D` born as the identity (for padding "same", stride 1 and as many filters as channels)."""
+    """A `Conv2D` that is the identity at first, with padding "same", stride 1 and as many filters as input channels."""
 
     def __init__(self, filters, kernel_size, strides=(1, 1), padding="valid", **kwargs):
         super().__init__(filters, kernel_size, strides, padding, **{"kernel_initializer": Dirac(), **kwargs})
@@ -80,8 +84,8 @@ class IdentityConv2D(keras.layers.Conv2D):
 
 @_register
 class IdentitySeparableConv2D(keras.layers.SeparableConv2D):
-    """A `SeparableConv2D` born as the identity (for padding "same", stride 1 and as many filters as channels)."""
+    """A `SeparableConv2D` that is the identity at first, with padding "same", stride 1 and as many filters as inputs."""
 
     def __init__(self, filters, kernel_size, strides=(1, 1), padding="valid", **kwargs):
-        born = {"depthwise_initializer": DepthwiseDirac(), "pointwise_initializer": Dirac()}
-        super().__init__(filters, kernel_size, strides, padding, **{**born, **kwargs})
+        identity = {"depthwise_initializer": DepthwiseDirac(), "pointwise_initializer": Dirac()}
+        super().__init__(filters, kernel_size, strides, padding, **{**identity, **kwargs})

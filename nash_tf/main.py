@@ -1,7 +1,12 @@
 """Neural architecture search by network morphisms, on the command line.
 
-    python -m nash_tf.main --method=shrsep
-    python -m nash_tf.main --flagfile=flags/paper_shrsep.flags --output_dir=runs/paper
+    nash-tf                                          a search on the bundled digits, minutes
+    nash-tf --flagfile=cifar10_cpu --dataset=DIR     a search on a folder of images
+    nash-tf predict RUN_DIR IMAGES...                the classes of images, by a run's model
+    nash-tf report DIR...                            the page of a run, or of several
+    nash-tf experiment --help                        several methods with several seeds
+
+`python -m nash_tf` is the same; `python -m nash_tf.main` is the search alone.
 
 Exit status: 0 for a finished run, 1 for one that failed, 2 for what is refused, before TensorFlow is imported and anything is
 written; 130 or 143 when SIGINT or SIGTERM stopped it. A lost terminal, a closed pipe or a full disk behind the output stop
@@ -17,16 +22,15 @@ if __name__ == "__main__":  # the imports below take a while
     streams.outlive_readers()
     exit_at_once()
 
-import contextlib
 import os
 import shlex
-import tempfile
 from collections.abc import Sequence
 
 from absl import flags
 
 from nash_tf import data
-from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.config import ConfigError, SearchConfig, refusal
+from nash_tf.exporting import formats
 from nash_tf.files import run_directory
 from nash_tf.strategy import methods
 from nash_tf.terminal import command_line
@@ -65,17 +69,39 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"{__doc__}\n{usage()}")
             return 0
         _choose_backend()
+        _check_formats(config)
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
-        data.check(config.dataset)
+        data.check(config.dataset, config.images)
     except (ConfigError, data.DataError) as error:
         return refuse(error)
-    if not values["dataset"].present:
-        paper = f"--flagfile=flags/paper_{config.method}.flags"
-        more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
-        print(f"No --dataset given: the small experiment on the bundled digits{more}.", flush=True)
-    if values.resume and not resume and not roles.is_worker():
-        print(f"Nothing to resume in {config.output_dir}: the run begins.", flush=True)
+    if not roles.is_worker():
+        _announce(config, values, resume)
     return _run(config, resume, argv)
+
+
+def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> None:
+    """Says what will be done and where, before TensorFlow is imported, which takes seconds."""
+    print(f"{'Going on with' if resume else 'Search by'} method {config.method} on data set {config.dataset}.")
+    print(f"All goes to {config.output_dir}; open report.html there meanwhile.")
+    chosen = formats.installed() if config.export is None else {*formats.ALWAYS, *config.export}
+    wanting = {name: formats.missing(name) for name in formats.NAMES if formats.missing(name)}
+    absent = ", ".join(f"{name} (needs {', '.join(packages)})" for name, packages in wanting.items())
+    without = f"; without {absent}: pip install 'nash_tf[export]'" if absent and config.export is None else ""
+    print(f"The model will be exported as {', '.join(name for name in formats.NAMES if name in chosen)}{without}.")
+    if not values["dataset"].present:
+        paper = f"--flagfile=paper_{config.method}"
+        more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
+        print(f"No --dataset given: the small experiment on the bundled digits{more}.")
+    if values.resume and not resume:
+        print(f"Nothing to resume in {config.output_dir}: the run begins.")
+    sys.stdout.flush()
+
+
+def _check_formats(config: SearchConfig) -> None:
+    for name in config.export or ():
+        if packages := formats.missing(name):
+            needs = f"{name} needs packages that are not installed; run `pip install {' '.join(packages)}`"
+            raise refusal("export", config.export, needs)
 
 
 def usage() -> str:
@@ -93,7 +119,7 @@ def _choose_backend() -> None:
 def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
     try:
         with stoppable():
-            with _quietly():
+            with streams.without_errors_shown():
                 from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
             try:
                 search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
@@ -107,24 +133,6 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
             print(_how_to_go_on(config, argv), file=sys.stderr)
         return stopped.status
     return 0
-
-
-@contextlib.contextmanager
-def _quietly():
-    """Holds back what TensorFlow's libraries say about the machine while they load; shown where they fail."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        except Exception:
-            said.seek(0)
-            os.write(kept, said.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:

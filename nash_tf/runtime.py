@@ -1,4 +1,4 @@
-"""What holds for TensorFlow in the whole process."""
+"""Settings of TensorFlow that hold for the whole process."""
 
 import os
 
@@ -6,20 +6,22 @@ import tensorflow as tf
 
 
 def set_up(threads: int | None) -> None:
-    """Repeatable kernels, a share of the cores, memory of a GPU as needed; to be called before anything is computed.
+    """Makes TensorFlow deterministic, limits its threads, and lets it take GPU memory as needed.
+
+    Must be called before TensorFlow computes anything.
 
     Args:
-        threads: cores that an operation uses; None for all.
+        threads: number of threads of one operation; None for one on each core.
     """
     tf.config.experimental.enable_op_determinism()
     tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
-    tf.get_logger().setLevel("ERROR")  # each child is traced anew, which TensorFlow would warn of
+    tf.get_logger().setLevel("ERROR")  # without warnings that functions are traced often: each child is traced anew
 
 
 def gpu_names() -> list[str]:
-    """Names, for CUDA_VISIBLE_DEVICES, of the GPUs that this process sees."""
-    found = len(tf.config.list_physical_devices("GPU"))
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return named.split(",")[:found] if named else [str(number) for number in range(found)]
+    """The GPUs that this process sees, each by its name in CUDA_VISIBLE_DEVICES."""
+    count = len(tf.config.list_physical_devices("GPU"))
+    names = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return names.split(",")[:count] if names else [str(number) for number in range(count)]

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,14 +14,19 @@ from keras_tuner import errors
 from nash_tf import __version__, data, report, runtime
 from nash_tf.config import SearchConfig
 from nash_tf.data.pipeline import Pipeline
+from nash_tf.exporting import formats
+from nash_tf.exporting.export import ExportError, export
+from nash_tf.exporting.images import Images
+from nash_tf.exporting.scaling import with_scaling
 from nash_tf.files import run_directory
 from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
-from nash_tf.keras_models import exporting
+from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.surgery import certificate
 from nash_tf.tasks import image_classification as task
+from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
 from nash_tf.tuning.trial_files import DamagedSearch
 from nash_tf.tuning.tuner import HillClimbing, SearchStopped
@@ -34,7 +39,7 @@ FAILURES = (
     DamagedSearch,
     WorkersDie,
     errors.FatalError,
-    exporting.ExportError,
+    ExportError,
     CheckpointError,
     Locked,
     OSError,
@@ -58,14 +63,18 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
     """
     began = wall_and_cpu_seconds()
     dataset = data.load(
-        config.dataset, valid_fraction=config.valid_fraction, train_limit=config.train_limit, seed=config.seed
+        config.dataset,
+        valid_fraction=config.valid_fraction,
+        train_limit=config.train_limit,
+        seed=config.seed,
+        images=config.images,
+        progress=Loading(quiet=roles.is_worker()),
     )
     task.check(config, dataset)
     if roles.is_worker():
         search(run_directory.await_config(config), dataset)
         return {}
-    for note in dataset.notes:
-        print(note, flush=True)
+    print("\n".join(data.describe(dataset)), flush=True)
     directory = Path(config.output_dir)
     with locked(directory):
         tidy(directory)
@@ -121,12 +130,28 @@ def finish(
         "seconds": round(before[0] + now[0] - began[0], 1),
         "cpu_seconds": round(before[1] + now[1] - began[1], 1),
     }
-    deployable = exporting.with_scaling(final, *pipeline.scaling(dataset.x_train.dtype))
-    facts = {**results, "classes": dataset.class_names}
-    exporting.export(deployable, directory / run_directory.BEST, dataset.x_test[:32], facts, searched=final)
+    results["exports"] = export_best(config, dataset, pipeline, final, results)
     write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     report.renew(directory)
     return results
+
+
+def export_best(
+    config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, final: keras.Model, results: Mapping
+) -> dict:
+    """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json."""
+    fit = config.image_fit
+    parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
+    return export(
+        with_scaling(final, *pipeline.scaling(dataset.x_train.dtype)),
+        Path(config.output_dir) / run_directory.BEST,
+        dataset.x_test[:32],
+        facts={**results, **{f"--{name}": value for name, value in config.to_json().items()}},
+        searched=final,
+        formats=config.export or formats.installed(),
+        images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, fit),
+        left_out=lambda name, reason: print(f"Export without {name}: {reason}", flush=True),
+    )
 
 
 @contextlib.contextmanager
@@ -173,7 +198,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,
         seed=config.seed,
-        calibration=next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=128))),
+        calibration=next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=CALIBRATION_BATCH))),
         on_trained=on_trained,
         directory=str(directory),
         project_name=run_directory.TUNER,

@@ -3,6 +3,7 @@
 A dataclass declares its fields by `setting(...)`; checks, flags and what may change on resume are read from them.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple
@@ -91,7 +92,8 @@ def tuple_of(rule: Rule, low: int, high: int, text: str, **named: tuple) -> Rule
 
 # Settings -------------------------------------------------------------------------------------------------------------
 
-FIXED, RAISABLE, FREE = "fixed", "raisable", "free"  # on resume: the same, the same or more, anything
+# What a run that goes on may be given: the same; the same, where it is given; the same or more; anything.
+FIXED, FIXED_IF_GIVEN, RAISABLE, FREE = "fixed", "fixed if given", "raisable", "free"
 
 
 class Setting(NamedTuple):
@@ -136,3 +138,41 @@ def check(values: Any) -> None:
             object.__setattr__(values, each.name, value)
         if not each.rule.holds(value):
             raise refusal(each.name, value, each.rule.text)
+
+
+# Going on -------------------------------------------------------------------------------------------------------------
+
+
+def raisable(settings: type) -> tuple[str, ...]:
+    """Names of the limits that a run which goes on may be given more of."""
+    return tuple(each.name for each in declared(settings) if each.resumed == RAISABLE)
+
+
+def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, by name, each as (old value, new value)."""
+    pairs = {each.name: (getattr(old, each.name), getattr(new, each.name)) for each in declared(type(old))}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def check_resume(saved: Any, wanted: Any) -> None:
+    """Checks that a run begun with some settings may go on with others: the same but for its place and raised limits.
+
+    Raises:
+        ConfigError: another setting differs, or a limit is lowered; the message names each with both values.
+    """
+    resumed = {each.name: each.resumed for each in declared(type(saved))}
+
+    def may_change(name: str, old: Any, new: Any) -> bool:
+        kind = resumed[name]
+        return kind == FREE or (kind == FIXED_IF_GIVEN and new is None) or (kind == RAISABLE and is_raised(old, new))
+
+    changed = {name: pair for name, pair in differences(saved, wanted).items() if not may_change(name, *pair)}
+    if changed:
+        listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())
+        rule = f"only {', '.join(raisable(type(saved)))} may change, and only be raised"
+        raise refusal("resume", True, f"the run was begun with other settings ({listed}); {rule}")
+
+
+def is_raised(old: float | None, new: float | None) -> bool:
+    """Whether a limit is a higher one than before; None is no limit."""
+    return (math.inf if new is None else new) > (math.inf if old is None else old)

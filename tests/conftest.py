@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from nash_tf.exporting import formats
 from tests.helpers.processes import finish, start
 
 # Read when TensorFlow first computes; processes that tests start inherit them.
@@ -14,12 +15,12 @@ for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREAD
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
-    """A run that was never interrupted, and what it printed; one for all workers of pytest-xdist."""
+    """A run that was never interrupted, exported in every format, and what it printed; one for all workers of pytest-xdist."""
     root = tmp_path_factory.getbasetemp()
     root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
     directory, printed = root / "whole-run", root / "whole-run.txt"
     with open(root / "whole-run.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
-            printed.write_text(finish(start(directory)))
+            printed.write_text(finish(start(directory, f"--export={','.join(formats.installed())}")))
     return directory, printed.read_text()

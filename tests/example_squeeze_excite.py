@@ -8,8 +8,8 @@ base class checks the rest; `nash_tf.testing.check_operator` puts it through the
 from dataclasses import replace
 
 from nash_tf.morphisms import Morphism, register
-from nash_tf.morphisms.edit import Edit, Fresh
 from nash_tf.morphisms.features import is_feature
+from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
 
 
 class SqueezeExcite(Morphism):
@@ -52,7 +52,7 @@ class SqueezeExcite(Morphism):
         recipes = {(node.name, "bias"): Fresh(node.weights["bias"], "zeros") for node in (reduce, excite)}
         recipes[reduce.name, "kernel"] = Fresh(reduce.weights["kernel"], "he_normal")
         recipes[excite.name, "kernel"] = Fresh(excite.weights["kernel"], "zeros")
-        return architecture.edited(takers, [squeeze, reduce, excite, double, gate]), Edit(recipes)
+        return architecture.edited(takers, [squeeze, reduce, excite, double, gate]), WeightTransfer(recipes)
 
 
 register(SqueezeExcite())

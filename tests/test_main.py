@@ -16,6 +16,7 @@ import pytest
 
 import nash_tf
 from nash_tf import config, data, main
+from nash_tf.exporting import formats
 from nash_tf.files import run_directory
 from nash_tf.files.lock import LOCK, locked
 
@@ -52,6 +53,7 @@ REFUSED = [
     (["--steps=99999999999"], ["--steps=99999999999", "from 0 to"]),
     (["--children=1"], ["--children=1", "from 2 to"]),
     (["--children=6"], ["--children=6", "power of two", "nearest is 4"]),
+    (["--export=pdf"], ["--export=pdf", "saved_model,keras,litert,int8,onnx"]),
     (["--mutations=0"], ["--mutations=0", "from 1 to"]),
     (["--epochs_per_step=-32"], ["--epochs_per_step=-32", "from 1 to"]),
     (["--epochs_per_step=50"], ["--epochs_per_step=50", "multiple of 32", "nearest is 64"]),
@@ -66,6 +68,14 @@ REFUSED = [
     (["--seed=-1"], ["--seed=-1", "from 0 to 4294967295"]),
     (["--seed=4294967296"], ["--seed=4294967296", "from 0 to 4294967295"]),
     (["--workers=0"], ["--workers=0", "from 1 to"]),
+    # image files
+    (["--image_size=0"], ["--image_size=0", "N or HxW", "4 to 4096"]),
+    (["--image_size=64x"], ["--image_size=64x", "N or HxW"]),
+    (["--image_size=5000x64"], ["--image_size=5000x64", "4 to 4096"]),
+    (["--image_size=64"], ["--image_size", "digits", "arrays"]),
+    (["--image_fit=zoom"], ["--image_fit=zoom", "crop, pad, stretch"]),
+    (["--memory_share=0"], ["--memory_share=0.0", "above 0"]),
+    (["--memory_share=2"], ["--memory_share=2.0", "at most 1"]),
     # widths
     (["--widths="], ["--widths=", "1 to 6 whole numbers"]),
     (["--widths=16,x"], ["--widths=16,x", "1 to 6 whole numbers"]),
@@ -173,12 +183,10 @@ class TestRefused:
         assert contents(place) == before
         assert search.calls == []
 
-    def test_no_method(self, place, search, capsys):
-        assert start() == 2
-        assert (
-            capsys.readouterr().err
-            == "--method=: must be one of nash, sh, shr, shrsep, random, one_epoch, fixed, wide\n"
-        )
+    def test_a_format_without_its_packages(self, place, search, capsys, monkeypatch):
+        monkeypatch.setattr(formats, "missing", lambda name: ["onnxruntime"] if name == "onnx" else [])
+        assert start("--export=onnx") == 2
+        assert re.fullmatch("--export=onnx: .*`pip install onnxruntime`\n", capsys.readouterr().err)
 
     def test_tensorboard_without_its_package(self, place, search, capsys, monkeypatch):
         monkeypatch.setattr(config.importlib.util, "find_spec", lambda name: None)
@@ -261,10 +269,14 @@ class TestRefusedForReal:
 
 
 class TestAccepted:
-    def test_every_flag_arrives(self, place, search):
+    def test_every_flag_arrives(self, place, search, monkeypatch):
+        monkeypatch.setattr(formats, "missing", lambda name: [])
         settings = {
             "method": "sh",
             "dataset": "digits",
+            "image_fit": "pad",
+            "memory_share": 0.5,
+            "cache_dir": "kept",
             "train_limit": 500,
             "valid_fraction": 0.25,
             "steps": 3,
@@ -289,6 +301,7 @@ class TestAccepted:
             "final_learning_rate": 0.03,
             "momentum": 0.8,
             "weight_decay": 1e-4,
+            "export": ("onnx", "litert"),
         }
         text = {
             name: ",".join(map(str, value)) if isinstance(value, tuple) else value for name, value in settings.items()
@@ -297,7 +310,7 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert arrived == config.SearchConfig(**settings)
         assert resume is False
-        assert {*settings, "tensorboard", "isolate"} == set(arrived.to_json())
+        assert {*settings, "tensorboard", "isolate", "image_size"} == set(arrived.to_json())
 
     @pytest.mark.parametrize(
         ("text", "names"),
@@ -307,13 +320,23 @@ class TestAccepted:
         parsed, _ = main.parse(["main", "--method=sh", f"--augment={text}"])
         assert parsed.augment == names
 
-    def test_bare_run_says_that_it_is_small_and_names_the_papers_flagfile(self, place, search, capsys):
-        assert start("--method=shrsep") == 0
+    def test_the_first_lines_say_what_is_done_where_and_a_bare_run_that_it_is_small(self, place, search, capsys):
+        assert start() == 0
         printed = capsys.readouterr()
-        assert re.fullmatch("[^\n]*small[^\n]*digits[^\n]*--flagfile=flags/paper_shrsep.flags[^\n]*\n", printed.out)
+        first, place_, _, last = printed.out.splitlines()
+        assert "shrsep" in first and "digits" in first and "runs/digits-shrsep-seed0" in place_
+        assert re.fullmatch(".*small.*digits.*--flagfile=paper_shrsep .*", last)
         assert printed.err == ""
         assert start("--method=shrsep", "--dataset=digits") == 0
-        assert capsys.readouterr().out == ""
+        assert "small" not in capsys.readouterr().out
+
+    def test_formats_that_are_left_out_are_named_once(self, place, search, capsys, monkeypatch):
+        monkeypatch.setattr(formats, "missing", lambda name: ["onnx", "tf2onnx"] if name == "onnx" else [])
+        assert start() == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "exported" in line]
+        assert "saved_model, keras, litert, int8; without onnx (needs onnx, tf2onnx): pip install" in line
+        assert start("--export=int8", "--output_dir=new") == 0
+        assert "exported as saved_model, keras, int8.\n" in capsys.readouterr().out
 
     def test_resume(self, place, search):
         assert start("--method=shr", "--output_dir=run", "--resume", "--steps=5") == 0
@@ -323,7 +346,7 @@ class TestAccepted:
     @pytest.mark.parametrize("directory", ["absent", "empty"])
     def test_resume_begins_where_there_is_nothing_and_says_so(self, directory, place, search, capsys):
         assert start("--method=shr", "--dataset=digits", f"--output_dir={directory}", "--resume") == 0
-        assert capsys.readouterr().out == f"Nothing to resume in {directory}: the run begins.\n"
+        assert f"\nNothing to resume in {directory}: the run begins.\n" in capsys.readouterr().out
         assert [resume for _, resume in search.calls] == [False]
 
     @pytest.mark.parametrize("directory", ["new/and/deep", "empty", "started"])
@@ -338,6 +361,9 @@ class TestAccepted:
         printed = capsys.readouterr().out
         listed = set(re.findall(r"--(?:\[no\])?(\w+)", printed))
         assert {"resume", "flagfile", *config.SearchConfig.__dataclass_fields__} <= listed
+        heads = re.findall(r"^(\w+).*:$", printed, re.MULTILINE)
+        assert heads == ["Data", "Limits", "Run", "Search", "Training"]
+        assert all(f"nash-tf {command} " in printed for command in ("predict", "report", "experiment"))
         assert search.calls == []
 
 
@@ -380,6 +406,16 @@ class TestFlagfiles:
     def test_quick_is_the_defaults(self):
         parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/quick.flags", "--method=sh"])
         assert parsed == config.SearchConfig(method="sh")
+
+    def test_are_found_by_name_beside_paths(self, place, capsys):
+        (place / "mine").write_text("--steps=3\n")
+        (place / "paper_sh").write_text("--steps=4\n")  # what lies here comes first
+        for how in (["--flagfile=quick"], ["-flagfile", "quick"], ["--flagfile=quick.flags"]):
+            assert main.parse(["main", "--steps=9", *how])[0] == config.SearchConfig(), how
+        assert main.parse(["main", "--flagfile=mine"])[0].steps == 3
+        assert main.parse(["main", "--flagfile=paper_sh"])[0].steps == 4
+        with pytest.raises(config.ConfigError, match="--flagfile: .*'other'; by name there are cifar10_cpu, "):
+            main.parse(["main", "--flagfile=other"])
 
     def test_what_comes_later_wins(self):
         parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/quick.flags", "--method=sh", "--steps=7"])

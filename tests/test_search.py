@@ -14,6 +14,7 @@ import pytest
 
 import nash_tf
 from nash_tf import data
+from nash_tf.exporting import formats
 from tests.helpers import wait_for
 from tests.helpers.processes import finish, lineage, start
 
@@ -25,6 +26,18 @@ def test_the_output_directory_is_complete(whole):
         assert (directory / name).is_file(), name
     assert json.loads((directory / "config.json").read_text())["versions"]["nash_tf"] == nash_tf.__version__
     assert "step 2 closed" in printed and "winner:" in printed
+
+
+def test_the_model_is_exported_in_every_format_with_a_script_that_predicts(whole):
+    results = json.loads((whole[0] / "results.json").read_text())
+    assert tuple(results["exports"]) == formats.installed()
+    for each in results["exports"].values():
+        assert (whole[0] / "best" / each["file"]).exists()
+    assert results["exports"]["saved_model"]["test_accuracy"] == pytest.approx(results["test_accuracy"], abs=1e-6)
+    assert json.loads((whole[0] / "best" / "classes.json").read_text()) == list("0123456789")
+    assert (whole[0] / "best" / "predict.py").is_file() and (whole[0] / "best" / "image.json").is_file()
+    card = (whole[0] / "best" / "model_card.md").read_text()
+    assert "| method | shrsep |" in card and "| --train_limit | 200 |" in card
 
 
 def test_every_rung_of_every_step_is_in_the_lineage(whole):

@@ -1,4 +1,4 @@
-"""Networks as plain data: their layers, shapes, parameters and costs, and the first one of a search. No Keras."""
+"""Networks as plain data: their layers, shapes, parameters and costs, and the first network of a search. No Keras."""
 
 from nash_tf.architecture.graph import Architecture, Node, Shape
 

@@ -6,14 +6,15 @@ from nash_tf.architecture import Architecture, layer_rules
 
 
 def flops(architecture: Architecture) -> int | None:
-    """Floating-point operations of the forward pass of one image, a multiplication and an addition counting as two.
+    """Floating-point operations of the forward pass of one image; a multiplication and an addition count as two.
 
-    Counted are the kernels of convolutions (plain, grouped, separable, depthwise) and of dense layers: twice a kernel's
-    size at each output position. Not counted are biases, normalisations, activations, pools, merges, and layers the
-    package does not know. The first half of a separable convolution runs at its output's positions, as its stride is there.
+    Counted are the kernels of convolutions (plain, grouped, separable, depthwise) and of dense layers: twice the size
+    of the kernel at each output position. Biases, normalisations, activations, pools, merges, and layers without a rule
+    are not counted. The depthwise half of a separable convolution has the stride, so it counts at the output's
+    positions.
 
     Returns:
-        The number, or None where a kernel is applied at positions whose number is open.
+        The number of operations, or None where the size of an image is open.
     """
     total = 0
     for node in architecture.nodes:

@@ -1,4 +1,4 @@
-"""The immutable architecture: a graph of Keras layers as plain data, with canonical JSON, digest and parameter count."""
+"""Networks as immutable data: a graph of Keras layers with canonical JSON, digest and parameter count."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from nash_tf.architecture.json_values import leaves, names_of, part, shape_of
 Shape = tuple[int | None, ...]
 
 _HALVES = ("float16", "bfloat16")
-_OLD_OPERATION = re.compile(r"^keras\.src\.(ops|activations|quantizers)\.\w+>")  # spelling of operations up to 0.1
+_OLD_OPERATION = re.compile(r"^keras\.src\.(ops|activations|quantizers)\.\w+>")  # how nash_tf 0.1 wrote operations
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Node:
     """One layer of an architecture.
 
     Attributes:
-        name: unique in the architecture; kept through every morphism.
+        name: unique in the architecture; no morphism changes it.
         kind: class name of the Keras layer, or its registered name ("package>Class").
-        config: what differs from the layer's defaults in its `get_config()`, as JSON values; under `layer_rules.CALL` the
-            arguments of its call where they are not one tensor or a list of tensors.
-        inputs: names of the nodes whose outputs it takes, in order.
-        shape: shape of its output without the batch axis; None where an axis is open.
+        config: the entries of the layer's `get_config()` that differ from its defaults, as JSON values. If the layer is
+            called on anything but one tensor or a list of tensors, `layer_rules.CALL` holds the arguments of the call.
+        inputs: names of the nodes whose outputs the layer takes, in order.
+        shape: shape of the output without the batch axis; None for an axis of any length.
         weights: shapes of the trained variables by name.
-        statistics: shapes of the variables that are not trained (moving averages) by name.
+        statistics: shapes of the other variables (moving averages) by name.
     """
 
     name: str
@@ -43,18 +43,18 @@ class Node:
 
     @property
     def channels(self) -> int | None:
-        """Size of the last axis."""
+        """Size of the last axis of the output."""
         return self.shape[-1]
 
     @property
     def rank(self) -> int:
-        """Number of axes of the output, the batch axis counted."""
+        """Number of axes of the output, including the batch axis."""
         return 1 + len(self.shape)
 
     @cached_property
-    def known(self) -> layer_rules.Kind | None:
-        """What is known of its kind, used as it is."""
-        return layer_rules.get(self.kind, self.config, self.rank)
+    def rule(self) -> layer_rules.LayerRule | None:
+        """The rule that holds for this layer with its config; None where there is none."""
+        return layer_rules.rule_of(self.kind, self.config, self.rank)
 
     @property
     def variables(self) -> dict[str, Shape]:
@@ -79,7 +79,7 @@ class Node:
         """The inverse of `to_plain`.
 
         Raises:
-            ValueError: it is no node; the message says which part of it is missing or something else.
+            ValueError: `plain` does not describe a node; the message names the part that is missing or wrong.
         """
         name = part(plain, "name", str)
         where = f"node {name!r}: "
@@ -106,12 +106,12 @@ class Architecture:
     Attributes:
         nodes: the layers in topological order.
         outputs: names of the nodes whose outputs the network returns.
-        structure: how "inputs" or "outputs" are nested, with the nodes' names as leaves, where they are not one tensor or
-            a list of tensors.
+        structure: the nesting of "inputs" or "outputs" with the nodes' names as leaves; without an entry they are one
+            tensor or a list of tensors.
 
     Raises:
-        ValueError: names are not unique, a node comes before one of its inputs, or the shape or variables that a node
-            states are not those that follow from its inputs.
+        ValueError: two nodes have one name, a node comes before one of its inputs, an output is not a node, or the
+            shape or the variables of a node do not follow from its config and its inputs.
     """
 
     nodes: tuple[Node, ...]
@@ -119,24 +119,26 @@ class Architecture:
     structure: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known: dict[str, Node] = {}
+        earlier: dict[str, Node] = {}
         for node in self.nodes:
-            if node.name in known:
+            if node.name in earlier:
                 raise ValueError(f"node names must be unique, received {node.name!r} twice")
-            missing = [name for name in node.inputs if name not in known]
+            missing = [name for name in node.inputs if name not in earlier]
             if missing:
                 raise ValueError(f"node {node.name!r} comes before its inputs {missing}")
             stated = layer_rules.Inferred(node.shape, dict(node.weights), dict(node.statistics))
             try:
-                inferred = layer_rules.infer(node.kind, node.config, [known[name].shape for name in node.inputs])
+                inferred = layer_rules.infer(node.kind, node.config, [earlier[name].shape for name in node.inputs])
             except (ArithmeticError, LookupError, TypeError) as error:
                 raise ValueError(
-                    f"node {node.name!r} ({node.kind}) has a config of no such layer: {error!r}"
+                    f"node {node.name!r} ({node.kind}) has a config that does not fit its kind: {error!r}"
                 ) from error
             if inferred is not None and inferred != stated:
-                raise ValueError(f"node {node.name!r} ({node.kind}) states {stated}, its inputs make it {inferred}")
-            known[node.name] = node
-        absent = [name for name in self.outputs if name not in known]
+                raise ValueError(
+                    f"node {node.name!r} ({node.kind}) states {stated}; expected {inferred} from its inputs"
+                )
+            earlier[node.name] = node
+        absent = [name for name in self.outputs if name not in earlier]
         if absent or not self.outputs:
             raise ValueError(
                 f"outputs must name nodes of the architecture, received {self.outputs}, without a node: {absent}"
@@ -159,43 +161,43 @@ class Architecture:
 
     @cached_property
     def params(self) -> int:
-        """Number of trained parameters; moving averages do not count, as in the published tables."""
+        """Number of trained parameters, without moving averages, as in the published tables."""
         return sum(math.prod(shape) for node in self.nodes for shape in node.weights.values())  # type: ignore[arg-type, misc]
 
     @cached_property
     def widest(self) -> int:
-        """Most channels of an image in the network."""
+        """Largest number of channels of an image in the network; 0 where there is no image."""
         return max((node.shape[-1] or 0 for node in self.nodes if len(node.shape) == 3), default=0)
 
     @cached_property
     def consumers(self) -> dict[str, tuple[str, ...]]:
-        """Names of the nodes that take each node's output, in order, each once."""
-        found: dict[str, dict[str, None]] = {node.name: {} for node in self.nodes}
+        """By each node's name the names of the nodes that take its output, in order, each once."""
+        consumers: dict[str, dict[str, None]] = {node.name: {} for node in self.nodes}
         for node in self.nodes:
             for name in node.inputs:
-                found[name][node.name] = None
-        return {name: tuple(takers) for name, takers in found.items()}
+                consumers[name][node.name] = None
+        return {name: tuple(names) for name, names in consumers.items()}
 
     @cached_property
     def ancestors(self) -> dict[str, frozenset[str]]:
-        """Names of all nodes that each node's output depends on, itself left out."""
-        found: dict[str, frozenset[str]] = {}
+        """By each node's name the names of all nodes that its output depends on, without itself."""
+        ancestors: dict[str, frozenset[str]] = {}
         for node in self.nodes:
-            found[node.name] = frozenset(node.inputs).union(*(found[name] for name in node.inputs))
-        return found
+            ancestors[node.name] = frozenset(node.inputs).union(*(ancestors[name] for name in node.inputs))
+        return ancestors
 
     @cached_property
     def bounds(self) -> dict[str, layer_rules.Bounds]:
-        """What each node's output cannot fall below or rise above, whatever the weights and the input."""
-        found: dict[str, layer_rules.Bounds] = {}
+        """By each node's name the range in which its output lies, whatever the weights and the network's input."""
+        bounds: dict[str, layer_rules.Bounds] = {}
         for node in self.nodes:
-            inputs = [found[name] for name in node.inputs]
-            found[node.name] = layer_rules.bounds(node.kind, node.config, inputs, node.rank)
-        return found
+            inputs = [bounds[name] for name in node.inputs]
+            bounds[node.name] = layer_rules.bounds(node.kind, node.config, inputs, node.rank)
+        return bounds
 
     @cached_property
     def nonnegative(self) -> frozenset[str]:
-        """Names of the nodes whose output cannot be negative, whatever the weights and the input."""
+        """Names of the nodes whose output is never negative, whatever the weights and the network's input."""
         return frozenset(name for name, (low, _) in self.bounds.items() if low >= 0.0)
 
     def input_shapes(self, node: Node) -> list[Shape]:
@@ -203,23 +205,40 @@ class Architecture:
         return [self[name].shape for name in node.inputs]
 
     def unused_number(self) -> int:
-        """A number larger than any that ends a node's name, for the names of new nodes."""
+        """A number for the names of new nodes: larger than the number at the end of any node's name."""
         endings = (re.search(r"(\d+)$", node.name) for node in self.nodes)
         return 1 + max((int(ending.group(1)) for ending in endings if ending), default=0)
 
     def make(self, name: str, kind: str, config: Mapping[str, Any], inputs: Sequence[Node]) -> Node:
-        """A new node of a known kind, its shape and variables inferred, its dtype policy that of the layers it follows."""
+        """A new node. Shape and variables are inferred; the dtype policy is that of the first input that has one.
+
+        Args:
+            name: name of the node.
+            kind: its kind, one with a layer rule.
+            config: its config; a "dtype" in it wins over that of the inputs.
+            inputs: the nodes whose outputs it takes, in order.
+
+        Raises:
+            ValueError: there is no layer rule for this kind and config.
+        """
         policies = [node.config["dtype"] for node in inputs if "dtype" in node.config and node.kind != "InputLayer"]
         config = {**({"dtype": policies[0]} if policies else {}), **config}
         if config.get("dtype") == "float32":  # the default
             del config["dtype"]
         inferred = layer_rules.infer(kind, config, [node.shape for node in inputs])
         if inferred is None:
-            raise ValueError(f"kind {kind!r} of node {name!r} is not known, so its shape cannot be inferred")
+            raise ValueError(
+                f"node {name!r}: there is no layer rule for a {kind} with this config, so its shape is not known"
+            )
         return Node(name, kind, config, tuple(node.name for node in inputs), *inferred)
 
     def edited(self, changed: Iterable[Node] = (), new: Iterable[Node] = ()) -> "Architecture":
-        """A copy with nodes exchanged by name and new ones put in right behind the last of their inputs."""
+        """A copy with some nodes replaced and others inserted.
+
+        Args:
+            changed: nodes that replace those of the same name.
+            new: nodes to insert, each directly after the last of its inputs; a new node may be an input of a later one.
+        """
         by_name = {node.name: node for node in changed}
         nodes = [by_name.get(node.name, node) for node in self.nodes]
         for node in new:
@@ -228,13 +247,13 @@ class Architecture:
         return replace(self, nodes=tuple(nodes))
 
     def in_float32(self) -> "Architecture":
-        """The same network with all its layers computing in float32; itself where they do already."""
+        """The same network with all layers computing in float32; `self` where they do already."""
 
         def widened(node: Node) -> Node:
             dtype = node.config.get("dtype")
             if dtype is None or node.kind == "InputLayer":
                 return node
-            if node.kind.startswith("keras.ops>"):  # of a cast it is the result's
+            if node.kind.startswith("keras.ops>"):  # a cast's dtype is that of its result
                 return replace(node, config={**node.config, "dtype": "float32"}) if dtype in _HALVES else node
             return replace(node, config={key: value for key, value in node.config.items() if key != "dtype"})
 
@@ -242,7 +261,7 @@ class Architecture:
         return self if nodes == self.nodes else replace(self, nodes=nodes)
 
     def to_json(self, indent: int | None = None) -> str:
-        """Canonical JSON: equal architectures give equal text. `indent` is for people and is not canonical."""
+        """Canonical JSON: equal architectures give equal text. With `indent` it is for reading and not canonical."""
         return self._json(self.nodes, indent)
 
     def _json(self, nodes: Sequence[Node], indent: int | None = None) -> str:
@@ -257,7 +276,8 @@ class Architecture:
         """The inverse of `to_json`.
 
         Raises:
-            ValueError: the text is no architecture; the message says in a line what was expected where.
+            ValueError: the text does not describe an architecture; the message says in one line what was expected
+                where.
         """
         try:
             plain = json.loads(text)
@@ -272,13 +292,13 @@ class Architecture:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 in hexadecimal of the canonical JSON with its nodes sorted by name: one graph, one digest."""
+        """SHA-256, in hexadecimal, of the canonical JSON with nodes sorted by name: equal graphs have equal digests."""
         return hashlib.sha256(self._json(sorted(self.nodes, key=lambda node: node.name)).encode()).hexdigest()
 
     @classmethod
     def from_keras(cls, model: Any) -> "Architecture":
         """The architecture of a functional `keras.Model`; see `nash_tf.keras_models.importing.from_keras`."""
-        from nash_tf.keras_models.importing import from_keras  # only those who hold a Keras model import Keras
+        from nash_tf.keras_models.importing import from_keras  # at run time, so that this room imports without Keras
 
         return from_keras(model)
 

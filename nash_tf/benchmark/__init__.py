@@ -1,1 +1,1 @@
-"""How fast training and search are, beside plain Keras and PyTorch: `python -m nash_tf.benchmark`."""
+"""Measures the speed of training and search, compared with plain Keras and PyTorch: `python -m nash_tf.benchmark`."""

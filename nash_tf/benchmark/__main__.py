@@ -1,7 +1,8 @@
-"""Measures training and search: `python -m nash_tf.benchmark --json=OUT.json`; minutes on two cores.
+"""Measures the speed of training and search: `python -m nash_tf.benchmark --json=OUT.json`; minutes on two cores.
 
-Seconds are of processor time, user and system, of all threads, where they are not called wall seconds. What is compared runs in turn, each in a process of its own, and
-the ratio is the median over the turns: absolute times on a shared machine mean little.
+Seconds are processor time (user and system, of all threads) unless they are called wall seconds. Contestants run in
+turn, each in its own process, and a ratio is the median over the turns, because absolute times on a shared machine mean
+little.
 """
 
 import argparse
@@ -31,52 +32,59 @@ IDLE_AIM = 0.03  # of wall time
 
 
 def networks(widths: Sequence[str], grown: int, files: Sequence[str]) -> dict[str, Architecture]:
-    """What is trained: vanilla networks, random ones grown from the first of them, and those of searches."""
-    found = {f"vanilla {each}": vanilla(SHAPE, CLASSES, [int(width) for width in each.split("-")]) for each in widths}
+    """Networks to train, by name.
+
+    Args:
+        widths: vanilla networks, each by its channels with dashes between, e.g. "16-32-64".
+        grown: number of random networks that are grown from the first of them.
+        files: paths of files architecture.json of searches.
+    """
+    by_name = {f"vanilla {each}": vanilla(SHAPE, CLASSES, [int(width) for width in each.split("-")]) for each in widths}
     for seed in range(grown):
-        child, _ = draw(next(iter(found.values())), 15, dict.fromkeys(registry, 1.0), 500_000, seed, SLIDES)
-        found[f"grown, seed {seed}"] = child
+        child, _ = draw(next(iter(by_name.values())), 15, dict.fromkeys(registry, 1.0), 500_000, seed, SLIDES)
+        by_name[f"grown, seed {seed}"] = child
     for each in files:
-        found[Path(each).absolute().parents[1].name] = Architecture.from_json(Path(each).read_text())
-    return found
+        by_name[Path(each).absolute().parents[1].name] = Architecture.from_json(Path(each).read_text())
+    return by_name
 
 
 def chain(blocks: int, width: int = 16) -> Architecture:
-    """So many blocks of convolution, normalisation and ReLU in a row, with two pools."""
+    """A network of `blocks` blocks of convolution, normalisation and ReLU in a row, with two pools."""
     first = vanilla(SHAPE, CLASSES, [width] * 3)
     image, *rest = first.nodes
     nodes, last = [image], image
     ends = [blocks // 3, 2 * blocks // 3]
-    made = Architecture((image,), ("image",))
+    network = Architecture((image,), ("image",))
     for block in range(blocks):
         for kind in (["MaxPooling2D"] if block in ends else []) + ["Conv2D", "BatchNormalization", "ReLU"]:
             like = next(node for node in rest if node.kind == kind)
-            last = made.make(f"{kind.lower()}_{block}", kind, dict(like.config), [last])
+            last = network.make(f"{kind.lower()}_{block}", kind, dict(like.config), [last])
             nodes.append(last)
-            made = Architecture(tuple(nodes), (last.name,))
+            network = Architecture(tuple(nodes), (last.name,))
     for like in rest[-2:]:
-        last = made.make(like.name, like.kind, dict(like.config), [last])
+        last = network.make(like.name, like.kind, dict(like.config), [last])
         nodes.append(last)
-        made = Architecture(tuple(nodes), (last.name,))
-    return made
+        network = Architecture(tuple(nodes), (last.name,))
+    return network
 
 
-def _task(what: str, network: Architecture | None, given: argparse.Namespace, **more: Any) -> dict[str, Any]:
+def _task(what: str, network: Architecture | None, flags: argparse.Namespace, **more: Any) -> dict[str, Any]:
+    """A task for `nash_tf.benchmark.worker`; `network` is None for a task without one."""
     image: Node | None = network.nodes[0] if network else None
     return {
         "what": what,
         "architecture": network.to_json() if network else "",
         "shape": list(image.shape) if image else [],
         "classes": CLASSES,
-        "batch": given.batch_size,
-        "steps": given.batches,
-        "precision": given.precision,
+        "batch": flags.batch_size,
+        "steps": flags.batches,
+        "precision": flags.precision,
         **more,
     }
 
 
-def throughput(given, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[str, Any]:
-    """Training steps beside `Model.fit` as it comes, PyTorch and a loop written by hand; operations beside the machine's peak."""
+def throughput(flags, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[str, Any]:
+    """Speed of training beside plain `Model.fit`, PyTorch, a loop written by hand, and the machine's matmul peak."""
     rows: list[list[Any]] = [
         [
             "network",
@@ -90,127 +98,127 @@ def throughput(given, ours: Contestant, keras: Contestant, torch: Contestant) ->
         ]
     ]
     failed: dict[str, str] = {}
-    for name, network in networks(given.widths, given.grown, given.architecture).items():
-        told, lost = in_turn(
+    for name, network in networks(flags.widths, flags.grown, flags.architecture).items():
+        times, errors = in_turn(
             {
-                "ours": (ours, _task("fit", network, given)),
-                "fit": (keras, _task("fit", network, given)),
-                "no XLA": (keras, _task("fit, no XLA", network, given)),
-                "torch": (torch, _task("fit", network, given)),
-                "hand": (ours, _task("hand", network, given)),
-                "matmul": (ours, _task("matmul", None, given)),
+                "ours": (ours, _task("fit", network, flags)),
+                "fit": (keras, _task("fit", network, flags)),
+                "no XLA": (keras, _task("fit, no XLA", network, flags)),
+                "torch": (torch, _task("fit", network, flags)),
+                "hand": (ours, _task("hand", network, flags)),
+                "matmul": (ours, _task("matmul", None, flags)),
             },
-            given.repeats,
+            flags.repeats,
         )
-        failed |= {f"{name}, {contestant}": why for contestant, why in lost.items()}
-        mine, images = told["ours"]["seconds"], given.batch_size * given.batches
+        failed |= {f"{name}, {contestant}": why for contestant, why in errors.items()}
+        ours_seconds, images = times["ours"]["seconds"], flags.batch_size * flags.batches
         ratios = [
-            ratio(told[other]["seconds"], mine) if other in told else "-"
+            ratio(times[other]["seconds"], ours_seconds) if other in times else "-"
             for other in ("fit", "no XLA", "torch", "hand")
         ]
-        forward, peak = flops(network), 2 * 2048**3 / statistics.median(told["matmul"]["seconds"])
-        share = training_flops(forward, images) / statistics.median(mine) / peak if forward else "-"
+        forward, peak = flops(network), 2 * 2048**3 / statistics.median(times["matmul"]["seconds"])
+        share = training_flops(forward, images) / statistics.median(ours_seconds) / peak if forward else "-"
         blocks = sum("Conv" in node.kind for node in network.nodes)
-        rows.append([name, blocks, images / statistics.median(mine), *ratios, share])
+        rows.append([name, blocks, images / statistics.median(ours_seconds), *ratios, share])
         print(rows[-1], file=sys.stderr, flush=True)
     return {"rows": rows, "failed": failed}
 
 
-def augmentation(given, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[str, Any]:
-    """What the data cost: the pipeline's batches beside batches that lie ready."""
+def augmentation(flags, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[str, Any]:
+    """Cost of the data pipeline: training on its batches, compared with training on batches in memory."""
     rows: list[list[Any]] = [["network", "normalised only", "flip, shift", "full"]]
-    for name, network in networks(given.widths, 0, given.architecture[:1]).items():
-        tasks = {what: (ours, _task(what, network, given)) for what in ("fit", "none", "flip, shift", "full")}
-        told, _ = in_turn(tasks, given.repeats)
-        base = told["fit"]["seconds"]
-        rows.append([name, *(ratio(told[what]["seconds"], base) for what in ("none", "flip, shift", "full"))])
+    for name, network in networks(flags.widths, 0, flags.architecture[:1]).items():
+        tasks = {what: (ours, _task(what, network, flags)) for what in ("fit", "none", "flip, shift", "full")}
+        times, _ = in_turn(tasks, flags.repeats)
+        base = times["fit"]["seconds"]
+        rows.append([name, *(ratio(times[what]["seconds"], base) for what in ("none", "flip, shift", "full"))])
         print(rows[-1], file=sys.stderr, flush=True)
     return {"rows": rows, "unit": "CPU time as a multiple of the same steps on resident batches"}
 
 
-def trace(given, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[str, Any]:
-    """The first training step beyond a usual one, against depth."""
+def trace(flags, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[str, Any]:
+    """Time of tracing, against depth: what the first training step takes more than a later one."""
     rows: list[list[Any]] = [["blocks", "ours, CPU-s", "fit, CPU-s", "share"]]
-    for blocks in given.depths:
-        task = _task("fit", chain(blocks), given, steps=1)
+    for blocks in flags.depths:
+        task = _task("fit", chain(blocks), flags, steps=1)
         pairs = []
-        for turn in range(max(1, given.repeats // 2)):
-            told, _ = in_turn({f"ours {turn}": (ours, task), f"fit {turn}": (keras, task)}, 2)
-            pairs.append([each["first"] - statistics.median(each["seconds"]) for each in told.values()])
-        mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
-        rows.append([blocks, mine, theirs, statistics.median(a / b for a, b in pairs)])
+        for turn in range(max(1, flags.repeats // 2)):
+            times, _ = in_turn({f"ours {turn}": (ours, task), f"fit {turn}": (keras, task)}, 2)
+            pairs.append([each["first"] - statistics.median(each["seconds"]) for each in times.values()])
+        ours_seconds, fit_seconds = (statistics.median(column) for column in zip(*pairs, strict=True))
+        rows.append([blocks, ours_seconds, fit_seconds, statistics.median(a / b for a, b in pairs)])
         print(rows[-1], file=sys.stderr, flush=True)
     return {"rows": rows}
 
 
-def cost(given, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[str, Any]:
-    """Seconds against images, depth, width and children, and how well a line describes them."""
+def cost(flags, ours: Contestant, keras: Contestant, torch: Contestant) -> dict[str, Any]:
+    """Seconds against batches, depth, width and children, with the line of least squares."""
     rows: list[list[Any]] = [["against", "values", "CPU-s", "by unit", "explained by a line"]]
     usual = [16, 32, 64]
     series: dict[str, tuple[Sequence[int], Callable[[int], dict]]] = {
         "batches of an epoch": (
             (10, 20, 40, 80),
-            lambda n: _task("full", vanilla(SHAPE, CLASSES, usual), given, steps=n),
+            lambda n: _task("full", vanilla(SHAPE, CLASSES, usual), flags, steps=n),
         ),
-        "depth, blocks": ((5, 10, 20, 40), lambda n: _task("fit", chain(n), given, steps=5)),
-        "width, channels": ((16, 32, 64), lambda n: _task("fit", chain(6, n), given, steps=5)),
+        "depth, blocks": ((5, 10, 20, 40), lambda n: _task("fit", chain(n), flags, steps=5)),
+        "width, channels": ((16, 32, 64), lambda n: _task("fit", chain(6, n), flags, steps=5)),
     }
-    found: list[tuple[str, Sequence[int], list[float]]] = []
+    measured: list[tuple[str, Sequence[int], list[float]]] = []
     for name, (values, task) in series.items():
-        told, _ = in_turn({f"{name} {n}": (ours, task(n)) for n in values}, given.repeats)
-        found.append((name, values, [statistics.median(told[f"{name} {n}"]["seconds"]) for n in values]))
+        times, _ = in_turn({f"{name} {n}": (ours, task(n)) for n in values}, flags.repeats)
+        measured.append((name, values, [statistics.median(times[f"{name} {n}"]["seconds"]) for n in values]))
     children = (4, 8, 16)
-    found.append(("children of a search on digits", children, [_step_of(count) for count in children]))
-    for name, values, seconds in found:
+    measured.append(("children of a search on digits", children, [_step_of(count) for count in children]))
+    for name, values, seconds in measured:
         _, slope, explained = line(values, seconds)
         rows.append([name, list(values), [round(second, 3) for second in seconds], slope, explained])
         print(rows[-1], file=sys.stderr, flush=True)
-    if given.svg:
-        Path(given.svg).write_text(plot.cost(rows[1:]).document())
+    if flags.svg:
+        Path(flags.svg).write_text(plot.cost(rows[1:]).document())
     return {"rows": rows}
 
 
 def _step_of(children: int) -> float:
-    """CPU-seconds of a search of one step, every child of it trained for 4 epochs."""
-    flags = f"--method=nash --steps=1 --mutations=1 --children={children} --epochs_per_step={4 * children}"
-    return _search(f"{flags} --vanilla_epochs=1 --final_epochs=0")["cpu_seconds"]
+    """CPU-seconds of a search of one step in which each child is trained for 4 epochs."""
+    step = f"--method=nash --steps=1 --mutations=1 --children={children} --epochs_per_step={4 * children}"
+    return _search(f"{step} --vanilla_epochs=1 --final_epochs=0")["cpu_seconds"]
 
 
 def _search(flags: str) -> dict[str, Any]:
-    """The results of a search."""
+    """The results.json of a search with these flags."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "nash_tf.main", *flags.split(), f"--output_dir={folder}/run"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return json.loads((Path(folder) / "run" / "results.json").read_text())
 
 
-def search(given, *_) -> dict[str, Any]:
+def search(flags, *_) -> dict[str, Any]:
     """Where the time of a whole search goes, and its peak memory."""
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder) / "profile.json"
-        command = [sys.executable, "-m", "nash_tf.benchmark.profile", str(told)]
-        command += [*given.search.split(), f"--output_dir={folder}/run"]
+        output = Path(folder) / "profile.json"
+        command = [sys.executable, "-m", "nash_tf.benchmark.profile", str(output)]
+        command += [*flags.search.split(), f"--output_dir={folder}/run"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        found = json.loads(told.read_text())
+        profile = json.loads(output.read_text())
     rows: list[list[Any]] = [["part", "CPU-s", "share"]]
-    rows += [[name, seconds, seconds / found["cpu_seconds"]] for name, seconds in found["parts"].items()]
-    return {"rows": rows, **{name: value for name, value in found.items() if name != "parts"}}
+    rows += [[name, seconds, seconds / profile["cpu_seconds"]] for name, seconds in profile["parts"].items()]
+    return {"rows": rows, **{name: value for name, value in profile.items() if name != "parts"}}
 
 
-def workers(given, *_) -> dict[str, Any]:
-    """The same search by one process and by several."""
+def workers(flags, *_) -> dict[str, Any]:
+    """Wall-clock and CPU time of the same search with one worker and with two."""
     rows: list[list[Any]] = [["workers", "wall seconds", "CPU-s"]]
     for count in (1, 2):
-        found = _search(f"{given.search} --workers={count}")
-        rows.append([count, found["seconds"], found["cpu_seconds"]])
+        results = _search(f"{flags.search} --workers={count}")
+        rows.append([count, results["seconds"], results["cpu_seconds"]])
     return {"rows": rows}
 
 
-def idle(given, *_) -> dict[str, Any]:
-    """What a search on one core, of one thread, waits instead of working; on a busy machine it waits for the core, too."""
+def idle(flags, *_) -> dict[str, Any]:
+    """Time that a search with one thread on one core waits; on a busy machine it also waits for the core."""
     with pinned():
-        found = _search(f"{given.search} --workers=1 --threads=1")
-    wall, processor = found["seconds"], found["cpu_seconds"]
+        results = _search(f"{flags.search} --workers=1 --threads=1")
+    wall, processor = results["seconds"], results["cpu_seconds"]
     unused, share = measure.idle(wall, processor)
     rows: list[list[Any]] = [["wall seconds", "CPU-s", "idle, s", "share of wall", "aim"]]
     rows.append([wall, processor, unused, share, f"under {IDLE_AIM}"])
@@ -224,62 +232,78 @@ def _listed(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
 
 
-def _wrong(given: argparse.Namespace) -> str:
-    """What cannot be measured, and why; empty where all can."""
-    if unknown := set(given.parts) - set(PARTS):
+def _wrong(flags: argparse.Namespace) -> str:
+    """The flag that is wrong, and why; "" if all are right."""
+    if unknown := set(flags.parts) - set(PARTS):
         return f"--parts: must be some of {','.join(PARTS)}, received {','.join(sorted(unknown))}"
-    if given.repeats < 1 or given.batches < 1 or given.batch_size < 1:
+    if flags.repeats < 1 or flags.batches < 1 or flags.batch_size < 1:
         return "--repeats, --batches and --batch_size: must be at least 1"
-    for widths in given.widths:
+    for widths in flags.widths:
         if not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)*", widths):
-            return f"--widths: must be numbers of filters with dashes between, such as 16-32-64, received {widths}"
-    for path in given.architecture:
+            return f"--widths: must be numbers of filters with dashes between them, e.g. 16-32-64, received {widths}"
+    for path in flags.architecture:
         try:
             Architecture.from_json(Path(path).read_text(encoding="utf-8"))
         except Exception as error:  # the file may hold anything
             return f"--architecture={path}: cannot be read ({' '.join(str(error).split())})"
-    for flag, path in (("json", given.json), ("svg", given.svg)):
+    for flag, path in (("json", flags.json), ("svg", flags.svg)):
         if path and not Path(path).absolute().parent.is_dir():
             return f"--{flag}={path}: its folder does not exist"
     return ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measures what is asked for; returns 0, or 2 for what is refused."""
+    """Runs the parts that the flags name.
+
+    Args:
+        arguments: command-line arguments; by default those of the process.
+
+    Returns:
+        The exit status, 0. Wrong flags end the process with status 2.
+    """
     parser = argparse.ArgumentParser(
         "nash_tf.benchmark", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--parts", type=_listed, default=list(QUICK), help=f"Some of {','.join(PARTS)}.")
-    parser.add_argument("--widths", type=_listed, default=["16-32-64", "64-128-256"], help="Vanilla networks.")
-    parser.add_argument("--grown", type=int, default=1, help="Random networks grown from the first of them.")
     parser.add_argument(
-        "--architecture", action="append", default=[], help="architecture.json of a search; more than once."
+        "--parts", type=_listed, default=list(QUICK), help=f"What to measure, some of {','.join(PARTS)}."
+    )
+    parser.add_argument(
+        "--widths",
+        type=_listed,
+        default=["16-32-64", "64-128-256"],
+        help="Channels of vanilla networks, with dashes between blocks.",
+    )
+    parser.add_argument(
+        "--grown", type=int, default=1, help="Number of random networks grown from the first vanilla one."
+    )
+    parser.add_argument(
+        "--architecture", action="append", default=[], help="File architecture.json of a search; may be repeated."
     )
     parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--batches", type=int, default=20, help="Batches of a turn.")
-    parser.add_argument("--repeats", type=int, default=5, help="Turns.")
+    parser.add_argument("--batches", type=int, default=20, help="Number of batches in a turn.")
+    parser.add_argument("--repeats", type=int, default=5, help="Number of turns.")
     parser.add_argument("--depths", type=lambda text: [int(part) for part in _listed(text)], default=[10, 30, 100])
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
-    parser.add_argument("--torch_python", default=sys.executable, help="Interpreter that has PyTorch and NumPy.")
+    parser.add_argument("--torch_python", default=sys.executable, help="Python interpreter that has PyTorch and NumPy.")
     parser.add_argument("--search", default="--flagfile=flags/quick.flags --method=shrsep", help="Flags of the search.")
-    parser.add_argument("--json", help="File for all results.")
-    parser.add_argument("--svg", help="File for the picture of the part `cost`.")
-    given = parser.parse_args(arguments)
-    if wrong := _wrong(given):
+    parser.add_argument("--json", help="JSON file for all results.")
+    parser.add_argument("--svg", help="SVG file for the figure of the part `cost`.")
+    flags = parser.parse_args(arguments)
+    if wrong := _wrong(flags):
         parser.error(wrong)
-    contestants = [Contestant("nash_tf"), Contestant("keras"), Contestant("torch", given.torch_python)]
-    results: dict[str, Any] = {"settings": vars(given) | {"cores": os.cpu_count()}}
+    contestants = [Contestant("nash_tf"), Contestant("keras"), Contestant("torch", flags.torch_python)]
+    results: dict[str, Any] = {"settings": vars(flags) | {"cores": os.cpu_count()}}
     try:
-        for part in given.parts:
-            results[part] = PARTS[part](given, *contestants)
+        for part in flags.parts:
+            results[part] = PARTS[part](flags, *contestants)
             print(f"\n{part}\n{table(results[part]['rows'])}")
             for name, why in results[part].get("failed", {}).items():
                 print(f"{name}: {why}")
     finally:
         for contestant in contestants:
             contestant.close()
-        if given.json:
-            Path(given.json).write_text(json.dumps(results, indent=1) + "\n")
+        if flags.json:
+            Path(flags.json).write_text(json.dumps(results, indent=1) + "\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What is measured with Keras: training by `fit`, as it comes and as the search does it, and by a loop written by hand."""
+"""Training steps with Keras: plain `fit`, `fit` as in a search, and a loop written by hand."""
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ AUGMENTATIONS = {
 
 
 def compiled(architecture: Architecture, jit_compile=False) -> keras.Model:
-    """A network with the settings of a search."""
+    """A model of an architecture, compiled with the settings of a search."""
     model = to_keras(architecture)
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=5e-3)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "alpha"])
@@ -29,7 +29,7 @@ def compiled(architecture: Architecture, jit_compile=False) -> keras.Model:
 
 
 def with_precision(architecture: Architecture, precision: str) -> Architecture:
-    """An architecture of float32 in another precision, its dense layers as they are."""
+    """A float32 architecture in another precision, except for its dense layers."""
     if precision == "float32":
         return architecture
     nodes = [
@@ -50,49 +50,57 @@ def with_precision(architecture: Architecture, precision: str) -> Architecture:
 
 
 def resident(batches, classes: int) -> tf.data.Dataset:
-    """Batches held as tensors, handed over without any work."""
-    held = [(tf.constant(x), tf.one_hot(y, classes)) for x, y in batches]
-    images, labels = (tf.stack(part) for part in zip(*held, strict=True))
-    return untuned(tf.data.Dataset.range(len(held)).map(lambda number: (images[number], labels[number])))
+    """A data set of batches that are in memory as tensors, so that reading one costs nothing."""
+    tensors = [(tf.constant(x), tf.one_hot(y, classes)) for x, y in batches]
+    images, labels = (tf.stack(part) for part in zip(*tensors, strict=True))
+    return untuned(tf.data.Dataset.range(len(tensors)).map(lambda number: (images[number], labels[number])))
 
 
 def by_fit(model: keras.Model, data: tf.data.Dataset, callbacks=()):
-    """A function that trains for one epoch."""
+    """A function that trains a model for one epoch with `fit`."""
     return lambda: model.fit(data, shuffle=False, verbose=0, callbacks=[*callbacks])
 
 
 def by_hand(architecture: Architecture, batches, classes: int):
-    """The same by a `tf.function` and a loop of no comfort: no metrics, no callbacks, no data set."""
+    """A function that trains for one epoch with a bare loop around a `tf.function`, without metrics or callbacks."""
     model, loss = fast_training.prepare(compiled(architecture)), keras.losses.CategoricalCrossentropy(from_logits=True)
     model.optimizer.build(model.trainable_variables)
 
     @tf.function(autograph=False)
     def step(x, y):
         with tf.GradientTape() as tape:
-            found = loss(y, model(x, training=True))
+            value = loss(y, model(x, training=True))
         model.optimizer.apply_gradients(
-            zip(tape.gradient(found, model.trainable_weights), model.trainable_weights, strict=True)
+            zip(tape.gradient(value, model.trainable_weights), model.trainable_weights, strict=True)
         )
-        return found
+        return value
 
-    held = [(tf.constant(x), tf.one_hot(y, classes)) for x, y in batches]
+    tensors = [(tf.constant(x), tf.one_hot(y, classes)) for x, y in batches]
 
     def run():
-        for x, y in held:
-            found = step(x, y)
-        return float(found)
+        for x, y in tensors:
+            value = step(x, y)
+        return float(value)
 
     return run
 
 
 def augmented(images: np.ndarray, labels: np.ndarray, classes: int, batch: int, which: str) -> tf.data.Dataset:
-    """Batches of the search's own pipeline from images uint8."""
+    """Batches of the search's pipeline.
+
+    Args:
+        images: uint8 [n, height, width, 3].
+        labels: whole numbers [n].
+        classes: number of classes.
+        batch: number of images in a batch.
+        which: a name in `AUGMENTATIONS`.
+    """
     mean, std = np.full(3, 120.0, np.float32), np.full(3, 60.0, np.float32)
     return Pipeline(mean, std, classes, batch, AUGMENTATIONS[which]).training(images, labels, 0)
 
 
 def matmul_trainer(size: int = 2048, precision: str = "float32"):
-    """A function that multiplies two square matrices, and its operations."""
+    """A function that multiplies two square matrices, and the number of its operations."""
     matrix = tf.cast(tf.random.stateless_normal((size, size), (0, 0)), precision)
     product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)[0]), autograph=False)
     return lambda: float(product()), 2 * size**3

@@ -1,4 +1,4 @@
-"""Contestants that take turns, and the arithmetic of what they took."""
+"""Runs contestants in turn, and evaluates their times."""
 
 import contextlib
 import json
@@ -18,11 +18,11 @@ class Unavailable(Exception):
 
 
 class Contestant:
-    """A process of its own that is asked to do tasks; only its own processor time counts.
+    """A process that does tasks and measures its own processor time; see `nash_tf.benchmark.worker`.
 
     Args:
-        kind: nash_tf, keras or torch.
-        python: interpreter that runs it.
+        kind: "nash_tf", "keras" or "torch".
+        python: path of the Python interpreter that runs it.
     """
 
     def __init__(self, kind: str, python: str = sys.executable):
@@ -39,10 +39,10 @@ class Contestant:
         )
 
     def ask(self, **task: Any) -> float:
-        """Processor seconds of a task.
+        """Does a task and returns its processor seconds.
 
         Raises:
-            Unavailable: it failed; the message says why.
+            Unavailable: the task failed; the message says why.
         """
         try:
             self._process.stdin.write(json.dumps(task) + "\n")
@@ -64,14 +64,15 @@ class Contestant:
 def in_turn(
     contestants: Mapping[str, tuple[Contestant, Mapping[str, Any]]], repeats: int
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Has each do its task once for each repeat, one after the other.
+    """Runs the task of each contestant once per turn, one after the other.
 
     Args:
         contestants: name -> (contestant, task).
-        repeats: how often.
+        repeats: number of turns.
 
     Returns:
-        Of each name the seconds of its first call and of all later ones; and what failed, with the reason.
+        By name the processor seconds of the first run ("first") and of each turn ("seconds"); and by name the error of
+        each task that failed.
     """
     first, failed = {}, {}
     for name, (contestant, task) in contestants.items():
@@ -92,7 +93,7 @@ def in_turn(
 
 @contextlib.contextmanager
 def pinned():
-    """Keeps what calls it, and the processes that it starts, to one core."""
+    """Context in which the process, and those that it starts, run on one core only."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(allowed)})
     try:
@@ -102,17 +103,17 @@ def pinned():
 
 
 def idle(wall: float, processor: float) -> tuple[float, float]:
-    """Seconds of wall time in which one core was not used, and their share."""
+    """Seconds of wall-clock time in which one core was not used, and their share of it."""
     return wall - processor, (wall - processor) / wall
 
 
 def ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
-    """How many times faster we are: the median over the turns of their seconds by ours."""
+    """How many times faster ours is: the median over all turns of their seconds divided by ours."""
     return statistics.median(their / our for their, our in zip(theirs, ours, strict=True))
 
 
 def line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, float]:
-    """Least squares of y = a + b x: a, b, and the share of variance that the line explains."""
+    """Least-squares line y = a + b x: a, b, and the share of the variance that it explains."""
     x_mean, y_mean = statistics.fmean(xs), statistics.fmean(ys)
     spread = sum((x - x_mean) ** 2 for x in xs)
     slope = sum((x - x_mean) * (y - y_mean) for x, y in zip(xs, ys, strict=True)) / spread
@@ -123,11 +124,11 @@ def line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float, float]
 
 
 def training_flops(forward: int, images: int) -> int:
-    """Operations of training on some images: the backward pass costs twice the forward one."""
+    """Operations of training on `images` images; the backward pass costs twice the forward pass."""
     return 3 * forward * images
 
 
 def table(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows, the first of them the heading, as a Markdown table."""
+    """Rows as a Markdown table; the first row is the heading."""
     head, *texts = [[f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     return markdown(head, texts)

@@ -1,4 +1,4 @@
-"""What training costs, as a picture."""
+"""Figure of the cost of training."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _WIDTH, _HEIGHT, _ACROSS = 380, 250, 2
 
 
 def cost(rows: Sequence[Sequence[Any]]) -> Figure:
-    """A panel for each row (name, values, CPU-seconds, ...): what was measured, and the line of least squares."""
+    """A figure with one panel for each row (name, values, CPU-seconds, ...): measurements and least-squares line."""
     panels = []
     for number, (name, values, seconds, *_) in enumerate(rows):
         left, top = number % _ACROSS * _WIDTH, number // _ACROSS * _HEIGHT

@@ -1,7 +1,8 @@
-"""Where the processor time of a search goes: `python -m nash_tf.benchmark.profile OUT.json FLAG...`, flags as of `nash_tf.main`.
+"""Profiles a search: `python -m nash_tf.benchmark.profile OUT.json FLAG...`, with the flags of `nash_tf.main`.
 
-Each moment is counted once, in the innermost part that is running. Training and evaluation steps count at their steady rate:
-what a step takes beyond 1.5 times its model's median (tracing, first use of a kernel) is set-up.
+Each moment of processor time counts for the innermost part that is running. Training and evaluation steps count at
+their steady rate: the time of a step beyond 1.5 times its model's median (tracing, first use of a kernel) counts as
+set-up.
 """
 
 import json
@@ -20,26 +21,30 @@ SPARE = 1.5
 
 
 def steady(seconds: list[float]) -> tuple[float, float]:
-    """Seconds of the steps of one model at their steady rate, and what they took beyond it."""
+    """Splits the seconds of one model's steps into those at the steady rate and those beyond it."""
     if len(seconds) < 2:
-        return 0.0, sum(seconds)  # nothing to tell a first call from
+        return 0.0, sum(seconds)  # a first call alone
     bound = SPARE * statistics.median(seconds)
-    kept = sum(min(second, bound) for second in seconds)
-    return kept, sum(seconds) - kept
+    at_steady_rate = sum(min(second, bound) for second in seconds)
+    return at_steady_rate, sum(seconds) - at_steady_rate
 
 
 def overhead(parts: dict[str, float]) -> float:
-    """Share of all seconds that are not steps at their steady rate."""
+    """Share of all seconds that are not steps at the steady rate."""
     return 1.0 - sum(parts.get(name, 0.0) for name in STEADY) / sum(parts.values())
 
 
 class Profile:
-    """Exclusive processor seconds by part."""
+    """Processor seconds of each part; each moment counts for one part only.
+
+    Args:
+        clock: gives the processor seconds so far.
+    """
 
     def __init__(self, clock=time.process_time):
         self.parts: dict[str, float] = defaultdict(float)
         self._clock, self._stack = clock, ["other"]
-        self._since = 0.0  # what went before belongs to nobody yet
+        self._since = 0.0  # time before the profile begins counts as "other" until `begin`
         self._steps: WeakKeyDictionary = WeakKeyDictionary()
         self._series: list[tuple[str, list[float]]] = []
 
@@ -50,7 +55,7 @@ class Profile:
 
     @contextmanager
     def part(self, name: str):
-        """Counts what happens inside as `name`, and no longer as what surrounds it."""
+        """Context whose time counts for the part `name` and not for the surrounding part."""
         self._turn()
         self._stack.append(name)
         try:
@@ -60,12 +65,12 @@ class Profile:
             self._stack.pop()
 
     def begin(self, name: str) -> None:
-        """Gives all time so far to one part."""
+        """Counts all time so far for one part."""
         self._turn()
         self.parts[name] += self.parts.pop("other", 0.0)
 
     def watch(self, owner, function: str, name: str) -> None:
-        """Counts a function's time as a part's."""
+        """Replaces a function by one that counts its time for the part `name`."""
         original = getattr(owner, function)
 
         def watched(*args, **kwargs):
@@ -75,7 +80,7 @@ class Profile:
         setattr(owner, function, watched)
 
     def steps(self, model, name: str) -> list[float]:
-        """Where the seconds of a model's steps are to be put, measured within a part "... around the steps"."""
+        """The list of seconds of a model's steps, to append to, measured inside the part "... around the steps"."""
         of_model = self._steps.setdefault(model, {})
         if name not in of_model:
             of_model[name] = []
@@ -83,14 +88,14 @@ class Profile:
         return of_model[name]
 
     def close(self) -> dict[str, float]:
-        """All parts, the steps apart from what surrounds them."""
+        """The seconds of all parts, with the steps taken out of the parts around them."""
         self._turn()
         parts = defaultdict(float, self.parts)
         for name, seconds in self._series:
-            kept, more = steady(seconds)
-            parts[f"{name} steps"] += kept
-            parts[f"tracing, first calls of {name}"] += more
-            parts[f"{name} around the steps"] -= kept + more
+            at_steady_rate, beyond = steady(seconds)
+            parts[f"{name} steps"] += at_steady_rate
+            parts[f"tracing, first calls of {name}"] += beyond
+            parts[f"{name} around the steps"] -= at_steady_rate + beyond
         return dict(parts)
 
 
@@ -118,7 +123,7 @@ def _watch_fits(profile: Profile) -> None:
             return fit(model, *args, callbacks=[*(callbacks or []), Stopwatch()], **kwargs)
 
     def watched_evaluate(model, *args, callbacks=None, **kwargs):
-        if not isinstance(callbacks, keras.callbacks.CallbackList):  # by itself, not within `fit`
+        if not isinstance(callbacks, keras.callbacks.CallbackList):  # called by itself, not by `fit`
             callbacks = [*(callbacks or []), Stopwatch()]
         with profile.part("evaluation around the steps"):
             return evaluate(model, *args, callbacks=callbacks, **kwargs)
@@ -127,13 +132,14 @@ def _watch_fits(profile: Profile) -> None:
 
 
 def run(arguments: list[str]) -> dict:
-    """Runs `nash_tf.main` within this process, and tells where its time went."""
+    """Runs `nash_tf.main` in this process and returns its status, the seconds of each part, and the peak memory."""
     profile = Profile()
     import keras
 
     import nash_tf.search as search
     from nash_tf import data, main, report
-    from nash_tf.keras_models import checkpoint, exporting
+    from nash_tf.exporting import export
+    from nash_tf.keras_models import checkpoint
     from nash_tf.surgery import birth, certificate
     from nash_tf.training import child_models
     from nash_tf.tuning import oracle
@@ -141,7 +147,7 @@ def run(arguments: list[str]) -> dict:
     profile.begin("interpreter and imports")
     profile.watch(data, "load", "data")
     profile.watch(child_models.ChildModels, "build", "building")
-    profile.watch(child_models, "calibrate_newborn", "calibration and certificate")
+    profile.watch(child_models, "calibrate_child", "calibration and certificate")
     profile.watch(child_models, "inherit", "morphisms")
     profile.watch(birth, "flops", "morphisms")
     profile.watch(certificate, "measure", "calibration and certificate")
@@ -150,7 +156,7 @@ def run(arguments: list[str]) -> dict:
     profile.watch(child_models.gc, "collect", "garbage collection")
     profile.watch(keras.utils, "set_random_seed", "seeding")
     profile.watch(search, "tuner_of", "tuner set-up")
-    profile.watch(exporting, "export", "export")
+    profile.watch(export, "export", "export")
     profile.watch(report, "write", "report")
     for name in ("create_trial", "end_trial", "update_trial", "save"):
         profile.watch(oracle.HillClimbingOracle, name, "oracle")
@@ -169,7 +175,7 @@ def run(arguments: list[str]) -> dict:
 
 
 def main() -> None:
-    """Profiles a search; writes and prints the parts."""
+    """Profiles a search; writes the result to a file and prints it."""
     result = run(sys.argv[2:])
     Path(sys.argv[1]).write_text(json.dumps(result, indent=1) + "\n")
     print(json.dumps(result, indent=1))

@@ -1,4 +1,4 @@
-"""The networks of a search in PyTorch, eager and channels-last, trained as a search trains them. Imports PyTorch alone."""
+"""Training steps with PyTorch: the networks of a search, eager and channels-last. Imports no Keras or TensorFlow."""
 
 import contextlib
 import math
@@ -7,14 +7,19 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-torch.set_num_threads(1)  # of two, one would wait for the other in a loop that counts as work
+from nash_tf.architecture.constants import BATCH_NORM_EPSILON
+
+torch.set_num_threads(1)  # a second thread would wait in a busy loop, which counts as processor time
 
 
 class Twin(nn.Module):
-    """The same layers as an architecture's plain form; the weights are PyTorch's own random ones.
+    """The network of an architecture in PyTorch, with PyTorch's random weights.
+
+    Args:
+        architecture: the architecture as JSON values.
 
     Raises:
-        NotImplementedError: the architecture has a layer that no search on images from the vanilla network makes.
+        NotImplementedError: a layer is not among those that a search from the vanilla network uses.
     """
 
     def __init__(self, architecture: dict):
@@ -32,25 +37,25 @@ class Twin(nn.Module):
     def forward(self, x):
         values = {}
         for node in self.nodes:
-            given = [values[name] for name in node["inputs"]]
-            values[node["name"]] = self._run(node, given) if given else x
+            inputs = [values[name] for name in node["inputs"]]
+            values[node["name"]] = self._run(node, inputs) if inputs else x
         return values[self.nodes[-1]["name"]]
 
-    def _run(self, node, given):
+    def _run(self, node, inputs):
         if node["name"] in self.layers:
-            return self.layers[node["name"]](*given)
+            return self.layers[node["name"]](*inputs)
         kind = node["kind"]
         if kind == "ReLU":
-            return functional.relu(given[0])
+            return functional.relu(inputs[0])
         if kind == "MaxPooling2D":
-            return functional.max_pool2d(given[0], 2)
+            return functional.max_pool2d(inputs[0], 2)
         if kind == "GlobalAveragePooling2D":
-            return given[0].mean((2, 3))
-        return torch.cat(given, 1) if kind == "Concatenate" else sum(given)
+            return inputs[0].mean((2, 3))
+        return torch.cat(inputs, 1) if kind == "Concatenate" else sum(inputs)
 
 
 class ConvexMerge(nn.Module):
-    """alpha * blue + (1 - alpha) * orange, alpha trained."""
+    """alpha * blue + (1 - alpha) * orange with a trained number alpha; see `nash_tf.layers.ConvexMerge`."""
 
     def __init__(self):
         super().__init__()
@@ -72,30 +77,36 @@ def _layer(node: dict, shapes: list) -> nn.Module | None:
         depthwise = nn.Conv2d(channels, channels, size, padding=size // 2, groups=channels, bias=False)
         return nn.Sequential(depthwise, nn.Conv2d(channels, filters, 1, bias=bias))
     if kind == "BatchNormalization":
-        return nn.BatchNorm2d(shapes[0][-1], eps=1e-3, momentum=1 - config.get("momentum", 0.99))
+        return nn.BatchNorm2d(shapes[0][-1], eps=BATCH_NORM_EPSILON, momentum=1 - config.get("momentum", 0.99))
     if kind == "Dense":
         return nn.Linear(math.prod(shapes[0]), config["units"])
     if kind == "ConvexMerge":
         return ConvexMerge()
     if kind in ("InputLayer", "ReLU", "MaxPooling2D", "GlobalAveragePooling2D", "Concatenate", "Add"):
         return None
-    raise NotImplementedError(f"{node['name']}: no twin in PyTorch of a {kind}")
+    raise NotImplementedError(f"{node['name']}: a {kind} is not supported in PyTorch")
 
 
 def trainer(architecture: dict, batches, precision: str):
-    """A function that trains on all batches, (images [n, h, w, c], labels [n]) as arrays."""
+    """A function that trains for one epoch.
+
+    Args:
+        architecture: the architecture as JSON values.
+        batches: pairs of arrays, images [n, height, width, channels] and labels [n].
+        precision: "float32" or "mixed_bfloat16".
+    """
     model = Twin(architecture).to(memory_format=torch.channels_last)
     decayed = [weight for weight in model.parameters() if weight.ndim > 1]
     others = [weight for weight in model.parameters() if weight.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": 5e-4}, {"params": others}]
     optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9)
-    held = [
+    tensors = [
         (torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last), torch.from_numpy(y))
         for x, y in batches
     ]
 
     def run():
-        for x, y in held:
+        for x, y in tensors:
             optimizer.zero_grad(set_to_none=True)
             mixed = torch.autocast("cpu", torch.bfloat16) if "bfloat16" in precision else contextlib.nullcontext()
             with mixed:

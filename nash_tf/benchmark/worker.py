@@ -1,8 +1,9 @@
-"""One contestant in a process of its own: reads tasks from standard input, a JSON object a line, and answers in kind.
+"""The process of one contestant: reads tasks from standard input, one JSON object a line, and answers in the same form.
 
     python -m nash_tf.benchmark.worker {nash_tf,keras,torch}
 
-A task is prepared once ("prepare") and run as often as asked ("run"), so that contestants can take turns.
+A task is prepared and run for the first time with "prepare" and run again with each "run", so that contestants can take
+turns; "drop" ends it. The answer has the processor "seconds", or an "error".
 """
 
 import json
@@ -14,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def batches_of(task):
-    """Random images, float32 [batch, height, width, channels], and labels, a pair a step."""
+    """For each step of a task random images, float32 [batch, height, width, channels], and labels [batch]."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -26,14 +27,14 @@ def batches_of(task):
 
 
 def prepare_torch(task):
-    """What does the task's steps in PyTorch."""
+    """A function that does a task's steps in PyTorch."""
     from nash_tf.benchmark import torch_steps
 
     return torch_steps.trainer(json.loads(task["architecture"]), batches_of(task), task["precision"])
 
 
 def prepare_keras(task, lean: bool):
-    """What does the task's steps in Keras, as a search does where `lean`; or by hand, or matrix products alone."""
+    """A function that does a task in Keras: training steps, with `lean` as in a search, or matrix products."""
     import numpy as np
 
     from nash_tf.architecture import Architecture, costs
@@ -66,7 +67,7 @@ def prepare_keras(task, lean: bool):
 
 
 def seconds(function) -> float:
-    """Processor seconds of a call, all threads together."""
+    """Processor seconds of a call, of all threads together."""
     began = time.process_time()
     function()
     return time.process_time() - began
@@ -93,7 +94,7 @@ def main() -> None:
                 answer = {"seconds": seconds(ready[task["name"]])}
             else:
                 answer = {"seconds": 0.0, "dropped": ready.pop(task["name"], None) is not None}
-        except Exception as error:  # told to the one who asked
+        except Exception as error:  # goes into the answer
             answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
         print(json.dumps(answer), file=answers)
 

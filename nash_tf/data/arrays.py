@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from nash_tf.data.source import DataError, Source
-
-SMALLEST_SIDE = 4  # pixels: the vanilla network pools twice by 2
+from nash_tf.data.source import DataError, Read, Source
+from nash_tf.image_settings import SMALLEST_SIDE
 
 
 def from_arrays(
@@ -34,7 +33,11 @@ def from_arrays(
     if max(y.max(), y_test.max()) >= len(names):
         key, label = (y_key, y.max()) if y.max() >= len(names) else (y_test_key, y_test.max())
         raise DataError(f"{key}: expected labels 0 to {len(names) - 1}, the classes of {y_key}, got {label}")
-    return Source(name, names, flips, y.astype(np.int32), y_test.astype(np.int32), lambda chosen: (x[chosen], x_test))
+
+    def read(chosen: np.ndarray, *_) -> Read:
+        return Read(x[chosen], x_test)
+
+    return Source(name, names, flips, y.astype(np.int32), y_test.astype(np.int32), read)
 
 
 def _size(x: np.ndarray) -> str:

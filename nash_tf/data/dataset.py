@@ -1,12 +1,17 @@
-"""A data set, split and in memory."""
+"""A data set, split and ready to be trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from nash_tf.data import notes, registry, splits
-from nash_tf.data.source import DataError, printable, unreadable
+from nash_tf.data import notes, registry, rows, splits
+from nash_tf.data.forms import Form
+from nash_tf.data.rows import Rows
+from nash_tf.data.source import DataError, Kind, Progress, no_progress, printable, unreadable
+from nash_tf.image_settings import ImageSettings
+
+DEFAULT = ImageSettings()
 
 # Beyond these float32 rounds to nothing, or a square does not fit in it.
 LEAST_STD, MOST_STD, MOST_NORMALISED = 1e-30, 1e30, 1e15
@@ -18,35 +23,50 @@ class Dataset:
 
     Attributes:
         name: short name, e.g. "cifar10".
-        x_train, x_valid, x_test: images [n, h, w, c], uint8, or float32 where the source holds floats.
+        x_train, x_valid, x_test: images [n, h, w, c], uint8, or float32 where the source holds floats. Many image files
+            are `Rows`: indexing gives arrays.
         y_train, y_valid, y_test: labels int32 [n].
         class_names: one for each label.
         flips: whether a horizontally flipped image keeps its class.
         mean, std: float32 [c] in units of the pixels, over x_train.
         notes: what one should know of the data, a sentence each.
+        form: the form that image files were given; None where the images were arrays already.
     """
 
     name: str
-    x_train: np.ndarray
+    x_train: np.ndarray | Rows
     y_train: np.ndarray
-    x_valid: np.ndarray
+    x_valid: np.ndarray | Rows
     y_valid: np.ndarray
-    x_test: np.ndarray
+    x_test: np.ndarray | Rows
     y_test: np.ndarray
     class_names: tuple[str, ...]
     flips: bool
     mean: np.ndarray
     std: np.ndarray
     notes: tuple[str, ...] = ()
+    form: Form | None = None
+
+    def train_and_valid(self) -> tuple[np.ndarray | Rows, np.ndarray]:
+        """The images to train on, followed by those to validate on, and their labels."""
+        return rows.joined(self.x_train, self.x_valid), np.concatenate([self.y_train, self.y_valid])
 
 
-def check(source: str) -> None:
-    """Raises DataError if `source` is neither a known name nor a usable path; reads no image."""
+def check(source: str, images: ImageSettings = DEFAULT) -> None:
+    """Raises DataError if `source` is neither a known name nor a usable path, or cannot be read so; reads no image."""
     with unreadable(source):
-        registry.find(source).check(source)
+        _find(source, images).check(source)
 
 
-def load(source: str, *, valid_fraction: float = 0.1, train_limit: int | None = None, seed: int = 0) -> Dataset:
+def load(
+    source: str,
+    *,
+    valid_fraction: float = 0.1,
+    train_limit: int | None = None,
+    seed: int = 0,
+    images: ImageSettings = DEFAULT,
+    progress: Progress = no_progress,
+) -> Dataset:
     """Reads and splits a data set.
 
     Args:
@@ -55,12 +75,14 @@ def load(source: str, *, valid_fraction: float = 0.1, train_limit: int | None = 
         train_limit: most images in x_train and x_valid together, drawn stratified before the split and before
             any file is decoded. The test set is not limited.
         seed: decides the draw and the split, not the test set.
+        images: how image files are read.
+        progress: is told, while image files are read, what is being done, how many are done, and of how many.
 
     Raises:
         DataError: the source cannot be used; the message is one line.
     """
     with unreadable(source):
-        opened = registry.find(source).open(source)
+        opened = _find(source, images).open(source)
         train, valid = splits.train_and_valid(
             opened.y_train,
             opened.class_names,
@@ -69,32 +91,74 @@ def load(source: str, *, valid_fraction: float = 0.1, train_limit: int | None = 
             seed=seed,
             where=source,
         )
-        x, x_test = opened.read(np.concatenate([train, valid]))
-        x_train, x_valid = x[: len(train)], x[len(train) :]
+        read = opened.read(np.concatenate([train, valid]), images, progress)
+        x_train, x_valid = rows.part(read.x, 0, len(train)), rows.part(read.x, len(train), len(read.x))
         mean, std = channel_statistics(x_train)
-        require_computable((x_train, x_valid, x_test), mean, std, source)
-    said = (*opened.notes, *notes.of_arrays(x_train, x_valid, x_test))
-    arrays = (x_train, opened.y_train[train], x_valid, opened.y_train[valid], x_test, opened.y_test)
+        require_computable((x_train, x_valid, read.x_test), mean, std, source)
+        said = (*opened.notes, *read.notes, *notes.of_arrays(x_train, x_valid, read.x_test))
+    arrays = (x_train, opened.y_train[train], x_valid, opened.y_train[valid], read.x_test, opened.y_test)
     for array in arrays:
-        array.flags.writeable = False
-    return Dataset(printable(opened.name), *arrays, opened.class_names, opened.flips, mean, std, said)
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+    return Dataset(
+        printable(opened.name),
+        *arrays,
+        opened.class_names,
+        opened.flips,
+        mean,
+        std,
+        tuple(map(printable, said)),
+        read.form,
+    )
 
 
-def channel_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find(source: str, images: ImageSettings) -> Kind:
+    """The kind of a source; raises DataError where its images cannot be given the size that is asked for."""
+    kind = registry.find(source)
+    if images.size and not kind.resizes:
+        raise DataError(
+            f"expected image files to resize, got {source}, whose images are arrays; leave it out", "image_size"
+        )
+    return kind
+
+
+def channel_statistics(x: np.ndarray | Rows) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation float32 [c] of images [n, h, w, c].
 
     The deviation is at least a thousandth of the range of all pixels: a constant channel stays harmless. It is 1 where all
     pixels are equal.
     """
-    chunks = [x[start : start + 256] for start in range(0, len(x), 256)]  # float64 copies of all images would be large
-    pixels = x.size // x.shape[-1]
-    mean = sum(chunk.sum(axis=(0, 1, 2), dtype=np.float64) for chunk in chunks) / pixels
-    variance = sum(np.square(chunk - mean).sum(axis=(0, 1, 2)) for chunk in chunks) / pixels
-    floor = 1e-3 * (float(x.max()) - float(x.min())) or 1.0
+    mean, variance, extent = _byte_moments(x) if x.dtype == np.uint8 else _moments(x)
+    floor = 1e-3 * extent or 1.0
     return mean.astype(np.float32), np.maximum(np.sqrt(variance), floor).astype(np.float32)
 
 
-def require_computable(parts: Sequence[np.ndarray], mean: np.ndarray, std: np.ndarray, where: str) -> None:
+def _moments(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Mean and variance float64 [c], and the range of all pixels."""
+    pixels = x.size // x.shape[-1]
+    mean = sum(chunk.sum(axis=(0, 1, 2), dtype=np.float64) for chunk in rows.chunks(x)) / pixels
+    variance = sum(np.square(chunk - mean).sum(axis=(0, 1, 2)) for chunk in rows.chunks(x)) / pixels
+    return mean, variance, float(x.max()) - float(x.min())
+
+
+def _byte_moments(x: np.ndarray | Rows) -> tuple[np.ndarray, np.ndarray, float]:
+    """The same of bytes, exactly: by sums of whole numbers, which are thirty times as fast."""
+    channels = x.shape[-1]
+    pixels, total, squares, low, high = len(x) * x.shape[1] * x.shape[2], [0] * channels, [0] * channels, 255, 0
+    for chunk in rows.chunks(x):
+        sums = chunk.sum(axis=0, dtype=np.uint32).sum(axis=(0, 1), dtype=np.uint64)  # first over the images: far faster
+        squared = (
+            np.multiply(chunk, chunk, dtype=np.uint16).sum(axis=0, dtype=np.uint32).sum(axis=(0, 1), dtype=np.uint64)
+        )
+        total = [one + int(more) for one, more in zip(total, sums, strict=True)]
+        squares = [one + int(more) for one, more in zip(squares, squared, strict=True)]
+        low, high = min(low, int(chunk.min())), max(high, int(chunk.max()))
+    mean = np.array([one / pixels for one in total])
+    variance = [(pixels * square - one * one) / pixels**2 for one, square in zip(total, squares, strict=True)]
+    return mean, np.array(variance), float(high - low)
+
+
+def require_computable(parts: Sequence[np.ndarray | Rows], mean: np.ndarray, std: np.ndarray, where: str) -> None:
     """Raises DataError unless float32 can normalise images [n, h, w, c], and square what comes of it."""
     for x in parts:
         if x.dtype == np.uint8:

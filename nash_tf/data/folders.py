@@ -10,13 +10,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from nash_tf.data import images, splits
+from nash_tf.data import images
+from nash_tf.data.image_files import Labelled, labelled, source_of
 from nash_tf.data.source import DataError, Kind, Source, listed, printable
-
-TEST_FRACTION = 0.2
-TEST_SEED = 0
 
 
 def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry]:
@@ -104,8 +100,8 @@ def _check(source: str) -> None:
                 raise _empty(folder)
 
 
-def _files(part: Path, labels: dict[str, int], root: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The files [n] of a part in a fixed order, class after class, and their labels int32 [n]."""
+def _files(part: Path, labels: dict[str, int], root: Path) -> Labelled:
+    """The files of a part in a fixed order, class after class."""
     paths, numbers = [], []
     for name, folder in _classes(part, root).items():
         found = sorted(_images(folder, root))
@@ -113,7 +109,7 @@ def _files(part: Path, labels: dict[str, int], root: Path) -> tuple[np.ndarray, 
             raise _empty(folder)
         paths += found
         numbers += [labels[name]] * len(found)
-    return np.array(paths, dtype=object), np.array(numbers, dtype=np.int32)
+    return labelled(paths, numbers)
 
 
 def _notes(root: Path, train: Path, test: Path | None) -> tuple[str, ...]:
@@ -136,22 +132,8 @@ def _open(source: str) -> Source:
     train, test = _parts(root)
     class_names = tuple(_classes(train, root))
     labels = {name: label for label, name in enumerate(class_names)}
-    files, y = _files(train, labels, root)
-    if test:
-        test_files, y_test = _files(test, labels, root)
-    else:
-        splits.require(y, class_names, 3, str(root), "one each to train on, to validate on and to test on")
-        total = round(TEST_FRACTION * len(y))
-        chosen = splits.draw(y, total, splits.generator(TEST_SEED, 3), take=1, keep=2)
-        rest = splits.without(chosen, len(y))
-        files, y, test_files, y_test = files[rest], y[rest], files[chosen], y[chosen]
-
-    def read(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        x = images.read([*files[chosen], *test_files])  # together: one size and one colour mode
-        return x[: len(chosen)], x[len(chosen) :]
-
-    notes = _notes(root, train, test)
-    return Source(root.resolve().name, class_names, True, y, y_test, read, notes)
+    files, test_files = _files(train, labels, root), _files(test, labels, root) if test else None
+    return source_of(root.resolve().name, class_names, files, test_files, root, source, _notes(root, train, test))
 
 
-KIND = Kind(matches=lambda source: Path(source).is_dir(), check=_check, open=_open)
+KIND = Kind(matches=lambda source: Path(source).is_dir(), check=_check, open=_open, resizes=True)

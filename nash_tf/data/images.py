@@ -1,77 +1,123 @@
 """Image files to arrays, by Pillow."""
 
+import contextlib
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from nash_tf.data import limits
-from nash_tf.data.arrays import SMALLEST_SIDE
+from nash_tf.data.forms import Facts, Form, covering
 from nash_tf.data.source import DataError
+from nash_tf.image_settings import PAD, SMALLEST_SIDE, STRETCH, as_text
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"))
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP")  # others, whatever the suffix, may run programs
 GREY_MODES = frozenset(("1", "L", "LA"))
 COLOUR_MODES = frozenset(("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV"))
+LAYERED_MODES = frozenset(("LA", "PA", "RGBA"))
+ORIENTATION, SIDEWAYS = 0x0112, frozenset((5, 6, 7, 8))  # EXIF's tag, and its values that swap height and width
+GAP = 2  # a JPEG is decoded at a fraction of its size, but at this many times the size that it is scaled to
 
 
-def read(paths: Sequence[Path]) -> np.ndarray:
-    """Images uint8 [n, h, w, c] in the order of the paths: c = 1 if all are grey, otherwise all become RGB.
+@contextlib.contextmanager
+def pillow(where: object) -> Iterator[None]:
+    """Sets Pillow up for this block, in all threads: what would decode to far too much is an error, other warnings are not shown.
 
     Raises:
-        DataError: Pillow is missing, or a file is unreadable, of another format than `FORMATS`, too small, too large, not of
-            8 bits, or of another size than the first.
+        DataError: it is not installed.
     """
     try:
         from PIL import Image
     except ImportError as error:
-        advice = "got no such package; pip install pillow"
-        raise DataError(f"{paths[0]}: expected Pillow to read images, {advice}") from error
+        raise DataError(f"{where}: expected Pillow to read images, got no such package; pip install pillow") from error
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        first = _read(paths[0])
-        limits.require_memory(3 * len(paths) * math.prod(_size(first)), f"{paths[0]} and {len(paths) - 1:,} more")
-        images = np.empty((len(paths), *first.shape[:2], 3), np.uint8)
-        grey = True
-        for i, path in enumerate(paths):
-            image = first if i == 0 else _read(path, (paths[0], _size(first)))
-            images[i] = image  # a grey image is copied to all three channels
-            grey = grey and image.shape[2] == 1
-    return images[..., :1].copy() if grey else images
+        yield
 
 
-def _size(image: np.ndarray) -> tuple[int, int]:
-    """Width and height."""
-    return image.shape[1], image.shape[0]
+def facts(path: Path) -> Facts:
+    """What a file's header says; within `pillow`.
+
+    Raises:
+        DataError: the file is unreadable, of another format than `FORMATS`, too small, too large, or not of 8 bits.
+    """
+    with _opened(path) as image:
+        size = image.size[::-1]
+        if min(size) < SMALLEST_SIDE:
+            rule = f"at least {as_text((SMALLEST_SIDE, SMALLEST_SIDE))} pixels"
+            raise DataError(f"{path}: expected {rule}, got {as_text(size)} (height x width); remove it")
+        if _sideways(image):
+            size = size[::-1]
+        return Facts(*size, image.mode in GREY_MODES, _is_layered(image), getattr(image, "is_animated", False))
 
 
-def _require_size(path: Path, size: tuple[int, int], like: tuple[Path, tuple[int, int]] | None, upright: bool) -> None:
-    """Raises DataError unless an image has a usable size, that of the first; either way round before it is upright."""
-    text = "{}x{}".format(*size)
-    if min(size) < SMALLEST_SIDE:
-        raise DataError(f"{path}: expected at least {SMALLEST_SIDE}x{SMALLEST_SIDE} pixels, got {text}")
-    if like and (size if upright else sorted(size)) != (like[1] if upright else sorted(like[1])):
-        rule = "{}x{} pixels as {} has".format(*like[1], like[0])
-        raise DataError(f"{path}: expected {rule}, got {text}; resize the images to one size")
+def decode(path: Path, form: Form) -> np.ndarray:
+    """One image, uint8 [h, w, c] in its form, upright as its EXIF orientation says, transparent parts white; within `pillow`.
+
+    Raises:
+        DataError: the file is unreadable.
+    """
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        scale = covering(image.size if _sideways(image) else image.size[::-1], form)
+        if scale < 1 / GAP:
+            image.draft(image.mode, tuple(math.ceil(GAP * scale * side) for side in image.size))
+        image.load()
+        with contextlib.suppress(Exception):  # an orientation that cannot be read is none
+            ImageOps.exif_transpose(image, in_place=True)
+        if _is_layered(image):
+            image = _on_white(image)
+        return _fitted(image.convert("L" if form.channels == 1 else "RGB"), form)
 
 
-def _read(path: Path, like: tuple[Path, tuple[int, int]] | None = None) -> np.ndarray:
-    """One image, uint8 [h, w, 1] or [h, w, 3], upright as its EXIF orientation says, of the size of another that is named."""
+def _fitted(image, form: Form) -> np.ndarray:
     from PIL import Image, ImageOps
+
+    size, filtering = (form.width, form.height), Image.Resampling.BICUBIC
+    if image.size != size:
+        if form.fit == STRETCH:
+            image = image.resize(size, filtering)
+        else:
+            image = (ImageOps.pad if form.fit == PAD else ImageOps.fit)(image, size, filtering)
+    return np.asarray(image).reshape(form[:3])
+
+
+def _is_layered(image) -> bool:
+    return image.mode in LAYERED_MODES or "transparency" in image.info
+
+
+def _on_white(image):
+    from PIL import Image
+
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+
+
+def _sideways(image) -> bool:
+    """Whether height and width change places when the image is turned upright, as far as its header tells."""
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
+        return False  # Pillow turns the first itself, and would decode the second to look behind its pixels
+    with contextlib.suppress(Exception):
+        return image.getexif().get(ORIENTATION) in SIDEWAYS
+    return False
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator:
+    """A file of 8 bits a channel, open; what goes wrong with it becomes a DataError."""
+    from PIL import Image
 
     try:
         with Image.open(path, formats=FORMATS) as image:
             if (mode := image.mode) not in GREY_MODES | COLOUR_MODES:
                 advice = "convert it, or give an .npz file of floats"
                 raise DataError(f"{path}: expected 8 bits a channel, got mode {mode}; {advice}")
-            _require_size(path, image.size, like, upright=False)  # before it is decoded
-            upright = ImageOps.exif_transpose(image).convert("L" if mode in GREY_MODES else "RGB")
-            pixels = np.asarray(upright)
+            yield image
     except DataError:
         raise
     except Exception as error:  # Pillow's decoders raise errors of many kinds
         raise DataError(f"{path}: expected a readable image, got: {error}; repair or remove it") from error
-    _require_size(path, _size(pixels), like, upright=True)
-    return pixels[..., np.newaxis] if pixels.ndim == 2 else pixels

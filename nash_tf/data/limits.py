@@ -9,9 +9,9 @@ BOMB_RATIO = 500  # deflate reaches 1032 on zeros alone; data seldom 100
 BOMB_BYTES = 1 << 28  # what is smaller does no harm
 
 
-def require_memory(size: int, where: object) -> None:
-    """Raises DataError if so many bytes are more than the machine has available."""
-    if size > (available := available_memory()):
+def require_memory(size: int, where: object, available: int | None = None) -> None:
+    """Raises DataError if so many bytes are more than the machine has available; it is asked, where that is not given."""
+    if size > (available := available_memory() if available is None else available):
         have = f"{available / 1e9:,.1f} GB of memory available"
         raise DataError(
             f"{where}: expected data for the {have}, got {size / 1e9:,.1f} GB; give less, or smaller images"

@@ -5,18 +5,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nash_tf.data.rows import Rows, chunks
+
 SAMPLE = 100  # images that tell a part's scale
 RATIO, SHIFT = 1.5, 0.75  # of deviations, and of means in deviations: beyond what two parts of one data set show
 LARGE = 1e15  # pixels whose squares, summed over a feature map, come near float32's end
 
 
-def of_arrays(x_train: np.ndarray, x_valid: np.ndarray, x_test: np.ndarray) -> tuple[str, ...]:
+def of_arrays(x_train: np.ndarray | Rows, x_valid: np.ndarray | Rows, x_test: np.ndarray | Rows) -> tuple[str, ...]:
     """Notes on images [n, h, w, c]."""
     notes = [scales(x_train, x_test), copies((x_train, x_valid), x_test), large((x_train, x_valid, x_test))]
     return tuple(note for note in notes if note)
 
 
-def scales(x_train: np.ndarray, x_test: np.ndarray) -> str:
+def scales(x_train: np.ndarray | Rows, x_test: np.ndarray | Rows) -> str:
     """Whether the test images look as if they were scaled in another way than the training images."""
     (mean, deviation), (test_mean, test_deviation) = map(_scale, (x_train, x_test))
     alike = deviation / RATIO < test_deviation < deviation * RATIO and abs(test_mean - mean) < SHIFT * deviation
@@ -28,15 +30,15 @@ def scales(x_train: np.ndarray, x_test: np.ndarray) -> str:
     )
 
 
-def _scale(x: np.ndarray) -> tuple[float, float]:
+def _scale(x: np.ndarray | Rows) -> tuple[float, float]:
     sample = x[:: max(1, len(x) // SAMPLE)]
     return float(sample.mean(dtype=np.float64)), float(sample.std(dtype=np.float64))
 
 
-def copies(seen: Sequence[np.ndarray], x_test: np.ndarray) -> str:
+def copies(seen: Sequence[np.ndarray | Rows], x_test: np.ndarray | Rows) -> str:
     """How many test images are, pixel for pixel, images that are trained or validated on."""
-    known = {_digest(image) for images in seen for image in images}
-    count = sum(_digest(image) in known for image in x_test)
+    known = {_digest(image) for x in seen for chunk in chunks(x) for image in chunk}
+    count = sum(_digest(image) in known for chunk in chunks(x_test) for image in chunk)
     if not count:
         return ""
     verb = "is an exact copy" if count == 1 else "are exact copies"
@@ -47,9 +49,9 @@ def _digest(image: np.ndarray) -> bytes:
     return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
 
 
-def large(parts: Sequence[np.ndarray]) -> str:
+def large(parts: Sequence[np.ndarray | Rows]) -> str:
     """Whether the pixels must be normalised for float32 to compute with them."""
-    largest = max(max(float(x.max()), -float(x.min())) for x in parts)
+    largest = max((max(float(x.max()), -float(x.min())) for x in parts if x.dtype != np.uint8), default=0.0)
     if largest < LARGE:
         return ""
     return f"Pixels reach {largest:.3g}: without normalise among --augment, float32 cannot compute with them"

@@ -1,4 +1,4 @@
-"""Batches for training and evaluation: tf.data on the CPU over arrays held once in memory.
+"""Batches for training and evaluation: tf.data on the CPU over images held once, in memory or in a file.
 
 Everything random in a batch is a pure function of (seed, pass, batch number), computed by stateless
 operations, so batches do not depend on threads, on other random draws in the process or on TensorFlow's
@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
+from nash_tf.data.rows import Rows
 from nash_tf.keras_models.autotuning import untuned
 
 RNG = "philox"  # named, because the default may differ between devices
@@ -53,11 +54,11 @@ class Augmentation:
 
 
 class Pipeline:
-    """Makes datasets of (images float32 [b, h, w, c], one-hot labels float32 [b, classes]) from arrays.
+    """Makes datasets of (images float32 [b, h, w, c], one-hot labels float32 [b, classes]) from arrays, or `Rows` of many.
 
     The work on a batch is traced once for each image shape and type; arrays are copied into TensorFlow once,
     recognised by identity and held as long as the pipeline, so they must not be changed afterwards. Making a
-    dataset costs milliseconds after the first.
+    dataset costs milliseconds after the first. Of `Rows` a batch is taken at a time; it is the same to the bit.
 
     Args:
         mean, std: float32 [c], in units of the pixels.
@@ -79,6 +80,7 @@ class Pipeline:
         self._tensors = _IdentityCache()
         self._evaluations = _IdentityCache()
         self._batch = tf.function(self._batch)
+        self._seeded = tf.function(self._seeded)
         self._clean = tf.function(self._clean)
 
     def scaling(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -87,7 +89,7 @@ class Pipeline:
             return self.mean, self.std
         return np.zeros_like(self.mean), np.full_like(self.std, 255 if dtype == np.uint8 else 1)
 
-    def training(self, x: np.ndarray, y: np.ndarray, seed: int) -> tf.data.Dataset:
+    def training(self, x: np.ndarray | Rows, y: np.ndarray, seed: int) -> tf.data.Dataset:
         """Augmented batches, shuffled anew in each pass; a pass is an epoch, its last batch may be smaller.
 
         A pass counts once its last batch was taken: an iterator that was only made, or dropped half-way,
@@ -99,10 +101,10 @@ class Pipeline:
             y: integer labels [n].
             seed: any integer >= 0.
         """
-        images, labels = self._hold(x, y)
+        work, drawn = self._taking(x, y) if isinstance(x, Rows) else self._holding(x, y), {}
         key = np.random.SeedSequence(seed).generate_state(1, np.uint64).view(np.int32)
-        steps = math.ceil(len(x) / self.batch_size)
-        work, drawn = self._traced_batch(images), {}
+        size, shape = len(x), x.shape[1:]
+        steps = math.ceil(size / self.batch_size)
         with tf.device("CPU"):
             key, passes = tf.constant(key), tf.Variable(0, trainable=False, dtype=tf.int32)
 
@@ -110,8 +112,8 @@ class Pipeline:
             now = int(passes)
             if now not in drawn:  # once for a pass: 0.7 ms for 50,000 images
                 drawn.clear()
-                drawn[now] = self._order(key, passes.value(), len(x))
-            return work(images, labels, drawn[now], key, passes.value(), step)
+                drawn[now] = self._order(key, passes.value(), size)
+            return work(drawn[now], key, passes.value(), step)
 
         @plain
         def batch(step):
@@ -120,7 +122,7 @@ class Pipeline:
             x, y = tf.py_function(one, [step], [tf.float32] * 2)
             return (
                 step,
-                tf.ensure_shape(x, (None, *images.shape[1:])),
+                tf.ensure_shape(x, (None, *shape)),
                 tf.ensure_shape(y, (None, self.classes)),
             )
 
@@ -136,7 +138,7 @@ class Pipeline:
         options.experimental_optimization.inject_prefetch = False
         return untuned(dataset.with_options(options))
 
-    def evaluation(self, x: np.ndarray, y: np.ndarray, batch_size: int = 512) -> tf.data.Dataset:
+    def evaluation(self, x: np.ndarray | Rows, y: np.ndarray, batch_size: int = 512) -> tf.data.Dataset:
         """All images in order, normalised only. The same arrays give the same dataset object.
 
         Args:
@@ -146,27 +148,66 @@ class Pipeline:
         """
         return self._evaluations.get((x, y), partial(self._evaluation, x, y, batch_size), batch_size)
 
-    def _evaluation(self, x: np.ndarray, y: np.ndarray, batch_size: int) -> tf.data.Dataset:
-        images, labels = self._hold(x, y)
+    def _evaluation(self, x: np.ndarray | Rows, y: np.ndarray, batch_size: int) -> tf.data.Dataset:
+        images, labels = (x, self._labels(x, y)) if isinstance(x, Rows) else self._hold(x, y)
         size = len(x)
 
         @plain
         def batch(step):
             part = slice(step * batch_size, tf.minimum((step + 1) * batch_size, size))
-            return self._clean(images[part], labels[part])
+            if isinstance(images, Rows):
+                taken = tf.numpy_function(lambda start, stop: images[start:stop], [part.start, part.stop], images.dtype)
+                taken = tf.ensure_shape(taken, (None, *images.shape[1:]))
+            else:
+                taken = images[part]
+            return self._clean(taken, labels[part])
 
         steps = math.ceil(size / batch_size)
         return untuned(tf.data.Dataset.range(steps, output_type=tf.int32).map(batch).prefetch(2))
 
+    def _holding(self, x: np.ndarray, y: np.ndarray) -> Callable[..., list[tf.Tensor]]:
+        """Makes a batch, given (order, key, pass, step), of arrays that TensorFlow holds."""
+        images, labels = self._hold(x, y)
+        return partial(self._traced_batch(images), images, labels)
+
+    def _taking(self, x: Rows, y: np.ndarray) -> Callable[..., list[tf.Tensor]]:
+        """Makes a batch, given (order, key, pass, step), of images that are taken for it."""
+        self._require(x, y)
+        scalar = tf.TensorSpec((), tf.int32)
+        work = self._seeded.get_concrete_function(
+            tf.TensorSpec((None, *x.shape[1:]), x.dtype),
+            tf.TensorSpec((None,), tf.int32),
+            tf.TensorSpec((2,), tf.int32),
+            scalar,
+            scalar,
+        )
+
+        def batch(order, key, epoch, step):
+            start = int(step) * self.batch_size
+            chosen = order.numpy()[start : start + self.batch_size]
+            with tf.device("CPU"):
+                return work(tf.constant(x[chosen]), tf.constant(y[chosen], tf.int32), key, epoch, step)
+
+        return batch
+
     def _hold(self, x: np.ndarray, y: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
         """The arrays as tensors in host memory."""
+        labels = self._labels(x, y)
+        return self._tensor(x, x.dtype), labels
+
+    def _labels(self, x: np.ndarray | Rows, y: np.ndarray) -> tf.Tensor:
+        """The labels as a tensor in host memory."""
+        self._require(x, y)
+        return self._tensor(y, np.int32)
+
+    def _require(self, x: np.ndarray | Rows, y: np.ndarray) -> None:
+        """Raises ValueError unless images and labels are usable."""
         if x.ndim != 4 or x.shape[3] != len(self.mean) or x.dtype not in (np.uint8, np.float32):
             rule = f"uint8 or float32 images [n, h, w, {len(self.mean)}]"
             raise ValueError(f"x: expected {rule}. Received: {x.dtype} of shape {x.shape}")
         if y.shape != x.shape[:1] or not len(y) or y.min() < 0 or y.max() >= self.classes:
             rule = f"labels 0 to {self.classes - 1} of {len(x)} >= 1 images"
             raise ValueError(f"y: expected {rule}. Received: shape {y.shape}, values {np.unique(y)[:20]}")
-        return self._tensor(x, x.dtype), self._tensor(y, np.int32)
 
     def _tensor(self, array: np.ndarray, dtype: np.dtype) -> tf.Tensor:
         with tf.device("CPU"):
@@ -196,10 +237,16 @@ class Pipeline:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Batch number `step` of pass number `epoch`, in this order, over all images [n, h, w, c] with labels [n]."""
         with tf.device("CPU"):  # a GPU has the training step to do
-            key = tf.random.fold_in(key, epoch, alg=RNG)
             chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            key = tf.random.fold_in(key, step + 1, alg=RNG)
-            return self._augment(tf.gather(x, chosen), tf.gather(y, chosen), key)
+            return self._seeded(tf.gather(x, chosen), tf.gather(y, chosen), key, epoch, step)
+
+    def _seeded(
+        self, x: tf.Tensor, y: tf.Tensor, key: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Batch number `step` of pass number `epoch`, of images [b, h, w, c] with labels [b]."""
+        with tf.device("CPU"):
+            key = tf.random.fold_in(tf.random.fold_in(key, epoch, alg=RNG), step + 1, alg=RNG)
+            return self._augment(x, y, key)
 
     def _clean(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._normalise(x)[0], tf.one_hot(y, self.classes)

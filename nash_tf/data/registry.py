@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nash_tf.data import digits, folders, idx, keras_sets, npz
+from nash_tf.data import digits, folders, idx, keras_sets, npz, tables
 from nash_tf.data.source import DataError, Kind
 
 KINDS: tuple[Kind, ...] = (
@@ -13,11 +13,12 @@ KINDS: tuple[Kind, ...] = (
     keras_sets.FASHION_MNIST_KIND,
     npz.KIND,
     idx.KIND,
+    tables.KIND,
     folders.KIND,
 )
 EXPECTED = (
     "expected digits, cifar10, cifar100, mnist, fashion_mnist, or the path of an .npz file, "
-    "a folder of class folders of images, or a folder of IDX files"
+    "a folder of class folders of images, a .csv file of path,label, a folder with such a metadata.csv, or a folder of IDX files"
 )
 
 

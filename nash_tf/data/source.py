@@ -3,8 +3,19 @@
 import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+
+from nash_tf.data.forms import Form
+from nash_tf.data.rows import Rows
+from nash_tf.image_settings import ImageSettings
+
+Progress = Callable[[str, int, int], None]  # of what is being done, how many are done, of how many
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """A `Progress` that says nothing."""
 
 
 class DataError(ValueError):
@@ -37,10 +48,31 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
 
 
+def size_text(count: int) -> str:
+    """A number of bytes in words."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"
+
+
 def listed(names: Sequence[str], most: int = 8) -> str:
     """The first names, and how many more there are."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+class Read(NamedTuple):
+    """What was read of a source.
+
+    Attributes:
+        x: the chosen images [k, h, w, c].
+        x_test: all test images [m, h, w, c].
+        notes: what became of the images, a sentence each.
+        form: the form that image files were given; None where the images were arrays already.
+    """
+
+    x: np.ndarray | Rows
+    x_test: np.ndarray | Rows
+    notes: tuple[str, ...] = ()
+    form: Form | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +86,7 @@ class Source:
         class_names: one name for each label.
         flips: whether a horizontally flipped image keeps its class.
         y_train, y_test: int32 labels [n].
-        read: from chosen training indices [k] to images [k, h, w, c] and all test images [m, h, w, c].
+        read: from chosen training indices [k], the settings for image files, and what is told of progress, to the images.
         notes: what is there and not used, a sentence each.
     """
 
@@ -63,7 +95,7 @@ class Source:
     flips: bool
     y_train: np.ndarray
     y_test: np.ndarray
-    read: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    read: Callable[[np.ndarray, ImageSettings, Progress], Read]
     notes: tuple[str, ...] = ()
 
 
@@ -75,8 +107,10 @@ class Kind:
         matches: whether a source (a name or a path) is of this kind.
         check: raises DataError for what can be seen without reading an image.
         open: opens a source; raises DataError.
+        resizes: whether it reads image files, which can be given another size.
     """
 
     matches: Callable[[str], bool]
     check: Callable[[str], None]
     open: Callable[[str], Source]
+    resizes: bool = False

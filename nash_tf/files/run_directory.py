@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nash_tf.config import ConfigError, SearchConfig, check_resume, refusal
 from nash_tf.files.atomic import read_regular, write_atomically
+from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.files.lock import LOCK
 
 CONFIG = "config.json"
@@ -20,6 +21,7 @@ TUNER = "tuner"
 TENSORBOARD = "tensorboard"
 _LEFTOVERS = (f"{CONFIG}.partial", f".{CONFIG}.", f".{REPORT}.")  # begin the names of what interrupted writes leave
 _LARGEST_CONFIG = 2**20  # bytes
+_REMEDY = "put back the one that was there, or give another --output_dir"
 _VERSIONS = "versions"  # kept in config.json beside the settings
 
 
@@ -43,6 +45,8 @@ def check(config: SearchConfig, resume: bool) -> bool:
         raise refusal("output_dir", directory, _reason(error)) from None
     if CONFIG in names and not resume:
         raise refusal("output_dir", directory, "holds a run; continue it with --resume, or give another --output_dir")
+    if CONFIG not in names and {TUNER, LINEAGE} <= names:
+        raise refusal("output_dir", directory, f"its {CONFIG} is lost; {_REMEDY}")
     if CONFIG not in names and any(not name.startswith(_LEFTOVERS) for name in names):
         raise refusal("output_dir", directory, "holds files that are not a run's; give an empty or a new directory")
     if not os.access(directory, os.W_OK | os.X_OK):
@@ -80,7 +84,7 @@ def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
     """
     directory = Path(str(config.output_dir))
     directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({**config.to_json(), _VERSIONS: dict(versions)}, indent=2) + "\n"
+    text = json.dumps(with_checksum({**config.to_json(), _VERSIONS: dict(versions)}), indent=2) + "\n"
     write_atomically(directory / CONFIG, text.encode())
 
 
@@ -91,13 +95,13 @@ def read_config(directory: str | os.PathLike) -> SearchConfig:
         ConfigError: the file cannot be read, or holds something else.
     """
     try:
-        values = json.loads(read_regular(Path(directory) / CONFIG, _LARGEST_CONFIG))
+        values = without_checksum(json.loads(read_regular(Path(directory) / CONFIG, _LARGEST_CONFIG)))
         values.pop(_VERSIONS, None)
         return SearchConfig.from_json(values)
     except ConfigError as error:
-        raise refusal("output_dir", directory, f"its {CONFIG} holds {error}") from None
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise refusal("output_dir", directory, f"its {CONFIG} cannot be read ({_reason(error)})") from None
+        raise refusal("output_dir", directory, f"its {CONFIG} holds {error}; {_REMEDY}") from None
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise refusal("output_dir", directory, f"its {CONFIG} cannot be read ({_reason(error)}); {_REMEDY}") from None
 
 
 def await_config(wanted: SearchConfig, patience: float = 60.0) -> SearchConfig:

@@ -1,1 +1,1 @@
-"""Between architectures and Keras models: what a model is made of, its weights and optimiser state, and how it trains fast."""
+"""Keras models and architectures, each from the other; weights and optimiser state of models; their training."""

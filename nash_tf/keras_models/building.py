@@ -1,4 +1,4 @@
-"""A functional Keras model of an architecture."""
+"""Builds a functional Keras model from an architecture."""
 
 from typing import Any
 
@@ -12,10 +12,11 @@ from nash_tf.keras_models.layer_configs import copied, make
 
 
 def to_keras(architecture: Architecture) -> keras.Model:
-    """A functional model with fresh weights; layers have the nodes' names.
+    """A functional model with initial weights, in which each layer has the name of its node.
 
     Raises:
-        ValueError: a node names a class that is not known, code or a file (see `nash_tf.keras_models.trusted`); nothing was built.
+        ValueError: a node names an unknown class, code, or a file (see `nash_tf.keras_models.trusted`), or a layer
+            cannot be built from its config.
     """
     trusted.check(architecture)
     with private_api.safe_mode():
@@ -35,9 +36,10 @@ def _built(architecture: Architecture) -> keras.Model:
             reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
             raise ValueError(f"layer {node.name!r} ({node.kind}) cannot be built: {reason}") from error
 
-    def arranged(key, names):
+    def nested(key, names):
+        """The tensors of the model's inputs or outputs, nested as in the original model."""
         if key in architecture.structure:
             return tree.map_structure(tensors.__getitem__, copied(architecture.structure[key]))
         return tensors[names[0]] if len(names) == 1 else [tensors[name] for name in names]
 
-    return keras.Model(arranged("inputs", architecture.inputs), arranged("outputs", architecture.outputs))
+    return keras.Model(nested("inputs", architecture.inputs), nested("outputs", architecture.outputs))

@@ -1,4 +1,7 @@
-"""Batch normalisations of a newborn take the statistics of the place they are put in."""
+"""Calibration: gives new batch normalisations the statistics of their input, without a change of the model's function.
+
+Also the layer-by-layer run of a model that this needs.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,22 +16,25 @@ from nash_tf.keras_models.call_arguments import arguments
 from nash_tf.keras_models.importing import operations
 from nash_tf.keras_models.state import restoring
 
+CALIBRATION_BATCH = 128  # examples that a search calibrates on, and measures certificates on
+
 
 def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[str], batch) -> None:
-    """Gives batch normalisations the statistics measured at their place, their inference function staying what it was.
+    """Sets the statistics of batch normalisations to those of their inputs on a batch; inference does not change.
 
-    One pass, batch normalisations in training mode and the other layers in inference. A batch normalisation computes
-    a * x + b in inference, a = gamma / sqrt(variance + eps) and b = beta - mean * a. With the batch's own mean and variance, and gamma and beta such that a and b stay, it computes the
-    same in training mode on that batch.
+    In inference a batch normalisation computes a * x + b with a = gamma / sqrt(variance + eps) and b = beta - mean * a.
+    It gets the mean and variance of the batch, and the gamma and beta with which a and b stay the same. Then it
+    computes the same in training mode too, on this batch. All are measured in one pass, with batch normalisations in
+    training mode and the other layers in inference mode.
 
     Args:
         model: the model, built from `architecture`; only the named layers change.
         architecture: its architecture.
-        names: the batch normalisations.
-        batch: inputs of the model, as it takes them.
+        names: names of the batch normalisations.
+        batch: a batch of the model's inputs, nested as the model takes them.
 
     Raises:
-        ValueError: a named layer is no batch normalisation with gamma and beta over the last axis.
+        ValueError: a named layer is not a batch normalisation over the last axis with gamma and beta.
     """
     named = frozenset(names)
     if not named:
@@ -36,33 +42,36 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
     layers = operations(model)
     for name in sorted(named):
         layer = layers[name]
-        usual = isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center and not layer.renorm
-        if not usual or layer.axis not in (-1, len(architecture[name].shape)):
-            raise ValueError(f"layer {name!r} is no batch normalisation with gamma and beta over the last axis")
+        is_usual = (
+            isinstance(layer, keras.layers.BatchNormalization) and layer.scale and layer.center and not layer.renorm
+        )
+        if not is_usual or layer.axis not in (-1, len(architecture[name].shape)):
+            raise ValueError(f"layer {name!r} is not a batch normalisation over the last axis with gamma and beta")
 
-    found: list[tuple[keras.Variable, np.ndarray]] = []
+    calibrated: list[tuple[keras.Variable, np.ndarray]] = []
 
     def normalise(name, layer, args, kwargs):
         if name in named:
-            recentred = _recentred(layer, args[0])
-            for variable, value in recentred:  # the layers behind are measured with it
+            values = _calibrated(layer, args[0])
+            for variable, value in values:  # the layers after it are measured with them
                 variable.assign(value)
-            found.extend(recentred)
+            calibrated.extend(values)
         return on_own_statistics(name, layer, args, kwargs)
 
     with restoring(model):
         node_outputs(model, architecture, batch, normalise)
-    for variable, value in found:
+    for variable, value in calibrated:
         variable.assign(value)
 
 
 def node_outputs(model: keras.Model, architecture: Architecture, batch, normalise=None) -> dict[str, Any]:
-    """Runs a model layer by layer in inference mode; see `restoring`.
+    """Runs a model layer by layer in inference mode. Layers may change variables; `restoring` sets them back.
 
     Args:
-        model, architecture: the model and what it was built from.
-        batch: inputs of the model, as it takes them.
-        normalise: (name, layer, args, kwargs) -> output of a batch normalisation; None for its own.
+        model: the model, built from `architecture`.
+        architecture: its architecture.
+        batch: a batch of the model's inputs, nested as the model takes them.
+        normalise: (name, layer, args, kwargs) -> output of a batch normalisation; by default its output in inference.
 
     Returns:
         The output of every node, by name.
@@ -84,12 +93,12 @@ def node_outputs(model: keras.Model, architecture: Architecture, batch, normalis
 
 
 def on_own_statistics(name: str, layer: keras.layers.BatchNormalization, args, kwargs):
-    """What a batch normalisation computes in training mode: `normalise` of `node_outputs`. Its averages move."""
+    """A batch normalisation in training mode, as the argument `normalise` of `node_outputs`; moving averages change."""
     return layer(*args, **{**kwargs, "training": True})
 
 
-def _recentred(layer, inputs) -> list[tuple[keras.Variable, np.ndarray]]:
-    """A batch normalisation's variables and what they are to be."""
+def _calibrated(layer, inputs) -> list[tuple[keras.Variable, np.ndarray]]:
+    """The variables of a batch normalisation, each with its value for these inputs."""
     axes = tuple(range(len(inputs.shape) - 1))
     mean, variance = (_numbers(part) for part in ops.moments(ops.cast(inputs, "float32"), axes))
     scale = _numbers(layer.gamma) / np.sqrt(_numbers(layer.moving_variance) + layer.epsilon)

@@ -1,4 +1,4 @@
-"""The arguments of a layer's call, as JSON values and back."""
+"""Encodes the arguments of a layer's call as JSON values, and decodes them."""
 
 import itertools
 from collections.abc import Mapping
@@ -12,16 +12,21 @@ from nash_tf.architecture import Node, layer_rules
 from nash_tf.keras_models import trusted
 from nash_tf.keras_models.layer_configs import located, refuse, stable
 
-_INPUT = "__input__"  # stands for an input tensor, by its place, in the arguments of a call
+_INPUT = "__input__"  # {_INPUT: n} stands for the n-th input tensor in the encoded arguments of a call
 
 
 def is_tensor(leaf) -> bool:
-    """Whether it is a symbolic tensor, the output of another layer."""
+    """Whether a value is a symbolic tensor, the output of a layer."""
     return isinstance(leaf, keras.KerasTensor)
 
 
 def arguments(node: Node, inputs: list) -> tuple[list, dict]:
-    """Positional and named arguments of a node's call, given its inputs."""
+    """Positional and named arguments of a node's call.
+
+    Args:
+        node: the node.
+        inputs: the tensors of its inputs, in order.
+    """
     if layer_rules.CALL not in node.config:
         return [inputs if len(inputs) > 1 else inputs[0]], {}
     return _decoded(node.config[layer_rules.CALL]["args"], inputs), _decoded(
@@ -30,7 +35,17 @@ def arguments(node: Node, inputs: list) -> tuple[list, dict]:
 
 
 def encode(operation, kind, args, kwargs) -> dict:
-    """The arguments of a call as JSON values."""
+    """The arguments of a call as JSON values.
+
+    Args:
+        operation: the layer or operation that is called.
+        kind: its kind.
+        args: positional arguments.
+        kwargs: named arguments.
+
+    Raises:
+        ValueError: an argument is not plain data, or must not be built.
+    """
     place = itertools.count()
 
     def plain(leaf):
@@ -38,7 +53,7 @@ def encode(operation, kind, args, kwargs) -> dict:
             return {_INPUT: next(place)}
         if isinstance(leaf, keras.Variable | tf.Variable):
             refuse(operation, "it takes a variable that belongs to no layer")
-        if isinstance(leaf, np.ndarray | np.generic):  # numbers too: their type takes part in promotion
+        if isinstance(leaf, np.ndarray | np.generic):  # NumPy numbers too, whose type determines the result's
             return {"class_name": "__numpy__", "config": {"value": leaf.tolist(), "dtype": leaf.dtype.name}}
         return keras.saving.serialize_keras_object(leaf)
 

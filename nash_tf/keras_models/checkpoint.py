@@ -1,7 +1,8 @@
-"""A trained child on disk: architecture, weights and optimiser slots, committed atomically and verified when loaded.
+"""Checkpoints of trained children: architecture, weights and optimiser slots, written atomically, verified on loading.
 
-A checkpoint is a directory of three files. `manifest.json` holds the SHA-256 of the others; `state.npz` the arrays, each
-under `sort|node|variable|dtype`, its parts percent-encoded, where the sort is "weights", "counters" or an optimiser slot's.
+A checkpoint is a directory of three files. `architecture.json` holds the architecture. `state.npz` holds the arrays,
+each under `sort|node|variable|dtype` with percent-encoded parts; the sort is "weights", "counters", or the name of an
+optimiser slot. `manifest.json` holds the SHA-256 of both.
 """
 
 import contextlib
@@ -20,27 +21,30 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nash_tf.architecture import Architecture, Shape
-from nash_tf.files.atomic import open_regular, read_regular, replace_directory, write_atomically
+from nash_tf.files.atomic import open_regular, read_regular, replace_directory
 from nash_tf.keras_models import trusted
 from nash_tf.keras_models.state import State
 
-__all__ = ["CheckpointError", "load", "save", "verify", "write_atomically"]
-
 _MANIFEST, _ARCHITECTURE, _STATE = "manifest.json", "architecture.json", "state.npz"
-_FORMAT = 2  # 1 had names as they are, which "|" broke, and no dtypes
+_FORMAT = 2  # format 1 had no percent-encoding, so that "|" in a name broke it, and no dtypes
 _MOST_JSON = 1 << 28  # bytes
-_NUMBERS = "biuf"  # kinds of dtypes that arrays may have
+_NUMBERS = "biuf"  # kinds of NumPy dtypes that arrays may have
 
 
 class CheckpointError(Exception):
-    """A checkpoint that cannot be written or trusted; the message names the file and what is wrong with it."""
+    """A checkpoint cannot be written, or is damaged; the message names the file and the fault."""
 
 
 def save(directory: Path, architecture: Architecture, state: State) -> None:
-    """Commits a checkpoint to `directory`, in place of one that may be there.
+    """Writes a checkpoint.
+
+    Args:
+        directory: where to; a checkpoint that is there is replaced.
+        architecture: the architecture.
+        state: weights, optimiser slots and counters.
 
     Raises:
-        CheckpointError: it could not be written; what was there before still is.
+        CheckpointError: it could not be written; an earlier checkpoint is still there.
     """
     packed = io.BytesIO()
     np.savez(packed, **dict(_packed(state)))  # type: ignore[arg-type]
@@ -56,10 +60,10 @@ def save(directory: Path, architecture: Architecture, state: State) -> None:
 
 
 def verify(directory: Path) -> None:
-    """Checks that a checkpoint's files are those that were committed; cheap, and without making its arrays.
+    """Checks the SHA-256 of a checkpoint's files, without loading the arrays.
 
     Raises:
-        CheckpointError: a file is missing, is no regular file, or is not what was committed.
+        CheckpointError: a file is missing, is not a regular file, or is damaged.
     """
     manifest = _manifest(directory)
     for path in (directory / _ARCHITECTURE, directory / _STATE):
@@ -68,11 +72,14 @@ def verify(directory: Path) -> None:
 
 
 def load(directory: Path) -> tuple[Architecture, State]:
-    """The checkpoint in `directory`.
+    """Loads a checkpoint.
+
+    Returns:
+        The architecture, and the state.
 
     Raises:
-        CheckpointError: a file is missing, is not what was committed, or holds something else than a network's architecture
-            and the arrays that fit it.
+        CheckpointError: a file is missing or damaged, or does not hold an architecture that may be built and the arrays
+            that fit it.
     """
     manifest = _manifest(directory)
     path = directory / _ARCHITECTURE
@@ -93,7 +100,7 @@ def load(directory: Path) -> tuple[Architecture, State]:
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Whatever is wrong with a file, it is the checkpoint's fault."""
+    """Turns every error while a file is read into a `CheckpointError` that names the file."""
     try:
         yield
     except CheckpointError:
@@ -105,7 +112,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _manifest(directory: Path) -> dict[str, Any]:
-    """The format, and the SHA-256 of each file by name."""
+    """The contents of `manifest.json`: the format, and the SHA-256 of each file by name."""
     path = directory / _MANIFEST
     with _reading(path):
         if directory.is_symlink() or not directory.is_dir():
@@ -118,8 +125,8 @@ def _manifest(directory: Path) -> dict[str, Any]:
         return manifest
 
 
-def _compare(path: Path, found: str, manifest: Mapping[str, Any]) -> None:
-    if found != manifest.get(path.name):
+def _compare(path: Path, digest: str, manifest: Mapping[str, Any]) -> None:
+    if digest != manifest.get(path.name):
         raise CheckpointError(f"{path}: its SHA-256 is not the one in {_MANIFEST}; the file is damaged")
 
 
@@ -127,7 +134,7 @@ def _compare(path: Path, found: str, manifest: Mapping[str, Any]) -> None:
 
 
 def _packed(state: State) -> Iterator[tuple[str, np.ndarray]]:
-    """The arrays as a file of numpy's holds them, by key. It does not know bfloat16 and the like: they are kept as integers."""
+    """The arrays by their key in `state.npz`. NumPy's format has no bfloat16 and the like: those become integers."""
     sorts = {
         "weights": state.weights,
         **state.slots,
@@ -140,7 +147,7 @@ def _packed(state: State) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _state(file: BinaryIO, architecture: Architecture, version: int) -> State:
-    """The arrays in a file, each compared with the architecture by what its header declares, before it is made."""
+    """The arrays in a file. Each header is compared with the architecture before the array is read."""
     shapes = {(node.name, name): shape for node in architecture.nodes for name, shape in node.variables.items()}
     state = State({}, {})
     with zipfile.ZipFile(file) as archive:
@@ -158,20 +165,20 @@ def _state(file: BinaryIO, architecture: Architecture, version: int) -> State:
                 raise ValueError(f"holds {sort} for {name!r} of layer {node!r}, which the architecture does not have")
             place = state.weights if sort == "weights" else state.slots.setdefault(sort, {})
             place[node, name] = _array(archive, entry, shapes.get((node, name)), dtype)
-    trained = set().union(*state.slots.values())  # by each sort of slot the same
+    trained = set().union(*state.slots.values())  # each sort of slot must have all of these
     needed = {"weights": (state.weights, shapes.keys())} | {sort: (of, trained) for sort, of in state.slots.items()}
     for sort, (arrays, keys) in needed.items():
         if lacking := sorted(keys - arrays.keys()):
             raise ValueError(f"its {sort} lack {lacking[0][1]!r} of layer {lacking[0][0]!r}")
     for each in architecture.nodes:
-        for name in each.weights if each.known else ():
-            if (found := state.weights[each.name, name].dtype).kind in "biu":
-                raise ValueError(f"expected real numbers for {name!r} of layer {each.name!r}, found {found}")
+        for name in each.weights if each.rule else ():
+            if (weight_dtype := state.weights[each.name, name].dtype).kind in "biu":
+                raise ValueError(f"expected real numbers for {name!r} of layer {each.name!r}, found {weight_dtype}")
     return state
 
 
 def _parts(filename: str, version: int) -> tuple[str, str, str, str | None]:
-    """Sort, node, variable and dtype of an array; version 1 does not hold the last."""
+    """Sort, node, variable and dtype of an array from its key; keys of format 1 have no dtype."""
     parts = filename.removesuffix(".npy").split("|")
     if len(parts) != (3 if version == 1 else 4):
         raise ValueError(f"holds {filename!r}, which names no array of a checkpoint")
@@ -180,7 +187,14 @@ def _parts(filename: str, version: int) -> tuple[str, str, str, str | None]:
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, shape: Shape | None, name: str | None) -> np.ndarray:
-    """An array, where the shape is not None of that shape, in a dtype that is called so."""
+    """An array of an archive.
+
+    Args:
+        archive: the archive.
+        entry: the array's entry.
+        shape: the shape that it must have; None for any.
+        name: name of its dtype; None for the stored one.
+    """
     with archive.open(entry) as member:
         header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[npy.read_magic(member)]
         declared, is_fortran, stored = header(member)
@@ -190,7 +204,7 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, shape: Shape | None
         if math.prod(declared) * stored.itemsize != room:
             raise ValueError(f"{entry.filename}: {stored} of shape {declared} do not fit its {room:,} bytes")
         array = np.frombuffer(member.read(), stored).reshape(declared, order="F" if is_fortran else "C")
-    array = array.astype(stored.newbyteorder("="))  # a copy that can be written to
+    array = array.astype(stored.newbyteorder("="))  # a writable copy
     if name in (None, stored.name):
         return array
     dtype = np.dtype(name)

@@ -1,4 +1,6 @@
-"""A rebuilt model is compiled like its original."""
+"""Compiles a rebuilt model like its original."""
+
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -8,25 +10,29 @@ from nash_tf.keras_models.state import all_variables, inner_optimizer
 
 
 def compile_like(child: keras.Model, parent: keras.Model) -> None:
-    """Compiles a model with another's optimiser settings, loss and metrics, its optimiser unbuilt.
+    """Compiles a model with the optimiser settings, loss and metrics of another. The new optimiser has no state yet.
+
+    Args:
+        child: the model to compile.
+        parent: the compiled model.
 
     Raises:
-        ValueError: the other is not compiled.
+        ValueError: the parent is not compiled, or one of its metrics cannot be made again from its config.
     """
     if not parent.compiled:
         raise ValueError(f"expected a compiled model, received {parent.name!r}, which is not")
     optimizer = type(parent.optimizer).from_config(parent.optimizer.get_config())
-    mine, theirs = inner_optimizer(optimizer), inner_optimizer(parent.optimizer)
-    # Keras leaves these patterns out of the config: without them decay would fall on everything.
-    patterns, excluded = private_api.decay_exclusions(theirs)
-    # Single variables are excluded by their identity there, so here by that of their namesakes.
-    found = {
-        key for key, variable in all_variables(parent).items() if private_api.decay_key(theirs, variable) in excluded
+    new, old = inner_optimizer(optimizer), inner_optimizer(parent.optimizer)
+    # Keras' optimiser config does not hold the exclusions from weight decay.
+    patterns, excluded_keys = private_api.decay_exclusions(old)
+    # A single variable is excluded by its identity; in the child its namesake is.
+    excluded = {
+        key for key, variable in all_variables(parent).items() if private_api.decay_key(old, variable) in excluded_keys
     }
     namesakes = {
-        private_api.decay_key(mine, variable) for key, variable in all_variables(child).items() if key in found
+        private_api.decay_key(new, variable) for key, variable in all_variables(child).items() if key in excluded
     }
-    private_api.set_decay_exclusions(mine, patterns, namesakes)
+    private_api.set_decay_exclusions(new, patterns, namesakes)
     metrics, weighted_metrics = private_api.compiled_metrics(parent)
     child.compile(
         optimizer=optimizer,
@@ -37,11 +43,30 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
         run_eagerly=parent.run_eagerly,
         steps_per_execution=parent.steps_per_execution,
         jit_compile=parent.jit_compile if tf.config.list_physical_devices("GPU") else False,
-        auto_scale_loss=False,  # the parent's optimiser is wrapped already where it is to be
+        auto_scale_loss=False,  # the parent's optimiser already scales the loss where it should
+    )
+
+
+def compile_with(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) -> None:
+    """Compiles a model with another optimiser, loss or metrics; None keeps what it is compiled with."""
+    optimizer = optimizer or getattr(model, "optimizer", None)
+    if isinstance(optimizer, keras.Optimizer):
+        optimizer = type(optimizer).from_config(optimizer.get_config())
+    own_metrics, weighted_metrics = private_api.compiled_metrics(model) if model.compiled else (None, None)
+    model.compile(
+        optimizer=optimizer,
+        loss=loss or getattr(model, "loss", None),
+        loss_weights=private_api.loss_weights(model) if model.compiled and not loss else None,
+        metrics=metrics or own_metrics,
+        weighted_metrics=weighted_metrics,
+        run_eagerly=model.run_eagerly,
+        steps_per_execution=getattr(model, "steps_per_execution", 1),
+        jit_compile=model.jit_compile if model.compiled else "auto",
     )
 
 
 def _fresh(metrics):
+    """New metrics with the same configs, nested in the same way."""
     if isinstance(metrics, dict):
         return {name: _fresh(metric) for name, metric in metrics.items()}
     if isinstance(metrics, list | tuple):
@@ -52,5 +77,5 @@ def _fresh(metrics):
         return type(metrics).from_config(metrics.get_config())
     except (TypeError, NotImplementedError) as error:
         raise ValueError(
-            f"metric {metrics.name!r}: {type(metrics).__name__} must have a get_config that tells all its arguments ({error})"
+            f"metric {metrics.name!r}: get_config of {type(metrics).__name__} must return all arguments ({error})"
         ) from None

@@ -1,10 +1,12 @@
-"""A lean training path for a compiled model: the same numbers to rounding as `Model.fit` by itself, for less processor time.
+"""Faster training of a compiled model: the same results as `Model.fit`, up to rounding, in less processor time.
 
-A child is trained for a few epochs only, so what it costs to trace its first step counts as much as the steps. Both hang on
-the number of operations: Keras makes 16 of a batch normalisation and 9 of an update with momentum, where TensorFlow has one
-that does the same. What is altered is the objects in memory: a saved model is a plain Keras model.
+A child is trained for a few epochs only, so tracing its first step matters as much as the steps. Both take time in
+proportion to the number of operations in the graph. Keras uses 16 operations for a batch normalisation and 9 for an
+update with momentum, where TensorFlow has one fused operation. Only objects in memory are changed: a saved model is a
+plain Keras model.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
 
 import keras
@@ -13,20 +15,20 @@ import tensorflow as tf
 from nash_tf.keras_models import private_api
 
 DEFAULT = tf.distribute.get_strategy()
-GROUP = 8  # training steps in one call at most
-GROUP_OPERATIONS = 6e9  # of the forward passes of a group: beyond it the time around a call does not count
-GROUPED_UPDATES = 200  # fewer do not win back what tracing a group takes
+GROUP = 8  # most training steps in one call
+GROUP_OPERATIONS = 6e9  # most operations of the forward passes of a group; larger steps gain nothing
+GROUPED_UPDATES = 200  # fewest training steps for which grouping saves more time than it takes to trace
 plain = tf.autograph.experimental.do_not_convert
 
 
 def prepare(model: keras.Model) -> keras.Model:
-    """Alters a compiled model to train and evaluate with less work; `fit`, its callbacks and metrics stay what they are.
+    """Changes a compiled model so that it trains and evaluates faster; `fit`, its callbacks and metrics work as before.
 
-    What is not known to give the same result is left as it is: other optimisers than `keras.optimizers.SGD` itself,
-    unusual batch normalisations, models that run eagerly, by XLA or distributed. `model.compile` undoes it.
+    What may not give the same result is not changed: optimisers other than `keras.optimizers.SGD` itself, unusual batch
+    normalisations, and models that run eagerly, with XLA or distributed. `model.compile` undoes the change.
 
     Args:
-        model: compiled; a user-defined `train_step` or `test_step` is what is traced.
+        model: a compiled model; a user-defined `train_step` or `test_step` is used.
 
     Returns:
         The model.
@@ -35,77 +37,96 @@ def prepare(model: keras.Model) -> keras.Model:
     if model.run_eagerly or model.jit_compile or model.distribute_strategy is not DEFAULT or not isinstance(steps, int):
         return model
     for layer in private_api.parts(model):
-        if _is_usual(layer):
+        if _can_fuse(layer):
             layer.call = _FusedNormalisation(layer)
     if type(model.optimizer) is keras.optimizers.SGD:
         fuse_updates(model.optimizer)
-    model.train_function = _Training(model, model.train_step)
-    model.test_function = _Evaluation(model, model.test_step)
+    model.train_function = _TrainFunction(model, model.train_step)
+    model.test_function = _TestFunction(model, model.test_step)
     return model
 
 
 def group_steps(model: keras.Model, operations: float, updates: int) -> None:
-    """Has a prepared model do several training steps a call where that pays: where they are cheap and many.
+    """Lets a prepared model do several training steps in one call, if that saves time: if they are cheap and many.
 
-    What `fit` does around a call takes 1 to 2 ms, tracing the loop of a group 0.05 to 0.3 s. Callbacks hear of the last batch
-    of each call. Models that are not prepared, or were trained already, are left as they are.
+    `fit` spends 1 to 2 ms around each call; tracing a group of steps takes 0.05 to 0.3 s. Callbacks are called for the
+    last batch of each group only. A model that is not prepared, or was trained already, is not changed.
 
     Args:
-        model: compiled.
-        operations: of the forward pass of a batch.
-        updates: training steps that are certain to follow.
+        model: a compiled model.
+        operations: floating-point operations of the forward pass of a batch.
+        updates: number of training steps that will follow at least.
     """
-    if isinstance(model.train_function, _Training) and not model.train_function.traced and updates >= GROUPED_UPDATES:
+    if (
+        isinstance(model.train_function, _TrainFunction)
+        and not model.train_function.traced
+        and updates >= GROUPED_UPDATES
+    ):
         model.steps_per_execution = max(1, min(GROUP, int(GROUP_OPERATIONS // max(operations, 1))))
 
 
-def follow(model: keras.Model, rates: Sequence[float] | None) -> bool:
-    """Has the next training steps of a prepared model take one of these learning rates each, or none with None.
+def follow_rates(model: keras.Model, rates: Sequence[float] | None) -> bool:
+    """Sets the learning rates of the next training steps of a prepared model.
+
+    Args:
+        model: a compiled model.
+        rates: one learning rate for each of the next steps, which must be enough for the epoch; None to stop setting
+            them.
 
     Returns:
-        Whether the model is prepared, so that this was done.
+        Whether the model is prepared. If not, nothing was done.
     """
-    following = isinstance(model.train_function, _Training)
-    if following:
-        model.train_function.follow(rates)
-    return following
+    is_prepared = isinstance(model.train_function, _TrainFunction)
+    if is_prepared:
+        model.train_function.follow_rates(rates)
+    return is_prepared
 
 
-# The function ---------------------------------------------------------------------------------------------------------
+# Train and test functions ---------------------------------------------------------------------------------------------
 
 
-class _Function:
-    """What `fit` and `evaluate` call with an iterator for the logs of one step, or of the last of several."""
+class _StepFunction(ABC):
+    """A function that `fit` or `evaluate` calls with an iterator over batches. It returns the logs of the last step.
+
+    Args:
+        model: the model.
+        step: the model's `train_step` or `test_step`.
+    """
 
     def __init__(self, model: keras.Model, step: Callable):
         self._model, self._step = model, step
         self._traced: dict[Hashable, Callable] = {}
-        self._usual: Callable | None = None
+        self._keras_function: Callable | None = None
 
     @property
     def traced(self) -> bool:
-        """Whether it was called already."""
+        """Whether it has been called."""
         return bool(self._traced)
 
     def __call__(self, iterator):
-        if not isinstance(iterator, tf.data.Iterator):  # of `train_on_batch`
-            self._usual = self._usual or private_api.usual_function(self._model, self._step)
-            return self._usual(iterator)
+        if not isinstance(iterator, tf.data.Iterator):  # from `train_on_batch` or `test_on_batch`
+            self._keras_function = self._keras_function or private_api.keras_function(self._model, self._step)
+            return self._keras_function(iterator)
         return self._run(iterator)
 
-    def _function(self, iterator, make: Callable[[], Callable], *which: Hashable) -> Callable:
-        if which not in self._traced:
+    @abstractmethod
+    def _run(self, iterator):
+        """Takes as many steps as the model's `steps_per_execution`, and returns the logs of the last."""
+
+    def _function(self, iterator, make: Callable[[], Callable], *key: Hashable) -> Callable:
+        """The `tf.function` of what `make` returns, traced once for each key."""
+        if key not in self._traced:
             _build(self._model, iterator.element_spec)
-            self._traced[which] = tf.function(plain(make()), autograph=False, reduce_retracing=True)
-            private_api.quiet_retracing(self._traced[which])  # once for a model, and a search has many
-        return self._traced[which]
+            self._traced[key] = tf.function(plain(make()), autograph=False, reduce_retracing=True)
+            private_api.quiet_retracing(self._traced[key])  # each model of a search has one
+        return self._traced[key]
 
     def _one(self):
         return lambda iterator: self._step(next(iterator))
 
 
-class _Evaluation(_Function):
-    """Steps called one by one: they are few and large."""
+class _TestFunction(_StepFunction):
+    """Evaluation steps, called one by one, because they are few and large."""
 
     def _run(self, iterator):
         one, logs = self._function(iterator, self._one), None
@@ -119,27 +140,28 @@ class _Evaluation(_Function):
         return logs
 
 
-class _Training(_Function):
-    """Several steps as a loop in the graph."""
+class _TrainFunction(_StepFunction):
+    """Training steps; several of them are a loop in the graph."""
 
     def __init__(self, model: keras.Model, step: Callable):
         super().__init__(model, step)
-        self._following, self._pass = False, None
+        self._following, self._iterator = False, None
         with tf.device("CPU"):
             self._rates = tf.Variable([0.0], shape=(None,), trainable=False)
-            self._taken = tf.Variable(0, trainable=False, dtype=tf.int64)  # of these rates
+            self._steps_taken = tf.Variable(0, trainable=False, dtype=tf.int64)  # index of the next of these rates
 
-    def follow(self, rates: Sequence[float] | None) -> None:
-        self._following, self._pass = rates is not None, None
+    def follow_rates(self, rates: Sequence[float] | None) -> None:
+        """See `follow_rates` of the module."""
+        self._following, self._iterator = rates is not None, None
         if rates is not None:
             self._rates.assign(rates)
-            self._taken.assign(0)
+            self._steps_taken.assign(0)
 
     def _run(self, iterator):
         if self._following:
-            # The rates are those of one pass: a `fit` that was interrupted has told nobody that it is over.
-            self._pass = self._pass or iterator
-            self._following = self._pass is iterator
+            # The rates are for one pass over the data. After an interrupted `fit` the next pass must not use them.
+            self._iterator = self._iterator or iterator
+            self._following = self._iterator is iterator
         limit = self._model.steps_per_execution
         if limit == 1:
             return self._function(iterator, self._one, 1, self._following)(iterator)
@@ -153,17 +175,19 @@ class _Training(_Function):
         return lambda iterator: step(next(iterator))
 
     def _rated(self):
+        """The model's step, with the learning rate set before it while rates are followed."""
         if not self._following:
             return self._step
 
         def step(data):
-            self._model.optimizer.learning_rate = self._rates[self._taken]
-            self._taken.assign_add(1)
+            self._model.optimizer.learning_rate = self._rates[self._steps_taken]
+            self._steps_taken.assign_add(1)
             return self._step(data)
 
         return step
 
     def _several(self, limit: int):
+        """A function of an iterator that takes up to `limit` steps; returns their number and the logs of the last."""
         step = tf.function(self._rated(), autograph=False)
 
         def several(iterator):
@@ -186,7 +210,7 @@ class _Training(_Function):
 
 
 def _build(model: keras.Model, batch) -> None:
-    """Makes the variables of optimiser, loss and metrics: made within the first step, they have it traced twice."""
+    """Creates the variables of optimiser, loss and metrics, since a step that creates variables is traced twice."""
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
     outputs = private_api.output_structure(model)
@@ -204,7 +228,8 @@ def _symbolic(spec):
 # Batch normalisation --------------------------------------------------------------------------------------------------
 
 
-def _is_usual(layer) -> bool:
+def _can_fuse(layer) -> bool:
+    """Whether a layer is a batch normalisation that `_FusedNormalisation` computes."""
     return (
         type(layer) is keras.layers.BatchNormalization
         and layer.built
@@ -217,15 +242,15 @@ def _is_usual(layer) -> bool:
 
 
 class _FusedNormalisation:
-    """`BatchNormalization.call`, by one operation in training mode."""
+    """`BatchNormalization.call`, with one fused operation in training mode."""
 
     def __init__(self, layer: keras.layers.BatchNormalization):
-        self._layer, self._usual = layer, layer.call
+        self._layer, self._keras_call = layer, layer.call
 
     def __call__(self, inputs, training=None, mask=None):
         layer = self._layer
         if not training or not layer.trainable or mask is not None:
-            return self._usual(inputs, training=training, mask=mask)
+            return self._keras_call(inputs, training=training, mask=mask)
         channels = inputs.shape[-1]
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
@@ -237,12 +262,12 @@ class _FusedNormalisation:
             exponential_avg_factor=1.0,
             is_training=True,
         )
-        # The operation tells the variance of the population, Keras keeps that of the batch.
+        # The operation returns the unbiased variance, with n - 1; Keras averages the variance of the batch, with n.
         count = tf.cast(tf.size(inputs) // channels, tf.float32)
         variance *= (count - 1.0) / count
         rest = 1.0 - layer.momentum
-        for average, seen in ((layer.moving_mean.value, mean), (layer.moving_variance.value, variance)):
-            average.assign_sub((average - seen) * rest)
+        for average, value in ((layer.moving_mean.value, mean), (layer.moving_variance.value, variance)):
+            average.assign_sub((average - value) * rest)
         return outputs
 
 
@@ -250,7 +275,7 @@ class _FusedNormalisation:
 
 
 def fuse_updates(optimizer: keras.optimizers.SGD) -> None:
-    """Has an SGD update each variable by one operation, and two more for its weight decay."""
+    """Lets SGD update each variable with one fused operation, and two more for weight decay."""
 
     def decay(variables):
         if optimizer.weight_decay is None:

@@ -1,4 +1,4 @@
-"""The architecture of a functional Keras model."""
+"""Reads the architecture of a functional Keras model."""
 
 import inspect
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from nash_tf.keras_models.layer_configs import config_of, copied, refuse
 from nash_tf.keras_models.private_api import Cast, Functional, Operation, input_structure, maker, output_structure
 from nash_tf.keras_models.variables import variables
 
-# Operations that have a layer of the same function, as which the operators know them.
+# Operations for which there is a layer of the same function; they become that layer, which has a layer rule.
 _AS_LAYERS = {
     "keras.ops>Add": "Add",
     "keras.ops>Multiply": "Multiply",
@@ -23,34 +23,44 @@ _AS_LAYERS = {
 
 
 def from_keras(model: keras.Model) -> Architecture:
-    """The architecture of a functional model, or of a sequential one that is built.
+    """The architecture of a functional model, or of a built sequential model.
 
-    Keras operations that are no layers are nodes too. Models in the model are flattened: their nodes get the model's name
-    in front, except the one that gives its only output, which has the model's name.
+    Keras operations that are not layers become nodes too. Models inside the model are flattened: the names of their
+    nodes get the inner model's name as a prefix. If an inner model has one output, the node of that output has the
+    inner model's name.
 
     Raises:
-        ValueError: what cannot be carried, naming the layer: a model that is not functional, a layer or model called
-            twice, several outputs of one layer, a sparse or optional input, a custom layer that is not registered, a
-            config or an argument that is not plain data.
+        ValueError: the model cannot be represented; the message names the layer. Reasons are a model that is not
+            functional, a layer or model that is called twice, several outputs of one layer, a sparse or optional input,
+            a custom layer that is not registered, and a config or an argument that is not plain data.
     """
     graph = _graph(model)
-    calls, made = _calls(graph)
+    calls, call_of = _calls(graph)
     structure = {}
-    for key, given in (("inputs", input_structure(graph)), ("outputs", output_structure(graph))):
-        if not all(map(is_tensor, _listed(given))):
-            structure[key] = copied(tree.map_structure(lambda tensor: made[id(tensor)].name, given))
-    outputs = tuple(made[id(tensor)].name for tensor in graph.outputs)
+    for key, tensors in (("inputs", input_structure(graph)), ("outputs", output_structure(graph))):
+        if not all(map(is_tensor, _listed(tensors))):
+            structure[key] = copied(tree.map_structure(lambda tensor: call_of[id(tensor)].name, tensors))
+    outputs = tuple(call_of[id(tensor)].name for tensor in graph.outputs)
     return Architecture(tuple(map(_node, calls)), outputs, structure)
 
 
 def operations(model: keras.Model) -> dict[str, Operation]:
-    """The layers and operations of a model, by the names of their nodes."""
+    """The layers and operations of a functional model by the names of their nodes; errors as of `from_keras`."""
     return {call.name: call.operation for call in _calls(_graph(model))[0]}
 
 
 @dataclass
 class _Call:
-    """One call of a layer or operation; the tensors in its arguments are outputs of other calls."""
+    """One call of a layer or operation.
+
+    Attributes:
+        name: name of the node.
+        operation: the layer or operation that is called.
+        args: positional arguments; the tensors in them are outputs of other calls.
+        kwargs: named arguments, likewise.
+        sources: names of the nodes whose outputs the arguments hold, in order.
+        output: the output.
+    """
 
     name: str
     operation: Operation
@@ -61,6 +71,7 @@ class _Call:
 
 
 def _graph(model) -> Functional:
+    """The model itself, or the functional model inside a sequential one."""
     graph = private_api.functional_of(model) if type(model) is keras.Sequential else model
     if graph is None:
         raise ValueError(f"the sequential model {model.name!r} is not built; begin it with a keras.Input")
@@ -73,20 +84,20 @@ def _graph(model) -> Functional:
     return graph
 
 
-_Made = dict[int, _Call]  # which call made a tensor, by the tensor's id
+_CallOf = dict[int, _Call]  # by a tensor's id the call whose output it is
 
 
-def _calls(graph: Functional) -> tuple[list[_Call], _Made]:
-    """All calls in topological order, those of models in the model too, and which of them made the graph's own tensors."""
+def _calls(graph: Functional) -> tuple[list[_Call], _CallOf]:
+    """All calls in topological order, with those of inner models; and by tensor of the graph the call that made it."""
     calls: list[_Call] = []
     names = {operation.name for operation in graph.operations}
     seen: set[int] = set()
 
-    def add(name, operation, args, kwargs, made, output=None):
-        """`output` is left out where the shape is to be computed."""
-        sources = tuple(made[id(leaf)].name for leaf in tree.flatten((args, kwargs)) if is_tensor(leaf))
+    def add(name, operation, args, kwargs, call_of, output=None):
+        """Adds a call; without `output` its output is computed from the arguments."""
+        sources = tuple(call_of[id(leaf)].name for leaf in tree.flatten((args, kwargs)) if is_tensor(leaf))
         args, kwargs = tree.map_structure(
-            lambda leaf: made[id(leaf)].output if is_tensor(leaf) else leaf, (args, kwargs)
+            lambda leaf: call_of[id(leaf)].output if is_tensor(leaf) else leaf, (args, kwargs)
         )
         output = operation.compute_output_spec(*args, **kwargs) if output is None else output
         calls.append(_Call(name, operation, args, kwargs, sources, output))
@@ -98,25 +109,26 @@ def _calls(graph: Functional) -> tuple[list[_Call], _Made]:
         names.add(name)
         return name
 
-    def enter(operation, name, args, kwargs, made, resized) -> list[_Call]:
-        """The calls that make the outputs of a model in the model."""
+    def enter(operation, name, args, kwargs, call_of, resized) -> list[_Call]:
+        """Adds the calls inside an inner model, and returns those of its outputs."""
         graph = _graph(operation)
         if len(args) != 1 or kwargs or isinstance(args[0], dict) != isinstance(input_structure(graph), dict):
             refuse(operation, "it is called with other arguments than its inputs")
-        inside: _Made = {}  # of its own: a model may have an input tensor in common with the one it is in
+        inside: _CallOf = {}  # a separate one, because an inner and an outer model may share an input tensor
         for tensor, entry in zip(tree.flatten(args[0]), graph.inputs, strict=True):
-            call = made[id(tensor)]
+            call = call_of[id(tensor)]
             if len(call.output.shape) != len(entry.shape):
-                refuse(operation, f"its input {entry.name!r} has another number of axes than what it is given")
+                refuse(operation, f"its input {entry.name!r} has another number of axes than the tensor that it gets")
             if call.output.dtype != entry.dtype:
                 place = unused(f"{name}_{maker(entry).name}")
-                call = add(place, Cast(entry.dtype), [tensor], {}, made)
+                call = add(place, Cast(entry.dtype), [tensor], {}, call_of)
             inside[id(entry)] = call
             resized = resized or call.output.shape != entry.shape
         visit(graph, inside, name, resized)
         return [inside[id(tensor)] for tensor in graph.outputs]
 
-    def visit(graph, made, prefix="", resized=False):
+    def visit(graph, call_of, prefix="", resized=False):
+        """Adds the calls of a graph. `resized` says that the shapes differ from those of the original calls."""
         for node in private_api.recorded_calls(graph):
             operation, name = node.operation, node.operation.name
             if id(operation) in seen:
@@ -127,19 +139,19 @@ def _calls(graph: Functional) -> tuple[list[_Call], _Made]:
                 name = prefix if is_output else unused(f"{prefix}_{name}")
             args, kwargs = _arguments_of(node)
             if isinstance(operation, keras.Model):
-                makers = enter(operation, name, args, kwargs, made, resized)
+                new_calls = enter(operation, name, args, kwargs, call_of, resized)
             elif len(node.outputs) != 1:
                 refuse(operation, f"it has {len(node.outputs)} outputs")
             else:
-                makers = [add(name, operation, args, kwargs, made, None if resized else node.outputs[0])]
-            made.update((id(tensor), call) for tensor, call in zip(node.outputs, makers, strict=True))
+                new_calls = [add(name, operation, args, kwargs, call_of, None if resized else node.outputs[0])]
+            call_of.update((id(tensor), call) for tensor, call in zip(node.outputs, new_calls, strict=True))
 
-    made: _Made = {}
+    call_of: _CallOf = {}
     for tensor in graph.inputs:
         operation = maker(tensor)
-        made[id(tensor)] = add(operation.name, operation, [], {}, made, tensor)
-    visit(graph, made)
-    return calls, made
+        call_of[id(tensor)] = add(operation.name, operation, [], {}, call_of, tensor)
+    visit(graph, call_of)
+    return calls, call_of
 
 
 def _listed(value) -> list:
@@ -147,14 +159,14 @@ def _listed(value) -> list:
 
 
 def _arguments_of(node) -> tuple[list, dict]:
-    """Arguments of a recorded call, without those that have no effect."""
+    """Positional and named arguments of a recorded call, without those that have no effect."""
     args, kwargs = list(node.arguments.args), {}
     parameters = inspect.signature(node.operation.call).parameters
     for key, value in node.arguments.kwargs.items():
         default = parameters[key].default if key in parameters else None
         is_default = isinstance(value, bool | int | float | str) and value == default
         is_absent = default is None and all(leaf is None for leaf in tree.flatten(value))
-        # A functional model runs its layers in the mode it is called in, so a recorded `training=False` has no effect.
+        # A functional model passes its own mode on to its layers, so a recorded `training=False` has no effect.
         if not (is_default or is_absent or (key == "training" and not value)):
             kwargs[key] = value
     first = next(iter(parameters), None)
@@ -177,20 +189,20 @@ def _node(call: _Call) -> Node:
     if kind in _AS_LAYERS and all(_is_image(leaf, call.output.dtype) for leaf in args):
         kind = _AS_LAYERS[kind]
         dtype = call.output.dtype
-        # What follows it takes over its policy, and is to keep its weights in float32.
+        # New layers after it take over its policy, and must keep their weights in float32.
         policy = f"mixed_{dtype}" if dtype in ("float16", "bfloat16") else dtype
         operation = trusted.class_of(kind)(**{**operation.get_config(), "dtype": policy})
         args = [args] if len(args) > 1 else args
     config = config_of(operation, kind, len(shape))
     weights, statistics = _variable_shapes(operation)
-    # Usual is a call on one tensor or a list of several. A use that `kinds` describes wrongly (an Add that broadcasts) is
-    # put down as unusual, so that no operator touches it.
+    # A usual call is on one tensor or on a list of several. A call for which the layer rule is wrong (an Add that
+    # broadcasts) is stored as unusual, so that no operator changes it.
     tensors = _listed(args[0]) if len(args) == 1 and not call.kwargs else []
-    usual = bool(tensors) and all(map(is_tensor, tensors)) and is_tensor(args[0]) == (len(tensors) == 1)
-    if usual:
+    is_usual = bool(tensors) and all(map(is_tensor, tensors)) and is_tensor(args[0]) == (len(tensors) == 1)
+    if is_usual:
         inferred = layer_rules.infer(kind, config, [tuple(tensor.shape[1:]) for tensor in tensors])
-        usual = inferred in (None, layer_rules.Inferred(shape, weights, statistics))
-    if not usual:
+        is_usual = inferred in (None, layer_rules.Inferred(shape, weights, statistics))
+    if not is_usual:
         config[layer_rules.CALL] = encode(operation, kind, args, call.kwargs)
     return Node(call.name, kind, config, call.sources, shape, weights, statistics)
 
@@ -200,12 +212,13 @@ def _is_image(value, dtype) -> bool:
 
 
 def _variable_shapes(operation) -> tuple[dict, dict]:
-    """Shapes of the trained variables and of the others."""
+    """Shapes of the trained variables, and of the other variables, by name."""
     if not isinstance(operation, keras.layers.Layer):
         return {}, {}
-    # Not `trainable_variables`: a frozen layer's kernel is still a weight.
+    # Not `trainable_variables`, because a frozen layer's kernel is still a weight.
     trained = {id(variable) for part in private_api.parts(operation) for variable in private_api.own_weights(part)}
-    weights, statistics = {}, {}
+    weights: dict[str, tuple] = {}
+    statistics: dict[str, tuple] = {}
     for name, variable in variables(operation).items():
         (weights if id(variable) in trained else statistics)[name] = tuple(variable.shape)
     return weights, statistics

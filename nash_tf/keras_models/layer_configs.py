@@ -1,4 +1,4 @@
-"""Between a layer or operation and its kind and config in an architecture."""
+"""Makes a layer or operation from its kind and config, and gives the config of one."""
 
 import inspect
 import json
@@ -16,9 +16,9 @@ _LOOKUPS = (keras.layers.IntegerLookup, keras.layers.StringLookup, keras.layers.
 
 
 def refuse(operation: Operation, reason: object) -> NoReturn:
-    """Raises the ValueError that says why a layer or operation cannot be carried."""
+    """Raises a ValueError that says why a layer or operation cannot be in an architecture."""
     sort = "layer" if isinstance(operation, keras.layers.Layer) else "operation"
-    raise ValueError(f"{sort} {operation.name!r} ({type(operation).__name__}) cannot be carried: {reason}")
+    raise ValueError(f"{sort} {operation.name!r} ({type(operation).__name__}) is not supported: {reason}")
 
 
 def copied(value: Any) -> Any:
@@ -27,7 +27,7 @@ def copied(value: Any) -> Any:
 
 
 def stable(value: Any) -> Any:
-    """A copy as JSON values, in which Keras' classes have public modules: those inside Keras change with its versions."""
+    """A copy as JSON values, with public module names for Keras' classes: internal ones change between versions."""
 
     def public(module: str, name: str) -> str:
         if not module.startswith("keras.src."):
@@ -35,34 +35,41 @@ def stable(value: Any) -> Any:
         operation = trusted.OPERATIONS if name in private_api.operation_classes() else module
         return "keras.models" if name == "Functional" else operation
 
-    return _respelled(copied(value), public)
+    return _with_modules(copied(value), public)
 
 
 def located(value: Any) -> Any:
-    """The inverse of `stable`, of which no class is where Keras would not find it."""
+    """The inverse of `stable`: a copy with the module names under which this version of Keras finds its classes."""
 
-    def found(module: str, name: str) -> str:
+    def internal(module: str, name: str) -> str:
         if not module.startswith(("keras.src.", trusted.OPERATIONS, "keras.models")):
             return module
         cls = Functional if name == "Functional" else private_api.operation_classes().get(name)
         return module if cls is None else cls.__module__
 
-    return _respelled(copied(value), found)
+    return _with_modules(copied(value), internal)
 
 
-def _respelled(value: Any, module_of: Callable[[str, str], str]) -> Any:
+def _with_modules(value: Any, module_of: Callable[[str, str], str]) -> Any:
+    """The value with each serialised object's module replaced by `module_of(module, class name)`."""
     if isinstance(value, list):
-        return [_respelled(part, module_of) for part in value]
+        return [_with_modules(part, module_of) for part in value]
     if not isinstance(value, dict):
         return value
-    value = {key: _respelled(part, module_of) for key, part in value.items()}
+    value = {key: _with_modules(part, module_of) for key, part in value.items()}
     if isinstance(value.get("module"), str) and isinstance(value.get("class_name"), str):
         value["module"] = module_of(value["module"], value["class_name"])
     return value
 
 
 def make(kind: str, config: Mapping[str, Any], name: str) -> Operation:
-    """A new layer or operation of a kind, with a config to which `trusted.objection` has none."""
+    """A new layer or operation.
+
+    Args:
+        kind: its kind.
+        config: its config; `trusted.objection` must have approved it.
+        name: its name.
+    """
     cls = trusted.class_of(kind)
     config = located({key: value for key, value in config.items() if key != layer_rules.CALL})
     if issubclass(cls, keras.layers.Layer):
@@ -73,24 +80,24 @@ def make(kind: str, config: Mapping[str, Any], name: str) -> Operation:
 
 
 def config_of(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
-    """What of a config differs from its defaults; all of it where that does not make the same layer.
+    """The entries of a config that differ from the defaults; all entries where these do not make the same layer again.
 
     Args:
         operation: a layer or operation.
         kind: its kind.
-        axes: how many its output has, the batch axis left out.
+        axes: number of axes of its output, without the batch axis.
 
     Raises:
-        ValueError: its config is not plain data, does not make the same layer again, or is not to be built.
+        ValueError: its config is not plain data, does not make the same layer again, or must not be built.
     """
 
-    def plain(made):
-        config = stable(made.get_config())
+    def plain(layer):
+        config = stable(layer.get_config())
         config.pop("name", None)
-        if isinstance(made, keras.layers.Layer):
-            config["dtype"] = made.dtype_policy.name
+        if isinstance(layer, keras.layers.Layer):
+            config["dtype"] = layer.dtype_policy.name
         if kind in ("BatchNormalization", "Concatenate") and config["axis"] == axes:
-            config["axis"] = -1  # one spelling of the last axis, the one that `kinds` knows
+            config["axis"] = -1  # the last axis has two names; layer rules use this one
         return config
 
     try:
@@ -102,7 +109,7 @@ def config_of(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
     if isinstance(operation, _LOOKUPS) and full["vocabulary"] is None:
         refuse(operation, "its config does not hold its vocabulary; give it as a list, vocabulary=[...]")
     try:
-        # Of a layer float32 is the default here, whatever the global policy.
+        # In an architecture float32 is the default of a layer, whatever Keras' global policy is.
         default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
         whole = {name: value for name, value in full.items() if value != default.get(name, _MISSING)}
         same = plain(make(kind, whole, operation.name)) == full

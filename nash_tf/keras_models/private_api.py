@@ -1,7 +1,7 @@
-"""All that nash_tf takes from inside Keras and TensorFlow, where no public interface gives it.
+"""All uses of private interfaces of Keras and TensorFlow, where there is no public one.
 
-Each function says what it gives; `tests/keras_models/test_private_api.py` fails where the library no longer does. Tested with
-Keras 3.15.1 and TensorFlow 2.21; `setup.py` bounds both.
+`tests/keras_models/test_private_api.py` fails when the libraries change what is used here. Tested with Keras 3.15.1 and
+TensorFlow 2.21; `setup.py` bounds both.
 """
 
 import contextlib
@@ -33,12 +33,12 @@ def functional_of(model: keras.Sequential) -> Functional | None:
 
 
 def input_structure(graph: Functional) -> Any:
-    """A functional model's input tensors, nested as they were given."""
+    """A functional model's input tensors, nested as when the model was built."""
     return graph._inputs_struct
 
 
 def output_structure(graph: keras.Model) -> Any:
-    """A functional model's output tensors, nested as they were given; None for another model."""
+    """A functional model's output tensors, nested as when the model was built; None for a model of another class."""
     return getattr(graph, "_outputs_struct", None)
 
 
@@ -48,7 +48,7 @@ def maker(tensor: keras.KerasTensor) -> Operation:
 
 
 def recorded_calls(graph: Functional) -> Iterator:
-    """The calls of a graph but its inputs, each behind those it depends on, as Keras runs them.
+    """The calls of a graph without its inputs, in the order in which Keras runs them.
 
     A call has `operation`, `arguments.args`, `arguments.kwargs` and `outputs`.
     """
@@ -58,19 +58,19 @@ def recorded_calls(graph: Functional) -> Iterator:
 
 @cache
 def operation_classes() -> dict[str, type[Operation]]:
-    """The classes of Keras' operations that are no layers, by name; no two have the same."""
+    """The classes of Keras' operations that are not layers, by their names, which are unique."""
     modules = [f"keras.src.ops.{name}" for name in _OPERATIONS]
     modules += ["keras.src.activations.activations", "keras.src.quantizers.quantizers"]
-    found = {}
+    classes = {}
     for module in map(importlib.import_module, modules):
         for name, value in vars(module).items():
             if isinstance(value, type) and issubclass(value, Operation) and value.__module__ == module.__name__:
-                found[name] = value
-    return found
+                classes[name] = value
+    return classes
 
 
 def symbolic_call(function: Callable, *args, **kwargs) -> Any:
-    """Calls a function on symbolic tensors, which makes the variables it needs and computes nothing."""
+    """Calls a function on symbolic tensors, which creates the variables it needs and computes nothing."""
     return backend.compute_output_spec(function, *args, **kwargs)
 
 
@@ -83,17 +83,17 @@ def parts(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 
 
 def own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
-    """The variables that a layer itself, without the layers in it, made as trainable, frozen or not."""
+    """The trainable variables of a layer, frozen or not, without those of the layers in it."""
     return layer._trainable_variables
 
 
 def has_training_argument(operation: Operation) -> bool:
-    """Whether the `call` of a layer takes `training`; of another operation it does not."""
+    """Whether an operation is a layer whose `call` has an argument `training`."""
     return isinstance(operation, keras.layers.Layer) and operation._call_has_training_arg
 
 
 def reset_names() -> None:
-    """Has Keras number the names of layers from the start again."""
+    """Lets Keras number the default names of layers from the start again."""
     naming.reset_uids()
 
 
@@ -106,7 +106,7 @@ def is_unsafe_enabled() -> bool:
 
 
 def safe_mode() -> contextlib.AbstractContextManager:
-    """Has layers that are made from a config refuse code and files, unless unsafe deserialisation was enabled."""
+    """Context in which layers made from a config refuse code and files, unless unsafe deserialisation was enabled."""
     return contextlib.nullcontext() if is_unsafe_enabled() else serialization_lib.SafeModeScope(True)
 
 
@@ -125,7 +125,7 @@ def compiled_metrics(model: keras.Model) -> tuple[Any, Any]:
 
 
 def has_unbuilt_metrics(model: keras.Model) -> bool:
-    """Whether a model has metrics whose variables are not made yet."""
+    """Whether a model has metrics whose variables are not created yet."""
     return model._compile_metrics is not None and not model._compile_metrics.built
 
 
@@ -133,7 +133,7 @@ def has_unbuilt_metrics(model: keras.Model) -> bool:
 
 
 def optimizer_lists(optimizer: keras.Optimizer) -> tuple[list[keras.Variable], dict[str, list]]:
-    """The variables that a built optimiser trains, and the lists among its attributes, which its slots are in, by name."""
+    """The variables that a built optimiser trains, and by name the lists among its attributes, which hold its slots."""
     others = ("_trainable_variables", "_variables")
     lists = {name: value for name, value in vars(optimizer).items() if isinstance(value, list) and name not in others}
     return optimizer._trainable_variables, lists
@@ -144,13 +144,13 @@ AVERAGES = "_model_variables_moving_average"
 
 
 def decay_exclusions(optimizer: keras.Optimizer) -> tuple[Any, set]:
-    """What `exclude_from_weight_decay` was given: the patterns of names, or None, and the keys of single variables."""
+    """The arguments of `exclude_from_weight_decay`: name patterns, or None, and the keys of single variables."""
     patterns = getattr(optimizer, "_exclude_from_weight_decay_pattern", None)
     return patterns, set(getattr(optimizer, "_exclude_from_weight_decay", ()))
 
 
 def set_decay_exclusions(optimizer: keras.Optimizer, patterns: Any, keys: set) -> None:
-    """Sets what `decay_exclusions` gives."""
+    """Sets the exclusions that `decay_exclusions` returns."""
     optimizer._exclude_from_weight_decay_pattern, optimizer._exclude_from_weight_decay = patterns, keys
 
 
@@ -160,12 +160,12 @@ def decay_key(optimizer: keras.Optimizer, variable: keras.Variable) -> Any:
 
 
 def decays(optimizer: keras.Optimizer, variable: keras.Variable) -> bool:
-    """Whether an optimiser's weight decay falls on a variable."""
+    """Whether an optimiser's weight decay applies to a variable."""
     return optimizer._use_weight_decay(variable)
 
 
 def slot_index(optimizer: keras.Optimizer, variable: keras.Variable) -> int:
-    """The place of a variable's slots in a built optimiser's lists."""
+    """The index of a variable's slots in the lists of a built optimiser."""
     return optimizer._get_variable_index(variable)
 
 
@@ -175,7 +175,7 @@ def has_schedule(optimizer: keras.Optimizer) -> bool:
 
 
 def set_updates(optimizer: keras.Optimizer, decay: Callable, update: Callable) -> None:
-    """Exchanges how an optimiser decays (variables) and updates (gradients, variables, learning_rate)."""
+    """Replaces an optimiser's functions: decay(variables) for weight decay, update(gradients, variables, rate)."""
     optimizer._apply_weight_decay, optimizer._backend_update_step = decay, update
 
 
@@ -183,26 +183,26 @@ def set_updates(optimizer: keras.Optimizer, decay: Callable, update: Callable) -
 
 
 def validation_part(arrays: tuple, share: float) -> tuple:
-    """The arrays that `fit` takes from the end of those given, for its `validation_split`."""
+    """The arrays that `fit` splits off for validation with `validation_split=share`: the last part of each."""
     return train_validation_split(arrays, validation_split=share)[1]
 
 
 @contextlib.contextmanager
 def adapters_as(wrapped: Callable[[Any, Any], Any]) -> Iterator[None]:
-    """Has `fit`, `evaluate` and `predict` read data by what a function makes of (data, Keras' adapter to it)."""
-    usual = data_adapters.get_data_adapter
-    data_adapters.get_data_adapter = lambda x, *args, **kwargs: wrapped(x, usual(x, *args, **kwargs))
+    """Context in which `fit`, `evaluate` and `predict` read data through wrapped(data, Keras' adapter for the data)."""
+    original = data_adapters.get_data_adapter
+    data_adapters.get_data_adapter = lambda x, *args, **kwargs: wrapped(x, original(x, *args, **kwargs))
     try:
         yield
     finally:
-        data_adapters.get_data_adapter = usual
+        data_adapters.get_data_adapter = original
 
 
-def usual_function(model: keras.Model, step: Callable) -> Callable:
-    """What `fit` itself would call with an iterator, for a step of a model."""
+def keras_function(model: keras.Model, step: Callable) -> Callable:
+    """Keras' own train or test function of a model for its `train_step` or `test_step`, called with an iterator."""
     return model._make_function(step)
 
 
 def quiet_retracing(function: Any) -> None:
-    """Has a `tf.function` not warn of being one of many that are traced."""
+    """Switches off the warning that a `tf.function` is one of many that are traced."""
     function._omit_frequent_tracing_warning = True

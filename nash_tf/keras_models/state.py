@@ -1,4 +1,4 @@
-"""The state of a model as arrays: weights, optimiser slots and counters."""
+"""Reads and writes the state of a model as arrays: weights, optimiser slots and counters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,17 @@ from keras import ops, tree
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.importing import operations
 from nash_tf.keras_models.variables import by_name, variables
-from nash_tf.morphisms.edit import Key
+from nash_tf.morphisms.weight_transfer import Key
 
 
 @dataclass
 class State:
-    """Weights by (node, variable), the same of each sort of optimiser slot, and the optimiser's counters by name.
+    """The state of a model.
 
-    What a stateful recurrent layer has seen so far is among the weights.
+    Attributes:
+        weights: by (node, variable) the values of all variables, with the states of stateful recurrent layers.
+        slots: by sort (e.g. "_momentums") and then by (node, variable) the optimiser's slots.
+        counters: by name the optimiser's single numbers, e.g. its iterations.
     """
 
     weights: dict[Key, np.ndarray]
@@ -30,58 +33,63 @@ def read_state(model: keras.Model) -> State:
     """Weights and optimiser state of a model as arrays."""
     weights = all_variables(model)
     keys = {id(variable): key for key, variable in weights.items()}
-    pairs, counters = _optimizer_state(model)
+    slots, counters = _optimizer_state(model)
     return State(
         {key: ops.convert_to_numpy(variable) for key, variable in weights.items()},
-        {sort: {keys[id(of)]: ops.convert_to_numpy(slot) for of, slot in of_sort} for sort, of_sort in pairs.items()},
+        {
+            sort: {keys[id(trained)]: ops.convert_to_numpy(slot) for trained, slot in pairs}
+            for sort, pairs in slots.items()
+        },
         {name: ops.convert_to_numpy(counter) for name, counter in counters.items()},
     )
 
 
 def write_state(model: keras.Model, state: State) -> None:
-    """Sets a model's weights, and its optimiser's slots and counters where `state` has them.
+    """Sets a model's weights, and the optimiser's slots and counters that `state` has.
 
     Raises:
-        ValueError: a weight is missing in `state` or has another shape, naming it.
+        ValueError: a weight is missing in `state` or has another shape; the message names it.
     """
     weights = all_variables(model)
     for key, variable in weights.items():
         value = state.weights.get(key)
         if value is None and key[1].startswith(_RECURRENT):
-            continue  # in a checkpoint of an earlier version: it begins anew
+            continue  # checkpoints of an earlier version lack it; it keeps its initial value
         if value is None or tuple(value.shape) != tuple(variable.shape):
-            found = "none" if value is None else tuple(value.shape)
-            raise ValueError(f"{key[0]}/{key[1]}: expected an array of shape {tuple(variable.shape)}, received {found}")
+            received = "none" if value is None else tuple(value.shape)
+            raise ValueError(
+                f"{key[0]}/{key[1]}: expected an array of shape {tuple(variable.shape)}, received {received}"
+            )
         variable.assign(value)
     for operation in operations(model).values():
         if isinstance(operation, keras.layers.Normalization):
-            operation.finalize_state()  # it computes with copies of its variables
+            operation.finalize_state()  # it computes with copies of its variables, which this renews
     if not (state.slots or state.counters) or getattr(model, "optimizer", None) is None:
         return
     model.optimizer.build(model.trainable_variables)
     keys = {id(variable): key for key, variable in weights.items()}
     slots, counters = _optimizer_state(model)
     for sort, pairs in slots.items():
-        for of, slot in pairs:
-            value = state.slots.get(sort, {}).get(keys[id(of)])
+        for trained, slot in pairs:
+            value = state.slots.get(sort, {}).get(keys[id(trained)])
             if value is not None:
                 slot.assign(value)
     if slots and not state.slots:
-        return  # empty slots begin at the first step: Adam corrects their bias by the count
+        return  # Adam corrects the bias of its slots by the step count, so with new slots the count must be new too
     for name, counter in counters.items():
         if name in state.counters:
             counter.assign(state.counters[name])
 
 
 def restart_averages(model: keras.Model) -> None:
-    """Has an optimiser's moving averages of the weights (`use_ema`) begin at the weights that a newborn has now."""
+    """Sets the optimiser's moving averages of the weights (`use_ema`) to the model's present weights."""
     slots, _ = _optimizer_state(model)
     for trained, average in slots.get(private_api.AVERAGES, ()):
         average.assign(trained)
 
 
 def all_variables(model) -> dict[Key, keras.Variable]:
-    """The variables of a model by (node, name), recurrent states among them."""
+    """The variables of a model by (node, name), with the states of recurrent layers."""
     return {
         (node, name): variable
         for node, operation in operations(model).items()
@@ -94,18 +102,18 @@ _RECURRENT = "rnn_state"
 
 
 def _recurrent_states(layer) -> dict[str, keras.Variable]:
-    """The states that a stateful recurrent layer hands on from batch to batch. Keras counts them among no variables."""
+    """The states that a stateful recurrent layer keeps between batches, which Keras does not list as variables."""
     states = [tree.flatten(getattr(part, "states", None)) for part in private_api.parts(layer)]
-    found = [state for part in states for state in part if isinstance(state, keras.Variable)]
-    return by_name({id(state): state for state in found if state.name == _RECURRENT}.values())
+    listed = [state for part in states for state in part if isinstance(state, keras.Variable)]
+    return by_name({id(state): state for state in listed if state.name == _RECURRENT}.values())
 
 
 @contextmanager
 def restoring(model: keras.Model) -> Iterator[None]:
-    """Gives each variable of a model its value back, to the bit, also where an error is raised.
+    """Context in which a model may be run; at its end each variable gets its old value, to the bit, even after an error.
 
-    A pass may move averages, kernels (`SpectralNormalization`), random generators, recurrent states and metrics; what an
-    optimiser has is touched by none.
+    A forward pass may change moving averages, kernels (`SpectralNormalization`), random generators, recurrent states
+    and metrics. It does not change the optimiser.
     """
     everything = [*model.variables, *model.metrics_variables, *_recurrent_states(model).values()]
     before = {id(variable): (variable, variable.numpy()) for variable in everything}
@@ -116,19 +124,21 @@ def restoring(model: keras.Model) -> Iterator[None]:
             variable.assign(value)
         for metric in model.metrics:
             if any(id(variable) not in before for variable in metric.variables):
-                metric.reset_state()  # a loss makes those of its outputs when it is first computed
+                metric.reset_state()  # metrics of the loss that were created inside
 
 
 def inner_optimizer(optimizer):
-    """The optimiser that holds the slots: under float16 it is wrapped."""
+    """The optimiser that holds the slots; with float16 it is inside a loss-scaling one."""
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Variable]]:
     """Slots and counters of a model's optimiser.
 
-    Slots are its lists of one variable for each trained one, e.g. `_momentums`, as pairs (trained, slot). Counters are its
-    single numbers by name, e.g. steps so far and the loss scale; the learning rate is a setting and left out.
+    Returns:
+        By the name of the list in the optimiser, e.g. `_momentums`, the pairs (trained variable, slot); and by name the
+        single numbers, e.g. iterations and loss scale, without the learning rate, which is a setting. Both are empty
+        for an optimiser with other variables, e.g. Adafactor or Muon.
     """
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or not optimizer.built:
@@ -145,9 +155,9 @@ def _optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Var
             for slot, of in zip(values, trained, strict=True)
         )
     }
-    known = {id(slot) for pairs in slots.values() for _, slot in pairs}
-    others = [v for v in optimizer.variables if id(v) not in known and v.name != "learning_rate"]
+    slot_ids = {id(slot) for pairs in slots.values() for _, slot in pairs}
+    others = [v for v in optimizer.variables if id(v) not in slot_ids and v.name != "learning_rate"]
     if any(variable.shape != () for variable in others):
-        # Adafactor's and Muon's have other shapes than the weights. Half of an optimiser's state is worse than none.
+        # Slots of other shapes than the weights (Adafactor, Muon). A part of an optimiser's state is worse than none.
         return {}, {}
     return slots, by_name(others)

@@ -1,7 +1,7 @@
-"""What an architecture may name: Keras' own classes that run no code and read no file, and classes that were registered.
+"""Checks that an architecture names only registered classes, and classes of Keras that run no code and read no file.
 
-An architecture comes from files too, and what is built from it must not do more than compute. The same holds for
-architectures of models in memory: a search rebuilds its networks from their JSON.
+An architecture may come from a file of anyone, and building it must not do more than compute. The check applies to
+models in memory too, because a search rebuilds its networks from their JSON.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,15 +10,15 @@ from typing import Any
 
 import keras
 
-from nash_tf import layers as _layers  # noqa: F401  registers the custom kinds
+from nash_tf import layers as _layers  # noqa: F401  registers the package's layers
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.private_api import Operation
 
-OPERATIONS = "keras.ops"  # stands before the name of an operation that is no layer
-_UNSAFE = frozenset({"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})  # load and run code of other sorts
+OPERATIONS = "keras.ops"  # prefix of the kind of an operation that is not a layer
+_UNSAFE = frozenset({"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})  # they run code of other frameworks
 _VALUES = frozenset({"__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__", "__keras_tensor__"})
-_FILES = ("vocabulary", "filepath")  # arguments of Keras layers that may be a path
+_FILES = ("vocabulary", "filepath")  # arguments of Keras layers that may be a path to a file
 _FUNCTIONS_IN = ("keras.activations", "keras.initializers", "keras.regularizers", "keras.constraints", "keras.ops")
 _CLASSES_IN = (
     *("keras", "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "keras.constraints"),
@@ -42,7 +42,11 @@ _CLASSES = (
 
 
 def kind_of(cls: type) -> str | None:
-    """Name of a class: of a Keras layer its own, of a registered one the registered, of an operation "keras.ops>" and its own."""
+    """The kind of a class; None where it has none.
+
+    It is the class name of a Keras layer, the registered name of a registered class, and "keras.ops>" with the class
+    name for an operation.
+    """
     if getattr(keras.layers, cls.__name__, None) is cls:
         return cls.__name__
     for kind in (keras.saving.get_registered_name(cls), f"{OPERATIONS}>{cls.__name__}"):
@@ -55,19 +59,19 @@ def class_of(kind: str) -> Any:
     """The layer or operation class of a kind; None where there is none."""
     package, _, name = kind.rpartition(">")
     if not package:
-        found = getattr(keras.layers, name, None)
+        cls = getattr(keras.layers, name, None)
     elif package == OPERATIONS:
-        found = private_api.operation_classes().get(name)
+        cls = private_api.operation_classes().get(name)
     else:
-        found = keras.saving.get_registered_object(kind)
-    return found if isinstance(found, type) and issubclass(found, Operation) else None
+        cls = keras.saving.get_registered_object(kind)
+    return cls if isinstance(cls, type) and issubclass(cls, Operation) else None
 
 
 def check(architecture: Architecture) -> None:
-    """Checks that all of an architecture may be built.
+    """Checks that every node of an architecture may be built.
 
     Raises:
-        ValueError: something is not to be built; the message names the node, its kind and the remedy.
+        ValueError: a node must not be built; the message names the node, its kind and the remedy.
     """
     for node in architecture.nodes:
         if reason := objection(node.kind, node.config):
@@ -75,9 +79,13 @@ def check(architecture: Architecture) -> None:
 
 
 def objection(kind: str, config: Mapping[str, Any]) -> str | None:
-    """What is not to be built of a layer or operation, and the remedy; None where all that its config names may be.
+    """Why a layer or operation must not be built, and the remedy; None where it may be.
 
-    All may where `keras.config.enable_unsafe_deserialization()` was called.
+    After `keras.config.enable_unsafe_deserialization()` every known class may be built.
+
+    Args:
+        kind: its kind.
+        config: its config.
     """
     if class_of(kind) is None:
         return f"no class is registered as {kind!r}; import the module that registers it"
@@ -90,7 +98,7 @@ def objection(kind: str, config: Mapping[str, Any]) -> str | None:
 
 
 def _refusal(entry: Mapping[str, Any]) -> str | None:
-    """Why an object in a config is not to be made."""
+    """Why a serialised object in a config must not be built; None where it may be."""
     name, module = entry["class_name"], entry.get("module")
     if not (isinstance(name, str) and isinstance(module, str | None)):
         return f"its config names a class {name!r} of {module!r}; expected texts"
@@ -113,7 +121,7 @@ def _entries(value: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _unsafe(name: str, config: Any) -> str | None:
-    """What an object could do beside computing."""
+    """What an object could do besides computing, and the remedy; None for nothing."""
     named = config if isinstance(config, Mapping) else {}
     if name == "__lambda__" or (name == "Lambda" and not isinstance(named.get("function"), Mapping)):
         return "it holds arbitrary code; register the function with keras.saving.register_keras_serializable"
@@ -126,7 +134,7 @@ def _unsafe(name: str, config: Any) -> str | None:
 
 
 def _is_known(entry: Mapping[str, Any]) -> bool:
-    """Whether an object in a config is a value, a registered object, or one of Keras' own that only computes."""
+    """Whether a serialised object is a value, a registered object, or one of Keras' objects that only compute."""
     name, module, registered = entry["class_name"], entry.get("module"), entry.get("registered_name")
     if name == "function":
         return _is_function(entry["config"], module)
@@ -138,7 +146,7 @@ def _is_known(entry: Mapping[str, Any]) -> bool:
         return True
     places = [place for place in _CLASSES_IN if module in (None, place)]
     classes = [_public(place, name) for place in places]
-    return any(isinstance(found, type) and issubclass(found, _CLASSES) for found in classes)
+    return any(isinstance(cls, type) and issubclass(cls, _CLASSES) for cls in classes)
 
 
 def _is_function(name: str, module: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Names of variables that are the same in each model of an architecture."""
+"""Names of variables that are the same in every model of one architecture."""
 
 import re
 from collections import Counter
@@ -8,15 +8,15 @@ import keras
 
 
 def variables(layer: keras.layers.Layer) -> dict[str, keras.Variable]:
-    """Variables of a layer by name, seeds of random generators left out."""
+    """Variables of a layer by name, without the seeds of random generators."""
     return by_name(layer.weights)
 
 
-def by_name(found: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
-    """Variables by names that are the same in each model: Keras numbers those that have none."""
+def by_name(listed: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
+    """Variables by names that are the same in every model: the numbers that Keras gives to unnamed ones are dropped."""
     named: dict[str, keras.Variable] = {}
     count: Counter[str] = Counter()
-    for variable in found:
+    for variable in listed:
         name = re.sub(r"^variable_\d+$", "variable", variable.name)
         named[f"{name}:{count[name]}" if count[name] else name] = variable
         count[name] += 1

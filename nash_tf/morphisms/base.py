@@ -1,22 +1,25 @@
-"""The contract of a morphism, and the checks that hold every operator to it."""
+"""The base class of operators, and the checks that every operator must pass."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nash_tf.architecture import Architecture, layer_rules
-from nash_tf.morphisms.channels import CannotFollow, Followed
-from nash_tf.morphisms.edit import Both, Copy, Edit, Extend, Fresh, Recipe
+from nash_tf.architecture.constants import MAX_CHANNELS
+from nash_tf.morphisms.channels import CannotPropagate, ChannelPropagation
+from nash_tf.morphisms.weight_transfer import Copy, Extend, ExtendTwice, Fresh, Recipe, WeightTransfer
 
 Site = tuple[str | int, ...]
 
-KERNEL_SIZES = (3, 5)
-CHANNEL_FACTORS = (2, 4)
-MAX_CHANNELS = 600
-
 
 class Move(NamedTuple):
-    """A morphism as plain data: replayable from the parent."""
+    """One morphism as plain data. Applied to the same parent, it always gives the same child.
+
+    Attributes:
+        operator: name of the operator in `nash_tf.morphisms.registry`.
+        site: place in the parent's architecture; what its parts mean is up to the operator.
+        seed: seed of the initial values of new variables.
+    """
 
     operator: str
     site: Site
@@ -24,63 +27,78 @@ class Move(NamedTuple):
 
 
 class Morphism(ABC):
-    """A function-preserving operator: child(x) = parent(x) for every x at the moment of birth.
+    """A function-preserving operator: child(x) = parent(x) for every input x, before the child is trained.
 
-    A subclass says where it may apply (`candidates`), what it requires of a site (`requires`), and what it does
-    (`_apply`). It ensures: every node of the parent is still there under its name, the outputs have kept their shapes, and
-    the edit says where each new or altered variable comes from. `apply` checks both.
+    A subclass defines
+    - `candidates`: the sites to consider,
+    - `requires`: whether it preserves the function at a site,
+    - `_apply`: the child's architecture, and for each new or changed variable where its values come from.
 
-    Where a constraint on a weight would undo the edit at the first step (see `nash_tf.architecture.layer_rules.constraints`), `sites` leaves the
-    place out, whatever the operator.
+    `apply` checks that every node of the parent is still there under its name, that the outputs have kept their shapes,
+    and that each new or changed variable has a recipe.
+
+    `sites` also leaves out each site where a constraint on a weight would change the child's function at the first
+    training step; see `nash_tf.architecture.layer_rules.constraints`.
+
+    Attributes:
+        name: unique name of the operator.
     """
 
     name: str
 
     @abstractmethod
     def candidates(self, architecture: Architecture) -> Iterator[Site]:
-        """Places to consider, in canonical order."""
+        """The sites to consider, in canonical order."""
 
     @abstractmethod
     def requires(self, architecture: Architecture, site: Site) -> bool:
-        """Whether the operator is exact at `site`. Pure; false, not an error, for a site that makes no sense."""
+        """Whether the operator preserves the function at `site`; False, not an error, for a meaningless site."""
 
     @abstractmethod
-    def _apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, Edit]:
-        """The child and its edit, `requires` being true."""
+    def _apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
+        """The child's architecture and its weight transfer, for a site that satisfies `requires`."""
 
     def sites(self, architecture: Architecture) -> list[Site]:
-        """Every place where the operator applies, in canonical order; the architecture is left as it is."""
-        found = self._exact_sites(architecture)
+        """Every site where the operator applies, in canonical order; `architecture` is not changed."""
+        exact = self._exact_sites(architecture)
         if not any(layer_rules.is_constrained(node.config) for node in architecture.nodes):
-            return found
-        return [site for site in found if not _undone(*self._apply(architecture, site))]
+            return exact
+        return [site for site in exact if not _constraint_conflict(*self._apply(architecture, site))]
 
     def _exact_sites(self, architecture: Architecture) -> list[Site]:
-        """`sites`, constraints left aside."""
+        """`sites` without regard to constraints."""
         return [site for site in self.candidates(architecture) if self.requires(architecture, site)]
 
-    def apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, Edit]:
-        """The child at `site`, and how its variables come from the parent's.
+    def apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
+        """Applies the operator.
+
+        Args:
+            architecture: the parent's; it is not changed.
+            site: one of `sites(architecture)`.
+
+        Returns:
+            The child's architecture, and how its variables come from the parent's.
 
         Raises:
             ValueError: `site` is not one of `sites(architecture)`.
+            AssertionError: the operator breaks its contract.
         """
         try:
-            holds = self.requires(architecture, site)
-        except (TypeError, ValueError):  # of the wrong length or types
-            holds = False
-        if not holds:
+            is_exact = self.requires(architecture, site)
+        except (TypeError, ValueError):  # a tuple of another length, or of other types
+            is_exact = False
+        if not is_exact:
             raise ValueError(
                 f"{self.name}: {site!r} is not a site of this architecture; expected one of sites(architecture)"
             )
-        child, edit = self._apply(architecture, site)
-        undone = _undone(child, edit)
-        if undone:
-            raise ValueError(f"{self.name}: {site!r} is not a site of this architecture; {undone}")
-        self._check(architecture, child, edit)
-        return child, edit
+        child, transfer = self._apply(architecture, site)
+        conflict = _constraint_conflict(child, transfer)
+        if conflict:
+            raise ValueError(f"{self.name}: {site!r} is not a site of this architecture; {conflict}")
+        self._check(architecture, child, transfer)
+        return child, transfer
 
-    def _check(self, parent: Architecture, child: Architecture, edit: Edit) -> None:
+    def _check(self, parent: Architecture, child: Architecture, transfer: WeightTransfer) -> None:
         missing = [node.name for node in parent.nodes if node.name not in child]
         if missing or [child[name].shape for name in child.outputs] != [parent[name].shape for name in parent.outputs]:
             raise AssertionError(
@@ -89,7 +107,7 @@ class Morphism(ABC):
         for node in child.nodes:
             before = parent[node.name].variables if node.name in parent else {}
             for variable, shape in node.variables.items():
-                recipe = edit.recipes.get((node.name, variable))
+                recipe = transfer.recipes.get((node.name, variable))
                 if recipe is None and before.get(variable) != shape:
                     raise AssertionError(f"{self.name} broke its contract: no recipe for {node.name}/{variable}")
                 if isinstance(recipe, Fresh) and tuple(recipe.shape) != tuple(shape):
@@ -98,37 +116,42 @@ class Morphism(ABC):
                     raise AssertionError(f"{self.name} broke its contract: wrong copy for {node.name}/{variable}")
 
 
-def _undone(child: Architecture, edit: Edit) -> str:
-    """Which constraint would undo an edit, "" for none. New variables are left to the operator that makes them."""
+def _constraint_conflict(child: Architecture, transfer: WeightTransfer) -> str:
+    """Which constraint would change a transferred weight at the first step, in words; "" for none.
 
-    def keeps(constraint, recipe: Recipe, rank: int) -> bool:
+    Constraints on new variables are the operator's own affair.
+    """
+
+    def is_kept(constraint: Any, recipe: Recipe, rank: int) -> bool:
         match recipe:
             case Copy(_, factor, _):
                 return layer_rules.keeps_scaled(constraint, factor)
             case Extend(axis, _, fill):
                 return layer_rules.keeps_extended(constraint, rank, axis, fill == "zeros")
-            case Both(first, second):
-                return keeps(constraint, first, rank) and keeps(constraint, second, rank)
+            case ExtendTwice(first, second):
+                return is_kept(constraint, first, rank) and is_kept(constraint, second, rank)
         return True
 
-    for (name, variable), recipe in edit.recipes.items():
+    for (name, variable), recipe in transfer.recipes.items():
         constraint = layer_rules.constraint_on(child[name].config, variable) if name in child else None
-        if constraint is not None and not keeps(constraint, recipe, len(child[name].variables[variable])):
+        if constraint is not None and not is_kept(constraint, recipe, len(child[name].variables[variable])):
             return f"the constraint on {name}/{variable} would undo it at the first step"
     return ""
 
 
 def channel_limit(architecture: Architecture) -> int:
-    """The most channels that an operator gives an image: the method's, or as many as some image has already."""
+    """The most channels that an operator gives an image: `MAX_CHANNELS`, or as many as the widest image has already."""
     return max(MAX_CHANNELS, architecture.widest)
 
 
-def follow_within_limit(architecture: Architecture, follow: Callable[[], Followed]) -> Followed | None:
-    """What new channels change, or None where they cannot be followed to their ends within the limit."""
+def propagate_within_limit(
+    architecture: Architecture, propagate: Callable[[], ChannelPropagation]
+) -> ChannelPropagation | None:
+    """What `propagate` gives; None where it raises `CannotPropagate` or makes an image wider than `channel_limit`."""
     try:
-        followed = follow()
-    except CannotFollow:
+        propagation = propagate()
+    except CannotPropagate:
         return None
     limit = channel_limit(architecture)
-    wide = [node for node in followed.changed.values() if len(node.shape) == 3 and node.shape[-1] > limit]
-    return None if wide else followed
+    is_too_wide = any(len(node.shape) == 3 and (node.channels or 0) > limit for node in propagation.changed.values())
+    return None if is_too_wide else propagation

@@ -1,34 +1,35 @@
-"""How new channels flow through the network to the kernels that absorb them with zeros."""
+"""Propagation of new channels through the network, up to the kernels that absorb them with zeros."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from nash_tf.architecture import Architecture, Node, layer_rules
-from nash_tf.morphisms.edit import Both, Extend, Insertions, Key, Recipe
+from nash_tf.architecture import Architecture, Node
+from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow
+from nash_tf.morphisms.weight_transfer import Extend, ExtendTwice, Insertions, Key, Recipe
 
-# Whether new channels may not pass an element-wise merge, though it could take them.
-Stops = Callable[[Architecture, Node], bool]
+# Whether new channels may not pass an element-wise merge that could take them.
+Barrier = Callable[[Architecture, Node], bool]
 
 
-def nowhere(architecture: Architecture, node: Node) -> bool:
-    """Every merge that can take new channels is passed."""
+def no_barrier(architecture: Architecture, node: Node) -> bool:
+    """The `Barrier` of which no merge is one."""
     return False
 
 
-class CannotFollow(Exception):
-    """New channels would reach a place that cannot take them: an input, an output, a layer that mixes channels."""
+class CannotPropagate(Exception):
+    """New channels would reach a place that cannot take them: an input, an output, or a layer that mixes channels."""
 
 
 @dataclass(frozen=True)
-class Followed:
-    """What new channels change.
+class ChannelPropagation:
+    """All that changes when a tensor gets new channels.
 
     Attributes:
-        changed: the nodes that change, by name, with new configs, shapes and variables.
-        recipes: of their variables.
-        producers: the layers that get new filters, in the architecture's order. They are more than one where an
-            element-wise merge joins them (a residual sum, a gate): they can only grow together.
-        grown: the nodes whose own output gets new channels.
+        changed: by name the nodes that change, with their new configs, shapes and variables.
+        recipes: how the changed variables come from the parent's.
+        producers: names of the layers that get new filters, in the architecture's order. They are several where an
+            element-wise merge joins their outputs (a residual sum, a gate), because then they must grow together.
+        grown: names of the nodes whose output gets new channels.
     """
 
     changed: dict[str, Node]
@@ -37,171 +38,214 @@ class Followed:
     grown: frozenset[str]
 
 
-def widen(architecture: Architecture, name: str, count: int, stops: Stops = nowhere) -> Followed:
-    """Gives a layer `count` output channels behind its own; the network's outputs stay as they were.
+def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
+    """Gives a layer new output channels after its old ones; the outputs of the network do not change.
+
+    Args:
+        architecture: the network.
+        name: the layer.
+        count: number of new channels.
+        barrier: merges that the new channels may not pass.
 
     Raises:
-        CannotFollow: a layer cannot take them, or `stops` forbids it; the message names it.
+        CannotPropagate: a layer on the way cannot take them; the message names it.
     """
-    producers = _producers(architecture, name, ((architecture[name].shape[-1], count),), stops)
-    return _followed(architecture, producers, {}, stops)
+    producers = _producers(architecture, name, ((_channels(architecture, name), count),), barrier)
+    return _propagation(architecture, producers, {}, barrier)
 
 
-def append(architecture: Architecture, name: str, count: int, stops: Stops = nowhere) -> Followed:
-    """Puts `count` channels behind those of `name` as its consumers see it; the output of `name` and those of the network
-    stay as they were.
+def append(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
+    """Appends channels to what the consumers of a node receive; the node and the network's outputs do not change.
+
+    Args:
+        architecture: the network.
+        name: the node.
+        count: number of new channels.
+        barrier: merges that the new channels may not pass.
 
     Raises:
-        CannotFollow: a layer cannot take them, or `stops` forbids it; the message names it.
+        CannotPropagate: a layer on the way cannot take them; the message names it.
     """
-    return _followed(architecture, {}, {name: ((architecture[name].shape[-1], count),)}, stops)
+    return _propagation(architecture, {}, {name: ((_channels(architecture, name), count),)}, barrier)
 
 
-def _followed(architecture, producers, appended, stops) -> Followed:
-    # A merge may call for further layers to grow, and their new channels flow on in turn.
+def _propagation(
+    architecture: Architecture,
+    producers: dict[str, Insertions],
+    appended: dict[str, Insertions],
+    barrier: Barrier,
+) -> ChannelPropagation:
+    # A merge may need further layers to grow, and their new channels propagate in turn.
     while True:
-        grown, arriving, wanted = _flow_on(architecture, producers, appended, stops)
-        if any(producers.get(name, insertions) != insertions for name, insertions in wanted.items()):
-            raise CannotFollow("two merges would have one layer grow in different places")
-        if wanted.keys() <= producers.keys():
+        grown, arriving, needed = _one_pass(architecture, producers, appended, barrier)
+        if any(producers.get(name, insertions) != insertions for name, insertions in needed.items()):
+            raise CannotPropagate("two merges would have one layer grow in different places")
+        if needed.keys() <= producers.keys():
             break
-        producers = producers | wanted
+        producers = producers | needed
     changed: dict[str, Node] = {}
     recipes: dict[Key, Recipe] = {}
     for node in architecture.nodes:
         if node.name in arriving or node.name in producers:
             ins, outs = arriving.get(node.name, ()), producers.get(node.name, ())
-            # What is appended to a tensor is there for its consumers alone.
+            # Channels that are appended to a node exist for its consumers only.
             own = () if node.name in appended else grown.get(node.name, ())
             changed[node.name] = _grown(node, ins, outs, own)
             recipes |= _recipes(node, ins, outs)
     ordered = tuple(node.name for node in architecture.nodes if node.name in producers)
-    return Followed(changed, recipes, ordered, frozenset(grown) - appended.keys())
+    return ChannelPropagation(changed, recipes, ordered, frozenset(grown) - appended.keys())
 
 
-def _flow_on(architecture, producers, appended, stops):
-    """One walk: the insertions in each node's output and (joined) input, and the further producers that merges want."""
+def _one_pass(
+    architecture: Architecture,
+    producers: Mapping[str, Insertions],
+    appended: Mapping[str, Insertions],
+    barrier: Barrier,
+) -> tuple[dict[str, Insertions], dict[str, Insertions], dict[str, Insertions]]:
+    """One pass through the network.
+
+    Returns:
+        By node name the insertions in each output, those in the channels of each input, and the producers that merges
+        need.
+    """
     grown: dict[str, Insertions] = {}
     arriving: dict[str, Insertions] = {}
-    wanted: dict[str, Insertions] = {}
+    needed: dict[str, Insertions] = {}
     for node in architecture.nodes:
         outgoing = producers.get(node.name, ())
         if not grown.keys().isdisjoint(node.inputs):
-            flow = _flow(architecture, node, stops)
+            flow = _flow(architecture, node, barrier)
             arriving[node.name] = _arriving(architecture, node, flow, grown)
-            if flow == "joined":
-                for name in _partners(architecture, node):
+            if flow is ChannelFlow.JOINED:
+                for name in _full_inputs(architecture, node):
                     if name not in grown:
-                        wanted |= _producers(architecture, name, arriving[node.name], stops)
-            if flow != "absorbed":
+                        needed |= _producers(architecture, name, arriving[node.name], barrier)
+            if flow is not ChannelFlow.ABSORBED:
                 outgoing = arriving[node.name]
         if outgoing and (node.name in architecture.outputs or node.name in appended):
-            raise CannotFollow(f"{node.name} must keep its channels")
+            raise CannotPropagate(f"{node.name} must keep its channels")
         outgoing = appended.get(node.name, outgoing)
         if outgoing and node.name in architecture.outputs:
-            raise CannotFollow(f"{node.name} is an output of the network")
+            raise CannotPropagate(f"{node.name} is an output of the network")
         if outgoing:
             grown[node.name] = outgoing
-    return grown, arriving, wanted
+    return grown, arriving, needed
 
 
-def _flow(architecture: Architecture, node: Node, stops: Stops) -> str:
-    flow = layer_rules.flow(node.known, node.config, 1 + len(node.shape))
+def _flow(architecture: Architecture, node: Node, barrier: Barrier) -> ChannelFlow:
+    flow = channel_flow(node.rule, node.config, 1 + len(node.shape))
     shapes = architecture.input_shapes(node)
-    if flow == "carried" and shapes[0][-1] != node.shape[-1]:
-        return "stopped"
-    if flow == "joined" and (len(set(map(len, shapes))) > 1 or stops(architecture, node)):
-        return "stopped"
+    if flow is ChannelFlow.CARRIED and shapes[0][-1] != node.shape[-1]:
+        return ChannelFlow.STOPPED
+    if flow is ChannelFlow.JOINED and (len(set(map(len, shapes))) > 1 or barrier(architecture, node)):
+        return ChannelFlow.STOPPED
     return flow
 
 
-def _partners(architecture: Architecture, node: Node) -> list[str]:
-    """The inputs of a merge that have its channels; one of a single channel is stretched to them and need not grow."""
+def _channels(architecture: Architecture, name: str) -> int:
+    channels = architecture[name].channels
+    if channels is None:
+        raise CannotPropagate(f"{name} has an open number of channels")
+    return channels
+
+
+def _full_inputs(architecture: Architecture, node: Node) -> list[str]:
+    """The inputs of a merge that have all its channels. An input of one channel is broadcast and need not grow."""
     return [name for name in dict.fromkeys(node.inputs) if architecture[name].shape[-1] == node.shape[-1]]
 
 
-def _arriving(architecture: Architecture, node: Node, flow: str, grown: Mapping[str, Insertions]) -> Insertions:
-    """The insertions in the channel axis of a node's (joined) input."""
+def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: Mapping[str, Insertions]) -> Insertions:
+    """The insertions in the channels of a node's input; of several inputs, in those of their concatenation or merge."""
     match flow:
-        case "concatenated":
-            arriving, offset = [], 0
+        case ChannelFlow.CONCATENATED:
+            arriving: list[tuple[int, int]] = []
+            offset = 0
             for name in node.inputs:
                 arriving += [(offset + at, count) for at, count in grown.get(name, ())]
-                offset += architecture[name].shape[-1]
+                offset += _channels(architecture, name)
             return tuple(arriving)
-        case "flattened":
-            # Channels are the last axis, so each pixel's group of them grows.
+        case ChannelFlow.FLATTENED:
+            # Channels are the last axis, so each pixel has a group of them, and each group grows.
             (name,) = node.inputs
-            channels = architecture[name].shape[-1]
+            channels = _channels(architecture, name)
             if node.shape[0] is None:
-                raise CannotFollow(f"{node.name} flattens an image of open size")
+                raise CannotPropagate(f"{node.name} flattens an image of open size")
             pixels = node.shape[0] // channels
             return tuple((pixel * channels + at, count) for pixel in range(pixels) for at, count in grown[name])
-        case "joined":
-            found = {grown[name] for name in node.inputs if name in grown}
-            stretched = set(node.inputs) & grown.keys() - set(_partners(architecture, node))
-            if len(found) > 1 or stretched:
-                raise CannotFollow(f"{node.name} would join channels in different places")
-            return found.pop()
-        case "carried" | "absorbed":
+        case ChannelFlow.JOINED:
+            distinct = {grown[name] for name in node.inputs if name in grown}
+            broadcast = set(node.inputs) & grown.keys() - set(_full_inputs(architecture, node))
+            if len(distinct) > 1 or broadcast:
+                raise CannotPropagate(f"{node.name} would join channels in different places")
+            return distinct.pop()
+        case ChannelFlow.CARRIED | ChannelFlow.ABSORBED:
             return grown[node.inputs[0]]
-    raise CannotFollow(f"{node.name} ({node.kind}) cannot take new channels")
+    raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels")
 
 
-def _producers(architecture: Architecture, name: str, insertions: Insertions, stops: Stops) -> dict[str, Insertions]:
-    """The layers that must get new filters for `name` to get new channels, going back through merges.
+def _producers(
+    architecture: Architecture, name: str, insertions: Insertions, barrier: Barrier
+) -> dict[str, Insertions]:
+    """The layers that must get new filters so that `name` gets new channels, searched backwards through merges.
 
     Raises:
-        CannotFollow: on the way is an input, a layer that cannot be given channels at will, or a merge that is not passed.
+        CannotPropagate: there is an input, a layer that cannot get new channels, or a barrier on the way.
     """
-    found: dict[str, Insertions] = {}
+    producers: dict[str, Insertions] = {}
     waiting, seen = [name], {name}
     while waiting:
         node = architecture[waiting.pop()]
-        if layer_rules.grows(node.known, node.config):
-            found[node.name] = insertions
+        if can_grow(node.rule, node.config):
+            producers[node.name] = insertions
             continue
-        flow = _flow(architecture, node, stops)
-        if flow not in ("carried", "joined"):
-            raise CannotFollow(f"{node.name} ({node.kind}) cannot be given new channels")
-        before = set(_partners(architecture, node) if flow == "joined" else node.inputs) - seen
+        flow = _flow(architecture, node, barrier)
+        if flow not in (ChannelFlow.CARRIED, ChannelFlow.JOINED):
+            raise CannotPropagate(f"{node.name} ({node.kind}) cannot be given new channels")
+        inputs = _full_inputs(architecture, node) if flow is ChannelFlow.JOINED else node.inputs
+        before = set(inputs) - seen
         seen |= before
         waiting += before
-    return found
+    return producers
 
 
 def _grown(node: Node, ins: Insertions, outs: Insertions, own: Insertions) -> Node:
-    """A node with `ins` in its input's channels, `outs` in its filters and, these or those, `own` in its output's."""
-    known = node.known
-    assert known is not None
+    """A node with new channels.
+
+    Args:
+        node: the node as it was.
+        ins: insertions in the channels of its input.
+        outs: insertions in its filters.
+        own: insertions in the channels of its output, which come from either.
+    """
+    rule = node.rule
+    assert rule is not None
 
     def longer(shapes):
         grown = dict(shapes)
-        for growth, insertions in ((known.input_growth, ins), (known.output_growth, outs)):
+        for growth, insertions in ((rule.input_growth, ins), (rule.output_growth, outs)):
             for variable in growth.keys() & shapes.keys():
                 grown[variable] = _longer(grown[variable], growth[variable].axis, insertions)
         return grown
 
     shape, config = _longer(node.shape, -1, own), node.config
-    if own and known.size == "target_shape":
+    if own and rule.size == "target_shape":
         target = list(config["target_shape"])
         config = {**config, "target_shape": [*target[:-1], -1 if target[-1] == -1 else shape[-1]]}
-    elif own and known.size:
-        config = {**config, known.size: shape[-1]}
+    elif own and rule.size:
+        config = {**config, rule.size: shape[-1]}
     return replace(node, config=config, shape=shape, weights=longer(node.weights), statistics=longer(node.statistics))
 
 
 def _recipes(node: Node, ins: Insertions, outs: Insertions) -> dict[Key, Recipe]:
-    known = node.known
-    assert known is not None
-    recipes: dict[Key, Recipe] = {}
-    # Filters first: the zeros for new input channels then reach into the new filters too.
-    for growth, insertions in ((known.output_growth, outs), (known.input_growth, ins)):
-        for variable, rule in growth.items():
+    rule = node.rule
+    assert rule is not None
+    extensions: dict[Key, list[Extend]] = {}
+    # New filters come first, so that the zeros for new input channels reach into them too.
+    for growth, insertions in ((rule.output_growth, outs), (rule.input_growth, ins)):
+        for variable, each in growth.items():
             if insertions and variable in node.variables:
-                key, extend = (node.name, variable), Extend(rule.axis, insertions, rule.fill)
-                recipes[key] = Both(recipes[key], extend) if key in recipes else extend
-    return recipes
+                extensions.setdefault((node.name, variable), []).append(Extend(each.axis, insertions, each.fill))
+    return {key: ExtendTwice(*extends) if len(extends) == 2 else extends[0] for key, extends in extensions.items()}
 
 
 def _longer(shape: tuple, axis: int, insertions: Insertions) -> tuple:

@@ -1,4 +1,4 @@
-"""Random morphisms for a child, and their replay."""
+"""Draws random moves for a child, and replays them."""
 
 from collections.abc import Iterable, Mapping
 
@@ -7,7 +7,7 @@ import numpy as np
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.base import Morphism, Move
-from nash_tf.morphisms.edit import Edit
+from nash_tf.morphisms.weight_transfer import WeightTransfer
 from nash_tf.seeds import derive
 
 
@@ -19,25 +19,25 @@ def draw(
     seed: int,
     variants: Mapping[str, Morphism] | None = None,
 ) -> tuple[Architecture, tuple[Move, ...]]:
-    """A child by `count` random morphisms, or by fewer where no more can be made under the limit.
+    """Draws `count` random moves in a row, or fewer where no further move is possible under the limit.
 
     Args:
         parent: the parent's architecture.
-        count: how many morphisms in a row.
-        operators: operator name -> relative frequency. One with no place to apply is dropped from the draw.
-        max_params: limit on trained parameters; a morphism that would pass it is not drawn.
-        seed: of all draws.
-        variants: operators by name that are drawn from in place of the registry's; each site of one must be a site of the other,
-            which `replay` applies.
+        count: number of moves.
+        operators: operator name -> relative frequency. An operator without a site is dropped from the draw.
+        max_params: maximum number of trained parameters; a move that would exceed it is not drawn.
+        seed: seed of all random draws.
+        variants: by name, operators that are used in place of the registered ones. Each of their sites must be a site
+            of the registered operator too, because `replay` applies that one.
 
     Returns:
-        The child's architecture and its morphisms as plain data.
+        The child's architecture, and the moves.
     """
     rng = np.random.default_rng(seed)
-    known = {**registry, **(variants or {})}
+    by_name = {**registry, **(variants or {})}
     child, moves = parent, []
     for number in range(count):
-        drawn = _draw_one(child, known, operators, max_params, derive(seed, number), rng)
+        drawn = _draw_one(child, by_name, operators, max_params, derive(seed, number), rng)
         if drawn is None:
             break
         child, move = drawn
@@ -45,23 +45,42 @@ def draw(
     return child, tuple(moves)
 
 
-def replay(parent: Architecture, moves: Iterable[Move]) -> tuple[Architecture, list[tuple[Edit, int]]]:
-    """The child that `moves` make of `parent`, with each edit and its seed, in order."""
-    edits = []
+def replay(parent: Architecture, moves: Iterable[Move]) -> tuple[Architecture, list[tuple[WeightTransfer, int]]]:
+    """Applies moves one after the other.
+
+    Args:
+        parent: the parent's architecture.
+        moves: the moves, the first of them for `parent`.
+
+    Returns:
+        The child's architecture, and of each move its weight transfer and its seed, in order.
+
+    Raises:
+        ValueError: a move's site is not a site of the architecture it is applied to.
+    """
+    transfers = []
     for operator, site, seed in moves:
-        parent, edit = registry[operator].apply(parent, tuple(site))
-        edits.append((edit, seed))
-    return parent, edits
+        parent, transfer = registry[operator].apply(parent, tuple(site))
+        transfers.append((transfer, seed))
+    return parent, transfers
 
 
-def _draw_one(parent, known, operators, max_params, seed, rng):
+def _draw_one(
+    parent: Architecture,
+    by_name: Mapping[str, Morphism],
+    operators: Mapping[str, float],
+    max_params: float,
+    seed: int,
+    rng: np.random.Generator,
+) -> tuple[Architecture, Move] | None:
+    """A child and its move; None where no operator has a site under the limit."""
     names = sorted(operators)
     frequencies = np.array([operators[name] for name in names], float)
     order = rng.choice(names, size=np.count_nonzero(frequencies), replace=False, p=frequencies / frequencies.sum())
     for name in map(str, order):
-        sites = known[name].sites(parent)
+        sites = by_name[name].sites(parent)
         for place in rng.permutation(len(sites)):
-            child, _ = known[name].apply(parent, sites[place])
+            child, _ = by_name[name].apply(parent, sites[place])
             if child.params <= max_params:
                 return child, Move(name, sites[place], seed)
     return None

@@ -1,4 +1,4 @@
-"""Which tensors of a network the operators read and join: what blocks of layers hand on to one another."""
+"""Features: the tensors that operators read and merge, which are the outputs of whole blocks of layers."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,26 +7,26 @@ from nash_tf.architecture import Architecture, Node, layer_rules
 
 
 def is_image(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output has height, width and channels."""
+    """Whether a node's output has height, width, and a known number of channels."""
     return len(architecture[name].shape) == 3 and architecture[name].channels is not None
 
 
 def is_feature(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output is an image behind an activation, a pool or a merge.
+    """Whether a node's output is a feature: an image that is the output of an activation, a pool or a merge.
 
-    A sum, concatenation or convex combination of tensors that are never negative is left out: those are features
-    themselves, and the method merges nothing but ReLU and max-pool outputs.
+    A sum, concatenation or convex combination of tensors that are never negative does not count: its inputs are
+    features already, and the method of the slides merges ReLU and max-pool outputs only.
     """
     node = architecture[name]
-    if node.known is None or not is_image(architecture, name):
+    if node.rule is None or not is_image(architecture, name):
         return False
     if node.kind in ("Add", "Concatenate", "nash_tf>ConvexMerge"):
         return not architecture.nonnegative.issuperset(node.inputs)
-    return node.known.role in ("pool", "merge") or layer_rules.acts(node.known, node.config)
+    return node.rule.role in ("pool", "merge") or layer_rules.has_activation(node.rule, node.config)
 
 
 def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
-    """(later, earlier) for all features on one path, in canonical order."""
+    """All pairs (later, earlier) of features of which the later one depends on the earlier one, in canonical order."""
     features = [node.name for node in architecture.nodes if is_feature(architecture, node.name)]
     for later in features:
         for earlier in features:
@@ -35,15 +35,18 @@ def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
 
 
 def prevailing_activation(architecture: Architecture, name: str) -> tuple[str, Mapping[str, Any]]:
-    """Kind and config of the nearest activation at or before a node, going back through first inputs; else ReLU.
+    """Kind and config of the nearest activation at or before a node, going back through first inputs; ReLU if none.
 
-    One that has variables, that may be infinite, or that squeezes everything into a part of [0, 1] as a gate does, is passed
-    over.
+    Skipped are activations with variables, those that may be infinite, and those with values in [0, 1], as gates have.
     """
     node: Node | None = architecture[name]
     while node is not None:
         is_exponential = layer_rules.activation_of(node.config) == "exponential"
-        if layer_rules.acts(node.known, node.config) and not is_exponential and not node.weights.keys() & {"alpha"}:
+        if (
+            layer_rules.has_activation(node.rule, node.config)
+            and not is_exponential
+            and not node.weights.keys() & {"alpha"}
+        ):
             fused = "activation" in node.config
             kind, config = (
                 ("Activation", {"activation": node.config["activation"]}) if fused else (node.kind, node.config)

@@ -1,43 +1,62 @@
-"""What the two insertions share: a block on an edge that is the identity there, or that adds nothing yet."""
+"""What the two insertions have in common: a new block on an edge that is the identity there, or that adds zero."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.morphisms.base import KERNEL_SIZES, Morphism
-from nash_tf.morphisms.edit import Edit, Fresh
+from nash_tf.architecture.constants import BATCH_NORM_MOMENTUM
+from nash_tf.morphisms.base import Morphism
 from nash_tf.morphisms.features import is_feature, is_image, prevailing_activation
+from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
 
-# How a batch normalisation's variables are born: where the block is to be the identity, and where it is to give 0.
+KERNEL_SIZES = (3, 5)
+
+
+class Initial(NamedTuple):
+    """The convolution's kind, or the initial values of a variable, in each of the two forms of an inserted block."""
+
+    identity: str  # the block is the identity
+    residual: str  # the block is added to its input
+
+
+# Initial values of the batch normalisation.
 _NORM = {
-    "gamma": ("identity_gamma", "zeros"),
-    "beta": ("zeros", "zeros"),
-    "moving_mean": ("zeros", "zeros"),
-    "moving_variance": ("ones", "ones"),
+    "gamma": Initial("identity_gamma", "zeros"),
+    "beta": Initial("zeros", "zeros"),
+    "moving_mean": Initial("zeros", "zeros"),
+    "moving_variance": Initial("ones", "ones"),
 }
 
 
 class Insert(Morphism):
-    """Puts a convolution, a batch normalisation and an activation on an edge. Site: (source, consumer, kernel size).
+    """Inserts a convolution, a batch normalisation and an activation on an edge. Site: (source, consumer, kernel size).
 
-    Where the source is never negative:
-    1. y = activation(norm(conv(source))). The kernel is a Dirac identity without bias.
-    2. The batch normalisation is the identity for any statistics, gamma = sqrt(var + eps) and beta = mean; it is born with
-       mean 0 and variance 1 and calibrated on a batch, so that it is the identity in training mode too.
-    3. The activation is ReLU, which is idempotent there; where the source also ends at 6, as that of a ReLU6 does, ReLU6.
+    If the source is never negative, the block is the identity:
+    1. y = activation(norm(conv(source))). The kernel is a Dirac kernel, without bias.
+    2. The batch normalisation is the identity for any statistics, with gamma = sqrt(var + eps) and beta = mean. It
+       begins with mean 0 and variance 1, and calibration on a batch makes it the identity in training mode too.
+    3. The activation is ReLU, which is the identity on what is not negative. If the source is also at most 6, as the
+       output of a ReLU6 is, the activation is ReLU6.
 
-    Where the source may be negative no usual activation is the identity. The source must be the output of an activation, a
-    pool or a merge:
-    4. y = source + norm(activation(conv(source))). The kernel is random, the activation the nearest one before.
+    If the source may be negative, no usual activation is the identity, so the block is added to the source, which must
+    be the output of an activation, a pool or a merge:
+    4. y = source + norm(activation(conv(source))). The kernel is random; the activation is the nearest one before.
     5. The batch normalisation has gamma = beta = 0, so that it gives 0 in both modes, calibrated or not. gamma has a
-       gradient whatever the sign of the loss, the kernel as soon as gamma has left 0.
+       gradient at once, the kernel as soon as gamma is not 0.
 
-    On a map of one pixel nothing is inserted: of all places of a kernel only its middle would ever see data. (Of maps of two
-    pixels a 5 x 5 kernel sees no more than 3 x 3; it is inserted, as seeded searches rely on it.)
+    Nothing is inserted on a map of one pixel, where only the middle of a kernel would ever see data. (On maps of two
+    pixels a 5 x 5 kernel sees no more than a 3 x 3 kernel does; it is still inserted, because seeded searches depend on
+    it.)
+
+    Attributes:
+        stem: start of the convolution's name.
+        conv_kind: kind of the convolution.
+        initial_values: by variable of the convolution its initial values, names in `nash_tf.morphisms.weight_transfer.FILLS`.
     """
 
     stem: str
-    kinds: tuple[str, str]  # of the convolution: born as the identity, and at random
-    fills: dict[str, tuple[str, str]]  # its variables: the same two
+    conv_kind: Initial
+    initial_values: dict[str, Initial]
 
     def candidates(self, architecture):
         for node in architecture.nodes:
@@ -59,29 +78,38 @@ class Insert(Morphism):
 
     def _apply(self, architecture: Architecture, site):
         source, consumer, size = site
-        is_identity = source in architecture.nonnegative
-        make, born = (self._identity, 0) if is_identity else (self._residual, 1)
-        conv, norm, new = make(architecture, architecture[source], size, architecture.unused_number())
-        recipes = {(conv.name, name): Fresh(conv.weights[name], fill[born]) for name, fill in self.fills.items()}
-        recipes |= {(norm.name, name): Fresh(norm.variables[name], fill[born]) for name, fill in _NORM.items()}
-        taker = architecture[consumer]
-        taker = replace(taker, inputs=tuple(new[-1].name if name == source else name for name in taker.inputs))
-        return architecture.edited([taker], new), Edit(recipes, calibrate=(norm.name,))
+        number = architecture.unused_number()
+        if source in architecture.nonnegative:
+            form, block = "identity", self._identity_block(architecture, architecture[source], size, number)
+        else:
+            form, block = "residual", self._residual_block(architecture, architecture[source], size, number)
+        conv, norm = block[0], next(node for node in block if node.kind == "BatchNormalization")
+        recipes = {
+            (node.name, variable): Fresh(node.variables[variable], getattr(initial, form))
+            for node, initials in ((conv, self.initial_values), (norm, _NORM))
+            for variable, initial in initials.items()
+        }
+        old = architecture[consumer]
+        inputs = tuple(block[-1].name if name == source else name for name in old.inputs)
+        child = architecture.edited([replace(old, inputs=inputs)], block)
+        return child, WeightTransfer(recipes, calibrate=(norm.name,))
+
+    def _identity_block(self, architecture: Architecture, source: Node, size: int, number: int) -> list[Node]:
+        conv = self._conv(architecture, source, size, number, self.conv_kind.identity)
+        norm = _norm(architecture, conv, number)
+        config = {"max_value": 6.0} if architecture.bounds[source.name].high == 6.0 else {}
+        return [conv, norm, architecture.make(f"relu_{number}", "ReLU", config, [norm])]
+
+    def _residual_block(self, architecture: Architecture, source: Node, size: int, number: int) -> list[Node]:
+        conv = self._conv(architecture, source, size, number, self.conv_kind.residual)
+        act = architecture.make(f"act_{number}", *prevailing_activation(architecture, source.name), [conv])
+        norm = _norm(architecture, act, number)
+        return [conv, act, norm, architecture.make(f"add_{number}", "Add", {}, [source, norm])]
 
     def _conv(self, architecture: Architecture, source: Node, size: int, number: int, kind: str) -> Node:
         config = {"filters": source.channels, "kernel_size": [size, size], "padding": "same", "use_bias": False}
         return architecture.make(f"{self.stem}_{number}", kind, config, [source])
 
-    def _identity(self, architecture: Architecture, source: Node, size: int, number: int):
-        conv = self._conv(architecture, source, size, number, self.kinds[0])
-        norm = architecture.make(f"bn_{number}", "BatchNormalization", {"momentum": 0.9}, [conv])
-        config = {"max_value": 6.0} if architecture.bounds[source.name].high == 6.0 else {}
-        act = architecture.make(f"relu_{number}", "ReLU", config, [norm])
-        return conv, norm, [conv, norm, act]
 
-    def _residual(self, architecture: Architecture, source: Node, size: int, number: int):
-        conv = self._conv(architecture, source, size, number, self.kinds[1])
-        act = architecture.make(f"act_{number}", *prevailing_activation(architecture, source.name), [conv])
-        norm = architecture.make(f"bn_{number}", "BatchNormalization", {"momentum": 0.9}, [act])
-        total = architecture.make(f"add_{number}", "Add", {}, [source, norm])
-        return conv, norm, [conv, act, norm, total]
+def _norm(architecture: Architecture, before: Node, number: int) -> Node:
+    return architecture.make(f"bn_{number}", "BatchNormalization", {"momentum": BATCH_NORM_MOMENTUM}, [before])

@@ -1,12 +1,12 @@
 """Insert a convolution block (slides, "Insert Convolutional Layer")."""
 
-from nash_tf.morphisms.insert import Insert
+from nash_tf.morphisms.insert import Initial, Insert
 
 
 class InsertConv(Insert):
-    """Conv-BN-ReLU as the identity on an edge; see `Insert`."""
+    """Inserts convolution, batch normalisation and ReLU on an edge, as the identity; see `Insert`."""
 
     name = "insert_conv"
     stem = "conv"
-    kinds = ("nash_tf>IdentityConv2D", "Conv2D")
-    fills = {"kernel": ("dirac", "he_normal")}
+    conv_kind = Initial("nash_tf>IdentityConv2D", "Conv2D")
+    initial_values = {"kernel": Initial("dirac", "he_normal")}

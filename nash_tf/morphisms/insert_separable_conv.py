@@ -1,15 +1,18 @@
 """Insert a separable convolution block (slides, "Insert Separable Convolutional Layer")."""
 
-from nash_tf.morphisms.insert import Insert
+from nash_tf.morphisms.insert import Initial, Insert
 
 
 class InsertSeparableConv(Insert):
-    """SepConv-BN-ReLU as the identity on an edge: Dirac per channel, then the identity across channels; see `Insert`."""
+    """Inserts separable convolution, batch normalisation and ReLU on an edge, as the identity; see `Insert`.
+
+    The identity is a Dirac kernel for each channel, followed by the identity across channels.
+    """
 
     name = "insert_separable_conv"
     stem = "sepconv"
-    kinds = ("nash_tf>IdentitySeparableConv2D", "SeparableConv2D")
-    fills = {
-        "depthwise_kernel": ("depthwise_dirac", "he_normal_depthwise"),
-        "pointwise_kernel": ("dirac", "he_normal"),
+    conv_kind = Initial("nash_tf>IdentitySeparableConv2D", "SeparableConv2D")
+    initial_values = {
+        "depthwise_kernel": Initial("depthwise_dirac", "he_normal_depthwise"),
+        "pointwise_kernel": Initial("dirac", "he_normal"),
     }

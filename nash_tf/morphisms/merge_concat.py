@@ -3,29 +3,30 @@
 from dataclasses import replace
 from functools import cache, partial
 
-from nash_tf.morphisms.base import Morphism, channel_limit, follow_within_limit
-from nash_tf.morphisms.channels import Stops, append, nowhere
-from nash_tf.morphisms.edit import Edit
+from nash_tf.morphisms.base import Morphism, channel_limit, propagate_within_limit
+from nash_tf.morphisms.channels import Barrier, append, no_barrier
 from nash_tf.morphisms.features import feature_pairs, is_feature
+from nash_tf.morphisms.weight_transfer import WeightTransfer
 
 SCALES = (1, 2, 4)
 
 
 class MergeConcat(Morphism):
-    """The channels of an earlier tensor are put behind those of a later one. Site: (later, earlier, scale).
+    """Appends the channels of an earlier tensor to those of a later one. Site: (later, earlier, scale).
 
-    1. The earlier tensor is larger by `scale` and is max-pooled by it first; the later one is never pooled.
-    2. All consumers of the later tensor have zeros in their kernels for the new channels, as in `AlterChannels`.
-    3. Both are outputs of an activation, a pool or a merge.
+    1. The earlier tensor has `scale` times the height and width of the later one and is max-pooled by `scale` first.
+       The later one is never pooled.
+    2. The kernels that read the later tensor get zeros for the new channels, as in `AlterChannels`.
+    3. Both tensors are outputs of an activation, a pool or a merge.
 
     Args:
-        stops: merges that the new channels may not pass, though they could; by default there are none.
+        barrier: merges that the new channels may not pass, though they could; none by default.
     """
 
     name = "merge_concat"
 
-    def __init__(self, stops: Stops = nowhere) -> None:
-        self._stops = stops
+    def __init__(self, barrier: Barrier = no_barrier) -> None:
+        self._barrier = barrier
 
     def candidates(self, architecture):
         for later, earlier in feature_pairs(architecture):
@@ -33,14 +34,14 @@ class MergeConcat(Morphism):
                 yield (later, earlier, scale)
 
     def _exact_sites(self, architecture):
-        # It is the same for all earlier tensors of as many channels.
-        follow = cache(partial(self._follow, architecture))
-        return [site for site in self.candidates(architecture) if self._fits(architecture, site, follow)]
+        # The propagation depends on the number of channels of the earlier tensor alone.
+        propagate = cache(partial(self._propagate, architecture))
+        return [site for site in self.candidates(architecture) if self._fits(architecture, site, propagate)]
 
     def requires(self, architecture, site):
-        return self._fits(architecture, site, partial(self._follow, architecture))
+        return self._fits(architecture, site, partial(self._propagate, architecture))
 
-    def _fits(self, architecture, site, follow):
+    def _fits(self, architecture, site, propagate):
         later, earlier, scale = site
         if later not in architecture or earlier not in architecture.ancestors[later] or scale not in SCALES:
             return False
@@ -51,8 +52,8 @@ class MergeConcat(Morphism):
             return False
         if channels + added > channel_limit(architecture) or not architecture.consumers[later]:
             return False
-        followed = follow(later, added)
-        return followed is not None and earlier not in followed.grown
+        propagation = propagate(later, added)
+        return propagation is not None and earlier not in propagation.grown
 
     def _apply(self, architecture, site):
         later, earlier, scale = site
@@ -63,12 +64,12 @@ class MergeConcat(Morphism):
             appended = architecture.make(f"pool_{number}", "MaxPooling2D", config, [appended])
             new.append(appended)
         joined = architecture.make(f"concat_{number}", "Concatenate", {}, [architecture[later], appended])
-        followed = append(architecture, later, appended.channels, self._stops)
-        takers = [
+        propagation = append(architecture, later, appended.channels, self._barrier)
+        changed = [
             replace(node, inputs=tuple(joined.name if source == later else source for source in node.inputs))
-            for node in followed.changed.values()
+            for node in propagation.changed.values()
         ]
-        return architecture.edited(takers, [*new, joined]), Edit(followed.recipes)
+        return architecture.edited(changed, [*new, joined]), WeightTransfer(propagation.recipes)
 
-    def _follow(self, architecture, later, added):
-        return follow_within_limit(architecture, lambda: append(architecture, later, added, self._stops))
+    def _propagate(self, architecture, later, added):
+        return propagate_within_limit(architecture, lambda: append(architecture, later, added, self._barrier))

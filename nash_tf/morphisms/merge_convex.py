@@ -3,15 +3,18 @@
 from dataclasses import replace
 
 from nash_tf.morphisms.base import Morphism
-from nash_tf.morphisms.edit import Edit, Fresh
 from nash_tf.morphisms.features import feature_pairs, is_feature
+from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
 
 
 class MergeConvex(Morphism):
-    """y = alpha * blue + (1 - alpha) * orange takes the place of blue. Site: (blue, orange).
+    """Replaces a later tensor by alpha * later + (1 - alpha) * earlier. Site: (later, earlier).
 
-    1. Orange comes before blue on the path; both are outputs of an activation, a pool or a merge, of one shape.
-    2. alpha is born as 1 and trained within [0, 1], so that y stays non-negative where both are.
+    The slides call the later tensor blue and the earlier one orange.
+
+    1. The later tensor depends on the earlier one. Both are outputs of an activation, a pool or a merge, of equal
+       shape.
+    2. alpha begins as 1 and is trained within [0, 1], so that the result is not negative where both tensors are not.
     """
 
     name = "merge_convex"
@@ -28,21 +31,21 @@ class MergeConvex(Morphism):
             and architecture[later].shape == architecture[earlier].shape
             and is_feature(architecture, later)
             and is_feature(architecture, earlier)
-            and not any(architecture[taker].inputs == (later, earlier) for taker in architecture.consumers[later])
+            and not any(architecture[consumer].inputs == (later, earlier) for consumer in architecture.consumers[later])
             and not self._is_activation_of(architecture, later, earlier)
         )
 
     def _is_activation_of(self, architecture, later, earlier):
-        """Whether blue is but an activation of orange: a ReLU of what is not negative is the same tensor."""
+        """Whether the later tensor is an activation of the earlier one, because a ReLU may change nothing."""
         node = architecture[later]
-        return node.inputs == (earlier,) and node.known.role == "activation"
+        return node.inputs == (earlier,) and node.rule.role == "activation"
 
     def _apply(self, architecture, site):
         later, earlier = site
         name = f"convex_{architecture.unused_number()}"
         merged = architecture.make(name, "nash_tf>ConvexMerge", {}, [architecture[later], architecture[earlier]])
-        takers = [
+        consumers = [
             replace(node, inputs=tuple(merged.name if source == later else source for source in node.inputs))
             for node in map(architecture.__getitem__, architecture.consumers[later])
         ]
-        return architecture.edited(takers, [merged]), Edit({(name, "alpha"): Fresh((), "ones")})
+        return architecture.edited(consumers, [merged]), WeightTransfer({(name, "alpha"): Fresh((), "ones")})

@@ -1,4 +1,4 @@
-"""What can be done to a network, and what each of it would cost."""
+"""The morphisms that can be applied to a network, and what each would cost."""
 
 from typing import Any, NamedTuple
 
@@ -8,13 +8,14 @@ from nash_tf.morphisms.base import Morphism, Site
 
 
 class Option(NamedTuple):
-    """One morphism of a network.
+    """One morphism that can be applied to a network.
 
     Attributes:
-        operator, site: which it is.
-        params: trained parameters that it adds.
-        flops: floating-point operations an image that it adds (see `nash_tf.architecture.costs.flops`); None where images are of open
-            size.
+        operator: name of the operator.
+        site: where it would be applied.
+        params: number of trained parameters that it adds.
+        flops: floating-point operations per image that it adds (see `nash_tf.architecture.costs.flops`); None where the
+            size of an image is open.
     """
 
     operator: str
@@ -24,7 +25,12 @@ class Option(NamedTuple):
 
 
 def options_of(operator: Morphism, parent: Any) -> list[Option]:
-    """An operator's options, each applied once; for draws without costs take `operator.sites`."""
+    """The options of one operator. Each is applied once for its cost; `operator.sites` is faster without costs.
+
+    Args:
+        operator: the operator.
+        parent: an `Architecture`, or a functional `keras.Model`.
+    """
     architecture = parent if isinstance(parent, Architecture) else Architecture.from_keras(parent)
     before = flops(architecture)
     options = []

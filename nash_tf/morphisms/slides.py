@@ -1,4 +1,4 @@
-"""The slides' narrower forms of operators, which the methods that reproduce them draw from."""
+"""The operators as the slides restrict them; the methods that reproduce the slides draw from these."""
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.morphisms.alter_channels import AlterChannels
@@ -9,13 +9,13 @@ _PARTS = ("ReLU", "Activation", "MaxPooling2D", "Add", "nash_tf>ConvexMerge")
 
 
 def merges_features(architecture: Architecture, node: Node) -> bool:
-    """Whether a node is a sum or a convex combination of ReLU or max-pool outputs, as splits and merges make them."""
+    """Whether a node is a sum or convex combination of ReLU or max-pool outputs, as splits and merges make them."""
     return node.kind in ("Add", "nash_tf>ConvexMerge") and all(
         name in architecture.nonnegative and architecture[name].kind in _PARTS for name in node.inputs
     )
 
 
-# No layer behind such a merge widens (slides, "Alter Channels"). By name; each site is one of the registry's operator too.
+# By name. New channels do not pass such a merge (slides, "Alter Channels"). Their sites are sites of the registry's too.
 SLIDES: dict[str, Morphism] = {
     operator.name: operator for operator in (AlterChannels(merges_features), MergeConcat(merges_features))
 }

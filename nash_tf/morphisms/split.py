@@ -2,24 +2,25 @@
 
 from dataclasses import replace
 
-from nash_tf.architecture import layer_rules
+from nash_tf.architecture import Node, layer_rules
 from nash_tf.morphisms.base import Morphism
-from nash_tf.morphisms.edit import Copy, Edit
 from nash_tf.morphisms.features import is_image
+from nash_tf.morphisms.weight_transfer import Copy, WeightTransfer
 
-FACTOR = 0.3
+FACTOR = 0.3  # share of the first branch
 
 
 class Split(Morphism):
-    """A convolution and what follows it become two in parallel whose outputs are added. Site: (convolution,).
+    """Replaces a block by two parallel copies whose outputs are added. Site: (convolution,).
 
-    1. The block is the convolution, a batch normalisation with gamma, and an activation, each if it is there and nothing
-       else takes what comes before it.
-    2. Both branches copy all variables; those of the last affine layer, gamma and beta or kernel and bias, are scaled by 0.3
-       and 0.7.
-    3. The activation is positively homogeneous, so the branches' outputs are 0.3 and 0.7 of the block's, in both modes.
-    4. A branch's other variables see that share of the gradient, so their slots are scaled too; those of the scaled ones
-       are not.
+    1. The block is the convolution, and after it a batch normalisation with gamma and an activation, each if it is
+       there and is the only consumer of the layer before it.
+    2. Both branches have copies of all variables. Those of the last affine layer (gamma and beta, or kernel and bias)
+       are scaled by 0.3 in one branch and by 0.7 in the other.
+    3. The activation is positively homogeneous, so the outputs of the branches are 0.3 and 0.7 of the block's, in
+       inference and in training mode.
+    4. The gradients of a branch's other variables are scaled by the same factor, so their optimiser slots are too. The
+       slots of the scaled variables are not.
     """
 
     name = "split"
@@ -33,26 +34,26 @@ class Split(Morphism):
         if name not in architecture or not is_image(architecture, name):
             return False
         conv = architecture[name]
-        if not layer_rules.grows(conv.known, conv.config) or not _is_homogeneous(conv):
+        if not layer_rules.can_grow(conv.rule, conv.config) or not _is_homogeneous(conv):
             return False
         return _is_inner(architecture, conv)
 
     def _apply(self, architecture, site):
         block, number = self._block(architecture, *site), architecture.unused_number()
         stem = block[0].name.rstrip("0123456789").rstrip("_") or "conv"
-        twins = []
+        second: list[Node] = []
         for node in block:
             prefix = stem if node is block[0] else _PREFIXES.get(node.kind, "act")
-            inputs = (twins[-1].name,) if twins else node.inputs
-            twins.append(replace(node, name=f"{prefix}_{number}", inputs=inputs))
-        total = architecture.make(f"add_{number}", "Add", {}, [block[-1], twins[-1]])
-        takers = [
+            inputs = (second[-1].name,) if second else node.inputs
+            second.append(replace(node, name=f"{prefix}_{number}", inputs=inputs))
+        total = architecture.make(f"add_{number}", "Add", {}, [block[-1], second[-1]])
+        consumers = [
             replace(node, inputs=tuple(total.name if source == block[-1].name else source for source in node.inputs))
             for node in map(architecture.__getitem__, architecture.consumers[block[-1].name])
         ]
         scaled = _scaled(block)
         recipes = {}
-        for branch, share in ((block, FACTOR), (twins, 1 - FACTOR)):
+        for branch, share in ((block, FACTOR), (second, 1 - FACTOR)):
             for node, copy in zip(block, branch, strict=True):
                 for variable in node.variables:
                     source = (node.name, variable)
@@ -62,11 +63,11 @@ class Split(Morphism):
                         recipes[copy.name, variable] = Copy(
                             source, slot_factor=share if variable in node.weights else 1.0
                         )
-        # The block itself stays the first branch; the sum follows it and the twin.
-        return architecture.edited(takers, [*twins, total]), Edit(recipes)
+        # The block itself stays as the first branch.
+        return architecture.edited(consumers, [*second, total]), WeightTransfer(recipes)
 
     def _block(self, architecture, name):
-        """The convolution, and the batch normalisation and activation that go with it."""
+        """The layers of the block, in order."""
         block = [architecture[name]]
         after = _follower(architecture, block[-1])
         if after and _is_norm(after) and layer_rules.activation_of(block[0].config) == "linear":
@@ -81,30 +82,31 @@ _PREFIXES = {"BatchNormalization": "bn", "ReLU": "relu"}
 
 
 def _follower(architecture, node):
-    """The one node that takes a node's output, if the block may end with it."""
-    takers = architecture.consumers[node.name]
-    follower = architecture[takers[0]] if len(takers) == 1 and node.name not in architecture.outputs else None
+    """The only consumer of a node's output, if the block may end with it."""
+    consumers = architecture.consumers[node.name]
+    follower = architecture[consumers[0]] if len(consumers) == 1 and node.name not in architecture.outputs else None
     return follower if follower and _is_inner(architecture, follower) else None
 
 
 def _is_inner(architecture, node):
+    """Whether a node has consumers and is not an output of the network."""
     return node.name not in architecture.outputs and bool(architecture.consumers[node.name])
 
 
 def _role(node):
-    return node.known.role if node.known else ""
+    return node.rule.role if node.rule else ""
 
 
 def _is_homogeneous(node):
-    return node.known is not None and node.known.homogeneous(node.config)
+    return node.rule is not None and node.rule.homogeneous(node.config)
 
 
 def _is_norm(node):
-    return node.kind == "BatchNormalization" and node.known is not None and "gamma" in node.weights
+    return node.kind == "BatchNormalization" and node.rule is not None and "gamma" in node.weights
 
 
 def _scaled(block):
-    """The variables of the block's last affine layer, which scale its output."""
+    """The variables of the block's last affine layer; they scale the block's output."""
     affine = block[1] if len(block) > 1 and _is_norm(block[1]) else block[0]
-    names = ("gamma", "beta") if affine is not block[0] else affine.known.output_growth
+    names = ("gamma", "beta") if affine is not block[0] else affine.rule.output_growth
     return {(affine.name, variable) for variable in names}

@@ -54,6 +54,9 @@ def renew(directory: str | os.PathLike) -> None:
         write(directory)
     except OSError as error:
         print(printable(f"report not written, {error.filename}: {error.strerror}"), file=sys.stderr, flush=True)
+    except Exception as error:  # whatever is wrong with a page, a search of days does not end with it
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        print(printable(f"report not written, {directory}: {reason}"), file=sys.stderr, flush=True)
 
 
 def write_experiment(

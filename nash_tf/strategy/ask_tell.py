@@ -15,10 +15,17 @@ from numbers import Integral, Real
 
 from nash_tf.strategy import hill_climbing, methods, records
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
-from nash_tf.strategy.records import FAILED, Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import Assignment, Goal, Outcome, TrainingKey
 
 FAILURES_IN_A_ROW = 3
+RAISABLE = (
+    "steps",
+    "max_hours",
+    "max_cpu_hours",
+    "max_params",
+)  # limits: a search that goes on may be given more of them
 
 
 @dataclass(frozen=True)
@@ -133,10 +140,16 @@ class Search:
         """
         if self._opened is None or self.finished:
             return ()
-        step, rung, missing, parent = self._opened
-        return tuple(
-            self._proposer.assignment(TrainingKey(step, rung, child), parent, self.outcomes) for child in missing
-        )
+        step, rung, missing, _ = self._opened
+        return tuple(self.assignment(TrainingKey(step, rung, child)) for child in missing)
+
+    def assignment(self, key: TrainingKey) -> Assignment:
+        """What an open training is to do.
+
+        Raises:
+            ValueError: the training has ended, or its rung has not begun.
+        """
+        return self._proposer.assignment(key, self._rung_of(key).parent, self.outcomes)
 
     def tell(self, *outcomes: Outcome) -> None:
         """Takes what came of trainings, each once, in any order within an open rung.
@@ -144,16 +157,15 @@ class Search:
         Raises:
             ValueError: an outcome is of a training that has ended, or that is in no rung that is open or closed.
         """
+        self._finished = None
         for outcome in sorted(outcomes, key=lambda outcome: outcome.key):
             key = outcome.key
-            if self._opened is None or not self.is_open(key):
-                raise ValueError(f"{key} is not open: it has ended already, or its rung has not begun")
+            opened = self._rung_of(key)
             self.outcomes[key], self.scores[key] = outcome, self.goal.score(outcome)
-            missing = tuple(child for child in self._opened.missing if child != key.child)
-            self._opened = self._opened._replace(missing=missing)
+            missing = tuple(child for child in opened.missing if child != key.child)
+            self._opened = opened._replace(missing=missing)
             if not missing:
                 self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
-        self._finished = None
 
     @property
     def open_step(self) -> int | None:
@@ -164,10 +176,17 @@ class Search:
         """Whether a training is one of those of the open rung that have not ended."""
         return self._opened is not None and key[:2] == self._opened[:2] and key.child in self._opened.missing
 
+    def _rung_of(self, key: TrainingKey) -> OpenRung:
+        """The open rung, if the training is one of it."""
+        if self._opened is None or not self.is_open(key):
+            raise ValueError(f"{tuple(key)} is not open: it has ended already, or its rung has not begun")
+        return self._opened
+
     def retract(self, *keys: TrainingKey) -> list[Outcome]:
         """Takes outcomes back, as if they had not been told; gives those that had followed from them, taken back too."""
         before, self._finished = dict(self.outcomes), None
-        self.outcomes.clear(), self.scores.clear()
+        self.outcomes.clear()
+        self.scores.clear()
         self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
         for key in sorted(before.keys() - set(keys)):
             if self.is_open(key):
@@ -203,9 +222,9 @@ class Search:
         The first network's is enough by itself: nothing can come after it.
         """
         ended = [self.outcomes[key] for key in sorted(self.outcomes)]
-        for status, streak in itertools.groupby(ended, key=lambda outcome: outcome.status):
+        for has_failed, streak in itertools.groupby(ended, key=lambda outcome: self.scores[outcome.key] is None):
             failed = list(streak)
-            if status == FAILED and (len(failed) >= self.failures_in_a_row or failed[0].key.step == 0):
+            if has_failed and (len(failed) >= self.failures_in_a_row or failed[0].key.step == 0):
                 return failed
         return []
 

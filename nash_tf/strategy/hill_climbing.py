@@ -8,17 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.records import TrainingKey
 
 
-class Training(NamedTuple):
-    """One child trained in one rung of one step."""
-
-    step: int
-    rung: int
-    child: int
-
-
-class Open(NamedTuple):
+class OpenRung(NamedTuple):
     """The open rung.
 
     Attributes:
@@ -30,17 +23,17 @@ class Open(NamedTuple):
     step: int
     rung: int
     missing: tuple[int, ...]
-    parent: Training | None
+    parent: TrainingKey | None
 
 
-Scores = Mapping[Training, float | None]  # larger is better; None for a failed training
+Scores = Mapping[TrainingKey, float | None]  # larger is better; None for a failed training
 
 
 def frontier(
     steps: Sequence[Sequence[Rung]],
     promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]],
     scores: Scores,
-) -> tuple[Open | None, Training | None]:
+) -> tuple[OpenRung | None, TrainingKey | None]:
     """Where the search stands.
 
     Args:
@@ -57,23 +50,25 @@ def frontier(
         members = tuple(range(rungs[0].children))
         for rung, _ in enumerate(rungs):
             closed = {
-                child: scores[Training(step, rung, child)] for child in members if Training(step, rung, child) in scores
+                child: scores[TrainingKey(step, rung, child)]
+                for child in members
+                if TrainingKey(step, rung, child) in scores
             }
             missing = tuple(child for child in members if child not in closed)
             if missing:
-                return Open(step, rung, missing, incumbent), incumbent
+                return OpenRung(step, rung, missing, incumbent), incumbent
             places = rungs[rung + 1].children if rung + 1 < len(rungs) else 1
             members = promote(closed, places)
             if not members:
                 break
         if members:
-            incumbent = Training(step, rung, members[0])
+            incumbent = TrainingKey(step, rung, members[0])
         if incumbent is None:
             break
     return None, incumbent
 
 
-def best(scores: Scores) -> Training | None:
+def best(scores: Scores) -> TrainingKey | None:
     """The training to hand over: the one with the highest score, of equals the last, of those the first child.
 
     Not the incumbent, from which the search goes on: what it descends from may have scored higher. One order over all
@@ -87,11 +82,11 @@ def needed(
     steps: Sequence[Sequence[Rung]],
     promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]],
     scores: Scores,
-) -> frozenset[Training]:
+) -> frozenset[TrainingKey]:
     """The trainings whose weights may still be asked for: the vanilla's, the incumbent's, those of the open rung and of the
     one before it, and the best one's."""
     opened, incumbent = frontier(steps, promote, scores)
-    wanted = {incumbent, best(scores), Training(0, 0, 0)}
+    wanted = {incumbent, best(scores), TrainingKey(0, 0, 0)}
     if opened is not None:
         wanted |= {t for t in scores if t.step == opened.step and t.rung in (opened.rung - 1, opened.rung)}
     return frozenset(t for t in wanted if t is not None)

@@ -73,7 +73,8 @@ class Proposer:
             outcomes: of all trainings that have ended.
         """
         epochs = [rung.epochs for rung in self.steps[key.step]]
-        source, moves, architecture = parent, (), None
+        source, architecture = parent, None
+        moves: tuple[Move, ...] = ()
         if key.rung:
             source = key._replace(rung=key.rung - 1)
             moves, architecture = outcomes[source].assignment.moves, outcomes[source].architecture

@@ -58,6 +58,11 @@ class TimeLimits:
         cpu, wall = (sum(getattr(outcome, name) for outcome in ended) for name in ("cpu_seconds", "wall_seconds"))
         return min(self.seconds_left(), self.cpu_seconds_left(ended) * (wall / cpu if cpu else 1.0))
 
-    def over(self, outcomes: Iterable[Outcome]) -> bool:
-        """Whether a limit is reached."""
-        return self.reached or min(self.seconds_left(), self.cpu_seconds_left(outcomes)) <= 0
+    def reached_by(self, outcomes: Iterable[Outcome]) -> str | None:
+        """Which limit is reached, if one is."""
+        if not self.reached and min(self.seconds_left(), self.cpu_seconds_left(outcomes)) > 0:
+            return None
+        limits = {"max_hours": self.max_hours, "max_cpu_hours": self.max_cpu_hours}
+        return "a limit on time was reached: " + ", ".join(
+            f"{name}={given:g}" for name, given in limits.items() if given
+        )

@@ -1,1 +1,1 @@
-"""Morphisms on trained models: a child's birth, the certificate that it computes what its parent does, and `morph` for a user's own."""
+"""Morphisms on trained models: the birth of a child, the certificate of its function, and `morph` for users' models."""

@@ -1,7 +1,7 @@
-"""A child's birth: its weights and optimiser slots from its parent's."""
+"""The birth of a child: its weights and optimiser slots from its parent's."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -11,12 +11,19 @@ from nash_tf.keras_models.calibration import calibrate
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
-from nash_tf.morphisms.edit import Fresh, Key, apply_to_slots, apply_to_weights, inherited_calibration
+from nash_tf.morphisms.weight_transfer import Fresh, Key, apply_to_slots, apply_to_weights, inherited_calibration
 from nash_tf.surgery import certificate
 
 
-class Newborn(NamedTuple):
-    """A child as data: its architecture, its weights and slots, and the batch normalisations still to be calibrated."""
+class Child(NamedTuple):
+    """A child as data, before it is a Keras model.
+
+    Attributes:
+        architecture: its architecture.
+        state: its weights, optimiser slots and counters.
+        pending: names of the batch normalisations that are still to be calibrated.
+        fresh: its variables that the parent does not have.
+    """
 
     architecture: Architecture
     state: State
@@ -24,28 +31,52 @@ class Newborn(NamedTuple):
     fresh: frozenset[Key]
 
 
-def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Newborn:
-    """The child that `moves` make of a trained parent; `state` is left as it is."""
-    child, edits = replay(parent, moves)
-    weights, slots, pending, fresh = dict(state.weights), dict(state.slots), (), set()
-    for edit, seed in edits:
-        pending = inherited_calibration(edit, pending)
-        weights = apply_to_weights(edit, weights, seed)
-        slots = {sort: apply_to_slots(edit, arrays) for sort, arrays in slots.items()}
-        fresh |= {key for key, recipe in edit.recipes.items() if isinstance(recipe, Fresh) or key not in state.weights}
-    return Newborn(child, State(weights, slots, state.counters), pending, frozenset(fresh))
+def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
+    """The child that moves make of a trained parent.
+
+    Args:
+        parent: the parent's architecture.
+        state: the parent's weights and optimiser slots; they are not changed.
+        moves: the moves, in order.
+
+    Raises:
+        ValueError: a move's site is not a site of the architecture it is applied to.
+    """
+    child, transfers = replay(parent, moves)
+    weights, slots = dict(state.weights), dict(state.slots)
+    pending: tuple[str, ...] = ()
+    fresh: set[Key] = set()
+    for transfer, seed in transfers:
+        pending = inherited_calibration(transfer, pending)
+        weights = apply_to_weights(transfer, weights, seed)
+        slots = {sort: apply_to_slots(transfer, arrays) for sort, arrays in slots.items()}
+        fresh |= {
+            key for key, recipe in transfer.recipes.items() if isinstance(recipe, Fresh) or key not in state.weights
+        }
+    return Child(child, State(weights, slots, state.counters), pending, frozenset(fresh))
 
 
-def calibrate_newborn(model: keras.Model, born: Newborn, inputs) -> None:
-    """Calibrates a newborn's new batch normalisations on a batch of inputs, in float32."""
+def calibrate_child(model: keras.Model, child: Child, inputs: Any) -> None:
+    """Calibrates a child's new batch normalisations on a batch, in float32.
+
+    Args:
+        model: the child's model, with its weights.
+        child: the child.
+        inputs: a batch of the model's inputs.
+    """
     exact = certificate.in_float32(model)
-    calibrate(exact, born.architecture, born.pending, inputs)
+    calibrate(exact, child.architecture, child.pending, inputs)
     if exact is not model:
         write_state(model, State(read_state(exact).weights, {}))
 
 
 def cost(parent: Architecture, child: Architecture) -> dict[str, int]:
-    """What a child has more than its parent: trained parameters, and operations an image where their number is known."""
+    """What a child has more than its parent.
+
+    Returns:
+        `added_params`, trained parameters, and `added_flops`, operations per image; the latter only where the size of
+        an image is fixed.
+    """
     added = {"added_params": child.params - parent.params}
-    operations = flops(parent), flops(child)
-    return added if None in operations else {**added, "added_flops": operations[1] - operations[0]}
+    before, after = flops(parent), flops(child)
+    return added if before is None or after is None else {**added, "added_flops": after - before}

@@ -1,27 +1,30 @@
-"""The certificate of a newborn: how far its function is from its parent's on a calibration batch."""
+"""The certificate of a child: how far its function differs from its parent's on a calibration batch."""
 
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
+from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restoring, write_state
 
-TOLERANCE = 1e-5  # of the largest output, for each morphism, in inference
-
 
 class NotPreserved(ValueError):
-    """A child does not compute what its parent does."""
+    """The outputs of a child differ from its parent's by more than rounding."""
 
 
 @dataclass(frozen=True)
 class Measured:
     """What a model computes on a batch, in inference and in training mode.
 
-    Losses are those that Keras would report, regularisation included, and None without labels.
+    Attributes:
+        outputs: the outputs in inference, each of shape [batch, ...], in float32.
+        loss: the loss in inference as Keras reports it, with regularisation; None without labels.
+        training_outputs: the outputs in training mode.
+        training_loss: the loss in training mode; None without labels.
     """
 
     outputs: list[np.ndarray]
@@ -31,23 +34,23 @@ class Measured:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """A copy of a model that computes in float32; the model itself where it does already."""
+    """A copy of a model that computes in float32; the model itself if it does already."""
     if all(layer.compute_dtype in (None, "float32") for layer in model.layers):
         return model
-    twin = to_keras(from_keras(model).in_float32())
+    copy = to_keras(from_keras(model).in_float32())
     if getattr(model, "optimizer", None) is not None:
-        compile_like(twin, model)
-    write_state(twin, State(read_state(model).weights, {}))
-    return twin
+        compile_like(copy, model)
+    write_state(copy, State(read_state(model).weights, {}))
+    return copy
 
 
 def measure(model: keras.Model, inputs, labels=None) -> Measured:
-    """Runs a model on a batch in both modes, in float32, and leaves it as it was.
+    """Runs a model on a batch in inference and in training mode, in float32. The model is not changed.
 
     Args:
-        model: compiled, where labels are given.
+        model: the model; with labels it must be compiled.
         inputs: a batch of its inputs.
-        labels: the same batch's targets, or None.
+        labels: the targets of the same batch, or None.
     """
     model = in_float32(model)
     inference, training = _pass(model, inputs, labels, False), _pass(model, inputs, labels, True)
@@ -58,7 +61,7 @@ def _pass(model: keras.Model, inputs, labels, training: bool) -> tuple[list[np.n
     """Outputs and loss in one mode."""
     with restoring(model):
         for variable in model.variables:
-            if "seed_generator_state" in variable.path:  # one draw of every dropout mask, for parent and child alike
+            if "seed_generator_state" in variable.path:  # so that parent and child draw the same dropout masks
                 variable.assign(keras.ops.zeros_like(variable))
         outputs = model(inputs, training=training)
         loss = None
@@ -71,31 +74,38 @@ def certify(parent: Measured, child: Measured, morphisms: int, strict: bool = Tr
     """Compares a child with its parent.
 
     Args:
-        parent, child: measured on the same batch.
-        morphisms: how many lie between them.
-        strict: whether to raise beyond the bound.
+        parent: measured on a batch.
+        child: measured on the same batch.
+        morphisms: number of morphisms between them.
+        strict: whether to raise if the difference exceeds the bound.
 
     Returns:
-        `max_difference` of the outputs in inference and the `bound` it keeps, `training_difference` of those in training
-        mode, and, with labels, `loss_change` and `training_loss_change`, child minus parent: of the loss that training
-        lowers, so that new kernels and copies show in it where weights are regularised.
+        - `max_difference`: largest absolute difference of the outputs in inference.
+        - `bound`: its upper bound, `morphisms` * `TOLERANCE` * max(1, largest absolute output).
+        - `training_difference`: largest absolute difference of the outputs in training mode.
+        - With labels `loss_change` and `training_loss_change`, child minus parent. These losses include regularisation,
+          to which new kernels and copies add.
 
     Raises:
-        NotPreserved: the difference in inference passes the bound.
+        NotPreserved: the difference in inference exceeds the bound, or is not a number.
     """
     largest = max(float(np.max(np.abs(output))) for output in parent.outputs)
     bound = max(1, morphisms) * TOLERANCE * max(1.0, largest)
-    found = {
+    certificate = {
         "max_difference": _difference(parent.outputs, child.outputs),
         "bound": bound,
         "training_difference": _difference(parent.training_outputs, child.training_outputs),
     }
-    if strict and not found["max_difference"] <= bound:  # so that NaN is refused too
-        raise NotPreserved(f"the outputs changed by {found['max_difference']:.3g}, more than {bound:.3g}")
-    if parent.loss is not None and child.loss is not None:
-        found["loss_change"] = child.loss - parent.loss
-        found["training_loss_change"] = child.training_loss - parent.training_loss
-    return found
+    if strict and not certificate["max_difference"] <= bound:  # not `>`, so that NaN is refused too
+        raise NotPreserved(f"the outputs changed by {certificate['max_difference']:.3g}, more than {bound:.3g}")
+    changes = {
+        "loss_change": (parent.loss, child.loss),
+        "training_loss_change": (parent.training_loss, child.training_loss),
+    }
+    for name, (before, after) in changes.items():
+        if before is not None and after is not None:
+            certificate[name] = after - before
+    return certificate
 
 
 def _difference(before: list[np.ndarray], after: list[np.ndarray]) -> float:

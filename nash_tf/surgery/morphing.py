@@ -1,4 +1,4 @@
-"""`morph`: morphisms on a trained model of the user's own."""
+"""`morph`: applies morphisms to a trained model of the user."""
 
 import json
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from nash_tf.keras_models.state import State, read_state, restart_averages, writ
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import draw
-from nash_tf.morphisms.edit import Key
+from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.seeds import derive
 from nash_tf.surgery import certificate
-from nash_tf.surgery.birth import Newborn, calibrate_newborn, cost, inherit
+from nash_tf.surgery.birth import Child, calibrate_child, cost, inherit
 
 
 class Morphed(NamedTuple):
@@ -26,13 +26,19 @@ class Morphed(NamedTuple):
 
     Attributes:
         model: the child, compiled like its parent.
-        edits: the morphisms as JSON; `morph(parent, edits=edits)` makes the same child again.
-        certificate: see `nash_tf.certificate.certify`; empty without calibration data.
+        moves: the morphisms as JSON; `morph(parent, moves=moves)` makes the same child again.
+        certificate: see `nash_tf.certificate.certify`, with what the child costs, `added_params` and `added_flops`;
+            empty without calibration data.
     """
 
     model: keras.Model
-    edits: str
+    moves: str
     certificate: dict[str, float]
+
+    @property
+    def edits(self) -> str:
+        """Former name of `moves`."""
+        return self.moves
 
 
 def morph(
@@ -40,37 +46,41 @@ def morph(
     operators: str | Sequence[str] | None = None,
     *,
     count: int | None = None,
-    edits: str | Sequence[Sequence[Any]] | None = None,
+    moves: str | Sequence[Sequence[Any]] | None = None,
     seed: int = 0,
     calibration: Any = None,
     noise: float = 0.0,
     max_params: float = float("inf"),
+    edits: str | Sequence[Sequence[Any]] | None = None,
 ) -> Morphed:
-    """A larger model that computes what `model` does, at places drawn at random.
+    """A larger model that computes the same function as `model`. Where it grows is drawn at random.
 
     Args:
-        model: functional model, trained or not, compiled or not. It is left as it was.
-        operators: a name in `nash_tf.morphisms.registry`, or several, applied in that order. With `count`, those to draw
-            from.
-        count: how many morphisms to draw from `operators`, or from all of them.
-        edits: the `edits` of an earlier call, to be made again; instead of `operators` and `count`.
-        seed: of all draws.
-        calibration: batch of the model's inputs, or (inputs, labels). New batch normalisations take their statistics from
-            it and the certificate is measured on it. Without it neither is done: the child is exact in inference, but its
-            new batch normalisations compute something else in training mode until their statistics have moved.
-        noise: standard deviation of Gaussian noise on each new variable, as a share of the variable's own; breaks the
-            symmetry of copies. The function is no longer kept exactly, and the certificate says how far it moved.
-        max_params: limit on trained parameters.
+        model: a functional model, trained or not, compiled or not. It is not changed.
+        operators: a name in `nash_tf.morphisms.registry`, or several that are applied in that order. With `count`, the
+            names to draw from.
+        count: number of morphisms to draw from `operators`, by default from all registered operators.
+        moves: `Morphed.moves` of an earlier call, to be applied again; in place of `operators` and `count`.
+        seed: seed of all random draws.
+        calibration: a batch of the model's inputs, or (inputs, labels). New batch normalisations get their statistics
+            from it, and the certificate is measured on it. Without it the child is exact in inference, but in training
+            mode its new batch normalisations compute something else until their statistics have adapted, and there is
+            no certificate.
+        noise: standard deviation of Gaussian noise that is added to each new variable, as a fraction of the variable's
+            own standard deviation; it breaks the symmetry of copies. With noise the function is not preserved exactly;
+            the certificate says how far it changed.
+        max_params: maximum number of trained parameters.
+        edits: former name of `moves`.
 
     Returns:
-        (model, edits, certificate).
+        (model, moves, certificate).
 
     Raises:
-        ValueError: a model that cannot be carried, an unknown operator, an operator without a place under the limit,
-            a number out of range, or calibration data of another shape than the model's inputs.
-        nash_tf.certificate.NotPreserved: the outputs changed beyond tolerance.
+        ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the
+            limit, a move does not fit, a number is out of range, or the calibration data do not fit the model's inputs.
+        nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance.
     """
-    names = _checked_names(operators, count, edits)
+    names = _checked_names(operators, count, moves, edits)
     _check_numbers(seed, noise, max_params)
     inputs, labels = _batch(calibration)
     parent = from_keras(model)
@@ -78,54 +88,61 @@ def morph(
         _check_inputs(parent, inputs)
     if labels is not None:
         _check_labels(model, inputs, labels)
-    if edits is not None:
-        moves = [Move(name, tuple(site), number) for name, site, number in _parsed(edits)]
+    if moves is not None:
+        chosen = _parsed(moves, "moves")
+    elif edits is not None:
+        chosen = _parsed(edits, "edits")
     else:
-        moves = _drawn(parent, names, count, max_params, seed)
-    child, born = _child(model, parent, moves, inputs)
+        chosen = _drawn(parent, names, count, max_params, seed)
+    grown, child = _grown(model, parent, chosen, inputs)
     if noise:
-        _shake(child, born.fresh, noise, seed)
-    restart_averages(child)
-    found: dict[str, float] = {}
+        _add_noise(grown, child.fresh, noise, seed)
+    restart_averages(grown)
+    facts: dict[str, float] = {}
     if inputs is not None:
-        before, after = (certificate.measure(each, inputs, labels) for each in (model, child))
+        before, after = (certificate.measure(each, inputs, labels) for each in (model, grown))
         try:
-            found = certificate.certify(before, after, len(moves), strict=not noise)
+            facts = certificate.certify(before, after, len(chosen), strict=not noise)
         except certificate.NotPreserved as error:
-            raise certificate.NotPreserved(f"{_culprit(model, parent, moves, inputs, before)}: {error}") from None
-        found |= cost(parent, born.architecture)
-    return Morphed(child, json.dumps(moves), found)
+            raise certificate.NotPreserved(f"{_culprit(model, parent, chosen, inputs, before)}: {error}") from None
+        facts |= cost(parent, child.architecture)
+    return Morphed(grown, json.dumps(chosen), facts)
 
 
-def _child(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Newborn]:
-    born = inherit(parent, read_state(model), moves)
-    child = to_keras(born.architecture)
+def _grown(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Child]:
+    """The child's calibrated model, and the child."""
+    child = inherit(parent, read_state(model), moves)
+    grown = to_keras(child.architecture)
     if model.compiled:
-        compile_like(child, model)
-    write_state(child, born.state)
+        compile_like(grown, model)
+    write_state(grown, child.state)
     if inputs is not None:
-        calibrate_newborn(child, born, inputs)
-    return child, born
+        calibrate_child(grown, child, inputs)
+    return grown, child
 
 
 def _culprit(
     model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs, before: certificate.Measured
 ) -> str:
-    """The first of the morphisms with which the outputs are no longer kept."""
+    """In words the first of the moves that changes the outputs by more than the tolerance."""
     for number, (operator, site, _) in enumerate(moves, start=1):
-        child, _ = _child(model, parent, moves[:number], inputs)
+        grown, _ = _grown(model, parent, moves[:number], inputs)
         try:
-            certificate.certify(before, certificate.measure(child, inputs), number)
+            certificate.certify(before, certificate.measure(grown, inputs), number)
         except certificate.NotPreserved:
             return f"{operator} at {site}"
     return f"{len(moves)} morphisms together"
 
 
-def _checked_names(operators, count, edits) -> list[str]:
-    if edits is not None and (operators is not None or count is not None):
-        raise ValueError("edits already say which morphisms to make: give them without operators and count")
-    if edits is None and operators is None and count is None:
-        raise ValueError("say which morphisms to make: an operator, a list of operators, count=..., or edits=...")
+def _checked_names(operators, count, moves, edits) -> list[str]:
+    if moves is not None and edits is not None:
+        raise ValueError("edits is the former name of moves: give one of them")
+    argument = "moves" if edits is None else "edits"
+    has_moves = moves is not None or edits is not None
+    if has_moves and (operators is not None or count is not None):
+        raise ValueError(f"{argument} already say which morphisms to make: give them without operators and count")
+    if not has_moves and operators is None and count is None:
+        raise ValueError("say which morphisms to make: an operator, a list of operators, count=..., or moves=...")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise ValueError(f"count must be a whole number of at least 1, received {count!r}")
     if not (operators is None or isinstance(operators, str | list | tuple)):
@@ -148,15 +165,17 @@ def _check_numbers(seed, noise, max_params) -> None:
         raise ValueError(f"max_params must be a number above 0, received {max_params!r}")
 
 
-def _parsed(edits):
+def _parsed(moves: str | Sequence[Sequence[Any]], argument: str) -> list[Move]:
+    """Moves from JSON or lists; errors name the argument that they were given as."""
     try:
-        found = json.loads(edits) if isinstance(edits, str) else list(edits)
-        for name, site, seed in found:
+        parsed = json.loads(moves) if isinstance(moves, str) else list(moves)
+        for name, site, seed in parsed:
             if name not in registry or not isinstance(site, list | tuple) or not isinstance(seed, int):
-                raise ValueError(f"no such edit: {[name, site, seed]!r}")
+                raise ValueError(f"no such move: {[name, site, seed]!r}")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"edits must be those that morph returned, [[operator, site, seed], ...]: {error}") from None
-    return found
+        expected = "those that morph returned, [[operator, site, seed], ...]"
+        raise ValueError(f"{argument} must be {expected}: {error}") from None
+    return [Move(name, tuple(site), seed) for name, site, seed in parsed]
 
 
 def _drawn(parent: Architecture, names: list[str], count: int | None, max_params: float, seed: int) -> list[Move]:
@@ -167,15 +186,16 @@ def _drawn(parent: Architecture, names: list[str], count: int | None, max_params
                 f"only {len(moves)} of {count} morphisms could be made with {', '.join(names)}{_under(max_params)}"
             )
         return list(moves)
-    made: list[Move] = []
+    chosen: list[Move] = []
     for number, name in enumerate(names):
         parent, moves = draw(parent, 1, {name: 1.0}, max_params, derive(seed, number))
         if not moves:
             raise ValueError(
-                f"{name} (number {number + 1} of {len(names)}): there is no place for it in this model{_under(max_params)}"
+                f"{name} (number {number + 1} of {len(names)}): there is no place for it in this model"
+                f"{_under(max_params)}"
             )
-        made += moves
-    return made
+        chosen += moves
+    return chosen
 
 
 def _under(max_params: float) -> str:
@@ -189,13 +209,13 @@ def _batch(calibration):
 
 
 def _check_inputs(parent: Architecture, inputs) -> None:
-    given = keras.tree.flatten(inputs)
+    tensors = keras.tree.flatten(inputs)
     expected = [parent[name].shape for name in parent.inputs]
-    received = [tuple(np.shape(part)) for part in given]
-    fits = len(given) == len(expected) and all(
+    received = [tuple(np.shape(part)) for part in tensors]
+    fits = len(tensors) == len(expected) and all(
         len(shape) == len(wanted) + 1
         and shape[0] > 0
-        and all(size in (None, found) for size, found in zip(wanted, shape[1:], strict=True))
+        and all(size in (None, actual) for size, actual in zip(wanted, shape[1:], strict=True))
         for shape, wanted in zip(received, expected, strict=True)
     )
     if not fits:
@@ -212,11 +232,11 @@ def _check_labels(model: keras.Model, inputs, labels) -> None:
         raise ValueError(f"calibration must hold labels of each of its {batch} inputs, received {received}")
 
 
-def _shake(child: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -> None:
-    state = read_state(child)
+def _add_noise(model: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -> None:
+    state = read_state(model)
     for key in sorted(fresh):
         array = state.weights[key]
         rng = np.random.default_rng(derive(seed, "noise", *key))
         if key[1] not in ("moving_mean", "moving_variance", "alpha"):
             state.weights[key] = array + np.asarray(noise * array.std() * rng.normal(size=array.shape), array.dtype)
-    write_state(child, State(state.weights, {}))
+    write_state(model, State(state.weights, {}))

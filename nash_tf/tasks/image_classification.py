@@ -92,8 +92,7 @@ def train_finally(
     compile_like(model, winner)
     fast_training.prepare(model)
     write_state(model, read_state(winner))
-    images = np.concatenate([dataset.x_train, dataset.x_valid])
-    labels = np.concatenate([dataset.y_train, dataset.y_valid])
+    images, labels = dataset.train_and_valid()
     keras.utils.set_random_seed(derive(config.seed, "final"))
     batches = pipeline.training(images, labels, derive(config.seed, "final"))
     _group_steps(model, config.batch_size, len(batches) * config.final_epochs)
@@ -126,6 +125,6 @@ def test_results(
         "vanilla_params": Architecture.from_keras(vanilla).params,
     }
     for prefix, model in (("", final), ("winner_", winner), ("vanilla_", vanilla)):
-        found = model.evaluate(test, verbose=0, return_dict=True)
-        results |= {f"{prefix}test_{name}": round(found[name], 6) for name in ("accuracy", "loss")}
+        measured = model.evaluate(test, verbose=0, return_dict=True)
+        results |= {f"{prefix}test_{name}": round(measured[name], 6) for name in ("accuracy", "loss")}
     return results

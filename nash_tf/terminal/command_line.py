@@ -1,7 +1,9 @@
 """Command lines that follow from settings: flags, their errors in one line, and the help text."""
 
+import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -10,6 +12,8 @@ from nash_tf.settings import ConfigError, Setting, as_text, declared
 
 _WIDTH = 120  # of the help text
 _INDENT = " " * 6
+_ROOM = Path(__file__).parents[1]
+_FLAG_FILES = (_ROOM / "flags", _ROOM.parent / "flags")  # in an installed package, in a checkout
 
 
 class _Parser(flags.ArgumentParser):
@@ -25,6 +29,13 @@ class _Parser(flags.ArgumentParser):
             return argument
 
 
+class _Flags(flags.FlagValues):
+    """Flags whose files are found by name too."""
+
+    def read_flags_from_files(self, argv: Sequence[str], force_gnu: bool = True) -> list[str]:
+        return super().read_flags_from_files(_with_paths(argv), force_gnu)
+
+
 def define(owner: type, requests: Mapping[str, str] | None = None) -> flags.FlagValues:
     """Unread flags: not absl's global ones, so that no library's mix with ours and a second call starts afresh.
 
@@ -32,7 +43,7 @@ def define(owner: type, requests: Mapping[str, str] | None = None) -> flags.Flag
         owner: a dataclass of settings.
         requests: name -> help text of switches that are no settings.
     """
-    values = flags.FlagValues()
+    values = _Flags()
     for each in declared(owner):
         if each.is_switch:
             flags.DEFINE_boolean(each.name, False, each.help, values, "nash_tf")
@@ -61,19 +72,39 @@ def given(values: flags.FlagValues, owner: type) -> dict[str, Any]:
 
 
 def usage(owner: type, requests: Mapping[str, str] | None = None) -> str:
-    """The help text of a dataclass of settings, in the order of its groups."""
-    groups: dict[str, list[str]] = {}
+    """The help text of a dataclass of settings, in the order of its `GROUPS`, or else of its fields."""
+    groups: dict[str, list[str]] = {name: [] for name in getattr(owner, "GROUPS", ())}
     for each in declared(owner):
         groups.setdefault(each.group, []).append(_entry(each))
     if requests:
-        others = {**requests, "flagfile": "File of flags, one a line; what stands later on the command line wins."}
+        files = f"File of flags, one a line: a path or one of {', '.join(flag_files())}. What stands later wins."
+        others = {**requests, "flagfile": files}
         groups.setdefault("Run", []).extend(f"  --{name}\n{_wrapped(text)}" for name, text in others.items())
     return "\n\n".join("\n".join([f"{group}:", *entries]) for group, entries in groups.items())
+
+
+def flag_files() -> dict[str, Path]:
+    """The flag files that come with the package, by name."""
+    folder = next((each for each in _FLAG_FILES if each.is_dir()), None)
+    return {path.stem: path for path in sorted(folder.glob("*.flags"))} if folder else {}
 
 
 def one_line(value: object) -> str:
     """A text on one line."""
     return " ".join(str(value).split())
+
+
+def _with_paths(argv: Sequence[str]) -> list[str]:
+    """A command line with the paths of flag files in place of their names; what is a path stays."""
+    known, found = flag_files(), list(argv)
+    for number, argument in enumerate(found):
+        head, equals, name = argument.partition("=")
+        if head.lstrip("-") == "flagfile" and head.startswith("-"):
+            number, name = (number, name) if equals else (number + 1, "".join(found[number + 1 : number + 2]))
+            path = known.get(name.removesuffix(".flags"))
+            if path and not os.path.exists(name):
+                found[number] = f"{head}={path}" if equals else str(path)
+    return found
 
 
 def _entry(each: Setting) -> str:
@@ -95,7 +126,7 @@ def _explain(error: Exception) -> str:
     if isinstance(error, flags.UnrecognizedFlagError):
         return f"{one_line(error.flagvalue)}: {text}"
     if isinstance(error, flags.CantOpenFlagFileError):
-        return f"--flagfile: {text.removeprefix('ERROR:: ')}"
+        return f"--flagfile: {text.removeprefix('ERROR:: ')}; by name there are {', '.join(flag_files())}"
     if isinstance(error, UnicodeError):
         return f"--flagfile: must be a text file ({text})"
     return text.removeprefix("flag ")

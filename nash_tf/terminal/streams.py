@@ -1,9 +1,12 @@
 """Output that nobody reads any more ends no search: what cannot be written is dropped."""
 
+import contextlib
 import io
 import os
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 
 
 class _Forgiving(io.FileIO):
@@ -40,6 +43,26 @@ def outlive_readers() -> None:
         stream = io.TextIOWrapper(file, encoding, errors="backslashreplace", line_buffering=by_line)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+
+
+@contextlib.contextmanager
+def without_errors_shown() -> Iterator[None]:
+    """Holds back what libraries say on the error output inside; shown where an exception leaves it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except Exception:
+            sys.stderr.flush()
+            said.seek(0)
+            os.write(kept, said.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def _open_null(number: int) -> None:

@@ -1,4 +1,4 @@
-"""The contract of an operator as checks that anyone's operator can be put through; see `check_operator`.
+"""Checks of an operator's contract, for the package's operators and for users'; see `check_operator`.
 
 The checks raise AssertionError and need no test runner.
 """
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from nash_tf.architecture import Architecture
+from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.morphisms.base import Morphism, Move
-from nash_tf.testing.birth import Birth, Report, require
+from nash_tf.testing.child import ChildCheck, Report, require
 from nash_tf.testing.parent import Parent
 from nash_tf.testing.random_models import random_models
 
@@ -25,36 +26,38 @@ def check_operator(
     count: int = 20,
     per_model: int = 1,
     seed: int = 0,
-    tolerance: float = 1e-5,
+    tolerance: float = TOLERANCE,
 ) -> Report:
-    """Holds an operator to its contract.
+    """Checks that an operator keeps its contract.
 
-    On every model: sites come in one order, each once, and looking for them or applying one leaves the parent as it is. On
-    `per_model` sites of each, drawn by `seed`:
-    1. `apply` refuses what is no site, and keeps the contract that the base class checks.
-    2. A move written as JSON and replayed gives the same child and the same weights.
-    3. Every new or altered variable has a recipe; weights and slots get the child's shapes.
-    4. In inference the outputs stay, up to `tolerance` * max(1, max |parent(x)|).
-    5. In training mode, batch normalisation on the batch's own statistics, they stay up to 100 times that.
-    6. Slots scale as gradients do: what is left of each old variable sees the gradient that `apply_to_slots` predicts.
-    7. Within three optimiser steps every new part has had a gradient, for the loss and for its negative. A filter may be born
-       dead behind a ReLU, so one of three draws of fresh weights must pass.
-    8. They stay when all weights are put through their constraints, as after a step at rate 0, where the parent's do.
+    On every model `sites` always gives the same list, without duplicates, and neither `sites` nor `apply` changes the
+    parent. At `per_model` sites of each model, drawn with `seed`:
+    1. `apply` raises an error for what is not a site, and satisfies the checks of the base class.
+    2. A move that is written as JSON and replayed gives the same child and the same weights.
+    3. Every new or changed variable has a recipe; weights and slots have the child's shapes.
+    4. In inference the outputs stay the same, up to `tolerance` * max(1, max |parent(x)|).
+    5. In training mode, where batch normalisations use the batch's statistics, they stay the same up to 100 times that.
+    6. Slots scale as gradients do: the old part of each variable has the gradient that `apply_to_slots` predicts.
+    7. Within three optimiser steps every new part has had a gradient, for the loss and for its negative. Because a
+       random filter may be dead behind a ReLU, one of three draws of initial values must pass.
+    8. The outputs also stay the same when all weights pass through their constraints, as after a step with learning
+       rate 0; this is checked where it holds for the parent.
 
     Args:
         operator: the operator; it need not be registered.
-        models: functional models with one shape of input, or `Parent`s; by default `count` of `random_models`.
-        calibration: batch of inputs on which children are calibrated and all is measured; by default normal images.
-        count: how many random models.
-        per_model: sites of each model to make children at.
-        seed: of the choice of sites and the fresh weights.
-        tolerance: of outputs in inference.
+        models: functional models whose inputs all have one shape, or `Parent`s; by default `count` of `random_models`.
+        calibration: batch of inputs for calibration and all measurements; by default 8 images of normal noise.
+        count: number of random models.
+        per_model: number of sites at which children are made, for each model.
+        seed: seed of the choice of sites and of initial values.
+        tolerance: relative tolerance of outputs in inference.
 
     Returns:
-        What was seen.
+        A `Report` with the number of models, sites and children, and the largest differences.
 
     Raises:
-        AssertionError: the operator breaks its contract; the message names operator, model, site and clause.
+        AssertionError: the operator breaks its contract; the message names the operator, the model, the site and the
+            clause.
     """
     report = Report()
     rng = np.random.default_rng(seed)
@@ -66,7 +69,7 @@ def check_operator(
         for place in rng.permutation(len(sites))[:per_model]:
             move = Move(operator.name, sites[place], int(rng.integers(2**31)))
             try:
-                Birth(operator, parent, move).check(report, tolerance)
+                ChildCheck(operator, parent, move).run(report, tolerance)
             except AssertionError as error:
                 raise AssertionError(f"{operator.name} on model {number} at {move.site!r}: {error}") from error
             report.children += 1
@@ -80,7 +83,8 @@ def _check_sites(operator: Morphism, architecture: Architecture) -> list:
     require(sites == again, f"{operator.name}: sites differ from one call to the next")
     require(len(set(sites)) == len(sites), f"{operator.name}: a site comes twice")
     require(architecture.to_json() == before, f"{operator.name}: looking for sites changed the parent")
-    for wrong in [(), (None,) * 9]:
+    wrongs: list[Any] = [(), (None,) * 9]
+    for wrong in wrongs:
         try:
             operator.apply(architecture, wrong)
         except ValueError:

@@ -1,4 +1,4 @@
-"""A network that operators are put to, and what it and its children compute."""
+"""A parent for the checks of operators, and measurements of it and its children."""
 
 from functools import cached_property
 from typing import Any
@@ -10,15 +10,15 @@ import tensorflow as tf
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models.calibration import node_outputs, on_own_statistics
 from nash_tf.keras_models.state import read_state, restoring
-from nash_tf.morphisms.edit import Key
+from nash_tf.morphisms.weight_transfer import Key
 
 
 class Parent:
-    """A network to put operators to, and what it computes. Made once, it serves any number of operators.
+    """A network on which operators are checked. What it computes is measured once and used for all operators.
 
     Args:
         model: a functional `keras.Model` whose inputs all have one shape.
-        batch: a batch of any one of its inputs; by default 8 normal images.
+        batch: a batch that every input gets; by default 8 images of normal noise.
     """
 
     def __init__(self, model: keras.Model, batch: Any = None) -> None:
@@ -32,41 +32,46 @@ class Parent:
 
     @cached_property
     def outputs(self) -> list[np.ndarray]:
+        """Outputs in inference."""
         return arrays(forward(self.model, self.architecture, self.batch))
 
     @cached_property
     def is_settled(self) -> bool:
-        """Whether its weights are such as its constraints keep, as after any step."""
+        """Whether its constraints leave its weights unchanged, as after any optimiser step."""
         settled = constrained(self.model, self.architecture, self.batch)
         return all(np.allclose(one, two, 1e-4, 1e-5) for one, two in zip(settled, self.outputs, strict=True))
 
     @cached_property
     def training_outputs(self) -> list[np.ndarray]:
+        """Outputs in training mode."""
         return arrays(forward(self.model, self.architecture, self.batch, training=True))
 
     @cached_property
     def targets(self) -> list[np.ndarray]:
+        """Random targets of the outputs, for the loss of `gradients_of`."""
         rng = np.random.default_rng(1)
         return [rng.normal(size=output.shape).astype(np.float32) for output in self.outputs]
 
     @cached_property
     def gradients(self) -> dict[Key, np.ndarray]:
+        """The gradient of each trained variable; see `gradients_of`."""
         return gradients_of(self.model, self.architecture, self.batch, self.targets)[1]
 
     @cached_property
     def is_alive(self) -> bool:
-        """Whether each of its own kernels has a gradient, more than rounding; behind a dead one a new part is dead too."""
+        """Whether each of its kernels has a gradient above rounding; behind a dead kernel new parts are dead too."""
         largest = max((float(np.max(np.abs(value))) for value in self.gradients.values()), default=0.0)
         kernels = [value for (_, name), value in self.gradients.items() if "kernel" in name]
         return all(np.max(np.abs(value)) > 1e-5 * largest for value in kernels)
 
 
 def arrays(tensors) -> list[np.ndarray]:
+    """Tensors as NumPy arrays."""
     return [keras.ops.convert_to_numpy(tensor) for tensor in tensors]
 
 
 def forward(model, architecture: Architecture, batch, training: bool = False) -> list:
-    """The outputs; in training mode batch normalisations use the batch's statistics, and noise stays off."""
+    """Outputs of a model; with `training`, batch normalisations use the batch's statistics, but noise stays off."""
     normalise = on_own_statistics if training else None
     with restoring(model):
         values = node_outputs(model, architecture, [batch] * len(architecture.inputs), normalise)
@@ -74,7 +79,7 @@ def forward(model, architecture: Architecture, batch, training: bool = False) ->
 
 
 def constrained(model, architecture: Architecture, batch) -> list[np.ndarray]:
-    """The outputs after an optimiser's step at rate 0, which puts each weight through its constraint."""
+    """Outputs of a model after an optimiser step with learning rate 0, which applies the constraint of each weight."""
     with restoring(model):
         for variable in trained_variables(model).values():
             if variable.constraint is not None:
@@ -83,15 +88,19 @@ def constrained(model, architecture: Architecture, batch) -> list[np.ndarray]:
 
 
 def trained_variables(model) -> dict[Key, keras.Variable]:
+    """The trained variables of a model by layer and name."""
     return {(layer.name, variable.name): variable for layer in model.layers for variable in layer.trainable_variables}
 
 
 def gradients_of(model, architecture, batch, targets, sign: float = 1.0):
-    """Outputs, and by variable the gradient of a loss that is a fixed random mixture of them, plain and squared."""
+    """Outputs of a model, and by variable the gradient of a loss.
+
+    The loss is `sign` times the sum over all outputs of mean(target * output + 0.1 * output ** 2).
+    """
     variables = trained_variables(model)
     with tf.GradientTape() as tape:
         outputs = forward(model, architecture, batch)
         losses = [tf.reduce_mean(target * out + 0.1 * out**2) for out, target in zip(outputs, targets, strict=True)]
         loss = sign * tf.add_n(losses)
-    found = tape.gradient(loss, [variable.value for variable in variables.values()], unconnected_gradients="zero")
-    return arrays(outputs), dict(zip(variables, arrays(found), strict=True))
+    gradients = tape.gradient(loss, [variable.value for variable in variables.values()], unconnected_gradients="zero")
+    return arrays(outputs), dict(zip(variables, arrays(gradients), strict=True))

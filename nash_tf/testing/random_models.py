@@ -1,4 +1,4 @@
-"""Random functional models: what users may bring, in miniature."""
+"""Random functional models: small versions of what users may bring."""
 
 from collections.abc import Iterator
 
@@ -14,21 +14,21 @@ ACTIVATIONS = (
 
 
 def random_models(count: int, seed: int = 0) -> Iterator[keras.Model]:
-    """Models with random weights and statistics, small enough to be run eagerly by the hundred.
+    """Random models with random weights and statistics, small enough that hundreds can be run eagerly.
 
-    They have branches, residual sums, gates, strides, dilation, grouped, depthwise and separable convolutions, batch, layer
-    and group normalisation, noise, many activations, and one or two inputs of one shape and outputs.
+    They have branches, residual sums, gates, strides, dilation, grouped, depthwise and separable convolutions, batch,
+    layer and group normalisation, noise, many activations, one or two inputs of one shape, and one or two outputs.
 
     Args:
-        count: how many.
-        seed: of all draws; equal seeds give equal models.
+        count: number of models.
+        seed: seed of all random draws; equal seeds give equal models.
     """
     for number in range(count):
         yield random_model(seed * 1_000_003 + number)
 
 
 def random_model(seed: int) -> keras.Model:
-    """One such model."""
+    """One random model; see `random_models`."""
     return _Grammar(np.random.default_rng(seed)).model()
 
 
@@ -53,7 +53,7 @@ class _Grammar:
         self.perturb(model)
         return model
 
-    # Draws
+    # Random choices
 
     def among(self, *choices):
         return choices[self.rng.integers(len(choices))]
@@ -62,14 +62,14 @@ class _Grammar:
         return bool(self.rng.random() < probability)
 
     def put(self, layer, *arguments, **settings):
-        """A layer of a class, with a name that does not depend on what was made before."""
+        """A layer of a class, with a name that does not depend on models built before."""
         self.count += 1
         return layer(*arguments, **settings, name=f"{layer.__name__.lower()}_{self.count}")
 
     # Productions: tensor -> tensor
 
     def block(self, x):
-        """Kernel, normalisation, activation and noise, each but the kernel perhaps."""
+        """A convolution, and after it perhaps a normalisation, an activation and noise."""
         x = self.normalised(self.conv(x))
         if self.chance(0.8):
             x = self.activated(x)
@@ -81,54 +81,54 @@ class _Grammar:
         settings = {"padding": "same", "use_bias": self.chance(0.5)}
         if self.chance(0.25):
             settings["activation"] = self.among(*ACTIVATIONS)
-        size, sort = self.among(1, 3, 3, (3, 1)), self.rng.integers(12)
-        if sort == 0 and not keep_side and min(x.shape[1:3]) >= 4:
+        size, choice = self.among(1, 3, 3, (3, 1)), self.rng.integers(12)
+        if choice == 0 and not keep_side and min(x.shape[1:3]) >= 4:
             return self.put(layers.Conv2D, filters, size, strides=2, **settings)(x)
-        if sort == 1:
+        if choice == 1:
             return self.put(layers.Conv2D, filters, 3, dilation_rate=2, **settings)(x)
-        if sort == 2 and channels % 2 == 0 and filters % 2 == 0:
+        if choice == 2 and channels % 2 == 0 and filters % 2 == 0:
             return self.put(layers.Conv2D, filters, 3, groups=2, **settings)(x)
-        if sort == 3 and filters % channels == 0:
+        if choice == 3 and filters % channels == 0:
             return self.put(layers.DepthwiseConv2D, 3, depth_multiplier=filters // channels, **settings)(x)
-        if sort in (4, 5):
+        if choice in (4, 5):
             x = self.put(layers.DepthwiseConv2D, 3, padding="same", use_bias=self.chance(0.5))(x)
             x = self.activated(self.normalised(x))
             return self.put(layers.Conv2D, filters, 1, **settings)(x)
-        if sort in (6, 7):
+        if choice in (6, 7):
             multiplier = self.among(1, 1, 2)
             return self.put(layers.SeparableConv2D, filters, 3, depth_multiplier=multiplier, **settings)(x)
-        if sort == 8:
+        if choice == 8:
             settings.pop("padding")
             return self.put(layers.Dense, filters, **settings)(x)
         return self.put(layers.Conv2D, filters, size, **settings)(x)
 
     def normalised(self, x):
-        sort = self.rng.integers(10)
-        if sort <= 5:
+        choice = self.rng.integers(10)
+        if choice <= 5:
             return self.put(layers.BatchNormalization, momentum=0.9, axis=self.among(-1, 3))(x)
-        if sort == 6:
+        if choice == 6:
             return self.put(layers.BatchNormalization, scale=self.chance(0.5), center=self.chance(0.5))(x)
-        if sort == 7:
+        if choice == 7:
             return self.among(
                 self.put(layers.LayerNormalization), self.put(layers.GroupNormalization, groups=x.shape[-1])
             )(x)
         return x
 
     def activated(self, x):
-        sort = self.rng.integers(10)
-        if sort <= 2:
+        choice = self.rng.integers(10)
+        if choice <= 2:
             return self.put(layers.ReLU)(x)
-        if sort == 3:
+        if choice == 3:
             return self.put(layers.ReLU, max_value=6.0)(x)
-        if sort == 4:
+        if choice == 4:
             return self.put(layers.LeakyReLU, negative_slope=0.1)(x)
-        if sort == 5:
+        if choice == 5:
             return self.put(layers.PReLU, shared_axes=self.among(None, (1, 2)))(x)
         return self.put(layers.Activation, self.among(*ACTIVATIONS))(x)
 
     def noisy(self, x):
-        sort = self.among(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout)
-        return self.put(sort, 0.2)(x)
+        layer = self.among(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout)
+        return self.put(layer, 0.2)(x)
 
     def pooled(self, x):
         pool = self.among(layers.MaxPooling2D, layers.AveragePooling2D)
@@ -137,22 +137,22 @@ class _Grammar:
         return self.put(pool, 2)(x)
 
     def framed(self, x):
-        """Padded and cropped, or smaller and larger again, or scaled."""
-        sort = self.rng.integers(4)
-        if sort == 0 and min(x.shape[1:3]) >= 4:
+        """Padding, padding and cropping, pooling and upsampling, or scaling."""
+        choice = self.rng.integers(4)
+        if choice == 0 and min(x.shape[1:3]) >= 4:
             x = self.block(self.put(layers.MaxPooling2D)(x))
             x = self.put(layers.UpSampling2D, interpolation=self.among("nearest", "bilinear"))(x)
-            return self.conv(x)  # a pool would give back what was there before
-        if sort == 1:
+            return self.conv(x)  # without it a pool could undo the upsampling
+        if choice == 1:
             return self.put(layers.Rescaling, self.among(0.5, -0.5), offset=self.among(0.0, 0.1))(x)
-        if sort == 2:
+        if choice == 2:
             x = self.activated(self.put(layers.ZeroPadding2D, 1)(x))
             return self.put(layers.Cropping2D, ((1, 1), (2, 0)))(x)
         x = self.put(layers.ZeroPadding2D, 1)(x)
         return self.put(layers.Conv2D, self.among(2, 4), 3)(x)
 
     def residual(self, x):
-        """f(x) + x, or another merge; x projected where channels would differ."""
+        """f(x) + x, or another merge; x is projected where the channels differ."""
         filters = self.among(x.shape[-1], self.among(2, 4))
         y = (
             self.conv(self.block_at_side(x), filters, keep_side=True)
@@ -170,17 +170,17 @@ class _Grammar:
         return self.activated(self.normalised(self.conv(x, keep_side=True)))
 
     def gated(self, x):
-        """Squeeze and excitation, in one of three spellings, or a gate for each pixel."""
-        channels, sort = x.shape[-1], self.rng.integers(4)
-        if sort == 0:
+        """Squeeze-and-excitation, written in one of three ways, or a gate for each pixel."""
+        channels, choice = x.shape[-1], self.rng.integers(4)
+        if choice == 0:
             return self.put(layers.Multiply)([x, self.put(layers.Conv2D, 1, 1, activation="sigmoid")(x)])
-        if sort == 1:
+        if choice == 1:
             gate = self.put(layers.GlobalAveragePooling2D, keepdims=True)(x)
             gate = self.put(layers.Conv2D, 2, 1, activation="silu")(gate)
             gate = self.put(layers.Conv2D, channels, 1, activation="sigmoid")(gate)
         else:
             gate = self.put(layers.GlobalAveragePooling2D)(x)
-            if sort == 2:
+            if choice == 2:
                 gate = self.put(layers.Dense, 2, activation="softplus")(gate)
             gate = self.put(layers.Dense, channels, activation="sigmoid")(gate)
             gate = self.put(layers.Reshape, self.among((1, 1, channels), (1, 1, -1)))(gate)
@@ -202,10 +202,10 @@ class _Grammar:
         return self.put(layers.Concatenate, axis=self.among(-1, 3))(tensors)
 
     def head(self, x):
-        sort = self.rng.integers(6)
-        if sort == 0:
+        choice = self.rng.integers(6)
+        if choice == 0:
             x = self.put(layers.Flatten)(x)
-        elif sort == 1:
+        elif choice == 1:
             x = self.put(layers.GlobalMaxPooling2D)(x)
         else:
             x = self.put(layers.GlobalAveragePooling2D)(x)
@@ -217,7 +217,7 @@ class _Grammar:
     # Weights
 
     def perturb(self, model: keras.Model) -> None:
-        """Weights and statistics as far from those at birth as training could make them."""
+        """Gives weights and statistics values as far from their initial ones as training could bring them."""
         for layer in model.layers:
             for variable in layer.weights:
                 if "seed" not in variable.name:
@@ -225,7 +225,7 @@ class _Grammar:
 
 
 def value(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """What a variable of this name and shape could hold after a training."""
+    """A random value that a variable of this name and shape could have after training."""
     match name:
         case "gamma":
             return rng.uniform(0.5, 1.5, shape) * rng.choice([-1, 1], shape, p=[0.1, 0.9])

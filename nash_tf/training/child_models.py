@@ -19,7 +19,7 @@ from nash_tf.keras_models.state import State, read_state, restart_averages, writ
 from nash_tf.seeds import derive
 from nash_tf.strategy.records import Assignment, TrainingKey
 from nash_tf.surgery import certificate
-from nash_tf.surgery.birth import calibrate_newborn, cost, inherit
+from nash_tf.surgery.birth import calibrate_child, cost, inherit
 from nash_tf.training.errors import FailedTraining
 
 
@@ -45,7 +45,7 @@ class ChildModels:
         self.calibration: Any = None
         self._build, self._inherit_momentum, self._scope = build, inherit_momentum, scope
         self._trained: dict[tuple[int, int], tuple[TrainingKey, keras.Model]] = {}  # by step and child
-        self._parent: tuple[TrainingKey | None, certificate.Measured | None] = None, None
+        self._parents: dict[TrainingKey | None, certificate.Measured] = {}  # the last one
 
     def build(
         self,
@@ -86,7 +86,7 @@ class ChildModels:
             keras.utils.set_random_seed(seed)
             with self._scope():
                 again = read_state(self._template(hyperparameters)).weights
-            equal = {key for key, value in given.weights.items() if np.array_equal(value, again.get(key))}
+            equal = {key for key, value in given.weights.items() if key in again and np.array_equal(value, again[key])}
             given = State({key: given.weights[key] for key in equal}, {})
         keras.utils.set_random_seed(seed)
         model = self.build(hyperparameters)
@@ -151,21 +151,22 @@ class ChildModels:
     def _born(self, assignment: Assignment, parent: Architecture, state: State):
         if not self._inherit_momentum:
             state.slots = {}
-        born = inherit(parent, state, assignment.moves)
-        model = self.build(assignment.hyperparameters, born.architecture, born.state)
-        given = self.calibration
-        inputs, labels = given if isinstance(given, tuple) and len(given) == 2 else (given, None)
-        calibrate_newborn(model, born, inputs)
+        child = inherit(parent, state, assignment.moves)
+        model = self.build(assignment.hyperparameters, child.architecture, child.state)
+        batch = self.calibration
+        inputs, labels = batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
+        calibrate_child(model, child, inputs)
         restart_averages(model)
-        if self._parent[0] != assignment.source:
+        source = assignment.source
+        if source not in self._parents:
             model_of_parent = self.build(assignment.hyperparameters, parent, State(state.weights, {}))
-            self._parent = assignment.source, certificate.measure(model_of_parent, inputs, labels)
+            self._parents = {source: certificate.measure(model_of_parent, inputs, labels)}
         measured = certificate.measure(model, inputs, labels)
         try:
-            found = certificate.certify(self._parent[1], measured, len(assignment.moves))
+            certified = certificate.certify(self._parents[source], measured, len(assignment.moves))
         except certificate.NotPreserved as error:
             raise FailedTraining(f"{json.dumps(assignment.moves)}: {error}") from None
-        return model, born.architecture, found | cost(parent, born.architecture)
+        return model, child.architecture, certified | cost(parent, child.architecture)
 
 
 def _steps_taken(model: keras.Model) -> int:

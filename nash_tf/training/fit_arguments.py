@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from nash_tf.keras_models import private_api
+from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.training.errors import Unsearchable
 
 POSITIONAL = ("x", "y", "sample_weight")
-CALIBRATION = 128  # examples
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class FitArguments:
         Raises:
             Unsearchable: there is no x.
         """
-        given = self._by_name()
-        if "x" not in given:
+        by_name = self._by_name()
+        if "x" not in by_name:
             raise Unsearchable("search was given no x that it could calibrate with: give calibration, a batch of it")
-        return first_batch(given["x"], given.get("y"))
+        return first_batch(by_name["x"], by_name.get("y"))
 
     def validation(self) -> Any:
         """The validation data that `fit` judges by, as it takes them; None where it is given none."""
         split = self.named.get("validation_split")
         if self.named.get("validation_data") is not None or not split:
             return self.named.get("validation_data")
-        given = self._by_name()
-        whole = tuple(given.get(name) for name in POSITIONAL)
+        by_name = self._by_name()
+        whole = tuple(by_name.get(name) for name in POSITIONAL)
         return private_api.validation_part(whole, split)
 
     def evaluate(self, model: keras.Model, validation: Any) -> dict[str, float]:
@@ -97,7 +97,7 @@ def first_batch(x: Any, y: Any = None) -> tuple[Any, Any]:
         taken = next(iter(x)) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
         x, y = (*taken, None)[:2] if isinstance(taken, tuple) else (taken, None)
     inputs, labels = (
-        part if part is None else keras.tree.map_structure(lambda array: np.asarray(array[:CALIBRATION]), part)
+        part if part is None else keras.tree.map_structure(lambda array: np.asarray(array[:CALIBRATION_BATCH]), part)
         for part in (x, y)
     )
     return inputs, labels

@@ -107,12 +107,12 @@ class Scores(keras.callbacks.Callback):
         if not stale or now == self._weights[-1]:
             return last
         if now in self._weights:
-            found = self._logs[self._weights.index(now)]
+            scores = self._logs[self._weights.index(now)]
         else:
-            found = {f"val_{name}": float(value) for name, value in evaluate().items() if np.ndim(value) == 0}
+            scores = {f"val_{name}": float(value) for name, value in evaluate().items() if np.ndim(value) == 0}
         return {
             **last,
-            **{name: found.get(name, math.nan if name.startswith("val_") else last[name]) for name in stale},
+            **{name: scores.get(name, math.nan if name.startswith("val_") else last[name]) for name in stale},
         }
 
 

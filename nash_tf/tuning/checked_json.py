@@ -1,13 +1,12 @@
 """JSON files that carry a checksum over their own content: a changed digit is found when they are read."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from nash_tf.files.atomic import read_regular, write_atomically
+from nash_tf.files.checksums import with_checksum, without_checksum
 
-_CHECKSUM = "sha256"
 _LARGEST = 64 * 2**20  # bytes; the largest architectures take some 100 kB
 
 
@@ -17,7 +16,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
     Raises:
         OSError: they could not be written; the message names the file.
     """
-    write_atomically(path, json.dumps({**state, _CHECKSUM: _checksum(state)}).encode())
+    write_atomically(path, json.dumps(with_checksum(state)).encode())
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -28,14 +27,6 @@ def read(path: Path) -> dict[str, Any]:
         ValueError: it does not hold what was written.
     """
     try:
-        state = json.loads(read_regular(path, _LARGEST))
+        return without_checksum(json.loads(read_regular(path, _LARGEST)))
     except RecursionError:
         raise ValueError("its content is not what was written") from None
-    if not isinstance(state, dict) or state.pop(_CHECKSUM, None) not in (None, _checksum(state)):
-        raise ValueError("its content is not what was written")
-    return state
-
-
-def _checksum(state: dict[str, Any]) -> str:
-    plain = {name: value for name, value in state.items() if name != _CHECKSUM}
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

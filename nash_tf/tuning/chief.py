@@ -16,6 +16,7 @@ from nash_tf.workers.local import LocalWorkers
 
 POLL = 0.5  # seconds between two looks at the workers
 LARGEST = 64 * 2**20  # bytes of a message
+LONGEST_REASON = 1000  # letters of the answer to a call that fails
 
 
 def serve(oracle, workers: LocalWorkers | None = None) -> None:
@@ -53,7 +54,7 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
 
 
 class _Doorkeeper(grpc.ServerInterceptor):
-    """Refuses calls without what chief and workers have in common."""
+    """Refuses calls without what chief and workers have in common; answers those that fail with why, in a line."""
 
     def __init__(self):
         def refuse(request, context):
@@ -63,5 +64,22 @@ class _Doorkeeper(grpc.ServerInterceptor):
         self._refusal = grpc.unary_unary_rpc_method_handler(refuse)
 
     def intercept_service(self, continuation, details):
-        given = dict(details.invocation_metadata).get(SECRET_KEY, "")
-        return continuation(details) if hmac.compare_digest(given, self._secret) else self._refusal
+        given = str(dict(details.invocation_metadata).get(SECRET_KEY, ""))
+        if not hmac.compare_digest(given.encode(errors="replace"), self._secret.encode()):
+            return self._refusal
+        handler = continuation(details)
+        return None if handler is None else _in_a_line(handler)
+
+
+def _in_a_line(handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+    """A handler whose exceptions are told in a line, where gRPC would print a traceback for each."""
+
+    def answer(request, context):
+        try:
+            return handler.unary_unary(request, context)
+        except Exception as error:
+            reason = " ".join(f"{error or type(error).__name__}".split())[:LONGEST_REASON]
+            print(f"A worker's call was refused: {reason}", flush=True)
+            return context.abort(grpc.StatusCode.INTERNAL, reason)
+
+    return grpc.unary_unary_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)

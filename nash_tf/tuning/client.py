@@ -10,7 +10,7 @@ import grpc
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf.tuning import private_api
+from nash_tf.tuning import private_api, trial_values
 from nash_tf.workers import roles
 from nash_tf.workers.leases import Worker
 
@@ -68,7 +68,9 @@ class Client(private_api.OracleClient):
         return self._patiently(super().update_trial, trial_id, metrics, step)
 
     def end_trial(self, trial):
-        return self._patiently(super().end_trial, trial)
+        report = Trial.from_state(trial.get_state())
+        report.hyperparameters.values = trial_values.with_message(trial.hyperparameters.values, trial.message)
+        return self._patiently(super().end_trial, report)
 
     def get_trial(self, trial_id):
         return self._patiently(super().get_trial, trial_id)
@@ -92,8 +94,8 @@ class Client(private_api.OracleClient):
                 code = error.code()
                 if code == grpc.StatusCode.UNAUTHENTICATED:
                     raise errors.FatalError(f"the chief at {roles.address()} refuses: {error.details()}") from None
-                if code == grpc.StatusCode.UNKNOWN:  # an exception in the chief
-                    raise errors.FatalError(error.details().removeprefix("Exception calling application: ")) from None
+                if code == grpc.StatusCode.INTERNAL:  # an exception in the chief
+                    raise errors.FatalError(error.details()) from None
                 if code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED) or (
                     time.monotonic() - began > PATIENCE
                 ):

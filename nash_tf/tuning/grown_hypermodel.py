@@ -8,11 +8,17 @@ from nash_tf.keras_models.compilation import compile_like
 
 
 class GrownHyperModel(keras_tuner.HyperModel):
-    """A hypermodel that builds what a trial's values hold: the user's network, or the architecture grown from it, untrained."""
+    """A hypermodel that builds what a trial's values hold: the user's network, or the architecture grown from it, untrained.
+    What else the user's hypermodel has, it has too."""
 
     def __init__(self, first: keras_tuner.HyperModel):
         super().__init__(first.name, first.tunable)
         self.first = first
+
+    def __getattr__(self, name):
+        if name == "first":  # not there yet, as while a copy is made
+            raise AttributeError(name)
+        return getattr(self.first, name)
 
     def build(self, hp):
         model = self.first.build(hp)

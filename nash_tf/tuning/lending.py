@@ -99,10 +99,12 @@ class Lending:
         """Takes what the chief before knew. A worker that has outlived it has two heartbeats to say so."""
         if state.get("deaths"):
             self._deaths[trial_id] = int(state["deaths"])
-        holder = Worker.parse(state.get("holder") or "")
-        if holder.session and has_ended:
+        holder = Worker.parse(state["holder"]) if state.get("holder") else None
+        if holder is None or not holder.session:
+            return
+        if has_ended:
             self._holders[trial_id] = holder
-        elif holder.session and holder.name not in self.lent:
+        elif holder.name not in self.lent:
             self.lend(trial_id, holder)
             self.leases.heard(holder)
             self._inherited.add(holder.name)

@@ -9,15 +9,14 @@ import keras_tuner
 from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf.config import RAISABLE, raised
 from nash_tf.files.run_directory import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
-from nash_tf.tuning.reopening import STATE, read_state
+from nash_tf.tuning.reopening import STATE, check_settings, restore_state
 from nash_tf.tuning.trial_book import TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
 from nash_tf.workers.leases import Worker
@@ -68,17 +67,12 @@ class HillClimbingOracle(keras_tuner.Oracle):
         on_trained=None,
         **kwargs,
     ):
-        arguments.check(
-            {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours, "heartbeat": heartbeat, "on_trained": on_trained},
-            kwargs,
-        )
-        if isinstance(objective, list | tuple):
-            raise ValueError(f"objective must be one, received {len(objective)}; a single metric may combine them")
+        limits = {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours, "heartbeat": heartbeat}
+        arguments.check({**limits, "objective": objective, "on_trained": on_trained}, kwargs)
         super().__init__(objective=objective, **kwargs)
-        seed = 0 if seed is None else seed
-        settings = Settings(
-            method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters
-        )
+        self.seed = seed or 0
+        counts = steps, children, mutations, epochs_per_step, vanilla_epochs
+        settings = Settings(method, *counts, max_params, self.seed, tune_hyperparameters)
         self.search = Search(
             settings,
             Goal(self.objective.name, self.objective.direction),
@@ -87,7 +81,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         )
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
-        self.seed, self.on_trained = seed, on_trained
+        self.on_trained = on_trained
         self._mutex = threading.RLock()
 
     @property
@@ -100,7 +94,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
     @property
     def ongoing_trials(self) -> dict[str, Trial]:
         """The trials that are being trained, by the names of their workers."""
-        return {name: self.trials[trial_id] for name, trial_id in self.book.lending.lent.items()}
+        with self._mutex:
+            return {name: self.trials[trial_id] for name, trial_id in self.book.lending.lent.items()}
 
     @ongoing_trials.setter
     def ongoing_trials(self, _):
@@ -148,15 +143,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             trial = self.get_trial(trial_id)
             if trial.status in ENDED:
                 return trial
-            name = self.objective.name
-            if name not in metrics:
-                raise ValueError(
-                    f"Objective value missing in what was reported: expected {name}, found {sorted(metrics)}"
-                )
-            for metric, value in metrics.items():
-                if not trial.metrics.exists(metric):
-                    trial.metrics.register(metric, direction=self.objective.direction if metric == name else None)
-                trial.metrics.update(metric, value, step=step)
+            trial_values.note_metrics(trial, metrics, step, self.search.goal)
             self.book.write(trial)
             return trial
 
@@ -169,8 +156,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """
         with self._mutex:
             own = self.get_trial(trial.trial_id)
-            lease = trial_values.take_lease(trial.hyperparameters.values)
-            if own.status in ENDED or lease.get("holder") != self.book.holder(own):
+            lease, holder = trial_values.take_lease(trial.hyperparameters.values), self.book.holder(own)
+            if own.status in ENDED or not holder or lease.get("holder") != holder:
                 print(f"trial {own.trial_id}: a late report was refused", flush=True)
             elif trial.status == TrialStatus.STOPPED:
                 self.limits.reached = True
@@ -179,15 +166,28 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 self.book.put_back(own)
             else:
                 trial.metrics = own.metrics
-                trial.message = trial.message or lease.get("message")
+                trial.message = trial.message or trial_values.message_of(lease)
                 outcome = trial_values.decode_report(trial, self.book.assignment(own), self.objective.name)
                 if outcome.status == COMPLETED and self.search.goal.score(outcome) is None:
                     outcome = replace(outcome, status=FAILED, message=f"{self.objective.name} is not a finite number")
                 self.update_space(trial.hyperparameters)
-                own.hyperparameters = trial.hyperparameters
-                self.book.end(own, outcome)
-                self._ended(own)
+                if self.book.end(own, outcome, trial.hyperparameters):
+                    self._ended(own)
             self.save()
+
+    def get_space(self):
+        with self._mutex:
+            return super().get_space()
+
+    def update_space(self, hyperparameters):
+        """Adds hyperparameters to the declared ones.
+
+        Raises:
+            ValueError: one has a name that the search uses itself, or there are too many.
+        """
+        with self._mutex:
+            trial_values.check_names(hp.name for hp in hyperparameters.space)
+            super().update_space(hyperparameters)
 
     def get_trial(self, trial_id):
         """The trial of an id.
@@ -196,12 +196,14 @@ class HillClimbingOracle(keras_tuner.Oracle):
             ValueError: there is none.
         """
         if trial_id not in self.trials:
-            raise ValueError(f"there is no trial {trial_id!r} in the search")
+            raise ValueError(f"there is no trial {trial_id[:50]!r} in the search")
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials=1):
         """Those whose weights are kept first, the best of them at the head; see `ranking`."""
-        return sorted(self.ranking(), key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
+        with self._mutex:
+            ranking = self.ranking()
+            return sorted(ranking, key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
 
     def ranking(self) -> list[Trial]:
         """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
@@ -266,10 +268,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
         }
 
     def set_state(self, state):
-        self._check_settings(state["settings"])
-        self.hyperparameters = HyperParameters.from_config(state["hyperparameters"])
+        check_settings(state["settings"], self.settings, Path(self._project_dir))
+        hyperparameters, (wall, cpu) = HyperParameters.from_config(state["hyperparameters"]), map(float, state["spent"])
         self._display.set_state(state["display"])
-        self.limits.resume(tuple(state["spent"]))
+        self.hyperparameters = hyperparameters
+        self.limits.resume((wall, cpu))
 
     def save(self):
         checked_json.write(Path(self._project_dir) / STATE, self.get_state())
@@ -278,31 +281,17 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Goes on with the search in the project's directory.
 
         Raises:
-            ValueError: it was begun with other settings, or by another tuner.
-            DamagedSearch: a trial's file is not what was written; the message says what to do.
+            DamagedSearch: it was begun with other settings, or by another tuner, or a trial's file is not what was written; the
+                message says what to do.
         """
         check_tree(self._project_dir)
-        state = read_state(Path(self._project_dir))
-        if state is not None:
-            self.set_state(state)
-        self.book.reopen(are_trusted=state is not None)
+        is_restored = restore_state(Path(self._project_dir), self.set_state)
+        self.book.reopen(are_trusted=is_restored)
         for trial in self.trials.values():
             self.update_space(trial.hyperparameters)
-        if state is None:
+        if not is_restored:
             ended = self.search.outcomes.values()
             self.limits.resume((sum(o.wall_seconds for o in ended), sum(o.cpu_seconds for o in ended)))
-
-    def _check_settings(self, saved: dict) -> None:
-        changed = [
-            f"{name} was {saved[name]!r}, is {value!r}"
-            for name, value in self.settings.items()
-            if name in saved and saved[name] != value and not raised(name, saved[name], value)
-        ]
-        if changed:
-            raise ValueError(
-                f"the search in {self._project_dir} was begun with other settings ({'; '.join(changed)}); only "
-                f"{', '.join(RAISABLE)} may change, and only be raised. Give another project_name, or overwrite=True"
-            )
 
     # What the search is -----------------------------------------------------------------------------------------------
 
@@ -316,29 +305,14 @@ class HillClimbingOracle(keras_tuner.Oracle):
         with self._mutex:
             if self.search.finished is not None:
                 return self.stopped_by() or self.search.finished
-            if self.limits.over(self.search.outcomes.values()):
-                given = {name: getattr(self.limits, name) for name in ("max_hours", "max_cpu_hours")}
-                return "a limit on time was reached: " + ", ".join(
-                    f"{name}={hours:g}" for name, hours in given.items() if hours
-                )
             if self.max_trials and len(self.end_order) >= self.max_trials:
                 return f"max_trials={self.max_trials} was reached"
-            return None
+            return self.limits.reached_by(self.search.outcomes.values())
 
     def stopped_by(self) -> str | None:
         """Why the search was given up: the cause of the last of too many failures in a row, or why there is no first network
         to begin with; None where it was not."""
-        failed = self.search.failures()
-        if not failed:
-            return None
-        cause = (failed[-1].message or "no reason given").strip().splitlines()[-1]
-        last = ", the last one" if len(failed) > 1 else ""
-        where = self.book.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
-        return f"{self.search.finished}{last} with {cause} (see {where})"
-
-    def scores(self) -> dict[TrainingKey, float | None]:
-        """Scores of the trainings that have ended, larger is better, None for the failed."""
-        return dict(self.search.scores)
+        return self.book.failure()
 
     @property
     def last_outcome(self) -> Outcome:
@@ -354,7 +328,3 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Wall-clock seconds until a limit on time ends the search."""
         with self._mutex:
             return self.limits.wall_seconds_left(self.search.outcomes.values())
-
-    def by_training(self) -> dict[TrainingKey, Trial]:
-        """All trials by what they are."""
-        return self.book.by_training()

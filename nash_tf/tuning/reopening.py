@@ -1,12 +1,15 @@
 """What is on disk of a search that is to go on. The trials' files are the truth; `oracle.json` is a cache beside them."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_tuner.engine.trial import Trial
+from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf.strategy.records import Assignment, Outcome
+from nash_tf.settings import is_raised
+from nash_tf.strategy.ask_tell import RAISABLE
+from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
 from nash_tf.tuning import checked_json, trial_values
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
 
@@ -35,22 +38,37 @@ def has_search(directory: Path) -> bool:
     return (directory / STATE).exists() or TrialFiles(directory).are_there()
 
 
-def read_state(directory: Path) -> dict[str, Any] | None:
-    """The oracle's own state; None, after a line that says so, where the file is lost or damaged: all else follows from the trials.
+def restore_state(directory: Path, take: Callable[[dict[str, Any]], None]) -> bool:
+    """Hands over the oracle's own state.
+
+    Args:
+        directory: of the search.
+        take: takes the state; raises DamagedSearch where the search is not the one that is wanted.
+
+    Returns:
+        Whether it was taken. Where the file is lost or damaged, a line says so: all else follows from the trials.
 
     Raises:
-        ValueError: it is the state of another tuner's search.
+        DamagedSearch: it is the state of another tuner's search, or `take` raises it.
     """
     file = directory / STATE
     try:
         state = checked_json.read(file)
-    except (OSError, ValueError) as error:
-        reason = "is lost" if isinstance(error, FileNotFoundError) else f"is damaged ({error})"
+        if "hyperparameters" in state and not state.keys() & {
+            "settings",
+            "trial_id",
+        }:  # as Keras Tuner's oracles have it
+            raise DamagedSearch(
+                f"{directory} holds the search of another tuner; give another project_name, or overwrite=True"
+            )
+        take(state)
+    except DamagedSearch:
+        raise
+    except Exception as error:  # there is no end to what a file may hold
+        reason = "is lost" if isinstance(error, FileNotFoundError) else f"is damaged ({error or type(error).__name__})"
         print(f"{file} {reason}: the search is read from the files of its trials", flush=True)
-        return None
-    if "settings" not in state:
-        raise ValueError(f"{directory} holds the search of another tuner; give another project_name, or overwrite=True")
-    return state
+        return False
+    return True
 
 
 def read_trials(files: TrialFiles, objective: str) -> list[Reopened]:
@@ -59,27 +77,53 @@ def read_trials(files: TrialFiles, objective: str) -> list[Reopened]:
     Raises:
         DamagedSearch: a file is not what was written.
     """
-    found, keys = list(files.read_all()), {}
-    trials = []
-    for trial, _ in found:
+    stored, keys = list(files.read_all()), {}
+    trials: list[Reopened] = []
+    by_key: dict[TrainingKey, Trial] = {}
+    for trial, _ in stored:
         try:
             keys[trial.trial_id] = trial_values.key_of(trial.hyperparameters.values)
-        except (KeyError, TypeError) as error:
-            raise _not_ours(files, trial, error) from error
-    for trial, lease in found:
+        except Exception as error:  # there is no end to what a file may hold
+            raise not_ours(files, trial, error) from error
+    for trial, lease in stored:
         values = trial.hyperparameters.values
         lease = lease or _lease_of_before(values)
         try:
             assignment = trial_values.decode(values, keys)
             has_ended = trial.status in trial_values.ENDED
+            if not has_ended and trial.status != TrialStatus.RUNNING:
+                raise ValueError(f"the status {trial.status!r}")
             outcome = trial_values.decode_outcome(trial, assignment, objective) if has_ended else None
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise _not_ours(files, trial, error) from error
+        except Exception as error:
+            raise not_ours(files, trial, error) from error
+        if (other := by_key.setdefault(assignment.key, trial)) is not trial:
+            raise DamagedSearch(
+                f"{files.folder(trial.trial_id)} and {files.folder(other.trial_id)} are of one training; remove one of them"
+            )
         trials.append(Reopened(trial, lease, assignment, outcome))
     return sorted(trials, key=lambda reopened: (reopened.assignment.key, reopened.trial.trial_id))
 
 
-def _not_ours(files: TrialFiles, trial: Trial, error: Exception) -> DamagedSearch:
+def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], directory: Path) -> None:
+    """Checks that a search that was begun with some settings may go on with others.
+
+    Raises:
+        DamagedSearch: one differs that is no limit, or a limit is lowered; the message names each with both values.
+    """
+    changed = [
+        f"{name} was {saved[name]!r}, is {value!r}"
+        for name, value in wanted.items()
+        if name in saved and saved[name] != value and not (name in RAISABLE and is_raised(saved[name], value))
+    ]
+    if changed:
+        raise DamagedSearch(
+            f"the search in {directory} was begun with other settings ({'; '.join(changed)}); only "
+            f"{', '.join(RAISABLE)} may change, and only be raised. Give another project_name, or overwrite=True"
+        )
+
+
+def not_ours(files: TrialFiles, trial: Trial, error: Exception) -> DamagedSearch:
+    """What to say of a trial's file that holds no training of a search."""
     folder = files.folder(trial.trial_id)
     return DamagedSearch(
         f"{folder / 'trial.json'}: expected a training of a search, {error!r}; remove {folder}, and its training is done again"

@@ -6,11 +6,13 @@ from pathlib import Path
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from nash_tf.keras_models import checkpoint
+from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.lending import DEATHS, Lending
-from nash_tf.tuning.reopening import read_trials
+from nash_tf.tuning.reopening import not_ours, read_trials
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
 from nash_tf.tuning.trial_values import ENDED
 from nash_tf.workers.leases import Worker
@@ -101,17 +103,33 @@ class TrialBook:
         trial.status, trial.message, trial.metrics = TrialStatus.RUNNING, None, type(trial.metrics)()
         self.write(trial)
 
-    def end(self, trial: Trial, outcome: Outcome) -> None:
-        """Takes what came of a trial: first to its file, then to the search."""
+    def end(self, trial: Trial, outcome: Outcome, hyperparameters: HyperParameters | None = None) -> bool:
+        """Takes what came of a trial: first to its file, then to the search.
+
+        Args:
+            trial: one that has not ended.
+            outcome: of its assignment.
+            hyperparameters: as they were reported; None for those that the trial was given out with.
+
+        Returns:
+            Whether the search has taken it. One whose rung is not open yet waits.
+
+        Raises:
+            OSError: the file could not be written; nothing has changed.
+        """
         score = self.search.goal.score(outcome)
-        trial.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
-        trial.score = None if score is None else outcome.metrics[self.search.goal.name]
-        trial.message = outcome.message
+        ended = Trial.from_state(trial.get_state())
+        ended.hyperparameters = hyperparameters or trial.hyperparameters
+        ended.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
+        ended.score = None if score is None else outcome.metrics[self.search.goal.name]
+        ended.message = outcome.message
+        self.write(ended)
+        vars(trial).update(vars(ended))
         self.end_order.append(trial.trial_id)
         self.lending.end(trial.trial_id)
-        self.write(trial)
-        self.search.tell(outcome)
+        self._early[outcome.key] = outcome
         self._adopt(self._drop)
+        return outcome.key in self.search.outcomes
 
     def end_orphans(self, names: list[str]) -> list[Trial]:
         """Has the trials of dead workers wait for others; gives those whose processes keep dying, which have failed."""
@@ -124,31 +142,47 @@ class TrialBook:
             self.put_back(trial)
             if deaths >= DEATHS:
                 message = f"{deaths} processes died while they trained it; is it too large for memory?"
-                self.end(trial, Outcome(self.assignment(trial), FAILED, message=message))
-                failed.append(trial)
+                if self.end(trial, Outcome(self.assignment(trial), FAILED, message=message)):
+                    failed.append(trial)
         return failed
+
+    def failure(self) -> str | None:
+        """The cause of the last of the failures that ended the search; None where it is not ended so."""
+        failed = self.search.failures()
+        if not failed:
+            return None
+        cause = (failed[-1].message or "no reason given").strip().splitlines()[-1]
+        last = ", the last one" if len(failed) > 1 else ""
+        where = self.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
+        return f"{self.search.finished}{last} with {cause} (see {where})"
 
     def dispose(self) -> None:
         """Removes the checkpoints that nothing will ask for any more."""
-        needed, ended = self.search.needed(), (trial for trial in self.trials.values() if trial.status in ENDED)
+        needed = self.search.needed() | self._early.keys()  # what follows from a training that was lost
+        ended = (trial for trial in self.trials.values() if trial.status in ENDED)
         self.files.dispose(trial.trial_id for trial in ended if self.assignment(trial).key not in needed)
 
     # Going on -----------------------------------------------------------------------------------------------------------
 
     def reopen(self, are_trusted: bool) -> None:
-        """Takes the trials that are on disk.
+        """Takes the trials that are on disk, in place of those that are known.
 
         Args:
             are_trusted: whether they are known to follow from the search's settings. Else each is held against them.
 
         Raises:
-            ValueError: one does not follow from the settings.
-            DamagedSearch: a trial's file is not what was written; the message says what to do.
+            DamagedSearch: a trial's file is not what was written, or follows from other settings; the message says what to do.
         """
+        self.search.retract(*self.search.outcomes)
+        for known in (self.trials, self._assignments, self._early, self.end_order):
+            known.clear()
         for reopened in read_trials(self.files, self.search.goal.name):
             trial, outcome = reopened.trial, reopened.outcome
             self.trials[trial.trial_id], self._assignments[trial.trial_id] = trial, reopened.assignment
-            self.lending.restore(trial.trial_id, reopened.lease, outcome is not None)
+            try:
+                self.lending.restore(trial.trial_id, reopened.lease, outcome is not None)
+            except Exception as error:  # there is no end to what a file may hold
+                raise not_ours(self.files, trial, error) from error
             if outcome is not None:
                 self.end_order.append(trial.trial_id)
                 self._early[outcome.key] = outcome
@@ -159,8 +193,26 @@ class TrialBook:
     def needed_checkpoints(self) -> dict[TrainingKey, Path]:
         """Checkpoints that may still be asked for, by what was trained."""
         trials = self.by_training()
-        completed = [key for key in self.search.needed() if self.search.scores.get(key) is not None]
-        return {key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed)}
+        completed = {key for key in self.search.needed() if self.search.scores.get(key) is not None}
+        checkpoints = {
+            key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed | self._early.keys())
+        }
+        return {key: path for key, path in checkpoints.items() if key in completed or path.is_dir()}
+
+    def verify_checkpoints(self) -> None:
+        """Checks what the search goes on from, before it does; where it is over, only what is handed over must be whole.
+
+        Raises:
+            CheckpointError: a checkpoint is damaged; the message says what to do.
+        """
+        for key, path in self.needed_checkpoints().items():
+            try:
+                checkpoint.verify(path)
+            except CheckpointError as error:
+                damage = f"{error}; remove {path.parent}, and its training is done again"
+                if self.search.finished is None or key in (self.search.best, TrainingKey(0, 0, 0)):
+                    raise CheckpointError(damage) from error
+                print(f"{damage}. The winner is whole.", flush=True)
 
     def retry_failures(self) -> None:
         """Has the failed trainings that ended the search wait to be done again: their cause may have passed."""
@@ -180,14 +232,16 @@ class TrialBook:
         Raises:
             DamagedSearch: the weights that it starts from are gone.
         """
-        trials = self.by_training()
-        for assignment in self.search.ask() if self._early else ():
+        trials, kept = self.by_training(), (self.files.checkpoint(trial_id).is_dir() for trial_id in self.trials)
+        if not any(kept):  # a tuner of another make keeps its models in a way of its own
+            return
+        for assignment in self.search.ask():
             if assignment.source is not None:
                 source = self.files.checkpoint(trials[assignment.source].trial_id)
                 if not source.is_dir():
                     raise DamagedSearch(
                         f"{self._directory()}: the trial of {tuple(assignment.key)} is lost, and the weights that it starts from "
-                        f"are deleted ({source}): put its folder back, or begin anew with overwrite=True"
+                        f"are deleted ({source}): put its folder back, or remove {source.parent}, and both are done again"
                     )
 
     def _adopt(self, otherwise: Callable[[TrainingKey], None] | None) -> None:
@@ -199,13 +253,13 @@ class TrialBook:
         for key in sorted(self._early):
             if self.search.is_open(key):
                 outcome = self._early.pop(key)
-                if otherwise is None or any(outcome.assignment.agrees_with(asked) for asked in self.search.ask()):
+                if otherwise is None or outcome.assignment.agrees_with(self.search.assignment(key)):
                     self.search.tell(outcome)
                 else:
                     otherwise(key)
 
     def _refuse(self, key: TrainingKey) -> None:
-        raise ValueError(
+        raise DamagedSearch(
             f"{self._directory()}: the training {tuple(key)} is not the one that follows from these settings; give those "
             "with which the search was begun, another project_name, or overwrite=True"
         )

@@ -22,7 +22,7 @@ _FOLDER = re.compile(r"trial_[0-9]{1,9}")
 
 
 class DamagedSearch(ValueError):
-    """A file of a search is not what was written; the message names it and what to do."""
+    """A file of a search is not what was written, or not of this search; the message names it and what to do."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,6 @@ class TrialFiles:
             trial = Trial.from_state(state)
             if trial.trial_id != trial_id:
                 raise ValueError(f"it is of trial {trial.trial_id!r}")
-        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise DamagedSearch(f"{file}: {error}; {remedy}") from error
+        except Exception as error:  # there is no end to what a file may hold
+            raise DamagedSearch(f"{file}: {' '.join(str(error).split())[:300]}; {remedy}") from error
         return trial, lease

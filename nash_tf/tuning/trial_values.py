@@ -6,7 +6,7 @@ from; `morphisms`, to be made of its model; `tuner/initial_epoch` and `tuner/epo
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +15,13 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
-from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Goal, Outcome, TrainingKey
 
 # Beside the user's hyperparameters; those that begin with "tuner/" are Keras Tuner's way of saying the same.
 OWN = frozenset({"step", "rung", "child", "seed", "source", "morphisms", "architecture", "periods", "record"})
 LEASE = "tuner/lease"  # only on its way to a worker and back
+LONGEST_MESSAGE = 4000  # letters, the last ones
+MOST_NAMES = 1000  # of metrics, and of hyperparameters
 _KEPT_APART = ("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds")
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
@@ -30,8 +32,15 @@ class InvalidReport(errors.FatalValueError):
 
 
 def key_of(values: Mapping[str, Any]) -> TrainingKey:
-    """Which training a trial's values are of."""
-    return TrainingKey(values["step"], values["rung"], values["child"])
+    """Which training a trial's values are of.
+
+    Raises:
+        KeyError, TypeError: they are of none.
+    """
+    key = TrainingKey(values["step"], values["rung"], values["child"])
+    if any(type(number) is not int for number in key):
+        raise TypeError(f"step, rung and child must be whole numbers, received {tuple(key)}")
+    return key
 
 
 def encode(assignment: Assignment, source_id: str | None) -> dict[str, Any]:
@@ -104,6 +113,34 @@ def take_lease(values: dict[str, Any]) -> dict[str, Any]:
     return lease
 
 
+def message_of(lease: Mapping[str, Any]) -> str | None:
+    """Why a training failed, as its worker tells it beside the lease."""
+    message = lease.get("message")
+    return message[-LONGEST_MESSAGE:] if isinstance(message, str) else None
+
+
+def with_message(values: Mapping[str, Any], message: str | None) -> dict[str, Any]:
+    """Values of a trial on its way back, with why it failed: Keras Tuner's messages hold no place for it."""
+    if not message or not (lease := lease_of(values)):
+        return dict(values)
+    return {**values, LEASE: json.dumps({**lease, "message": message[-LONGEST_MESSAGE:]})}
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuses hyperparameters that would be taken for the search's own values.
+
+    Raises:
+        ValueError: naming them.
+    """
+    distinct = set(names)
+    if taken := sorted(name for name in distinct if name in OWN or name.startswith("tuner/")):
+        raise ValueError(
+            f"hyperparameters must have other names than {', '.join(taken)}: the search uses these, and all that begin with tuner/"
+        )
+    if len(distinct) > MOST_NAMES:
+        raise ValueError(f"expected at most {MOST_NAMES} hyperparameters, received {len(distinct)}")
+
+
 def encode_outcome(outcome: Outcome) -> dict[str, Any]:
     """What a completed training adds to its trial's values."""
     assert outcome.architecture is not None
@@ -118,9 +155,9 @@ def decode_report(trial: Trial, assignment: Assignment, objective: str) -> Outco
     """
     try:
         reported = decode(trial.hyperparameters.values)
-        kept = {name: reported.hyperparameters.get(name) for name in assignment.hyperparameters}
+        declared = {name: reported.hyperparameters.get(name) for name in assignment.hyperparameters}
         is_same = replace(reported, architecture=assignment.architecture).agrees_with(assignment)
-        if not is_same or kept != assignment.hyperparameters:
+        if not is_same or declared != assignment.hyperparameters:
             raise ValueError("its values are not those that were given out")
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
@@ -131,15 +168,19 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
     """What came of a trial that has ended.
 
     Args:
-        trial: with status "COMPLETED" or "FAILED".
+        trial: with status "COMPLETED", "FAILED" or "INVALID".
         assignment: what it was to do.
         objective: name of the metric that is compared; a tuner of the user's own reports no other.
 
     Raises:
         InvalidReport: the trial's values are no report of this assignment.
     """
+    if trial.status in (TrialStatus.FAILED, TrialStatus.INVALID):
+        return Outcome(assignment, FAILED, message=(trial.message or "").strip() or None)
     if trial.status != TrialStatus.COMPLETED:
-        return Outcome(assignment, FAILED, message=trial.message)
+        raise InvalidReport(
+            f"trial {trial.trial_id}: expected the status of one that has ended, received {trial.status}"
+        )
     values = trial.hyperparameters.values
     try:
         if "architecture" not in values:
@@ -167,6 +208,24 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
+
+
+def note_metrics(trial: Trial, metrics: Mapping[str, float], step: int, goal: Goal) -> None:
+    """Adds metrics that a tuner reports to a trial's own.
+
+    Raises:
+        ValueError: the one that children are compared by is not among them, or there are too many.
+    """
+    if goal.name not in metrics:
+        raise ValueError(
+            f"Objective value missing in what was reported: expected {goal.name}, found {sorted(metrics)[:20]}"
+        )
+    if len(metrics.keys() | trial.metrics.metrics.keys()) > MOST_NAMES:
+        raise ValueError(f"trial {trial.trial_id}: expected at most {MOST_NAMES} metrics")
+    for name, value in metrics.items():
+        if not trial.metrics.exists(name):
+            trial.metrics.register(name, direction=goal.direction if name == goal.name else None)
+        trial.metrics.update(name, value, step=step)
 
 
 def measurement(trial: Trial, name: str) -> float | None:

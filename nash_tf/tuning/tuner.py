@@ -13,8 +13,8 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.files.atomic import tidy
 from nash_tf.files.lock import locked
-from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.checkpoint import CheckpointError
+from nash_tf.keras_models.compilation import compile_with
 from nash_tf.strategy.records import Outcome, TrainingKey
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
@@ -26,6 +26,7 @@ from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
+from nash_tf.tuning.results_table import results_table
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.workers import roles
 
@@ -79,6 +80,11 @@ class HillClimbing(keras_tuner.Tuner):
         executions_per_trial=1,
         **kwargs,
     ):
+        if hypermodel is None:
+            raise ValueError(
+                "hypermodel must build the first network, received None; a tuner that trains in a way of its own takes "
+                "HillClimbingOracle"
+            )
         if executions_per_trial != 1:
             raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
         if max_model_size is not None:
@@ -107,8 +113,6 @@ class HillClimbing(keras_tuner.Tuner):
         if overwrite and place.exists():
             with locked(place):  # or else somebody is at work there
                 pass
-        elif not is_worker and has_search(place) and not (place / TUNER).exists():
-            checked_json.write(place / TUNER, {})  # Keras Tuner looks at this file alone, and would begin anew
         super().__init__(
             oracle,
             hypermodel,
@@ -121,7 +125,7 @@ class HillClimbing(keras_tuner.Tuner):
             loss=loss,
             metrics=metrics,
         )
-        self.hypermodel = GrownHyperModel(self.hypermodel)
+        self.hypermodel: GrownHyperModel = GrownHyperModel(self.hypermodel)
         if is_worker:
             trials = os.environ.get(roles.TRIALS)
             self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
@@ -152,7 +156,7 @@ class HillClimbing(keras_tuner.Tuner):
             return
         with locked(Path(self.project_dir)):
             tidy(self.project_dir)
-            self._verify_checkpoints()
+            self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
@@ -242,7 +246,7 @@ class HillClimbing(keras_tuner.Tuner):
 
     def first_model(self):
         """The trained first network, from which all others descend."""
-        return self.load_model(self.oracle.by_training()[TrainingKey(0, 0, 0)])
+        return self.load_model(self.oracle.book.by_training()[TrainingKey(0, 0, 0)])
 
     def get_best_models(self, num_models=1):
         """The best models whose weights are kept, the best of all first: a search keeps those that it may still need, so that
@@ -265,17 +269,7 @@ class HillClimbing(keras_tuner.Tuner):
 
     def results_summary(self, num_trials=10):
         """Prints the best trials, one a line."""
-        name = self.oracle.objective.name
-        print(
-            f"Results in {self.project_dir}\n{'trial':>6} {'step':>5} {'rung':>5} {'child':>5} {'params':>11} {name:>14}"
-        )
-        for trial in self.oracle.ranking()[:num_trials]:
-            assignment = self.oracle.book.assignment(trial)
-            (step, rung, child), outcome = assignment.key, self.oracle.search.outcomes.get(assignment.key)
-            params = outcome.architecture.params if outcome and outcome.architecture else 0
-            score = f"{trial.score:.5f}" if trial.score is not None else trial.status.lower()
-            operators = ", ".join(operator for operator, *_ in assignment.moves)
-            print(f"{trial.trial_id:>6} {step:>5} {rung:>5} {child:>5} {params:>11,} {score:>14}  {operators}")
+        print(f"Results in {self.project_dir}", *results_table(self.oracle, num_trials), sep="\n")
 
     def save(self, fname=None):
         if not roles.is_worker():
@@ -286,16 +280,13 @@ class HillClimbing(keras_tuner.Tuner):
             self.oracle.reload()
 
     def _populate_initial_space(self):
+        if not roles.is_worker() and has_search(Path(self.project_dir)):
+            self.reload()  # Keras Tuner looks for tuner.json alone, and would begin anew where that is lost
+            return
         super()._populate_initial_space()
-        space = self.oracle.get_space()
-        if taken := trial_values.OWN & {hp.name for hp in space.space}:
-            raise ValueError(
-                f"hyperparameters must have other names than {', '.join(sorted(taken))}: the search uses these"
-            )
-        self._hyperparameters = space
-        self._trainer.models.build(
-            self.oracle.search.hyperparameters.defaults()
-        )  # what cannot be searched is refused here
+        self._hyperparameters = self.oracle.get_space()
+        # What cannot be searched is refused here.
+        self._trainer.models.build(self.oracle.search.hyperparameters.defaults())
 
     def _get_tuner_fname(self):
         # Keras Tuner's depends on the tuner's id, so that another id would find nothing to resume.
@@ -303,38 +294,10 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _override_compile_args(self, model):
         # Keras Tuner's own hands Keras the metrics that are compiled already, which it refuses.
-        if not (self.optimizer or self.loss or self.metrics):
-            return
-        compiled, weighed = getattr(model, "_compile_metrics", None), getattr(model, "_compile_loss", None)
-        optimizer = self.optimizer or getattr(model, "optimizer", None)
-        own = isinstance(optimizer, keras.Optimizer)
-        model.compile(
-            optimizer=type(optimizer).from_config(optimizer.get_config()) if own else optimizer,
-            loss=self.loss or getattr(model, "loss", None),
-            loss_weights=weighed._user_loss_weights if weighed is not None and not self.loss else None,
-            metrics=self.metrics or (compiled._user_metrics if compiled is not None else None),
-            weighted_metrics=compiled._user_weighted_metrics if compiled is not None else None,
-            run_eagerly=model.run_eagerly,
-            steps_per_execution=getattr(model, "steps_per_execution", 1),
-            jit_compile=model.jit_compile if model.compiled else "auto",
-        )
+        if self.optimizer or self.loss or self.metrics:
+            compile_with(model, self.optimizer, self.loss, self.metrics)
 
     # ------------------------------------------------------------------------------------------------------------------
-
-    def _verify_checkpoints(self) -> None:
-        """Checks what the search goes on from, before it does; where it is over, only the winner must be whole.
-
-        Raises:
-            FatalError: a checkpoint is damaged; the message says what to do.
-        """
-        for key, path in self.oracle.book.needed_checkpoints().items():
-            try:
-                checkpoint.verify(path)
-            except CheckpointError as error:
-                remedy = f"remove {path.parent}, and its training is done again"
-                if self.oracle.search.finished is None or key == self.oracle.search.best:
-                    raise errors.FatalError(f"{error}; {remedy}") from error
-                print(f"{error}; the winner is whole; {remedy}", flush=True)
 
     def _checkpoint(self, trial_id) -> Path:
         return TrialFiles(Path(self.project_dir)).checkpoint(trial_id)

@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+_LONGEST = 500  # letters of a worker as it names itself
+
 
 class Worker(NamedTuple):
     """A worker as it names itself on the wire, in Keras Tuner's `tuner_id`: `name`, `name|session` or `name|session|trial`.
@@ -23,8 +25,18 @@ class Worker(NamedTuple):
 
     @classmethod
     def parse(cls, tuner_id: str) -> "Worker":
-        """The inverse of `str`."""
-        return cls(*tuner_id.split("|"))
+        """The inverse of `str`.
+
+        Raises:
+            ValueError: it is of another form, without a name or too long.
+        """
+        parts = tuner_id.split("|")
+        if len(parts) > 3 or not parts[0] or len(tuner_id) > _LONGEST:
+            raise ValueError(
+                f"expected the id of a worker as name, name|session or name|session|trial, of at most {_LONGEST} letters, "
+                f"received {tuner_id[:50]!r}"
+            )
+        return cls(*parts)
 
 
 class NameTaken(Exception):

@@ -4,6 +4,7 @@
 the chief begins with "chief". `NASH_TF_SECRET`, where it is set, must be the same for all: a chief answers nobody else.
 """
 
+import hashlib
 import os
 import secrets
 import socket
@@ -35,8 +36,10 @@ def address() -> str:
 
 
 def secret() -> str:
-    """What a chief and its workers have in common; empty where nothing was agreed."""
-    return os.environ.get(SECRET, "")
+    """What a chief and its workers show each other of what they have in common: a digest, in letters that a call can carry;
+    empty where nothing was agreed."""
+    agreed = os.environ.get(SECRET, "")
+    return hashlib.sha256(os.fsencode(agreed)).hexdigest() if agreed else ""
 
 
 def local_chief() -> Mapping[str, str]:

@@ -88,7 +88,7 @@ NO_ARCHITECTURES = {
             "nodes": [NODE | {"shape": [8, 8, 3]}, NODE | {"name": "c", "kind": "Conv2D", "inputs": ["a"]}],
             "outputs": ["c"],
         },
-        r"node 'c' \(Conv2D\) has a config of no such layer: KeyError\('filters'\)",
+        r"node 'c' \(Conv2D\) has a config that does not fit its kind: KeyError\('filters'\)",
     ),
 }
 

@@ -131,7 +131,7 @@ def test_the_program_measures_and_writes(tmp_path):
         "--batch_size=4",
         "--depths=2",
         f"--json={tmp_path}/out.json",
-        "--search=--method=nash --train_limit=100 --steps=0 --vanilla_epochs=1 --final_epochs=0 --widths=2",
+        "--search=--method=nash --train_limit=100 --steps=0 --vanilla_epochs=1 --final_epochs=0 --widths=2 --export=keras",
     ]
     printed = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert printed.returncode == 0, printed.stderr

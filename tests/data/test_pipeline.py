@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from nash_tf.data.dataset import channel_statistics
 from nash_tf.data.pipeline import Augmentation, Pipeline, look_up, moved
-from nash_tf.keras_models import autotuning, exporting
+from nash_tf.exporting.scaling import with_scaling
+from nash_tf.keras_models import autotuning, private_api
 
 EVERYTHING = Augmentation(flip=True, shift=0.25, cutout=0.5, mixup=1.0)
 CLASSES = 5
@@ -109,7 +110,7 @@ class TestDeterminism:
 
     def test_another_process_gives_the_same(self):
         root = Path(__file__).parents[2]
-        code = "import sys; sys.path[:0] = ['tests']; import test_pipeline; print(test_pipeline.digest())"
+        code = "from tests.data import test_pipeline; print(test_pipeline.digest())"
         run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
         assert run.stdout.strip() == digest()
 
@@ -350,7 +351,7 @@ class TestAutotuning:
             while True:
                 yield from (Parts()[number] for number in range(4))
 
-        tuned, usual, before = [], tf.data.Dataset.__iter__, autotuning.data_adapters.get_data_adapter
+        tuned, usual, before = [], tf.data.Dataset.__iter__, private_api.data_adapters.get_data_adapter
 
         def watched(dataset):
             tuned.append(dataset.options().autotune.enabled)
@@ -375,7 +376,7 @@ class TestAutotuning:
         found = trained(autotuning.without_autotuning())
         assert len(tuned) >= 3 and set(tuned) == {False}
         assert found[0] == expected[0] and equal(found[1], expected[1])
-        assert autotuning.data_adapters.get_data_adapter is before
+        assert private_api.data_adapters.get_data_adapter is before
 
     def test_a_users_own_is_left_and_reported_once(self):
         autotuning._warn_once.cache_clear()
@@ -403,7 +404,7 @@ class TestScaling:
         x = (level + spread * rng.normal(size=(30, 4, 4, 2))).astype(np.float32)
         made = Pipeline(*channel_statistics(x), 2, 30, Augmentation(normalise=normalise))
         model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.Flatten(), keras.layers.Dense(2)])
-        exported = exporting.with_scaling(model, *made.scaling(x.dtype))
+        exported = with_scaling(model, *made.scaling(x.dtype))
         batch = next(iter(made.evaluation(x, np.arange(30) % 2)))[0]
         expected = model(batch, training=False).numpy()
         assert np.isfinite(expected).all() and (not normalise or 0.1 < expected.std() < 10)

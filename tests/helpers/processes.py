@@ -18,6 +18,7 @@ TINY = [
     "--vanilla_epochs=1",
     "--final_epochs=1",
     "--max_params=3000",
+    "--export=keras",
     "--threads=1",
 ]
 MEASURED = ("cpu_seconds", "wall_seconds")  # differ from run to run

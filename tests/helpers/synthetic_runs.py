@@ -11,7 +11,7 @@ from nash_tf.morphisms.draw import draw
 from nash_tf.seeds import derive
 from nash_tf.strategy import hill_climbing, methods
 from nash_tf.strategy.halving import Rung
-from nash_tf.strategy.hill_climbing import Training
+from nash_tf.strategy.records import TrainingKey
 
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1", "keras-tuner": "1.4.8", "numpy": "2.0.0"}
 
@@ -25,7 +25,7 @@ def make_run(
     mutations: int = 5,
     seed: int = 0,
     dataset: str = "cifar10",
-    failed: tuple[Training, ...] = (),
+    failed: tuple[TrainingKey, ...] = (),
     stop_after: int | None = None,
 ) -> Path:
     """Writes a run's files.
@@ -54,7 +54,7 @@ def make_run(
         "learning_rate": 0.01,
     }
     (directory / "config.json").write_text(json.dumps({**config, "versions": VERSIONS}))
-    scores: dict[Training, float | None] = {}
+    scores: dict[TrainingKey, float | None] = {}
     born: dict[tuple[int, int], tuple[Architecture, tuple]] = {}
     levels: dict[tuple[int, int], float] = {}
     lines: list[dict] = []
@@ -63,7 +63,7 @@ def make_run(
         if frontier is None:
             break
         for child in frontier.missing:
-            training = Training(frontier.step, frontier.rung, child)
+            training = TrainingKey(frontier.step, frontier.rung, child)
             lines.append(_train(training, frontier.parent, rungs, record, seed, mutations, born, levels, failed))
             scores[training] = lines[-1].get("val_accuracy")
             if stop_after is not None and len(lines) >= stop_after:
@@ -105,7 +105,7 @@ def _train(training, parent, rungs, record, seed, mutations, born, levels, faile
         levels[life] = start
     architecture, moves = born[life]
     plan = rungs[step][rung]
-    source = parent if rung == 0 else Training(step, rung - 1, child)
+    source = parent if rung == 0 else TrainingKey(step, rung - 1, child)
     line = {
         "step": step,
         "rung": rung,

@@ -57,7 +57,7 @@ def test_weights_slots_logs_and_history_are_those_of_fit(steps):
     plain, lean = network(steps_per_execution=steps), fast_training.prepare(network(steps_per_execution=steps))
     seen = Logs(), Logs()
     before, after = trained(plain, callbacks=[seen[0]]), trained(lean, callbacks=[seen[1]])
-    assert isinstance(lean.train_function, fast_training._Training)
+    assert isinstance(lean.train_function, fast_training._TrainFunction)
     assert_alike(plain, lean)
     for slot, other in zip(plain.optimizer.variables, lean.optimizer.variables, strict=True):
         np.testing.assert_allclose(slot.numpy(), other.numpy(), rtol=1e-4, atol=1e-5)

@@ -175,7 +175,7 @@ def test_updates_are_called():
 
 def test_functions(caplog):
     made = compiled("sgd", jit_compile=False)
-    function = private.usual_function(made, made.train_step)
+    function = private.keras_function(made, made.train_step)
     assert "loss" in function(iter([(np.ones((2, 4), np.float32), np.ones((2, 3), np.float32))]))
 
     def several(quiet):

@@ -12,8 +12,15 @@ from nash_tf.architecture import Architecture, Node, layer_rules
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import Option, registry, sites
-from nash_tf.morphisms.edit import Both, Edit, Extend, Fresh, apply_to_slots, apply_to_weights
 from nash_tf.morphisms.slides import SLIDES
+from nash_tf.morphisms.weight_transfer import (
+    Extend,
+    ExtendTwice,
+    Fresh,
+    WeightTransfer,
+    apply_to_slots,
+    apply_to_weights,
+)
 
 INF = math.inf
 alter, concat, convex, split = (registry[name] for name in ("alter_channels", "merge_concat", "merge_convex", "split"))
@@ -215,9 +222,9 @@ class TestJoined:
             return conv("head", 1)(layers.Add(name="add")([x, conv("only", 2, 1)(x)]))
 
         _, edit = alter.apply(architecture_of(build), ("stem", 2))
-        recipe = Both(Extend(3, ((2, 2),), "he_normal"), Extend(2, ((2, 2),), "zeros"))
+        recipe = ExtendTwice(Extend(3, ((2, 2),), "he_normal"), Extend(2, ((2, 2),), "zeros"))
         assert edit.recipes["only", "kernel"] == recipe
-        edit = Edit({("only", "kernel"): recipe})
+        edit = WeightTransfer({("only", "kernel"): recipe})
         kernel = {("only", "kernel"): np.array([[1, 2], [3, 4]], np.float32).reshape(1, 1, 2, 2)}
         child = apply_to_weights(edit, kernel, seed=0)["only", "kernel"][0, 0]
         np.testing.assert_array_equal(child[:2, :2], [[1, 2], [3, 4]])
@@ -281,7 +288,9 @@ class TestJoined:
 
         child, edit = concat.apply(architecture_of(build), ("late", "early", 1))
         assert child["add"].channels == child["last"].channels == 6 and child["late"].channels == 4
-        assert edit.recipes["last", "kernel"] == Both(Extend(3, ((4, 2),), "he_normal"), Extend(2, ((4, 2),), "zeros"))
+        assert edit.recipes["last", "kernel"] == ExtendTwice(
+            Extend(3, ((4, 2),), "he_normal"), Extend(2, ((4, 2),), "zeros")
+        )
 
     def test_an_append_may_not_come_back_to_where_it_started(self):
         def build(x):

@@ -13,8 +13,8 @@ from nash_tf.keras_models.calibration import calibrate
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw, replay
-from nash_tf.morphisms.edit import Copy, Extend, apply_to_slots, apply_to_weights, inherited_calibration
 from nash_tf.morphisms.slides import SLIDES
+from nash_tf.morphisms.weight_transfer import Copy, Extend, apply_to_slots, apply_to_weights, inherited_calibration
 from nash_tf.testing.random_models import value
 
 UNIFORM = dict.fromkeys(registry, 1.0)

@@ -12,8 +12,16 @@ from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import Move, registry
 from nash_tf.morphisms.base import MAX_CHANNELS
 from nash_tf.morphisms.draw import draw, replay
-from nash_tf.morphisms.edit import Copy, Edit, Extend, Fresh, apply_to_slots, apply_to_weights, inherited_calibration
 from nash_tf.morphisms.slides import SLIDES
+from nash_tf.morphisms.weight_transfer import (
+    Copy,
+    Extend,
+    Fresh,
+    WeightTransfer,
+    apply_to_slots,
+    apply_to_weights,
+    inherited_calibration,
+)
 from nash_tf.strategy.methods import registry as methods
 
 VANILLA = vanilla((32, 32, 3), 10, (16, 32, 64))
@@ -242,7 +250,7 @@ class TestAlterChannels:
         child, edit = self.operator.apply(VANILLA, ("conv_1", 2))
         ins = ((16, 16),)
         assert new_nodes(VANILLA, child) == []
-        assert edit == Edit(
+        assert edit == WeightTransfer(
             {
                 ("conv_1", "kernel"): Extend(3, ins, "he_normal"),
                 ("bn_1", "gamma"): Extend(0, ins, "ones"),
@@ -352,7 +360,7 @@ class TestInsert:
             (norm, "moving_mean"): Fresh((32,), "zeros"),
             (norm, "moving_variance"): Fresh((32,), "ones"),
         }
-        assert edit == Edit(expected, calibrate=(norm,))
+        assert edit == WeightTransfer(expected, calibrate=(norm,))
 
     def test_only_that_consumer_is_moved(self, name, kind, fills):
         parent, _ = registry["merge_concat"].apply(VANILLA, ("relu_2", "pool_1", 1))
@@ -378,7 +386,7 @@ class TestMergeConcat:
         assert child[joined].kind == "Concatenate" and child[joined].inputs == ("relu_2", "pool_1")
         assert child[joined].shape == (16, 16, 48)
         assert child["pool_2"].inputs == (joined,) and child["pool_2"].shape == (8, 8, 48)
-        assert edit == Edit({("conv_3", "kernel"): Extend(2, ((32, 16),), "zeros")})
+        assert edit == WeightTransfer({("conv_3", "kernel"): Extend(2, ((32, 16),), "zeros")})
         assert child.params - VANILLA.params == 9 * 16 * 64
 
     def test_edit_with_a_pool(self):
@@ -386,7 +394,7 @@ class TestMergeConcat:
         pooled, joined = new_nodes(VANILLA, child)
         assert child[pooled].kind == "MaxPooling2D" and child[pooled].shape == (8, 8, 16)
         assert child[joined].inputs == ("relu_3", pooled)
-        assert edit == Edit({("logits", "kernel"): Extend(0, ((64, 16),), "zeros")})
+        assert edit == WeightTransfer({("logits", "kernel"): Extend(0, ((64, 16),), "zeros")})
 
     def test_the_limit_is_600(self):
         sites = self.operator.sites(vanilla((8, 8, 3), 10, (300, 300, 301)))
@@ -419,7 +427,7 @@ class TestMergeConvex:
         assert child[merged].kind == "nash_tf>ConvexMerge" and child[merged].inputs == ("relu_4", "relu_2")
         assert child["pool_2"].inputs == (merged,)
         assert changed_variables(parent, child) == set()
-        assert edit == Edit({(merged, "alpha"): Fresh((), "ones")})
+        assert edit == WeightTransfer({(merged, "alpha"): Fresh((), "ones")})
         assert child.params == parent.params + 1
 
     def test_not_the_same_twice(self, parent):
@@ -446,7 +454,7 @@ class TestSplit:
             expected["bn_" + end, "beta"] = Copy(("bn_2", "beta"), share, 1.0)
             expected["bn_" + end, "moving_mean"] = Copy(("bn_2", "moving_mean"))
             expected["bn_" + end, "moving_variance"] = Copy(("bn_2", "moving_variance"))
-        assert edit == Edit(expected)
+        assert edit == WeightTransfer(expected)
         assert child.params - VANILLA.params == 9 * 16 * 32 + 2 * 32
 
     def split_at(self, parent):
@@ -489,7 +497,7 @@ class TestExtend:
         ("a", "kernel"): np.array([[1, 2, 3], [4, 5, 6]], np.float32),
         ("b", "bias"): np.array([7, 8], np.float32),
     }
-    edit = Edit(
+    edit = WeightTransfer(
         {("a", "kernel"): Extend(1, ((1, 2), (3, 1)), "zeros"), ("b", "bias"): Extend(0, ((0, 1), (1, 1)), "ones")}
     )
 
@@ -506,12 +514,14 @@ class TestExtend:
     def test_four_axes(self):
         kernel = np.arange(2 * 1 * 3 * 2, dtype=np.float32).reshape(2, 1, 3, 2)
         recipe = Extend(2, ((1, 2),), "zeros")
-        child = apply_to_weights(Edit({("a", "kernel"): recipe}), {("a", "kernel"): kernel}, seed=0)["a", "kernel"]
+        child = apply_to_weights(WeightTransfer({("a", "kernel"): recipe}), {("a", "kernel"): kernel}, seed=0)[
+            "a", "kernel"
+        ]
         np.testing.assert_array_equal(child, np.insert(kernel, [1, 1], 0, axis=2))
 
     def test_random_filters_leave_the_old_ones(self):
         kernel = np.full((3, 3, 8, 4), 5, np.float32)
-        edit = Edit({("a", "kernel"): Extend(3, ((4, 200),), "he_normal")})
+        edit = WeightTransfer({("a", "kernel"): Extend(3, ((4, 200),), "he_normal")})
         child = apply_to_weights(edit, {("a", "kernel"): kernel}, seed=0)["a", "kernel"]
         np.testing.assert_array_equal(child[..., :4], kernel)
         assert np.std(child[..., 4:]) == pytest.approx(np.sqrt(2 / 72), rel=0.05)
@@ -529,7 +539,7 @@ class TestExtend:
             np.testing.assert_array_equal(self.parent[key], before[key])
 
     def test_a_variable_without_a_slot_gives_none(self):
-        edit = Edit(
+        edit = WeightTransfer(
             {("bn", "moving_mean"): Extend(0, ((1, 1),), "zeros"), ("twin", "moving_mean"): Copy(("bn", "moving_mean"))}
         )
         assert apply_to_slots(edit, {}) == {}
@@ -537,7 +547,7 @@ class TestExtend:
 
 class TestCopy:
     parent = {("a", "kernel"): np.array([10, 20], np.float32), ("c", "bias"): np.array([1], np.float32)}
-    edit = Edit(
+    edit = WeightTransfer(
         {
             ("a", "kernel"): Copy(("a", "kernel"), 0.5, 0.25),
             ("b", "kernel"): Copy(("a", "kernel"), factor=2.0, slot_factor=0.75),
@@ -570,7 +580,7 @@ class TestFresh:
         ],
     )
     def test_weights_and_slots(self, shape, fill, expected):
-        edit = Edit({("new", "v"): Fresh(shape, fill)})
+        edit = WeightTransfer({("new", "v"): Fresh(shape, fill)})
         child = apply_to_weights(edit, {}, seed=0)["new", "v"]
         assert child.shape == shape and child.dtype == np.float32
         np.testing.assert_allclose(child, expected, rtol=1e-6)
@@ -587,28 +597,30 @@ class TestFresh:
         ],
     )
     def test_he_normal(self, shape, fill, fan_in):
-        kernel = apply_to_weights(Edit({("new", "v"): Fresh(shape, fill)}), {}, seed=0)["new", "v"]
+        kernel = apply_to_weights(WeightTransfer({("new", "v"): Fresh(shape, fill)}), {}, seed=0)["new", "v"]
         assert np.std(kernel) == pytest.approx(np.sqrt(2 / fan_in), rel=0.1)
 
     def test_dirac_is_in_the_middle(self):
-        kernel = apply_to_weights(Edit({("new", "v"): Fresh((5, 5, 3, 3), "dirac")}), {}, seed=0)["new", "v"]
+        kernel = apply_to_weights(WeightTransfer({("new", "v"): Fresh((5, 5, 3, 3), "dirac")}), {}, seed=0)["new", "v"]
         np.testing.assert_array_equal(kernel[2, 2], np.eye(3))
         assert kernel.sum() == 3
 
     def test_no_recipe(self):
         with pytest.raises(TypeError, match="recipe"):
-            apply_to_weights(Edit({("new", "v"): "zeros"}), {}, seed=0)
+            apply_to_weights(WeightTransfer({("new", "v"): "zeros"}), {}, seed=0)
 
 
 class TestCalibration:
     def test_pending_then_new(self):
-        edit = Edit({("bn_9", "gamma"): Fresh((2,), "ones")}, calibrate=("bn_9",))
+        edit = WeightTransfer({("bn_9", "gamma"): Fresh((2,), "ones")}, calibrate=("bn_9",))
         assert inherited_calibration(edit, ()) == ("bn_9",)
         assert inherited_calibration(edit, ("bn_1", "bn_2")) == ("bn_1", "bn_2", "bn_9")
         assert inherited_calibration(edit, ("bn_9",)) == ("bn_9",)
 
     def test_copies_of_the_pending(self):
-        edit = Edit({("bn_1", "gamma"): Copy(("bn_1", "gamma"), 0.3), ("bn_9", "gamma"): Copy(("bn_1", "gamma"), 0.7)})
+        edit = WeightTransfer(
+            {("bn_1", "gamma"): Copy(("bn_1", "gamma"), 0.3), ("bn_9", "gamma"): Copy(("bn_1", "gamma"), 0.7)}
+        )
         assert inherited_calibration(edit, ("bn_1",)) == ("bn_1", "bn_9")
         assert inherited_calibration(edit, ("bn_2",)) == ("bn_2",)
 
@@ -617,4 +629,4 @@ class TestCalibration:
         pending = inherited_calibration(edit, ())
         child, edit = registry["split"].apply(parent, ("conv_4",))
         assert inherited_calibration(edit, pending) == ("bn_4", "bn_5")
-        assert inherited_calibration(Edit(), ("bn_4", "bn_5")) == ("bn_4", "bn_5")
+        assert inherited_calibration(WeightTransfer(), ("bn_4", "bn_5")) == ("bn_4", "bn_5")

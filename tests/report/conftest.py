@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from nash_tf.strategy.hill_climbing import Training
+from nash_tf.strategy.records import TrainingKey
 from tests.helpers.synthetic_runs import make_run
 
 
 @pytest.fixture(scope="session")
 def big(tmp_path_factory) -> Path:
     """Five steps of eight children, a failed one among them, and its report."""
-    return make_run(tmp_path_factory.mktemp("big") / "run", failed=(Training(2, 0, 3),))
+    return make_run(tmp_path_factory.mktemp("big") / "run", failed=(TrainingKey(2, 0, 3),))
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from nash_tf.report.analysis import (
 from nash_tf.report.charts import architecture_graph
 from nash_tf.report.records import loading, runs
 from nash_tf.strategy import methods
-from nash_tf.strategy.hill_climbing import Training
+from nash_tf.strategy.records import TrainingKey
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import lineage, write_lineage
 
@@ -196,7 +196,7 @@ class TestFamily:
     def test_a_failed_later_rung(self, tmp_path):
         run = loading.read(make_run(tmp_path / "run", "shr", steps=1))
         last = next(child for child in family.children(run) if child.step == 1 and child.rung == 3)
-        failing = make_run(tmp_path / "again", "shr", steps=1, failed=(Training(1, 3, last.number),))
+        failing = make_run(tmp_path / "again", "shr", steps=1, failed=(TrainingKey(1, 3, last.number),))
         children = family.children(loading.read(failing))
         assert [child.fate for child in children if (child.step, child.number) == (1, last.number)] == [family.FAILED]
         assert [child.label for child in children if child.chosen] == ["0.0"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nash_tf.report.__main__ import main
 from nash_tf.report.records import loading
-from nash_tf.strategy.hill_climbing import Training
+from nash_tf.strategy.records import TrainingKey
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import cut, page_of
 
@@ -137,7 +137,7 @@ class TestBrokenRuns:
         assert words in page_of(run).text
 
     def test_failed(self, tmp_path):
-        run = make_run(tmp_path / "run", failed=(Training(0, 0, 0),))
+        run = make_run(tmp_path / "run", failed=(TrainingKey(0, 0, 0),))
         assert loading.read(run).state == "failed"
         page = page_of(run).text
         assert "no training succeeded" in page and "Training of child 0 in step 0, rung 0: failed." in page

@@ -87,6 +87,14 @@ class TestHostileFiles:
         assert capsys.readouterr().err.startswith(f"report not written, {run}/report.html: it is a {what}")
         assert outside.read_text() == "mine" and not list(run.glob(".report*"))
 
+    def test_a_page_that_cannot_be_made_ends_no_search(self, small, tmp_path, monkeypatch, capsys):
+        def broken(*_):
+            raise TypeError("unexpected\nargument")
+
+        monkeypatch.setattr(report.search_page, "report", broken)
+        report.renew(small)
+        assert capsys.readouterr().err == f"report not written, {small}: TypeError: unexpected argument\n"
+
     def test_a_name_in_preparation_that_is_a_link_is_not_followed(self, small, tmp_path):
         run, outside = tmp_path / "run", tmp_path / "outside"
         shutil.copytree(small, run)

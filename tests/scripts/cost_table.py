@@ -82,7 +82,7 @@ def main(parents: int) -> None:
         growing = seconds(grow)
         child, born, parent = made
         drawing = seconds(lambda parent=parent, seed=seed: draw(parent, 5, OPERATORS, 20e6, seed, SLIDES))
-        calibrating = seconds(lambda child=child, born=born: birth.calibrate_newborn(child, born, images))
+        calibrating = seconds(lambda child=child, born=born: birth.calibrate_child(child, born, images))
         child.train_on_batch(images, labels)  # traced
         steps = seconds(lambda child=child: [child.train_on_batch(images, labels) for _ in range(2)])
         cells = [growing, calibrating, growing + calibrating, steps, steps + 1.5]

@@ -67,7 +67,7 @@ def distances(architecture, trained, make, operator, seed, images, labels) -> tu
         born = birth.inherit(architecture, State(trained.weights, slots, counters), moves)
         model = compiled(born.architecture, make())
         write_state(model, born.state)
-        birth.calibrate_newborn(model, born, images[order[:BATCH]])
+        birth.calibrate_child(model, born, images[order[:BATCH]])
         found.append(float(np.linalg.norm(way(model, batches, keys)[-1] - path[-1])) / length)
     return found[0], found[1]
 

@@ -144,3 +144,21 @@ def test_settings_that_make_no_search_are_refused_by_name(changed):
     (name,) = changed
     with pytest.raises((TypeError, ValueError), match=name):
         dataclasses.replace(SETTINGS, **changed)
+
+
+def test_a_score_that_is_no_number_is_a_failure_whatever_its_status():
+    search = Search(SETTINGS, GOAL)
+    search.tell(Outcome(search.ask()[0], COMPLETED, FIRST, {"val_accuracy": float("nan")}))
+    assert search.finished == "the training of the first network failed"
+
+
+def test_outcomes_before_one_that_is_refused_are_taken():
+    search = Search(SETTINGS, GOAL)
+    first = train(search.ask()[0])
+    assert search.finished is None
+    with pytest.raises(ValueError, match=r"\(2, 0, 1\) is not open"):
+        search.tell(
+            first,
+            dataclasses.replace(first, assignment=dataclasses.replace(first.assignment, key=TrainingKey(2, 0, 1))),
+        )
+    assert len(search.outcomes) == 1 and len(search.ask()) == SETTINGS.children

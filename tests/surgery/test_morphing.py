@@ -482,7 +482,7 @@ def without_sites():
         (
             called_twice,
             {"operators": "split"},
-            r"layer 'shared' \(Conv2D\) cannot be carried: it is called more than once",
+            r"layer 'shared' \(Conv2D\) is not supported: it is called more than once",
         ),
         (network, {"operators": "widen"}, "unknown operator 'widen'; expected one of alter_channels, insert_conv"),
         (network, {"operators": ["split", 3]}, "unknown operator 3; expected one of"),
@@ -507,7 +507,7 @@ def without_sites():
         (network, {"count": 1, "edits": "[]"}, "edits already say which"),
         (network, {"edits": "[["}, "edits must be those that morph returned"),
         (network, {"edits": [["split", ["conv_1"]]]}, "edits must be those that morph returned"),
-        (network, {"edits": [["widen", ["conv_1"], 0]]}, "no such edit: .*widen"),
+        (network, {"edits": [["widen", ["conv_1"], 0]]}, "no such move: .*widen"),
         (
             network,
             {"edits": [["split", ["elsewhere"], 0]]},

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from nash_tf.terminal import streams
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os, signal, sys
-from nash_tf import streams
+from nash_tf.terminal import streams
 streams.outlive_readers()
 assert os.open(os.devnull, os.O_RDONLY) > 2, "a file in the place of a stream"
 print("begun", flush=True)
@@ -71,7 +73,17 @@ def test_streams_that_were_closed_before_it_began(closed, tmp_path):
 
 
 def test_letters_that_the_terminal_lacks_are_escaped():
-    code = "from nash_tf import streams; streams.outlive_readers(); print('\\u00fc')"
+    code = "from nash_tf.terminal import streams; streams.outlive_readers(); print('\\u00fc')"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\\xfc\n", "")
+
+
+def test_what_libraries_say_is_held_back_and_shown_where_they_fail(capfd):
+    with streams.without_errors_shown():
+        os.write(2, b"noise")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(ValueError, match="broken"), streams.without_errors_shown():
+        os.write(2, b"why")
+        raise ValueError("broken")
+    assert capfd.readouterr().err == "why"

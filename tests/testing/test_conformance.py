@@ -14,8 +14,8 @@ from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import Morphism, register, registry
 from nash_tf.morphisms.draw import draw, replay
-from nash_tf.morphisms.edit import Edit, Extend, Fresh
 from nash_tf.morphisms.slides import SLIDES
+from nash_tf.morphisms.weight_transfer import Extend, Fresh, WeightTransfer
 from nash_tf.strategy.methods import registry as methods
 from nash_tf.testing import Parent, check_operator, random_models
 from nash_tf.testing.random_models import value
@@ -93,7 +93,7 @@ class Wrong(Morphism):
             for node in map(architecture.__getitem__, architecture.consumers[site[0]])
         ]
         recipes = {("bn_new", name): Fresh(shape, self.fills[name]) for name, shape in norm.variables.items()}
-        return architecture.edited(takers, [norm]), Edit(recipes, ("bn_new",) if self.calibrated else ())
+        return architecture.edited(takers, [norm]), WeightTransfer(recipes, ("bn_new",) if self.calibrated else ())
 
 
 class Inexact(Wrong):
@@ -123,7 +123,7 @@ class Forgetful(Wrong):
 
     def _apply(self, architecture, site):
         child, edit = super()._apply(architecture, site)
-        return child, Edit({key: recipe for key, recipe in edit.recipes.items() if key[1] != "beta"})
+        return child, WeightTransfer({key: recipe for key, recipe in edit.recipes.items() if key[1] != "beta"})
 
 
 class Untold(Wrong):
@@ -131,13 +131,13 @@ class Untold(Wrong):
 
     def _apply(self, architecture, site):
         child, edit = registry["split"].apply(architecture, ("conv_1",))
-        return child, Edit({key: replace(recipe, slot_factor=1.0) for key, recipe in edit.recipes.items()})
+        return child, WeightTransfer({key: replace(recipe, slot_factor=1.0) for key, recipe in edit.recipes.items()})
 
 
 class Stillborn(Wrong):
     def _apply(self, architecture, site):
         child, edit = registry["alter_channels"].apply(architecture, ("conv_1", 2))
-        return child, Edit({key: replace(recipe, fill="zeros") for key, recipe in edit.recipes.items()})
+        return child, WeightTransfer({key: replace(recipe, fill="zeros") for key, recipe in edit.recipes.items()})
 
 
 @pytest.fixture(scope="module")

@@ -92,3 +92,24 @@ def test_an_exception_leaves_the_oracle_usable(tmp_path):
         oracle.update_trial(trial.trial_id, {"other": 1.0})
     report(oracle, trial)
     assert oracle.create_trial("tuner0").status == TrialStatus.RUNNING
+
+
+def test_a_report_that_cannot_be_written_changes_nothing_and_can_be_made_again(expected, tmp_path, monkeypatch):
+    oracle, _ = begin(tmp_path)
+    report(oracle, oracle.create_trial("tuner0"))
+    trial = oracle.create_trial("tuner0")
+
+    def full(*_):
+        raise OSError(28, "No space left on device", "trial.json")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(oracle.book, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            report(oracle, trial)
+    with monkeypatch.context() as patch:
+        patch.setattr(oracle.book, "write", lambda trial: full() if trial.status == TrialStatus.COMPLETED else None)
+        with pytest.raises(OSError, match="No space left"):
+            report(oracle, trial)
+    assert oracle.trials[trial.trial_id].status == TrialStatus.RUNNING and len(oracle.end_order) == 1
+    assert oracle.create_trial("tuner0").trial_id == trial.trial_id
+    assert finish(oracle) == expected

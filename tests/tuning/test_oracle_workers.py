@@ -1,5 +1,7 @@
 """Workers that die, wake up late or outlive their chief, and what each of them is given."""
 
+import threading
+
 import pytest
 from keras_tuner.engine.trial import TrialStatus
 
@@ -106,3 +108,25 @@ def test_a_worker_outlives_its_chief(expected, tmp_path):
     second, clock = begin(tmp_path / "other")
     clock.now = 11.0
     assert second.create_trial("bob|here:2").trial_id == trial.trial_id
+
+
+def test_trials_are_read_while_others_are_lent(tmp_path):
+    """Also to a chief that looks at them from its own thread."""
+    oracle, _ = begin(tmp_path)
+    held = threading.Event()
+
+    def look():
+        held.wait()
+        found.append(oracle.ongoing_trials)
+        found.append(oracle.get_best_trials(5))
+        found.append(oracle.get_space())
+
+    found = []
+    looking = threading.Thread(target=look, daemon=True)
+    looking.start()
+    with oracle._mutex:  # as while a trial is created
+        held.set()
+        looking.join(0.2)
+        assert not found
+    looking.join(10)
+    assert len(found) == 3

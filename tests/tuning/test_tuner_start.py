@@ -1,5 +1,7 @@
 """What a search starts from and trains with: weights, optimiser, rates, and what is refused before any training."""
 
+import copy
+
 import keras
 import keras_tuner
 import numpy as np
@@ -192,3 +194,14 @@ def test_a_search_without_inputs_to_calibrate_with_asks_for_them(tmp_path):
     tuner = tuner_of(Still(), tmp_path, calibration=(IMAGES[:8], CLASSES[:8]))
     tuner.search()
     assert len(records(tuner)) == 4
+
+
+def test_a_search_without_a_hypermodel_is_refused_and_attributes_of_a_hypermodel_stay(tmp_path):
+    with pytest.raises(ValueError, match="hypermodel must build the first network, received None"):
+        tuner_of(None, tmp_path)
+    hypermodel = Still()
+    hypermodel.mine = "kept"
+    tuner = tuner_of(hypermodel, tmp_path)
+    assert tuner.hypermodel.mine == copy.copy(tuner.hypermodel).mine == "kept"
+    with pytest.raises(AttributeError):
+        _ = tuner.hypermodel.absent

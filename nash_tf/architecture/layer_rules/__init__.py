@@ -1,111 +1,134 @@
-"""What is known of each kind of Keras layer: shape, variables, bounds of the output, and what becomes of channels.
+"""Rules of Keras layers, one for each kind: shape, variables, bounds of the output, and what happens to new channels.
 
-A kind that is not listed is carried through a search untouched, and no operator is offered where it would have to change.
-Adding a kind is one entry in `table.KINDS`. Configs hold only what differs from Keras' defaults.
+To add a kind, add one entry to `table.LAYER_RULES`. A layer without a rule goes through a search unchanged; operators
+are not offered where they would have to change it. Configs hold only what differs from Keras' defaults.
 """
 
 from collections.abc import Sequence
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
 from nash_tf.architecture.layer_rules.constraints import constraint_on, is_constrained, keeps_extended, keeps_scaled
-from nash_tf.architecture.layer_rules.rule import CALL, Config, Growth, Inferred, Kind, Shape
-from nash_tf.architecture.layer_rules.table import KINDS
+from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config, Growth, Inferred, LayerRule, Shape
+from nash_tf.architecture.layer_rules.table import LAYER_RULES
 
 __all__ = [
     "CALL",
     "Bounds",
+    "ChannelFlow",
     "Growth",
     "Inferred",
-    "Kind",
+    "LayerRule",
     "activation_of",
-    "acts",
     "bounds",
+    "can_grow",
+    "channel_flow",
     "constraint_on",
-    "flow",
-    "get",
-    "grows",
+    "has_activation",
     "infer",
     "is_constrained",
     "keeps_extended",
     "keeps_scaled",
     "kernels",
+    "rule_of",
 ]
 
-_SHAPE_KEEPING = ACTIVATIONS.keys() | SOFTMAXES
-# An exponential of a new channel may be infinite, and zero times that is no zero.
-_NOT_CARRIED = SOFTMAXES | {"exponential"}
+_SHAPE_PRESERVING = ACTIVATIONS.keys() | SOFTMAXES
+# A softmax depends on all channels. An exponential may be infinite, and zero times infinity is not zero.
+_NOT_PER_CHANNEL = SOFTMAXES | {"exponential"}
 
 
-def get(kind: str, config: Config, rank: int = 4) -> Kind | None:
-    """What is known of a layer, or None for an unlisted kind or a use of it that mixes or moves the channels.
+def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
+    """The rule of a layer; None where its kind has none, or where its config mixes or moves the channels.
 
     Args:
-        kind: its kind.
+        kind: the layer's kind, as in `Node.kind`.
         config: its config.
-        rank: number of axes of its output, the batch axis counted; an axis may be given from either end.
+        rank: number of axes of its output, including the batch axis. A config may count an axis from either end.
     """
-    usual = (
+    is_usual = (
         CALL not in config
         and config.get("data_format", "channels_last") == "channels_last"
         and config.get("groups", 1) == 1
         and config.get("axis", -1) in (-1, rank - 1)
         and (config.get("depth_multiplier", 1) == 1 or kind == "DepthwiseConv2D")
-        # Keras' few others, and a user's own, may change the shape.
-        and activation_of(config) in _SHAPE_KEEPING
+        # Keras' few other activations, and a user's own, may change the shape.
+        and activation_of(config) in _SHAPE_PRESERVING
     )
-    return KINDS.get(kind) if usual else None
+    return LAYER_RULES.get(kind) if is_usual else None
 
 
 def infer(kind: str, config: Config, inputs: Sequence[Shape]) -> Inferred | None:
-    """Shape and variables of a layer, or None for a kind or a use of it that is not known."""
-    known = get(kind, config, 1 + len(inputs[0])) if inputs else None
-    return known.infer(config, inputs) if known else None
+    """Output shape and variables of a layer; None where there is no rule for it.
+
+    Args:
+        kind: the layer's kind.
+        config: its config.
+        inputs: shapes of its inputs without the batch axis.
+    """
+    rule = rule_of(kind, config, 1 + len(inputs[0])) if inputs else None
+    return rule.infer(config, inputs) if rule else None
 
 
 def bounds(kind: str, config: Config, inputs: Sequence[Bounds], rank: int = 4) -> Bounds:
-    """What a layer's output cannot fall below or rise above, whatever its weights, given that of its inputs."""
-    known = get(kind, config, rank)
-    return known.bounds(config, inputs) if known else UNBOUNDED
+    """The range in which each number of a layer's output lies, whatever the weights.
+
+    Args:
+        kind: the layer's kind.
+        config: its config.
+        inputs: the bounds of its inputs.
+        rank: number of axes of its output, including the batch axis.
+    """
+    rule = rule_of(kind, config, rank)
+    return rule.bounds(config, inputs) if rule else UNBOUNDED
 
 
-def flow(known: Kind | None, config: Config, rank: int) -> str:
-    """What becomes of new input channels, one of those at `Kind.channels`; `rank` is that of the output, batch axis counted."""
-    if known is None or (known.channels == "absorbed" and _frozen(config)):
-        return "stopped"  # zeros in a frozen kernel would stay zeros
-    if known.channels != "absorbed" and (not _per_channel(config) or _fixes_channels(config, rank)):
-        return "stopped"
-    return known.channels
+def channel_flow(rule: LayerRule | None, config: Config, rank: int) -> ChannelFlow:
+    """What a layer with this rule and config does with new input channels.
+
+    Args:
+        rule: the layer's rule; None for none.
+        config: its config.
+        rank: number of axes of its output, including the batch axis.
+    """
+    if rule is None:
+        return ChannelFlow.STOPPED
+    if rule.channels is ChannelFlow.ABSORBED:
+        # In a frozen kernel the zeros for the new channels would stay zero.
+        return ChannelFlow.STOPPED if _is_frozen(config) else rule.channels
+    if not _acts_per_channel(config) or _fixes_channels(config, rank):
+        return ChannelFlow.STOPPED
+    return rule.channels
 
 
-def grows(known: Kind | None, config: Config) -> bool:
-    """Whether the layer can be given more output channels that leave the old ones as they are."""
-    return known is not None and bool(known.output_growth) and _per_channel(config) and not _frozen(config)
+def can_grow(rule: LayerRule | None, config: Config) -> bool:
+    """Whether a layer can get more output channels without a change of the old ones."""
+    return rule is not None and bool(rule.output_growth) and _acts_per_channel(config) and not _is_frozen(config)
 
 
-def acts(known: Kind | None, config: Config) -> bool:
-    """Whether the layer ends in an activation that acts on each number alone and does something."""
-    if known is None or (known.role == "activation" and "activation" not in config):
-        return known is not None
+def has_activation(rule: LayerRule | None, config: Config) -> bool:
+    """Whether a layer ends in an element-wise activation other than the linear one."""
+    if rule is None or (rule.role == "activation" and "activation" not in config):
+        return rule is not None
     return activation_of(config) not in SOFTMAXES | {"linear"}
 
 
 def kernels(kind: str, config: Config) -> tuple[str, ...]:
-    """The variables whose every number is multiplied once at each output position, grouped convolutions included."""
-    known = KINDS.get(kind)
-    usual = CALL not in config and config.get("data_format", "channels_last") == "channels_last"
-    return known.kernels if known and usual else ()
+    """Variables of which each number is multiplied once at each output position; grouped convolutions are included."""
+    rule = LAYER_RULES.get(kind)
+    is_usual = CALL not in config and config.get("data_format", "channels_last") == "channels_last"
+    return rule.kernels if rule and is_usual else ()
 
 
-def _per_channel(config: Config) -> bool:
-    return activation_of(config) not in _NOT_CARRIED
+def _acts_per_channel(config: Config) -> bool:
+    return activation_of(config) not in _NOT_PER_CHANNEL
 
 
 def _fixes_channels(config: Config, rank: int) -> bool:
-    """Whether a setting holds for just so many channels: a number for each, or one for all of them together."""
+    """Whether a setting fits this number of channels only: one value for each channel, or one for all together."""
     by_channel = any(not isinstance(config.get(name), int | float | None) for name in ("scale", "offset"))
     shared = config.get("shared_axes") or ()
     return by_channel or config.get("noise_shape") is not None or rank - 1 in shared or -1 in shared
 
 
-def _frozen(config: Config) -> bool:
+def _is_frozen(config: Config) -> bool:
     return not config.get("trainable", True)

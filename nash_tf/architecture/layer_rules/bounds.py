@@ -1,4 +1,4 @@
-"""Between which bounds a layer's output lies, from those of its inputs: interval arithmetic, rounding left out."""
+"""Bounds of a layer's output from the bounds of its inputs, by interval arithmetic; rounding is not considered."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ Config = Mapping[str, Any]
 
 
 class Bounds(NamedTuple):
-    """The smallest and the largest value that a tensor may hold."""
+    """A range that contains every number of a tensor."""
 
     low: float
     high: float
@@ -19,7 +19,7 @@ UNBOUNDED = Bounds(-_INF, _INF)
 
 SOFTMAXES = frozenset({"softmax", "log_softmax"})
 
-# Range over all numbers of Keras' activations that act on each number alone.
+# Ranges of Keras' element-wise activations over all real inputs.
 ACTIVATIONS = {
     "linear": UNBOUNDED,
     "leaky_relu": UNBOUNDED,
@@ -47,7 +47,7 @@ ACTIVATIONS = {
     "mish": Bounds(-0.31, _INF),
     "hard_silu": Bounds(-0.375, _INF),
 }
-# Those whose value lies between 0 and their input.
+# Activations whose output lies between 0 and their input.
 _SHRINKING = (
     *("linear", "leaky_relu", "hard_shrink", "soft_shrink", "tanh_shrink", "relu", "relu6", "tanh", "hard_tanh"),
     *("softsign", "elu", "celu", "silu", "gelu", "mish", "hard_silu"),
@@ -55,13 +55,13 @@ _SHRINKING = (
 
 
 def activation_of(config: Config) -> str:
-    """Name of the activation in a config; "" for one that is no name, a user's own."""
+    """Name of the activation in a config, "linear" by default; "" for a user's own, which is not stored as a name."""
     name = config.get("activation") or "linear"
     return name if isinstance(name, str) else ""
 
 
 def activation(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Of the activation that a config names, over its input."""
+    """The activation that the config names."""
     name = activation_of(config)
     if name in SOFTMAXES:
         return Bounds(0.0, 1.0) if name == "softmax" else Bounds(-_INF, 0.0)
@@ -72,44 +72,44 @@ def activation(config: Config, inputs: Sequence[Bounds]) -> Bounds:
 
 
 def kernel(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Of a layer that may compute anything before its activation."""
+    """A layer with a kernel: any number before its activation."""
     return activation(config, [UNBOUNDED])
 
 
 def unbounded(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Any number."""
+    """A layer whose output may be any number."""
     return UNBOUNDED
 
 
 def follow(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Each number of the output is one of an input's, or lies between some."""
+    """A layer that selects, moves or averages numbers of its inputs."""
     return Bounds(min(low for low, _ in inputs), max(high for _, high in inputs))
 
 
 def with_zero(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """As `follow`, where zeros may come in: by padding, or by dropping."""
+    """A layer that selects numbers of its inputs, or puts in zeros, as padding does."""
     return follow(config, [*inputs, Bounds(0.0, 0.0)])
 
 
 def upsampling(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Cubic and Lanczos kernels overshoot."""
+    """Interpolation: nearest and bilinear stay in the range of the input; cubic and Lanczos kernels overshoot."""
     return inputs[0] if config.get("interpolation", "nearest") in ("nearest", "bilinear") else UNBOUNDED
 
 
 def dropout(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """In training mode: what is kept grows by 1 / (1 - rate)."""
-    kept = 1.0 - config.get("rate", 0.0)
+    """Zeros, and in training mode the other numbers divided by 1 - rate."""
+    remaining = 1.0 - config.get("rate", 0.0)
     (low, high) = with_zero(config, inputs)
-    return Bounds(low / kept, high / kept) if kept > 0 else UNBOUNDED
+    return Bounds(low / remaining, high / remaining) if remaining > 0 else UNBOUNDED
 
 
 def softmax(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Shares of a whole."""
+    """Softmax: shares of 1."""
     return Bounds(0.0, 1.0)
 
 
 def rescaling(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """scale * x + offset; unbounded where these are arrays."""
+    """scale * x + offset; unbounded where scale or offset is an array."""
     scale, offset = config.get("scale", 1.0), config.get("offset", 0.0)
     if not isinstance(scale, int | float) or not isinstance(offset, int | float):
         return UNBOUNDED
@@ -118,38 +118,40 @@ def rescaling(config: Config, inputs: Sequence[Bounds]) -> Bounds:
 
 
 def relu(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """max_value above it, slope * (x - threshold) below the threshold, x between."""
+    """Keras' `ReLU`: slope * (x - threshold) below the threshold, max_value above it, x between."""
     slope, threshold, most = (
         config.get("negative_slope") or 0.0,
         config.get("threshold") or 0.0,
         config.get("max_value"),
     )
     low, high = inputs[0]
-    cut = slope == 0.0 and threshold >= 0.0
-    kept = slope >= 0.0 and threshold <= 0.0 and low >= 0.0
+    cuts_negative = slope == 0.0 and threshold >= 0.0
+    keeps_nonnegative = slope >= 0.0 and threshold <= 0.0 and low >= 0.0
     if slope < 0.0:
         return UNBOUNDED
-    return Bounds(0.0 if cut or kept else -_INF, min(max(high, 0.0), _INF if most is None else most))
+    return Bounds(
+        0.0 if cuts_negative or keeps_nonnegative else -_INF, min(max(high, 0.0), _INF if most is None else most)
+    )
 
 
 def leaky(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """The input where it is not negative, anything where it is."""
+    """The identity on an input that is never negative; otherwise any number."""
     return inputs[0] if inputs[0].low >= 0.0 else UNBOUNDED
 
 
 def total(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Of a sum of all inputs."""
+    """The sum of all inputs."""
     return Bounds(sum(low for low, _ in inputs), sum(high for _, high in inputs))
 
 
 def difference(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Of the first input less the second."""
+    """The first input minus the second."""
     first, second = inputs
     return Bounds(first.low - second.high, first.high - second.low)
 
 
 def product(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Of a product of all inputs, number by number."""
+    """The element-wise product of all inputs."""
     result = inputs[0]
     for other in inputs[1:]:
         ends = [_times(one, two) for one in result for two in other]
@@ -158,14 +160,14 @@ def product(config: Config, inputs: Sequence[Bounds]) -> Bounds:
 
 
 def maximum(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Of the largest of all inputs, number by number."""
+    """The element-wise maximum of all inputs."""
     return Bounds(max(low for low, _ in inputs), max(high for _, high in inputs))
 
 
 def minimum(config: Config, inputs: Sequence[Bounds]) -> Bounds:
-    """Of the smallest of all inputs, number by number."""
+    """The element-wise minimum of all inputs."""
     return Bounds(min(low for low, _ in inputs), min(high for _, high in inputs))
 
 
 def _times(one: float, two: float) -> float:
-    return 0.0 if 0.0 in (one, two) else one * two
+    return 0.0 if 0.0 in (one, two) else one * two  # 0 * infinity is 0 here

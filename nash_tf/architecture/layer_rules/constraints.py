@@ -1,23 +1,23 @@
-"""Which constraints of Keras leave a weight alone that an operator has scaled or extended.
+"""Which constraints of Keras leave a weight unchanged that an operator has scaled or extended.
 
-An optimiser puts each weight through its constraint after every step, whatever the rate. A weight of the child must therefore
-be one that its constraint keeps, and zeros in it must stay small while the steps are. The parent's weight is taken to be kept by
-the constraint, as each one is that has been trained.
+An optimiser applies the constraint of each weight after every step, whatever the learning rate. So the constraint must
+leave the child's weight as the operator made it, and while steps are small, zeros in it must stay small. It is assumed
+that the constraint leaves the parent's weight unchanged, as it does with every trained weight.
 """
 
 from typing import Any
 
 from nash_tf.architecture.layer_rules.rule import Config
 
-# Those that act on each number alone, and keep 0 and whatever lies between 0 and a number that they keep.
+# Element-wise constraints. They keep 0, and every number between 0 and a number that they keep.
 _BY_NUMBER = ("NonNeg", "nash_tf>UnitInterval")
 
 
 def constraint_on(config: Config, variable: str) -> Any:
-    """The constraint on a layer's variable, as its config has it; None for none."""
+    """The serialised constraint on a layer's variable; None where it has none."""
     stems = [variable.removesuffix("_kernel"), *(["depthwise"] if variable == "kernel" else [])]
-    found = [config.get(f"{stem}_constraint") for stem in stems]
-    return next((constraint for constraint in found if constraint is not None), None)
+    constraints = [config.get(f"{stem}_constraint") for stem in stems]
+    return next((constraint for constraint in constraints if constraint is not None), None)
 
 
 def is_constrained(config: Config) -> bool:
@@ -26,7 +26,15 @@ def is_constrained(config: Config) -> bool:
 
 
 def keeps_scaled(constraint: Any, factor: float) -> bool:
-    """Whether a constraint keeps `factor` times each weight that it keeps; False for one that is not known."""
+    """Whether a constraint leaves a weight unchanged that is `factor` times one that it leaves unchanged.
+
+    Args:
+        constraint: the serialised constraint; None for none.
+        factor: the factor.
+
+    Returns:
+        False for a constraint that is neither Keras' nor the package's.
+    """
     if constraint is None or factor == 1.0:
         return True
     name, settings = _described(constraint)
@@ -36,16 +44,16 @@ def keeps_scaled(constraint: Any, factor: float) -> bool:
 
 
 def keeps_extended(constraint: Any, rank: int, axis: int, zeros: bool) -> bool:
-    """Whether a constraint keeps the old part of an extended weight as it is, and zeros near zero.
+    """Whether a constraint leaves the old part of an extended weight unchanged, and new zeros near zero.
 
     Args:
-        constraint: its entry in the config; None for none.
+        constraint: the serialised constraint; None for none.
         rank: number of axes of the weight.
-        axis: the one along which slices are put in.
-        zeros: whether these are zeros. Others may be changed: nothing reads yet what they make.
+        axis: the axis along which new slices were inserted.
+        zeros: whether the new slices are zeros. Other values may change, because no layer reads yet what they compute.
 
     Returns:
-        False for a constraint that is not known.
+        False for a constraint that is neither Keras' nor the package's.
     """
     if constraint is None:
         return True
@@ -55,8 +63,8 @@ def keeps_extended(constraint: Any, rank: int, axis: int, zeros: bool) -> bool:
     summed = settings.get("axis", 0)
     axes = range(rank) if summed is None else [summed] if isinstance(summed, int) else summed
     if axis % rank in {each % rank for each in axes}:
-        return zeros  # each norm is also over new numbers
-    # A slice of zeros has a norm of its own. Were that to be raised, its first step would be as large as the old weights.
+        return zeros  # zeros do not change a norm that is taken over them
+    # A slice of zeros has its own norm. A lower bound on norms would make its first step as large as the old weights.
     return not zeros or _least_norm(name, settings) == 0.0
 
 
@@ -64,13 +72,13 @@ _NORMS = ("MaxNorm", "MinMaxNorm", "UnitNorm")
 
 
 def _described(constraint: Any) -> tuple[str, Config]:
-    """Name and settings; "" for one that is neither of Keras nor ours."""
+    """Name and settings; the name is "" for a constraint that is neither Keras' nor the package's."""
     if not isinstance(constraint, dict):
         return "", {}
-    own = constraint.get("registered_name") or ""
+    registered = constraint.get("registered_name") or ""
     if constraint.get("module") == "keras.constraints":
         return constraint["class_name"], constraint["config"]
-    return (own, constraint["config"]) if own.startswith("nash_tf>") else ("", {})
+    return (registered, constraint["config"]) if registered.startswith("nash_tf>") else ("", {})
 
 
 def _least_norm(name: str, settings: Config) -> float:

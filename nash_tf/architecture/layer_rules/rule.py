@@ -1,18 +1,36 @@
-"""The record that says what is known of one kind of layer."""
+"""The record that describes one kind of layer."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, NamedTuple
 
 from nash_tf.architecture.layer_rules.bounds import Bounds
 
-CALL = "__call__"  # where a config holds the arguments of a call that is not on one tensor or a list of them
+CALL = "__call__"  # entry of a config with the arguments of a call that is not on one tensor or a list of tensors
 Shape = tuple[int | None, ...]
 Config = Mapping[str, Any]
 
 
+class ChannelFlow(Enum):
+    """What a layer does with new channels of its input."""
+
+    ABSORBED = "absorbed"  # a kernel reads them; the output keeps its channels
+    CARRIED = "carried"  # each becomes one new channel of the output, at the same place
+    JOINED = "joined"  # an element-wise merge: all inputs must get them, and so does the output
+    CONCATENATED = "concatenated"  # the output gets them, shifted by the channels of the inputs before
+    FLATTENED = "flattened"  # the output gets them once for each pixel
+    STOPPED = "stopped"  # the layer cannot take them
+
+
 class Inferred(NamedTuple):
-    """Output shape without the batch axis, trained variables, and statistics, by name."""
+    """What follows from a layer's config and the shapes of its inputs.
+
+    Attributes:
+        shape: shape of the output without the batch axis.
+        weights: shapes of the trained variables by name.
+        statistics: shapes of the other variables (moving averages) by name.
+    """
 
     shape: Shape
     weights: dict[str, Shape] = {}
@@ -21,35 +39,40 @@ class Inferred(NamedTuple):
 
 @dataclass(frozen=True)
 class Growth:
-    """How a variable follows when channels are put in: along which axis, and filled with what."""
+    """How a variable grows when channels are added.
+
+    Attributes:
+        axis: the axis along which it gets new slices.
+        fill: initial values of the new slices, a name in `nash_tf.morphisms.weight_transfer.FILLS`.
+    """
 
     axis: int
     fill: str
 
 
 @dataclass(frozen=True)
-class Kind:
-    """Knowledge of one kind.
+class LayerRule:
+    """What the package knows of one kind of layer.
 
     Attributes:
-        infer: (config, shapes of the inputs) -> output shape and variables; None for a use that is not known.
-        bounds: (config, bounds of each input) -> bounds of the output, in training mode too.
-        channels: what new input channels do: "absorbed" by a kernel, "carried" to the output one to one, "joined" with
-            those of the other inputs, which must have the same, "concatenated", "flattened", or "stopped".
-        input_growth: how the variables follow new input channels. An absorbing kind has one filled with zeros, so that
-            its output stays as it was.
-        output_growth: how the variables follow new output channels; empty where they cannot be chosen freely. They are
-            also the ones that scale the output before its activation.
-        size: the entry of the config that states the output's channels.
-        kernels: variables whose every number is multiplied once at each output position.
-        homogeneous: config -> whether c times the input (or, of a kernel, c times its variables in `output_growth`)
-            gives c times the output for each c > 0.
-        role: "activation", "pool" or "merge": what the output may be used for.
+        infer: (config, shapes of the inputs) -> output shape and variables; None for a use that the rule does not
+            cover.
+        bounds: (config, bounds of each input) -> bounds of the output, which hold in training mode too.
+        channels: what the layer does with new input channels.
+        input_growth: how the variables grow with new input channels, by name. A layer that absorbs channels fills one
+            of them with zeros, so that its output does not change.
+        output_growth: how the variables grow with new output channels, by name; empty where the layer cannot be given
+            more. These variables also scale the output before its activation.
+        size: the entry of the config that holds the number of output channels; "" where there is none.
+        kernels: variables of which each number is multiplied once at each output position.
+        homogeneous: config -> whether, for each c > 0, c times the input (or, for a layer with a kernel, c times the
+            variables in `output_growth`) gives c times the output.
+        role: "activation", "pool", "merge" or "".
     """
 
     infer: Callable[[Config, Sequence[Shape]], Inferred | None]
     bounds: Callable[[Config, Sequence[Bounds]], Bounds]
-    channels: str = "stopped"
+    channels: ChannelFlow = ChannelFlow.STOPPED
     input_growth: Mapping[str, Growth] = field(default_factory=dict)
     output_growth: Mapping[str, Growth] = field(default_factory=dict)
     size: str = ""

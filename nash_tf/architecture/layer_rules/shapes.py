@@ -1,4 +1,4 @@
-"""Output shapes and variables of layers, from their configs and the shapes of their inputs."""
+"""Output shape and variables of each kind of layer from its config and its inputs' shapes, without the batch axis."""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from nash_tf.architecture.layer_rules.rule import Config, Inferred, Shape
 
 
 def pair(value: Any) -> tuple[int, int]:
-    """A size for height and width, given as one number or two."""
+    """(height, width) from one number for both, or from two."""
     return (value, value) if isinstance(value, int) else tuple(value)  # type: ignore[return-value]
 
 
@@ -37,14 +37,14 @@ def _bias(config: Config, channels: int | None) -> dict[str, Shape]:
 
 
 def conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Kernel [height, width, channels in, filters]."""
+    """`Conv2D`: kernel [height, width, input channels, filters]."""
     filters, (shape,) = config["filters"], inputs
     kernel = (*pair(config["kernel_size"]), shape[-1], filters)
     return Inferred((*_conv_sides(config, shape), filters), {"kernel": kernel, **_bias(config, filters)})
 
 
 def separable_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Depthwise kernel [height, width, channels in, multiplier], pointwise [1, 1, channels in * multiplier, filters]."""
+    """`SeparableConv2D` with multiplier m: kernels [height, width, inputs, m] and [1, 1, inputs * m, filters]."""
     filters, multiplier, (shape,) = config["filters"], config.get("depth_multiplier", 1), inputs
     weights = {
         "depthwise_kernel": (*pair(config["kernel_size"]), shape[-1], multiplier),
@@ -55,7 +55,7 @@ def separable_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def depthwise_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Kernel [height, width, channels in, multiplier]; a channel in gives `multiplier` channels out, side by side."""
+    """`DepthwiseConv2D` with multiplier m: kernel [height, width, inputs, m]; each input gives m adjacent outputs."""
     multiplier, (shape,) = config.get("depth_multiplier", 1), inputs
     channels = shape[-1] * multiplier
     weights = {"kernel": (*pair(config["kernel_size"]), shape[-1], multiplier), **_bias(config, channels)}
@@ -63,13 +63,13 @@ def depthwise_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def dense(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Acts on the last axis; kernel [numbers in, units]."""
+    """`Dense`, which acts on the last axis: kernel [input channels, units]."""
     units, (shape,) = config["units"], inputs
     return Inferred((*shape[:-1], units), {"kernel": (shape[-1], units), **_bias(config, units)})
 
 
 def batch_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """A number of each variable for each channel; scale and centre may be left out."""
+    """`BatchNormalization`: each variable has one number for each channel; gamma and beta may be left out."""
     (shape,) = inputs
     channels: Shape = (shape[-1],)
     weights = {"gamma": channels} if config.get("scale", True) else {}
@@ -78,7 +78,7 @@ def batch_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def pool(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Strides are the window where they are not given."""
+    """Pools; strides are the window by default."""
     (shape,) = inputs
     size = config.get("pool_size", 2)
     strides = config.get("strides") or size
@@ -86,24 +86,24 @@ def pool(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def global_pool(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Sides go, or stay as 1."""
+    """Global pools: height and width are dropped, or stay as 1."""
     (shape,) = inputs
     return Inferred((1, 1, shape[-1]) if config.get("keepdims", False) else (shape[-1],))
 
 
 def flatten(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """All numbers in one axis; unknown where a side is."""
+    """`Flatten`: all numbers in one axis, of open length where a side is open."""
     (shape,) = inputs
     return Inferred((None if None in shape else math.prod(shape),))  # type: ignore[arg-type]
 
 
 def same(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Of a layer that changes values alone."""
+    """A layer that changes values, but not the shape."""
     return Inferred(inputs[0])
 
 
 def merge(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
-    """Of an element-wise merge; sides of length 1 stretch. Keras' ways with unequal ranks are not known."""
+    """Element-wise merges; an axis of length 1 is broadcast. None for inputs of unequal rank."""
     if len({len(shape) for shape in inputs}) != 1:
         return None
     result = inputs[0]
@@ -116,12 +116,12 @@ def merge(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
 
 
 def padded(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Sides grow by the frame."""
+    """`ZeroPadding2D`: height and width grow by the padding."""
     return Inferred(_framed(inputs[0], config.get("padding", 1), 1))
 
 
 def cropped(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Sides shrink by the frame."""
+    """`Cropping2D`: height and width shrink by the cropping."""
     return Inferred(_framed(inputs[0], config.get("cropping", 0), -1))
 
 
@@ -135,7 +135,7 @@ def _framed(shape: Shape, frame: Any, sign: int) -> Shape:
 
 
 def upsampled(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Sides grow by whole factors."""
+    """`UpSampling2D`: height and width grow by whole factors."""
     *sides, channels = inputs[0]
     factors = pair(config.get("size", 2))
     return Inferred(
@@ -144,7 +144,7 @@ def upsampled(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def reshaped(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
-    """A side of -1 takes what is left; None where that cannot be known."""
+    """`Reshape`: a size of -1 takes what is left; None where an input axis is open, so that this is not known."""
     target = tuple(config["target_shape"])
     if -1 not in target:
         return Inferred(target)
@@ -155,7 +155,7 @@ def reshaped(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
 
 
 def prelu(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """A slope for each place that no shared axis takes."""
+    """`PReLU`: a slope for each position, shared along some axes."""
     shared = config.get("shared_axes") or ()
     return Inferred(
         inputs[0], {"alpha": tuple(1 if axis in shared else side for axis, side in enumerate(inputs[0], start=1))}
@@ -163,10 +163,10 @@ def prelu(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def concatenate(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Channels one after the other."""
+    """`Concatenate`: the channels of the inputs one after the other."""
     return Inferred((*inputs[0][:-1], sum(shape[-1] for shape in inputs)))  # type: ignore[misc]
 
 
 def convex_merge(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """One scalar, alpha."""
+    """`ConvexMerge`: one number, alpha."""
     return Inferred(inputs[0], {"alpha": ()})

@@ -1,8 +1,8 @@
-"""The table of kinds. Adding one is one entry here."""
+"""The table of layer rules. To add a kind of layer, add one entry."""
 
 from nash_tf.architecture.layer_rules import bounds, shapes
 from nash_tf.architecture.layer_rules.bounds import activation_of
-from nash_tf.architecture.layer_rules.rule import Config, Growth, Kind
+from nash_tf.architecture.layer_rules.rule import ChannelFlow, Config, Growth, LayerRule
 
 
 def _always(config: Config) -> bool:
@@ -17,50 +17,51 @@ def _homogeneous_relu(config: Config) -> bool:
     return config.get("max_value") is None and not config.get("threshold")
 
 
+_ABSORBED, _CARRIED, _JOINED = ChannelFlow.ABSORBED, ChannelFlow.CARRIED, ChannelFlow.JOINED
 _BIAS = {"bias": Growth(0, "zeros")}
-_CONV = Kind(
+_CONV = LayerRule(
     shapes.conv,
     bounds.kernel,
-    "absorbed",
+    _ABSORBED,
     input_growth={"kernel": Growth(2, "zeros")},
     output_growth={"kernel": Growth(3, "he_normal"), **_BIAS},
     size="filters",
     kernels=("kernel",),
     homogeneous=_homogeneous_activation,
 )
-_SEPARABLE_CONV = Kind(
+_SEPARABLE_CONV = LayerRule(
     shapes.separable_conv,
     bounds.kernel,
-    "absorbed",
-    # Only the pointwise kernel is zero there: were both, neither would ever see a gradient.
+    _ABSORBED,
+    # Only the pointwise kernel gets zeros: if both did, the gradients of both would be zero for ever.
     input_growth={"depthwise_kernel": Growth(2, "he_normal_depthwise"), "pointwise_kernel": Growth(2, "zeros")},
     output_growth={"pointwise_kernel": Growth(3, "he_normal"), **_BIAS},
     size="filters",
     kernels=("depthwise_kernel", "pointwise_kernel"),
     homogeneous=_homogeneous_activation,
 )
-_POOL = Kind(shapes.pool, bounds.follow, "carried", role="pool")
-_GLOBAL_POOL = Kind(shapes.global_pool, bounds.follow, "carried")
-_DROPOUT = Kind(shapes.same, bounds.dropout, "carried")
-_NOISE = Kind(shapes.same, bounds.unbounded, "carried")
+_POOL = LayerRule(shapes.pool, bounds.follow, _CARRIED, role="pool")
+_GLOBAL_POOL = LayerRule(shapes.global_pool, bounds.follow, _CARRIED)
+_DROPOUT = LayerRule(shapes.same, bounds.dropout, _CARRIED)
+_NOISE = LayerRule(shapes.same, bounds.unbounded, _CARRIED)
 
-KINDS: dict[str, Kind] = {
+LAYER_RULES: dict[str, LayerRule] = {
     # Kernels
     "Conv2D": _CONV,
     "nash_tf>IdentityConv2D": _CONV,
     "SeparableConv2D": _SEPARABLE_CONV,
     "nash_tf>IdentitySeparableConv2D": _SEPARABLE_CONV,
-    "DepthwiseConv2D": Kind(
+    "DepthwiseConv2D": LayerRule(
         shapes.depthwise_conv,
         bounds.kernel,
-        "carried",
+        _CARRIED,
         input_growth={"kernel": Growth(2, "he_normal_depthwise"), **_BIAS},
         kernels=("kernel",),
     ),
-    "Dense": Kind(
+    "Dense": LayerRule(
         shapes.dense,
         bounds.kernel,
-        "absorbed",
+        _ABSORBED,
         input_growth={"kernel": Growth(0, "zeros")},
         output_growth={"kernel": Growth(1, "he_normal"), **_BIAS},
         size="units",
@@ -68,10 +69,10 @@ KINDS: dict[str, Kind] = {
         homogeneous=_homogeneous_activation,
     ),
     # Normalisation
-    "BatchNormalization": Kind(
+    "BatchNormalization": LayerRule(
         shapes.batch_norm,
         bounds.unbounded,
-        "carried",
+        _CARRIED,
         input_growth={
             "gamma": Growth(0, "ones"),
             "beta": Growth(0, "zeros"),
@@ -79,34 +80,34 @@ KINDS: dict[str, Kind] = {
             "moving_variance": Growth(0, "ones"),
         },
     ),
-    "Rescaling": Kind(shapes.same, bounds.rescaling, "carried"),
+    "Rescaling": LayerRule(shapes.same, bounds.rescaling, _CARRIED),
     # Activations
-    "ReLU": Kind(shapes.same, bounds.relu, "carried", homogeneous=_homogeneous_relu, role="activation"),
-    "LeakyReLU": Kind(shapes.same, bounds.leaky, "carried", homogeneous=_always, role="activation"),
-    "PReLU": Kind(
+    "ReLU": LayerRule(shapes.same, bounds.relu, _CARRIED, homogeneous=_homogeneous_relu, role="activation"),
+    "LeakyReLU": LayerRule(shapes.same, bounds.leaky, _CARRIED, homogeneous=_always, role="activation"),
+    "PReLU": LayerRule(
         shapes.prelu,
         bounds.leaky,
-        "carried",
+        _CARRIED,
         input_growth={"alpha": Growth(-1, "zeros")},
         homogeneous=_always,
         role="activation",
     ),
-    "ELU": Kind(shapes.same, bounds.leaky, "carried", role="activation"),
-    "Activation": Kind(
-        shapes.same, bounds.activation, "carried", homogeneous=_homogeneous_activation, role="activation"
+    "ELU": LayerRule(shapes.same, bounds.leaky, _CARRIED, role="activation"),
+    "Activation": LayerRule(
+        shapes.same, bounds.activation, _CARRIED, homogeneous=_homogeneous_activation, role="activation"
     ),
-    "Softmax": Kind(shapes.same, bounds.softmax),
+    "Softmax": LayerRule(shapes.same, bounds.softmax),
     # Pools and shapes
     "MaxPooling2D": _POOL,
     "AveragePooling2D": _POOL,
     "GlobalAveragePooling2D": _GLOBAL_POOL,
     "GlobalMaxPooling2D": _GLOBAL_POOL,
-    "ZeroPadding2D": Kind(shapes.padded, bounds.with_zero, "carried"),
-    "Cropping2D": Kind(shapes.cropped, bounds.follow, "carried"),
-    "UpSampling2D": Kind(shapes.upsampled, bounds.upsampling, "carried"),
-    "Reshape": Kind(shapes.reshaped, bounds.follow, "carried", size="target_shape"),
-    "Flatten": Kind(shapes.flatten, bounds.follow, "flattened"),
-    "Identity": Kind(shapes.same, bounds.follow, "carried"),
+    "ZeroPadding2D": LayerRule(shapes.padded, bounds.with_zero, _CARRIED),
+    "Cropping2D": LayerRule(shapes.cropped, bounds.follow, _CARRIED),
+    "UpSampling2D": LayerRule(shapes.upsampled, bounds.upsampling, _CARRIED),
+    "Reshape": LayerRule(shapes.reshaped, bounds.follow, _CARRIED, size="target_shape"),
+    "Flatten": LayerRule(shapes.flatten, bounds.follow, ChannelFlow.FLATTENED),
+    "Identity": LayerRule(shapes.same, bounds.follow, _CARRIED),
     # Noise in training
     "Dropout": _DROPOUT,
     "SpatialDropout2D": _DROPOUT,
@@ -114,12 +115,12 @@ KINDS: dict[str, Kind] = {
     "GaussianNoise": _NOISE,
     "AlphaDropout": _NOISE,
     # Merges
-    "Concatenate": Kind(shapes.concatenate, bounds.follow, "concatenated", role="merge"),
-    "Add": Kind(shapes.merge, bounds.total, "joined", role="merge"),
-    "Subtract": Kind(shapes.merge, bounds.difference, "joined", role="merge"),
-    "Multiply": Kind(shapes.merge, bounds.product, "joined", role="merge"),
-    "Average": Kind(shapes.merge, bounds.follow, "joined", role="merge"),
-    "Maximum": Kind(shapes.merge, bounds.maximum, "joined", role="merge"),
-    "Minimum": Kind(shapes.merge, bounds.minimum, "joined", role="merge"),
-    "nash_tf>ConvexMerge": Kind(shapes.convex_merge, bounds.follow, "joined", role="merge"),
+    "Concatenate": LayerRule(shapes.concatenate, bounds.follow, ChannelFlow.CONCATENATED, role="merge"),
+    "Add": LayerRule(shapes.merge, bounds.total, _JOINED, role="merge"),
+    "Subtract": LayerRule(shapes.merge, bounds.difference, _JOINED, role="merge"),
+    "Multiply": LayerRule(shapes.merge, bounds.product, _JOINED, role="merge"),
+    "Average": LayerRule(shapes.merge, bounds.follow, _JOINED, role="merge"),
+    "Maximum": LayerRule(shapes.merge, bounds.maximum, _JOINED, role="merge"),
+    "Minimum": LayerRule(shapes.merge, bounds.minimum, _JOINED, role="merge"),
+    "nash_tf>ConvexMerge": LayerRule(shapes.convex_merge, bounds.follow, _JOINED, role="merge"),
 }

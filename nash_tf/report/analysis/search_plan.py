@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from nash_tf.report.records.runs import Record, Run
 from nash_tf.strategy import hill_climbing, methods
 from nash_tf.strategy.halving import Rung
-from nash_tf.strategy.hill_climbing import Open, Training
+from nash_tf.strategy.hill_climbing import OpenRung
+from nash_tf.strategy.records import TrainingKey
 
 _MOST_CHILDREN = 10_000  # a setting beyond it is a slip of the keyboard
 _LIMITS = ("max_hours", "max_cpu_hours")  # on time
@@ -25,9 +26,9 @@ class Standing:
     """
 
     steps: int
-    opened: Open | None
+    opened: OpenRung | None
     trained: int
-    best: Training | None
+    best: TrainingKey | None
     limits: tuple[tuple[str, float], ...]
 
 
@@ -69,11 +70,11 @@ def standing(run: Run) -> Standing | None:
         return None
     last = max((record.step for record in run.records), default=0)
     all_rungs = [rungs(run, 0), *[of_step] * min(steps, last + 1)]
-    scores = {Training(*record.place): None if record.failed else record.accuracy for record in run.records}
-    opened, incumbent = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
+    scores = {TrainingKey(*record.place): None if record.failed else record.accuracy for record in run.records}
+    opened, _ = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)
-    return Standing(steps, opened, trained, hill_climbing.best(incumbent, scores), limits)
+    return Standing(steps, opened, trained, hill_climbing.best(scores), limits)
 
 
 def _seen(run: Run, step: int) -> tuple[Rung, ...]:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from nash_tf.architecture import Architecture
 from nash_tf.files import run_directory
+from nash_tf.files.checksums import CHECKSUM
 from nash_tf.files.lock import LOCK
 from nash_tf.report.records import regular_files
 from nash_tf.report.records.runs import Place, Record, Run, name_of, number, place_of
@@ -36,6 +37,7 @@ def read(directory: str | os.PathLike) -> Run:
     problems: list[str] = []
     config = _object(directory, run_directory.CONFIG, problems)
     versions = config.pop("versions", {})
+    config.pop(CHECKSUM, None)
     results = _object(directory, run_directory.RESULTS, problems, needed=False)
     if results and number(results.get("test_accuracy")) is None:
         problems.append(f"{run_directory.RESULTS} holds no test_accuracy.")

@@ -1,0 +1,137 @@
+"""Export of a model: the formats, architecture, classes, a script that predicts and a model card, complete or absent."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from nash_tf.exporting import checking, model_card, predict_script, signature
+from nash_tf.exporting.checking import ExportError
+from nash_tf.exporting.formats import ALWAYS, FORMATS
+from nash_tf.exporting.images import Images, fits, for_script
+from nash_tf.files.atomic import replace_directory
+from nash_tf.keras_models.importing import from_keras
+from nash_tf.terminal.streams import without_errors_shown
+
+__all__ = ["ExportError", "export"]
+
+SCRIPT = "predict.py"
+
+
+def export(
+    model: keras.Model,
+    directory,
+    example=None,
+    facts: Mapping[str, Any] | None = None,
+    searched: keras.Model | None = None,
+    *,
+    formats: Sequence[str] = ALWAYS,
+    images: Images | None = None,
+    seconds: float = 60.0,
+    left_out: Callable[[str, str], None] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Writes the formats, `architecture.json` and `model_card.md` into `directory`; of a classifier of images `classes.json`
+    and, where image files hold what it takes, `image.json` and `predict.py` too.
+
+    Args:
+        model: functional model; what it takes and gives is what the exported ones take and give.
+        directory: where to; an earlier export there is replaced whole, once this one is complete and checked.
+        example: batch of inputs, in the structure that the model takes. With it each format is loaded in a fresh process that
+            does not know this package, and must give the same outputs: the SavedModel to 1e-5 of the largest, in half precision
+            to what that holds, other runtimes to 1e-3; int8 is not compared.
+        facts: name -> value, for the model card.
+        searched: where `model` is a network that a search found with its scaling of pixels in front, that network: its
+            architecture is the one that is written.
+        formats: names from `nash_tf.exporting.formats.NAMES`; SavedModel and `.keras` are always written.
+        images: of a classifier of images, those that it was made from. Each format's accuracy on the test images and time for
+            one of them are measured, and int8 takes its ranges from training images; else from the example.
+        seconds: about how long the test of a format may take; fewer test images are used where it would be more.
+        left_out: called with name and reason for each format that cannot be made of this model or does not agree with it;
+            if not given, that is an ExportError. SavedModel and `.keras` always are.
+
+    Returns:
+        Name of a format -> `file`, `bytes`, and with images `test_accuracy`, `test_images` and `milliseconds` for one; or the
+        reason for which it was `left_out`.
+
+    Raises:
+        ExportError: the model cannot be exported, the example is not what it takes, the outputs differ, or `directory` holds
+            something else than an export. It is left as it was.
+        OSError: the files cannot be written, with a `filename`.
+    """
+    directory = Path(directory).absolute()
+    _check_replaceable(directory)
+    for name in formats:
+        if name not in FORMATS:
+            raise ExportError(f"formats: expected some of {', '.join(FORMATS)}; received {name!r}")
+    try:
+        architecture = from_keras(searched or model)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ExportError(f"the model cannot be exported: {error}") from error
+    if images is not None and not fits(model, images):
+        raise ExportError("images: expected those that the model takes, and a class for each number that it gives")
+    computed = None if example is None else checking.on_example(model, example)
+    calibration = images.calibration() if images else computed.inputs if computed else None
+    exported: dict[str, dict[str, Any]] = {}
+    with replace_directory(directory) as beside:
+        with checking.checker(model, beside, computed, images, seconds) as checker:
+            for name in (name for name in FORMATS if name in (*ALWAYS, *formats)):
+                try:
+                    exported[name] = _made(name, model, beside, calibration, checker, directory)
+                except ExportError as error:
+                    if left_out is None or name in ALWAYS:
+                        raise
+                    exported[name] = {"left_out": str(error)}
+                    left_out(name, str(error))
+                    (beside / FORMATS[name].FILE).unlink(missing_ok=True)
+        script = None
+        if images is not None:
+            _write(beside / predict_script.CLASSES, json.dumps(list(images.class_names), ensure_ascii=False, indent=1))
+            script = for_script(images, model_card.gives_logits(model, searched))
+        if script is not None:
+            _write(beside / predict_script.IMAGE, json.dumps(script, indent=1))
+            shutil.copyfile(predict_script.__file__, beside / SCRIPT)
+        _write(beside / "architecture.json", architecture.to_json(indent=1))
+        card = model_card.written(model, architecture, exported, facts or {}, searched, images, script)
+        (beside / "model_card.md").write_text(card, encoding="utf-8")
+    return exported
+
+
+def _made(name: str, model: keras.Model, folder: Path, calibration, checker: checking.Checker, directory: Path) -> dict:
+    """Writes one format and checks it where there is something to check it with."""
+    module = FORMATS[name]
+    with without_errors_shown(), warnings.catch_warnings():  # converters talk much
+        warnings.simplefilter("ignore")
+        try:
+            module.write(model, folder, calibration)
+            failure = None
+        except Exception as error:  # of any layer's code, of a converter, or of TensorFlow for a full disk
+            failure = error
+    if failure:
+        what = f"the model cannot be exported to {directory / module.FILE}: {signature.reason(failure)}"
+        raise ExportError(what) from failure
+    record: dict[str, Any] = {"file": module.FILE, "bytes": checking.size_of(folder / module.FILE)}
+    if module.load is None or (name in ALWAYS and checker.example is None and checker.images is None):
+        return record
+    if measured := checker.check(module, folder / module.FILE):
+        record |= {
+            "test_accuracy": measured.accuracy,
+            "test_images": measured.images,
+            "milliseconds": measured.milliseconds,
+        }
+    return record
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _check_replaceable(directory: Path) -> None:
+    if not directory.name or directory.exists() and not directory.is_dir():
+        raise ExportError(f"{directory}: expected a directory to export to")
+    names = {path.name for path in directory.iterdir()} if directory.exists() else set()
+    if names and not {FORMATS[name].FILE for name in ALWAYS} <= names:
+        raise ExportError(f"{directory}: holds other files than an export, which would be lost; give a new directory")

@@ -1,0 +1,41 @@
+"""ONNX, float32: for ONNX Runtime and what else reads it, without TensorFlow."""
+
+NAME, FILE, TITLE = "onnx", "model.onnx", "ONNX"
+PACKAGES = {"onnx": "onnx", "tf2onnx": "tf2onnx", "onnxruntime": "onnxruntime"}
+TOLERANCE = 1e-3  # another runtime adds in another order
+
+
+def write(model, folder, calibration):
+    """Converts the model by Keras; see `nash_tf.exporting.formats`."""
+    import keras
+
+    model(keras.tree.map_structure(lambda tensor: keras.ops.zeros([1, *tensor.shape[1:]], tensor.dtype), model.input))
+    model.export(folder / FILE, format="onnx", verbose=False)  # refuses a model that was never called
+
+
+def load(path, inputs):
+    """A function from batches to outputs; see `nash_tf.exporting.formats`."""
+    import numpy as np
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+
+    def call(arrays):
+        given = zip(names, arrays, inputs["dtypes"], strict=True)
+        return session.run(None, {name: np.asarray(array, dtype) for name, array, dtype in given})
+
+    return call
+
+
+def code(file, inputs):
+    """Lines for the model card; see `nash_tf.exporting.formats`."""
+    return [
+        "import onnxruntime  # pip install onnxruntime",
+        "",
+        f'session = onnxruntime.InferenceSession("{file}")',
+        "names = [each.name for each in session.get_inputs()]",
+        f"output = session.run(None, dict(zip(names, [{', '.join(inputs['parts'])}])))[0]",
+    ]

@@ -1,0 +1,61 @@
+"""What a functional model takes and gives: structures, names, shapes."""
+
+import re
+
+import keras
+from keras import tree
+
+
+def inputs_of(model: keras.Model):
+    """The structure of tensors that a model takes."""
+    return getattr(model, "_functional", model)._inputs_struct
+
+
+def outputs_of(model: keras.Model):
+    """The structure of tensors that a model gives."""
+    return getattr(model, "_functional", model)._outputs_struct
+
+
+def named_inputs(model: keras.Model) -> list[tuple]:
+    """The inputs of a model with their names: the keys of a dict, else the names of their layers."""
+    return _named(model.inputs, inputs_of(model))
+
+
+def named_outputs(model: keras.Model) -> list[tuple]:
+    """The outputs of a model, as `named_inputs`."""
+    return _named(model.outputs, outputs_of(model))
+
+
+def described(name: str, tensor) -> str:
+    """A tensor in words."""
+    shape = ", ".join("any" if size is None else str(size) for size in tensor.shape)
+    return f"`{name}`: [{shape}], {tensor.dtype}"
+
+
+def for_runtimes(model: keras.Model) -> dict:
+    """What a format's `load` and `code` must know of a model's inputs, as values that Python can write and read."""
+    structure = inputs_of(model)
+    paths = [path for path, _ in tree.flatten_with_path(structure)]
+    layers = {type(layer).__module__ for layer in model._flatten_layers()}
+    return {
+        "structure": tree.pack_sequence_as(structure, list(range(len(model.inputs)))),
+        "names": [tensor._keras_history.operation.name for tensor in model.inputs],
+        "dtypes": [keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs],
+        "parts": ["x" + "".join(f"[{part!r}]" for part in path) for path in paths],
+        "modules": sorted(name for name in layers if not name.startswith("keras.")),
+    }
+
+
+def reason(error) -> str:
+    """The last line of an error's text, Keras' list of arguments left out."""
+    text = re.sub(r"\x1b\[\d*m", "", str(error)).split("Arguments received by")[0]
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _named(tensors, structure) -> list[tuple]:
+    paths = [path for path, _ in tree.flatten_with_path(structure)]
+    keys = ["/".join(map(str, path)) for path in paths if any(isinstance(part, str) for part in path)]
+    if len(keys) == len(tensors):
+        return list(zip(keys, tensors, strict=True))
+    return [(tensor._keras_history.operation.name, tensor) for tensor in tensors]

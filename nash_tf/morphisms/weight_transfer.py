@@ -1,0 +1,205 @@
+"""Weight transfer: how a child's variables come from its parent's, as data; weights and slots follow from it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nash_tf.architecture.constants import BATCH_NORM_EPSILON
+from nash_tf.seeds import derive
+
+Key = tuple[str, str]  # node name, variable name
+Insertions = tuple[tuple[int, int], ...]  # (index in the parent's axis, number of slices put in before it), ascending
+Arrays = Mapping[Key, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """A new variable. Its slots are zero.
+
+    Attributes:
+        shape: its shape.
+        fill: its initial values, a name in `FILLS`.
+    """
+
+    shape: tuple[int | None, ...]
+    fill: str
+
+
+@dataclass(frozen=True)
+class Extend:
+    """The parent's variable of the same name with new slices along one axis. The new part of its slots is zero.
+
+    Attributes:
+        axis: the axis along which slices are put in.
+        insertions: where, and how many.
+        fill: initial values of the new slices, a name in `FILLS`.
+    """
+
+    axis: int
+    insertions: Insertions
+    fill: str
+
+
+@dataclass(frozen=True)
+class ExtendTwice:
+    """Two extensions of one variable, e.g. of a kernel that gets new filters and new input channels.
+
+    Attributes:
+        first: the extension of the parent's variable.
+        second: the extension of the result of the first.
+    """
+
+    first: Extend
+    second: Extend
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A variable of the parent times a factor.
+
+    Attributes:
+        source: the parent's variable.
+        factor: factor of the values.
+        slot_factor: factor of the optimiser's slots: how the gradient of the copy compares with that of the source.
+    """
+
+    source: Key
+    factor: float = 1.0
+    slot_factor: float = 1.0
+
+
+Recipe = Fresh | Extend | ExtendTwice | Copy
+
+
+@dataclass(frozen=True)
+class WeightTransfer:
+    """How the child's variables come from the parent's.
+
+    Attributes:
+        recipes: a recipe for each variable that is new or changed; the others are equal to the parent's.
+        calibrate: names of batch normalisations whose statistics must be measured (see
+            `nash_tf.keras_models.calibration.calibrate`).
+    """
+
+    recipes: Mapping[Key, Recipe] = field(default_factory=dict)
+    calibrate: tuple[str, ...] = ()
+
+
+def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dict[Key, np.ndarray]:
+    """The child's weights.
+
+    Args:
+        transfer: what the morphism did.
+        parent: the parent's weights; they are not changed.
+        seed: seed of random initial values. Each variable has its own generator.
+    """
+
+    def value(key: Key, recipe: Recipe) -> np.ndarray:
+        rng = np.random.default_rng(derive(seed, *key))
+        match recipe:
+            case Fresh(shape, fill):
+                return FILLS[fill](shape, rng)
+            case Extend():
+                return _extended(parent[key], recipe, lambda shape: FILLS[recipe.fill](shape, rng))
+            case ExtendTwice(first, second):
+                once = _extended(parent[key], first, lambda shape: FILLS[first.fill](shape, rng))
+                return _extended(once, second, lambda shape: FILLS[second.fill](shape, rng))
+            case Copy(source, factor, _):
+                return (parent[source] * np.float32(factor)).astype(parent[source].dtype)
+        raise TypeError(f"expected a recipe, received {recipe!r}")
+
+    return {**parent, **{key: value(key, recipe) for key, recipe in transfer.recipes.items()}}
+
+
+def apply_to_slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.ndarray]:
+    """The child's optimiser slots of one sort, e.g. momentum.
+
+    Args:
+        transfer: what the morphism did.
+        parent: the parent's slots of that sort; they are not changed. A variable that is not trained has none, and then
+            the child's has none either.
+    """
+    child = dict(parent)
+    for key, recipe in transfer.recipes.items():
+        match recipe:
+            case Fresh(shape, _):
+                child[key] = np.zeros(shape, np.float32)  # type: ignore[arg-type]
+            case Extend() if key in parent:
+                child[key] = _extended(parent[key], recipe, np.zeros)
+            case ExtendTwice(first, second) if key in parent:
+                child[key] = _extended(_extended(parent[key], first, np.zeros), second, np.zeros)
+            case Copy(source, _, slot_factor) if source in parent:
+                child[key] = (parent[source] * np.float32(slot_factor)).astype(parent[source].dtype)
+    return child
+
+
+def inherited_calibration(transfer: WeightTransfer, pending: Iterable[str]) -> tuple[str, ...]:
+    """Names of the batch normalisations to calibrate after a morphism.
+
+    Args:
+        transfer: what the morphism did.
+        pending: those that were to be calibrated before it.
+
+    Returns:
+        The pending ones, the new ones, and copies of either.
+    """
+    waiting = dict.fromkeys([*pending, *transfer.calibrate])
+    for (node, _), recipe in transfer.recipes.items():
+        if isinstance(recipe, Copy) and recipe.source[0] in waiting:
+            waiting[node] = None
+    return tuple(waiting)
+
+
+def _extended(array: np.ndarray, recipe: Extend, fill: Callable[[tuple[int, ...]], np.ndarray]) -> np.ndarray:
+    axis, insertions = recipe.axis % array.ndim, recipe.insertions
+    added = sum(count for _, count in insertions)
+    is_old = np.ones(array.shape[axis] + added, dtype=bool)
+    shift = 0
+    for at, count in insertions:
+        is_old[at + shift : at + shift + count] = False
+        shift += count
+    shape = (*array.shape[:axis], array.shape[axis] + added, *array.shape[axis + 1 :])
+    result = np.array(fill(shape), dtype=array.dtype)
+    np.moveaxis(result, axis, 0)[is_old] = np.moveaxis(array, axis, 0)
+    return result
+
+
+# Fills ----------------------------------------------------------------------------------------------------------------
+
+
+def _he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """He et al. 2015, arXiv 1502.01852, equation 10; the last axis is the output."""
+    return rng.normal(0.0, np.sqrt(2.0 / np.prod(shape[:-1])), shape).astype(np.float32)
+
+
+def _he_normal_depthwise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """The same for a depthwise kernel [height, width, channels, multiplier]: each filter reads one channel."""
+    return rng.normal(0.0, np.sqrt(2.0 / np.prod(shape[:2])), shape).astype(np.float32)
+
+
+def _dirac(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """A kernel [height, width, in, out] that is the identity."""
+    kernel = np.zeros(shape, np.float32)
+    kernel[shape[0] // 2, shape[1] // 2] = np.eye(*shape[2:], dtype=np.float32)
+    return kernel
+
+
+def _depthwise_dirac(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """A depthwise kernel [height, width, channels, 1] that is the identity."""
+    kernel = np.zeros(shape, np.float32)
+    kernel[shape[0] // 2, shape[1] // 2] = 1.0
+    return kernel
+
+
+# Initial values by name: (shape, random generator) -> array of float32.
+FILLS = {
+    "zeros": lambda shape, rng: np.zeros(shape, np.float32),
+    "ones": lambda shape, rng: np.ones(shape, np.float32),
+    "he_normal": _he_normal,
+    "he_normal_depthwise": _he_normal_depthwise,
+    # gamma = sqrt(variance + epsilon) for variance 1: with beta and mean 0 the batch normalisation is the identity.
+    "identity_gamma": lambda shape, rng: np.full(shape, np.sqrt(1.0 + BATCH_NORM_EPSILON), np.float32),
+    "dirac": _dirac,
+    "depthwise_dirac": _depthwise_dirac,
+}
