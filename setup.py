@@ -26,6 +26,6 @@ setup(
         "export": EXPORT,
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "tensorboard": ["tensorboard"],
-        "test": [*EXPORT, "pytest", "tensorboard", "hypothesis", "ruff", "mypy"],
+        "test": [*EXPORT, "pytest", "pytest-xdist", "tensorboard", "hypothesis", "ruff", "mypy"],
     },
 )

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint, types and tests; arguments go to pytest, e.g. `bash launchers/test.sh tests/test_data.py -k idx`.
+# Lint, types and tests; arguments go to pytest, e.g. `bash launchers/test.sh tests/data -k idx`, or `-n 0` for one process.
 # `bash launchers/test.sh --all` takes hours: 50 kills, 1,000 random models, all networks of keras.applications.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -15,12 +15,8 @@ fi
 
 ruff check .
 
-# What is free of TensorFlow.
-pure=(
-    architecture strategy report files/atomic.py files/lock.py terminal/command_line.py terminal/signals.py terminal/streams.py
-    exporting/formats exporting/clean_process.py exporting/predict_script.py workers/leases.py
-    config.py experiment.py main.py predict.py seeds.py settings.py __main__.py
-)
-mypy "${pure[@]/#/nash_tf/}"
+rooms=(architecture strategy morphisms data files workers terminal report training tuning)
+mypy "${rooms[@]/#/nash_tf/}" nash_tf/exporting/{formats,clean_process.py,predict_script.py} nash_tf/*.py
 
-python -m pytest -q "$@"
+# Two processes share the tests; each computes on one thread (tests/conftest.py).
+python -m pytest -q -n 2 --dist=worksteal "$@"

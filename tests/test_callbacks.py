@@ -92,7 +92,7 @@ def train(callbacks):
 
 
 @pytest.mark.parametrize("event", ["on_epoch_begin", "on_epoch_end", "on_train_batch_begin", "on_train_batch_end"])
-def test_a_callback_that_sets_an_annealed_rate_is_told(event):
+def test_a_callback_that_sets_an_annealed_rate_is_reported(event):
     with pytest.warns(UserWarning, match="will be overwritten"):
         train([*watched([Sets(event)]), SGDR(0.1, (2,))])
 

@@ -2,10 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +9,9 @@ from nash_tf import experiment, main
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.strategy import methods
-from tests.test_search import ROOT, TINY
+from tests.helpers import ROOT, wait_for
+from tests.helpers.processes import TINY, finish, lineage
+from tests.helpers.processes import start as start_process
 
 TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps", "--final"))]
 
@@ -28,7 +26,7 @@ def test_the_plan_is_seed_by_seed(tmp_path):
     ]
 
 
-def test_a_run_that_was_begun_is_gone_on_with(tmp_path):
+def test_an_unfinished_run_is_resumed(tmp_path):
     (run,) = experiment.plan(tmp_path, ["sh"], [0])
     own = ["--method=sh", "--seed=0", f"--output_dir={run.directory}"]
     assert run.command(["--steps=1", "--resume"]) == ["--export=keras", "--steps=1", "--resume", *own, "--noresume"]
@@ -71,7 +69,7 @@ def test_wide_is_as_large_as_the_median_winner(winners):
         (["--runs=1000000000"], "--runs=1000000000: must be a whole number"),
     ],
 )
-def test_what_is_wrong_is_refused_before_anything_starts(arguments, line, tmp_path, capsys, monkeypatch):
+def test_wrong_arguments_are_refused_before_anything_starts(arguments, line, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert experiment.main(["experiment", *arguments, "--output_dir=out"]) == 2
     printed = capsys.readouterr().err
@@ -82,7 +80,7 @@ def test_what_is_wrong_is_refused_before_anything_starts(arguments, line, tmp_pa
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device", "out/sh-seed0.log"), ConfigError("--x=1: no")]
 )
-def test_what_ends_an_experiment_is_one_line_and_status_1(error, tmp_path, capsys, monkeypatch):
+def test_an_error_that_ends_an_experiment_is_one_line_and_status_1(error, tmp_path, capsys, monkeypatch):
     def fail(*_):
         raise error
 
@@ -98,7 +96,7 @@ def test_an_experiment_in_a_file_is_refused(tmp_path, capsys):
     assert "must be a directory" in capsys.readouterr().err
 
 
-def test_help_tells_all_flags(capsys):
+def test_help_lists_all_flags(capsys):
     assert experiment.main(["experiment", "--help"]) == 0
     printed = capsys.readouterr().out
     assert "--jobs" in printed and "--max_cpu_hours" in printed
@@ -144,44 +142,27 @@ def test_an_experiment_has_a_directory_of_its_own(arguments, directory, tmp_path
 
 
 def start(directory, *arguments):
-    command = [sys.executable, "-m", "nash_tf.experiment", *TASK, "--steps=1", "--final_epochs=0", "--threads=1"]
-    return subprocess.Popen(
-        [*command, f"--output_dir={directory}", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    common = [*TASK, "--steps=1", "--final_epochs=0"]
+    return start_process(directory, *arguments, module="nash_tf.experiment", common=common)
 
 
 def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
-    directory = tmp_path / "out"
-    arguments = ["--methods=sh,random,fixed,wide", "--runs=1", "--jobs=2"]
+    directory, names = tmp_path / "out", ["sh", "fixed", "wide"]
+    arguments = [f"--methods={','.join(names)}", "--runs=1", "--jobs=2"]
+    first = directory / "sh-seed0" / "results.json"
     process = start(directory, *arguments)
-    end = time.monotonic() + 200
-    while not (directory / "sh-seed0" / "results.json").exists():
-        assert time.monotonic() < end and process.poll() is None
-        time.sleep(0.1)
+    wait_for(lambda: first.exists() or process.poll() is not None, 200)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    before = (directory / "sh-seed0" / "results.json").stat().st_mtime_ns
-    process = start(directory, *arguments)
-    printed, _ = process.communicate(timeout=400)
-    assert process.returncode == 0, printed
-    assert (directory / "sh-seed0" / "results.json").stat().st_mtime_ns == before
-    results = {
-        name: json.loads((directory / f"{name}-seed0" / "results.json").read_text())
-        for name in arguments[0][10:].split(",")
-    }
-    records = {
-        name: [json.loads(line) for line in (directory / f"{name}-seed0" / "lineage.jsonl").read_text().splitlines()]
-        for name in results
-    }
+    before = first.stat().st_mtime_ns
+    finish(start(directory, *arguments))
+    assert first.stat().st_mtime_ns == before
+    results = {name: json.loads((directory / f"{name}-seed0" / "results.json").read_text()) for name in names}
+    histories = [lineage(directory / f"{name}-seed0")[0]["history"] for name in ("sh", "fixed")]
     # All but the wide one start from the same trained network, and the epochs of a step are the same for all.
-    assert records["sh"][0]["history"] == records["random"][0]["history"] == records["fixed"][0]["history"]
-    assert results["sh"]["epochs"] == 1 + 2 + 2 and {r["epochs"] for r in results.values()} == {5}
+    assert histories[0] == histories[1]
+    assert results["sh"]["epochs"] == 1 + 2 + 2 and {each["epochs"] for each in results.values()} == {5}
     assert results["fixed"]["params"] == results["fixed"]["vanilla_params"] == results["sh"]["vanilla_params"]
     assert results["wide"]["params"] == pytest.approx(results["sh"]["params"], rel=0.1)
-    assert len(records["random"][1]["morphisms"]) > 0
-    assert "wide" in (directory / "report.html").read_text() and Path(f"{directory}/wide-seed0.log").exists()
+    assert "wide" in (directory / "report.html").read_text() and (directory / "wide-seed0.log").exists()

@@ -467,7 +467,7 @@ class TestSignals:
         printed, _ = process.communicate(timeout=30)
         assert process.returncode == status and b"Traceback" not in printed
 
-    def test_an_exception_that_a_library_has_made_of_it(self, place, search, capsys):
+    def test_a_signal_that_a_library_turned_into_an_exception(self, place, search, capsys):
         def work(config):
             try:
                 os.kill(os.getpid(), signal.SIGTERM)

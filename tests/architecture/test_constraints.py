@@ -89,7 +89,7 @@ def test_the_rule_holds_for_numbers(name, axis):
                 assert np.max(np.abs(np.take(whole, [-2, -1], axis))) < 1e-5
 
 
-def test_which_constraint_is_whose():
+def test_each_constraint_belongs_to_its_variable():
     config = {f"{name}_constraint": name for name in ("depthwise", "pointwise", "bias", "gamma")} | {
         "beta_constraint": None
     }

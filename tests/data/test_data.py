@@ -1,6 +1,5 @@
 """Data sets by name and by path: what comes out, and every refusal."""
 
-import gzip
 import subprocess
 import sys
 from pathlib import Path
@@ -10,72 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
 from nash_tf import data, main
 from nash_tf.data import keras_sets, splits
 from nash_tf.data.dataset import channel_statistics
-
-IDX_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-
-
-def refuse(source, *parts, how=data.load, **options):
-    """Asserts a DataError of one line that holds all the parts."""
-    with pytest.raises(data.DataError) as caught:
-        how(str(source), **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in parts:
-        assert str(part) in message, message
-
-
-def arrays(classes=3, each=10, shape=(6, 5, 3), dtype=np.uint8):
-    rng = np.random.default_rng(1)
-    y = np.tile(np.arange(classes), each)
-    x = rng.integers(0, 256, (len(y), *shape)).astype(dtype)
-    return {"x_train": x, "y_train": y, "x_test": x[: 2 * classes], "y_test": y[: 2 * classes]}
-
-
-def save(path, **changed):
-    """An .npz of `arrays()` with some arrays replaced, or left out where None."""
-    content = {key: array for key, array in (arrays() | changed).items() if array is not None}
-    np.savez(path, **content)
-    return path
-
-
-def picture(path, mode="RGB", size=(6, 5), colour=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    colour = colour if colour is not None else {"RGB": (10, 20, 30), "L": 7}.get(mode, 1)
-    Image.new(mode, size, colour).save(path)
-    return path
-
-
-def folder(root, classes=("bolt", "nut"), each=10, mode="RGB"):
-    """Class folders of pictures; picture i of class k has level 10 * k + i in its first channel."""
-    for k, name in enumerate(classes):
-        for i in range(each):
-            level = 10 * k + i
-            picture(root / name / f"{i:02}.png", mode, colour=level if mode == "L" else (level, 20, 30))
-    return root
-
-
-def idx_bytes(array, magic=None):
-    header = magic or bytes((0, 0, 8, array.ndim))
-    return header + b"".join(side.to_bytes(4, "big") for side in array.shape) + array.tobytes()
-
-
-def idx_folder(root, compress=False):
-    content = arrays(shape=(6, 5)).values()
-    root.mkdir(exist_ok=True)
-    for name, array in zip(IDX_FILES, content, strict=True):
-        raw = idx_bytes(array.astype(np.uint8))
-        (root / (name + ".gz" * compress)).write_bytes(gzip.compress(raw) if compress else raw)
-    return root
+from tests.helpers.data_files import arrays, folder, picture, refuse, save
 
 
 class TestSplits:
@@ -202,7 +140,7 @@ class TestComputable:
         x = (level + step * np.random.default_rng(0).integers(0, 256, (30, 6, 5, 3))).astype(dtype)
         refuse(self.saved(tmp_path, x), "x_train", "tells apart", "subtract")
 
-    def test_a_float64_beyond_float32_is_told_as_it_is(self, tmp_path):
+    def test_a_float64_beyond_float32_is_reported_as_it_is(self, tmp_path):
         x = arrays(dtype=np.float64)["x_train"]
         x[4, 1, 1, 0] = 1e300
         refuse(self.saved(tmp_path, x), "1e+300 in image 4")
@@ -256,7 +194,7 @@ class TestNotes:
         assert loose.endswith("class folders are not used: loose.png") and others.endswith("not used: new.heic")
 
 
-def test_what_the_system_refuses_is_told(tmp_path, monkeypatch):
+def test_a_refusal_by_the_system_is_reported(tmp_path, monkeypatch):
     def scandir(path):
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -310,266 +248,6 @@ class TestNames:
 
     def test_cifar100_names_are_sorted(self):
         assert list(keras_sets.CIFAR100) == sorted(set(keras_sets.CIFAR100))
-
-
-class TestNpz:
-    def test_images_follow_their_labels(self, tmp_path):
-        a = arrays()
-        path = save(tmp_path / "parts.npz")
-        data.check(str(path))
-        d = data.load(str(path), valid_fraction=0.2)
-        assert (d.name, d.flips, d.class_names) == ("parts", True, ("0", "1", "2"))
-        labels = {image.tobytes(): label for image, label in zip(a["x_train"], a["y_train"], strict=True)}
-        seen = [*zip(d.x_train, d.y_train, strict=True), *zip(d.x_valid, d.y_valid, strict=True)]
-        assert len(seen) == 30 and all(labels[image.tobytes()] == label for image, label in seen)
-        assert np.array_equal(d.x_test, a["x_test"]) and np.array_equal(d.y_test, a["y_test"])
-
-    @pytest.mark.parametrize(
-        "dtype, scale, expected",
-        [(np.int64, 1, np.uint8), (np.uint16, 100, np.float32), (np.float64, 1 / 255, np.float32)],
-    )
-    def test_pixel_types(self, tmp_path, dtype, scale, expected):
-        x = (arrays()["x_train"] * float(scale)).astype(dtype)
-        d = data.load(str(save(tmp_path / "a.npz", x_train=x, x_test=x[:6])))
-        assert d.x_train.dtype == d.x_valid.dtype == d.x_test.dtype == expected
-        np.testing.assert_allclose(d.x_test, x[:6], rtol=1e-6)
-
-    def test_grey_gets_a_channel(self, tmp_path):
-        x = arrays()["x_train"][..., 0]
-        assert data.load(str(save(tmp_path / "a.npz", x_train=x, x_test=x[:6]))).x_train.shape == (
-            27,
-            6,
-            5,
-            1,
-        )
-
-    def refused(self, tmp_path, *parts, **changed):
-        refuse(save(tmp_path / "a.npz", **changed), "a.npz", *parts)
-
-    @pytest.mark.parametrize("key", ["x_train", "y_train", "x_test", "y_test"])
-    def test_missing_array(self, tmp_path, key):
-        path = save(tmp_path / "a.npz", **{key: None})
-        for how in (data.load, data.check):
-            refuse(path, path, f"{key} is missing", how=how)
-
-    @pytest.mark.parametrize("how", [data.load, data.check])
-    def test_not_a_zip(self, tmp_path, how):
-        path = tmp_path / "a.npz"
-        path.write_bytes(b"not a zip")
-        refuse(path, path, "expected an .npz file", how=how)
-
-    def test_damaged_array(self, tmp_path):
-        path = save(tmp_path / "a.npz")
-        content = bytearray(path.read_bytes())
-        content[200:210] = b"0123456789"
-        path.write_bytes(content)
-        refuse(path, "a.npz: x_train")
-
-    def test_pickle(self, tmp_path):
-        self.refused(tmp_path, "y_train", "plain numeric array", y_train=np.array([{}] * 30, dtype=object))
-
-    def test_rank(self, tmp_path):
-        self.refused(tmp_path, "x_train", "[30, 90]", x_train=arrays()["x_train"].reshape(30, -1))
-
-    def test_lengths(self, tmp_path):
-        self.refused(tmp_path, "y_train", "30 images", "29 labels", y_train=arrays()["y_train"][:-1])
-
-    def test_no_images(self, tmp_path):
-        self.refused(tmp_path, "x_test", "at least one image", x_test=np.zeros((0, 6, 5, 3), np.uint8))
-
-    @pytest.mark.parametrize("labels", [np.eye(3)[np.arange(30) % 3], np.arange(30) % 3 / 1.0, np.full(30, "a")])
-    def test_labels_not_integers(self, tmp_path, labels):
-        self.refused(tmp_path, "y_train", "integer labels", labels.dtype, y_train=labels)
-
-    def test_negative_label(self, tmp_path):
-        self.refused(tmp_path, "y_train", "from 0", -1, y_train=arrays()["y_train"] - 1)
-
-    def test_label_gap(self, tmp_path):
-        self.refused(tmp_path, "y_train", "none of 0", y_train=arrays()["y_train"] + 10**12)
-
-    def test_label_only_in_test(self, tmp_path):
-        self.refused(tmp_path, "y_test", "0 to 2", "got 3", y_test=np.full(6, 3))
-
-    def test_one_class(self, tmp_path):
-        self.refused(tmp_path, "y_train", "two classes", y_train=np.zeros(30, int), y_test=np.zeros(6, int))
-
-    @pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
-    def test_not_finite(self, tmp_path, value):
-        x = arrays(dtype=np.float64)["x_train"]
-        x[4, 1, 1, 0] = value
-        self.refused(tmp_path, "x_train", "image 4", x_train=x, x_test=x[:2].copy(), y_test=np.arange(2))
-
-    def test_small_images(self, tmp_path):
-        self.refused(tmp_path, "x_train", "4x4", "[30, 3, 5, 3]", x_train=arrays()["x_train"][:, :3])
-
-    def test_train_and_test_differ(self, tmp_path):
-        self.refused(tmp_path, "x_test", "6x5x3", "5x5x3", x_test=arrays()["x_test"][:, :5])
-        self.refused(tmp_path, "uint8", "float64", x_test=arrays(dtype=np.float64)["x_test"])
-
-    def test_pixels_not_numbers(self, tmp_path):
-        self.refused(tmp_path, "x_train", "complex64", x_train=arrays()["x_train"].astype(np.complex64))
-
-
-class TestIdx:
-    @pytest.mark.parametrize("compress", [False, True])
-    def test_reads(self, tmp_path, compress):
-        root = idx_folder(tmp_path / "clothes", compress)
-        data.check(str(root))
-        d = data.load(str(root))
-        assert (d.name, d.flips, d.x_train.shape) == ("clothes", False, (27, 6, 5, 1))
-        assert np.array_equal(d.x_test[..., 0], arrays(shape=(6, 5))["x_test"])
-        assert np.array_equal(d.y_test, arrays()["y_test"])
-
-    @pytest.mark.parametrize("how", [data.load, data.check])
-    def test_missing_file(self, tmp_path, how):
-        (idx_folder(tmp_path) / IDX_FILES[3]).unlink()
-        refuse(tmp_path, tmp_path, f"no {IDX_FILES[3]}", how=how)
-
-    @pytest.mark.parametrize("length", [0, 3, 10, 500])
-    def test_truncated(self, tmp_path, length):
-        path = idx_folder(tmp_path) / IDX_FILES[0]
-        path.write_bytes(path.read_bytes()[:length])
-        refuse(tmp_path, path)
-
-    def test_too_long(self, tmp_path):
-        path = idx_folder(tmp_path) / IDX_FILES[1]
-        path.write_bytes(path.read_bytes() + b"0")
-        refuse(tmp_path, path, "30 values", "got 31")
-
-    def test_truncated_gzip(self, tmp_path):
-        path = idx_folder(tmp_path, compress=True) / f"{IDX_FILES[0]}.gz"
-        path.write_bytes(path.read_bytes()[:-20])
-        refuse(tmp_path, path, "readable IDX file")
-
-    def test_magic_number(self, tmp_path):
-        path = idx_folder(tmp_path) / IDX_FILES[1]
-        path.write_bytes(idx_bytes(np.zeros(30, np.uint8), magic=bytes((0, 0, 13, 1))))
-        refuse(tmp_path, path, "0x00000801", "0x00000d01")
-
-
-class TestFolders:
-    def test_sorted_names_are_the_labels(self, tmp_path):
-        folder(tmp_path / "train", ("nut", "bolt")), folder(tmp_path / "test", ("nut", "bolt"), each=3)
-        (tmp_path / "train" / "nut" / "Thumbs.db").write_bytes(b"")
-        (tmp_path / "train" / ".cache").mkdir()
-        data.check(str(tmp_path))
-        d = data.load(str(tmp_path))
-        assert (d.class_names, d.flips, d.x_train.dtype) == (("bolt", "nut"), True, np.uint8)
-        assert (len(d.x_train), len(d.x_valid), len(d.x_test)) == (18, 2, 6)
-        # Level 10 and above is "bolt", the second folder made.
-        for x, y in ((d.x_train, d.y_train), (d.x_valid, d.y_valid), (d.x_test, d.y_test)):
-            assert np.array_equal(y, np.where(x[:, 0, 0, 0] >= 10, 0, 1))
-        assert d.x_train.shape[1:] == (5, 6, 3)
-
-    def test_split_without_test_folder(self, tmp_path):
-        first, second = (data.load(str(folder(tmp_path)), seed=seed) for seed in (0, 1))
-        assert (len(first.x_train), len(first.x_valid), len(first.x_test)) == (14, 2, 4)
-        assert np.bincount(first.y_test).tolist() == [2, 2]
-        assert np.array_equal(first.x_test, second.x_test)
-        levels = [set(x[:, 0, 0, 0]) for x in (first.x_train, first.x_valid, first.x_test)]
-        assert len(set.union(*levels)) == sum(map(len, levels)) == 20
-        assert set(second.x_valid[:, 0, 0, 0]) != levels[1]
-
-    def test_limit_decodes_only_what_is_chosen(self, tmp_path):
-        for part in ("train", "test"):
-            folder(tmp_path / part, each=10)
-        d = data.load(str(tmp_path), train_limit=4)
-        kept = {*d.x_train[:, 0, 0, 0], *d.x_valid[:, 0, 0, 0]}
-        for k, name in enumerate(("bolt", "nut")):
-            for i in range(10):
-                if 10 * k + i not in kept:
-                    (tmp_path / "train" / name / f"{i:02}.png").write_bytes(b"")
-        again = data.load(str(tmp_path), train_limit=4)
-        assert len(kept) == 4 and np.array_equal(d.x_train, again.x_train)
-
-    def test_all_grey(self, tmp_path):
-        assert data.load(str(folder(tmp_path, mode="L"))).x_train.shape == (14, 5, 6, 1)
-
-    def test_mixed_modes_become_rgb(self, tmp_path):
-        folder(tmp_path / "train"), folder(tmp_path / "test", mode="L")
-        picture(tmp_path / "test" / "nut" / "05.png", "RGBA", colour=(1, 2, 3, 4))
-        d = data.load(str(tmp_path))
-        assert d.x_train[0, 0, 0, 1:].tolist() == [20, 30]
-        assert d.x_test[:2, 0, 0].tolist() == [[0] * 3, [1] * 3] and d.x_test[15, 0, 0].tolist() == [1, 2, 3]
-
-    def test_exif_orientation(self, tmp_path):
-        folder(tmp_path)
-        sideways, exif = Image.new("RGB", (5, 6)), Image.Exif()
-        exif[0x0112] = 6
-        sideways.save(tmp_path / "nut" / "00.jpg", exif=exif)
-        assert data.load(str(tmp_path)).x_train.shape[1:] == (5, 6, 3)
-
-    @pytest.mark.parametrize("how", [data.load, data.check])
-    class TestLayout:
-        def test_empty(self, tmp_path, how):
-            refuse(tmp_path, tmp_path, "class folders", how=how)
-
-        def test_only_files(self, tmp_path, how):
-            picture(tmp_path / "a.png")
-            refuse(tmp_path, tmp_path, "no folder in it", how=how)
-
-        def test_empty_class(self, tmp_path, how):
-            (folder(tmp_path) / "washer").mkdir()
-            (tmp_path / "washer" / "notes.txt").write_text("")
-            refuse(tmp_path, tmp_path / "washer", ".png", "got none", how=how)
-
-        def test_one_class(self, tmp_path, how):
-            refuse(folder(tmp_path, ("bolt",)), tmp_path, "at least two", "bolt", how=how)
-
-        def test_train_alone(self, tmp_path, how):
-            folder(tmp_path / "train")
-            refuse(tmp_path, tmp_path, "expected test/ beside train/", how=how)
-
-        def test_class_only_in_test(self, tmp_path, how):
-            folder(tmp_path / "train"), folder(tmp_path / "test", ("bolt", "washer"))
-            refuse(tmp_path, tmp_path / "test" / "washer", "no training images", how=how)
-
-        def test_folder_in_class(self, tmp_path, how):
-            (folder(tmp_path) / "nut" / "more").mkdir()
-            for path in (tmp_path / "nut").glob("*.png"):
-                path.unlink()
-            refuse(tmp_path, tmp_path / "nut" / "more", "got a folder", how=how)
-
-        def test_link_to_class_outside(self, tmp_path, how):
-            folder(tmp_path / "in"), picture(tmp_path / "out" / "a.png")
-            (tmp_path / "in" / "washer").symlink_to(tmp_path / "out")
-            refuse(tmp_path / "in", tmp_path / "in" / "washer", "link", tmp_path / "out", how=how)
-
-    def test_link_to_file_outside(self, tmp_path):
-        folder(tmp_path / "in"), picture(tmp_path / "out.png")
-        (tmp_path / "in" / "nut" / "99.png").symlink_to(tmp_path / "out.png")
-        refuse(tmp_path / "in", tmp_path / "in" / "nut" / "99.png", "link")
-
-    def test_link_inside_and_linked_root(self, tmp_path):
-        folder(tmp_path / "in")
-        (tmp_path / "in" / "nut" / "99.png").symlink_to(tmp_path / "in" / "nut" / "00.png")
-        (tmp_path / "link").symlink_to(tmp_path / "in")
-        assert len(data.load(str(tmp_path / "link")).x_train) == 15
-
-    def test_a_class_may_be_called_train(self, tmp_path):
-        assert data.load(str(folder(tmp_path, ("plane", "train")))).class_names == ("plane", "train")
-
-    def test_too_few_for_three_parts(self, tmp_path):
-        refuse(folder(tmp_path, each=2), "at least 3", "got 2 of class 'bolt'")
-
-    def test_unreadable(self, tmp_path):
-        path = folder(tmp_path) / "nut" / "03.png"
-        path.write_bytes(path.read_bytes()[:40])
-        refuse(tmp_path, path, "readable image")
-
-    def test_sizes(self, tmp_path):
-        path = picture(folder(tmp_path / "test") / "nut" / "99.png", size=(6, 4))
-        folder(tmp_path / "train")
-        refuse(tmp_path, path, "6x5", "6x4", "resize")
-
-    def test_small(self, tmp_path):
-        for path in folder(tmp_path).glob("*/*.png"):
-            picture(path, size=(6, 3))
-        refuse(tmp_path, "4x4", "6x3")
-
-    def test_sixteen_bits(self, tmp_path):
-        path = picture(folder(tmp_path) / "nut" / "00.png", "I;16", colour=1000)
-        refuse(tmp_path, path, "8 bits", "I;16")
 
 
 @pytest.mark.skipif(

@@ -378,7 +378,7 @@ class TestAutotuning:
         assert found[0] == expected[0] and equal(found[1], expected[1])
         assert private_api.data_adapters.get_data_adapter is before
 
-    def test_a_users_own_is_left_and_told_of_once(self):
+    def test_a_users_own_is_left_and_reported_once(self):
         autotuning._warn_once.cache_clear()
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")

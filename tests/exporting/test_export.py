@@ -122,7 +122,7 @@ def test_a_model_of_any_kind(case, here, tmp_path):
     assert written.digest == Architecture.from_keras(model).digest
 
 
-def test_in_a_process_of_its_own(tmp_path):
+def test_a_model_is_served_in_another_process(tmp_path):
     nash_tf.export(several(), tmp_path / "out", [np.ones((2, 5)), numbers(2, 3)])
     assert (tmp_path / "out" / "model.keras").exists()
 
@@ -199,7 +199,7 @@ def shared():
         (lambda: "model", "functional"),
     ],
 )
-def test_what_cannot_be_exported_is_refused_and_leaves_nothing(make, words, tmp_path):
+def test_a_model_that_cannot_be_exported_is_refused_and_leaves_nothing(make, words, tmp_path):
     with pytest.raises(ExportError, match=words) as refused:
         export(make(), tmp_path / "out")
     assert len(str(refused.value).splitlines()) == 1 and not list(tmp_path.iterdir())
@@ -215,7 +215,7 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(make, words, tmp_
         [np.ones((2, 5)), ["a", "b"]],
     ],
 )
-def test_an_example_that_is_none_is_refused(example, tmp_path):
+def test_an_example_that_does_not_fit_the_inputs_is_refused(example, tmp_path):
     with pytest.raises(ExportError, match="expected a batch of `words`: .any, 5., int32, `weight`: .*; [^\n]+$"):
         export(several(), tmp_path / "out", example)
     assert not list(tmp_path.iterdir())

@@ -37,7 +37,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path):
     np.testing.assert_equal(vars(other), vars(state))
 
 
-def test_what_cannot_be_written_is_told_and_the_one_before_stays(tmp_path, monkeypatch):
+def test_a_failed_write_is_reported_and_the_earlier_file_stays(tmp_path, monkeypatch):
     architecture, state = saved(tmp_path / "checkpoint")
 
     def full(descriptor):

@@ -109,7 +109,7 @@ class TestBounds:
     def test_a_gate_of_something_unbounded(self):
         assert layer_rules.bounds("Multiply", {}, [layer_rules.Bounds(0, INF), layer_rules.Bounds(0, 1)]) == (0, INF)
 
-    def test_activations_keep_to_what_is_said_of_them(self):
+    def test_values_of_activations_lie_within_their_declared_bounds(self):
         numbers = np.linspace(-30, 30, 20001).astype(np.float32)
         for name, (low, high) in layer_rules.bounds.__globals__["ACTIVATIONS"].items():
             for least, most in ((-30, 30), (0, 30), (0, 6), (-2, 1)):

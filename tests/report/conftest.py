@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nash_tf.strategy.records import TrainingKey
-from tests.synthetic_runs import make_run
+from tests.helpers.synthetic_runs import make_run
 
 
 @pytest.fixture(scope="session")

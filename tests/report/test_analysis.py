@@ -29,8 +29,8 @@ from nash_tf.report.charts import architecture_graph
 from nash_tf.report.records import loading, runs
 from nash_tf.strategy import methods
 from nash_tf.strategy.records import TrainingKey
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import lineage, write_lineage
-from tests.synthetic_runs import make_run
 
 
 class TestStatistics:
@@ -187,7 +187,7 @@ class TestFamily:
         fates = [child.fate for child in children if child.step == 1]
         assert (fates.count(family.DISCARDED), fates.count(family.OPEN)) == (4, 4)
 
-    def test_without_settings_the_lineage_tells(self, big, tmp_path):
+    def test_without_settings_fates_follow_from_the_lineage(self, big, tmp_path):
         shutil.copytree(big, tmp_path / "run")
         (tmp_path / "run" / "config.json").unlink()
         before, after = (family.children(loading.read(path)) for path in (big, tmp_path / "run"))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from nash_tf.report.__main__ import main
 from nash_tf.report.records import loading
 from nash_tf.strategy.records import TrainingKey
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import cut, page_of
-from tests.synthetic_runs import make_run
 
 BREAKS = {
     "no lineage": lambda run: (run / "lineage.jsonl").unlink(),
@@ -142,10 +142,10 @@ class TestBrokenRuns:
         page = page_of(run).text
         assert "no training succeeded" in page and "Training of child 0 in step 0, rung 0: failed." in page
 
-    def test_a_failed_child_is_told(self, big):
+    def test_a_failed_child_is_reported(self, big):
         assert "Training of child 3 in step 2, rung 0: failed." in page_of(big).text
 
-    def test_a_cut_line_is_told_and_the_rest_counts(self, big, tmp_path):
+    def test_a_cut_line_is_reported_and_the_rest_counts(self, big, tmp_path):
         shutil.copytree(big, tmp_path / "run")
         cut(tmp_path / "run" / "lineage.jsonl", 100)
         run = loading.read(tmp_path / "run")

@@ -9,8 +9,8 @@ import pytest
 
 from nash_tf.report import watch
 from nash_tf.report.records import loading
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import ROOT
-from tests.synthetic_runs import make_run
 
 
 def command(*arguments, **kwargs):

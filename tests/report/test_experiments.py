@@ -16,8 +16,8 @@ from nash_tf.report.analysis import (
 from nash_tf.report.charts import lifetimes, strip_plot
 from nash_tf.report.pages import published
 from nash_tf.report.records import loading, runs
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import Outline, check_texts
-from tests.synthetic_runs import make_run
 
 
 class TestExperiment:
@@ -68,7 +68,7 @@ class TestExperiment:
         first = method_comparison.by_dataset([*found, loading.read(tmp_path / "c")])["one"]
         assert method_comparison.twins(first) == {"nash, seed 0": 2}
 
-    def test_what_makes_runs_unequal_is_told_with_every_table(self, tmp_path, capsys):
+    def test_every_table_says_what_makes_runs_unequal(self, tmp_path, capsys):
         make_run(tmp_path / "a", "nash", steps=1)
         make_run(tmp_path / "b", "sh", steps=1, mutations=3)
         make_run(tmp_path / "c", "sh", steps=1, mutations=3)

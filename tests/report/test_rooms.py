@@ -1,11 +1,9 @@
-"""The report's wings: who imports whom, how large a module is, and what its start loads."""
+"""The report's wings: who imports whom."""
 
-import ast
-from pathlib import Path
+import pytest
 
-from nash_tf import report
+from tests.helpers.imports import imported, modules
 
-ROOM = Path(report.__file__).parent
 BELOW = {  # wing -> wings that it may import from, beside itself
     "records": set(),
     "analysis": {"records"},
@@ -15,35 +13,24 @@ BELOW = {  # wing -> wings that it may import from, beside itself
 }
 
 
-def imported(path: Path) -> set[str]:
-    """Names of the modules of the report that a file imports, below `nash_tf.report`."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("nash_tf.report"):
-            base = node.module.removeprefix("nash_tf.report").removeprefix(".")
-            found |= {f"{base}.{alias.name}".removeprefix(".") for alias in node.names}
-    return found
+def wing(module: str) -> str:
+    """The wing of a module of the report; empty for what is beside them."""
+    name = module.partition(".")[2].split(".")[0]
+    return name if name in BELOW else ""
 
 
-def test_wings_import_one_way():
-    assert {path.name for path in ROOM.iterdir() if (path / "__init__.py").exists()} == set(BELOW)
-    for path in ROOM.glob("*/*.py"):
-        wings = {name.split(".")[0] for name in imported(path)}
-        assert wings <= BELOW[path.parent.name] | {path.parent.name}, path
+def test_every_wing_has_its_place():
+    found = {name.split(".")[1] for name, path in modules("report").items() if path.name == "__init__.py" and "." in name}
+    assert found == set(BELOW)
 
 
-def test_no_circle_within_a_wing():
-    uses = {}
-    for path in ROOM.glob("*/*.py"):
-        own = f"{path.parent.name}.{path.stem}"
-        uses[own] = {".".join(name.split(".")[:2]) for name in imported(path)} - {own}
-    while uses:
-        free = {name for name, others in uses.items() if not others & uses.keys()}
-        assert free, f"a circle among {sorted(uses)}"
-        uses = {name: others for name, others in uses.items() if name not in free}
-
-
-def test_modules_stay_small():
-    assert {
-        path.name: count for path in ROOM.rglob("*.py") if (count := len(path.read_text().splitlines())) > 330
-    } == {}
+@pytest.mark.parametrize("own", BELOW)
+def test_wings_import_one_way(own):
+    found = {
+        (name, other)
+        for name, path in modules("report").items()
+        if wing(name) == own
+        for other in imported(path)
+        if other.startswith("report")
+    }
+    assert {pair for pair in found if wing(pair[1]) not in BELOW[own] | {own}} == set()

@@ -12,8 +12,8 @@ import pytest
 from nash_tf import report
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import HOSTILE, Outline, check_texts, lineage, page_of, write_lineage
-from tests.synthetic_runs import make_run
 
 
 class TestSearchPage:
@@ -71,7 +71,7 @@ class TestSearchPage:
         assert "change_of_accuracy" in page and "0.125" in page and "nested" not in page
         assert "39 of 39 newborns within the bound" in page
 
-    def test_a_certificate_beyond_its_bound_is_told(self, big, tmp_path):
+    def test_a_certificate_beyond_its_bound_is_reported(self, big, tmp_path):
         shutil.copytree(big, tmp_path / "run")
         source = (big / "lineage.jsonl").read_text()
         (tmp_path / "run" / "lineage.jsonl").write_text(source.replace('"bound": 0.00032', '"bound": 1e-12', 1))

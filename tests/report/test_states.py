@@ -9,8 +9,8 @@ from nash_tf.report.analysis import (
     family,
 )
 from nash_tf.report.records import loading
+from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import change_settings, lineage, page_of, write_lineage
-from tests.synthetic_runs import make_run
 
 
 class TestStates:

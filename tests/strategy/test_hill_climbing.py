@@ -75,7 +75,7 @@ def test_best_is_what_scored_highest_and_of_equals_the_last():
     assert best({}) is None
 
 
-def test_the_best_one_s_weights_are_always_kept():
+def test_the_weights_of_the_best_are_always_kept():
     for seed in range(20):
         draw, scores = random.Random(seed), {}
         while (opened := frontier(STEPS, promote, scores)[0]) is not None:

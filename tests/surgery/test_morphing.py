@@ -17,7 +17,7 @@ from nash_tf.morphisms import registry, sites
 from nash_tf.morphisms.insert_conv import InsertConv
 from nash_tf.surgery import certificate
 from nash_tf.testing import random_models
-from tests import applications_table, momentum_table
+from tests.scripts import applications_table, momentum_table
 
 _rng = np.random.default_rng(3)
 IMAGES = _rng.normal(size=(32, 8, 8, 3)).astype(np.float32)
@@ -177,7 +177,7 @@ def test_a_pass_leaves_no_trace(epochs):
         np.testing.assert_allclose(child(inputs)["one"], model(inputs)["one"], atol=1e-5)
 
 
-def test_nor_does_one_that_fails(monkeypatch):
+def test_a_pass_that_fails_leaves_no_trace(monkeypatch):
     model, inputs, labels = restless()
     model.fit(inputs, labels, batch_size=4, verbose=0)
     before, architecture = everything(model), nash_tf.Architecture.from_keras(model)
@@ -237,7 +237,7 @@ def test_edits_replay_to_the_bit(adam, calibration):
     assert nash_tf.morph(adam, count=8, seed=5).edits != first.edits
 
 
-def test_what_is_asked_for_is_made(parent):
+def test_the_operators_asked_for_are_applied(parent):
     def made(*arguments, **settings):
         return [name for name, _, _ in json.loads(nash_tf.morph(parent, *arguments, **settings).edits)]
 
@@ -265,7 +265,7 @@ def test_without_calibration_there_is_no_certificate(parent):
     assert_preserved(parent, grown)
 
 
-def test_labels_are_no_must(parent):
+def test_labels_may_be_left_out(parent):
     found = nash_tf.morph(parent, "insert_conv", calibration=IMAGES).certificate
     assert set(found) == {"max_difference", "bound", "training_difference", "added_params", "added_flops"}
 
@@ -303,7 +303,7 @@ def test_slots_and_steps_are_carried(adam):
 
 @pytest.mark.parametrize("operator", ["insert_conv", "split"])
 def test_carried_slots_keep_to_the_parents_path(parent, operator):
-    # Of every operator, and with Adam: tests/momentum_table.py.
+    # Of every operator, and with Adam: tests/scripts/momentum_table.py.
     state = read_state(parent)
     images, labels = np.tile(IMAGES, (20, 1, 1, 1)), np.tile(LABELS, 20)
     architecture = nash_tf.Architecture.from_keras(parent)
@@ -436,7 +436,7 @@ def test_a_sequential_model():
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
 def test_networks_of_keras(name):
-    # All seven with each operator: tests/applications_table.py.
+    # All seven with each operator: tests/scripts/applications_table.py.
     model = applications_table.perturbed(getattr(keras.applications, name)((32, 32, 3), alpha=0.35, weights=None))
     before = read_state(model)
     images = np.repeat(np.repeat(IMAGES[:4], 4, 1), 4, 2) * 50

@@ -88,7 +88,7 @@ def test_the_final_training_is_waited_for_and_no_limit_ends_it(clock):
 
 
 @pytest.mark.parametrize("epochs", [0, 20])
-def test_a_final_training_is_told_where_there_was_one(epochs):
+def test_a_final_training_is_reported_where_there_was_one(epochs):
     stream = io.StringIO()
     results = {"params": 1, "winner_test_accuracy": 0.75, "test_accuracy": 0.875, "vanilla_test_accuracy": 0.5}
     Progress(100, epochs, stream).finished(results, "run")

@@ -21,8 +21,8 @@ from nash_tf.testing import Parent, check_operator, random_models
 from nash_tf.testing.random_models import value
 
 ON_DEMAND = int(os.environ.get("NASH_TF_CONFORMANCE", "0"))
-MODELS = ON_DEMAND or 200
-SITES = {"insert_conv": 1000, "insert_separable_conv": 1000, "merge_convex": 200}
+MODELS = ON_DEMAND or 100
+SITES = {"insert_conv": 500, "insert_separable_conv": 500, "merge_convex": 100}  # at least
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_operators_conform(parents, place, name):
     report = check_operator(registry[name], measured)
     looked = check_operator(registry[name], others, per_model=0)
     assert report.models + looked.models == MODELS
-    assert report.sites + looked.sites >= SITES.get(name, 400)
+    assert report.sites + looked.sites >= SITES.get(name, 200)
     assert report.alive >= 0.6 * len(measured)
 
 
@@ -176,9 +176,10 @@ class TestRegister:
         yield register(module.SqueezeExcite())
         del registry["squeeze_excite"]
 
-    def test_the_example_conforms(self, squeeze):
-        report = check_operator(squeeze, count=30)
-        assert report.models == 30 and report.sites >= 60
+    def test_the_example_conforms(self, squeeze, parents):
+        report = check_operator(squeeze, parents[::4])
+        assert report.models == MODELS // 4 and report.sites >= 50
+        assert check_operator(squeeze, count=3).models == 3  # of random models that it makes itself
 
     def test_a_search_draws_it(self, squeeze):
         parent = vanilla((16, 16, 3), 10, (8, 8))
@@ -203,6 +204,6 @@ class TestRegister:
         assert register(registry["split"]) is registry["split"]
 
     @pytest.mark.parametrize("operator", [object(), Wrong, "split"])
-    def test_what_is_no_operator(self, operator):
+    def test_an_object_that_is_no_operator_is_refused(self, operator):
         with pytest.raises(TypeError, match="Morphism"):
             register(operator)

@@ -11,7 +11,7 @@ from keras_tuner.src import protos
 from nash_tf.tuning import chief, private_api
 from nash_tf.tuning.client import SECRET_KEY
 from nash_tf.workers import roles
-from tests.tuning.test_oracle import begin, report
+from tests.helpers.stand_in import begin, report
 
 MESSAGES = protos.get_service()
 

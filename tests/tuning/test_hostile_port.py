@@ -14,7 +14,7 @@ from nash_tf.tuning import chief, private_api
 from nash_tf.tuning.client import SECRET_KEY, Client
 from nash_tf.tuning.trial_values import LEASE, LONGEST_MESSAGE
 from nash_tf.workers import roles
-from tests.tuning.test_oracle import begin, finish, report
+from tests.helpers.stand_in import begin, finish, report
 
 MESSAGES, PARTS = protos.get_service(), protos.get_proto()
 

@@ -9,7 +9,7 @@ import pytest
 
 from nash_tf.strategy.records import FAILED
 from nash_tf.tuning.trial_files import DamagedSearch
-from tests.tuning.test_oracle import begin, finish, report
+from tests.helpers.stand_in import begin, finish, report
 
 
 def stop_in_the_middle(directory, trainings=4):
@@ -19,11 +19,6 @@ def stop_in_the_middle(directory, trainings=4):
         report(oracle, oracle.create_trial("tuner0"))
     for name in ("ann", "bob"):
         oracle.create_trial(name)
-
-
-@pytest.fixture(scope="module")
-def expected(tmp_path_factory):
-    return finish(begin(tmp_path_factory.mktemp("alone"))[0])
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,14 @@ import pytest
 from nash_tf.tuning.client import ChiefLost, Heartbeat
 from nash_tf.workers.local import LocalWorkers, WorkersDie
 from nash_tf.workers.roles import free_port
-from tests.test_search import ROOT, TINY, finish, lineage, start
+from tests.helpers import wait_for
+from tests.helpers.processes import finish, lineage, start
 
-ONE_THREAD = ["--threads=1"]
 
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("alone") / "run"
-    finish(start(directory, *ONE_THREAD))
-    return lineage(directory)
+@pytest.fixture
+def alone(whole):
+    """The lineage of a search in one process."""
+    return lineage(whole[0])
 
 
 def workers_of(process):
@@ -31,37 +29,15 @@ def workers_of(process):
     return [int(line) for line in found.stdout.split()]
 
 
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-    return found
-
-
 def part(directory, name, port, *arguments):
     """A chief or a worker that is told its part by Keras Tuner's variables."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "KERASTUNER_ORACLE_IP": "127.0.0.1",
-        "KERASTUNER_ORACLE_PORT": str(port),
-        "KERASTUNER_TUNER_ID": name,
-    }
-    command = [sys.executable, "-m", "nash_tf.main", *TINY, *ONE_THREAD, f"--output_dir={directory}", *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def test_three_workers_give_the_lineage_of_one_though_one_of_them_is_killed(alone, tmp_path):
-    directory = tmp_path / "run"
-    process = start(directory, *ONE_THREAD, "--workers=3")
-    wait_for(lambda: (directory / "lineage.jsonl").exists())
-    victim = wait_for(lambda: workers_of(process))[0]
-    time.sleep(1.0)  # into the training of a child
-    os.kill(victim, signal.SIGKILL)
-    finish(process)
-    assert lineage(directory) == alone
+    return start(
+        directory,
+        *arguments,
+        KERASTUNER_ORACLE_IP="127.0.0.1",
+        KERASTUNER_ORACLE_PORT=str(port),
+        KERASTUNER_TUNER_ID=name,
+    )
 
 
 def held(directory):
@@ -75,48 +51,49 @@ def held(directory):
     return found
 
 
-def test_a_paused_worker_that_wakes_after_its_trial_was_given_away_is_refused(alone, tmp_path):
+def test_a_worker_that_is_paused_and_one_that_is_killed_change_nothing(alone, tmp_path):
+    """The first wakes after its trial was given away, and is refused; the other holds that trial when it dies."""
     directory = tmp_path / "run"
-    process = start(directory, *ONE_THREAD, "--workers=2")
+    process = start(directory, "--workers=3")
     wait_for(lambda: (directory / "lineage.jsonl").exists())
     while True:
-        trial, victim = wait_for(lambda: held(directory))[0]
-        os.kill(victim, signal.SIGSTOP)
-        if (trial, victim) in held(directory):
+        trial, paused = wait_for(lambda: held(directory))[0]
+        os.kill(paused, signal.SIGSTOP)
+        if (trial, paused) in held(directory):
             break
-        os.kill(victim, signal.SIGCONT)  # it was faster: the next one
+        os.kill(paused, signal.SIGCONT)  # it was faster: the next one
     wait_for(lambda: '"deaths": 1' in trial.read_text())
-    os.kill(victim, signal.SIGCONT)
+    killed = next(worker for worker in workers_of(process) if worker != paused)
+    os.kill(dict(held(directory)).get(trial, killed), signal.SIGKILL)
+    os.kill(paused, signal.SIGCONT)
     assert "a late report was refused" in finish(process)
     assert lineage(directory) == alone
 
 
 def test_a_process_for_each_child_gives_the_same_lineage(alone, tmp_path):
     directory = tmp_path / "run"
-    finish(start(directory, *ONE_THREAD, "--isolate", "--steps=1"))
+    finish(start(directory, "--isolate", "--steps=1"))
     assert lineage(directory) == [record for record in alone if record["step"] <= 1]
 
 
-def test_workers_outlive_their_chief_and_a_name_is_one_worker_s(alone, tmp_path):
+def test_a_worker_outlives_its_chief_and_a_name_is_one_worker_s(alone, tmp_path):
     directory, free = tmp_path / "run", free_port()
     chief = part(directory, "chief", free)
-    workers = [part(directory, f"worker{number}", free) for number in range(2)]
+    worker = part(directory, "worker0", free)
     wait_for(lambda: (directory / "lineage.jsonl").exists())
     twin = part(directory, "worker0", free)
     printed, _ = twin.communicate(timeout=60)
     assert twin.returncode == 1 and "'worker0' is in use by" in printed.splitlines()[-1]
-    chief.send_signal(signal.SIGKILL)
+    chief.kill()
     chief.communicate()
-    chief = part(directory, "chief", free, "--resume")
-    finish(chief)
-    for worker in workers:
-        finish(worker)
+    finish(part(directory, "chief", free, "--resume"))
+    finish(worker)
     assert lineage(directory) == alone
     assert json.loads((directory / "results.json").read_text())["steps"] == 2
 
 
 def test_a_limit_on_cpu_time_ends_a_search_with_workers(tmp_path):
-    finish(start(tmp_path / "run", *ONE_THREAD, "--workers=2", "--steps=500", "--max_cpu_hours=0.003"))
+    finish(start(tmp_path / "run", "--workers=2", "--steps=500", "--max_cpu_hours=0.0015"))
     records = lineage(tmp_path / "run")
     assert {record["status"] for record in records} == {"completed"} and max(record["step"] for record in records) < 500
     assert (tmp_path / "run" / "best" / "model.keras").is_file()
@@ -129,12 +106,13 @@ def test_a_directory_has_one_process(tmp_path):
     second = start(directory, "--resume")
     printed, _ = second.communicate(timeout=60)
     assert second.returncode == 1 and f"process {first.pid} on" in printed.splitlines()[-1]
-    finish(first)
+    first.kill()
+    first.communicate()
 
 
 @pytest.mark.skipif("NASH_TF_ALL" not in os.environ, reason="a long one: bash launchers/test.sh --all")
 def test_four_workers_give_the_lineage_of_one(alone, tmp_path):
-    finish(start(tmp_path / "run", *ONE_THREAD, "--workers=4"))
+    finish(start(tmp_path / "run", "--workers=4"))
     assert lineage(tmp_path / "run") == alone
 
 
@@ -175,7 +153,7 @@ def test_workers_that_do_not_listen_are_killed_within_seconds(tmp_path):
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_chief_takes_its_workers_along_and_can_go_on(sent, tmp_path):
     directory = tmp_path / "run"
-    process = start(directory, *ONE_THREAD, "--workers=2", "--steps=1")
+    process = start(directory, "--workers=2", "--steps=1")
     wait_for(lambda: (directory / "lineage.jsonl").exists())
     workers = wait_for(lambda: workers_of(process))
     process.send_signal(sent)

@@ -1,6 +1,6 @@
 """Measures how exact every operator is, from parents reached by random morphisms from the trained first network.
 
-    python tests/exactness_table.py [parents]
+    python tests/scripts/exactness_table.py [parents]
 
 Prints a table for BUILD_NOTES.md: differences of logits as a share of the parent's largest logit (or of 1), changes of the
 training-mode loss as a share of the parent's.

@@ -1,6 +1,6 @@
 """Puts every operator to the networks of keras.applications, with random weights and statistics.
 
-    python tests/applications_table.py [name ...]
+    python tests/scripts/applications_table.py [name ...]
 
 Prints a table for BUILD_NOTES.md. For each network: whether it comes back from its architecture with the same outputs to
 the bit; for each operator the number of its sites, and the largest difference of outputs after one morphism at 5 of them (2

@@ -1,6 +1,6 @@
 """Measures what the five morphisms of a child of 30 blocks cost, beside two training steps of that child, in CPU time.
 
-    python tests/cost_table.py [parents]
+    python tests/scripts/cost_table.py [parents]
 
 For each of some parents, grown at random from a narrow vanilla network: five morphisms drawn, the child rebuilt with
 the parent's weights and slots, compiled and calibrated, nothing traced; then two training steps of the child at batch 128,

@@ -1,6 +1,6 @@
 """Measures whether carried optimiser slots keep a child nearer to its parent's path than slots that begin at zero.
 
-    python tests/momentum_table.py [children of each operator]
+    python tests/scripts/momentum_table.py [children of each operator]
 
 A network trained on digits is grown by one morphism of each operator. Parent and child then take ten updates on the same
 batches, the child once with the slots that the morphism carries and once with empty ones. Distances are those of the

@@ -1,6 +1,6 @@
 """Memory, open files and disk over many trainings in one process.
 
-    python tests/soak.py [trainings]
+    python tests/scripts/soak.py [trainings]
 
 Prints a table for BUILD_NOTES.md and the slope of the memory over the second half.
 """

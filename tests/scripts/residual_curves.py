@@ -1,6 +1,6 @@
 """Grows a trained residual network by ten random morphisms and trains on, beside the ungrown and the grown from scratch.
 
-    python tests/residual_curves.py FOLDER [SEED]
+    python tests/scripts/residual_curves.py FOLDER [SEED]
 
 FOLDER holds CIFAR-10 as folders of images. Writes tests/figures/residual_curves.svg and prints what BUILD_NOTES.md says.
 """
@@ -23,7 +23,7 @@ from nash_tf.report.drawing.figure import Figure, line, mark, path, text
 from nash_tf.report.drawing.markup import join
 
 FIRST, THEN, MORPHISMS, RATE, RATE_THEN = 16, 16, 10, 0.1, 0.05
-FIGURE = Path(__file__).parent / "figures" / "residual_curves.svg"
+FIGURE = Path(__file__).parents[1] / "figures" / "residual_curves.svg"
 
 
 def residual_network(shape, classes, widths=(8, 16, 32)) -> keras.Model:

@@ -1,0 +1,133 @@
+"""Data sets in folders of images."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nash_tf import data
+from tests.helpers.data_files import folder, picture, refuse
+
+
+class TestFolders:
+    def test_sorted_names_are_the_labels(self, tmp_path):
+        folder(tmp_path / "train", ("nut", "bolt")), folder(tmp_path / "test", ("nut", "bolt"), each=3)
+        (tmp_path / "train" / "nut" / "Thumbs.db").write_bytes(b"")
+        (tmp_path / "train" / ".cache").mkdir()
+        data.check(str(tmp_path))
+        d = data.load(str(tmp_path))
+        assert (d.class_names, d.flips, d.x_train.dtype) == (("bolt", "nut"), True, np.uint8)
+        assert (len(d.x_train), len(d.x_valid), len(d.x_test)) == (18, 2, 6)
+        # Level 10 and above is "bolt", the second folder made.
+        for x, y in ((d.x_train, d.y_train), (d.x_valid, d.y_valid), (d.x_test, d.y_test)):
+            assert np.array_equal(y, np.where(x[:, 0, 0, 0] >= 10, 0, 1))
+        assert d.x_train.shape[1:] == (5, 6, 3)
+
+    def test_split_without_test_folder(self, tmp_path):
+        first, second = (data.load(str(folder(tmp_path)), seed=seed) for seed in (0, 1))
+        assert (len(first.x_train), len(first.x_valid), len(first.x_test)) == (14, 2, 4)
+        assert np.bincount(first.y_test).tolist() == [2, 2]
+        assert np.array_equal(first.x_test, second.x_test)
+        levels = [set(x[:, 0, 0, 0]) for x in (first.x_train, first.x_valid, first.x_test)]
+        assert len(set.union(*levels)) == sum(map(len, levels)) == 20
+        assert set(second.x_valid[:, 0, 0, 0]) != levels[1]
+
+    def test_limit_decodes_only_what_is_chosen(self, tmp_path):
+        for part in ("train", "test"):
+            folder(tmp_path / part, each=10)
+        d = data.load(str(tmp_path), train_limit=4)
+        kept = {*d.x_train[:, 0, 0, 0], *d.x_valid[:, 0, 0, 0]}
+        for k, name in enumerate(("bolt", "nut")):
+            for i in range(10):
+                if 10 * k + i not in kept:
+                    (tmp_path / "train" / name / f"{i:02}.png").write_bytes(b"")
+        again = data.load(str(tmp_path), train_limit=4)
+        assert len(kept) == 4 and np.array_equal(d.x_train, again.x_train)
+
+    def test_all_grey(self, tmp_path):
+        assert data.load(str(folder(tmp_path, mode="L"))).x_train.shape == (14, 5, 6, 1)
+
+    def test_mixed_modes_become_rgb(self, tmp_path):
+        folder(tmp_path / "train"), folder(tmp_path / "test", mode="L")
+        picture(tmp_path / "test" / "nut" / "05.png", "RGBA", colour=(1, 2, 3, 4))
+        d = data.load(str(tmp_path))
+        assert d.x_train[0, 0, 0, 1:].tolist() == [20, 30]
+        assert d.x_test[:2, 0, 0].tolist() == [[0] * 3, [1] * 3] and d.x_test[15, 0, 0].tolist() == [1, 2, 3]
+
+    def test_exif_orientation(self, tmp_path):
+        folder(tmp_path)
+        sideways, exif = Image.new("RGB", (5, 6)), Image.Exif()
+        exif[0x0112] = 6
+        sideways.save(tmp_path / "nut" / "00.jpg", exif=exif)
+        assert data.load(str(tmp_path)).x_train.shape[1:] == (5, 6, 3)
+
+    @pytest.mark.parametrize("how", [data.load, data.check])
+    class TestLayout:
+        def test_empty(self, tmp_path, how):
+            refuse(tmp_path, tmp_path, "class folders", how=how)
+
+        def test_only_files(self, tmp_path, how):
+            picture(tmp_path / "a.png")
+            refuse(tmp_path, tmp_path, "no folder in it", how=how)
+
+        def test_empty_class(self, tmp_path, how):
+            (folder(tmp_path) / "washer").mkdir()
+            (tmp_path / "washer" / "notes.txt").write_text("")
+            refuse(tmp_path, tmp_path / "washer", ".png", "got none", how=how)
+
+        def test_one_class(self, tmp_path, how):
+            refuse(folder(tmp_path, ("bolt",)), tmp_path, "at least two", "bolt", how=how)
+
+        def test_train_alone(self, tmp_path, how):
+            folder(tmp_path / "train")
+            refuse(tmp_path, tmp_path, "expected test/ beside train/", how=how)
+
+        def test_class_only_in_test(self, tmp_path, how):
+            folder(tmp_path / "train"), folder(tmp_path / "test", ("bolt", "washer"))
+            refuse(tmp_path, tmp_path / "test" / "washer", "no training images", how=how)
+
+        def test_folder_in_class(self, tmp_path, how):
+            (folder(tmp_path) / "nut" / "more").mkdir()
+            for path in (tmp_path / "nut").glob("*.png"):
+                path.unlink()
+            refuse(tmp_path, tmp_path / "nut" / "more", "got a folder", how=how)
+
+        def test_link_to_class_outside(self, tmp_path, how):
+            folder(tmp_path / "in"), picture(tmp_path / "out" / "a.png")
+            (tmp_path / "in" / "washer").symlink_to(tmp_path / "out")
+            refuse(tmp_path / "in", tmp_path / "in" / "washer", "link", tmp_path / "out", how=how)
+
+    def test_link_to_file_outside(self, tmp_path):
+        folder(tmp_path / "in"), picture(tmp_path / "out.png")
+        (tmp_path / "in" / "nut" / "99.png").symlink_to(tmp_path / "out.png")
+        refuse(tmp_path / "in", tmp_path / "in" / "nut" / "99.png", "link")
+
+    def test_link_inside_and_linked_root(self, tmp_path):
+        folder(tmp_path / "in")
+        (tmp_path / "in" / "nut" / "99.png").symlink_to(tmp_path / "in" / "nut" / "00.png")
+        (tmp_path / "link").symlink_to(tmp_path / "in")
+        assert len(data.load(str(tmp_path / "link")).x_train) == 15
+
+    def test_a_class_may_be_called_train(self, tmp_path):
+        assert data.load(str(folder(tmp_path, ("plane", "train")))).class_names == ("plane", "train")
+
+    def test_too_few_for_three_parts(self, tmp_path):
+        refuse(folder(tmp_path, each=2), "at least 3", "got 2 of class 'bolt'")
+
+    def test_unreadable(self, tmp_path):
+        path = folder(tmp_path) / "nut" / "03.png"
+        path.write_bytes(path.read_bytes()[:40])
+        refuse(tmp_path, path, "readable image")
+
+    def test_sizes(self, tmp_path):
+        path = picture(folder(tmp_path / "test") / "nut" / "99.png", size=(6, 4))
+        folder(tmp_path / "train")
+        refuse(tmp_path, path, "6x5", "6x4", "resize")
+
+    def test_small(self, tmp_path):
+        for path in folder(tmp_path).glob("*/*.png"):
+            picture(path, size=(6, 3))
+        refuse(tmp_path, "4x4", "6x3")
+
+    def test_sixteen_bits(self, tmp_path):
+        path = picture(folder(tmp_path) / "nut" / "00.png", "I;16", colour=1000)
+        refuse(tmp_path, path, "8 bits", "I;16")

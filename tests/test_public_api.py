@@ -1,0 +1,140 @@
+"""The names that users write. What is added here must be kept; what is taken away breaks someone's program."""
+
+import dataclasses
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import nash_tf
+from nash_tf import callbacks, certificate, morphisms, testing
+
+SEARCH = [
+    "method",
+    "steps",
+    "children",
+    "mutations",
+    "epochs_per_step",
+    "vanilla_epochs",
+    "max_params",
+    "max_hours",
+    "max_cpu_hours",
+    "seed",
+    "tune_hyperparameters",
+]
+NAMES = {
+    "nash_tf": ["Architecture", "HillClimbing", "HillClimbingOracle", "export", "morph", "__version__"],
+    "nash_tf.callbacks": ["CosineAnnealing", "SGDR"],
+    "nash_tf.certificate": ["NotPreserved", "TOLERANCE"],
+    "nash_tf.layers": [
+        "ConvexMerge",
+        "DepthwiseDirac",
+        "Dirac",
+        "IdentityConv2D",
+        "IdentitySeparableConv2D",
+        "UnitInterval",
+    ],
+    "nash_tf.morphisms": ["Morphism", "Move", "Option", "Site", "register", "registry", "sites"],
+    "nash_tf.testing": ["Parent", "Report", "check_operator", "random_models"],
+}
+METHODS = {
+    nash_tf.Architecture: ["digest", "from_json", "from_keras", "nodes", "outputs", "params", "to_json", "to_keras"],
+    nash_tf.HillClimbing: [
+        "first_model",
+        "get_best_hyperparameters",
+        "get_best_models",
+        "results_summary",
+        "search",
+        "search_space_summary",
+    ],
+    nash_tf.HillClimbingOracle: ["end_reason", "get_best_trials", "lineage", "over", "stopped_by"],
+    morphisms.Morphism: ["apply", "candidates", "requires", "sites"],
+}
+PROGRAMS = ["nash_tf.main", "nash_tf.experiment", "nash_tf.report", "nash_tf.benchmark"]
+
+
+def parameters(function):
+    return list(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_public_names(module):
+    found = import_module(module)
+    assert [name for name in NAMES[module] if not hasattr(found, name)] == []
+    assert module == "nash_tf" or getattr(nash_tf, module.removeprefix("nash_tf.")) is found
+
+
+def test_public_names_are_listed():
+    assert set(nash_tf.__all__) == {
+        "Architecture",
+        "HillClimbing",
+        "HillClimbingOracle",
+        "callbacks",
+        "certificate",
+        "export",
+        "layers",
+        "morph",
+        "morphisms",
+        "testing",
+    }
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        nash_tf.absent  # noqa: B018
+
+
+@pytest.mark.parametrize("owner", METHODS, ids=lambda owner: owner.__name__)
+def test_public_methods(owner):
+    fields = {field.name for field in dataclasses.fields(owner)} if dataclasses.is_dataclass(owner) else set()
+    assert [name for name in METHODS[owner] if name not in fields and not hasattr(owner, name)] == []
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [
+        (nash_tf.morph, ["model", "operators", "count", "edits", "seed", "calibration", "noise", "max_params"]),
+        (nash_tf.export, ["model", "directory", "example", "facts", "searched"]),
+        (nash_tf.HillClimbingOracle, ["objective", *SEARCH, "heartbeat", "on_trained", "kwargs"]),
+        (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
+        (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),
+        (morphisms.sites, ["parent", "operators"]),
+        (morphisms.register, ["operator"]),
+        (testing.random_models, ["count", "seed"]),
+        (testing.check_operator, ["operator", "models", "calibration", "count", "per_model", "seed", "tolerance"]),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_parameters(function, expected):
+    assert parameters(function) == expected
+
+
+def test_parameters_of_the_tuner():
+    """Its own first; those of Keras Tuner's base class may become more."""
+    found = parameters(nash_tf.HillClimbing)
+    assert found[:2] == ["hypermodel", "objective"] and found[-1] == "kwargs"
+    assert {"calibration", "directory", "project_name", "overwrite", "tuner_id", "distribution_strategy"} <= set(found)
+
+
+def test_records_of_morphisms():
+    assert morphisms.Move._fields == ("operator", "site", "seed")
+    assert morphisms.Option._fields == ("operator", "site", "params", "flops")
+    assert issubclass(certificate.NotPreserved, ValueError)
+    assert morphisms.registry.keys() == {
+        "alter_channels",
+        "insert_conv",
+        "insert_separable_conv",
+        "merge_concat",
+        "merge_convex",
+        "split",
+    }
+
+
+def test_the_package_is_imported_without_keras():
+    code = "import sys, nash_tf; print([name for name in ('keras', 'tensorflow', 'numpy') if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_are_where_they_were(program):
+    name = f"{program}.__main__" if program in ("nash_tf.report", "nash_tf.benchmark") else program
+    assert callable(import_module(name).main)

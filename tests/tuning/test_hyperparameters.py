@@ -1,0 +1,45 @@
+"""Hyperparameters beside the architecture: child 0 inherits them, the others change them within their ranges."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+from keras_tuner import HyperParameters
+
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
+from tests.helpers.stand_in import begin, finish, training_of
+
+
+def space():
+    hp = HyperParameters()
+    hp.Float("rate", 1e-4, 1e-1, sampling="log", default=0.01)
+    hp.Int("units", 4, 64, step=4, default=16)
+    hp.Choice("kind", ["a", "b", "c"])
+    hp.Choice("decay", [0.1, 0.01, 0.001], default=0.01)
+    hp.Boolean("flag")
+    hp.Fixed("constant", 5)
+    return hp
+
+
+@given(seed=st.integers(0, 10**6))
+def test_perturbed_hyperparameters_stay_in_their_range(seed):
+    values = DeclaredHyperparameters(space).defaults()
+    for number in range(5):
+        values = DeclaredHyperparameters(space).perturbed(values, seed + number)
+        assert 0.99e-4 <= values["rate"] <= 1.01e-1 and values["units"] in range(4, 65, 4)
+        assert min(abs(values["decay"] - declared) for declared in (0.1, 0.01, 0.001)) < 1e-8
+        assert values["kind"] in "abc" and isinstance(values["flag"], bool) and values["constant"] == 5
+
+
+def test_children_inherit_and_child_0_keeps_hyperparameters(tmp_path):
+    def values(tune):
+        oracle, _ = begin(tmp_path / str(tune), tune_hyperparameters=tune)
+        oracle.update_space(space())
+        finish(oracle)
+        return {training_of(trial): trial.hyperparameters.values for trial in oracle.trials.values()}
+
+    plain, tuned = values(False), values(True)
+    assert len({each["rate"] for each in plain.values()}) == 1
+    assert len({tuned[1, 0, child]["rate"] for child in range(4)}) == 4
+    assert tuned[1, 0, 0]["rate"] == tuned[0, 0, 0]["rate"]
+    for (step, rung, child), each in tuned.items():
+        if rung:
+            assert each["rate"] == tuned[step, rung - 1, child]["rate"]

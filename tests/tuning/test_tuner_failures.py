@@ -1,0 +1,141 @@
+"""Trainings that fail, searches that are stopped, and directories that are opened again."""
+
+import contextlib
+import math
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nash_tf.files.lock import Locked, locked
+from nash_tf.keras_models import checkpoint
+from nash_tf.tuning.tuner import SearchStopped
+from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, records, tuner_of
+
+
+def test_training_data_that_run_out_end_the_search(tmp_path):
+    def finite():
+        yield from ((IMAGES[:16], CLASSES[:16]) for _ in range(5))
+
+    tuner = tuner_of(classifier, tmp_path, vanilla_epochs=2)
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="ran out after 1 of the 3 batches of epoch 2"):
+        tuner.search(finite(), steps_per_epoch=3, validation_data=(IMAGES, CLASSES))
+
+
+def test_a_failed_training_leaves_no_weights_behind(tmp_path):
+    def interrupted(values):
+        if (values["step"], values["child"]) == (1, 1):
+            raise keras_tuner.errors.FailedTrialError("lost")
+        return {"val_accuracy": 0.5}
+
+    tuner = tuner_of(Still(returns=interrupted), tmp_path)
+    tuner.search(IMAGES, CLASSES)
+    assert tuner._trainer.models._trained.keys() == {(1, 0)}
+
+
+def test_a_first_network_that_fails_ends_the_search_with_its_cause_and_is_run_again(tmp_path):
+    def returns(values):
+        return {"val_accuracy": 0.5, "loss": math.nan if sick else 1.0}
+
+    for sick in (True, False):
+        expected = pytest.raises(SearchStopped, match="first network failed with .*not finite")
+        with expected if sick else contextlib.nullcontext():
+            tuner = tuner_of(Still(returns=returns), tmp_path, steps=0)
+            tuner.search(IMAGES, CLASSES)
+    assert [record["status"] for record in tuner.oracle.lineage()] == ["completed"]
+
+
+def test_a_time_limit_reached_before_the_first_network_stops_the_search(tmp_path):
+    with pytest.raises(SearchStopped, match="limit on time"):
+        tuner_of(classifier, tmp_path, max_hours=1e-9).search(IMAGES, CLASSES, validation_split=0.25)
+
+
+@pytest.mark.parametrize("at", ["first", "last"])
+def test_a_loss_that_is_not_a_number_fails_the_child_only(at, tmp_path):
+    class Sick(keras_tuner.HyperModel):
+        def build(self, hp):
+            return classifier(hp)
+
+        def fit(self, hp, model, x, y, *, callbacks, **kwargs):
+            def poison(epoch, logs):
+                if (
+                    hp.values["step"] == 1
+                    and hp.values["child"] == 1
+                    and (at == "first" or epoch + 1 == kwargs["epochs"])
+                ):
+                    model.layers[-1].bias.assign([math.nan] * 3)
+
+            extra = keras.callbacks.LambdaCallback(on_epoch_begin=poison)
+            return model.fit(x, y, validation_data=(x, y), callbacks=[*callbacks, extra], **kwargs)
+
+    tuner = tuner_of(Sick(), tmp_path)
+    tuner.search(IMAGES, CLASSES)
+    status = {tuple(r[k] for k in ("step", "rung", "child")): r["status"] for r in tuner.oracle.lineage()}
+    assert status == {(0, 0, 0): "completed", (1, 0, 0): "completed", (1, 0, 1): "failed", (1, 1, 0): "completed"}
+    assert all(np.isfinite(weight).all() for weight in tuner.get_best_models()[0].get_weights())
+
+
+def test_a_child_too_large_for_memory_fails_alone(tmp_path):
+    def hungry(values):
+        if values["child"] == 1:
+            tf.zeros([2**44])  # more than any machine has
+        return {"val_accuracy": 0.5}
+
+    tuner = tuner_of(Still(returns=hungry), tmp_path)
+    tuner.search(IMAGES, CLASSES)
+    status = {(r["step"], r["rung"], r["child"]): r["status"] for r in tuner.oracle.lineage()}
+    assert status == {(0, 0, 0): "completed", (1, 0, 0): "completed", (1, 0, 1): "failed", (1, 1, 0): "completed"}
+    (failed,) = [trial for trial in tuner.oracle.trials.values() if trial.status == "FAILED"]
+    assert "OOM when allocating tensor" in failed.message
+
+
+def test_a_directory_of_another_tuner_is_refused_and_left_as_it_is(tmp_path):
+    common = {"directory": str(tmp_path), "project_name": "p"}
+    other = keras_tuner.RandomSearch(classifier, "val_accuracy", max_trials=1, **common)
+    other.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), verbose=0)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.json")}
+    with pytest.raises(ValueError, match="holds the search of another tuner"):
+        tuner_of(classifier, tmp_path)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.json")} == before
+
+
+def test_a_search_at_work_is_not_overwritten(tmp_path):
+    with locked(tmp_path / "p"), pytest.raises(Locked, match="is at work there"):
+        tuner_of(classifier, tmp_path, overwrite=True)
+
+
+def test_a_disk_that_is_full_fails_no_child_and_the_search_goes_on_later(tmp_path, monkeypatch):
+    real, data = checkpoint.save, {"validation_data": (IMAGES, CLASSES)}
+
+    def full(directory, *saved):
+        if "trial_0002" in str(directory):
+            raise checkpoint.CheckpointError(f"{directory}: no space")
+        real(directory, *saved)
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    with pytest.raises(keras_tuner.errors.FatalError, match="trial_0002.*: no space"):
+        tuner_of(Still(), tmp_path).search(IMAGES, CLASSES, **data)
+    monkeypatch.undo()
+    tuner = tuner_of(Still(), tmp_path)
+    tuner.search(IMAGES, CLASSES, **data)
+    assert len(records(tuner)) == 4
+
+
+def test_a_search_goes_on_under_another_tuner_id_and_is_overwritten_when_asked(tmp_path):
+    data = {"validation_data": (IMAGES, CLASSES)}
+    first = tuner_of(Still(), tmp_path)
+    first.search(IMAGES, CLASSES, **data)
+    again = tuner_of(Still(), tmp_path, tuner_id="other")
+    assert again.oracle.lineage() == first.oracle.lineage()
+    again.search(IMAGES, CLASSES, **data)
+    assert again.oracle.lineage() == first.oracle.lineage()
+    for name in ("tuner.json", "oracle.json"):
+        (tmp_path / "p" / name).unlink()
+        last = tuner_of(classifier, tmp_path)
+        assert last.oracle.lineage() == first.oracle.lineage() and last.oracle.over()
+        last.oracle.save(), last.save()
+    with pytest.raises(ValueError, match="seed was 0, is 1"):
+        tuner_of(classifier, tmp_path, seed=1)
+    assert tuner_of(classifier, tmp_path, seed=1, overwrite=True).oracle.lineage() == []

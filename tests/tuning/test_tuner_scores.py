@@ -1,0 +1,182 @@
+"""Objectives, scores and certificates: what a training counts for."""
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import nash_tf
+from tests.helpers.tuners import CLASSES, IMAGES, Counted, Still, classifier, records, tuner_of
+
+
+class EndsElsewhere(keras.callbacks.Callback):
+    """Ends a training on weights that no epoch had."""
+
+    def on_train_end(self, logs=None):
+        self.model.layers[-1].bias.assign([9.0, 0.0, 0.0])
+
+
+def averaged(hp):
+    model = classifier(hp)
+    optimizer = keras.optimizers.SGD(0.2, use_ema=True, ema_momentum=0.5)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+RESTORES = keras.callbacks.EarlyStopping("val_loss", mode="max", patience=9, restore_best_weights=True)
+WITHIN = {"validation_split": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("build", "callbacks", "data"),
+    [
+        (classifier, [RESTORES], {"validation_data": (IMAGES[36:], CLASSES[36:])}),
+        (averaged, [], WITHIN),
+        (averaged, [keras.callbacks.SwapEMAWeights()], WITHIN),
+        (averaged, [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)], WITHIN),
+        (classifier, [EndsElsewhere()], WITHIN),
+    ],
+    ids=["restored", "averaged", "swapped", "swapped each epoch", "set at the end"],
+)
+def test_the_score_is_that_of_the_weights_kept(build, callbacks, data, tmp_path):
+    objective = keras_tuner.Objective("val_loss", "min")
+    tuner = tuner_of(build, tmp_path, objective, steps=0, vanilla_epochs=3)
+    tuner.search(IMAGES, CLASSES, batch_size=12, callbacks=callbacks, **data)
+    (record,) = tuner.oracle.lineage()
+    found = tuner.first_model().evaluate(IMAGES[36:], CLASSES[36:], verbose=0, return_dict=True)
+    assert [record["val_loss"], record["val_accuracy"]] == pytest.approx([found["loss"], found["accuracy"]], rel=1e-5)
+    assert tuner.oracle.get_best_trials()[0].score == pytest.approx(found["loss"], rel=1e-5)
+
+
+def test_a_number_returned_by_a_fit_of_its_own_is_corrected_to_the_weights_kept(tmp_path):
+    class Telling(keras_tuner.HyperModel):
+        def build(self, hp):
+            return classifier(hp)
+
+        def fit(self, hp, model, x, y, **kwargs):
+            return model.fit(x, y, validation_data=(x, y), **kwargs).history["val_loss"][-1]
+
+    tuner = tuner_of(Telling(), tmp_path, keras_tuner.Objective("val_loss", "min"), steps=0, vanilla_epochs=3)
+    tuner.search(IMAGES, CLASSES, callbacks=[RESTORES])
+    found = tuner.first_model().evaluate(IMAGES, CLASSES, verbose=0, return_dict=True)
+    assert tuner.oracle.lineage()[0]["val_loss"] == pytest.approx(found["loss"], rel=1e-5)
+
+
+def test_best_models_and_best_hyperparameters_go_together_and_none_scores_higher(tmp_path):
+    def worse(values):
+        return {"val_accuracy": 0.9 - 0.1 * values["step"] - 0.01 * values["rung"], "loss": 1.0}
+
+    tuner = tuner_of(Still(returns=worse), tmp_path, steps=2)
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    with pytest.warns(UserWarning, match="2 of 5 models"):
+        models = tuner.get_best_models(5)
+    with pytest.warns(UserWarning, match="2 of 5 models"):
+        values = [hp.values for hp in tuner.get_best_hyperparameters(5)]
+    assert [(each["step"], each["rung"]) for each in values] == [(0, 0), (2, 1)]
+    assert [trial.hyperparameters.values for trial in tuner.oracle.get_best_trials(2)] == values
+    for model, hp in zip(models, tuner.get_best_hyperparameters(2), strict=True):
+        digest = nash_tf.Architecture.from_keras(model).digest
+        assert nash_tf.Architecture.from_keras(tuner.hypermodel.build(hp)).digest == digest
+
+
+def test_objectives_that_cannot_be_followed_are_refused_before_any_training(tmp_path):
+    with pytest.raises(ValueError, match="objective must be one, received 2"):
+        tuner_of(classifier, tmp_path / "a", ["val_accuracy", "val_loss"])
+    tuner = tuner_of(classifier, tmp_path / "b")
+    with pytest.raises(ValueError, match="'val_accuracy' needs validation data"):
+        tuner.search(IMAGES, CLASSES)
+    with pytest.raises(ValueError, match="validation_freq=2"):
+        tuner.search(IMAGES, CLASSES, validation_split=0.25, validation_freq=2)
+    with pytest.raises(ValueError, match="all but x and y by name"):
+        tuner.search(IMAGES, CLASSES, 16, validation_split=0.25)
+    assert not tuner.oracle.trials
+    tuner.oracle.save(), tuner.save()
+    for other in (keras_tuner.Objective("val_loss", "min"), keras_tuner.Objective("val_accuracy", "min")):
+        with pytest.raises(ValueError, match="objective was 'val_accuracy, max', is "):
+            tuner_of(classifier, tmp_path / "b", other)
+
+
+def test_an_objective_that_fit_does_not_report_ends_the_search_after_one_epoch(tmp_path):
+    tuner = tuner_of(classifier, tmp_path, keras_tuner.Objective("val_f1", "max"), vanilla_epochs=50)
+    Counted.seen = []
+    with pytest.raises(
+        keras_tuner.errors.FatalValueError, match="'val_f1' is not among .* loss, val_accuracy, val_loss"
+    ):
+        tuner.search(IMAGES, CLASSES, validation_split=0.25, callbacks=[Counted()])
+    assert Counted.seen == [0]
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "must return a History.* received None"),
+        ([1.0], "must return a History"),
+        (0.3, "returned 0.3, and no obj"),
+    ],
+)
+def test_a_return_value_of_fit_that_cannot_be_used_is_refused(returned, message, tmp_path):
+    with pytest.raises(keras_tuner.errors.FatalValueError, match=message):
+        tuner_of(Still(returns=lambda values: returned), tmp_path, None).search(IMAGES, CLASSES)
+
+
+def test_a_number_that_an_objective_explains(tmp_path):
+    tuner = tuner_of(Still(returns=lambda values: 0.3 + values["child"]), tmp_path, keras_tuner.Objective("error", "min"))
+    tuner.search(IMAGES, CLASSES)
+    assert records(tuner)[-1]["child"] == 0
+
+
+@pytest.mark.parametrize("kind", ["endless", "list", "weighted"])
+def test_a_newborn_is_evaluated_as_fit_would(kind, tmp_path):
+    batches = tf.data.Dataset.from_tensor_slices((IMAGES, CLASSES)).batch(16)
+    weights = np.linspace(0.0, 1.0, 48)
+    given = {
+        "endless": {"validation_data": batches.repeat(), "validation_steps": 2},
+        "list": {"validation_data": [IMAGES, CLASSES]},
+        "weighted": {"validation_data": (IMAGES, CLASSES, weights)},
+    }[kind]
+    tuner = tuner_of(classifier, tmp_path, keras_tuner.Objective("val_loss", "min"))
+    tuner.search(IMAGES, CLASSES, **given)
+    newborn = [record["certificate"] for record in records(tuner) if record["certificate"]]
+    assert [certificate["val_loss_change"] for certificate in newborn] == pytest.approx([0.0] * 2, abs=1e-5)
+
+
+def test_an_objective_that_only_the_hypermodel_knows(tmp_path):
+    tuner = tuner_of(Still(returns=lambda values: {"val_f1": 0.5}), tmp_path, keras_tuner.Objective("val_f1", "max"))
+    tuner.search(IMAGES, CLASSES)
+    assert not any("val_f1_change" in (record["certificate"] or {}) for record in records(tuner))
+
+
+def test_an_objective_near_zero_still_tells_children_apart(tmp_path):
+    def near(values):
+        return {"loss": 1.0, "error": 3e-8 - 1e-8 * values["child"]}
+
+    tuner = tuner_of(Still(returns=near), tmp_path, keras_tuner.Objective("error", "min"))
+    tuner.search(IMAGES, CLASSES)
+    assert [(r["child"], r["error"]) for r in records(tuner)] == [(0, 3e-8), (0, 3e-8), (1, 2e-8), (1, 2e-8)]
+
+
+def test_a_metric_that_is_no_single_number_is_left_out(tmp_path):
+    def build(hp):
+        model = classifier(hp)
+        model.compile("sgd", "categorical_crossentropy", metrics=["accuracy", keras.metrics.F1Score()])
+        return model
+
+    tuner = tuner_of(build, tmp_path)
+    tuner.search(IMAGES, np.eye(3, dtype=np.float32)[CLASSES], validation_split=0.25)
+    assert {"val_accuracy", "val_f1_score"} & records(tuner)[0].keys() == {"val_accuracy"}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"), [([IMAGES, CLASSES], {}), ([IMAGES], {"y": CLASSES}), ([], {"x": IMAGES, "y": CLASSES})]
+)
+def test_labels_for_the_certificate_are_found_however_they_are_given(given, named, tmp_path):
+    tuner = tuner_of(Still(), tmp_path)
+    tuner.search(*given, **named, validation_data=(IMAGES, CLASSES))
+    assert "loss_change" in next(record["certificate"] for record in records(tuner) if record["certificate"])
+
+
+def test_inputs_without_labels(tmp_path):
+    tuner = tuner_of(Still(), tmp_path)
+    tuner.search(IMAGES)
+    assert all(r["certificate"].keys().isdisjoint({"loss_change"}) for r in records(tuner) if r["certificate"])
