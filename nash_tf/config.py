@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from nash_tf import settings
+from nash_tf import export_formats, settings
 from nash_tf.architecture.constants import MAX_CHANNELS
-from nash_tf.exporting import formats
 from nash_tf.image_settings import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, ImageSettings, is_size, parse_size
 from nash_tf.settings import (
     LARGEST,
@@ -235,8 +234,15 @@ class SearchConfig:
         group=_TRAINING,
     )
     export: tuple[str, ...] | None = setting(
-        optional(tuple_of(one_of(formats.NAMES), 1, len(formats.NAMES), f"must be some of {','.join(formats.NAMES)}")),
-        f"Formats of the exported model: some of {','.join(formats.NAMES)}; {' and '.join(formats.ALWAYS)} are always written. "
+        optional(
+            tuple_of(
+                one_of(export_formats.NAMES),
+                1,
+                len(export_formats.NAMES),
+                f"must be some of {','.join(export_formats.NAMES)}",
+            )
+        ),
+        f"Formats of the exported model: some of {','.join(export_formats.NAMES)}; {' and '.join(export_formats.ALWAYS)} are always written. "
         "Unset: all whose packages are installed.",
         default=None,
         group=_RUN,

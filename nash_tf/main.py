@@ -28,9 +28,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from nash_tf import data
+from nash_tf import data, export_formats
 from nash_tf.config import ConfigError, SearchConfig, refusal
-from nash_tf.exporting import formats
 from nash_tf.files import run_directory
 from nash_tf.strategy import methods
 from nash_tf.terminal import command_line
@@ -83,11 +82,13 @@ def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> N
     """Says what will be done and where, before TensorFlow is imported, which takes seconds."""
     print(f"{'Going on with' if resume else 'Search by'} method {config.method} on data set {config.dataset}.")
     print(f"All goes to {config.output_dir}; open report.html there meanwhile.")
-    chosen = formats.installed() if config.export is None else {*formats.ALWAYS, *config.export}
-    wanting = {name: formats.missing(name) for name in formats.NAMES if formats.missing(name)}
+    chosen = export_formats.installed() if config.export is None else {*export_formats.ALWAYS, *config.export}
+    wanting = {name: export_formats.missing(name) for name in export_formats.NAMES if export_formats.missing(name)}
     absent = ", ".join(f"{name} (needs {', '.join(packages)})" for name, packages in wanting.items())
     without = f"; without {absent}: pip install 'nash_tf[export]'" if absent and config.export is None else ""
-    print(f"The model will be exported as {', '.join(name for name in formats.NAMES if name in chosen)}{without}.")
+    print(
+        f"The model will be exported as {', '.join(name for name in export_formats.NAMES if name in chosen)}{without}."
+    )
     if not values["dataset"].present:
         paper = f"--flagfile=paper_{config.method}"
         more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
@@ -99,7 +100,7 @@ def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> N
 
 def _check_formats(config: SearchConfig) -> None:
     for name in config.export or ():
-        if packages := formats.missing(name):
+        if packages := export_formats.missing(name):
             needs = f"{name} needs packages that are not installed; run `pip install {' '.join(packages)}`"
             raise refusal("export", config.export, needs)
 

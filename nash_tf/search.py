@@ -11,10 +11,9 @@ import keras
 import keras_tuner
 from keras_tuner import errors
 
-from nash_tf import __version__, data, report, runtime
+from nash_tf import __version__, data, export_formats, report, runtime
 from nash_tf.config import SearchConfig
 from nash_tf.data.pipeline import Pipeline
-from nash_tf.exporting import formats
 from nash_tf.exporting.export import ExportError, export
 from nash_tf.exporting.images import Images
 from nash_tf.exporting.scaling import with_scaling
@@ -150,7 +149,7 @@ def export_best(
         dataset.x_test[:32],
         facts={**results, **{f"--{name}": value for name, value in config.to_json().items()}},
         searched=final,
-        formats=config.export or formats.installed(),
+        formats=config.export or export_formats.installed(),
         images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, fit),
         left_out=lambda name, reason: print(f"Export without {name}: {reason}", flush=True),
     )

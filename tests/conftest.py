@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from nash_tf.exporting import formats
+from nash_tf import export_formats
 from tests.helpers.processes import finish, start
 
 # Read when TensorFlow first computes; processes that tests start inherit them.
@@ -22,5 +22,5 @@ def whole(tmp_path_factory):
     with open(root / "whole-run.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
-            printed.write_text(finish(start(directory, f"--export={','.join(formats.installed())}")))
+            printed.write_text(finish(start(directory, f"--export={','.join(export_formats.installed())}")))
     return directory, printed.read_text()

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 import nash_tf
-from nash_tf import config, data, main
-from nash_tf.exporting import formats
+from nash_tf import config, data, export_formats, main
 from nash_tf.files import run_directory
 from nash_tf.files.lock import LOCK, locked
 
@@ -184,7 +183,7 @@ class TestRefused:
         assert search.calls == []
 
     def test_a_format_without_its_packages(self, place, search, capsys, monkeypatch):
-        monkeypatch.setattr(formats, "missing", lambda name: ["onnxruntime"] if name == "onnx" else [])
+        monkeypatch.setattr(export_formats, "missing", lambda name: ["onnxruntime"] if name == "onnx" else [])
         assert start("--export=onnx") == 2
         assert re.fullmatch("--export=onnx: .*`pip install onnxruntime`\n", capsys.readouterr().err)
 
@@ -270,7 +269,7 @@ class TestRefusedForReal:
 
 class TestAccepted:
     def test_every_flag_arrives(self, place, search, monkeypatch):
-        monkeypatch.setattr(formats, "missing", lambda name: [])
+        monkeypatch.setattr(export_formats, "missing", lambda name: [])
         settings = {
             "method": "sh",
             "dataset": "digits",
@@ -331,7 +330,7 @@ class TestAccepted:
         assert "small" not in capsys.readouterr().out
 
     def test_formats_that_are_left_out_are_named_once(self, place, search, capsys, monkeypatch):
-        monkeypatch.setattr(formats, "missing", lambda name: ["onnx", "tf2onnx"] if name == "onnx" else [])
+        monkeypatch.setattr(export_formats, "missing", lambda name: ["onnx", "tf2onnx"] if name == "onnx" else [])
         assert start() == 0
         (line,) = [line for line in capsys.readouterr().out.splitlines() if "exported" in line]
         assert "saved_model, keras, litert, int8; without onnx (needs onnx, tf2onnx): pip install" in line

@@ -55,6 +55,10 @@ METHODS = {
 PROGRAMS = ["nash_tf.main", "nash_tf.experiment", "nash_tf.report", "nash_tf.benchmark"]
 
 
+MORPH = ["model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params"]
+EXPORT = ["model", "directory", "example", "facts", "searched", "formats", "images", "seconds", "left_out"]
+
+
 def parameters(function):
     return list(inspect.signature(function).parameters)
 
@@ -92,8 +96,8 @@ def test_public_methods(owner):
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        (nash_tf.morph, ["model", "operators", "count", "edits", "seed", "calibration", "noise", "max_params"]),
-        (nash_tf.export, ["model", "directory", "example", "facts", "searched"]),
+        (nash_tf.morph, [*MORPH, "edits"]),
+        (nash_tf.export, EXPORT),
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
         (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 import nash_tf
-from nash_tf import data
-from nash_tf.exporting import formats
+from nash_tf import data, export_formats
 from tests.helpers import wait_for
 from tests.helpers.processes import finish, lineage, start
 
@@ -30,7 +29,7 @@ def test_the_output_directory_is_complete(whole):
 
 def test_the_model_is_exported_in_every_format_with_a_script_that_predicts(whole):
     results = json.loads((whole[0] / "results.json").read_text())
-    assert tuple(results["exports"]) == formats.installed()
+    assert tuple(results["exports"]) == export_formats.installed()
     for each in results["exports"].values():
         assert (whole[0] / "best" / each["file"]).exists()
     assert results["exports"]["saved_model"]["test_accuracy"] == pytest.approx(results["test_accuracy"], abs=1e-6)

@@ -9,9 +9,9 @@ from typing import Any
 
 import keras
 
+from nash_tf.export_formats import ALWAYS, FORMATS
 from nash_tf.exporting import checking, model_card, predict_script, signature
 from nash_tf.exporting.checking import ExportError
-from nash_tf.exporting.formats import ALWAYS, FORMATS
 from nash_tf.exporting.images import Images, fits, for_script
 from nash_tf.files.atomic import replace_directory
 from nash_tf.keras_models.importing import from_keras
@@ -46,7 +46,7 @@ def export(
         facts: name -> value, for the model card.
         searched: where `model` is a network that a search found with its scaling of pixels in front, that network: its
             architecture is the one that is written.
-        formats: names from `nash_tf.exporting.formats.NAMES`; SavedModel and `.keras` are always written.
+        formats: names from `nash_tf.export_formats.NAMES`; SavedModel and `.keras` are always written.
         images: of a classifier of images, those that it was made from. Each format's accuracy on the test images and time for
             one of them are measured, and int8 takes its ranges from training images; else from the example.
         seconds: about how long the test of a format may take; fewer test images are used where it would be more.

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
+from nash_tf.export_formats import FORMATS
 from nash_tf.exporting import signature
-from nash_tf.exporting.formats import FORMATS
 from nash_tf.exporting.images import Images
 
 _FITS = {

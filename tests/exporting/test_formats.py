@@ -19,15 +19,15 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from nash_tf import predict
-from nash_tf.exporting import clean_process, formats
+from nash_tf import export_formats, predict
+from nash_tf.export_formats import FORMATS
+from nash_tf.exporting import clean_process
 from nash_tf.exporting.export import ExportError, export
-from nash_tf.exporting.formats import FORMATS
 from nash_tf.exporting.images import Images
 from tests.exporting.test_export import here, numbers, several, words  # noqa: F401
 
 NAMES = ("dark", "grey, or so", "|light")
-OTHERS = [name for name in formats.NAMES if name not in formats.ALWAYS]
+OTHERS = [name for name in export_formats.NAMES if name not in export_formats.ALWAYS]
 
 
 def need(name):
@@ -70,7 +70,7 @@ def exported(classifier, images, tmp_path_factory):
     """Directory, what was returned, and images in a folder beside it."""
     directory = tmp_path_factory.mktemp("run") / "best"
     facts = {"seed": 0, "classes": 3}
-    found = export(classifier, directory, images.test[:4], facts, formats=formats.installed(), images=images)
+    found = export(classifier, directory, images.test[:4], facts, formats=export_formats.installed(), images=images)
     photos = directory.parent / "photos"
     photos.mkdir()
     for number in range(6):
@@ -80,7 +80,7 @@ def exported(classifier, images, tmp_path_factory):
 
 def test_they_agree_with_the_saved_model(exported):
     directory, found, _ = exported
-    assert tuple(found) == formats.installed() and found["saved_model"]["test_accuracy"] > 0.6
+    assert tuple(found) == export_formats.installed() and found["saved_model"]["test_accuracy"] > 0.6
     measured = {name: each for name, each in found.items() if name != "keras"}
     for name, each in measured.items():
         assert (directory / each["file"]).exists() and each["bytes"] > 1000 and each["test_images"] == 60
@@ -160,7 +160,7 @@ def test_several_inputs_and_outputs(name, here, tmp_path):  # noqa: F811
     need(name)
     example = {"weight": numbers(2, 3), "words": np.array([[1, 2, 3, 4, 5], [0, 0, 6, 0, 0]])}
     found = export(several(), tmp_path / "out", example, formats=[name])
-    assert sorted(found) == sorted([*formats.ALWAYS, name]) and "test_accuracy" not in found[name]
+    assert sorted(found) == sorted([*export_formats.ALWAYS, name]) and "test_accuracy" not in found[name]
     card = (tmp_path / "out" / "model_card.md").read_text()
     block = card.split(f"### {FORMATS[name].TITLE}\n")[1].split("```python\n")[1].split("```")[0]
     before = os.getcwd()
@@ -210,7 +210,7 @@ def test_a_format_that_computes_something_else_is_left_out(here, classifier, ima
 
 def test_a_slow_model_is_measured_on_fewer_images_the_same_for_all(here, classifier, images, tmp_path):  # noqa: F811
     found = export(
-        classifier, tmp_path / "out", formats=[n for n in OTHERS if not formats.missing(n)], images=images, seconds=1e-9
+        classifier, tmp_path / "out", formats=[n for n in OTHERS if not export_formats.missing(n)], images=images, seconds=1e-9
     )
     assert {each["test_images"] for name, each in found.items() if name != "keras"} == {1}
 
@@ -228,6 +228,6 @@ def test_what_does_not_fit_is_refused(what, words_, images, tmp_path):
 
 
 def test_without_packages_they_are_missing(monkeypatch):
-    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
-    assert formats.installed() == formats.ALWAYS
-    assert formats.missing("onnx") == ["onnx", "tf2onnx", "onnxruntime"] and formats.missing("keras") == []
+    monkeypatch.setattr(export_formats.importlib.util, "find_spec", lambda name: None)
+    assert export_formats.installed() == export_formats.ALWAYS
+    assert export_formats.missing("onnx") == ["onnx", "tf2onnx", "onnxruntime"] and export_formats.missing("keras") == []

@@ -6,7 +6,7 @@ TOLERANCE = 1e-3  # another runtime adds in another order
 
 
 def write(model, folder, calibration):
-    """Converts the model by Keras; see `nash_tf.exporting.formats`."""
+    """Converts the model by Keras; see `nash_tf.export_formats`."""
     import keras
 
     model(keras.tree.map_structure(lambda tensor: keras.ops.zeros([1, *tensor.shape[1:]], tensor.dtype), model.input))
@@ -14,7 +14,7 @@ def write(model, folder, calibration):
 
 
 def load(path, inputs):
-    """A function from batches to outputs; see `nash_tf.exporting.formats`."""
+    """A function from batches to outputs; see `nash_tf.export_formats`."""
     import numpy as np
     import onnxruntime
 
@@ -31,7 +31,7 @@ def load(path, inputs):
 
 
 def code(file, inputs):
-    """Lines for the model card; see `nash_tf.exporting.formats`."""
+    """Lines for the model card; see `nash_tf.export_formats`."""
     return [
         "import onnxruntime  # pip install onnxruntime",
         "",

@@ -17,7 +17,7 @@ A module holds, without importing this package or anything heavy before it is ca
 import importlib.util
 from types import ModuleType
 
-from nash_tf.exporting.formats import keras_file, litert, litert_int8, onnx, saved_model
+from nash_tf.export_formats import keras_file, litert, litert_int8, onnx, saved_model
 
 _MODULES: tuple[ModuleType, ...] = (saved_model, keras_file, litert, litert_int8, onnx)
 

@@ -6,12 +6,12 @@ TOLERANCE = None
 
 
 def write(model, folder, calibration):
-    """Writes the SavedModel; see `nash_tf.exporting.formats`."""
+    """Writes the SavedModel; see `nash_tf.export_formats`."""
     model.export(folder / FILE, verbose=False)
 
 
 def load(path, inputs):
-    """A function from batches to outputs; see `nash_tf.exporting.formats`."""
+    """A function from batches to outputs; see `nash_tf.export_formats`."""
     import numpy as np
     import tensorflow as tf
 
@@ -31,7 +31,7 @@ def load(path, inputs):
 
 
 def code(file, inputs):
-    """Lines for the model card; see `nash_tf.exporting.formats`."""
+    """Lines for the model card; see `nash_tf.export_formats`."""
     return [
         "import tensorflow as tf",
         "",

@@ -2,7 +2,7 @@
 
 import math
 
-from nash_tf.exporting.formats import litert
+from nash_tf.export_formats import litert
 
 NAME, FILE, TITLE = "int8", "model_int8.tflite", "LiteRT int8"
 PACKAGES = litert.PACKAGES
@@ -12,7 +12,7 @@ MOST = 500  # rows of the batch that ranges are taken from
 
 
 def write(model, folder, calibration):
-    """Quantises the SavedModel; see `nash_tf.exporting.formats`."""
+    """Quantises the SavedModel; see `nash_tf.export_formats`."""
     import tensorflow as tf
 
     if calibration is None:

@@ -7,12 +7,12 @@ load = None
 
 
 def write(model, folder, calibration):
-    """Writes the file; see `nash_tf.exporting.formats`."""
+    """Writes the file; see `nash_tf.export_formats`."""
     model.save(folder / FILE)
 
 
 def code(file, inputs):
-    """Lines for the model card; see `nash_tf.exporting.formats`."""
+    """Lines for the model card; see `nash_tf.export_formats`."""
     return [
         "import keras",
         *(f"import {module}" for module in inputs["modules"]),

@@ -6,7 +6,7 @@ TOLERANCE = 1e-3  # another runtime adds in another order
 
 
 def write(model, folder, calibration):
-    """Converts the SavedModel; see `nash_tf.exporting.formats`."""
+    """Converts the SavedModel; see `nash_tf.export_formats`."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved_model"))
@@ -14,7 +14,7 @@ def write(model, folder, calibration):
 
 
 def load(path, inputs):
-    """A function from batches to outputs; see `nash_tf.exporting.formats`."""
+    """A function from batches to outputs; see `nash_tf.export_formats`."""
     import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
@@ -33,7 +33,7 @@ def load(path, inputs):
 
 
 def code(file, inputs):
-    """Lines for the model card; see `nash_tf.exporting.formats`."""
+    """Lines for the model card; see `nash_tf.export_formats`."""
     given = ", ".join(f'"{name}": {part}' for name, part in zip(inputs["names"], inputs["parts"], strict=True))
     return [
         "from ai_edge_litert.interpreter import Interpreter  # pip install ai-edge-litert",
