@@ -190,7 +190,11 @@ class HillClimbing(keras_tuner.Tuner):
                 raise errors.FailedTrialError(str(error)) from error
             except CheckpointError as error:
                 # The disk's fault and not the child's, which must not fail for it.
-                raise errors.FatalError(str(error)) from error
+                source = trial.hyperparameters.values.get("tuner/trial_id")
+                folder = self._checkpoint(source).parent if source else None
+                is_source = folder is not None and f"{folder}/" in str(error)
+                remedy = f"; remove {folder}, and its training is done again" if is_source else ""
+                raise errors.FatalError(f"{error}{remedy}") from error
             except Unsearchable as error:
                 raise errors.FatalValueError(str(error)) from error
             except OutOfTime as error:
