@@ -92,7 +92,6 @@ def _columns(table: Path, header: list[str]) -> tuple[int, int, int | None]:
 
 def _target(path: Path, inside: Path, where: str, real: Callable[[Path], str]) -> Path:
     """The file behind the path of a row, which must lie in the table's folder; `real` remembers folders."""
-    shown = _short([str(path)])
     target = Path(real(path.parent), path.name)
     if path.name == ".." or target.is_symlink():
         target = Path(os.path.realpath(path))
@@ -102,8 +101,8 @@ def _target(path: Path, inside: Path, where: str, real: Callable[[Path], str]) -
         )
     if not target.is_file():
         got = "something else" if target.exists() else "no such file"
-        raise DataError(f"{where}: expected an image file, got {got}: {shown}; correct the path or remove the line")
-    return path
+        raise DataError(f"{where}: expected an image file, got {got}: {path}; correct the path or remove the line")
+    return target
 
 
 def _short(values: list[str]) -> str:
