@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nash_tf import data
-from nash_tf.data import describe, image_files
+from nash_tf.data import description, image_files
 from nash_tf.image_settings import ImageSettings
 from tests.photo_folder import make_mixed
 
@@ -20,7 +20,7 @@ def test_a_folder_of_photographs(photos):
     classes, images, balance, memory, *notes = data.describe(d)
     assert classes == "Data: photos, 86 images in 3 classes: ant 40, bee 40, rare 6."
     assert images == "Images: 62 to train on, 7 to validate on, 17 to test on; 32x32, colour."
-    name, share = describe.base_rate(d)
+    name, share = description.base_rate(d)
     assert share == np.mean(d.y_test == d.class_names.index(name)) and name in ("ant", "bee")
     assert f"({name}) is right for {share:.1%}" in balance and "7 times as many of ant as of rare" in balance
     assert memory == "Memory: images take 2 MB, beside what TensorFlow and the networks do."
