@@ -126,6 +126,13 @@ def _tables(source: str) -> list[tuple[Path, str]]:
     return found
 
 
+def _require_inside(table: Path, root: Path) -> None:
+    """Raises DataError where the table in a folder is a link that leaves it."""
+    target = os.path.realpath(table)
+    if root.is_dir() and not Path(target).is_relative_to(os.path.realpath(root)):
+        raise DataError(f"{table}: expected a file inside {root}, got a link to {target}; copy it there")
+
+
 def _matches(source: str) -> bool:
     root = Path(source)
     if root.suffix.lower() == ".csv" and root.is_file():
@@ -149,6 +156,7 @@ def _read(source: str) -> list[Row]:
     rows: list[Row] = []
     root = _root(source)
     for table, split in _tables(source):
+        _require_inside(table, Path(source))
         found = list(_rows(table, table.parent if split else root))
         rows += [row._replace(split=split) for row in found] if split else found
     if not rows:

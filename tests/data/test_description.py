@@ -23,7 +23,7 @@ def test_a_folder_of_photographs(photos):
     name, share = description.base_rate(d)
     assert share == np.mean(d.y_test == d.class_names.index(name)) and name in ("ant", "bee")
     assert f"({name}) is right for {share:.1%}" in balance and "7 times as many of ant as of rare" in balance
-    assert memory == "Memory: images take 2 MB, beside what TensorFlow and the networks do."
+    assert memory == "Memory: images take 1 MB, beside what TensorFlow and the networks do."
     assert any("sizes" in note for note in notes) and any("grey" in note for note in notes)
 
 

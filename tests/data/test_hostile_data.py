@@ -196,6 +196,23 @@ HOSTILE = {
         lambda root: archive(root, x_train=None, more=[("0\x1b[2J\n\u202e", b"")]),
         r"0\x1b[2J \u202e",
     ),
+    "pipe named .csv": (lambda root: special(root / "a.csv", os.mkfifo), "a.csv"),
+    "table of a value without end": (
+        lambda root: special(root / "a.csv", lambda p: p.write_bytes(bytes(1 << 20))),
+        "a.csv",
+    ),
+    "table of control characters": (
+        lambda root: special(root / "a.csv", lambda p: p.write_text("path,label\n\x1b[2J\u202e,a\n")),
+        r"\x1b[2J\u202e",
+    ),
+    "table that leads out": (
+        lambda root: special(root / "a.csv", lambda p: p.write_text("path,label\n../../../etc/passwd,a\n")),
+        "inside",
+    ),
+    "metadata.csv that is a link out": (
+        lambda root: folder(root) and (root / "metadata.csv").symlink_to("/etc/passwd") or root,
+        "link to /etc/passwd",
+    ),
     "an archive cut short": (lambda root: special(archive(root), lambda p: os.truncate(p, 500)), "a.npz"),
     "IDX of terabytes": (lambda root: idx_folder(root, idx_header(1 << 20, 1 << 10, 1 << 10)), "train-images"),
     "IDX.gz of terabytes": (
