@@ -1,7 +1,7 @@
 """Data sets by name or by path, checked, split and ready to be trained on; imports neither TensorFlow nor Keras."""
 
 from nash_tf.data.dataset import Dataset, check, load
-from nash_tf.data.describe import describe
+from nash_tf.data.description import describe
 from nash_tf.data.forms import Form
 from nash_tf.data.image_files import read as read_images
 from nash_tf.data.source import DataError

@@ -92,7 +92,6 @@ def _columns(table: Path, header: list[str]) -> tuple[int, int, int | None]:
 
 def _target(path: Path, inside: Path, where: str, real: Callable[[Path], str]) -> Path:
     """The file behind the path of a row, which must lie in the table's folder; `real` remembers folders."""
-    shown = _short([str(path)])
     target = Path(real(path.parent), path.name)
     if path.name == ".." or target.is_symlink():
         target = Path(os.path.realpath(path))
@@ -102,8 +101,8 @@ def _target(path: Path, inside: Path, where: str, real: Callable[[Path], str]) -
         )
     if not target.is_file():
         got = "something else" if target.exists() else "no such file"
-        raise DataError(f"{where}: expected an image file, got {got}: {shown}; correct the path or remove the line")
-    return path
+        raise DataError(f"{where}: expected an image file, got {got}: {path}; correct the path or remove the line")
+    return target
 
 
 def _short(values: list[str]) -> str:
@@ -125,6 +124,13 @@ def _tables(source: str) -> list[tuple[Path, str]]:
         rule = f"{METADATA} in {other}/ beside that in {split}/"
         raise DataError(f"{root}: expected {rule}, got none; add it, or give {root / split} itself")
     return found
+
+
+def _require_inside(table: Path, root: Path) -> None:
+    """Raises DataError where the table in a folder is a link that leaves it."""
+    target = os.path.realpath(table)
+    if root.is_dir() and not Path(target).is_relative_to(os.path.realpath(root)):
+        raise DataError(f"{table}: expected a file inside {root}, got a link to {target}; copy it there")
 
 
 def _matches(source: str) -> bool:
@@ -150,6 +156,7 @@ def _read(source: str) -> list[Row]:
     rows: list[Row] = []
     root = _root(source)
     for table, split in _tables(source):
+        _require_inside(table, Path(source))
         found = list(_rows(table, table.parent if split else root))
         rows += [row._replace(split=split) for row in found] if split else found
     if not rows:

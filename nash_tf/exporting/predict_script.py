@@ -128,7 +128,7 @@ def read(file: str | os.PathLike, settings: dict):
 
 def _shrink(image, settings: dict) -> None:
     """Has a JPEG decoded at a fraction of its size where that is at least twice the size that it is scaled to."""
-    if image.format != "JPEG":
+    if image.format not in ("JPEG", "MPO"):  # the second: of several pictures, as phones take
         return
     width, height = image.size
     with contextlib.suppress(Exception):  # an orientation that cannot be read is none

@@ -164,7 +164,7 @@ HOSTILE = {
     ),
     "PNG of 10 gigapixels": (in_folder(lambda path: path.write_bytes(png_of(100_000, 100_000))), "decompression bomb"),
     "PNG of 100 megapixels": (in_folder(lambda path: path.write_bytes(png_of(10_000, 10_000))), "decompression bomb"),
-    "PNG of 80 megapixels among small ones": (in_folder(lambda path: path.write_bytes(png_of(9000, 9000))), "6x5"),
+    "PNG of 80 megapixels without pixels": (in_folder(lambda path: path.write_bytes(png_of(9000, 9000))), "0.png"),
     "pipe named .npz": (lambda root: special(root / "a.npz", os.mkfifo), "a.npz"),
     "link to itself named .npz": (lambda root: special(root / "a.npz", lambda p: p.symlink_to("a.npz")), "a.npz"),
     "name too long": (lambda root: root / ("x" * 5000), "too long"),
@@ -195,6 +195,23 @@ HOSTILE = {
     "names of control characters": (
         lambda root: archive(root, x_train=None, more=[("0\x1b[2J\n\u202e", b"")]),
         r"0\x1b[2J \u202e",
+    ),
+    "pipe named .csv": (lambda root: special(root / "a.csv", os.mkfifo), "a.csv"),
+    "table of a value without end": (
+        lambda root: special(root / "a.csv", lambda p: p.write_bytes(bytes(1 << 20))),
+        "a.csv",
+    ),
+    "table of control characters": (
+        lambda root: special(root / "a.csv", lambda p: p.write_text("path,label\n\x1b[2J\u202e,a\n")),
+        r"\x1b[2J\u202e",
+    ),
+    "table that leads out": (
+        lambda root: special(root / "a.csv", lambda p: p.write_text("path,label\n../../../etc/passwd,a\n")),
+        "inside",
+    ),
+    "metadata.csv that is a link out": (
+        lambda root: folder(root) and (root / "metadata.csv").symlink_to("/etc/passwd") or root,
+        "link to /etc/passwd",
     ),
     "an archive cut short": (lambda root: special(archive(root), lambda p: os.truncate(p, 500)), "a.npz"),
     "IDX of terabytes": (lambda root: idx_folder(root, idx_header(1 << 20, 1 << 10, 1 << 10)), "train-images"),
@@ -243,9 +260,12 @@ def test_it_is_refused_in_a_line_and_at_once(kind, tmp_path, monkeypatch):
     assert not (tmp_path / "unpickled").exists()
 
 
-@pytest.mark.parametrize("make", [archive, lambda root: idx_folder(root, idx_header(20, 4, 4) + bytes(320)), folder])
-def test_what_memory_does_not_hold_is_refused(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(limits, "available_memory", lambda: 300)
+@pytest.mark.parametrize(
+    "make, available",
+    [(archive, 300), (lambda root: idx_folder(root, idx_header(20, 4, 4) + bytes(320)), 300), (folder, 200)],
+)
+def test_what_memory_does_not_hold_is_refused(make, available, tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "available_memory", lambda: available)
     source = make(tmp_path)
     with pytest.raises(data.DataError, match="memory available"):
         data.load(str(tmp_path if make is folder else source))
@@ -255,6 +275,14 @@ def test_what_memory_does_not_hold_is_refused(make, tmp_path, monkeypatch):
 def test_headers_are_looked_at_before_anything_begins(kind, tmp_path):
     with pytest.raises(data.DataError):
         data.check(str(HOSTILE[kind][0](tmp_path)))
+
+
+def test_images_that_memory_does_not_hold_together_go_into_a_file(tmp_path, monkeypatch):
+    folder(tmp_path)
+    expected = data.load(str(tmp_path))
+    monkeypatch.setattr(limits, "available_memory", lambda: 300)  # one at a time fits
+    d = data.load(str(tmp_path))
+    assert np.array_equal(d.x_train, expected.x_train) and any("Decoded images are kept" in note for note in d.notes)
 
 
 def test_memory_is_found():

@@ -1,5 +1,6 @@
 """Folders of photographs of any size: fitted, turned, told of, and kept in a file where memory should not hold them."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from nash_tf import data
 from nash_tf.data import cache, image_files, limits
 from nash_tf.data.forms import Facts, Form, choose
 from nash_tf.data.rows import ImageFile, Rows, joined, part
-from nash_tf.image_settings import ImageSettings, is_size, parse_size
+from nash_tf.image_settings import FITS, ImageSettings, is_size, parse_size
 from tests.photo_folder import make_mixed
 
 NO_MEMORY = ImageSettings(memory_share=1e-9)  # whatever the images, they go into a file
@@ -199,6 +200,24 @@ class TestFiles:
         assert [state[1] for state in told if state[0] == "reading images"] == [32, 64, 80]
 
 
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_exported_script_reads_images_alike(tmp_path, fit, channels):
+    make_mixed(tmp_path, 60, (20, 300))
+    halves(tmp_path / "ant" / "large.jpg", (400, 700))
+    Image.new("RGBA", (30, 40), (200, 10, 20, 100)).save(tmp_path / "ant" / "layer.png")
+    several = Image.new("RGB", (500, 400), "red")
+    several.save(tmp_path / "ant" / "phone.jpg", format="MPO", save_all=True, append_images=[several])
+    place = ROOT / "nash_tf" / "exporting" / "predict_script.py"
+    script = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("script", place))
+    spec.loader.exec_module(script)
+    form = {"height": 24, "width": 32, "channels": channels, "fit": fit}
+    paths = sorted(tmp_path.glob("*/*.*"))
+    expected = data.read_images(paths, Form(**form))
+    for path, image in zip(paths, expected, strict=True):
+        assert np.array_equal(script.read(path, {**form, "values": [0, 255]}), image), path
+
+
 class TestCache:
     def entries(self, cache_home):
         return sorted((cache_home / "nash_tf" / "images").iterdir())
@@ -272,7 +291,7 @@ class TestCache:
     def test_killed_half_way(self, tmp_path, cache_home):
         folder(tmp_path, each=40)
         program = (
-            "import os, signal, sys; from nash_tf import data; from nash_tf.image_settings import ImageSettings\n"
+            "import os, signal, sys; from nash_tf import data; from nash_tf.image_settings import FITS, ImageSettings\n"
             "def progress(what, done, total):\n"
             "    if what == 'reading images': os.kill(os.getpid(), signal.SIGKILL)\n"
             f"data.load({str(tmp_path)!r}, images=ImageSettings(memory_share=1e-9), progress=progress)"

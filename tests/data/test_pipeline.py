@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from nash_tf.data.dataset import channel_statistics
 from nash_tf.data.pipeline import Augmentation, Pipeline, look_up, moved
+from nash_tf.data.rows import ImageFile, Rows
 from nash_tf.exporting.scaling import with_scaling
 from nash_tf.keras_models import autotuning, private_api
 
@@ -256,6 +257,41 @@ class TestNormalise:
         x = examples()[0].astype(dtype)
         images, originals = augmented(Augmentation(normalise=False), x, mean=(1, 2, 3), std=(4, 5, 6))
         np.testing.assert_allclose(images, originals / scale, rtol=1e-6)
+
+
+class TestRows:
+    """Images that are taken a batch at a time give the same batches, to the bit."""
+
+    @pytest.fixture(params=["memory", "file"])
+    def both(self, request, tmp_path):
+        x, y = examples(40)
+        np.save(tmp_path / "x.npy", x)
+        rows = np.random.default_rng(0).permutation(40)[:23]
+        return (x[rows], Rows(x if request.param == "memory" else ImageFile(tmp_path / "x.npy"), rows)), y[rows]
+
+    @pytest.mark.parametrize("augmentation", [EVERYTHING, Augmentation(normalise=False)])
+    def test_training(self, both, augmentation):
+        images, y = both
+        mean, std = channel_statistics(images[0])
+        assert equal((mean, std), channel_statistics(images[1]))
+        first, second = (pipeline(augmentation, mean, std).training(x, y, seed=3) for x in images)
+        assert first.element_spec == second.element_spec and first.cardinality() == second.cardinality()
+        for _ in range(3):
+            assert equal(one_pass(first), one_pass(second))
+
+    def test_evaluation(self, both):
+        images, y = both
+        made = pipeline(EVERYTHING, (1, 2, 3), (4, 5, 6))
+        first, second = (made.evaluation(x, y, batch_size=10) for x in images)
+        assert first.element_spec == second.element_spec and made.evaluation(images[1], y, batch_size=10) is second
+        assert equal(one_pass(first), one_pass(second))
+
+    @pytest.mark.parametrize("method", ["training", "evaluation"])
+    def test_refusals(self, both, method):
+        (_, x), y = both
+        for labels in (y[:-1], y + 1):
+            with pytest.raises(ValueError, match="Received"):
+                getattr(pipeline(), method)(x, labels, 1)
 
 
 class TestEvaluation:
