@@ -16,6 +16,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "terminal",
     "layers",
     "keras_models",
+    "exporting",
     "callbacks",
     "data",
     "config",
@@ -30,8 +31,10 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "runtime",
     "search",
     "main",
+    "predict",
     "experiment",
     "benchmark",
+    "__main__",
 ]
 # An architecture is made of a Keras model, and a model of it, by methods that import Keras when they are called.
 UPWARD = {"architecture.graph": frozenset({"from_keras", "to_keras"})}
