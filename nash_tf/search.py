@@ -102,6 +102,8 @@ def search(config: SearchConfig, dataset: data.Dataset, command: Sequence[str] =
             callbacks.append(keras.callbacks.TensorBoard(str(directory / run_directory.TENSORBOARD), write_graph=False))
         valid = pipeline.evaluation(dataset.x_valid, dataset.y_valid)
         tuner.search(validation_data=valid, verbose=0, callbacks=callbacks, workers=workers)
+    if not roles.is_worker():
+        progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
     return tuner, pipeline, progress
 
 
@@ -219,6 +221,7 @@ def search_results(oracle) -> dict:
         "steps": max(record["step"] for record in lineage),
         "children": len({(record["step"], record["child"]) for record in lineage}),
         "epochs": sum(record["epochs"] for record in lineage),
+        "search_ended": oracle.end_reason(),
     }
 
 

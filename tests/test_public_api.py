@@ -52,7 +52,7 @@ METHODS = {
     nash_tf.HillClimbingOracle: ["end_reason", "get_best_trials", "lineage", "over", "stopped_by"],
     morphisms.Morphism: ["apply", "candidates", "requires", "sites"],
 }
-PROGRAMS = ["nash_tf.main", "nash_tf.experiment", "nash_tf.report", "nash_tf.benchmark"]
+PROGRAMS = ["nash_tf.main", "nash_tf.predict", "nash_tf.experiment", "nash_tf.report", "nash_tf.benchmark"]
 
 
 def parameters(function):
@@ -92,8 +92,14 @@ def test_public_methods(owner):
 @pytest.mark.parametrize(
     ("function", "expected"),
     [
-        (nash_tf.morph, ["model", "operators", "count", "edits", "seed", "calibration", "noise", "max_params"]),
-        (nash_tf.export, ["model", "directory", "example", "facts", "searched"]),
+        (
+            nash_tf.morph,
+            ["model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params", "edits"],
+        ),
+        (
+            nash_tf.export,
+            ["model", "directory", "example", "facts", "searched", "formats", "images", "seconds", "left_out"],
+        ),
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
         (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),

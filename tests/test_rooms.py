@@ -9,6 +9,7 @@ from tests.helpers.imports import circle, imported, large, modules
 ORDER = [  # rooms, and the modules beside them, from low to high
     "seeds",
     "settings",
+    "image_settings",
     "files",
     "architecture",
     "morphisms",

@@ -16,11 +16,12 @@ import keras
 import numpy as np
 from keras import tree
 
+from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.exporting import clean_process, signature
 from nash_tf.exporting.images import Images
 
-# Of the largest output, by the coarsest arithmetic in the model; a graph rounds at other places than single operations do.
-_TOLERANCES = {"bfloat16": 0.0625, "float16": 0.0078125, "float32": 1e-5, "float64": 1e-10}
+# Relative to the largest output, by the coarsest arithmetic in the model: a graph rounds in other places than operations.
+_TOLERANCES = {"bfloat16": 0.0625, "float16": 0.0078125, "float32": TOLERANCE, "float64": 1e-10}
 
 
 class ExportError(Exception):

@@ -110,7 +110,7 @@ def _recurrent_states(layer) -> dict[str, keras.Variable]:
 
 @contextmanager
 def restoring(model: keras.Model) -> Iterator[None]:
-    """Context in which a model may be run; at its end each variable gets its old value, to the bit, even after an error.
+    """Context in which a model may be run; at its end each variable gets its old value, to the bit, also on errors.
 
     A forward pass may change moving averages, kernels (`SpectralNormalization`), random generators, recurrent states
     and metrics. It does not change the optimiser.

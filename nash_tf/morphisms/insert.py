@@ -51,7 +51,8 @@ class Insert(Morphism):
     Attributes:
         stem: start of the convolution's name.
         conv_kind: kind of the convolution.
-        initial_values: by variable of the convolution its initial values, names in `nash_tf.morphisms.weight_transfer.FILLS`.
+        initial_values: by variable of the convolution its initial values, names in
+            `nash_tf.morphisms.weight_transfer.FILLS`.
     """
 
     stem: str

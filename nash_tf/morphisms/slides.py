@@ -15,7 +15,7 @@ def merges_features(architecture: Architecture, node: Node) -> bool:
     )
 
 
-# By name. New channels do not pass such a merge (slides, "Alter Channels"). Their sites are sites of the registry's too.
+# By name; narrower than the registry's. New channels do not pass such a merge (slides, "Alter Channels").
 SLIDES: dict[str, Morphism] = {
     operator.name: operator for operator in (AlterChannels(merges_features), MergeConcat(merges_features))
 }

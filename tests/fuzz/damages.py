@@ -36,6 +36,7 @@ FLAGS = [
 ]
 MEASURED = ("cpu_seconds", "wall_seconds", "seconds")  # differ from run to run
 PATIENCE = 180.0  # seconds after which a run counts as hanging
+STOPPED = 3
 IN_A_PROCESS = 40  # runs before a new process is begun
 
 
@@ -121,6 +122,8 @@ def resume(run: Path, fresh: bool = False) -> tuple[int | None, str, str]:
         except Exception:
             traceback.print_exc()
             status = -1
+    if status in (128 + signal.SIGINT, 128 + signal.SIGTERM):  # it is this script that is to stop
+        sys.exit(STOPPED)
     return status, printed.getvalue(), failed.getvalue()
 
 
@@ -215,8 +218,9 @@ def main(directory: Path, count: int) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     make_runs(directory)
     again = [sys.executable, "-m", "tests.fuzz.damages", str(directory), str(count), "--part"]
-    while subprocess.run(again).returncode:  # 1 after a part, the status of faulthandler's exit after one that hangs
-        pass
+    while status := subprocess.run(again).returncode:  # 1 after a part, and where faulthandler ends one that hangs
+        if status == STOPPED:
+            return STOPPED
     faults = table(directory)
     print(f"\n{count} damages, {faults} faults")
     return min(faults, 1)

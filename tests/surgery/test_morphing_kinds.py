@@ -101,7 +101,7 @@ def test_networks_of_keras(name):
 def test_the_code_in_the_readme_runs(monkeypatch, tmp_path):
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    monkeypatch.setattr("builtins.print", lambda *words: None)
+    monkeypatch.setattr("builtins.print", lambda *words, **settings: None)
     monkeypatch.chdir(tmp_path)
     found: dict = {}
     for code in blocks:
