@@ -6,6 +6,7 @@ import os
 import pytest
 
 from nash_tf import export_formats
+from tests.helpers.commands import place, search  # noqa: F401  fixtures
 from tests.helpers.processes import finish, start
 
 # Read when TensorFlow first computes; processes that tests start inherit them.

@@ -5,22 +5,15 @@ The search is a stub here; what it does is tested elsewhere.
 
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
-import types
-from pathlib import Path
 
 import pytest
 
-import nash_tf
 from nash_tf import config, data, export_formats, main
-from nash_tf.files import run_directory
 from nash_tf.files.lock import LOCK, locked
-
-ROOT = Path(__file__).parents[1]
-FLAGFILES = sorted(path for path in (ROOT / "flags").glob("*.flags") if not path.stem.startswith("experiment"))
+from tests.helpers import ROOT
+from tests.helpers.commands import contents, start
 
 # (arguments beside --method=shr, what the line must contain). Run in a directory that holds what `fixtures` makes.
 REFUSED = [
@@ -115,59 +108,6 @@ REFUSED = [
     (["--output_dir=run", "--resume", "--seed=7"], ["--resume", "seed was 0, is 7"]),
     (["--output_dir=run", "--resume", "--steps=1", "--batch_size=1"], ["steps was 2, is 1", "batch_size was 64, is 1"]),
 ]
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """An otherwise empty working directory with something wrong of every kind in it."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("empty", "full", "torn", "list", "other"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "file").write_text("")
-    (tmp_path / "full" / "thesis.tex").write_text("")
-    (tmp_path / "torn" / "config.json").write_text('{"method": "sh')
-    (tmp_path / "list" / "config.json").write_text("[1]")
-    (tmp_path / "other" / "config.json").write_text('{"method": "shr", "colour": "red"}')
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    (tmp_path / "bad.flags").write_text("# a comment\n--steps=-1\n")
-    (tmp_path / "dangling").symlink_to("nowhere")
-    (tmp_path / "loop").symlink_to("loop")
-    for name in ("run", "linked"):
-        run_directory.write_config(config.SearchConfig(method="shr", output_dir=name), {"keras": "3"})
-    (tmp_path / "linked" / "tuner").mkdir()
-    (tmp_path / "linked" / "tuner" / "trial_0001").symlink_to("../../full")
-    (tmp_path / "piped").mkdir()
-    os.mkfifo(tmp_path / "piped" / "config.json")
-    (tmp_path / "locked").mkdir()
-    (tmp_path / "locked" / "owner.lock").symlink_to("../full/thesis.tex")
-    return tmp_path
-
-
-@pytest.fixture
-def search(monkeypatch):
-    """Stands in for `nash_tf.search`; `calls` are the runs begun, `act` is what a run does."""
-    stub = types.ModuleType("nash_tf.search")
-    stub.calls, stub.act = [], lambda config: None
-
-    def run(config, resume, command):
-        assert command[1:3] == ["-m", "nash_tf.main"]
-        stub.calls.append((config, resume))
-        return stub.act(config)
-
-    stub.run, stub.FAILURES = run, (OSError,)
-    monkeypatch.setitem(sys.modules, "nash_tf.search", stub)
-    monkeypatch.setitem(vars(nash_tf), "search", stub)
-    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
-    return stub
-
-
-def contents(directory):
-    return {path: path.read_bytes() if path.is_file() else None for path in directory.rglob("*")}
-
-
-def start(*arguments):
-    return main.main(["main", *arguments])
 
 
 class TestRefused:
@@ -375,52 +315,6 @@ def test_the_lock_is_not_taken_through_a_link(tmp_path):
     assert (tmp_path / "mine").read_text() == "text"
 
 
-class TestFlagfiles:
-    def test_all_are_there(self):
-        names = ["cifar10_cpu", "fashion_cpu", "paper_nash", "paper_sh", "paper_shr", "paper_shrsep", "quick"]
-        assert [path.stem for path in FLAGFILES] == names
-
-    @pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.stem)
-    @pytest.mark.parametrize("method", ["nash", "shrsep"])
-    def test_parse_and_add_up(self, path, method):
-        parsed, _ = main.parse(["main", f"--flagfile={path}", f"--method={method}"])
-        assert sum(rung.children * rung.epochs for rung in parsed.rungs) == parsed.epochs_per_step
-
-    @pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.stem)
-    def test_begin_with_what_they_run_and_how(self, path):
-        comment = re.match(r"(#[^\n]*\n)+", path.read_text()).group()
-        assert f"python -m nash_tf.main --flagfile=flags/{path.name}" in comment
-
-    @pytest.mark.parametrize("method", ["nash", "sh", "shr", "shrsep"])
-    def test_papers_experiment(self, method):
-        parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/paper_{method}.flags"])
-        assert parsed.method == method
-        assert parsed.dataset == "cifar10"
-        assert (parsed.children, parsed.mutations, parsed.epochs_per_step, parsed.vanilla_epochs) == (8, 5, 160, 20)
-        assert (parsed.final_epochs, parsed.widths, parsed.batch_size) == (200, (64, 128, 256), 128)
-        assert (parsed.max_params, parsed.max_hours, parsed.mixup) == (20_000_000, 23, 1)
-        assert (parsed.train_limit, parsed.valid_fraction) == (None, 0.1)
-        assert parsed.augment == config.AUGMENTATIONS
-
-    def test_quick_is_the_defaults(self):
-        parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/quick.flags", "--method=sh"])
-        assert parsed == config.SearchConfig(method="sh")
-
-    def test_are_found_by_name_beside_paths(self, place, capsys):
-        (place / "mine").write_text("--steps=3\n")
-        (place / "paper_sh").write_text("--steps=4\n")  # what lies here comes first
-        for how in (["--flagfile=quick"], ["-flagfile", "quick"], ["--flagfile=quick.flags"]):
-            assert main.parse(["main", "--steps=9", *how])[0] == config.SearchConfig(), how
-        assert main.parse(["main", "--flagfile=mine"])[0].steps == 3
-        assert main.parse(["main", "--flagfile=paper_sh"])[0].steps == 4
-        with pytest.raises(config.ConfigError, match="--flagfile: .*'other'; by name there are cifar10_cpu, "):
-            main.parse(["main", "--flagfile=other"])
-
-    def test_what_comes_later_wins(self):
-        parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/quick.flags", "--method=sh", "--steps=7"])
-        assert parsed.steps == 7
-
-
 def test_data_that_is_refused_names_the_flag(place):
     for flags, expected in (
         (["--dataset=digits", "--train_limit=5"], "--train_limit: expected at least 20"),
@@ -433,82 +327,3 @@ def test_data_that_is_refused_names_the_flag(place):
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
         assert done.returncode == 2 and done.stderr.startswith(expected) and len(done.stderr.splitlines()) == 1
-
-
-class TestSignals:
-    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-    def test_a_stopped_run_says_how_to_go_on(self, number, status, place, search, capsys):
-        def stop(config):
-            run_directory.write_config(config, {})
-            os.kill(os.getpid(), number)
-            time.sleep(30)  # cut short by the signal
-
-        search.act = stop
-        handler = signal.getsignal(number)
-        assert start("--method=sh", "--dataset=digits", "--output_dir=my run") == status
-        command = "python -m nash_tf.main --method=sh --dataset=digits '--output_dir=my run' --resume"
-        assert capsys.readouterr().err == f"Stopped. To go on: {command}\n"
-        assert signal.getsignal(number) == handler
-
-    @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-    @pytest.mark.parametrize("program", ["nash_tf.main", "nash_tf.experiment"])
-    def test_while_modules_are_imported(self, program, number, status, tmp_path):
-        command = [sys.executable, "-m", program, "--methods=sh" if "exp" in program else "--method=sh", "--steps=0"]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        process = subprocess.Popen(
-            command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        handled = 0
-        while not handled >> (signal.SIGTERM - 1) & 1:
-            assert process.poll() is None
-            handled = int(re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1], 16)
-        process.send_signal(number)
-        printed, _ = process.communicate(timeout=30)
-        assert process.returncode == status and b"Traceback" not in printed
-
-    def test_a_signal_that_a_library_turned_into_an_exception(self, place, search, capsys):
-        def work(config):
-            try:
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(30)
-            except BaseException:
-                raise ImportError("initialization failed") from None
-
-        search.act = work
-        assert start("--method=sh", "--dataset=digits") == 143
-        assert capsys.readouterr().err == "Stopped before anything was written.\n"
-
-    def test_before_anything_was_written(self, place, search, capsys):
-        search.act = lambda config: os.kill(os.getpid(), signal.SIGTERM) or time.sleep(30)
-        assert start("--method=sh", "--dataset=digits") == 143
-        assert capsys.readouterr().err == "Stopped before anything was written.\n"
-
-    def test_a_signal_that_is_swallowed_is_raised_again(self, place, search):
-        class Swallows:
-            def __del__(self):  # Python drops exceptions from here
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(0.1)
-
-        def work(config):
-            del swallows[0]
-            time.sleep(30)
-
-        swallows = [Swallows()]
-        search.act = work
-        assert start("--method=sh", "--dataset=digits") == 143
-
-    @pytest.mark.parametrize("again", [0, signal.SIGTERM, signal.SIGINT])
-    def test_what_is_tidied_up_after_a_signal_is_not_disturbed(self, again, place, search):
-        def work(config):
-            try:
-                os.kill(os.getpid(), signal.SIGTERM)
-                time.sleep(30)
-            finally:
-                os.kill(os.getpid(), again)
-                time.sleep(0.7)
-                tidied.append(True)
-
-        tidied = []
-        search.act = work
-        assert start("--method=sh", "--dataset=digits") == 143
-        assert tidied and signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

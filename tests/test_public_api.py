@@ -52,7 +52,7 @@ METHODS = {
     nash_tf.HillClimbingOracle: ["end_reason", "get_best_trials", "lineage", "over", "stopped_by"],
     morphisms.Morphism: ["apply", "candidates", "requires", "sites"],
 }
-PROGRAMS = ["nash_tf.main", "nash_tf.experiment", "nash_tf.report", "nash_tf.benchmark"]
+PROGRAMS = ["nash_tf.main", "nash_tf.predict", "nash_tf.experiment", "nash_tf.report", "nash_tf.benchmark"]
 
 
 MORPH = ["model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params"]

@@ -1,0 +1,125 @@
+"""Where operators have a place, by what the layers around it let pass, and what it costs."""
+
+from dataclasses import replace
+
+import pytest
+from keras import layers
+
+from nash_tf.architecture.costs import flops
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.morphisms import Option, registry, sites
+from nash_tf.morphisms.weight_transfer import (
+    Fresh,
+)
+from tests.helpers.small_architectures import architecture_of, concat, conv, convex, split
+
+
+class TestInsert:
+    def test_relu6_behind_relu6(self):
+        parent = vanilla((8, 8, 3), 3, (4, 4))
+        parent = parent.edited([replace(parent["relu_1"], config={"max_value": 6.0})])
+        child, _ = registry["insert_conv"].apply(parent, ("pool_1", "conv_2", 3))
+        assert child["relu_3"].config == {"max_value": 6.0}
+        child, _ = registry["insert_conv"].apply(parent, ("relu_2", "pool", 3))
+        assert child["relu_3"].config == {}
+
+    @pytest.mark.parametrize("name", ["insert_conv", "insert_separable_conv"])
+    def test_a_sum_where_the_source_may_be_negative(self, name):
+        def build(x):
+            x = layers.Activation("silu", name="act")(conv("a")(x))
+            return conv("b", 2)(layers.AveragePooling2D(2, name="mean")(x))
+
+        parent = architecture_of(build)
+        edges = [("act", "mean"), ("mean", "b")]
+        assert registry[name].sites(parent) == [(*edge, size) for edge in edges for size in (3, 5)]
+        child, edit = registry[name].apply(parent, ("mean", "b", 3))
+        assert child["b"].inputs == ("add_1",) and child["add_1"].inputs == ("mean", "bn_1")
+        assert child["act_1"].kind == "Activation" and child["act_1"].config == {"activation": "silu"}
+        assert edit.recipes["bn_1", "gamma"] == edit.recipes["bn_1", "beta"] == Fresh((4,), "zeros")
+        assert edit.calibrate == ("bn_1",) and not any("dirac" in recipe.fill for recipe in edit.recipes.values())
+
+    @pytest.mark.parametrize("name", ["insert_conv", "insert_separable_conv"])
+    @pytest.mark.parametrize(
+        ("shape", "offered"),
+        [((1, 1, 4), False), ((1, 3, 4), True), ((3, 1, 4), True), ((2, 2, 4), True), ((None, None, 4), True)],
+    )
+    def test_nothing_on_a_map_of_one_pixel(self, name, shape, offered):
+        # Of all places of its kernel only the middle would ever see data.
+        parent = architecture_of(lambda x: conv("b", 2)(conv("a", activation="relu")(x)), shape)
+        assert registry[name].sites(parent) == [("a", "b", size) for size in (3, 5) if offered]
+
+    @staticmethod
+    def inserted_after(activation, scale):
+        """A child with a block where the last activation is this one, scaled and shifted, and the one before a LeakyReLU."""
+
+        def build(x):
+            x = layers.LeakyReLU(0.1, name="leaky")(conv("a")(x))
+            x = layers.Rescaling(scale, -1.0, name="scale")(layers.Activation(activation, name="last")(conv("b")(x)))
+            return conv("c", 2)(layers.MaxPooling2D(2, name="pool")(x))
+
+        return registry["insert_conv"].apply(architecture_of(build), ("pool", "c", 3))[0]
+
+    def test_no_exponential_in_a_block(self):
+        # Zero times infinity is no zero.
+        child = self.inserted_after("exponential", 1.0)
+        assert child["act_1"].kind == "LeakyReLU"
+
+    def test_gates_are_no_activation_for_a_block(self):
+        child = self.inserted_after("sigmoid", 2.0)
+        assert (child["act_1"].kind, child["act_1"].config) == ("LeakyReLU", {"negative_slope": 0.1})
+
+    def test_no_activation_at_all(self):
+        parent = architecture_of(lambda x: conv("b", 2)(layers.AveragePooling2D(2, name="pool")(conv("a")(x))))
+        child, _ = registry["insert_conv"].apply(parent, ("pool", "b", 3))
+        assert (child["act_1"].kind, child["act_1"].config) == ("ReLU", {})
+
+
+class TestMerges:
+    def test_features(self):
+        def build(x):
+            x = conv("a", activation="gelu")(x)
+            y = layers.Add(name="add")([x, conv("b")(x)])
+            return conv("c", 2)(layers.BatchNormalization(name="norm")(y))
+
+        assert convex.sites(architecture_of(build)) == [("add", "a")]
+        assert concat.sites(architecture_of(build)) == [("add", "a", 1)]
+
+    def test_a_relu_of_what_is_never_negative_is_not_merged_with_it(self):
+        def build(x):
+            x = conv("a", activation="relu")(x)
+            x = layers.MaxPooling2D(3, 1, "same", name="pool")(layers.ReLU(name="again")(x))
+            return conv("c", 2)(x)
+
+        assert convex.sites(architecture_of(build)) == [("pool", "a"), ("pool", "again")]
+
+    def test_sums_of_what_is_never_negative_are_left_to_their_inputs(self):
+        parent, _ = split.apply(vanilla((8, 8, 3), 3, (4, 4)), ("conv_1",))
+        assert not any("add_3" in site for site in concat.sites(parent))
+
+
+class TestCosts:
+    def test_flops_by_hand(self):
+        def build(x):
+            x = layers.Conv2D(6, 3, strides=2, padding="same", name="a")(x)  # 4 x 4
+            x = layers.SeparableConv2D(5, 3, padding="same", name="b")(x)
+            x = layers.BatchNormalization(name="norm")(x)
+            x = layers.DepthwiseConv2D((3, 1), padding="same", depth_multiplier=2, name="c")(x)
+            x = layers.Conv2D(4, 1, groups=2, name="d")(x)
+            x = layers.Dense(3, name="e")(x)
+            return layers.Dense(2, name="f")(layers.Flatten(name="flat")(x))
+
+        a, b, c, d, e, f = 3 * 3 * 4 * 6, 3 * 3 * 6 + 6 * 5, 3 * 10, 5 * 4, 4 * 3, 48 * 2
+        assert flops(architecture_of(build)) == 2 * (16 * (a + b + c + d + e) + f)
+
+    def test_open_sides(self):
+        assert flops(vanilla((None, None, 3), 3, (4, 4))) is None
+
+    def test_options(self):
+        parent = vanilla((8, 8, 3), 3, (4, 4))
+        options = sites(parent)
+        assert [option.operator for option in options] == sorted(option.operator for option in options)
+        assert Option("insert_conv", ("relu_1", "pool_1", 3), 9 * 16 + 8, 2 * 64 * 9 * 16) in options
+        assert Option("alter_channels", ("conv_2", 2), 9 * 16 + 8 + 4 * 3, 2 * (16 * 9 * 16 + 12)) in options
+        assert sites(parent, ["split"]) == [option for option in options if option.operator == "split"]
+        assert sites(parent.to_keras()) == options
+        assert {option.flops for option in sites(vanilla((None, None, 3), 3, (4, 4)))} == {None}
