@@ -73,7 +73,8 @@ def measure(root: Path, settings: ImageSettings, epochs: int) -> None:
     print("\n".join(data.describe(dataset)))
     print(f"loaded in {seconds:.1f} s, {cpu:.1f} CPU-s, peak {_peak():.2f} GB")
     if epochs:
-        from nash_tf.data.pipeline import Augmentation, Pipeline
+        from nash_tf.data.augmentation import Augmentation
+        from nash_tf.data.pipeline import Pipeline
 
         pipeline = Pipeline(
             dataset.mean, dataset.std, len(dataset.class_names), 64, Augmentation(flip=True, shift=0.125)

@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.data.pipeline import Augmentation, Pipeline
+from nash_tf.data.augmentation import Augmentation
+from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.autotuning import untuned
 from nash_tf.keras_models.building import to_keras

@@ -9,7 +9,8 @@ from nash_tf.architecture import Architecture, costs
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.config import SearchConfig, refusal
-from nash_tf.data.pipeline import Augmentation, Pipeline
+from nash_tf.data.augmentation import Augmentation
+from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like

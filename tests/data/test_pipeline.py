@@ -12,8 +12,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nash_tf.data.augmentation import Augmentation, look_up, moved
 from nash_tf.data.dataset import channel_statistics
-from nash_tf.data.pipeline import Augmentation, Pipeline, look_up, moved
+from nash_tf.data.pipeline import Pipeline
 from nash_tf.data.rows import ImageFile, Rows
 from nash_tf.exporting.scaling import with_scaling
 from tests.helpers.pipelines import CLASSES, EVERYTHING, equal, examples, one_pass, pipeline

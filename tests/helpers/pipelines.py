@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from nash_tf.data.pipeline import Augmentation, Pipeline
+from nash_tf.data.augmentation import Augmentation
+from nash_tf.data.pipeline import Pipeline
 
 EVERYTHING = Augmentation(flip=True, shift=0.25, cutout=0.5, mixup=1.0)
 CLASSES = 5

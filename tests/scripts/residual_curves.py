@@ -16,7 +16,8 @@ from keras import layers
 import nash_tf
 from nash_tf import data
 from nash_tf.callbacks import CosineAnnealing
-from nash_tf.data.pipeline import Augmentation, Pipeline
+from nash_tf.data.augmentation import Augmentation
+from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models.building import to_keras
 from nash_tf.report.drawing.axes import Scale, frame
 from nash_tf.report.drawing.figure import Figure, line, mark, path, text
