@@ -22,8 +22,9 @@ FILES = {
 UNSIGNED_BYTE = 0x08
 
 
-def _find(folder: Path, name: str) -> Path | None:
-    return next((path for path in (folder / name, folder / f"{name}.gz") if path.is_file()), None)
+def _find(folder: Path, name: str) -> list[Path]:
+    """The file of a name, packed or not, if it is there."""
+    return [path for path in (folder / name, folder / f"{name}.gz") if path.is_file()][:1]
 
 
 def _matches(source: str) -> bool:
@@ -35,8 +36,9 @@ def _check(source: str) -> None:
     if missing:
         raise DataError(f"{source}: expected the four IDX files {', '.join(FILES)} (or .gz), got no {missing[0]}")
     for name, rank in FILES.items():
-        with _values(_find(Path(source), name), rank):
-            pass
+        for path in _find(Path(source), name):
+            with _values(path, rank):
+                pass
 
 
 def read(path: Path, rank: int) -> np.ndarray:
@@ -87,7 +89,7 @@ def _shape(file, rank: int, path: Path) -> list[int]:
 
 def _open(source: str) -> Source:
     _check(source)
-    paths = {_find(Path(source), name): rank for name, rank in FILES.items()}
+    paths = {path: rank for name, rank in FILES.items() for path in _find(Path(source), name)}
     arrays = {str(path): read(path, rank) for path, rank in paths.items()}
     # Digits and letters are as common in this format as clothes: no flip that could change a class.
     return from_arrays(Path(source).resolve().name, arrays, flips=False)

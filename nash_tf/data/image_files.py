@@ -83,9 +83,9 @@ def _held(
     with images.pillow(where):
         place = cache.entry(name, root, files, tests, settings)
     try:
-        if found := cache.open_entry(place, len(files), progress):
-            held, form, said = found
-            return held, form, (*said, _kept(place, len(files) * form.bytes))
+        if stored := cache.open_entry(place, len(files), progress):
+            entry, form, said = stored
+            return entry, form, (*said, _kept(place, len(files) * form.bytes))
     except cache.Damaged as damage:
         notes = (f"{place}: decoded images were damaged ({damage}) and have been made anew",)
     facts = decoding.survey(files, progress)
@@ -97,8 +97,8 @@ def _held(
 
     if settings.shared or size > settings.memory_share * limits.available_memory():
         _require_outside(root, settings)
-        held = cache.make_entry(place, len(files), form, said, fill)
-        return held, form, (*notes, *said, _kept(place, size))
+        entry = cache.make_entry(place, len(files), form, said, fill)
+        return entry, form, (*notes, *said, _kept(place, size))
     held = np.empty((len(files), *form[:3]), np.uint8)
     fill(held.__setitem__)
     held.flags.writeable = False

@@ -51,7 +51,9 @@ def facts(path: Path) -> Facts:
             raise DataError(f"{path}: expected {rule}, got {as_text(size)} (height x width); remove it")
         if _sideways(image):
             size = size[::-1]
-        return Facts(*size, image.mode in GREY_MODES, _is_layered(image), getattr(image, "is_animated", False))
+        return Facts(
+            size[0], size[1], image.mode in GREY_MODES, _is_layered(image), getattr(image, "is_animated", False)
+        )
 
 
 def decode(path: Path, form: Form) -> np.ndarray:

@@ -46,12 +46,13 @@ def copies(seen: Sequence[np.ndarray | Rows], x_test: np.ndarray | Rows) -> str:
 
 
 def _digest(image: np.ndarray) -> bytes:
-    return hashlib.blake2b(np.ascontiguousarray(image), digest_size=16).digest()
+    return hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
 
 
 def large(parts: Sequence[np.ndarray | Rows]) -> str:
     """Whether the pixels must be normalised for float32 to compute with them."""
-    largest = max((max(float(x.max()), -float(x.min())) for x in parts if x.dtype != np.uint8), default=0.0)
+    numbers = [x for x in parts if isinstance(x, np.ndarray) and x.dtype != np.uint8]
+    largest = max((max(float(x.max()), -float(x.min())) for x in numbers), default=0.0)
     if largest < LARGE:
         return ""
     return f"Pixels reach {largest:.3g}: without normalise among --augment, float32 cannot compute with them"

@@ -8,6 +8,7 @@ global seed.
 import math
 from collections.abc import Callable, Hashable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -45,9 +46,7 @@ class Pipeline:
             raise ValueError(f"expected classes >= 2, batch_size >= 1. Received: {classes}, {batch_size}")
         self._tensors = _IdentityCache()
         self._evaluations = _IdentityCache()
-        self._batch = tf.function(self._batch)
-        self._seeded = tf.function(self._seeded)
-        self._clean = tf.function(self._clean)
+        self._traced = {name: tf.function(getattr(self, name)) for name in ("_batch", "_seeded", "_clean")}
 
     def scaling(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """What is subtracted from each channel of pixels of a type, and what they are divided by then, float32 [c] each."""
@@ -67,7 +66,8 @@ class Pipeline:
             y: integer labels [n].
             seed: any integer >= 0.
         """
-        work, drawn = self._taking(x, y) if isinstance(x, Rows) else self._holding(x, y), {}
+        work = self._taking(x, y) if isinstance(x, Rows) else self._holding(x, y)
+        drawn: dict[int, tf.Tensor] = {}
         key = np.random.SeedSequence(seed).generate_state(1, np.uint64).view(np.int32)
         size, shape = len(x), x.shape[1:]
         steps = math.ceil(size / self.batch_size)
@@ -126,7 +126,7 @@ class Pipeline:
                 taken = tf.ensure_shape(taken, (None, *images.shape[1:]))
             else:
                 taken = images[part]
-            return self._clean(taken, labels[part])
+            return self._traced["_clean"](taken, labels[part])
 
         steps = math.ceil(size / batch_size)
         return untuned(tf.data.Dataset.range(steps, output_type=tf.int32).map(batch).prefetch(2))
@@ -140,7 +140,7 @@ class Pipeline:
         """Makes a batch, given (order, key, pass, step), of images that are taken for it."""
         self._require(x, y)
         scalar = tf.TensorSpec((), tf.int32)
-        work = self._seeded.get_concrete_function(
+        work = self._traced["_seeded"].get_concrete_function(
             tf.TensorSpec((None, *x.shape[1:]), x.dtype),
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((2,), tf.int32),
@@ -175,14 +175,14 @@ class Pipeline:
             rule = f"labels 0 to {self.classes - 1} of {len(x)} >= 1 images"
             raise ValueError(f"y: expected {rule}. Received: shape {y.shape}, values {np.unique(y)[:20]}")
 
-    def _tensor(self, array: np.ndarray, dtype: np.dtype) -> tf.Tensor:
+    def _tensor(self, array: Any, dtype: Any) -> tf.Tensor:
         with tf.device("CPU"):
             return self._tensors.get((array,), lambda: tf.constant(array, dtype))
 
     def _traced_batch(self, images: tf.Tensor) -> Callable[..., list[tf.Tensor]]:
         """`_batch`, traced once for any number of images of one shape and type."""
         scalar = tf.TensorSpec((), tf.int32)
-        return self._batch.get_concrete_function(
+        return self._traced["_batch"].get_concrete_function(
             tf.TensorSpec((None, *images.shape[1:]), images.dtype),
             tf.TensorSpec((None,), tf.int32),
             tf.TensorSpec((None,), tf.int32),
@@ -204,7 +204,7 @@ class Pipeline:
         """Batch number `step` of pass number `epoch`, in this order, over all images [n, h, w, c] with labels [n]."""
         with tf.device("CPU"):  # a GPU has the training step to do
             chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
-            return self._seeded(tf.gather(x, chosen), tf.gather(y, chosen), key, epoch, step)
+            return self._traced["_seeded"](tf.gather(x, chosen), tf.gather(y, chosen), key, epoch, step)
 
     def _seeded(
         self, x: tf.Tensor, y: tf.Tensor, key: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor
@@ -245,9 +245,9 @@ class _IdentityCache:
     """Values made from arrays and found by their identity; holds the arrays, so no id is used twice."""
 
     def __init__(self):
-        self._values: dict[tuple[Hashable, ...], tuple[tuple[np.ndarray, ...], object]] = {}
+        self._values: dict[tuple[Hashable, ...], tuple[tuple[Any, ...], object]] = {}
 
-    def get(self, arrays: tuple[np.ndarray, ...], make: Callable[[], object], *extra: Hashable) -> object:
+    def get(self, arrays: tuple[Any, ...], make: Callable[[], object], *extra: Hashable) -> Any:
         name = (*map(id, arrays), *extra)
         if name not in self._values:
             self._values[name] = (arrays, make())

@@ -111,6 +111,6 @@ class Kind:
     """
 
     matches: Callable[[str], bool]
-    check: Callable[[str], None]
+    check: Callable[[str], object]
     open: Callable[[str], Source]
     resizes: bool = False
