@@ -1,7 +1,6 @@
 """Trainings that fail, searches that are stopped, and directories that are opened again."""
 
 import contextlib
-import copy
 import math
 import shutil
 
@@ -34,17 +33,6 @@ def test_weights_that_vanish_while_the_search_runs_are_named_with_the_remedy(tmp
     remedy = r"trial_0000/checkpoint.*: .*; remove \S+trial_0000, and its training is done again"
     with pytest.raises(keras_tuner.errors.FatalError, match=remedy):
         tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), verbose=0)
-
-
-def test_a_search_without_a_hypermodel_is_refused_and_what_else_a_hypermodel_has_is_kept(tmp_path):
-    with pytest.raises(ValueError, match="hypermodel must build the first network, received None"):
-        tuner_of(None, tmp_path)
-    hypermodel = Still(classifier)
-    hypermodel.mine = "kept"
-    tuner = tuner_of(hypermodel, tmp_path)
-    assert tuner.hypermodel.mine == copy.copy(tuner.hypermodel).mine == "kept"
-    with pytest.raises(AttributeError):
-        _ = tuner.hypermodel.absent
 
 
 def test_a_failed_training_leaves_no_weights_behind(tmp_path):
