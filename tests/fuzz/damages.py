@@ -33,8 +33,9 @@ FLAGS = [
     "--epochs_per_step=4",
     "--vanilla_epochs=1",
     "--final_epochs=1",
+    "--export=keras",
 ]
-MEASURED = ("cpu_seconds", "wall_seconds", "seconds")  # differ from run to run
+MEASURED = ("cpu_seconds", "wall_seconds", "seconds", "exports")  # differ from run to run
 PATIENCE = 180.0  # seconds after which a run counts as hanging
 PART, STOPPED = 4, 3  # exit statuses
 IN_A_PROCESS = 40  # runs before a new process is begun
