@@ -125,6 +125,7 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
             try:
                 search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
             except search.FAILURES as error:
+                sys.stdout.flush()  # what was said before comes before it
                 print(one_line(error), file=sys.stderr)
                 return FAILED
     except (ConfigError, data.DataError) as error:

@@ -33,10 +33,11 @@ FLAGS = [
     "--epochs_per_step=4",
     "--vanilla_epochs=1",
     "--final_epochs=1",
+    "--export=keras",
 ]
-MEASURED = ("cpu_seconds", "wall_seconds", "seconds")  # differ from run to run
+MEASURED = ("cpu_seconds", "wall_seconds", "seconds", "exports")  # differ from run to run
 PATIENCE = 180.0  # seconds after which a run counts as hanging
-STOPPED = 3
+PART, STOPPED = 4, 3  # exit statuses
 IN_A_PROCESS = 40  # runs before a new process is begun
 
 
@@ -218,9 +219,11 @@ def main(directory: Path, count: int) -> int:
     directory.mkdir(parents=True, exist_ok=True)
     make_runs(directory)
     again = [sys.executable, "-m", "tests.fuzz.damages", str(directory), str(count), "--part"]
-    while status := subprocess.run(again).returncode:  # 1 after a part, and where faulthandler ends one that hangs
-        if status == STOPPED:
-            return STOPPED
+    hung = 0
+    while status := subprocess.run(again).returncode:
+        hung = 0 if status == PART else hung + 1  # faulthandler ends one that hangs with 1
+        if status == STOPPED or hung > 3:
+            return status
     faults = table(directory)
     print(f"\n{count} damages, {faults} faults")
     return min(faults, 1)
@@ -229,5 +232,5 @@ def main(directory: Path, count: int) -> int:
 if __name__ == "__main__":
     where, number = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 200
     if "--part" in sys.argv:
-        sys.exit(0 if try_some(where, number) else 1)
+        sys.exit(0 if try_some(where, number) else PART)
     sys.exit(main(where, number))

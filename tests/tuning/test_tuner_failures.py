@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import shutil
 
 import keras
 import keras_tuner
@@ -22,6 +23,16 @@ def test_training_data_that_run_out_end_the_search(tmp_path):
     tuner = tuner_of(classifier, tmp_path, vanilla_epochs=2)
     with pytest.raises(keras_tuner.errors.FatalValueError, match="ran out after 1 of the 3 batches of epoch 2"):
         tuner.search(finite(), steps_per_epoch=3, validation_data=(IMAGES, CLASSES))
+
+
+def test_weights_that_vanish_while_the_search_runs_are_named_with_the_remedy(tmp_path):
+    def lose(oracle):
+        shutil.rmtree(tmp_path / "p" / "trial_0000" / "checkpoint")
+
+    tuner = tuner_of(classifier, tmp_path, on_trained=lose)
+    remedy = r"trial_0000/checkpoint.*: .*; remove \S+trial_0000, and its training is done again"
+    with pytest.raises(keras_tuner.errors.FatalError, match=remedy):
+        tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), verbose=0)
 
 
 def test_a_failed_training_leaves_no_weights_behind(tmp_path):
