@@ -128,7 +128,7 @@ def channel_statistics(x: np.ndarray | Rows) -> tuple[np.ndarray, np.ndarray]:
     The deviation is at least a thousandth of the range of all pixels: a constant channel stays harmless. It is 1 where all
     pixels are equal.
     """
-    mean, variance, extent = _byte_moments(x) if x.dtype == np.uint8 else _moments(x)
+    mean, variance, extent = _byte_moments(x) if isinstance(x, Rows) or x.dtype == np.uint8 else _moments(x)
     floor = 1e-3 * extent or 1.0
     return mean.astype(np.float32), np.maximum(np.sqrt(variance), floor).astype(np.float32)
 

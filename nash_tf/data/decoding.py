@@ -23,7 +23,7 @@ def survey(paths: Sequence[Path], progress: Progress) -> list[Facts]:
         DataError: Pillow is missing; a file cannot be used, or is larger than memory when decoded. All files are looked at
             before: the error tells of the first and names others.
     """
-    found: list[Facts | None] = [None] * len(paths)
+    found: dict[int, Facts] = {}
     available = limits.available_memory()
 
     def look(i: int) -> None:
@@ -31,7 +31,7 @@ def survey(paths: Sequence[Path], progress: Progress) -> list[Facts]:
         limits.require_memory(DECODED * fact.height * fact.width, paths[i], available)
 
     _each(look, paths, MOST_THREADS, lambda done: progress("looking at images", done, len(paths)))
-    return found
+    return [found[i] for i in range(len(paths))]
 
 
 def decode(

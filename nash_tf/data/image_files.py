@@ -97,12 +97,11 @@ def _held(
 
     if settings.shared or size > settings.memory_share * limits.available_memory():
         _require_outside(root, settings)
-        held = cache.make_entry(place, len(files), form, said, fill)
-        return held, form, (*notes, *said, _kept(place, size))
-    held = np.empty((len(files), *form[:3]), np.uint8)
-    fill(held.__setitem__)
-    held.flags.writeable = False
-    return held, form, notes + said
+        return cache.make_entry(place, len(files), form, said, fill), form, (*notes, *said, _kept(place, size))
+    array = np.empty((len(files), *form[:3]), np.uint8)
+    fill(array.__setitem__)
+    array.flags.writeable = False
+    return array, form, notes + said
 
 
 def _kept(place: Path, size: int) -> str:

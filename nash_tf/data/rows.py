@@ -47,7 +47,7 @@ class ImageFile:
         """The images at positions int [k], each 0 to n - 1."""
         images = np.empty((len(chosen), *self.shape[1:]), np.uint8)
         for image, row in zip(images.reshape(len(chosen), self._row), chosen.tolist(), strict=True):
-            if os.preadv(self._file.fileno(), [image], self._start + row * self._row) != self._row:
+            if os.preadv(self._file.fileno(), [image.data], self._start + row * self._row) != self._row:
                 raise OSError(errno.EIO, "cut short while it was in use", str(self.path))
         return images
 
@@ -97,6 +97,6 @@ def part(x: np.ndarray | Rows, start: int, stop: int) -> np.ndarray | Rows:
 
 def joined(first: np.ndarray | Rows, second: np.ndarray | Rows) -> np.ndarray | Rows:
     """The images of two parts of a data set, one after the other; those of `Rows` are not copied."""
-    if isinstance(first, Rows):
+    if isinstance(first, Rows) and isinstance(second, Rows):
         return Rows(first.images, np.concatenate([first.rows, second.rows]))
     return np.concatenate([first, second])
