@@ -154,6 +154,15 @@ class TestFiles:
         x = data.read_images([tmp_path / f"a.{suffix}"], Form(16, 32, 3))[0].astype(int)
         assert np.abs(x - upright).mean() < 4
 
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+    def test_a_turned_image_has_the_size_that_it_has_upright(self, tmp_path, suffix):
+        folder(tmp_path, sizes=((12, 20),))
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        halves(tmp_path / "nut" / f"turned.{suffix}", (20, 12), exif=exif)
+        d = data.load(str(tmp_path))
+        assert d.form == Form(12, 20, 3) and not any("Image files" in note for note in d.notes)
+
     def test_an_unreadable_orientation_is_none(self, tmp_path):
         halves(tmp_path / "a.jpg", (16, 32), exif=b"Exif\0\0nonsense")
         assert data.read_images([tmp_path / "a.jpg"], Form(16, 32, 3))[0, 0, 0, 0] > 200
@@ -206,7 +215,7 @@ def test_the_exported_script_reads_images_alike(tmp_path, fit, channels):
     make_mixed(tmp_path, 60, (20, 300))
     halves(tmp_path / "ant" / "large.jpg", (400, 700))
     Image.new("RGBA", (30, 40), (200, 10, 20, 100)).save(tmp_path / "ant" / "layer.png")
-    several = Image.new("RGB", (500, 400), "red")
+    several = Image.effect_noise((500, 400), 90).convert("RGB")
     several.save(tmp_path / "ant" / "phone.jpg", format="MPO", save_all=True, append_images=[several])
     place = ROOT / "nash_tf" / "exporting" / "predict_script.py"
     script = importlib.util.module_from_spec(spec := importlib.util.spec_from_file_location("script", place))

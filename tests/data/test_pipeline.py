@@ -302,7 +302,7 @@ class TestCost:
         for seed in range(3):
             one_pass(made.training(x, y, seed))
             one_pass(made.training(x[:12], y[:12], seed))
-        assert made._batch.experimental_get_tracing_count() == 1
+        assert made._traced["_batch"].experimental_get_tracing_count() == 1
         assert made._hold(x, y)[0] is made._hold(x, y)[0]
 
 
