@@ -81,7 +81,7 @@ def test_another_backend_is_refused_where_the_package_is_used(monkeypatch):
 
 def test_compile_arguments_of_the_tuner_replace_the_model_s(tmp_path):
     tuner = tuner_of(classifier, tmp_path, steps=0, optimizer=keras.optimizers.Adam(0.003))
-    model = tuner._trainer.models.build({})
+    model = tuner._trainer.models.build({"rate": 0.02})
     assert type(model.optimizer) is keras.optimizers.Adam and model.optimizer.initial_rate == pytest.approx(0.003)
     assert model.loss == "sparse_categorical_crossentropy" and model._compile_metrics._user_metrics == ["accuracy"]
 
@@ -173,7 +173,7 @@ def test_a_model_that_cannot_be_searched_is_refused_before_any_training(tmp_path
 
     with pytest.raises(ValueError, match="Functional; give keras.Model.model.inputs, model.outputs"):
         tuner_of(functional, tmp_path / "e")
-    with pytest.raises(ValueError, match="Weighed must have a get_config"):
+    with pytest.raises(ValueError, match="get_config of Weighed must return all arguments"):
         tuner_of(measured, tmp_path / "f")
     with pytest.raises(ValueError, match="executions_per_trial must be 1"):
         tuner_of(classifier, tmp_path / "c", executions_per_trial=2)
