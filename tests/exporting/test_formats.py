@@ -210,7 +210,11 @@ def test_a_format_that_computes_something_else_is_left_out(here, classifier, ima
 
 def test_a_slow_model_is_measured_on_fewer_images_the_same_for_all(here, classifier, images, tmp_path):  # noqa: F811
     found = export(
-        classifier, tmp_path / "out", formats=[n for n in OTHERS if not export_formats.missing(n)], images=images, seconds=1e-9
+        classifier,
+        tmp_path / "out",
+        formats=[n for n in OTHERS if not export_formats.missing(n)],
+        images=images,
+        seconds=1e-9,
     )
     assert {each["test_images"] for name, each in found.items() if name != "keras"} == {1}
 
@@ -230,4 +234,6 @@ def test_what_does_not_fit_is_refused(what, words_, images, tmp_path):
 def test_without_packages_they_are_missing(monkeypatch):
     monkeypatch.setattr(export_formats.importlib.util, "find_spec", lambda name: None)
     assert export_formats.installed() == export_formats.ALWAYS
-    assert export_formats.missing("onnx") == ["onnx", "tf2onnx", "onnxruntime"] and export_formats.missing("keras") == []
+    assert (
+        export_formats.missing("onnx") == ["onnx", "tf2onnx", "onnxruntime"] and export_formats.missing("keras") == []
+    )

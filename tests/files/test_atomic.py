@@ -73,7 +73,9 @@ def test_killed_at_every_step(tmp_path, sort):
 def test_what_is_being_written_is_left_alone(tmp_path):
     with atomic.replace_directory(tmp_path / "best") as beside:
         (beside / "file").write_text("new")
-        other = subprocess.run([sys.executable, "-c", f"from nash_tf.files import atomic; atomic.tidy({str(tmp_path)!r})"])
+        other = subprocess.run(
+            [sys.executable, "-c", f"from nash_tf.files import atomic; atomic.tidy({str(tmp_path)!r})"]
+        )
         assert other.returncode == 0
     assert tree(tmp_path) == {"best/file": "new"}
 

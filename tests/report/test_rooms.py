@@ -20,7 +20,9 @@ def wing(module: str) -> str:
 
 
 def test_every_wing_has_its_place():
-    found = {name.split(".")[1] for name, path in modules("report").items() if path.name == "__init__.py" and "." in name}
+    found = {
+        name.split(".")[1] for name, path in modules("report").items() if path.name == "__init__.py" and "." in name
+    }
     assert found == set(BELOW)
 
 

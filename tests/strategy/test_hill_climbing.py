@@ -68,7 +68,12 @@ def test_search_is_over_where_the_vanilla_fails():
 
 
 def test_best_is_what_scored_highest_and_of_equals_the_last():
-    scores = {TrainingKey(0, 0, 0): 0.5, TrainingKey(1, 2, 3): 0.5, TrainingKey(2, 0, 1): 0.4, TrainingKey(2, 0, 2): None}
+    scores = {
+        TrainingKey(0, 0, 0): 0.5,
+        TrainingKey(1, 2, 3): 0.5,
+        TrainingKey(2, 0, 1): 0.4,
+        TrainingKey(2, 0, 2): None,
+    }
     assert best(scores) == TrainingKey(1, 2, 3)
     assert best({**scores, TrainingKey(0, 0, 0): 0.9}) == TrainingKey(0, 0, 0)
     assert best({**scores, TrainingKey(2, 0, 0): 0.5, TrainingKey(2, 0, 3): 0.5}) == TrainingKey(2, 0, 0)

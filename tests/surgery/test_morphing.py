@@ -226,6 +226,8 @@ def test_moves_and_edits_are_one_thing():
     grown = nash_tf.morph(model, count=2, seed=3)
     assert grown.moves == grown.edits
     again = [nash_tf.morph(model, **{name: grown.moves}).model for name in ("moves", "edits")]
-    assert [nash_tf.Architecture.from_keras(each).digest for each in again] == [nash_tf.Architecture.from_keras(grown.model).digest] * 2
+    assert [nash_tf.Architecture.from_keras(each).digest for each in again] == [
+        nash_tf.Architecture.from_keras(grown.model).digest
+    ] * 2
     with pytest.raises(ValueError, match="moves"):
         nash_tf.morph(model, moves=grown.moves, edits=grown.moves)

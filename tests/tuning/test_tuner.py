@@ -186,6 +186,8 @@ def test_the_oracle_in_a_users_own_tuner(tmp_path):
 
 
 def test_a_distribution_strategy(tmp_path):
-    tuner = tuner_of(classifier, tmp_path, mutations=1, distribution_strategy=tf.distribute.MirroredStrategy(["/cpu:0"]))
+    tuner = tuner_of(
+        classifier, tmp_path, mutations=1, distribution_strategy=tf.distribute.MirroredStrategy(["/cpu:0"])
+    )
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
     assert len(records(tuner)) == 4

@@ -121,7 +121,9 @@ def test_a_return_value_of_fit_that_cannot_be_used_is_refused(returned, message,
 
 
 def test_a_number_that_an_objective_explains(tmp_path):
-    tuner = tuner_of(Still(returns=lambda values: 0.3 + values["child"]), tmp_path, keras_tuner.Objective("error", "min"))
+    tuner = tuner_of(
+        Still(returns=lambda values: 0.3 + values["child"]), tmp_path, keras_tuner.Objective("error", "min")
+    )
     tuner.search(IMAGES, CLASSES)
     assert records(tuner)[-1]["child"] == 0
 
