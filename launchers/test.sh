@@ -15,8 +15,7 @@ fi
 
 ruff check .
 
-rooms=(architecture strategy morphisms data files workers terminal report training tuning)
-mypy "${rooms[@]/#/nash_tf/}" nash_tf/exporting/{formats,clean_process.py,predict_script.py} nash_tf/*.py
+mypy nash_tf
 
 # Two processes share the tests; each computes on one thread (tests/conftest.py).
 python -m pytest -q -n 2 --dist=worksteal "$@"

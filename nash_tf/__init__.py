@@ -24,7 +24,8 @@ __all__ = [*_PUBLIC, *_MODULES]
 def _require_tensorflow() -> None:
     """Keras reads its backend once, when it is imported."""
     keras = sys.modules.get("keras")
-    chosen = keras.config.backend() if hasattr(keras, "config") else os.environ.get("KERAS_BACKEND") or "tensorflow"
+    configuration = getattr(keras, "config", None)  # None while Keras is being imported
+    chosen = configuration.backend() if configuration else os.environ.get("KERAS_BACKEND") or "tensorflow"
     if chosen != "tensorflow":
         raise RuntimeError(
             f"Keras' backend is {chosen}; nash_tf needs KERAS_BACKEND=tensorflow, set before Keras is imported"

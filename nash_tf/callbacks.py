@@ -98,7 +98,8 @@ class _Rate(keras.callbacks.Callback):
 
     def __init__(self, before: "_Rate | None" = None):
         super().__init__()
-        self.rate, self._before, self._warned = None, before, False
+        self.rate: float | None = None
+        self._before, self._warned = before, False
 
     def _look(self, *_):
         if self._before is None:

@@ -7,6 +7,7 @@ import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 from nash_tf import export_formats, settings
@@ -23,6 +24,7 @@ from nash_tf.settings import (
     optional,
     refusal,
     setting,
+    some_of,
     switch,
     text,
     tuple_of,
@@ -179,16 +181,7 @@ class SearchConfig:
     )
     precision: str = setting(one_of(PRECISIONS), "Precision of the arithmetic.", default="float32", group=_TRAINING)
     augment: tuple[str, ...] | None = setting(
-        optional(
-            tuple_of(
-                one_of(AUGMENTATIONS),
-                0,
-                len(AUGMENTATIONS),
-                f"must be all, none, or some of {','.join(AUGMENTATIONS)}",
-                all=AUGMENTATIONS,
-                none=(),
-            )
-        ),
+        optional(some_of(AUGMENTATIONS, all=AUGMENTATIONS, none=())),
         f"Augmentation of training images: all, none, or some of {','.join(AUGMENTATIONS)}. Unset: normalise,shift, and "
         "flip where a mirrored image keeps its class.",
         default=None,
@@ -234,14 +227,7 @@ class SearchConfig:
         group=_TRAINING,
     )
     export: tuple[str, ...] | None = setting(
-        optional(
-            tuple_of(
-                one_of(export_formats.NAMES),
-                1,
-                len(export_formats.NAMES),
-                f"must be some of {','.join(export_formats.NAMES)}",
-            )
-        ),
+        optional(some_of(export_formats.NAMES, low=1)),
         f"Formats of the exported model: some of {','.join(export_formats.NAMES)}; {' and '.join(export_formats.ALWAYS)} are always written. "
         "Unset: all whose packages are installed.",
         default=None,
@@ -272,6 +258,11 @@ class SearchConfig:
             cache_dir=self.cache_dir,
             shared=self.workers > 1 or self.isolate,
         )
+
+    @property
+    def directory(self) -> Path:
+        """The output directory."""
+        return Path(str(self.output_dir))
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

@@ -74,7 +74,7 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
         search(run_directory.await_config(config), dataset)
         return {}
     print("\n".join(data.describe(dataset)), flush=True)
-    directory = Path(config.output_dir)
+    directory = config.directory
     with locked(directory):
         tidy(directory)
         config = config.with_threads(run_directory.read_config(directory).threads if resume else None)
@@ -89,7 +89,7 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
 
 def search(config: SearchConfig, dataset: data.Dataset, command: Sequence[str] = ()):
     """Runs the search alone, or this process's part in it; returns the tuner, and what it was given."""
-    directory = Path(config.output_dir)
+    directory = config.directory
     augmentation = task.augmentation_of(config, dataset)
     runtime.set_up(config.threads)
     pipeline = Pipeline(dataset.mean, dataset.std, len(dataset.class_names), config.batch_size, augmentation)
@@ -115,7 +115,7 @@ def finish(
     began: tuple[float, float],
 ) -> dict:
     """Final training, test, export and results of a search that is over; `began` are wall-clock and CPU seconds."""
-    directory = Path(config.output_dir)
+    directory = config.directory
     _write_lineage(directory, tuner.oracle)
     report.renew(directory)
     winner = tuner.get_best_models()[0]
@@ -145,7 +145,7 @@ def export_best(
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
     return export(
         with_scaling(final, *pipeline.scaling(dataset.x_train.dtype)),
-        Path(config.output_dir) / run_directory.BEST,
+        config.directory / run_directory.BEST,
         dataset.x_test[:32],
         facts={**results, **{f"--{name}": value for name, value in config.to_json().items()}},
         searched=final,
@@ -179,7 +179,7 @@ def local_workers(config: SearchConfig, command: Sequence[str]):
 
 def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, progress: Progress) -> HillClimbing:
     """The tuner of a run; it goes on from what is in the output directory."""
-    directory = Path(config.output_dir)
+    directory = config.directory
 
     def on_trained(oracle):
         _write_lineage(directory, oracle)

@@ -90,6 +90,12 @@ def tuple_of(rule: Rule, low: int, high: int, text: str, **named: tuple) -> Rule
     )
 
 
+def some_of(names: tuple[str, ...], low: int = 0, **named: tuple) -> Rule:
+    """From `low` to all of some names; `named` are words that stand for whole tuples."""
+    words = "".join(f"{word}, " for word in named) + ("or " if named else "")
+    return tuple_of(one_of(names), low, len(names), f"must be {words}some of {','.join(names)}", **named)
+
+
 # Settings -------------------------------------------------------------------------------------------------------------
 
 # What a run that goes on may be given: the same; the same, where it is given; the same or more; anything.

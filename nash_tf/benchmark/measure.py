@@ -44,6 +44,7 @@ class Contestant:
         Raises:
             Unavailable: the task failed; the message says why.
         """
+        assert self._process.stdin is not None and self._process.stdout is not None  # pipes
         try:
             self._process.stdin.write(json.dumps(task) + "\n")
             self._process.stdin.flush()
@@ -53,10 +54,11 @@ class Contestant:
         answer = json.loads(line) if line else {"error": "the process has ended"}
         if "error" in answer:
             raise Unavailable(f"{self.kind}: {answer['error']}")
-        return answer["seconds"]
+        return float(answer["seconds"])
 
     def close(self) -> None:
         """Ends the process."""
+        assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
 

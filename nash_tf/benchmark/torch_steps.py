@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -35,7 +36,7 @@ class Twin(nn.Module):
         )
 
     def forward(self, x):
-        values = {}
+        values: dict[str, Any] = {}
         for node in self.nodes:
             inputs = [values[name] for name in node["inputs"]]
             values[node["name"]] = self._run(node, inputs) if inputs else x

@@ -95,8 +95,10 @@ def main() -> None:
             else:
                 answer = {"seconds": 0.0, "dropped": ready.pop(task["name"], None) is not None}
         except Exception as error:  # goes into the answer
-            answer = {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"}
-        print(json.dumps(answer), file=answers)
+            problem = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            print(json.dumps({"error": problem}), file=answers)
+        else:
+            print(json.dumps(answer), file=answers)
 
 
 if __name__ == "__main__":

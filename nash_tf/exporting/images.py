@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -28,8 +29,8 @@ class Images:
 
     class_names: Sequence[str]
     labels: Mapping[str, np.ndarray]
-    training: np.ndarray
-    test: np.ndarray
+    training: Any
+    test: Any
     test_labels: np.ndarray
     fit: str = "crop"
 

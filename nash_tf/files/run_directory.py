@@ -82,7 +82,7 @@ def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
         config: the settings.
         versions: package name -> version number.
     """
-    directory = Path(str(config.output_dir))
+    directory = config.directory
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(with_checksum({**config.to_json(), _VERSIONS: dict(versions)}), indent=2) + "\n"
     write_atomically(directory / CONFIG, text.encode())
