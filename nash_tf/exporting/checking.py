@@ -19,6 +19,7 @@ from keras import tree
 from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.exporting import clean_process, signature
 from nash_tf.exporting.images import Images
+from nash_tf.keras_models.private_api import parts
 
 # Relative to the largest output, by the coarsest arithmetic in the model: a graph rounds in other places than operations.
 _TOLERANCES = {"bfloat16": 0.0625, "float16": 0.0078125, "float32": TOLERANCE, "float64": 1e-10}
@@ -159,7 +160,7 @@ def size_of(path: Path) -> int:
 
 
 def _tolerance(model: keras.Model) -> float:
-    layers = model._flatten_layers(include_self=False)
+    layers = [part for part in parts(model) if part is not model]
     used = {layer.compute_dtype for layer in layers} | {output.dtype for output in model.outputs}
     return max((_TOLERANCES[dtype] for dtype in used if dtype in _TOLERANCES), default=0.0)
 

@@ -5,15 +5,17 @@ import re
 import keras
 from keras import tree
 
+from nash_tf.keras_models.private_api import functional_of, input_structure, maker, output_structure, parts
+
 
 def inputs_of(model: keras.Model):
     """The structure of tensors that a model takes."""
-    return getattr(model, "_functional", model)._inputs_struct
+    return input_structure(_graph(model))
 
 
 def outputs_of(model: keras.Model):
     """The structure of tensors that a model gives."""
-    return getattr(model, "_functional", model)._outputs_struct
+    return output_structure(_graph(model))
 
 
 def named_inputs(model: keras.Model) -> list[tuple]:
@@ -36,10 +38,10 @@ def for_runtimes(model: keras.Model) -> dict:
     """What a format's `load` and `code` must know of a model's inputs, as values that Python can write and read."""
     structure = inputs_of(model)
     paths = [path for path, _ in tree.flatten_with_path(structure)]
-    layers = {type(layer).__module__ for layer in model._flatten_layers()}
+    layers = {type(layer).__module__ for layer in parts(model)}
     return {
         "structure": tree.pack_sequence_as(structure, list(range(len(model.inputs)))),
-        "names": [tensor._keras_history.operation.name for tensor in model.inputs],
+        "names": [maker(tensor).name for tensor in model.inputs],
         "dtypes": [keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs],
         "parts": ["x" + "".join(f"[{part!r}]" for part in path) for path in paths],
         "modules": sorted(name for name in layers if not name.startswith("keras.")),
@@ -53,9 +55,13 @@ def reason(error) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
+def _graph(model: keras.Model):
+    return functional_of(model) if isinstance(model, keras.Sequential) else model
+
+
 def _named(tensors, structure) -> list[tuple]:
     paths = [path for path, _ in tree.flatten_with_path(structure)]
     keys = ["/".join(map(str, path)) for path in paths if any(isinstance(part, str) for part in path)]
     if len(keys) == len(tensors):
         return list(zip(keys, tensors, strict=True))
-    return [(tensor._keras_history.operation.name, tensor) for tensor in tensors]
+    return [(maker(tensor).name, tensor) for tensor in tensors]

@@ -29,8 +29,8 @@ HOOKS = {
         "_build_hypermodel",
         "_deepcopy_callbacks",
         "_get_tuner_fname",
+        "_override_compile_args",
         "_populate_initial_space",
-        "_try_run_and_update_trial",
     ),
 }
 
