@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import keras_tuner
+import numpy as np
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
@@ -217,7 +218,8 @@ class HillClimbing(keras_tuner.Tuner):
 
         def call(model, *args, **kwargs):
             returned = self.hypermodel.fit(trial.hyperparameters, model, *args, **kwargs)
-            if not self._objective_given and not isinstance(returned, keras.callbacks.History | dict):
+            is_number = returned is not None and not isinstance(returned, keras.callbacks.History | dict)
+            if not self._objective_given and is_number and np.ndim(returned) == 0:
                 raise Unsearchable(
                     f"HyperModel.fit returned {returned!r}, and no objective says whether it should be large or small; give "
                     "objective=keras_tuner.Objective(NAME, 'min' or 'max')"
