@@ -35,8 +35,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         on_trained: called with the oracle after each training.
         **kwargs: of `keras_tuner.Oracle`.
 
-    A tuner of another make finds in a trial's values what to train; see `nash_tf.tuning.trial_values`. It must set
-    `architecture` there to the JSON of the `nash_tf.Architecture` of what it has trained.
+    A tuner of another make finds in a trial's values what to train (see `nash_tf.tuning.trial_values`), and must set `architecture`
+    there to the JSON of the `nash_tf.Architecture` that it has trained. `stopped_by()` says whether failures ended its search.
 
     Attributes:
         search: the search itself, which takes all decisions.
