@@ -17,7 +17,7 @@ from nash_tf.tuning import arguments, checked_json, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, check_settings, restore_state
-from nash_tf.tuning.trial_book import TrialBook
+from nash_tf.tuning.trial_book import SearchStopped, TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
 from nash_tf.workers.leases import Worker
 
@@ -36,7 +36,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         **kwargs: of `keras_tuner.Oracle`.
 
     A tuner of another make finds in a trial's values what to train (see `nash_tf.tuning.trial_values`), and must set `architecture`
-    there to the JSON of the `nash_tf.Architecture` that it has trained. `stopped_by()` says whether failures ended its search.
+    there to the JSON of the `nash_tf.Architecture` that it has trained.
 
     Attributes:
         search: the search itself, which takes all decisions.
@@ -81,7 +81,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         )
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
-        self.on_trained = on_trained
+        self.on_trained, self.raises_failures = on_trained, True
         self._mutex = threading.RLock()
 
     @property
@@ -134,10 +134,6 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 self._display.on_trial_begin(trial)
             return self._sent(trial)
 
-    def populate_space(self, trial_id):
-        """Not used: `create_trial` fills a trial's values by itself."""
-        raise NotImplementedError("HillClimbingOracle.create_trial fills a trial's values by itself")
-
     def update_trial(self, trial_id, metrics, step=0):
         with self._mutex:
             trial = self.get_trial(trial_id)
@@ -153,6 +149,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
         Raises:
             InvalidReport: the report does not hold what came of the training; nothing of it is taken.
+            SearchStopped: too many trainings failed, where `raises_failures` is set, as it is but for `HillClimbing`.
         """
         with self._mutex:
             own = self.get_trial(trial.trial_id)
@@ -174,6 +171,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 if self.book.end(own, outcome, trial.hyperparameters):
                     self._ended(own)
             self.save()
+            if self.raises_failures and (cause := self.book.failure()):
+                raise SearchStopped(cause)
 
     def get_space(self):
         with self._mutex:

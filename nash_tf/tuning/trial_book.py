@@ -18,6 +18,10 @@ from nash_tf.tuning.trial_values import ENDED
 from nash_tf.workers.leases import Worker
 
 
+class SearchStopped(RuntimeError):
+    """There is nothing to go on with: too many trainings in a row failed, or there is no first network."""
+
+
 class TrialBook:
     """Turns the search's assignments into trials, and what came of these into its outcomes.
 

@@ -28,14 +28,11 @@ from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.results_table import results_table
+from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.workers import roles
 
 TUNER = "tuner.json"
-
-
-class SearchStopped(RuntimeError):
-    """There is nothing to go on with: too many trainings in a row failed, or there is no first network."""
 
 
 class HillClimbing(keras_tuner.Tuner):
@@ -100,6 +97,7 @@ class HillClimbing(keras_tuner.Tuner):
         )
         self._objective_given = objective is not None
         oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
+        oracle.raises_failures = False  # `search` does, when all is written
         models = ChildModels(
             self._first_network,
             oracle.search.method.inherit_momentum,

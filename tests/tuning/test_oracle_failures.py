@@ -1,11 +1,13 @@
 """Trainings that fail or report what cannot be: what the search makes of them."""
 
+import contextlib
 import math
 
 import keras_tuner
 import pytest
 from keras_tuner.engine.trial import TrialStatus
 
+from nash_tf.tuning.trial_book import SearchStopped
 from tests.helpers.stand_in import begin, finish, report
 
 
@@ -113,3 +115,15 @@ def test_a_report_that_cannot_be_written_changes_nothing_and_can_be_made_again(e
     assert oracle.trials[trial.trial_id].status == TrialStatus.RUNNING and len(oracle.end_order) == 1
     assert oracle.create_trial("tuner0").trial_id == trial.trial_id
     assert finish(oracle) == expected
+
+
+def test_a_tuner_of_another_make_is_told_that_failures_have_ended_the_search(tmp_path):
+    oracle, _ = begin(tmp_path)
+    oracle.raises_failures = True
+    report(oracle, oracle.create_trial("tuner0"))
+    for number in range(3):
+        trial = oracle.create_trial("tuner0")
+        ends = pytest.raises(SearchStopped, match="3 trainings in a row failed")
+        with ends if number == 2 else contextlib.nullcontext():
+            report(oracle, trial, status=TrialStatus.FAILED)
+    assert oracle.create_trial("tuner0").status == TrialStatus.STOPPED
