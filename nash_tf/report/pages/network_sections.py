@@ -20,6 +20,7 @@ _SLICE = 630  # pixels of the architecture on a printed page
 
 
 def architecture(run: Run, figures: list[Figure]) -> Markup:
+    """The section of the network handed over: its graph and its layers."""
     assert run.architecture is not None
     drawn = architecture_graph.graph(run.architecture)
     shares = layer_shares.shares(run.architecture)
@@ -54,6 +55,7 @@ def architecture(run: Run, figures: list[Figure]) -> Markup:
 
 
 def certificates(run: Run) -> Markup:
+    """The section of certificates: how far children were from their parents at birth."""
     found = [record.certificate for record in run.records if record.certificate]
     if not found:
         return html.paragraph("No child has a certificate.")
@@ -88,6 +90,7 @@ def certificates(run: Run) -> Markup:
 
 
 def children(children: Sequence[Child]) -> Markup:
+    """The table of all children."""
     rows, attributes = [], []
     for child in children:
         made = ", ".join(child.operators) or ("first network" if child.step == 0 else "unmodified parent")
@@ -111,6 +114,8 @@ def children(children: Sequence[Child]) -> Markup:
 
 
 def settings(run: Run) -> Markup:
+    """The table of settings and versions."""
+
     def words(value: object) -> str:
         return value if isinstance(value, str) else json.dumps(value)
 

@@ -31,6 +31,7 @@ def state_words(run: Run) -> str:
 
 
 def head(run: Run, title: str, children: Sequence[Child], hidden: Sequence[str]) -> Markup:
+    """The head of a search's page: its state, its figures and what they say."""
     chosen = next((child for child in children if child.chosen), None)
     accuracy, before = run.result("test_accuracy"), run.result("winner_test_accuracy")
     cards = []

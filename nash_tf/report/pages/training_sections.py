@@ -16,6 +16,7 @@ from nash_tf.strategy import methods
 
 
 def family_words(children: Sequence[Child]) -> Markup:
+    """The words above the family tree."""
     chosen = next((child for child in children if child.chosen), None)
     to = f", the thick line leads to the {'winner' if chosen.over else 'incumbent'}" if chosen else ""
     return html.paragraph(
@@ -25,6 +26,7 @@ def family_words(children: Sequence[Child]) -> Markup:
 
 
 def curves(run, children, rungs, lengths, drops, figures) -> Markup:
+    """The learning curves, one figure for each metric and step."""
     rate = run.setting("learning_rate")
     by_metric: dict[str, list[Markup]] = {}
     records = {record.place: record for record in run.records}
@@ -94,6 +96,7 @@ def _schedule(run: Run, reached: set[int], over: bool) -> str:
 
 
 def restarts(run: Run, drops: Sequence[restart_drops.Drop], over: bool) -> Markup:
+    """The section on what accuracy does where the learning rate restarts."""
     schedule = _schedule(run, {drop.epoch for drop in drops}, over)
     rows = []
     for epoch in sorted({drop.epoch for drop in drops}):
@@ -128,6 +131,7 @@ def restarts(run: Run, drops: Sequence[restart_drops.Drop], over: bool) -> Marku
 
 
 def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable[[Figure | None], Markup]) -> Markup:
+    """The section on operators: how often each was tried and won."""
     if not tried:
         return html.paragraph("This method draws no morphisms: each child is its parent, trained on.")
     rows = []
@@ -171,6 +175,7 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
 
 
 def time(run: Run, entries: Sequence[compute_time.RungTime]) -> Markup:
+    """The section on where the time went."""
     rest = "test, export and other" if run.setting("final_epochs") == 0 else "final training, test, export and other"
     total = sum(entry.cpu for entry in entries) or 1.0
     rows = [
