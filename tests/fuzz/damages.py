@@ -218,6 +218,7 @@ def main(directory: Path, count: int) -> int:
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True)
     make_runs(directory)
+    (directory / "begun").unlink(missing_ok=True)  # of a process that was stopped, which hung in nothing
     again = [sys.executable, "-m", "tests.fuzz.damages", str(directory), str(count), "--part"]
     hung = 0
     while status := subprocess.run(again).returncode:
