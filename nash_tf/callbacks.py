@@ -13,21 +13,21 @@ class UnknownLength(ValueError):
     """The number of batches in an epoch is not known."""
 
 
-class SGDR(keras.callbacks.Callback):
-    """Cosine annealing with warm restarts (Loshchilov and Hutter 2017, SGDR, arXiv 1608.03983).
+class PhasedRate(keras.callbacks.Callback):
+    """A learning rate in phases, set before each batch.
 
     Args:
-        initial_rate: learning rate at the start of each period.
-        periods: length of each period, in epochs. `fit(initial_epoch=...)` continues within them.
-        first_epoch: epoch at which the first period starts; before it the learning rate is `initial_rate`.
+        initial_rate: learning rate that the phases' shares are of.
+        phases: `nash_tf.strategy.schedules.Phase`s, lengths in epochs. `fit(initial_epoch=...)` continues within them.
+        first_epoch: epoch at which the first phase starts; before it the rate is that of its start.
 
     Raises:
         UnknownLength: at the start of an epoch, if its number of batches is not known.
     """
 
-    def __init__(self, initial_rate, periods, first_epoch=0):
+    def __init__(self, initial_rate, phases, first_epoch=0):
         super().__init__()
-        self.initial_rate, self.periods, self.first_epoch = initial_rate, tuple(periods), first_epoch
+        self.initial_rate, self.phases, self.first_epoch = initial_rate, tuple(phases), first_epoch
         self._rates, self._model_follows = [], False
         self._last_rate = None  # when this callback last looked
 
@@ -38,11 +38,11 @@ class SGDR(keras.callbacks.Callback):
             raise UnknownLength(
                 "a rate stepped every batch needs the number of batches of an epoch; give steps_per_epoch to fit"
             )
-        periods = [period * steps for period in self.periods]
+        phases = [phase._replace(length=phase.length * steps) for phase in self.phases]
         before = (epoch - self.first_epoch) * steps
         together = self.model.steps_per_execution  # Keras completes the last group of steps where the data are endless
         count = -(-steps // together) * together if isinstance(together, int) else steps
-        self._rates = [schedules.sgdr(max(0, before + step), periods, self.initial_rate) for step in range(count)]
+        self._rates = [schedules.phased(max(0, before + step), phases, self.initial_rate) for step in range(count)]
         self._model_follows = fast_training.follow_rates(self.model, self._rates)
         self._last_rate = _rate(self.model)
 
@@ -57,6 +57,23 @@ class SGDR(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         fast_training.follow_rates(self.model, None)
+
+
+class SGDR(PhasedRate):
+    """Cosine annealing with warm restarts (Loshchilov and Hutter 2017, SGDR, arXiv 1608.03983).
+
+    Args:
+        initial_rate: learning rate at the start of each period.
+        periods: length of each period, in epochs. `fit(initial_epoch=...)` continues within them.
+        first_epoch: epoch at which the first period starts; before it the learning rate is `initial_rate`.
+
+    Raises:
+        UnknownLength: at the start of an epoch, if its number of batches is not known.
+    """
+
+    def __init__(self, initial_rate, periods, first_epoch=0):
+        self.periods = tuple(periods)
+        super().__init__(initial_rate, schedules.annealings(self.periods), first_epoch)
 
 
 class CosineAnnealing(SGDR):
@@ -77,7 +94,7 @@ class CosineAnnealing(SGDR):
 
 def rate_setters(callbacks) -> list[str]:
     """Class names of the callbacks that are made to set the learning rate."""
-    classes = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau, SGDR
+    classes = keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau, PhasedRate
     return [type(callback).__name__ for callback in callbacks if isinstance(callback, classes)]
 
 

@@ -11,6 +11,7 @@ from nash_tf.seeds import derive
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.methods import Method
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
+from nash_tf.strategy.schedules import annealings
 
 Outcomes = Mapping[TrainingKey, Outcome]
 
@@ -88,7 +89,7 @@ class Proposer:
             architecture=architecture,
             initial_epoch=sum(epochs[: key.rung]),
             epochs=sum(epochs[: key.rung + 1]),
-            periods=tuple(self.method.periods(epochs)),
+            phases=annealings(self.method.periods(epochs)),
             hyperparameters=self._hyperparameters(key, source, outcomes),
         )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
+from nash_tf.strategy.schedules import Phase
 
 COMPLETED, FAILED = "completed", "failed"
 
@@ -33,7 +34,7 @@ class Assignment:
         moves: the morphisms that make the child of its step's parent; applied in the first rung, kept in the later ones.
         architecture: of the child; None for the first network, which the user's function builds.
         initial_epoch, epochs: as in `model.fit`: the first epoch, and the one before which training ends, over the child's life.
-        periods: lengths of the learning-rate annealings over the child's life, in epochs.
+        phases: of the learning rate over the child's life, lengths in epochs.
         hyperparameters: values of the user's declared hyperparameters by name.
     """
 
@@ -44,7 +45,7 @@ class Assignment:
     architecture: Architecture | None
     initial_epoch: int
     epochs: int
-    periods: tuple[int, ...]
+    phases: tuple[Phase, ...]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property

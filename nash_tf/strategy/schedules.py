@@ -1,10 +1,37 @@
 """Learning rates as closed forms of the training step.
 
-Loshchilov and Hutter 2017, "SGDR: Stochastic Gradient Descent with Warm Restarts", arXiv 1608.03983, equation 5.
+Annealing with restarts: Loshchilov and Hutter 2017, "SGDR: Stochastic Gradient Descent with Warm Restarts", arXiv 1608.03983,
+equation 5. A constant rate with one cooldown, and its shapes: Haegele et al. 2024, arXiv 2405.18392.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+SHAPES: dict[str, Callable[[float], float]] = {  # progress, 0 to 1 -> share of the way to go
+    "cosine": lambda progress: 0.5 * (1.0 + math.cos(math.pi * progress)),
+    "linear": lambda progress: 1.0 - progress,
+    "root": lambda progress: 1.0 - math.sqrt(progress),
+}
+
+
+class Phase(NamedTuple):
+    """A part of a training in which the rate follows one curve.
+
+    Attributes:
+        length: of the phase, in epochs or in steps.
+        start, end: share of the initial rate at its begin and at its end.
+        shape: of the way between, a name in `SHAPES`.
+    """
+
+    length: float
+    start: float = 1.0
+    end: float = 0.0
+    shape: str = "cosine"
+
+    def share(self, position: float) -> float:
+        """Share of the initial rate at a position within the phase, in the unit of its length."""
+        return self.end + (self.start - self.end) * SHAPES[self.shape](min(position / self.length, 1.0))
 
 
 def cosine_annealing(step: float, total_steps: float, initial_rate: float) -> float:
@@ -33,6 +60,27 @@ def sgdr(step: float, periods: Sequence[float], initial_rate: float) -> float:
             return cosine_annealing(step - start, period, initial_rate)
         start += period
     return 0.0
+
+
+def phased(step: float, phases: Sequence[Phase], initial_rate: float) -> float:
+    """The rate in phases that follow one another; after the last, the one that it ends with.
+
+    Args:
+        step: training step counted from 0.
+        phases: with lengths in steps.
+        initial_rate: what the shares are of.
+    """
+    start = 0.0
+    for phase in phases:
+        if step < start + phase.length:
+            return initial_rate * phase.share(step - start)
+        start += phase.length
+    return initial_rate * phases[-1].end if phases else 0.0
+
+
+def annealings(periods: Sequence[float]) -> tuple[Phase, ...]:
+    """Cosine annealings to 0, one after the other, as phases."""
+    return tuple(Phase(period) for period in periods)
 
 
 def one_cosine(rungs: Sequence[int]) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.callbacks import SGDR, UnknownLength, log_apart, rate_setters, watched
+from nash_tf.callbacks import PhasedRate, UnknownLength, log_apart, rate_setters, watched
 from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.autotuning import without_autotuning
 from nash_tf.keras_models.state import read_state
@@ -191,7 +191,7 @@ def _callbacks(
         },
     )
     if is_annealed and not setters:
-        callbacks.append(SGDR(model.optimizer.initial_rate, list(assignment.periods)))
+        callbacks.append(PhasedRate(model.optimizer.initial_rate, assignment.phases))
     return callbacks
 
 

@@ -6,7 +6,7 @@ from; `morphisms`, to be made of its model; `tuner/initial_epoch` and `tuner/epo
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,10 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
 from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.schedules import Phase, annealings
 
 # Beside the user's hyperparameters; those that begin with "tuner/" are Keras Tuner's way of saying the same.
-OWN = frozenset({"step", "rung", "child", "seed", "source", "morphisms", "architecture", "periods", "record"})
+OWN = frozenset({"step", "rung", "child", "seed", "source", "morphisms", "architecture", "periods", "phases", "record"})
 LEASE = "tuner/lease"  # only on its way to a worker and back
 LONGEST_MESSAGE = 4000  # letters, the last ones
 MOST_NAMES = 1000  # of metrics, and of hyperparameters
@@ -50,7 +51,7 @@ def encode(assignment: Assignment, source_id: str | None) -> dict[str, Any]:
         **assignment.key._asdict(),
         "seed": assignment.seed,
         "morphisms": json.dumps(assignment.moves),
-        "periods": json.dumps(assignment.periods),
+        **_encoded_phases(assignment.phases),
         "tuner/initial_epoch": assignment.initial_epoch,
         "tuner/epochs": assignment.epochs,
         "tuner/round": assignment.key.rung,
@@ -84,7 +85,7 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
         architecture=None if architecture is None else Architecture.from_json(architecture),
         initial_epoch=values["tuner/initial_epoch"],
         epochs=values["tuner/epochs"],
-        periods=tuple(json.loads(values["periods"])),
+        phases=_decoded_phases(values),
         hyperparameters={
             name: value for name, value in values.items() if name not in OWN and not name.startswith("tuner/")
         },
@@ -237,6 +238,19 @@ def _reported(trial: Trial, objective: str) -> float:
     if not trial.metrics.exists(objective) or (value := trial.metrics.get_best_value(objective)) is None:
         raise ValueError(f"{objective} was not reported")
     return value
+
+
+def _encoded_phases(phases: Sequence[Phase]) -> dict[str, str]:
+    """Annealings to 0 by their lengths alone, which every version can read."""
+    if all(phase == Phase(phase.length) for phase in phases):
+        return {"periods": json.dumps([phase.length for phase in phases])}
+    return {"phases": json.dumps(phases)}
+
+
+def _decoded_phases(values: Mapping[str, Any]) -> tuple[Phase, ...]:
+    if "phases" in values:
+        return tuple(Phase(*phase) for phase in json.loads(values["phases"]))
+    return annealings(json.loads(values["periods"]))
 
 
 def _tuples(site) -> tuple:
