@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 
 from nash_tf.strategy import hill_climbing, methods, records
+from nash_tf.strategy.budgeted import BudgetedProposer
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
@@ -42,6 +43,8 @@ class Settings:
         max_params: limit on trained parameters, never passed.
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent.
+        budget_epochs: of a method with one budget of compute: so many epochs of the first network, all trainings together; None
+            for as many as the other methods have, `vanilla_epochs + steps * epochs_per_step`.
 
     Raises:
         TypeError: a value is of another type.
@@ -57,6 +60,7 @@ class Settings:
     max_params: float = 20_000_000
     seed: int = 0
     tune_hyperparameters: bool = False
+    budget_epochs: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
@@ -79,6 +83,8 @@ class Settings:
             raise TypeError(f"max_params must be a number, received {self.max_params!r}")
         if not self.max_params > 0:
             raise ValueError(f"max_params must be above 0, received {self.max_params!r}")
+        if self.budget_epochs is not None and not self.budget_epochs >= 1:
+            raise ValueError(f"budget_epochs must be at least 1, or None, received {self.budget_epochs!r}")
         if not isinstance(self.tune_hyperparameters, bool):
             raise TypeError(f"tune_hyperparameters must be True or False, received {self.tune_hyperparameters!r}")
         _ = self.rungs
@@ -87,6 +93,11 @@ class Settings:
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step."""
         return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
+
+    @property
+    def budget(self) -> float:
+        """The budget of a method that has one, in epochs of the first network."""
+        return self.budget_epochs or self.vanilla_epochs + self.steps * self.epochs_per_step
 
     def to_json(self) -> dict:
         """The settings as JSON values, with the rungs that follow from them."""
@@ -117,11 +128,12 @@ class Search:
     ):
         self.settings, self.goal, self.failures_in_a_row = settings, goal, failures_in_a_row
         self.method = methods.registry[settings.method]
-        self.steps = [(Rung(1, settings.vanilla_epochs),), *[settings.rungs] * settings.steps]
+        steps = max(1, settings.steps) if self.method.is_budgeted else settings.steps  # the last has the cooldown
+        self.steps = [(Rung(1, settings.vanilla_epochs),), *[settings.rungs] * steps]
         self.outcomes: dict[TrainingKey, Outcome] = {}
         self.scores: dict[TrainingKey, float | None] = {}
         self.hyperparameters = hyperparameters or NoHyperparameters()
-        self._proposer = Proposer(
+        proposed = (
             self.method,
             self.steps,
             settings.mutations,
@@ -130,6 +142,8 @@ class Search:
             self.hyperparameters,
             settings.tune_hyperparameters,
         )
+        is_budgeted = self.method.is_budgeted
+        self._proposer = BudgetedProposer(*proposed, budget=settings.budget) if is_budgeted else Proposer(*proposed)
         self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
         self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
 

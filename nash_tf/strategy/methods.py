@@ -25,6 +25,8 @@ class Method:
         promote: (scores by child, places) -> the children promoted.
         inherit_momentum: whether a child starts with its parent's optimiser slots.
         keeps_parent: whether child 0 is the unmodified parent.
+        is_budgeted: whether all trainings share one budget of compute and one rate (see `nash_tf.strategy.course`); rungs then tell
+            the numbers of children alone, and periods nothing.
         as_in_slides: whether operators are drawn in the slides' narrower forms (see `nash_tf.morphisms.slides`).
     """
 
@@ -35,6 +37,7 @@ class Method:
     promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]] = halving.promote
     inherit_momentum: bool = True
     keeps_parent: bool = True
+    is_budgeted: bool = False
     as_in_slides: bool = False
 
     @property
@@ -61,15 +64,15 @@ SEARCHES = (
         _uniform(*FIVE_OPERATORS, "insert_separable_conv"),
     ),
 )
-# What a search must beat at the same cost. The operators are those of shrsep.
+_budgeted = partial(Method, periods=schedules.one_cosine, is_budgeted=True)
+# What a search must beat at the same cost, with one budget of compute and one rate. The operators are those of shrsep.
 BASELINES = (
-    # One random child a step, trained for the whole step: no selection. Once nothing fits, it only trains on. In rungs, for
-    # a limit on time costs no more than the last of them.
-    _slides("random", halving.undivided, schedules.restart_every_rung, SEARCHES[-1].operators, keeps_parent=False),
-    # All children are judged after one epoch.
-    _slides("one_epoch", halving.one_epoch, schedules.restart_every_rung, SEARCHES[-1].operators),
-    # The first network, trained on and on; `wide` is for one as large as a search's winner (see `nash_tf.experiment`).
-    Method("fixed", halving.one_child, schedules.one_cosine, {}),
-    Method("wide", halving.one_child, schedules.one_cosine, {}),
+    # One random child a step: no selection. Where nothing fits, the network is only trained on.
+    _budgeted("random", halving.one_child, operators=SEARCHES[-1].operators, keeps_parent=False, as_in_slides=True),
+    # All children of a step are judged after one epoch.
+    _budgeted("one_epoch", halving.one_epoch, operators=SEARCHES[-1].operators, as_in_slides=True),
+    # The first network, trained on and on; `wide` is for one as large as a search's winner (see `nash_tf.experiment`), `hand`
+    # for one made by hand for little compute.
+    *(_budgeted(name, halving.one_child, operators={}) for name in ("fixed", "wide", "hand")),
 )
 registry: dict[str, Method] = {method.name: method for method in (*SEARCHES, *BASELINES)}

@@ -73,7 +73,6 @@ class Proposer:
             parent: the training that its step descends from; None for the first network.
             outcomes: of all trainings that have ended.
         """
-        epochs = [rung.epochs for rung in self.steps[key.step]]
         source, architecture = parent, None
         moves: tuple[Move, ...] = ()
         if key.rung:
@@ -87,11 +86,18 @@ class Proposer:
             source=source,
             moves=moves,
             architecture=architecture,
-            initial_epoch=sum(epochs[: key.rung]),
-            epochs=sum(epochs[: key.rung + 1]),
-            phases=annealings(self.method.periods(epochs)),
+            **self._schedule(key, architecture, outcomes),
             hyperparameters=self._hyperparameters(key, source, outcomes),
         )
+
+    def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
+        """Initial epoch, epochs and phases of a training."""
+        epochs = [rung.epochs for rung in self.steps[key.step]]
+        return {
+            "initial_epoch": sum(epochs[: key.rung]),
+            "epochs": sum(epochs[: key.rung + 1]),
+            "phases": annealings(self.method.periods(epochs)),
+        }
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Whether an open step has anything new to try under the limit on parameters.
