@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nash_tf import export_formats, settings
+from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.image_settings import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, ImageSettings, is_size, parse_size
 from nash_tf.settings import (
@@ -133,6 +134,13 @@ class SearchConfig:
     epochs_per_step: int = setting(
         whole(1), "Epochs of a step, all its children and rungs together.", default=64, group=_SEARCH
     )
+    budget_epochs: float | None = setting(
+        optional(number("of at least 1", lambda value: value >= 1)),
+        "Budget of a method that has one for all trainings together (grow and the baselines), in epochs of the first network; "
+        "other networks count by their predicted cost. Unset: vanilla_epochs + steps * epochs_per_step.",
+        default=None,
+        group=_LIMITS,
+    )
     vanilla_epochs: int = setting(whole(1), "Epochs of the first network, before the search.", default=8, group=_SEARCH)
     final_epochs: int = setting(
         whole(0),
@@ -146,6 +154,13 @@ class SearchConfig:
         ),
         "Channels of the first network's convolutions, separated by commas.",
         default=(16, 32, 64),
+        group=_SEARCH,
+    )
+    layout: str | None = setting(
+        optional(one_of(tuple(first_networks.registry))),
+        "Layout of the first network: plain has one convolution of each width with a pool between two; residual has a second, "
+        "residual one after each pool. Unset: residual for method hand, else plain.",
+        default=None,
         group=_SEARCH,
     )
     batch_size: int = setting(whole(1), "Number of images in a batch.", default=64, group=_TRAINING)
@@ -220,6 +235,15 @@ class SearchConfig:
         _ABOVE_0, "Initial learning rate of the final training.", default=0.025, group=_TRAINING
     )
     momentum: float = setting(_SHARE, "Momentum of SGD.", default=0.9, group=_TRAINING)
+    nesterov: bool = setting(switch(), "Nesterov's momentum.", default=True, group=_TRAINING, before=False)
+    label_smoothing: float = setting(
+        _SHARE,
+        "Share of each label that is spread evenly over all classes in training; the loss on validation and test images has it "
+        "too.",
+        default=0.1,
+        group=_TRAINING,
+        before=0.0,
+    )
     weight_decay: float = setting(
         _SHARE,
         "Weight decay of convolution and dense kernels, decoupled from the loss.",
@@ -263,6 +287,11 @@ class SearchConfig:
     def directory(self) -> Path:
         """The output directory."""
         return Path(str(self.output_dir))
+
+    @property
+    def first_layout(self) -> str:
+        """Layout of the first network."""
+        return self.layout or ("residual" if self.method == "hand" else "plain")
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

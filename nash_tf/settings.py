@@ -103,7 +103,8 @@ FIXED, FIXED_IF_GIVEN, RAISABLE, FREE = "fixed", "fixed if given", "raisable", "
 
 
 class Setting(NamedTuple):
-    """One setting: `group` is the heading of its flag, `resumed` what a resumed run may do with it."""
+    """One setting: `group` is the heading of its flag, `resumed` what a resumed run may do with it, `before` its value in runs of
+    versions that did not have it."""
 
     name: str
     default: Any
@@ -111,6 +112,7 @@ class Setting(NamedTuple):
     help: str
     group: str
     resumed: str
+    before: Any
 
     @property
     def is_switch(self) -> bool:
@@ -118,17 +120,20 @@ class Setting(NamedTuple):
         return isinstance(self.default, bool)
 
 
-def setting(rule: Rule, help: str, *, default: Any = MISSING, group: str = "", resumed: str = FIXED) -> Any:
+def setting(
+    rule: Rule, help: str, *, default: Any = MISSING, group: str = "", resumed: str = FIXED, before: Any = MISSING
+) -> Any:
     """A field of a dataclass of settings; without a default it must be given."""
-    return field(default=default, metadata={"setting": (rule, help, group, resumed)})
+    return field(
+        default=default, metadata={"setting": (rule, help, group, resumed, default if before is MISSING else before)}
+    )
 
 
 def declared(owner: type) -> Iterator[Setting]:
     """The settings of a dataclass, in its order."""
     for each in fields(owner):
         default = None if each.default is MISSING else each.default
-        rule, help, group, resumed = each.metadata["setting"]
-        yield Setting(each.name, default, rule, help, group, resumed)
+        yield Setting(each.name, default, *each.metadata["setting"])
 
 
 def check(values: Any) -> None:
@@ -152,6 +157,11 @@ def check(values: Any) -> None:
 def raisable(settings: type) -> tuple[str, ...]:
     """Names of the limits that a run which goes on may be given more of."""
     return tuple(each.name for each in declared(settings) if each.resumed == RAISABLE)
+
+
+def of_before(settings: type) -> dict[str, Any]:
+    """Values of settings that runs of earlier versions did not have, where these are not the defaults."""
+    return {each.name: each.before for each in declared(settings) if each.before not in (each.default, MISSING)}
 
 
 def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:

@@ -11,6 +11,7 @@ from nash_tf.config import ConfigError, SearchConfig, check_resume, refusal
 from nash_tf.files.atomic import read_regular, write_atomically
 from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.files.lock import LOCK
+from nash_tf.settings import of_before
 
 CONFIG = "config.json"
 LINEAGE = "lineage.jsonl"
@@ -97,7 +98,7 @@ def read_config(directory: str | os.PathLike) -> SearchConfig:
     try:
         values = without_checksum(json.loads(read_regular(Path(directory) / CONFIG, _LARGEST_CONFIG)))
         values.pop(_VERSIONS, None)
-        return SearchConfig.from_json(values)
+        return SearchConfig.from_json({**of_before(SearchConfig), **values})
     except ConfigError as error:
         raise refusal("output_dir", directory, f"its {CONFIG} holds {error}; {_REMEDY}") from None
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:

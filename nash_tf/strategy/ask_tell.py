@@ -128,7 +128,9 @@ class Search:
     ):
         self.settings, self.goal, self.failures_in_a_row = settings, goal, failures_in_a_row
         self.method = methods.registry[settings.method]
-        steps = max(1, settings.steps) if self.method.is_budgeted else settings.steps  # the last has the cooldown
+        steps = settings.steps
+        if self.method.is_budgeted:  # the last step has the cooldown
+            steps = max(1, steps) if self.method.operators else 1
         self.steps = [(Rung(1, settings.vanilla_epochs),), *[settings.rungs] * steps]
         self.outcomes: dict[TrainingKey, Outcome] = {}
         self.scores: dict[TrainingKey, float | None] = {}

@@ -5,8 +5,7 @@ import keras_tuner
 import numpy as np
 
 from nash_tf import data
-from nash_tf.architecture import Architecture, costs
-from nash_tf.architecture.vanilla import vanilla
+from nash_tf.architecture import Architecture, costs, first_networks
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.data.augmentation import Augmentation
@@ -51,9 +50,11 @@ class ImageClassifier(keras_tuner.HyperModel):
         model = to_keras(vanilla_of(self.config, self.dataset))
         # Keras' decay is not multiplied by momentum; so scaled, its steady effect is that of SGD's 5e-4 in the paper.
         decay = self.config.weight_decay / (1.0 - self.config.momentum)
-        optimizer = keras.optimizers.SGD(self.config.learning_rate, momentum=self.config.momentum, weight_decay=decay)
+        optimizer = keras.optimizers.SGD(
+            self.config.learning_rate, momentum=self.config.momentum, nesterov=self.config.nesterov, weight_decay=decay
+        )
         optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
-        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self.config.label_smoothing)
         model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")], jit_compile=False)
         return model
 
@@ -68,7 +69,8 @@ class ImageClassifier(keras_tuner.HyperModel):
 
 def vanilla_of(config: SearchConfig, dataset: data.Dataset) -> Architecture:
     """The first network for a data set."""
-    return vanilla(dataset.x_train.shape[1:], len(dataset.class_names), config.widths, config.precision)
+    make = first_networks.registry[config.first_layout]
+    return make(dataset.x_train.shape[1:], len(dataset.class_names), config.widths, config.precision)
 
 
 def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation:

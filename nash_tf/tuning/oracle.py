@@ -27,7 +27,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     Args:
         objective: as for any Keras Tuner oracle, e.g. "val_accuracy".
-        method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters: see
+        method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs: see
             `nash_tf.strategy.ask_tell.Settings`.
         max_hours: limit on wall-clock time, or None. Time before an interruption counts.
         max_cpu_hours: limit on the CPU time of all trainings together, or None.
@@ -63,6 +63,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         max_cpu_hours=None,
         seed=0,
         tune_hyperparameters=False,
+        budget_epochs=None,
         heartbeat=5.0,
         on_trained=None,
         **kwargs,
@@ -72,7 +73,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
         counts = steps, children, mutations, epochs_per_step, vanilla_epochs
-        settings = Settings(method, *counts, max_params, self.seed, tune_hyperparameters)
+        settings = Settings(method, *counts, max_params, self.seed, tune_hyperparameters, budget_epochs)
         self.search = Search(
             settings,
             Goal(self.objective.name, self.objective.direction),

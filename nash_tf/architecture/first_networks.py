@@ -1,0 +1,30 @@
+"""First networks by the name of their layout. A further one is a function and a line in `registry`."""
+
+from collections.abc import Callable, Sequence
+
+from nash_tf.architecture import Architecture
+from nash_tf.architecture.vanilla import Chain, vanilla
+
+
+def residual(
+    input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
+) -> Architecture:
+    """A network that spends its operations on small maps: the first convolution is followed by a pool at once, and each later
+    one by a pool and a residual block, x + ReLU(BN(conv3x3(x))).
+
+    Args:
+        input_shape, classes, widths, dtype: as in `vanilla`.
+    """
+    chain = Chain(input_shape, dtype)
+    chain.block(1, widths[0])
+    chain.add("pool_1", "MaxPooling2D", {})
+    for number, width in enumerate(widths[1:], start=1):
+        chain.block(2 * number, width)
+        before = chain.add(f"pool_{number + 1}", "MaxPooling2D", {})
+        chain.block(2 * number + 1, width)
+        chain.add(f"add_{number}", "Add", {}, before)
+    return chain.classified(classes)
+
+
+FirstNetwork = Callable[[tuple[int, int, int], int, Sequence[int], str], Architecture]
+registry: dict[str, FirstNetwork] = {"plain": vanilla, "residual": residual}
