@@ -22,7 +22,7 @@ def flops(architecture: Architecture) -> int | None:
             positions = node.shape[:-1]
             if None in positions:
                 return None
-            total += 2 * math.prod(node.weights[variable]) * math.prod(positions)  # type: ignore[arg-type]
+            total += 2 * math.prod(node.weights[variable]) * math.prod(positions)  # type: ignore[arg-type, misc]
     return total
 
 
@@ -36,7 +36,7 @@ def elements(architecture: Architecture) -> int | None:
     """Numbers that the layers put out for one example, the input among them; None where a size is open."""
     if any(None in node.shape for node in architecture.nodes):
         return None
-    return sum(math.prod(node.shape) for node in architecture.nodes)  # type: ignore[arg-type]
+    return sum(math.prod(node.shape) for node in architecture.nodes)  # type: ignore[arg-type, misc]
 
 
 def training_seconds(architecture: Architecture) -> float:

@@ -15,6 +15,7 @@ from numbers import Integral, Real
 
 from nash_tf.strategy import hill_climbing, methods, records
 from nash_tf.strategy.budgeted import BudgetedProposer
+from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
@@ -44,7 +45,9 @@ class Settings:
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent.
         budget_epochs: of a method with one budget of compute: so many epochs of the first network, all trainings together; None
-            for as many as the other methods have, `vanilla_epochs + steps * epochs_per_step`.
+            for as many as the other methods have, `vanilla_epochs + steps * epochs_per_step`, or for what the limits on time allow.
+        max_hours, max_cpu_hours: limits on the time of trainings, by which such a method lays out its budget; the engine ends the
+            search at its limits.
 
     Raises:
         TypeError: a value is of another type.
@@ -61,6 +64,8 @@ class Settings:
     seed: int = 0
     tune_hyperparameters: bool = False
     budget_epochs: float | None = None
+    max_hours: float | None = None
+    max_cpu_hours: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
@@ -96,8 +101,16 @@ class Settings:
 
     @property
     def budget(self) -> float:
-        """The budget of a method that has one, in epochs of the first network."""
+        """The budget of a method that has one, in epochs of the first network; infinite where time alone is limited."""
+        if self.budget_epochs is None and self.budget_seconds:
+            return math.inf
         return self.budget_epochs or self.vanilla_epochs + self.steps * self.epochs_per_step
+
+    @property
+    def budget_seconds(self) -> dict[str, float]:
+        """Limits on time, in seconds, by the measurement of trainings that they are on."""
+        limits = {"wall_seconds": self.max_hours, "cpu_seconds": self.max_cpu_hours}
+        return {name: 3600 * limit for name, limit in limits.items() if limit is not None}
 
     def to_json(self) -> dict:
         """The settings as JSON values, with the rungs that follow from them."""
@@ -128,10 +141,7 @@ class Search:
     ):
         self.settings, self.goal, self.failures_in_a_row = settings, goal, failures_in_a_row
         self.method = methods.registry[settings.method]
-        steps = settings.steps
-        if self.method.is_budgeted:  # the last step has the cooldown
-            steps = max(1, steps) if self.method.operators else 1
-        self.steps = [(Rung(1, settings.vanilla_epochs),), *[settings.rungs] * steps]
+        self.steps = self._planned_steps()
         self.outcomes: dict[TrainingKey, Outcome] = {}
         self.scores: dict[TrainingKey, float | None] = {}
         self.hyperparameters = hyperparameters or NoHyperparameters()
@@ -144,10 +154,22 @@ class Search:
             self.hyperparameters,
             settings.tune_hyperparameters,
         )
-        is_budgeted = self.method.is_budgeted
-        self._proposer = BudgetedProposer(*proposed, budget=settings.budget) if is_budgeted else Proposer(*proposed)
+        self._proposer = Proposer(*proposed)
+        if self.method.is_budgeted:
+            self._proposer = BudgetedProposer(*proposed, budget=settings.budget, seconds=settings.budget_seconds)
         self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
         self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
+
+    def _planned_steps(self) -> list[tuple[Rung, ...]]:
+        """The rungs of each step, the first network's first."""
+        first, rungs, steps = (Rung(1, self.settings.vanilla_epochs),), self.settings.rungs, self.settings.steps
+        if not self.method.is_budgeted:
+            return [first, *[rungs] * steps]
+        growing = max(1, steps) if self.method.operators else 1
+        segments = (Rung(1, 0),) * (
+            len(SEGMENTS) - 1
+        )  # of the cooldown; how long they are, the course of the budget says
+        return [first, *[rungs] * (growing - 1), rungs + segments]
 
     def ask(self) -> tuple[Assignment, ...]:
         """The trainings of the open rung that have not ended, in order; none where the search is over.

@@ -1,5 +1,7 @@
 """Proposals of a method with one budget of compute: the children as ever, their epochs and rates by the course of the budget."""
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,10 +9,10 @@ from nash_tf.architecture import Architecture
 from nash_tf.strategy import course
 from nash_tf.strategy.course import Course
 from nash_tf.strategy.proposals import Outcomes, Proposer
-from nash_tf.strategy.records import TrainingKey
-from nash_tf.strategy.schedules import Phase
+from nash_tf.strategy.records import COMPLETED, Outcome, TrainingKey
 
 FIRST = TrainingKey(0, 0, 0)
+RESERVE = 0.05  # share of the time left under a limit on time that is not planned with
 
 
 @dataclass
@@ -18,38 +20,58 @@ class BudgetedProposer(Proposer):
     """Draws children as `Proposer` does.
 
     Attributes:
-        budget: in epochs of the first network, all trainings together.
-        birth: what making a child costs, in epochs of the first network.
+        budget: in epochs of the first network, all trainings together; infinite where a limit on time is the budget.
+        seconds: limits on time, in seconds, by the name of the outcomes' measurement that counts.
     """
 
-    budget: float = 0.0
-    birth: float = 0.0
-
-    @property
-    def course(self) -> Course:
-        """How the budget is spent."""
-        return Course(self.budget, self.steps[0][0].epochs, len(self.steps) - 1, self.birth)
+    budget: float = math.inf
+    seconds: dict[str, float] | None = None
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
         return True
 
+    def course(self, outcomes: Outcomes) -> Course:
+        """How the budget is spent, as far as it is known: a limit on time becomes one in epochs by what trainings have taken."""
+        ended = [outcomes[key] for key in sorted(outcomes) if outcomes[key].status == COMPLETED]
+        budget = self.budget
+        for name, limit in (self.seconds or {}).items() if ended else ():
+            used = sum(getattr(outcome, name) for outcome in outcomes.values())
+            # The pace of the last training, since machines do not stay as fast as they were.
+            pace = getattr(ended[-1], name) / spent(ended[-1:], outcomes)
+            if pace > 0:
+                budget = min(budget, spent(ended, outcomes) + (1 - RESERVE) * max(0.0, limit - used) / pace)
+        return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1)
+
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
-        plan = self.course
+        before = {other: outcome for other, outcome in outcomes.items() if other[:2] < key[:2]}
+        plan, has_race = self.course(before), self.steps[key.step][0].children > 1
+        begun = before[key._replace(rung=key.rung - 1)].assignment if key.rung else None
         if architecture is None:
-            return {"initial_epoch": 0, "epochs": plan.first, "phases": plan.first_phases()}
-        first = outcomes[FIRST].architecture
-        assert first is not None  # a failed first network ends the search
-        price = course.price(architecture, first)
-        if key.rung + 1 < len(self.steps[key.step]):
-            epochs = plan.race(price)
-            return {"initial_epoch": 0, "epochs": epochs, "phases": (Phase(epochs, 1.0, 1.0),)}
-        earlier = [outcome for other, outcome in outcomes.items() if other[:2] < key[:2]]
-        spent = course.spent(earlier, first, self.birth) + (self.birth if not key.rung else 0.0)
-        begun = outcomes[key._replace(rung=key.rung - 1)].assignment.epochs if key.rung else 0
-        before = (Phase(begun, 1.0, 1.0),) if begun else ()
+            phases = plan.warmup()
+        elif has_race and not key.rung:
+            phases = plan.race(_price(architecture, before))
+        else:
+            end = plan.ends(key.step)[key.rung - has_race]
+            phases = plan.training(spent(before.values(), before), end, _price(architecture, before))
+        first = begun.epochs if begun else 0
         return {
-            "initial_epoch": begun,
-            "epochs": begun + plan.epochs(key.step, spent, price),
-            "phases": before + plan.phases(key.step, spent, price),
+            "initial_epoch": first,
+            "epochs": first + round(sum(phase.length for phase in phases)),
+            "phases": (begun.phases if begun else ()) + phases,
         }
+
+
+def spent(trainings: Iterable[Outcome], outcomes: Outcomes) -> float:
+    """What trainings have cost, in epochs of the first network, of which `outcomes` tell; the failed count nothing."""
+    return sum(
+        (training.assignment.epochs - training.assignment.initial_epoch) * _price(training.architecture, outcomes)
+        for training in trainings
+        if training.architecture is not None
+    )
+
+
+def _price(architecture: Architecture, outcomes: Outcomes) -> float:
+    first = outcomes[FIRST].architecture
+    assert first is not None  # a failed first network ends the search
+    return course.price(architecture, first)

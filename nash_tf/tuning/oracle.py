@@ -73,7 +73,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
         counts = steps, children, mutations, epochs_per_step, vanilla_epochs
-        settings = Settings(method, *counts, max_params, self.seed, tune_hyperparameters, budget_epochs)
+        settings = Settings(
+            method, *counts, max_params, self.seed, tune_hyperparameters, budget_epochs, max_hours, max_cpu_hours
+        )
         self.search = Search(
             settings,
             Goal(self.objective.name, self.objective.direction),
@@ -88,9 +90,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
     @property
     def settings(self) -> dict:
         """What a search that goes on must have in common with the one that began; limits may be raised."""
-        limits = {"max_hours": self.limits.max_hours, "max_cpu_hours": self.limits.max_cpu_hours}
         goal = self.search.goal
-        return {**self.search.settings.to_json(), **limits, "objective": f"{goal.name}, {goal.direction}"}
+        return {**self.search.settings.to_json(), "objective": f"{goal.name}, {goal.direction}"}
 
     @property
     def ongoing_trials(self) -> dict[str, Trial]:
