@@ -23,6 +23,7 @@ SEARCH = [
     "max_cpu_hours",
     "seed",
     "tune_hyperparameters",
+    "budget_epochs",
 ]
 NAMES = {
     "nash_tf": ["Architecture", "HillClimbing", "HillClimbingOracle", "export", "morph", "__version__"],

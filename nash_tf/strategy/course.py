@@ -81,9 +81,7 @@ class Course:
         last = 0.0 if end >= self.budget else self.share(spent + epochs * price)  # what is left is less than an epoch
         phases = (
             Phase(constant, 1.0, 1.0),
-            Phase(
-                epochs - constant, self.share(spent + constant * price), self.share(spent + epochs * price), "linear"
-            ),
+            Phase(epochs - constant, self.share(spent + constant * price), last, "linear"),
         )
         return tuple(phase for phase in phases if phase.length)
 

@@ -40,6 +40,18 @@ def successive_halving(children: int, epochs: int) -> tuple[Rung, ...]:
     return tuple(Rung(children >> rung, first << rung) for rung in range(rungs))
 
 
+def two_rungs(children: int, epochs: int) -> tuple[Rung, ...]:
+    """The first two rungs of successive halving with all of the budget: a longer first one (8x10 + 4x20 = 160).
+
+    Raises:
+        ValueError: `children` is not even, or the budget does not come out even; the message gives the nearest value that does.
+    """
+    _require_children(children, children >= 2 and children % 2 == 0, "an even number", max(2, children + children % 2))
+    _require_budget(epochs, unit=2 * children, layout=f"{children} children in 2 rungs of equal cost")
+    first = epochs // (2 * children)
+    return (Rung(children, first), Rung(children // 2, 2 * first))
+
+
 def one_child(children: int, epochs: int) -> tuple[Rung, ...]:
     """One child has the whole budget; `children` does not matter."""
     return (Rung(1, epochs),)
@@ -81,6 +93,15 @@ def promote(scores: Mapping[int, float | None], count: int) -> tuple[int, ...]:
     """
     finished = {child: score for child, score in scores.items() if score is not None}
     return tuple(sorted(sorted(finished, key=lambda child: (-finished[child], child))[:count]))
+
+
+def promote_ties(scores: Mapping[int, float | None], count: int) -> tuple[int, ...]:
+    """As `promote`, and with them all children whose score equals that of the last one promoted."""
+    chosen = promote(scores, count)
+    if not chosen:
+        return ()
+    last = min(score for child, score in scores.items() if child in chosen and score is not None)
+    return tuple(sorted(child for child, score in scores.items() if score is not None and score >= last))
 
 
 def _require_children(children: int, holds: bool, rule: str, nearest: int) -> None:

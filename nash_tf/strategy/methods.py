@@ -64,6 +64,17 @@ SEARCHES = (
         _uniform(*FIVE_OPERATORS, "insert_separable_conv"),
     ),
 )
+# What the slides name as future work: a larger first budget, and a promotion that does not break ties by chance.
+FUTURE_WORK = (
+    _slides("shr_two_rungs", halving.two_rungs, schedules.restart_every_rung, SEARCHES[-1].operators),
+    _slides(
+        "shr_ties",
+        halving.successive_halving,
+        schedules.restart_every_rung,
+        SEARCHES[-1].operators,
+        promote=halving.promote_ties,
+    ),
+)
 _budgeted = partial(Method, periods=schedules.one_cosine, is_budgeted=True)
 # What a search must beat at the same cost, with one budget of compute and one rate. The operators are those of shrsep.
 BASELINES = (
@@ -75,4 +86,4 @@ BASELINES = (
     # for one made by hand for little compute.
     *(_budgeted(name, halving.one_child, operators={}) for name in ("fixed", "wide", "hand")),
 )
-registry: dict[str, Method] = {method.name: method for method in (*SEARCHES, *BASELINES)}
+registry: dict[str, Method] = {method.name: method for method in (*SEARCHES, *FUTURE_WORK, *BASELINES)}

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from nash_tf.strategy import methods
-from nash_tf.strategy.halving import Rung, promote
+from nash_tf.strategy.halving import Rung, promote, promote_ties
 
 FIVE = {"insert_conv", "alter_channels", "merge_convex", "merge_concat", "split"}
 HALVING = (Rung(8, 5), Rung(4, 10), Rung(2, 20), Rung(1, 40))
@@ -33,8 +33,19 @@ def test_record(name, rungs, periods, operators):
 
 def test_registry_holds_the_four_and_what_they_must_beat():
     assert [method.name for method in methods.SEARCHES] == ["nash", "sh", "shr", "shrsep"]
-    assert list(methods.registry) == ["nash", "sh", "shr", "shrsep", "random", "one_epoch", "fixed", "wide"]
+    assert [method.name for method in methods.FUTURE_WORK] == ["shr_two_rungs", "shr_ties"]
+    assert [method.name for method in methods.BASELINES] == ["random", "one_epoch", "fixed", "wide", "hand"]
+    assert list(methods.registry) == [m.name for m in (*methods.SEARCHES, *methods.FUTURE_WORK, *methods.BASELINES)]
     assert all(name == method.name for name, method in methods.registry.items())
+
+
+def test_a_larger_first_budget():
+    assert methods.registry["shr_two_rungs"].rungs(8, 160) == (Rung(8, 10), Rung(4, 20))
+
+
+def test_ties_are_all_promoted():
+    assert promote_ties({0: 0.5, 1: 0.7, 2: 0.6, 3: 0.6, 4: None}, 2) == (1, 2, 3)
+    assert promote_ties({0: None}, 1) == ()
 
 
 @pytest.mark.parametrize("name", methods.registry)

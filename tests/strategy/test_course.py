@@ -1,0 +1,101 @@
+"""One budget of compute: what is spent on what, and at which rate."""
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nash_tf.architecture.costs import training_seconds
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.strategy.ask_tell import Search, Settings
+from nash_tf.strategy.budgeted import spent
+from nash_tf.strategy.course import COOLDOWN, Course
+from nash_tf.strategy.records import COMPLETED, Goal, Outcome
+
+FIRST = vanilla((32, 32, 3), 10, (8, 16, 32))
+SETTINGS = Settings(
+    "one_epoch", steps=3, children=4, mutations=3, epochs_per_step=16, vanilla_epochs=8, max_params=60_000
+)
+METHODS = ("random", "one_epoch", "fixed", "hand")
+
+
+def conduct(pace=1.0, **changed):
+    """A search whose trainings take as long as predicted, times a pace that changes half-way."""
+    search, seconds = Search(dataclasses.replace(SETTINGS, **changed), Goal("val_accuracy")), 0.0
+    while not search.finished:
+        for assignment in search.ask():
+            architecture = assignment.architecture or FIRST
+            took = (assignment.epochs - assignment.initial_epoch) * training_seconds(architecture) * 1e4
+            took *= pace if seconds > 60 else 1.0
+            seconds += took
+            scores = {"val_accuracy": 0.5 + 0.01 * assignment.key.child}
+            search.tell(Outcome(assignment, COMPLETED, architecture, scores, cpu_seconds=took, wall_seconds=took))
+    return search, seconds
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("budget", [20, 75.5, 300])
+def test_the_budget_is_spent_to_less_than_an_epoch_and_not_passed(method, budget):
+    search, _ = conduct(method=method, budget_epochs=budget)
+    used = spent(search.outcomes.values(), search.outcomes)
+    last = search.outcomes[max(search.outcomes)].architecture
+    epoch = training_seconds(last) / training_seconds(FIRST)
+    assert (
+        budget - 2 * epoch < used <= budget + epoch or budget == 20
+    )  # where it is small, each training has its one epoch
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_rate_without_restarts_that_ends_at_zero(method):
+    search, _ = conduct(method=method, budget_epochs=300)
+    first = search.outcomes[0, 0, 0].assignment
+    assert first.phases[0][:3] == (1, 0.0, 1.0), "a warm-up of an epoch"
+    lives = {}
+    for key in sorted(search.outcomes):
+        assignment = search.outcomes[key].assignment
+        assert sum(phase.length for phase in assignment.phases) == assignment.epochs
+        lives[key[::2]] = assignment.phases
+    last = lives[max(lives)]
+    assert last[-1].end == 0.0
+    for before, after in zip(last, last[1:], strict=False):
+        assert math.isclose(before.end, after.start, abs_tol=0.02)
+    constant = [phase for life in lives.values() for phase in life if phase.start == phase.end]
+    assert all(phase.start == 1.0 for phase in constant)
+
+
+@given(budget=st.floats(20, 5000), steps=st.integers(1, 6), position=st.floats(0, 1))
+def test_the_share_of_the_rate_is_constant_and_then_linear(budget, steps, position):
+    course = Course(budget, 8, steps)
+    expected = 1.0 if position <= COOLDOWN else (1 - position) / (1 - COOLDOWN)
+    assert course.share(position * budget) == pytest.approx(expected, abs=1e-9)
+    ends = [end for step in range(1, steps + 1) for end in course.ends(step)]
+    assert ends == sorted(ends) and ends[-1] == budget
+
+
+def test_children_in_a_race_have_equal_compute():
+    search, _ = conduct(method="one_epoch", budget_epochs=2000)
+    raced = [outcome for key, outcome in search.outcomes.items() if key[:2] == (1, 0)]
+    costs = [outcome.assignment.epochs * training_seconds(outcome.architecture) for outcome in raced]
+    assert len(raced) == 4 and max(costs) < 1.1 * min(costs)
+
+
+@pytest.mark.parametrize("pace", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("limit", ["max_hours", "max_cpu_hours"])
+def test_a_limit_on_time_is_kept_and_used_though_the_machine_changes(limit, pace):
+    search, seconds = conduct(pace, method="random", **{limit: 0.1})
+    assert 0.75 * 360 < seconds <= 360
+
+
+def test_of_a_budget_and_a_limit_the_smaller_one_holds():
+    both, _ = conduct(method="fixed", budget_epochs=40, max_cpu_hours=10.0)
+    alone, _ = conduct(method="fixed", budget_epochs=40)
+    assert both.lineage()[-1]["epochs"] == alone.lineage()[-1]["epochs"]
+    assert spent(both.outcomes.values(), both.outcomes) == spent(alone.outcomes.values(), alone.outcomes)
+
+
+def test_the_default_budget_is_what_the_other_methods_have():
+    assert Settings("fixed", steps=2, epochs_per_step=64, vanilla_epochs=8).budget == 136
+    with pytest.raises(ValueError, match="budget_epochs"):
+        Settings("fixed", budget_epochs=0.5)
