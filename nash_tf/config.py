@@ -136,8 +136,9 @@ class SearchConfig:
     )
     budget_epochs: float | None = setting(
         optional(number("of at least 1", lambda value: value >= 1)),
-        "Budget of a method that has one for all trainings together (grow and the baselines), in epochs of the first network; "
-        "other networks count by their predicted cost. Unset: vanilla_epochs + steps * epochs_per_step.",
+        "Budget of compute of all trainings together, in epochs of the first network; those of other networks count by their "
+        "predicted cost. grow and the baselines lay it out in advance, the other methods end when it is spent. Unset: "
+        "vanilla_epochs + steps * epochs_per_step for the former, or what the limits on time allow; no limit for the latter.",
         default=None,
         group=_LIMITS,
     )

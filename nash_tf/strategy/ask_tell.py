@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 
 from nash_tf.strategy import hill_climbing, methods, records
-from nash_tf.strategy.budgeted import BudgetedProposer
+from nash_tf.strategy.budgeted import BudgetedProposer, spent
 from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
@@ -44,8 +44,8 @@ class Settings:
         max_params: limit on trained parameters, never passed.
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent.
-        budget_epochs: of a method with one budget of compute: so many epochs of the first network, all trainings together; None
-            for as many as the other methods have, `vanilla_epochs + steps * epochs_per_step`, or for what the limits on time allow.
+        budget_epochs: of compute, in epochs of the first network, all trainings together; it ends a search whose method does not lay
+            it out in advance. None: no limit there, and for a method with one budget as many as the other methods have, `vanilla_epochs + steps * epochs_per_step`, or for what the limits on time allow.
         max_hours, max_cpu_hours: limits on the time of trainings, by which such a method lays out its budget; the engine ends the
             search at its limits.
 
@@ -249,6 +249,9 @@ class Search:
             return "the training of the first network failed" if first else f"{len(failed)} trainings in a row failed"
         if self._opened is None:
             return f"all {len(self.steps) - 1} steps are done"
+        budget = self.settings.budget_epochs
+        if budget and not self.method.is_budgeted and spent(self.outcomes.values(), self.outcomes) >= budget:
+            return f"the budget of {budget:g} epochs of the first network is spent"
         step, rung, _, parent = self._opened
         if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):
             return f"nothing can grow in step {step}: no child fits under max_params={self.settings.max_params:,.0f}"

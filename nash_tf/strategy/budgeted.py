@@ -3,10 +3,13 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.strategy import course
+from nash_tf.morphisms.base import Move
+from nash_tf.seeds import derive
+from nash_tf.strategy import course, growing
 from nash_tf.strategy.course import Course
 from nash_tf.strategy.proposals import Outcomes, Proposer
 from nash_tf.strategy.records import COMPLETED, Outcome, TrainingKey
@@ -30,6 +33,29 @@ class BudgetedProposer(Proposer):
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
         return True
+
+    def children(
+        self, step: int, parent: TrainingKey, outcomes: Outcomes
+    ) -> list[tuple[Architecture, tuple[Move, ...]]]:
+        """Architecture and morphisms of each child of a step: drawn, or chosen by what they promise."""
+        if not self.method.has_foresight:
+            return super().children(step, parent, outcomes)
+        if self._children[0] != (step, parent):
+            architecture = outcomes[parent].architecture
+            assert architecture is not None  # a failed training is no parent
+            used, price = spent(outcomes.values(), outcomes), partial(_price, outcomes=outcomes)
+            child = growing.choose(
+                architecture,
+                self.method.operators,
+                lambda operator, site: 1.0,
+                price,
+                self.mutations,
+                self.course(outcomes).highest_price(used, price(architecture)),
+                self.max_params,
+                derive(self.seed, step, 0),
+            )
+            self._children = (step, parent), [child]
+        return self._children[1]
 
     def course(self, outcomes: Outcomes) -> Course:
         """How the budget is spent, as far as it is known: a limit on time becomes one in epochs by what trainings have taken."""

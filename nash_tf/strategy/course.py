@@ -22,6 +22,8 @@ SEGMENTS = (
     0.9,
     1.0,
 )  # ends of the trainings of the last step: what is open is lost where a run is stopped
+GROWTH = 1.6  # most that a step may multiply the price of an epoch by
+FEWEST_EPOCHS = 30  # that must be left for a network to grow to a price
 RACE = 0.02  # share of the budget that each child of a race has
 
 
@@ -54,6 +56,15 @@ class Course:
     def share(self, spent: float) -> float:
         """Share of the initial rate where a part of the budget is spent, after the warm-up."""
         return min(1.0, max(0.0, (1.0 - spent / self.budget) / (1.0 - COOLDOWN)))
+
+    def highest_price(self, spent: float, parent: float) -> float:
+        """The most that an epoch of a child may cost, in epochs of the first network.
+
+        Args:
+            spent: of the budget so far.
+            parent: what an epoch of its parent costs.
+        """
+        return max(parent, min(GROWTH * parent, (self.budget - spent) / FEWEST_EPOCHS))
 
     def warmup(self) -> tuple[Phase, ...]:
         """The rate of the first network before the first step: it rises over one epoch, then it is constant."""

@@ -27,6 +27,8 @@ class Method:
         keeps_parent: whether child 0 is the unmodified parent.
         is_budgeted: whether all trainings share one budget of compute and one rate (see `nash_tf.strategy.course`); rungs then tell
             the numbers of children alone, and periods nothing.
+        has_foresight: whether the morphisms of a child are chosen by what they promise (see `nash_tf.strategy.growing`), and not
+            drawn; `operators` then tells the gain that each is expected to bring.
         as_in_slides: whether operators are drawn in the slides' narrower forms (see `nash_tf.morphisms.slides`).
     """
 
@@ -38,6 +40,7 @@ class Method:
     inherit_momentum: bool = True
     keeps_parent: bool = True
     is_budgeted: bool = False
+    has_foresight: bool = False
     as_in_slides: bool = False
 
     @property
@@ -76,6 +79,20 @@ FUTURE_WORK = (
     ),
 )
 _budgeted = partial(Method, periods=schedules.one_cosine, is_budgeted=True)
+GROW = _budgeted(
+    "grow",
+    halving.one_child,
+    operators={
+        "insert_separable_conv": 1.0,
+        "insert_conv": 1.0,
+        "alter_channels": 0.5,
+        "merge_concat": 0.5,
+        "merge_convex": 0.1,
+        "split": 0.1,
+    },
+    keeps_parent=False,
+    has_foresight=True,
+)
 # What a search must beat at the same cost, with one budget of compute and one rate. The operators are those of shrsep.
 BASELINES = (
     # One random child a step: no selection. Where nothing fits, the network is only trained on.
@@ -86,4 +103,4 @@ BASELINES = (
     # for one made by hand for little compute.
     *(_budgeted(name, halving.one_child, operators={}) for name in ("fixed", "wide", "hand")),
 )
-registry: dict[str, Method] = {method.name: method for method in (*SEARCHES, *FUTURE_WORK, *BASELINES)}
+registry: dict[str, Method] = {method.name: method for method in (GROW, *SEARCHES, *FUTURE_WORK, *BASELINES)}

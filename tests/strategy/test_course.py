@@ -18,7 +18,7 @@ FIRST = vanilla((32, 32, 3), 10, (8, 16, 32))
 SETTINGS = Settings(
     "one_epoch", steps=3, children=4, mutations=3, epochs_per_step=16, vanilla_epochs=8, max_params=60_000
 )
-METHODS = ("random", "one_epoch", "fixed", "hand")
+METHODS = ("grow", "random", "one_epoch", "fixed", "hand")
 
 
 def conduct(pace=1.0, **changed):
@@ -99,3 +99,9 @@ def test_the_default_budget_is_what_the_other_methods_have():
     assert Settings("fixed", steps=2, epochs_per_step=64, vanilla_epochs=8).budget == 136
     with pytest.raises(ValueError, match="budget_epochs"):
         Settings("fixed", budget_epochs=0.5)
+
+
+def test_a_budget_ends_a_method_that_does_not_lay_it_out():
+    search, _ = conduct(method="shr", budget_epochs=20, epochs_per_step=12)
+    assert search.finished == "the budget of 20 epochs of the first network is spent"
+    assert spent(search.outcomes.values(), search.outcomes) >= 20
