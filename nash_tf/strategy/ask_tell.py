@@ -44,8 +44,9 @@ class Settings:
         max_params: limit on trained parameters, never passed.
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent.
-        budget_epochs: of compute, in epochs of the first network, all trainings together; it ends a search whose method does not lay
-            it out in advance. None: no limit there, and for a method with one budget as many as the other methods have, `vanilla_epochs + steps * epochs_per_step`, or for what the limits on time allow.
+        budget_epochs: of compute, in epochs of the first network, all trainings together; it ends a search whose method does not
+            lay it out in advance. None: no limit there; for a method that does, what the limits on time allow, or as many as the
+            other methods have, `vanilla_epochs + steps * epochs_per_step`.
         max_hours, max_cpu_hours: limits on the time of trainings, by which such a method lays out its budget; the engine ends the
             search at its limits.
 
