@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from nash_tf import export_formats, settings
+from nash_tf import data_settings, export_formats, settings, training_settings
 from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
-from nash_tf.image_settings import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, ImageSettings, is_size, parse_size
+from nash_tf.data_settings import DataSettings
+from nash_tf.image_settings import ImageSettings, parse_size
 from nash_tf.settings import (
     LARGEST,
     ConfigError,
-    Rule,
     check_resume,
     differences,
     number,
@@ -33,21 +33,17 @@ from nash_tf.settings import (
 )
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
+from nash_tf.training_settings import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, TrainingSettings
 
-__all__ = ["LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "refusal"]
+__all__ = ["AUGMENTATIONS", "LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "refusal"]
 
-AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
-DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mirrored image is of another class
-PRECISIONS = ("float32", "mixed_bfloat16")
-
-_DATA, _SEARCH, _TRAINING, _RUN = "Data", "Search", "Training", "Run"
+_SEARCH, _RUN = "Search", "Run"
 _LIMITS = "Limits (a resumed run may be given more)"
 _ABOVE_0 = number("above 0", lambda value: value > 0)
-_SHARE = number("of at least 0 and below 1", lambda value: 0 <= value < 1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig:
+class SearchConfig(DataSettings, TrainingSettings):
     """A run, complete and checked. The defaults are the quick run on the bundled digits, minutes on two CPU cores.
 
     What a setting means, its rule and its default stand with its field; `python -m nash_tf.main --help` prints them.
@@ -56,64 +52,16 @@ class SearchConfig:
         ConfigError: a value breaks its rule, or the rungs do not add up.
     """
 
-    GROUPS = (_DATA, _LIMITS, _RUN, _SEARCH, _TRAINING)  # in the help text: what, how long and where come first
+    GROUPS = (
+        data_settings.GROUP,
+        _LIMITS,
+        _RUN,
+        _SEARCH,
+        training_settings.GROUP,
+    )  # in the help text: what, how long and where come first
 
     method: str = setting(
         one_of(tuple(methods.registry)), "How a step selects its children.", default="shrsep", group=_SEARCH
-    )
-    dataset: str = setting(
-        text("the name of a data set or a path"),
-        "Data set: digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
-        "y_test; a folder of class folders of images, with or without train/ and test/; a .csv file of path,label, or a folder "
-        "with such a metadata.csv; a folder of IDX files.",
-        default="digits",
-        group=_DATA,
-    )
-    image_size: str | None = setting(
-        optional(
-            Rule(
-                f"must be N or HxW, height first, {SMALLEST_SIDE} to {LARGEST_SIDE} pixels",
-                lambda value: isinstance(value, str) and is_size(value),
-                str,
-            )
-        ),
-        "Size that image files are given: N or HxW. Unset: their own, or, where sizes differ, one from 32 to 64 that is said.",
-        default=None,
-        group=_DATA,
-    )
-    image_fit: str = setting(
-        one_of(FITS),
-        "How an image file of another size is made to fit: crop keeps its centre, pad all of it between black bars, stretch all "
-        "of it out of shape.",
-        default=CROP,
-        group=_DATA,
-    )
-    memory_share: float = setting(
-        number("above 0 and at most 1", lambda value: 0 < value <= 1),
-        "Share of the available memory that image files may take; more are decoded into a file in --cache_dir.",
-        default=0.25,
-        group=_DATA,
-        resumed=settings.FREE,
-    )
-    cache_dir: str | None = setting(
-        optional(text("the path of a directory")),
-        "Directory of decoded images, where memory should not hold them or several processes read them. Unset: nash_tf in the "
-        "user's cache directory.",
-        default=None,
-        group=_DATA,
-        resumed=settings.FREE,
-    )
-    train_limit: int | None = setting(
-        optional(whole(1)),
-        "Number of training images used, the validation images among them. Unset: all.",
-        default=None,
-        group=_DATA,
-    )
-    valid_fraction: float = setting(
-        number("above 0 and at most 0.5", lambda value: 0 < value <= 0.5),
-        "Share of the training images held out for validation, at most 0.5.",
-        default=0.1,
-        group=_DATA,
     )
     steps: int = setting(
         whole(0),
@@ -164,7 +112,6 @@ class SearchConfig:
         default=None,
         group=_SEARCH,
     )
-    batch_size: int = setting(whole(1), "Number of images in a batch.", default=64, group=_TRAINING)
     max_params: int = setting(
         whole(1),
         "Maximum number of weights of a network; a morphism that would exceed it is not drawn.",
@@ -195,20 +142,6 @@ class SearchConfig:
         group=_RUN,
         resumed=settings.FREE,
     )
-    precision: str = setting(one_of(PRECISIONS), "Precision of the arithmetic.", default="float32", group=_TRAINING)
-    augment: tuple[str, ...] | None = setting(
-        optional(some_of(AUGMENTATIONS, all=AUGMENTATIONS, none=())),
-        f"Augmentation of training images: all, none, or some of {','.join(AUGMENTATIONS)}. Unset: normalise,shift, and "
-        "flip where a mirrored image keeps its class.",
-        default=None,
-        group=_DATA,
-    )
-    mixup: float = setting(
-        number("of at least 0", lambda value: value >= 0),
-        "Alpha of mixup's beta distribution; 0 for no mixup.",
-        default=0.0,
-        group=_DATA,
-    )
     workers: int = setting(
         whole(1, 1024),
         "Processes of this machine that train children side by side, each on its share of the cores or its own GPU.",
@@ -230,26 +163,6 @@ class SearchConfig:
         default=False,
         group=_RUN,
         resumed=settings.FREE,
-    )
-    learning_rate: float = setting(_ABOVE_0, "Initial learning rate in the search.", default=0.01, group=_TRAINING)
-    final_learning_rate: float = setting(
-        _ABOVE_0, "Initial learning rate of the final training.", default=0.025, group=_TRAINING
-    )
-    momentum: float = setting(_SHARE, "Momentum of SGD.", default=0.9, group=_TRAINING)
-    nesterov: bool = setting(switch(), "Nesterov's momentum.", default=True, group=_TRAINING, before=False)
-    label_smoothing: float = setting(
-        _SHARE,
-        "Share of each label that is spread evenly over all classes in training; the loss on validation and test images has it "
-        "too.",
-        default=0.1,
-        group=_TRAINING,
-        before=0.0,
-    )
-    weight_decay: float = setting(
-        _SHARE,
-        "Weight decay of convolution and dense kernels, decoupled from the loss.",
-        default=5e-4,
-        group=_TRAINING,
     )
     export: tuple[str, ...] | None = setting(
         optional(some_of(export_formats.NAMES, low=1)),

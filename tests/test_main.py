@@ -224,7 +224,9 @@ class TestAccepted:
             "epochs_per_step": 24,
             "vanilla_epochs": 2,
             "final_epochs": 0,
+            "budget_epochs": 40.0,
             "widths": (8, 16),
+            "layout": "residual",
             "batch_size": 32,
             "max_params": 5000,
             "max_hours": 1.5,
@@ -239,6 +241,7 @@ class TestAccepted:
             "learning_rate": 0.02,
             "final_learning_rate": 0.03,
             "momentum": 0.8,
+            "label_smoothing": 0.0,
             "weight_decay": 1e-4,
             "export": ("onnx", "litert"),
         }
@@ -249,7 +252,7 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert arrived == config.SearchConfig(**settings)
         assert resume is False
-        assert {*settings, "tensorboard", "isolate", "image_size"} == set(arrived.to_json())
+        assert {*settings, "tensorboard", "isolate", "image_size", "nesterov"} == set(arrived.to_json())
 
     @pytest.mark.parametrize(
         ("text", "names"),

@@ -10,6 +10,8 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "seeds",
     "settings",
     "image_settings",
+    "data_settings",
+    "training_settings",
     "export_formats",
     "architecture",
     "morphisms",

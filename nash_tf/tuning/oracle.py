@@ -73,9 +73,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
         counts = steps, children, mutations, epochs_per_step, vanilla_epochs
-        settings = Settings(
-            method, *counts, max_params, self.seed, tune_hyperparameters, budget_epochs, max_hours, max_cpu_hours
-        )
+        budget = budget_epochs, max_hours, max_cpu_hours
+        settings = Settings(method, *counts, max_params, self.seed, tune_hyperparameters, *budget)
         self.search = Search(
             settings,
             Goal(self.objective.name, self.objective.direction),

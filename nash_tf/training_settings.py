@@ -1,0 +1,54 @@
+"""Settings of the recipe that every network of a run is trained by."""
+
+from dataclasses import dataclass
+
+from nash_tf.settings import number, one_of, optional, setting, some_of, switch, whole
+
+GROUP, DATA = "Training", "Data"
+AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
+DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mirrored image is of another class
+PRECISIONS = ("float32", "mixed_bfloat16")
+
+_ABOVE_0 = number("above 0", lambda value: value > 0)
+_SHARE = number("of at least 0 and below 1", lambda value: 0 <= value < 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """The recipe."""
+
+    batch_size: int = setting(whole(1), "Number of images in a batch.", default=64, group=GROUP)
+    precision: str = setting(one_of(PRECISIONS), "Precision of the arithmetic.", default="float32", group=GROUP)
+    augment: tuple[str, ...] | None = setting(
+        optional(some_of(AUGMENTATIONS, all=AUGMENTATIONS, none=())),
+        f"Augmentation of training images: all, none, or some of {','.join(AUGMENTATIONS)}. Unset: normalise,shift, and "
+        "flip where a mirrored image keeps its class.",
+        default=None,
+        group=DATA,
+    )
+    mixup: float = setting(
+        number("of at least 0", lambda value: value >= 0),
+        "Alpha of mixup's beta distribution; 0 for no mixup.",
+        default=0.0,
+        group=DATA,
+    )
+    learning_rate: float = setting(_ABOVE_0, "Initial learning rate in the search.", default=0.01, group=GROUP)
+    final_learning_rate: float = setting(
+        _ABOVE_0, "Initial learning rate of the final training.", default=0.025, group=GROUP
+    )
+    momentum: float = setting(_SHARE, "Momentum of SGD.", default=0.9, group=GROUP)
+    nesterov: bool = setting(switch(), "Nesterov's momentum.", default=True, group=GROUP, before=False)
+    label_smoothing: float = setting(
+        _SHARE,
+        "Share of each label that is spread evenly over all classes in training; the loss on validation and test images has it "
+        "too.",
+        default=0.1,
+        group=GROUP,
+        before=0.0,
+    )
+    weight_decay: float = setting(
+        _SHARE,
+        "Weight decay of convolution and dense kernels, decoupled from the loss.",
+        default=5e-4,
+        group=GROUP,
+    )
