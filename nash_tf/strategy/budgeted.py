@@ -37,22 +37,27 @@ class BudgetedProposer(Proposer):
     def children(
         self, step: int, parent: TrainingKey, outcomes: Outcomes
     ) -> list[tuple[Architecture, tuple[Move, ...]]]:
-        """Architecture and morphisms of each child of a step: drawn, or chosen by what they promise."""
+        """Architecture and morphisms of each child of a step: drawn, or chosen by what they are worth."""
         if not self.method.has_foresight:
             return super().children(step, parent, outcomes)
         if self._children[0] != (step, parent):
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
-            used, price = spent(outcomes.values(), outcomes), partial(_price, outcomes=outcomes)
+            used, price, plan = (
+                spent(outcomes.values(), outcomes),
+                partial(_price, outcomes=outcomes),
+                self.course(outcomes),
+            )
+            own = price(architecture)
             child = growing.choose(
                 architecture,
                 self.method.operators,
-                lambda operator, site: 1.0,
                 price,
-                self.mutations,
-                self.course(outcomes).highest_price(used, price(architecture)),
-                self.max_params,
-                derive(self.seed, step, 0),
+                most=self.mutations,
+                max_price=plan.highest_price(used, own),
+                max_params=self.max_params,
+                epochs=(plan.budget - used) / own,
+                seed=derive(self.seed, step, 0),
             )
             self._children = (step, parent), [child]
         return self._children[1]
