@@ -90,6 +90,13 @@ class SearchConfig(DataSettings, TrainingSettings):
         default=None,
         group=_LIMITS,
     )
+    budget_seconds: float | None = setting(
+        optional(_ABOVE_0),
+        "The same budget in predicted CPU-seconds of one core of a common server (see nash_tf.architecture.costs): equal for first "
+        "networks of any size, on any machine. Not together with budget_epochs.",
+        default=None,
+        group=_LIMITS,
+    )
     vanilla_epochs: int = setting(whole(1), "Epochs of the first network, before the search.", default=8, group=_SEARCH)
     final_epochs: int = setting(
         whole(0),
@@ -108,7 +115,7 @@ class SearchConfig(DataSettings, TrainingSettings):
     layout: str | None = setting(
         optional(one_of(tuple(first_networks.registry))),
         "Layout of the first network: plain has one convolution of each width with a pool between two; residual has a second, "
-        "residual one after each pool. Unset: residual for method hand, else plain.",
+        "residual one after each pool; hand is residual with the widths 32,64,128. Unset: hand for that method, else plain.",
         default=None,
         group=_SEARCH,
     )
@@ -184,6 +191,8 @@ class SearchConfig(DataSettings, TrainingSettings):
             object.__setattr__(self, "augment", tuple(name for name in AUGMENTATIONS if name in self.augment))
         if self.output_dir is None:
             object.__setattr__(self, "output_dir", self._default_output_dir())
+        if self.budget_epochs is not None and self.budget_seconds is not None:
+            raise refusal("budget_seconds", self.budget_seconds, "must not be given together with budget_epochs")
         self._check_rungs()
 
     @property
@@ -205,7 +214,7 @@ class SearchConfig(DataSettings, TrainingSettings):
     @property
     def first_layout(self) -> str:
         """Layout of the first network."""
-        return self.layout or ("residual" if self.method == "hand" else "plain")
+        return self.layout or ("hand" if self.method == "hand" else "plain")
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

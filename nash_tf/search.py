@@ -196,7 +196,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         epochs_per_step=config.epochs_per_step,
         vanilla_epochs=config.vanilla_epochs,
         max_params=config.max_params,
-        budget_epochs=config.budget_epochs,
+        budget_epochs=task.budget_epochs(config, dataset),
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,
         seed=config.seed,

@@ -73,6 +73,15 @@ def vanilla_of(config: SearchConfig, dataset: data.Dataset) -> Architecture:
     return make(dataset.x_train.shape[1:], len(dataset.class_names), config.widths, config.precision)
 
 
+def budget_epochs(config: SearchConfig, dataset: data.Dataset) -> float | None:
+    """The budget of compute in epochs of the first network, the scoring on validation images included; None where none is given."""
+    if config.budget_seconds is None:
+        return config.budget_epochs
+    images = len(dataset.y_train) + len(dataset.y_valid) / 3  # without a backward pass
+    epoch = costs.training_seconds(vanilla_of(config, dataset)) * images
+    return max(1.0, config.budget_seconds / epoch)
+
+
 def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation:
     """The switches as the pipeline takes them, with the paper's strengths."""
     names = config.augmentations(dataset.flips)
