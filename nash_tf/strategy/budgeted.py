@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from nash_tf.architecture import Architecture
+from nash_tf.morphisms import registry
 from nash_tf.morphisms.base import Move
 from nash_tf.seeds import derive
 from nash_tf.strategy import course, growing
@@ -51,7 +52,7 @@ class BudgetedProposer(Proposer):
             own = price(architecture)
             child = growing.choose(
                 architecture,
-                self.method.operators,
+                {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
                 price,
                 most=self.mutations,
                 max_price=plan.highest_price(used, own),

@@ -19,6 +19,7 @@ from nash_tf.seeds import derive
 # Decrease of the loss as the training time grows by a factor of e. This, the operators' gains (`nash_tf.strategy.methods.GROW`)
 # and the factors below are measured on CIFAR-10 (BUILD_NOTES.md, "The search that grows").
 SLOPE = 0.022
+UNKNOWN = 0.0015  # gain of an operator of the user's own
 FURTHER = 0.6  # factor of a gain for each earlier morphism of the same growth
 SAME_SIZE = 0.5  # and for each of them on images of the same height and width
 EPOCHS_TO_LEARN = 8.0  # a gain has come to half of what it will be after so many epochs

@@ -87,6 +87,8 @@ GROW = _budgeted(
         "insert_conv": 0.0045,
         "alter_channels": 0.0015,
         "merge_concat": 0.0015,
+        "merge_convex": 0.0,
+        "split": 0.0,
     },
     keeps_parent=False,
     has_foresight=True,
