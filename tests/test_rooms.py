@@ -10,6 +10,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "seeds",
     "settings",
     "image_settings",
+    "scores",
     "data_settings",
     "training_settings",
     "export_formats",
