@@ -21,6 +21,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "files",
     "terminal",
     "layers",
+    "metrics",
     "keras_models",
     "callbacks",
     "data",

@@ -27,6 +27,7 @@ def written(
     searched: keras.Model | None = None,
     images: Images | None = None,
     script: Mapping[str, Any] | None = None,
+    test: Mapping[str, Any] | None = None,
 ) -> str:
     """The text of a model card, Markdown.
 

@@ -21,7 +21,7 @@ def overall(confusion: np.ndarray) -> dict[str, Any]:
 
     Returns:
         `images`; `correct`; `accuracy`, and `interval` (Wilson); `balanced_accuracy`, the mean of the recalls of
-        the `balanced_classes` that have images, and `balanced_interval` (Zou and Donner, of the recalls' Wilson intervals).
+        the `balanced_classes` that have images, and `balanced_interval` (Wilson, of the effective number of images).
     """
     hits, counts = np.diag(confusion), confusion.sum(axis=1)
     there = counts > 0
@@ -97,10 +97,20 @@ def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     return weights
 
 
-def accuracy_words(scores: Mapping[str, Any]) -> str:
-    """The accuracy of `overall` in words."""
-    low, high = (f"{100 * bound:.2f}" for bound in scores["interval"])
-    return f"{100 * scores['accuracy']:.2f} % of {scores['images']:,} images (95 % interval {low} to {high} %)"
+def words(test: Mapping[str, Any]) -> str:
+    """The test of a network in a sentence, from what results.json has of it under `test`."""
+    found = test["model"]
+    accuracy, balanced = (
+        f"{100 * found[name]:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
+        for name, (low, high) in (
+            ("accuracy", found["interval"]),
+            ("balanced_accuracy", found["balanced_interval"]),
+        )
+    )
+    return (
+        f"On {test['images']:,} test images the accuracy is {accuracy}, the balanced accuracy {balanced}; always naming the "
+        f"largest class ({test['largest_class']}) is right for {100 * test['base_rate']:.2f} %."
+    )
 
 
 def _rounded(share: float | None) -> float | None:

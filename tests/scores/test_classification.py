@@ -19,7 +19,14 @@ def test_overall():
     assert found["interval"] == [round(bound, 6) for bound in wilson(7, 10)]
     assert found["balanced_accuracy"] == (6 / 8 + 1 / 2) / 2 and found["balanced_classes"] == 2
     assert found["balanced_interval"] == [round(bound, 6) for bound in mean_of_shares([6, 1], [8, 2])]
-    assert scores.accuracy_words(found) == "70.00 % of 10 images (95 % interval 39.68 to 89.22 %)"
+
+
+def test_words():
+    model = {"accuracy": 0.7, "interval": [0.3968, 0.8922], "balanced_accuracy": 0.625, "balanced_interval": [0.2, 0.9]}
+    assert scores.words({"images": 1234, "largest_class": "a", "base_rate": 0.8, "model": model}) == (
+        "On 1,234 test images the accuracy is 70.00 % (95 % interval 39.68 to 89.22 %), the balanced accuracy 62.50 % (95 % "
+        "interval 20.00 to 90.00 %); always naming the largest class (a) is right for 80.00 %."
+    )
 
 
 def test_by_class():

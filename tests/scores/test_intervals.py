@@ -40,10 +40,16 @@ def test_the_mean_of_one_share_is_wilsons():
     assert mean_of_shares([0], [0]) is None
 
 
-def test_equal_shares_narrow_with_the_root_of_their_number():
-    low, high = wilson(30, 100)
-    one, four = mean_of_shares([30], [100]), mean_of_shares([30] * 4, [100] * 4)
-    assert four == pytest.approx((0.3 - (0.3 - low) / 2, 0.3 + (high - 0.3) / 2)) and one == pytest.approx((low, high))
+def test_equal_shares_of_equal_counts_are_one_share_of_all():
+    assert mean_of_shares([30] * 4, [100] * 4) == pytest.approx(wilson(120, 400))
+    assert mean_of_shares([9, 9], [9, 9]) == pytest.approx(wilson(18, 18))
+
+
+def test_the_variance_is_that_of_the_classes():
+    """A rare class makes the interval wide, whatever the common one."""
+    few = mean_of_shares([500, 5], [1000, 10])
+    assert few == pytest.approx(wilson(0.5 * (n := 4 / (1 / 1000 + 1 / 10)), n))
+    assert few[1] - few[0] > 0.8 * (wilson(5, 10)[1] - wilson(5, 10)[0]) / 2
 
 
 def test_all_right_is_not_certain():
@@ -51,12 +57,19 @@ def test_all_right_is_not_certain():
     assert low < 0.9 and high == 1.0
 
 
-def test_both_cover_the_truth_about_95_times_of_100():
-    dice = np.random.default_rng(0)
-    shares, counts = np.array([0.95, 0.6, 0.3]), np.array([400, 60, 25])
-    drawn = dice.binomial(counts, shares, size=(4000, 3))
+@pytest.mark.parametrize(
+    ("shares", "counts"),
+    [
+        ((0.95, 0.6, 0.3), (400, 60, 25)),
+        ((0.98,) * 10, (36,) * 10),
+        ((0.99, 0.7), (900, 30)),
+        ((0.3, 0.9), (900, 30)),
+        ((0.8,) * 100, (10,) * 100),
+    ],
+)
+def test_both_cover_the_truth_about_95_times_of_100(shares, counts):
+    drawn = np.random.default_rng(0).binomial(counts, shares, size=(3000, len(shares)))
     found = [mean_of_shares(hits, counts) for hits in drawn.tolist()]
-    covered = np.mean([low <= shares.mean() <= high for low, high in found])
-    assert 0.93 < covered < 0.975
-    singles = [wilson(hits, 400) for hits in drawn[:, 0].tolist()]
-    assert 0.93 < np.mean([low <= 0.95 <= high for low, high in singles]) < 0.975
+    assert 0.93 < np.mean([low <= np.mean(shares) <= high for low, high in found]) < 0.985
+    singles = [wilson(hits, counts[0]) for hits in drawn[:, 0].tolist()]
+    assert 0.93 < np.mean([low <= shares[0] <= high for low, high in singles]) < 0.985
