@@ -70,7 +70,7 @@ def standing(run: Run) -> Standing | None:
         return None
     last = max((record.step for record in run.records), default=0)
     all_rungs = [rungs(run, 0), *[of_step] * min(steps, last + 1)]
-    scores = {TrainingKey(*record.place): None if record.failed else record.accuracy for record in run.records}
+    scores = {TrainingKey(*record.place): None if record.failed else record.score for record in run.records}
     opened, _ = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)

@@ -121,8 +121,10 @@ def _title(step: int, children: Sequence[Child]) -> str:
 def _metric(name: str) -> str:
     return {
         "val_accuracy": "validation accuracy",
+        "val_balanced_accuracy": "validation balanced accuracy",
         "val_loss": "validation loss",
         "accuracy": "training accuracy",
+        "balanced_accuracy": "training balanced accuracy",
         "loss": "training loss",
     }.get(name, name)
 
