@@ -12,7 +12,7 @@ from nash_tf.files.checksums import CHECKSUM
 from nash_tf.files.lock import LOCK
 from nash_tf.report.records import regular_files
 from nash_tf.report.records.runs import Place, Record, Run, name_of, number, objective_of, place_of
-from nash_tf.report.records.tested import test_of
+from nash_tf.report.records.tested import details_of
 from nash_tf.scores.objectives import Objective
 
 # What is read at most. A search of 1,000 steps has 15,000 trainings and a lineage of 30 MB.
@@ -84,7 +84,7 @@ def _pictures(run: Run, problems: list[str]) -> dict[str, bytes]:
             raise ValueError("it is no PNG")
         return data
 
-    test = test_of(run)
+    test = details_of(run)
     found = {
         mistake.file: _load(run.directory, mistake.file, parse, problems, MOST_IN_PICTURE)
         for mistake in (test.mistakes if test else ())

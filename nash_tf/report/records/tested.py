@@ -54,7 +54,7 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Test:
+class Tested:
     """The test of a run.
 
     Attributes:
@@ -79,7 +79,7 @@ class Test:
     mistakes: tuple[Mistake, ...]
 
 
-def test_of(run: Run) -> Test | None:
+def details_of(run: Run) -> Tested | None:
     """The test of a run; None where its results tell no details."""
     plain = _object(run.results.get("test"))
     images = _count(plain.get("images"))
@@ -88,7 +88,7 @@ def test_of(run: Run) -> Test | None:
     model = _object(plain.get("model"))
     largest = plain.get("largest_class")
     classes = tuple(_classes(model))
-    return Test(
+    return Tested(
         images,
         name_of(largest) if isinstance(largest, str) else None,
         _share(plain.get("base_rate")),
