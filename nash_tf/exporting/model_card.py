@@ -9,7 +9,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.export_formats import FORMATS
-from nash_tf.exporting import signature
+from nash_tf.exporting import card_scores, signature
 from nash_tf.exporting.images import Images
 
 _FITS = {
@@ -39,13 +39,15 @@ def written(
         searched: the network that a search found, if it is one.
         images: of a classifier.
         script: what `predict.py` was given, where there is one.
+        test: of a classifier, its scores on the test images, as results.json has them.
     """
     parts = [
         _head(model, architecture, searched, images),
         _purpose(images, script) if images else [],
+        card_scores.written(test, facts) if test else [],
         _formats(exported),
         _use(model, exported, images, script),
-        _limits(images, exported, script) if images else [],
+        _limits(images, exported, script, facts) if images else [],
         _facts(facts),
     ]
     return "\n".join(line for part in parts for line in part) + "\n"
@@ -196,7 +198,9 @@ def _numpy_name(dtype: str) -> str:
     return {"bfloat16": "float32", "string": "S1"}.get(dtype, dtype)
 
 
-def _limits(images: Images, exported: Mapping[str, Mapping], script: Mapping[str, Any] | None) -> list[str]:
+def _limits(
+    images: Images, exported: Mapping[str, Mapping], script: Mapping[str, Any] | None, facts: Mapping[str, Any]
+) -> list[str]:
     first, quantised = exported["saved_model"], exported.get("int8", {})
     counts = next(iter(images.counts().values()))
     rarest = int(np.argmin(counts))
@@ -212,6 +216,11 @@ def _limits(images: Images, exported: Mapping[str, Mapping], script: Mapping[str
         lines.append(f"- `predict.py` brings images of other sizes to the model's: {_FITS[script['fit']]}.")
     else:
         lines.append("- No image file holds values such as it takes, so there is no `predict.py`.")
+    if facts.get("--class_weight") == "balanced":
+        lines.append(
+            "- It was trained as if all classes were equally frequent (`--class_weight=balanced`): it gives rare classes a higher "
+            "probability than their share of the images."
+        )
     if "test_accuracy" in quantised:
         change = 100 * (quantised["test_accuracy"] - first["test_accuracy"])
         lines.append(f"- 8-bit arithmetic changes the accuracy by {change:+.2f} points.")

@@ -53,7 +53,7 @@ th[aria-sort=ascending] button::after{{content:" ▲"}}th[aria-sort=descending] 
 tr:target{{background:var(--wash);outline:2px solid var(--c0)}}tr.won td{{font-weight:650}}
 caption{{text-align:left;color:var(--soft);padding-bottom:.3rem;caption-side:top}}
 .published{{border:1.5px dashed var(--rule);border-radius:10px;padding:.2rem 1.1rem 1rem;margin-top:1.6rem}}
-.links a{{margin-right:1.1rem;white-space:nowrap}}
+.links{{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;max-width:none}}
 .more{{margin-top:3rem;border-top:1px solid var(--rule);padding-top:.4rem}}.more>summary h2{{display:inline;border:0;margin:0}}
 .more section h3{{font-size:1.2rem;margin:2.6rem 0 .5rem;padding-top:.8rem;border-top:1px solid var(--grid)}}
 pre{{background:var(--wash);border-radius:8px;padding:.7rem 1rem;margin:.4rem 0 1rem;white-space:pre-wrap;overflow-wrap:anywhere;
@@ -82,8 +82,9 @@ footer{{margin-top:3.5rem;padding-bottom:3rem;color:var(--soft);font-size:.92rem
 .fit svg{{width:auto;max-width:none;min-width:620px}}.phone{{display:block}}
 nav{{position:static}}nav div{{flex-wrap:wrap;white-space:normal;gap:.1rem 1.1rem}}
 .narrow td,.narrow th{{white-space:normal;padding-left:.3rem;padding-right:.3rem}}.narrow td.w{{min-width:5rem}}
-.bounds{{display:block;padding-left:0}}
-.matrix{{font-size:.72rem}}.matrix th,.matrix td{{padding:.2rem .1rem;min-width:1.55rem}}.matrix tbody th{{max-width:5.2rem}}}}
+.bounds{{display:block;padding-left:0;white-space:nowrap;font-size:.82em}}
+.matrix{{font-size:.69rem}}.matrix th,.matrix td{{padding:.2rem .05rem;min-width:1.5rem}}.matrix tbody th{{max-width:4.4rem;
+padding-right:.2rem}}.matrix thead th:first-child{{white-space:normal}}}}
 @media print{{:root{{color-scheme:light;{figure.variables()}}}@page{{size:A4 landscape;margin:12mm}}
 body{{font-size:11pt}}nav,.screen{{display:none}}.print{{display:block}}h2,h3,summary{{break-after:avoid}}h2{{margin-top:1.6rem}}
 p{{break-inside:avoid}}h2+p,h3+p{{break-after:avoid}}.cards,.mistakes figure,pre,.notice,.whole,.matrix{{break-inside:avoid}}p:has(+pre),p:has(+.scroll){{break-after:avoid}}

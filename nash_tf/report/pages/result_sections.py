@@ -68,7 +68,7 @@ def _what_it_is(run: Run, test: Tested | None) -> list[object]:
         words += f" that says which of {plural(len(test.classes), 'class', 'classes')} {image} shows"
     origin = "found by the search"
     if run.results.get("handed_over") == "control":
-        origin = "the control: the first network, trained on alone, which was better than the search's winner"
+        origin = "the control: the first network, trained on alone, which was at least as good as the search's winner"
     elif run.winner and run.winner[0] == 0:
         origin = "the first network: the search found no better one"
     trained = ", and trained once more on training and validation images" if _trained_finally(run) else ""
@@ -156,7 +156,7 @@ def _not_yet(run: Run, chosen: Child | None) -> Markup:
 # Is it worth it -------------------------------------------------------------------------------------------------------
 
 
-def worth(run: Run, test: Tested | None) -> Markup | None:
+def worth(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | None:
     """The control beside the winner; without one, what of it is known; nothing before the end."""
     own, first = run.result("test_accuracy"), run.result("vanilla_test_accuracy")
     if own is None:
@@ -194,7 +194,7 @@ def worth(run: Run, test: Tested | None) -> Markup | None:
         [
             left("the search's winner"),
             percent(compared),
-            count(run.result("winner_params") or (None if is_better else run.result("params"))),
+            count(next((child.params for child in children if child.chosen), None)),
             duration(number(control.get("search_cpu_seconds"))),
         ],
         [

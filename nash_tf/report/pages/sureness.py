@@ -149,9 +149,11 @@ def _matrix(test: Tested) -> Markup:
         )
         for row, cells in enumerate(test.confusion or ())
     ]
-    caption = "Rows: the class that images are of. Columns: the class that they were named. Blue is right."
-    drawn = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body), class_="matrix")
-    return tag("div", drawn, class_="scroll", tabindex=0, role="region", aria_label="confusion matrix")
+    look = "matrix many" if len(names) > _WIDE_MATRIX else "matrix"
+    drawn = tag("table", tag("thead", head), tag("tbody", *body), class_=look)
+    words = "Rows: the class that images are of. Columns: the class that they were named. Blue is right."
+    region = tag("div", drawn, class_="scroll", tabindex=0, role="region", aria_label="confusion matrix")
+    return html.together(html.paragraph(words, class_="soft"), region)
 
 
 def _mistakes(run: Run, test: Tested) -> Markup | None:
