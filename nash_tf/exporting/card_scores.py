@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nash_tf.exporting.markdown import row
 from nash_tf.scores import classification
 
 MOST_PAIRS = 10  # of classes that are confused
@@ -43,11 +44,6 @@ def _search(facts: Mapping[str, Any]) -> list[str]:
     if facts.get("search_ended"):
         said.insert(0, f"The search ended: {facts['search_ended']}.")
     return ["", " ".join(said)] if said else []
-
-
-def row(cells: Sequence[Any]) -> str:
-    """A line of a table."""
-    return f"| {' | '.join(' '.join(str(cell).split()).replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _share(value: float | None) -> str:

@@ -1,6 +1,5 @@
 """The model card: what a model takes, gives and is for, how good and fast each format is, and code to copy."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.export_formats import FORMATS
 from nash_tf.exporting import card_scores, signature
 from nash_tf.exporting.images import Images
+from nash_tf.exporting.markdown import row
 
 _FITS = {
     "crop": "they are scaled to cover it, and cut to their centre",
@@ -92,13 +92,13 @@ def _purpose(images: Images, script: Mapping[str, Any] | None) -> list[str]:
         f"It says which of {len(images.class_names)} classes a {colour}image of {height}x{width} pixels shows, for images like "
         "those that it was trained on. Its output has a number for each class, in this order; the largest one names the class.",
         "",
-        _row(["output", "class", *(f"{name} images" for name in names)]),
-        _row(["---"] * (2 + len(names))),
+        row(["output", "class", *(f"{name} images" for name in names)]),
+        row(["---"] * (2 + len(names))),
         *(
-            _row([number, name, *(f"{counts[part][number]:,}" for part in names)])
+            row([number, name, *(f"{counts[part][number]:,}" for part in names)])
             for number, name in enumerate(images.class_names)
         ),
-        _row(["", "all", *(f"{sum(counts[part]):,}" for part in names)]),
+        row(["", "all", *(f"{sum(counts[part]):,}" for part in names)]),
     ]
 
 
@@ -106,14 +106,14 @@ def _formats(exported: Mapping[str, Mapping[str, Any]]) -> list[str]:
     there = {name: each for name, each in exported.items() if "left_out" not in each}
     measured = any("test_accuracy" in each for each in there.values())
     heads = ["format", "file", "kB", *(["test accuracy", "test images", "ms an image"] if measured else [])]
-    lines = ["", "## Formats", "", _row(heads), _row(["---"] * len(heads))]
+    lines = ["", "## Formats", "", row(heads), row(["---"] * len(heads))]
     for name, each in there.items():
-        row = [FORMATS[name].TITLE, f"`{each['file']}`", f"{each['bytes'] / 1000:,.0f}"]
+        cells = [FORMATS[name].TITLE, f"`{each['file']}`", f"{each['bytes'] / 1000:,.0f}"]
         if measured and "test_accuracy" in each:
-            row += [f"{each['test_accuracy']:.2%}", f"{each['test_images']:,}", f"{each['milliseconds']:g}"]
+            cells += [f"{each['test_accuracy']:.2%}", f"{each['test_images']:,}", f"{each['milliseconds']:g}"]
         elif measured:
-            row += ["", "", ""]
-        lines.append(_row(row))
+            cells += ["", "", ""]
+        lines.append(row(cells))
     if measured:
         lines += [
             "",
@@ -230,14 +230,4 @@ def _limits(
 def _facts(facts: Mapping[str, Any]) -> list[str]:
     if not facts:
         return []
-    return ["", "## Results and settings", "", "| fact | value |", "|---|---|", *(_row(each) for each in facts.items())]
-
-
-def _row(cells: Sequence) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |"
-
-
-def _cell(value) -> str:
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, (list, tuple)) else str(value)
-    text = "unset" if value is None else text
-    return " ".join(text.split()).replace("|", "\\|")
+    return ["", "## Results and settings", "", "| fact | value |", "|---|---|", *map(row, facts.items())]

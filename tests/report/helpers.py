@@ -24,6 +24,7 @@ class Outline(html.parser.HTMLParser):
         self.sources: list[str] = []
         self.names: list[str] = []
         self.headings: list[str] = []
+        self.parts: list[str] = []  # their headings
         self.words: list[str] = []
         self.feed(page)
         assert self.open == []
@@ -45,7 +46,7 @@ class Outline(html.parser.HTMLParser):
 
     def handle_data(self, data):
         if self.open and self.open[-1] in ("h2", "h3"):
-            self.headings.append(data)
+            (self.headings if self.open[-1] == "h2" else self.parts).append(data)
         if not {"script", "style"} & set(self.open):
             self.words.append(data)
 

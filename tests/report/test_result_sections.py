@@ -123,8 +123,13 @@ class TestStates:
         assert "A limit ended the search." in page and "its time was limited by" not in page
 
     def test_running(self, tmp_path):
-        page = page_of(make_run(tmp_path / "run", "shr", steps=2, stop_after=14))
-        assert "There is no model to use yet. The best network so far is the first network." in page.text
+        run = make_run(tmp_path / "run", "shr", steps=2, stop_after=14)
+        best = max(lineage(run), key=lambda each: (each["val_accuracy"], each["step"], each["rung"]))
+        page = page_of(run)
+        assert f"There is no model to use yet. The best network so far is child 1.{best['child']}." in page.text
+        assert (
+            f"{100 * best['val_accuracy']:.2f} %" in page.words and "The incumbent is the first network." in page.text
+        )
         assert "How sure it is" not in page.headings and "Is it worth it?" not in page.headings
         assert "nash-tf predict" not in page.text and "--resume" in page.words
 
@@ -157,7 +162,7 @@ class TestObjectives:
         write_lineage(run, lines)
         change_results(run, winner=[last["step"], last["rung"], last["child"]])
         page = page_of(run)
-        assert shown in page.words and f"{words} against parameters" in page.headings
+        assert shown in page.words and f"{words} against parameters" in page.parts
         assert f"its validation {objective.replace('_', ' ')} is" in page.text
         assert f"The number is its last validation {objective.replace('_', ' ')}" in page.text
         (winner,) = [each for each in loading.read(run).records if each.place == (1, 0, last["child"])]

@@ -30,6 +30,8 @@ class TestSearchPage:
             "What it cost",
             "What next",
             "Details of the search",
+        ]
+        assert page.parts == [
             "Family tree",
             "Accuracy against parameters",
             "Learning curves",

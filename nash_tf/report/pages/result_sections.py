@@ -33,9 +33,8 @@ def interval(share: Share | None, digits: int = 2) -> str:
 
 def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
     """The model that there is, or the best network so far."""
-    chosen = next((child for child in children if child.chosen), None)
     if run.state != "finished":
-        return _not_yet(run, chosen)
+        return _not_yet(run, children)
     cards = [_accuracy_card(run, test)]
     if test and test.base_rate is not None:
         cards.append((f"{percent(test.base_rate)} %", f"by always naming the largest class{_in_brackets(test)}"))
@@ -136,20 +135,25 @@ def _time(milliseconds: float | None) -> str:
     return NONE if milliseconds is None else f"{milliseconds:.3g}"
 
 
-def _not_yet(run: Run, chosen: Child | None) -> Markup:
+def _not_yet(run: Run, children: Sequence[Child]) -> Markup:
     """The best network so far of a search that has no results."""
-    if chosen is None:
+    standing = search_plan.standing(run)
+    best = next((record for record in run.records if standing and record.place == standing.best), None)
+    if best is None:  # of an unknown method, or none that succeeded
+        best = next((child.chosen_record for child in children if child.chosen), None)
+    if best is None:
         return html.paragraph(f"There is no model yet: no training has {'succeeded' if run.records else 'ended'}.")
-    name = "the first network" if chosen.step == 0 else f"child {chosen.label}"
-    over = "The search is over; its winner" if chosen.over else "The best network so far"
-    value = measured(chosen.objective, chosen.chosen_record.value)
+    name = "the first network" if best.step == 0 else f"child {best.step}.{best.child}"
+    over = "The search is over; its winner" if children[0].over else "The best network so far"
     return html.together(
-        html.cards([(value, chosen.objective.words, name), (short(chosen.params), "trained parameters")]),
-        html.paragraph(
-            f"There is no model to use yet. {over} is {name}. Its {chosen.objective.words} is measured on images that networks "
-            "are chosen by, so that it tends to be too good; the test images are used once, at the end of the run."
+        html.cards(
+            [(measured(best.objective, best.value), best.objective.words, name), (short(best.params), "parameters")]
         ),
-        *search_summary.how_it_ended(run, search_plan.standing(run)),
+        html.paragraph(
+            f"There is no model to use yet. {over} is {name}. Its {best.objective.words} is measured on images that networks are "
+            "chosen by, so that it tends to be too good; the test images are used once, at the end of the run."
+        ),
+        *search_summary.how_it_ended(run, standing),
     )
 
 
