@@ -16,8 +16,9 @@ from nash_tf.morphisms.draw import draw
 from nash_tf.scores import classification
 from nash_tf.seeds import derive
 from nash_tf.strategy import hill_climbing, methods
+from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.halving import Rung
-from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.records import Goal, TrainingKey
 
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1", "keras-tuner": "1.4.8", "numpy": "2.0.0"}
 
@@ -43,7 +44,7 @@ def make_run(
     """
     directory.mkdir(parents=True)
     record = methods.registry[method]
-    rungs = [(Rung(1, 20),), *[record.rungs(children, epochs_per_step)] * steps]
+    rungs = planned(method, steps, children, epochs_per_step)
     config = {
         "method": method,
         "dataset": dataset,
@@ -55,6 +56,7 @@ def make_run(
         "widths": [64, 128, 256],
         "max_params": 20_000_000,
         "max_hours": None,
+        "budget_epochs": None,
         "seed": seed,
         "output_dir": str(directory),
         "learning_rate": 0.01,
@@ -97,6 +99,14 @@ def make_run(
         (directory / "best").mkdir()
         (directory / "best" / "architecture.json").write_text(architecture.to_json(indent=1))
     return directory
+
+
+def planned(method: str, steps: int, children: int, epochs_per_step: int) -> list[tuple[Rung, ...]]:
+    """The rungs of all steps; those that the course of a budget gives their length have 5 epochs."""
+    settings = Settings(method, steps, children, epochs_per_step=epochs_per_step)
+    return [
+        tuple(rung._replace(epochs=rung.epochs or 5) for rung in step) for step in Search(settings, Goal("x")).steps
+    ]
 
 
 def _train(training, parent, rungs, record, seed, mutations, born, levels, failed) -> dict:
