@@ -15,6 +15,7 @@ from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.data_settings import DataSettings
 from nash_tf.image_settings import ImageSettings, parse_size
+from nash_tf.scores import objectives
 from nash_tf.settings import (
     LARGEST,
     ConfigError,
@@ -171,6 +172,7 @@ class SearchConfig(DataSettings, TrainingSettings):
         group=_RUN,
         resumed=settings.FREE,
     )
+    objective: str = setting(one_of(tuple(objectives.REGISTRY)), objectives.HELP, default="accuracy", group=_SEARCH)
     export: tuple[str, ...] | None = setting(
         optional(some_of(export_formats.NAMES, low=1)),
         f"Formats of the exported model: some of {','.join(export_formats.NAMES)}; {' and '.join(export_formats.ALWAYS)} are always written. "

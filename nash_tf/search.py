@@ -22,6 +22,7 @@ from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
+from nash_tf.scores import objectives
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.surgery import certificate
 from nash_tf.tasks import image_classification as task
@@ -73,7 +74,7 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
     if roles.is_worker():
         search(run_directory.await_config(config), dataset)
         return {}
-    print("\n".join(data.describe(dataset)), flush=True)
+    print("\n".join([*data.describe(dataset), *task.describe(config, dataset)]), flush=True)
     directory = config.directory
     with locked(directory):
         tidy(directory)
@@ -92,7 +93,8 @@ def search(config: SearchConfig, dataset: data.Dataset, command: Sequence[str] =
     directory = config.directory
     augmentation = task.augmentation_of(config, dataset)
     runtime.set_up(config.threads)
-    pipeline = Pipeline(dataset.mean, dataset.std, len(dataset.class_names), config.batch_size, augmentation)
+    classes, weights = len(dataset.class_names), task.class_weights_of(config, dataset)
+    pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation, weights)
     progress = Progress(config.vanilla_epochs + config.steps * config.epochs_per_step, config.final_epochs)
     with local_workers(config, command) as workers:
         tuner = tuner_of(config, dataset, pipeline, progress)
@@ -121,26 +123,39 @@ def finish(
     winner = tuner.get_best_models()[0]
     # Handed over in float32, whatever it was trained in.
     final = certificate.in_float32(task.train_finally(config, dataset, pipeline, winner, progress))
+    numbers, test = task.test_results(
+        dataset, pipeline, tuner.first_model(), winner, final, directory / run_directory.MISTAKES
+    )
     now, before = wall_and_cpu_seconds(), tuner.oracle.limits.before
     results = {
         "method": config.method,
         "dataset": dataset.name,
         "seed": config.seed,
-        **task.test_results(dataset, pipeline, tuner.first_model(), winner, final),
+        **numbers,
         **search_results(tuner.oracle),
         "seconds": round(before[0] + now[0] - began[0], 1),
         "cpu_seconds": round(before[1] + now[1] - began[1], 1),
     }
-    results["exports"] = export_best(config, dataset, pipeline, final, results)
+    results["exports"] = export_best(config, dataset, pipeline, final, results, test)
+    results["test"] = test
     write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     report.renew(directory)
     return results
 
 
 def export_best(
-    config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, final: keras.Model, results: Mapping
+    config: SearchConfig,
+    dataset: data.Dataset,
+    pipeline: Pipeline,
+    final: keras.Model,
+    results: Mapping,
+    test: Mapping,
 ) -> dict:
-    """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json."""
+    """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json.
+
+    Args:
+        results, test: for the model card; what results.json says, and what it says of the test.
+    """
     fit = config.image_fit
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
     return export(
@@ -151,6 +166,7 @@ def export_best(
         searched=final,
         formats=config.export or export_formats.installed(),
         images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, fit),
+        test=test,
         left_out=lambda name, reason: print(f"Export without {name}: {reason}", flush=True),
     )
 
@@ -179,7 +195,7 @@ def local_workers(config: SearchConfig, command: Sequence[str]):
 
 def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, progress: Progress) -> HillClimbing:
     """The tuner of a run; it goes on from what is in the output directory."""
-    directory = config.directory
+    directory, objective = config.directory, objectives.REGISTRY[config.objective]
 
     def on_trained(oracle):
         _write_lineage(directory, oracle)
@@ -188,7 +204,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
 
     tuner = HillClimbing(
         task.ImageClassifier(config, dataset, pipeline, progress),
-        keras_tuner.Objective("val_accuracy", "max"),
+        keras_tuner.Objective(objective.metric, objective.direction),
         method=config.method,
         steps=config.steps,
         children=config.children,
@@ -214,10 +230,12 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
 def search_results(oracle) -> dict:
     """What the search itself did."""
     lineage, search = oracle.lineage(), oracle.search
+    best, scored = search.outcomes[search.best].metrics, dict.fromkeys(["val_accuracy", search.goal.name])
     return {
         "winner": list(search.best),
-        "winner_val_accuracy": round(search.outcomes[search.best].metrics[search.goal.name], 6),
-        "vanilla_val_accuracy": lineage[0]["val_accuracy"],
+        "objective": search.goal.name,
+        **{f"winner_{name}": round(best[name], 6) for name in scored},
+        **{f"vanilla_{name}": lineage[0][name] for name in scored},
         "steps": max(record["step"] for record in lineage),
         "children": len({(record["step"], record["child"]) for record in lineage}),
         "epochs": sum(record["epochs"] for record in lineage),

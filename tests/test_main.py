@@ -33,6 +33,8 @@ REFUSED = [
     (["--method=SHR"], ["--method=SHR", "nash, sh, shr, shrsep"]),
     (["--method="], ["--method=", "nash, sh, shr, shrsep"]),
     (["--precision=float16"], ["--precision=float16", "float32, mixed_bfloat16"]),
+    (["--objective=val_accuracy"], ["--objective=val_accuracy", "accuracy, balanced_accuracy, loss"]),
+    (["--class_weight=auto"], ["--class_weight=auto", "none, balanced"]),
     (["--augment=rotate"], ["--augment=rotate", "normalise,flip,shift,cutout"]),
     (["--augment=all,flip"], ["--augment=all,flip", "all, none"]),
     (["--augment="], ["--augment=", "all, none"]),
