@@ -51,7 +51,7 @@ def choose(
     max_params: float,
     epochs: float,
     seed: int,
-) -> tuple[Architecture, tuple[Move, ...]]:
+) -> tuple[Architecture, tuple[Move, ...], float]:
     """Takes morphisms one after the other, each time the one that is worth most.
 
     Args:
@@ -64,9 +64,9 @@ def choose(
         seed: of the morphisms' initial values.
 
     Returns:
-        The child and its morphisms; the parent and none where nothing is worth it.
+        The child, its morphisms, and what they are worth together; the parent and none where nothing is worth it.
     """
-    child, moves, sizes = parent, list[Move](), list[Shape]()
+    child, moves, sizes, worth = parent, list[Move](), list[Shape](), 0.0
     learnt = epochs / (epochs + EPOCHS_TO_LEARN)
     for number in range(most):
         found = _growths(child, gains, price, max_price, max_params, sizes, learnt, derive(seed, number))
@@ -75,8 +75,8 @@ def choose(
             break
         sizes.append(_size(child, best.move.site))
         moves.append(best.move)
-        child = best.child
-    return child, tuple(moves)
+        child, worth = best.child, worth + best.worth
+    return child, tuple(moves), round(worth, 6)
 
 
 def added_size(parent: Architecture, child: Architecture) -> float:
