@@ -244,6 +244,8 @@ class TestAccepted:
             "final_learning_rate": 0.03,
             "momentum": 0.8,
             "label_smoothing": 0.0,
+            "objective": "balanced_accuracy",
+            "class_weight": "balanced",
             "weight_decay": 1e-4,
             "export": ("onnx", "litert"),
         }
