@@ -38,6 +38,7 @@ from nash_tf.training_settings import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, Trai
 
 __all__ = ["AUGMENTATIONS", "LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "refusal"]
 
+FINAL_EPOCHS = 20
 _SEARCH, _RUN = "Search", "Run"
 _LIMITS = "Limits (a resumed run may be given more)"
 _ABOVE_0 = number("above 0", lambda value: value > 0)
@@ -100,10 +101,12 @@ class SearchConfig(DataSettings, TrainingSettings):
     )
     vanilla_epochs: int = setting(whole(1), "Epochs of the first network, before the search.", default=8, group=_SEARCH)
     final_epochs: int = setting(
-        whole(0),
-        "Epochs of the winner's final training on training and validation images; 0 for none.",
-        default=20,
+        optional(whole(0)),
+        f"Epochs of the winner's final training on training and validation images; 0 for none. Unset: {FINAL_EPOCHS}, and 0 for a "
+        "method with one budget, whose last step is such a training.",
+        default=None,
         group=_SEARCH,
+        before=FINAL_EPOCHS,
     )
     widths: tuple[int, ...] = setting(
         tuple_of(
@@ -191,6 +194,9 @@ class SearchConfig(DataSettings, TrainingSettings):
         settings.check(self)
         if self.augment is not None:
             object.__setattr__(self, "augment", tuple(name for name in AUGMENTATIONS if name in self.augment))
+        if self.final_epochs is None:
+            is_budgeted = methods.registry[self.method].is_budgeted
+            object.__setattr__(self, "final_epochs", 0 if is_budgeted else FINAL_EPOCHS)
         if self.output_dir is None:
             object.__setattr__(self, "output_dir", self._default_output_dir())
         if self.budget_epochs is not None and self.budget_seconds is not None:
