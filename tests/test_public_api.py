@@ -57,7 +57,7 @@ PROGRAMS = ["nash_tf.main", "nash_tf.predict", "nash_tf.experiment", "nash_tf.re
 
 
 MORPH = ["model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params", "max_channels"]
-EXPORT = ["model", "directory", "example", "facts", "searched", "formats", "images", "seconds", "left_out"]
+EXPORT = ["model", "directory", "example", "facts", "searched", "formats", "images", "test", "seconds", "left_out"]
 
 
 def parameters(function):
