@@ -73,6 +73,15 @@ class TestFinished:
         assert "the first network: no other was trained" in page
         assert "The model is the first network itself, after its own training." in page
 
+    def test_a_method_that_searches_for_nothing(self, tmp_path):
+        page = page_of(add_test(make_run(tmp_path / "run", "fixed", steps=1), NAMES, IMAGES, SKILL)).text
+        assert (
+            "shows, the first network, trained on alone by method fixed." in page and "found by the search" not in page
+        )
+        assert (
+            "method fixed searches for nothing and trains the first network alone." in page and "no control" not in page
+        )
+
     def test_earlier_versions_told_no_details(self, tmp_path):
         page = page_of(make_run(tmp_path / "run", "nash", steps=1)).text
         assert (

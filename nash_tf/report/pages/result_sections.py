@@ -18,6 +18,7 @@ from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Run, number
 from nash_tf.report.records.tested import Share, Tested
 from nash_tf.scores.intervals import Z
+from nash_tf.strategy import methods
 
 
 def interval(share: Share | None, digits: int = 2) -> str:
@@ -75,6 +76,8 @@ def _what_it_is(run: Run, test: Tested | None, networks: int) -> list[object]:
     origin = "found by the search"
     if run.results.get("handed_over") == "control":
         origin = "the control: the first network, trained on alone, which was at least as good as the search's winner"
+    elif not _searches(run):
+        origin = f"the first network, trained on alone by method {run.method}"
     elif run.winner and run.winner[0] == 0:
         origin = "the first network: " + ("the search found no better one" if networks > 1 else "no other was trained")
     trained = ", and trained once more on training and validation images" if _trained_finally(run) else ""
@@ -86,6 +89,12 @@ def _what_it_is(run: Run, test: Tested | None, networks: int) -> list[object]:
                 tag("strong", "These test images do not show that it is better than always naming the largest class.")
             )
     return parts
+
+
+def _searches(run: Run) -> bool:
+    """Whether the method changes networks at all."""
+    method = methods.registry.get(run.method)
+    return method is None or bool(method.operators)
 
 
 def _trained_finally(run: Run) -> bool:
@@ -176,7 +185,9 @@ def worth(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | 
     accuracy = number(control.get("test_accuracy"))
     if accuracy is None:
         words = "This run has no control, the first network trained on alone for as long as the search took. "
-        if run.winner and run.winner[0] == 0:
+        if not _searches(run):
+            words = f"There is nothing to compare: method {run.method} searches for nothing and trains the first network alone."
+        elif run.winner and run.winner[0] == 0:
             words += "The model is the first network itself, after its own training."
         elif first is not None:
             words += (
