@@ -7,7 +7,7 @@ from typing import Any
 
 from nash_tf.export_formats import FORMATS
 from nash_tf.files import run_directory
-from nash_tf.report.analysis import compute_time, search_plan
+from nash_tf.report.analysis import compute_time, family, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import measured
 from nash_tf.report.drawing.markup import Markup, tag
@@ -51,7 +51,7 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         cards.append((_bytes(size), "as a SavedModel"))
     return html.together(
         html.cards(cards),
-        html.paragraph(*_what_it_is(run, test, len(children))),
+        html.paragraph(*_what_it_is(run, test, children)),
         html.notice("A limit ended the search", search_summary.cut(run)),
         _formats(run),
     )
@@ -69,7 +69,7 @@ def _in_brackets(test: Tested) -> str:
     return f" ({test.largest_class})" if test.largest_class else ""
 
 
-def _what_it_is(run: Run, test: Tested | None, networks: int) -> list[object]:
+def _what_it_is(run: Run, test: Tested | None, children: Sequence[Child]) -> list[object]:
     words, image = "A network", _input(run)
     if test and test.classes:
         words += f" that says which of {plural(len(test.classes), 'class', 'classes')} {image} shows"
@@ -78,8 +78,10 @@ def _what_it_is(run: Run, test: Tested | None, networks: int) -> list[object]:
         origin = "the control: the first network, trained on alone, which was at least as good as the search's winner"
     elif not _searches(run):
         origin = f"the first network, trained on alone by method {run.method}"
-    elif run.winner and run.winner[0] == 0:
-        origin = "the first network: " + ("the search found no better one" if networks > 1 else "no other was trained")
+    elif _is_first(children):
+        origin = "the first network: " + (
+            "the search found no better one" if len(children) > 1 else "no other was trained"
+        )
     trained = ", and trained once more on training and validation images" if _trained_finally(run) else ""
     parts: list[object] = [f"{words}, {origin}{trained}. It is in ", tag("code", f"{run.directory}/best"), ". "]
     if test and test.model.accuracy and test.base_rate is not None:
@@ -95,6 +97,12 @@ def _searches(run: Run) -> bool:
     """Whether the method changes networks at all."""
     method = methods.registry.get(run.method)
     return method is None or bool(method.operators)
+
+
+def _is_first(children: Sequence[Child]) -> bool:
+    """Whether the network that is handed over is the first one, trained on or not: no morphism led to it."""
+    path = family.trunk(children)
+    return bool(path) and not any(child.operators for child in children if (child.step, child.number) in path)
 
 
 def _trained_finally(run: Run) -> bool:
@@ -187,8 +195,8 @@ def worth(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | 
         words = "This run has no control, the first network trained on alone for as long as the search took. "
         if not _searches(run):
             words = f"There is nothing to compare: method {run.method} searches for nothing and trains the first network alone."
-        elif run.winner and run.winner[0] == 0:
-            words += "The model is the first network itself, after its own training."
+        elif _is_first(children):
+            words += "The model is the first network itself, not changed by the search."
         elif first is not None:
             words += (
                 f"After its own training, before the search, the first network had {percent(first)} % on the test images; the "
