@@ -8,7 +8,14 @@ from nash_tf.report.charts import accuracy_scatter, family_tree, growth, time_ba
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.pages import network_sections, result_sections, search_summary, sureness, training_sections
+from nash_tf.report.pages import (
+    network_sections,
+    result_sections,
+    search_summary,
+    sureness,
+    training_sections,
+    worth_section,
+)
 from nash_tf.report.records.runs import Run
 from nash_tf.report.records.tested import details_of
 
@@ -76,7 +83,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
     first = [
         ("result", "What you have", result_sections.have(run, test, everyone)),
         ("sure", "How sure it is", sureness.sure(run, test)),
-        ("worth", "Is it worth it?", result_sections.worth(run, test, everyone)),
+        ("worth", "Is it worth it?", worth_section.worth(run, test, everyone)),
         ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
         ("next", "What next", result_sections.what_next(run)),
     ]
