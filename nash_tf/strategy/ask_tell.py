@@ -207,6 +207,11 @@ class Search:
                 self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
 
     @property
+    def opened(self) -> OpenRung | None:
+        """The open rung; None after the last."""
+        return self._opened
+
+    @property
     def open_step(self) -> int | None:
         """The step that is open; None after the last."""
         return None if self._opened is None else self._opened.step

@@ -263,6 +263,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return {
             "settings": self.settings,
             "spent": list(self.limits.spent()),
+            "reached": self.limits.given if self.limits.reached else None,
             "hyperparameters": self.hyperparameters.get_config(),
             "display": self._display.get_state(),
         }
@@ -273,6 +274,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self._display.set_state(state["display"])
         self.hyperparameters = hyperparameters
         self.limits.resume((wall, cpu))
+        self.limits.reached = state.get("reached") == self.limits.given
 
     def save(self):
         checked_json.write(Path(self._project_dir) / STATE, self.get_state())

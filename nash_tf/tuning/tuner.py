@@ -252,6 +252,11 @@ class HillClimbing(keras_tuner.Tuner):
         """The trained first network, from which all others descend."""
         return self.load_model(self.oracle.book.by_training()[TrainingKey(0, 0, 0)])
 
+    def untrained_first_model(self):
+        """The first network as it was before its training."""
+        asked = self.oracle.search.outcomes[TrainingKey(0, 0, 0)].assignment
+        return self._trainer.models.first(asked.hyperparameters, asked.seed)
+
     def get_best_models(self, num_models=1):
         """The best models whose weights are kept, the best of all first: a search keeps those that it may still need, so that
         there may be fewer than asked for, which is said."""

@@ -1,0 +1,29 @@
+"""A cosine annealing whose end may be moved while it goes on, and how many epochs time is left for."""
+
+from typing import NamedTuple
+
+
+class Cooldown(NamedTuple):
+    """One cosine annealing, in epochs.
+
+    Attributes:
+        start: when it began; a part of an epoch where its end has been moved.
+        length: how long it is.
+    """
+
+    start: float
+    length: float
+
+    def ending(self, epoch: int, last: int) -> "Cooldown":
+        """The same rate at `epoch`, and from there on as much faster or slower as brings it to its end at `last`."""
+        done = (epoch - self.start) / self.length
+        length = (last - epoch) / (1.0 - done)
+        return Cooldown(epoch - done * length, length)
+
+
+def last_epoch(epoch: int, wanted: int, seconds_left: float, seconds_per_epoch: float) -> int:
+    """The epoch to end with, of `wanted`, after `epoch` of them, in the time that is left."""
+    more = wanted - epoch
+    if seconds_per_epoch * more <= seconds_left:
+        return wanted
+    return epoch + max(0, int(seconds_left / seconds_per_epoch))
