@@ -14,6 +14,10 @@ class Cooldown(NamedTuple):
     start: float
     length: float
 
+    def is_over(self, epoch: int) -> bool:
+        """Whether it is at its end: then no other end can be given to it."""
+        return epoch >= self.start + self.length
+
     def ending(self, epoch: int, last: int) -> "Cooldown":
         """The same rate at `epoch`, and from there on as much faster or slower as brings it to its end at `last`."""
         done = (epoch - self.start) / self.length

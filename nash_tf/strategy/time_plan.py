@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nash_tf.strategy import forecast
 from nash_tf.strategy.ask_tell import Search
-from nash_tf.strategy.forecast import Size, Trained
+from nash_tf.strategy.forecast import Cost, Size, Trained
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.time_limits import TimeLimits
 
@@ -19,9 +19,9 @@ QUARTER = 0.25  # of the limit, or of a longer search, that the control may take
 FINAL_SHARE = 1 / 3  # of the limit that is reserved for the final training at most
 UNMEASURED_SHARE = 1 / 6  # of the limit that is reserved for it before anything has been trained
 MARGIN = 1.2  # trainings of a loaded machine take longer than the last ones did
-# Of the export, measured on two cores and rounded up: what it takes for each second that loading the libraries took, by itself
-# and for each format, and the time within which single images are timed.
-EXPORT_LOADINGS, FORMAT_LOADINGS, FORMAT_SECONDS = 5.0, 1.5, 2.0
+# Of the export: what it takes for each second that loading the libraries took, by itself and for each format (together 6.4 on two
+# idle cores with all formats, and a third more here), and the seconds within which single images are timed.
+EXPORT_LOADINGS, FORMAT_LOADINGS, FORMAT_SECONDS = 3.5, 1.0, 2.0
 LEAST_LOADING, MOST_LOADING = (
     2.5,
     0.02,
@@ -61,6 +61,7 @@ class TimePlan:
     def __init__(self, search: Search, limits: TimeLimits, after: After, workers: int = 1):
         self.search, self.limits, self.after, self.workers = search, limits, after, workers
         self._trained: dict[TrainingKey, Trained | None] = {}
+        self._costs: dict[tuple, Cost] = {}
 
     @property
     def limit(self) -> float:
@@ -75,6 +76,15 @@ class TimePlan:
             if known is None:
                 self._trained[key] = forecast.trained(outcomes[key], scores[key])
         return [each for each in self._trained.values() if each is not None]
+
+    def cost(self, of_cpu: bool = False) -> Cost:
+        """What trainings cost now; one at least must have ended well."""
+        trainings = self.trainings()
+        key = len(trainings), trainings[-1], of_cpu
+        if key not in self._costs:
+            self._costs = {known: cost for known, cost in self._costs.items() if known[:2] == key[:2]}
+            self._costs[key] = forecast.cost_of(trainings, of_cpu)
+        return self._costs[key]
 
     # What is held back ------------------------------------------------------------------------------------------------
 
@@ -113,14 +123,14 @@ class TimePlan:
 
     def final_seconds(self, size: Size | None = None) -> float:
         """What the whole final training of a network takes."""
-        cost = forecast.cost_of(self.trainings())
+        cost = self.cost()
         return self.after.images * cost.seconds(self.after.final_epochs, size or self._winner_to_be(), births=1)
 
     def test_seconds(self, size: Size | None = None) -> float:
         """What the test of the networks takes."""
         if not self.trainings():
             return 0.0
-        return forecast.cost_of(self.trainings()).seconds(self.after.test, size or self._winner_to_be())
+        return self.cost().seconds(self.after.test, size or self._winner_to_be())
 
     def control_cpu_seconds(self) -> float:
         """CPU seconds of the control: the search's; of a long search a quarter, as of the limit."""
@@ -137,7 +147,7 @@ class TimePlan:
 
     def control_epochs(self, size: Size) -> float:
         """Epochs of a network of this size that take the control's CPU seconds."""
-        pace = forecast.cost_of(self.trainings(), of_cpu=True).seconds(1, size)
+        pace = self.cost(of_cpu=True).seconds(1, size)
         return self.control_cpu_seconds() / pace if pace > 0 else 1.0
 
     def left(self) -> float:

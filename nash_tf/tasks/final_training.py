@@ -111,7 +111,7 @@ def control(run: Finishing) -> Control | None:
         epochs=epochs,
         cpu_seconds=wanted,
         seconds_left=lambda: allowed - plan.limits.spent()[0],
-        pace=0.0 if limit is None else forecast.cost_of(plan.trainings()).seconds(1, size),
+        pace=0.0 if limit is None else plan.cost().seconds(1, size),
         limit=limit,
     )
     run.progress.line(
@@ -178,7 +178,7 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
         return model
 
     held = plan.after.export + plan.test_seconds(size)
-    pace = plan.after.images * forecast.cost_of(plan.trainings()).seconds(1, size)
+    pace = plan.after.images * plan.cost().seconds(1, size)
     job = Job(
         name="final training",
         identity={
@@ -205,8 +205,6 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
         long_training.NOT_FINITE: f"weights were not finite after epoch {course.epoch + 1} of the final training; those of "
         f"{'epoch ' + str(course.epoch) if course.epoch else 'before it'} are kept",
     }.get(course.ended or "")
-    if course.ended == long_training.DONE and course.epoch < config.final_epochs:
-        said = f"max_hours={config.max_hours:g} left time for {course.epoch} of {config.final_epochs} epochs of final training"
     if said:
         run.progress.line(f"Note: {said}.")
     return model, {"final_epochs_done": course.epoch, "final_ended": said}

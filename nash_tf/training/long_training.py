@@ -120,7 +120,7 @@ def train(
     saved = _load(directory, job)
     if saved is None:
         last = last_epoch(0, job.epochs, job.seconds_left() / _SLACK, job.pace) if job.pace else job.epochs
-        cooldown, ended = Cooldown(0.0, max(last, 1)), None if last else CUT
+        cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else 2)), None if last else CUT
         course = Course(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
     else:
         course, state = saved
@@ -213,7 +213,7 @@ class _Keeper(keras.callbacks.Callback):
             course = replace(course, wanted=wanted)
         left = self._job.seconds_left()
         last = last_epoch(course.epoch, wanted, left if left == math.inf else left / _SLACK, seconds)
-        if last <= course.epoch:
+        if last <= course.epoch or course.cooldown.is_over(course.epoch):
             return replace(course, last=course.epoch, ended=DONE if course.epoch >= course.wanted else CUT)
         if last != course.last:
             course = replace(course, last=last, cooldown=course.cooldown.ending(course.epoch, last))

@@ -1,0 +1,36 @@
+"""A cosine annealing whose end is moved, and the epochs that time is left for."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nash_tf.strategy.cooldown import Cooldown, last_epoch
+from nash_tf.strategy.schedules import cosine_annealing
+
+
+def rate(cooldown, epoch):
+    return cosine_annealing(epoch - cooldown.start, cooldown.length, 0.1)
+
+
+@given(length=st.integers(2, 300), ends=st.lists(st.integers(1, 40), max_size=5))
+def test_the_rate_never_jumps_and_ends_at_nothing(length, ends):
+    cooldown, epoch, last = Cooldown(0.0, length), 0, length
+    for more in ends:
+        epoch += max(0, min(3, last - epoch - 1))
+        before, last = rate(cooldown, epoch), epoch + more
+        cooldown = cooldown.ending(epoch, last)
+        assert rate(cooldown, epoch) == pytest.approx(before, abs=1e-9)
+    assert rate(cooldown, last) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_same_end_changes_nothing():
+    assert Cooldown(0.0, 20.0).ending(7, 20) == pytest.approx((0, 20))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(math.inf, 20), (150.0, 20), (149.9, 19), (40.0, 9), (9.9, 5), (0.0, 5), (-7.0, 5)]
+)
+def test_as_many_epochs_as_fit(seconds, expected):
+    assert last_epoch(5, 20, seconds, 10.0) == expected
