@@ -252,7 +252,7 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert arrived == config.SearchConfig(**settings)
         assert resume is False
-        assert {*settings, "tensorboard", "isolate", "image_size", "nesterov"} == set(arrived.to_json())
+        assert {*settings, "tensorboard", "isolate", "control", "image_size", "nesterov"} == set(arrived.to_json())
 
     @pytest.mark.parametrize(
         ("text", "names"),

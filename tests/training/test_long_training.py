@@ -92,13 +92,14 @@ def test_what_is_done_is_not_done_again_and_another_job_replaces_it(make, tmp_pa
 
 
 def test_where_time_is_short_it_has_the_epochs_that_fit_with_one_whole_cooldown(make, tmp_path, monkeypatch):
-    rates = []
+    rates, ends = [], long_training._Rate.on_epoch_end
     monkeypatch.setattr(long_training, "last_epoch", lambda epoch, wanted, *_: min(wanted, 50 if epoch < 2 else 6))
-    monkeypatch.setattr(
-        long_training._Rate,
-        "on_epoch_end",
-        lambda self, epoch, logs=None: rates.append(float(self.model.optimizer.learning_rate)),
-    )
+
+    def record(self, epoch, logs=None):
+        ends(self, epoch, logs)
+        rates.append(float(self.model.optimizer.learning_rate))
+
+    monkeypatch.setattr(long_training._Rate, "on_epoch_end", record)
     _, course = train(make, tmp_path / "run", epochs=50, limit=0.1)
     assert (course.epoch, course.wanted, course.ended) == (6, 50, CUT)
     assert rates[1] > 0.099 and rates == sorted(rates, reverse=True)
