@@ -179,7 +179,6 @@ class SearchConfig(DataSettings, TrainingSettings):
         "most if that is longer, and hand over the better one of the two. On, unless --nocontrol is given.",
         default=True,
         group=_SEARCH,
-        resumed=settings.FREE,
     )
     tensorboard: bool = setting(
         switch(), "Write logs for TensorBoard, which must be installed.", default=False, group=_RUN

@@ -265,6 +265,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         vanilla_epochs=config.vanilla_epochs,
         max_params=config.max_params,
         budget_epochs=config.budget_epochs,
+        reserve=time_plan.planned_share(config.final_epochs, final_training.has_control(config)),
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,
         seed=config.seed,

@@ -10,14 +10,20 @@ from dataclasses import dataclass
 
 from nash_tf.strategy import forecast
 from nash_tf.strategy.ask_tell import Search
+from nash_tf.strategy.budgeted import spent
 from nash_tf.strategy.forecast import Cost, Size, Trained
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.time_limits import TimeLimits
 
+RECENT = 6  # trainings that tell the pace of a budget
 MINUTES = 600.0  # a search of so many seconds has a control as long as itself
 QUARTER = 0.25  # of the limit, or of a longer search, that the control may take
 FINAL_SHARE = 1 / 3  # of the limit that is reserved for the final training at most
 UNMEASURED_SHARE = 1 / 6  # of the limit that is reserved for it before anything has been trained
+LOADING_SHARE, EXPORT_SHARE = (
+    0.1,
+    0.12,
+)  # of the limit, which a method that lays out its budget in advance leaves for them
 MARGIN = 1.2  # trainings of a loaded machine take longer than the last ones did
 # Of the export: what it takes for each second that loading the libraries took, by itself and for each format (together 6.4 on two
 # idle cores with all formats, and a third more here), and the seconds within which single images are timed.
@@ -94,6 +100,8 @@ class TimePlan:
             return 0.0
         if not self.search.outcomes:  # without the first network there is nothing to hand over
             return self.after.export
+        if self.search.method.is_budgeted:  # its cooldown is laid out so as to end in time, and must not be cut
+            return min(self.planned_reserve(), self.search.settings.reserve * self.limit)
         return self.planned_reserve()
 
     def planned_reserve(self) -> float:
@@ -162,9 +170,19 @@ class TimePlan:
         opened = self.search.opened
         if opened is None or self.search.finished:
             return 0.0
+        budget = self.search.budget_left()
+        if budget is not None:
+            planned = budget * self._seconds_of_budget()
+            return max(0.0, min(planned, self.limits.wall_seconds_left(self.search.outcomes.values())))
         most = self.search.settings.max_params
         planned = forecast.search_seconds(self.search.steps, self.trainings(), opened, most) / self.workers
         return max(0.0, min(planned, self.limits.wall_seconds_left(self.search.outcomes.values())))
+
+    def _seconds_of_budget(self) -> float:
+        """What an epoch of the first network takes by the last trainings, in a search with a budget in such epochs."""
+        last = list(self.search.outcomes.values())[-RECENT:]
+        epochs = spent(last, self.search.outcomes)
+        return sum(outcome.wall_seconds for outcome in last) / epochs if epochs else 0.0
 
     def follows(self, searching: float = 0.0) -> float:
         """What follows a search that goes on for so many seconds; NaN where nothing has been trained."""
@@ -186,6 +204,12 @@ class TimePlan:
         sizes = [best.size] if best else []
         sizes.append(Size(*(sum(part) / len(last) for part in zip(*last, strict=True))))
         return max(sizes)
+
+
+def planned_share(final_epochs: int, has_control: bool) -> float:
+    """The share of a limit that is left for what comes before and after the search, where nothing has been measured."""
+    final = UNMEASURED_SHARE if final_epochs else 0.0
+    return LOADING_SHARE + EXPORT_SHARE + final + (QUARTER if has_control else 0.0)
 
 
 def scoring_seconds(max_hours: float | None) -> float:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture, costs
-from nash_tf.callbacks import SGDR
+from nash_tf.callbacks import PhasedRate
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.data.rows import Rows
 from nash_tf.files.atomic import read_regular, replace_directory, write_atomically
@@ -21,6 +21,7 @@ from nash_tf.keras_models import checkpoint, fast_training
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy.cooldown import Cooldown, last_epoch
+from nash_tf.strategy.schedules import annealings
 from nash_tf.terminal.progress import Progress
 from nash_tf.training.errors import OutOfTime
 from nash_tf.training.trainer import seed_layers
@@ -146,7 +147,7 @@ def train(
     return model, course
 
 
-class _Rate(SGDR):
+class _Rate(PhasedRate):
     """Cosine annealing as the course has it."""
 
     def __init__(self, initial_rate: float, keeper: "_Keeper"):
@@ -155,7 +156,7 @@ class _Rate(SGDR):
 
     def on_epoch_begin(self, epoch, logs=None):
         cooldown = self._keeper.course.cooldown
-        self.first_epoch, self.periods = cooldown.start, (cooldown.length,)
+        self.first_epoch, self.phases = cooldown.start, annealings([cooldown.length])
         super().on_epoch_begin(epoch, logs)
 
 

@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-from nash_tf.strategy import forecast, methods
+from nash_tf.strategy import forecast
 from nash_tf.strategy.forecast import Size, Trained
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
@@ -30,11 +30,10 @@ def runs() -> list[Path]:
 def factors(directory: Path) -> list[tuple[float, float]]:
     """(share of the time that has passed, estimate over truth) after each training; none where no step was closed."""
     config = json.loads((directory / "config.json").read_text())
-    rungs = methods.registry[config["method"]].rungs(config["children"], config["epochs_per_step"])
     trainings, parents = _trainings(directory, config)
-    closed = [t.key.step for t in trainings if t.key.rung == len(rungs) - 1]
+    rungs = _rungs(trainings)
     whole = sum(rung.children for rung in rungs)
-    steps = max((step for step in closed if sum(t.key.step == step for t in trainings) == whole), default=0)
+    steps = max((t.key.step for t in trainings if t.key.step and _count(trainings, t.key.step) == whole), default=0)
     trainings = [each for each in trainings if each.key.step <= steps] if steps else []
     plan = [(Rung(1, config["vanilla_epochs"]),), *[rungs] * steps]
     found, passed, total = [], 0.0, sum(each.seconds for each in trainings)
@@ -52,6 +51,18 @@ def worst(directory: Path) -> float | None:
     """The largest factor between estimate and truth, either way; None where no step was closed."""
     inside = [max(factor, 1 / factor) for share, factor in factors(directory) if FROM <= share <= UNTIL]
     return max(inside, default=None)
+
+
+def _rungs(trainings: list[Trained]) -> tuple[Rung, ...]:
+    """The rungs of a step, as the longest one had them: methods are not what they were when the runs were recorded."""
+    longest = max({t.key.step for t in trainings} - {0}, key=lambda step: (_count(trainings, step), -step), default=0)
+    epochs = {t.key.rung: t.epochs for t in trainings if t.key.step == longest}
+    children = [sum(t.key[:2] == (longest, rung) for t in trainings) for rung in epochs]
+    return tuple(map(Rung, children, epochs.values()))
+
+
+def _count(trainings: list[Trained], step: int) -> int:
+    return sum(each.key.step == step for each in trainings)
 
 
 def _trainings(directory: Path, config: dict) -> tuple[list[Trained], dict[int, TrainingKey]]:
