@@ -29,6 +29,7 @@ from nash_tf.surgery import certificate
 from nash_tf.tasks import final_training
 from nash_tf.tasks import image_classification as task
 from nash_tf.tasks.final_training import Finishing
+from nash_tf.terminal import summary
 from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
 from nash_tf.tuning.trial_files import DamagedSearch
@@ -90,9 +91,11 @@ def run(
         run_directory.write_config(
             config, {"nash_tf": __version__, **{package: version(package) for package in PACKAGES}}
         )
-        finishing = search(config, dataset, command, began, loading)
-        results = finish(finishing)
-    finishing.progress.finished(results, directory)
+        searched = search(config, dataset, command, began, loading)
+        if searched is None:
+            return {}
+        results = finish(searched)
+    searched.progress.finished(results, directory)
     return results
 
 
@@ -102,8 +105,8 @@ def search(
     command: Sequence[str] = (),
     began: tuple[float, float] | None = None,
     loading: float = 0.0,
-) -> Finishing:
-    """Runs the search alone, or this process's part in it; returns what the rest of the run needs.
+) -> Finishing | None:
+    """Runs the search alone, or this process's part in it; returns what the rest of the run needs, None in a worker.
 
     Args:
         config, dataset, command, began: as for `run`.
@@ -116,24 +119,35 @@ def search(
     progress = Progress()
     with local_workers(config, command) as workers:
         tuner = tuner_of(config, dataset, pipeline, progress)
-        export_seconds = time_plan.export_seconds(loading, len(_formats(config)), config.max_hours)
-        after = final_training.after(config, dataset, export_seconds)
-        plan = TimePlan(tuner.oracle.search, tuner.oracle.limits, after, config.workers)
         if not roles.is_worker():
-            plan.limits.count_from(began or wall_and_cpu_seconds())
-            plan.limits.reserve = plan.reserve
+            plan = _plan(config, dataset, tuner, began or wall_and_cpu_seconds(), loading)
             progress.begins(plan.left, plan.follows)
-            progress.line(_what_is_done(config))
+            is_search = config.steps and methods.registry[config.method].operators
+            progress.line(summary.of_a_step(config.rungs if is_search else ()))
         callbacks = []
         if config.tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(str(directory / run_directory.TENSORBOARD), write_graph=False))
         valid = pipeline.evaluation(dataset.x_valid, dataset.y_valid)
         tuner.search(validation_data=valid, verbose=0, callbacks=callbacks, workers=workers)
-    if not roles.is_worker():
-        progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
-        plan.limits.reached = tuner.oracle.search.finished is None
-        tuner.oracle.save()
+    if roles.is_worker():
+        return None
+    progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
+    plan.limits.reached = tuner.oracle.search.finished is None
+    tuner.oracle.save()
     return Finishing(config, dataset, pipeline, progress, tuner, plan)
+
+
+def _plan(
+    config: SearchConfig, dataset: data.Dataset, tuner: HillClimbing, began: tuple[float, float], loading: float
+) -> TimePlan:
+    """The plan of the run's time, by which the search's limits hold back what follows it."""
+    limits, formats = tuner.oracle.limits, len(_formats(config))
+    export_seconds = time_plan.export_seconds(loading, formats, config.max_hours)
+    after = final_training.after(config, dataset, export_seconds)
+    plan = TimePlan(tuner.oracle.search, limits, after, config.workers)
+    limits.count_from(began)
+    limits.reserve = plan.reserve
+    return plan
 
 
 def finish(run: Finishing) -> dict:
@@ -197,16 +211,6 @@ def export_best(run: Finishing, final: keras.Model, results: Mapping) -> dict:
 
 def _formats(config: SearchConfig) -> tuple[str, ...]:
     return tuple(config.export or export_formats.installed())
-
-
-def _what_is_done(config: SearchConfig) -> str:
-    """What steps and children are, once."""
-    if not config.steps or not methods.registry[config.method].operators:
-        return "Trained is the first network alone."
-    return (
-        f"A step trains {config.children} children of the best network so far, copies changed by morphisms, which keep what it "
-        f"computes; a rung keeps the better ones."
-    )
 
 
 def _limited(run: Finishing) -> dict:

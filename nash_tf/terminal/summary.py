@@ -1,6 +1,18 @@
-"""The last lines that a run writes: what there is, how it was come by, and how to use it."""
+"""What a run says before it begins to train, and its last lines: what there is, how it was come by, and how to use it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from nash_tf.strategy.halving import Rung
+
+
+def of_a_step(rungs: Sequence[Rung]) -> str:
+    """What steps, children and rungs are, once; `rungs` are those of a step, none where there is no search."""
+    if not rungs:
+        return "The first network is trained, and nothing is searched."
+    if rungs[0].children == 1:
+        return "A step makes a child of the network, a copy changed by morphisms that keep what it computes, and trains it."
+    what = f"A step trains {rungs[0].children} children: copies of its best network changed by morphisms that keep what it computes"
+    return f"{what}." if len(rungs) == 1 else f"{what};\neach of its {len(rungs)} rungs goes on with the better ones."
 
 
 def lines(results: Mapping, directory) -> list[str]:

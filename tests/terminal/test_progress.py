@@ -4,7 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nash_tf.terminal import progress
+from nash_tf.strategy.halving import Rung
+from nash_tf.terminal import progress, summary
 from nash_tf.terminal.progress import Progress
 
 
@@ -153,3 +154,11 @@ def test_the_control_is_named_with_its_cost_and_whether_the_search_was_worth_it(
     assert "99 params, test accuracy 0.8000 (60 s of CPU time, the search 61 s)" in worth and "it was worth it" in worth
     not_worth = last_lines(control={**CONTROL, "is_better": True}, handed_over="control")
     assert "it is handed over; after final training its test accuracy is 0.8750" in not_worth
+
+
+@pytest.mark.parametrize(
+    ("rungs", "expected"),
+    [((), "nothing is searched"), ([(1, 8)], "a child"), ([(8, 4)], "8 children"), ([(8, 1), (4, 2)], "2 rungs")],
+)
+def test_steps_and_children_are_explained(rungs, expected):
+    assert expected in summary.of_a_step([Rung(*rung) for rung in rungs])
