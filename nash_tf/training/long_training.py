@@ -31,6 +31,7 @@ DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not fi
 _COURSE, _CHECKPOINT = "training.json", "checkpoint"
 _LARGEST = 2**20  # bytes of the course
 _SLACK = 1.1  # epochs to come may take so much longer than those so far
+_AT_FIRST = 20  # epochs at least, until the pace tells how many there will be
 _ENDLESS = 10**9  # epochs; the course says when to stop
 
 
@@ -45,7 +46,7 @@ class Job:
         seed: of all its random draws; each epoch's follow from it and the epoch alone.
         rate: learning rate at its start.
         epochs: how many are wanted; as it looks before, where `cpu_seconds` say how long it is.
-        cpu_seconds: that it is to take; its number of epochs is set after the first, whose pace tells it.
+        cpu_seconds: that it is to take; its number of epochs is set after the first two, whose pace tells it.
         seconds_left: the wall-clock seconds that are left for it.
         pace: wall-clock seconds of an epoch, as it looks before.
         limit: what limits its time, as a JSON value; one that was cut is done anew under another limit.
@@ -121,7 +122,7 @@ def train(
     saved = _load(directory, job)
     if saved is None:
         last = last_epoch(0, job.epochs, job.seconds_left() / _SLACK, job.pace) if job.pace else job.epochs
-        cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else 2)), None if last else CUT
+        cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else _AT_FIRST)), None if last else CUT
         course = Course(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
     else:
         course, state = saved
@@ -168,6 +169,7 @@ class _Keeper(keras.callbacks.Callback):
         self.course = course
         self._job, self._directory, self._on_epoch = job, directory, on_epoch
         self._paces: list[tuple[float, float]] = []  # seconds and CPU seconds of epochs
+        self._is_traced = False  # whether the one pace that is known is of an epoch in which the step was traced
         self._began: tuple[float, float] | None = None  # of the epoch, the saving of the one before included
         self._first: tuple[float, float, float] | None = None  # the batch that the first call ended with, and when
 
@@ -186,10 +188,13 @@ class _Keeper(keras.callbacks.Callback):
             self.course = replace(self.course, ended=NOT_FINITE)
             self.model.stop_training = True
             return
+        if self._is_traced:
+            self._paces.clear()
+        self._is_traced = not self._paces and untraced is None
         self._paces.append(taken if self._paces else untraced or taken)
         spent = self.course.seconds + taken[0], self.course.cpu_seconds + taken[1]
         self.course = replace(self.course, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3))
-        self.course = self._planned(self.course, is_first=epoch == 0)
+        self.course = self._planned(self.course)
         _save(self._directory, self.course, Architecture.from_keras(self.model), state)
         self._on_epoch()
         self.model.stop_training = self.course.ended is not None
@@ -203,22 +208,27 @@ class _Keeper(keras.callbacks.Callback):
         seconds, cpu = _since(self._first[1:])
         return seconds * share, cpu * share
 
-    def _planned(self, course: Course, is_first: bool) -> Course:
-        """The course with its last epoch as time allows."""
-        recent = self._paces[-3:]
+    def _planned(self, course: Course) -> Course:
+        """The course with its last epoch as time allows; small differences, which are noise, change nothing."""
+        recent = self._paces[-max(3, len(self._paces) // 2) :]
         seconds, cpu = (sum(part) / len(recent) for part in zip(*recent, strict=True))
-        wanted = course.wanted if is_first else course.last
+        epoch, wanted, left = course.epoch, course.wanted, self._job.seconds_left()
         if self._job.cpu_seconds is not None:
             more = max(0, int((self._job.cpu_seconds - course.cpu_seconds) / max(cpu, 1e-6)))
-            wanted = course.epoch + more if is_first else min(wanted, course.epoch + more)
-            course = replace(course, wanted=wanted)
-        left = self._job.seconds_left()
-        last = last_epoch(course.epoch, wanted, left if left == math.inf else left / _SLACK, seconds)
-        if last <= course.epoch or course.cooldown.is_over(course.epoch):
-            return replace(course, last=course.epoch, ended=DONE if course.epoch >= course.wanted else CUT)
+            wanted = wanted if _is_about(more, wanted - epoch) else epoch + more
+        last = last_epoch(epoch, wanted, left if left == math.inf else left / _SLACK, seconds)
+        last = course.last if _is_about(last - epoch, course.last - epoch) else last
+        course = replace(course, wanted=wanted)
+        if last <= epoch or course.cooldown.is_over(epoch):
+            return replace(course, last=epoch, ended=DONE if epoch >= wanted else CUT)
         if last != course.last:
-            course = replace(course, last=last, cooldown=course.cooldown.ending(course.epoch, last))
+            course = replace(course, last=last, cooldown=course.cooldown.ending(epoch, last))
         return course
+
+
+def _is_about(epochs: int, planned: int) -> bool:
+    """Whether so many epochs are about as many as are planned: a twentieth fewer at most, or a fifth more."""
+    return 0.95 * planned <= epochs <= 1.2 * planned
 
 
 def _group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
