@@ -20,7 +20,7 @@ from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.keras_models import checkpoint, fast_training
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.seeds import derive
-from nash_tf.strategy.cooldown import Cooldown, last_epoch
+from nash_tf.strategy.cooldown import SLACK, Cooldown, is_about, last_epoch, replanned
 from nash_tf.strategy.schedules import annealings
 from nash_tf.terminal.progress import Progress
 from nash_tf.training.errors import OutOfTime
@@ -30,7 +30,6 @@ from nash_tf.training.watching import Limits, Watch
 DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not finite"
 _COURSE, _CHECKPOINT = "training.json", "checkpoint"
 _LARGEST = 2**20  # bytes of the course
-_SLACK = 1.1  # epochs to come may take so much longer than those so far
 _AT_FIRST = 20  # epochs at least, until the pace tells how many there will be
 _ENDLESS = 10**9  # epochs; the course says when to stop
 
@@ -121,7 +120,7 @@ def train(
     model = make()
     saved = _load(directory, job)
     if saved is None:
-        last = last_epoch(0, job.epochs, job.seconds_left() / _SLACK, job.pace) if job.pace else job.epochs
+        last = last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
         cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else _AT_FIRST)), None if last else CUT
         course = Course(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
     else:
@@ -215,20 +214,14 @@ class _Keeper(keras.callbacks.Callback):
         epoch, wanted, left = course.epoch, course.wanted, self._job.seconds_left()
         if self._job.cpu_seconds is not None:
             more = max(0, int((self._job.cpu_seconds - course.cpu_seconds) / max(cpu, 1e-6)))
-            wanted = wanted if _is_about(more, wanted - epoch) else epoch + more
-        last = last_epoch(epoch, wanted, left if left == math.inf else left / _SLACK, seconds)
-        last = course.last if _is_about(last - epoch, course.last - epoch) else last
+            wanted = wanted if is_about(more, wanted - epoch) else epoch + more
+        last = replanned(epoch, wanted, course.last, left, seconds)
         course = replace(course, wanted=wanted)
         if last <= epoch or course.cooldown.is_over(epoch):
             return replace(course, last=epoch, ended=DONE if epoch >= wanted else CUT)
         if last != course.last:
             course = replace(course, last=last, cooldown=course.cooldown.ending(epoch, last))
         return course
-
-
-def _is_about(epochs: int, planned: int) -> bool:
-    """Whether so many epochs are about as many as are planned: a twentieth fewer at most, or a fifth more."""
-    return 0.95 * planned <= epochs <= 1.2 * planned
 
 
 def _group_steps(model: keras.Model, batch_size: int, updates: int) -> None:

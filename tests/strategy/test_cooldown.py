@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nash_tf.strategy.cooldown import Cooldown, last_epoch
+from nash_tf.strategy.cooldown import Cooldown, last_epoch, replanned
 from nash_tf.strategy.schedules import cosine_annealing
 
 
@@ -34,3 +34,11 @@ def test_the_same_end_changes_nothing():
 )
 def test_as_many_epochs_as_fit(seconds, expected):
     assert last_epoch(5, 20, seconds, 10.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seconds", "expected"),
+    [(45, 500.0, 45), (45, 420.0, 45), (45, 335.0, 35), (60, 500.0, 45), (60, 999.0, 60)],
+)
+def test_small_differences_of_pace_change_nothing(wanted, seconds, expected):
+    assert replanned(5, wanted, 45, seconds, 10.0) == expected

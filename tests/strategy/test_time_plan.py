@@ -8,7 +8,7 @@ import pytest
 
 from nash_tf.strategy import time_plan
 from nash_tf.strategy.ask_tell import Search
-from nash_tf.strategy.cooldown import last_epoch
+from nash_tf.strategy.cooldown import last_epoch, replanned
 from nash_tf.strategy.forecast import Cost, size_of
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.strategy.time_plan import After, TimePlan
@@ -61,8 +61,9 @@ class Machine:
             before = self.clock.now
             if not self.spend(COST.seconds(1, size), seconds_left()):
                 break
-            paces, done = [*paces, self.clock.now - before][-3:], done + 1
-            last = last_epoch(done, last, seconds_left() / 1.1, sum(paces) / len(paces))
+            paces, done = [*paces, self.clock.now - before], done + 1
+            recent = paces[-max(3, len(paces) // 2) :]
+            last = replanned(done, epochs, last, seconds_left(), sum(recent) / len(recent))
         return done
 
     def finish(self):
