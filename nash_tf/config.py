@@ -15,6 +15,7 @@ from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.data_settings import DataSettings
 from nash_tf.image_settings import ImageSettings, parse_size
+from nash_tf.scores import objectives
 from nash_tf.settings import (
     LARGEST,
     ConfigError,
@@ -37,6 +38,7 @@ from nash_tf.training_settings import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, Trai
 
 __all__ = ["AUGMENTATIONS", "LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "refusal"]
 
+FINAL_EPOCHS = 20
 _SEARCH, _RUN = "Search", "Run"
 _LIMITS = "Limits (a resumed run may be given more)"
 _ABOVE_0 = number("above 0", lambda value: value > 0)
@@ -90,12 +92,21 @@ class SearchConfig(DataSettings, TrainingSettings):
         default=None,
         group=_LIMITS,
     )
+    budget_seconds: float | None = setting(
+        optional(_ABOVE_0),
+        "The same budget in predicted CPU-seconds of one core of a common server (see nash_tf.architecture.costs): equal for first "
+        "networks of any size, on any machine. Not together with budget_epochs.",
+        default=None,
+        group=_LIMITS,
+    )
     vanilla_epochs: int = setting(whole(1), "Epochs of the first network, before the search.", default=8, group=_SEARCH)
     final_epochs: int = setting(
-        whole(0),
-        "Epochs of the winner's final training on training and validation images; 0 for none.",
-        default=20,
+        optional(whole(0)),
+        f"Epochs of the winner's final training on training and validation images; 0 for none. Unset: {FINAL_EPOCHS}, and 0 for a "
+        "method with one budget, whose last step is such a training.",
+        default=None,
         group=_SEARCH,
+        before=FINAL_EPOCHS,
     )
     widths: tuple[int, ...] = setting(
         tuple_of(
@@ -108,7 +119,7 @@ class SearchConfig(DataSettings, TrainingSettings):
     layout: str | None = setting(
         optional(one_of(tuple(first_networks.registry))),
         "Layout of the first network: plain has one convolution of each width with a pool between two; residual has a second, "
-        "residual one after each pool. Unset: residual for method hand, else plain.",
+        "residual one after each pool; hand is residual with the widths 32,64,128. Unset: hand for that method, else plain.",
         default=None,
         group=_SEARCH,
     )
@@ -165,6 +176,7 @@ class SearchConfig(DataSettings, TrainingSettings):
         group=_RUN,
         resumed=settings.FREE,
     )
+    objective: str = setting(one_of(tuple(objectives.REGISTRY)), objectives.HELP, default="accuracy", group=_SEARCH)
     export: tuple[str, ...] | None = setting(
         optional(some_of(export_formats.NAMES, low=1)),
         f"Formats of the exported model: some of {','.join(export_formats.NAMES)}; {' and '.join(export_formats.ALWAYS)} are always written. "
@@ -190,8 +202,13 @@ class SearchConfig(DataSettings, TrainingSettings):
         settings.check(self)
         if self.augment is not None:
             object.__setattr__(self, "augment", tuple(name for name in AUGMENTATIONS if name in self.augment))
+        if self.final_epochs is None:
+            is_budgeted = methods.registry[self.method].is_budgeted
+            object.__setattr__(self, "final_epochs", 0 if is_budgeted else FINAL_EPOCHS)
         if self.output_dir is None:
             object.__setattr__(self, "output_dir", self._default_output_dir())
+        if self.budget_epochs is not None and self.budget_seconds is not None:
+            raise refusal("budget_seconds", self.budget_seconds, "must not be given together with budget_epochs")
         self._check_rungs()
 
     @property
@@ -213,7 +230,7 @@ class SearchConfig(DataSettings, TrainingSettings):
     @property
     def first_layout(self) -> str:
         """Layout of the first network."""
-        return self.layout or ("residual" if self.method == "hand" else "plain")
+        return self.layout or ("hand" if self.method == "hand" else "plain")
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

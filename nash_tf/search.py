@@ -22,6 +22,7 @@ from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
+from nash_tf.scores import objectives
 from nash_tf.strategy import methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
@@ -83,7 +84,7 @@ def run(
     if roles.is_worker():
         search(run_directory.await_config(config), dataset)
         return {}
-    print("\n".join(data.describe(dataset)), flush=True)
+    print("\n".join([*data.describe(dataset), *task.describe(config, dataset)]), flush=True)
     directory = config.directory
     with locked(directory):
         tidy(directory)
@@ -115,7 +116,8 @@ def search(
     directory = config.directory
     augmentation = task.augmentation_of(config, dataset)
     runtime.set_up(config.threads)
-    pipeline = Pipeline(dataset.mean, dataset.std, len(dataset.class_names), config.batch_size, augmentation)
+    classes, weights = len(dataset.class_names), task.class_weights_of(config, dataset)
+    pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation, weights)
     progress = Progress()
     with local_workers(config, command) as workers:
         tuner = tuner_of(config, dataset, pipeline, progress)
@@ -160,11 +162,13 @@ def finish(run: Finishing) -> dict:
     chosen, key = (control.model, "control") if control and is_control else (winner, str(list(oracle.search.best)))
     trained, said = final_training.final(run, chosen, key)
     final = certificate.in_float32(trained)  # whatever it was trained in
+    models, mistakes = (run.tuner.first_model(), winner, final), directory / run_directory.MISTAKES
+    numbers, test = task.test_results(run.dataset, run.pipeline, *models, mistakes)
     results = {
         "method": config.method,
         "dataset": run.dataset.name,
         "seed": config.seed,
-        **task.test_results(run.dataset, run.pipeline, run.tuner.first_model(), winner, final),
+        **numbers,
         **search_results(oracle),
         **_limited(run),
         **said,
@@ -172,16 +176,20 @@ def finish(run: Finishing) -> dict:
         "control": control and control.results,
         **_time(run),
     }
-    results["exports"] = export_best(run, final, results)
-    results |= _time(run)
+    results["exports"] = export_best(run, final, results, test)
+    results |= {**_time(run), "test": test}
     write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     oracle.save()
     report.renew(directory)
     return results
 
 
-def export_best(run: Finishing, final: keras.Model, results: Mapping) -> dict:
-    """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json."""
+def export_best(run: Finishing, final: keras.Model, results: Mapping, test: Mapping) -> dict:
+    """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json.
+
+    Args:
+        results, test: for the model card; what results.json says, and what it says of the test.
+    """
     config, dataset, limits = run.config, run.dataset, run.plan.limits
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
     facts = {name: value for name, value in results.items() if name != "control"}
@@ -203,6 +211,7 @@ def export_best(run: Finishing, final: keras.Model, results: Mapping) -> dict:
         searched=final,
         formats=[name for name in formats if name not in dropped],
         images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, config.image_fit),
+        test=test,
         seconds=time_plan.scoring_seconds(config.max_hours),
         left_out=left_out,
     )
@@ -251,7 +260,7 @@ def local_workers(config: SearchConfig, command: Sequence[str]):
 
 def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, progress: Progress) -> HillClimbing:
     """The tuner of a run; it goes on from what is in the output directory."""
-    directory = config.directory
+    directory, objective = config.directory, objectives.REGISTRY[config.objective]
 
     def on_trained(oracle):
         _write_lineage(directory, oracle)
@@ -260,7 +269,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
 
     return HillClimbing(
         task.ImageClassifier(config, dataset, pipeline, progress),
-        keras_tuner.Objective("val_accuracy", "max"),
+        keras_tuner.Objective(objective.metric, objective.direction),
         method=config.method,
         steps=config.steps,
         children=config.children,
@@ -268,7 +277,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         epochs_per_step=config.epochs_per_step,
         vanilla_epochs=config.vanilla_epochs,
         max_params=config.max_params,
-        budget_epochs=config.budget_epochs,
+        budget_epochs=task.budget_epochs(config, dataset),
         reserve=time_plan.planned_share(config.final_epochs, final_training.has_control(config)),
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,
@@ -283,10 +292,12 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
 def search_results(oracle) -> dict:
     """What the search itself did."""
     lineage, search = oracle.lineage(), oracle.search
+    best, scored = search.outcomes[search.best].metrics, dict.fromkeys(["val_accuracy", search.goal.name])
     return {
         "winner": list(search.best),
-        "winner_val_accuracy": round(search.outcomes[search.best].metrics[search.goal.name], 6),
-        "vanilla_val_accuracy": lineage[0]["val_accuracy"],
+        "objective": search.goal.name,
+        **{f"winner_{name}": round(best[name], 6) for name in scored},
+        **{f"vanilla_{name}": lineage[0][name] for name in scored},
         "steps": max(record["step"] for record in lineage),
         "children": len({(record["step"], record["child"]) for record in lineage}),
         "epochs": sum(record["epochs"] for record in lineage),

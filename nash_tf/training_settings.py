@@ -32,6 +32,12 @@ class TrainingSettings:
         default=0.0,
         group=DATA,
     )
+    class_weight: str = setting(
+        one_of(("none", "balanced")),
+        "Weights of the training loss by class: balanced has all classes count alike, however many images they have.",
+        default="none",
+        group=GROUP,
+    )
     learning_rate: float = setting(_ABOVE_0, "Initial learning rate in the search.", default=0.01, group=GROUP)
     final_learning_rate: float = setting(
         _ABOVE_0, "Initial learning rate of the final training.", default=0.025, group=GROUP
@@ -40,8 +46,8 @@ class TrainingSettings:
     nesterov: bool = setting(switch(), "Nesterov's momentum.", default=True, group=GROUP, before=False)
     label_smoothing: float = setting(
         _SHARE,
-        "Share of each label that is spread evenly over all classes in training; the loss on validation and test images has it "
-        "too.",
+        "Share of each label that is spread evenly over all classes in training; the loss on validation images has it too, that on "
+        "test images has not.",
         default=0.1,
         group=GROUP,
         before=0.0,

@@ -33,6 +33,8 @@ REFUSED = [
     (["--method=SHR"], ["--method=SHR", "nash, sh, shr, shrsep"]),
     (["--method="], ["--method=", "nash, sh, shr, shrsep"]),
     (["--precision=float16"], ["--precision=float16", "float32, mixed_bfloat16"]),
+    (["--objective=val_accuracy"], ["--objective=val_accuracy", "accuracy, balanced_accuracy, loss"]),
+    (["--class_weight=auto"], ["--class_weight=auto", "none, balanced"]),
     (["--augment=rotate"], ["--augment=rotate", "normalise,flip,shift,cutout"]),
     (["--augment=all,flip"], ["--augment=all,flip", "all, none"]),
     (["--augment="], ["--augment=", "all, none"]),
@@ -242,6 +244,8 @@ class TestAccepted:
             "final_learning_rate": 0.03,
             "momentum": 0.8,
             "label_smoothing": 0.0,
+            "objective": "balanced_accuracy",
+            "class_weight": "balanced",
             "weight_decay": 1e-4,
             "export": ("onnx", "litert"),
         }
@@ -252,7 +256,8 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert arrived == config.SearchConfig(**settings)
         assert resume is False
-        assert {*settings, "tensorboard", "isolate", "control", "image_size", "nesterov"} == set(arrived.to_json())
+        others = {"tensorboard", "isolate", "control", "image_size", "nesterov", "budget_seconds"}
+        assert {*settings, *others} == set(arrived.to_json())
 
     @pytest.mark.parametrize(
         ("text", "names"),

@@ -39,6 +39,35 @@ def test_the_model_is_exported_in_every_format_with_a_script_that_predicts(whole
     assert "| method | shrsep |" in card and "| --train_limit | 200 |" in card
 
 
+def test_the_results_say_how_sure_they_are(whole):
+    results = json.loads((whole[0] / "results.json").read_text())
+    test = results["test"]
+    assert test["images"] == test["model"]["images"] == sum(map(sum, test["model"]["confusion"])) == 359
+    for name, prefix in (("model", ""), ("winner", "winner_"), ("first_network", "vanilla_")):
+        assert test[name]["accuracy"] == results[f"{prefix}test_accuracy"]
+        assert test[name]["interval"][0] < test[name]["accuracy"] < test[name]["interval"][1]
+    assert results["objective"] == "val_accuracy" and "On 359 test images the accuracy is" in whole[1]
+    assert "Children are compared by validation accuracy." in whole[1]
+    for mistake in test["mistakes"]:
+        assert (whole[0] / mistake["file"]).is_file() and mistake["class"] != mistake["named"]
+    assert len(test["mistakes"]) == min(24, 359 - test["model"]["correct"])
+
+
+@pytest.mark.parametrize("objective", ["balanced_accuracy", "loss"])
+def test_children_may_be_compared_by_other_scores_and_classes_weighted(objective, tmp_path):
+    arguments = [f"--objective={objective}", "--class_weight=balanced", "--mixup=0.2", "--steps=1"]
+    printed = finish(start(tmp_path / "run", *arguments))
+    records, results = lineage(tmp_path / "run"), json.loads((tmp_path / "run" / "results.json").read_text())
+    assert f"Children are compared by validation {objective.replace('_', ' ')}." in printed
+    assert "The training loss is weighted by class, from " in printed and "validation and test loss are not" in printed
+    name, sign = f"val_{objective}", -1 if objective == "loss" else 1
+    assert results["objective"] == name and f"  {name}  morphisms" in printed
+    best = max(records, key=lambda record: sign * record[name])
+    assert sign * results[f"winner_{name}"] == pytest.approx(sign * best[name], abs=1e-6)
+    assert f"{name}_change" in records[1]["certificate"]
+    assert all("val_accuracy" in record["history"] for record in records)
+
+
 def test_every_rung_of_every_step_is_in_the_lineage(whole):
     records = lineage(whole[0])
     trained = [(record["step"], record["rung"]) for record in records]

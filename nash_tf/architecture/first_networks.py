@@ -26,5 +26,12 @@ def residual(
     return chain.classified(classes)
 
 
+def by_hand(
+    input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
+) -> Architecture:
+    """`residual` with the widths 32, 64 and 128, whatever `widths` are: what searches on small colour images are compared with."""
+    return residual(input_shape, classes, (32, 64, 128), dtype)
+
+
 FirstNetwork = Callable[[tuple[int, int, int], int, Sequence[int], str], Architecture]
-registry: dict[str, FirstNetwork] = {"plain": vanilla, "residual": residual}
+registry: dict[str, FirstNetwork] = {"plain": vanilla, "residual": residual, "hand": by_hand}

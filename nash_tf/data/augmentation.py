@@ -6,6 +6,7 @@ All draws are stateless, from a key; nothing depends on TensorFlow's global seed
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 RNG = "philox"  # named, because the default may differ between devices
@@ -112,3 +113,21 @@ def mixup(x: tf.Tensor, y: tf.Tensor, lambdas: tf.Tensor) -> tuple[tf.Tensor, tf
         return partner + tf.reshape(lambdas, (-1, *[1] * (own.shape.rank - 1))) * (own - partner)
 
     return mix(x), mix(y)
+
+
+def weighted(y: tf.Tensor, class_weights: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+    """Labels and weights of images whose cross-entropy counts by class.
+
+    With labels y and weights w the loss of an image is - sum_c w_c y_c log p_c, for mixed labels the mixture of the weighted
+    losses. That is s times the cross-entropy of w * y / s, where s = sum_c w_c y_c.
+
+    Args:
+        y: labels float32 [b, classes], one-hot or mixed.
+        class_weights: float32 [classes], above 0.
+
+    Returns:
+        w * y / s, whose sum is 1, float32 [b, classes]; and s, float32 [b].
+    """
+    scaled = y * class_weights
+    total = tf.reduce_sum(scaled, axis=1)
+    return scaled / total[:, tf.newaxis], total

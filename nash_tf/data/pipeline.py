@@ -13,7 +13,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nash_tf.data.augmentation import RNG, Augmentation, draw_lambdas, draw_moves, draw_squares, look_up, mixup, moved
+from nash_tf.data.augmentation import (
+    RNG,
+    Augmentation,
+    draw_lambdas,
+    draw_moves,
+    draw_squares,
+    look_up,
+    mixup,
+    moved,
+    weighted,
+)
 from nash_tf.data.rows import Rows
 from nash_tf.keras_models.autotuning import untuned
 
@@ -22,6 +32,7 @@ plain = tf.autograph.experimental.do_not_convert  # no Python control flow to co
 
 class Pipeline:
     """Makes datasets of (images float32 [b, h, w, c], one-hot labels float32 [b, classes]) from arrays, or `Rows` of many.
+    With class weights training batches have a weight float32 [b] for each image too.
 
     The work on a batch is traced once for each image shape and type; arrays are copied into TensorFlow once,
     recognised by identity and held as long as the pipeline, so they must not be changed afterwards. Making a
@@ -32,18 +43,31 @@ class Pipeline:
         classes: number of classes.
         batch_size: images in a training batch.
         augmentation: what happens to training images.
+        class_weights: of the training loss, float32 [classes], above 0; None for none.
 
     Raises:
         ValueError: an argument does not fit another.
     """
 
-    def __init__(self, mean: np.ndarray, std: np.ndarray, classes: int, batch_size: int, augmentation: Augmentation):
+    def __init__(
+        self,
+        mean: np.ndarray,
+        std: np.ndarray,
+        classes: int,
+        batch_size: int,
+        augmentation: Augmentation,
+        class_weights: np.ndarray | None = None,
+    ):
+        self.class_weights = None if class_weights is None else np.asarray(class_weights, np.float32)
         self.mean, self.std = np.asarray(mean, np.float32), np.asarray(std, np.float32)
         self.classes, self.batch_size, self.augmentation = classes, batch_size, augmentation
         if self.mean.ndim != 1 or self.mean.shape != self.std.shape or not (self.std > 0).all():
             raise ValueError(f"expected mean [c] and positive std [c]. Received: mean {mean}, std {std}")
         if classes < 2 or batch_size < 1:
             raise ValueError(f"expected classes >= 2, batch_size >= 1. Received: {classes}, {batch_size}")
+        weights = self.class_weights
+        if weights is not None and (weights.shape != (classes,) or not (weights > 0).all()):
+            raise ValueError(f"expected class_weights [{classes}] above 0. Received: {class_weights}")
         self._tensors = _IdentityCache()
         self._evaluations = _IdentityCache()
         self._traced = {name: tf.function(getattr(self, name)) for name in ("_batch", "_seeded", "_clean")}
@@ -70,7 +94,8 @@ class Pipeline:
         work = self._taking(x, y) if isinstance(x, Rows) else self._holding(x, y)
         drawn: dict[int, tf.Tensor] = {}
         key = np.random.SeedSequence(seed).generate_state(1, np.uint64).view(np.int32)
-        size, shape = len(x), x.shape[1:]
+        size, shapes = len(x), [(None, *x.shape[1:]), (None, self.classes)]
+        shapes += [] if self.class_weights is None else [(None,)]
         steps = math.ceil(size / self.batch_size)
         with tf.device("CPU"):
             key, passed = tf.constant(key), tf.Variable(passes, trainable=False, dtype=tf.int32)
@@ -86,18 +111,14 @@ class Pipeline:
         def batch(step):
             # Called from Python: within its own graph tf.data would instantiate the traced work anew for each
             # iterator, and Keras makes two in an epoch (70 ms each, against 5).
-            x, y = tf.py_function(one, [step], [tf.float32] * 2)
-            return (
-                step,
-                tf.ensure_shape(x, (None, *shape)),
-                tf.ensure_shape(y, (None, self.classes)),
-            )
+            parts = tf.py_function(one, [step], [tf.float32] * len(shapes))
+            return step, *map(tf.ensure_shape, parts, shapes)
 
         @plain
-        def count(step, x, y):
+        def count(step, *parts):
             # After the prefetch, so it runs when the consumer takes the batch: all of the pass is drawn then.
             passed.assign_add(tf.cast(step == steps - 1, tf.int32))
-            return x, y
+            return parts
 
         dataset = tf.data.Dataset.range(steps, output_type=tf.int32).map(batch).prefetch(2).map(count)
         options = tf.data.Options()
@@ -201,7 +222,7 @@ class Pipeline:
 
     def _batch(
         self, x: tf.Tensor, y: tf.Tensor, order: tf.Tensor, key: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, ...]:
         """Batch number `step` of pass number `epoch`, in this order, over all images [n, h, w, c] with labels [n]."""
         with tf.device("CPU"):  # a GPU has the training step to do
             chosen = order[step * self.batch_size : (step + 1) * self.batch_size]
@@ -209,7 +230,7 @@ class Pipeline:
 
     def _seeded(
         self, x: tf.Tensor, y: tf.Tensor, key: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    ) -> tuple[tf.Tensor, ...]:
         """Batch number `step` of pass number `epoch`, of images [b, h, w, c] with labels [b]."""
         with tf.device("CPU"):
             key = tf.random.fold_in(tf.random.fold_in(key, epoch, alg=RNG), step + 1, alg=RNG)
@@ -218,8 +239,8 @@ class Pipeline:
     def _clean(self, x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return self._normalise(x)[0], tf.one_hot(y, self.classes)
 
-    def _augment(self, x: tf.Tensor, y: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Augments images [b, h, w, c] with labels [b]; returns images and one-hot labels."""
+    def _augment(self, x: tf.Tensor, y: tf.Tensor, key: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """Augments images [b, h, w, c] with labels [b]; returns images, one-hot labels and, with class weights, theirs."""
         a, (b, (h, w)) = self.augmentation, (tf.shape(x)[0], x.shape[1:3])
         keys = tf.unstack(tf.random.split(key, 3, alg=RNG))
         x, mean = self._normalise(x)
@@ -229,7 +250,8 @@ class Pipeline:
                 seen &= ~draw_squares(keys[1], b, h, w, round(a.cutout * min(h, w)))
             x = look_up(x, pixels, seen, mean)
         y = tf.one_hot(y, self.classes)
-        return mixup(x, y, draw_lambdas(keys[2], b, a.mixup)) if a.mixup else (x, y)
+        x, y = mixup(x, y, draw_lambdas(keys[2], b, a.mixup)) if a.mixup else (x, y)
+        return (x, y) if self.class_weights is None else (x, *weighted(y, self.class_weights))
 
     def _normalise(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Images [b, h, w, c] as float32, and what the channel mean [c] became."""

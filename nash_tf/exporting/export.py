@@ -31,6 +31,7 @@ def export(
     *,
     formats: Sequence[str] = ALWAYS,
     images: Images | None = None,
+    test: Mapping[str, Any] | None = None,
     seconds: float = 60.0,
     left_out: Callable[[str, str], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
@@ -49,6 +50,7 @@ def export(
         formats: names from `nash_tf.export_formats.NAMES`; SavedModel and `.keras` are always written.
         images: of a classifier of images, those that it was made from. Each format's accuracy on the test images and time for
             one of them are measured, and int8 takes its ranges from training images; else from the example.
+        test: for the model card, the scores on the test images as results.json has them under `test`.
         seconds: about how long the test of a format may take; fewer test images are used where it would be more.
         left_out: called with name and reason for each format that cannot be made of this model or does not agree with it;
             if not given, that is an ExportError. SavedModel and `.keras` always are.
@@ -95,7 +97,7 @@ def export(
             _write(beside / predict_script.IMAGE, json.dumps(script, indent=1))
             shutil.copyfile(predict_script.__file__, beside / SCRIPT)
         _write(beside / "architecture.json", architecture.to_json(indent=1))
-        card = model_card.written(model, architecture, exported, facts or {}, searched, images, script)
+        card = model_card.written(model, architecture, exported, facts or {}, searched, images, script, test)
         (beside / "model_card.md").write_text(card, encoding="utf-8")
     return exported
 

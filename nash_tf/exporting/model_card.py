@@ -1,6 +1,5 @@
 """The model card: what a model takes, gives and is for, how good and fast each format is, and code to copy."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +8,9 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.export_formats import FORMATS
-from nash_tf.exporting import signature
+from nash_tf.exporting import card_scores, signature
 from nash_tf.exporting.images import Images
+from nash_tf.exporting.markdown import row
 
 _FITS = {
     "crop": "they are scaled to cover it, and cut to their centre",
@@ -27,6 +27,7 @@ def written(
     searched: keras.Model | None = None,
     images: Images | None = None,
     script: Mapping[str, Any] | None = None,
+    test: Mapping[str, Any] | None = None,
 ) -> str:
     """The text of a model card, Markdown.
 
@@ -38,13 +39,15 @@ def written(
         searched: the network that a search found, if it is one.
         images: of a classifier.
         script: what `predict.py` was given, where there is one.
+        test: of a classifier, its scores on the test images, as results.json has them.
     """
     parts = [
         _head(model, architecture, searched, images),
         _purpose(images, script) if images else [],
+        card_scores.written(test, facts) if test else [],
         _formats(exported),
         _use(model, exported, images, script),
-        _limits(images, exported, script) if images else [],
+        _limits(images, exported, script, facts) if images else [],
         _facts(facts),
     ]
     return "\n".join(line for part in parts for line in part) + "\n"
@@ -89,13 +92,13 @@ def _purpose(images: Images, script: Mapping[str, Any] | None) -> list[str]:
         f"It says which of {len(images.class_names)} classes a {colour}image of {height}x{width} pixels shows, for images like "
         "those that it was trained on. Its output has a number for each class, in this order; the largest one names the class.",
         "",
-        _row(["output", "class", *(f"{name} images" for name in names)]),
-        _row(["---"] * (2 + len(names))),
+        row(["output", "class", *(f"{name} images" for name in names)]),
+        row(["---"] * (2 + len(names))),
         *(
-            _row([number, name, *(f"{counts[part][number]:,}" for part in names)])
+            row([number, name, *(f"{counts[part][number]:,}" for part in names)])
             for number, name in enumerate(images.class_names)
         ),
-        _row(["", "all", *(f"{sum(counts[part]):,}" for part in names)]),
+        row(["", "all", *(f"{sum(counts[part]):,}" for part in names)]),
     ]
 
 
@@ -103,14 +106,14 @@ def _formats(exported: Mapping[str, Mapping[str, Any]]) -> list[str]:
     there = {name: each for name, each in exported.items() if "left_out" not in each}
     measured = any("test_accuracy" in each for each in there.values())
     heads = ["format", "file", "kB", *(["test accuracy", "test images", "ms an image"] if measured else [])]
-    lines = ["", "## Formats", "", _row(heads), _row(["---"] * len(heads))]
+    lines = ["", "## Formats", "", row(heads), row(["---"] * len(heads))]
     for name, each in there.items():
-        row = [FORMATS[name].TITLE, f"`{each['file']}`", f"{each['bytes'] / 1000:,.0f}"]
+        cells = [FORMATS[name].TITLE, f"`{each['file']}`", f"{each['bytes'] / 1000:,.0f}"]
         if measured and "test_accuracy" in each:
-            row += [f"{each['test_accuracy']:.2%}", f"{each['test_images']:,}", f"{each['milliseconds']:g}"]
+            cells += [f"{each['test_accuracy']:.2%}", f"{each['test_images']:,}", f"{each['milliseconds']:g}"]
         elif measured:
-            row += ["", "", ""]
-        lines.append(_row(row))
+            cells += ["", "", ""]
+        lines.append(row(cells))
     if measured:
         lines += [
             "",
@@ -195,7 +198,9 @@ def _numpy_name(dtype: str) -> str:
     return {"bfloat16": "float32", "string": "S1"}.get(dtype, dtype)
 
 
-def _limits(images: Images, exported: Mapping[str, Mapping], script: Mapping[str, Any] | None) -> list[str]:
+def _limits(
+    images: Images, exported: Mapping[str, Mapping], script: Mapping[str, Any] | None, facts: Mapping[str, Any]
+) -> list[str]:
     first, quantised = exported["saved_model"], exported.get("int8", {})
     counts = next(iter(images.counts().values()))
     rarest = int(np.argmin(counts))
@@ -211,6 +216,11 @@ def _limits(images: Images, exported: Mapping[str, Mapping], script: Mapping[str
         lines.append(f"- `predict.py` brings images of other sizes to the model's: {_FITS[script['fit']]}.")
     else:
         lines.append("- No image file holds values such as it takes, so there is no `predict.py`.")
+    if facts.get("--class_weight") == "balanced":
+        lines.append(
+            "- It was trained as if all classes were equally frequent (`--class_weight=balanced`): it gives rare classes a higher "
+            "probability than their share of the images."
+        )
     if "test_accuracy" in quantised:
         change = 100 * (quantised["test_accuracy"] - first["test_accuracy"])
         lines.append(f"- 8-bit arithmetic changes the accuracy by {change:+.2f} points.")
@@ -220,14 +230,4 @@ def _limits(images: Images, exported: Mapping[str, Mapping], script: Mapping[str
 def _facts(facts: Mapping[str, Any]) -> list[str]:
     if not facts:
         return []
-    return ["", "## Results and settings", "", "| fact | value |", "|---|---|", *(_row(each) for each in facts.items())]
-
-
-def _row(cells: Sequence) -> str:
-    return f"| {' | '.join(map(_cell, cells))} |"
-
-
-def _cell(value) -> str:
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, (list, tuple)) else str(value)
-    text = "unset" if value is None else text
-    return " ".join(text.split()).replace("|", "\\|")
+    return ["", "## Results and settings", "", "| fact | value |", "|---|---|", *map(row, facts.items())]

@@ -18,6 +18,7 @@ LINEAGE = "lineage.jsonl"
 RESULTS = "results.json"
 REPORT = "report.html"
 BEST = "best"
+MISTAKES = "mistakes"  # folder of pictures
 TUNER = "tuner"
 TENSORBOARD = "tensorboard"
 _LEFTOVERS = (f"{CONFIG}.partial", f".{CONFIG}.", f".{REPORT}.")  # begin the names of what interrupted writes leave

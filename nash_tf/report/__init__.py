@@ -40,7 +40,7 @@ def write(
         OSError: the page cannot be written, or a link or something else than a file is in its place.
     """
     target = Path(path) if path else Path(directory) / run_directory.REPORT
-    run = loading.read(directory)
+    run = loading.read(directory, pictures=True)
 
     def build(lost: Sequence[str]) -> Report:
         return search_page.report(replace(run, problems=(*run.problems, *lost)), refresh)

@@ -7,11 +7,11 @@ from functools import partial
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.morphisms.base import Move
+from nash_tf.morphisms import registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import course, growing
 from nash_tf.strategy.course import Course
-from nash_tf.strategy.proposals import Outcomes, Proposer
+from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
 from nash_tf.strategy.records import COMPLETED, Outcome, TrainingKey
 
 FIRST = TrainingKey(0, 0, 0)
@@ -34,27 +34,30 @@ class BudgetedProposer(Proposer):
         """Always: where nothing fits, the network is trained on."""
         return True
 
-    def children(
-        self, step: int, parent: TrainingKey, outcomes: Outcomes
-    ) -> list[tuple[Architecture, tuple[Move, ...]]]:
-        """Architecture and morphisms of each child of a step: drawn, or chosen by what they promise."""
+    def children(self, step: int, parent: TrainingKey, outcomes: Outcomes) -> list[Proposed]:
+        """The children of a step: drawn, or chosen by what they are worth."""
         if not self.method.has_foresight:
             return super().children(step, parent, outcomes)
         if self._children[0] != (step, parent):
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
-            used, price = spent(outcomes.values(), outcomes), partial(_price, outcomes=outcomes)
+            used, price, plan = (
+                spent(outcomes.values(), outcomes),
+                partial(_price, outcomes=outcomes),
+                self.course(outcomes),
+            )
+            own = price(architecture)
             child = growing.choose(
                 architecture,
-                self.method.operators,
-                lambda operator, site: 1.0,
+                {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
                 price,
-                self.mutations,
-                self.course(outcomes).highest_price(used, price(architecture)),
-                self.max_params,
-                derive(self.seed, step, 0),
+                most=self.mutations,
+                max_price=plan.highest_price(used, own),
+                max_params=self.max_params,
+                epochs=(plan.budget - used) / own,
+                seed=derive(self.seed, step, 0),
             )
-            self._children = (step, parent), [child]
+            self._children = (step, parent), [Proposed(*child)]
         return self._children[1]
 
     def course(self, outcomes: Outcomes) -> Course:

@@ -27,7 +27,7 @@ class Method:
         keeps_parent: whether child 0 is the unmodified parent.
         is_budgeted: whether all trainings share one budget of compute and one rate (see `nash_tf.strategy.course`); rungs then tell
             the numbers of children alone, and periods nothing.
-        has_foresight: whether the morphisms of a child are chosen by what they promise (see `nash_tf.strategy.growing`), and not
+        has_foresight: whether the morphisms of a child are chosen by what they are worth (see `nash_tf.strategy.growing`), and not
             drawn; `operators` then tells the gain that each is expected to bring.
         as_in_slides: whether operators are drawn in the slides' narrower forms (see `nash_tf.morphisms.slides`).
     """
@@ -83,12 +83,12 @@ GROW = _budgeted(
     "grow",
     halving.one_child,
     operators={
-        "insert_separable_conv": 1.0,
-        "insert_conv": 1.0,
-        "alter_channels": 0.5,
-        "merge_concat": 0.5,
-        "merge_convex": 0.1,
-        "split": 0.1,
+        "insert_separable_conv": 0.006,
+        "insert_conv": 0.0045,
+        "alter_channels": 0.0015,
+        "merge_concat": 0.0015,
+        "merge_convex": 0.0,
+        "split": 0.0,
     },
     keeps_parent=False,
     has_foresight=True,

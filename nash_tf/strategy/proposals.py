@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
@@ -42,6 +42,14 @@ class NoHyperparameters:
         return {}
 
 
+class Proposed(NamedTuple):
+    """A child as it is proposed: its architecture, the morphisms that make it, and what they are expected to lower the loss by."""
+
+    architecture: Architecture
+    moves: tuple[Move, ...] = ()
+    expected_gain: float | None = None
+
+
 @dataclass
 class Proposer:
     """Draws the children of each step; a pure function of its settings and the outcomes.
@@ -63,7 +71,7 @@ class Proposer:
     seed: int
     hyperparameters: Hyperparameters = field(default_factory=NoHyperparameters)
     tune_hyperparameters: bool = False
-    _children: tuple[Any, list[tuple[Architecture, tuple[Move, ...]]]] = field(default=(None, []), repr=False)
+    _children: tuple[Any, list[Proposed]] = field(default=(None, []), repr=False)
 
     def assignment(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> Assignment:
         """What a training of an open rung is to do.
@@ -73,13 +81,13 @@ class Proposer:
             parent: the training that its step descends from; None for the first network.
             outcomes: of all trainings that have ended.
         """
-        source, architecture = parent, None
+        source, architecture, expected = parent, None, None
         moves: tuple[Move, ...] = ()
         if key.rung:
             source = key._replace(rung=key.rung - 1)
             moves, architecture = outcomes[source].assignment.moves, outcomes[source].architecture
         elif parent is not None:
-            architecture, moves = self.children(key.step, parent, outcomes)[key.child]
+            architecture, moves, expected = self.children(key.step, parent, outcomes)[key.child]
         return Assignment(
             key=key,
             seed=derive(self.seed, *key),
@@ -88,6 +96,7 @@ class Proposer:
             architecture=architecture,
             **self._schedule(key, architecture, outcomes),
             hyperparameters=self._hyperparameters(key, source, outcomes),
+            expected_gain=expected,
         )
 
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
@@ -106,24 +115,24 @@ class Proposer:
         """
         if parent is None or key.rung > 0 or not self.method.keeps_parent or not self.method.operators:
             return True
-        return any(moves for _, moves in self.children(key.step, parent, outcomes))
+        return any(child.moves for child in self.children(key.step, parent, outcomes))
 
-    def children(
-        self, step: int, parent: TrainingKey, outcomes: Outcomes
-    ) -> list[tuple[Architecture, tuple[Move, ...]]]:
-        """Architecture and morphisms of each child of a step. Those of the last step asked for are kept."""
+    def children(self, step: int, parent: TrainingKey, outcomes: Outcomes) -> list[Proposed]:
+        """The children of a step. Those of the last step asked for are kept."""
         if self._children[0] != (step, parent):
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
-            unmodified = [(architecture, ())] if self.method.keeps_parent else []
+            unmodified = [Proposed(architecture)] if self.method.keeps_parent else []
             drawn = [
-                draw(
-                    architecture,
-                    self.mutations,
-                    self.method.operators,
-                    self.max_params,
-                    derive(self.seed, step, child),
-                    self.method.variants,
+                Proposed(
+                    *draw(
+                        architecture,
+                        self.mutations,
+                        self.method.operators,
+                        self.max_params,
+                        derive(self.seed, step, child),
+                        self.method.variants,
+                    )
                 )
                 for child in range(len(unmodified), self.steps[step][0].children)
             ]

@@ -36,6 +36,8 @@ class Assignment:
         initial_epoch, epochs: as in `model.fit`: the first epoch, and the one before which training ends, over the child's life.
         phases: of the learning rate over the child's life, lengths in epochs.
         hyperparameters: values of the user's declared hyperparameters by name.
+        expected_gain: what its morphisms are together expected to lower the loss by, slower training taken off; None where they
+            were drawn.
     """
 
     key: TrainingKey
@@ -47,6 +49,7 @@ class Assignment:
     epochs: int
     phases: tuple[Phase, ...]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    expected_gain: float | None = None
 
     @property
     def is_birth(self) -> bool:
@@ -117,6 +120,7 @@ class Outcome:
             "morphisms": [[operator, list(site), seed] for operator, site, seed in assignment.moves],
             "epochs": assignment.epochs - assignment.initial_epoch,
             "status": self.status,
+            **({} if assignment.expected_gain is None else {"expected_gain": assignment.expected_gain}),
             **self.measurements(),
         }
 

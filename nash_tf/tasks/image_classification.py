@@ -1,7 +1,10 @@
 """Images in classes: the first network, how networks are trained on a data set, the final training, the test."""
 
+from pathlib import Path
+
 import keras
 import keras_tuner
+import numpy as np
 
 from nash_tf import data
 from nash_tf.architecture import Architecture, costs, first_networks
@@ -10,6 +13,10 @@ from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.building import to_keras
+from nash_tf.metrics import BalancedAccuracy
+from nash_tf.scores import objectives
+from nash_tf.scores.classification import class_weights
+from nash_tf.tasks import scoring
 from nash_tf.terminal.progress import Progress, label
 from nash_tf.tuning import trial_values
 
@@ -50,7 +57,10 @@ class ImageClassifier(keras_tuner.HyperModel):
         )
         optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
         loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self.config.label_smoothing)
-        model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")], jit_compile=False)
+        measured: list[keras.Metric] = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+        if self.config.objective == objectives.BALANCED_ACCURACY.name:
+            measured.append(BalancedAccuracy(len(self.dataset.class_names)))
+        model.compile(optimizer, loss, metrics=measured, jit_compile=False)
         return model
 
     def fit(self, hp, model, *, epochs, callbacks=(), **kwargs):
@@ -66,6 +76,15 @@ def vanilla_of(config: SearchConfig, dataset: data.Dataset) -> Architecture:
     """The first network for a data set."""
     make = first_networks.registry[config.first_layout]
     return make(dataset.x_train.shape[1:], len(dataset.class_names), config.widths, config.precision)
+
+
+def budget_epochs(config: SearchConfig, dataset: data.Dataset) -> float | None:
+    """The budget of compute in epochs of the first network, the scoring on validation images included; None where none is given."""
+    if config.budget_seconds is None:
+        return config.budget_epochs
+    images = len(dataset.y_train) + len(dataset.y_valid) / 3  # without a backward pass
+    epoch = costs.training_seconds(vanilla_of(config, dataset)) * images
+    return max(1.0, config.budget_seconds / epoch)
 
 
 def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation:
@@ -86,16 +105,51 @@ def _group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
         fast_training.group_steps(model, image * batch_size, updates)
 
 
+def class_weights_of(config: SearchConfig, dataset: data.Dataset) -> np.ndarray | None:
+    """Weights of the training loss by class, from the training images; None for none."""
+    if config.class_weight == "none":
+        return None
+    return class_weights(dataset.y_train, len(dataset.class_names))
+
+
+def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
+    """What children are compared by, and the weights of the classes, a line each."""
+    lines = [f"Children are compared by {objectives.REGISTRY[config.objective].words}."]
+    weights = class_weights_of(config, dataset)
+    if weights is not None:
+        low, high = int(weights.argmin()), int(weights.argmax())
+        names = dataset.class_names
+        lines.append(
+            f"The training loss is weighted by class, from {weights[low]:.3g} ({names[low]}) to {weights[high]:.3g} "
+            f"({names[high]}), also in the final training; validation and test loss are not."
+        )
+    return lines
+
+
 def test_results(
-    dataset: data.Dataset, pipeline: Pipeline, vanilla: keras.Model, winner: keras.Model, final: keras.Model
-) -> dict:
-    """Parameters, and accuracy and loss on the test set, of the first network, the winner and the final network."""
-    test = pipeline.evaluation(dataset.x_test, dataset.y_test)
+    dataset: data.Dataset,
+    pipeline: Pipeline,
+    vanilla: keras.Model,
+    winner: keras.Model,
+    final: keras.Model,
+    folder: Path,
+) -> tuple[dict, dict]:
+    """The test of the first network, the winner and the final network.
+
+    Args:
+        folder: where pictures of the final network's worst mistakes are written.
+
+    Returns:
+        Parameters, and accuracy and loss on the test images, of all three; and what results.json says of the test in detail.
+    """
     results = {
         "params": Architecture.from_keras(final).params,
         "vanilla_params": Architecture.from_keras(vanilla).params,
     }
-    for prefix, model in (("", final), ("winner_", winner), ("vanilla_", vanilla)):
-        measured = model.evaluate(test, verbose=0, return_dict=True)
-        results |= {f"{prefix}test_{name}": round(measured[name], 6) for name in ("accuracy", "loss")}
-    return results
+    tallies = scoring.on_test_images(dataset, pipeline, final, winner, vanilla)
+    for prefix, tallied in zip(("", "winner_", "vanilla_"), tallies, strict=True):
+        found = scoring.overall(tallied)
+        results |= {f"{prefix}test_{name}": found[name] for name in ("accuracy", "loss")}
+    record = scoring.test_record(dataset, *tallies)
+    record["mistakes"] = scoring.write_mistakes(folder, dataset, tallies[0].mistakes)
+    return results, record

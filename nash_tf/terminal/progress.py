@@ -103,7 +103,8 @@ class _Shown(keras.callbacks.Callback):
         self._show(min(1.0, (batch + 1) / (self.params.get("steps") or batch + 1)))  # a last group may be cut short
 
     def on_epoch_end(self, epoch, logs=None):
-        self.accuracy = "  ".join(f"{name} {logs[name]:.4f}" for name in ("accuracy", "val_accuracy") if name in logs)
+        shown = ("accuracy", "val_accuracy", "val_balanced_accuracy")
+        self.accuracy = "  ".join(f"{name} {logs[name]:.4f}" for name in shown if name in logs)
         self._show(1.0)
 
     def _show(self, part: float):
@@ -129,13 +130,14 @@ def label(key: TrainingKey) -> str:
 
 def _table(records: list[dict], winner: int, objective: str) -> str:
     last = {record["child"]: record for record in records}
-    lines = [f"\nstep {records[0]['step']} closed", "  child  rungs     params  accuracy  morphisms"]
+    width = max(8, len(objective))
+    lines = [f"\nstep {records[0]['step']} closed", f"  child  rungs     params  {objective:>{width}}  morphisms"]
     for child, record in sorted(last.items(), key=lambda item: (item[0] != winner, -item[1]["rung"], item[0])):
         mark = "*" if child == winner else " "
         operators = ", ".join(move[0] for move in record["morphisms"])
         operators = operators or ("first network" if record["step"] == 0 else "the parent")
-        accuracy = f"{record[objective]:>8.4f}" if objective in record else f"{record['status']:>8}"
+        score = f"{record[objective]:.4f}" if objective in record else record["status"]
         lines.append(
-            f"{mark} {child:>5}  {record['rung'] + 1:>5}  {record.get('params', 0):>9,}  {accuracy}  {operators}"
+            f"{mark} {child:>5}  {record['rung'] + 1:>5}  {record.get('params', 0):>9,}  {score:>{width}}  {operators}"
         )
     return "\n".join([*lines, ""])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from nash_tf.scores import classification
 from nash_tf.strategy.halving import Rung
 
 
@@ -22,8 +23,6 @@ def lines(results: Mapping, directory) -> list[str]:
         results: what results.json says.
         directory: of the run.
     """
-    images = (results.get("test") or {}).get("images") or results.get("test_images")
-    of = f" of {images:,} test images" if images else " of the test images"
     control, chosen = results.get("control"), results.get("handed_over", "winner")
     said = []
     if results.get("more_time"):
@@ -38,9 +37,11 @@ def lines(results: Mapping, directory) -> list[str]:
     said += [f"{words}; the first network's was {results['vanilla_test_accuracy']:.4f}."]
     if control:
         said += _control(control, results)
+    if results.get("test"):
+        said += [classification.words(results["test"])]
     said += [
         "",
-        f"Model:   {directory}/best, {results['params']:,} parameters, right for {results['test_accuracy']:.2%}{of}",
+        f"Model:   {directory}/best, {results['params']:,} parameters, test accuracy {results['test_accuracy']:.4f}",
         f"Report:  {directory}/report.html",
         f"Use it:  nash-tf predict {directory} IMAGES...   (code for programs: {directory}/best/model_card.md)",
         f"Time:    {duration(results['seconds'])} in all",

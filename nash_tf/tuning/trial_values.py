@@ -19,7 +19,21 @@ from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Goal, Outcom
 from nash_tf.strategy.schedules import Phase, annealings
 
 # Beside the user's hyperparameters; those that begin with "tuner/" are Keras Tuner's way of saying the same.
-OWN = frozenset({"step", "rung", "child", "seed", "source", "morphisms", "architecture", "periods", "phases", "record"})
+OWN = frozenset(
+    {
+        "step",
+        "rung",
+        "child",
+        "seed",
+        "source",
+        "morphisms",
+        "architecture",
+        "periods",
+        "phases",
+        "expected_gain",
+        "record",
+    }
+)
 LEASE = "tuner/lease"  # only on its way to a worker and back
 LONGEST_MESSAGE = 4000  # letters, the last ones
 MOST_NAMES = 1000  # of metrics, and of hyperparameters
@@ -58,6 +72,8 @@ def encode(assignment: Assignment, source_id: str | None) -> dict[str, Any]:
     }
     if assignment.architecture is not None:
         values["architecture"] = assignment.architecture.to_json()
+    if assignment.expected_gain is not None:
+        values["expected_gain"] = assignment.expected_gain
     if assignment.source is not None:
         values |= {"source": json.dumps(assignment.source), "tuner/trial_id": source_id}
     return values
@@ -89,6 +105,7 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
         hyperparameters={
             name: value for name, value in values.items() if name not in OWN and not name.startswith("tuner/")
         },
+        expected_gain=values.get("expected_gain"),
     )
 
 

@@ -3,15 +3,22 @@
 import json
 import math
 import random
+import struct
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms.draw import draw
+from nash_tf.scores import classification
 from nash_tf.seeds import derive
 from nash_tf.strategy import hill_climbing, methods
+from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.halving import Rung
-from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.records import Goal, TrainingKey
 
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1", "keras-tuner": "1.4.8", "numpy": "2.0.0"}
 
@@ -37,7 +44,7 @@ def make_run(
     """
     directory.mkdir(parents=True)
     record = methods.registry[method]
-    rungs = [(Rung(1, 20),), *[record.rungs(children, epochs_per_step)] * steps]
+    rungs = planned(method, steps, children, epochs_per_step)
     config = {
         "method": method,
         "dataset": dataset,
@@ -49,6 +56,7 @@ def make_run(
         "widths": [64, 128, 256],
         "max_params": 20_000_000,
         "max_hours": None,
+        "budget_epochs": None,
         "seed": seed,
         "output_dir": str(directory),
         "learning_rate": 0.01,
@@ -91,6 +99,14 @@ def make_run(
         (directory / "best").mkdir()
         (directory / "best" / "architecture.json").write_text(architecture.to_json(indent=1))
     return directory
+
+
+def planned(method: str, steps: int, children: int, epochs_per_step: int) -> list[tuple[Rung, ...]]:
+    """The rungs of all steps; those that the course of a budget gives their length have 5 epochs."""
+    settings = Settings(method, steps, children, epochs_per_step=epochs_per_step)
+    return [
+        tuple(rung._replace(epochs=rung.epochs or 5) for rung in step) for step in Search(settings, Goal("x")).steps
+    ]
 
 
 def _train(training, parent, rungs, record, seed, mutations, born, levels, failed) -> dict:
@@ -142,3 +158,61 @@ def _train(training, parent, rungs, record, seed, mutations, born, levels, faile
         "cpu_seconds": round(plan.epochs * architecture.params / 1e6 * 5 + 7, 3),
         "wall_seconds": round(plan.epochs * architecture.params / 1e6 * 3 + 4, 3),
     }
+
+
+def add_test(
+    directory: Path, names: Sequence[str], images: Sequence[int], skill: Sequence[float], shown: int = 24
+) -> Path:
+    """Adds the details of a test to a finished run: pictures of its worst mistakes too.
+
+    Args:
+        directory: of the run.
+        names: of the classes.
+        images: of each class.
+        skill: share of each class's images that are named right; the others are named as the next two classes.
+        shown: number of pictures.
+    """
+    size = len(names)
+    confusion = np.zeros((size, size), np.int64)
+    for row, (count, share) in enumerate(zip(images, skill, strict=True)):
+        confusion[row, row] = round(count * share)
+        wrong = count - confusion[row, row]
+        confusion[row, (row + 1) % size] += wrong - wrong // 3
+        confusion[row, (row + 2) % size] += wrong // 3
+    scored = classification.in_detail(confusion, names)
+    largest = max(range(size), key=lambda each: images[each])
+    folder = directory / "mistakes"
+    folder.mkdir()
+    mistakes = []
+    for index, pair in enumerate(scored["confused"][:shown]):
+        (folder / f"{index:06}.png").write_bytes(_picture(index))
+        record = {"image": index, "class": pair["class"], "named": pair["named"], "file": f"mistakes/{index:06}.png"}
+        mistakes.append({**record, "probability": round(0.999 - 0.01 * index, 6)})
+    results = json.loads((directory / "results.json").read_text())
+    worse = classification.overall(confusion + 3)
+    results |= {"test_accuracy": scored["accuracy"], "winner_test_accuracy": worse["accuracy"]}
+    results["test"] = {
+        "images": scored["images"],
+        "largest_class": names[largest],
+        "base_rate": round(images[largest] / sum(images), 6),
+        "model": {**scored, "loss": 0.3},
+        "winner": {**worse, "loss": 0.4},
+        "first_network": {**worse, "loss": 0.5},
+        "mistakes": mistakes,
+    }
+    saved = {"file": "saved_model", "bytes": 1_785_333, "test_accuracy": scored["accuracy"], "milliseconds": 0.97}
+    results["exports"] = {"saved_model": saved, "keras": {"file": "model.keras", "bytes": 1_623_020}}
+    (directory / "results.json").write_text(json.dumps(results, indent=2))
+    return directory
+
+
+def _picture(seed: int) -> bytes:
+    """A PNG of 8x8 grey pixels."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    rows = random.Random(seed).randbytes(64)
+    raw = b"".join(b"\0" + rows[start : start + 8] for start in range(0, 64, 8))
+    head = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")

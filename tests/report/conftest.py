@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nash_tf.strategy.records import TrainingKey
-from tests.helpers.synthetic_runs import make_run
+from tests.helpers.synthetic_runs import add_test, make_run
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +17,9 @@ def big(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory) -> Path:
-    """One step of eight children."""
-    return make_run(tmp_path_factory.mktemp("small") / "run", "nash", steps=1)
+    """One step of eight children, with a test in detail."""
+    run = make_run(tmp_path_factory.mktemp("small") / "run", "nash", steps=1)
+    return add_test(run, ["ant", "bee", "cow"], [80, 15, 5], [0.95, 0.8, 0.4])
 
 
 @pytest.fixture(scope="session")

@@ -14,21 +14,24 @@ HOSTILE = """<script>alert("x")</script>'"><img src=x onerror=alert(1)>&amp;"""
 class Outline(html.parser.HTMLParser):
     """Checks that elements nest, and collects what a test asks for."""
 
-    VOID = {"meta", "link", "br", "hr", "col"}
+    VOID = {"meta", "link", "br", "hr", "col", "img"}
 
     def __init__(self, page: str):
         super().__init__()
         self.open: list[str] = []
         self.ids: list[str] = []
         self.targets: list[str] = []
+        self.sources: list[str] = []
         self.names: list[str] = []
         self.headings: list[str] = []
+        self.parts: list[str] = []  # their headings
         self.words: list[str] = []
         self.feed(page)
         assert self.open == []
 
     def handle_starttag(self, name, attributes):
         self.names.append(name)
+        self.sources += [value for key, value in attributes if key == "src"]
         self.ids += [value for key, value in attributes if key == "id"]
         self.targets += [value for key, value in attributes if key == "href"]
         assert not [key for key, _ in attributes if key.startswith("on")]
@@ -42,8 +45,8 @@ class Outline(html.parser.HTMLParser):
         assert self.open.pop() == name
 
     def handle_data(self, data):
-        if self.open and self.open[-1] == "h2":
-            self.headings.append(data)
+        if self.open and self.open[-1] in ("h2", "h3"):
+            (self.headings if self.open[-1] == "h2" else self.parts).append(data)
         if not {"script", "style"} & set(self.open):
             self.words.append(data)
 

@@ -156,7 +156,11 @@ class TestLayers:
         assert len(architecture.nodes) >= 100
         figure = architecture_graph.graph(architecture)
         assert figure.body.count('class="card') == len(layer_blocks.blocks(architecture))
-        assert len(architecture_graph.slices(figure, 630)) == math.ceil(figure.height / 630)
+        assert len(architecture_graph.slices(figure, 630, 630)) == math.ceil(figure.height / 630)
+        heights = [
+            float(re.search(r'height="([^"]*)"', piece)[1]) for piece in architecture_graph.slices(figure, 630, 420)
+        ]
+        assert heights[0] <= 420 and max(heights) <= 630 and sum(heights) == pytest.approx(figure.height)
 
 
 class TestFamily:

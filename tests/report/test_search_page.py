@@ -12,7 +12,7 @@ import pytest
 from nash_tf import report
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
-from tests.helpers.synthetic_runs import make_run
+from tests.helpers.synthetic_runs import add_test, make_run
 from tests.report.helpers import HOSTILE, Outline, check_texts, lineage, page_of, write_lineage
 
 
@@ -24,6 +24,14 @@ class TestSearchPage:
         assert path == big / "report.html" and path.stat().st_size < 3_000_000
         page = Outline(path.read_text(encoding="utf-8"))
         assert page.headings == [
+            "What you have",
+            "How sure it is",
+            "Is it worth it?",
+            "What it cost",
+            "What next",
+            "Details of the search",
+        ]
+        assert page.parts == [
             "Family tree",
             "Accuracy against parameters",
             "Learning curves",
@@ -88,9 +96,12 @@ class TestSearchPage:
         run = make_run(tmp_path / "run", "nash", steps=1)
         config = json.loads((run / "config.json").read_text())
         (run / "config.json").write_text(json.dumps(config | {"final_epochs": epochs}))
-        words = page_of(run).words
-        assert ("test accuracy, after final training" in words) == ("test accuracy before it" in words) == bool(epochs)
-        assert ("test accuracy" in words) == (not epochs)
+        add_test(run, ["a", "b"], [50, 50], [0.9, 0.8])
+        page = page_of(run)
+        before = "the search's winner, before final training"
+        assert ("test accuracy, after final training" in page.words) == (before in page.words) == bool(epochs)
+        assert ("test accuracy" in page.words) == (not epochs)
+        assert ("trained once more on training and validation images" in page.text) == bool(epochs)
 
     def test_hostile_names_are_text(self, big, tmp_path):
         directory = tmp_path / HOSTILE.replace("/", "_")

@@ -1,14 +1,19 @@
 """What a page asserts follows from settings, method and records, in every state of a run."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from nash_tf.report.analysis import (
     behaviour,
     family,
+    search_plan,
 )
-from nash_tf.report.records import loading
+from nash_tf.report.records import loading, runs
+from nash_tf.strategy import methods
+from nash_tf.strategy.ask_tell import Search, Settings
+from nash_tf.strategy.records import Goal
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import change_settings, lineage, page_of, write_lineage
 
@@ -21,14 +26,13 @@ class TestStates:
         [
             ("nash", None, "at birth only."),
             ("sh", 3, "at birth only."),
-            ("fixed", None, "at birth only."),
             ("shr", None, "at birth and after 5, 15 and 35 epochs of a child's life."),
             ("shr", 6, "of a child's life. No child has been trained past epoch 5 yet."),
             ("shr", 1, "No child of a step has been trained yet. This method restarts the rate at birth and after 5"),
             (
-                "one_epoch",
-                9,
-                "at birth and after 1 epoch of a child's life. No child has been trained past epoch 1 yet.",
+                "shr_two_rungs",
+                3,
+                "at birth and after 10 epochs of a child's life. No child has been trained past epoch 10",
             ),
         ],
     )
@@ -36,8 +40,26 @@ class TestStates:
         page = page_of(make_run(tmp_path / "run", method, steps=1, stop_after=stop_after)).text
         assert words in page and page.count("restarts the rate") == 1
         assert ("at birth and at each restart" in page) == (
-            stop_after is None and method == "shr" or stop_after in (6, 9)
+            (method, stop_after) in {("shr", None), ("shr", 6), ("shr_two_rungs", 3)}
         )
+
+    @pytest.mark.parametrize("method", ["grow", "one_epoch", "fixed"])
+    @pytest.mark.parametrize("stop_after", [None, 2])
+    def test_under_one_budget_nothing_restarts(self, tmp_path, method, stop_after):
+        page = page_of(make_run(tmp_path / "run", method, steps=2, stop_after=stop_after)).text
+        assert "This method never restarts the rate: all trainings have one" in page
+        assert "one learning rate over all trainings" in page and "at birth and" not in page
+        assert "The winner is" in page if stop_after is None else "The incumbent is" in page
+
+    @pytest.mark.parametrize("method", methods.registry)
+    @pytest.mark.parametrize("steps", [0, 1, 3])
+    def test_the_plan_is_the_search_s(self, method, steps):
+        config = {"method": method, "steps": steps, "children": 8, "epochs_per_step": 160, "vanilla_epochs": 1}
+        run = runs.Run(Path("x"), {**config, "budget_epochs": None})
+        searched = Search(Settings(**config), Goal("x")).steps
+        plan = [[rung.children for rung in search_plan.rungs(run, step)] for step in range(len(searched))]
+        assert plan == [[rung.children for rung in step] for step in searched]
+        assert search_plan.standing(run).steps == len(searched) - 1
 
     def test_restarts_of_an_unknown_method_are_not_known(self, tmp_path):
         page = page_of(change_settings(make_run(tmp_path / "run", "shr", steps=1), method="mine")).text
@@ -104,7 +126,7 @@ class TestStates:
         assert chosen.rung == 3 and chosen.chosen_accuracy == chosen.records[1].accuracy != chosen.accuracy
 
     def test_one_child_whose_step_a_limit_ended_closes_no_step(self, tmp_path):
-        run = make_run(tmp_path / "run", "random", steps=2, stop_after=7)
+        run = make_run(tmp_path / "run", "random", steps=2, stop_after=4)
         record = loading.read(run).records[-1]
         (run / "results.json").write_text(json.dumps({"test_accuracy": 0.5, "winner": list(record.place)}))
         inside = behaviour.behaviour("random", [loading.read(run)])

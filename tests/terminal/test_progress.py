@@ -106,7 +106,17 @@ RESULTS = {
     "final_epochs_done": 20,
     "handed_over": "winner",
     "control": None,
-    "test": {"images": 1797},
+    "test": {
+        "images": 1797,
+        "largest_class": "cat",
+        "base_rate": 0.3,
+        "model": {
+            "accuracy": 0.875,
+            "interval": [0.85, 0.9],
+            "balanced_accuracy": 0.8,
+            "balanced_interval": [0.7, 0.9],
+        },
+    },
 }
 CONTROL = {
     "params": 99,
@@ -130,7 +140,7 @@ def test_the_last_lines_name_model_report_use_time_and_how_many_images():
         "run/report.html",
         "nash-tf predict run IMAGES",
         "4 min in all",
-        "87.50% of 1,797 test images",
+        "On 1,797 test images the accuracy is 87.50 %",
     ):
         assert part in said
     assert (

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from nash_tf.report.analysis import search_plan
 from nash_tf.report.records.runs import Place, Record, Run
+from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import halving, methods
 
 WINNER, DISCARDED, FAILED, OPEN = "winner", "discarded", "failed", "open"
@@ -48,10 +49,24 @@ class Child:
         return self.records[-1].accuracy
 
     @property
+    def objective(self) -> Objective:
+        """What it is compared by."""
+        return self.records[0].objective
+
+    @property
+    def score(self) -> float | None:
+        """What it was compared by after its last training, larger is better."""
+        return self.records[-1].score
+
+    @property
+    def chosen_record(self) -> Record:
+        """The training for which it was chosen."""
+        return next((record for record in self.records if record.rung == self.chosen_rung), self.records[-1])
+
+    @property
     def chosen_accuracy(self) -> float | None:
-        """The accuracy for which it was chosen."""
-        own = (record.accuracy for record in self.records if record.rung == self.chosen_rung)
-        return next(own, self.accuracy)
+        """Its accuracy after that training."""
+        return self.chosen_record.accuracy
 
     @property
     def params(self) -> float | None:
@@ -144,7 +159,7 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> tuple[dict[in
                 fates[child] = FAILED
         if set(ended) < members:
             return fates, False
-        scores = {child: None if record.failed else record.accuracy for child, record in ended.items()}
+        scores = {child: None if record.failed else record.score for child, record in ended.items()}
         last = rung + 1 == len(planned)
         members = set(promote(scores, 1 if last else planned[rung + 1].children))
         for child in ended:
@@ -170,7 +185,7 @@ def _chosen(run: Run, fates: dict[tuple[int, int], str], ended: search_plan.Stan
 def rank(child: Child) -> tuple[bool, bool, int, float, int]:
     """Orders the children of a step: the winner, then those that came furthest, the failed last."""
     failed = child.fate == FAILED
-    return (child.fate != WINNER, failed, -child.rung, -(child.accuracy or 0.0), child.number)
+    return (child.fate != WINNER, failed, -child.rung, -(child.score or 0.0), child.number)
 
 
 def trunk(found: Sequence[Child]) -> set[tuple[int, int]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from nash_tf.report.records.runs import Record, Run
 from nash_tf.strategy import hill_climbing, methods
+from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.records import TrainingKey
@@ -34,13 +35,22 @@ class Standing:
 
 def rungs(run: Run, step: int) -> tuple[Rung, ...]:
     """The rungs of a step by the run's settings; where those cannot be read, as the lineage has them."""
+    if is_budgeted(run):
+        return _budgeted(run, step)
     if step == 0:
         return (Rung(1, int(run.setting("vanilla_epochs") or _seen(run, 0)[0].epochs)),)
     return planned(run) or _seen(run, step)
 
 
+def is_budgeted(run: Run) -> bool:
+    """Whether one budget and one learning rate are laid over all trainings. The methods' earlier versions had none."""
+    return _is_of_budget(run) and "budget_epochs" in run.config and planned(run) is not None
+
+
 def planned(run: Run) -> tuple[Rung, ...] | None:
     """The rungs of each step after the first network's training; None where method or settings are not known."""
+    if _is_of_budget(run) and "budget_epochs" not in run.config:
+        return None
     try:
         found = methods.registry[run.method].rungs(run.config["children"], run.config["epochs_per_step"])
     except (KeyError, TypeError, ValueError):
@@ -49,9 +59,9 @@ def planned(run: Run) -> tuple[Rung, ...] | None:
 
 
 def periods(run: Run, of_step: Sequence[Rung]) -> tuple[int, ...] | None:
-    """Lengths of the annealings over a child's life, in epochs; None where the method is not known."""
+    """Lengths of the annealings over a child's life, in epochs; None where the method is not known, or has other rates."""
     method = methods.registry.get(run.method)
-    return tuple(method.periods([rung.epochs for rung in of_step])) if method else None
+    return tuple(method.periods([rung.epochs for rung in of_step])) if method and not method.is_budgeted else None
 
 
 def restarts(run: Run) -> tuple[int, ...] | None:
@@ -63,14 +73,40 @@ def restarts(run: Run) -> tuple[int, ...] | None:
     return tuple(sum(lengths[:index]) for index in range(1, len(lengths)))
 
 
+def _is_of_budget(run: Run) -> bool:
+    method = methods.registry.get(run.method)
+    return method is not None and method.is_budgeted
+
+
+def _last_step(run: Run, steps: int) -> int:
+    """The number of the last step."""
+    if not is_budgeted(run):
+        return steps
+    return max(1, steps) if methods.registry[run.method].operators else 1
+
+
+def _budgeted(run: Run, step: int) -> tuple[Rung, ...]:
+    """The rungs of a step under a budget: how many children, by the settings, and for how long, as the lineage has it."""
+    steps = run.config.get("steps")
+    children = [1] if step == 0 else [rung.children for rung in planned(run) or ()]
+    if step and type(steps) is int and step >= _last_step(run, steps):
+        children += [1] * (len(SEGMENTS) - 1)  # the cooldown is trained in parts
+    epochs: dict[int, int] = {}
+    for record in run.records:
+        if record.step == step:
+            epochs[record.rung] = max(record.epochs, epochs.get(record.rung, 1))
+    return tuple(Rung(count, epochs.get(rung, 1)) for rung, count in enumerate(children))
+
+
 def standing(run: Run) -> Standing | None:
     """Where the search stands; None where method or settings are not known."""
     of_step, steps = planned(run), run.config.get("steps")
     if of_step is None or type(steps) is not int or steps < 0:
         return None
+    steps = _last_step(run, steps)
     last = max((record.step for record in run.records), default=0)
-    all_rungs = [rungs(run, 0), *[of_step] * min(steps, last + 1)]
-    scores = {TrainingKey(*record.place): None if record.failed else record.accuracy for record in run.records}
+    all_rungs = [rungs(run, step) for step in range(min(steps, last + 1) + 1)]
+    scores = {TrainingKey(*record.place): None if record.failed else record.score for record in run.records}
     opened, _ = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)

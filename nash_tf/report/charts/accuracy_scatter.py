@@ -18,26 +18,33 @@ _WIDTH, _HEIGHT = 760, 440
 
 def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int]) -> Figure | None:
     """All children at the end of their lives; None where no two numbers are known."""
-    known = [(child, child.params, child.accuracy) for child in children if child.params and child.accuracy is not None]
+    known = [(child, child.params, child.score) for child in children if child.params and child.score is not None]
     if not known:
         return None
+    objective = known[0][0].objective
+
+    def words(score: float) -> str:  # the axis goes up to the better ones, a loss down
+        value = objective.score(score)
+        return percent(value, 1) if objective.is_share else f"{value:.3g}"
+
     x = logarithmic([params for _, params, _ in known], 60, _WIDTH - 14)
-    y = linear(_without_outliers([accuracy for *_, accuracy in known]), _HEIGHT - 84, 34)
-    parts = [frame(x, y, "trained parameters", "validation accuracy, %", short, lambda value: percent(value, 1))]
-    front = pareto([(params, accuracy) for _, params, accuracy in known])
+    y = linear(_without_outliers([score for *_, score in known]), _HEIGHT - 84, 34)
+    title = f"{objective.words}{', %' if objective.is_share else ''}"
+    parts = [frame(x, y, "trained parameters", title, short, words)]
+    front = pareto([(params, score) for _, params, score in known])
     corners: list[tuple[float, float]] = []
     for index in front:
-        _, params, accuracy = known[index]
-        corners += [(x(params), corners[-1][1]), (x(params), y(accuracy))] if corners else [(x(params), y(accuracy))]
+        _, params, score = known[index]
+        corners += [(x(params), corners[-1][1]), (x(params), y(score))] if corners else [(x(params), y(score))]
     parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
     marks, wanted, points = [], [], []
-    for index, (child, params, accuracy) in enumerate(known):
-        at, below = (x(params), min(y(accuracy), y.start - 6)), y(accuracy) > y.start
+    for index, (child, params, score) in enumerate(known):
+        at, below = (x(params), min(y(score), y.start - 6)), y(score) > y.start
         marks.append(at)
         points.append((child.fate == family.WINNER, _point(child, *at, _sort(child, rungs))))
         if index in front or child.chosen or below:
-            words = f"{child.label}: {percent(accuracy, 1)} ↓" if below else child.label
-            wanted.append((not child.chosen, -accuracy, (*at, words)))
+            name = f"{child.label}: {words(score)} ↓" if below else child.label
+            wanted.append((not child.chosen, -score, (*at, name)))
     parts += [drawn for _, drawn in sorted(points, key=lambda pair: pair[0])]  # winners lie above
     labels = label_places.place(marks, [entry for *_, entry in sorted(wanted)])
     parts += [text(*label, "halo strong") for label in labels if label]
@@ -49,7 +56,11 @@ def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int])
     meaning.append((lambda a, b: path([(a - 9, b), (a + 9, b)], "front"), "Pareto front"))
     parts.append(legend(50, _HEIGHT - 10, meaning))
     return Figure(
-        "accuracy_params", "Validation accuracy against parameters of all children", _WIDTH, _HEIGHT, join(parts)
+        "accuracy_params",
+        f"{objective.words.capitalize()} against parameters of all children",
+        _WIDTH,
+        _HEIGHT,
+        join(parts),
     )
 
 

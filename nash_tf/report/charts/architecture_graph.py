@@ -76,12 +76,11 @@ def _clipped(title: str) -> str:
     return title if len(title) <= _LETTERS else f"{title[: _LETTERS - 1]}…"
 
 
-def slices(figure: Figure, page: float) -> list[Markup]:
-    """The drawing cut between layers into pieces of at most `page` pixels, for paper."""
-    step = max(1, int(page // LEVEL)) * LEVEL
-    pieces, top = [], 0.0
+def slices(figure: Figure, page: float, first: float) -> list[Markup]:
+    """The drawing cut between layers into pieces of at most `page` pixels, for paper; the `first` one shares its page."""
+    pieces, top, most = [], 0.0, first
     while top < figure.height:
-        high = min(step, figure.height - top)
+        high = min(max(1, int(most // LEVEL)) * LEVEL, figure.height - top)
         pieces.append(
             tag(
                 "svg",
@@ -92,5 +91,5 @@ def slices(figure: Figure, page: float) -> list[Markup]:
                 aria_hidden="true",
             )
         )
-        top += step
+        top, most = top + high, page
     return pieces

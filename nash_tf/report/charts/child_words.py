@@ -1,13 +1,22 @@
 """A child in words, as figures show them to a pointer that rests on its mark."""
 
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.drawing.number_words import percent, plural, short
+from nash_tf.report.drawing.number_words import NONE, percent, plural, short
+from nash_tf.scores.objectives import Objective
+
+
+def measured(objective: Objective, value: float | None) -> str:
+    """What children are compared by, as a number to read."""
+    if value is None:
+        return NONE
+    return f"{percent(value)} %" if objective.is_share else f"{value:.4g}"
 
 
 def description(child: Child) -> str:
     """A child in a sentence."""
     made = ", ".join(child.operators) or ("the first network" if child.step == 0 else "the unmodified parent")
     return (
-        f"Child {child.label}: {percent(child.accuracy)} % validation accuracy, {short(child.params)} parameters, "
+        f"Child {child.label}: {child.objective.words} {measured(child.objective, child.records[-1].value)}, "
+        f"{short(child.params)} parameters, "
         f"{plural(child.epochs, 'epoch')}, {child.words()}; {made}"
     )

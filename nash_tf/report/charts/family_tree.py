@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.charts.child_words import description
+from nash_tf.report.charts.child_words import description, measured
 from nash_tf.report.drawing.figure import Figure, path, star, text
 from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import percent, plural, short
+from nash_tf.report.drawing.number_words import plural, short
 
 _CARD, _HEIGHT, _GAP, _LEFT, _PER_LINE = 122, 70, 10, 94, 8
 _BETWEEN_LINES, _BETWEEN_STEPS = 26, 44
@@ -79,7 +79,7 @@ def _card(child: Child, x: float, y: float, rungs: int) -> Markup:
         tag("title", description(child)),
         tag("rect", x=x, y=y, width=_CARD, height=_HEIGHT, rx=7, class_=look),
         text(x + 10, y + 21, child.label, "strong"),
-        text(x + _CARD - 10, y + 21, "–" if child.accuracy is None else f"{percent(child.accuracy)} %", "end strong"),
+        text(x + _CARD - 10, y + 21, measured(child.objective, child.records[-1].value), "end strong"),
         text(x + 10, y + 41, short(child.params), "soft"),
         _dots(child, x + _CARD - 10, y + 36, rungs),
         text(x + (26 if child.fate == family.WINNER else 10), y + 60, fate, "soft"),

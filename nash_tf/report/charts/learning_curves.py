@@ -42,6 +42,7 @@ def learning_curves(
     drops: Sequence[Drop],
     limits: tuple[float, float],
     metric: str = "val_accuracy",
+    without_rate: str = "learning rate not known",
 ) -> Figure:
     """Draws one step.
 
@@ -55,6 +56,7 @@ def learning_curves(
         drops: of this step.
         limits: least and largest value of the axis.
         metric: name in the histories.
+        without_rate: what is said where no rate can be drawn.
     """
     shares = metric.endswith("accuracy")
     borders = [0]
@@ -90,7 +92,7 @@ def learning_curves(
     if metric == "val_accuracy":
         parts += _restart_labels(drops, x, periods)
     bottom = _TOP + _PLOT + 26
-    parts += _rate(x, bottom, periods, rate, borders)
+    parts += _rate(x, bottom, periods, rate, borders, without_rate)
     rows = _legend(children, rank, bottom + _RATE + 64, metric)
     height = bottom + _RATE + 64 + 22 * ((len(children) - 1) // _COLUMNS) + 12
     name = f"curves_{metric}_step_{step}"
@@ -121,8 +123,10 @@ def _title(step: int, children: Sequence[Child]) -> str:
 def _metric(name: str) -> str:
     return {
         "val_accuracy": "validation accuracy",
+        "val_balanced_accuracy": "validation balanced accuracy",
         "val_loss": "validation loss",
         "accuracy": "training accuracy",
+        "balanced_accuracy": "training balanced accuracy",
         "loss": "training loss",
     }.get(name, name)
 
@@ -166,7 +170,7 @@ def _restart_labels(drops: Sequence[Drop], x: _Piecewise, periods: Sequence[int]
 
 
 def _rate(
-    x: _Piecewise, top: float, periods: Sequence[int] | None, rate: float | None, borders: Sequence[int]
+    x: _Piecewise, top: float, periods: Sequence[int] | None, rate: float | None, borders: Sequence[int], without: str
 ) -> list[Markup]:
     """The learning rate, and the epochs below it."""
     bottom = top + _RATE
@@ -184,7 +188,7 @@ def _rate(
         parts.append(path(way, "line s0"))
         parts += [text(x.start - 7, top + 10, f"{rate:g}", "end soft"), text(x.start - 7, bottom + 3, "0", "end soft")]
     else:
-        parts.append(text(x.start + 8, top + 24, "learning rate not known", "soft"))
+        parts.append(text(x.start + 8, top + 24, without, "soft"))
     parts.append(line(x.start, bottom, x.end, bottom, "axis"))
     ticks = [round(tick) for tick in linear_ticks(0, borders[1], 6) if tick == round(tick)] if len(borders) == 2 else []
     parts += [text(x(border), bottom + 18, border, "mid soft") for border in sorted({*borders, *ticks[:-1]})]

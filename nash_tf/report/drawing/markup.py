@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterable
 
-_EMPTY_HTML = {"br", "col", "hr", "link", "meta"}
+_EMPTY_HTML = {"br", "col", "hr", "img", "link", "meta"}
 _EMPTY_SVG = {"circle", "line", "path", "polygon", "polyline", "rect", "use"}
 # Not allowed in XML, or without a glyph; and the marks that turn the direction of text.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069\ufffe\uffff]")

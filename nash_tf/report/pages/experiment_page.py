@@ -189,7 +189,7 @@ def _runs(runs: Sequence[Run], place: Path) -> Markup:
         )
     head = [left("run"), left("data set"), left("method"), "seed", left("state")]
     head += ["test accuracy, %", "parameters", "steps", "CPU"]  # type: ignore[list-item]
-    return html.table(head, rows, "A click on a column's name sorts by it", sortable=True)
+    return html.table(head, rows, sortable=True)
 
 
 def one_line(run: Run) -> str:

@@ -13,6 +13,8 @@ from nash_tf.report.drawing.markup import Markup, join, tag
 from nash_tf.report.drawing.number_words import plural
 from nash_tf.report.pages.page_style import SCRIPT, STYLE
 
+_WHOLE = 18  # rows of a table that is not divided among pages
+
 
 @dataclass(frozen=True)
 class Report:
@@ -34,7 +36,17 @@ def left(shown: object, wide: bool = False) -> Cell:
     return Cell(shown, None, "l w" if wide else "l")
 
 
-def page(title: str, head: Markup, sections: Sequence[tuple[str, str, Markup]], foot: Markup, refresh: int = 0) -> str:
+Section = tuple[str, str, Markup]  # anchor, title, content
+
+
+def page(
+    title: str,
+    head: Markup,
+    sections: Sequence[Section],
+    foot: Markup,
+    refresh: int = 0,
+    details: tuple[str, Markup, Sequence[Section]] | None = None,
+) -> str:
     """A whole page.
 
     Args:
@@ -43,6 +55,7 @@ def page(title: str, head: Markup, sections: Sequence[tuple[str, str, Markup]], 
         sections: (anchor, title, content) in order; the anchor is the short name too.
         foot: the page's end.
         refresh: seconds after which a browser loads it again; 0 for never.
+        details: title, first words and sections of what is folded at the end.
     """
     style = STYLE + figure.CSS
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
@@ -57,7 +70,9 @@ def page(title: str, head: Markup, sections: Sequence[tuple[str, str, Markup]], 
         tag("title", title),
         tag("style", Markup(style)),
     )
-    links = [tag("a", anchor.replace("-", " ").capitalize(), href=f"#{anchor}") for anchor, *_ in sections]
+    links = _links(sections)
+    if details:
+        links.append(tag("a", "Details", href="#details"))
     body = tag(
         "body",
         tag("header", head),
@@ -65,11 +80,28 @@ def page(title: str, head: Markup, sections: Sequence[tuple[str, str, Markup]], 
         tag(
             "main",
             *(tag("section", tag("h2", name, id=anchor), content) for anchor, name, content in sections),
+            _details(*details) if details else None,
         ),
         tag("footer", foot),
         tag("script", Markup(SCRIPT)),
     )
     return f"<!DOCTYPE html>\n{tag('html', inside, body, lang='en')}\n"
+
+
+def _links(sections: Sequence[Section]) -> list[Markup]:
+    return [tag("a", anchor.replace("-", " ").capitalize(), href=f"#{anchor}") for anchor, *_ in sections]
+
+
+def _details(title: str, words: Markup, sections: Sequence[Section]) -> Markup:
+    """Sections that are folded, all together, but on paper."""
+    return tag(
+        "details",
+        tag("summary", tag("h2", title, id="details")),
+        tag("p", *_links(sections), class_="links screen"),
+        words,
+        *(tag("section", tag("h3", name, id=anchor), content) for anchor, name, content in sections),
+        class_="more",
+    )
 
 
 def foot() -> Markup:
@@ -96,9 +128,11 @@ def table(
     rows: Sequence[Sequence[object]],
     caption: object = None,
     sortable: bool = False,
+    narrow: bool = False,
     **rows_of,
 ) -> Markup:
-    """A table. `rows_of` may hold `attributes`, a mapping for each row."""
+    """A table; a `narrow` one has few columns, whose words go on several lines where the window is narrow. `rows_of` may hold
+    `attributes`, a mapping for each row."""
     attributes = rows_of.get("attributes") or [{}] * len(rows)
 
     def cell(name: str, content: object, **more: object) -> Markup:
@@ -112,15 +146,18 @@ def table(
             text = join([tag("button", text, type="button", class_="screen"), tag("span", text, class_="print")])
         return tag("th", text, class_=content.class_, scope="col")
 
+    classes = {"sortable": sortable, "narrow": narrow, "whole": len(rows) <= _WHOLE}
     body = [
         tag("tr", *(cell("td", entry) for entry in row), **more) for row, more in zip(rows, attributes, strict=True)
     ]
+    hint = tag("span", "A click on a column's name sorts by it.", class_="screen") if sortable else None
+    captions = [each for each in (caption, hint) if each]
     drawn = tag(
         "table",
-        tag("caption", caption) if caption else None,
+        tag("caption", *(html for each in captions for html in (each, " "))) if captions else None,
         tag("thead", tag("tr", *(header(entry) for entry in head))),
         tag("tbody", *body),
-        class_="sortable" if sortable else None,
+        class_=" ".join(name for name, has in classes.items() if has) or None,
     )
     return tag("div", drawn, class_="scroll", tabindex=0, role="region", aria_label=str(caption or "table"))
 
@@ -130,9 +167,15 @@ def facts(pairs: Sequence[tuple[str, object]]) -> Markup:
     return table([left("name"), left("value")], [[left(name), left(value, wide=True)] for name, value in pairs])
 
 
-def cards(entries: Sequence[tuple[str, str]]) -> Markup:
-    """Large numbers with what they are."""
-    return tag("div", *(tag("div", tag("b", value), tag("span", name)) for value, name in entries), class_="cards")
+def cards(entries: Sequence[tuple[str, ...]]) -> Markup:
+    """Large numbers with what they are, and more words where there are."""
+    drawn = (tag("div", tag("b", value), *(tag("span", words) for words in more)) for value, *more in entries)
+    return tag("div", *drawn, class_="cards")
+
+
+def code(text: str) -> Markup:
+    """Lines to copy; a click marks them all."""
+    return tag("pre", tag("code", text))
 
 
 def folded(summary: str, *content: object, open_: bool = False, aside: bool = False) -> Markup:

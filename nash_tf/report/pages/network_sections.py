@@ -8,15 +8,17 @@ from nash_tf.files import run_directory
 from nash_tf.report.analysis import family, layer_shares
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import architecture_graph
+from nash_tf.report.charts.child_words import measured
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup, tag
 from nash_tf.report.drawing.number_words import count, duration, percent, plural, scientific
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.records.runs import Run
+from nash_tf.scores.objectives import ACCURACY
 
 _MOST_NUMBERS = 50  # of certificates
-_SLICE = 630  # pixels of the architecture on a printed page
+_SLICE, _FIRST_SLICE = 630, 400  # pixels of the architecture on a printed page, and below its heading
 
 
 def architecture(run: Run, figures: list[Figure]) -> Markup:
@@ -39,7 +41,7 @@ def architecture(run: Run, figures: list[Figure]) -> Markup:
         )
         pictures = [
             tag("div", html.shown(reused, fit=False), class_="screen"),
-            tag("div", *architecture_graph.slices(drawn, _SLICE), class_="print"),
+            tag("div", *architecture_graph.slices(drawn, _SLICE, _FIRST_SLICE), class_="print"),
         ]
     return html.together(
         html.paragraph(words),
@@ -93,11 +95,13 @@ def children(children: Sequence[Child]) -> Markup:
     """The table of all children."""
     rows, attributes = [], []
     for child in children:
+        value, is_accuracy = child.records[-1].value, child.objective is ACCURACY
         made = ", ".join(child.operators) or ("first network" if child.step == 0 else "unmodified parent")
         rows.append(
             [
                 Cell(child.label, child.step * 10**6 + child.number, "l"),
                 Cell(percent(child.accuracy), child.accuracy if child.accuracy is not None else -1),
+                *([] if is_accuracy else [Cell(measured(child.objective, value), -1 if value is None else value)]),
                 Cell(count(child.params), child.params or 0),
                 Cell(f"{child.rung + 1}", child.rung),
                 Cell(f"{child.epochs}", child.epochs),
@@ -108,8 +112,10 @@ def children(children: Sequence[Child]) -> Markup:
         )
         won = child.fate == family.WINNER
         attributes.append({"id": f"child-{child.step}-{child.number}", "class_": "won" if won else None})
-    head = [left("child"), "accuracy, %", "parameters", "rungs", "epochs", "CPU", left("fate"), left("morphisms")]
-    drawn = html.table(head, rows, "A click on a column's name sorts by it", sortable=True, attributes=attributes)
+    others = {child.objective.words for child in children if child.objective is not ACCURACY}
+    head = [left("child"), "validation accuracy, %", *others, "parameters", "rungs", "epochs", "CPU"]
+    head += [left("fate"), left("morphisms")]
+    drawn = html.table(head, rows, sortable=True, attributes=attributes)
     return html.folded(plural(len(children), "network"), drawn, open_=len(children) <= 60)
 
 
@@ -121,7 +127,7 @@ def settings(run: Run) -> Markup:
 
     settings = [(str(name), words(value)) for name, value in run.config.items()]
     versions = [(str(name), words(value)) for name, value in run.versions.items()]
-    results = [(str(name), words(value)) for name, value in run.results.items()]
+    results = [(str(name), words(value)) for name, value in run.results.items() if name != "test"]  # shown above
     return html.together(
         html.folded(run_directory.CONFIG, html.facts(settings), open_=True),
         html.folded("Versions", html.facts(versions), open_=True) if versions else None,

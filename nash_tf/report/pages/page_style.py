@@ -3,6 +3,12 @@
 from nash_tf.report.drawing import figure
 from nash_tf.report.drawing.figure import FONT
 
+# Cells of a confusion matrix: right ones and wrong ones, by their share of the row.
+_SHADES = "".join(
+    f".{sort}.l{level}{{background:color-mix(in srgb,var(--{colour}) {12 * level}%,var(--paper))}}"
+    for sort, colour in (("hit", "c0"), ("miss", "c1"))
+    for level in range(1, 6)
+)
 STYLE = f"""
 :root{{color-scheme:light dark;{figure.variables()}}}
 @media (prefers-color-scheme:dark){{:root{{{figure.variables(dark=True)}}}}}
@@ -47,6 +53,24 @@ th[aria-sort=ascending] button::after{{content:" ▲"}}th[aria-sort=descending] 
 tr:target{{background:var(--wash);outline:2px solid var(--c0)}}tr.won td{{font-weight:650}}
 caption{{text-align:left;color:var(--soft);padding-bottom:.3rem;caption-side:top}}
 .published{{border:1.5px dashed var(--rule);border-radius:10px;padding:.2rem 1.1rem 1rem;margin-top:1.6rem}}
+.links{{display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;max-width:none}}
+.more{{margin-top:3rem;border-top:1px solid var(--rule);padding-top:.4rem}}.more>summary h2{{display:inline;border:0;margin:0}}
+.more section h3{{font-size:1.2rem;margin:2.6rem 0 .5rem;padding-top:.8rem;border-top:1px solid var(--grid)}}
+pre{{background:var(--wash);border-radius:8px;padding:.7rem 1rem;margin:.4rem 0 1rem;white-space:pre-wrap;overflow-wrap:anywhere;
+user-select:all}}pre code{{font-size:.88rem}}
+.narrow td.l{{overflow-wrap:anywhere}}.bounds{{display:inline-block;font-size:.9em;padding-left:.35rem}}
+.narrow caption{{max-width:72ch}}
+.matrix{{font-size:.88rem}}.matrix th,.matrix td{{padding:.22rem .35rem;text-align:center;border:1px solid var(--paper);min-width:2rem}}
+.matrix tbody th{{text-align:right;font-weight:500;max-width:11rem;overflow-wrap:anywhere;white-space:normal}}
+.matrix thead th{{font-weight:500;border-bottom:0}}.matrix thead th span{{writing-mode:vertical-rl;transform:rotate(180deg);
+max-height:11rem;overflow-wrap:anywhere;white-space:normal;text-align:left}}
+.matrix .none{{color:var(--rule)}}
+{_SHADES}
+.mistakes{{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:14px;margin:1rem 0}}
+.mistakes figure{{margin:0}}.mistakes img{{width:96px;height:96px;object-fit:contain;image-rendering:pixelated;background:var(--wash);
+border-radius:6px;display:block}}
+.mistakes figcaption{{font-size:.85rem;line-height:1.3;margin-top:.25rem;overflow-wrap:anywhere}}
+.phone{{display:none}}
 details{{margin:.8rem 0}}summary{{cursor:pointer;font-weight:600;padding:.25rem 0}}
 :focus-visible{{outline:2px solid var(--c0);outline-offset:2px;border-radius:3px}}
 svg a:focus-visible rect,svg g:focus-visible rect{{stroke-width:3}}
@@ -55,9 +79,18 @@ svg a:focus-visible rect,svg g:focus-visible rect{{stroke-width:3}}
 footer{{margin-top:3.5rem;padding-bottom:3rem;color:var(--soft);font-size:.92rem}}
 @media (max-width:640px){{main,header,footer,nav div{{padding-left:14px;padding-right:14px}}h1{{font-size:1.5rem}}
 .cards{{grid-template-columns:1fr 1fr}}.centred svg{{margin:0 auto;width:100%;max-width:var(--w);min-width:calc(.8*var(--w))}}
-.fit svg{{width:auto;max-width:none;min-width:620px}}}}
+.fit svg{{width:auto;max-width:none;min-width:620px}}.phone{{display:block}}
+nav{{position:static}}nav div{{flex-wrap:wrap;white-space:normal;gap:.1rem 1.1rem}}
+.narrow td,.narrow th{{white-space:normal;padding-left:.3rem;padding-right:.3rem}}.narrow td.w{{min-width:5rem}}
+.bounds{{display:block;padding-left:0;white-space:nowrap;font-size:.82em}}
+.matrix{{font-size:.69rem}}.matrix th,.matrix td{{padding:.2rem .05rem;min-width:1.5rem}}.matrix tbody th{{max-width:4.4rem;
+padding-right:.2rem}}.matrix thead th:first-child{{white-space:normal}}}}
 @media print{{:root{{color-scheme:light;{figure.variables()}}}@page{{size:A4 landscape;margin:12mm}}
-body{{font-size:11pt}}nav,.screen{{display:none}}.print{{display:block}}h2{{break-after:avoid;margin-top:1.6rem}}
+body{{font-size:11pt}}nav,.screen{{display:none}}.print{{display:block}}h2,h3,summary{{break-after:avoid}}h2{{margin-top:1.6rem}}
+p{{break-inside:avoid}}h2+p,h3+p{{break-after:avoid}}.cards,.mistakes figure,pre,.notice,.whole,.matrix{{break-inside:avoid}}p:has(+pre),p:has(+.scroll){{break-after:avoid}}
+section:has(>#architecture){{break-before:page}}
+details:not(.aside)::details-content{{content-visibility:visible;display:block;block-size:auto}}
+.matrix,.hit,.miss{{print-color-adjust:exact}}
 main,header,footer{{max-width:none;padding:0}}
 .scroll{{overflow:visible}}.scroll svg,.pair svg{{max-width:100%;min-width:0;width:auto;break-inside:avoid}}
 .pair{{grid-template-columns:1fr 1fr;gap:10px 16px}}.pair>div{{break-inside:avoid}}
@@ -80,7 +113,8 @@ const key=r=>r.cells[i].dataset.value??r.cells[i].textContent;
 [...body.rows].sort((a,b)=>{const x=key(a),y=key(b),n=x-y;
 return(up?1:-1)*(isNaN(n)?x.localeCompare(y):n)}).forEach(r=>body.append(r))}));
 const reveal=()=>{const t=location.hash&&document.getElementById(decodeURIComponent(location.hash.slice(1)));
-if(t){const d=t.closest("details");if(d&&!d.open){d.open=true;t.scrollIntoView()}}};
+if(t){let shut=false;for(let d=t.closest("details");d;d=d.parentElement.closest("details")){shut=shut||!d.open;d.open=true}
+if(shut)t.scrollIntoView()}};
 addEventListener("hashchange",reveal);reveal();
 addEventListener("beforeprint",()=>document.querySelectorAll("details:not(.aside)").forEach(d=>d.open=true));
 """

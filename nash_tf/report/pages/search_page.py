@@ -1,4 +1,4 @@
-"""The report of one search: the result first, the details later."""
+"""The report of one search: first what it gave and how sure that is, folded at the end how it went."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,9 @@ from nash_tf.report.charts import accuracy_scatter, family_tree, growth, time_ba
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.pages import network_sections, search_summary, training_sections
+from nash_tf.report.pages import network_sections, result_sections, search_summary, sureness, training_sections
 from nash_tf.report.records.runs import Run
+from nash_tf.report.records.tested import details_of
 
 MOST_STEPS = 24  # drawn; a search of more shows its last ones
 MOST_CHILDREN = 200  # of a step drawn, those that came furthest
@@ -46,7 +47,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
             ),
             (
                 "accuracy",
-                "Accuracy against parameters",
+                f"{run.objective.words.removeprefix('validation ').capitalize()} against parameters",
                 html.together(
                     html.paragraph(
                         "Each network after its last training: those discarded early have had fewer epochs. "
@@ -71,8 +72,24 @@ def report(run: Run, refresh: int = 0) -> html.Report:
     if run.config or run.versions:
         sections.append(("settings", "Settings and versions", network_sections.settings(run)))
     title = f"{run.dataset} · {run.method} · seed {run.seed}" if run.config or run.results else run.name
-    head = search_summary.head(run, title, everyone, hidden)
-    return html.Report(html.page(f"{title} · nash_tf", head, sections, html.foot(), refresh), tuple(figures))
+    test = details_of(run)
+    first = [
+        ("result", "What you have", result_sections.have(run, test, everyone)),
+        ("sure", "How sure it is", sureness.sure(run, test)),
+        ("worth", "Is it worth it?", result_sections.worth(run, test, everyone)),
+        ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
+        ("next", "What next", result_sections.what_next(run)),
+    ]
+    details = ("Details of the search", search_summary.details(run, everyone, hidden), sections) if sections else None
+    page = html.page(
+        f"{title} · nash_tf",
+        search_summary.head(run, title),
+        [(anchor, name, content) for anchor, name, content in first if content],
+        html.foot(),
+        refresh,
+        details,
+    )
+    return html.Report(page, tuple(figures))
 
 
 def _drawn(children: Sequence[Child], first: int) -> tuple[list[Child], list[str]]:

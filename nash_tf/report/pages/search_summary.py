@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from nash_tf.report.analysis import family, search_plan
 from nash_tf.report.analysis.family import Child
+from nash_tf.report.charts.child_words import measured
 from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import duration, percent, plural, short
+from nash_tf.report.drawing.number_words import percent, plural, short
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.records.runs import Run
+from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import methods
 
 _STATES = {
@@ -30,43 +32,72 @@ def state_words(run: Run) -> str:
     return f"{words}: {run.owner} is at work on it, or was killed" if run.owner else f"{words}: interrupted"
 
 
-def head(run: Run, title: str, children: Sequence[Child], hidden: Sequence[str]) -> Markup:
-    """The head of a search's page: its state, its figures and what they say."""
-    chosen = next((child for child in children if child.chosen), None)
-    accuracy, before = run.result("test_accuracy"), run.result("winner_test_accuracy")
-    cards = []
-    final = run.setting("final_epochs")
-    if accuracy is not None:
-        cards.append((f"{percent(accuracy)} %", "test accuracy, after final training" if final else "test accuracy"))
-    if before is not None and final != 0:
-        cards.append(
-            (f"{percent(before)} %", "test accuracy before it" if final else "test accuracy of the search's winner")
-        )
-    if chosen:
-        words = "validation accuracy" if chosen.over else "validation accuracy of the incumbent"
-        cards += [(f"{percent(chosen.chosen_accuracy)} %", words), (short(chosen.params), "trained parameters")]
-    if children:
-        last = children[-1]
-        steps = "step" if last.step == 1 else "steps"
-        begun = "" if last.closed else " begun"
-        cards += [
-            (f"{last.step}", f"{steps}{begun}, {plural(len(children), 'network')}"),
-            (f"{sum(record.epochs for record in run.records):,}", "epochs of training"),
-        ]
-        cpu = run.result("cpu_seconds") or sum(record.cpu_seconds or 0 for record in run.records)
-        cards.append((f"{cpu / 3600:.1f} h" if cpu >= 3600 else duration(cpu), "of CPU time"))
-    failed = [line for line in run.problems if line.startswith(("Training of", "Child"))]
-    broken = [line for line in run.problems if line not in failed]
+def head(run: Run, title: str) -> Markup:
+    """The head of a search's page: its state, and what is missing."""
+    broken = [line for line in run.problems if not _is_failure(line)]
     return html.together(
         tag("h1", title),
         tag("p", html.badge(run.state, state_words(run)), " ", tag("code", str(run.directory)), class_="soft"),
-        html.cards(cards) if cards else None,
-        _summary(run, children, chosen),
-        _progress(run, search_plan.standing(run)),
         html.notice("What is missing or could not be read", broken),
-        html.notice("Failed trainings", failed),
-        html.notice("Not drawn", hidden),
     )
+
+
+def details(run: Run, children: Sequence[Child], hidden: Sequence[str]) -> Markup:
+    """The first words of the details: who won, and which trainings failed."""
+    chosen = next((child for child in children if child.chosen), None)
+    return html.together(
+        _cards(run, children, chosen),
+        _summary(run, children, chosen),
+        html.notice("Failed trainings", [line for line in run.problems if _is_failure(line)]),
+        html.notice("Not drawn", hidden),
+        tag("p", "Figures that are wider than the screen move sideways.", class_="phone soft") if children else None,
+    )
+
+
+def _is_failure(line: str) -> bool:
+    return line.startswith(("Training of", "Child"))
+
+
+def _cards(run: Run, children: Sequence[Child], chosen: Child | None) -> Markup | None:
+    if chosen is None:
+        return None
+    words = chosen.objective.words if chosen.over else f"{chosen.objective.words} of the incumbent"
+    last = children[-1]
+    steps = "step" if last.step == 1 else "steps"
+    begun = "" if last.closed else " begun"
+    return html.cards(
+        [
+            (measured(chosen.objective, chosen.chosen_record.value), words),
+            (short(chosen.params), "trained parameters"),
+            (f"{last.step}", f"{steps}{begun}, {plural(len(children), 'network')}"),
+            (f"{sum(record.epochs for record in run.records):,}", "epochs of training"),
+        ]
+    )
+
+
+def rest_of(run: Run) -> str:
+    """What follows the search."""
+    if run.setting("final_epochs") == 0:
+        return "test, export and other"
+    return "final training, test, export and other"
+
+
+def how_it_ended(run: Run, standing: search_plan.Standing | None) -> list[Markup]:
+    """What ended the search and what more time might bring, or what of it is done and what is not."""
+    parts = []
+    ended = _sentence(run, "search_ended")
+    if ended:
+        parts.append(html.paragraph("The search ended: ", ended.rstrip("."), "."))
+    progress = _progress(run, standing, ended)
+    if progress:
+        parts.append(progress)
+    parts += [html.paragraph(words) for name in ("more_time", "final_ended") if (words := _sentence(run, name))]
+    return parts
+
+
+def _sentence(run: Run, name: str) -> str | None:
+    value = run.results.get(name)
+    return " ".join(value.split())[:1000] if isinstance(value, str) and value.strip() else None
 
 
 def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Markup | None:
@@ -81,13 +112,13 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
         words = [f"By the lineage the winner is {name}"]
     else:
         words = [f"The winner is {name}"]
-    reached, first = chosen.chosen_accuracy, vanilla.accuracy if vanilla else None
+    reached, first = chosen.chosen_record.value, vanilla.records[-1].value if vanilla else None
     if chosen.step and vanilla and vanilla.params and chosen.params and first is not None and reached is not None:
         factor = chosen.params / vanilla.params
         size = "as large as" if abs(factor - 1) < 0.005 else f"{factor:.3g} times the size of"
         words.append(
-            f", {size} the vanilla network; its validation accuracy is "
-            f"{percent(abs(reached - first))} points {'below' if reached < first else 'above'} the vanilla network's"
+            f", {size} the vanilla network; its {chosen.objective.words} is {_distance(chosen.objective, reached - first)} "
+            f"{'below' if reached < first else 'above'} the vanilla network's"
         )
     words.append(". ")
     tested = run.result("vanilla_test_accuracy")
@@ -101,7 +132,11 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
     return html.paragraph(*words)
 
 
-def _progress(run: Run, standing: search_plan.Standing | None) -> Markup | None:
+def _distance(objective: Objective, difference: float) -> str:
+    return f"{percent(abs(difference))} points" if objective.is_share else f"{abs(difference):.4g}"
+
+
+def _progress(run: Run, standing: search_plan.Standing | None, ended: str | None) -> Markup | None:
     """What of the search is done and what is not; nothing where it is finished as planned, or its plan is not known."""
     if standing is None or not run.records or run.state == "failed":
         return None
@@ -119,6 +154,8 @@ def _progress(run: Run, standing: search_plan.Standing | None) -> Markup | None:
     within = f", rung {opened.rung} (of 0 to {len(planned) - 1})" if len(planned) > 1 else ""
     done = f"{standing.trained} of {plural(standing.trained + len(opened.missing), 'child', 'children')} trained"
     if run.results:
+        if ended:
+            return html.paragraph(f"It was in {where}{within}, with {done}; that step was not closed.")
         if limits:
             why = f"its time was limited by {limits}"
         elif (

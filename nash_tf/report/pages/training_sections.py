@@ -10,9 +10,10 @@ from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup, tag
 from nash_tf.report.drawing.number_words import NONE, count, duration, percent, plural, points
 from nash_tf.report.pages import html_page as html
+from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Run
-from nash_tf.strategy import methods
+from nash_tf.strategy import course, methods
 
 
 def family_words(children: Sequence[Child]) -> Markup:
@@ -21,7 +22,7 @@ def family_words(children: Sequence[Child]) -> Markup:
     to = f", the thick line leads to the {'winner' if chosen.over else 'incumbent'}" if chosen else ""
     return html.paragraph(
         "A row is a step; its children stand from the winner to those discarded first. Filled dots are rungs in which a "
-        f"child was trained. The percentage is its last validation accuracy{to}."
+        f"child was trained. The number is its last {children[0].objective.words}{to}."
     )
 
 
@@ -30,7 +31,8 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
     rate = run.setting("learning_rate")
     by_metric: dict[str, list[Markup]] = {}
     records = {record.place: record for record in run.records}
-    for metric in ("val_accuracy", "val_loss", "accuracy", "loss"):
+    shown = list(dict.fromkeys([run.objective.metric, "val_accuracy"]))
+    for metric in dict.fromkeys([*shown, "val_loss", "accuracy", "loss"]):
         ranges = {
             step: learning_curves.span_of([child for child in children if child.step == step], metric) for step in rungs
         }
@@ -49,11 +51,14 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
                 [drop for drop in drops if drop.step == step],
                 learning_curves.widened(ranges[step], widest) if step else ranges[step],
                 metric,
+                "one learning rate over all trainings: see Restarts"
+                if search_plan.is_budgeted(run)
+                else "learning rate not known",
             )
             if any(child.series(metric) for child in group):
                 figures.append(drawn)
                 by_metric.setdefault(metric, []).append(html.shown(drawn, fit=False))
-    main = by_metric.pop("val_accuracy", [])
+    main = [drawing for metric in shown for drawing in by_metric.pop(metric, [])]
     waits = "was undecided when the search ended" if children[0].over else "waits"
     words = [f"A line is a child; where it ends, the child has won, was discarded, has failed, or {waits}."]
     if any(len(planned) > 1 for planned in rungs.values()):
@@ -61,14 +66,15 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
     if drops:
         moments = "at birth and at each restart" if search_plan.restarts(run) else "at birth"
         words.append(
-            "The figures above them are the mean change of accuracy over the first epoch after the rate has gone up again: "
+            "The figures above them are the mean change of validation accuracy over the first epoch after the rate has gone up again: "
             f"{moments}."
         )
     if any(rungs):
         words.append(
-            "All steps but the vanilla network's show the same span of accuracy, so that slopes can be compared."
+            "All steps but the vanilla network's show the same span of values, so that slopes can be compared."
         )
-    names = {"val_loss": "Validation loss", "accuracy": "Training accuracy", "loss": "Training loss"}
+    weighted = ", weighted by class" if run.config.get("class_weight") == "balanced" else ""
+    names = {"val_loss": "Validation loss", "accuracy": "Training accuracy", "loss": f"Training loss{weighted}"}
     return html.together(
         html.paragraph(" ".join(words)),
         tag("div", *main, class_="pair"),
@@ -81,6 +87,11 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
 
 def _schedule(run: Run, reached: set[int], over: bool) -> str:
     """When the method restarts the rate, and which of these moments the lineage does not show."""
+    if search_plan.is_budgeted(run):
+        return (
+            "This method never restarts the rate: all trainings have one, which rises over the first epoch, is constant until "
+            f"{course.COOLDOWN:.0%} of the budget is spent, and then falls to zero."
+        )
     moments = search_plan.restarts(run)
     if moments is None:
         return "When this method restarts the rate is not known: its record or its settings are missing."
@@ -98,6 +109,8 @@ def _schedule(run: Run, reached: set[int], over: bool) -> str:
 def restarts(run: Run, drops: Sequence[restart_drops.Drop], over: bool) -> Markup:
     """The section on what accuracy does where the learning rate restarts."""
     schedule = _schedule(run, {drop.epoch for drop in drops}, over)
+    if search_plan.is_budgeted(run):
+        return html.paragraph(schedule)
     rows = []
     for epoch in sorted({drop.epoch for drop in drops}):
         here = [drop for drop in drops if drop.epoch == epoch]
@@ -176,7 +189,7 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
 
 def time(run: Run, entries: Sequence[compute_time.RungTime]) -> Markup:
     """The section on where the time went."""
-    rest = "test, export and other" if run.setting("final_epochs") == 0 else "final training, test, export and other"
+    rest = search_summary.rest_of(run)
     total = sum(entry.cpu for entry in entries) or 1.0
     rows = [
         [

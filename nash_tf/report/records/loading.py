@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +11,9 @@ from nash_tf.files import run_directory
 from nash_tf.files.checksums import CHECKSUM
 from nash_tf.files.lock import LOCK
 from nash_tf.report.records import regular_files
-from nash_tf.report.records.runs import Place, Record, Run, name_of, number, place_of
+from nash_tf.report.records.runs import Place, Record, Run, name_of, number, objective_of, place_of
+from nash_tf.report.records.tested import details_of
+from nash_tf.scores.objectives import Objective
 
 # What is read at most. A search of 1,000 steps has 15,000 trainings and a lineage of 30 MB.
 MOST_BYTES = {
@@ -20,6 +23,7 @@ MOST_BYTES = {
     f"{run_directory.BEST}/architecture.json": 16 << 20,
     LOCK: 4 << 10,
 }
+MOST_IN_PICTURE = 128 << 10  # bytes of a worst mistake
 MOST_LINES = 20_000  # of a lineage
 MOST_IN_LINE = 1 << 20  # bytes of a line
 MOST_IN_RECORD = 1_000  # morphisms, metrics and numbers of a certificate that one training's record may have
@@ -31,8 +35,13 @@ _LARGEST_INDEX = 10**6
 Loaded = TypeVar("Loaded")
 
 
-def read(directory: str | os.PathLike) -> Run:
-    """Everything that can be read of a run; raises nothing and waits for nothing, whatever its files are and hold."""
+def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
+    """Everything that can be read of a run; raises nothing and waits for nothing, whatever its files are and hold.
+
+    Args:
+        directory: of the run.
+        pictures: whether those of the worst mistakes are read too.
+    """
     directory = Path(directory)
     problems: list[str] = []
     config = _object(directory, run_directory.CONFIG, problems)
@@ -41,7 +50,8 @@ def read(directory: str | os.PathLike) -> Run:
     results = _object(directory, run_directory.RESULTS, problems, needed=False)
     if results and number(results.get("test_accuracy")) is None:
         problems.append(f"{run_directory.RESULTS} holds no test_accuracy.")
-    records = _lineage(directory, problems)
+    objective = objective_of(config)
+    records = _lineage(directory, problems, objective)
     winner = place_of(results.get("winner"))
     if results and winner not in {record.place for record in records}:
         named = f"a winner, {winner}, that is not in {run_directory.LINEAGE}" if winner else "no winner"
@@ -51,9 +61,10 @@ def read(directory: str | os.PathLike) -> Run:
             problems.append(
                 f"Training of child {record.child} in step {record.step}, rung {record.rung}: {record.status}."
             )
-        elif record.accuracy is None:
-            problems.append(f"Child {record.child} in step {record.step}, rung {record.rung} has no finite accuracy.")
-    return Run(
+        elif record.score is None:
+            what = objective.name.replace("_", " ")
+            problems.append(f"Child {record.child} in step {record.step}, rung {record.rung} has no finite {what}.")
+    run = Run(
         directory,
         config=config,
         versions=versions if isinstance(versions, dict) else {},
@@ -61,20 +72,38 @@ def read(directory: str | os.PathLike) -> Run:
         results=results,
         architecture=_architecture(directory, problems, needed=bool(results)),
         owner=_load(directory, LOCK, lambda data: name_of(data.decode("utf-8", "replace").strip()), problems),
-        problems=tuple(problems),
     )
+    return replace(run, pictures=_pictures(run, problems) if pictures else {}, problems=tuple(problems))
 
 
-def _load(directory: Path, name: str, parse: Callable[[bytes], Loaded], problems: list[str]) -> Loaded | None:
+def _pictures(run: Run, problems: list[str]) -> dict[str, bytes]:
+    """The pictures of the worst mistakes that can be read."""
+
+    def parse(data: bytes) -> bytes:
+        if not data.startswith(b"\x89PNG\r\n\x1a\n"):
+            raise ValueError("it is no PNG")
+        return data
+
+    test = details_of(run)
+    found = {
+        mistake.file: _load(run.directory, mistake.file, parse, problems, MOST_IN_PICTURE)
+        for mistake in (test.mistakes if test else ())
+    }
+    return {file: data for file, data in found.items() if data is not None}
+
+
+def _load(
+    directory: Path, name: str, parse: Callable[[bytes], Loaded], problems: list[str], most: int | None = None
+) -> Loaded | None:
     """What `parse` makes of a file; None where there is none, and None and a line in `problems` where it cannot be read.
 
-    Files may hold anything: no kind of error is a fault here.
+    Files may hold anything: no kind of error is a fault here. `most` are its bytes, where `MOST_BYTES` does not tell them.
     """
     path = directory / name
     try:
         if path.parent != directory and path.parent.is_symlink():
             raise regular_files.Unreadable(f"lies in {path.parent.name}, a link, and links are not followed")
-        return parse(regular_files.read(path, MOST_BYTES[name]))
+        return parse(regular_files.read(path, most or MOST_BYTES[name]))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except regular_files.Unreadable as error:
@@ -111,7 +140,7 @@ def _architecture(directory: Path, problems: list[str], needed: bool) -> Archite
     return found
 
 
-def _lineage(directory: Path, problems: list[str]) -> list[Record]:
+def _lineage(directory: Path, problems: list[str], objective: Objective) -> list[Record]:
     path, name, before = directory / run_directory.LINEAGE, run_directory.LINEAGE, len(problems)
     data = _load(directory, name, bytes, problems)
     if data is None:
@@ -128,7 +157,7 @@ def _lineage(directory: Path, problems: list[str]) -> list[Record]:
         try:
             if len(line) > MOST_IN_LINE:
                 raise ValueError
-            record = _record(regular_files.parse(line))
+            record = _record(regular_files.parse(line), objective)
         except Exception:
             last = position == len(lines)
             problems.append(
@@ -144,7 +173,7 @@ def _lineage(directory: Path, problems: list[str]) -> list[Record]:
     return list(records.values())
 
 
-def _record(plain: Any) -> Record:
+def _record(plain: Any, objective: Objective) -> Record:
     step, rung, child = place = tuple(plain[name] for name in ("step", "rung", "child"))
     if not all(type(index) is int and 0 <= index < _LARGEST_INDEX for index in place) or rung >= MOST_RUNGS:
         raise ValueError(f"step, rung and child must be indices, received {place}")
@@ -166,6 +195,8 @@ def _record(plain: Any) -> Record:
         status=name_of(plain.get("status", "completed")),
         params=_not_negative(plain.get("params")),
         accuracy=number(plain.get("val_accuracy")),
+        objective=objective,
+        measured=number(plain.get(objective.metric)),
         history={
             name_of(name): tuple(number(value) for value in series)
             for name, series in curves.items()

@@ -9,6 +9,8 @@ from typing import Any
 from nash_tf.architecture import Architecture
 from nash_tf.files import run_directory
 from nash_tf.report.records import regular_files
+from nash_tf.scores import objectives
+from nash_tf.scores.objectives import Objective
 
 Place = tuple[int, int, int]  # step, rung, child
 
@@ -22,6 +24,9 @@ class Record:
 
     Attributes:
         operators: names of the morphisms that made the child, in order.
+        accuracy: on the validation images.
+        objective: what children are compared by.
+        measured: its value, where it is not the accuracy.
         history: metric -> its value after each epoch of this rung.
         certificate: numbers measured at the child's birth.
     """
@@ -35,6 +40,8 @@ class Record:
     status: str = "completed"
     params: float | None = None
     accuracy: float | None = None
+    objective: Objective = objectives.ACCURACY
+    measured: float | None = None
     history: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     certificate: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float | None = None
@@ -45,8 +52,18 @@ class Record:
         return (self.step, self.rung, self.child)
 
     @property
+    def value(self) -> float | None:
+        """What it is compared by."""
+        return self.accuracy if self.objective is objectives.ACCURACY else self.measured
+
+    @property
+    def score(self) -> float | None:
+        """The same, larger is better."""
+        return None if self.value is None else self.objective.score(self.value)
+
+    @property
     def failed(self) -> bool:
-        return self.status != "completed" or self.accuracy is None
+        return self.status != "completed" or self.score is None
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,7 @@ class Run:
         architecture: the winner's.
         owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.
         problems: what is missing or broken, a sentence each.
+        pictures: file, as results.json names it -> PNG, of the worst mistakes; empty where they are not asked for.
     """
 
     directory: Path
@@ -71,6 +89,7 @@ class Run:
     architecture: Architecture | None = None
     owner: str | None = None
     problems: tuple[str, ...] = ()
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -89,6 +108,11 @@ class Run:
     @property
     def seed(self) -> str:
         return name_of(self.config.get("seed", self.results.get("seed", "?")))
+
+    @property
+    def objective(self) -> Objective:
+        """What children are compared by."""
+        return objective_of(self.config)
 
     @property
     def state(self) -> str:
@@ -120,6 +144,12 @@ class Run:
     def setting(self, name: str) -> float | None:
         """A number in config.json."""
         return number(self.config.get(name))
+
+
+def objective_of(config: Mapping[str, Any]) -> Objective:
+    """What children are compared by; runs of earlier versions knew accuracy only."""
+    name = config.get("objective")
+    return objectives.REGISTRY.get(name, objectives.ACCURACY) if isinstance(name, str) else objectives.ACCURACY
 
 
 def number(value: Any) -> float | None:

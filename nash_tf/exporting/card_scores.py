@@ -1,0 +1,54 @@
+"""The model card's section on how good a model is on the test images, class by class, and how its search ended."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nash_tf.exporting.markdown import row
+from nash_tf.scores import classification
+
+MOST_PAIRS = 10  # of classes that are confused
+
+
+def written(test: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    """Lines of Markdown.
+
+    Args:
+        test: what results.json has of the test under `test`.
+        facts: what it says of the search.
+    """
+    model = test["model"]
+    heads = ["class", "test images", "found (recall)", "95 % interval", "right when named (precision)", "95 % interval"]
+    lines = [
+        "",
+        "## How good it is",
+        "",
+        classification.words(test),
+        "Balanced accuracy is the mean over the classes of the share of their images that is named right.",
+        "",
+        row(heads),
+        row(["---"] * len(heads)),
+    ]
+    for each in model["by_class"]:
+        shares = [_share(each[name]) for name in ("recall", "precision")]
+        bounds = [_bounds(each[f"{name}_interval"]) for name in ("recall", "precision")]
+        lines.append(row([each["class"], f"{each['images']:,}", shares[0], bounds[0], shares[1], bounds[1]]))
+    if model["confused"]:
+        lines += ["", "Most often confused:", "", row(["images of", "named", "how many"]), row(["---"] * 3)]
+        lines += [row([each["class"], each["named"], each["images"]]) for each in model["confused"][:MOST_PAIRS]]
+    return [*lines, *_search(facts)]
+
+
+def _search(facts: Mapping[str, Any]) -> list[str]:
+    """How the search ended, and what more time might bring."""
+    said = [facts[name] for name in ("more_time", "final_ended") if facts.get(name)]
+    if facts.get("search_ended"):
+        said.insert(0, f"The search ended: {facts['search_ended']}.")
+    return ["", " ".join(said)] if said else []
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def _bounds(interval: Sequence[float] | None) -> str:
+    return "–" if interval is None else f"{interval[0]:.1%} to {interval[1]:.1%}"

@@ -1,0 +1,298 @@
+"""Sections of a search's page for who wants to use the model: what there is, whether it was worth it, its cost, what next."""
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nash_tf.export_formats import FORMATS
+from nash_tf.files import run_directory
+from nash_tf.report.analysis import compute_time, search_plan
+from nash_tf.report.analysis.family import Child
+from nash_tf.report.charts.child_words import measured
+from nash_tf.report.drawing.markup import Markup, tag
+from nash_tf.report.drawing.number_words import NONE, count, duration, percent, plural, short
+from nash_tf.report.pages import html_page as html
+from nash_tf.report.pages import search_summary
+from nash_tf.report.pages.html_page import left
+from nash_tf.report.records.runs import Run, number
+from nash_tf.report.records.tested import Share, Tested
+from nash_tf.scores.intervals import Z
+
+
+def interval(share: Share | None, digits: int = 2) -> str:
+    """The bounds of a share, in per cent."""
+    if share is None or share.interval is None:
+        return NONE
+    low, high = (percent(bound, digits) for bound in share.interval)
+    return f"{low} to {high}\u00a0%"
+
+
+# What you have --------------------------------------------------------------------------------------------------------
+
+
+def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
+    """The model that there is, or the best network so far."""
+    if run.state != "finished":
+        return _not_yet(run, children)
+    cards = [_accuracy_card(run, test)]
+    if test and test.base_rate is not None:
+        cards.append((f"{percent(test.base_rate)} %", f"by always naming the largest class{_in_brackets(test)}"))
+    if test and test.model.balanced:
+        balanced = test.model.balanced
+        cards.append((f"{percent(balanced.value)} %", "balanced accuracy: the mean of the classes", interval(balanced)))
+    if params := run.result("params"):
+        cards.append((short(params), "trained parameters"))
+    size = number(_of(_exports(run).get("saved_model")).get("bytes"))
+    if size is not None:
+        cards.append((_bytes(size), "as a SavedModel"))
+    return html.together(html.cards(cards), html.paragraph(*_what_it_is(run, test)), _formats(run))
+
+
+def _accuracy_card(run: Run, test: Tested | None) -> tuple[str, ...]:
+    final = "test accuracy, after final training" if run.setting("final_epochs") else "test accuracy"
+    card = (f"{percent(run.result('test_accuracy'))} %", final)
+    if test is None or test.model.accuracy is None:
+        return card
+    return (*card, f"of {plural(test.images, 'image')}; 95\u00a0% interval {interval(test.model.accuracy)}")
+
+
+def _in_brackets(test: Tested) -> str:
+    return f" ({test.largest_class})" if test.largest_class else ""
+
+
+def _what_it_is(run: Run, test: Tested | None) -> list[object]:
+    words, image = "A network", _input(run)
+    if test and test.classes:
+        words += f" that says which of {plural(len(test.classes), 'class', 'classes')} {image} shows"
+    origin = "found by the search"
+    if run.results.get("handed_over") == "control":
+        origin = "the control: the first network, trained on alone, which was at least as good as the search's winner"
+    elif run.winner and run.winner[0] == 0:
+        origin = "the first network: the search found no better one"
+    trained = ", and trained once more on training and validation images" if _trained_finally(run) else ""
+    parts: list[object] = [f"{words}, {origin}{trained}. It is in ", tag("code", f"{run.directory}/best"), ". "]
+    if test and test.model.accuracy and test.base_rate is not None:
+        bounds = test.model.accuracy.interval
+        if bounds and bounds[0] <= test.base_rate:
+            parts.append(
+                tag("strong", "These test images do not show that it is better than always naming the largest class.")
+            )
+    return parts
+
+
+def _trained_finally(run: Run) -> bool:
+    done = run.result("final_epochs_done")
+    return bool(run.setting("final_epochs") if done is None else done)
+
+
+def _input(run: Run) -> str:
+    """What the network takes."""
+    shape = _image_shape(run)
+    if shape is None:
+        return "an image"
+    height, width, channels = shape
+    colour = {1: "grey", 3: "colour"}.get(channels or 0)
+    return f"a{f' {colour}' if colour else 'n'} image of {height}x{width} pixels"
+
+
+def _image_shape(run: Run) -> tuple[int | None, ...] | None:
+    """Height, width and channels of what the network takes; None where it is no image, or not known."""
+    inputs = run.architecture.inputs if run.architecture is not None else ()
+    shape = run.architecture[inputs[0]].shape if run.architecture is not None and len(inputs) == 1 else ()
+    return tuple(shape) if len(shape) == 3 else None
+
+
+def _exports(run: Run) -> Mapping[str, Any]:
+    return _of(run.results.get("exports"))
+
+
+def _of(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _bytes(size: float) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
+
+
+def _formats(run: Run) -> Markup | None:
+    """A row for each format of the export."""
+    rows = []
+    for name, module in FORMATS.items():
+        each = _of(_exports(run).get(name))
+        size = number(each.get("bytes"))
+        if size is None:
+            continue
+        accuracy, time = number(each.get("test_accuracy")), number(each.get("milliseconds"))
+        file = tag("code", module.FILE)
+        rows.append([left(html.together(module.TITLE, " ", file)), _bytes(size), f"{percent(accuracy)}", _time(time)])
+    if not rows:
+        return None
+    return html.table([left("format"), "size", "test accuracy, %", "one image, ms"], rows, narrow=True)
+
+
+def _time(milliseconds: float | None) -> str:
+    return NONE if milliseconds is None else f"{milliseconds:.3g}"
+
+
+def _not_yet(run: Run, children: Sequence[Child]) -> Markup:
+    """The best network so far of a search that has no results."""
+    standing = search_plan.standing(run)
+    best = next((record for record in run.records if standing and record.place == standing.best), None)
+    if best is None:  # of an unknown method, or none that succeeded
+        best = next((child.chosen_record for child in children if child.chosen), None)
+    if best is None:
+        return html.paragraph(f"There is no model yet: no training has {'succeeded' if run.records else 'ended'}.")
+    name = "the first network" if best.step == 0 else f"child {best.step}.{best.child}"
+    over = "The search is over; its winner" if children[0].over else "The best network so far"
+    return html.together(
+        html.cards(
+            [(measured(best.objective, best.value), best.objective.words, name), (short(best.params), "parameters")]
+        ),
+        html.paragraph(
+            f"There is no model to use yet. {over} is {name}. Its {best.objective.words} is measured on images that networks are "
+            "chosen by, so that it tends to be too good; the test images are used once, at the end of the run."
+        ),
+        *search_summary.how_it_ended(run, standing),
+    )
+
+
+# Is it worth it -------------------------------------------------------------------------------------------------------
+
+
+def worth(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | None:
+    """The control beside the winner; without one, what of it is known; nothing before the end."""
+    own, first = run.result("test_accuracy"), run.result("vanilla_test_accuracy")
+    if own is None:
+        return None
+    control = _of(run.results.get("control"))
+    accuracy = number(control.get("test_accuracy"))
+    if accuracy is None:
+        words = "This run has no control, the first network trained on alone for as long as the search took. "
+        if run.winner and run.winner[0] == 0:
+            words += "The model is the first network itself, after its own training."
+        elif first is not None:
+            words += (
+                f"After its own training, before the search, the first network had {percent(first)} % on the test images; the "
+                f"model has {percent(own)} %. How much of the difference is the search's and how much longer training's is not known."
+            )
+        return html.paragraph(words)
+    is_better, winner = control.get("is_better") is True, run.result("winner_test_accuracy")
+    compared = own if winner is None else winner
+    handed_over = " and is handed over" if run.results.get("handed_over") == "control" else ""
+    judged = f"it is {'at least as good as' if is_better else 'not as good as'} the search's winner{handed_over}"
+    above = f"{percent(abs(compared - accuracy))} points {'below' if compared < accuracy else 'above'} the control"
+    by_chance = test is None or _may_be_chance(compared, accuracy, test.images)
+    chance = f", which may be chance on {plural(test.images, 'image')}" if test and by_chance else ""
+    words = (
+        f"The control is the first network, trained on alone for {duration(number(control.get('cpu_seconds')))} of CPU time. On the "
+        f"validation images {judged}. On the test images the winner is {above}{chance}."
+    )
+    if is_better:
+        head = "No. "
+    elif compared <= accuracy:
+        head = "It cannot be told. "
+    else:
+        head = "Perhaps. " if by_chance else "Yes. "
+    rows = [
+        [
+            left("the search's winner"),
+            percent(compared),
+            count(next((child.params for child in children if child.chosen), None)),
+            duration(number(control.get("search_cpu_seconds"))),
+        ],
+        [
+            left("the control"),
+            percent(accuracy),
+            count(number(control.get("params"))),
+            duration(number(control.get("cpu_seconds"))),
+        ],
+    ]
+    head_row = [left("network"), "test accuracy, %", "parameters", "CPU time"]
+    return html.together(html.paragraph(tag("strong", head), words), html.table(head_row, rows, narrow=True))
+
+
+def _may_be_chance(one: float, other: float, images: int) -> bool:
+    """Whether two accuracies on so many images are closer than their 95 % interval, were the images not the same."""
+    spread = math.sqrt(sum(share * (1 - share) / images for share in (one, other)))
+    return abs(one - other) <= Z * spread
+
+
+# What it cost ---------------------------------------------------------------------------------------------------------
+
+
+def cost(run: Run, children: Sequence[Child]) -> Markup:
+    """Time, by the parts of a run, and what ended the search."""
+    entries = compute_time.by_rung(run)
+    searching = [entry for entry in entries if entry.step]
+    parts = [
+        ("the first network", [entry for entry in entries if entry.step == 0]),
+        (f"the search: {plural(len(children) - 1, 'child', 'children')} in {_steps(children)}", searching),
+        (f"after it: {search_summary.rest_of(run)}", [entry for entry in entries if entry.step is None]),
+    ]
+    rows = [
+        [left(name), duration(sum(entry.cpu for entry in part)), duration(sum(entry.wall for entry in part))]
+        for name, part in parts
+        if part
+    ]
+    cpu, wall = run.result("cpu_seconds"), run.result("seconds")
+    if cpu is not None and wall is not None:
+        rows.append([left("in all"), duration(cpu), duration(wall)])
+    epochs = sum(record.epochs for record in run.records)
+    return html.together(
+        html.table([left("what"), "CPU time", "wall clock"], rows, narrow=True),
+        html.paragraph(f"{plural(epochs, 'epoch')} of training, all networks together."),
+        *(search_summary.how_it_ended(run, search_plan.standing(run)) if run.results else ()),
+    )
+
+
+def _steps(children: Sequence[Child]) -> str:
+    last = children[-1]
+    return plural(last.step, "step") + ("" if last.closed else ", the last not closed")
+
+
+# What next ------------------------------------------------------------------------------------------------------------
+
+
+def what_next(run: Run) -> Markup | None:
+    """Code to copy, and how to go on."""
+    directory = shlex.quote(str(run.directory))
+    if run.state != "finished":
+        if run.state not in ("unfinished", "begun"):
+            return None
+        return html.paragraph(
+            "This page is written again after each training; load it again to see how far it is. A run that was interrupted goes "
+            "on where it was: give the same command again, with ",
+            tag("code", "--resume"),
+            ".",
+        )
+    sizes = _image_shape(run) or ("height", "width", "channels")
+    shape = f"[images, {', '.join(str(size or 'any') for size in sizes)}]"
+    code = (
+        "import json\nimport tensorflow as tf\n\n"
+        f"model = tf.saved_model.load({str(run.directory / run_directory.BEST / 'saved_model')!r})\n"
+        f"classes = json.load(open({str(run.directory / run_directory.BEST / 'classes.json')!r}))\n"
+        f"logits = model.serve(x)  # x: float32 {shape}, pixel values as they are\n"
+        "shares = tf.nn.softmax(logits)  # a probability for each class\n"
+        "print([classes[number] for number in tf.argmax(logits, axis=1)])"
+    )
+    parts: list[object] = [
+        html.paragraph("The classes of images, files or folders, of any size:"),
+        html.code(f"nash-tf predict {directory} IMAGES..."),
+        html.paragraph(
+            "The same without this package: ", tag("code", "python best/predict.py IMAGES..."), ". In a program:"
+        ),
+        html.code(code),
+        html.paragraph(
+            "Other formats, what the model takes and its limits are in ", tag("code", "best/model_card.md"), "."
+        ),
+    ]
+    if run.results.get("ended_by_limit") is True:
+        parts.append(
+            html.paragraph(
+                "A limit ended the search. The same command with ",
+                tag("code", "--resume"),
+                " and a higher limit goes on.",
+            )
+        )
+    return html.together(*parts)

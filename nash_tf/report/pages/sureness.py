@@ -1,0 +1,185 @@
+"""The section on how sure the result is: intervals, classes, what is taken for what, the worst mistakes."""
+
+import base64
+from collections.abc import Sequence
+
+from nash_tf.report.drawing.markup import Markup, tag
+from nash_tf.report.drawing.number_words import NONE, count, percent, plural
+from nash_tf.report.pages import html_page as html
+from nash_tf.report.pages.html_page import Cell, left
+from nash_tf.report.pages.result_sections import interval
+from nash_tf.report.records.runs import Run
+from nash_tf.report.records.tested import Network, OfClass, Share, Tested
+from nash_tf.scores.classification import SHOWN_CLASSES
+
+_SHOWN_PAIRS, _SHOWN_WEAKEST = 15, 10
+_WIDE_MATRIX = 10  # classes; a larger matrix does not fit on a phone
+
+
+def sure(run: Run, test: Tested | None) -> Markup | None:
+    """How sure the test is; nothing before the end."""
+    if run.result("test_accuracy") is None:
+        return None
+    if test is None:
+        return html.paragraph(
+            "How many test images there were, and how each class did, is not in this run's results: an earlier version wrote them."
+        )
+    return html.together(
+        html.paragraph(*_words(test)),
+        _networks(run, test),
+        _classes(test) if test.classes else None,
+        _confusion(test),
+        _mistakes(run, test),
+    )
+
+
+def _words(test: Tested) -> list[object]:
+    words: list[object] = [
+        f"The accuracy is counted on {plural(test.images, 'image')}. On all further images of the same kind it is likely to lie "
+        "within the 95\u00a0% interval; one of half the width takes four times as many test images. On images from another source "
+        "it is to be measured anew. "
+    ]
+    known = [each for each in test.classes if each.recall]
+    if len(known) > 1:
+        weakest = min(known, key=lambda each: (each.recall or Share(1.0)).value)
+        recall = weakest.recall or Share(1.0)
+        if recall.value < 1:
+            words.append(
+                f"The class that is found least often is {weakest.name}: {percent(recall.value, 1)}\u00a0% of its "
+                f"{plural(weakest.images, 'image')} ({interval(recall, 1)})."
+            )
+    unseen = [each.name for each in test.classes if not each.images]
+    if unseen:
+        names = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
+        words.append(f" Without test images, so that nothing is known of them: {names}.")
+    return words
+
+
+def _share(share: Share | None, digits: int = 2) -> Cell:
+    """A share with its interval, which goes on a line of its own where the table is narrow."""
+    if share is None:
+        return Cell(NONE, -1)
+    bounds = tag("span", interval(share, digits), class_="soft bounds") if share.interval else None
+    return Cell(html.together(f"{percent(share.value, digits)}\u00a0% ", bounds), share.value)
+
+
+def _networks(run: Run, test: Tested) -> Markup:
+    """The networks on the same test images."""
+
+    def row(name: str, network: Network) -> list[object]:
+        return [left(name, wide=True), _share(network.accuracy), _share(network.balanced)]
+
+    rows = [row("the model", test.model)]
+    if run.setting("final_epochs") and test.winner.accuracy:
+        rows.append(row("the search's winner, before final training", test.winner))
+    if test.first.accuracy:
+        rows.append(row("the first network, before the search", test.first))
+    head = [left("network"), "accuracy", "balanced accuracy"]
+    drawn = html.table(head, rows, "On the same test images, with 95 % intervals", narrow=True)
+    return drawn if len(rows) > 1 or test.model.balanced else html.together()
+
+
+def _classes(test: Tested) -> Markup:
+    """Recall and precision of each class; of many the weakest first, and all on demand."""
+
+    def drawn(classes: Sequence[OfClass], caption: str) -> Markup:
+        rows = [
+            [
+                left(each.name, wide=True),
+                Cell(count(each.images), each.images),
+                _share(each.recall, 1),
+                _share(each.precision, 1),
+            ]
+            for each in classes
+        ]
+        head = [left("class"), "images", "found (recall)", "right when named (precision)"]
+        return html.table(head, rows, caption, sortable=True, narrow=True)
+
+    what = "Found: of the class's images, the share named right. Right when named: of the images named so, the share that are of it"
+    parts = [tag("h3", "Classes")]
+    if len(test.classes) <= SHOWN_CLASSES:
+        return html.together(*parts, drawn(test.classes, f"{what}."))
+    known = [each for each in test.classes if each.recall]
+    weakest = sorted(known, key=lambda each: (each.recall or Share(1.0)).value)[:_SHOWN_WEAKEST]
+    return html.together(
+        *parts,
+        drawn(weakest, f"The {len(weakest)} classes found least often. {what}."),
+        html.folded(f"All {len(test.classes)} classes", drawn(test.classes, "")),
+    )
+
+
+def _confusion(test: Tested) -> Markup | None:
+    """What is taken for what: the matrix, or the pairs."""
+    if not test.confused:
+        return html.paragraph("No test image was given a wrong class.") if test.classes else None
+    pairs = [[left(own, wide=True), left(named, wide=True), count(images)] for own, named, images in test.confused]
+    head = [left("images of"), left("named"), "how many"]
+    shown = html.table(head, pairs[:_SHOWN_PAIRS], "The most frequent confusions", narrow=True)
+    rest = pairs[_SHOWN_PAIRS:]
+    more = html.folded(f"{plural(len(rest), 'further pair')}", html.table(head, rest, narrow=True)) if rest else None
+    parts: list[object] = [tag("h3", "What is taken for what")]
+    if test.confusion is None:
+        return html.together(*parts, shown, more)
+    parts.append(_matrix(test))
+    if len(test.classes) > _WIDE_MATRIX:
+        parts.append(
+            tag("p", "Move the matrix sideways to see all of it. What it has off the diagonal:", class_="phone")
+        )
+        parts.append(tag("div", shown, more, class_="phone"))
+    return html.together(*parts)
+
+
+def _matrix(test: Tested) -> Markup:
+    """The confusion matrix, cells shaded by their share of the row."""
+    names = [each.name for each in test.classes]
+
+    def cell(row: int, column: int, images: int) -> Markup:
+        total = sum((test.confusion or ())[row])
+        level = 0 if not images else 1 + min(4, int(5 * images / total))
+        sort = "hit" if row == column else "miss"
+        title = f"{plural(images, 'image')} of {names[row]} named {names[column]}"
+        return tag("td", images or "·", class_=f"{sort} l{level}" if level else "none", title=title)
+
+    head = tag("tr", tag("th", "is \\ named"), *(tag("th", tag("span", name), scope="col") for name in names))
+    body = [
+        tag(
+            "tr",
+            tag("th", names[row], scope="row"),
+            *(cell(row, column, images) for column, images in enumerate(cells)),
+        )
+        for row, cells in enumerate(test.confusion or ())
+    ]
+    look = "matrix many" if len(names) > _WIDE_MATRIX else "matrix"
+    drawn = tag("table", tag("thead", head), tag("tbody", *body), class_=look)
+    words = "Rows: the class that images are of. Columns: the class that they were named. Blue is right."
+    region = tag("div", drawn, class_="scroll", tabindex=0, role="region", aria_label="confusion matrix")
+    return html.together(html.paragraph(words, class_="soft"), region)
+
+
+def _mistakes(run: Run, test: Tested) -> Markup | None:
+    """Pictures of the mistakes of which the network was surest."""
+    shown = []
+    for mistake in test.mistakes:
+        if mistake.file not in run.pictures:
+            continue
+        data = base64.b64encode(run.pictures[mistake.file]).decode("ascii")
+        words = f"{mistake.label}, named {mistake.named}"
+        picture = tag("img", src=f"data:image/png;base64,{data}", alt=words)
+        told = tag(
+            "figcaption",
+            tag("b", mistake.named),
+            f" {percent(mistake.probability, 1)} %",
+            tag("br"),
+            f"is {mistake.label}",
+        )
+        shown.append(tag("figure", picture, told))
+    if not shown:
+        return None
+    return html.together(
+        tag("h3", "The worst mistakes"),
+        html.paragraph(
+            "The test images that were given a wrong class with the highest probability; in bold the class that was named. Look "
+            "at their labels too: some may be wrong themselves."
+        ),
+        tag("div", *shown, class_="mistakes"),
+    )

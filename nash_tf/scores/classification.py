@@ -1,0 +1,121 @@
+"""The scores of a classifier, from how often it gave which class to images of which class; all as JSON values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nash_tf.scores import intervals
+
+SHOWN_CLASSES = 20  # of more classes the most confused pairs are given, and no confusion matrix
+MOST_PAIRS = 100
+
+DIGITS = 6
+
+
+def overall(confusion: np.ndarray) -> dict[str, Any]:
+    """The scores over all classes, with their 95 % intervals.
+
+    Args:
+        confusion: int [classes, classes]; row: the image's class, column: the class that was named.
+
+    Returns:
+        `images`; `correct`; `accuracy`, and `interval` (Wilson); `balanced_accuracy`, the mean of the recalls of
+        the `balanced_classes` that have images, and `balanced_interval` (Wilson, of the effective number of images).
+    """
+    hits, counts = np.diag(confusion), confusion.sum(axis=1)
+    there = counts > 0
+    images, correct = int(counts.sum()), int(hits.sum())
+    recalls = hits[there] / counts[there]
+    return {
+        "images": images,
+        "correct": correct,
+        "accuracy": _rounded(correct / images if images else None),
+        "interval": _bounds(intervals.wilson(correct, images)),
+        "balanced_accuracy": _rounded(float(recalls.mean()) if images else None),
+        "balanced_interval": _bounds(intervals.mean_of_shares(hits.tolist(), counts.tolist())),
+        "balanced_classes": int(there.sum()),
+    }
+
+
+def by_class(confusion: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+    """The scores of each class.
+
+    Args:
+        confusion: as for `overall`.
+        names: of the classes.
+
+    Returns:
+        For each class `class`; `images`, of it; `recall`, the share of these that were named right, with `recall_interval`;
+        `named`, how many images were given this class; `precision`, the share of these that are of it, with
+        `precision_interval`. A share of no images is None.
+    """
+    hits, counts, named = np.diag(confusion).tolist(), confusion.sum(axis=1).tolist(), confusion.sum(axis=0).tolist()
+    return [
+        {
+            "class": name,
+            "images": count,
+            "recall": _rounded(hit / count if count else None),
+            "recall_interval": _bounds(intervals.wilson(hit, count)),
+            "named": given,
+            "precision": _rounded(hit / given if given else None),
+            "precision_interval": _bounds(intervals.wilson(hit, given)),
+        }
+        for name, hit, count, given in zip(names, hits, counts, named, strict=True)
+    ]
+
+
+def confusions(confusion: np.ndarray, names: Sequence[str], most: int = MOST_PAIRS) -> list[dict[str, Any]]:
+    """The pairs of classes that are confused most often: `class`, `named` and the number of `images`, the most frequent first."""
+    wrong = confusion - np.diag(np.diag(confusion))
+    rows, columns = np.nonzero(wrong)
+    pairs = sorted(zip((-wrong[rows, columns]).tolist(), rows.tolist(), columns.tolist(), strict=True))[:most]
+    return [{"class": names[row], "named": names[column], "images": -count} for count, row, column in pairs]
+
+
+def in_detail(confusion: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+    """All of the above: `overall`, with `by_class`, `confused`, and up to `SHOWN_CLASSES` classes the matrix as `confusion`."""
+    matrix = {"confusion": confusion.tolist()} if len(names) <= SHOWN_CLASSES else {}
+    return {
+        **overall(confusion),
+        "by_class": by_class(confusion, names),
+        "confused": confusions(confusion, names),
+        **matrix,
+    }
+
+
+def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Weights of the loss by class that make all classes count alike: n / (k * n_c), float32 [classes].
+
+    n is the number of images, k of the classes that have some, n_c of the images of a class. Their mean over the images is 1; a
+    class without images has 1.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    there = counts > 0
+    weights = np.ones(classes, np.float32)
+    weights[there] = len(labels) / (there.sum() * counts[there])
+    return weights
+
+
+def words(test: Mapping[str, Any]) -> str:
+    """The test of a network in a sentence, from what results.json has of it under `test`."""
+    found = test["model"]
+    accuracy, balanced = (
+        f"{100 * found[name]:.2f} % (95 % interval {100 * low:.2f} to {100 * high:.2f} %)"
+        for name, (low, high) in (
+            ("accuracy", found["interval"]),
+            ("balanced_accuracy", found["balanced_interval"]),
+        )
+    )
+    return (
+        f"On {test['images']:,} test images the accuracy is {accuracy}, the balanced accuracy {balanced}; always naming the "
+        f"largest class ({test['largest_class']}) is right for {100 * test['base_rate']:.2f} %."
+    )
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, DIGITS)
+
+
+def _bounds(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [round(bound, DIGITS) for bound in interval]

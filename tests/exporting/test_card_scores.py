@@ -1,0 +1,34 @@
+"""The model card's section on scores."""
+
+import numpy as np
+
+from nash_tf.exporting import card_scores
+from nash_tf.scores import classification
+
+CONFUSION = np.array([[6, 1, 1], [0, 1, 1], [0, 0, 0]])
+TEST = {
+    "images": 10,
+    "largest_class": "a|b",
+    "base_rate": 0.8,
+    "model": classification.in_detail(CONFUSION, ["a|b", "c", "d"]),
+}
+
+
+def test_numbers_have_intervals_and_classes_their_row():
+    lines = card_scores.written(TEST, {})
+    assert classification.words(TEST) in lines
+    assert r"| a\|b | 8 | 75.0% | 40.9% to 92.9% | 100.0% | 61.0% to 100.0% |" in lines
+    assert "| d | 0 | – | – | 0.0% | 0.0% to 65.8% |" in lines
+    assert r"| a\|b | c | 1 |" in lines and not any("search" in line for line in lines)
+
+
+def test_how_the_search_ended():
+    ended = "a limit on time was reached: max_hours=0.1"
+    lines = card_scores.written(TEST, {"search_ended": ended, "more_time": "More may come.", "final_ended": None})
+    assert lines[-1] == f"The search ended: {ended}. More may come."
+
+
+def test_a_perfect_model_confuses_nothing():
+    model = classification.in_detail(np.diag([3, 4]), ["a", "b"])
+    lines = card_scores.written({**TEST, "model": model}, {})
+    assert not any("confused" in line for line in lines)

@@ -1,0 +1,224 @@
+"""The sections for who wants to use the model, in every state of a run."""
+
+import json
+import shutil
+
+import pytest
+
+from nash_tf.report.records import loading
+from nash_tf.report.records.tested import Share, details_of
+from tests.helpers.synthetic_runs import add_test, make_run
+from tests.report.helpers import HOSTILE, change_settings, lineage, page_of, write_lineage
+
+NAMES, IMAGES, SKILL = ["common", "seldom", "rare"], [700, 90, 10], [0.98, 0.6, 0.3]
+CONTROL = {
+    "test_accuracy": 0.85,
+    "val_accuracy": 0.84,
+    "params": 24058,
+    "cpu_seconds": 5000,
+    "seconds": 3000,
+    "search_cpu_seconds": 5400,
+}
+
+
+def change_results(run, **more):
+    results = json.loads((run / "results.json").read_text())
+    (run / "results.json").write_text(json.dumps(results | more))
+    return run
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory):
+    return add_test(make_run(tmp_path_factory.mktemp("tested") / "run", "nash", steps=1), NAMES, IMAGES, SKILL)
+
+
+@pytest.fixture
+def run(tested, tmp_path):
+    return shutil.copytree(tested, tmp_path / "run")
+
+
+class TestFinished:
+    def test_an_imbalanced_test(self, run):
+        page = page_of(run)
+        assert "of 800 images; 95\u00a0% interval 90.88 to 94.46\u00a0%" in page.words
+        assert "by always naming the largest class (common)" in page.words and "87.50 %" in page.words
+        assert "which of 3 classes a colour image of 32x32 pixels shows" in page.text
+        assert "found least often is rare: 30.0\u00a0% of its 10 images (10.8 to 60.3\u00a0%)" in page.text
+        assert "do not show that it is better" not in page.text
+        assert "is \\ named" in page.words and "further pairs" not in page.text
+        assert f"nash-tf predict {run} IMAGES..." in page.words and "[images, 32, 32, 3]" in page.text
+        assert len(page.sources) == 6 and all(each.startswith("data:image/png;base64,") for each in page.sources)
+
+    def test_no_better_than_the_largest_class(self, tmp_path):
+        run = add_test(make_run(tmp_path / "run", "nash", steps=1), ["a", "b"], [90, 10], [0.95, 0.3])
+        assert "do not show that it is better than always naming the largest class" in page_of(run).text
+
+    def test_many_classes_stay_readable(self, tmp_path):
+        names = [f"kind {number}" for number in range(100)]
+        run = add_test(make_run(tmp_path / "run", "nash", steps=1), names, [20] * 100, [0.5] * 99 + [0.1])
+        page = page_of(run)
+        assert "is \\ named" not in page.words and "All 100 classes" in page.words and "85 further pairs" in page.words
+        assert page.words.index("kind 99") < page.words.index("All 100 classes") < page.words.index("kind 98")
+        assert "found least often is kind 99" in page.text
+
+    def test_classes_without_test_images_are_named(self, tmp_path):
+        run = add_test(make_run(tmp_path / "run", "nash", steps=1), ["a", "b", "c"], [9, 9, 0], [1.0, 1.0, 1.0])
+        page = page_of(run).text
+        assert "nothing is known of them: c." in page and "No test image was given a wrong class." in page
+        assert "worst mistakes" not in page
+
+    def test_only_the_first_network(self, tmp_path):
+        run = add_test(make_run(tmp_path / "run", "shr", steps=0), NAMES, IMAGES, SKILL)
+        page = page_of(run).text
+        assert "the first network: the search found no better one" in page
+        assert "The model is the first network itself, after its own training." in page
+
+    def test_earlier_versions_told_no_details(self, tmp_path):
+        page = page_of(make_run(tmp_path / "run", "nash", steps=1)).text
+        assert (
+            "is not in this run's results: an earlier version wrote them" in page and "95\u00a0% interval" not in page
+        )
+
+    def test_files_of_the_export(self, run):
+        page = page_of(run)
+        assert "1.8 MB" in page.words and "as a SavedModel" in page.words and "model.keras" in page.words
+
+
+class TestControl:
+    def test_without_one_it_is_said(self, run):
+        page = page_of(change_results(run, vanilla_test_accuracy=0.5, control=None)).text
+        assert "This run has no control" in page and "the first network had 50.00 % on the test images" in page
+
+    @pytest.mark.parametrize(
+        ("winner", "is_better", "head", "words"),
+        [
+            (
+                0.95,
+                False,
+                "Yes. ",
+                "is not as good as the search's winner. On the test images the winner is 10.00 points above",
+            ),
+            (0.851, False, "Perhaps. ", "0.10 points above the control, which may be chance on 800 images."),
+            (0.84, False, "It cannot be told. ", "1.00 points below the control"),
+            (0.84, True, "No. ", "at least as good as the search's winner and is handed over. On"),
+        ],
+    )
+    def test_it_is_compared(self, run, winner, is_better, head, words):
+        over = "control" if is_better else "winner"
+        control = {**CONTROL, "is_better": is_better}
+        page = page_of(change_results(run, winner_test_accuracy=winner, control=control, handed_over=over))
+        assert head in page.words and words in page.text and "24,058" in page.words and "1 h 30 min" in page.words
+        assert ("the control: the first network, trained on alone" in page.text) == is_better
+
+
+class TestStates:
+    def test_cut_by_time(self, tmp_path):
+        run = change_settings(make_run(tmp_path / "run", "shr", steps=2), max_hours=0.1)
+        write_lineage(run, [each for each in lineage(run) if (each["step"], each["rung"], each["child"]) <= (2, 0, 3)])
+        ended = "a limit on time was reached: max_hours=0.1"
+        change_results(run, search_ended=ended, ended_by_limit=True, more_time="More may come.", winner=[2, 0, 1])
+        page = page_of(run).text
+        assert f"The search ended: {ended}." in page.replace("  ", " ") and "More may come." in page
+        assert "It was in step 2 of at most 2, rung 0 (of 0 to 3), with 4 of 8 children trained" in page
+        assert "A limit ended the search." in page and "its time was limited by" not in page
+
+    def test_running(self, tmp_path):
+        run = make_run(tmp_path / "run", "shr", steps=2, stop_after=14)
+        best = max(lineage(run), key=lambda each: (each["val_accuracy"], each["step"], each["rung"]))
+        page = page_of(run)
+        assert f"There is no model to use yet. The best network so far is child 1.{best['child']}." in page.text
+        assert (
+            f"{100 * best['val_accuracy']:.2f} %" in page.words and "The incumbent is the first network." in page.text
+        )
+        assert "How sure it is" not in page.headings and "Is it worth it?" not in page.headings
+        assert "nash-tf predict" not in page.text and "--resume" in page.words
+
+    def test_in_final_training(self, tmp_path):
+        run = change_settings(make_run(tmp_path / "run", "shr", steps=1), final_epochs=20)
+        (run / "results.json").unlink()
+        page = page_of(run).text
+        assert "The search is over; its winner is child 1." in page
+        assert "The one step is closed: the search is over, final training, test and export are not." in page
+
+    def test_begun(self, tmp_path):
+        page = page_of(make_run(tmp_path / "run", "shr", steps=1, stop_after=0)).text
+        assert "There is no model yet: no training has ended." in page
+
+
+class TestObjectives:
+    @pytest.mark.parametrize(
+        ("objective", "value", "shown", "words"),
+        [("balanced_accuracy", 0.5, "50.00 %", "Balanced accuracy"), ("loss", 0.125, "0.125", "Loss")],
+    )
+    def test_children_are_ranked_by_what_they_were_compared_by(self, tmp_path, objective, value, shown, words):
+        run = change_settings(make_run(tmp_path / "run", "nash", steps=1), objective=objective)
+        lines = lineage(run)
+        for line in lines:  # the opposite order of the accuracies
+            better = line["val_accuracy"] if objective == "loss" else 1 - line["val_accuracy"]
+            line[f"val_{objective}"] = line["history"][f"val_{objective}"] = better
+            line["history"][f"val_{objective}"] = [better] * line["epochs"]
+        last = max(lines, key=lambda line: (line["step"], -line["val_accuracy"]))
+        last[f"val_{objective}"] = value
+        write_lineage(run, lines)
+        change_results(run, winner=[last["step"], last["rung"], last["child"]])
+        page = page_of(run)
+        assert shown in page.words and f"{words} against parameters" in page.parts
+        assert f"its validation {objective.replace('_', ' ')} is" in page.text
+        assert f"The number is its last validation {objective.replace('_', ' ')}" in page.text
+        (winner,) = [each for each in loading.read(run).records if each.place == (1, 0, last["child"])]
+        assert winner.value == value and winner.score == (-value if objective == "loss" else value)
+
+    def test_a_run_without_its_scores_has_failed_trainings(self, tmp_path):
+        run = change_settings(make_run(tmp_path / "run", "nash", steps=1), objective="balanced_accuracy")
+        assert "Child 0 in step 0, rung 0 has no finite balanced accuracy." in page_of(run).text
+
+    def test_a_weighted_loss_is_called_so(self, run):
+        assert "Training loss, weighted by class" in page_of(change_settings(run, class_weight="balanced")).words
+
+
+class TestHostile:
+    def test_names_are_text(self, run):
+        results = json.loads((run / "results.json").read_text())
+        for name in ("by_class", "confused"):
+            for each in results["test"]["model"][name]:
+                each["class"] = each["named"] = HOSTILE
+        for each in results["test"]["mistakes"]:
+            each["class"] = each["named"] = HOSTILE
+        results["test"]["largest_class"] = results["search_ended"] = results["more_time"] = HOSTILE
+        page = page_of(change_results(run, **results))
+        assert page.names.count("script") == 1 and page.names.count("img") == len(page.sources) == 6
+        assert page.text.count("<img src=x") > 10
+
+    @pytest.mark.parametrize(
+        "file", ["../secret.png", "/etc/passwd", "mistakes/../000000.png", "mistakes/x.png", 7, None]
+    )
+    def test_no_other_files_are_read(self, run, file):
+        results = json.loads((run / "results.json").read_text())
+        results["test"]["mistakes"] = [{**results["test"]["mistakes"][0], "file": file}]
+        assert details_of(loading.read(change_results(run, **results), pictures=True)).mistakes == ()
+
+    def test_pictures_must_be_there_and_be_pictures(self, run):
+        folder = run / "mistakes"
+        (folder / "000000.png").unlink()
+        (folder / "000001.png").write_bytes(b"text")
+        (folder / "000002.png").unlink()
+        (folder / "000002.png").symlink_to(folder / "000003.png")
+        (folder / "000003.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(200_000))
+        page = page_of(run)
+        assert len(page.sources) == 2
+        for words in (
+            "000001.png cannot be read",
+            "000002.png is not read: it is a link",
+            "000003.png is not read: it is larger",
+        ):
+            assert words in page.text
+
+    def test_odd_values_are_left_out(self, run):
+        results = json.loads((run / "results.json").read_text())
+        model = results["test"]["model"]
+        model["accuracy"], model["balanced_interval"], model["confusion"][0] = 7, [1], "x"
+        model["by_class"][1]["recall"], model["by_class"][2] = [], 3
+        found = details_of(loading.read(change_results(run, **results)))
+        assert found.model.accuracy is None and found.model.balanced == Share(model["balanced_accuracy"])
+        assert found.confusion is None and [each.recall is None for each in found.classes] == [False, True]
+        page_of(run)
