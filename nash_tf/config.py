@@ -32,6 +32,7 @@ from nash_tf.settings import (
     tuple_of,
     whole,
 )
+from nash_tf.start_settings import StartSettings
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
 from nash_tf.training_settings import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, TrainingSettings
@@ -45,7 +46,7 @@ _ABOVE_0 = number("above 0", lambda value: value > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig(DataSettings, TrainingSettings):
+class SearchConfig(DataSettings, TrainingSettings, StartSettings):
     """A run, complete and checked. The defaults are the quick run on the bundled digits, minutes on two CPU cores.
 
     What a setting means, its rule and its default stand with its field; `python -m nash_tf.main --help` prints them.
@@ -210,6 +211,7 @@ class SearchConfig(DataSettings, TrainingSettings):
         if self.budget_epochs is not None and self.budget_seconds is not None:
             raise refusal("budget_seconds", self.budget_seconds, "must not be given together with budget_epochs")
         self._check_rungs()
+        self.check_start(self.method, self.precision)
 
     @property
     def images(self) -> ImageSettings:

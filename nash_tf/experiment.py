@@ -31,7 +31,7 @@ from nash_tf import data, report, settings
 from nash_tf import main as program
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
-from nash_tf.files import run_directory
+from nash_tf.files import run_directory, start_file
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
@@ -151,6 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             directory = directory.with_name(f"{directory.name.removesuffix(of_run)}-experiment")
         for name in own.methods:  # whatever a run would be refused for is refused now
             program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
+        start_file.check(first.start)
         data.check(first.dataset, first.images)
         run_directory.check_creatable(str(directory))
         planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 SMALLEST_SIDE, LARGEST_SIDE = 4, 4096  # pixels: the vanilla network pools twice by 2
 CROP, PAD, STRETCH = FITS = ("crop", "pad", "stretch")
+# Pixel values that a network takes: as they are; 0 to 1; -1 to 1; less ImageNet's mean and by its deviation; by the data set's.
+RAW, UNIT, SIGNED, IMAGENET, STANDARD = PIXELS = ("raw", "unit", "signed", "imagenet", "standard")
 _SIZE = re.compile(r"([0-9]{1,5})(?:x([0-9]{1,5}))?")
 
 

@@ -30,7 +30,7 @@ from absl import flags
 
 from nash_tf import data, export_formats
 from nash_tf.config import ConfigError, SearchConfig, refusal
-from nash_tf.files import run_directory
+from nash_tf.files import run_directory, start_file
 from nash_tf.strategy import methods
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.terminal import command_line
@@ -71,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         _choose_backend()
         _check_formats(config)
+        start_file.check(config.start)
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
         data.check(config.dataset, config.images)
     except (ConfigError, data.DataError) as error:

@@ -27,7 +27,7 @@ from nash_tf.strategy import methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
-from nash_tf.tasks import final_training
+from nash_tf.tasks import final_training, start
 from nash_tf.tasks import image_classification as task
 from nash_tf.tasks.final_training import Finishing
 from nash_tf.terminal import summary
@@ -80,15 +80,23 @@ def run(
         images=config.images,
         progress=Loading(quiet=roles.is_worker()),
     )
-    task.check(config, dataset)
-    if roles.is_worker():
-        search(run_directory.await_config(config), dataset)
-        return {}
-    print("\n".join([*data.describe(dataset), *task.describe(config, dataset)]), flush=True)
     directory = config.directory
+    if roles.is_worker():
+        config = run_directory.await_config(config)
+    begun = run_directory.read_config(directory) if resume else None
+    config = config.with_threads(begun.threads if begun else None)
+    runtime.set_up(config.threads)  # before a model is loaded
+    task.check(config, dataset)
+    config = start.with_pixels(config, dataset, begun)
+    if roles.is_worker():
+        search(config, dataset)
+        return {}
+    print(
+        "\n".join([*data.describe(dataset), *start.describe(config, dataset), *task.describe(config, dataset)]),
+        flush=True,
+    )
     with locked(directory):
         tidy(directory)
-        config = config.with_threads(run_directory.read_config(directory).threads if resume else None)
         run_directory.write_config(
             config, {"nash_tf": __version__, **{package: version(package) for package in PACKAGES}}
         )

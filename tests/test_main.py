@@ -70,6 +70,18 @@ REFUSED = [
     (["--image_fit=zoom"], ["--image_fit=zoom", "crop, pad, stretch"]),
     (["--memory_share=0"], ["--memory_share=0.0", "above 0"]),
     (["--memory_share=2"], ["--memory_share=2.0", "at most 1"]),
+    # a model to start from
+    (["--start=absent.keras"], ["--start=absent.keras", "No such file"]),
+    (["--start=full"], ["--start=full", "model.save('NAME.keras')"]),
+    (["--start=folder.keras"], ["--start=folder.keras", "found something else"]),
+    (["--start=loop.keras"], ["--start=loop.keras", "be read"]),
+    (["--start_pixels=raw"], ["--start_pixels=raw", "--start, which is not given"]),
+    (["--start=model.keras", "--start_pixels=byte"], ["--start_pixels=byte", "raw, unit, signed, imagenet, standard"]),
+    (["--start=model.keras", "--precision=mixed_bfloat16"], ["--precision=mixed_bfloat16", "float32 with --start"]),
+    (["--start=model.keras", "--method=wide"], ["--method=wide", "a first network of its own"]),
+    (["--output_dir=run", "--resume", "--start=model.keras"], ["--start=model.keras", "begun without"]),
+    (["--output_dir=grown", "--resume"], ["--start=", "begun with model.keras"]),
+    (["--output_dir=grown", "--resume", "--start=other.keras"], ["--start=other.keras", "begun with model.keras"]),
     # widths
     (["--widths="], ["--widths=", "1 to 6 whole numbers"]),
     (["--widths=16,x"], ["--widths=16,x", "1 to 6 whole numbers"]),
@@ -235,7 +247,7 @@ class TestAccepted:
             "max_cpu_hours": 2.5,
             "seed": 9,
             "output_dir": "new",
-            "precision": "mixed_bfloat16",
+            "precision": "float32",
             "augment": ("normalise", "shift"),
             "mixup": 0.2,
             "workers": 3,
@@ -247,6 +259,8 @@ class TestAccepted:
             "objective": "balanced_accuracy",
             "class_weight": "balanced",
             "weight_decay": 1e-4,
+            "start_pixels": "unit",
+            "start": "model.keras",
             "export": ("onnx", "litert"),
         }
         text = {
@@ -284,6 +298,10 @@ class TestAccepted:
         assert "saved_model, keras, litert, int8; without onnx (needs onnx, tf2onnx): pip install" in line
         assert start("--export=int8", "--output_dir=new") == 0
         assert "exported as saved_model, keras, int8.\n" in capsys.readouterr().out
+
+    def test_a_run_goes_on_from_the_same_model_at_another_place(self, place, search):
+        (place / "moved.keras").write_text("the model")
+        assert start("--method=shr", "--output_dir=grown", "--resume", "--start=moved.keras") == 0
 
     def test_resume(self, place, search):
         assert start("--method=shr", "--output_dir=run", "--resume", "--steps=5") == 0

@@ -38,7 +38,7 @@ NAMES = {
         "IdentitySeparableConv2D",
         "UnitInterval",
     ],
-    "nash_tf.morphisms": ["Morphism", "Move", "Option", "Site", "register", "registry", "sites"],
+    "nash_tf.morphisms": ["Morphism", "Move", "Option", "Site", "option", "register", "registry", "sites", "why"],
     "nash_tf.testing": ["Parent", "Report", "check_operator", "random_models"],
 }
 METHODS = {
@@ -52,13 +52,13 @@ METHODS = {
         "search_space_summary",
     ],
     nash_tf.HillClimbingOracle: ["end_reason", "get_best_trials", "lineage", "over", "stopped_by"],
-    morphisms.Morphism: ["apply", "candidates", "requires", "sites"],
+    morphisms.Morphism: ["apply", "candidates", "limited_to", "refusal", "requires", "sites", "why"],
 }
 PROGRAMS = ["nash_tf.main", "nash_tf.predict", "nash_tf.experiment", "nash_tf.report", "nash_tf.benchmark"]
 
 
-MORPH = ["model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params"]
-EXPORT = ["model", "directory", "example", "facts", "searched", "formats", "images", "seconds", "left_out"]
+MORPH = ["model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params", "max_channels"]
+EXPORT = ["model", "directory", "example", "facts", "searched", "formats", "images", "test", "seconds", "left_out"]
 
 
 def parameters(function):
@@ -103,7 +103,9 @@ def test_public_methods(owner):
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
         (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),
-        (morphisms.sites, ["parent", "operators"]),
+        (morphisms.sites, ["parent", "operators", "layer", "max_added", "max_channels"]),
+        (morphisms.option, ["parent", "operator", "site"]),
+        (morphisms.why, ["parent", "operator", "place", "max_channels"]),
         (morphisms.register, ["operator"]),
         (testing.random_models, ["count", "seed"]),
         (testing.check_operator, ["operator", "models", "calibration", "count", "per_model", "seed", "tolerance"]),

@@ -13,6 +13,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "scores",
     "data_settings",
     "training_settings",
+    "start_settings",
     "export_formats",
     "architecture",
     "morphisms",

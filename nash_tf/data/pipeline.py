@@ -24,7 +24,9 @@ from nash_tf.data.augmentation import (
     moved,
     weighted,
 )
+from nash_tf.data.pixels import scaling
 from nash_tf.data.rows import Rows
+from nash_tf.image_settings import STANDARD, UNIT
 from nash_tf.keras_models.autotuning import untuned
 
 plain = tf.autograph.experimental.do_not_convert  # no Python control flow to convert: saves its time
@@ -74,9 +76,8 @@ class Pipeline:
 
     def scaling(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """What is subtracted from each channel of pixels of a type, and what they are divided by then, float32 [c] each."""
-        if self.augmentation.normalise:
-            return self.mean, self.std
-        return np.zeros_like(self.mean), np.full_like(self.std, 255 if dtype == np.uint8 else 1)
+        chosen = self.augmentation.pixels or (STANDARD if self.augmentation.normalise else UNIT)
+        return scaling(chosen, self.mean, self.std, dtype)
 
     def training(self, x: np.ndarray | Rows, y: np.ndarray, seed: int, passes: int = 0) -> tf.data.Dataset:
         """Augmented batches, shuffled anew in each pass; a pass is an epoch, its last batch may be smaller.

@@ -14,7 +14,10 @@ def with_scaling(model: keras.Model, offset, divisor) -> keras.Model:
     image = keras.Input(model.input_shape[1:], name="pixels")
     # In the pipeline's order: `Normalization` would square the divisor, and a single multiply-add loses small deviations.
     offset, scale = np.asarray(offset, np.float32), 1 / np.asarray(divisor, np.float32)
-    centred = keras.layers.Rescaling(1.0, (-offset).tolist(), name="centring")(image)
-    # Of shape [1, 1, channels], or `Rescaling` would turn it round where Keras is set to channels first.
-    normalised = keras.layers.Rescaling([[scale.tolist()]], name="normalisation")(centred)
-    return keras.Model(image, model(normalised), name="nash_tf")
+    scaled = image
+    if offset.any():
+        scaled = keras.layers.Rescaling(1.0, (-offset).tolist(), name="centring")(scaled)
+    if (scale != 1).any():
+        # Of shape [1, 1, channels], or `Rescaling` would turn it round where Keras is set to channels first.
+        scaled = keras.layers.Rescaling([[scale.tolist()]], name="normalisation")(scaled)
+    return keras.Model(image, model(scaled), name="nash_tf")

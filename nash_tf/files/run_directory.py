@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nash_tf.config import ConfigError, SearchConfig, check_resume, refusal
+from nash_tf.files import start_file
 from nash_tf.files.atomic import read_regular, write_atomically
 from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.files.lock import LOCK
@@ -25,6 +26,7 @@ _LEFTOVERS = (f"{CONFIG}.partial", f".{CONFIG}.", f".{REPORT}.")  # begin the na
 _LARGEST_CONFIG = 2**20  # bytes
 _REMEDY = "put back the one that was there, or give another --output_dir"
 _VERSIONS = "versions"  # kept in config.json beside the settings
+_START = "--start"  # among the versions: which file it was
 
 
 def check(config: SearchConfig, resume: bool) -> bool:
@@ -55,7 +57,7 @@ def check(config: SearchConfig, resume: bool) -> bool:
         raise refusal("output_dir", directory, "must be a directory that can be written to")
     check_tree(directory)
     if CONFIG in names:
-        check_resume(read_config(directory), config)
+        _check_same(directory, config)
     return CONFIG in names
 
 
@@ -86,7 +88,8 @@ def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
     """
     directory = config.directory
     directory.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(with_checksum({**config.to_json(), _VERSIONS: dict(versions)}), indent=2) + "\n"
+    versions = {**versions, **({_START: start_file.version(config.start)} if config.start else {})}
+    text = json.dumps(with_checksum({**config.to_json(), _VERSIONS: versions}), indent=2) + "\n"
     write_atomically(directory / CONFIG, text.encode())
 
 
@@ -96,10 +99,15 @@ def read_config(directory: str | os.PathLike) -> SearchConfig:
     Raises:
         ConfigError: the file cannot be read, or holds something else.
     """
+    return _read(directory)[0]
+
+
+def _read(directory: str | os.PathLike) -> tuple[SearchConfig, Mapping[str, str]]:
+    """Settings and versions."""
     try:
         values = without_checksum(json.loads(read_regular(Path(directory) / CONFIG, _LARGEST_CONFIG)))
-        values.pop(_VERSIONS, None)
-        return SearchConfig.from_json({**of_before(SearchConfig), **values})
+        versions = dict(values.pop(_VERSIONS, {}))
+        return SearchConfig.from_json({**of_before(SearchConfig), **values}), versions
     except ConfigError as error:
         raise refusal("output_dir", directory, f"its {CONFIG} holds {error}; {_REMEDY}") from None
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
@@ -118,9 +126,24 @@ def await_config(wanted: SearchConfig, patience: float = 60.0) -> SearchConfig:
         if time.monotonic() > end:
             raise refusal("output_dir", directory, f"no chief has begun a run there within {patience:.0f} s")
         time.sleep(0.5)
-    saved = read_config(directory)
+    return _check_same(directory, wanted)
+
+
+def _check_same(directory: str | os.PathLike, wanted: SearchConfig) -> SearchConfig:
+    """Checks that what is wanted goes on with the run in a directory, from the same model; returns the run's settings.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    saved, versions = _read(directory)
     check_resume(saved, wanted)
-    return saved
+    begun, given = versions.get(_START), start_file.version(wanted.start) if wanted.start else None
+    if begun == given:
+        return saved
+    if begun is None:
+        raise refusal("start", wanted.start, "the run was begun without; leave it out, or give another --output_dir")
+    rule = f"the run was begun with {saved.start}, and goes on with no other file; give that, or another --output_dir"
+    raise refusal("start", wanted.start, rule)
 
 
 def check_creatable(directory: str) -> None:

@@ -1,31 +1,74 @@
 """Builds a functional Keras model from an architecture."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
 from keras import tree
 
-from nash_tf.architecture import Architecture
+from nash_tf.architecture import Architecture, Node, Shape
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import arguments
+from nash_tf.keras_models.importing import from_keras, graph_of
 from nash_tf.keras_models.layer_configs import copied, make
 
 
-def to_keras(architecture: Architecture) -> keras.Model:
+def to_keras(architecture: Architecture, like: keras.Model | None = None) -> keras.Model:
     """A functional model with initial weights, in which each layer has the name of its node.
 
+    Args:
+        architecture: the architecture.
+        like: a model of the same inputs and outputs, whose name and class it gets, and the nesting of both (tuples too, which
+            an architecture takes for lists).
+
     Raises:
-        ValueError: a node names an unknown class, code, or a file (see `nash_tf.keras_models.trusted`), or a layer
-            cannot be built from its config.
+        ValueError: a node names an unknown class, code, or a file (see `nash_tf.keras_models.trusted`), a layer cannot be built
+            from its config, or the class of `like` cannot be made of inputs and outputs.
     """
     trusted.check(architecture)
     with private_api.safe_mode():
-        return _built(architecture)
+        model = _built(architecture)
+    return model if like is None else _alike(model, like)
 
 
-def _built(architecture: Architecture) -> keras.Model:
+def _alike(model: keras.Model, like: keras.Model) -> keras.Model:
+    graph = graph_of(like)
+    inputs, outputs = (
+        tree.pack_sequence_as(structure, tree.flatten(tensors))
+        for structure, tensors in (
+            (private_api.input_structure(graph), model.inputs),
+            (private_api.output_structure(graph), model.outputs),
+        )
+    )
+    cls = keras.Model if isinstance(like, keras.Sequential) else type(like)
+    try:
+        return cls(inputs, outputs, name=like.name)
+    except TypeError as error:
+        reason = f"it cannot be made again by {cls.__name__}(inputs, outputs, name=...): {error}"
+        raise ValueError(f"model {like.name!r} of class {cls.__name__} is not supported: {reason}") from error
+
+
+def taking(architecture: Architecture, shape: Shape) -> Architecture:
+    """A network of one input as it is for float32 inputs of a shape, without the batch axis; all other shapes follow.
+
+    Raises:
+        ValueError: as of `to_keras`; or a layer does not take that shape.
+    """
+    (name,) = architecture.inputs
+    if architecture[name].shape == shape and not architecture[name].config:
+        return architecture
+    trusted.check(architecture)
+    entry = replace(architecture[name], shape=shape, config={})
+    nodes = [entry if node.name == name else node for node in architecture.nodes]
+    with private_api.safe_mode():
+        return from_keras(_built(architecture, nodes))
+
+
+def _built(architecture: Architecture, nodes: Sequence[Node] | None = None) -> keras.Model:
+    """The model of an architecture; of other `nodes`, whose shapes need not be known."""
     tensors: dict[str, Any] = {}
-    for node in architecture.nodes:
+    for node in nodes or architecture.nodes:
         if node.kind == "InputLayer":
             tensors[node.name] = keras.Input(node.shape, name=node.name, **{"dtype": "float32", **node.config})
             continue

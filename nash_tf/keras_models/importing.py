@@ -34,7 +34,7 @@ def from_keras(model: keras.Model) -> Architecture:
             functional, a layer or model that is called twice, several outputs of one layer, a sparse or optional input,
             a custom layer that is not registered, and a config or an argument that is not plain data.
     """
-    graph = _graph(model)
+    graph = graph_of(model)
     calls, call_of = _calls(graph)
     structure = {}
     for key, tensors in (("inputs", input_structure(graph)), ("outputs", output_structure(graph))):
@@ -46,7 +46,7 @@ def from_keras(model: keras.Model) -> Architecture:
 
 def operations(model: keras.Model) -> dict[str, Operation]:
     """The layers and operations of a functional model by the names of their nodes; errors as of `from_keras`."""
-    return {call.name: call.operation for call in _calls(_graph(model))[0]}
+    return {call.name: call.operation for call in _calls(graph_of(model))[0]}
 
 
 @dataclass
@@ -70,12 +70,15 @@ class _Call:
     output: keras.KerasTensor
 
 
-def _graph(model) -> Functional:
-    """The model itself, or the functional model inside a sequential one."""
+def graph_of(model) -> Functional:
+    """The model itself, or the functional model inside a sequential one.
+
+    A subclass of `keras.Model` is one too if it is made of inputs and outputs and leaves `call` as it is.
+    """
     graph = private_api.functional_of(model) if type(model) is keras.Sequential else model
     if graph is None:
         raise ValueError(f"the sequential model {model.name!r} is not built; begin it with a keras.Input")
-    if type(graph) is not Functional:
+    if not isinstance(graph, Functional) or type(graph).call is not Functional.call:
         name = getattr(model, "name", None)
         remedy = "" if not isinstance(graph, Functional) else "; give keras.Model(model.inputs, model.outputs)"
         raise ValueError(
@@ -111,7 +114,7 @@ def _calls(graph: Functional) -> tuple[list[_Call], _CallOf]:
 
     def enter(operation, name, args, kwargs, call_of, resized) -> list[_Call]:
         """Adds the calls inside an inner model, and returns those of its outputs."""
-        graph = _graph(operation)
+        graph = graph_of(operation)
         if len(args) != 1 or kwargs or isinstance(args[0], dict) != isinstance(input_structure(graph), dict):
             refuse(operation, "it is called with other arguments than its inputs")
         inside: _CallOf = {}  # a separate one, because an inner and an outer model may share an input tensor

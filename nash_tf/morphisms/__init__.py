@@ -3,13 +3,24 @@
 To add an operator to the package, write one file and add one line here. Users add theirs with `register`.
 """
 
+import math
+
 from nash_tf.morphisms.alter_channels import AlterChannels
 from nash_tf.morphisms.base import Morphism, Move, Site
 from nash_tf.morphisms.insert_conv import InsertConv
 from nash_tf.morphisms.insert_separable_conv import InsertSeparableConv
 from nash_tf.morphisms.merge_concat import MergeConcat
 from nash_tf.morphisms.merge_convex import MergeConvex
-from nash_tf.morphisms.options import Option, options_of
+from nash_tf.morphisms.options import (
+    Option,
+    architecture_of,
+    checked_limit,
+    explanation,
+    named,
+    option_at,
+    options_of,
+    touching,
+)
 from nash_tf.morphisms.split import Split
 from nash_tf.morphisms.weight_transfer import Copy, Extend, Fresh, WeightTransfer
 
@@ -44,17 +55,65 @@ def register(operator: Morphism) -> Morphism:
     return operator
 
 
-def sites(parent, operators=None) -> list[Option]:
-    """Every morphism that can be applied to a network, with its cost.
+def sites(parent, operators=None, layer=None, max_added=None, max_channels=None) -> list[Option]:
+    """Every morphism that is found for a network, with its cost.
 
     Args:
         parent: an `Architecture`, or a functional `keras.Model`.
-        operators: names of operators; by default all that are registered.
+        operators: an operator's name, or a list of names; by default all that are registered.
+        layer: name of a layer, or a pattern ("conv_*"); only sites that name such a layer.
+        max_added: maximum number of trained parameters that a morphism adds.
+        max_channels: the most channels that an image is given; None for 600, or as many as the widest image has.
 
     Returns:
         The options, grouped by operator in the order of `operators`, each group in the operator's canonical order.
+
+    Raises:
+        ValueError: an operator or a layer is unknown, with the nearest name; or a limit is no number.
     """
-    return [option for name in operators or registry for option in options_of(registry[name], parent)]
+    names, architecture = named(registry, operators), architecture_of(parent)
+    wanted, most = touching(architecture, layer), checked_limit("max_added", max_added)
+    limit = None if max_channels is None else checked_limit("max_channels", max_channels)
+    found = (options_of(registry[name].limited_to(limit), architecture, wanted) for name in names)
+    return [option for options in found for option in options if option.params <= most]
+
+
+def option(parent, operator: str, *site) -> Option:
+    """A morphism at a site of one's own choice, with its cost, for `nash_tf.morph`.
+
+    Beside the sites that `sites` finds there are widths and kernel sizes that it does not list:
+    `option(model, "alter_channels", "conv_1", "to", 24)`, `option(model, "insert_conv", "relu_1", "conv_2", 7)`.
+
+    Args:
+        parent: an `Architecture`, or a functional `keras.Model`.
+        operator: the operator's name.
+        *site: the site, as the operator's description has it. No limit on channels holds for it.
+
+    Raises:
+        ValueError: the operator is unknown, or has no place there; with the reason.
+    """
+    (name,) = named(registry, operator)
+    return option_at(registry[name].limited_to(math.inf), architecture_of(parent), site)
+
+
+def why(parent, operator: str, place, max_channels=None) -> str:
+    """Why an operator has no place at a layer: which layer stands in the way, or which limit.
+
+    Args:
+        parent: an `Architecture`, or a functional `keras.Model`.
+        operator: the operator's name.
+        place: name of a layer, or a site.
+        max_channels: as in `sites`.
+
+    Returns:
+        The reason, in one line; where it has a place, which.
+
+    Raises:
+        ValueError: the operator or the layer is unknown, with the nearest name.
+    """
+    (name,) = named(registry, operator)
+    limit = None if max_channels is None else checked_limit("max_channels", max_channels)
+    return explanation(registry[name].limited_to(limit), architecture_of(parent), place)
 
 
 __all__ = [
@@ -66,7 +125,9 @@ __all__ = [
     "Option",
     "Site",
     "WeightTransfer",
+    "option",
     "register",
     "registry",
     "sites",
+    "why",
 ]

@@ -1,21 +1,24 @@
 """Widen a layer (slides, "Alter Channels"; Chen et al. 2016, Net2Net, arXiv 1511.05641, with zeros, not copies)."""
 
 from nash_tf.architecture import layer_rules
-from nash_tf.morphisms.base import Morphism, channel_limit, propagate_within_limit
-from nash_tf.morphisms.channels import Barrier, no_barrier, widen
+from nash_tf.morphisms.base import Morphism, is_whole, why_too_wide
+from nash_tf.morphisms.channels import Barrier, CannotPropagate, no_barrier, widen
+from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 
 CHANNEL_FACTORS = (2, 4)
+TO = "to"
 
 
 class AlterChannels(Morphism):
-    """Multiplies the number of output channels of a convolution or dense layer. Site: (layer, factor).
+    """Gives a convolution or dense layer more output channels. Site: (layer, factor), or (layer, "to", channels).
 
     1. The old filters stay; the new ones are freshly initialised.
     2. The new channels propagate through every layer that keeps channels apart, up to the kernels that read them.
     3. Those kernels get zeros for them.
     4. Where an element-wise merge joins the channels with those of other layers (a residual sum, a gate), these layers
        grow too; the site is named after the first of them.
+    5. Sites are found by factors, 2 and 4; any number of channels can be named.
 
     Args:
         barrier: merges that new channels may not pass, though they could; none by default.
@@ -31,21 +34,41 @@ class AlterChannels(Morphism):
             for factor in CHANNEL_FACTORS:
                 yield (node.name, factor)
 
-    def requires(self, architecture, site):
-        name, factor = site
-        if name not in architecture or factor not in CHANNEL_FACTORS:
-            return False
-        node = architecture[name]
-        if not node.channels or factor * node.channels > channel_limit(architecture):
-            return False
+    def refusal(self, architecture, site):
+        name, *size = site
+        if name not in architecture:
+            return no_layer(architecture, name)
+        node, limit = architecture[name], self.channel_limit(architecture)
+        if not node.channels:
+            return f"{name} has an open number of channels"
+        if len(size) == 1 and size[0] not in CHANNEL_FACTORS:
+            return f"the factor is 2 or 4; any number of channels is named by ({name!r}, {TO!r}, channels)"
+        if len(size) != 1 and not (len(size) == 2 and size[0] == TO and is_whole(size[1])):
+            return f"its sites are (layer, factor) and (layer, {TO!r}, channels)"
         if not layer_rules.can_grow(node.rule, node.config):
-            return False
-        propagation = propagate_within_limit(architecture, lambda: self._widen(architecture, site))
-        return propagation is not None and propagation.producers[0] == name
+            reason = layer_rules.why_not_widened(node.kind, node.config, node.rank)
+            return f"{name} ({node.kind}) cannot be widened: {reason}"
+        channels = self._channels(node, size)
+        if channels <= node.channels:
+            return f"{name} has {node.channels} channels already"
+        if len(node.shape) == 3 and channels > limit:
+            return f"{name} would have {channels} channels, over the limit of {limit:,.0f}"
+        try:
+            propagation = self._widen(architecture, site)
+        except CannotPropagate as error:
+            return str(error)
+        if propagation.producers[0] != name:
+            return f"{name} grows together with {propagation.producers[0]}, after which the site is named"
+        return why_too_wide(propagation, limit)
+
+    def _channels(self, node, size):
+        """The number of channels that a layer gets."""
+        return size[1] if size[0] == TO else size[0] * node.channels
 
     def _widen(self, architecture, site):
-        name, factor = site
-        return widen(architecture, name, (factor - 1) * architecture[name].channels, self._barrier)
+        name, *size = site
+        node = architecture[name]
+        return widen(architecture, name, self._channels(node, size) - node.channels, self._barrier)
 
     def _apply(self, architecture, site):
         propagation = self._widen(architecture, site)

@@ -1,12 +1,13 @@
 """The base class of operators, and the checks that every operator must pass."""
 
+import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Self
 
 from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.architecture.constants import MAX_CHANNELS
-from nash_tf.morphisms.channels import CannotPropagate, ChannelPropagation
+from nash_tf.morphisms.channels import ChannelPropagation
 from nash_tf.morphisms.weight_transfer import Copy, Extend, ExtendTwice, Fresh, Recipe, WeightTransfer
 
 Site = tuple[str | int, ...]
@@ -34,6 +35,8 @@ class Morphism(ABC):
     - `requires`: whether it preserves the function at a site,
     - `_apply`: the child's architecture, and for each new or changed variable where its values come from.
 
+    In place of `requires` it may define `refusal`, which says in words what stands in the way; each follows from the other.
+
     `apply` checks that every node of the parent is still there under its name, that the outputs have kept their shapes,
     and that each new or changed variable has a recipe.
 
@@ -42,17 +45,54 @@ class Morphism(ABC):
 
     Attributes:
         name: unique name of the operator.
+        max_channels: the most channels that it gives an image at a site that it finds; None for 600, or as many as the widest
+            image has.
     """
 
     name: str
+    max_channels: float | None = None
+
+    def __new__(cls, *args, **kwargs):
+        if cls.requires is Morphism.requires and cls.refusal is Morphism.refusal:
+            raise TypeError(f"{cls.__name__} must define requires, or refusal")
+        return super().__new__(cls)
 
     @abstractmethod
     def candidates(self, architecture: Architecture) -> Iterator[Site]:
         """The sites to consider, in canonical order."""
 
-    @abstractmethod
     def requires(self, architecture: Architecture, site: Site) -> bool:
         """Whether the operator preserves the function at `site`; False, not an error, for a meaningless site."""
+        return not self.refusal(architecture, site)
+
+    def refusal(self, architecture: Architecture, site: Site) -> str:
+        """Why the operator does not preserve the function at `site`, in words; "" where it does."""
+        return "" if self.requires(architecture, site) else "what it requires does not hold there"
+
+    def limited_to(self, max_channels: float | None) -> Self:
+        """The same operator with another limit on channels; `math.inf` for none."""
+        limited = copy.copy(self)
+        limited.max_channels = max_channels
+        return limited
+
+    def channel_limit(self, architecture: Architecture) -> float:
+        """The most channels that it gives an image."""
+        return channel_limit(architecture) if self.max_channels is None else self.max_channels
+
+    def why(self, architecture: Architecture, site: Site) -> str:
+        """Why `site` is not one of the operator's, in words; "" where it is."""
+        return self._inexact(architecture, site) or _constraint_conflict(*self._apply(architecture, site))
+
+    def why_not_considered(self, architecture: Architecture, layer: str) -> str:
+        """Why none of the candidates names a layer, in words."""
+        return "it is not among the layers that the operator considers"
+
+    def _inexact(self, architecture: Architecture, site: Site) -> str:
+        """`why` without regard to constraints."""
+        try:
+            return self.refusal(architecture, site)
+        except (TypeError, ValueError):  # a tuple of another length, or of other types
+            return "its sites have another form"
 
     @abstractmethod
     def _apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
@@ -61,7 +101,7 @@ class Morphism(ABC):
     def sites(self, architecture: Architecture) -> list[Site]:
         """Every site where the operator applies, in canonical order; `architecture` is not changed."""
         exact = self._exact_sites(architecture)
-        if not any(layer_rules.is_constrained(node.config) for node in architecture.nodes):
+        if not _is_constrained(architecture):
             return exact
         return [site for site in exact if not _constraint_conflict(*self._apply(architecture, site))]
 
@@ -83,20 +123,16 @@ class Morphism(ABC):
             ValueError: `site` is not one of `sites(architecture)`.
             AssertionError: the operator breaks its contract.
         """
-        try:
-            is_exact = self.requires(architecture, site)
-        except (TypeError, ValueError):  # a tuple of another length, or of other types
-            is_exact = False
-        if not is_exact:
-            raise ValueError(
-                f"{self.name}: {site!r} is not a site of this architecture; expected one of sites(architecture)"
-            )
+        if reason := self._inexact(architecture, site):
+            raise self._error(site, reason)
         child, transfer = self._apply(architecture, site)
-        conflict = _constraint_conflict(child, transfer)
-        if conflict:
-            raise ValueError(f"{self.name}: {site!r} is not a site of this architecture; {conflict}")
+        if reason := _constraint_conflict(child, transfer):
+            raise self._error(site, reason)
         self._check(architecture, child, transfer)
         return child, transfer
+
+    def _error(self, site: Site, reason: str) -> ValueError:
+        return ValueError(f"{self.name}: {site!r} is not a site of this architecture: {reason}")
 
     def _check(self, parent: Architecture, child: Architecture, transfer: WeightTransfer) -> None:
         missing = [node.name for node in parent.nodes if node.name not in child]
@@ -139,19 +175,23 @@ def _constraint_conflict(child: Architecture, transfer: WeightTransfer) -> str:
     return ""
 
 
+def _is_constrained(architecture: Architecture) -> bool:
+    return any(layer_rules.is_constrained(node.config) for node in architecture.nodes)
+
+
 def channel_limit(architecture: Architecture) -> int:
-    """The most channels that an operator gives an image: `MAX_CHANNELS`, or as many as the widest image has already."""
+    """The usual limit of channels of an image: `MAX_CHANNELS`, or as many as the widest image has already."""
     return max(MAX_CHANNELS, architecture.widest)
 
 
-def propagate_within_limit(
-    architecture: Architecture, propagate: Callable[[], ChannelPropagation]
-) -> ChannelPropagation | None:
-    """What `propagate` gives; None where it raises `CannotPropagate` or makes an image wider than `channel_limit`."""
-    try:
-        propagation = propagate()
-    except CannotPropagate:
-        return None
-    limit = channel_limit(architecture)
-    is_too_wide = any(len(node.shape) == 3 and (node.channels or 0) > limit for node in propagation.changed.values())
-    return None if is_too_wide else propagation
+def why_too_wide(propagation: ChannelPropagation, limit: float) -> str:
+    """Which image a propagation makes wider than a limit, in words; "" for none."""
+    for node in propagation.changed.values():
+        if len(node.shape) == 3 and (node.channels or 0) > limit:
+            return f"{node.name} would have {node.channels} channels, over the limit of {limit:,.0f}"
+    return ""
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number; True is not."""
+    return isinstance(value, int) and not isinstance(value, bool)

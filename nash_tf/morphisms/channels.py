@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow
+from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow, why_not_widened, why_stopped
 from nash_tf.morphisms.weight_transfer import Extend, ExtendTwice, Insertions, Key, Recipe
 
 # Whether new channels may not pass an element-wise merge that could take them.
@@ -79,7 +79,8 @@ def _propagation(
     while True:
         grown, arriving, needed = _one_pass(architecture, producers, appended, barrier)
         if any(producers.get(name, insertions) != insertions for name, insertions in needed.items()):
-            raise CannotPropagate("two merges would have one layer grow in different places")
+            both = ", ".join(name for name, each in needed.items() if producers.get(name, each) != each)
+            raise CannotPropagate(f"two merges would have one layer grow in different places ({both})")
         if needed.keys() <= producers.keys():
             break
         producers = producers | needed
@@ -115,7 +116,7 @@ def _one_pass(
         outgoing = producers.get(node.name, ())
         if not grown.keys().isdisjoint(node.inputs):
             flow = _flow(architecture, node, barrier)
-            arriving[node.name] = _arriving(architecture, node, flow, grown)
+            arriving[node.name] = _arriving(architecture, node, flow, grown, barrier)
             if flow is ChannelFlow.JOINED:
                 for name in _full_inputs(architecture, node):
                     if name not in grown:
@@ -123,7 +124,8 @@ def _one_pass(
             if flow is not ChannelFlow.ABSORBED:
                 outgoing = arriving[node.name]
         if outgoing and (node.name in architecture.outputs or node.name in appended):
-            raise CannotPropagate(f"{node.name} must keep its channels")
+            role = "an output of the network" if node.name in architecture.outputs else "what they are appended to"
+            raise CannotPropagate(f"{node.name} is {role} and must keep its channels")
         outgoing = appended.get(node.name, outgoing)
         if outgoing and node.name in architecture.outputs:
             raise CannotPropagate(f"{node.name} is an output of the network")
@@ -142,6 +144,18 @@ def _flow(architecture: Architecture, node: Node, barrier: Barrier) -> ChannelFl
     return flow
 
 
+def _obstacle(architecture: Architecture, node: Node, barrier: Barrier) -> str:
+    """Why `_flow` is stopped, in words."""
+    flow, shapes = channel_flow(node.rule, node.config, node.rank), architecture.input_shapes(node)
+    if flow is ChannelFlow.CARRIED:
+        return "its output has another number of channels than its input"
+    if flow is ChannelFlow.JOINED:
+        return (
+            "its inputs have other numbers of axes" if len(set(map(len, shapes))) > 1 else "a barrier of the operator"
+        )
+    return why_stopped(node.kind, node.config, node.rank)
+
+
 def _channels(architecture: Architecture, name: str) -> int:
     channels = architecture[name].channels
     if channels is None:
@@ -154,7 +168,9 @@ def _full_inputs(architecture: Architecture, node: Node) -> list[str]:
     return [name for name in dict.fromkeys(node.inputs) if architecture[name].shape[-1] == node.shape[-1]]
 
 
-def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: Mapping[str, Insertions]) -> Insertions:
+def _arriving(
+    architecture: Architecture, node: Node, flow: ChannelFlow, grown: Mapping[str, Insertions], barrier: Barrier
+) -> Insertions:
     """The insertions in the channels of a node's input; of several inputs, in those of their concatenation or merge."""
     match flow:
         case ChannelFlow.CONCATENATED:
@@ -180,7 +196,9 @@ def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: 
             return distinct.pop()
         case ChannelFlow.CARRIED | ChannelFlow.ABSORBED:
             return grown[node.inputs[0]]
-    raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels")
+    raise CannotPropagate(
+        f"{node.name} ({node.kind}) cannot take new channels: {_obstacle(architecture, node, barrier)}"
+    )
 
 
 def _producers(
@@ -200,7 +218,10 @@ def _producers(
             continue
         flow = _flow(architecture, node, barrier)
         if flow not in (ChannelFlow.CARRIED, ChannelFlow.JOINED):
-            raise CannotPropagate(f"{node.name} ({node.kind}) cannot be given new channels")
+            reason = (
+                why_not_widened(node.kind, node.config, node.rank) if node.inputs else "it is an input of the network"
+            )
+            raise CannotPropagate(f"{node.name} ({node.kind}) cannot be given new channels: {reason}")
         inputs = _full_inputs(architecture, node) if flow is ChannelFlow.JOINED else node.inputs
         before = set(inputs) - seen
         seen |= before

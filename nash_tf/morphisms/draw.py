@@ -1,5 +1,6 @@
 """Draws random moves for a child, and replays them."""
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -46,7 +47,7 @@ def draw(
 
 
 def replay(parent: Architecture, moves: Iterable[Move]) -> tuple[Architecture, list[tuple[WeightTransfer, int]]]:
-    """Applies moves one after the other.
+    """Applies moves one after the other. No limit on channels holds: it held, where there was one, when they were drawn.
 
     Args:
         parent: the parent's architecture.
@@ -60,7 +61,7 @@ def replay(parent: Architecture, moves: Iterable[Move]) -> tuple[Architecture, l
     """
     transfers = []
     for operator, site, seed in moves:
-        parent, transfer = registry[operator].apply(parent, tuple(site))
+        parent, transfer = registry[operator].limited_to(math.inf).apply(parent, tuple(site))
         transfers.append((transfer, seed))
     return parent, transfers
 

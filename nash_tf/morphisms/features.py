@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nash_tf.architecture import Architecture, Node, layer_rules
+from nash_tf.morphisms.names import no_layer
 
 
 def is_image(architecture: Architecture, name: str) -> bool:
@@ -23,6 +24,30 @@ def is_feature(architecture: Architecture, name: str) -> bool:
     if node.kind in ("Add", "Concatenate", "nash_tf>ConvexMerge"):
         return not architecture.nonnegative.issuperset(node.inputs)
     return node.rule.role in ("pool", "merge") or layer_rules.has_activation(node.rule, node.config)
+
+
+def why_no_feature(architecture: Architecture, name: str) -> str:
+    """Why a node's output is not a feature, in words; "" where it is one."""
+    if is_feature(architecture, name):
+        return ""
+    node = architecture[name]
+    if not is_image(architecture, name):
+        return f"{name} is no image: its output has the shape {node.shape}"
+    if node.rule is None:
+        return f"{name} ({node.kind}) is not understood: {layer_rules.why_unruled(node.kind, node.config, node.rank)}"
+    if node.rule.role == "merge":
+        return f"{name} merges what is never negative, and is left to its inputs"
+    return f"{name} ({node.kind}) is not the output of an activation, a pool or a merge"
+
+
+def why_no_pair(architecture: Architecture, later: str, earlier: str) -> str:
+    """Why two nodes are not features of which the later one depends on the earlier one, in words; "" where they are."""
+    for name in (later, earlier):
+        if name not in architecture:
+            return no_layer(architecture, name)
+    if earlier not in architecture.ancestors[later]:
+        return f"{later} does not depend on {earlier}"
+    return why_no_feature(architecture, later) or why_no_feature(architecture, earlier)
 
 
 def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:

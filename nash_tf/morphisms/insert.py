@@ -4,9 +4,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.architecture.constants import BATCH_NORM_MOMENTUM
-from nash_tf.morphisms.base import Morphism
-from nash_tf.morphisms.features import is_feature, is_image, prevailing_activation
+from nash_tf.architecture.constants import BATCH_NORM_EPSILON
+from nash_tf.morphisms.base import Morphism, is_whole
+from nash_tf.morphisms.features import is_image, prevailing_activation, why_no_feature
+from nash_tf.morphisms.names import no_layer
+from nash_tf.morphisms.norms import norm_config
 from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
 
 KERNEL_SIZES = (3, 5)
@@ -44,9 +46,10 @@ class Insert(Morphism):
     5. The batch normalisation has gamma = beta = 0, so that it gives 0 in both modes, calibrated or not. gamma has a
        gradient at once, the kernel as soon as gamma is not 0.
 
-    Nothing is inserted on a map of one pixel, where only the middle of a kernel would ever see data. (On maps of two
-    pixels a 5 x 5 kernel sees no more than a 3 x 3 kernel does; it is still inserted, because seeded searches depend on
-    it.)
+    6. Sites are found with kernels of 3 and 5; any odd size can be named, if all of the kernel can see data.
+    7. On a map of one pixel only the middle of a kernel would ever see data, so nothing larger is inserted there. (On
+       maps of two pixels a 5 x 5 kernel sees no more than a 3 x 3 kernel does; it is still inserted, because seeded
+       searches depend on it.)
 
     Attributes:
         stem: start of the convolution's name.
@@ -65,17 +68,24 @@ class Insert(Morphism):
                 for size in KERNEL_SIZES:
                     yield (source, node.name, size)
 
-    def requires(self, architecture, site):
+    def why_not_considered(self, architecture, layer):
+        return "it takes and gives nothing"
+
+    def refusal(self, architecture, site):
         source, consumer, size = site
-        return (
-            source in architecture
-            and consumer in architecture
-            and source in architecture[consumer].inputs
-            and size in KERNEL_SIZES
-            and is_image(architecture, source)
-            and architecture[source].shape[:2] != (1, 1)
-            and (source in architecture.nonnegative or is_feature(architecture, source))
-        )
+        if reason := next(
+            (no_layer(architecture, name) for name in (source, consumer) if name not in architecture), ""
+        ):
+            return reason
+        if source not in architecture[consumer].inputs:
+            return f"{consumer} does not take the output of {source}, but of {', '.join(architecture[consumer].inputs)}"
+        if not (is_whole(size) and size > 0 and size % 2):
+            return f"the kernel size must be odd, received {size!r}"
+        if not is_image(architecture, source):
+            return why_no_feature(architecture, source)
+        if reason := _why_too_large(architecture[source], size):
+            return reason
+        return "" if source in architecture.nonnegative else why_no_feature(architecture, source)
 
     def _apply(self, architecture: Architecture, site):
         source, consumer, size = site
@@ -86,7 +96,7 @@ class Insert(Morphism):
             form, block = "residual", self._residual_block(architecture, architecture[source], size, number)
         conv, norm = block[0], next(node for node in block if node.kind == "BatchNormalization")
         recipes = {
-            (node.name, variable): Fresh(node.variables[variable], getattr(initial, form))
+            (node.name, variable): Fresh(node.variables[variable], _fill(getattr(initial, form), norm))
             for node, initials in ((conv, self.initial_values), (norm, _NORM))
             for variable, initial in initials.items()
         }
@@ -97,14 +107,14 @@ class Insert(Morphism):
 
     def _identity_block(self, architecture: Architecture, source: Node, size: int, number: int) -> list[Node]:
         conv = self._conv(architecture, source, size, number, self.conv_kind.identity)
-        norm = _norm(architecture, conv, number)
+        norm = _norm(architecture, conv, number, source)
         config = {"max_value": 6.0} if architecture.bounds[source.name].high == 6.0 else {}
         return [conv, norm, architecture.make(f"relu_{number}", "ReLU", config, [norm])]
 
     def _residual_block(self, architecture: Architecture, source: Node, size: int, number: int) -> list[Node]:
         conv = self._conv(architecture, source, size, number, self.conv_kind.residual)
         act = architecture.make(f"act_{number}", *prevailing_activation(architecture, source.name), [conv])
-        norm = _norm(architecture, act, number)
+        norm = _norm(architecture, act, number, source)
         return [conv, act, norm, architecture.make(f"add_{number}", "Add", {}, [source, norm])]
 
     def _conv(self, architecture: Architecture, source: Node, size: int, number: int, kind: str) -> Node:
@@ -112,5 +122,22 @@ class Insert(Morphism):
         return architecture.make(f"{self.stem}_{number}", kind, config, [source])
 
 
-def _norm(architecture: Architecture, before: Node, number: int) -> Node:
-    return architecture.make(f"bn_{number}", "BatchNormalization", {"momentum": BATCH_NORM_MOMENTUM}, [before])
+def _fill(name: str, norm: Node) -> str:
+    """A fill by name; that of gamma depends on epsilon."""
+    epsilon = norm.config.get("epsilon", BATCH_NORM_EPSILON)
+    return f"{name}:{epsilon}" if name == "identity_gamma" and epsilon != BATCH_NORM_EPSILON else name
+
+
+def _why_too_large(source: Node, size: int) -> str:
+    """Why a kernel of this size could not be learnt on the output of a node, in words; "" where it could."""
+    sides = [side for side in source.shape[:2] if side is not None]
+    if size in KERNEL_SIZES:
+        return f"the map of {source.name} has one pixel" if source.shape[:2] == (1, 1) else ""
+    most = 2 * min(sides, default=size) - 1  # from the last pixel to the first, and back
+    if size <= most:
+        return ""
+    return f"the map of {source.name} is {sides[0]} x {sides[-1]}: of a kernel of {size} no more than {most} would see data"
+
+
+def _norm(architecture: Architecture, before: Node, number: int, source: Node) -> Node:
+    return architecture.make(f"bn_{number}", "BatchNormalization", norm_config(architecture, source.name), [before])

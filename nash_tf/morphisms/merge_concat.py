@@ -3,9 +3,9 @@
 from dataclasses import replace
 from functools import cache, partial
 
-from nash_tf.morphisms.base import Morphism, channel_limit, propagate_within_limit
-from nash_tf.morphisms.channels import Barrier, append, no_barrier
-from nash_tf.morphisms.features import feature_pairs, is_feature
+from nash_tf.morphisms.base import Morphism, why_too_wide
+from nash_tf.morphisms.channels import Barrier, CannotPropagate, append, no_barrier
+from nash_tf.morphisms.features import feature_pairs, why_no_feature, why_no_pair
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 
 SCALES = (1, 2, 4)
@@ -35,25 +35,37 @@ class MergeConcat(Morphism):
 
     def _exact_sites(self, architecture):
         # The propagation depends on the number of channels of the earlier tensor alone.
-        propagate = cache(partial(self._propagate, architecture))
-        return [site for site in self.candidates(architecture) if self._fits(architecture, site, propagate)]
+        propagate = cache(partial(self._propagated, architecture))
+        return [site for site in self.candidates(architecture) if not self._refusal(architecture, site, propagate)]
 
-    def requires(self, architecture, site):
-        return self._fits(architecture, site, partial(self._propagate, architecture))
+    def why_not_considered(self, architecture, layer):
+        return why_no_feature(architecture, layer) or "no other activation, pool or merge lies before or behind it"
 
-    def _fits(self, architecture, site, propagate):
+    def refusal(self, architecture, site):
+        return self._refusal(architecture, site, partial(self._propagated, architecture))
+
+    def _refusal(self, architecture, site, propagate):
         later, earlier, scale = site
-        if later not in architecture or earlier not in architecture.ancestors[later] or scale not in SCALES:
-            return False
+        if reason := why_no_pair(architecture, later, earlier):
+            return reason
+        if scale not in SCALES:
+            return f"the scale is 1, 2 or 4, received {scale!r}"
         (*sides, channels), (*large, added) = architecture[later].shape, architecture[earlier].shape
-        if None in sides or None in large or [side * scale for side in sides] != large:
-            return False
-        if not (is_feature(architecture, later) and is_feature(architecture, earlier)):
-            return False
-        if channels + added > channel_limit(architecture) or not architecture.consumers[later]:
-            return False
-        propagation = propagate(later, added)
-        return propagation is not None and earlier not in propagation.grown
+        if None in sides or None in large:
+            return "the size of the images is open"
+        if [side * scale for side in sides] != large:
+            return f"{earlier} is {_size(large)}, not {scale} times {_size(sides)} as {later} is"
+        limit = self.channel_limit(architecture)
+        if channels + added > limit:
+            return f"they would have {channels + added} channels together, over the limit of {limit:,.0f}"
+        if not architecture.consumers[later]:
+            return f"nothing reads {later}"
+        propagation, reason = propagate(later, added)
+        if propagation is None:
+            return reason
+        if earlier in propagation.grown:
+            return f"{earlier} would have to grow with what reads {later}"
+        return why_too_wide(propagation, limit)
 
     def _apply(self, architecture, site):
         later, earlier, scale = site
@@ -71,5 +83,13 @@ class MergeConcat(Morphism):
         ]
         return architecture.edited(changed, [*new, joined]), WeightTransfer(propagation.recipes)
 
-    def _propagate(self, architecture, later, added):
-        return propagate_within_limit(architecture, lambda: append(architecture, later, added, self._barrier))
+    def _propagated(self, architecture, later, added):
+        """The propagation and "", or None and why there is none."""
+        try:
+            return append(architecture, later, added, self._barrier), ""
+        except CannotPropagate as error:
+            return None, str(error)
+
+
+def _size(sides):
+    return " x ".join(map(str, sides))

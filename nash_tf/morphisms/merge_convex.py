@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from nash_tf.morphisms.base import Morphism
-from nash_tf.morphisms.features import feature_pairs, is_feature
+from nash_tf.morphisms.features import feature_pairs, why_no_feature, why_no_pair
 from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
 
 
@@ -22,18 +22,23 @@ class MergeConvex(Morphism):
     def candidates(self, architecture):
         yield from feature_pairs(architecture)
 
-    def requires(self, architecture, site):
+    def why_not_considered(self, architecture, layer):
+        return why_no_feature(architecture, layer) or "no other activation, pool or merge lies before or behind it"
+
+    def refusal(self, architecture, site):
         later, earlier = site
-        return (
-            later in architecture
-            and later not in architecture.outputs
-            and earlier in architecture.ancestors[later]
-            and architecture[later].shape == architecture[earlier].shape
-            and is_feature(architecture, later)
-            and is_feature(architecture, earlier)
-            and not any(architecture[consumer].inputs == (later, earlier) for consumer in architecture.consumers[later])
-            and not self._is_activation_of(architecture, later, earlier)
-        )
+        if reason := why_no_pair(architecture, later, earlier):
+            return reason
+        one, two = architecture[later].shape, architecture[earlier].shape
+        if later in architecture.outputs:
+            return f"{later} is an output of the network"
+        if one != two:
+            return f"{later} has the shape {one}, {earlier} {two}"
+        if any(architecture[consumer].inputs == (later, earlier) for consumer in architecture.consumers[later]):
+            return f"{later} and {earlier} are merged already"
+        if self._is_activation_of(architecture, later, earlier):
+            return f"{later} is the activation of {earlier} and may change nothing"
+        return ""
 
     def _is_activation_of(self, architecture, later, earlier):
         """Whether the later tensor is an activation of the earlier one, because a ReLU may change nothing."""

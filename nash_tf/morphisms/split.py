@@ -5,6 +5,7 @@ from dataclasses import replace
 from nash_tf.architecture import Node, layer_rules
 from nash_tf.morphisms.base import Morphism
 from nash_tf.morphisms.features import is_image
+from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import Copy, WeightTransfer
 
 FACTOR = 0.3  # share of the first branch
@@ -29,14 +30,18 @@ class Split(Morphism):
         for node in architecture.nodes:
             yield (node.name,)
 
-    def requires(self, architecture, site):
+    def refusal(self, architecture, site):
         (name,) = site
-        if name not in architecture or not is_image(architecture, name):
-            return False
+        if name not in architecture:
+            return no_layer(architecture, name)
         conv = architecture[name]
-        if not layer_rules.can_grow(conv.rule, conv.config) or not _is_homogeneous(conv):
-            return False
-        return _is_inner(architecture, conv)
+        if not is_image(architecture, name):
+            return f"{name} is no image: its output has the shape {conv.shape}"
+        if not layer_rules.can_grow(conv.rule, conv.config):
+            return f"{name} ({conv.kind}): {layer_rules.why_not_widened(conv.kind, conv.config, conv.rank)}"
+        if not _is_homogeneous(conv):
+            return f"{name} ends in {layer_rules.activation_of(conv.config)}, of which two shares are not the whole"
+        return "" if _is_inner(architecture, conv) else f"{name} is an output of the network"
 
     def _apply(self, architecture, site):
         block, number = self._block(architecture, *site), architecture.unused_number()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ class Fresh:
 
     Attributes:
         shape: its shape.
-        fill: its initial values, a name in `FILLS`.
+        fill: its initial values, a name in `FILLS`; a number after a colon is its last argument.
     """
 
     shape: tuple[int | None, ...]
@@ -99,12 +100,12 @@ def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dic
         rng = np.random.default_rng(derive(seed, *key))
         match recipe:
             case Fresh(shape, fill):
-                return FILLS[fill](shape, rng)
+                return _filled(fill, shape, rng)
             case Extend():
-                return _extended(parent[key], recipe, lambda shape: FILLS[recipe.fill](shape, rng))
+                return _extended(parent[key], recipe, lambda shape: _filled(recipe.fill, shape, rng))
             case ExtendTwice(first, second):
-                once = _extended(parent[key], first, lambda shape: FILLS[first.fill](shape, rng))
-                return _extended(once, second, lambda shape: FILLS[second.fill](shape, rng))
+                once = _extended(parent[key], first, lambda shape: _filled(first.fill, shape, rng))
+                return _extended(once, second, lambda shape: _filled(second.fill, shape, rng))
             case Copy(source, factor, _):
                 return (parent[source] * np.float32(factor)).astype(parent[source].dtype)
         raise TypeError(f"expected a recipe, received {recipe!r}")
@@ -165,6 +166,11 @@ def _extended(array: np.ndarray, recipe: Extend, fill: Callable[[tuple[int, ...]
     return result
 
 
+def _filled(fill: str, shape: tuple[Any, ...], rng: np.random.Generator) -> np.ndarray:
+    name, _, argument = fill.partition(":")
+    return FILLS[name](shape, rng, float(argument)) if argument else FILLS[name](shape, rng)
+
+
 # Fills ----------------------------------------------------------------------------------------------------------------
 
 
@@ -192,14 +198,20 @@ def _depthwise_dirac(shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
     return kernel
 
 
+def _identity_gamma(
+    shape: tuple[int, ...], rng: np.random.Generator, epsilon: float = BATCH_NORM_EPSILON
+) -> np.ndarray:
+    """sqrt(variance + epsilon) for variance 1: with beta and mean 0 the batch normalisation is the identity."""
+    return np.full(shape, np.sqrt(1.0 + epsilon), np.float32)
+
+
 # Initial values by name: (shape, random generator) -> array of float32.
-FILLS = {
+FILLS: dict[str, Callable[..., np.ndarray]] = {
     "zeros": lambda shape, rng: np.zeros(shape, np.float32),
     "ones": lambda shape, rng: np.ones(shape, np.float32),
     "he_normal": _he_normal,
     "he_normal_depthwise": _he_normal_depthwise,
-    # gamma = sqrt(variance + epsilon) for variance 1: with beta and mean 0 the batch normalisation is the identity.
-    "identity_gamma": lambda shape, rng: np.full(shape, np.sqrt(1.0 + BATCH_NORM_EPSILON), np.float32),
+    "identity_gamma": _identity_gamma,
     "dirac": _dirac,
     "depthwise_dirac": _depthwise_dirac,
 }

@@ -13,8 +13,9 @@ from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.morphisms import registry
-from nash_tf.morphisms.base import Move
-from nash_tf.morphisms.draw import draw
+from nash_tf.morphisms.base import Move, Site
+from nash_tf.morphisms.draw import draw, replay
+from nash_tf.morphisms.options import Option, checked_limit, named
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.seeds import derive
 from nash_tf.surgery import certificate
@@ -43,7 +44,7 @@ class Morphed(NamedTuple):
 
 def morph(
     model: keras.Model,
-    operators: str | Sequence[str] | None = None,
+    operators: str | Option | Sequence[Any] | None = None,
     *,
     count: int | None = None,
     moves: str | Sequence[Sequence[Any]] | None = None,
@@ -51,14 +52,16 @@ def morph(
     calibration: Any = None,
     noise: float = 0.0,
     max_params: float = float("inf"),
+    max_channels: float | None = None,
     edits: str | Sequence[Sequence[Any]] | None = None,
 ) -> Morphed:
-    """A larger model that computes the same function as `model`. Where it grows is drawn at random.
+    """A larger model that computes the same function as `model`. Where you do not say where it grows, that is drawn at random.
 
     Args:
         model: a functional model, trained or not, compiled or not. It is not changed.
-        operators: a name in `nash_tf.morphisms.registry`, or several that are applied in that order. With `count`, the
-            names to draw from.
+        operators: what is applied: the name of an operator in `nash_tf.morphisms.registry`, for a place that is drawn; an
+            option of `nash_tf.morphisms.sites` or `.option`, or (operator, site), for that place; or a list of these, applied in
+            that order. With `count`, the names to draw from.
         count: number of morphisms to draw from `operators`, by default from all registered operators.
         moves: `Morphed.moves` of an earlier call, to be applied again; in place of `operators` and `count`.
         seed: seed of all random draws.
@@ -70,18 +73,21 @@ def morph(
             own standard deviation; it breaks the symmetry of copies. With noise the function is not preserved exactly;
             the certificate says how far it changed.
         max_params: maximum number of trained parameters.
+        max_channels: the most channels that an image is given at a place that is drawn; None for 600, or as many as the widest
+            image has.
         edits: former name of `moves`.
 
     Returns:
-        (model, moves, certificate).
+        (model, moves, certificate). The model has the parent's name and class, and takes and gives what the parent does.
 
     Raises:
         ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the
-            limit, a move does not fit, a number is out of range, or the calibration data do not fit the model's inputs.
+            limit, or none at the given place, with the reason; a move does not fit, a number is out of range, or the calibration data do not fit the model's inputs.
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance.
     """
-    names = _checked_names(operators, count, moves, edits)
+    wishes = _wishes(operators, count, moves, edits)
     _check_numbers(seed, noise, max_params)
+    limit = None if max_channels is None else checked_limit("max_channels", max_channels)
     inputs, labels = _batch(calibration)
     parent = from_keras(model)
     if inputs is not None:
@@ -93,7 +99,7 @@ def morph(
     elif edits is not None:
         chosen = _parsed(edits, "edits")
     else:
-        chosen = _drawn(parent, names, count, max_params, seed)
+        chosen = _drawn(parent, wishes, count, max_params, limit, seed)
     grown, child = _grown(model, parent, chosen, inputs)
     if noise:
         _add_noise(grown, child.fresh, noise, seed)
@@ -112,7 +118,7 @@ def morph(
 def _grown(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Child]:
     """The child's calibrated model, and the child."""
     child = inherit(parent, read_state(model), moves)
-    grown = to_keras(child.architecture)
+    grown = to_keras(child.architecture, like=model)
     if model.compiled:
         compile_like(grown, model)
     write_state(grown, child.state)
@@ -134,7 +140,11 @@ def _culprit(
     return f"{len(moves)} morphisms together"
 
 
-def _checked_names(operators, count, moves, edits) -> list[str]:
+Place = tuple[str, Site]
+
+
+def _wishes(operators, count, moves, edits) -> list[str | Place]:
+    """What is to be applied, in order: names of operators, or operators with their sites."""
     if moves is not None and edits is not None:
         raise ValueError("edits is the former name of moves: give one of them")
     argument = "moves" if edits is None else "edits"
@@ -145,15 +155,25 @@ def _checked_names(operators, count, moves, edits) -> list[str]:
         raise ValueError("say which morphisms to make: an operator, a list of operators, count=..., or moves=...")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise ValueError(f"count must be a whole number of at least 1, received {count!r}")
-    if not (operators is None or isinstance(operators, str | list | tuple)):
-        raise ValueError(f"operators must be a name or a list of names, received {operators!r}")
-    names = [operators] if isinstance(operators, str) else list(registry if operators is None else operators)
-    for name in names:
-        if not isinstance(name, str) or name not in registry:
-            raise ValueError(f"unknown operator {name!r}; expected one of {', '.join(registry)}")
-    if not names:
-        raise ValueError("operators must name at least one operator, received none")
-    return names
+    listed = [operators] if _is_place(operators) else operators if isinstance(operators, list | tuple) else []
+    if not any(map(_is_place, listed)):
+        return list(named(registry, operators))
+    if count is not None:
+        raise ValueError("count draws places, and one is given: give names of operators, or leave count out")
+    return [_wish(each) for each in listed]
+
+
+def _wish(given: Any) -> str | Place:
+    if not _is_place(given):
+        return named(registry, [given])[0]
+    operator, site, *_ = given
+    return named(registry, operator)[0], tuple(site)
+
+
+def _is_place(wish: Any) -> bool:
+    """Whether it is an option, or an operator and a site."""
+    is_listed = isinstance(wish, list | tuple) and len(wish) in (2, len(Option._fields))
+    return is_listed and isinstance(wish[0], str) and isinstance(wish[1], list | tuple)
 
 
 def _check_numbers(seed, noise, max_params) -> None:
@@ -178,24 +198,42 @@ def _parsed(moves: str | Sequence[Sequence[Any]], argument: str) -> list[Move]:
     return [Move(name, tuple(site), seed) for name, site, seed in parsed]
 
 
-def _drawn(parent: Architecture, names: list[str], count: int | None, max_params: float, seed: int) -> list[Move]:
+def _drawn(
+    parent: Architecture,
+    wishes: Sequence[str | Place],
+    count: int | None,
+    max_params: float,
+    max_channels: float | None,
+    seed: int,
+) -> list[Move]:
+    variants = {} if max_channels is None else {name: each.limited_to(max_channels) for name, each in registry.items()}
     if count is not None:
-        _, moves = draw(parent, count, dict.fromkeys(names, 1.0), max_params, seed)
+        _, moves = draw(parent, count, dict.fromkeys(map(str, wishes), 1.0), max_params, seed, variants)
         if len(moves) < count:
-            raise ValueError(
-                f"only {len(moves)} of {count} morphisms could be made with {', '.join(names)}{_under(max_params)}"
-            )
+            names = ", ".join(map(str, wishes))
+            raise ValueError(f"only {len(moves)} of {count} morphisms could be made with {names}{_under(max_params)}")
         return list(moves)
     chosen: list[Move] = []
-    for number, name in enumerate(names):
-        parent, moves = draw(parent, 1, {name: 1.0}, max_params, derive(seed, number))
+    for number, wish in enumerate(wishes):
+        own_seed = derive(seed, number)
+        if isinstance(wish, str):
+            parent, moves = draw(parent, 1, {wish: 1.0}, max_params, own_seed, variants)
+        else:
+            parent, moves = _placed(parent, wish, max_params, own_seed)
         if not moves:
+            place = wish if isinstance(wish, str) else f"{wish[0]} at {wish[1]}"
             raise ValueError(
-                f"{name} (number {number + 1} of {len(names)}): there is no place for it in this model"
-                f"{_under(max_params)}"
+                f"{place} (number {number + 1} of {len(wishes)}): there is no place for it in this model{_under(max_params)}"
             )
         chosen += moves
     return chosen
+
+
+def _placed(parent: Architecture, place: Place, max_params: float, seed: int) -> tuple[Architecture, tuple[Move, ...]]:
+    """A child at a given place, and the move; the parent and none where it is too large."""
+    move = Move(*place, seed)
+    child, _ = replay(parent, [move])
+    return (child, (move,)) if child.params <= max_params else (parent, ())
 
 
 def _under(max_params: float) -> str:

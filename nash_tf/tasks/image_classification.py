@@ -16,7 +16,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.metrics import BalancedAccuracy
 from nash_tf.scores import objectives
 from nash_tf.scores.classification import class_weights
-from nash_tf.tasks import scoring
+from nash_tf.tasks import scoring, start
 from nash_tf.terminal.progress import Progress, label
 from nash_tf.tuning import trial_values
 
@@ -30,26 +30,34 @@ def check(config: SearchConfig, dataset: data.Dataset) -> None:
         ConfigError: the data set does not allow an augmentation, or the first network does not fit images or limits.
     """
     augmentation_of(config, dataset)
+    if config.start is None:
+        _check_widths(config, dataset)
+    params = first_network(config, dataset).params
+    if params > config.max_params:
+        raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
+
+
+def _check_widths(config: SearchConfig, dataset: data.Dataset) -> None:
     side = min(dataset.x_train.shape[1:3])
     if side >> (len(config.widths) - 1) == 0:
         most = side.bit_length()
         raise refusal(
             "widths", config.widths, f"must be at most {most} for images of {side} pixels, with a pool between two"
         )
-    params = vanilla_of(config, dataset).params
-    if params > config.max_params:
-        raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
 
 
 class ImageClassifier(keras_tuner.HyperModel):
-    """Builds the vanilla network for a data set, and trains any network on it with the training's own seed."""
+    """Builds the first network for a data set, and trains any network on it with the training's own seed."""
 
     def __init__(self, config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, progress: Progress):
         super().__init__()
         self.config, self.dataset, self.pipeline, self.progress = config, dataset, pipeline, progress
 
     def build(self, hp):
-        model = to_keras(vanilla_of(self.config, self.dataset))
+        if self.config.start is None:
+            model = to_keras(vanilla_of(self.config, self.dataset))
+        else:
+            model = start.start_of(self.config, self.dataset).model()
         # Keras' decay is not multiplied by momentum; so scaled, its steady effect is that of SGD's 5e-4 in the paper.
         decay = self.config.weight_decay / (1.0 - self.config.momentum)
         optimizer = keras.optimizers.SGD(
@@ -72,8 +80,15 @@ class ImageClassifier(keras_tuner.HyperModel):
         return model.fit(train, shuffle=False, epochs=epochs, callbacks=[*callbacks, shown], **kwargs)
 
 
+def first_network(config: SearchConfig, dataset: data.Dataset) -> Architecture:
+    """The network that a search begins with: the one of `--layout`, or that of `--start`."""
+    if config.start is None:
+        return vanilla_of(config, dataset)
+    return start.start_of(config, dataset).network.architecture
+
+
 def vanilla_of(config: SearchConfig, dataset: data.Dataset) -> Architecture:
-    """The first network for a data set."""
+    """The network of `--layout` and `--widths` for a data set."""
     make = first_networks.registry[config.first_layout]
     return make(dataset.x_train.shape[1:], len(dataset.class_names), config.widths, config.precision)
 
@@ -83,7 +98,7 @@ def budget_epochs(config: SearchConfig, dataset: data.Dataset) -> float | None:
     if config.budget_seconds is None:
         return config.budget_epochs
     images = len(dataset.y_train) + len(dataset.y_valid) / 3  # without a backward pass
-    epoch = costs.training_seconds(vanilla_of(config, dataset)) * images
+    epoch = costs.training_seconds(first_network(config, dataset)) * images
     return max(1.0, config.budget_seconds / epoch)
 
 
@@ -96,6 +111,7 @@ def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation
         shift=0.125 if "shift" in names else 0.0,
         cutout=0.5 if "cutout" in names else 0.0,
         mixup=config.mixup,
+        pixels=config.start_pixels,
     )
 
 

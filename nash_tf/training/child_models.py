@@ -133,6 +133,11 @@ class ChildModels:
             raise ValueError(
                 f"build must return a compiled functional keras.Model, received {template!r}, not compiled"
             )
+        if isinstance(template, private_api.Functional) and type(template) is not private_api.Functional:
+            raise ValueError(
+                f"expected a functional keras.Model, received {template.name!r} of class {type(template).__name__}; give "
+                "keras.Model(model.inputs, model.outputs), for children would be of no other class"
+            )
         return template
 
     def _take(self, key: TrainingKey) -> tuple[TrainingKey | None, keras.Model | None]:

@@ -342,19 +342,19 @@ class TestRefusals:
 class TestScaling:
     """What is exported computes what was trained and tested."""
 
-    @pytest.mark.parametrize("normalise", [True, False])
+    @pytest.mark.parametrize("normalise, pixels", [(True, None), (False, None), (True, "raw"), (True, "signed")])
     @pytest.mark.parametrize(
         "level, spread", [(0, 1), (128, 60), (1e25, 3e24), (-1e30, 1e29), (1e6, 0.5), (1e-25, 1e-26)]
     )
-    def test_to_the_bit_whatever_the_pixels(self, level, spread, normalise, tmp_path):
+    def test_to_the_bit_whatever_the_pixels(self, level, spread, normalise, pixels, tmp_path):
         rng = np.random.default_rng(0)
         x = (level + spread * rng.normal(size=(30, 4, 4, 2))).astype(np.float32)
-        made = Pipeline(*channel_statistics(x), 2, 30, Augmentation(normalise=normalise))
+        made = Pipeline(*channel_statistics(x), 2, 30, Augmentation(normalise=normalise, pixels=pixels))
         model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.Flatten(), keras.layers.Dense(2)])
         exported = with_scaling(model, *made.scaling(x.dtype))
         batch = next(iter(made.evaluation(x, np.arange(30) % 2)))[0]
         expected = model(batch, training=False).numpy()
-        assert np.isfinite(expected).all() and (not normalise or 0.1 < expected.std() < 10)
+        assert np.isfinite(expected).all() and (not normalise or pixels or 0.1 < expected.std() < 10)
         assert np.array_equal(exported(x, training=False), expected)
         exported.save(tmp_path / "model.keras")
         assert np.array_equal(keras.models.load_model(tmp_path / "model.keras")(x, training=False), expected)

@@ -26,6 +26,13 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "bad.flags").write_text("# a comment\n--steps=-1\n")
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "model.keras").write_text("the model")
+    (tmp_path / "other.keras").write_text("another")
+    (tmp_path / "loop.keras").symlink_to("loop.keras")
+    (tmp_path / "folder.keras").mkdir()
+    run_directory.write_config(
+        config.SearchConfig(method="shr", output_dir="grown", start="model.keras"), {"keras": "3"}
+    )
     for name in ("run", "linked"):
         run_directory.write_config(config.SearchConfig(method="shr", output_dir=name), {"keras": "3"})
     (tmp_path / "linked" / "tuner").mkdir()

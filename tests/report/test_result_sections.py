@@ -70,7 +70,7 @@ class TestFinished:
     def test_only_the_first_network(self, tmp_path):
         run = add_test(make_run(tmp_path / "run", "shr", steps=0), NAMES, IMAGES, SKILL)
         page = page_of(run).text
-        assert "the first network: the search found no better one" in page
+        assert "the first network: no other was trained" in page
         assert "The model is the first network itself, after its own training." in page
 
     def test_earlier_versions_told_no_details(self, tmp_path):
@@ -120,7 +120,8 @@ class TestStates:
         page = page_of(run).text
         assert f"The search ended: {ended}." in page.replace("  ", " ") and "More may come." in page
         assert "It was in step 2 of at most 2, rung 0 (of 0 to 3), with 4 of 8 children trained" in page
-        assert "A limit ended the search." in page and "its time was limited by" not in page
+        assert page.index("A limit ended the search") < page.index("More may come.") < page.index("How sure it is")
+        assert "its time was limited by" not in page and "and a higher limit." in page
 
     def test_running(self, tmp_path):
         run = make_run(tmp_path / "run", "shr", steps=2, stop_after=14)

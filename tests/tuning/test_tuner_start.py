@@ -57,6 +57,34 @@ def test_weights_set_in_part_are_kept_and_the_others_drawn_by_the_search_s_seed(
     assert not np.array_equal(drawn[0], taken[0])
 
 
+def test_a_frozen_pretrained_backbone_keeps_its_weights_under_a_head_that_is_drawn(tmp_path):
+    keras.utils.set_random_seed(7)
+    backbone = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, include_top=False, pooling="avg")
+    for layer in backbone.layers:  # other than any initialiser gives
+        layer.set_weights([np.random.default_rng(0).uniform(0.5, 1, each.shape) for each in layer.get_weights()])
+    backbone.save(tmp_path / "backbone.keras")
+
+    def build(hp):
+        loaded = keras.saving.load_model(tmp_path / "backbone.keras")
+        loaded.trainable = False
+        image = keras.Input((32, 32, 3), name="image")
+        x = layers.Dense(3, "softmax", name="head")(loaded(layers.Rescaling(2.0, -1.0)(image)))
+        model = keras.Model(image, x)
+        model.compile(
+            keras.optimizers.SGD(hp.Float("rate", 0.01, 0.1)), "sparse_categorical_crossentropy", ["accuracy"]
+        )
+        return model
+
+    models = ChildModels(lambda values: build(keras_tuner.HyperParameters()))
+    starts = [models.first({}, seed) for seed in (0, 1)]
+    for name in ("Conv1", "bn_Conv1", "block_16_project_BN"):
+        for each in starts:
+            found = each.get_layer(f"{backbone.name}_{name}").get_weights()
+            assert all(map(np.array_equal, found, backbone.get_layer(name).get_weights()))
+    heads = [each.get_layer("head").get_weights()[0] for each in starts]
+    assert not np.array_equal(*heads)
+
+
 class Rates(keras.callbacks.Callback):
     seen: list = []
 

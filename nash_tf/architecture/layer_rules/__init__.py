@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
 from nash_tf.architecture.layer_rules.constraints import constraint_on, is_constrained, keeps_extended, keeps_scaled
+from nash_tf.architecture.layer_rules.reasons import why_not_widened, why_stopped, why_unruled
 from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config, Growth, Inferred, LayerRule, Shape
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
 
@@ -30,6 +31,9 @@ __all__ = [
     "keeps_scaled",
     "kernels",
     "rule_of",
+    "why_not_widened",
+    "why_stopped",
+    "why_unruled",
 ]
 
 _SHAPE_PRESERVING = ACTIVATIONS.keys() | SOFTMAXES

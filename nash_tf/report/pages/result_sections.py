@@ -40,13 +40,20 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         cards.append((f"{percent(test.base_rate)} %", f"by always naming the largest class{_in_brackets(test)}"))
     if test and test.model.balanced:
         balanced = test.model.balanced
-        cards.append((f"{percent(balanced.value)} %", "balanced accuracy: the mean of the classes", interval(balanced)))
+        cards.append(
+            (f"{percent(balanced.value)} %", "balanced accuracy: the mean over the classes", interval(balanced))
+        )
     if params := run.result("params"):
         cards.append((short(params), "trained parameters"))
     size = number(_of(_exports(run).get("saved_model")).get("bytes"))
     if size is not None:
         cards.append((_bytes(size), "as a SavedModel"))
-    return html.together(html.cards(cards), html.paragraph(*_what_it_is(run, test)), _formats(run))
+    return html.together(
+        html.cards(cards),
+        html.paragraph(*_what_it_is(run, test, len(children))),
+        html.notice("A limit ended the search", search_summary.cut(run)),
+        _formats(run),
+    )
 
 
 def _accuracy_card(run: Run, test: Tested | None) -> tuple[str, ...]:
@@ -61,7 +68,7 @@ def _in_brackets(test: Tested) -> str:
     return f" ({test.largest_class})" if test.largest_class else ""
 
 
-def _what_it_is(run: Run, test: Tested | None) -> list[object]:
+def _what_it_is(run: Run, test: Tested | None, networks: int) -> list[object]:
     words, image = "A network", _input(run)
     if test and test.classes:
         words += f" that says which of {plural(len(test.classes), 'class', 'classes')} {image} shows"
@@ -69,7 +76,7 @@ def _what_it_is(run: Run, test: Tested | None) -> list[object]:
     if run.results.get("handed_over") == "control":
         origin = "the control: the first network, trained on alone, which was at least as good as the search's winner"
     elif run.winner and run.winner[0] == 0:
-        origin = "the first network: the search found no better one"
+        origin = "the first network: " + ("the search found no better one" if networks > 1 else "no other was trained")
     trained = ", and trained once more on training and validation images" if _trained_finally(run) else ""
     parts: list[object] = [f"{words}, {origin}{trained}. It is in ", tag("code", f"{run.directory}/best"), ". "]
     if test and test.model.accuracy and test.base_rate is not None:
@@ -287,12 +294,12 @@ def what_next(run: Run) -> Markup | None:
             "Other formats, what the model takes and its limits are in ", tag("code", "best/model_card.md"), "."
         ),
     ]
-    if run.results.get("ended_by_limit") is True:
+    if search_summary.cut(run):
         parts.append(
             html.paragraph(
-                "A limit ended the search. The same command with ",
+                "To go on with the search, give the same command with ",
                 tag("code", "--resume"),
-                " and a higher limit goes on.",
+                " and a higher limit.",
             )
         )
     return html.together(*parts)

@@ -91,8 +91,17 @@ def how_it_ended(run: Run, standing: search_plan.Standing | None) -> list[Markup
     progress = _progress(run, standing, ended)
     if progress:
         parts.append(progress)
-    parts += [html.paragraph(words) for name in ("more_time", "final_ended") if (words := _sentence(run, name))]
+    if words := _sentence(run, "final_ended"):
+        parts.append(html.paragraph(words))
     return parts
+
+
+def cut(run: Run) -> list[str]:
+    """Which limit on time ended the search, and what more time might bring; nothing where none did."""
+    ended = _sentence(run, "search_ended")
+    if not ended or not (run.results.get("ended_by_limit") is True or ended.startswith("a limit on time")):
+        return []
+    return [line for line in (f"{ended[0].upper()}{ended[1:].rstrip('.')}.", _sentence(run, "more_time")) if line]
 
 
 def _sentence(run: Run, name: str) -> str | None:

@@ -1,0 +1,57 @@
+"""Why a layer cannot be given more channels, or cannot take more, in words."""
+
+from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, activation_of
+from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config
+from nash_tf.architecture.layer_rules.table import LAYER_RULES
+
+
+def why_unruled(kind: str, config: Config, rank: int) -> str:
+    """Why no rule holds for a layer; "" where one does.
+
+    Args:
+        kind: the layer's kind.
+        config: its config.
+        rank: number of axes of its output, including the batch axis.
+    """
+    if kind not in LAYER_RULES:
+        return "there is no rule for this kind of layer"
+    if CALL in config:
+        return "it is called with more than its input, or broadcasts"
+    if config.get("data_format", "channels_last") != "channels_last":
+        return "its channels come first"
+    if config.get("groups", 1) != 1:
+        return f"it has {config['groups']} groups of channels"
+    if config.get("axis", -1) not in (-1, rank - 1):
+        return f"it works along axis {config['axis']}"
+    if config.get("depth_multiplier", 1) != 1 and kind != "DepthwiseConv2D":
+        return f"it has a depth multiplier of {config['depth_multiplier']}"
+    activation = activation_of(config)
+    return (
+        ""
+        if activation in ACTIVATIONS.keys() | SOFTMAXES
+        else f"its activation, {activation or 'of its own'}, is not known"
+    )
+
+
+def why_stopped(kind: str, config: Config, rank: int) -> str:
+    """Why a layer stops new channels of its input, where it does; arguments as of `why_unruled`."""
+    if reason := why_unruled(kind, config, rank):
+        return reason
+    if LAYER_RULES[kind].channels is ChannelFlow.STOPPED:
+        return "it mixes its channels"
+    if not config.get("trainable", True) and LAYER_RULES[kind].channels is ChannelFlow.ABSORBED:
+        return "it is frozen, and what it would read of them could never be learnt"
+    if (activation := activation_of(config)) in SOFTMAXES | {"exponential"}:
+        return f"its activation, {activation}, is not kept by new channels"
+    return "its settings are for this number of channels"
+
+
+def why_not_widened(kind: str, config: Config, rank: int) -> str:
+    """Why a layer cannot be given more filters or units, where it cannot; arguments as of `why_unruled`."""
+    if reason := why_unruled(kind, config, rank):
+        return reason
+    if not LAYER_RULES[kind].output_growth:
+        return "it has no filters or units of its own"
+    if not config.get("trainable", True):
+        return "it is frozen, and new filters could never be learnt"
+    return f"its activation, {activation_of(config)}, is not kept by new channels"

@@ -1,0 +1,58 @@
+"""Reads a model from a .keras file, as an architecture and its weights."""
+
+import json
+import re
+import zipfile
+
+import keras
+
+from nash_tf.architecture import Architecture
+from nash_tf.keras_models import trusted  # noqa: F401  registers the package's layers
+from nash_tf.keras_models.importing import from_keras
+from nash_tf.keras_models.state import State, read_state
+
+_SEARCHABLE = ("Functional", "Sequential", "Model")
+
+
+def load(path: str) -> tuple[Architecture, State]:
+    """The model in a file that `model.save("model.keras")` wrote; how it was compiled is not looked at.
+
+    Code in the file (a Lambda of Python) is not run.
+
+    Raises:
+        ValueError: the file cannot be read, needs classes that are not there, or holds a model that cannot be represented;
+            one line.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sort = json.loads(archive.read("config.json"))["class_name"]
+    except (OSError, zipfile.BadZipFile, LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"is not a file that model.save wrote: {_short(error)}") from error
+    if sort not in _SEARCHABLE:
+        remedy = "where it was made of inputs and outputs, save keras.Model(model.inputs, model.outputs)"
+        raise ValueError(
+            f"holds a model of class {sort}; only functional and sequential ones can be searched: {remedy}"
+        )
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever Keras and h5py make of a damaged file
+        raise ValueError(f"cannot be loaded: {_reason(error)}") from error
+    architecture = from_keras(model)
+    trusted.check(architecture)
+    return architecture, State(read_state(model).weights, {})
+
+
+def _reason(error: Exception) -> str:
+    if "lambda" in str(error):
+        return (
+            "it has a Lambda layer, whose Python code a file cannot be trusted with; write it as a layer of Keras, or "
+            "register its function with keras.saving.register_keras_serializable and give the model to nash_tf.HillClimbing"
+        )
+    if absent := re.search(r"Could not locate (?:class|function) '(.+?)'", str(error)):
+        return f"{absent[1]} is not Keras'; give the model to nash_tf.HillClimbing, in a program that imports it"
+    return _short(error)
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]} ..."

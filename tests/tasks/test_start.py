@@ -1,0 +1,237 @@
+"""A search that starts from a model of the user's: what it takes from it, what it says, and what it refuses."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from nash_tf.architecture import Architecture
+from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.data.dataset import Dataset
+from nash_tf.data.forms import Form
+from nash_tf.data.pixels import scaling
+from nash_tf.image_settings import PIXELS
+from nash_tf.tasks import image_classification, start
+from tests.helpers.processes import TINY, finish, lineage
+from tests.helpers.processes import start as process
+
+RNG = np.random.default_rng(0)
+
+
+def dataset_of(shape=(8, 8, 1), classes=3, images=60):
+    """Images of which each class has a brightness of its own."""
+    labels = np.arange(images, dtype=np.int32) % classes
+    pixels = np.clip(40 + 70 * labels[:, None, None, None] + RNG.normal(0, 8, (images, *shape)), 0, 255).astype(
+        np.uint8
+    )
+    parts = {
+        f"{letter}_{part}": array
+        for part in ("train", "valid", "test")
+        for letter, array in zip("xy", (pixels, labels), strict=True)
+    }
+    mean, std = pixels.mean((0, 1, 2), dtype=np.float32), pixels.std((0, 1, 2), dtype=np.float32)
+    return Dataset("bright", **parts, class_names=("a", "b", "c", "d")[:classes], flips=True, mean=mean, std=std)
+
+
+DATA = dataset_of()
+
+
+def trained(pixels="unit", first=None, classes=3):
+    """A classifier of DATA that takes these pixel values."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 1), name="image")
+    x = first(image) if first else image
+    x = layers.Conv2D(8, 3, padding="same", name="conv")(x)
+    x = layers.ReLU()(layers.BatchNormalization(momentum=0.8, name="bn")(x))
+    model = keras.Model(image, layers.Dense(classes, "softmax", name="predictions")(layers.GlobalAveragePooling2D()(x)))
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
+    offset, divisor = scaling(pixels, DATA.mean, DATA.std, np.dtype(np.uint8))
+    model.fit((DATA.x_train - offset) / divisor, DATA.y_train, batch_size=20, epochs=12, verbose=0)
+    return model
+
+
+def config_of(path, **changed):
+    return SearchConfig(method="shr", start=str(path), **changed)
+
+
+@pytest.fixture(scope="module")
+def unit(tmp_path_factory):
+    """A model that takes pixels from 0 to 1, and its file."""
+    path, model = tmp_path_factory.mktemp("start") / "unit.keras", trained()
+    model.save(path)
+    return model, path
+
+
+def probabilities(model, images):
+    return np.asarray(keras.ops.softmax(model.predict(images, verbose=0)))
+
+
+def test_the_first_network_computes_what_the_model_does(unit):
+    model, path = unit
+    config = config_of(path)
+    first = image_classification.ImageClassifier(config, DATA, None, None).build(None)
+    images = (DATA.x_train / 255).astype(np.float32)
+    np.testing.assert_allclose(probabilities(first, images), model.predict(images, verbose=0), atol=1e-6)
+    assert first.optimizer.momentum == config.momentum and first.loss.name == "categorical_crossentropy"
+    assert image_classification.first_network(config, DATA).params == Architecture.from_keras(model).params
+
+
+def test_the_pixel_values_are_those_that_it_is_least_wrong_with(unit, tmp_path):
+    _, path = unit
+    assert start.with_pixels(config_of(path), DATA, None).start_pixels == "unit"
+    trained("signed").save(tmp_path / "signed.keras")
+    assert start.with_pixels(config_of(tmp_path / "signed.keras"), DATA, None).start_pixels == "signed"
+
+
+def test_pixel_values_that_are_given_or_that_a_run_began_with_stay(unit):
+    _, path = unit
+    assert start.with_pixels(config_of(path, start_pixels="raw"), DATA, None).start_pixels == "raw"
+    begun = config_of(path, start_pixels="standard")
+    assert start.with_pixels(config_of(path), DATA, begun).start_pixels == "standard"
+    augmentation = image_classification.augmentation_of(begun, DATA)
+    assert (
+        augmentation.pixels == "standard" and image_classification.augmentation_of(SearchConfig(), DATA).pixels is None
+    )
+    with pytest.raises(ConfigError, match="--start_pixels=imagenet: is for images of 3 channels, these have 1"):
+        start.with_pixels(config_of(path, start_pixels="imagenet"), DATA, None)
+
+
+def test_a_model_that_scales_its_pixels_is_given_them_as_they_are(tmp_path):
+    trained("raw", layers.Rescaling(1 / 255)).save(tmp_path / "model.keras")
+    config = start.with_pixels(config_of(tmp_path / "model.keras"), DATA, None)
+    assert config.start_pixels == "raw"
+    lines = " ".join(start.describe(config, DATA))
+    assert "It is given pixel values as they are, 0 to 255, since it scales them itself" in lines
+    assert "As it is, it is right for 100% of 60 training images" in lines
+
+
+def test_what_is_done_with_the_model_is_said(unit):
+    _, path = unit
+    config = config_of(path, start_pixels="unit", widths=(8,), augment=("normalise", "flip"))
+    lines = start.describe(config, DATA)
+    assert lines[0] == f"The search starts from {path}, 123 parameters."
+    assert "softmax is taken off" in lines[1] and lines[2].startswith("It is given pixel values from 0 to 1")
+    assert (
+        "right for 100% of 60 training images. Its outputs are taken for the classes in this order: a, b, c."
+        in lines[3]
+    )
+    assert lines[4] == "Not used with it: --widths, --augment=normalise."
+    assert start.describe(SearchConfig(), DATA) == []
+
+
+def test_another_number_of_classes_gets_a_new_head_and_keeps_the_rest(unit):
+    model, path = unit
+    config = start.with_pixels(config_of(path), dataset_of(classes=4), None)
+    first = image_classification.ImageClassifier(config, dataset_of(classes=4), None, None).build(None)
+    assert config.start_pixels == "signed" and first.output_shape == (None, 4)
+    for name in ("conv", "bn"):
+        for one, two in zip(first.get_layer(name).get_weights(), model.get_layer(name).get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
+    lines = " ".join(start.describe(config, dataset_of(classes=4)))
+    assert (
+        "Its head, predictions, gave 3 classes and is replaced by a new one for 4." in lines and "As it is" not in lines
+    )
+
+
+def test_one_output_for_two_classes_gives_the_same_probabilities(tmp_path):
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(image))
+    model = keras.Model(image, layers.Dense(1, "sigmoid", bias_initializer="ones")(x))
+    model.save(tmp_path / "model.keras")
+    two = dataset_of(classes=2)
+    first = start.start_of(config_of(tmp_path / "model.keras"), two).model()
+    images = two.x_train.astype(np.float32) / 255
+    np.testing.assert_allclose(probabilities(first, images)[:, 1:], model.predict(images, verbose=0), atol=1e-6)
+
+
+def test_frozen_layers_stay_so_and_are_named(tmp_path):
+    model = trained()
+    model.get_layer("conv").trainable = False
+    model.save(tmp_path / "model.keras")
+    config = config_of(tmp_path / "model.keras", start_pixels="unit")
+    assert any("1 of its layers are frozen and stay so (conv)" in line for line in start.describe(config, DATA))
+    assert not start.start_of(config, DATA).model().get_layer("conv").trainable
+
+
+def test_a_file_that_changes_is_loaded_anew(unit, tmp_path):
+    model, _ = unit
+    path = tmp_path / "model.keras"
+    model.save(path)
+    before = start.start_of(config_of(path), DATA)
+    assert start.start_of(config_of(path), DATA) is before
+    other = trained()
+    other.get_layer("conv").set_weights([np.ones((3, 3, 1, 8)), np.zeros(8)])
+    other.save(path)
+    assert (start.start_of(config_of(path), DATA).weights["conv", "kernel"] == 1).all()
+
+
+REFUSED = [
+    ({"shape": (9, 7, 1)}, "takes images of 8x8x1, and these are 9x7x1; build it for images of 9x7x1"),
+    ({"shape": (9, 7, 1), "form": True}, "takes images of 8x8x1, and these are 9x7x1; give --image_size=8x8"),
+    (
+        {"shape": (8, 8, 3)},
+        "makes 1 channels of 3, image = keras.Input((8, 8, 3)), keras.Model(image, model(keras.layers.Conv2D(1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), REFUSED)
+def test_images_that_do_not_fit_are_refused_with_what_to_do(given, expected, unit):
+    made = dataset_of(given["shape"])
+    if "form" in given:
+        made = dataclasses.replace(made, form=Form(9, 7, 1))
+    with pytest.raises(ConfigError) as error:
+        image_classification.check(config_of(unit[1]), made)
+    assert expected in str(error.value) and str(error.value).startswith(f"--start={unit[1]}: takes")
+
+
+def test_a_model_in_which_nothing_can_grow_and_one_that_is_too_large_are_refused(unit, tmp_path):
+    image = keras.Input((8, 8, 1))
+    keras.Model(image, layers.Dense(3)(layers.Flatten()(image))).save(tmp_path / "model.keras")
+    with pytest.raises(ConfigError, match="cannot be searched: no operator of shr has a place in it"):
+        image_classification.check(config_of(tmp_path / "model.keras"), DATA)
+    image_classification.check(SearchConfig(method="fixed", start=str(tmp_path / "model.keras")), DATA)
+    with pytest.raises(ConfigError, match="--max_params=100: must be at least the first network's 123"):
+        image_classification.check(config_of(unit[1], max_params=100), DATA)
+
+
+@pytest.mark.parametrize("pooling", ["avg", None])
+def test_a_backbone_gets_a_head(pooling, tmp_path):
+    backbone = keras.applications.MobileNetV2((32, 32, 3), alpha=0.35, weights=None, include_top=False, pooling=pooling)
+    backbone.save(tmp_path / "model.keras")
+    config = config_of(tmp_path / "model.keras")
+    made = dataset_of((32, 32, 3))
+    image_classification.check(config, made)
+    first = start.start_of(config, made).model()
+    assert first.output_shape == (None, 3) and start.with_pixels(config, made, None).start_pixels == "signed"
+    np.testing.assert_array_equal(first.get_layer("Conv1").kernel, backbone.get_layer("Conv1").kernel)
+
+
+def test_every_scaling_of_pixels():
+    pixels, mean, std = np.array([0, 255], np.float32)[:, None], np.float32([100] * 3), np.float32([50] * 3)
+    found = {}
+    for name in PIXELS:
+        offset, divisor = scaling(name, mean, std, np.dtype(np.uint8))
+        found[name] = ((pixels - offset) / divisor)[:, 0].tolist()
+        assert offset.dtype == divisor.dtype == np.float32
+    assert found.pop("imagenet") == pytest.approx([-0.485 / 0.229, 0.515 / 0.229], rel=1e-5)
+    assert found == {"raw": [0, 255], "unit": [0, 1], "signed": [-1, 1], "standard": pytest.approx([-2, 3.1])}
+    with pytest.raises(ValueError, match="imagenet is for images of 3 channels"):
+        scaling("imagenet", mean[:1], std[:1], np.dtype(np.uint8))
+
+
+def test_a_search_with_workers_that_load_the_file_themselves(unit, tmp_path):
+    arguments = [f"--start={unit[1]}", "--steps=1", "--train_limit=100", "--final_epochs=0", "--workers=2"]
+    printed = finish(process(tmp_path / "run", *arguments, common=TINY))
+    first, *others = lineage(tmp_path / "run")
+    assert (
+        first["params"] == 123 - 27 + 90 and len(others) == 3 and {each["status"] for each in others} == {"completed"}
+    )
+    assert "is replaced by a new one for 10" in printed
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert settings["start_pixels"] == "signed" and settings["versions"]["--start"].startswith("sha256 ")
+    exported = keras.models.load_model(tmp_path / "run" / "best" / "model.keras")
+    assert exported.input_shape == (None, 8, 8, 1) and exported.output_shape == (None, 10)
