@@ -1,7 +1,7 @@
 """What follows a search of classifiers: the control, which tells whether it was worth it, and the final training."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy import forecast, methods
+from nash_tf.strategy.records import Goal
 from nash_tf.strategy.time_plan import After, TimePlan
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training
@@ -90,27 +91,24 @@ def control(run: Finishing) -> Control | None:
     Returns:
         The control; None where there is none, or no time for an epoch of it.
     """
-    oracle, plan, limit = run.tuner.oracle, run.plan, run.config.max_hours
-    search = oracle.search
+    search, plan, limit = run.tuner.oracle.search, run.plan, run.config.max_hours
     if not has_control(run.config) or len(search.outcomes) < 2:
         return None
     untrained = run.tuner.untrained_first_model()
     architecture = Architecture.from_keras(untrained)
-    size = forecast.size_of(architecture)
-    wanted = plan.control_cpu_seconds()
+    size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
-    epochs = max(1, round(plan.control_epochs(size)))
-    allowed = plan.limits.spent()[0] + plan.control_seconds(size)
+    until = plan.limits.spent()[0] + plan.control_seconds(size)
     job = Job(
-        name="control: the first network trained alone",
+        name=CONTROL,
         identity={"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate},
         images=run.dataset.x_train,
         labels=run.dataset.y_train,
         seed=derive(run.config.seed, CONTROL),
         rate=run.config.learning_rate,
-        epochs=epochs,
+        epochs=max(1, round(plan.control_epochs(size))),
         cpu_seconds=wanted,
-        seconds_left=lambda: allowed - plan.limits.spent()[0],
+        seconds_left=lambda: until - plan.limits.spent()[0],
         pace=0.0 if limit is None else plan.cost().seconds(1, size),
         limit=limit,
     )
@@ -124,15 +122,9 @@ def control(run: Finishing) -> Control | None:
         why = "its weights were not finite" if course.ended == long_training.NOT_FINITE else "no time was left for it"
         run.progress.line(f"There is no control: {why}.")
         return None
-    valid = _measured(run, model, run.dataset.x_valid, run.dataset.y_valid)
-    test = _measured(run, model, run.dataset.x_test, run.dataset.y_test)
-    name = search.goal.name
-    reached = float(f"{valid[name.removeprefix('val_')]:.7g}")
-    best = search.outcomes[search.best].metrics[name]
-    is_better = reached >= best if search.goal.direction == "max" else reached <= best
+    scores = _scores(run, model)
     results = {
-        **{f"test_{key}": round(test[key], 6) for key in ("accuracy", "loss")},
-        **{f"val_{key}": round(value, 6) for key, value in valid.items()},
+        **scores,
         "params": architecture.params,
         "epochs": course.epoch,
         "epochs_wanted": course.wanted,
@@ -140,9 +132,24 @@ def control(run: Finishing) -> Control | None:
         "seconds": round(course.seconds, 1),
         "search_cpu_seconds": spent,
         "ended": course.ended,
-        "is_better": is_better,
+        "is_better": _is_better(search.goal, scores, search.outcomes[search.best].metrics),
     }
     return Control(model, results)
+
+
+def _is_better(goal: Goal, scores: Mapping[str, float], of_winner: Mapping[str, float]) -> bool:
+    """Whether the control's score on the validation images is at least the winner's."""
+    reached, best = (round(each[goal.name], 6) for each in (scores, of_winner))
+    return reached >= best if goal.direction == "max" else reached <= best
+
+
+def _scores(run: Finishing, model: keras.Model) -> dict[str, float]:
+    """Test accuracy and loss, and all that is measured on validation images."""
+    dataset = run.dataset
+    test = _measured(run, model, dataset.x_test, dataset.y_test)
+    valid = _measured(run, model, dataset.x_valid, dataset.y_valid)
+    found = {f"test_{name}": test[name] for name in ("accuracy", "loss")} | {f"val_{n}": v for n, v in valid.items()}
+    return {name: round(value, 6) for name, value in found.items()}
 
 
 def _measured(run: Finishing, model: keras.Model, images, labels) -> dict[str, float]:
