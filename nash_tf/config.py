@@ -133,15 +133,16 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings):
     )
     max_hours: float | None = setting(
         optional(_ABOVE_0),
-        "Hours of wall-clock time after which the search ends; a training that is still open is dropped. Unset: no limit.",
+        "Hours of wall-clock time for the whole run, from the start of the program: the search ends early enough for control, "
+        "final training and export, and a training that is open then is dropped. Unset: no limit.",
         default=None,
         group=_LIMITS,
         resumed=settings.RAISABLE,
     )
     max_cpu_hours: float | None = setting(
         optional(_ABOVE_0),
-        "Hours of CPU time, of all trainings together, after which the search ends; the final training is not counted. "
-        "Unset: no limit.",
+        "Hours of CPU time, of all trainings of the search together, after which it ends; control, final training and export "
+        "are not counted. Unset: no limit.",
         default=None,
         group=_LIMITS,
         resumed=settings.RAISABLE,
@@ -184,6 +185,13 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings):
         default=None,
         group=_RUN,
         resumed=settings.FREE,
+    )
+    control: bool = setting(
+        switch(),
+        "After the search train the first network alone for as long as the search took, ten minutes or a quarter of the time at "
+        "most if that is longer, and hand over the better one of the two. On, unless --nocontrol is given.",
+        default=True,
+        group=_SEARCH,
     )
     tensorboard: bool = setting(
         switch(), "Write logs for TensorBoard, which must be installed.", default=False, group=_RUN

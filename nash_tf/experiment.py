@@ -5,7 +5,8 @@ The same command continues an experiment that was interrupted; finished runs are
     nash-tf experiment --flagfile=cifar10_cpu --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 --output_dir=runs/cifar \\
         --jobs=2
 
-All other flags are those of a search and go to every run; SavedModel and .keras are exported unless --export says more. The training of the first network depends on the data, the
+All other flags are those of a search and go to every run; SavedModel and .keras are exported unless
+--export says more, and there is no control unless --control is given. The training of the first network depends on the data, the
 settings and the seed alone, so that all methods of a seed start from the same one.
 """
 
@@ -40,7 +41,8 @@ from nash_tf.terminal import command_line
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
 POLL = 0.5  # seconds between two looks at the runs
 _GROUP = "Experiment"
-_EXPORT = "--export=keras"  # unless the arguments say more: runs are compared, and few of their models used
+# Unless the arguments say more: runs are compared at equal cost, and few of their models used.
+_DEFAULTS = ("--export=keras", "--nocontrol")
 WIDE = "wide"  # the method whose first network is as large as the median winner of its seed's searches
 
 
@@ -102,7 +104,7 @@ class Run(NamedTuple):
         if widths:
             own.append(f"--widths={','.join(map(str, widths))}")
         own.append("--resume" if self.begun else "--noresume")
-        return [_EXPORT, *arguments, *own]
+        return [*_DEFAULTS, *arguments, *own]
 
 
 def plan(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Run]:

@@ -32,6 +32,7 @@ from nash_tf import data, export_formats
 from nash_tf.config import ConfigError, SearchConfig, refusal
 from nash_tf.files import run_directory, start_file
 from nash_tf.strategy import methods
+from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.terminal import command_line
 from nash_tf.terminal.command_line import one_line
 from nash_tf.workers import roles
@@ -61,6 +62,7 @@ def parse(argv: Sequence[str]) -> tuple[SearchConfig | None, flags.FlagValues]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit status: 0, 1 for a run that failed, 2 for what is refused, 130 or 143 after SIGINT or SIGTERM."""
+    began = wall_and_cpu_seconds()
     argv = sys.argv if argv is None else argv
     try:
         config, values = parse(argv)
@@ -76,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return refuse(error)
     if not roles.is_worker():
         _announce(config, values, resume)
-    return _run(config, resume, argv)
+    return _run(config, resume, argv, began)
 
 
 def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> None:
@@ -118,13 +120,14 @@ def _choose_backend() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors only
 
 
-def _run(config: SearchConfig, resume: bool, argv: Sequence[str]) -> int:
+def _run(config: SearchConfig, resume: bool, argv: Sequence[str], began: tuple[float, float]) -> int:
     try:
         with stoppable():
             with streams.without_errors_shown():
                 from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
             try:
-                search.run(config, resume=resume, command=[sys.executable, "-m", "nash_tf.main", *argv[1:]])
+                command = [sys.executable, "-m", "nash_tf.main", *argv[1:]]
+                search.run(config, resume=resume, command=command, began=began)
             except search.FAILURES as error:
                 sys.stdout.flush()  # what was said before comes before it
                 print(one_line(error), file=sys.stderr)

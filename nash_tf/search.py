@@ -23,10 +23,14 @@ from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.scores import objectives
+from nash_tf.strategy import methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
+from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
+from nash_tf.tasks import final_training, start
 from nash_tf.tasks import image_classification as task
-from nash_tf.tasks import start
+from nash_tf.tasks.final_training import Finishing
+from nash_tf.terminal import summary
 from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
 from nash_tf.tuning.trial_files import DamagedSearch
@@ -47,13 +51,16 @@ FAILURES = (
 )
 
 
-def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict:
+def run(
+    config: SearchConfig, resume: bool, command: Sequence[str] = (), began: tuple[float, float] | None = None
+) -> dict:
     """Runs, or resumes, a search to its results; in a worker, trains for its chief until there is nothing left.
 
     Args:
         config: all settings.
         resume: whether to go on with the run in `config.output_dir`.
         command: what the worker processes run, for `config.workers` or `config.isolate`.
+        began: when the program began, as `wall_and_cpu_seconds` gives it; now, where it is not given.
 
     Returns:
         What is written to results.json; nothing in a worker.
@@ -62,7 +69,9 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
         ConfigError, DataError: before anything is written.
         One of `FAILURES`: what ends a run that has begun.
     """
-    began = wall_and_cpu_seconds()
+    loaded = wall_and_cpu_seconds()
+    began = began or loaded
+    loading = loaded[0] - began[0]  # how long the libraries took tells how fast the machine is
     dataset = data.load(
         config.dataset,
         valid_fraction=config.valid_fraction,
@@ -91,93 +100,148 @@ def run(config: SearchConfig, resume: bool, command: Sequence[str] = ()) -> dict
         run_directory.write_config(
             config, {"nash_tf": __version__, **{package: version(package) for package in PACKAGES}}
         )
-        tuner, pipeline, progress = search(config, dataset, command)
-        results = finish(config, dataset, pipeline, progress, tuner, began)
-    progress.finished(results, directory)
+        searched = search(config, dataset, command, began, loading)
+        if searched is None:
+            return {}
+        results = finish(searched)
+    searched.progress.finished(results, directory)
     return results
 
 
-def search(config: SearchConfig, dataset: data.Dataset, command: Sequence[str] = ()):
-    """Runs the search alone, or this process's part in it; returns the tuner, and what it was given."""
+def search(
+    config: SearchConfig,
+    dataset: data.Dataset,
+    command: Sequence[str] = (),
+    began: tuple[float, float] | None = None,
+    loading: float = 0.0,
+) -> Finishing | None:
+    """Runs the search alone, or this process's part in it; returns what the rest of the run needs, None in a worker.
+
+    Args:
+        config, dataset, command, began: as for `run`.
+        loading: seconds that the libraries took to load.
+    """
     directory = config.directory
     augmentation = task.augmentation_of(config, dataset)
     runtime.set_up(config.threads)
     classes, weights = len(dataset.class_names), task.class_weights_of(config, dataset)
     pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation, weights)
-    progress = Progress(config.vanilla_epochs + config.steps * config.epochs_per_step, config.final_epochs)
+    progress = Progress()
     with local_workers(config, command) as workers:
         tuner = tuner_of(config, dataset, pipeline, progress)
+        if not roles.is_worker():
+            plan = _plan(config, dataset, tuner, began or wall_and_cpu_seconds(), loading)
+            progress.begins(plan.left, plan.follows)
+            is_search = config.steps and methods.registry[config.method].operators
+            progress.line(summary.of_a_step(config.rungs if is_search else ()))
         callbacks = []
         if config.tensorboard:
             callbacks.append(keras.callbacks.TensorBoard(str(directory / run_directory.TENSORBOARD), write_graph=False))
         valid = pipeline.evaluation(dataset.x_valid, dataset.y_valid)
         tuner.search(validation_data=valid, verbose=0, callbacks=callbacks, workers=workers)
-    if not roles.is_worker():
-        progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
-    return tuner, pipeline, progress
+    if roles.is_worker():
+        return None
+    progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
+    plan.limits.reached = tuner.oracle.search.finished is None
+    tuner.oracle.save()
+    return Finishing(config, dataset, pipeline, progress, tuner, plan)
 
 
-def finish(
-    config: SearchConfig,
-    dataset: data.Dataset,
-    pipeline: Pipeline,
-    progress: Progress,
-    tuner: HillClimbing,
-    began: tuple[float, float],
-) -> dict:
-    """Final training, test, export and results of a search that is over; `began` are wall-clock and CPU seconds."""
-    directory = config.directory
-    _write_lineage(directory, tuner.oracle)
+def _plan(
+    config: SearchConfig, dataset: data.Dataset, tuner: HillClimbing, began: tuple[float, float], loading: float
+) -> TimePlan:
+    """The plan of the run's time, by which the search's limits hold back what follows it."""
+    limits, formats = tuner.oracle.limits, len(_formats(config))
+    export_seconds = time_plan.export_seconds(loading, formats, config.max_hours)
+    after = final_training.after(config, dataset, export_seconds)
+    plan = TimePlan(tuner.oracle.search, limits, after, config.workers)
+    limits.count_from(began)
+    limits.reserve = plan.reserve
+    return plan
+
+
+def finish(run: Finishing) -> dict:
+    """Control, final training, test, export and results of a search that is over."""
+    config, oracle, directory = run.config, run.tuner.oracle, run.config.directory
+    _write_lineage(directory, oracle)
     report.renew(directory)
-    winner = tuner.get_best_models()[0]
-    # Handed over in float32, whatever it was trained in.
-    final = certificate.in_float32(task.train_finally(config, dataset, pipeline, winner, progress))
-    numbers, test = task.test_results(
-        dataset, pipeline, tuner.first_model(), winner, final, directory / run_directory.MISTAKES
-    )
-    now, before = wall_and_cpu_seconds(), tuner.oracle.limits.before
+    winner, control = run.tuner.get_best_models()[0], final_training.control(run)
+    is_control = control is not None and control.results["is_better"]
+    chosen, key = (control.model, "control") if control and is_control else (winner, str(list(oracle.search.best)))
+    trained, said = final_training.final(run, chosen, key)
+    final = certificate.in_float32(trained)  # whatever it was trained in
+    models, mistakes = (run.tuner.first_model(), winner, final), directory / run_directory.MISTAKES
+    numbers, test = task.test_results(run.dataset, run.pipeline, *models, mistakes)
     results = {
         "method": config.method,
-        "dataset": dataset.name,
+        "dataset": run.dataset.name,
         "seed": config.seed,
         **numbers,
-        **search_results(tuner.oracle),
-        "seconds": round(before[0] + now[0] - began[0], 1),
-        "cpu_seconds": round(before[1] + now[1] - began[1], 1),
+        **search_results(oracle),
+        **_limited(run),
+        **said,
+        "handed_over": "control" if is_control else "winner",
+        "control": control and control.results,
+        **_time(run),
     }
-    results["exports"] = export_best(config, dataset, pipeline, final, results, test)
-    results["test"] = test
+    results["exports"] = export_best(run, final, results, test)
+    results |= {**_time(run), "test": test}
     write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
+    oracle.save()
     report.renew(directory)
     return results
 
 
-def export_best(
-    config: SearchConfig,
-    dataset: data.Dataset,
-    pipeline: Pipeline,
-    final: keras.Model,
-    results: Mapping,
-    test: Mapping,
-) -> dict:
+def export_best(run: Finishing, final: keras.Model, results: Mapping, test: Mapping) -> dict:
     """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json.
 
     Args:
         results, test: for the model card; what results.json says, and what it says of the test.
     """
-    fit = config.image_fit
+    config, dataset, limits = run.config, run.dataset, run.plan.limits
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
-    return export(
-        with_scaling(final, *pipeline.scaling(dataset.x_train.dtype)),
+    facts = {name: value for name, value in results.items() if name != "control"}
+    facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
+    formats = _formats(config)
+    dropped = time_plan.dropped(formats, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
+
+    def left_out(name: str, reason: str) -> None:
+        run.progress.line(f"Export without {name}: {reason}")
+
+    why = f"no time was left for it before max_hours={config.max_hours}"
+    for name in dropped:
+        left_out(name, why)
+    exported = export(
+        with_scaling(final, *run.pipeline.scaling(dataset.x_train.dtype)),
         config.directory / run_directory.BEST,
         dataset.x_test[:32],
-        facts={**results, **{f"--{name}": value for name, value in config.to_json().items()}},
+        facts={**facts, **{f"--{name}": value for name, value in config.to_json().items()}},
         searched=final,
-        formats=config.export or export_formats.installed(),
-        images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, fit),
+        formats=[name for name in formats if name not in dropped],
+        images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, config.image_fit),
         test=test,
-        left_out=lambda name, reason: print(f"Export without {name}: {reason}", flush=True),
+        seconds=time_plan.scoring_seconds(config.max_hours),
+        left_out=left_out,
     )
+    return {**exported, **{name: {"left_out": why} for name in dropped}}
+
+
+def _formats(config: SearchConfig) -> tuple[str, ...]:
+    return tuple(config.export or export_formats.installed())
+
+
+def _limited(run: Finishing) -> dict:
+    """Whether a limit has ended the search, and what more time might bring."""
+    by_limit = run.plan.limits.reached
+    name = run.tuner.oracle.search.goal.name.removeprefix("val_").replace("_", " ")
+    sentence = outlook.more_time(run.plan.trainings(), f"validation {name}") if by_limit else None
+    return {"ended_by_limit": by_limit, "more_time": sentence}
+
+
+def _time(run: Finishing) -> dict:
+    """Seconds and CPU seconds of the run until now, over all its processes."""
+    seconds, cpu_seconds = run.plan.limits.spent()
+    return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
 
 
 @contextlib.contextmanager
@@ -211,7 +275,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         report.renew(directory)
         progress.trained(oracle)
 
-    tuner = HillClimbing(
+    return HillClimbing(
         task.ImageClassifier(config, dataset, pipeline, progress),
         keras_tuner.Objective(objective.metric, objective.direction),
         method=config.method,
@@ -222,6 +286,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         vanilla_epochs=config.vanilla_epochs,
         max_params=config.max_params,
         budget_epochs=task.budget_epochs(config, dataset),
+        reserve=time_plan.planned_share(config.final_epochs, final_training.has_control(config)),
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,
         seed=config.seed,
@@ -230,10 +295,6 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         directory=str(directory),
         project_name=run_directory.TUNER,
     )
-    if roles.is_worker():
-        return tuner
-    progress.begins(sum(record["epochs"] for record in tuner.oracle.lineage()), tuner.oracle.remaining_wall_seconds)
-    return tuner
 
 
 def search_results(oracle) -> dict:

@@ -29,7 +29,14 @@ def test_the_plan_is_seed_by_seed(tmp_path):
 def test_an_unfinished_run_is_resumed(tmp_path):
     (run,) = experiment.plan(tmp_path, ["sh"], [0])
     own = ["--method=sh", "--seed=0", f"--output_dir={run.directory}"]
-    assert run.command(["--steps=1", "--resume"]) == ["--export=keras", "--steps=1", "--resume", *own, "--noresume"]
+    assert run.command(["--steps=1", "--resume"]) == [
+        "--export=keras",
+        "--nocontrol",
+        "--steps=1",
+        "--resume",
+        *own,
+        "--noresume",
+    ]
     run.directory.mkdir()
     (run.directory / "config.json").write_text("{}")
     assert run.command([])[-1] == "--resume"

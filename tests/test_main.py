@@ -271,9 +271,8 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert arrived == config.SearchConfig(**settings)
         assert resume is False
-        assert {*settings, "tensorboard", "isolate", "image_size", "nesterov", "budget_seconds"} == set(
-            arrived.to_json()
-        )
+        others = {"tensorboard", "isolate", "control", "image_size", "nesterov", "budget_seconds"}
+        assert {*settings, *others} == set(arrived.to_json())
 
     @pytest.mark.parametrize(
         ("text", "names"),

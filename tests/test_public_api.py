@@ -24,6 +24,7 @@ SEARCH = [
     "seed",
     "tune_hyperparameters",
     "budget_epochs",
+    "reserve",
 ]
 NAMES = {
     "nash_tf": ["Architecture", "HillClimbing", "HillClimbingOracle", "export", "morph", "__version__"],

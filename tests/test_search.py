@@ -144,11 +144,53 @@ def test_a_run_is_not_overwritten(whole):
     assert process.returncode == 2 and "--resume" in printed
 
 
-def test_the_limit_on_time_ends_the_search_with_the_best_so_far(tmp_path):
-    printed = finish(start(tmp_path / "run", "--steps=500", "--max_hours=0.002"))
+def test_a_limit_ends_the_search_with_the_best_so_far_and_results_and_card_say_what_more_might_bring(tmp_path):
+    printed = finish(start(tmp_path / "run", "--steps=500", "--max_cpu_hours=0.001"))
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert 0 <= results["steps"] < 500 and "winner:" in printed
+    assert 0 <= results["steps"] < 500 and "winner:" in printed and results["more_time"] in printed
+    assert results["ended_by_limit"] and results["final_epochs_done"] == 1 and results["handed_over"] == "winner"
+    card = (tmp_path / "run" / "best" / "model_card.md").read_text()
+    assert f"| more_time | {results['more_time']} |" in card
     assert (tmp_path / "run" / "best" / "model.keras").is_file()
+
+
+@pytest.mark.skipif("NASH_TF_ALL" not in os.environ, reason="a long one: bash launchers/test.sh --all")
+def test_max_hours_is_the_limit_of_the_whole_run(tmp_path):
+    began = time.monotonic()
+    finish(start(tmp_path / "run", "--steps=500", "--final_epochs=20", "--max_hours=0.03", "--control"))
+    assert time.monotonic() - began < 0.03 * 3600
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["final_epochs_done"] > 0 and results["control"]["epochs"] > 0 and results["seconds"] < 0.03 * 3600
+
+
+def test_a_final_training_that_is_killed_goes_on_to_the_same_end(tmp_path):
+    own, results = ["--steps=0", "--final_epochs=150"], []
+    finish(start(tmp_path / "whole", *own))
+    course = tmp_path / "run" / "final_training" / "training.json"
+    process = start(tmp_path / "run", *own)
+    wait_for(lambda: course.exists() or process.poll() is not None)
+    process.kill()
+    process.communicate()
+    assert 0 < json.loads(course.read_text())["epoch"] < 150
+    finish(start(tmp_path / "run", *own, "--resume"))
+    for name in ("whole", "run"):
+        found = json.loads((tmp_path / name / "results.json").read_text())
+        results.append({key: found[key] for key in ("test_accuracy", "test_loss", "final_epochs_done", "winner")})
+    assert results[0] == results[1] and results[0]["final_epochs_done"] == 150
+
+
+def test_the_control_is_part_of_the_run_and_the_better_one_is_handed_over(tmp_path):
+    directory = tmp_path / "run"
+    printed = finish(start(directory, "--steps=1", "--control"))
+    results = json.loads((directory / "results.json").read_text())
+    control = results["control"]
+    assert control["epochs"] > 1 and control["params"] == results["vanilla_params"] and "control: " in printed
+    is_better = control["val_accuracy"] >= results["winner_val_accuracy"]
+    assert control["is_better"] == is_better
+    assert results["handed_over"] == ("control" if is_better else "winner")
+    handed = keras.models.load_model(directory / "best" / "model.keras")
+    assert sum(int(np.prod(v.shape)) for v in handed.trainable_variables) == results["params"]
+    assert 0.3 < control["cpu_seconds"] / control["search_cpu_seconds"] < 2
 
 
 def test_mixed_precision_is_certified_and_exported_in_float32_and_logged(tmp_path):

@@ -187,7 +187,7 @@ def _step_of(children: int) -> float:
 def _search(flags: str) -> dict[str, Any]:
     """The results.json of a search with these flags."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "nash_tf.main", *flags.split(), f"--output_dir={folder}/run"]
+        command = [sys.executable, "-m", "nash_tf.main", "--nocontrol", *flags.split(), f"--output_dir={folder}/run"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         return json.loads((Path(folder) / "run" / "results.json").read_text())
 
@@ -197,7 +197,7 @@ def search(flags, *_) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "profile.json"
         command = [sys.executable, "-m", "nash_tf.benchmark.profile", str(output)]
-        command += [*flags.search.split(), f"--output_dir={folder}/run"]
+        command += ["--nocontrol", *flags.search.split(), f"--output_dir={folder}/run"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         profile = json.loads(output.read_text())
     rows: list[list[Any]] = [["part", "CPU-s", "share"]]

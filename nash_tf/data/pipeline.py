@@ -79,7 +79,7 @@ class Pipeline:
         chosen = self.augmentation.pixels or (STANDARD if self.augmentation.normalise else UNIT)
         return scaling(chosen, self.mean, self.std, dtype)
 
-    def training(self, x: np.ndarray | Rows, y: np.ndarray, seed: int) -> tf.data.Dataset:
+    def training(self, x: np.ndarray | Rows, y: np.ndarray, seed: int, passes: int = 0) -> tf.data.Dataset:
         """Augmented batches, shuffled anew in each pass; a pass is an epoch, its last batch may be smaller.
 
         A pass counts once its last batch was taken: an iterator that was only made, or dropped half-way,
@@ -90,6 +90,7 @@ class Pipeline:
             x: images [n, h, w, c], uint8 or float32.
             y: integer labels [n].
             seed: any integer >= 0.
+            passes: how many passes were made before, by another dataset of the same seed.
         """
         work = self._taking(x, y) if isinstance(x, Rows) else self._holding(x, y)
         drawn: dict[int, tf.Tensor] = {}
@@ -98,14 +99,14 @@ class Pipeline:
         shapes += [] if self.class_weights is None else [(None,)]
         steps = math.ceil(size / self.batch_size)
         with tf.device("CPU"):
-            key, passes = tf.constant(key), tf.Variable(0, trainable=False, dtype=tf.int32)
+            key, passed = tf.constant(key), tf.Variable(passes, trainable=False, dtype=tf.int32)
 
         def one(step):
-            now = int(passes)
+            now = int(passed)
             if now not in drawn:  # once for a pass: 0.7 ms for 50,000 images
                 drawn.clear()
-                drawn[now] = self._order(key, passes.value(), size)
-            return work(drawn[now], key, passes.value(), step)
+                drawn[now] = self._order(key, passed.value(), size)
+            return work(drawn[now], key, passed.value(), step)
 
         @plain
         def batch(step):
@@ -117,7 +118,7 @@ class Pipeline:
         @plain
         def count(step, *parts):
             # After the prefetch, so it runs when the consumer takes the batch: all of the pass is drawn then.
-            passes.assign_add(tf.cast(step == steps - 1, tf.int32))
+            passed.assign_add(tf.cast(step == steps - 1, tf.int32))
             return parts
 
         dataset = tf.data.Dataset.range(steps, output_type=tf.int32).map(batch).prefetch(2).map(count)

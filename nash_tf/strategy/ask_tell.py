@@ -49,6 +49,7 @@ class Settings:
             other methods have, `vanilla_epochs + steps * epochs_per_step`.
         max_hours, max_cpu_hours: limits on the time of trainings, by which such a method lays out its budget; the engine ends the
             search at its limits.
+        reserve: share of `max_hours` that is kept for what follows the search, which such a method does not lay out.
 
     Raises:
         TypeError: a value is of another type.
@@ -67,6 +68,7 @@ class Settings:
     budget_epochs: float | None = None
     max_hours: float | None = None
     max_cpu_hours: float | None = None
+    reserve: float = 0.0
 
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
@@ -110,7 +112,8 @@ class Settings:
     @property
     def budget_seconds(self) -> dict[str, float]:
         """Limits on time, in seconds, by the measurement of trainings that they are on."""
-        limits = {"wall_seconds": self.max_hours, "cpu_seconds": self.max_cpu_hours}
+        hours = None if self.max_hours is None else self.max_hours * (1 - self.reserve)
+        limits = {"wall_seconds": hours, "cpu_seconds": self.max_cpu_hours}
         return {name: 3600 * limit for name, limit in limits.items() if limit is not None}
 
     def to_json(self) -> dict:
@@ -205,6 +208,18 @@ class Search:
             self._opened = opened._replace(missing=missing)
             if not missing:
                 self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
+
+    @property
+    def opened(self) -> OpenRung | None:
+        """The open rung; None after the last."""
+        return self._opened
+
+    def budget_left(self) -> float | None:
+        """What is left of a budget that is laid out in advance, in epochs of the first network; None for other methods."""
+        if not isinstance(self._proposer, BudgetedProposer) or not self.outcomes:
+            return None
+        budget = self._proposer.course(self.outcomes).budget
+        return max(0.0, budget - spent(self.outcomes.values(), self.outcomes))
 
     @property
     def open_step(self) -> int | None:

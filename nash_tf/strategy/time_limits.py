@@ -15,12 +15,18 @@ def wall_and_cpu_seconds() -> tuple[float, float]:
 
 
 class TimeLimits:
-    """Limits on wall-clock time since the search began, and on the CPU time of its trainings.
+    """Limits on wall-clock time, and on the CPU time of a search's trainings.
 
     Args:
         max_hours: of wall-clock time; interruptions do not count. None for no limit.
         max_cpu_hours: of CPU time, all trainings together. None for no limit.
         clock: (seconds, CPU seconds), growing.
+
+    Attributes:
+        reserve: gives the seconds of `max_hours` that are held back for what follows the search.
+        reached: whether a limit has ended the search, as a trainer finds whose time is up, or as it looked when the search ended;
+            what a training that was cut spent in vain is in no outcome.
+        before: seconds and CPU seconds of earlier processes.
     """
 
     def __init__(
@@ -30,21 +36,35 @@ class TimeLimits:
         clock: Callable[[], tuple[float, float]] = wall_and_cpu_seconds,
     ):
         self.max_hours, self.max_cpu_hours, self._clock = max_hours, max_cpu_hours, clock
-        self.reached = False  # as the trainer finds whose time is up; what it has spent in vain is in no outcome
+        self.reserve: Callable[[], float] = lambda: 0.0
+        self.reached = False
         self.resume((0.0, 0.0))
 
     def resume(self, before: tuple[float, float]) -> None:
         """Goes on after processes that spent so many seconds and CPU seconds."""
         self.before, self._began = before, self._clock()
 
+    @property
+    def given(self) -> dict[str, float | None]:
+        """The limits by name."""
+        return {"max_hours": self.max_hours, "max_cpu_hours": self.max_cpu_hours}
+
+    def count_from(self, began: tuple[float, float]) -> None:
+        """Counts this process's time from when it began, in the clock's seconds and CPU seconds, and not from `resume`."""
+        self._began = began
+
     def spent(self) -> tuple[float, float]:
         """Seconds and CPU seconds of this process and those before it."""
         now = self._clock()
         return (self.before[0] + now[0] - self._began[0], self.before[1] + now[1] - self._began[1])
 
-    def seconds_left(self) -> float:
+    def seconds_left_in_all(self) -> float:
         """Wall-clock seconds before `max_hours`."""
         return math.inf if self.max_hours is None else self.max_hours * 3600 - self.spent()[0]
+
+    def seconds_left(self) -> float:
+        """Wall-clock seconds that the search may still take."""
+        return math.inf if self.max_hours is None else self.seconds_left_in_all() - self.reserve()
 
     def cpu_seconds_left(self, outcomes: Iterable[Outcome]) -> float:
         """CPU seconds of trainings before `max_cpu_hours`."""
@@ -53,7 +73,7 @@ class TimeLimits:
         return self.max_cpu_hours * 3600 - sum(outcome.cpu_seconds for outcome in outcomes)
 
     def wall_seconds_left(self, outcomes: Iterable[Outcome]) -> float:
-        """Wall-clock seconds until one of the limits, at the share of CPU time that trainings have had."""
+        """Wall-clock seconds that the search may still take before one of the limits, at the share of CPU time that trainings have had."""
         ended = list(outcomes)
         cpu, wall = (sum(getattr(outcome, name) for outcome in ended) for name in ("cpu_seconds", "wall_seconds"))
         return min(self.seconds_left(), self.cpu_seconds_left(ended) * (wall / cpu if cpu else 1.0))
@@ -62,7 +82,6 @@ class TimeLimits:
         """Which limit is reached, if one is."""
         if not self.reached and min(self.seconds_left(), self.cpu_seconds_left(outcomes)) > 0:
             return None
-        limits = {"max_hours": self.max_hours, "max_cpu_hours": self.max_cpu_hours}
         return "a limit on time was reached: " + ", ".join(
-            f"{name}={given:g}" for name, given in limits.items() if given
+            f"{name}={given:g}" for name, given in self.given.items() if given
         )

@@ -8,18 +8,14 @@ import numpy as np
 
 from nash_tf import data
 from nash_tf.architecture import Architecture, costs, first_networks
-from nash_tf.callbacks import CosineAnnealing
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.building import to_keras
-from nash_tf.keras_models.compilation import compile_like
-from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.metrics import BalancedAccuracy
 from nash_tf.scores import objectives
 from nash_tf.scores.classification import class_weights
-from nash_tf.seeds import derive
 from nash_tf.tasks import scoring, start
 from nash_tf.terminal.progress import Progress, label
 from nash_tf.tuning import trial_values
@@ -117,33 +113,6 @@ def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation
         mixup=config.mixup,
         pixels=config.start_pixels,
     )
-
-
-def train_finally(
-    config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, winner: keras.Model, progress: Progress
-) -> keras.Model:
-    """A copy of the winner trained on on train and validation data; the winner itself where there are no epochs for it."""
-    if not config.final_epochs:
-        return winner
-    model = to_keras(Architecture.from_keras(winner))
-    compile_like(model, winner)
-    fast_training.prepare(model)
-    write_state(model, read_state(winner))
-    images, labels = dataset.train_and_valid()
-    keras.utils.set_random_seed(derive(config.seed, "final"))
-    batches = pipeline.training(images, labels, derive(config.seed, "final"))
-    _group_steps(model, config.batch_size, len(batches) * config.final_epochs)
-    progress.search_is_over()
-    rate = CosineAnnealing(config.final_learning_rate, config.final_epochs)
-    model.fit(
-        batches,
-        epochs=config.final_epochs,
-        callbacks=[rate, progress.callback("final training", 0, config.final_epochs)],
-        shuffle=False,
-        verbose=0,
-    )
-    weights = read_state(model).weights.values()
-    return model if all(np.isfinite(array).all() for array in weights) else winner
 
 
 def _group_steps(model: keras.Model, batch_size: int, updates: int) -> None:

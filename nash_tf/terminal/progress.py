@@ -8,102 +8,92 @@ from collections.abc import Callable, Mapping
 
 import keras
 
-from nash_tf.scores import classification
 from nash_tf.strategy.records import TrainingKey
+from nash_tf.terminal import summary
 
 LIVE_EVERY = 0.2  # seconds between two states of the live line
-PACE = 16  # trainings whose pace tells the time left
 PLAIN_EVERY = 60.0  # seconds between two plain lines of one training, where there is no terminal
+ENOUGH = 0.1  # of a training, after which its own pace tells how long it will take
 
 
 class Progress:
     """Writes to a stream; where that is a terminal, its last line is the state of the open training.
 
     Args:
-        epochs: of the whole search.
-        final_epochs: of the final training after it.
         stream: where to write.
     """
 
-    def __init__(self, epochs: int, final_epochs: int = 0, stream=None):
-        self.epochs, self.final_epochs, self.stream = epochs, final_epochs, stream or sys.stdout
+    def __init__(self, stream=None):
+        self.stream = stream or sys.stdout
         self.live = self.stream.isatty()
-        self._marks = [(time.monotonic(), 0)]  # when each training of this process ended, and epochs trained until then
-        self._limit: Callable[[], float] = lambda: math.inf
-        self._end = math.inf  # when the limit ends the search, as it looked after the last training
+        self._forecast: Callable[[], float] = lambda: math.nan
+        self._then: Callable[[], float] = lambda: math.nan
+        self._end = math.nan  # when the run will end, as it looked after the last training of the search
 
-    def callback(self, label: str, first_epoch: int, epochs: int) -> keras.callbacks.Callback:
+    def callback(self, label: str, first_epoch: int, epochs: int | Callable[[], int]) -> keras.callbacks.Callback:
         """A callback for `fit` that shows a training, which ends with epoch number `epochs`, as it goes."""
-        return _Shown(self, label, first_epoch, epochs)
+        return _Shown(self, label, first_epoch, epochs if callable(epochs) else lambda: epochs)
 
-    def begins(self, epochs: int, limit: Callable[[], float]) -> None:
-        """Tells how many epochs were trained before this process, and how many seconds the limit on time leaves."""
-        self._marks, self._limit = [(time.monotonic(), epochs)], limit
-        self._end = time.monotonic() + limit()
+    def begins(self, forecast: Callable[[], float], then: Callable[[], float]) -> None:
+        """Tells what a search goes by.
 
-    def search_is_over(self) -> None:
-        """Tells that the final training begins."""
-        self._end = math.inf
-        self.epochs = self._marks[-1][1]
+        Args:
+            forecast: gives the seconds left for the whole run, asked after each training; NaN where nobody knows.
+            then: gives the seconds of what follows the search.
+        """
+        self._forecast, self._then = forecast, then
+        self._end = time.monotonic() + forecast()
 
-    def left(self, epochs: float = 0.0) -> str:
-        """The time left for the run, from the pace of the last trainings; `epochs` are those of the open one."""
-        began, before = self._marks[-PACE:][0]
-        done = self._marks[-1][1] + epochs
-        if done <= before:
-            return ""
-        now = time.monotonic()
-        pace = (now - began) / (done - before)
-        searching = min((self.epochs - done) * pace, max(self._end - now, 0.0))
-        return _duration(searching + self.final_epochs * pace) + " left"
+    def then(self, seconds: Callable[[], float]) -> None:
+        """Tells that the search is over, and the seconds of what follows the training that comes next."""
+        self._end, self._then = math.nan, seconds
+
+    def left(self, done: float = 0.0, seconds: float = 0.0) -> str:
+        """The time left for the run, where a share `done` of the open training has taken so many seconds."""
+        expected = self._end - time.monotonic()
+        if done >= ENOUGH:
+            own = seconds * (1 - done) / done + self._then()  # NaN while nobody knows what follows
+            expected = own if math.isnan(expected) else max(expected, own)
+        return "" if math.isnan(expected) else f"{summary.duration(expected)} left"
 
     def trained(self, oracle) -> None:
         """Writes the training that has just ended, and the table of its step if that has ended with it."""
         outcome, name = oracle.last_outcome, oracle.objective.name
         record = outcome.record()
-        self._marks.append((time.monotonic(), self._marks[-1][1] + record["epochs"]))
-        self._end = time.monotonic() + self._limit()
+        self._end = time.monotonic() + self._forecast()
         score = f"{name} {record[name]:.4f}" if name in record else record["status"]
         if record["status"] == "failed":
             score = f"failed: {(outcome.message or 'no reason given').strip().splitlines()[-1]}"
-        self.line(
-            f"{label(outcome.key)}  {record.get('params', 0):>9,} params  {record['epochs']:>3} epochs  {score}  "
-            f"{record.get('cpu_seconds', 0):.1f} CPU-s  {self.left()}"
-        )
+        self.line(f"{label(outcome.key)}  {record.get('params', 0):>9,} params  {score}  {self.left()}")
         step, incumbent = outcome.key.step, oracle.search.incumbent
         if incumbent and incumbent.step == step and oracle.search.open_step != step:
             members = [other for other in oracle.lineage() if other["step"] == step]
             self.line(_table(members, incumbent.child, name))
 
     def finished(self, results: Mapping, directory) -> None:
-        """Writes the results of a whole run."""
-        trained_on = f"; after final training {results['test_accuracy']:.4f}" if self.final_epochs else ""
-        self.line(
-            f"winner: {results['params']:,} params, test accuracy {results['winner_test_accuracy']:.4f}{trained_on}; "
-            f"the first network's was {results['vanilla_test_accuracy']:.4f}. Exported to {directory}/best"
-        )
-        if "test" in results:
-            self.line(classification.words(results["test"]))
+        """Writes the results of a whole run: what there is, how it was come by, and how to use it."""
+        self.line("\n".join(summary.lines(results, directory)))
 
     def line(self, text: str) -> None:
         """Writes lines that stay."""
         print(f"\r\033[K{text}" if self.live else text, file=self.stream, flush=True)
 
-    def state(self, text: str) -> None:
-        """Writes the live line over the last one, cut to the terminal's width."""
-        columns = shutil.get_terminal_size().columns
-        self.stream.write(f"\r\033[K{text[: columns - 1]}")
+    def state(self, text: str, left: str) -> None:
+        """Writes the live line over the last one; the text is cut to the terminal's width, the time left is not."""
+        room = shutil.get_terminal_size().columns - 1
+        end = f"  {left}" if left else ""
+        self.stream.write(f"\r\033[K{(text[: max(0, room - len(end))] + end)[:room]}")
         self.stream.flush()
 
 
 class _Shown(keras.callbacks.Callback):
-    def __init__(self, progress: Progress, label: str, first_epoch: int, epochs: int):
+    def __init__(self, progress: Progress, label: str, first_epoch: int, epochs: Callable[[], int]):
         super().__init__()
         self.progress, self.label, self.first, self.last = progress, label, first_epoch, epochs
         self.epoch, self.accuracy = first_epoch, ""
 
     def on_train_begin(self, logs=None):
-        self.shown = time.monotonic()
+        self.began = self.shown = time.monotonic()
         self.size = f"{sum(int(variable.shape.num_elements()) for variable in self.model.trainable_variables):,} params"
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -122,22 +112,20 @@ class _Shown(keras.callbacks.Callback):
         if now - self.shown < (LIVE_EVERY if self.progress.live else PLAIN_EVERY):
             return
         self.shown = now
-        left = self.progress.left(self.epoch + part - self.first)
-        epoch = f"epoch {self.epoch + 1}/{self.last} {part:>4.0%}"
-        text = "  ".join(filter(None, (self.label, self.size, epoch, self.accuracy, left)))
-        (self.progress.state if self.progress.live else self.progress.line)(text)
+        last = self.last()
+        done = (self.epoch + part - self.first) / max(last - self.first, 1)
+        left = self.progress.left(done, now - self.began)
+        epoch = f"epoch {self.epoch + 1}/{last} {part:>4.0%}"
+        text = "  ".join(filter(None, (self.label, epoch, self.accuracy, self.size)))
+        if self.progress.live:
+            self.progress.state(text, left)
+        else:
+            self.progress.line(f"{text}  {left}".rstrip())
 
 
 def label(key: TrainingKey) -> str:
     """How a training is named in lines."""
     return "step {}  rung {}  child {}".format(*key)
-
-
-def _duration(seconds: float) -> str:
-    seconds = max(0, round(seconds))
-    if seconds < 100:
-        return f"{seconds} s"
-    return f"{round(seconds / 60)} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _table(records: list[dict], winner: int, objective: str) -> str:

@@ -91,7 +91,7 @@ class Trainer:
             model, architecture, certificate = self.models.to_train(assignment, source)
             if certificate is not None:
                 certificate |= self._change(model, fit, source_value)
-            _seed_layers(model, assignment.seed)
+            seed_layers(model, assignment.seed)
             history, metrics = self._fitted(model, architecture, assignment, fit, limits)
         limits.confirm()
         checkpoint.save(target, architecture, read_state(model))
@@ -195,7 +195,7 @@ def _callbacks(
     return callbacks
 
 
-def _seed_layers(model: keras.Model, seed: int) -> None:
+def seed_layers(model: keras.Model, seed: int) -> None:
     """Sets the random generators of a model's layers: else a model that is trained on would differ from one loaded anew."""
     generators = [variable for variable in model.variables if variable.name == "seed_generator_state"]
     for number, state in enumerate(generators):

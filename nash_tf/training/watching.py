@@ -79,7 +79,7 @@ class Scores(keras.callbacks.Callback):
         self._batches = batch + 1
 
     def on_test_begin(self, logs=None):
-        self._judged = _digest(self.model)
+        self._judged = digest(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
         logs, steps = logs or {}, self.params.get("steps")
@@ -90,7 +90,7 @@ class Scores(keras.callbacks.Callback):
             )
         if self._expected is not None and self._expected not in logs:
             raise Unsearchable(f"objective {self._expected!r} is not among what fit reports: {', '.join(sorted(logs))}")
-        self._weights.append(self._judged or _digest(self.model))
+        self._weights.append(self._judged or digest(self.model))
         self._logs.append({name: float(value) for name, value in logs.items() if np.ndim(value) == 0})
 
     def of_kept(self, last: dict[str, float], evaluate: Callable[[], dict[str, float]]) -> dict[str, float]:
@@ -102,7 +102,7 @@ class Scores(keras.callbacks.Callback):
             last: what `fit` returned of its last epoch.
             evaluate: scores the model on validation data; {} where there are none.
         """
-        now = _digest(self.model) if self._weights else None
+        now = digest(self.model) if self._weights else None
         stale = [name for name, value in last.items() if self._logs and self._logs[-1].get(name) == value]
         if not stale or now == self._weights[-1]:
             return last
@@ -116,8 +116,9 @@ class Scores(keras.callbacks.Callback):
         }
 
 
-def _digest(model: keras.Model) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+def digest(model: keras.Model) -> str:
+    """Of the weights of a model."""
+    found = hashlib.blake2b(digest_size=16)
     for variable in model.weights:
-        digest.update(keras.ops.convert_to_numpy(variable).tobytes())
-    return digest.hexdigest()
+        found.update(keras.ops.convert_to_numpy(variable).tobytes())
+    return found.hexdigest()

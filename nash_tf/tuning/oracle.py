@@ -27,8 +27,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     Args:
         objective: as for any Keras Tuner oracle, e.g. "val_accuracy".
-        method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs: see
-            `nash_tf.strategy.ask_tell.Settings`.
+        method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
+            reserve: see `nash_tf.strategy.ask_tell.Settings`.
         max_hours: limit on wall-clock time, or None. Time before an interruption counts.
         max_cpu_hours: limit on the CPU time of all trainings together, or None.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
@@ -64,6 +64,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         seed=0,
         tune_hyperparameters=False,
         budget_epochs=None,
+        reserve=0.0,
         heartbeat=5.0,
         on_trained=None,
         **kwargs,
@@ -73,7 +74,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
         counts = steps, children, mutations, epochs_per_step, vanilla_epochs
-        budget = budget_epochs, max_hours, max_cpu_hours
+        budget = budget_epochs, max_hours, max_cpu_hours, reserve
         settings = Settings(method, *counts, max_params, self.seed, tune_hyperparameters, *budget)
         self.search = Search(
             settings,
@@ -263,6 +264,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return {
             "settings": self.settings,
             "spent": list(self.limits.spent()),
+            "reached": self.limits.given if self.limits.reached else None,
             "hyperparameters": self.hyperparameters.get_config(),
             "display": self._display.get_state(),
         }
@@ -273,6 +275,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self._display.set_state(state["display"])
         self.hyperparameters = hyperparameters
         self.limits.resume((wall, cpu))
+        self.limits.reached = state.get("reached") == self.limits.given
 
     def save(self):
         checked_json.write(Path(self._project_dir) / STATE, self.get_state())
@@ -323,8 +326,3 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """The records of all trainings that have ended, in canonical order."""
         with self._mutex:
             return self.search.lineage()
-
-    def remaining_wall_seconds(self) -> float:
-        """Wall-clock seconds until a limit on time ends the search."""
-        with self._mutex:
-            return self.limits.wall_seconds_left(self.search.outcomes.values())

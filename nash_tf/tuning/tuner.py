@@ -45,7 +45,7 @@ class HillClimbing(keras_tuner.Tuner):
         objective: as for any Keras Tuner oracle, but one; "val_accuracy" where it is not given, and then `HyperModel.fit` must
             not return a mere number, of which nobody knows what it is.
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
-            tune_hyperparameters, budget_epochs, heartbeat, on_trained: see `HillClimbingOracle`.
+            tune_hyperparameters, budget_epochs, reserve, heartbeat, on_trained: see `HillClimbingOracle`.
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given.
         directory, project_name, overwrite, tuner_id, distribution_strategy, optimizer, loss, metrics: as in
@@ -251,6 +251,11 @@ class HillClimbing(keras_tuner.Tuner):
     def first_model(self):
         """The trained first network, from which all others descend."""
         return self.load_model(self.oracle.book.by_training()[TrainingKey(0, 0, 0)])
+
+    def untrained_first_model(self):
+        """The first network as it was before its training."""
+        asked = self.oracle.search.outcomes[TrainingKey(0, 0, 0)].assignment
+        return self._trainer.models.first(asked.hyperparameters, asked.seed)
 
     def get_best_models(self, num_models=1):
         """The best models whose weights are kept, the best of all first: a search keeps those that it may still need, so that

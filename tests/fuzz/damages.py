@@ -34,6 +34,7 @@ FLAGS = [
     "--vanilla_epochs=1",
     "--final_epochs=1",
     "--export=keras",
+    "--nocontrol",
 ]
 MEASURED = ("cpu_seconds", "wall_seconds", "seconds", "exports")  # differ from run to run
 PATIENCE = 180.0  # seconds after which a run counts as hanging

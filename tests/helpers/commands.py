@@ -50,7 +50,7 @@ def search(monkeypatch):
     stub = types.ModuleType("nash_tf.search")
     stub.calls, stub.act = [], lambda config: None
 
-    def run(config, resume, command):
+    def run(config, resume, command, began):
         assert command[1:3] == ["-m", "nash_tf.main"]
         stub.calls.append((config, resume))
         return stub.act(config)

@@ -19,6 +19,7 @@ TINY = [
     "--final_epochs=1",
     "--max_params=3000",
     "--export=keras",
+    "--nocontrol",
     "--threads=1",
 ]
 MEASURED = ("cpu_seconds", "wall_seconds")  # differ from run to run

@@ -1,9 +1,11 @@
 import io
+import math
 from types import SimpleNamespace
 
 import pytest
 
-from nash_tf.terminal import progress
+from nash_tf.strategy.halving import Rung
+from nash_tf.terminal import progress, summary
 from nash_tf.terminal.progress import Progress
 
 
@@ -23,9 +25,12 @@ def clock(monkeypatch):
     return Clock(monkeypatch)
 
 
-def shown(stream, clock, seconds_a_batch, epochs=2, steps=4):
+def shown(stream, clock, seconds_a_batch, epochs=2, steps=4, then=None):
     """Shows a training of `epochs` epochs of `steps` batches."""
-    callback = Progress(epochs, stream=stream).callback("step 1  rung 0  child 3", 0, epochs)
+    shower = Progress(stream)
+    if then:
+        shower.then(then)
+    callback = shower.callback("step 1  rung 0  child 3", 0, epochs)
     variable = SimpleNamespace(shape=SimpleNamespace(num_elements=lambda: 1234))
     callback.set_model(SimpleNamespace(trainable_variables=[variable]))
     callback.set_params({"steps": steps})
@@ -44,13 +49,16 @@ def test_a_terminal_has_one_line_that_is_written_over(clock, monkeypatch):
     printed = shown(Terminal(), clock, 1.0)
     states = printed.split("\r\033[K")[1:]
     assert "\n" not in printed and len(states) == 8
-    assert states[0] == "step 1  rung 0  child 3  1,234 params  epoch 1/2  25%  7 s left"
-    assert states[-1].startswith("step 1  rung 0  child 3  1,234 params  epoch 2/2 100%  accuracy 0.5000  val_accuracy")
+    assert states[0] == "step 1  rung 0  child 3  epoch 1/2  25%  1,234 params"
+    assert states[-1] == "step 1  rung 0  child 3  epoch 2/2 100%  accuracy 0.5000  val_accuracy 0.2500  1,234 params"
 
 
-def test_the_live_line_is_cut_to_the_terminal(clock, monkeypatch):
-    monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda: SimpleNamespace(columns=20))
-    assert max(map(len, shown(Terminal(), clock, 1.0).split("\r\033[K"))) == 19
+@pytest.mark.parametrize("columns", [80, 40, 20])
+def test_the_live_line_is_cut_to_the_terminal_but_for_the_time_left(columns, clock, monkeypatch):
+    monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda: SimpleNamespace(columns=columns))
+    states = shown(Terminal(), clock, 1.0, then=lambda: 100.0).split("\r\033[K")[1:]
+    assert max(map(len, states)) <= columns - 1
+    assert all(state.endswith("  2 min left") for state in states)
 
 
 def test_the_live_line_is_not_written_for_every_batch(clock):
@@ -64,33 +72,103 @@ def test_without_a_terminal_a_long_training_has_a_plain_line_a_minute(clock):
     assert shown(io.StringIO(), clock, 1.0) == ""
 
 
-def test_time_left_follows_the_pace_and_the_limit(clock):
-    shower = Progress(100, stream=io.StringIO())
+def test_time_left_is_as_foreseen_after_the_last_training(clock):
+    shower = Progress(io.StringIO())
     assert shower.left() == ""
-    shower.begins(50, lambda: 1e9)
+    shower.begins(lambda: 80.0, lambda: 30.0)
+    assert shower.left() == "80 s left"
     clock.now = 20.0
-    assert shower.left(10) == "80 s left"
-    shower.begins(50, lambda: 25.0)
-    clock.now = 40.0
-    assert shower.left(10) == "5 s left"
-    clock.now = 60.0
-    assert shower.left(10) == "0 s left"
+    assert shower.left() == "60 s left"
+    assert shower.left(0.5, 20.0) == "60 s left"  # 20 s of its own and the 30 s that follow are less
+    assert shower.left(0.5, 50.0) == "80 s left"  # a training that takes longer than was foreseen, and what follows
 
 
-def test_the_final_training_is_waited_for_and_no_limit_ends_it(clock):
-    shower = Progress(100, 20, io.StringIO())
-    shower.begins(50, lambda: 25.0)
-    clock.now = 10.0
-    assert shower.left(10) == "35 s left"  # 15 s of the limit, 20 epochs of 1 s
-    clock.now = 30.0
-    shower.search_is_over()
-    assert shower.left(15) == "10 s left"
+def test_nothing_is_said_of_the_time_left_while_nobody_knows_it(clock):
+    shower = Progress(io.StringIO())
+    shower.begins(lambda: math.nan, lambda: math.nan)
+    assert shower.left(0.5, 10.0) == ""
 
 
-@pytest.mark.parametrize("epochs", [0, 20])
-def test_a_final_training_is_reported_where_there_was_one(epochs):
+def test_after_the_search_the_training_that_goes_on_tells_its_time_and_what_follows_is_added(clock):
+    shower = Progress(io.StringIO())
+    shower.begins(lambda: 80.0, lambda: 30.0)
+    shower.then(lambda: 15.0)
+    assert shower.left(0.05, 1.0) == ""
+    assert shower.left(0.25, 10.0) == "45 s left"
+
+
+RESULTS = {
+    "params": 1234,
+    "winner_test_accuracy": 0.75,
+    "test_accuracy": 0.875,
+    "vanilla_test_accuracy": 0.5,
+    "seconds": 240.0,
+    "final_epochs_done": 20,
+    "handed_over": "winner",
+    "control": None,
+    "test": {
+        "images": 1797,
+        "largest_class": "cat",
+        "base_rate": 0.3,
+        "model": {
+            "accuracy": 0.875,
+            "interval": [0.85, 0.9],
+            "balanced_accuracy": 0.8,
+            "balanced_interval": [0.7, 0.9],
+        },
+    },
+}
+CONTROL = {
+    "params": 99,
+    "test_accuracy": 0.8,
+    "cpu_seconds": 60.0,
+    "search_cpu_seconds": 61.0,
+    "is_better": False,
+}
+
+
+def last_lines(**changed):
     stream = io.StringIO()
-    results = {"params": 1, "winner_test_accuracy": 0.75, "test_accuracy": 0.875, "vanilla_test_accuracy": 0.5}
-    Progress(100, epochs, stream).finished(results, "run")
-    assert ("; after final training 0.8750;" in stream.getvalue()) == bool(epochs)
-    assert "test accuracy 0.7500;" in stream.getvalue()
+    Progress(stream).finished({**RESULTS, **changed}, "run")
+    return stream.getvalue()
+
+
+def test_the_last_lines_name_model_report_use_time_and_how_many_images():
+    said = last_lines()
+    for part in (
+        "run/best",
+        "run/report.html",
+        "nash-tf predict run IMAGES",
+        "4 min in all",
+        "On 1,797 test images the accuracy is 87.50 %",
+    ):
+        assert part in said
+    assert (
+        "winner: 1,234 params, test accuracy 0.7500; after final training 0.8750; the first network's was 0.5000"
+        in said
+    )
+
+
+def test_a_final_training_is_reported_where_there_was_one():
+    assert "after final training" not in last_lines(final_epochs_done=0)
+
+
+def test_what_a_limit_has_done_is_said():
+    said = last_lines(more_time="More may help.", final_ended="max_hours=0.1 left time for 12 of 20 epochs")
+    assert "ended by a limit on time. More may help." in said and "12 of 20 epochs" in said
+
+
+def test_the_control_is_named_with_its_cost_and_whether_the_search_was_worth_it():
+    assert "control" not in last_lines()
+    worth = last_lines(control=CONTROL)
+    assert "99 params, test accuracy 0.8000 (60 s of CPU time, the search 61 s)" in worth and "it was worth it" in worth
+    not_worth = last_lines(control={**CONTROL, "is_better": True}, handed_over="control")
+    assert "it is handed over; after final training its test accuracy is 0.8750" in not_worth
+
+
+@pytest.mark.parametrize(
+    ("rungs", "expected"),
+    [((), "nothing is searched"), ([(1, 8)], "a child"), ([(8, 4)], "8 children"), ([(8, 1), (4, 2)], "2 rungs")],
+)
+def test_steps_and_children_are_explained(rungs, expected):
+    assert expected in summary.of_a_step([Rung(*rung) for rung in rungs])

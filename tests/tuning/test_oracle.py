@@ -137,3 +137,21 @@ def test_time_spent_before_an_interruption_counts(tmp_path):
     oracle.limits = TimeLimits(None, None, iter([(0.0, 100.0), (1.0, 107.0)]).__next__)
     oracle.save()
     assert begin(tmp_path)[0].limits.before == (1.0, 7.0)
+
+
+def test_a_limit_that_was_reached_stays_so_until_it_is_raised(tmp_path):
+    oracle, _ = begin(tmp_path, max_hours=1.0)
+    oracle.limits.reached = True
+    oracle.save()
+    assert begin(tmp_path, max_hours=1.0)[0].over()
+    assert not begin(tmp_path, max_hours=2.0)[0].over()
+
+
+def test_a_part_of_the_limit_is_held_back_and_time_before_the_search_counts():
+    limits = TimeLimits(1.0, None, lambda: (100.0, 0.0))
+    limits.count_from((40.0, 0.0))
+    limits.reserve = lambda: 600.0
+    assert (limits.seconds_left_in_all(), limits.seconds_left()) == (3540.0, 2940.0)
+    assert limits.reached_by([]) is None
+    limits.reserve = lambda: 3540.0
+    assert limits.reached_by([]) == "a limit on time was reached: max_hours=1"

@@ -1,0 +1,239 @@
+"""How a run's time is divided among its search and what follows: control, final training, test and export.
+
+A run with a limit on wall-clock time ends its search early enough for what follows; each part then takes what is left for it.
+All in seconds of wall-clock time, if not said otherwise.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nash_tf.strategy import forecast
+from nash_tf.strategy.ask_tell import Search
+from nash_tf.strategy.budgeted import spent
+from nash_tf.strategy.forecast import Cost, Size, Trained
+from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.time_limits import TimeLimits
+
+RECENT = 6  # trainings that tell the pace of a budget
+MINUTES = 600.0  # a search of so many seconds has a control as long as itself
+QUARTER = 0.25  # of the limit, or of a longer search, that the control may take
+FINAL_SHARE = 1 / 3  # of the limit that is reserved for the final training at most
+UNMEASURED_SHARE = 1 / 6  # of the limit that is reserved for it before anything has been trained
+LOADING_SHARE, EXPORT_SHARE = (
+    0.1,
+    0.12,
+)  # of the limit, which a method that lays out its budget in advance leaves for them
+MARGIN = 1.2  # trainings of a loaded machine take longer than the last ones did
+# Of the export: what it takes for each second that loading the libraries took, by itself and for each format (together 6.4 on two
+# idle cores with all formats, and a third more here), and the seconds within which single images are timed.
+EXPORT_LOADINGS, FORMAT_LOADINGS, FORMAT_SECONDS = 3.5, 1.0, 2.0
+LEAST_LOADING, MOST_LOADING = (
+    2.5,
+    0.02,
+)  # seconds, and share of the limit: files that are read first take longer then only
+SCORING, SCORING_SHARE = 60.0, 0.01  # seconds for a format's test, and share of a limit for it at most
+
+
+@dataclass(frozen=True)
+class After:
+    """What follows a search.
+
+    Attributes:
+        final_epochs: epochs of the final training.
+        images: its images over those that the search trains on.
+        has_control: whether a control follows.
+        test: seconds that the test takes, in epochs of the search's winner.
+        export: seconds of the export.
+    """
+
+    final_epochs: int = 0
+    images: float = 1.0
+    has_control: bool = False
+    test: float = 0.0
+    export: float = 0.0
+
+
+class TimePlan:
+    """Divides the time of a run.
+
+    Args:
+        search: the search.
+        limits: on its time; `reserve` is to be given to them.
+        after: what follows the search.
+        workers: how many trainings go on side by side.
+    """
+
+    def __init__(self, search: Search, limits: TimeLimits, after: After, workers: int = 1):
+        self.search, self.limits, self.after, self.workers = search, limits, after, workers
+        self._trained: dict[TrainingKey, Trained | None] = {}
+        self._costs: dict[tuple, Cost] = {}
+
+    @property
+    def limit(self) -> float:
+        """Seconds of the whole run."""
+        return math.inf if self.limits.max_hours is None else self.limits.max_hours * 3600
+
+    def trainings(self) -> list[Trained]:
+        """The trainings that have ended well, in the order in which they were told."""
+        outcomes, scores = self.search.outcomes, self.search.scores
+        self._trained = {key: self._trained.get(key) for key in outcomes}
+        for key, known in self._trained.items():
+            if known is None:
+                self._trained[key] = forecast.trained(outcomes[key], scores[key])
+        return [each for each in self._trained.values() if each is not None]
+
+    def cost(self, of_cpu: bool = False) -> Cost:
+        """What trainings cost now; one at least must have ended well."""
+        trainings = self.trainings()
+        key = len(trainings), trainings[-1], of_cpu
+        if key not in self._costs:
+            self._costs = {known: cost for known, cost in self._costs.items() if known[:2] == key[:2]}
+            self._costs[key] = forecast.cost_of(trainings, of_cpu)
+        return self._costs[key]
+
+    # What is held back ------------------------------------------------------------------------------------------------
+
+    def reserve(self) -> float:
+        """What is held back from the search now."""
+        if self.limit == math.inf:
+            return 0.0
+        if not self.search.outcomes:  # without the first network there is nothing to hand over
+            return self.after.export
+        if self.search.method.is_budgeted:  # its cooldown is laid out so as to end in time, and must not be cut
+            return min(self.planned_reserve(), self.search.settings.reserve * self.limit)
+        return self.planned_reserve()
+
+    def planned_reserve(self) -> float:
+        """What will be held back from the search, as far as it is known; before the first training by shares of the limit."""
+        if self.limit == math.inf:
+            return 0.0
+        fixed = self.after.export + self.test_seconds() + self.final_reserve()
+        return fixed + (self._control_share(self.limit - fixed) if self.after.has_control else 0.0)
+
+    def search_seconds_left(self) -> float:
+        """What is left for the search, also before it has begun."""
+        return self.limits.seconds_left_in_all() - self.planned_reserve()
+
+    def final_reserve(self, size: Size | None = None) -> float:
+        """What is held back for the final training of a network, by default of the search's winner-to-be."""
+        if not self.after.final_epochs:
+            return 0.0
+        if not self.trainings():
+            return 0.0 if self.limit == math.inf else self.limit * UNMEASURED_SHARE
+        return min(MARGIN * self.final_seconds(size), self.limit * FINAL_SHARE)
+
+    def _control_share(self, rest: float) -> float:
+        """Search and control share what the rest leaves evenly, the control with a quarter of the limit at most."""
+        return max(0.0, min(self.limit * QUARTER, rest / 2))
+
+    # How long things take ---------------------------------------------------------------------------------------------
+
+    def final_seconds(self, size: Size | None = None) -> float:
+        """What the whole final training of a network takes."""
+        cost = self.cost()
+        return self.after.images * cost.seconds(self.after.final_epochs, size or self._winner_to_be(), births=1)
+
+    def test_seconds(self, size: Size | None = None) -> float:
+        """What the test of the networks takes."""
+        if not self.trainings():
+            return 0.0
+        return self.cost().seconds(self.after.test, size or self._winner_to_be())
+
+    def control_cpu_seconds(self) -> float:
+        """CPU seconds of the control: the search's; of a long search a quarter, as of the limit."""
+        spent = sum(each.cpu_seconds for each in self.search.outcomes.values())
+        if self.limit == math.inf:
+            return min(spent, max(MINUTES, QUARTER * spent))
+        return spent
+
+    def control_seconds(self, size: Size) -> float:
+        """Wall-clock seconds that the control may take now, where the first network has this size; what follows is held back."""
+        left = self.limits.seconds_left_in_all() - self.after.export - self.test_seconds() - self.final_reserve()
+        share = self.limit * QUARTER if self.limit < math.inf else math.inf
+        return max(0.0, min(share, left))
+
+    def control_epochs(self, size: Size) -> float:
+        """Epochs of a network of this size that take the control's CPU seconds."""
+        pace = self.cost(of_cpu=True).seconds(1, size)
+        return self.control_cpu_seconds() / pace if pace > 0 else 1.0
+
+    def left(self) -> float:
+        """What is left of the whole run, while the search goes on; NaN where nothing has been trained."""
+        if not self.trainings():
+            return math.nan
+        searching = self._searching()
+        return min(searching + self.follows(searching), max(0.0, self.limits.seconds_left_in_all()))
+
+    def _searching(self) -> float:
+        """What is left of the search."""
+        opened = self.search.opened
+        if opened is None or self.search.finished:
+            return 0.0
+        budget = self.search.budget_left()
+        if budget is not None:
+            planned = budget * self._seconds_of_budget()
+            return max(0.0, min(planned, self.limits.wall_seconds_left(self.search.outcomes.values())))
+        most = self.search.settings.max_params
+        planned = forecast.search_seconds(self.search.steps, self.trainings(), opened, most) / self.workers
+        return max(0.0, min(planned, self.limits.wall_seconds_left(self.search.outcomes.values())))
+
+    def _seconds_of_budget(self) -> float:
+        """What an epoch of the first network takes by the last trainings, in a search with a budget in such epochs."""
+        last = list(self.search.outcomes.values())[-RECENT:]
+        epochs = spent(last, self.search.outcomes)
+        return sum(outcome.wall_seconds for outcome in last) / epochs if epochs else 0.0
+
+    def follows(self, searching: float = 0.0) -> float:
+        """What follows a search that goes on for so many seconds; NaN where nothing has been trained."""
+        if not self.trainings():
+            return math.nan
+        then = self.test_seconds() + self.after.export
+        if self.after.final_epochs:
+            then += self.final_seconds()
+        if self.after.has_control:
+            spent = sum(each.seconds for each in self.trainings()) + searching
+            then += min(spent, self.limit * QUARTER if self.limit < math.inf else max(MINUTES, QUARTER * spent))
+        return then
+
+    def _winner_to_be(self) -> Size:
+        """The larger of the best network and the mean of the rung that has last had an outcome."""
+        trainings = self.trainings()
+        last = [each.size for each in trainings if each.key[:2] == trainings[-1].key[:2]]
+        best = self._trained.get(self.search.best) if self.search.best else None
+        sizes = [best.size] if best else []
+        sizes.append(Size(*(sum(part) / len(last) for part in zip(*last, strict=True))))
+        return max(sizes)
+
+
+def planned_share(final_epochs: int, has_control: bool) -> float:
+    """The share of a limit that is left for what comes before and after the search, where nothing has been measured."""
+    final = UNMEASURED_SHARE if final_epochs else 0.0
+    return LOADING_SHARE + EXPORT_SHARE + final + (QUARTER if has_control else 0.0)
+
+
+def scoring_seconds(max_hours: float | None) -> float:
+    """About how long the test of an exported format may take."""
+    return SCORING if max_hours is None else min(SCORING, max(1.0, SCORING_SHARE * max_hours * 3600))
+
+
+def export_seconds(loading: float, formats: int, max_hours: float | None) -> float:
+    """What the export takes, rather more than less.
+
+    Args:
+        loading: seconds that the program took to load its libraries, which each format's check does again.
+        formats: their number.
+        max_hours: limit on the whole run.
+    """
+    if max_hours is None:
+        return max(loading, LEAST_LOADING) * (EXPORT_LOADINGS + FORMAT_LOADINGS * formats)
+    most = max(LEAST_LOADING, MOST_LOADING * max_hours * 3600)
+    unit = min(max(loading, LEAST_LOADING), most)
+    return (
+        unit * (EXPORT_LOADINGS + FORMAT_LOADINGS * formats) + FORMAT_SECONDS * formats + 2 * scoring_seconds(max_hours)
+    )
+
+
+def dropped(formats: Sequence[str], always: Sequence[str], expected: float, seconds_left: float) -> tuple[str, ...]:
+    """The formats for which no time is left: those that may be left out, where less than half of the expected time is."""
+    return tuple(name for name in formats if name not in always) if seconds_left < expected / 2 else ()

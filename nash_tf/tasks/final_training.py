@@ -1,0 +1,217 @@
+"""What follows a search of classifiers: the control, which tells whether it was worth it, and the final training."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from nash_tf.architecture import Architecture
+from nash_tf.config import SearchConfig
+from nash_tf.data import Dataset
+from nash_tf.data.pipeline import Pipeline
+from nash_tf.keras_models import fast_training
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.state import read_state, write_state
+from nash_tf.seeds import derive
+from nash_tf.strategy import forecast, methods
+from nash_tf.strategy.records import Goal
+from nash_tf.strategy.time_plan import After, TimePlan
+from nash_tf.terminal.progress import Progress
+from nash_tf.training import long_training
+from nash_tf.training.long_training import Job
+from nash_tf.training.watching import digest
+from nash_tf.tuning.tuner import HillClimbing
+
+FINAL, CONTROL = "final_training", "control"  # folders in the directory of a run
+
+
+@dataclass(frozen=True)
+class Finishing:
+    """What the parts after a search have in common.
+
+    Attributes:
+        config, dataset, pipeline, progress: of the run.
+        tuner: whose search is over.
+        plan: of the run's time.
+    """
+
+    config: SearchConfig
+    dataset: Dataset
+    pipeline: Pipeline
+    progress: Progress
+    tuner: HillClimbing
+    plan: TimePlan
+
+    def train(self, job: Job, make: Callable[[], keras.Model], folder: str):
+        """Does a job, and keeps account of the run's time as it goes."""
+        directory = self.config.directory / folder
+        return long_training.train(job, make, self.pipeline, directory, self.progress, self.tuner.oracle.save)
+
+
+def has_control(config: SearchConfig) -> bool:
+    """Whether a control follows the search: that of a first network, which is trained alone anyway, would be itself."""
+    return config.control and config.steps > 0 and bool(methods.registry[config.method].operators)
+
+
+def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> After:
+    """What follows a search, for the plan of its time."""
+    train, valid, test = (len(part) for part in (dataset.y_train, dataset.y_valid, dataset.y_test))
+    # An epoch computes each image thrice, forwards and backwards; the test computes it once for each of up to four networks.
+    return After(
+        config.final_epochs, (train + valid) / train, has_control(config), 4 / 3 * test / train, export_seconds
+    )
+
+
+# Control --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Control:
+    """The first network trained on alone.
+
+    Attributes:
+        model: the trained network.
+        results: what results.json says of it.
+    """
+
+    model: keras.Model
+    results: dict[str, Any]
+
+
+def control(run: Finishing) -> Control | None:
+    """Trains the first network alone, from its own initialisation, with one cooldown, on the images that the search trained on.
+
+    It takes as many CPU seconds as the search did, within the limits of `TimePlan`, and is compared with the search's winner on
+    the validation images, before either has had a final training. The winner is the best of many there, which flatters it
+    a little, and the control is one; of equals the control is better, for it is never larger.
+
+    Returns:
+        The control; None where there is none, or no time for an epoch of it.
+    """
+    search, plan, limit = run.tuner.oracle.search, run.plan, run.config.max_hours
+    if not has_control(run.config) or len(search.outcomes) < 2:
+        return None
+    untrained = run.tuner.untrained_first_model()
+    architecture = Architecture.from_keras(untrained)
+    size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
+    spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
+    until = plan.limits.spent()[0] + plan.control_seconds(size)
+    job = Job(
+        name=CONTROL,
+        identity={"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate},
+        images=run.dataset.x_train,
+        labels=run.dataset.y_train,
+        seed=derive(run.config.seed, CONTROL),
+        rate=run.config.learning_rate,
+        epochs=max(1, round(plan.control_epochs(size))),
+        cpu_seconds=wanted,
+        seconds_left=lambda: until - plan.limits.spent()[0],
+        pace=0.0 if limit is None else plan.cost().seconds(1, size),
+        limit=limit,
+    )
+    run.progress.line(
+        f"Is it worth it? The control: the first network trained alone, with one cooldown, for {wanted:.0f} s of CPU time; the "
+        f"search had {spent:.0f} s."
+    )
+    run.progress.then(lambda: plan.final_reserve() + plan.test_seconds() + plan.after.export)
+    model, course = run.train(job, lambda: untrained, CONTROL)
+    if not course.epoch:
+        why = "its weights were not finite" if course.ended == long_training.NOT_FINITE else "no time was left for it"
+        run.progress.line(f"There is no control: {why}.")
+        return None
+    scores = _scores(run, model)
+    results = {
+        **scores,
+        "params": architecture.params,
+        "epochs": course.epoch,
+        "epochs_wanted": course.wanted,
+        "cpu_seconds": round(course.cpu_seconds, 1),
+        "seconds": round(course.seconds, 1),
+        "search_cpu_seconds": spent,
+        "ended": course.ended,
+        "is_better": _is_better(search.goal, scores, search.outcomes[search.best].metrics),
+    }
+    return Control(model, results)
+
+
+def _is_better(goal: Goal, scores: Mapping[str, float], of_winner: Mapping[str, float]) -> bool:
+    """Whether the control's score on the validation images is at least the winner's."""
+    reached, best = (round(each[goal.name], 6) for each in (scores, of_winner))
+    return reached >= best if goal.direction == "max" else reached <= best
+
+
+def _scores(run: Finishing, model: keras.Model) -> dict[str, float]:
+    """Test accuracy and loss, and all that is measured on validation images."""
+    dataset = run.dataset
+    test = _measured(run, model, dataset.x_test, dataset.y_test)
+    valid = _measured(run, model, dataset.x_valid, dataset.y_valid)
+    found = {f"test_{name}": test[name] for name in ("accuracy", "loss")} | {f"val_{n}": v for n, v in valid.items()}
+    return {name: round(value, 6) for name, value in found.items()}
+
+
+def _measured(run: Finishing, model: keras.Model, images, labels) -> dict[str, float]:
+    return model.evaluate(run.pipeline.evaluation(images, labels), verbose=0, return_dict=True)
+
+
+# Final training -------------------------------------------------------------------------------------------------------
+
+
+def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, dict[str, Any]]:
+    """A copy of a network trained on on train and validation data; the network itself where there are no epochs for it.
+
+    Args:
+        run: the run.
+        chosen: the network.
+        key: which it is, e.g. "3,2,0" or "control".
+
+    Returns:
+        The trained network, and what results.json says of its training.
+    """
+    config, plan = run.config, run.plan
+    if not config.final_epochs:
+        return chosen, {"final_epochs_done": 0, "final_ended": None}
+    architecture = Architecture.from_keras(chosen)
+    size = forecast.size_of(architecture)
+    images, labels = run.dataset.train_and_valid()
+
+    def make() -> keras.Model:
+        model = to_keras(architecture)
+        compile_like(model, chosen)
+        fast_training.prepare(model)
+        write_state(model, read_state(chosen))
+        return model
+
+    held = plan.after.export + plan.test_seconds(size)
+    pace = plan.after.images * plan.cost().seconds(1, size)
+    job = Job(
+        name="final training",
+        identity={
+            "of": key,
+            "digest": architecture.digest,
+            "weights": digest(chosen),
+            "epochs": config.final_epochs,
+            "rate": config.final_learning_rate,
+        },
+        images=images,
+        labels=labels,
+        seed=derive(config.seed, "final"),
+        rate=config.final_learning_rate,
+        epochs=config.final_epochs,
+        seconds_left=lambda: plan.limits.seconds_left_in_all() - held,
+        pace=pace if config.max_hours else 0.0,
+        limit=config.max_hours,
+    )
+    run.progress.then(lambda: held)
+    model, course = run.train(job, make, FINAL)
+    said = {
+        long_training.CUT: f"max_hours={config.max_hours or math.inf:g} left time for {course.epoch} of "
+        f"{config.final_epochs} epochs of final training",
+        long_training.NOT_FINITE: f"weights were not finite after epoch {course.epoch + 1} of the final training; those of "
+        f"{'epoch ' + str(course.epoch) if course.epoch else 'before it'} are kept",
+    }.get(course.ended or "")
+    if said:
+        run.progress.line(f"Note: {said}.")
+    return model, {"final_epochs_done": course.epoch, "final_ended": said}

@@ -1,0 +1,71 @@
+"""What a run says before it begins to train, and its last lines: what there is, how it was come by, and how to use it."""
+
+from collections.abc import Mapping, Sequence
+
+from nash_tf.scores import classification
+from nash_tf.strategy.halving import Rung
+
+
+def of_a_step(rungs: Sequence[Rung]) -> str:
+    """What steps, children and rungs are, once; `rungs` are those of a step, none where there is no search."""
+    if not rungs:
+        return "The first network is trained, and nothing is searched."
+    if rungs[0].children == 1:
+        return "A step makes a child of the network, a copy changed by morphisms that keep what it computes, and trains it."
+    what = f"A step trains {rungs[0].children} children: copies of its best network changed by morphisms that keep what it computes"
+    return f"{what}." if len(rungs) == 1 else f"{what};\neach of its {len(rungs)} rungs goes on with the better ones."
+
+
+def lines(results: Mapping, directory) -> list[str]:
+    """The last lines of a run.
+
+    Args:
+        results: what results.json says.
+        directory: of the run.
+    """
+    control, chosen = results.get("control"), results.get("handed_over", "winner")
+    said = []
+    if results.get("more_time"):
+        said += [f"The search was ended by a limit on time. {results['more_time']}"]
+    if results.get("final_ended"):
+        said += [f"Note: {results['final_ended']}."]
+    words = f"winner: {results['params']:,} params, test accuracy {results['winner_test_accuracy']:.4f}"
+    if chosen != "winner":
+        words = f"winner: test accuracy {results['winner_test_accuracy']:.4f}"
+    elif results.get("final_epochs_done", results["test_accuracy"] != results["winner_test_accuracy"]):
+        words += f"; after final training {results['test_accuracy']:.4f}"
+    said += [f"{words}; the first network's was {results['vanilla_test_accuracy']:.4f}."]
+    if control:
+        said += _control(control, results)
+    if results.get("test"):
+        said += [classification.words(results["test"])]
+    said += [
+        "",
+        f"Model:   {directory}/best, {results['params']:,} parameters, test accuracy {results['test_accuracy']:.4f}",
+        f"Report:  {directory}/report.html",
+        f"Use it:  nash-tf predict {directory} IMAGES...   (code for programs: {directory}/best/model_card.md)",
+        f"Time:    {duration(results['seconds'])} in all",
+    ]
+    return said
+
+
+def _control(control: Mapping, results: Mapping) -> list[str]:
+    cost = f"{duration(control['cpu_seconds'])} of CPU time, the search {duration(control['search_cpu_seconds'])}"
+    has = f"control: the first network trained alone, {control['params']:,} params, test accuracy "
+    has += f"{control['test_accuracy']:.4f} ({cost})."
+    if not control["is_better"]:
+        return [has, "On the validation images the search's winner is better: it was worth it, by this one comparison."]
+    after = f"; after final training its test accuracy is {results['test_accuracy']:.4f}"
+    after = after if results.get("final_epochs_done") else ""
+    return [
+        has,
+        f"On the validation images the control is at least as good with no more parameters: it is handed over{after}.",
+    ]
+
+
+def duration(seconds: float) -> str:
+    """A time for people."""
+    seconds = max(0, round(seconds))
+    if seconds < 100:
+        return f"{seconds} s"
+    return f"{round(seconds / 60)} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

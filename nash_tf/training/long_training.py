@@ -1,0 +1,272 @@
+"""A long training of one network with one cooldown: saved each epoch, gone on with exactly, and at its end in time."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from nash_tf.architecture import Architecture, costs
+from nash_tf.callbacks import PhasedRate
+from nash_tf.data.pipeline import Pipeline
+from nash_tf.data.rows import Rows
+from nash_tf.files.atomic import read_regular, replace_directory, write_atomically
+from nash_tf.files.checksums import with_checksum, without_checksum
+from nash_tf.keras_models import checkpoint, fast_training
+from nash_tf.keras_models.state import State, read_state, write_state
+from nash_tf.seeds import derive
+from nash_tf.strategy.cooldown import SLACK, Cooldown, is_about, last_epoch, replanned
+from nash_tf.strategy.schedules import annealings
+from nash_tf.terminal.progress import Progress
+from nash_tf.training.errors import OutOfTime
+from nash_tf.training.trainer import seed_layers
+from nash_tf.training.watching import Limits, Watch
+
+DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not finite"
+_COURSE, _CHECKPOINT = "training.json", "checkpoint"
+_LARGEST = 2**20  # bytes of the course
+_AT_FIRST = 20  # epochs at least, until the pace tells how many there will be
+_ENDLESS = 10**9  # epochs; the course says when to stop
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained how.
+
+    Attributes:
+        name: for people.
+        identity: what a training that is gone on with must agree in, as JSON values.
+        images, labels: training data, as `Pipeline.training` takes them.
+        seed: of all its random draws; each epoch's follow from it and the epoch alone.
+        rate: learning rate at its start.
+        epochs: how many are wanted; as it looks before, where `cpu_seconds` say how long it is.
+        cpu_seconds: that it is to take; its number of epochs is set after the first two, whose pace tells it.
+        seconds_left: the wall-clock seconds that are left for it.
+        pace: wall-clock seconds of an epoch, as it looks before.
+        limit: what limits its time, as a JSON value; one that was cut is done anew under another limit.
+    """
+
+    name: str
+    identity: Mapping[str, Any]
+    images: np.ndarray | Rows
+    labels: np.ndarray
+    seed: int
+    rate: float
+    epochs: int
+    cpu_seconds: float | None = None
+    seconds_left: Callable[[], float] = lambda: math.inf
+    pace: float = 0.0
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far a training has come.
+
+    Attributes:
+        identity: of its job.
+        epoch: epochs done.
+        wanted: epochs that it would have without a limit.
+        last: epochs that it will have.
+        cooldown: of its learning rate.
+        seconds, cpu_seconds: that the epochs done have taken.
+        limit: that of its job.
+        ended: DONE, CUT or NOT_FINITE; None while it goes on.
+    """
+
+    identity: Mapping[str, Any]
+    epoch: int
+    wanted: int
+    last: int
+    cooldown: Cooldown
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    limit: float | None = None
+    ended: str | None = None
+
+
+def train(
+    job: Job,
+    make: Callable[[], keras.Model],
+    pipeline: Pipeline,
+    directory: Path,
+    progress: Progress,
+    on_epoch: Callable[[], None] = lambda: None,
+) -> tuple[keras.Model, Course]:
+    """Does a training, or goes on with the one in a directory.
+
+    Where time is left for fewer epochs than are wanted, it has as many as fit, and one cooldown over these. Weights that are
+    not finite end it; those of the epoch before are kept.
+
+    Args:
+        job: what is to be trained how.
+        make: gives the compiled model that it starts with, prepared for fast training.
+        pipeline: makes batches.
+        directory: where it is saved after each epoch; what another job has left there is replaced.
+        progress: shows it.
+        on_epoch: called when an epoch is saved.
+
+    Returns:
+        The trained model, and how far it has come.
+
+    Raises:
+        CheckpointError: it could not be saved, or what was saved is damaged.
+    """
+    model = make()
+    saved = _load(directory, job)
+    if saved is None:
+        last = last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
+        cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else _AT_FIRST)), None if last else CUT
+        course = Course(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
+    else:
+        course, state = saved
+        write_state(model, state)
+    if course.ended:
+        return model, course
+    keras.utils.set_random_seed(job.seed)
+    batches = pipeline.training(job.images, job.labels, job.seed, passes=course.epoch)
+    _group_steps(model, pipeline.batch_size, len(batches) * job.epochs)
+    keeper = _Keeper(job, course, directory, on_epoch)
+    shown = progress.callback(job.name, course.epoch, lambda: keeper.course.last)
+    callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), keeper, shown]
+    try:
+        model.fit(batches, initial_epoch=course.epoch, epochs=_ENDLESS, callbacks=callbacks, shuffle=False, verbose=0)
+        course = keeper.course
+    except OutOfTime:
+        course = replace(keeper.course, ended=CUT)
+    if course.ended in (CUT, NOT_FINITE):
+        model = make()
+        if kept := _load(directory, job):
+            write_state(model, kept[1])
+            _save(directory, course, Architecture.from_keras(model), kept[1])
+    return model, course
+
+
+class _Rate(PhasedRate):
+    """Cosine annealing as the course has it."""
+
+    def __init__(self, initial_rate: float, keeper: "_Keeper"):
+        super().__init__(initial_rate, ())
+        self._keeper = keeper
+
+    def on_epoch_begin(self, epoch, logs=None):
+        cooldown = self._keeper.course.cooldown
+        self.first_epoch, self.phases = cooldown.start, annealings([cooldown.length])
+        super().on_epoch_begin(epoch, logs)
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Saves each epoch, and sets how many there will be."""
+
+    def __init__(self, job: Job, course: Course, directory: Path, on_epoch: Callable[[], None]):
+        super().__init__()
+        self.course = course
+        self._job, self._directory, self._on_epoch = job, directory, on_epoch
+        self._paces: list[tuple[float, float]] = []  # seconds and CPU seconds of epochs
+        self._is_traced = False  # whether the one pace that is known is of an epoch in which the step was traced
+        self._began: tuple[float, float] | None = None  # of the epoch, the saving of the one before included
+        self._first: tuple[float, float, float] | None = None  # the batch that the first call ended with, and when
+
+    def on_epoch_begin(self, epoch, logs=None):
+        seed_layers(self.model, derive(self._job.seed, epoch))
+        self._began = self._began or _now()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._first = self._first or (batch, *_now())
+
+    def on_epoch_end(self, epoch, logs=None):
+        state = read_state(self.model)
+        taken, untraced = _since(self._began or _now()), self._untraced()
+        self._began = _now()
+        if not all(np.isfinite(array).all() for array in state.weights.values()):
+            self.course = replace(self.course, ended=NOT_FINITE)
+            self.model.stop_training = True
+            return
+        if self._is_traced:
+            self._paces.clear()
+        self._is_traced = not self._paces and untraced is None
+        self._paces.append(taken if self._paces else untraced or taken)
+        spent = self.course.seconds + taken[0], self.course.cpu_seconds + taken[1]
+        self.course = replace(self.course, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3))
+        self.course = self._planned(self.course)
+        _save(self._directory, self.course, Architecture.from_keras(self.model), state)
+        self._on_epoch()
+        self.model.stop_training = self.course.ended is not None
+
+    def _untraced(self) -> tuple[float, float] | None:
+        """What this epoch takes without tracing, by its steps after the first call; None where there are none."""
+        steps = self.params.get("steps") or 1
+        if self._first is None or steps - 1 <= self._first[0]:
+            return None
+        share = steps / (steps - 1 - self._first[0])
+        seconds, cpu = _since(self._first[1:])
+        return seconds * share, cpu * share
+
+    def _planned(self, course: Course) -> Course:
+        """The course with its last epoch as time allows; small differences, which are noise, change nothing."""
+        recent = self._paces[-max(3, len(self._paces) // 2) :]
+        seconds, cpu = (sum(part) / len(recent) for part in zip(*recent, strict=True))
+        epoch, wanted, left = course.epoch, course.wanted, self._job.seconds_left()
+        if self._job.cpu_seconds is not None:
+            more = max(0, int((self._job.cpu_seconds - course.cpu_seconds) / max(cpu, 1e-6)))
+            wanted = wanted if is_about(more, wanted - epoch) else epoch + more
+        last = replanned(epoch, wanted, course.last, left, seconds)
+        course = replace(course, wanted=wanted)
+        if last <= epoch or course.cooldown.is_over(epoch):
+            return replace(course, last=epoch, ended=DONE if epoch >= wanted else CUT)
+        if last != course.last:
+            course = replace(course, last=last, cooldown=course.cooldown.ending(epoch, last))
+        return course
+
+
+def _group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
+    image = costs.flops(Architecture.from_keras(model))
+    if image is not None:
+        fast_training.group_steps(model, image * batch_size, updates)
+
+
+def _now() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
+
+
+def _since(before: tuple[float, float]) -> tuple[float, float]:
+    now = _now()
+    return now[0] - before[0], now[1] - before[1]
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def _save(directory: Path, course: Course, architecture: Architecture, state: State) -> None:
+    with replace_directory(directory) as beside:
+        checkpoint.save(beside / _CHECKPOINT, architecture, state)
+        text = json.dumps(with_checksum(asdict(course) | {"cooldown": list(course.cooldown)}), indent=1)
+        write_atomically(beside / _COURSE, text.encode())
+
+
+def _load(directory: Path, job: Job) -> tuple[Course, State] | None:
+    """The training that was saved; None where there is none of this job."""
+    path = directory / _COURSE
+    if not directory.exists():
+        return None
+    try:
+        values = without_checksum(json.loads(read_regular(path, _LARGEST)))
+        course = Course(**{**values, "cooldown": Cooldown(*values["cooldown"])})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise checkpoint.CheckpointError(
+            f"{path}: {reason}; remove {directory}, and the training is done again"
+        ) from error
+    if json.loads(json.dumps(job.identity)) != course.identity or (course.ended == CUT and course.limit != job.limit):
+        return None
+    try:
+        return course, checkpoint.load(directory / _CHECKPOINT)[1]
+    except checkpoint.CheckpointError as error:
+        raise checkpoint.CheckpointError(f"{error}; remove {directory}, and the training is done again") from error
