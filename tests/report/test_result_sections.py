@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from nash_tf.report.analysis import family
 from nash_tf.report.records import loading
 from nash_tf.report.records.tested import Share, details_of
 from tests.helpers.synthetic_runs import add_test, make_run
@@ -177,6 +178,8 @@ class TestObjectives:
         last[f"val_{objective}"] = value
         write_lineage(run, lines)
         change_results(run, winner=[last["step"], last["rung"], last["child"]])
+        won = [child for child in family.children(loading.read(run)) if child.fate == family.WINNER and child.step]
+        assert [child.number for child in won] == [last["child"]]
         page = page_of(run)
         assert shown in page.words and f"{words} against parameters" in page.parts
         assert f"its validation {objective.replace('_', ' ')} is" in page.text
