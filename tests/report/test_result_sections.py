@@ -126,6 +126,12 @@ class TestControl:
         assert head in page.words and words in page.text and "24,058" in page.words and "1 h 30 min" in page.words
         assert ("the control: the first network, trained on alone" in page.text) == is_better
 
+    def test_a_control_that_was_cut_and_a_search_that_found_nothing(self, run):
+        control = {**CONTROL, "is_better": False, "epochs": 6, "epochs_wanted": 27}
+        page = page_of(change_results(run, control=control, winner=[0, 0, 0])).text
+        assert "No: the search has found nothing better than the first network" in page
+        assert "The control was cut short: it had 6 of 27 epochs." in page
+
 
 class TestStates:
     def test_cut_by_time(self, tmp_path):
