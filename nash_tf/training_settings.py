@@ -26,6 +26,13 @@ class TrainingSettings:
         default=None,
         group=DATA,
     )
+    cutout_size: float = setting(
+        number("above 0 and at most 1", lambda value: 0 < value <= 1),
+        "Side of the squares that the augmentation cutout blanks, as a share of the image's shorter side.",
+        default=0.25,
+        group=DATA,
+        before=0.5,
+    )
     mixup: float = setting(
         number("of at least 0", lambda value: value >= 0),
         "Alpha of mixup's beta distribution; 0 for no mixup.",

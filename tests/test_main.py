@@ -250,6 +250,7 @@ class TestAccepted:
             "precision": "float32",
             "augment": ("normalise", "shift"),
             "mixup": 0.2,
+            "cutout_size": 0.5,
             "workers": 3,
             "threads": 2,
             "learning_rate": 0.02,

@@ -103,13 +103,13 @@ def budget_epochs(config: SearchConfig, dataset: data.Dataset) -> float | None:
 
 
 def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation:
-    """The switches as the pipeline takes them, with the paper's strengths."""
+    """The augmentations as the pipeline takes them; shifts are the paper's."""
     names = config.augmentations(dataset.flips)
     return Augmentation(
         normalise="normalise" in names,
         flip="flip" in names,
         shift=0.125 if "shift" in names else 0.0,
-        cutout=0.5 if "cutout" in names else 0.0,
+        cutout=config.cutout_size if "cutout" in names else 0.0,
         mixup=config.mixup,
         pixels=config.start_pixels,
     )

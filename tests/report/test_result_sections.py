@@ -71,7 +71,22 @@ class TestFinished:
         run = add_test(make_run(tmp_path / "run", "shr", steps=0), NAMES, IMAGES, SKILL)
         page = page_of(run).text
         assert "the first network: no other was trained" in page
-        assert "The model is the first network itself, after its own training." in page
+        assert "The model is the first network itself, not changed by the search." in page
+
+    def test_the_first_network_trained_on(self, tmp_path):
+        run = add_test(make_run(tmp_path / "run", "nash", steps=1), NAMES, IMAGES, SKILL)
+        assert "found by the search" in page_of(run).text
+        page = page_of(change_results(run, winner=[1, 0, 0])).text  # the unmodified parent
+        assert "shows, the first network: the search found no better one." in page and "found by the search" not in page
+
+    def test_a_method_that_searches_for_nothing(self, tmp_path):
+        page = page_of(add_test(make_run(tmp_path / "run", "fixed", steps=1), NAMES, IMAGES, SKILL)).text
+        assert (
+            "shows, the first network, trained on alone by method fixed." in page and "found by the search" not in page
+        )
+        assert (
+            "method fixed searches for nothing and trains the first network alone." in page and "no control" not in page
+        )
 
     def test_earlier_versions_told_no_details(self, tmp_path):
         page = page_of(make_run(tmp_path / "run", "nash", steps=1)).text

@@ -47,7 +47,7 @@ class TestStates:
     @pytest.mark.parametrize("stop_after", [None, 2])
     def test_under_one_budget_nothing_restarts(self, tmp_path, method, stop_after):
         page = page_of(make_run(tmp_path / "run", method, steps=2, stop_after=stop_after)).text
-        assert "This method never restarts the rate: all trainings have one" in page
+        assert "All trainings share one budget and one learning rate, without restarts" in page
         assert "one learning rate over all trainings" in page and "at birth and" not in page
         assert "The winner is" in page if stop_after is None else "The incumbent is" in page
 

@@ -198,3 +198,9 @@ def trunk(found: Sequence[Child]) -> set[tuple[int, int]]:
         parent = by_key[key].parent
         key = (parent[0], parent[2]) if parent else None
     return path
+
+
+def is_first(found: Sequence[Child]) -> bool:
+    """Whether the network that is handed over is the first one, trained on or not: no morphism led to it."""
+    path = trunk(found)
+    return bool(path) and not any(child.operators for child in found if (child.step, child.number) in path)

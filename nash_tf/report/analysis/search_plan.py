@@ -42,6 +42,12 @@ def rungs(run: Run, step: int) -> tuple[Rung, ...]:
     return planned(run) or _seen(run, step)
 
 
+def searches(run: Run) -> bool:
+    """Whether the method changes networks at all."""
+    method = methods.registry.get(run.method)
+    return method is None or bool(method.operators)
+
+
 def is_budgeted(run: Run) -> bool:
     """Whether one budget and one learning rate are laid over all trainings. The methods' earlier versions had none."""
     return _is_of_budget(run) and "budget_epochs" in run.config and planned(run) is not None

@@ -192,7 +192,8 @@ def _rate(
     parts.append(line(x.start, bottom, x.end, bottom, "axis"))
     ticks = [round(tick) for tick in linear_ticks(0, borders[1], 6) if tick == round(tick)] if len(borders) == 2 else []
     parts += [text(x(border), bottom + 18, border, "mid soft") for border in sorted({*borders, *ticks[:-1]})]
-    parts.append(text(0, bottom + 36, "learning rate (blue); epochs of a child's life, each rung equally wide", "soft"))
+    drawn = "learning rate (blue); " if periods and rate else ""
+    parts.append(text(0, bottom + 36, f"{drawn}epochs of a child's life, each rung equally wide", "soft"))
     return parts
 
 

@@ -1,23 +1,21 @@
-"""Sections of a search's page for who wants to use the model: what there is, whether it was worth it, its cost, what next."""
+"""Sections of a search's page for who wants to use the model: what there is, its cost, what next."""
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nash_tf.export_formats import FORMATS
 from nash_tf.files import run_directory
-from nash_tf.report.analysis import compute_time, search_plan
+from nash_tf.report.analysis import compute_time, family, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import measured
 from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, count, duration, percent, plural, short
+from nash_tf.report.drawing.number_words import NONE, duration, percent, plural, short
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Run, number
 from nash_tf.report.records.tested import Share, Tested
-from nash_tf.scores.intervals import Z
 
 
 def interval(share: Share | None, digits: int = 2) -> str:
@@ -50,7 +48,7 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         cards.append((_bytes(size), "as a SavedModel"))
     return html.together(
         html.cards(cards),
-        html.paragraph(*_what_it_is(run, test, len(children))),
+        html.paragraph(*_what_it_is(run, test, children)),
         html.notice("A limit ended the search", search_summary.cut(run)),
         _formats(run),
     )
@@ -68,15 +66,19 @@ def _in_brackets(test: Tested) -> str:
     return f" ({test.largest_class})" if test.largest_class else ""
 
 
-def _what_it_is(run: Run, test: Tested | None, networks: int) -> list[object]:
+def _what_it_is(run: Run, test: Tested | None, children: Sequence[Child]) -> list[object]:
     words, image = "A network", _input(run)
     if test and test.classes:
         words += f" that says which of {plural(len(test.classes), 'class', 'classes')} {image} shows"
     origin = "found by the search"
     if run.results.get("handed_over") == "control":
         origin = "the control: the first network, trained on alone, which was at least as good as the search's winner"
-    elif run.winner and run.winner[0] == 0:
-        origin = "the first network: " + ("the search found no better one" if networks > 1 else "no other was trained")
+    elif not search_plan.searches(run):
+        origin = f"the first network, trained on alone by method {run.method}"
+    elif family.is_first(children):
+        origin = "the first network: " + (
+            "the search found no better one" if len(children) > 1 else "no other was trained"
+        )
     trained = ", and trained once more on training and validation images" if _trained_finally(run) else ""
     parts: list[object] = [f"{words}, {origin}{trained}. It is in ", tag("code", f"{run.directory}/best"), ". "]
     if test and test.model.accuracy and test.base_rate is not None:
@@ -162,67 +164,6 @@ def _not_yet(run: Run, children: Sequence[Child]) -> Markup:
         ),
         *search_summary.how_it_ended(run, standing),
     )
-
-
-# Is it worth it -------------------------------------------------------------------------------------------------------
-
-
-def worth(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | None:
-    """The control beside the winner; without one, what of it is known; nothing before the end."""
-    own, first = run.result("test_accuracy"), run.result("vanilla_test_accuracy")
-    if own is None:
-        return None
-    control = _of(run.results.get("control"))
-    accuracy = number(control.get("test_accuracy"))
-    if accuracy is None:
-        words = "This run has no control, the first network trained on alone for as long as the search took. "
-        if run.winner and run.winner[0] == 0:
-            words += "The model is the first network itself, after its own training."
-        elif first is not None:
-            words += (
-                f"After its own training, before the search, the first network had {percent(first)} % on the test images; the "
-                f"model has {percent(own)} %. How much of the difference is the search's and how much longer training's is not known."
-            )
-        return html.paragraph(words)
-    is_better, winner = control.get("is_better") is True, run.result("winner_test_accuracy")
-    compared = own if winner is None else winner
-    handed_over = " and is handed over" if run.results.get("handed_over") == "control" else ""
-    judged = f"it is {'at least as good as' if is_better else 'not as good as'} the search's winner{handed_over}"
-    above = f"{percent(abs(compared - accuracy))} points {'below' if compared < accuracy else 'above'} the control"
-    by_chance = test is None or _may_be_chance(compared, accuracy, test.images)
-    chance = f", which may be chance on {plural(test.images, 'image')}" if test and by_chance else ""
-    words = (
-        f"The control is the first network, trained on alone for {duration(number(control.get('cpu_seconds')))} of CPU time. On the "
-        f"validation images {judged}. On the test images the winner is {above}{chance}."
-    )
-    if is_better:
-        head = "No. "
-    elif compared <= accuracy:
-        head = "It cannot be told. "
-    else:
-        head = "Perhaps. " if by_chance else "Yes. "
-    rows = [
-        [
-            left("the search's winner"),
-            percent(compared),
-            count(next((child.params for child in children if child.chosen), None)),
-            duration(number(control.get("search_cpu_seconds"))),
-        ],
-        [
-            left("the control"),
-            percent(accuracy),
-            count(number(control.get("params"))),
-            duration(number(control.get("cpu_seconds"))),
-        ],
-    ]
-    head_row = [left("network"), "test accuracy, %", "parameters", "CPU time"]
-    return html.together(html.paragraph(tag("strong", head), words), html.table(head_row, rows, narrow=True))
-
-
-def _may_be_chance(one: float, other: float, images: int) -> bool:
-    """Whether two accuracies on so many images are closer than their 95 % interval, were the images not the same."""
-    spread = math.sqrt(sum(share * (1 - share) / images for share in (one, other)))
-    return abs(one - other) <= Z * spread
 
 
 # What it cost ---------------------------------------------------------------------------------------------------------

@@ -7,8 +7,16 @@ from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import accuracy_scatter, family_tree, growth, time_bars
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
+from nash_tf.report.pages import (
+    budget_section,
+    network_sections,
+    result_sections,
+    search_summary,
+    sureness,
+    training_sections,
+    worth_section,
+)
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.pages import network_sections, result_sections, search_summary, sureness, training_sections
 from nash_tf.report.records.runs import Run
 from nash_tf.report.records.tested import details_of
 
@@ -57,7 +65,9 @@ def report(run: Run, refresh: int = 0) -> html.Report:
                 ),
             ),
             ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, figures)),
-            ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),
+            ("budget", "The budget", budget_section.budget(run))
+            if search_plan.is_budgeted(run)
+            else ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),
             ("operators", "Operators", training_sections.operators(run, tried, keep)),
             ("growth", "Growth", keep(growth.growth(children, run.setting("max_params")))),
             ("time", "Time", html.together(keep(time_bars.chart(entries)), training_sections.time(run, entries))),
@@ -76,7 +86,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
     first = [
         ("result", "What you have", result_sections.have(run, test, everyone)),
         ("sure", "How sure it is", sureness.sure(run, test)),
-        ("worth", "Is it worth it?", result_sections.worth(run, test, everyone)),
+        ("worth", "Is it worth it?", worth_section.worth(run, test, everyone)),
         ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
         ("next", "What next", result_sections.what_next(run)),
     ]

@@ -13,7 +13,7 @@ from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Run
-from nash_tf.strategy import course, methods
+from nash_tf.strategy import methods
 
 
 def family_words(children: Sequence[Child]) -> Markup:
@@ -51,7 +51,7 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
                 [drop for drop in drops if drop.step == step],
                 learning_curves.widened(ranges[step], widest) if step else ranges[step],
                 metric,
-                "one learning rate over all trainings: see Restarts"
+                "one learning rate over all trainings: see The budget"
                 if search_plan.is_budgeted(run)
                 else "learning rate not known",
             )
@@ -87,11 +87,6 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
 
 def _schedule(run: Run, reached: set[int], over: bool) -> str:
     """When the method restarts the rate, and which of these moments the lineage does not show."""
-    if search_plan.is_budgeted(run):
-        return (
-            "This method never restarts the rate: all trainings have one, which rises over the first epoch, is constant until "
-            f"{course.COOLDOWN:.0%} of the budget is spent, and then falls to zero."
-        )
     moments = search_plan.restarts(run)
     if moments is None:
         return "When this method restarts the rate is not known: its record or its settings are missing."
@@ -109,8 +104,6 @@ def _schedule(run: Run, reached: set[int], over: bool) -> str:
 def restarts(run: Run, drops: Sequence[restart_drops.Drop], over: bool) -> Markup:
     """The section on what accuracy does where the learning rate restarts."""
     schedule = _schedule(run, {drop.epoch for drop in drops}, over)
-    if search_plan.is_budgeted(run):
-        return html.paragraph(schedule)
     rows = []
     for epoch in sorted({drop.epoch for drop in drops}):
         here = [drop for drop in drops if drop.epoch == epoch]

@@ -209,6 +209,7 @@ def _record(plain: Any, objective: Objective) -> Record:
         },
         cpu_seconds=_not_negative(plain.get("cpu_seconds")),
         wall_seconds=_not_negative(plain.get("wall_seconds")),
+        expected_gain=number(plain.get("expected_gain")),
     )
 
 

@@ -29,6 +29,7 @@ class Record:
         measured: its value, where it is not the accuracy.
         history: metric -> its value after each epoch of this rung.
         certificate: numbers measured at the child's birth.
+        expected_gain: what its morphisms were expected to lower the loss by.
     """
 
     step: int
@@ -46,6 +47,7 @@ class Record:
     certificate: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float | None = None
     wall_seconds: float | None = None
+    expected_gain: float | None = None
 
     @property
     def place(self) -> Place:

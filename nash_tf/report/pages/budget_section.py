@@ -1,0 +1,51 @@
+"""The section on how a method with one budget of compute has spent it, and what each growth was expected to bring."""
+
+from collections import Counter
+
+from nash_tf.report.drawing.markup import Markup
+from nash_tf.report.drawing.number_words import NONE, count, duration, percent
+from nash_tf.report.pages import html_page as html
+from nash_tf.report.pages.html_page import left
+from nash_tf.report.records.runs import Record, Run
+from nash_tf.strategy import course
+
+
+def budget(run: Run) -> Markup:
+    """What was trained for how long, in order."""
+    total = sum(record.cpu_seconds or 0.0 for record in run.records)
+    columns = [left("step"), left("grown by"), "parameters", "epochs", "CPU time", "share", "expected", "val. loss"]
+    return html.together(
+        html.paragraph(
+            "All trainings share one budget and one learning rate, without restarts: it rises over the first epoch, is constant until "
+            f"{course.COOLDOWN:.0%} of the budget is spent, and then falls to zero. The last step is trained in parts."
+        ),
+        html.table(columns, [_row(record, total) for record in run.records]),
+        html.paragraph(
+            "Expected is the decrease of the loss that the morphisms are worth at the end of the budget, the slower training taken off. "
+            "What they have brought cannot be told from one run: without them the network would have gone on learning too."
+        )
+        if any(record.expected_gain is not None for record in run.records)
+        else None,
+    )
+
+
+def _row(record: Record, total: float) -> list:
+    losses = [loss for loss in record.history.get("val_loss", ()) if loss is not None]
+    step = (
+        "first network" if record.step == 0 else f"{record.step}" + (f", part {record.rung + 1}" if record.rung else "")
+    )
+    return [
+        left(step),
+        left(NONE if record.rung or not record.operators else _words(record)),
+        count(record.params),
+        count(record.epochs),
+        NONE if record.cpu_seconds is None else duration(record.cpu_seconds),
+        NONE if not total or record.cpu_seconds is None else percent(record.cpu_seconds / total, 0),
+        NONE if record.rung or record.expected_gain is None else f"{record.expected_gain:.4f}",
+        f"{losses[-1]:.3f}" if losses else NONE,
+    ]
+
+
+def _words(record: Record) -> str:
+    """The morphisms of a child, each named once."""
+    return ", ".join(name if times == 1 else f"{times} {name}" for name, times in Counter(record.operators).items())
