@@ -12,6 +12,7 @@ from typing import Any
 
 import keras
 from keras.src import backend
+from keras.src.applications import convnext
 from keras.src.models.functional import Functional
 from keras.src.ops.core import Cast
 from keras.src.ops.operation import Operation
@@ -67,6 +68,11 @@ def operation_classes() -> dict[str, type[Operation]]:
             if isinstance(value, type) and issubclass(value, Operation) and value.__module__ == module.__name__:
                 classes[name] = value
     return classes
+
+
+def application_classes() -> dict[str, type[keras.layers.Layer]]:
+    """The layers of `keras.applications` that Keras exports nowhere else, by their names."""
+    return {cls.__name__: cls for cls in (convnext.LayerScale, convnext.StochasticDepth)}
 
 
 def symbolic_call(function: Callable, *args, **kwargs) -> Any:

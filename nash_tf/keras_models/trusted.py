@@ -16,6 +16,7 @@ from nash_tf.keras_models import private_api
 from nash_tf.keras_models.private_api import Operation
 
 OPERATIONS = "keras.ops"  # prefix of the kind of an operation that is not a layer
+APPLICATIONS = "keras.applications"  # of the kind of a layer that only these have
 _UNSAFE = frozenset({"TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})  # they run code of other frameworks
 _VALUES = frozenset({"__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__", "__keras_tensor__"})
 _FILES = ("vocabulary", "filepath")  # arguments of Keras layers that may be a path to a file
@@ -44,12 +45,13 @@ _CLASSES = (
 def kind_of(cls: type) -> str | None:
     """The kind of a class; None where it has none.
 
-    It is the class name of a Keras layer, the registered name of a registered class, and "keras.ops>" with the class
-    name for an operation.
+    It is the class name of a Keras layer, the registered name of a registered class, "keras.ops>" with the class name for an
+    operation, and "keras.applications>" with it for a layer of these alone.
     """
     if getattr(keras.layers, cls.__name__, None) is cls:
         return cls.__name__
-    for kind in (keras.saving.get_registered_name(cls), f"{OPERATIONS}>{cls.__name__}"):
+    prefixed = [f"{package}>{cls.__name__}" for package in (OPERATIONS, APPLICATIONS)]
+    for kind in (keras.saving.get_registered_name(cls), *prefixed):
         if class_of(kind) is cls:
             return kind
     return None
@@ -62,6 +64,8 @@ def class_of(kind: str) -> Any:
         cls = getattr(keras.layers, name, None)
     elif package == OPERATIONS:
         cls = private_api.operation_classes().get(name)
+    elif package == APPLICATIONS:
+        cls = private_api.application_classes().get(name)
     else:
         cls = keras.saving.get_registered_object(kind)
     return cls if isinstance(cls, type) and issubclass(cls, Operation) else None

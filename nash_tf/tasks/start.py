@@ -169,18 +169,24 @@ def _doubled(name: str, value: np.ndarray) -> np.ndarray:
 
 
 def _remedy(error: _OtherSize, dataset: data.Dataset) -> str:
-    (*sides, channels), given = error.taken, error.given[-1]
+    """What to do, in words."""
+    (*sides, channels), (*given_sides, given) = error.taken, error.given
     if channels != given:
-        first = (
-            "Concatenate()([image, image, image])" if (channels, given) == (3, 1) else f"Conv2D({channels}, 1)(image)"
-        )
+        made = _CHANNELS.get((channels, given), f"keras.layers.Conv2D({channels}, 1)(image)")
         return (
-            f"put a layer in front that makes {channels} channels of {given}, image = keras.Input({tuple(error.given)}), "
-            f"keras.Model(image, model(keras.layers.{first})), and save that"
+            f"save one that makes {channels} channels of {given}: image = keras.Input({(*sides, given)}), "
+            f"keras.Model(image, model({made}))"
         )
     if dataset.form is not None and None not in sides:
         return f"give --image_size={as_text([side or 0 for side in sides])}"
-    return f"build it for images of {_size(error.given)}, with the same weights, and save that"
+    return f"build it for {_size(tuple(given_sides))} pixels, with the same weights, and save that"
+
+
+# By channels of the model and of the images: what makes the first of the second.
+_CHANNELS: dict[tuple[int | None, int | None], str] = {
+    (3, 1): "keras.layers.Concatenate()([image, image, image])",
+    (1, 3): "keras.ops.mean(image, axis=-1, keepdims=True)",
+}
 
 
 def _size(shape: Shape) -> str:

@@ -45,6 +45,15 @@ def test_graphs(model):
     assert joined.arguments.kwargs == {} and private.maker(joined.outputs[0]) is joined.operation
 
 
+def test_layers_of_the_applications_alone():
+    classes = private.application_classes()
+    assert classes.keys() == {"LayerScale", "StochasticDepth"}
+    for name, cls in classes.items():
+        assert issubclass(cls, layers.Layer) and not hasattr(layers, name)  # a public one needs no place here
+    scaled = classes["LayerScale"](0.5, 4)
+    assert classes["LayerScale"].from_config(scaled.get_config())(np.ones((1, 2, 4), np.float32)).shape == (1, 2, 4)
+
+
 def test_sequential_models():
     assert private.functional_of(keras.Sequential([layers.Dense(3)])) is None
     assert type(private.functional_of(keras.Sequential([keras.Input((4,)), layers.Dense(3)]))) is private.Functional

@@ -170,3 +170,12 @@ def test_the_old_spelling_of_operations_is_read(old):
     old = old.replace('"keras.models"', '"keras.src.models.functional"')
     assert old.count("keras.src") > 1
     assert Architecture.from_keras(Architecture.from_json(old).to_keras()) == nested
+
+
+def test_the_layers_of_keras_applications_need_no_registration():
+    image = keras.Input((8, 8, 4), name="image")
+    scale = private_api.application_classes()["LayerScale"](0.5, 4, name="scale")
+    architecture = Architecture.from_keras(keras.Model(image, scale(image)))
+    assert architecture["scale"].kind == "keras.applications>LayerScale"
+    assert type(architecture.to_keras().get_layer("scale")) is type(scale)
+    assert trusted.class_of("keras.applications>ConvNeXtTiny") is None

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from nash_tf.report.analysis import family
 from nash_tf.report.records import loading
 from nash_tf.report.records.tested import Share, details_of
 from tests.helpers.synthetic_runs import add_test, make_run
@@ -125,6 +126,12 @@ class TestControl:
         assert head in page.words and words in page.text and "24,058" in page.words and "1 h 30 min" in page.words
         assert ("the control: the first network, trained on alone" in page.text) == is_better
 
+    def test_a_control_that_was_cut_and_a_search_that_found_nothing(self, run):
+        control = {**CONTROL, "is_better": False, "epochs": 6, "epochs_wanted": 27}
+        page = page_of(change_results(run, control=control, winner=[0, 0, 0])).text
+        assert "No: the search has found nothing better than the first network" in page
+        assert "The control was cut short: it had 6 of 27 epochs." in page
+
 
 class TestStates:
     def test_cut_by_time(self, tmp_path):
@@ -177,6 +184,8 @@ class TestObjectives:
         last[f"val_{objective}"] = value
         write_lineage(run, lines)
         change_results(run, winner=[last["step"], last["rung"], last["child"]])
+        won = [child for child in family.children(loading.read(run)) if child.fate == family.WINNER and child.step]
+        assert [child.number for child in won] == [last["child"]]
         page = page_of(run)
         assert shown in page.words and f"{words} against parameters" in page.parts
         assert f"its validation {objective.replace('_', ' ')} is" in page.text

@@ -169,11 +169,14 @@ def test_a_file_that_changes_is_loaded_anew(unit, tmp_path):
 
 
 REFUSED = [
-    ({"shape": (9, 7, 1)}, "takes images of 8x8x1, and these are 9x7x1; build it for images of 9x7x1"),
+    (
+        {"shape": (9, 7, 1)},
+        "takes images of 8x8x1, and these are 9x7x1; build it for 9x7 pixels, with the same weights",
+    ),
     ({"shape": (9, 7, 1), "form": True}, "takes images of 8x8x1, and these are 9x7x1; give --image_size=8x8"),
     (
-        {"shape": (8, 8, 3)},
-        "makes 1 channels of 3, image = keras.Input((8, 8, 3)), keras.Model(image, model(keras.layers.Conv2D(1",
+        {"shape": (9, 7, 3)},
+        "save one that makes 1 channels of 3: image = keras.Input((8, 8, 3)), keras.Model(image, model(",
     ),
 ]
 
@@ -186,6 +189,21 @@ def test_images_that_do_not_fit_are_refused_with_what_to_do(given, expected, uni
     with pytest.raises(ConfigError) as error:
         image_classification.check(config_of(unit[1]), made)
     assert expected in str(error.value) and str(error.value).startswith(f"--start={unit[1]}: takes")
+
+
+@pytest.mark.parametrize(("channels", "given"), start._CHANNELS)
+def test_what_is_to_be_done_about_other_channels_works(channels, given, tmp_path):
+    inner = keras.Input((8, 8, channels))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu")(inner))
+    keras.Model(inner, layers.Dense(3)(x)).save(tmp_path / "model.keras")
+    config, made = config_of(tmp_path / "model.keras"), dataset_of((8, 8, given))
+    with pytest.raises(ConfigError, match="makes . channels of .: image = ") as error:
+        image_classification.check(config, made)
+    code = str(error.value).partition(f"of {given}: ")[2].replace("), keras.Model", "); better = keras.Model")
+    found = {"keras": keras, "model": keras.saving.load_model(config.start)}
+    exec(code, found)
+    found["better"].save(config.start)
+    image_classification.check(config, made)
 
 
 def test_a_model_in_which_nothing_can_grow_and_one_that_is_too_large_are_refused(unit, tmp_path):

@@ -13,7 +13,7 @@ from nash_tf.strategy import course
 def budget(run: Run) -> Markup:
     """What was trained for how long, in order."""
     total = sum(record.cpu_seconds or 0.0 for record in run.records)
-    columns = [left("step"), left("grown by"), "parameters", "epochs", "CPU time", "share", "expected", "val. loss"]
+    columns = [left("step"), left("grown by"), "parameters", "epochs", "CPU time", "share, %", "expected", "val. loss"]
     return html.together(
         html.paragraph(
             "All trainings share one budget and one learning rate, without restarts: it rises over the first epoch, is constant until "

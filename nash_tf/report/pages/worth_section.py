@@ -45,8 +45,15 @@ def worth(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | 
         f"The control is the first network, trained on alone for {duration(number(control.get('cpu_seconds')))} of CPU time. On the "
         f"validation images {judged}. On the test images the winner is {above}{chance}."
     )
+    if control.get("epochs_wanted") is not None and number(control.get("epochs")) != number(
+        control.get("epochs_wanted")
+    ):
+        done, wanted = (count(number(control.get(name))) for name in ("epochs", "epochs_wanted"))
+        words += f" The control was cut short: it had {done} of {wanted} epochs."
     if is_better:
         head = "No. "
+    elif family.is_first(children):
+        head = "No: the search has found nothing better than the first network, which it hands over. "
     elif compared <= accuracy:
         head = "It cannot be told. "
     else:
