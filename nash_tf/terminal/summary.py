@@ -44,7 +44,7 @@ def lines(results: Mapping, directory) -> list[str]:
         f"Model:   {directory}/best, {results['params']:,} parameters, test accuracy {results['test_accuracy']:.4f}",
         f"Report:  {directory}/report.html",
         f"Use it:  nash-tf predict {directory} IMAGES...   (code for programs: {directory}/best/model_card.md)",
-        f"Time:    {duration(results['seconds'])} in all",
+        f"Time:    {duration(results['seconds'])} in all, by the clock",
     ]
     return said
 
@@ -54,7 +54,9 @@ def _control(control: Mapping, results: Mapping) -> list[str]:
     has = f"control: the first network trained alone, {control['params']:,} params, test accuracy "
     has += f"{control['test_accuracy']:.4f} ({cost})."
     if not control["is_better"]:
-        return [has, "On the validation images the search's winner is better: it was worth it, by this one comparison."]
+        less = control["cpu_seconds"] < 0.8 * control["search_cpu_seconds"]
+        but = ", in which the control had less time" if less else ""
+        return [has, f"On the validation images the search's winner is better: worth it, by this one comparison{but}."]
     after = f"; after final training its test accuracy is {results['test_accuracy']:.4f}"
     after = after if results.get("final_epochs_done") else ""
     return [

@@ -161,7 +161,8 @@ def test_what_a_limit_has_done_is_said():
 def test_the_control_is_named_with_its_cost_and_whether_the_search_was_worth_it():
     assert "control" not in last_lines()
     worth = last_lines(control=CONTROL)
-    assert "99 params, test accuracy 0.8000 (60 s of CPU time, the search 61 s)" in worth and "it was worth it" in worth
+    assert "99 params, test accuracy 0.8000 (60 s of CPU time, the search 61 s)" in worth and "worth it" in worth
+    assert "less time" not in worth and "less time" in last_lines(control={**CONTROL, "cpu_seconds": 30.0})
     not_worth = last_lines(control={**CONTROL, "is_better": True}, handed_over="control")
     assert "it is handed over; after final training its test accuracy is 0.8750" in not_worth
 
