@@ -45,7 +45,7 @@ class TrainingSettings:
         default="none",
         group=GROUP,
     )
-    learning_rate: float = setting(_ABOVE_0, "Initial learning rate in the search.", default=0.01, group=GROUP)
+    learning_rate: float = setting(_ABOVE_0, "Initial learning rate in the search.", default=0.05, group=GROUP)
     final_learning_rate: float = setting(
         _ABOVE_0, "Initial learning rate of the final training.", default=0.025, group=GROUP
     )
