@@ -125,7 +125,7 @@ def test_a_limit_that_is_lifted_does_not_live_on_in_a_trial(expected, tmp_path):
     assert finish(again) == expected
 
 
-@pytest.mark.parametrize(("method", "steps"), [("sh", 0), ("random", 2), ("fixed", 2)])
+@pytest.mark.parametrize(("method", "steps"), [("sh", 0), ("random", 2), ("fixed", 1)])
 def test_when_no_child_fits_a_search_ends_and_a_baseline_trains_on(method, steps, tmp_path):
     lineage = finish(begin(tmp_path, method=method, children=8, epochs_per_step=32, max_params=FIRST.params)[0])
     assert lineage[-1]["step"] == steps
