@@ -10,7 +10,8 @@ Engines differ in who trains what, where and when; the lineage does not.
 
 import itertools
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from numbers import Integral, Real
 
 from nash_tf.strategy import hill_climbing, methods, records
@@ -129,6 +130,8 @@ class Search:
         goal: what its children are compared by.
         hyperparameters: those that the user's model declares.
         failures_in_a_row: so many failed trainings, none between them that succeeded, end the search.
+        seconds_left: gives what is left of limits on time, by the measurement that they are on, for a method that lays out its budget
+            by them; where it is not given, what the outcomes leave of the settings' limits.
 
     Attributes:
         outcomes: of all trainings that have ended, by their keys.
@@ -142,6 +145,7 @@ class Search:
         goal: Goal,
         hyperparameters: Hyperparameters | None = None,
         failures_in_a_row: int = FAILURES_IN_A_ROW,
+        seconds_left: Callable[[], Mapping[str, float]] | None = None,
     ):
         self.settings, self.goal, self.failures_in_a_row = settings, goal, failures_in_a_row
         self.method = methods.registry[settings.method]
@@ -160,7 +164,9 @@ class Search:
         )
         self._proposer = Proposer(*proposed)
         if self.method.is_budgeted:
-            self._proposer = BudgetedProposer(*proposed, budget=settings.budget, seconds=settings.budget_seconds)
+            self._proposer = BudgetedProposer(
+                *proposed, budget=settings.budget, seconds=settings.budget_seconds, seconds_left=seconds_left
+            )
         self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
         self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
 
@@ -192,6 +198,14 @@ class Search:
             ValueError: the training has ended, or its rung has not begun.
         """
         return self._proposer.assignment(key, self._rung_of(key).parent, self.outcomes)
+
+    def follows(self, assignment: Assignment) -> bool:
+        """Whether an open training is what would be asked for now; how it grows and for how long may have followed from the clock."""
+        now = self.assignment(assignment.key)
+        if self.method.is_budgeted and self.settings.budget_seconds:
+            clock = ("moves", "architecture", "initial_epoch", "epochs", "phases", "expected_gain")
+            now = replace(now, **{name: getattr(assignment, name) for name in clock})
+        return assignment.agrees_with(now)
 
     def tell(self, *outcomes: Outcome) -> None:
         """Takes what came of trainings, each once, in any order within an open rung.

@@ -1,8 +1,8 @@
 """Proposals of a method with one budget of compute: the children as ever, their epochs and rates by the course of the budget."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
 from nash_tf.strategy.records import COMPLETED, Outcome, TrainingKey
 
 FIRST = TrainingKey(0, 0, 0)
-RESERVE = 0.05  # share of the time left under a limit on time that is not planned with
+RESERVE = 0.15  # share of the time left under a limit on time that is not planned with, for a machine that slows down
 
 
 @dataclass
@@ -25,10 +25,12 @@ class BudgetedProposer(Proposer):
     Attributes:
         budget: in epochs of the first network, all trainings together; infinite where a limit on time is the budget.
         seconds: limits on time, in seconds, by the name of the outcomes' measurement that counts.
+        seconds_left: what is left of them by the engine's clock; None for what the outcomes leave.
     """
 
     budget: float = math.inf
-    seconds: dict[str, float] | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    seconds_left: Callable[[], Mapping[str, float]] | None = None
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
@@ -41,12 +43,8 @@ class BudgetedProposer(Proposer):
         if self._children[0] != (step, parent):
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
-            used, price, plan = (
-                spent(outcomes.values(), outcomes),
-                partial(_price, outcomes=outcomes),
-                self.course(outcomes),
-            )
-            own = price(architecture)
+            plan, price = self.course(outcomes), partial(_price, outcomes=outcomes)
+            used, own = spent(outcomes.values(), outcomes), price(architecture)
             child = growing.choose(
                 architecture,
                 {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
@@ -63,14 +61,20 @@ class BudgetedProposer(Proposer):
     def course(self, outcomes: Outcomes) -> Course:
         """How the budget is spent, as far as it is known: a limit on time becomes one in epochs by what trainings have taken."""
         ended = [outcomes[key] for key in sorted(outcomes) if outcomes[key].status == COMPLETED]
-        budget = self.budget
-        for name, limit in (self.seconds or {}).items() if ended else ():
-            used = sum(getattr(outcome, name) for outcome in outcomes.values())
+        budget, used = self.budget, spent(ended, outcomes)
+        for name, left in self._left(outcomes).items() if ended else ():
             # The pace of the last training, since machines do not stay as fast as they were.
             pace = getattr(ended[-1], name) / spent(ended[-1:], outcomes)
             if pace > 0:
-                budget = min(budget, spent(ended, outcomes) + (1 - RESERVE) * max(0.0, limit - used) / pace)
+                budget = min(budget, used + (1 - RESERVE) * max(0.0, left) / pace)
         return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1)
+
+    def _left(self, outcomes: Outcomes) -> Mapping[str, float]:
+        if self.seconds_left is not None:
+            return {name: left for name, left in self.seconds_left().items() if left < math.inf}
+        return {
+            name: most - sum(getattr(each, name) for each in outcomes.values()) for name, most in self.seconds.items()
+        }
 
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
         before = {other: outcome for other, outcome in outcomes.items() if other[:2] < key[:2]}

@@ -81,6 +81,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             Goal(self.objective.name, self.objective.direction),
             DeclaredHyperparameters(self.get_space),
             self.max_consecutive_failed_trials,
+            self._seconds_left,
         )
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
@@ -240,12 +241,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def _sent(self, trial: Trial) -> Trial:
         """A copy of a trial for its worker, which says whose it is and how much time it may take."""
         sent = Trial.from_state(trial.get_state())
-        sent.hyperparameters.values[LEASE] = trial_values.lease(
-            self.book.holder(trial),
-            self.limits.seconds_left(),
-            self.limits.cpu_seconds_left(self.search.outcomes.values()),
-        )
+        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), *self._seconds_left().values())
         return sent
+
+    def _seconds_left(self) -> dict[str, float]:
+        """What is left of the limits on time, by the measurement that they are on."""
+        cpu_seconds = self.limits.cpu_seconds_left(self.search.outcomes.values())
+        return {"wall_seconds": self.limits.seconds_left(), "cpu_seconds": cpu_seconds}
 
     def _is_to_be_retried(self, trial: Trial) -> bool:
         self._run_times[trial.trial_id] += 1

@@ -257,7 +257,7 @@ class TrialBook:
         for key in sorted(self._early):
             if self.search.is_open(key):
                 outcome = self._early.pop(key)
-                if otherwise is None or outcome.assignment.agrees_with(self.search.assignment(key)):
+                if otherwise is None or self.search.follows(outcome.assignment):
                     self.search.tell(outcome)
                 else:
                     otherwise(key)

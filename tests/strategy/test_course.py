@@ -105,3 +105,17 @@ def test_a_budget_ends_a_method_that_does_not_lay_it_out():
     search, _ = conduct(method="shr", budget_epochs=20, epochs_per_step=12)
     assert search.finished == "the budget of 20 epochs of the first network is spent"
     assert spent(search.outcomes.values(), search.outcomes) >= 20
+
+
+def test_the_engine_s_clock_lays_out_the_budget_where_it_is_given():
+    """What passes between trainings counts, too: here as much as the trainings themselves."""
+    clock = [0.0]
+    settings = dataclasses.replace(SETTINGS, method="random", max_hours=0.1)
+    search = Search(settings, Goal("val_accuracy"), seconds_left=lambda: {"wall_seconds": 360 - clock[0]})
+    while not search.finished:
+        for assignment in search.ask():
+            architecture = assignment.architecture or FIRST
+            took = (assignment.epochs - assignment.initial_epoch) * training_seconds(architecture) * 1e4
+            clock[0] += 1.2 * took + 2
+            search.tell(Outcome(assignment, COMPLETED, architecture, {"val_accuracy": 0.5}, wall_seconds=took))
+    assert 200 < clock[0] <= 360 and assignment.phases[-1].end == 0.0
