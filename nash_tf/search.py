@@ -300,12 +300,13 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
 def search_results(oracle) -> dict:
     """What the search itself did."""
     lineage, search = oracle.lineage(), oracle.search
-    best, scored = search.outcomes[search.best].metrics, dict.fromkeys(["val_accuracy", search.goal.name])
+    winner, scored = search.outcomes[search.best], dict.fromkeys(["val_accuracy", search.goal.name])
     return {
         "winner": list(search.best),
+        "winner_is_first_network": lineage[0].get("digest") == winner.architecture.digest,  # trained on or not
         "objective": search.goal.name,
-        **{f"winner_{name}": round(best[name], 6) for name in scored},
-        **{f"vanilla_{name}": lineage[0][name] for name in scored},
+        **{f"winner_{name}": round(winner.metrics[name], 6) for name in scored},
+        **{f"vanilla_{name}": round(lineage[0][name], 6) for name in scored},
         "steps": max(record["step"] for record in lineage),
         "children": len({(record["step"], record["child"]) for record in lineage}),
         "epochs": sum(record["epochs"] for record in lineage),
