@@ -64,4 +64,3 @@ def section(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup 
     ]
     head_row = [left("network"), "test accuracy, %", "parameters", "CPU time"]
     return html.together(html.paragraph(tag("strong", f"{head} "), words), html.table(head_row, rows, narrow=True))
-
