@@ -200,7 +200,8 @@ def export_best(run: Finishing, final: keras.Model, results: Mapping, test: Mapp
     """
     config, dataset, limits = run.config, run.dataset, run.plan.limits
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
-    facts = {name: value for name, value in results.items() if name != "control"}
+    later = ("seconds", "cpu_seconds", "control")  # of the whole run, the export included; the last is spread out below
+    facts = {name: value for name, value in results.items() if name not in later}
     facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
     formats = _formats(config)
     dropped = time_plan.dropped(formats, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
