@@ -55,7 +55,7 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
 
 
 def _accuracy_card(run: Run, test: Tested | None) -> tuple[str, ...]:
-    final = "test accuracy, after final training" if run.setting("final_epochs") else "test accuracy"
+    final = "test accuracy, after final training" if _trained_finally(run) else "test accuracy"
     card = (f"{percent(run.result('test_accuracy'))} %", final)
     if test is None or test.model.accuracy is None:
         return card
@@ -176,7 +176,11 @@ def cost(run: Run, children: Sequence[Child]) -> Markup:
     parts = [
         ("the first network", [entry for entry in entries if entry.step == 0]),
         (f"the search: {plural(len(children) - 1, 'child', 'children')} in {_steps(children)}", searching),
-        (f"after it: {search_summary.rest_of(run)}", [entry for entry in entries if entry.step is None]),
+        ("the control", [entry for entry in entries if entry.is_control]),
+        (
+            f"after it: {search_summary.rest_of(run)}",
+            [entry for entry in entries if entry.step is None and not entry.is_control],
+        ),
     ]
     rows = [
         [left(name), duration(sum(entry.cpu for entry in part)), duration(sum(entry.wall for entry in part))]
