@@ -35,6 +35,7 @@ from nash_tf.strategy import methods
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.terminal import command_line
 from nash_tf.terminal.command_line import one_line
+from nash_tf.unused_settings import unused
 from nash_tf.workers import roles
 
 FAILED, REFUSED = 1, 2
@@ -96,6 +97,9 @@ def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> N
         paper = f"--flagfile=paper_{config.method}"
         more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
         print(f"No --dataset given: the small experiment on the bundled digits{more}.")
+    idle = [f"--{name} ({why})" for name, why in unused(config).items() if values[name].present]
+    if idle:
+        print(f"Not used: {', '.join(idle)}.")
     if values.resume and not resume:
         print(f"Nothing to resume in {config.output_dir}: the run begins.")
     sys.stdout.flush()

@@ -200,7 +200,8 @@ def export_best(run: Finishing, final: keras.Model, results: Mapping, test: Mapp
     """
     config, dataset, limits = run.config, run.dataset, run.plan.limits
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
-    facts = {name: value for name, value in results.items() if name != "control"}
+    later = ("seconds", "cpu_seconds", "control")  # of the whole run, the export included; the last is spread out below
+    facts = {name: value for name, value in results.items() if name not in later}
     facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
     formats = _formats(config)
     dropped = time_plan.dropped(formats, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
@@ -300,12 +301,13 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
 def search_results(oracle) -> dict:
     """What the search itself did."""
     lineage, search = oracle.lineage(), oracle.search
-    best, scored = search.outcomes[search.best].metrics, dict.fromkeys(["val_accuracy", search.goal.name])
+    winner, scored = search.outcomes[search.best], dict.fromkeys(["val_accuracy", search.goal.name])
     return {
         "winner": list(search.best),
+        "winner_is_first_network": lineage[0].get("digest") == winner.architecture.digest,  # trained on or not
         "objective": search.goal.name,
-        **{f"winner_{name}": round(best[name], 6) for name in scored},
-        **{f"vanilla_{name}": lineage[0][name] for name in scored},
+        **{f"winner_{name}": round(winner.metrics[name], 6) for name in scored},
+        **{f"vanilla_{name}": round(lineage[0][name], 6) for name in scored},
         "steps": max(record["step"] for record in lineage),
         "children": len({(record["step"], record["child"]) for record in lineage}),
         "epochs": sum(record["epochs"] for record in lineage),

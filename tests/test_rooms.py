@@ -19,6 +19,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "morphisms",
     "strategy",
     "config",
+    "unused_settings",
     "files",
     "terminal",
     "layers",

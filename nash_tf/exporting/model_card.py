@@ -156,12 +156,14 @@ def _input(model: keras.Model, inputs: dict, images: Images | None, script: Mapp
         ]
         return ["import numpy as np", f"x = {_with(inputs['structure'], arrays)}"]
     mode = "L" if script["channels"] == 1 else "RGB"
-    opened = f'Image.open("image.png").convert("{mode}")'
+    size = f"({script['width']}, {script['height']})"
+    fitted = {"crop": f"ImageOps.fit(image, {size})", "pad": f"ImageOps.pad(image, {size})"}
     black, white = script["values"]
     lines = [
         "import numpy as np",
-        "from PIL import Image",
-        f"image = {opened}.resize(({script['width']}, {script['height']}))",
+        "from PIL import Image, ImageOps",
+        f'image = ImageOps.exif_transpose(Image.open("image.png")).convert("{mode}")',
+        f"image = {fitted.get(script['fit'], f'image.resize({size})')}  # as the training images were",
         f"x = np.asarray(image, np.float32).reshape(1, {script['height']}, {script['width']}, {script['channels']})",
     ]
     if (black, white) != (0, 255):

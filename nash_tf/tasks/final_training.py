@@ -19,6 +19,7 @@ from nash_tf.seeds import derive
 from nash_tf.strategy import forecast, methods
 from nash_tf.strategy.records import Goal
 from nash_tf.strategy.time_plan import After, TimePlan
+from nash_tf.tasks import scoring
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training
 from nash_tf.training.long_training import Job
@@ -144,16 +145,14 @@ def _is_better(goal: Goal, scores: Mapping[str, float], of_winner: Mapping[str, 
 
 
 def _scores(run: Finishing, model: keras.Model) -> dict[str, float]:
-    """Test accuracy and loss, and all that is measured on validation images."""
+    """Test accuracy and loss, as those of the other networks, and all that is measured on validation images."""
     dataset = run.dataset
-    test = _measured(run, model, dataset.x_test, dataset.y_test)
-    valid = _measured(run, model, dataset.x_valid, dataset.y_valid)
-    found = {f"test_{name}": test[name] for name in ("accuracy", "loss")} | {f"val_{n}": v for n, v in valid.items()}
-    return {name: round(value, 6) for name, value in found.items()}
-
-
-def _measured(run: Finishing, model: keras.Model, images, labels) -> dict[str, float]:
-    return model.evaluate(run.pipeline.evaluation(images, labels), verbose=0, return_dict=True)
+    (tallied,) = scoring.on_test_images(dataset, run.pipeline, model)  # unlike Keras', its loss has no label smoothing
+    test = scoring.overall(tallied)
+    valid = model.evaluate(run.pipeline.evaluation(dataset.x_valid, dataset.y_valid), verbose=0, return_dict=True)
+    return {f"test_{name}": test[name] for name in ("accuracy", "loss")} | {
+        f"val_{name}": round(value, 6) for name, value in valid.items()
+    }
 
 
 # Final training -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from nash_tf.scores import classification
+from nash_tf.scores import classification, worth
 from nash_tf.strategy.halving import Rung
 
 
@@ -44,7 +44,7 @@ def lines(results: Mapping, directory) -> list[str]:
         f"Model:   {directory}/best, {results['params']:,} parameters, test accuracy {results['test_accuracy']:.4f}",
         f"Report:  {directory}/report.html",
         f"Use it:  nash-tf predict {directory} IMAGES...   (code for programs: {directory}/best/model_card.md)",
-        f"Time:    {duration(results['seconds'])} in all, by the clock",
+        f"Time:    {duration(results['seconds'])} in all",
     ]
     return said
 
@@ -53,15 +53,25 @@ def _control(control: Mapping, results: Mapping) -> list[str]:
     cost = f"{duration(control['cpu_seconds'])} of CPU time, the search {duration(control['search_cpu_seconds'])}"
     has = f"control: the first network trained alone, {control['params']:,} params, test accuracy "
     has += f"{control['test_accuracy']:.4f} ({cost})."
+    cut = worth.cut_short(control)
+    found = [f"{has} {cut}" if cut else has]
     if not control["is_better"]:
-        less = control["cpu_seconds"] < 0.8 * control["search_cpu_seconds"]
-        but = ", in which the control had less time" if less else ""
-        return [has, f"On the validation images the search's winner is better: worth it, by this one comparison{but}."]
+        is_first = results.get("winner_is_first_network", False)
+        images = (results.get("test") or {}).get("images")
+        accuracies = results["winner_test_accuracy"], control["test_accuracy"]
+        answer = worth.verdict(False, is_first, *accuracies, images)
+        better = "On the validation images the search's winner is better"
+        chance = f", which may be chance on {images:,} images" if images and answer == worth.PERHAPS else ""
+        tested = f"on the test images by {100 * (accuracies[0] - accuracies[1]):.2f} points{chance}"
+        if accuracies[0] <= accuracies[1]:
+            tested = "on the test images it is not"
+        return [*found, f"Was it worth it? {answer} {better}, {tested}."]
     after = f"; after final training its test accuracy is {results['test_accuracy']:.4f}"
     after = after if results.get("final_epochs_done") else ""
     return [
-        has,
-        f"On the validation images the control is at least as good with no more parameters: it is handed over{after}.",
+        *found,
+        "Was it worth it? No. On the validation images the control is at least as good with no more parameters: it is handed "
+        f"over{after}.",
     ]
 
 

@@ -200,6 +200,8 @@ class HillClimbing(keras_tuner.Tuner):
                 if is_worker:
                     trial.status = TrialStatus.STOPPED
                     self.oracle.end_trial(trial)
+                else:  # of a limit on CPU time, what the dropped training spent is in no outcome
+                    self.oracle.limits.reached = True
                 raise _TimeIsUp(str(error)) from error
         trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
         return dict(outcome.metrics)

@@ -117,6 +117,7 @@ def test_the_cards_code_names_the_class_by_every_format(exported, classifier, im
     card = (directory / "model_card.md").read_text()
     blocks = [block.split("```")[0] for block in card.split("```python\n")[1:]]
     assert len(blocks) == len(found)
+    assert all("ImageOps.fit(image, (8, 8))" in block and "exif_transpose" in block for block in blocks)
     program = "\n".join(blocks).replace("image.png", str(photos / "0.png"))
     done = subprocess.run([sys.executable, "-I", "-c", program], cwd=directory, capture_output=True, text=True)
     expected = NAMES[int(np.argmax(classifier(images.test[:1].astype(np.float32))))]

@@ -300,3 +300,7 @@ def test_time_adds_up(big):
     entries = compute_time.by_rung(run)
     assert sum(entry.cpu for entry in entries) == pytest.approx(run.result("cpu_seconds"))
     assert entries[-1].step is None and sum(entry.trainings for entry in entries) == len(run.records)
+    run.results["control"] = {"cpu_seconds": 0.5, "seconds": 0.25}
+    *_, control, rest = compute_time.by_rung(run)
+    assert (control.cpu, control.wall, control.is_control) == (0.5, 0.25, True) and not rest.is_control
+    assert control.cpu + rest.cpu == pytest.approx(entries[-1].cpu)

@@ -41,7 +41,7 @@ def run(tested, tmp_path):
 class TestFinished:
     def test_an_imbalanced_test(self, run):
         page = page_of(run)
-        assert "of 800 images; 95\u00a0% interval 90.88 to 94.46\u00a0%" in page.words
+        assert "on 800 images; 95\u00a0% interval 90.88 to 94.46\u00a0%" in page.words
         assert "by always naming the largest class (common)" in page.words and "87.50 %" in page.words
         assert "which of 3 classes a colour image of 32x32 pixels shows" in page.text
         assert "found least often is rare: 30.0\u00a0% of its 10 images (10.8 to 60.3\u00a0%)" in page.text
@@ -88,6 +88,7 @@ class TestFinished:
         assert (
             "method fixed searches for nothing and trains the first network alone." in page and "no control" not in page
         )
+        assert "the search: 1 child" not in page and "before the search" not in page
 
     def test_earlier_versions_told_no_details(self, tmp_path):
         page = page_of(make_run(tmp_path / "run", "nash", steps=1)).text
@@ -125,6 +126,10 @@ class TestControl:
         page = page_of(change_results(run, winner_test_accuracy=winner, control=control, handed_over=over))
         assert head in page.words and words in page.text and "24,058" in page.words and "1 h 30 min" in page.words
         assert ("the control: the first network, trained on alone" in page.text) == is_better
+
+    def test_the_winner_stands_beside_a_control_that_is_handed_over_without_a_final_training(self, run):
+        page = page_of(change_results(run, control=CONTROL, handed_over="control", final_epochs_done=0))
+        assert "the search's winner" in page.words and "before final training" not in page.text
 
     def test_a_control_that_was_cut_and_a_search_that_found_nothing(self, run):
         control = {**CONTROL, "is_better": False, "epochs": 6, "epochs_wanted": 27}

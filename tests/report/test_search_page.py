@@ -103,6 +103,12 @@ class TestSearchPage:
         assert ("test accuracy" in page.words) == (not epochs)
         assert ("trained once more on training and validation images" in page.text) == bool(epochs)
 
+    def test_a_final_training_that_had_no_time_is_not_named(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=1)
+        results = json.loads((run / "results.json").read_text())
+        (run / "results.json").write_text(json.dumps(results | {"final_epochs_done": 0}))
+        assert "after final training" not in page_of(run).text
+
     def test_hostile_names_are_text(self, big, tmp_path):
         directory = tmp_path / HOSTILE.replace("/", "_")
         shutil.copytree(big, directory)

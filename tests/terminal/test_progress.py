@@ -160,11 +160,23 @@ def test_what_a_limit_has_done_is_said():
 
 def test_the_control_is_named_with_its_cost_and_whether_the_search_was_worth_it():
     assert "control" not in last_lines()
-    worth = last_lines(control=CONTROL)
-    assert "99 params, test accuracy 0.8000 (60 s of CPU time, the search 61 s)" in worth and "worth it" in worth
-    assert "less time" not in worth and "less time" in last_lines(control={**CONTROL, "cpu_seconds": 30.0})
+    worth = last_lines(control=CONTROL, winner_test_accuracy=0.9)
+    assert "99 params, test accuracy 0.8000 (60 s of CPU time, the search 61 s)" in worth
+    assert "Was it worth it? Yes." in worth and "on the test images by 10.00 points." in worth
     not_worth = last_lines(control={**CONTROL, "is_better": True}, handed_over="control")
     assert "it is handed over; after final training its test accuracy is 0.8750" in not_worth
+
+
+def test_a_search_that_was_not_surely_worth_it_is_not_said_to_be():
+    assert "Perhaps." in (said := last_lines(control=CONTROL, winner_test_accuracy=0.801))
+    assert "may be chance on 1,797 images" in said
+    assert "It cannot be told." in last_lines(control=CONTROL, winner_test_accuracy=0.79)
+    assert "No: the search has found nothing better" in last_lines(control=CONTROL, winner_is_first_network=True)
+
+
+def test_a_control_that_was_cut_short_is_said_to_be():
+    assert "cut short: it had 6 of 27 epochs." in last_lines(control={**CONTROL, "epochs": 6, "epochs_wanted": 27})
+    assert "cut short" not in last_lines(control={**CONTROL, "epochs": 27, "epochs_wanted": 27})
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models import checkpoint
+from nash_tf.training.errors import OutOfTime
 from nash_tf.tuning.tuner import SearchStopped
 from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, records, tuner_of
 
@@ -61,6 +62,17 @@ def test_a_first_network_that_fails_ends_the_search_with_its_cause_and_is_run_ag
 def test_a_time_limit_reached_before_the_first_network_stops_the_search(tmp_path):
     with pytest.raises(SearchStopped, match="limit on time"):
         tuner_of(classifier, tmp_path, max_hours=1e-9).search(IMAGES, CLASSES, validation_split=0.25)
+
+
+def test_a_training_that_is_dropped_at_a_limit_names_the_limit_as_the_end_of_the_search(tmp_path):
+    def returns(values):
+        if values["step"]:
+            raise OutOfTime("the limit on time is reached")
+        return {"val_accuracy": 0.5}
+
+    tuner = tuner_of(Still(returns=returns), tmp_path, max_cpu_hours=1)
+    tuner.search(IMAGES, CLASSES)
+    assert tuner.oracle.end_reason() == "a limit on time was reached: max_cpu_hours=1"
 
 
 @pytest.mark.parametrize("at", ["first", "last"])

@@ -48,6 +48,12 @@ def searches(run: Run) -> bool:
     return method is None or bool(method.operators)
 
 
+def trained_finally(run: Run) -> bool:
+    """Whether the network that is handed over has had a final training: what was done, not what was wanted."""
+    done = run.result("final_epochs_done")
+    return bool(run.setting("final_epochs") if done is None else done)
+
+
 def is_budgeted(run: Run) -> bool:
     """Whether one budget and one learning rate are laid over all trainings. The methods' earlier versions had none."""
     return _is_of_budget(run) and "budget_epochs" in run.config and planned(run) is not None

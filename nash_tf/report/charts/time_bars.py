@@ -25,9 +25,8 @@ def chart(entries: Sequence[RungTime]) -> Figure | None:
         x = float(left)
         for entry in (entry for entry in entries if entry.step == step):
             wide = entry.cpu * unit
-            title = (
-                f"{words}, rung {entry.rung}: {duration(entry.cpu)} of CPU, {duration(entry.wall)} of wall-clock time"
-            )
+            which = "control" if entry.is_control else words if step is None else f"{words}, rung {entry.rung}"
+            title = f"{which}: {duration(entry.cpu)} of CPU, {duration(entry.wall)} of wall-clock time"
             shade = "f5" if step is None else f"t{min(entry.rung, 5)}"
             parts.append(
                 tag("rect", tag("title", title), x=x, y=y, width=max(wide - 1.5, 0.5), height=row - 10, class_=shade)

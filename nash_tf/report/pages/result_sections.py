@@ -55,11 +55,11 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
 
 
 def _accuracy_card(run: Run, test: Tested | None) -> tuple[str, ...]:
-    final = "test accuracy, after final training" if run.setting("final_epochs") else "test accuracy"
+    final = "test accuracy, after final training" if search_plan.trained_finally(run) else "test accuracy"
     card = (f"{percent(run.result('test_accuracy'))} %", final)
     if test is None or test.model.accuracy is None:
         return card
-    return (*card, f"of {plural(test.images, 'image')}; 95\u00a0% interval {interval(test.model.accuracy)}")
+    return (*card, f"on {plural(test.images, 'image')}; 95\u00a0% interval {interval(test.model.accuracy)}")
 
 
 def _in_brackets(test: Tested) -> str:
@@ -79,7 +79,7 @@ def _what_it_is(run: Run, test: Tested | None, children: Sequence[Child]) -> lis
         origin = "the first network: " + (
             "the search found no better one" if len(children) > 1 else "no other was trained"
         )
-    trained = ", and trained once more on training and validation images" if _trained_finally(run) else ""
+    trained = ", and trained once more on training and validation images" if search_plan.trained_finally(run) else ""
     parts: list[object] = [f"{words}, {origin}{trained}. It is in ", tag("code", f"{run.directory}/best"), ". "]
     if test and test.model.accuracy and test.base_rate is not None:
         bounds = test.model.accuracy.interval
@@ -88,11 +88,6 @@ def _what_it_is(run: Run, test: Tested | None, children: Sequence[Child]) -> lis
                 tag("strong", "These test images do not show that it is better than always naming the largest class.")
             )
     return parts
-
-
-def _trained_finally(run: Run) -> bool:
-    done = run.result("final_epochs_done")
-    return bool(run.setting("final_epochs") if done is None else done)
 
 
 def _input(run: Run) -> str:
@@ -173,10 +168,15 @@ def cost(run: Run, children: Sequence[Child]) -> Markup:
     """Time, by the parts of a run, and what ended the search."""
     entries = compute_time.by_rung(run)
     searching = [entry for entry in entries if entry.step]
+    search = f"the search: {plural(len(children) - 1, 'child', 'children')} in {_steps(children)}"
     parts = [
         ("the first network", [entry for entry in entries if entry.step == 0]),
-        (f"the search: {plural(len(children) - 1, 'child', 'children')} in {_steps(children)}", searching),
-        (f"after it: {search_summary.rest_of(run)}", [entry for entry in entries if entry.step is None]),
+        (search if search_plan.searches(run) else "the first network, trained on", searching),
+        ("the control", [entry for entry in entries if entry.is_control]),
+        (
+            f"after it: {search_summary.rest_of(run)}",
+            [entry for entry in entries if entry.step is None and not entry.is_control],
+        ),
     ]
     rows = [
         [left(name), duration(sum(entry.cpu for entry in part)), duration(sum(entry.wall for entry in part))]

@@ -86,7 +86,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
     first = [
         ("result", "What you have", result_sections.have(run, test, everyone)),
         ("sure", "How sure it is", sureness.sure(run, test)),
-        ("worth", "Is it worth it?", worth_section.worth(run, test, everyone)),
+        ("worth", "Is it worth it?", worth_section.section(run, test, everyone)),
         ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
         ("next", "What next", result_sections.what_next(run)),
     ]

@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 
+from nash_tf.report.analysis import search_plan
 from nash_tf.report.drawing.markup import Markup, tag
 from nash_tf.report.drawing.number_words import NONE, count, percent, plural
 from nash_tf.report.pages import html_page as html
@@ -70,10 +71,13 @@ def _networks(run: Run, test: Tested) -> Markup:
         return [left(name, wide=True), _share(network.accuracy), _share(network.balanced)]
 
     rows = [row("the model", test.model)]
-    if run.setting("final_epochs") and test.winner.accuracy:
-        rows.append(row("the search's winner, before final training", test.winner))
+    is_control = run.results.get("handed_over") == "control"
+    if test.winner.accuracy and (is_control or search_plan.trained_finally(run)):
+        winner = "the search's winner" if is_control else "the search's winner, before final training"
+        rows.append(row(winner, test.winner))
     if test.first.accuracy:
-        rows.append(row("the first network, before the search", test.first))
+        when = "before the search" if search_plan.searches(run) else "before it was trained on"
+        rows.append(row(f"the first network, {when}", test.first))
     head = [left("network"), "accuracy", "balanced accuracy"]
     drawn = html.table(head, rows, "On the same test images, with 95 % intervals", narrow=True)
     return drawn if len(rows) > 1 or test.model.balanced else html.together()

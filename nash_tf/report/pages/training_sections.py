@@ -186,7 +186,7 @@ def time(run: Run, entries: Sequence[compute_time.RungTime]) -> Markup:
     total = sum(entry.cpu for entry in entries) or 1.0
     rows = [
         [
-            left(rest if entry.step is None else f"step {entry.step}"),
+            left("control" if entry.is_control else rest if entry.step is None else f"step {entry.step}"),
             NONE if entry.step is None else f"{entry.rung}",
             NONE if entry.step is None else f"{entry.trainings}",
             duration(entry.cpu),

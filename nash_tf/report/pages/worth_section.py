@@ -1,6 +1,5 @@
 """The section on whether the search was worth it: its winner beside a control, the first network trained on alone."""
 
-import math
 from collections.abc import Sequence
 
 from nash_tf.report.analysis import family, search_plan
@@ -11,10 +10,10 @@ from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Run, number
 from nash_tf.report.records.tested import Tested
-from nash_tf.scores.intervals import Z
+from nash_tf.scores import worth
 
 
-def worth(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | None:
+def section(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | None:
     """The control beside the winner; without one, what of it is known; nothing before the end."""
     own, first = run.result("test_accuracy"), run.result("vanilla_test_accuracy")
     if own is None:
@@ -39,25 +38,16 @@ def worth(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | 
     handed_over = " and is handed over" if run.results.get("handed_over") == "control" else ""
     judged = f"it is {'at least as good as' if is_better else 'not as good as'} the search's winner{handed_over}"
     above = f"{percent(abs(compared - accuracy))} points {'below' if compared < accuracy else 'above'} the control"
-    by_chance = test is None or _may_be_chance(compared, accuracy, test.images)
+    images = test.images if test else None
+    by_chance = worth.may_be_chance(compared, accuracy, images)
     chance = f", which may be chance on {plural(test.images, 'image')}" if test and by_chance else ""
     words = (
         f"The control is the first network, trained on alone for {duration(number(control.get('cpu_seconds')))} of CPU time. On the "
         f"validation images {judged}. On the test images the winner is {above}{chance}."
     )
-    if control.get("epochs_wanted") is not None and number(control.get("epochs")) != number(
-        control.get("epochs_wanted")
-    ):
-        done, wanted = (count(number(control.get(name))) for name in ("epochs", "epochs_wanted"))
-        words += f" The control was cut short: it had {done} of {wanted} epochs."
-    if is_better:
-        head = "No. "
-    elif family.is_first(children):
-        head = "No: the search has found nothing better than the first network, which it hands over. "
-    elif compared <= accuracy:
-        head = "It cannot be told. "
-    else:
-        head = "Perhaps. " if by_chance else "Yes. "
+    if cut := worth.cut_short({name: number(control.get(name)) for name in ("epochs", "epochs_wanted")}):
+        words += f" {cut}"
+    head = worth.verdict(is_better, family.is_first(children), compared, accuracy, images)
     rows = [
         [
             left("the search's winner"),
@@ -73,10 +63,4 @@ def worth(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | 
         ],
     ]
     head_row = [left("network"), "test accuracy, %", "parameters", "CPU time"]
-    return html.together(html.paragraph(tag("strong", head), words), html.table(head_row, rows, narrow=True))
-
-
-def _may_be_chance(one: float, other: float, images: int) -> bool:
-    """Whether two accuracies on so many images are closer than their 95 % interval, were the images not the same."""
-    spread = math.sqrt(sum(share * (1 - share) / images for share in (one, other)))
-    return abs(one - other) <= Z * spread
+    return html.together(html.paragraph(tag("strong", f"{head} "), words), html.table(head_row, rows, narrow=True))

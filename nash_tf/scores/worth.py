@@ -1,0 +1,49 @@
+"""Whether a search was worth it: its winner against the control, the first network trained on alone for as long."""
+
+import math
+from collections.abc import Mapping
+
+from nash_tf.scores.intervals import Z
+
+NO = "No."
+NOTHING_BETTER = "No: the search has found nothing better than the first network, which it hands over."
+UNKNOWN = "It cannot be told."
+PERHAPS = "Perhaps."
+YES = "Yes."
+
+
+def verdict(is_better: bool, is_first: bool, winner: float, control: float, images: int | None) -> str:
+    """The answer, in words.
+
+    Args:
+        is_better: whether the control is at least as good on the validation images.
+        is_first: whether no morphism led to the winner.
+        winner, control: their accuracies on the test images, before a final training.
+        images: number of test images; None where it is not known.
+    """
+    if is_better:
+        return NO
+    if is_first:
+        return NOTHING_BETTER
+    if winner <= control:
+        return UNKNOWN
+    return PERHAPS if may_be_chance(winner, control, images) else YES
+
+
+def may_be_chance(one: float, other: float, images: int | None) -> bool:
+    """Whether two accuracies on so many images are closer than their 95 % interval, were the images not the same."""
+    if not images:
+        return True
+    return abs(one - other) <= Z * math.sqrt(sum(share * (1 - share) / images for share in (one, other)))
+
+
+def cut_short(control: Mapping) -> str | None:
+    """That the control had fewer epochs than it was to have; None where it had all.
+
+    Args:
+        control: what results.json says of it.
+    """
+    done, wanted = control.get("epochs"), control.get("epochs_wanted")
+    if wanted is None or done == wanted:
+        return None
+    return f"The control was cut short: it had {done:,.0f} of {wanted:,.0f} epochs."

@@ -1,0 +1,31 @@
+"""Settings that do nothing beside others: what a run says it does not use."""
+
+from nash_tf.config import SearchConfig
+from nash_tf.strategy import methods
+
+
+def unused(config: SearchConfig) -> dict[str, str]:
+    """The settings that change nothing, whatever their values, by name: why.
+
+    Those that `--start` makes so are told by `nash_tf.tasks.start`.
+    """
+    method, found = methods.registry[config.method], dict[str, str]()
+    if not method.operators:
+        found |= dict.fromkeys(
+            ("children", "mutations", "control"), f"method {method.name} trains the first network alone"
+        )
+    elif not config.steps:
+        found |= dict.fromkeys(("children", "mutations", "epochs_per_step", "control"), "there are no steps")
+    elif config.rungs[0].children == 1:
+        found["children"] = f"a step of method {method.name} has one child"
+    given = [name for name in ("budget_epochs", "budget_seconds") if getattr(config, name) is not None]
+    limits = [name for name in ("max_hours", "max_cpu_hours") if getattr(config, name) is not None]
+    if method.is_budgeted and (given or limits):
+        found["epochs_per_step"] = f"the budget is that of {' and '.join(given or limits)}"
+    if config.first_layout == "hand" and config.start is None:
+        found["widths"] = "the layout hand has its own"
+    if config.final_epochs == 0:
+        found["final_learning_rate"] = "there is no final training"
+    if "cutout" not in (config.augment or ()):
+        found["cutout_size"] = "cutout is not among the augmentations"
+    return found

@@ -1,0 +1,35 @@
+"""Settings that do nothing are told, those that do something are not."""
+
+import pytest
+
+from nash_tf import main
+from nash_tf.config import SearchConfig
+from nash_tf.unused_settings import unused
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, set()),
+        ({"final_epochs": 0, "augment": ("cutout",)}, {"final_learning_rate"}),
+        ({"method": "grow"}, {"children", "final_learning_rate"}),
+        ({"method": "grow", "final_epochs": 3, "max_hours": 1.0}, {"children", "epochs_per_step"}),
+        ({"method": "random", "budget_epochs": 9.0}, {"children", "epochs_per_step", "final_learning_rate"}),
+        ({"method": "one_epoch"}, {"final_learning_rate"}),
+        ({"method": "shr", "budget_epochs": 9.0, "max_cpu_hours": 1.0}, set()),
+        ({"method": "fixed"}, {"children", "mutations", "control", "final_learning_rate"}),
+        ({"method": "hand"}, {"children", "mutations", "control", "final_learning_rate", "widths"}),
+        ({"steps": 0}, {"children", "mutations", "epochs_per_step", "control"}),
+        ({"layout": "hand"}, {"widths"}),
+    ],
+)
+def test_what_a_method_does_not_use(settings, expected):
+    assert unused(SearchConfig(**settings)).keys() - {"cutout_size"} == expected
+
+
+def test_only_what_was_given_is_named(capsys):
+    config, values = main.parse(["nash", "--method=grow", "--children=4", "--mutations=3", "--cutout_size=0.3"])
+    main._announce(config, values, resume=False)
+    printed = capsys.readouterr().out
+    assert "Not used: --children (a step of method grow has one child), --cutout_size (cutout is not" in printed
+    assert "--final_learning_rate" not in printed and "--mutations" not in printed
