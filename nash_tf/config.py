@@ -210,6 +210,10 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings):
             object.__setattr__(self, "output_dir", self._default_output_dir())
         if self.budget_epochs is not None and self.budget_seconds is not None:
             raise refusal("budget_seconds", self.budget_seconds, "must not be given together with budget_epochs")
+        if self.method == "hand" and self.layout not in (None, "hand"):
+            raise refusal(
+                "layout", self.layout, "must be left out with method hand, which is the layout hand trained alone"
+            )
         self._check_rungs()
         self.check_start(self.method, self.precision)
 

@@ -124,6 +124,15 @@ class TestRules:
             SearchConfig(**settings)
         assert SearchConfig(**{**settings, flag: nearest})
 
+    def test_method_hand_has_no_other_layout(self):
+        with pytest.raises(ConfigError, match="^--layout=plain: must be left out with method hand"):
+            SearchConfig(method="hand", layout="plain")
+        assert (
+            SearchConfig(method="hand").first_layout
+            == SearchConfig(method="hand", layout="hand").first_layout
+            == "hand"
+        )
+
 
 class TestAugmentations:
     def test_default_follows_the_data_set(self):
