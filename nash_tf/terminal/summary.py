@@ -34,7 +34,11 @@ def lines(results: Mapping, directory) -> list[str]:
         words = f"winner: test accuracy {results['winner_test_accuracy']:.4f}"
     elif results.get("final_epochs_done", results["test_accuracy"] != results["winner_test_accuracy"]):
         words += f"; after final training {results['test_accuracy']:.4f}"
-    said += [f"{words}; the first network's was {results['vanilla_test_accuracy']:.4f}."]
+    if results.get("winner_is_first_network"):
+        words = words.replace("winner:", "winner: the first network itself,", 1)
+        said += [f"{words}; after its first training it was {results['vanilla_test_accuracy']:.4f}."]
+    else:
+        said += [f"{words}; the first network's was {results['vanilla_test_accuracy']:.4f}."]
     if control:
         said += _control(control, results)
     if results.get("test"):

@@ -149,6 +149,15 @@ def test_the_last_lines_name_model_report_use_time_and_how_many_images():
     )
 
 
+def test_a_winner_that_is_the_first_network_is_said_to_be():
+    said = last_lines(winner_is_first_network=True)
+    assert (
+        "winner: the first network itself, 1,234 params, test accuracy 0.7500; after final training 0.8750; after"
+        in said
+    )
+    assert "after its first training it was 0.5000." in said and "the first network's was" not in said
+
+
 def test_a_final_training_is_reported_where_there_was_one():
     assert "after final training" not in last_lines(final_epochs_done=0)
 
