@@ -6,8 +6,9 @@ The same command continues an experiment that was interrupted; finished runs are
         --jobs=2
 
 All other flags are those of a search and go to every run; SavedModel and .keras are exported unless
---export says more, and there is no control unless --control is given. The training of the first network depends on the data, the
-settings and the seed alone, so that all methods of a seed start from the same one.
+--export says more, and there is no control unless --control is given. The training of
+the first network depends on the data, the settings and the seed alone: the methods of the slides start from the same one, and so
+do those with one budget.
 """
 
 import sys

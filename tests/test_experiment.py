@@ -8,9 +8,8 @@ import pytest
 from nash_tf import experiment, main
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
-from nash_tf.strategy import methods
 from tests.helpers import ROOT, wait_for
-from tests.helpers.processes import TINY, finish, lineage
+from tests.helpers.processes import TINY, finish
 from tests.helpers.processes import start as start_process
 
 TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps", "--final"))]
@@ -48,9 +47,19 @@ def test_the_flag_files_give_all_methods_the_same_budget(name, seeds):
     assert f"python -m nash_tf.experiment --flagfile=flags/{file.name}" in file.read_text()
     own, arguments = experiment.parse(["experiment", f"--flagfile={file}"])
     names = own.methods
-    assert (set(names), own.runs) == (set(methods.registry), seeds)
+    assert (names, own.runs) == (experiment.SEARCHES, seeds)
     parsed = [main.parse(["main", *arguments, f"--method={method}"])[0] for method in names]
-    assert {config.max_cpu_hours for config in parsed} == {0.17} and names[-1] == experiment.WIDE
+    assert {config.max_cpu_hours for config in parsed} == {0.17}
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar10_large", "fashion"])
+def test_the_comparisons_with_grow_have_one_budget_in_predicted_seconds(name):
+    file = ROOT / "flags" / f"experiment_grow_{name}.flags"
+    assert f"python -m nash_tf.experiment --flagfile=flags/{file.name}" in file.read_text()
+    own, arguments = experiment.parse(["experiment", f"--flagfile={file}"])
+    assert {"grow", "fixed", "hand"} <= set(own.methods) and own.runs == 6
+    parsed = [main.parse(["main", *arguments, f"--method={method}"])[0] for method in own.methods]
+    assert len({config.budget_seconds for config in parsed}) == 1 and {config.final_epochs for config in parsed} == {0}
 
 
 @pytest.mark.parametrize("winners", [[100_000], [300_000, 100_000, 120_000], [24_058]])
@@ -166,9 +175,7 @@ def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
     finish(start(directory, *arguments))
     assert first.stat().st_mtime_ns == before
     results = {name: json.loads((directory / f"{name}-seed0" / "results.json").read_text()) for name in names}
-    histories = [lineage(directory / f"{name}-seed0")[0]["history"] for name in ("sh", "fixed")]
-    # All but the wide one start from the same trained network, and the epochs of a step are the same for all.
-    assert histories[0] == histories[1]
+    # All but the wide one have the same first network, and all as many epochs.
     assert results["sh"]["epochs"] == 1 + 2 + 2 and {each["epochs"] for each in results.values()} == {5}
     assert results["fixed"]["params"] == results["fixed"]["vanilla_params"] == results["sh"]["vanilla_params"]
     assert results["wide"]["params"] == pytest.approx(results["sh"]["params"], rel=0.1)

@@ -177,7 +177,7 @@ def test_what_a_constraint_would_undo_is_refused_by_name():
     x = layers.Conv2D(4, 3, kernel_constraint="unit_norm", activation="relu", name="conv")(image)
     parent = Architecture.from_keras(keras.Model(image, layers.GlobalAveragePooling2D()(x)))
     with pytest.raises(
-        ValueError, match=r"split: \('conv',\) is not a site .*; the constraint on conv/kernel would undo"
+        ValueError, match=r"split: \('conv',\) is not a site .*: the constraint on conv/kernel would undo"
     ):
         registry["split"].apply(parent, ("conv",))
 
