@@ -118,11 +118,11 @@ def readers(architecture: Architecture, name: str) -> dict[tuple[str, str], tupl
         By (node, variable) the kernel's axis of input channels, and the positions on it that come from the layer. Position
         k in this list comes from the filter k modulo their number: flattened or concatenated channels come several times.
     """
-    everywhere = tuple((number, 1) for number in range(architecture[name].channels))
+    everywhere = tuple((number, 1) for number in range(architecture[name].channels or 0))
     found = {}
     for reader, arriving in propagate(architecture, name, everywhere).arriving.items():
         rule = architecture[reader].rule
-        if rule.channels is layer_rules.ChannelFlow.ABSORBED:
+        if rule and rule.channels is layer_rules.ChannelFlow.ABSORBED:
             # Of a separable convolution the pointwise kernel: scaling one of both kernels scales the channel.
             ((variable, growth),) = [item for item in rule.input_growth.items() if item[1].fill == "zeros"]
             found[reader, variable] = (growth.axis, tuple(at for at, _ in arriving))

@@ -114,8 +114,8 @@ class _ReductionCheck(ChildCheck):
                     require(np.array_equal(slots[key], weights[key]), f"the slots of {key} do not follow its weights")
 
     def _check_certificate(self, model, outputs) -> None:
-        batch, inputs = self.parent.batch, len(self.child.inputs)
-        batch = batch if inputs == 1 else [batch] * inputs
+        batches = [self.parent.batch] * len(self.child.inputs)
+        batch: Any = batches if len(batches) > 1 else batches[0]
         before, after = (certificate.measure(each, batch) for each in (self.parent.model, model))
         stated = certificate.certify(before, after, 1, strict=self.operator.exact)["max_difference"]
         found = max(float(np.max(np.abs(one - two))) for one, two in zip(outputs, self.parent.outputs, strict=True))
