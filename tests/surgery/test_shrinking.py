@@ -10,6 +10,8 @@ import nash_tf
 from nash_tf.architecture import Architecture
 from nash_tf.certificate import NotPreserved
 from nash_tf.keras_models.state import read_state
+from nash_tf.morphisms import Move
+from nash_tf.surgery.birth import inherit
 from nash_tf.surgery.filter_ranking import by_gamma, by_loss
 from nash_tf.surgery.morphing import morph
 from tests.helpers.parents import IMAGES, LABELS, assert_preserved, outputs
@@ -136,6 +138,11 @@ class TestFoldBatchNorm:
         assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in grown.model.layers)
         assert grown.certificate["max_difference"] <= grown.certificate["bound"]
         assert grown.certificate["added_params"] == -2 * (4 + 6)  # gamma and beta
+
+    def test_what_belongs_to_it_goes(self, adam):
+        child = inherit(Architecture.from_keras(adam), read_state(adam), [Move("fold_batch_norm", ("bn_1",), 0)])
+        kept = [child.state.weights, *child.state.slots.values()]
+        assert all(key[0] != "bn_1" for arrays in kept for key in arrays) and not child.fresh
 
     def test_of_a_layer_just_inserted(self, parent):
         inserted = morph(parent, ("insert_conv", ("act_1", "conv_2", 3)), calibration=DATA)
