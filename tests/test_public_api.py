@@ -38,8 +38,11 @@ NAMES = {
         "IdentitySeparableConv2D",
         "UnitInterval",
     ],
-    "nash_tf.morphisms": ["Morphism", "Move", "Option", "Site", "option", "register", "registry", "sites", "why"],
-    "nash_tf.testing": ["Parent", "Report", "check_operator", "random_models"],
+    "nash_tf.morphisms": [
+        *("Morphism", "Move", "Option", "Reduction", "Site"),
+        *("option", "reductions", "register", "registry", "sites", "why"),
+    ],
+    "nash_tf.testing": ["Parent", "Report", "check_operator", "check_reduction", "random_models"],
 }
 METHODS = {
     nash_tf.Architecture: ["digest", "from_json", "from_keras", "nodes", "outputs", "params", "to_json", "to_keras"],
@@ -57,7 +60,10 @@ METHODS = {
 PROGRAMS = ["nash_tf.main", "nash_tf.predict", "nash_tf.experiment", "nash_tf.report", "nash_tf.benchmark"]
 
 
-MORPH = ["model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params", "max_channels"]
+MORPH = [
+    *("model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params", "max_channels"),
+    "max_loss_change",
+]
 EXPORT = ["model", "directory", "example", "facts", "searched", "formats", "images", "test", "seconds", "left_out"]
 
 
@@ -108,6 +114,7 @@ def test_public_methods(owner):
         (morphisms.why, ["parent", "operator", "place", "max_channels"]),
         (morphisms.register, ["operator"]),
         (testing.random_models, ["count", "seed"]),
+        (testing.check_reduction, ["operator", "models", "calibration", "count", "per_model", "seed", "tolerance"]),
         (testing.check_operator, ["operator", "models", "calibration", "count", "per_model", "seed", "tolerance"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

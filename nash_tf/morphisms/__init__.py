@@ -1,12 +1,15 @@
 """Network morphisms: operators that change a network, but not the function that it computes.
 
+Beside them are reductions, which make a network smaller and are approximate, unless they say that they are exact.
+
 To add an operator to the package, write one file and add one line here. Users add theirs with `register`.
 """
 
 import math
 
 from nash_tf.morphisms.alter_channels import AlterChannels
-from nash_tf.morphisms.base import Morphism, Move, Site
+from nash_tf.morphisms.base import Morphism, Move, Reduction, Site
+from nash_tf.morphisms.fold_batch_norm import FoldBatchNorm
 from nash_tf.morphisms.insert_conv import InsertConv
 from nash_tf.morphisms.insert_separable_conv import InsertSeparableConv
 from nash_tf.morphisms.merge_concat import MergeConcat
@@ -21,17 +24,28 @@ from nash_tf.morphisms.options import (
     options_of,
     touching,
 )
+from nash_tf.morphisms.remove_filters import RemoveFilters
 from nash_tf.morphisms.split import Split
-from nash_tf.morphisms.weight_transfer import Copy, Extend, Fresh, WeightTransfer
+from nash_tf.morphisms.weight_transfer import Copy, Extend, Fold, Fresh, Take, WeightTransfer
 
 registry: dict[str, Morphism] = {
     operator.name: operator
     for operator in (AlterChannels(), InsertConv(), InsertSeparableConv(), MergeConcat(), MergeConvex(), Split())
 }
 
+# Operators that make a network smaller, by name. They are applied only where they are named.
+reductions: dict[str, Morphism] = {operator.name: operator for operator in (FoldBatchNorm(), RemoveFilters())}
+
+
+def known() -> dict[str, Morphism]:
+    """All operators by name: those of `registry`, then those of `reductions`."""
+    return {**registry, **reductions}
+
 
 def register(operator: Morphism) -> Morphism:
     """Adds an operator to the registry, so that `sites`, `morph` and searches know it by its name.
+
+    A `Reduction` is added to `reductions`; searches do not draw it.
 
     Every process of a search must do this before it draws or replays a move of that operator. An operator of the same
     class may be registered again and then replaces the first.
@@ -43,15 +57,17 @@ def register(operator: Morphism) -> Morphism:
         The operator.
 
     Raises:
-        TypeError: it is not a `Morphism` with a name.
+        TypeError: it is not a `Morphism` with a name; or it is not exact, and no `Reduction`.
         ValueError: an operator of another class has that name.
     """
     if not isinstance(operator, Morphism) or not isinstance(getattr(operator, "name", None), str) or not operator.name:
         raise TypeError(f"expected an instance of a subclass of Morphism that has a name. Received: {operator!r}")
-    present = registry.get(operator.name)
+    if not operator.exact and not isinstance(operator, Reduction):
+        raise TypeError(f"an operator that is not exact must be a Reduction. Received: {operator!r}")
+    present = known().get(operator.name)
     if present is not None and type(present) is not type(operator):
         raise ValueError(f"the name {operator.name!r} is taken by {type(present).__name__}; choose another")
-    registry[operator.name] = operator
+    (reductions if isinstance(operator, Reduction) else registry)[operator.name] = operator
     return operator
 
 
@@ -60,7 +76,7 @@ def sites(parent, operators=None, layer=None, max_added=None, max_channels=None)
 
     Args:
         parent: an `Architecture`, or a functional `keras.Model`.
-        operators: an operator's name, or a list of names; by default all that are registered.
+        operators: an operator's name, or a list of names; by default all of `registry`, without `reductions`.
         layer: name of a layer, or a pattern ("conv_*"); only sites that name such a layer.
         max_added: maximum number of trained parameters that a morphism adds.
         max_channels: the most channels that an image is given; None for 600, or as many as the widest image has.
@@ -71,10 +87,11 @@ def sites(parent, operators=None, layer=None, max_added=None, max_channels=None)
     Raises:
         ValueError: an operator or a layer is unknown, with the nearest name; or a limit is no number.
     """
-    names, architecture = named(registry, operators), architecture_of(parent)
+    by_name = registry if operators is None else known()
+    names, architecture = named(by_name, operators), architecture_of(parent)
     wanted, most = touching(architecture, layer), checked_limit("max_added", max_added)
     limit = None if max_channels is None else checked_limit("max_channels", max_channels)
-    found = (options_of(registry[name].limited_to(limit), architecture, wanted) for name in names)
+    found = (options_of(by_name[name].limited_to(limit), architecture, wanted) for name in names)
     return [option for options in found for option in options if option.params <= most]
 
 
@@ -82,7 +99,8 @@ def option(parent, operator: str, *site) -> Option:
     """A morphism at a site of one's own choice, with its cost, for `nash_tf.morph`.
 
     Beside the sites that `sites` finds there are widths and kernel sizes that it does not list:
-    `option(model, "alter_channels", "conv_1", "to", 24)`, `option(model, "insert_conv", "relu_1", "conv_2", 7)`.
+    `option(model, "alter_channels", "conv_1", "to", 24)`, `option(model, "insert_conv", "relu_1", "conv_2", 7)`,
+    `option(model, "remove_filters", "conv_1", "to", 5)`.
 
     Args:
         parent: an `Architecture`, or a functional `keras.Model`.
@@ -92,8 +110,8 @@ def option(parent, operator: str, *site) -> Option:
     Raises:
         ValueError: the operator is unknown, or has no place there; with the reason.
     """
-    (name,) = named(registry, operator)
-    return option_at(registry[name].limited_to(math.inf), architecture_of(parent), site)
+    (name,) = named(known(), operator)
+    return option_at(known()[name].limited_to(math.inf), architecture_of(parent), site)
 
 
 def why(parent, operator: str, place, max_channels=None) -> str:
@@ -111,21 +129,26 @@ def why(parent, operator: str, place, max_channels=None) -> str:
     Raises:
         ValueError: the operator or the layer is unknown, with the nearest name.
     """
-    (name,) = named(registry, operator)
+    (name,) = named(known(), operator)
     limit = None if max_channels is None else checked_limit("max_channels", max_channels)
-    return explanation(registry[name].limited_to(limit), architecture_of(parent), place)
+    return explanation(known()[name].limited_to(limit), architecture_of(parent), place)
 
 
 __all__ = [
     "Copy",
     "Extend",
+    "Fold",
     "Fresh",
     "Morphism",
     "Move",
     "Option",
+    "Reduction",
     "Site",
+    "Take",
     "WeightTransfer",
+    "known",
     "option",
+    "reductions",
     "register",
     "registry",
     "sites",

@@ -2,13 +2,13 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Self
 
 from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.morphisms.channels import ChannelPropagation
-from nash_tf.morphisms.weight_transfer import Copy, Extend, ExtendTwice, Fresh, Recipe, WeightTransfer
+from nash_tf.morphisms.weight_transfer import Copy, Extend, ExtendTwice, Fold, Fresh, Recipe, Take, WeightTransfer
 
 Site = tuple[str | int, ...]
 
@@ -45,11 +45,13 @@ class Morphism(ABC):
 
     Attributes:
         name: unique name of the operator.
+        exact: whether it preserves the function. An operator that does not is a `Reduction`.
         max_channels: the most channels that it gives an image at a site that it finds; None for 600, or as many as the widest
             image has.
     """
 
     name: str
+    exact: bool = True
     max_channels: float | None = None
 
     def __new__(cls, *args, **kwargs):
@@ -135,7 +137,7 @@ class Morphism(ABC):
         return ValueError(f"{self.name}: {site!r} is not a site of this architecture: {reason}")
 
     def _check(self, parent: Architecture, child: Architecture, transfer: WeightTransfer) -> None:
-        missing = [node.name for node in parent.nodes if node.name not in child]
+        missing = self._missing(parent, child)
         if missing or [child[name].shape for name in child.outputs] != [parent[name].shape for name in parent.outputs]:
             raise AssertionError(
                 f"{self.name} broke its contract: nodes {missing} are gone or an output changed its shape"
@@ -146,10 +148,47 @@ class Morphism(ABC):
                 recipe = transfer.recipes.get((node.name, variable))
                 if recipe is None and before.get(variable) != shape:
                     raise AssertionError(f"{self.name} broke its contract: no recipe for {node.name}/{variable}")
-                if isinstance(recipe, Fresh) and tuple(recipe.shape) != tuple(shape):
+                if isinstance(recipe, Fresh | Fold) and tuple(recipe.shape) != tuple(shape):
                     raise AssertionError(f"{self.name} broke its contract: wrong shape for {node.name}/{variable}")
+                if isinstance(recipe, Take) and (variable not in before or recipe.shape(before[variable]) != shape):
+                    raise AssertionError(f"{self.name} broke its contract: wrong cut of {node.name}/{variable}")
                 if isinstance(recipe, Copy) and parent[recipe.source[0]].variables[recipe.source[1]] != shape:
                     raise AssertionError(f"{self.name} broke its contract: wrong copy for {node.name}/{variable}")
+
+    def _missing(self, parent: Architecture, child: Architecture) -> list[str]:
+        """Names of the parent's nodes that the child must have, and has not."""
+        return [node.name for node in parent.nodes if node.name not in child]
+
+
+class Reduction(Morphism):
+    """An operator that makes a network smaller: it may remove layers, and it need not preserve the function.
+
+    1. Reductions have a registry of their own, `nash_tf.morphisms.reductions`, and are applied only where they are named:
+       neither searches nor `morph(count=...)` without names draw them.
+    2. Where one is not `exact`, the certificate says how far outputs and loss moved, and is no error; the call may limit it.
+    3. A site whose first entry is a layer may leave open which of its filters go (`is_open`). Applied there it takes the
+       last, which is good for the cost only. `morph` first ranks the filters on data and puts their numbers into the site
+       (`settled`), so that a replay makes the same child.
+    """
+
+    exact = False
+
+    def is_open(self, site: Site) -> bool:
+        """Whether a site says how many filters go, but not which."""
+        return False
+
+    def settled(self, architecture: Architecture, site: Site, importance: Sequence[float]) -> Site:
+        """The same site with the least important filters named.
+
+        Args:
+            architecture: the parent's.
+            site: an open site of it.
+            importance: of each filter of the layer that the site names first; of equals the later goes first.
+        """
+        return site
+
+    def _missing(self, parent, child):
+        return []
 
 
 def _constraint_conflict(child: Architecture, transfer: WeightTransfer) -> str:
@@ -166,6 +205,10 @@ def _constraint_conflict(child: Architecture, transfer: WeightTransfer) -> str:
                 return layer_rules.keeps_extended(constraint, rank, axis, fill == "zeros")
             case ExtendTwice(first, second):
                 return is_kept(constraint, first, rank) and is_kept(constraint, second, rank)
+            case Take(kept):
+                return all(layer_rules.keeps_cut(constraint, rank, axis) for axis, _ in kept)
+            case Fold():
+                return False
         return True
 
     for (name, variable), recipe in transfer.recipes.items():

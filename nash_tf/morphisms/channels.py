@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow, why_not_widened, why_stopped
-from nash_tf.morphisms.weight_transfer import Extend, ExtendTwice, Insertions, Key, Recipe
+from nash_tf.morphisms.weight_transfer import Extend, ExtendTwice, Insertions, Key, Recipe, Take
 
 # Whether new channels may not pass an element-wise merge that could take them.
 Barrier = Callable[[Architecture, Node], bool]
@@ -17,7 +17,17 @@ def no_barrier(architecture: Architecture, node: Node) -> bool:
 
 
 class CannotPropagate(Exception):
-    """New channels would reach a place that cannot take them: an input, an output, or a layer that mixes channels."""
+    """New channels would reach a place that cannot take them: an input, an output, or a layer that mixes channels.
+
+    Args:
+        message: the reason, in words.
+        layer: name of the layer that stands in the way, where there is one.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, message: str, layer: str = "", reason: str = "") -> None:
+        super().__init__(message)
+        self.layer, self.reason = layer, reason
 
 
 @dataclass(frozen=True)
@@ -30,12 +40,14 @@ class ChannelPropagation:
         producers: names of the layers that get new filters, in the architecture's order. They are several where an
             element-wise merge joins their outputs (a residual sum, a gate), because then they must grow together.
         grown: names of the nodes whose output gets new channels.
+        arriving: by name of each node that receives them, where in the channels of its input.
     """
 
     changed: dict[str, Node]
     recipes: dict[Key, Recipe]
     producers: tuple[str, ...]
     grown: frozenset[str]
+    arriving: dict[str, Insertions]
 
 
 def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
@@ -50,8 +62,18 @@ def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = 
     Raises:
         CannotPropagate: a layer on the way cannot take them; the message names it.
     """
-    producers = _producers(architecture, name, ((_channels(architecture, name), count),), barrier)
-    return _propagation(architecture, producers, {}, barrier)
+    return propagate(architecture, name, ((_channels(architecture, name), count),), barrier)
+
+
+def propagate(
+    architecture: Architecture, name: str, insertions: Insertions, barrier: Barrier = no_barrier
+) -> ChannelPropagation:
+    """Gives a layer new output channels anywhere among its old ones; an insertion of -1 takes away the channel there.
+
+    Raises:
+        CannotPropagate: a layer on the way cannot take them; the message names it.
+    """
+    return _propagation(architecture, _producers(architecture, name, insertions, barrier), {}, barrier)
 
 
 def append(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
@@ -94,7 +116,7 @@ def _propagation(
             changed[node.name] = _grown(node, ins, outs, own)
             recipes |= _recipes(node, ins, outs)
     ordered = tuple(node.name for node in architecture.nodes if node.name in producers)
-    return ChannelPropagation(changed, recipes, ordered, frozenset(grown) - appended.keys())
+    return ChannelPropagation(changed, recipes, ordered, frozenset(grown) - appended.keys(), arriving)
 
 
 def _one_pass(
@@ -196,9 +218,8 @@ def _arriving(
             return distinct.pop()
         case ChannelFlow.CARRIED | ChannelFlow.ABSORBED:
             return grown[node.inputs[0]]
-    raise CannotPropagate(
-        f"{node.name} ({node.kind}) cannot take new channels: {_obstacle(architecture, node, barrier)}"
-    )
+    reason = _obstacle(architecture, node, barrier)
+    raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason)
 
 
 def _producers(
@@ -221,7 +242,8 @@ def _producers(
             reason = (
                 why_not_widened(node.kind, node.config, node.rank) if node.inputs else "it is an input of the network"
             )
-            raise CannotPropagate(f"{node.name} ({node.kind}) cannot be given new channels: {reason}")
+            message = f"{node.name} ({node.kind}) cannot be given new channels: {reason}"
+            raise CannotPropagate(message, node.name, reason)
         inputs = _full_inputs(architecture, node) if flow is ChannelFlow.JOINED else node.inputs
         before = set(inputs) - seen
         seen |= before
@@ -266,7 +288,15 @@ def _recipes(node: Node, ins: Insertions, outs: Insertions) -> dict[Key, Recipe]
         for variable, each in growth.items():
             if insertions and variable in node.variables:
                 extensions.setdefault((node.name, variable), []).append(Extend(each.axis, insertions, each.fill))
+    if any(count < 0 for _, count in (*ins, *outs)):
+        return {key: _cut(node.variables[key[1]], extends) for key, extends in extensions.items()}
     return {key: ExtendTwice(*extends) if len(extends) == 2 else extends[0] for key, extends in extensions.items()}
+
+
+def _cut(shape: tuple, extends: list[Extend]) -> Take:
+    """The recipe of a variable of this shape that loses the slices at the insertions."""
+    gone = {each.axis: {at for at, _ in each.insertions} for each in extends}
+    return Take(tuple((axis, tuple(at for at in range(shape[axis]) if at not in gone[axis])) for axis in gone))
 
 
 def _longer(shape: tuple, axis: int, insertions: Insertions) -> tuple:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.morphisms import registry
-from nash_tf.morphisms.base import Morphism, Move
+from nash_tf.morphisms import known
+from nash_tf.morphisms.base import Morphism, Move, Reduction
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 from nash_tf.seeds import derive
 
@@ -25,7 +25,7 @@ def draw(
     Args:
         parent: the parent's architecture.
         count: number of moves.
-        operators: operator name -> relative frequency. An operator without a site is dropped from the draw.
+        operators: operator name -> relative frequency; a reduction is drawn only if it is among them. An operator without a site is dropped from the draw.
         max_params: maximum number of trained parameters; a move that would exceed it is not drawn.
         seed: seed of all random draws.
         variants: by name, operators that are used in place of the registered ones. Each of their sites must be a site
@@ -35,7 +35,7 @@ def draw(
         The child's architecture, and the moves.
     """
     rng = np.random.default_rng(seed)
-    by_name = {**registry, **(variants or {})}
+    by_name = {**known(), **(variants or {})}
     child, moves = parent, []
     for number in range(count):
         drawn = _draw_one(child, by_name, operators, max_params, derive(seed, number), rng)
@@ -57,11 +57,15 @@ def replay(parent: Architecture, moves: Iterable[Move]) -> tuple[Architecture, l
         The child's architecture, and of each move its weight transfer and its seed, in order.
 
     Raises:
-        ValueError: a move's site is not a site of the architecture it is applied to.
+        ValueError: a move's site is not a site of the architecture it is applied to, or leaves open what is removed.
     """
     transfers = []
     for operator, site, seed in moves:
-        parent, transfer = registry[operator].limited_to(math.inf).apply(parent, tuple(site))
+        applied = known()[operator].limited_to(math.inf)
+        child, transfer = applied.apply(parent, tuple(site))
+        if isinstance(applied, Reduction) and applied.is_open(tuple(site)):
+            raise ValueError(f"{operator} at {tuple(site)!r} leaves open what is removed; nash_tf.morph decides that")
+        parent = child
         transfers.append((transfer, seed))
     return parent, transfers
 

@@ -70,7 +70,45 @@ class Copy:
     slot_factor: float = 1.0
 
 
-Recipe = Fresh | Extend | ExtendTwice | Copy
+@dataclass(frozen=True)
+class Take:
+    """The parent's variable of the same name without some of its slices; its slots follow.
+
+    Attributes:
+        kept: along which axes it is cut, and of each the indices that are kept, ascending.
+    """
+
+    kept: tuple[tuple[int, tuple[int, ...]], ...]
+
+    def shape(self, before: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The shape that it makes of the parent's."""
+        sizes = list(before)
+        for axis, indices in self.kept:
+            sizes[axis] = len(indices)
+        return tuple(sizes)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The kernel or bias of a layer, with the batch normalisation behind it folded in. Its slots are zero.
+
+    In inference that computes s * x + t with s = gamma / sqrt(variance + epsilon) and t = beta - s * mean. The kernel
+    becomes s * kernel and the bias s * bias + t.
+
+    Attributes:
+        norm: name of the batch normalisation.
+        epsilon: its epsilon.
+        shape: shape of the variable.
+        axis: the kernel's axis of output channels; None for the bias.
+    """
+
+    norm: str
+    epsilon: float
+    shape: tuple[int | None, ...]
+    axis: int | None
+
+
+Recipe = Fresh | Extend | ExtendTwice | Copy | Take | Fold
 
 
 @dataclass(frozen=True)
@@ -108,6 +146,10 @@ def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dic
                 return _extended(once, second, lambda shape: _filled(second.fill, shape, rng))
             case Copy(source, factor, _):
                 return (parent[source] * np.float32(factor)).astype(parent[source].dtype)
+            case Take():
+                return _taken(parent[key], recipe)
+            case Fold():
+                return _folded(parent, key, recipe)
         raise TypeError(f"expected a recipe, received {recipe!r}")
 
     return {**parent, **{key: value(key, recipe) for key, recipe in transfer.recipes.items()}}
@@ -124,8 +166,10 @@ def apply_to_slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.nda
     child = dict(parent)
     for key, recipe in transfer.recipes.items():
         match recipe:
-            case Fresh(shape, _):
+            case Fresh(shape=shape) | Fold(shape=shape):
                 child[key] = np.zeros(shape, np.float32)  # type: ignore[arg-type]
+            case Take() if key in parent:
+                child[key] = _taken(parent[key], recipe)
             case Extend() if key in parent:
                 child[key] = _extended(parent[key], recipe, np.zeros)
             case ExtendTwice(first, second) if key in parent:
@@ -164,6 +208,24 @@ def _extended(array: np.ndarray, recipe: Extend, fill: Callable[[tuple[int, ...]
     result = np.array(fill(shape), dtype=array.dtype)
     np.moveaxis(result, axis, 0)[is_old] = np.moveaxis(array, axis, 0)
     return result
+
+
+def _taken(array: np.ndarray, recipe: Take) -> np.ndarray:
+    for axis, indices in recipe.kept:
+        array = np.take(array, np.asarray(indices, int), axis)
+    return array
+
+
+def _folded(parent: Arrays, key: Key, recipe: Fold) -> np.ndarray:
+    numbers = {name: np.asarray(array, np.float64) for (owner, name), array in parent.items() if owner == recipe.norm}
+    scale = numbers.get("gamma", 1.0) / np.sqrt(numbers["moving_variance"] + recipe.epsilon)
+    if recipe.axis is None:
+        folded = scale * (parent.get(key, 0.0) - numbers["moving_mean"]) + numbers.get("beta", 0.0)
+    else:
+        along = [1] * len(recipe.shape)
+        along[recipe.axis] = -1
+        folded = parent[key] * scale.reshape(along)
+    return folded.astype(np.float32)
 
 
 def _filled(fill: str, shape: tuple[Any, ...], rng: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,7 @@ from nash_tf.keras_models.calibration import calibrate
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
-from nash_tf.morphisms.weight_transfer import Fresh, Key, apply_to_slots, apply_to_weights, inherited_calibration
+from nash_tf.morphisms.weight_transfer import Fold, Fresh, Key, apply_to_slots, apply_to_weights, inherited_calibration
 from nash_tf.surgery import certificate
 
 
@@ -51,9 +51,17 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
         weights = apply_to_weights(transfer, weights, seed)
         slots = {sort: apply_to_slots(transfer, arrays) for sort, arrays in slots.items()}
         fresh |= {
-            key for key, recipe in transfer.recipes.items() if isinstance(recipe, Fresh) or key not in state.weights
+            key
+            for key, recipe in transfer.recipes.items()
+            if isinstance(recipe, Fresh) or (key not in state.weights and not isinstance(recipe, Fold))
         }
-    return Child(child, State(weights, slots, state.counters), pending, frozenset(fresh))
+    # What belongs to removed layers goes with them.
+    weights, *kept = (
+        {key: array for key, array in each.items() if key[0] in child} for each in (weights, *slots.values())
+    )
+    state = State(weights, dict(zip(slots, kept, strict=True)), state.counters)
+    pending = tuple(name for name in pending if name in child)
+    return Child(child, state, pending, frozenset(key for key in fresh if key[0] in child))
 
 
 def calibrate_child(model: keras.Model, child: Child, inputs: Any) -> None:

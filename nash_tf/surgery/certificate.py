@@ -13,7 +13,7 @@ from nash_tf.keras_models.state import State, read_state, restoring, write_state
 
 
 class NotPreserved(ValueError):
-    """The outputs of a child differ from its parent's by more than rounding."""
+    """The outputs of a child differ from its parent's by more than rounding, or its loss by more than a limit."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,17 @@ def _pass(model: keras.Model, inputs, labels, training: bool) -> tuple[list[np.n
     return [np.asarray(keras.ops.cast(part, "float32")) for part in keras.tree.flatten(outputs)], loss
 
 
-def certify(parent: Measured, child: Measured, morphisms: int, strict: bool = True) -> dict[str, float]:
+def certify(
+    parent: Measured, child: Measured, morphisms: int, strict: bool = True, max_loss_change: float | None = None
+) -> dict[str, float]:
     """Compares a child with its parent.
 
     Args:
         parent: measured on a batch.
         child: measured on the same batch.
         morphisms: number of morphisms between them.
-        strict: whether to raise if the difference exceeds the bound.
+        strict: whether to raise if the difference exceeds the bound, as for exact operators without noise.
+        max_loss_change: the most by which the loss may rise in inference, with labels; None for no limit.
 
     Returns:
         - `max_difference`: largest absolute difference of the outputs in inference.
@@ -87,7 +90,8 @@ def certify(parent: Measured, child: Measured, morphisms: int, strict: bool = Tr
           to which new kernels and copies add.
 
     Raises:
-        NotPreserved: the difference in inference exceeds the bound, or is not a number.
+        NotPreserved: the difference in inference exceeds the bound, or is not a number; or the loss rose by more than its
+            limit.
     """
     largest = max(float(np.max(np.abs(output))) for output in parent.outputs)
     bound = max(1, morphisms) * TOLERANCE * max(1.0, largest)
@@ -105,6 +109,11 @@ def certify(parent: Measured, child: Measured, morphisms: int, strict: bool = Tr
     for name, (before, after) in changes.items():
         if before is not None and after is not None:
             certificate[name] = after - before
+    change = certificate.get("loss_change")
+    if max_loss_change is not None and change is not None and not change <= max_loss_change:
+        raise NotPreserved(
+            f"the loss changed by {change:.3g} (to {child.loss:.3g}), more than max_loss_change={max_loss_change:g}"
+        )
     return certificate
 
 

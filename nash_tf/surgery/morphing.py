@@ -12,14 +12,15 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
-from nash_tf.morphisms import registry
-from nash_tf.morphisms.base import Move, Site
-from nash_tf.morphisms.draw import draw, replay
+from nash_tf.morphisms import known, registry
+from nash_tf.morphisms.base import Move, Reduction, Site
+from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.options import Option, checked_limit, named
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.seeds import derive
 from nash_tf.surgery import certificate
 from nash_tf.surgery.birth import Child, calibrate_child, cost, inherit
+from nash_tf.surgery.filter_ranking import importance
 
 
 class Morphed(NamedTuple):
@@ -53,28 +54,35 @@ def morph(
     noise: float = 0.0,
     max_params: float = float("inf"),
     max_channels: float | None = None,
+    max_loss_change: float | None = None,
     edits: str | Sequence[Sequence[Any]] | None = None,
 ) -> Morphed:
     """A larger model that computes the same function as `model`. Where you do not say where it grows, that is drawn at random.
 
+    With an operator of `nash_tf.morphisms.reductions` it makes a smaller one: `morph(model, ("remove_filters", ("conv_1",
+    "to", 12)), calibration=(inputs, labels), max_loss_change=0.1)`. That is approximate unless the operator is `exact`: the
+    certificate says how far outputs and loss moved, which is no error, and the call may limit it.
+
     Args:
         model: a functional model, trained or not, compiled or not. It is not changed.
-        operators: what is applied: the name of an operator in `nash_tf.morphisms.registry`, for a place that is drawn; an
+        operators: what is applied: the name of an operator in `nash_tf.morphisms.registry` or `.reductions`, for a place that is drawn; an
             option of `nash_tf.morphisms.sites` or `.option`, or (operator, site), for that place; or a list of these, applied in
             that order. With `count`, the names to draw from.
-        count: number of morphisms to draw from `operators`, by default from all registered operators.
+        count: number of morphisms to draw from `operators`, by default from all of `registry`, none of `reductions`.
         moves: `Morphed.moves` of an earlier call, to be applied again; in place of `operators` and `count`.
         seed: seed of all random draws.
         calibration: a batch of the model's inputs, or (inputs, labels). New batch normalisations get their statistics
             from it, and the certificate is measured on it. Without it the child is exact in inference, but in training
             mode its new batch normalisations compute something else until their statistics have adapted, and there is
-            no certificate.
+            no certificate. Filters to be removed that are not named are ranked by the loss on it; without labels by the
+            batch normalisations behind them (see `nash_tf.surgery.filter_ranking`).
         noise: standard deviation of Gaussian noise that is added to each new variable, as a fraction of the variable's
             own standard deviation; it breaks the symmetry of copies. With noise the function is not preserved exactly;
             the certificate says how far it changed.
         max_params: maximum number of trained parameters.
         max_channels: the most channels that an image is given at a place that is drawn; None for 600, or as many as the widest
             image has.
+        max_loss_change: the most by which the loss may rise on the calibration batch, in inference; it needs labels.
         edits: former name of `moves`.
 
     Returns:
@@ -83,7 +91,8 @@ def morph(
     Raises:
         ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the
             limit, or none at the given place, with the reason; a move does not fit, a number is out of range, or the calibration data do not fit the model's inputs.
-        nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance.
+        nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance, though all operators are exact; or
+            the loss rose by more than `max_loss_change`.
     """
     wishes = _wishes(operators, count, moves, edits)
     _check_numbers(seed, noise, max_params)
@@ -94,22 +103,29 @@ def morph(
         _check_inputs(parent, inputs)
     if labels is not None:
         _check_labels(model, inputs, labels)
+    most = None if max_loss_change is None else checked_limit("max_loss_change", max_loss_change)
+    if most is not None and labels is None:
+        raise ValueError("max_loss_change needs a loss to measure: give calibration=(inputs, labels)")
     if moves is not None:
         chosen = _parsed(moves, "moves")
     elif edits is not None:
         chosen = _parsed(edits, "edits")
     else:
         chosen = _drawn(parent, wishes, count, max_params, limit, seed)
+    chosen = _settled(model, parent, chosen, inputs, labels)
     grown, child = _grown(model, parent, chosen, inputs)
     if noise:
         _add_noise(grown, child.fresh, noise, seed)
     restart_averages(grown)
     facts: dict[str, float] = {}
     if inputs is not None:
+        is_exact = not noise and all(known()[move.operator].exact for move in chosen)
         before, after = (certificate.measure(each, inputs, labels) for each in (model, grown))
         try:
-            facts = certificate.certify(before, after, len(chosen), strict=not noise)
+            facts = certificate.certify(before, after, len(chosen), is_exact, most)
         except certificate.NotPreserved as error:
+            if not is_exact:
+                raise
             raise certificate.NotPreserved(f"{_culprit(model, parent, chosen, inputs, before)}: {error}") from None
         facts |= cost(parent, child.architecture)
     return Morphed(grown, json.dumps(chosen), facts)
@@ -140,6 +156,23 @@ def _culprit(
     return f"{len(moves)} morphisms together"
 
 
+def _settled(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs, labels) -> list[Move]:
+    """The same moves; where one leaves open which filters go, the least important are named."""
+    settled: list[Move] = []
+    for move in moves:
+        operator = known()[move.operator]
+        if isinstance(operator, Reduction) and operator.is_open(move.site):
+            made, architecture = model, parent
+            if settled:
+                made, child = _grown(model, parent, settled, inputs)
+                architecture = child.architecture
+            operator.apply(architecture, move.site)  # refuses what is no site
+            ranks = importance(made, architecture, str(move.site[0]), inputs, labels)
+            move = move._replace(site=operator.settled(architecture, move.site, ranks.tolist()))
+        settled.append(move)
+    return settled
+
+
 Place = tuple[str, Site]
 
 
@@ -157,7 +190,7 @@ def _wishes(operators, count, moves, edits) -> list[str | Place]:
         raise ValueError(f"count must be a whole number of at least 1, received {count!r}")
     listed = [operators] if _is_place(operators) else operators if isinstance(operators, list | tuple) else []
     if not any(map(_is_place, listed)):
-        return list(named(registry, operators))
+        return list(named(registry if operators is None else known(), operators))
     if count is not None:
         raise ValueError("count draws places, and one is given: give names of operators, or leave count out")
     return [_wish(each) for each in listed]
@@ -165,9 +198,9 @@ def _wishes(operators, count, moves, edits) -> list[str | Place]:
 
 def _wish(given: Any) -> str | Place:
     if not _is_place(given):
-        return named(registry, [given])[0]
+        return named(known(), [given])[0]
     operator, site, *_ = given
-    return named(registry, operator)[0], tuple(site)
+    return named(known(), operator)[0], tuple(site)
 
 
 def _is_place(wish: Any) -> bool:
@@ -190,7 +223,7 @@ def _parsed(moves: str | Sequence[Sequence[Any]], argument: str) -> list[Move]:
     try:
         parsed = json.loads(moves) if isinstance(moves, str) else list(moves)
         for name, site, seed in parsed:
-            if name not in registry or not isinstance(site, list | tuple) or not isinstance(seed, int):
+            if name not in known() or not isinstance(site, list | tuple) or not isinstance(seed, int):
                 raise ValueError(f"no such move: {[name, site, seed]!r}")
     except (TypeError, ValueError) as error:
         expected = "those that morph returned, [[operator, site, seed], ...]"
@@ -206,7 +239,7 @@ def _drawn(
     max_channels: float | None,
     seed: int,
 ) -> list[Move]:
-    variants = {} if max_channels is None else {name: each.limited_to(max_channels) for name, each in registry.items()}
+    variants = {} if max_channels is None else {name: each.limited_to(max_channels) for name, each in known().items()}
     if count is not None:
         _, moves = draw(parent, count, dict.fromkeys(map(str, wishes), 1.0), max_params, seed, variants)
         if len(moves) < count:
@@ -232,7 +265,7 @@ def _drawn(
 def _placed(parent: Architecture, place: Place, max_params: float, seed: int) -> tuple[Architecture, tuple[Move, ...]]:
     """A child at a given place, and the move; the parent and none where it is too large."""
     move = Move(*place, seed)
-    child, _ = replay(parent, [move])
+    child, _ = known()[move.operator].limited_to(float("inf")).apply(parent, move.site)
     return (child, (move,)) if child.params <= max_params else (parent, ())
 
 

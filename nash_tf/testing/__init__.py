@@ -1,5 +1,7 @@
 """Checks of an operator's contract, for the package's operators and for users'; see `check_operator`.
 
+An operator that makes a network smaller has a contract of its own: `check_reduction`.
+
 The checks raise AssertionError and need no test runner.
 """
 
@@ -8,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from nash_tf.architecture import Architecture
 from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.morphisms.base import Morphism, Move
-from nash_tf.testing.child import ChildCheck, Report, require
+from nash_tf.testing.child import ChildCheck, Report
 from nash_tf.testing.parent import Parent
 from nash_tf.testing.random_models import random_models
+from nash_tf.testing.reduction import check_reduction
+from nash_tf.testing.sites import check_sites
 
-__all__ = ["Parent", "Report", "check_operator", "random_models"]
+__all__ = ["Parent", "Report", "check_operator", "check_reduction", "random_models"]
 
 
 def check_operator(
@@ -63,7 +66,7 @@ def check_operator(
     rng = np.random.default_rng(seed)
     for number, model in enumerate(random_models(count, seed) if models is None else models):
         parent = model if isinstance(model, Parent) else Parent(model, calibration)
-        sites = _check_sites(operator, parent.architecture)
+        sites = check_sites(operator, parent.architecture)
         report.models += 1
         report.sites += len(sites)
         for place in rng.permutation(len(sites))[:per_model]:
@@ -74,20 +77,3 @@ def check_operator(
                 raise AssertionError(f"{operator.name} on model {number} at {move.site!r}: {error}") from error
             report.children += 1
     return report
-
-
-def _check_sites(operator: Morphism, architecture: Architecture) -> list:
-    before = architecture.to_json()
-    sites = operator.sites(architecture)
-    again = operator.sites(Architecture.from_json(before))
-    require(sites == again, f"{operator.name}: sites differ from one call to the next")
-    require(len(set(sites)) == len(sites), f"{operator.name}: a site comes twice")
-    require(architecture.to_json() == before, f"{operator.name}: looking for sites changed the parent")
-    wrongs: list[Any] = [(), (None,) * 9]
-    for wrong in wrongs:
-        try:
-            operator.apply(architecture, wrong)
-        except ValueError:
-            continue
-        raise AssertionError(f"{operator.name}: {wrong!r} is no site and was not refused")
-    return sites

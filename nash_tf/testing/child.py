@@ -71,14 +71,7 @@ class ChildCheck:
         Raises:
             AssertionError: the operator breaks its contract; the message names the clause.
         """
-        before = self.parent.architecture.to_json()
-        self.child, self.transfer = self.operator.apply(self.parent.architecture, self.move.site)
-        require(self.parent.architecture.to_json() == before, "applying it changed the parent")
-        require(self.child.outputs == self.parent.architecture.outputs, "the outputs have other names")
-        require(self.child.inputs == self.parent.architecture.inputs, "the inputs have other names")
-        self._check_recipes()
-        self._check_replay()
-
+        self._make()
         model = self._model(self.move.seed)
         outputs, gradients = gradients_of(model, self.child, self.parent.batch, self.parent.targets)
         report.difference = max(report.difference, close(outputs, self.parent.outputs, tolerance, "in inference"))
@@ -93,6 +86,16 @@ class ChildCheck:
         if self.parent.is_alive:
             self._check_alive(model, gradients)
             report.alive += 1
+
+    def _make(self) -> None:
+        """Makes the child as data, and checks that."""
+        before = self.parent.architecture.to_json()
+        self.child, self.transfer = self.operator.apply(self.parent.architecture, self.move.site)
+        require(self.parent.architecture.to_json() == before, "applying it changed the parent")
+        require(self.child.outputs == self.parent.architecture.outputs, "the outputs have other names")
+        require(self.child.inputs == self.parent.architecture.inputs, "the inputs have other names")
+        self._check_recipes()
+        self._check_replay()
 
     def _check_recipes(self) -> None:
         parent, recipes = self.parent.architecture, self.transfer.recipes

@@ -7,7 +7,13 @@ are not offered where they would have to change it. Configs hold only what diffe
 from collections.abc import Sequence
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
-from nash_tf.architecture.layer_rules.constraints import constraint_on, is_constrained, keeps_extended, keeps_scaled
+from nash_tf.architecture.layer_rules.constraints import (
+    constraint_on,
+    is_constrained,
+    keeps_cut,
+    keeps_extended,
+    keeps_scaled,
+)
 from nash_tf.architecture.layer_rules.reasons import why_not_widened, why_stopped, why_unruled
 from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config, Growth, Inferred, LayerRule, Shape
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
@@ -27,6 +33,7 @@ __all__ = [
     "has_activation",
     "infer",
     "is_constrained",
+    "keeps_cut",
     "keeps_extended",
     "keeps_scaled",
     "kernels",

@@ -60,12 +60,37 @@ def keeps_extended(constraint: Any, rank: int, axis: int, zeros: bool) -> bool:
     name, settings = _described(constraint)
     if name not in _NORMS:
         return name in _BY_NUMBER
-    summed = settings.get("axis", 0)
-    axes = range(rank) if summed is None else [summed] if isinstance(summed, int) else summed
-    if axis % rank in {each % rank for each in axes}:
+    if axis % rank in _normed(settings, rank):
         return zeros  # zeros do not change a norm that is taken over them
     # A slice of zeros has its own norm. A lower bound on norms would make its first step as large as the old weights.
     return not zeros or _least_norm(name, settings) == 0.0
+
+
+def keeps_cut(constraint: Any, rank: int, axis: int) -> bool:
+    """Whether a constraint leaves a weight unchanged from which slices are taken away.
+
+    Args:
+        constraint: the serialised constraint; None for none.
+        rank: number of axes of the weight.
+        axis: the axis along which slices were taken away.
+
+    Returns:
+        False for a constraint that is neither Keras' nor the package's.
+    """
+    if constraint is None:
+        return True
+    name, settings = _described(constraint)
+    if name not in _NORMS:
+        return name in _BY_NUMBER
+    # A norm that is taken over the lost slices gets smaller.
+    return axis % rank not in _normed(settings, rank) or _least_norm(name, settings) == 0.0
+
+
+def _normed(settings: Config, rank: int) -> set[int]:
+    """The axes over which a norm is taken."""
+    summed = settings.get("axis", 0)
+    axes = range(rank) if summed is None else [summed] if isinstance(summed, int) else summed
+    return {each % rank for each in axes}
 
 
 _NORMS = ("MaxNorm", "MinMaxNorm", "UnitNorm")

@@ -1,0 +1,81 @@
+"""Fold a batch normalisation into the layer before it, for deployment (Jacob et al. 2018, arXiv 1712.05877, 3.2)."""
+
+from dataclasses import replace
+
+from nash_tf.architecture import layer_rules
+from nash_tf.architecture.constants import BATCH_NORM_EPSILON
+from nash_tf.morphisms.base import Reduction
+from nash_tf.morphisms.names import no_layer
+from nash_tf.morphisms.weight_transfer import Fold, WeightTransfer
+
+
+class FoldBatchNorm(Reduction):
+    """Folds a batch normalisation into the convolution or dense layer before it. Site: (batch normalisation,).
+
+    1. The kernel is scaled, and the bias takes the rest; a layer without bias gets one. The batch normalisation goes.
+    2. In inference the function stays the same. In training mode it does not: there is nothing left that normalises.
+    3. The optimiser's slots of kernel and bias start at zero.
+    """
+
+    name = "fold_batch_norm"
+    exact = True
+
+    def candidates(self, architecture):
+        for node in architecture.nodes:
+            if node.kind == "BatchNormalization":
+                yield (node.name,)
+
+    def refusal(self, architecture, site):
+        (name,) = site
+        if name not in architecture:
+            return no_layer(architecture, name)
+        norm = architecture[name]
+        if norm.kind != "BatchNormalization":
+            return f"{name} ({norm.kind}) is no batch normalisation"
+        if norm.rule is None or norm.config.get("renorm"):
+            settings = layer_rules.why_unruled(norm.kind, norm.config, norm.rank) or "it renormalises batches"
+            return f"{name} cannot be folded: {settings}"
+        if name in architecture.outputs:
+            return f"{name} is an output of the network"
+        layer = architecture[norm.inputs[0]]
+        if not _scaled(layer):
+            reason = layer_rules.why_unruled(layer.kind, layer.config, layer.rank) or "it has no kernel with filters"
+            return f"{layer.name} ({layer.kind}), before {name}, cannot take it: {reason}"
+        if activation := layer_rules.activation_of(layer.config).replace("linear", ""):
+            return f"{layer.name} ends in {activation}, before {name}"
+        if layer.name in architecture.outputs:
+            return f"{layer.name}, before {name}, is an output of the network"
+        if others := [other for other in architecture.consumers[layer.name] if other != name]:
+            return f"{others[0]} too takes the output of {layer.name}, without {name}"
+        return ""
+
+    def _apply(self, architecture, site):
+        norm = architecture[site[0]]
+        layer = architecture[norm.inputs[0]]
+        config = {key: value for key, value in layer.config.items() if key != "use_bias"}  # it has one by default
+        folded = replace(layer, config=config, weights={**layer.weights, "bias": (layer.channels,)})
+        nodes = []
+        for node in architecture.nodes:
+            if node.name == layer.name:
+                node = folded
+            elif norm.name in node.inputs:
+                node = replace(node, inputs=tuple(layer.name if each == norm.name else each for each in node.inputs))
+            if node.name != norm.name:
+                nodes.append(node)
+        epsilon = norm.config.get("epsilon", BATCH_NORM_EPSILON)
+        axes = {**_scaled(layer), "bias": None}
+        recipes = {
+            (layer.name, variable): Fold(norm.name, epsilon, folded.weights[variable], axis)
+            for variable, axis in axes.items()
+        }
+        return replace(architecture, nodes=tuple(nodes)), WeightTransfer(recipes)
+
+
+def _scaled(layer) -> dict[str, int]:
+    """The kernel that scales a layer's output channels, and its axis of them; empty for a layer that has none."""
+    if layer.rule is None:
+        return {}
+    growth = layer.rule.output_growth
+    if layer.kind == "DepthwiseConv2D" and layer.config.get("depth_multiplier", 1) == 1:
+        growth = layer.rule.input_growth
+    return {variable: each.axis for variable, each in growth.items() if variable != "bias"}

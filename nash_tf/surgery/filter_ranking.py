@@ -1,0 +1,83 @@
+"""How much each filter of a layer matters, measured on a batch: what `remove_filters` ranks by."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nash_tf.architecture import Architecture
+from nash_tf.keras_models.state import all_variables, restoring
+from nash_tf.morphisms.channels import propagate
+from nash_tf.morphisms.remove_filters import readers
+from nash_tf.surgery.certificate import in_float32
+
+PARTS = 8  # of the batch, each with its own gradient
+
+
+def importance(model: keras.Model, architecture: Architecture, name: str, inputs, labels=None) -> np.ndarray:
+    """The importance of each filter of a layer: by the loss where there are labels, or else by batch normalisations.
+
+    Args:
+        model: the model, which is not changed; with labels it must be compiled.
+        architecture: its architecture.
+        name: the layer, as a site of `remove_filters` names it.
+        inputs: a batch of the model's inputs; not needed without labels.
+        labels: the targets of the same batch, or None.
+
+    Returns:
+        By filter a number of at least 0.
+
+    Raises:
+        ValueError: there are neither labels nor batch normalisations with gamma behind the layer.
+    """
+    return by_gamma(model, architecture, name) if labels is None else by_loss(model, architecture, name, inputs, labels)
+
+
+def by_loss(model: keras.Model, architecture: Architecture, name: str, inputs, labels) -> np.ndarray:
+    """The squared change of the loss that is expected of each filter's removal, to first order.
+
+    Molchanov et al. 2019 (arXiv 1906.10771), equation 8 with joint importance: the square of the sum of gradient times
+    weight, over the weights that read the filter's channel, averaged over parts of the batch. For these readers that sum
+    equals the sum of gradient times activation.
+    """
+    model, kernels = in_float32(model), readers(architecture, name)
+    variables = all_variables(model)
+    watched = [variables[key].value for key in kernels]
+    channels, examples = architecture[name].channels or 0, len(keras.tree.flatten(inputs)[0])
+    total, parts = np.zeros(channels), min(PARTS, examples)
+    for rows in np.array_split(np.arange(examples), parts):
+        x, y = (keras.tree.map_structure(lambda each: np.asarray(each)[rows], part) for part in (inputs, labels))  # noqa: B023
+        with restoring(model):
+            with tf.GradientTape() as tape:
+                outputs = model(x, training=False)
+                loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=False)
+            gradients = tape.gradient(loss, watched, unconnected_gradients="zero")
+        change = np.zeros(channels)
+        for (axis, positions), weight, gradient in zip(kernels.values(), watched, gradients, strict=True):
+            products = np.moveaxis(keras.ops.convert_to_numpy(weight * gradient).astype(np.float64), axis, 0)
+            sums = products.reshape(len(products), -1).sum(1)[list(positions)]
+            change += sums.reshape(-1, channels).sum(0)
+        total += change**2
+    return total / parts
+
+
+def by_gamma(model: keras.Model, architecture: Architecture, name: str) -> np.ndarray:
+    """The sum of |gamma| of the batch normalisations that directly take the layer's channels (Liu et al. 2017, 1708.06519).
+
+    Where a merge joins the channels with those of other layers, theirs count too.
+    """
+    channels = architecture[name].channels or 0
+    together = propagate(architecture, name, tuple((number, 1) for number in range(channels))).producers
+    norms = [
+        consumer
+        for producer in together
+        if architecture[producer].channels == channels
+        for consumer in architecture.consumers[producer]
+        if architecture[consumer].kind == "BatchNormalization" and "gamma" in architecture[consumer].weights
+    ]
+    if not norms:
+        raise ValueError(
+            f"which filters of {name} go is left open, and no batch normalisation with gamma is behind it to rank them by: "
+            "give calibration=(inputs, labels), or name them as (layer, 'filters', number, ...)"
+        )
+    variables = all_variables(model)
+    return np.sum([np.abs(keras.ops.convert_to_numpy(variables[norm, "gamma"])) for norm in norms], 0)
