@@ -278,7 +278,8 @@ class Search:
             first = failed[0].key.step == 0
             return "the training of the first network failed" if first else f"{len(failed)} trainings in a row failed"
         if self._opened is None:
-            return f"all {len(self.steps) - 1} steps are done"
+            steps = len(self.steps) - 1
+            return "its one step is done" if steps == 1 else f"all {steps} steps are done"
         budget = self.settings.budget_epochs
         if budget and not self.method.is_budgeted and spent(self.outcomes.values(), self.outcomes) >= budget:
             return f"the budget of {budget:g} epochs of the first network is spent"
