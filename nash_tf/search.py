@@ -123,7 +123,6 @@ def search(
     """
     directory = config.directory
     augmentation = task.augmentation_of(config, dataset)
-    runtime.set_up(config.threads)
     classes, weights = len(dataset.class_names), task.class_weights_of(config, dataset)
     pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation, weights)
     progress = Progress()

@@ -162,11 +162,13 @@ class Search:
             self.hyperparameters,
             settings.tune_hyperparameters,
         )
-        self._proposer = Proposer(*proposed)
-        if self.method.is_budgeted:
-            self._proposer = BudgetedProposer(
+        self._proposer: Proposer = (
+            BudgetedProposer(
                 *proposed, budget=settings.budget, seconds=settings.budget_seconds, seconds_left=seconds_left
             )
+            if self.method.is_budgeted
+            else Proposer(*proposed)
+        )
         self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
         self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
 
@@ -176,9 +178,8 @@ class Search:
         if not self.method.is_budgeted:
             return [first, *[rungs] * steps]
         growing = max(1, steps) if self.method.operators else 1
-        segments = (Rung(1, 0),) * (
-            len(SEGMENTS) - 1
-        )  # of the cooldown; how long they are, the course of the budget says
+        # The cooldown has several trainings; how long they are, the course of the budget says.
+        segments = (Rung(1, 0),) * (len(SEGMENTS) - 1)
         return [first, *[rungs] * (growing - 1), rungs + segments]
 
     def ask(self) -> tuple[Assignment, ...]:

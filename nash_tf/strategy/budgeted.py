@@ -3,13 +3,13 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from nash_tf.architecture import Architecture
+from nash_tf.architecture.costs import training_seconds
 from nash_tf.morphisms import registry
 from nash_tf.seeds import derive
-from nash_tf.strategy import course, growing
+from nash_tf.strategy import growing
 from nash_tf.strategy.course import Course
 from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
 from nash_tf.strategy.records import COMPLETED, Outcome, TrainingKey
@@ -43,7 +43,7 @@ class BudgetedProposer(Proposer):
         if self._children[0] != (step, parent):
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
-            plan, price = self.course(outcomes), partial(_price, outcomes=outcomes)
+            plan, price = self.course(outcomes), _pricing(outcomes)
             used, own = spent(outcomes.values(), outcomes), price(architecture)
             child = growing.choose(
                 architecture,
@@ -83,10 +83,10 @@ class BudgetedProposer(Proposer):
         if architecture is None:
             phases = plan.warmup()
         elif has_race and not key.rung:
-            phases = plan.race(_price(architecture, before))
+            phases = plan.race(_pricing(before)(architecture))
         else:
             end = plan.ends(key.step)[key.rung - has_race]
-            phases = plan.training(spent(before.values(), before), end, _price(architecture, before))
+            phases = plan.training(spent(before.values(), before), end, _pricing(before)(architecture))
         first = begun.epochs if begun else 0
         return {
             "initial_epoch": first,
@@ -97,14 +97,19 @@ class BudgetedProposer(Proposer):
 
 def spent(trainings: Iterable[Outcome], outcomes: Outcomes) -> float:
     """What trainings have cost, in epochs of the first network, of which `outcomes` tell; the failed count nothing."""
+    if FIRST not in outcomes or outcomes[FIRST].architecture is None:
+        return 0.0
+    price = _pricing(outcomes)
     return sum(
-        (training.assignment.epochs - training.assignment.initial_epoch) * _price(training.architecture, outcomes)
+        (training.assignment.epochs - training.assignment.initial_epoch) * price(training.architecture)
         for training in trainings
         if training.architecture is not None
     )
 
 
-def _price(architecture: Architecture, outcomes: Outcomes) -> float:
+def _pricing(outcomes: Outcomes) -> Callable[[Architecture], float]:
+    """What an epoch of a network costs, in epochs of the first network, whose own cost is predicted once."""
     first = outcomes[FIRST].architecture
     assert first is not None  # a failed first network ends the search
-    return course.price(architecture, first)
+    unit = training_seconds(first)
+    return lambda architecture: training_seconds(architecture) / unit

@@ -9,19 +9,13 @@ et al. 2024, arXiv 2405.18392; Li et al. 2019, arXiv 1905.04753).
 
 from dataclasses import dataclass
 
-from nash_tf.architecture import Architecture
-from nash_tf.architecture.costs import training_seconds
 from nash_tf.strategy.schedules import Phase
 
 LONGEST_FIRST = 0.15  # share of the budget that the first network has at most before the first growth
 GROWING = 0.3  # share of the budget after which the network no longer grows
 COOLDOWN = 0.5  # share of the budget after which the rate falls
-SEGMENTS = (
-    COOLDOWN,
-    0.75,
-    0.9,
-    1.0,
-)  # ends of the trainings of the last step: what is open is lost where a run is stopped
+# Ends of the trainings of the last step: what is open is lost where a run is stopped.
+SEGMENTS = (COOLDOWN, 0.75, 0.9, 1.0)
 GROWTH = 1.6  # most that a step may multiply the price of an epoch by
 FEWEST_EPOCHS = 30  # that must be left for a network to grow to a price
 RACE = 0.02  # share of the budget that each child of a race has
@@ -95,8 +89,3 @@ class Course:
             Phase(epochs - constant, self.share(spent + constant * price), last, "linear"),
         )
         return tuple(phase for phase in phases if phase.length)
-
-
-def price(architecture: Architecture, first: Architecture) -> float:
-    """What an epoch of a network costs, in epochs of the first one."""
-    return training_seconds(architecture) / training_seconds(first)

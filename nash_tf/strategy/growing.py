@@ -17,7 +17,7 @@ from nash_tf.morphisms.base import Move, Site
 from nash_tf.seeds import derive
 
 # Decrease of the loss as the training time grows by a factor of e. This, the operators' gains (`nash_tf.strategy.methods.GROW`)
-# and the factors below are measured on CIFAR-10 (BUILD_NOTES.md, "The search that grows").
+# and the factors below are set by hand after a study on CIFAR-10 (BUILD_NOTES.md, "The search that grows").
 SLOPE = 0.022
 UNKNOWN = 0.0015  # gain of an operator of the user's own
 FURTHER = 0.6  # factor of a gain for each earlier morphism of the same growth

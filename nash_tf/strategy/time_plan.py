@@ -20,18 +20,14 @@ MINUTES = 600.0  # a search of so many seconds has a control as long as itself
 QUARTER = 0.25  # of the limit, or of a longer search, that the control may take
 FINAL_SHARE = 1 / 3  # of the limit that is reserved for the final training at most
 UNMEASURED_SHARE = 1 / 6  # of the limit that is reserved for it before anything has been trained
-LOADING_SHARE, EXPORT_SHARE = (
-    0.1,
-    0.12,
-)  # of the limit, which a method that lays out its budget in advance leaves for them
+# Of the limit, which a method that lays out its budget in advance leaves for them.
+LOADING_SHARE, EXPORT_SHARE = 0.1, 0.12
 MARGIN = 1.2  # trainings of a loaded machine take longer than the last ones did
 # Of the export: what it takes for each second that loading the libraries took, by itself and for each format (together 6.4 on two
 # idle cores with all formats, and a third more here), and the seconds within which single images are timed.
 EXPORT_LOADINGS, FORMAT_LOADINGS, FORMAT_SECONDS = 3.5, 1.0, 2.0
-LEAST_LOADING, MOST_LOADING = (
-    2.5,
-    0.02,
-)  # seconds, and share of the limit: files that are read first take longer then only
+# Seconds, and share of the limit: files that are read first take longer then only.
+LEAST_LOADING, MOST_LOADING = 2.5, 0.02
 SCORING, SCORING_SHARE = 60.0, 0.01  # seconds for a format's test, and share of a limit for it at most
 
 
