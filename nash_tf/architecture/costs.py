@@ -16,20 +16,31 @@ def flops(architecture: Architecture) -> int | None:
     Returns:
         The number of operations, or None where the size of an image is open.
     """
-    total = 0
+    counted = _operations(architecture)
+    return None if counted is None else sum(counted)
+
+
+def _operations(architecture: Architecture) -> tuple[int, int] | None:
+    """`flops`, those of depthwise kernels apart: (of all others, of depthwise kernels)."""
+    dense = depthwise = 0
     for node in architecture.nodes:
         for variable in layer_rules.kernels(node.kind, node.config):
             positions = node.shape[:-1]
             if None in positions:
                 return None
-            total += 2 * math.prod(node.weights[variable]) * math.prod(positions)  # type: ignore[arg-type, misc]
-    return total
+            operations = 2 * math.prod(node.weights[variable]) * math.prod(positions)  # type: ignore[arg-type, misc]
+            if variable == "depthwise_kernel" or node.kind == "DepthwiseConv2D":
+                depthwise += operations
+            else:
+                dense += operations
+    return dense, depthwise
 
 
 # CPU-seconds of a training step, for each operation of the forward pass and each element of a layer's output. Fitted to 14
-# convolutional networks, batch 128, one core of a Xeon with AVX-512: within 7 % of all of them. Only their ratio matters
-# where a budget is counted in epochs of the first network.
-SECONDS_PER_OPERATION, SECONDS_PER_ELEMENT = 2.5e-11, 9.6e-10
+# convolutional networks, batch 128, one core of a Xeon with AVX-512: within 7 % of all of them; the operations of depthwise
+# kernels, of which each number is used once, to blocks of 3 x 3 and 5 x 5 (`nash_tf.benchmark costs`): within 13 %. Only
+# their ratios matter where a budget is counted in epochs of the first network.
+SECONDS_PER_OPERATION, SECONDS_PER_DEPTHWISE_OPERATION, SECONDS_PER_ELEMENT = 2.5e-11, 2.8e-10, 9.6e-10
 
 
 def elements(architecture: Architecture) -> int | None:
@@ -44,7 +55,8 @@ def training_seconds(architecture: Architecture) -> float:
 
     Where a size is open, each parameter counts as one multiplication and addition.
     """
-    operations, outputs = flops(architecture), elements(architecture)
+    operations, outputs = _operations(architecture), elements(architecture)
     if operations is None or outputs is None:
         return SECONDS_PER_OPERATION * 2 * architecture.params
-    return SECONDS_PER_OPERATION * operations + SECONDS_PER_ELEMENT * outputs
+    dense, depthwise = operations
+    return SECONDS_PER_OPERATION * dense + SECONDS_PER_DEPTHWISE_OPERATION * depthwise + SECONDS_PER_ELEMENT * outputs

@@ -11,6 +11,7 @@ from nash_tf.morphisms.alter_channels import AlterChannels
 from nash_tf.morphisms.base import Morphism, Move, Reduction, Site
 from nash_tf.morphisms.fold_batch_norm import FoldBatchNorm
 from nash_tf.morphisms.insert_conv import InsertConv
+from nash_tf.morphisms.insert_residual import InsertResidual
 from nash_tf.morphisms.insert_separable_conv import InsertSeparableConv
 from nash_tf.morphisms.merge_concat import MergeConcat
 from nash_tf.morphisms.merge_convex import MergeConvex
@@ -30,7 +31,15 @@ from nash_tf.morphisms.weight_transfer import Copy, Extend, Fold, Fresh, Take, W
 
 registry: dict[str, Morphism] = {
     operator.name: operator
-    for operator in (AlterChannels(), InsertConv(), InsertSeparableConv(), MergeConcat(), MergeConvex(), Split())
+    for operator in (
+        AlterChannels(),
+        InsertConv(),
+        InsertSeparableConv(),
+        InsertResidual(),
+        MergeConcat(),
+        MergeConvex(),
+        Split(),
+    )
 }
 
 # Operators that make a network smaller, by name. They are applied only where they are named.

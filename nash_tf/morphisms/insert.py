@@ -1,4 +1,4 @@
-"""What the two insertions have in common: a new block on an edge that is the identity there, or that adds zero."""
+"""What the insertions have in common: a new block on an edge that is the identity there, or that adds zero."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -89,11 +89,7 @@ class Insert(Morphism):
 
     def _apply(self, architecture: Architecture, site):
         source, consumer, size = site
-        number = architecture.unused_number()
-        if source in architecture.nonnegative:
-            form, block = "identity", self._identity_block(architecture, architecture[source], size, number)
-        else:
-            form, block = "residual", self._residual_block(architecture, architecture[source], size, number)
+        form, block = self._block(architecture, architecture[source], size, architecture.unused_number())
         conv, norm = block[0], next(node for node in block if node.kind == "BatchNormalization")
         recipes = {
             (node.name, variable): Fresh(node.variables[variable], _fill(getattr(initial, form), norm))
@@ -105,16 +101,26 @@ class Insert(Morphism):
         child = architecture.edited([replace(old, inputs=inputs)], block)
         return child, WeightTransfer(recipes, calibrate=(norm.name,))
 
+    def _block(self, architecture: Architecture, source: Node, size: int, number: int) -> tuple[str, list[Node]]:
+        """A block's form, a field of `Initial`, and its layers."""
+        if source.name in architecture.nonnegative:
+            return "identity", self._identity_block(architecture, source, size, number)
+        return "residual", self._residual_block(architecture, source, size, number)
+
     def _identity_block(self, architecture: Architecture, source: Node, size: int, number: int) -> list[Node]:
         conv = self._conv(architecture, source, size, number, self.conv_kind.identity)
-        norm = _norm(architecture, conv, number, source)
+        norm = norm_after(architecture, conv, number, source)
+        return [conv, norm, self._relu(architecture, source, norm, number)]
+
+    def _relu(self, architecture: Architecture, source: Node, before: Node, number: int) -> Node:
+        """The ReLU that is the identity on the output of `source`, which is never negative."""
         config = {"max_value": 6.0} if architecture.bounds[source.name].high == 6.0 else {}
-        return [conv, norm, architecture.make(f"relu_{number}", "ReLU", config, [norm])]
+        return architecture.make(f"relu_{number}", "ReLU", config, [before])
 
     def _residual_block(self, architecture: Architecture, source: Node, size: int, number: int) -> list[Node]:
         conv = self._conv(architecture, source, size, number, self.conv_kind.residual)
         act = architecture.make(f"act_{number}", *prevailing_activation(architecture, source.name), [conv])
-        norm = _norm(architecture, act, number, source)
+        norm = norm_after(architecture, act, number, source)
         return [conv, act, norm, architecture.make(f"add_{number}", "Add", {}, [source, norm])]
 
     def _conv(self, architecture: Architecture, source: Node, size: int, number: int, kind: str) -> Node:
@@ -139,5 +145,6 @@ def _why_too_large(source: Node, size: int) -> str:
     return f"the map of {source.name} is {sides[0]} x {sides[-1]}: of a kernel of {size} no more than {most} would see data"
 
 
-def _norm(architecture: Architecture, before: Node, number: int, source: Node) -> Node:
+def norm_after(architecture: Architecture, before: Node, number: int, source: Node) -> Node:
+    """A batch normalisation behind a node, with the settings of those around `source`."""
     return architecture.make(f"bn_{number}", "BatchNormalization", norm_config(architecture, source.name), [before])
