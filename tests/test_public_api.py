@@ -137,6 +137,7 @@ def test_records_of_morphisms():
     assert morphisms.registry.keys() == {
         "alter_channels",
         "insert_conv",
+        "insert_residual",
         "insert_separable_conv",
         "merge_concat",
         "merge_convex",

@@ -83,9 +83,10 @@ GROW = _budgeted(
     "grow",
     halving.one_child,
     operators={
-        "insert_separable_conv": 0.006,
+        "insert_residual": 0.006,
+        "insert_separable_conv": 0.004,
         "insert_conv": 0.0045,
-        "alter_channels": 0.0015,
+        "alter_channels": 0.003,
         "merge_concat": 0.0015,
         "merge_convex": 0.0,
         "split": 0.0,
