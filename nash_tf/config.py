@@ -120,7 +120,8 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings):
     layout: str | None = setting(
         optional(one_of(tuple(first_networks.registry))),
         "Layout of the first network: plain has one convolution of each width with a pool between two; residual has a second, "
-        "residual one after each pool; hand is residual with the widths 32,64,128. Unset: hand for that method, else plain.",
+        "residual one after each pool; hand is residual with the widths 32,64,128. Unset: plain "
+        "for the methods of the slides, else residual. The method hand is always of the layout hand.",
         default=None,
         group=_SEARCH,
     )
@@ -210,10 +211,6 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings):
             object.__setattr__(self, "output_dir", self._default_output_dir())
         if self.budget_epochs is not None and self.budget_seconds is not None:
             raise refusal("budget_seconds", self.budget_seconds, "must not be given together with budget_epochs")
-        if self.method == "hand" and self.layout not in (None, "hand"):
-            raise refusal(
-                "layout", self.layout, "must be left out with method hand, which is the layout hand trained alone"
-            )
         self._check_rungs()
         self.check_start(self.method, self.precision)
 
@@ -236,7 +233,9 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings):
     @property
     def first_layout(self) -> str:
         """Layout of the first network."""
-        return self.layout or ("hand" if self.method == "hand" else "plain")
+        if self.method == "hand":
+            return "hand"
+        return self.layout or ("residual" if methods.registry[self.method].is_budgeted else "plain")
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

@@ -286,6 +286,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         vanilla_epochs=config.vanilla_epochs,
         max_params=config.max_params,
         budget_epochs=task.budget_epochs(config, dataset),
+        examples=len(dataset.y_train),
         reserve=time_plan.planned_share(config.final_epochs, final_training.has_control(config)),
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,

@@ -24,6 +24,8 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found["epochs_per_step"] = f"the budget is that of {' and '.join(given or limits)}"
     if config.first_layout == "hand" and config.start is None:
         found["widths"] = "the layout hand has its own"
+    if method.name == "hand" and config.layout not in (None, "hand"):
+        found["layout"] = "method hand has its own"
     if config.final_epochs == 0:
         found["final_learning_rate"] = "there is no final training"
     if "cutout" not in (config.augment or ()):

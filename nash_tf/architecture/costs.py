@@ -1,8 +1,9 @@
 """What a network costs to compute."""
 
 import math
+from collections.abc import Iterator
 
-from nash_tf.architecture import Architecture, layer_rules
+from nash_tf.architecture import Architecture, Node, layer_rules
 
 
 def flops(architecture: Architecture) -> int | None:
@@ -16,24 +17,23 @@ def flops(architecture: Architecture) -> int | None:
     Returns:
         The number of operations, or None where the size of an image is open.
     """
-    counted = _operations(architecture)
-    return None if counted is None else sum(counted)
+    if any(None in node.shape[:-1] for node, _ in _kernels(architecture)):
+        return None
+    return sum(operations for _, _, operations in kernel_operations(architecture))
 
 
-def _operations(architecture: Architecture) -> tuple[int, int] | None:
-    """`flops`, those of depthwise kernels apart: (of all others, of depthwise kernels)."""
-    dense = depthwise = 0
+def kernel_operations(architecture: Architecture) -> Iterator[tuple[Node, bool, int]]:
+    """The kernels that `flops` counts: the layer, whether the kernel is depthwise, and its operations; an open size counts as one."""
+    for node, variable in _kernels(architecture):
+        positions = math.prod(side or 1 for side in node.shape[:-1])
+        is_depthwise = variable == "depthwise_kernel" or node.kind == "DepthwiseConv2D"
+        yield node, is_depthwise, 2 * math.prod(node.weights[variable]) * positions
+
+
+def _kernels(architecture: Architecture) -> Iterator[tuple[Node, str]]:
     for node in architecture.nodes:
         for variable in layer_rules.kernels(node.kind, node.config):
-            positions = node.shape[:-1]
-            if None in positions:
-                return None
-            operations = 2 * math.prod(node.weights[variable]) * math.prod(positions)  # type: ignore[arg-type, misc]
-            if variable == "depthwise_kernel" or node.kind == "DepthwiseConv2D":
-                depthwise += operations
-            else:
-                dense += operations
-    return dense, depthwise
+            yield node, variable
 
 
 # CPU-seconds of a training step, for each operation of the forward pass and each element of a layer's output. Fitted to 14
@@ -55,8 +55,10 @@ def training_seconds(architecture: Architecture) -> float:
 
     Where a size is open, each parameter counts as one multiplication and addition.
     """
-    operations, outputs = _operations(architecture), elements(architecture)
-    if operations is None or outputs is None:
+    outputs = elements(architecture)
+    if outputs is None:
         return SECONDS_PER_OPERATION * 2 * architecture.params
-    dense, depthwise = operations
-    return SECONDS_PER_OPERATION * dense + SECONDS_PER_DEPTHWISE_OPERATION * depthwise + SECONDS_PER_ELEMENT * outputs
+    return SECONDS_PER_ELEMENT * outputs + sum(
+        operations * (SECONDS_PER_DEPTHWISE_OPERATION if is_depthwise else SECONDS_PER_OPERATION)
+        for _, is_depthwise, operations in kernel_operations(architecture)
+    )

@@ -34,6 +34,13 @@ class AlterChannels(Morphism):
             for factor in CHANNEL_FACTORS:
                 yield (node.name, factor)
 
+    def choices(self, architecture):
+        """Also a quarter and a half more channels."""
+        sites = self.sites(architecture)
+        layers = [(name, architecture[name].channels) for name, factor in sites if factor == CHANNEL_FACTORS[0]]
+        finer = [(name, TO, channels * part // 4) for name, channels in layers for part in (5, 6) if channels >= 4]
+        return [*finer, *sites]
+
     def refusal(self, architecture, site):
         name, *size = site
         if name not in architecture:

@@ -107,6 +107,10 @@ class Morphism(ABC):
             return exact
         return [site for site in exact if not _constraint_conflict(*self._apply(architecture, site))]
 
+    def choices(self, architecture: Architecture) -> list[Site]:
+        """The sites among which a search with foresight chooses; those of `sites`, unless an operator has finer ones."""
+        return self.sites(architecture)
+
     def _exact_sites(self, architecture: Architecture) -> list[Site]:
         """`sites` without regard to constraints."""
         return [site for site in self.candidates(architecture) if self.requires(architecture, site)]

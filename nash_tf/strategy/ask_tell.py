@@ -51,6 +51,7 @@ class Settings:
         max_hours, max_cpu_hours: limits on the time of trainings, by which such a method lays out its budget; the engine ends the
             search at its limits.
         reserve: share of `max_hours` that is kept for what follows the search, which such a method does not lay out.
+        examples: that an epoch has, where it is known: with fewer a network gains less from its size.
 
     Raises:
         TypeError: a value is of another type.
@@ -70,6 +71,7 @@ class Settings:
     max_hours: float | None = None
     max_cpu_hours: float | None = None
     reserve: float = 0.0
+    examples: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
@@ -164,7 +166,11 @@ class Search:
         )
         self._proposer: Proposer = (
             BudgetedProposer(
-                *proposed, budget=settings.budget, seconds=settings.budget_seconds, seconds_left=seconds_left
+                *proposed,
+                budget=settings.budget,
+                seconds=settings.budget_seconds,
+                seconds_left=seconds_left,
+                examples=settings.examples,
             )
             if self.method.is_budgeted
             else Proposer(*proposed)

@@ -26,11 +26,13 @@ class BudgetedProposer(Proposer):
         budget: in epochs of the first network, all trainings together; infinite where a limit on time is the budget.
         seconds: limits on time, in seconds, by the name of the outcomes' measurement that counts.
         seconds_left: what is left of them by the engine's clock; None for what the outcomes leave.
+        examples: that an epoch has; None where that is not known.
     """
 
     budget: float = math.inf
     seconds: Mapping[str, float] = field(default_factory=dict)
     seconds_left: Callable[[], Mapping[str, float]] | None = None
+    examples: int | None = None
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
@@ -45,14 +47,17 @@ class BudgetedProposer(Proposer):
             assert architecture is not None  # a failed training is no parent
             plan, price = self.course(outcomes), _pricing(outcomes)
             used, own = spent(outcomes.values(), outcomes), price(architecture)
+            first = outcomes[FIRST].architecture
+            assert first is not None  # a failed first network ends the search
             child = growing.choose(
                 architecture,
+                growing.shape(first),
                 {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
                 price,
                 most=self.mutations,
                 max_price=plan.highest_price(used, own),
                 max_params=self.max_params,
-                epochs=(plan.budget - used) / own,
+                epochs=(plan.budget - used) / own * growing.weight(self.examples),
                 seed=derive(self.seed, step, 0),
             )
             self._children = (step, parent), [Proposed(*child)]

@@ -16,7 +16,7 @@ GROWING = 0.3  # share of the budget after which the network no longer grows
 COOLDOWN = 0.5  # share of the budget after which the rate falls
 # Ends of the trainings of the last step: what is open is lost where a run is stopped.
 SEGMENTS = (COOLDOWN, 0.75, 0.9, 1.0)
-GROWTH = 1.6  # most that a step may multiply the price of an epoch by
+GROWTH = 2.0  # most that a step may multiply the price of an epoch by
 FEWEST_EPOCHS = 30  # that must be left for a network to grow to a price
 RACE = 0.02  # share of the budget that each child of a race has
 

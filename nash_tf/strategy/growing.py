@@ -2,27 +2,29 @@
 
 A pure function of the parent's architecture, the gains expected of operators, and the limits.
 
-A morphism is worth g - s log(p' / p): its gain g, against what the same training time yields at a higher price p' of an epoch.
-The gain is that of its operator times a measure of the parameters that it adds, and less for each other morphism of the same growth.
-Where nothing is worth more than 0, the network does not grow.
+The loss at the end is taken to be what the network could come to, plus an excess that falls with the epochs e that are left, as
+EXCESS / sqrt(e). A morphism lowers the first by its operator's gain for each doubling of the operations on images of each size,
+sizes weighted by their shares of the first network's operations; and it raises the second, since with the same time a dearer network
+has fewer epochs. So a network keeps the shape of the first one while it grows (compound scaling: Tan and Le 2019, arXiv 1905.11946),
+until the epochs that are left are worth more than its size. Where nothing is worth more than 0, it does not grow.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nash_tf.architecture import Architecture, Shape
+from nash_tf.architecture.costs import kernel_operations
 from nash_tf.morphisms import registry
-from nash_tf.morphisms.base import Move, Site
+from nash_tf.morphisms.base import Move
 from nash_tf.seeds import derive
 
-# Decrease of the loss as the training time grows by a factor of e. This, the operators' gains (`nash_tf.strategy.methods.GROW`)
-# and the factors below are set by hand after a study on CIFAR-10 (BUILD_NOTES.md, "The search that grows").
-SLOPE = 0.022
-UNKNOWN = 0.0015  # gain of an operator of the user's own
-FURTHER = 0.6  # factor of a gain for each earlier morphism of the same growth
-SAME_SIZE = 0.5  # and for each of them on images of the same height and width
-EPOCHS_TO_LEARN = 8.0  # a gain has come to half of what it will be after so many epochs
+# These, and the operators' gains (`nash_tf.strategy.methods.GROW`), are set by hand after trainings on CIFAR-10
+# (BUILD_NOTES.md, "The search that grows").
+EXCESS = 0.44  # of the loss, after one epoch of EXAMPLES
+EXAMPLES = 10_000
+UNKNOWN = 0.01  # gain of an operator of the user's own
 
 Price = Callable[[Architecture], float]
 
@@ -34,16 +36,24 @@ class Growth:
     Attributes:
         move: the morphism.
         child: the architecture that it makes.
-        worth: expected decrease of the loss at the end of the budget, the slower training taken off.
+        gain: expected decrease of the loss for as many epochs.
+        cost: expected increase, since there are fewer epochs.
     """
 
     move: Move
     child: Architecture
-    worth: float
+    gain: float
+    cost: float
+
+    @property
+    def worth(self) -> float:
+        """Expected decrease of the loss at the end of the budget."""
+        return self.gain - self.cost
 
 
 def choose(
     parent: Architecture,
+    shape: Mapping[Shape, float],
     gains: Mapping[str, float],
     price: Price,
     most: int,
@@ -52,63 +62,84 @@ def choose(
     epochs: float,
     seed: int,
 ) -> tuple[Architecture, tuple[Move, ...], float]:
-    """Takes morphisms one after the other, each time the one that is worth most.
+    """Takes morphisms one after the other, each time the one that gains most for what it costs.
 
     Args:
         parent: the parent's architecture.
-        gains: operator name -> decrease of the loss that it is expected to bring for each unit of `added_size`.
+        shape: share of the operations by size of the images, as `shape` gives it of the first network.
+        gains: operator name -> decrease of the loss that it is expected to bring for each unit of `added_compute`.
         price: what an epoch of a network costs.
         most: largest number of morphisms.
         max_price, max_params: limits on the child.
-        epochs: that the parent could be trained for in the time that is left.
+        epochs: that the parent could be trained for in the time that is left, times `weight`.
         seed: of the morphisms' initial values.
 
     Returns:
         The child, its morphisms, and what they are worth together; the parent and none where nothing is worth it.
     """
-    child, moves, sizes, worth = parent, list[Move](), list[Shape](), 0.0
-    learnt = epochs / (epochs + EPOCHS_TO_LEARN)
+    child, moves, worth, own = parent, list[Move](), 0.0, price(parent)
     for number in range(most):
-        found = _growths(child, gains, price, max_price, max_params, sizes, learnt, derive(seed, number))
-        best = max(found, key=lambda growth: growth.worth, default=None)  # of equals the first, in canonical order
-        if best is None or best.worth <= 0:
+        left = epochs * own / price(child)
+        found = _growths(child, shape, gains, price, max_price, max_params, left, derive(seed, number))
+        worthy = [growth for growth in found if growth.worth > 0]
+        if not worthy:
             break
-        sizes.append(_size(child, best.move.site))
+        best = max(
+            worthy, key=lambda growth: growth.gain / growth.cost if growth.cost else math.inf
+        )  # of equals the first
         moves.append(best.move)
         child, worth = best.child, worth + best.worth
     return child, tuple(moves), round(worth, 6)
 
 
-def added_size(parent: Architecture, child: Architecture) -> float:
-    """What a gain grows with: the logarithm of the share of parameters that are new, and less where they are very many."""
-    share = (child.params - parent.params) / parent.params
-    return math.log2(1 + 100 * share) / (1 + share)
+def shape(architecture: Architecture) -> Mapping[Shape, float]:
+    """Share of a network's operations by height and width of the images; of dense layers only where there are no images."""
+    operations = _operations(architecture)
+    return {size: each / sum(operations.values()) for size, each in operations.items()}
+
+
+def added_compute(shape: Mapping[Shape, float], parent: Architecture, child: Architecture) -> float:
+    """By how many doublings the operations have grown: the mean over sizes of images, weighted by a shape."""
+    before, after = _operations(parent), _operations(child)
+    return sum(share * math.log2(after[size] / before[size]) for size, share in shape.items() if before.get(size))
+
+
+def weight(examples: int | None) -> float:
+    """What an epoch of so many examples counts, in epochs of EXAMPLES: of twice as many, less than twice, since fewer are seen again."""
+    return math.sqrt((examples or EXAMPLES) / EXAMPLES)
+
+
+def excess(epochs: float) -> float:
+    """The loss after so many epochs, above what the network could come to."""
+    return EXCESS / math.sqrt(epochs) if epochs > 0 else math.inf
 
 
 def _growths(
     parent: Architecture,
+    shape: Mapping[Shape, float],
     gains: Mapping[str, float],
     price: Price,
     max_price: float,
     max_params: float,
-    sizes: Sequence[Shape],
-    learnt: float,
+    epochs: float,
     seed: int,
 ) -> list[Growth]:
     found, before = [], price(parent)
     for name, gain in gains.items():
-        for site in registry[name].sites(parent) if gain > 0 else ():
+        for site in registry[name].choices(parent) if gain > 0 and epochs > 0 else ():
             child, _ = registry[name].apply(parent, site)
             after = price(child)
             if child.params > max_params or after > max_price:
                 continue
-            met = sizes.count(_size(parent, site))
-            expected = gain * added_size(parent, child) * learnt * FURTHER ** len(sizes) * SAME_SIZE**met
-            found.append(Growth(Move(name, site, seed), child, expected - SLOPE * math.log(max(after / before, 1.0))))
+            cost = max(0.0, excess(epochs * before / after) - excess(epochs))
+            found.append(Growth(Move(name, site, seed), child, gain * added_compute(shape, parent, child), cost))
     return found
 
 
-def _size(architecture: Architecture, site: Site) -> Shape:
-    """Height and width of the image that a morphism is at."""
-    name = site[0]
-    return architecture[name].shape[:-1] if isinstance(name, str) and name in architecture else ()
+def _operations(architecture: Architecture) -> Mapping[Shape, int]:
+    """Operations by the size of the images that they are on; of dense layers only where there are no images."""
+    by_size: defaultdict[Shape, int] = defaultdict(int)
+    for node, _, operations in kernel_operations(architecture):
+        by_size[node.shape[:-1]] += operations
+    images = {size: operations for size, operations in by_size.items() if size}
+    return images or by_size

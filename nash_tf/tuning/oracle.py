@@ -28,7 +28,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     Args:
         objective: as for any Keras Tuner oracle, e.g. "val_accuracy".
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
-            reserve: see `nash_tf.strategy.ask_tell.Settings`.
+            reserve, examples: see `nash_tf.strategy.ask_tell.Settings`.
         max_hours: limit on wall-clock time, or None. Time before an interruption counts.
         max_cpu_hours: limit on the CPU time of all trainings together, or None.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
@@ -65,6 +65,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         tune_hyperparameters=False,
         budget_epochs=None,
         reserve=0.0,
+        examples=None,
         heartbeat=5.0,
         on_trained=None,
         **kwargs,
@@ -74,7 +75,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
         counts = steps, children, mutations, epochs_per_step, vanilla_epochs
-        budget = budget_epochs, max_hours, max_cpu_hours, reserve
+        budget = budget_epochs, max_hours, max_cpu_hours, reserve, examples
         settings = Settings(method, *counts, max_params, self.seed, tune_hyperparameters, *budget)
         self.search = Search(
             settings,

@@ -45,7 +45,7 @@ class HillClimbing(keras_tuner.Tuner):
         objective: as for any Keras Tuner oracle, but one; "val_accuracy" where it is not given, and then `HyperModel.fit` must
             not return a mere number, of which nobody knows what it is.
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
-            tune_hyperparameters, budget_epochs, reserve, heartbeat, on_trained: see `HillClimbingOracle`.
+            tune_hyperparameters, budget_epochs, reserve, examples, heartbeat, on_trained: see `HillClimbingOracle`.
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given.
         directory, project_name, overwrite, tuner_id, distribution_strategy, optimizer, loss, metrics: as in

@@ -40,11 +40,17 @@ def conduct(pace=1.0, **changed):
 def test_the_budget_is_spent_to_less_than_an_epoch_and_not_passed(method, budget):
     search, _ = conduct(method=method, budget_epochs=budget)
     used = spent(search.outcomes.values(), search.outcomes)
-    last = search.outcomes[max(search.outcomes)].architecture
-    epoch = training_seconds(last) / training_seconds(FIRST)
-    assert (
-        budget - 2 * epoch < used <= budget + epoch or budget == 20
-    )  # where it is small, each training has its one epoch
+    costs = [
+        (
+            outcome.assignment.epochs - outcome.assignment.initial_epoch,
+            training_seconds(outcome.architecture) / training_seconds(FIRST),
+        )
+        for outcome in search.outcomes.values()
+    ]
+    least = sum(
+        price for epochs, price in costs if epochs == 1
+    )  # each training has one epoch, even where that is too much
+    assert budget - 2 * costs[-1][1] < used <= budget + costs[-1][1] + least
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -59,8 +65,10 @@ def test_one_rate_without_restarts_that_ends_at_zero(method):
         lives[key[::2]] = assignment.phases
     last = lives[max(lives)]
     assert last[-1].end == 0.0
+    network = search.outcomes[max(search.outcomes)].architecture
+    epoch = training_seconds(network) / training_seconds(FIRST) / (0.5 * 300)  # as a share of the cooldown
     for before, after in zip(last, last[1:], strict=False):
-        assert math.isclose(before.end, after.start, abs_tol=0.02)
+        assert math.isclose(before.end, after.start, abs_tol=epoch + 1e-9)
     constant = [phase for life in lives.values() for phase in life if phase.start == phase.end]
     assert all(phase.start == 1.0 for phase in constant)
 

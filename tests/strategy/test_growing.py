@@ -5,12 +5,13 @@ import math
 import pytest
 
 from nash_tf.architecture.costs import training_seconds
+from nash_tf.architecture.first_networks import residual
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms.draw import replay
 from nash_tf.strategy import growing, methods
-from nash_tf.strategy.growing import added_size, choose
+from nash_tf.strategy.growing import added_compute, choose, excess, shape, weight
 
-PARENT = vanilla((32, 32, 3), 10, (16, 32, 64))
+PARENT = residual((32, 32, 3), 10, (16, 32, 64))
 GAINS = methods.GROW.operators
 
 
@@ -18,49 +19,65 @@ def price(architecture):
     return training_seconds(architecture) / training_seconds(PARENT)
 
 
-def chosen(gains=GAINS, most=5, max_price=2.0, max_params=math.inf, epochs=100.0, seed=0):
-    return choose(PARENT, gains, price, most, max_price, max_params, epochs, seed)[:2]
+def chosen(gains=GAINS, most=5, max_price=2.0, max_params=math.inf, epochs=150.0, seed=0):
+    return choose(PARENT, shape(PARENT), gains, price, most, max_price, max_params, epochs, seed)
 
 
 def test_it_is_a_child_of_its_moves_within_the_limits():
-    child, moves = chosen(max_price=1.2, max_params=40_000)
+    child, moves, _ = chosen(max_price=1.2, max_params=90_000)
     assert moves and replay(PARENT, moves)[0].digest == child.digest
-    assert price(child) <= 1.2 and child.params <= 40_000
-    assert chosen(max_price=1.2, max_params=40_000) == (child, moves)
+    assert price(child) <= 1.2 and child.params <= 90_000
+    assert chosen(max_price=1.2, max_params=90_000) == chosen(max_price=1.2, max_params=90_000)
 
 
 @pytest.mark.parametrize(
     "limits", [{"max_price": 1.0}, {"max_params": PARENT.params}, {"epochs": 0.0}, {"gains": dict.fromkeys(GAINS, 0.0)}]
 )
 def test_where_nothing_is_worth_it_nothing_grows(limits):
-    assert chosen(**limits) == (PARENT, ())
+    assert chosen(**limits) == (PARENT, (), 0.0)
 
 
-def test_each_is_worth_more_than_the_slower_training_costs():
-    child, moves = PARENT, []
-    _, all_moves, worth = choose(PARENT, GAINS, price, 8, 2.0, math.inf, 100.0, 0)
-    assert worth > 0
-    for move in all_moves:
-        grown = replay(child, [move])[0]
-        gain = GAINS[move.operator] * added_size(child, grown) * growing.FURTHER ** len(moves)
-        assert gain > growing.SLOPE * math.log(price(grown) / price(child))
-        child, moves = grown, [*moves, move]
+def test_what_growth_is_worth_is_the_sum_of_its_gains_less_the_epochs_lost():
+    child, moves, worth = chosen(most=8)
+    gained, network = 0.0, PARENT
+    for move in moves:
+        grown = replay(network, [move])[0]
+        gained += GAINS[move.operator] * added_compute(shape(PARENT), network, grown)
+        network = grown
+    assert len(moves) > 1 and 0 < worth == pytest.approx(gained - excess(150 / price(child)) + excess(150), abs=1e-6)
 
 
-def test_dearer_growth_is_worth_less():
-    at = {move.site[0]: PARENT[move.site[0]].shape[0] for move in chosen({"insert_conv": 0.0045}, most=1)[1]}
-    assert set(at.values()) == {8}, "of the sites of one operator, the one on the smallest images"
+@pytest.mark.parametrize("fewer, more", [(60, 150), (150, 600)])
+def test_the_more_epochs_are_left_the_more_a_network_grows(fewer, more):
+    grown = [chosen(most=20, max_price=math.inf, epochs=epochs)[0] for epochs in (fewer, more)]
+    assert PARENT.params <= grown[0].params < grown[1].params
 
 
-def test_growth_is_spread_over_the_network():
-    _, moves = chosen({"insert_separable_conv": 0.006}, most=3)
-    assert len({PARENT[move.site[0]].shape[:2] for move in moves if move.site[0] in PARENT}) > 1
+def test_the_network_keeps_the_shape_of_the_first():
+    child = chosen(most=20, max_price=math.inf, epochs=400)[0]
+    assert price(child) > 2
+    for size, share in shape(child).items():
+        assert 0.4 * shape(PARENT)[size] < share < 1.8 * shape(PARENT)[size]
 
 
-def test_size_is_less_where_very_many_parameters_are_new():
-    grown = {width: vanilla((32, 32, 3), 10, (16, 32, width)) for width in (64, 128, 2048)}
-    assert added_size(PARENT, grown[64]) == 0.0
-    assert added_size(PARENT, grown[128]) > added_size(PARENT, grown[2048])
+def test_a_doubling_of_all_operations_is_one():
+    narrow, wide = (vanilla((32, 32, 3), 10, (width,)) for width in (16, 32))
+    assert added_compute(shape(narrow), narrow, wide) == 1.0
+    assert sum(shape(PARENT).values()) == pytest.approx(1.0)
+
+
+def test_dense_layers_alone_have_a_shape_too():
+    from nash_tf.architecture.vanilla import Chain
+
+    chain = Chain((4, 4, 3))
+    chain.add("flat", "Flatten", {})
+    chain.add("logits", "Dense", {"units": 10})
+    assert shape(chain.architecture) == {(): 1.0}
+
+
+def test_fewer_examples_weigh_an_epoch_less_but_not_in_proportion():
+    assert weight(None) == weight(growing.EXAMPLES) == 1.0
+    assert 1.0 < weight(4 * growing.EXAMPLES) == 2.0 < 4.0
 
 
 def test_an_operator_of_the_users_own_is_tried_too(monkeypatch):
@@ -68,5 +85,5 @@ def test_an_operator_of_the_users_own_is_tried_too(monkeypatch):
         name = "mine"
 
     monkeypatch.setitem(growing.registry, "mine", Mine())
-    _, moves = chosen({"mine": growing.UNKNOWN})
+    _, moves, _ = chosen({"mine": growing.UNKNOWN}, epochs=600.0)
     assert moves and moves[0].operator == "mine"
