@@ -124,14 +124,20 @@ class TestRules:
             SearchConfig(**settings)
         assert SearchConfig(**{**settings, flag: nearest})
 
-    def test_method_hand_has_no_other_layout(self):
-        with pytest.raises(ConfigError, match="^--layout=plain: must be left out with method hand"):
-            SearchConfig(method="hand", layout="plain")
-        assert (
-            SearchConfig(method="hand").first_layout
-            == SearchConfig(method="hand", layout="hand").first_layout
-            == "hand"
-        )
+    @pytest.mark.parametrize(
+        "method, layout, first",
+        [
+            ("grow", None, "residual"),
+            ("fixed", None, "residual"),
+            ("fixed", "plain", "plain"),
+            ("shrsep", None, "plain"),
+            ("shrsep", "residual", "residual"),
+            ("hand", None, "hand"),
+            ("hand", "plain", "hand"),
+        ],
+    )
+    def test_layout_of_the_first_network(self, method, layout, first):
+        assert SearchConfig(method=method, layout=layout).first_layout == first
 
 
 class TestAugmentations:

@@ -25,6 +25,7 @@ SEARCH = [
     "tune_hyperparameters",
     "budget_epochs",
     "reserve",
+    "examples",
 ]
 NAMES = {
     "nash_tf": ["Architecture", "HillClimbing", "HillClimbingOracle", "export", "morph", "__version__"],

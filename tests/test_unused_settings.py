@@ -19,6 +19,10 @@ from nash_tf.unused_settings import unused
         ({"method": "shr", "budget_epochs": 9.0, "max_cpu_hours": 1.0}, set()),
         ({"method": "fixed"}, {"children", "mutations", "control", "final_learning_rate"}),
         ({"method": "hand"}, {"children", "mutations", "control", "final_learning_rate", "widths"}),
+        (
+            {"method": "hand", "layout": "plain"},
+            {"children", "mutations", "control", "final_learning_rate", "widths", "layout"},
+        ),
         ({"steps": 0}, {"children", "mutations", "epochs_per_step", "control"}),
         ({"layout": "hand"}, {"widths"}),
     ],

@@ -1,7 +1,7 @@
 """What a network costs to compute."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from nash_tf.architecture import Architecture, Node, layer_rules
 
@@ -22,12 +22,19 @@ def flops(architecture: Architecture) -> int | None:
     return sum(operations for _, _, operations in kernel_operations(architecture))
 
 
-def kernel_operations(architecture: Architecture) -> Iterator[tuple[Node, bool, int]]:
-    """The kernels that `flops` counts: the layer, whether the kernel is depthwise, and its operations; an open size counts as one."""
+def kernel_operations(
+    architecture: Architecture, size: Callable[[Sequence[int]], int] = math.prod
+) -> Iterator[tuple[Node, bool, int]]:
+    """The kernels that `flops` counts: the layer, whether the kernel is depthwise, and its operations; an open side counts as one.
+
+    Args:
+        architecture: the network.
+        size: numbers in a kernel of a shape.
+    """
     for node, variable in _kernels(architecture):
         positions = math.prod(side or 1 for side in node.shape[:-1])
         is_depthwise = variable == "depthwise_kernel" or node.kind == "DepthwiseConv2D"
-        yield node, is_depthwise, 2 * math.prod(node.weights[variable]) * positions
+        yield node, is_depthwise, 2 * size(node.weights[variable]) * positions  # type: ignore[arg-type]
 
 
 def _kernels(architecture: Architecture) -> Iterator[tuple[Node, str]]:
@@ -38,16 +45,16 @@ def _kernels(architecture: Architecture) -> Iterator[tuple[Node, str]]:
 
 # CPU-seconds of a training step, for each operation of the forward pass and each element of a layer's output. Fitted to 14
 # convolutional networks, batch 128, one core of a Xeon with AVX-512: within 7 % of all of them; the operations of depthwise
-# kernels, of which each number is used once, to blocks of 3 x 3 and 5 x 5 (`nash_tf.benchmark costs`): within 13 %. Only
-# their ratios matter where a budget is counted in epochs of the first network.
+# kernels, of which each number is used once, to blocks of 3 x 3 and 5 x 5 (`nash_tf.benchmark.block_costs`): within 13 %. Only
+# their ratios matter where a budget is counted in epochs of the first network. Channels are computed in blocks of 16, as many
+# numbers as a register holds; a block that is not full costs as much.
 SECONDS_PER_OPERATION, SECONDS_PER_DEPTHWISE_OPERATION, SECONDS_PER_ELEMENT = 2.5e-11, 2.8e-10, 9.6e-10
+BLOCK = 16
 
 
-def elements(architecture: Architecture) -> int | None:
-    """Numbers that the layers put out for one example, the input among them; None where a size is open."""
-    if any(None in node.shape for node in architecture.nodes):
-        return None
-    return sum(math.prod(node.shape) for node in architecture.nodes)  # type: ignore[arg-type, misc]
+def in_blocks(channels: int) -> int:
+    """A number of channels rounded up to whole blocks; fewer than one block are left as they are."""
+    return channels if channels < BLOCK else -(-channels // BLOCK) * BLOCK
 
 
 def training_seconds(architecture: Architecture) -> float:
@@ -55,10 +62,15 @@ def training_seconds(architecture: Architecture) -> float:
 
     Where a size is open, each parameter counts as one multiplication and addition.
     """
-    outputs = elements(architecture)
-    if outputs is None:
+    if any(None in node.shape for node in architecture.nodes):
         return SECONDS_PER_OPERATION * 2 * architecture.params
+    outputs = sum(_in_blocks(node.shape, 1) for node in architecture.nodes)  # type: ignore[arg-type, misc]
     return SECONDS_PER_ELEMENT * outputs + sum(
         operations * (SECONDS_PER_DEPTHWISE_OPERATION if is_depthwise else SECONDS_PER_OPERATION)
-        for _, is_depthwise, operations in kernel_operations(architecture)
+        for _, is_depthwise, operations in kernel_operations(architecture, _in_blocks)
     )
+
+
+def _in_blocks(shape: Sequence[int], axes: int = 2) -> int:
+    """Numbers in an array of a shape, its last axes, those of channels, in whole blocks."""
+    return math.prod(shape[:-axes]) * math.prod(map(in_blocks, shape[-axes:]))

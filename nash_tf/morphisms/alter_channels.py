@@ -1,6 +1,7 @@
 """Widen a layer (slides, "Alter Channels"; Chen et al. 2016, Net2Net, arXiv 1511.05641, with zeros, not copies)."""
 
 from nash_tf.architecture import layer_rules
+from nash_tf.architecture.costs import in_blocks
 from nash_tf.morphisms.base import Morphism, is_whole, why_too_wide
 from nash_tf.morphisms.channels import Barrier, CannotPropagate, no_barrier, widen
 from nash_tf.morphisms.names import no_layer
@@ -35,11 +36,12 @@ class AlterChannels(Morphism):
                 yield (node.name, factor)
 
     def choices(self, architecture):
-        """Also a quarter and a half more channels."""
+        """Also a quarter and a half more channels, in whole blocks of those that a processor computes together."""
         sites = self.sites(architecture)
         layers = [(name, architecture[name].channels) for name, factor in sites if factor == CHANNEL_FACTORS[0]]
-        finer = [(name, TO, channels * part // 4) for name, channels in layers for part in (5, 6) if channels >= 4]
-        return [*finer, *sites]
+        finer = [(name, TO, in_blocks(channels * part // 4)) for name, channels in layers for part in (5, 6)]
+        doubled = {(name, TO, CHANNEL_FACTORS[0] * channels) for name, channels in layers}
+        return [*(site for site in dict.fromkeys(finer) if site not in doubled), *sites]
 
     def refusal(self, architecture, site):
         name, *size = site
