@@ -2,7 +2,7 @@
 
 import math
 
-from nash_tf.architecture import Architecture, layer_rules
+from nash_tf.architecture import Architecture
 
 
 def flops(architecture: Architecture) -> int | None:
@@ -16,14 +16,7 @@ def flops(architecture: Architecture) -> int | None:
     Returns:
         The number of operations, or None where the size of an image is open.
     """
-    total = 0
-    for node in architecture.nodes:
-        for variable in layer_rules.kernels(node.kind, node.config):
-            positions = node.shape[:-1]
-            if None in positions:
-                return None
-            total += 2 * math.prod(node.weights[variable]) * math.prod(positions)  # type: ignore[arg-type, misc]
-    return total
+    return architecture.flops
 
 
 # CPU-seconds of a training step, for each operation of the forward pass and each element of a layer's output. Fitted to 14

@@ -1,5 +1,6 @@
 """Propagation of new channels through the network, up to the kernels that absorb them with zeros."""
 
+import heapq
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -108,14 +109,14 @@ def _propagation(
         producers = producers | needed
     changed: dict[str, Node] = {}
     recipes: dict[Key, Recipe] = {}
-    for node in architecture.nodes:
-        if node.name in arriving or node.name in producers:
-            ins, outs = arriving.get(node.name, ()), producers.get(node.name, ())
-            # Channels that are appended to a node exist for its consumers only.
-            own = () if node.name in appended else grown.get(node.name, ())
-            changed[node.name] = _grown(node, ins, outs, own)
-            recipes |= _recipes(node, ins, outs)
-    ordered = tuple(node.name for node in architecture.nodes if node.name in producers)
+    position = architecture.position.__getitem__
+    for name in sorted(arriving.keys() | producers.keys(), key=position):
+        ins, outs = arriving.get(name, ()), producers.get(name, ())
+        # Channels that are appended to a node exist for its consumers only.
+        own = () if name in appended else grown.get(name, ())
+        changed[name] = _grown(architecture[name], ins, outs, own)
+        recipes |= _recipes(architecture[name], ins, outs)
+    ordered = tuple(sorted(producers, key=position))
     return ChannelPropagation(changed, recipes, ordered, frozenset(grown) - appended.keys(), arriving)
 
 
@@ -125,7 +126,7 @@ def _one_pass(
     appended: Mapping[str, Insertions],
     barrier: Barrier,
 ) -> tuple[dict[str, Insertions], dict[str, Insertions], dict[str, Insertions]]:
-    """One pass through the network.
+    """One pass through the part of the network that new channels reach.
 
     Returns:
         By node name the insertions in each output, those in the channels of each input, and the producers that merges
@@ -134,7 +135,10 @@ def _one_pass(
     grown: dict[str, Insertions] = {}
     arriving: dict[str, Insertions] = {}
     needed: dict[str, Insertions] = {}
-    for node in architecture.nodes:
+    waiting = sorted({architecture.position[name] for name in (*producers, *appended)})
+    seen = set(waiting)
+    while waiting:
+        node = architecture.nodes[heapq.heappop(waiting)]
         outgoing = producers.get(node.name, ())
         if not grown.keys().isdisjoint(node.inputs):
             flow = _flow(architecture, node, barrier)
@@ -153,6 +157,10 @@ def _one_pass(
             raise CannotPropagate(f"{node.name} is an output of the network")
         if outgoing:
             grown[node.name] = outgoing
+            for place in map(architecture.position.__getitem__, architecture.consumers[node.name]):
+                if place not in seen:
+                    seen.add(place)
+                    heapq.heappush(waiting, place)
     return grown, arriving, needed
 
 
