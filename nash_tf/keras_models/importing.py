@@ -1,7 +1,9 @@
 """Reads the architecture of a functional Keras model."""
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import keras
 from keras import tree
@@ -162,10 +164,17 @@ def _listed(value) -> list:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
+@lru_cache(maxsize=256)
+def _parameters(call) -> Mapping[str, inspect.Parameter]:
+    """By name the parameters of a layer's `call`, without `self`."""
+    named = dict(inspect.signature(call).parameters)
+    return {name: parameter for name, parameter in named.items() if name != "self"}
+
+
 def _arguments_of(node) -> tuple[list, dict]:
     """Positional and named arguments of a recorded call, without those that have no effect."""
     args, kwargs = list(node.arguments.args), {}
-    parameters = inspect.signature(node.operation.call).parameters
+    parameters = _parameters(getattr(node.operation.call, "__func__", node.operation.call))
     for key, value in node.arguments.kwargs.items():
         default = parameters[key].default if key in parameters else None
         is_default = isinstance(value, bool | int | float | str) and value == default
