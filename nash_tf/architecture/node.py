@@ -69,10 +69,11 @@ class Node:
         kernels = layer_rules.kernels(self.kind, self.config)
         if not kernels:
             return 0
-        if None in self.shape[:-1]:
+        positions = layer_rules.positions(self.kind, self.config, self.shape)
+        if None in positions:
             return None
-        positions = math.prod(self.shape[:-1])  # type: ignore[arg-type]
-        return sum(2 * math.prod(self.weights[kernel]) * positions for kernel in kernels)  # type: ignore[arg-type, misc]
+        each = 2 * math.prod(positions)  # type: ignore[arg-type]
+        return sum(each * math.prod(self.weights[kernel]) for kernel in kernels)  # type: ignore[arg-type, misc]
 
     def check(self, inputs: list[Shape]) -> None:
         """Checks that shape and variables follow from the config and the inputs.
