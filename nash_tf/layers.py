@@ -1,6 +1,9 @@
 """Keras layers, initialisers and constraints that the operators use, registered for serialisation."""
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
 _register = keras.saving.register_keras_serializable(package="nash_tf")
@@ -16,11 +19,10 @@ class UnitInterval(keras.constraints.Constraint):
 
 @_register
 class Dirac(keras.initializers.Initializer):
-    """Initialiser of a kernel [height, width, input channels, filters] that is the identity (stride 1, padding "same")."""
+    """Initialiser of a kernel [..., input channels, filters] that is the identity (stride 1, padding "same")."""
 
     def __call__(self, shape, dtype=None):
-        middle = _one_hot_window(shape[:2], dtype)
-        return middle[:, :, None, None] * ops.eye(shape[2], shape[3], dtype=dtype)
+        return _one_hot_window(shape[:-2], dtype) * ops.eye(*shape[-2:], dtype=dtype)
 
     def get_config(self):
         return {}
@@ -28,18 +30,19 @@ class Dirac(keras.initializers.Initializer):
 
 @_register
 class DepthwiseDirac(keras.initializers.Initializer):
-    """Initialiser of a depthwise kernel [height, width, channels, multiplier] that copies each channel."""
+    """Initialiser of a depthwise kernel [..., channels, multiplier] that copies each channel."""
 
     def __call__(self, shape, dtype=None):
-        return _one_hot_window(shape[:2], dtype)[:, :, None, None] * ops.ones(shape[2:], dtype=dtype)
+        return _one_hot_window(shape[:-2], dtype) * ops.ones(shape[-2:], dtype=dtype)
 
     def get_config(self):
         return {}
 
 
 def _one_hot_window(size, dtype):
-    height, width = size
-    return ops.reshape(ops.one_hot(height // 2 * width + width // 2, height * width, dtype=dtype), size)
+    """A window of this size with 1 in the middle and 0 else, and two axes of length 1 for the channels."""
+    middle = int(np.ravel_multi_index([side // 2 for side in size], size))
+    return ops.reshape(ops.one_hot(middle, math.prod(size), dtype=dtype), (*size, 1, 1))
 
 
 @_register
@@ -74,18 +77,26 @@ class ConvexMerge(keras.layers.Layer):
         return input_shape[0]
 
 
-@_register
-class IdentityConv2D(keras.layers.Conv2D):
-    """A `Conv2D` that is the identity at first, with padding "same", stride 1 and as many filters as input channels."""
+def _identity(base: type[keras.layers.Layer]) -> type[keras.layers.Layer]:
+    """A subclass of a convolution that is the identity at first, with padding "same", stride 1 and as many filters as inputs."""
+    initial = (
+        {"depthwise_initializer": DepthwiseDirac, "pointwise_initializer": Dirac}
+        if base.__name__.startswith("Separable")
+        else {"kernel_initializer": Dirac}
+    )
 
-    def __init__(self, filters, kernel_size, strides=(1, 1), padding="valid", **kwargs):
-        super().__init__(filters, kernel_size, strides, padding, **{"kernel_initializer": Dirac(), **kwargs})
+    class Identity(base):  # type: ignore[misc, valid-type]
+        def __init__(self, filters, kernel_size, strides=1, padding="valid", **kwargs):
+            settings = {name: initialiser() for name, initialiser in initial.items()}
+            super().__init__(filters, kernel_size, strides, padding, **{**settings, **kwargs})
+
+    Identity.__name__ = Identity.__qualname__ = f"Identity{base.__name__}"
+    Identity.__doc__ = f"A `{base.__name__}` that is the identity at first; it is inserted where nothing is negative."
+    return _register(Identity)
 
 
-@_register
-class IdentitySeparableConv2D(keras.layers.SeparableConv2D):
-    """A `SeparableConv2D` that is the identity at first, with padding "same", stride 1 and as many filters as inputs."""
-
-    def __init__(self, filters, kernel_size, strides=(1, 1), padding="valid", **kwargs):
-        identity = {"depthwise_initializer": DepthwiseDirac(), "pointwise_initializer": Dirac()}
-        super().__init__(filters, kernel_size, strides, padding, **{**identity, **kwargs})
+IdentityConv1D = _identity(keras.layers.Conv1D)
+IdentityConv2D = _identity(keras.layers.Conv2D)
+IdentityConv3D = _identity(keras.layers.Conv3D)
+IdentitySeparableConv1D = _identity(keras.layers.SeparableConv1D)
+IdentitySeparableConv2D = _identity(keras.layers.SeparableConv2D)

@@ -17,9 +17,7 @@ def flops(architecture: Architecture) -> int | None:
     Returns:
         The number of operations, or None where the size of an image is open.
     """
-    if any(None in node.shape[:-1] for node, _ in _kernels(architecture)):
-        return None
-    return sum(operations for _, _, operations in kernel_operations(architecture))
+    return architecture.flops
 
 
 def kernel_operations(
@@ -31,16 +29,11 @@ def kernel_operations(
         architecture: the network.
         size: numbers in a kernel of a shape.
     """
-    for node, variable in _kernels(architecture):
-        positions = math.prod(side or 1 for side in node.shape[:-1])
-        is_depthwise = variable == "depthwise_kernel" or node.kind == "DepthwiseConv2D"
-        yield node, is_depthwise, 2 * size(node.weights[variable]) * positions  # type: ignore[arg-type]
-
-
-def _kernels(architecture: Architecture) -> Iterator[tuple[Node, str]]:
     for node in architecture.nodes:
         for variable in layer_rules.kernels(node.kind, node.config):
-            yield node, variable
+            positions = math.prod(side or 1 for side in node.shape[:-1])
+            is_depthwise = variable == "depthwise_kernel" or node.kind == "DepthwiseConv2D"
+            yield node, is_depthwise, 2 * size(node.weights[variable]) * positions  # type: ignore[arg-type]
 
 
 # CPU-seconds of a training step, for each operation of the forward pass and each element of a layer's output. Fitted to 14

@@ -4,99 +4,17 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from nash_tf.architecture import layer_rules
-from nash_tf.architecture.json_values import leaves, names_of, part, shape_of
-
-Shape = tuple[int | None, ...]
+from nash_tf.architecture.json_values import leaves, names_of, part
+from nash_tf.architecture.node import Node, Shape
 
 _HALVES = ("float16", "bfloat16")
-_OLD_OPERATION = re.compile(r"^keras\.src\.(ops|activations|quantizers)\.\w+>")  # how nash_tf 0.1 wrote operations
-
-
-@dataclass(frozen=True)
-class Node:
-    """One layer of an architecture.
-
-    Attributes:
-        name: unique in the architecture; no morphism changes it.
-        kind: class name of the Keras layer, or its registered name ("package>Class").
-        config: the entries of the layer's `get_config()` that differ from its defaults, as JSON values. If the layer is
-            called on anything but one tensor or a list of tensors, `layer_rules.CALL` holds the arguments of the call.
-        inputs: names of the nodes whose outputs the layer takes, in order.
-        shape: shape of the output without the batch axis; None for an axis of any length.
-        weights: shapes of the trained variables by name.
-        statistics: shapes of the other variables (moving averages) by name.
-    """
-
-    name: str
-    kind: str
-    config: Mapping[str, Any]
-    inputs: tuple[str, ...]
-    shape: Shape
-    weights: Mapping[str, Shape] = field(default_factory=dict)
-    statistics: Mapping[str, Shape] = field(default_factory=dict)
-
-    @property
-    def channels(self) -> int | None:
-        """Size of the last axis of the output."""
-        return self.shape[-1]
-
-    @property
-    def rank(self) -> int:
-        """Number of axes of the output, including the batch axis."""
-        return 1 + len(self.shape)
-
-    @cached_property
-    def rule(self) -> layer_rules.LayerRule | None:
-        """The rule that holds for this layer with its config; None where there is none."""
-        return layer_rules.rule_of(self.kind, self.config, self.rank)
-
-    @property
-    def variables(self) -> dict[str, Shape]:
-        """Shapes of all variables by name, trained or not."""
-        return {**self.weights, **self.statistics}
-
-    def to_plain(self) -> dict[str, Any]:
-        """The node as JSON values."""
-        plain: dict[str, Any] = {
-            "name": self.name,
-            "kind": self.kind,
-            "inputs": list(self.inputs),
-            "shape": list(self.shape),
-        }
-        for key in ("config", "weights", "statistics"):
-            if getattr(self, key):
-                plain[key] = dict(getattr(self, key))
-        return plain
-
-    @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "Node":
-        """The inverse of `to_plain`.
-
-        Raises:
-            ValueError: `plain` does not describe a node; the message names the part that is missing or wrong.
-        """
-        name = part(plain, "name", str)
-        where = f"node {name!r}: "
-
-        def shapes(key: str) -> dict[str, Shape]:
-            stated = part(plain, key, Mapping, where, {})
-            return {name: shape_of(shape, f"{where}{key} {name!r}") for name, shape in stated.items()}
-
-        return cls(
-            name=name,
-            kind=_OLD_OPERATION.sub("keras.ops>", part(plain, "kind", str, where)),
-            config=part(plain, "config", Mapping, where, {}),
-            inputs=names_of(plain, "inputs", where),
-            shape=shape_of(plain.get("shape"), f"{where}shape", or_open=True),
-            weights=shapes("weights"),
-            statistics=shapes("statistics"),
-        )
 
 
 @dataclass(frozen=True)
@@ -119,30 +37,23 @@ class Architecture:
     structure: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        earlier: dict[str, Node] = {}
-        for node in self.nodes:
-            if node.name in earlier:
-                raise ValueError(f"node names must be unique, received {node.name!r} twice")
-            missing = [name for name in node.inputs if name not in earlier]
-            if missing:
-                raise ValueError(f"node {node.name!r} comes before its inputs {missing}")
-            stated = layer_rules.Inferred(node.shape, dict(node.weights), dict(node.statistics))
-            try:
-                inferred = layer_rules.infer(node.kind, node.config, [earlier[name].shape for name in node.inputs])
-            except (ArithmeticError, LookupError, TypeError) as error:
-                raise ValueError(
-                    f"node {node.name!r} ({node.kind}) has a config that does not fit its kind: {error!r}"
-                ) from error
-            if inferred is not None and inferred != stated:
-                raise ValueError(
-                    f"node {node.name!r} ({node.kind}) states {stated}; expected {inferred} from its inputs"
-                )
-            earlier[node.name] = node
-        absent = [name for name in self.outputs if name not in earlier]
+        self._check(self.nodes)
+        absent = [name for name in self.outputs if name not in self]
         if absent or not self.outputs:
             raise ValueError(
                 f"outputs must name nodes of the architecture, received {self.outputs}, without a node: {absent}"
             )
+
+    def _check(self, nodes: Iterable[Node]) -> None:
+        """Checks that names are unique, and that some of the nodes follow from those before them."""
+        place = self.position
+        if len(place) < len(self.nodes):
+            (name, _), *_ = Counter(node.name for node in self.nodes).most_common(1)
+            raise ValueError(f"node names must be unique, received {name!r} twice")
+        for node in nodes:
+            if missing := [name for name in node.inputs if not place.get(name, math.inf) < place[node.name]]:
+                raise ValueError(f"node {node.name!r} comes before its inputs {missing}")
+            node.check(self.input_shapes(node))
 
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
@@ -154,6 +65,11 @@ class Architecture:
     def _by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
 
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """By each node's name its place in `nodes`."""
+        return {node.name: place for place, node in enumerate(self.nodes)}
+
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the input layers."""
@@ -162,7 +78,13 @@ class Architecture:
     @cached_property
     def params(self) -> int:
         """Number of trained parameters, without moving averages, as in the published tables."""
-        return sum(math.prod(shape) for node in self.nodes for shape in node.weights.values())  # type: ignore[arg-type, misc]
+        return sum(node.params for node in self.nodes)
+
+    @cached_property
+    def flops(self) -> int | None:
+        """Floating-point operations for one image; see `nash_tf.architecture.costs.flops`. None where a size is open."""
+        each = [node.flops for node in self.nodes]
+        return None if None in each else sum(each)  # type: ignore[arg-type]
 
     @cached_property
     def widest(self) -> int:
@@ -206,6 +128,10 @@ class Architecture:
 
     def unused_number(self) -> int:
         """A number for the names of new nodes: larger than the number at the end of any node's name."""
+        return self._unused_number
+
+    @cached_property
+    def _unused_number(self) -> int:
         endings = (re.search(r"(\d+)$", node.name) for node in self.nodes)
         return 1 + max((int(ending.group(1)) for ending in endings if ending), default=0)
 
@@ -239,12 +165,21 @@ class Architecture:
             changed: nodes that replace those of the same name.
             new: nodes to insert, each directly after the last of its inputs; a new node may be an input of a later one.
         """
-        by_name = {node.name: node for node in changed}
+        by_name, new = {node.name: node for node in changed}, tuple(new)
         nodes = [by_name.get(node.name, node) for node in self.nodes]
         for node in new:
-            places = [place for place, other in enumerate(nodes) if other.name in node.inputs]
-            nodes.insert(1 + max(places), node)
-        return replace(self, nodes=tuple(nodes))
+            last = next(place for place in reversed(range(len(nodes))) if nodes[place].name in node.inputs)
+            nodes.insert(1 + last, node)
+        # Only what is touched is checked: the rest passed with `self`, and operators make thousands of children.
+        child = object.__new__(type(self))
+        child.__dict__.update(nodes=tuple(nodes), outputs=self.outputs, structure=self.structure)
+        child.__dict__["params"] = self.params + sum(
+            [node.params for node in (*by_name.values(), *new)] + [-self[name].params for name in by_name]
+        )
+        reshaped = (name for name, node in by_name.items() if node.shape != self[name].shape)
+        readers = {reader for name in reshaped for reader in self.consumers[name]}
+        child._check([*by_name.values(), *new, *(child[name] for name in readers - by_name.keys())])
+        return child
 
     def in_float32(self) -> "Architecture":
         """The same network with all layers computing in float32; `self` where they do already."""

@@ -1,5 +1,6 @@
 """Builds a functional Keras model from an architecture."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,13 +15,14 @@ from nash_tf.keras_models.importing import from_keras, graph_of
 from nash_tf.keras_models.layer_configs import copied, make
 
 
-def to_keras(architecture: Architecture, like: keras.Model | None = None) -> keras.Model:
+def to_keras(architecture: Architecture, like: keras.Model | None = None, *, initial: bool = True) -> keras.Model:
     """A functional model with initial weights, in which each layer has the name of its node.
 
     Args:
         architecture: the architecture.
         like: a model of the same inputs and outputs, whose name and class it gets, and the nesting of both (tuples too, which
             an architecture takes for lists).
+        initial: whether initial weights are drawn. False saves the time where all are set afterwards; until then many are 0.
 
     Raises:
         ValueError: a node names an unknown class, code, or a file (see `nash_tf.keras_models.trusted`), a layer cannot be built
@@ -28,17 +30,17 @@ def to_keras(architecture: Architecture, like: keras.Model | None = None) -> ker
     """
     trusted.check(architecture)
     with private_api.safe_mode():
-        model = _built(architecture)
-    return model if like is None else _alike(model, like)
+        inputs, outputs = _tensors(architecture, initial=initial)
+        return keras.Model(inputs, outputs) if like is None else _alike(inputs, outputs, like)
 
 
-def _alike(model: keras.Model, like: keras.Model) -> keras.Model:
+def _alike(inputs: Any, outputs: Any, like: keras.Model) -> keras.Model:
     graph = graph_of(like)
     inputs, outputs = (
         tree.pack_sequence_as(structure, tree.flatten(tensors))
         for structure, tensors in (
-            (private_api.input_structure(graph), model.inputs),
-            (private_api.output_structure(graph), model.outputs),
+            (private_api.input_structure(graph), inputs),
+            (private_api.output_structure(graph), outputs),
         )
     )
     cls = keras.Model if isinstance(like, keras.Sequential) else type(like)
@@ -62,11 +64,14 @@ def taking(architecture: Architecture, shape: Shape) -> Architecture:
     entry = replace(architecture[name], shape=shape, config={})
     nodes = [entry if node.name == name else node for node in architecture.nodes]
     with private_api.safe_mode():
-        return from_keras(_built(architecture, nodes))
+        return from_keras(keras.Model(*_tensors(architecture, nodes)))
 
 
-def _built(architecture: Architecture, nodes: Sequence[Node] | None = None) -> keras.Model:
-    """The model of an architecture; of other `nodes`, whose shapes need not be known."""
+def _tensors(architecture: Architecture, nodes: Sequence[Node] | None = None, initial: bool = True) -> tuple[Any, Any]:
+    """Inputs and outputs of the model of an architecture; of other `nodes`, whose shapes need not be known.
+
+    They are nested as in the original model. `initial` is that of `to_keras`.
+    """
     tensors: dict[str, Any] = {}
     for node in nodes or architecture.nodes:
         if node.kind == "InputLayer":
@@ -74,7 +79,9 @@ def _built(architecture: Architecture, nodes: Sequence[Node] | None = None) -> k
             continue
         try:
             args, kwargs = arguments(node, [tensors[name] for name in node.inputs])
-            tensors[node.name] = make(node.kind, node.config, node.name)(*args, **kwargs)
+            operation = make(node.kind, node.config, node.name)
+            with contextlib.nullcontext() if initial else private_api.starting_at_zero(operation):
+                tensors[node.name] = operation(*args, **kwargs)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
             raise ValueError(f"layer {node.name!r} ({node.kind}) cannot be built: {reason}") from error
@@ -85,4 +92,4 @@ def _built(architecture: Architecture, nodes: Sequence[Node] | None = None) -> k
             return tree.map_structure(tensors.__getitem__, copied(architecture.structure[key]))
         return tensors[names[0]] if len(names) == 1 else [tensors[name] for name in names]
 
-    return keras.Model(nested("inputs", architecture.inputs), nested("outputs", architecture.outputs))
+    return nested("inputs", architecture.inputs), nested("outputs", architecture.outputs)

@@ -1,7 +1,9 @@
 """Reads the architecture of a functional Keras model."""
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import keras
 from keras import tree
@@ -41,7 +43,8 @@ def from_keras(model: keras.Model) -> Architecture:
         if not all(map(is_tensor, _listed(tensors))):
             structure[key] = copied(tree.map_structure(lambda tensor: call_of[id(tensor)].name, tensors))
     outputs = tuple(call_of[id(tensor)].name for tensor in graph.outputs)
-    return Architecture(tuple(map(_node, calls)), outputs, structure)
+    known: dict = {}
+    return Architecture(tuple(_node(call, known) for call in calls), outputs, structure)
 
 
 def operations(model: keras.Model) -> dict[str, Operation]:
@@ -161,10 +164,17 @@ def _listed(value) -> list:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
+@lru_cache(maxsize=256)
+def _parameters(call) -> Mapping[str, inspect.Parameter]:
+    """By name the parameters of a layer's `call`, without `self`."""
+    named = dict(inspect.signature(call).parameters)
+    return {name: parameter for name, parameter in named.items() if name != "self"}
+
+
 def _arguments_of(node) -> tuple[list, dict]:
     """Positional and named arguments of a recorded call, without those that have no effect."""
     args, kwargs = list(node.arguments.args), {}
-    parameters = inspect.signature(node.operation.call).parameters
+    parameters = _parameters(getattr(node.operation.call, "__func__", node.operation.call))
     for key, value in node.arguments.kwargs.items():
         default = parameters[key].default if key in parameters else None
         is_default = isinstance(value, bool | int | float | str) and value == default
@@ -178,7 +188,7 @@ def _arguments_of(node) -> tuple[list, dict]:
     return args, kwargs
 
 
-def _node(call: _Call) -> Node:
+def _node(call: _Call, known: dict) -> Node:
     operation, args, shape = call.operation, call.args, tuple(call.output.shape[1:])
     if isinstance(operation, keras.layers.InputLayer):
         if operation.sparse or getattr(operation, "ragged", False) or getattr(operation, "optional", False):
@@ -196,7 +206,7 @@ def _node(call: _Call) -> Node:
         policy = f"mixed_{dtype}" if dtype in ("float16", "bfloat16") else dtype
         operation = trusted.class_of(kind)(**{**operation.get_config(), "dtype": policy})
         args = [args] if len(args) > 1 else args
-    config = config_of(operation, kind, len(shape))
+    config = config_of(operation, kind, len(shape), known)
     weights, statistics = _variable_shapes(operation)
     # A usual call is on one tensor or on a list of several. A call for which the layer rule is wrong (an Add that
     # broadcasts) is stored as unusual, so that no operator changes it.

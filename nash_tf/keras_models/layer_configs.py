@@ -1,5 +1,6 @@
 """Makes a layer or operation from its kind and config, and gives the config of one."""
 
+import contextlib
 import inspect
 import json
 from collections.abc import Callable, Mapping
@@ -79,52 +80,68 @@ def make(kind: str, config: Mapping[str, Any], name: str) -> Operation:
     return operation
 
 
-def config_of(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
+def config_of(operation: Operation, kind: str, axes: int, known: dict | None = None) -> dict[str, Any]:
     """The entries of a config that differ from the defaults; all entries where these do not make the same layer again.
 
     Args:
         operation: a layer or operation.
         kind: its kind.
         axes: number of axes of its output, without the batch axis.
+        known: what was found for other layers of the same model, to which this is added: layers of one class and equal
+            configs, as networks have many, need not be made again each.
 
     Raises:
         ValueError: its config is not plain data, does not make the same layer again, or must not be built.
     """
-
-    def plain(layer):
-        config = stable(layer.get_config())
-        config.pop("name", None)
-        if isinstance(layer, keras.layers.Layer):
-            config["dtype"] = layer.dtype_policy.name
-        if kind in ("BatchNormalization", "Concatenate") and config["axis"] == axes:
-            config["axis"] = -1  # the last axis has two names; layer rules use this one
-        return config
-
     try:
-        full = plain(operation)
+        full = _plain(operation, kind, axes)
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:
         refuse(operation, error)
+    known = {} if known is None else known
+    key = (type(operation), kind, axes, json.dumps(full, sort_keys=True))
+    if key not in known:
+        known[key] = _pruned(operation, kind, axes, full)
+    return copied(known[key])
+
+
+def _plain(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
+    """The whole config as JSON values, without the name."""
+    config = stable(operation.get_config())
+    config.pop("name", None)
+    if isinstance(operation, keras.layers.Layer):
+        config["dtype"] = operation.dtype_policy.name
+    if kind in ("BatchNormalization", "Concatenate") and config["axis"] == axes:
+        config["axis"] = -1  # the last axis has two names; layer rules use this one
+    return config
+
+
+def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) -> dict[str, Any]:
+    """`config_of` from the whole config."""
+
+    def made(config):
+        return _plain(make(kind, config, operation.name), kind, axes)
+
     if reason := trusted.objection(kind, full):
         refuse(operation, reason)
     if isinstance(operation, _LOOKUPS) and full["vocabulary"] is None:
         refuse(operation, "its config does not hold its vocabulary; give it as a list, vocabulary=[...]")
-    try:
-        # In an architecture float32 is the default of a layer, whatever Keras' global policy is.
-        default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
-        whole = {name: value for name, value in full.items() if value != default.get(name, _MISSING)}
-        same = plain(make(kind, whole, operation.name)) == full
-    except (KeyError, TypeError, ValueError, NotImplementedError) as error:
-        refuse(operation, error)
-    if not same:
-        refuse(operation, "its get_config() does not make the same layer again")
     signature = inspect.signature(type(operation).__init__).parameters.values()
     needed = [
         p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
     ]
-    try:
+    with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
         required = {name: full[name] for name in needed}
-        default = plain(make(kind, required, operation.name))
+        default = made(required)
         pruned = required | {name: value for name, value in full.items() if value != default.get(name)}
-        return pruned if plain(make(kind, pruned, operation.name)) == full else whole
-    except (KeyError, TypeError, ValueError):
-        return whole
+        if made(pruned) == full:
+            return pruned
+    try:
+        # In an architecture float32 is the default of a layer, whatever Keras' global policy is.
+        default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
+        whole = {name: value for name, value in full.items() if value != default.get(name, _MISSING)}
+        same = made(whole) == full
+    except (KeyError, TypeError, ValueError, NotImplementedError) as error:
+        refuse(operation, error)
+    if not same:
+        refuse(operation, "its get_config() does not make the same layer again")
+    return whole

@@ -98,6 +98,27 @@ def has_training_argument(operation: Operation) -> bool:
     return isinstance(operation, keras.layers.Layer) and operation._call_has_training_arg
 
 
+@contextlib.contextmanager
+def starting_at_zero(operation: Operation) -> Iterator[None]:
+    """Context in which a new layer is built with zeros where its own initialisers would draw random numbers."""
+    layers = parts(operation) if isinstance(operation, keras.layers.Layer) else []
+    own = [vars(layer) for layer in layers if type(layer).__module__.startswith(("keras.", "nash_tf."))]
+    found = [
+        (attributes, name, value)
+        for attributes in own
+        for name, value in attributes.items()
+        # A layer that makes others when it is built keeps their initialisers under private names.
+        if not name.startswith("_") and isinstance(value, keras.initializers.Initializer)
+    ]
+    for attributes, name, _ in found:
+        attributes[name] = keras.initializers.Zeros()
+    try:
+        yield
+    finally:
+        for attributes, name, value in found:
+            attributes[name] = value
+
+
 def reset_names() -> None:
     """Lets Keras number the default names of layers from the start again."""
     naming.reset_uids()

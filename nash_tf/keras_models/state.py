@@ -29,19 +29,27 @@ class State:
     counters: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-def read_state(model: keras.Model) -> State:
-    """Weights and optimiser state of a model as arrays."""
+def read_state(model: keras.Model, copied: bool = True) -> State:
+    """Weights and optimiser state of a model as arrays.
+
+    Args:
+        model: the model.
+        copied: whether the arrays are copies. Otherwise they may be views, which are good only as long as the model is not
+            trained or changed, and must not be written to.
+    """
+    array = ops.convert_to_numpy if copied else _view
     weights = all_variables(model)
     keys = {id(variable): key for key, variable in weights.items()}
     slots, counters = _optimizer_state(model)
     return State(
-        {key: ops.convert_to_numpy(variable) for key, variable in weights.items()},
-        {
-            sort: {keys[id(trained)]: ops.convert_to_numpy(slot) for trained, slot in pairs}
-            for sort, pairs in slots.items()
-        },
+        {key: array(variable) for key, variable in weights.items()},
+        {sort: {keys[id(trained)]: array(slot) for trained, slot in pairs} for sort, pairs in slots.items()},
         {name: ops.convert_to_numpy(counter) for name, counter in counters.items()},
     )
+
+
+def _view(variable: keras.Variable) -> np.ndarray:
+    return np.asarray(ops.convert_to_tensor(variable))
 
 
 def write_state(model: keras.Model, state: State) -> None:

@@ -131,6 +131,10 @@ class Morphism(ABC):
         """
         if reason := self._inexact(architecture, site):
             raise self._error(site, reason)
+        return self.applied(architecture, site)
+
+    def applied(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
+        """`apply` at a site of which it is known that it is one, without asking `refusal` again."""
         child, transfer = self._apply(architecture, site)
         if reason := _constraint_conflict(child, transfer):
             raise self._error(site, reason)
@@ -146,7 +150,8 @@ class Morphism(ABC):
             raise AssertionError(
                 f"{self.name} broke its contract: nodes {missing} are gone or an output changed its shape"
             )
-        for node in child.nodes:
+        same, with_recipe = set(map(id, parent.nodes)), {name for name, _ in transfer.recipes}
+        for node in [node for node in child.nodes if id(node) not in same or node.name in with_recipe]:
             before = parent[node.name].variables if node.name in parent else {}
             for variable, shape in node.variables.items():
                 recipe = transfer.recipes.get((node.name, variable))
@@ -161,7 +166,7 @@ class Morphism(ABC):
 
     def _missing(self, parent: Architecture, child: Architecture) -> list[str]:
         """Names of the parent's nodes that the child must have, and has not."""
-        return [node.name for node in parent.nodes if node.name not in child]
+        return [name for name in parent.position if name not in child.position]
 
 
 class Reduction(Morphism):

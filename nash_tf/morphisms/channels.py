@@ -1,11 +1,13 @@
 """Propagation of new channels through the network, up to the kernels that absorb them with zeros."""
 
+import heapq
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow, why_not_widened, why_stopped
-from nash_tf.morphisms.weight_transfer import Extend, ExtendTwice, Insertions, Key, Recipe, Take
+from nash_tf.morphisms.node_growth import grown_node, recipes_of
+from nash_tf.morphisms.weight_transfer import Insertions, Key, Recipe
 
 # Whether new channels may not pass an element-wise merge that could take them.
 Barrier = Callable[[Architecture, Node], bool]
@@ -23,11 +25,12 @@ class CannotPropagate(Exception):
         message: the reason, in words.
         layer: name of the layer that stands in the way, where there is one.
         reason: what is wrong with it.
+        wants_copies: whether it could take them if they were copies of all the old ones.
     """
 
-    def __init__(self, message: str, layer: str = "", reason: str = "") -> None:
+    def __init__(self, message: str, layer: str = "", reason: str = "", wants_copies: bool = False) -> None:
         super().__init__(message)
-        self.layer, self.reason = layer, reason
+        self.layer, self.reason, self.wants_copies = layer, reason, wants_copies
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class ChannelPropagation:
 def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
     """Gives a layer new output channels after its old ones; the outputs of the network do not change.
 
+    Where a layer on the way normalises all channels together, the new ones are copies of all old ones, once or several
+    times, so that mean and variance stay.
+
     Args:
         architecture: the network.
         name: the layer.
@@ -62,7 +68,14 @@ def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = 
     Raises:
         CannotPropagate: a layer on the way cannot take them; the message names it.
     """
-    return propagate(architecture, name, ((_channels(architecture, name), count),), barrier)
+    channels = _channels(architecture, name)
+    insertions = ((channels, count),)
+    try:
+        return propagate(architecture, name, insertions, barrier)
+    except CannotPropagate as error:
+        if not error.wants_copies or count < 0 or count % channels:
+            raise
+    return _propagation(architecture, _producers(architecture, name, insertions, barrier), {}, barrier, copies=True)
 
 
 def propagate(
@@ -96,10 +109,11 @@ def _propagation(
     producers: dict[str, Insertions],
     appended: dict[str, Insertions],
     barrier: Barrier,
+    copies: bool = False,
 ) -> ChannelPropagation:
     # A merge may need further layers to grow, and their new channels propagate in turn.
     while True:
-        grown, arriving, needed = _one_pass(architecture, producers, appended, barrier)
+        grown, arriving, needed = _one_pass(architecture, producers, appended, barrier, copies)
         if any(producers.get(name, insertions) != insertions for name, insertions in needed.items()):
             both = ", ".join(name for name, each in needed.items() if producers.get(name, each) != each)
             raise CannotPropagate(f"two merges would have one layer grow in different places ({both})")
@@ -108,14 +122,14 @@ def _propagation(
         producers = producers | needed
     changed: dict[str, Node] = {}
     recipes: dict[Key, Recipe] = {}
-    for node in architecture.nodes:
-        if node.name in arriving or node.name in producers:
-            ins, outs = arriving.get(node.name, ()), producers.get(node.name, ())
-            # Channels that are appended to a node exist for its consumers only.
-            own = () if node.name in appended else grown.get(node.name, ())
-            changed[node.name] = _grown(node, ins, outs, own)
-            recipes |= _recipes(node, ins, outs)
-    ordered = tuple(node.name for node in architecture.nodes if node.name in producers)
+    position = architecture.position.__getitem__
+    for name in sorted(arriving.keys() | producers.keys(), key=position):
+        ins, outs = arriving.get(name, ()), producers.get(name, ())
+        # Channels that are appended to a node exist for its consumers only.
+        own = () if name in appended else grown.get(name, ())
+        changed[name] = grown_node(architecture[name], ins, outs, own)
+        recipes |= recipes_of(architecture[name], ins, outs, copies)
+    ordered = tuple(sorted(producers, key=position))
     return ChannelPropagation(changed, recipes, ordered, frozenset(grown) - appended.keys(), arriving)
 
 
@@ -124,8 +138,9 @@ def _one_pass(
     producers: Mapping[str, Insertions],
     appended: Mapping[str, Insertions],
     barrier: Barrier,
+    copies: bool,
 ) -> tuple[dict[str, Insertions], dict[str, Insertions], dict[str, Insertions]]:
-    """One pass through the network.
+    """One pass through the part of the network that new channels reach.
 
     Returns:
         By node name the insertions in each output, those in the channels of each input, and the producers that merges
@@ -134,11 +149,16 @@ def _one_pass(
     grown: dict[str, Insertions] = {}
     arriving: dict[str, Insertions] = {}
     needed: dict[str, Insertions] = {}
-    for node in architecture.nodes:
+    waiting = sorted({architecture.position[name] for name in (*producers, *appended)})
+    seen = set(waiting)
+    while waiting:
+        node = architecture.nodes[heapq.heappop(waiting)]
         outgoing = producers.get(node.name, ())
         if not grown.keys().isdisjoint(node.inputs):
             flow = _flow(architecture, node, barrier)
             arriving[node.name] = _arriving(architecture, node, flow, grown, barrier)
+            if flow is ChannelFlow.NORMALISED:
+                _check_groups(node, arriving[node.name], copies)
             if flow is ChannelFlow.JOINED:
                 for name in _full_inputs(architecture, node):
                     if name not in grown:
@@ -153,17 +173,47 @@ def _one_pass(
             raise CannotPropagate(f"{node.name} is an output of the network")
         if outgoing:
             grown[node.name] = outgoing
+            for place in map(architecture.position.__getitem__, architecture.consumers[node.name]):
+                if place not in seen:
+                    seen.add(place)
+                    heapq.heappush(waiting, place)
     return grown, arriving, needed
 
 
 def _flow(architecture: Architecture, node: Node, barrier: Barrier) -> ChannelFlow:
     flow = channel_flow(node.rule, node.config, 1 + len(node.shape))
     shapes = architecture.input_shapes(node)
-    if flow is ChannelFlow.CARRIED and shapes[0][-1] != node.shape[-1]:
+    if flow in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED) and shapes[0][-1] != node.shape[-1]:
         return ChannelFlow.STOPPED
     if flow is ChannelFlow.JOINED and (len(set(map(len, shapes))) > 1 or barrier(architecture, node)):
         return ChannelFlow.STOPPED
     return flow
+
+
+def _check_groups(node: Node, insertions: Insertions, copies: bool) -> None:
+    """Checks that each group of channels that a layer normalises together stays as it is.
+
+    Raises:
+        CannotPropagate: one would not.
+    """
+    rule, channels = node.rule, node.shape[-1] or 1
+    assert rule is not None
+    if any(count < 0 for _, count in insertions):
+        wants, reason = False, "it normalises channels together, and fewer have another mean and variance"
+    elif rule.size == "groups":
+        size = channels // rule.groups(node.config, channels)
+        if not any(at % size or count % size for at, count in insertions):
+            return
+        wants, reason = False, f"it normalises {size} channels together, so new ones must be a multiple of {size}"
+    else:
+        is_whole = len(insertions) == 1 and insertions[0][0] == channels and insertions[0][1] % channels == 0
+        if copies and is_whole:
+            return
+        wants, reason = (
+            not copies,
+            "it normalises all channels together: only 2, 3, ... times as many keep what it gives",
+        )
+    raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason, wants)
 
 
 def _obstacle(architecture: Architecture, node: Node, barrier: Barrier) -> str:
@@ -216,7 +266,7 @@ def _arriving(
             if len(distinct) > 1 or broadcast:
                 raise CannotPropagate(f"{node.name} would join channels in different places")
             return distinct.pop()
-        case ChannelFlow.CARRIED | ChannelFlow.ABSORBED:
+        case ChannelFlow.CARRIED | ChannelFlow.ABSORBED | ChannelFlow.NORMALISED:
             return grown[node.inputs[0]]
     reason = _obstacle(architecture, node, barrier)
     raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason)
@@ -238,7 +288,7 @@ def _producers(
             producers[node.name] = insertions
             continue
         flow = _flow(architecture, node, barrier)
-        if flow not in (ChannelFlow.CARRIED, ChannelFlow.JOINED):
+        if flow not in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED, ChannelFlow.JOINED):
             reason = (
                 why_not_widened(node.kind, node.config, node.rank) if node.inputs else "it is an input of the network"
             )
@@ -249,57 +299,3 @@ def _producers(
         seen |= before
         waiting += before
     return producers
-
-
-def _grown(node: Node, ins: Insertions, outs: Insertions, own: Insertions) -> Node:
-    """A node with new channels.
-
-    Args:
-        node: the node as it was.
-        ins: insertions in the channels of its input.
-        outs: insertions in its filters.
-        own: insertions in the channels of its output, which come from either.
-    """
-    rule = node.rule
-    assert rule is not None
-
-    def longer(shapes):
-        grown = dict(shapes)
-        for growth, insertions in ((rule.input_growth, ins), (rule.output_growth, outs)):
-            for variable in growth.keys() & shapes.keys():
-                grown[variable] = _longer(grown[variable], growth[variable].axis, insertions)
-        return grown
-
-    shape, config = _longer(node.shape, -1, own), node.config
-    if own and rule.size == "target_shape":
-        target = list(config["target_shape"])
-        config = {**config, "target_shape": [*target[:-1], -1 if target[-1] == -1 else shape[-1]]}
-    elif own and rule.size:
-        config = {**config, rule.size: shape[-1]}
-    return replace(node, config=config, shape=shape, weights=longer(node.weights), statistics=longer(node.statistics))
-
-
-def _recipes(node: Node, ins: Insertions, outs: Insertions) -> dict[Key, Recipe]:
-    rule = node.rule
-    assert rule is not None
-    extensions: dict[Key, list[Extend]] = {}
-    # New filters come first, so that the zeros for new input channels reach into them too.
-    for growth, insertions in ((rule.output_growth, outs), (rule.input_growth, ins)):
-        for variable, each in growth.items():
-            if insertions and variable in node.variables:
-                extensions.setdefault((node.name, variable), []).append(Extend(each.axis, insertions, each.fill))
-    if any(count < 0 for _, count in (*ins, *outs)):
-        return {key: _cut(node.variables[key[1]], extends) for key, extends in extensions.items()}
-    return {key: ExtendTwice(*extends) if len(extends) == 2 else extends[0] for key, extends in extensions.items()}
-
-
-def _cut(shape: tuple, extends: list[Extend]) -> Take:
-    """The recipe of a variable of this shape that loses the slices at the insertions."""
-    gone = {each.axis: {at for at, _ in each.insertions} for each in extends}
-    return Take(tuple((axis, tuple(at for at in range(shape[axis]) if at not in gone[axis])) for axis in gone))
-
-
-def _longer(shape: tuple, axis: int, insertions: Insertions) -> tuple:
-    sizes = list(shape)
-    sizes[axis] += sum(count for _, count in insertions)
-    return tuple(sizes)

@@ -73,9 +73,9 @@ class FoldBatchNorm(Reduction):
 
 def _scaled(layer) -> dict[str, int]:
     """The kernel that scales a layer's output channels, and its axis of them; empty for a layer that has none."""
-    if layer.rule is None:
+    if layer.rule is None or not layer.rule.kernels:
         return {}
     growth = layer.rule.output_growth
-    if layer.kind == "DepthwiseConv2D" and layer.config.get("depth_multiplier", 1) == 1:
+    if layer.kind.startswith("DepthwiseConv") and layer.config.get("depth_multiplier", 1) == 1:
         growth = layer.rule.input_growth
     return {variable: each.axis for variable, each in growth.items() if variable != "bias"}

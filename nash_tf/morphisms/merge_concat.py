@@ -36,18 +36,19 @@ class MergeConcat(Morphism):
     def _exact_sites(self, architecture):
         # The propagation depends on the number of channels of the earlier tensor alone.
         propagate = cache(partial(self._propagated, architecture))
-        return [site for site in self.candidates(architecture) if not self._refusal(architecture, site, propagate)]
+        return [site for site in self.candidates(architecture) if not self._misfit(architecture, site, propagate)]
 
     def why_not_considered(self, architecture, layer):
         return why_no_feature(architecture, layer) or "no other activation, pool or merge lies before or behind it"
 
     def refusal(self, architecture, site):
-        return self._refusal(architecture, site, partial(self._propagated, architecture))
+        later, earlier, _ = site
+        reason = why_no_pair(architecture, later, earlier)
+        return reason or self._misfit(architecture, site, partial(self._propagated, architecture))
 
-    def _refusal(self, architecture, site, propagate):
+    def _misfit(self, architecture, site, propagate):
+        """Why a pair of features cannot be merged, in words; "" where it can."""
         later, earlier, scale = site
-        if reason := why_no_pair(architecture, later, earlier):
-            return reason
         if scale not in SCALES:
             return f"the scale is 1, 2 or 4, received {scale!r}"
         (*sides, channels), (*large, added) = architecture[later].shape, architecture[earlier].shape

@@ -36,7 +36,7 @@ def architecture_of(parent: Any) -> Architecture:
 
 
 def options_of(operator: Morphism, parent: Any, wanted: Callable[[Site], bool] = lambda site: True) -> list[Option]:
-    """The options of one operator. Each is applied once for its cost; `operator.sites` is faster without costs.
+    """The options of one operator. Each is made once for its cost; `operator.sites` is faster without costs.
 
     Args:
         operator: the operator.
@@ -44,7 +44,8 @@ def options_of(operator: Morphism, parent: Any, wanted: Callable[[Site], bool] =
         wanted: site -> whether it is asked for.
     """
     architecture = architecture_of(parent)
-    return [option_at(operator, architecture, site) for site in operator.sites(architecture) if wanted(site)]
+    sites = filter(wanted, operator.sites(architecture))
+    return [_option(operator, architecture, site, operator.applied(architecture, site)[0]) for site in sites]
 
 
 def option_at(operator: Morphism, architecture: Architecture, site: Site) -> Option:
@@ -53,7 +54,10 @@ def option_at(operator: Morphism, architecture: Architecture, site: Site) -> Opt
     Raises:
         ValueError: the operator has no place there; with the reason.
     """
-    child, _ = operator.apply(architecture, site)
+    return _option(operator, architecture, site, operator.apply(architecture, site)[0])
+
+
+def _option(operator: Morphism, architecture: Architecture, site: Site, child: Architecture) -> Option:
     before, after = flops(architecture), flops(child)
     added = None if before is None or after is None else after - before
     return Option(operator.name, site, child.params - architecture.params, added)

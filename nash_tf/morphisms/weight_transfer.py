@@ -34,7 +34,8 @@ class Extend:
     Attributes:
         axis: the axis along which slices are put in.
         insertions: where, and how many.
-        fill: initial values of the new slices, a name in `FILLS`.
+        fill: initial values of the new slices, a name in `FILLS`; or "copies:n" for those of the n slices before, again and
+            again.
     """
 
     axis: int
@@ -125,6 +126,27 @@ class WeightTransfer:
     calibrate: tuple[str, ...] = ()
 
 
+COPIES = "copies"
+
+
+def is_copying(recipe: Extend) -> bool:
+    """Whether the new slices are copies of old ones."""
+    return recipe.fill.startswith(COPIES)
+
+
+def origins(recipe: Extend, length: int) -> list[int]:
+    """By slice of an extended axis with copies the old slice that it is, or of which it is a copy.
+
+    Args:
+        recipe: an extension with copies.
+        length: the parent's number of slices.
+    """
+    period, order = int(recipe.fill.partition(":")[2]), list(range(length))
+    for at, count in reversed(recipe.insertions):
+        order[at:at] = [at - period + number % period for number in range(count)]
+    return order
+
+
 def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dict[Key, np.ndarray]:
     """The child's weights.
 
@@ -140,10 +162,9 @@ def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dic
             case Fresh(shape, fill):
                 return _filled(fill, shape, rng)
             case Extend():
-                return _extended(parent[key], recipe, lambda shape: _filled(recipe.fill, shape, rng))
+                return _grown(parent[key], recipe, rng)
             case ExtendTwice(first, second):
-                once = _extended(parent[key], first, lambda shape: _filled(first.fill, shape, rng))
-                return _extended(once, second, lambda shape: _filled(second.fill, shape, rng))
+                return _grown(_grown(parent[key], first, rng), second, rng)
             case Copy(source, factor, _):
                 return (parent[source] * np.float32(factor)).astype(parent[source].dtype)
             case Take():
@@ -196,6 +217,13 @@ def inherited_calibration(transfer: WeightTransfer, pending: Iterable[str]) -> t
     return tuple(waiting)
 
 
+def _grown(array: np.ndarray, recipe: Extend, rng: np.random.Generator) -> np.ndarray:
+    axis = recipe.axis % array.ndim
+    if is_copying(recipe):
+        return np.take(array, origins(recipe, array.shape[axis]), axis)
+    return _extended(array, recipe, lambda shape: _filled(recipe.fill, shape, rng))
+
+
 def _extended(array: np.ndarray, recipe: Extend, fill: Callable[[tuple[int, ...]], np.ndarray]) -> np.ndarray:
     axis, insertions = recipe.axis % array.ndim, recipe.insertions
     added = sum(count for _, count in insertions)
@@ -242,21 +270,26 @@ def _he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
 
 
 def _he_normal_depthwise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """The same for a depthwise kernel [height, width, channels, multiplier]: each filter reads one channel."""
-    return rng.normal(0.0, np.sqrt(2.0 / np.prod(shape[:2])), shape).astype(np.float32)
+    """The same for a depthwise kernel [..., channels, multiplier]: each filter reads one channel."""
+    return rng.normal(0.0, np.sqrt(2.0 / np.prod(shape[:-2])), shape).astype(np.float32)
+
+
+def _he_normal_transposed(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """The same for the kernel of a transposed convolution [..., filters, input channels]."""
+    return rng.normal(0.0, np.sqrt(2.0 / (np.prod(shape[:-2]) * shape[-1])), shape).astype(np.float32)
 
 
 def _dirac(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A kernel [height, width, in, out] that is the identity."""
+    """A kernel [..., in, out] that is the identity."""
     kernel = np.zeros(shape, np.float32)
-    kernel[shape[0] // 2, shape[1] // 2] = np.eye(*shape[2:], dtype=np.float32)
+    kernel[tuple(side // 2 for side in shape[:-2])] = np.eye(*shape[-2:], dtype=np.float32)
     return kernel
 
 
 def _depthwise_dirac(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A depthwise kernel [height, width, channels, 1] that is the identity."""
+    """A depthwise kernel [..., channels, 1] that is the identity."""
     kernel = np.zeros(shape, np.float32)
-    kernel[shape[0] // 2, shape[1] // 2] = 1.0
+    kernel[tuple(side // 2 for side in shape[:-2])] = 1.0
     return kernel
 
 
@@ -273,6 +306,8 @@ FILLS: dict[str, Callable[..., np.ndarray]] = {
     "ones": lambda shape, rng: np.ones(shape, np.float32),
     "he_normal": _he_normal,
     "he_normal_depthwise": _he_normal_depthwise,
+    "he_normal_transposed": _he_normal_transposed,
+    "embedding": lambda shape, rng: rng.uniform(-0.05, 0.05, shape).astype(np.float32),  # as Keras' Embedding
     "identity_gamma": _identity_gamma,
     "dirac": _dirac,
     "depthwise_dirac": _depthwise_dirac,

@@ -75,7 +75,7 @@ def calibrate_child(model: keras.Model, child: Child, inputs: Any) -> None:
     exact = certificate.in_float32(model)
     calibrate(exact, child.architecture, child.pending, inputs)
     if exact is not model:
-        write_state(model, State(read_state(exact).weights, {}))
+        write_state(model, State(read_state(exact, copied=False).weights, {}))
 
 
 def cost(parent: Architecture, child: Architecture) -> dict[str, int]:

@@ -37,10 +37,10 @@ def in_float32(model: keras.Model) -> keras.Model:
     """A copy of a model that computes in float32; the model itself if it does already."""
     if all(layer.compute_dtype in (None, "float32") for layer in model.layers):
         return model
-    copy = to_keras(from_keras(model).in_float32())
+    copy = to_keras(from_keras(model).in_float32(), initial=False)
     if getattr(model, "optimizer", None) is not None:
         compile_like(copy, model)
-    write_state(copy, State(read_state(model).weights, {}))
+    write_state(copy, State(read_state(model, copied=False).weights, {}))
     return copy
 
 

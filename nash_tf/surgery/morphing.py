@@ -133,8 +133,8 @@ def morph(
 
 def _grown(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Child]:
     """The child's calibrated model, and the child."""
-    child = inherit(parent, read_state(model), moves)
-    grown = to_keras(child.architecture, like=model)
+    child = inherit(parent, read_state(model, copied=False), moves)
+    grown = to_keras(child.architecture, like=model, initial=False)
     if model.compiled:
         compile_like(grown, model)
     write_state(grown, child.state)

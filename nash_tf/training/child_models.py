@@ -61,7 +61,7 @@ class ChildModels:
         """
         with self._scope():
             template = self._template(hyperparameters)
-            model = to_keras(architecture or Architecture.from_keras(template))
+            model = to_keras(architecture or Architecture.from_keras(template), initial=state is None)
             compile_like(model, template)
             fast_training.prepare(model)
             if state is not None:

@@ -4,7 +4,7 @@ To add a kind, add one entry to `table.LAYER_RULES`. A layer without a rule goes
 are not offered where they would have to change it. Configs hold only what differs from Keras' defaults.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
 from nash_tf.architecture.layer_rules.constraints import (
@@ -14,7 +14,7 @@ from nash_tf.architecture.layer_rules.constraints import (
     keeps_extended,
     keeps_scaled,
 )
-from nash_tf.architecture.layer_rules.reasons import why_not_widened, why_stopped, why_unruled
+from nash_tf.architecture.layer_rules.reasons import along_channels, why_not_widened, why_stopped, why_unruled
 from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config, Growth, Inferred, LayerRule, Shape
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
 
@@ -30,6 +30,7 @@ __all__ = [
     "can_grow",
     "channel_flow",
     "constraint_on",
+    "growths",
     "has_activation",
     "infer",
     "is_constrained",
@@ -37,6 +38,7 @@ __all__ = [
     "keeps_extended",
     "keeps_scaled",
     "kernels",
+    "positions",
     "rule_of",
     "why_not_widened",
     "why_stopped",
@@ -59,9 +61,10 @@ def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
     is_usual = (
         CALL not in config
         and config.get("data_format", "channels_last") == "channels_last"
-        and config.get("groups", 1) == 1
-        and config.get("axis", -1) in (-1, rank - 1)
-        and (config.get("depth_multiplier", 1) == 1 or kind == "DepthwiseConv2D")
+        and (config.get("groups", 1) == 1 or kind == "GroupNormalization")
+        and along_channels(config, rank)
+        and (config.get("depth_multiplier", 1) == 1 or kind.startswith("DepthwiseConv"))
+        and not config.get("stateful", False)
         # Keras' few other activations, and a user's own, may change the shape.
         and activation_of(config) in _SHAPE_PRESERVING
     )
@@ -124,10 +127,20 @@ def has_activation(rule: LayerRule | None, config: Config) -> bool:
 
 
 def kernels(kind: str, config: Config) -> tuple[str, ...]:
-    """Variables of which each number is multiplied once at each output position; grouped convolutions are included."""
+    """Variables of which each number is multiplied once at each of `positions`; grouped convolutions are included."""
     rule = LAYER_RULES.get(kind)
     is_usual = CALL not in config and config.get("data_format", "channels_last") == "channels_last"
     return rule.kernels if rule and is_usual else ()
+
+
+def positions(kind: str, config: Config, shape: Shape) -> Shape:
+    """Sizes of the axes of positions at which a layer with `kernels` applies them; `shape` is that of its output."""
+    return LAYER_RULES[kind].positions(config, shape)
+
+
+def growths(growth: Mapping[str, Growth | tuple[Growth, Growth]]) -> list[tuple[str, Growth]]:
+    """Variables and how they grow, one item for each axis, from `LayerRule.input_growth` or `output_growth`."""
+    return [(name, one) for name, each in growth.items() for one in (each if isinstance(each, tuple) else (each,))]
 
 
 def _acts_per_channel(config: Config) -> bool:

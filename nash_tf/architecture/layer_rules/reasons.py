@@ -5,6 +5,12 @@ from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
 
 
+def along_channels(config: Config, rank: int) -> bool:
+    """Whether the axis that a config names, if it names one, is that of the channels; `rank` counts the batch axis too."""
+    axis = config.get("axis", -1)
+    return (axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis) in (-1, rank - 1)
+
+
 def why_unruled(kind: str, config: Config, rank: int) -> str:
     """Why no rule holds for a layer; "" where one does.
 
@@ -19,12 +25,14 @@ def why_unruled(kind: str, config: Config, rank: int) -> str:
         return "it is called with more than its input, or broadcasts"
     if config.get("data_format", "channels_last") != "channels_last":
         return "its channels come first"
-    if config.get("groups", 1) != 1:
+    if config.get("groups", 1) != 1 and kind != "GroupNormalization":
         return f"it has {config['groups']} groups of channels"
-    if config.get("axis", -1) not in (-1, rank - 1):
+    if not along_channels(config, rank):
         return f"it works along axis {config['axis']}"
-    if config.get("depth_multiplier", 1) != 1 and kind != "DepthwiseConv2D":
+    if config.get("depth_multiplier", 1) != 1 and not kind.startswith("DepthwiseConv"):
         return f"it has a depth multiplier of {config['depth_multiplier']}"
+    if config.get("stateful", False):
+        return "it keeps states from one batch to the next"
     activation = activation_of(config)
     return (
         ""

@@ -20,6 +20,7 @@ class ChannelFlow(Enum):
     JOINED = "joined"  # an element-wise merge: all inputs must get them, and so does the output
     CONCATENATED = "concatenated"  # the output gets them, shifted by the channels of the inputs before
     FLATTENED = "flattened"  # the output gets them once for each pixel
+    NORMALISED = "normalised"  # as carried, but groups of channels are normalised together and must stay as they are
     STOPPED = "stopped"  # the layer cannot take them
 
 
@@ -44,10 +45,13 @@ class Growth:
     Attributes:
         axis: the axis along which it gets new slices.
         fill: initial values of the new slices, a name in `nash_tf.morphisms.weight_transfer.FILLS`.
+        blocks: number of parts of the axis that each hold all channels, as the gates of a recurrent layer do. Each part
+            grows.
     """
 
     axis: int
     fill: str
+    blocks: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,13 @@ class LayerRule:
         input_growth: how the variables grow with new input channels, by name. A layer that absorbs channels fills one
             of them with zeros, so that its output does not change.
         output_growth: how the variables grow with new output channels, by name; empty where the layer cannot be given
-            more. These variables also scale the output before its activation.
+            more. A variable that grows along two axes has two of them. In a layer with `kernels` these variables also
+            scale the output before its activation.
         size: the entry of the config that holds the number of output channels; "" where there is none.
-        kernels: variables of which each number is multiplied once at each output position.
+        kernels: variables of which each number is multiplied once at each of the `positions`.
+        positions: (config, shape of the output) -> sizes of the axes of positions; by default those of the output.
+        groups: (config, number of channels) -> into how many groups of adjacent channels a layer divides them that it
+            normalises together; for `ChannelFlow.NORMALISED`.
         homogeneous: config -> whether, for each c > 0, c times the input (or, for a layer with a kernel, c times the
             variables in `output_growth`) gives c times the output.
         role: "activation", "pool", "merge" or "".
@@ -74,8 +82,10 @@ class LayerRule:
     bounds: Callable[[Config, Sequence[Bounds]], Bounds]
     channels: ChannelFlow = ChannelFlow.STOPPED
     input_growth: Mapping[str, Growth] = field(default_factory=dict)
-    output_growth: Mapping[str, Growth] = field(default_factory=dict)
+    output_growth: Mapping[str, Growth | tuple[Growth, Growth]] = field(default_factory=dict)
     size: str = ""
     kernels: tuple[str, ...] = ()
+    positions: Callable[[Config, Shape], Shape] = lambda config, shape: shape[:-1]
+    groups: Callable[[Config, int], int] = lambda config, channels: 1
     homogeneous: Callable[[Config], bool] = lambda config: False
     role: str = ""

@@ -1,25 +1,26 @@
 """Output shape and variables of each kind of layer from its config and its inputs' shapes, without the batch axis."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nash_tf.architecture.layer_rules.rule import Config, Inferred, Shape
 
 
-def pair(value: Any) -> tuple[int, int]:
-    """(height, width) from one number for both, or from two."""
-    return (value, value) if isinstance(value, int) else tuple(value)  # type: ignore[return-value]
+def sizes(value: Any, axes: int) -> tuple[int, ...]:
+    """One number for each axis, from one number for all, or from a list of them."""
+    return (value,) * axes if isinstance(value, int) else tuple(value)
 
 
-def _window(shape: Shape, size: Any, strides: Any, padding: str, dilation: Any = 1) -> tuple[int | None, ...]:
+def _window(shape: Shape, size: Any, strides: Any, padding: str, dilation: Any = 1) -> Shape:
     def length(side: int | None, window: int, stride: int, rate: int) -> int | None:
         if side is None:
             return None
         reach = (window - 1) * rate + 1
-        return math.ceil(side / stride) if padding == "same" else (side - reach) // stride + 1
+        return (side - reach) // stride + 1 if padding == "valid" else math.ceil(side / stride)
 
-    return tuple(map(length, shape[:2], pair(size), pair(strides), pair(dilation)))
+    sides = shape[:-1]
+    return tuple(map(length, sides, *(sizes(each, len(sides)) for each in (size, strides, dilation))))
 
 
 def _conv_sides(config: Config, shape: Shape) -> tuple[int | None, ...]:
@@ -37,28 +38,57 @@ def _bias(config: Config, channels: int | None) -> dict[str, Shape]:
 
 
 def conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """`Conv2D`: kernel [height, width, input channels, filters]."""
+    """`Conv1D`, `Conv2D`, `Conv3D`: kernel [..., input channels, filters]."""
     filters, (shape,) = config["filters"], inputs
-    kernel = (*pair(config["kernel_size"]), shape[-1], filters)
+    kernel = (*sizes(config["kernel_size"], len(shape) - 1), shape[-1], filters)
     return Inferred((*_conv_sides(config, shape), filters), {"kernel": kernel, **_bias(config, filters)})
 
 
+def transposed_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """`Conv1DTranspose`, `Conv2DTranspose`, `Conv3DTranspose`: kernel [..., filters, input channels]."""
+    filters, (shape,) = config["filters"], inputs
+    windows = sizes(config["kernel_size"], len(shape) - 1)
+    strides, rates = (sizes(config.get(name, 1), len(windows)) for name in ("strides", "dilation_rate"))
+    padding = config.get("output_padding")
+    paddings = (None,) * len(windows) if padding is None else sizes(padding, len(windows))
+
+    def length(side: int | None, window: int, stride: int, rate: int, added: int | None) -> int | None:
+        if side is None:
+            return None
+        reach = (window - 1) * rate + 1
+        if config.get("padding", "valid") == "valid":
+            return (side - 1) * stride + reach + (max(reach, stride) - reach if added is None else added)
+        return side * stride if added is None else (side - 1) * stride + reach % 2 + added
+
+    sides = tuple(map(length, shape[:-1], windows, strides, rates, paddings))
+    return Inferred((*sides, filters), {"kernel": (*windows, filters, shape[-1]), **_bias(config, filters)})
+
+
+def transposed_positions(config: Config, shape: Shape) -> Shape:
+    """The input's sides of a transposed convolution of which the output has this shape: there its kernel is applied."""
+    strides = sizes(config.get("strides", 1), len(shape) - 1)
+    return tuple(None if side is None else -(-side // stride) for side, stride in zip(shape, strides, strict=False))
+
+
 def separable_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """`SeparableConv2D` with multiplier m: kernels [height, width, inputs, m] and [1, 1, inputs * m, filters]."""
+    """Separable convolutions with multiplier m: kernels [..., inputs, m] and [1, ..., inputs * m, filters]."""
     filters, multiplier, (shape,) = config["filters"], config.get("depth_multiplier", 1), inputs
     weights = {
-        "depthwise_kernel": (*pair(config["kernel_size"]), shape[-1], multiplier),
-        "pointwise_kernel": (1, 1, shape[-1] * multiplier, filters),
+        "depthwise_kernel": (*sizes(config["kernel_size"], len(shape) - 1), shape[-1], multiplier),
+        "pointwise_kernel": (*(1 for _ in shape[:-1]), shape[-1] * multiplier, filters),
         **_bias(config, filters),
     }
     return Inferred((*_conv_sides(config, shape), filters), weights)
 
 
 def depthwise_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """`DepthwiseConv2D` with multiplier m: kernel [height, width, inputs, m]; each input gives m adjacent outputs."""
+    """Depthwise convolutions with multiplier m: kernel [..., inputs, m]; each input gives m adjacent outputs."""
     multiplier, (shape,) = config.get("depth_multiplier", 1), inputs
     channels = shape[-1] * multiplier
-    weights = {"kernel": (*pair(config["kernel_size"]), shape[-1], multiplier), **_bias(config, channels)}
+    weights = {
+        "kernel": (*sizes(config["kernel_size"], len(shape) - 1), shape[-1], multiplier),
+        **_bias(config, channels),
+    }
     return Inferred((*_conv_sides(config, shape), channels), weights)
 
 
@@ -66,6 +96,51 @@ def dense(config: Config, inputs: Sequence[Shape]) -> Inferred:
     """`Dense`, which acts on the last axis: kernel [input channels, units]."""
     units, (shape,) = config["units"], inputs
     return Inferred((*shape[:-1], units), {"kernel": (shape[-1], units), **_bias(config, units)})
+
+
+def embedding(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """`Embedding`: a row of numbers for each index."""
+    width, (shape,) = config["output_dim"], inputs
+    return Inferred((*shape, width), {"embeddings": (config["input_dim"], width)})
+
+
+def recurrent(gates: int, biases: int = 1) -> Callable[[Config, Sequence[Shape]], Inferred | None]:
+    """Recurrent layers: kernel [inputs, gates * units], recurrent kernel [units, gates * units], bias [gates * units].
+
+    Args:
+        gates: number of gates; their columns lie side by side.
+        biases: number of rows of the bias; one axis for one row.
+    """
+
+    def infer(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
+        units, shape = config["units"], inputs[0]
+        if len(inputs) != 1 or len(shape) != 2:
+            return None
+        rows = biases if config.get("reset_after", True) else 1
+        columns = gates * units
+        weights: dict[str, Shape] = {"kernel": (shape[-1], columns), "recurrent_kernel": (units, columns)}
+        if config.get("use_bias", True):
+            weights["bias"] = (columns,) if rows == 1 else (rows, columns)
+        return Inferred((shape[0], units) if config.get("return_sequences", False) else (units,), weights)
+
+    return infer
+
+
+def layer_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """`LayerNormalization`, `GroupNormalization`: gamma and beta have one number for each channel, or are left out."""
+    (shape,) = inputs
+    weights: dict[str, Shape] = {"gamma": (shape[-1],)} if config.get("scale", True) else {}
+    return Inferred(shape, weights | ({"beta": (shape[-1],)} if config.get("center", True) else {}))
+
+
+def rms_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """`RMSNormalization`: one number for each channel."""
+    return Inferred(inputs[0], {"scale": (inputs[0][-1],)})
+
+
+def layer_scale(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """`LayerScale` of ConvNeXt: one factor for each channel."""
+    return Inferred(inputs[0], {"gamma": (config["projection_dim"],)})
 
 
 def batch_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
@@ -86,9 +161,9 @@ def pool(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 
 def global_pool(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """Global pools: height and width are dropped, or stay as 1."""
+    """Global pools: all axes but that of channels are dropped, or stay as 1."""
     (shape,) = inputs
-    return Inferred((1, 1, shape[-1]) if config.get("keepdims", False) else (shape[-1],))
+    return Inferred((*((1,) * (len(shape) - 1) if config.get("keepdims", False) else ()), shape[-1]))
 
 
 def flatten(config: Config, inputs: Sequence[Shape]) -> Inferred:
@@ -116,28 +191,27 @@ def merge(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
 
 
 def padded(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """`ZeroPadding2D`: height and width grow by the padding."""
+    """`ZeroPadding1D`, `2D`, `3D`: each side grows by the padding."""
     return Inferred(_framed(inputs[0], config.get("padding", 1), 1))
 
 
 def cropped(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """`Cropping2D`: height and width shrink by the cropping."""
-    return Inferred(_framed(inputs[0], config.get("cropping", 0), -1))
+    """`Cropping1D`, `2D`, `3D`: each side shrinks by the cropping; by default by 0 in 2D, and by 1 else."""
+    return Inferred(_framed(inputs[0], config.get("cropping", 0 if len(inputs[0]) == 3 else 1), -1))
 
 
 def _framed(shape: Shape, frame: Any, sign: int) -> Shape:
     *sides, channels = shape
-    frames = [(side, side) if isinstance(side, int) else side for side in pair(frame)]
-    return (
-        *(None if side is None else side + sign * sum(ends) for side, ends in zip(sides, frames, strict=True)),
-        channels,
-    )
+    # Of a sequence the list holds both ends, of an image or a volume one entry for each side.
+    frames = [frame] if len(sides) == 1 else sizes(frame, len(sides))
+    added = [sign * (2 * ends if isinstance(ends, int) else sum(ends)) for ends in frames]
+    return (*(None if side is None else side + more for side, more in zip(sides, added, strict=True)), channels)
 
 
 def upsampled(config: Config, inputs: Sequence[Shape]) -> Inferred:
-    """`UpSampling2D`: height and width grow by whole factors."""
+    """`UpSampling1D`, `2D`, `3D`: each side grows by a whole factor."""
     *sides, channels = inputs[0]
-    factors = pair(config.get("size", 2))
+    factors = sizes(config.get("size", 2), len(sides))
     return Inferred(
         (*(None if side is None else side * factor for side, factor in zip(sides, factors, strict=True)), channels)
     )

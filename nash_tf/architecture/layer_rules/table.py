@@ -18,15 +18,27 @@ def _homogeneous_relu(config: Config) -> bool:
 
 
 _ABSORBED, _CARRIED, _JOINED = ChannelFlow.ABSORBED, ChannelFlow.CARRIED, ChannelFlow.JOINED
+_NORMALISED = ChannelFlow.NORMALISED
 _BIAS = {"bias": Growth(0, "zeros")}
 _CONV = LayerRule(
     shapes.conv,
     bounds.kernel,
     _ABSORBED,
-    input_growth={"kernel": Growth(2, "zeros")},
-    output_growth={"kernel": Growth(3, "he_normal"), **_BIAS},
+    input_growth={"kernel": Growth(-2, "zeros")},
+    output_growth={"kernel": Growth(-1, "he_normal"), **_BIAS},
     size="filters",
     kernels=("kernel",),
+    homogeneous=_homogeneous_activation,
+)
+_TRANSPOSED_CONV = LayerRule(
+    shapes.transposed_conv,
+    bounds.kernel,
+    _ABSORBED,
+    input_growth={"kernel": Growth(-1, "zeros")},
+    output_growth={"kernel": Growth(-2, "he_normal_transposed"), **_BIAS},
+    size="filters",
+    kernels=("kernel",),
+    positions=shapes.transposed_positions,
     homogeneous=_homogeneous_activation,
 )
 _SEPARABLE_CONV = LayerRule(
@@ -34,12 +46,37 @@ _SEPARABLE_CONV = LayerRule(
     bounds.kernel,
     _ABSORBED,
     # Only the pointwise kernel gets zeros: if both did, the gradients of both would be zero for ever.
-    input_growth={"depthwise_kernel": Growth(2, "he_normal_depthwise"), "pointwise_kernel": Growth(2, "zeros")},
-    output_growth={"pointwise_kernel": Growth(3, "he_normal"), **_BIAS},
+    input_growth={"depthwise_kernel": Growth(-2, "he_normal_depthwise"), "pointwise_kernel": Growth(-2, "zeros")},
+    output_growth={"pointwise_kernel": Growth(-1, "he_normal"), **_BIAS},
     size="filters",
     kernels=("depthwise_kernel", "pointwise_kernel"),
     homogeneous=_homogeneous_activation,
 )
+_DEPTHWISE_CONV = LayerRule(
+    shapes.depthwise_conv,
+    bounds.kernel,
+    _CARRIED,
+    input_growth={"kernel": Growth(-2, "he_normal_depthwise"), **_BIAS},
+    kernels=("kernel",),
+)
+
+
+def _recurrent(gates: int, biases: int = 1) -> LayerRule:
+    """A recurrent layer. Old units do not read new ones, so they go on as they did."""
+    return LayerRule(
+        shapes.recurrent(gates, biases),
+        bounds.unbounded,
+        _ABSORBED,
+        input_growth={"kernel": Growth(0, "zeros")},
+        output_growth={
+            "kernel": Growth(1, "he_normal", gates),
+            "recurrent_kernel": (Growth(1, "he_normal", gates), Growth(0, "zeros")),
+            "bias": Growth(-1, "zeros", gates),
+        },
+        size="units",
+    )
+
+
 _POOL = LayerRule(shapes.pool, bounds.follow, _CARRIED, role="pool")
 _GLOBAL_POOL = LayerRule(shapes.global_pool, bounds.follow, _CARRIED)
 _DROPOUT = LayerRule(shapes.same, bounds.dropout, _CARRIED)
@@ -47,17 +84,12 @@ _NOISE = LayerRule(shapes.same, bounds.unbounded, _CARRIED)
 
 LAYER_RULES: dict[str, LayerRule] = {
     # Kernels
-    "Conv2D": _CONV,
-    "nash_tf>IdentityConv2D": _CONV,
-    "SeparableConv2D": _SEPARABLE_CONV,
-    "nash_tf>IdentitySeparableConv2D": _SEPARABLE_CONV,
-    "DepthwiseConv2D": LayerRule(
-        shapes.depthwise_conv,
-        bounds.kernel,
-        _CARRIED,
-        input_growth={"kernel": Growth(2, "he_normal_depthwise"), **_BIAS},
-        kernels=("kernel",),
-    ),
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv3D"), _CONV),
+    **dict.fromkeys(("nash_tf>IdentityConv1D", "nash_tf>IdentityConv2D", "nash_tf>IdentityConv3D"), _CONV),
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _TRANSPOSED_CONV),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), _SEPARABLE_CONV),
+    **dict.fromkeys(("nash_tf>IdentitySeparableConv1D", "nash_tf>IdentitySeparableConv2D"), _SEPARABLE_CONV),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _DEPTHWISE_CONV),
     "Dense": LayerRule(
         shapes.dense,
         bounds.kernel,
@@ -68,6 +100,16 @@ LAYER_RULES: dict[str, LayerRule] = {
         kernels=("kernel",),
         homogeneous=_homogeneous_activation,
     ),
+    "Embedding": LayerRule(
+        shapes.embedding,
+        bounds.unbounded,
+        output_growth={"embeddings": Growth(1, "embedding")},
+        size="output_dim",
+    ),
+    # Recurrent
+    "SimpleRNN": _recurrent(1),
+    "GRU": _recurrent(3, biases=2),
+    "LSTM": _recurrent(4),
     # Normalisation
     "BatchNormalization": LayerRule(
         shapes.batch_norm,
@@ -79,6 +121,30 @@ LAYER_RULES: dict[str, LayerRule] = {
             "moving_mean": Growth(0, "zeros"),
             "moving_variance": Growth(0, "ones"),
         },
+    ),
+    "LayerNormalization": LayerRule(
+        shapes.layer_norm,
+        bounds.unbounded,
+        _NORMALISED,
+        input_growth={"gamma": Growth(0, "ones"), "beta": Growth(0, "zeros")},
+    ),
+    "RMSNormalization": LayerRule(
+        shapes.rms_norm, bounds.unbounded, _NORMALISED, input_growth={"scale": Growth(0, "ones")}
+    ),
+    "GroupNormalization": LayerRule(
+        shapes.layer_norm,
+        bounds.unbounded,
+        _NORMALISED,
+        input_growth={"gamma": Growth(0, "ones"), "beta": Growth(0, "zeros")},
+        size="groups",
+        groups=lambda config, channels: config.get("groups", 32),
+    ),
+    "keras.applications>LayerScale": LayerRule(
+        shapes.layer_scale,
+        bounds.unbounded,
+        _CARRIED,
+        input_growth={"variable": Growth(0, "ones")},
+        size="projection_dim",
     ),
     "Rescaling": LayerRule(shapes.same, bounds.rescaling, _CARRIED),
     # Activations
@@ -98,19 +164,18 @@ LAYER_RULES: dict[str, LayerRule] = {
     ),
     "Softmax": LayerRule(shapes.same, bounds.softmax),
     # Pools and shapes
-    "MaxPooling2D": _POOL,
-    "AveragePooling2D": _POOL,
-    "GlobalAveragePooling2D": _GLOBAL_POOL,
-    "GlobalMaxPooling2D": _GLOBAL_POOL,
-    "ZeroPadding2D": LayerRule(shapes.padded, bounds.with_zero, _CARRIED),
-    "Cropping2D": LayerRule(shapes.cropped, bounds.follow, _CARRIED),
-    "UpSampling2D": LayerRule(shapes.upsampled, bounds.upsampling, _CARRIED),
+    **{f"{sort}Pooling{axes}D": _POOL for sort in ("Max", "Average") for axes in (1, 2, 3)},
+    **{f"Global{sort}Pooling{axes}D": _GLOBAL_POOL for sort in ("Max", "Average") for axes in (1, 2, 3)},
+    **{f"ZeroPadding{axes}D": LayerRule(shapes.padded, bounds.with_zero, _CARRIED) for axes in (1, 2, 3)},
+    **{f"Cropping{axes}D": LayerRule(shapes.cropped, bounds.follow, _CARRIED) for axes in (1, 2, 3)},
+    **{f"UpSampling{axes}D": LayerRule(shapes.upsampled, bounds.upsampling, _CARRIED) for axes in (1, 2, 3)},
     "Reshape": LayerRule(shapes.reshaped, bounds.follow, _CARRIED, size="target_shape"),
     "Flatten": LayerRule(shapes.flatten, bounds.follow, ChannelFlow.FLATTENED),
     "Identity": LayerRule(shapes.same, bounds.follow, _CARRIED),
     # Noise in training
     "Dropout": _DROPOUT,
-    "SpatialDropout2D": _DROPOUT,
+    **{f"SpatialDropout{axes}D": _DROPOUT for axes in (1, 2, 3)},
+    "keras.applications>StochasticDepth": LayerRule(shapes.same, bounds.unbounded, _CARRIED),
     "GaussianDropout": _NOISE,
     "GaussianNoise": _NOISE,
     "AlphaDropout": _NOISE,

@@ -1,0 +1,85 @@
+"""How one node changes, and its variables, when its input or its output gets or loses channels."""
+
+from dataclasses import replace
+
+from nash_tf.architecture import Node
+from nash_tf.architecture.layer_rules import ChannelFlow, Growth, growths
+from nash_tf.morphisms.weight_transfer import COPIES, Extend, ExtendTwice, Insertions, Key, Recipe, Take
+
+
+def grown_node(node: Node, ins: Insertions, outs: Insertions, own: Insertions) -> Node:
+    """A node with new channels.
+
+    Args:
+        node: the node as it was.
+        ins: insertions in the channels of its input.
+        outs: insertions in its filters.
+        own: insertions in the channels of its output, which come from either.
+    """
+    rule = node.rule
+    assert rule is not None
+
+    def longer(shapes):
+        grown = dict(shapes)
+        for growth, insertions in ((rule.input_growth, ins), (rule.output_growth, outs)):
+            for variable, each in growths(growth):
+                if variable in shapes:
+                    grown[variable] = _longer(grown[variable], each.axis, _in_blocks(node, variable, each, insertions))
+        return grown
+
+    shape, config = _longer(node.shape, -1, own), node.config
+    if own and rule.size == "target_shape":
+        target = list(config["target_shape"])
+        config = {**config, "target_shape": [*target[:-1], -1 if target[-1] == -1 else shape[-1]]}
+    elif own and rule.size == "groups":
+        groups = rule.groups(config, node.shape[-1] or 1)
+        config = {**config, "groups": groups * (shape[-1] or 1) // (node.shape[-1] or 1)}
+    elif own and rule.size:
+        config = {**config, rule.size: shape[-1]}
+    return replace(node, config=config, shape=shape, weights=longer(node.weights), statistics=longer(node.statistics))
+
+
+def recipes_of(node: Node, ins: Insertions, outs: Insertions, copies: bool = False) -> dict[Key, Recipe]:
+    """The recipes of its variables.
+
+    Args:
+        node: the node as it was.
+        ins: insertions in the channels of its input.
+        outs: insertions in its filters.
+        copies: whether new channels are copies of the old ones, as many as these or a multiple.
+    """
+    rule = node.rule
+    assert rule is not None
+    extensions: dict[Key, list[Extend]] = {}
+    # New filters come first, so that the zeros for new input channels reach into them too.
+    for growth, insertions in ((rule.output_growth, outs), (rule.input_growth, ins)):
+        is_copied = copies and (growth is rule.output_growth or rule.channels is not ChannelFlow.ABSORBED)
+        for variable, each in growths(growth):
+            if insertions and variable in node.variables:
+                # Units that were copied must not read each other: the zeros of recurrent kernels stay.
+                stays = each.fill == "zeros" and isinstance(growth[variable], tuple)
+                period = node.shape[-1] if growth is rule.output_growth else insertions[0][0]
+                fill = f"{COPIES}:{period}" if is_copied and not stays else each.fill
+                places = _in_blocks(node, variable, each, insertions)
+                extensions.setdefault((node.name, variable), []).append(Extend(each.axis, places, fill))
+    if any(count < 0 for _, count in (*ins, *outs)):
+        return {key: _cut(node.variables[key[1]], extends) for key, extends in extensions.items()}
+    return {key: ExtendTwice(*extends) if len(extends) == 2 else extends[0] for key, extends in extensions.items()}
+
+
+def _in_blocks(node: Node, variable: str, growth: Growth, insertions: Insertions) -> Insertions:
+    """The same insertions in each block of a variable's axis."""
+    length = (node.variables[variable][growth.axis] or 0) // growth.blocks
+    return tuple((block * length + at, count) for block in range(growth.blocks) for at, count in insertions)
+
+
+def _cut(shape: tuple, extends: list[Extend]) -> Take:
+    """The recipe of a variable of this shape that loses the slices at the insertions."""
+    gone = {each.axis % len(shape): {at for at, _ in each.insertions} for each in extends}
+    return Take(tuple((axis, tuple(at for at in range(shape[axis]) if at not in gone[axis])) for axis in gone))
+
+
+def _longer(shape: tuple, axis: int, insertions: Insertions) -> tuple:
+    sizes = list(shape)
+    sizes[axis] += sum(count for _, count in insertions)
+    return tuple(sizes)
