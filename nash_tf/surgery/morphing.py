@@ -8,8 +8,6 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.keras_models.building import to_keras
-from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.morphisms import known, registry
@@ -19,7 +17,7 @@ from nash_tf.morphisms.options import Option, checked_limit, named
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.seeds import derive
 from nash_tf.surgery import certificate
-from nash_tf.surgery.birth import Child, calibrate_child, cost, inherit
+from nash_tf.surgery.birth import cost, make_child
 from nash_tf.surgery.filter_ranking import importance
 
 
@@ -113,7 +111,7 @@ def morph(
     else:
         chosen = _drawn(parent, wishes, count, max_params, limit, seed)
     chosen = _settled(model, parent, chosen, inputs, labels)
-    grown, child = _grown(model, parent, chosen, inputs)
+    grown, child = make_child(model, parent, chosen, inputs)
     if noise:
         _add_noise(grown, child.fresh, noise, seed)
     restart_averages(grown)
@@ -131,24 +129,12 @@ def morph(
     return Morphed(grown, json.dumps(chosen), facts)
 
 
-def _grown(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Child]:
-    """The child's calibrated model, and the child."""
-    child = inherit(parent, read_state(model), moves)
-    grown = to_keras(child.architecture, like=model)
-    if model.compiled:
-        compile_like(grown, model)
-    write_state(grown, child.state)
-    if inputs is not None:
-        calibrate_child(grown, child, inputs)
-    return grown, child
-
-
 def _culprit(
     model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs, before: certificate.Measured
 ) -> str:
     """In words the first of the moves that changes the outputs by more than the tolerance."""
     for number, (operator, site, _) in enumerate(moves, start=1):
-        grown, _ = _grown(model, parent, moves[:number], inputs)
+        grown, _ = make_child(model, parent, moves[:number], inputs)
         try:
             certificate.certify(before, certificate.measure(grown, inputs), number)
         except certificate.NotPreserved:
@@ -164,7 +150,7 @@ def _settled(model: keras.Model, parent: Architecture, moves: Sequence[Move], in
         if isinstance(operator, Reduction) and operator.is_open(move.site):
             made, architecture = model, parent
             if settled:
-                made, child = _grown(model, parent, settled, inputs)
+                made, child = make_child(model, parent, settled, inputs)
                 architecture = child.architecture
             operator.apply(architecture, move.site)  # refuses what is no site
             ranks = importance(made, architecture, str(move.site[0]), inputs, labels)
