@@ -27,7 +27,9 @@ SEARCH = [
     "reserve",
 ]
 NAMES = {
-    "nash_tf": ["Architecture", "HillClimbing", "HillClimbingOracle", "export", "morph", "__version__"],
+    "nash_tf": [
+        *("Architecture", "HillClimbing", "HillClimbingOracle", "distill", "export", "morph", "shrink", "__version__"),
+    ],
     "nash_tf.callbacks": ["CosineAnnealing", "SGDR"],
     "nash_tf.certificate": ["NotPreserved", "TOLERANCE"],
     "nash_tf.layers": [
@@ -85,10 +87,12 @@ def test_public_names_are_listed():
         "HillClimbingOracle",
         "callbacks",
         "certificate",
+        "distill",
         "export",
         "layers",
         "morph",
         "morphisms",
+        "shrink",
         "testing",
     }
     with pytest.raises(AttributeError, match="no attribute 'absent'"):
@@ -106,6 +110,8 @@ def test_public_methods(owner):
     [
         (nash_tf.morph, [*MORPH, "edits"]),
         (nash_tf.export, EXPORT),
+        (nash_tf.shrink, ["model", "max_params", "data", "operators", "max_loss_change"]),
+        (nash_tf.distill, ["student", "teacher", "data", "share", "temperature", "fit"]),
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
         (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),
