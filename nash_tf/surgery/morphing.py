@@ -1,7 +1,8 @@
 """`morph`: applies morphisms to a trained model of the user."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -10,7 +11,7 @@ import numpy as np
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
-from nash_tf.morphisms import known, registry
+from nash_tf.morphisms import known, reductions, registry
 from nash_tf.morphisms.base import Move, Reduction, Site
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.options import Option, checked_limit, named
@@ -19,6 +20,7 @@ from nash_tf.seeds import derive
 from nash_tf.surgery import certificate
 from nash_tf.surgery.birth import cost, make_child
 from nash_tf.surgery.filter_ranking import importance
+from nash_tf.surgery.ranking import Ranked, ranked
 
 
 class Morphed(NamedTuple):
@@ -63,16 +65,18 @@ def morph(
 
     Args:
         model: a functional model, trained or not, compiled or not. It is not changed.
-        operators: what is applied: the name of an operator in `nash_tf.morphisms.registry` or `.reductions`, for a place that is drawn; an
-            option of `nash_tf.morphisms.sites` or `.option`, or (operator, site), for that place; or a list of these, applied in
-            that order. With `count`, the names to draw from.
+        operators: what is applied: the name of an operator in `nash_tf.morphisms.registry` or `.reductions`, for a place that is
+            drawn, or, of an approximate one where there are labels, for that where the loss rises least for each parameter that
+            goes; an option of `nash_tf.morphisms.sites` or `.option`, or (operator, site), for that place; or a list of these,
+            applied in that order. With `count`, the names to draw from.
         count: number of morphisms to draw from `operators`, by default from all of `registry`, none of `reductions`.
         moves: `Morphed.moves` of an earlier call, to be applied again; in place of `operators` and `count`.
         seed: seed of all random draws.
         calibration: a batch of the model's inputs, or (inputs, labels). New batch normalisations get their statistics
             from it, and the certificate is measured on it. Without it the child is exact in inference, but in training
             mode its new batch normalisations compute something else until their statistics have adapted, and there is
-            no certificate. Filters to be removed that are not named are ranked by the loss on it; without labels by the
+            no certificate. Statistics of batch normalisations behind an approximate move are measured anew on it. Filters to
+            be removed that are not named are ranked by the loss on it; without labels by the
             batch normalisations behind them (see `nash_tf.surgery.filter_ranking`).
         noise: standard deviation of Gaussian noise that is added to each new variable, as a fraction of the variable's
             own standard deviation; it breaks the symmetry of copies. With noise the function is not preserved exactly;
@@ -109,7 +113,8 @@ def morph(
     elif edits is not None:
         chosen = _parsed(edits, "edits")
     else:
-        chosen = _drawn(parent, wishes, count, max_params, limit, seed)
+        least = partial(_least, model, parent, inputs, labels) if labels is not None else None
+        chosen = _drawn(parent, wishes, count, max_params, limit, seed, least)
     chosen = _settled(model, parent, chosen, inputs, labels)
     grown, child = make_child(model, parent, chosen, inputs)
     if noise:
@@ -224,7 +229,9 @@ def _drawn(
     max_params: float,
     max_channels: float | None,
     seed: int,
+    least: Callable[[list[Move], str], list[Ranked]] | None,
 ) -> list[Move]:
+    """The moves of all wishes. A reduction without a place gets the one of `least`, where that is given."""
     variants = {} if max_channels is None else {name: each.limited_to(max_channels) for name, each in known().items()}
     if count is not None:
         _, moves = draw(parent, count, dict.fromkeys(map(str, wishes), 1.0), max_params, seed, variants)
@@ -235,7 +242,11 @@ def _drawn(
     chosen: list[Move] = []
     for number, wish in enumerate(wishes):
         own_seed = derive(seed, number)
-        if isinstance(wish, str):
+        if isinstance(wish, str) and least is not None and wish in reductions and not reductions[wish].exact:
+            found = [each for each in least(chosen, wish) if each.child.params <= max_params][:1]
+            moves = tuple(each.move._replace(seed=own_seed) for each in found)
+            parent = found[0].child if found else parent
+        elif isinstance(wish, str):
             parent, moves = draw(parent, 1, {wish: 1.0}, max_params, own_seed, variants)
         else:
             parent, moves = _placed(parent, wish, max_params, own_seed)
@@ -246,6 +257,16 @@ def _drawn(
             )
         chosen += moves
     return chosen
+
+
+def _least(model: keras.Model, parent: Architecture, inputs, labels, moves: list[Move], name: str) -> list[Ranked]:
+    """Where a reduction costs least after some moves; these are settled in their list."""
+    made, architecture = model, parent
+    if moves:
+        moves[:] = _settled(model, parent, moves, inputs, labels)
+        made, child = make_child(model, parent, moves, inputs)
+        architecture = child.architecture
+    return ranked(made, architecture, [name], inputs, labels)
 
 
 def _placed(parent: Architecture, place: Place, max_params: float, seed: int) -> tuple[Architecture, tuple[Move, ...]]:

@@ -14,6 +14,7 @@ from nash_tf.morphisms import Move
 from nash_tf.surgery.birth import inherit
 from nash_tf.surgery.filter_ranking import by_gamma, by_loss
 from nash_tf.surgery.morphing import morph
+from nash_tf.surgery.ranking import ranked
 from tests.helpers.parents import IMAGES, LABELS, assert_preserved, outputs
 
 DATA = (IMAGES, LABELS)
@@ -175,6 +176,18 @@ def test_they_are_not_drawn_unless_they_are_named(parent):
     assert {move[0] for move in json.loads(grown.moves)} <= nash_tf.morphisms.registry.keys()
     named = morph(parent, "remove_filters", calibration=DATA)
     assert json.loads(named.moves)[0][0] == "remove_filters" and site(named)[1] == "filters"
+
+
+def test_named_alone_it_is_where_it_costs_least(parent):
+    grown = morph(parent, "remove_filters", calibration=DATA)
+    best = ranked(parent, Architecture.from_keras(parent), ["remove_filters"], *DATA)[0]
+    assert tuple(site(grown)) == best.move.site
+    both = morph(parent, [("remove_filters", ("conv_2", 1)), "separate_conv"], calibration=DATA)
+    assert site(both)[:2] == ["conv_2", "filters"] and json.loads(both.moves)[1][0] == "separate_conv"
+    with pytest.raises(
+        ValueError, match="remove_filters .*there is no place for it in this model under 100 parameters"
+    ):
+        morph(parent, "remove_filters", calibration=DATA, max_params=100)
 
 
 @pytest.mark.parametrize(
