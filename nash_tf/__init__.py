@@ -16,6 +16,7 @@ _PUBLIC = {
     "distill": "nash_tf.training.distillation",
     "export": "nash_tf.exporting.export",
     "morph": "nash_tf.surgery.morphing",
+    "pick": "nash_tf.exporting.picking",
     "shrink": "nash_tf.surgery.shrinking",
 }
 _MODULES = ("callbacks", "certificate", "layers", "morphisms", "testing")

@@ -28,7 +28,8 @@ SEARCH = [
 ]
 NAMES = {
     "nash_tf": [
-        *("Architecture", "HillClimbing", "HillClimbingOracle", "distill", "export", "morph", "shrink", "__version__"),
+        *("Architecture", "HillClimbing", "HillClimbingOracle", "distill", "export", "morph", "pick", "shrink"),
+        "__version__",
     ],
     "nash_tf.callbacks": ["CosineAnnealing", "SGDR"],
     "nash_tf.certificate": ["NotPreserved", "TOLERANCE"],
@@ -92,6 +93,7 @@ def test_public_names_are_listed():
         "layers",
         "morph",
         "morphisms",
+        "pick",
         "shrink",
         "testing",
     }
@@ -111,6 +113,7 @@ def test_public_methods(owner):
         (nash_tf.morph, [*MORPH, "edits"]),
         (nash_tf.export, EXPORT),
         (nash_tf.shrink, ["model", "max_params", "data", "operators", "max_loss_change"]),
+        (nash_tf.pick, ["run", "max_params", "max_flops"]),
         (nash_tf.distill, ["student", "teacher", "data", "share", "temperature", "fit"]),
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
