@@ -13,8 +13,11 @@ _PUBLIC = {
     "Architecture": "nash_tf.architecture",
     "HillClimbing": "nash_tf.tuning.tuner",
     "HillClimbingOracle": "nash_tf.tuning.oracle",
+    "distill": "nash_tf.training.distillation",
     "export": "nash_tf.exporting.export",
     "morph": "nash_tf.surgery.morphing",
+    "pick": "nash_tf.exporting.picking",
+    "shrink": "nash_tf.surgery.shrinking",
 }
 _MODULES = ("callbacks", "certificate", "layers", "morphisms", "testing")
 

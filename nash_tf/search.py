@@ -27,7 +27,7 @@ from nash_tf.strategy import methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
-from nash_tf.tasks import final_training, start
+from nash_tf.tasks import final_training, front, start
 from nash_tf.tasks import image_classification as task
 from nash_tf.tasks.final_training import Finishing
 from nash_tf.terminal import summary
@@ -184,6 +184,7 @@ def finish(run: Finishing) -> dict:
         **_time(run),
     }
     results["exports"] = export_best(run, final, results, test)
+    results["front"] = front.front(run, trained, _images(run))
     results |= {**_time(run), "test": test}
     write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     oracle.save()
@@ -198,7 +199,6 @@ def export_best(run: Finishing, final: keras.Model, results: Mapping, test: Mapp
         results, test: for the model card; what results.json says, and what it says of the test.
     """
     config, dataset, limits = run.config, run.dataset, run.plan.limits
-    parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
     later = ("seconds", "cpu_seconds", "control")  # of the whole run, the export included; the last is spread out below
     facts = {name: value for name, value in results.items() if name not in later}
     facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
@@ -218,12 +218,19 @@ def export_best(run: Finishing, final: keras.Model, results: Mapping, test: Mapp
         facts={**facts, **{f"--{name}": value for name, value in config.to_json().items()}},
         searched=final,
         formats=[name for name in formats if name not in dropped],
-        images=Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, config.image_fit),
+        images=_images(run),
         test=test,
         seconds=time_plan.scoring_seconds(config.max_hours),
         left_out=left_out,
     )
     return {**exported, **{name: {"left_out": why} for name in dropped}}
+
+
+def _images(run: Finishing) -> Images:
+    """The images that the run's models are made from."""
+    dataset = run.dataset
+    parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
+    return Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, run.config.image_fit)
 
 
 def _formats(config: SearchConfig) -> tuple[str, ...]:

@@ -26,7 +26,11 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found["widths"] = "the layout hand has its own"
     if method.name == "hand" and config.layout not in (None, "hand"):
         found["layout"] = "method hand has its own"
-    if config.final_epochs == 0:
+    if not config.front_sizes:
+        found |= dict.fromkeys(("front_epochs", "distillation"), "no front_sizes are given")
+    elif not config.front_epochs:
+        found["distillation"] = "the networks of the front are not trained"
+    if config.final_epochs == 0 and not (config.front_sizes and config.front_epochs):
         found["final_learning_rate"] = "there is no final training"
     if "cutout" not in (config.augment or ()):
         found["cutout_size"] = "cutout is not among the augmentations"

@@ -28,7 +28,10 @@ SEARCH = [
     "examples",
 ]
 NAMES = {
-    "nash_tf": ["Architecture", "HillClimbing", "HillClimbingOracle", "export", "morph", "__version__"],
+    "nash_tf": [
+        *("Architecture", "HillClimbing", "HillClimbingOracle", "distill", "export", "morph", "pick", "shrink"),
+        "__version__",
+    ],
     "nash_tf.callbacks": ["CosineAnnealing", "SGDR"],
     "nash_tf.certificate": ["NotPreserved", "TOLERANCE"],
     "nash_tf.layers": [
@@ -86,10 +89,13 @@ def test_public_names_are_listed():
         "HillClimbingOracle",
         "callbacks",
         "certificate",
+        "distill",
         "export",
         "layers",
         "morph",
         "morphisms",
+        "pick",
+        "shrink",
         "testing",
     }
     with pytest.raises(AttributeError, match="no attribute 'absent'"):
@@ -107,6 +113,9 @@ def test_public_methods(owner):
     [
         (nash_tf.morph, [*MORPH, "edits"]),
         (nash_tf.export, EXPORT),
+        (nash_tf.shrink, ["model", "max_params", "data", "operators", "max_loss_change"]),
+        (nash_tf.pick, ["run", "max_params", "max_flops"]),
+        (nash_tf.distill, ["student", "teacher", "data", "share", "temperature", "fit"]),
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
         (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),

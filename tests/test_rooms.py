@@ -14,6 +14,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "data_settings",
     "training_settings",
     "start_settings",
+    "front_settings",
     "export_formats",
     "architecture",
     "morphisms",

@@ -28,6 +28,18 @@ from nash_tf.unused_settings import unused
     ],
 )
 def test_what_a_method_does_not_use(settings, expected):
+    assert unused(SearchConfig(**settings)).keys() - {"cutout_size", "front_epochs", "distillation"} == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, {"front_epochs", "distillation"}),
+        ({"front_sizes": (99,), "final_epochs": 0}, set()),
+        ({"front_sizes": (99,), "final_epochs": 0, "front_epochs": 0}, {"distillation", "final_learning_rate"}),
+    ],
+)
+def test_what_a_front_does_not_use(settings, expected):
     assert unused(SearchConfig(**settings)).keys() - {"cutout_size"} == expected
 
 

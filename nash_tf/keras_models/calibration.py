@@ -1,4 +1,5 @@
-"""Calibration: gives new batch normalisations the statistics of their input, without a change of the model's function.
+"""Calibration: gives new batch normalisations the statistics of their input, without a change of the model's function;
+and measures those of others anew.
 
 Also the layer-by-layer run of a model that this needs.
 """
@@ -62,6 +63,46 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
         node_outputs(model, architecture, batch, normalise)
     for variable, value in calibrated:
         variable.assign(value)
+
+
+def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[str], inputs) -> None:
+    """Sets the moving mean and variance of batch normalisations to those of their inputs on given examples.
+
+    gamma and beta stay, so inference changes: it becomes what training mode computes. Wu and Johnson 2021 (arXiv
+    2105.07576, section 3.1): batch by batch, each batch normalised by its own statistics, of which the whole's are made.
+    A frozen batch normalisation keeps its statistics.
+
+    Args:
+        model: the model, built from `architecture`; only the named layers change.
+        architecture: its architecture.
+        names: names of the batch normalisations.
+        inputs: examples, nested as the model takes them.
+    """
+    layers = operations(model)
+    named = frozenset(name for name in names if layers[name].trainable)
+    if not named:
+        return
+    sums: dict[str, list[np.ndarray]] = {}  # of each the mean and the mean square, times examples
+
+    def normalise(name, layer, args, kwargs):
+        if name not in named:
+            return layer(*args, **{**kwargs, "training": False})
+        values = ops.cast(args[0], "float32")
+        axes = [axis for axis in range(len(values.shape)) if axis != layer.axis % len(values.shape)]
+        mean, variance = (_numbers(part) for part in ops.moments(values, axes))
+        for place, part in enumerate((mean, variance + mean**2)):
+            sums.setdefault(name, [np.zeros_like(mean), np.zeros_like(mean)])[place] += part * values.shape[0]
+        return on_own_statistics(name, layer, args, kwargs)
+
+    examples = len(tree.flatten(inputs)[0])
+    with restoring(model):
+        for start in range(0, examples, CALIBRATION_BATCH):
+            rows = slice(start, start + CALIBRATION_BATCH)
+            node_outputs(model, architecture, tree.map_structure(lambda part: part[rows], inputs), normalise)  # noqa: B023
+    for name, (total, squares) in sums.items():
+        mean = total / examples
+        layers[name].moving_mean.assign(mean.astype(np.float32))
+        layers[name].moving_variance.assign(np.maximum(squares / examples - mean**2, 0.0).astype(np.float32))
 
 
 def node_outputs(model: keras.Model, architecture: Architecture, batch, normalise=None) -> dict[str, Any]:

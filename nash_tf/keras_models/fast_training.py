@@ -46,6 +46,12 @@ def prepare(model: keras.Model) -> keras.Model:
     return model
 
 
+def trace_anew(model: keras.Model) -> None:
+    """Lets a compiled model trace its training step anew, because what it computes has changed."""
+    is_prepared = isinstance(model.train_function, _TrainFunction)
+    model.train_function = _TrainFunction(model, model.train_step) if is_prepared else None
+
+
 def group_steps(model: keras.Model, operations: float, updates: int) -> None:
     """Lets a prepared model do several training steps in one call, if that saves time: if they are cheap and many.
 

@@ -225,6 +225,11 @@ def adapters_as(wrapped: Callable[[Any, Any], Any]) -> Iterator[None]:
         data_adapters.get_data_adapter = original
 
 
+def has_training_loss(model: keras.Model) -> bool:
+    """Whether a model's `compute_loss` has an argument `training`."""
+    return model._compute_loss_has_training_arg
+
+
 def keras_function(model: keras.Model, step: Callable) -> Callable:
     """Keras' own train or test function of a model for its `train_step` or `test_step`, called with an iterator."""
     return model._make_function(step)

@@ -9,6 +9,7 @@ import math
 
 from nash_tf.morphisms.alter_channels import AlterChannels
 from nash_tf.morphisms.base import Morphism, Move, Reduction, Site
+from nash_tf.morphisms.cut_merge import CutMerge
 from nash_tf.morphisms.fold_batch_norm import FoldBatchNorm
 from nash_tf.morphisms.insert_conv import InsertConv
 from nash_tf.morphisms.insert_residual import InsertResidual
@@ -25,7 +26,9 @@ from nash_tf.morphisms.options import (
     options_of,
     touching,
 )
+from nash_tf.morphisms.remove_block import RemoveBlock
 from nash_tf.morphisms.remove_filters import RemoveFilters
+from nash_tf.morphisms.separate_conv import SeparateConv
 from nash_tf.morphisms.split import Split
 from nash_tf.morphisms.weight_transfer import Copy, Extend, Fold, Fresh, Take, WeightTransfer
 
@@ -43,7 +46,10 @@ registry: dict[str, Morphism] = {
 }
 
 # Operators that make a network smaller, by name. They are applied only where they are named.
-reductions: dict[str, Morphism] = {operator.name: operator for operator in (FoldBatchNorm(), RemoveFilters())}
+reductions: dict[str, Morphism] = {
+    operator.name: operator
+    for operator in (CutMerge(), FoldBatchNorm(), RemoveBlock(), RemoveFilters(), SeparateConv())
+}
 
 
 def known() -> dict[str, Morphism]:

@@ -8,7 +8,17 @@ from typing import Any, NamedTuple, Self
 from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.morphisms.channels import ChannelPropagation
-from nash_tf.morphisms.weight_transfer import Copy, Extend, ExtendTwice, Fold, Fresh, Recipe, Take, WeightTransfer
+from nash_tf.morphisms.weight_transfer import (
+    MADE_ANEW,
+    Copy,
+    Extend,
+    ExtendTwice,
+    Fold,
+    Recipe,
+    Separate,
+    Take,
+    WeightTransfer,
+)
 
 Site = tuple[str | int, ...]
 
@@ -157,7 +167,7 @@ class Morphism(ABC):
                 recipe = transfer.recipes.get((node.name, variable))
                 if recipe is None and before.get(variable) != shape:
                     raise AssertionError(f"{self.name} broke its contract: no recipe for {node.name}/{variable}")
-                if isinstance(recipe, Fresh | Fold) and tuple(recipe.shape) != tuple(shape):
+                if isinstance(recipe, MADE_ANEW) and tuple(recipe.shape) != tuple(shape):
                     raise AssertionError(f"{self.name} broke its contract: wrong shape for {node.name}/{variable}")
                 if isinstance(recipe, Take) and (variable not in before or recipe.shape(before[variable]) != shape):
                     raise AssertionError(f"{self.name} broke its contract: wrong cut of {node.name}/{variable}")
@@ -196,6 +206,10 @@ class Reduction(Morphism):
         """
         return site
 
+    def sites_removing(self, architecture: Architecture, params: int) -> list[Site]:
+        """Sites to choose from where about so many trained parameters are to go: all, unless the operator has sizes."""
+        return self.sites(architecture)
+
     def _missing(self, parent, child):
         return []
 
@@ -216,7 +230,7 @@ def _constraint_conflict(child: Architecture, transfer: WeightTransfer) -> str:
                 return is_kept(constraint, first, rank) and is_kept(constraint, second, rank)
             case Take(kept):
                 return all(layer_rules.keeps_cut(constraint, rank, axis) for axis, _ in kept)
-            case Fold():
+            case Fold() | Separate():
                 return False
         return True
 

@@ -1,8 +1,8 @@
 """Propagation of new channels through the network, up to the kernels that absorb them with zeros."""
 
 import heapq
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow, why_not_widened, why_stopped
@@ -102,6 +102,20 @@ def append(architecture: Architecture, name: str, count: int, barrier: Barrier =
         CannotPropagate: a layer on the way cannot take them; the message names it.
     """
     return _propagation(architecture, {}, {name: ((_channels(architecture, name), count),)}, barrier)
+
+
+def drop(architecture: Architecture, name: str, channels: Sequence[int]) -> ChannelPropagation:
+    """Takes channels from what the consumers of a node receive; the node and the network's outputs do not change.
+
+    Args:
+        architecture: the network.
+        name: the node.
+        channels: those of its channels that go, ascending.
+
+    Raises:
+        CannotPropagate: a layer on the way cannot lose them; the message names it.
+    """
+    return _propagation(architecture, {}, {name: tuple((channel, -1) for channel in channels)}, no_barrier)
 
 
 def _propagation(

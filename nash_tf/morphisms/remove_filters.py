@@ -70,6 +70,16 @@ class RemoveFilters(Reduction):
         order = sorted(range(len(importance)), key=lambda number: (importance[number], -number))
         return (name, FILTERS, *sorted(order[:count]))
 
+    def sites_removing(self, architecture, params):
+        """Of each layer as many filters as have these parameters, at least one and at most half; which is left open."""
+        sites = []
+        for name, word, kept in self.sites(architecture):
+            channels = architecture[name].channels
+            removed = architecture.params - self.apply(architecture, (name, word, kept))[0].params
+            count = -(-params * (channels - kept) // max(removed, 1))
+            sites.append((name, word, channels - min(max(count, 1), channels - kept)))
+        return sites
+
     def _apply(self, architecture, site):
         name, *wish = site
         propagation = _cut(architecture, name, _filters(wish, architecture[name].channels))

@@ -109,7 +109,27 @@ class Fold:
     axis: int | None
 
 
-Recipe = Fresh | Extend | ExtendTwice | Copy | Take | Fold
+@dataclass(frozen=True)
+class Separate:
+    """A kernel of the separable convolution that comes nearest to a convolution (least squares). Its slots are zero.
+
+    For each input channel the convolution has a matrix [height * width, filters]. Its best approximation of rank 1 is the
+    outer product of a depthwise filter and of the weights that read it, both times the root of the singular value (Guo et
+    al. 2018, arXiv 1808.05517).
+
+    Attributes:
+        source: the convolution's kernel [height, width, inputs, filters].
+        part: which kernel, "depthwise_kernel" [height, width, inputs, 1] or "pointwise_kernel" [1, 1, inputs, filters].
+        shape: its shape.
+    """
+
+    source: Key
+    part: str
+    shape: tuple[int | None, ...]
+
+
+Recipe = Fresh | Extend | ExtendTwice | Copy | Take | Fold | Separate
+MADE_ANEW = (Fresh, Fold, Separate)  # recipes that state a shape, and whose slots are zero
 
 
 @dataclass(frozen=True)
@@ -171,6 +191,8 @@ def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dic
                 return _taken(parent[key], recipe)
             case Fold():
                 return _folded(parent, key, recipe)
+            case Separate():
+                return _separated(parent[recipe.source], recipe)
         raise TypeError(f"expected a recipe, received {recipe!r}")
 
     return {**parent, **{key: value(key, recipe) for key, recipe in transfer.recipes.items()}}
@@ -187,7 +209,7 @@ def apply_to_slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.nda
     child = dict(parent)
     for key, recipe in transfer.recipes.items():
         match recipe:
-            case Fresh(shape=shape) | Fold(shape=shape):
+            case Fresh(shape=shape) | Fold(shape=shape) | Separate(shape=shape):
                 child[key] = np.zeros(shape, np.float32)  # type: ignore[arg-type]
             case Take() if key in parent:
                 child[key] = _taken(parent[key], recipe)
@@ -254,6 +276,16 @@ def _folded(parent: Arrays, key: Key, recipe: Fold) -> np.ndarray:
         along[recipe.axis] = -1
         folded = parent[key] * scale.reshape(along)
     return folded.astype(np.float32)
+
+
+def _separated(kernel: np.ndarray, recipe: Separate) -> np.ndarray:
+    *window, inputs, filters = kernel.shape
+    by_input = np.moveaxis(kernel.astype(np.float64), 2, 0).reshape(inputs, -1, filters)
+    left, values, right = np.linalg.svd(by_input, full_matrices=False)
+    root = np.sqrt(values[:, :1])
+    if recipe.part == "depthwise_kernel":
+        return (root * left[:, :, 0]).T.reshape(*window, inputs, 1).astype(np.float32)
+    return (root * right[:, 0]).reshape(1, 1, inputs, filters).astype(np.float32)
 
 
 def _filled(fill: str, shape: tuple[Any, ...], rng: np.random.Generator) -> np.ndarray:

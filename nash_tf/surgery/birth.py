@@ -1,17 +1,27 @@
 """The birth of a child: its weights and optimiser slots from its parent's."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import keras
 
-from nash_tf.architecture import Architecture
+from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import flops
-from nash_tf.keras_models.calibration import calibrate
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.calibration import calibrate, remeasure
+from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.state import State, read_state, write_state
+from nash_tf.morphisms import known
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
-from nash_tf.morphisms.weight_transfer import Fold, Fresh, Key, apply_to_slots, apply_to_weights, inherited_calibration
+from nash_tf.morphisms.weight_transfer import (
+    MADE_ANEW,
+    Fresh,
+    Key,
+    apply_to_slots,
+    apply_to_weights,
+    inherited_calibration,
+)
 from nash_tf.surgery import certificate
 
 
@@ -23,12 +33,14 @@ class Child(NamedTuple):
         state: its weights, optimiser slots and counters.
         pending: names of the batch normalisations that are still to be calibrated.
         fresh: its variables that the parent does not have.
+        stale: names of the batch normalisations behind what approximate moves changed: their statistics no longer fit.
     """
 
     architecture: Architecture
     state: State
     pending: tuple[str, ...]
     fresh: frozenset[Key]
+    stale: tuple[str, ...] = ()
 
 
 def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
@@ -53,7 +65,7 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
         fresh |= {
             key
             for key, recipe in transfer.recipes.items()
-            if isinstance(recipe, Fresh) or (key not in state.weights and not isinstance(recipe, Fold))
+            if isinstance(recipe, Fresh) or (key not in state.weights and not isinstance(recipe, MADE_ANEW))
         }
     # What belongs to removed layers goes with them.
     weights, *kept = (
@@ -61,11 +73,50 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
     )
     state = State(weights, dict(zip(slots, kept, strict=True)), state.counters)
     pending = tuple(name for name in pending if name in child)
-    return Child(child, state, pending, frozenset(key for key in fresh if key[0] in child))
+    touched = {key[0] for transfer, _ in transfers for key in transfer.recipes}
+    stale = () if all(known()[move[0]].exact for move in moves) else _stale(parent, child, touched)
+    stale = tuple(name for name in stale if name not in pending)
+    return Child(child, state, pending, frozenset(key for key in fresh if key[0] in child), stale)
+
+
+def _stale(parent: Architecture, child: Architecture, touched: Collection[str]) -> tuple[str, ...]:
+    """The batch normalisations that read other nodes than in the parent, or lie behind nodes that have changed."""
+
+    def reads_as_before(node: Node) -> bool:
+        return node.name in parent and node.inputs == parent[node.name].inputs
+
+    changed = {node.name for node in child.nodes if node.name in touched or not reads_as_before(node)}
+    return tuple(
+        node.name
+        for node in child.nodes
+        if node.kind == "BatchNormalization"
+        and not (reads_as_before(node) and changed.isdisjoint(child.ancestors[node.name]))
+    )
+
+
+def make_child(
+    model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs: Any
+) -> tuple[keras.Model, Child]:
+    """The child's model, compiled like its parent, and the child.
+
+    Args:
+        model: the parent's model, which is not changed.
+        parent: its architecture.
+        moves: the moves, in order.
+        inputs: a batch to calibrate the child on; None for none.
+    """
+    child = inherit(parent, read_state(model, copied=False), moves)
+    made = to_keras(child.architecture, like=model, initial=False)
+    if model.compiled:
+        compile_like(made, model)
+    write_state(made, child.state)
+    if inputs is not None:
+        calibrate_child(made, child, inputs)
+    return made, child
 
 
 def calibrate_child(model: keras.Model, child: Child, inputs: Any) -> None:
-    """Calibrates a child's new batch normalisations on a batch, in float32.
+    """Calibrates a child's new batch normalisations on a batch, in float32, and measures those anew that are stale.
 
     Args:
         model: the child's model, with its weights.
@@ -73,6 +124,7 @@ def calibrate_child(model: keras.Model, child: Child, inputs: Any) -> None:
         inputs: a batch of the model's inputs.
     """
     exact = certificate.in_float32(model)
+    remeasure(exact, child.architecture, child.stale, inputs)
     calibrate(exact, child.architecture, child.pending, inputs)
     if exact is not model:
         write_state(model, State(read_state(exact, copied=False).weights, {}))

@@ -1,5 +1,7 @@
 """How much each filter of a layer matters, measured on a batch: what `remove_filters` ranks by."""
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -29,21 +31,29 @@ def importance(model: keras.Model, architecture: Architecture, name: str, inputs
     Raises:
         ValueError: there are neither labels nor batch normalisations with gamma behind the layer.
     """
-    return by_gamma(model, architecture, name) if labels is None else by_loss(model, architecture, name, inputs, labels)
+    if labels is None:
+        return by_gamma(model, architecture, name)
+    return by_loss(model, architecture, [name], inputs, labels)[name]
 
 
-def by_loss(model: keras.Model, architecture: Architecture, name: str, inputs, labels) -> np.ndarray:
-    """The squared change of the loss that is expected of each filter's removal, to first order.
+def by_loss(
+    model: keras.Model, architecture: Architecture, names: Sequence[str], inputs, labels
+) -> dict[str, np.ndarray]:
+    """By layer the squared change of the loss that is expected of each filter's removal, to first order.
 
     Molchanov et al. 2019 (arXiv 1906.10771), equation 8 with joint importance: the square of the sum of gradient times
     weight, over the weights that read the filter's channel, averaged over parts of the batch. For these readers that sum
     equals the sum of gradient times activation.
     """
-    model, kernels = in_float32(model), readers(architecture, name)
+    model = in_float32(model)
+    kernels = {name: readers(architecture, name) for name in names}
+    keys = list({key: None for each in kernels.values() for key in each})
     variables = all_variables(model)
-    watched = [variables[key].value for key in kernels]
-    channels, examples = architecture[name].channels or 0, len(keras.tree.flatten(inputs)[0])
-    total, parts = np.zeros(channels), min(PARTS, examples)
+    watched = [variables[key].value for key in keys]
+    channels = {name: architecture[name].channels or 0 for name in names}
+    total = {name: np.zeros(channels[name]) for name in names}
+    examples = len(keras.tree.flatten(inputs)[0])
+    parts = min(PARTS, examples)
     for rows in np.array_split(np.arange(examples), parts):
         x, y = (keras.tree.map_structure(lambda each: np.asarray(each)[rows], part) for part in (inputs, labels))  # noqa: B023
         with restoring(model):
@@ -51,13 +61,18 @@ def by_loss(model: keras.Model, architecture: Architecture, name: str, inputs, l
                 outputs = model(x, training=False)
                 loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=False)
             gradients = tape.gradient(loss, watched, unconnected_gradients="zero")
-        change = np.zeros(channels)
-        for (axis, positions), weight, gradient in zip(kernels.values(), watched, gradients, strict=True):
-            products = np.moveaxis(keras.ops.convert_to_numpy(weight * gradient).astype(np.float64), axis, 0)
-            sums = products.reshape(len(products), -1).sum(1)[list(positions)]
-            change += sums.reshape(-1, channels).sum(0)
-        total += change**2
-    return total / parts
+        products = {
+            key: keras.ops.convert_to_numpy(weight * gradient).astype(np.float64)
+            for key, weight, gradient in zip(keys, watched, gradients, strict=True)
+        }
+        for name in names:
+            change = np.zeros(channels[name])
+            for key, (axis, positions) in kernels[name].items():
+                along = np.moveaxis(products[key], axis, 0)
+                sums = along.reshape(len(along), -1).sum(1)[list(positions)]
+                change += sums.reshape(-1, channels[name]).sum(0)
+            total[name] += change**2
+    return {name: each / parts for name, each in total.items()}
 
 
 def by_gamma(model: keras.Model, architecture: Architecture, name: str) -> np.ndarray:

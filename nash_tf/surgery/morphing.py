@@ -1,26 +1,26 @@
 """`morph`: applies morphisms to a trained model of the user."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.keras_models.building import to_keras
-from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
-from nash_tf.morphisms import known, registry
+from nash_tf.morphisms import known, reductions, registry
 from nash_tf.morphisms.base import Move, Reduction, Site
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.options import Option, checked_limit, named
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.seeds import derive
 from nash_tf.surgery import certificate
-from nash_tf.surgery.birth import Child, calibrate_child, cost, inherit
+from nash_tf.surgery.birth import cost, make_child
 from nash_tf.surgery.filter_ranking import importance
+from nash_tf.surgery.ranking import Ranked, ranked
 
 
 class Morphed(NamedTuple):
@@ -65,16 +65,18 @@ def morph(
 
     Args:
         model: a functional model, trained or not, compiled or not. It is not changed.
-        operators: what is applied: the name of an operator in `nash_tf.morphisms.registry` or `.reductions`, for a place that is drawn; an
-            option of `nash_tf.morphisms.sites` or `.option`, or (operator, site), for that place; or a list of these, applied in
-            that order. With `count`, the names to draw from.
+        operators: what is applied: the name of an operator in `nash_tf.morphisms.registry` or `.reductions`, for a place that is
+            drawn, or, of an approximate one where there are labels, for that where the loss rises least for each parameter that
+            goes; an option of `nash_tf.morphisms.sites` or `.option`, or (operator, site), for that place; or a list of these,
+            applied in that order. With `count`, the names to draw from.
         count: number of morphisms to draw from `operators`, by default from all of `registry`, none of `reductions`.
         moves: `Morphed.moves` of an earlier call, to be applied again; in place of `operators` and `count`.
         seed: seed of all random draws.
         calibration: a batch of the model's inputs, or (inputs, labels). New batch normalisations get their statistics
             from it, and the certificate is measured on it. Without it the child is exact in inference, but in training
             mode its new batch normalisations compute something else until their statistics have adapted, and there is
-            no certificate. Filters to be removed that are not named are ranked by the loss on it; without labels by the
+            no certificate. Statistics of batch normalisations behind an approximate move are measured anew on it. Filters to
+            be removed that are not named are ranked by the loss on it; without labels by the
             batch normalisations behind them (see `nash_tf.surgery.filter_ranking`).
         noise: standard deviation of Gaussian noise that is added to each new variable, as a fraction of the variable's
             own standard deviation; it breaks the symmetry of copies. With noise the function is not preserved exactly;
@@ -111,9 +113,10 @@ def morph(
     elif edits is not None:
         chosen = _parsed(edits, "edits")
     else:
-        chosen = _drawn(parent, wishes, count, max_params, limit, seed)
+        least = partial(_least, model, parent, inputs, labels) if labels is not None else None
+        chosen = _drawn(parent, wishes, count, max_params, limit, seed, least)
     chosen = _settled(model, parent, chosen, inputs, labels)
-    grown, child = _grown(model, parent, chosen, inputs)
+    grown, child = make_child(model, parent, chosen, inputs)
     if noise:
         _add_noise(grown, child.fresh, noise, seed)
     restart_averages(grown)
@@ -131,24 +134,12 @@ def morph(
     return Morphed(grown, json.dumps(chosen), facts)
 
 
-def _grown(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Child]:
-    """The child's calibrated model, and the child."""
-    child = inherit(parent, read_state(model, copied=False), moves)
-    grown = to_keras(child.architecture, like=model, initial=False)
-    if model.compiled:
-        compile_like(grown, model)
-    write_state(grown, child.state)
-    if inputs is not None:
-        calibrate_child(grown, child, inputs)
-    return grown, child
-
-
 def _culprit(
     model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs, before: certificate.Measured
 ) -> str:
     """In words the first of the moves that changes the outputs by more than the tolerance."""
     for number, (operator, site, _) in enumerate(moves, start=1):
-        grown, _ = _grown(model, parent, moves[:number], inputs)
+        grown, _ = make_child(model, parent, moves[:number], inputs)
         try:
             certificate.certify(before, certificate.measure(grown, inputs), number)
         except certificate.NotPreserved:
@@ -164,7 +155,7 @@ def _settled(model: keras.Model, parent: Architecture, moves: Sequence[Move], in
         if isinstance(operator, Reduction) and operator.is_open(move.site):
             made, architecture = model, parent
             if settled:
-                made, child = _grown(model, parent, settled, inputs)
+                made, child = make_child(model, parent, settled, inputs)
                 architecture = child.architecture
             operator.apply(architecture, move.site)  # refuses what is no site
             ranks = importance(made, architecture, str(move.site[0]), inputs, labels)
@@ -238,7 +229,9 @@ def _drawn(
     max_params: float,
     max_channels: float | None,
     seed: int,
+    least: Callable[[list[Move], str], list[Ranked]] | None,
 ) -> list[Move]:
+    """The moves of all wishes. A reduction without a place gets the one of `least`, where that is given."""
     variants = {} if max_channels is None else {name: each.limited_to(max_channels) for name, each in known().items()}
     if count is not None:
         _, moves = draw(parent, count, dict.fromkeys(map(str, wishes), 1.0), max_params, seed, variants)
@@ -249,7 +242,11 @@ def _drawn(
     chosen: list[Move] = []
     for number, wish in enumerate(wishes):
         own_seed = derive(seed, number)
-        if isinstance(wish, str):
+        if isinstance(wish, str) and least is not None and wish in reductions and not reductions[wish].exact:
+            found = [each for each in least(chosen, wish) if each.child.params <= max_params][:1]
+            moves = tuple(each.move._replace(seed=own_seed) for each in found)
+            parent = found[0].child if found else parent
+        elif isinstance(wish, str):
             parent, moves = draw(parent, 1, {wish: 1.0}, max_params, own_seed, variants)
         else:
             parent, moves = _placed(parent, wish, max_params, own_seed)
@@ -260,6 +257,16 @@ def _drawn(
             )
         chosen += moves
     return chosen
+
+
+def _least(model: keras.Model, parent: Architecture, inputs, labels, moves: list[Move], name: str) -> list[Ranked]:
+    """Where a reduction costs least after some moves; these are settled in their list."""
+    made, architecture = model, parent
+    if moves:
+        moves[:] = _settled(model, parent, moves, inputs, labels)
+        made, child = make_child(model, parent, moves, inputs)
+        architecture = child.architecture
+    return ranked(made, architecture, [name], inputs, labels)
 
 
 def _placed(parent: Architecture, place: Place, max_params: float, seed: int) -> tuple[Architecture, tuple[Move, ...]]:

@@ -123,9 +123,9 @@ def control(run: Finishing) -> Control | None:
         why = "its weights were not finite" if course.ended == long_training.NOT_FINITE else "no time was left for it"
         run.progress.line(f"There is no control: {why}.")
         return None
-    scores = _scores(run, model)
+    found = scores(run, model)
     results = {
-        **scores,
+        **found,
         "params": architecture.params,
         "epochs": course.epoch,
         "epochs_wanted": course.wanted,
@@ -133,7 +133,7 @@ def control(run: Finishing) -> Control | None:
         "seconds": round(course.seconds, 1),
         "search_cpu_seconds": spent,
         "ended": course.ended,
-        "is_better": _is_better(search.goal, scores, search.outcomes[search.best].metrics),
+        "is_better": _is_better(search.goal, found, search.outcomes[search.best].metrics),
     }
     return Control(model, results)
 
@@ -144,7 +144,7 @@ def _is_better(goal: Goal, scores: Mapping[str, float], of_winner: Mapping[str, 
     return reached >= best if goal.direction == "max" else reached <= best
 
 
-def _scores(run: Finishing, model: keras.Model) -> dict[str, float]:
+def scores(run: Finishing, model: keras.Model) -> dict[str, float]:
     """Test accuracy and loss, as those of the other networks, and all that is measured on validation images."""
     dataset = run.dataset
     (tallied,) = scoring.on_test_images(dataset, run.pipeline, model)  # unlike Keras', its loss has no label smoothing
@@ -176,13 +176,6 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
     size = forecast.size_of(architecture)
     images, labels = run.dataset.train_and_valid()
 
-    def make() -> keras.Model:
-        model = to_keras(architecture)
-        compile_like(model, chosen)
-        fast_training.prepare(model)
-        write_state(model, read_state(chosen))
-        return model
-
     held = plan.after.export + plan.test_seconds(size)
     pace = plan.after.images * plan.cost().seconds(1, size)
     job = Job(
@@ -204,7 +197,7 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
         limit=config.max_hours,
     )
     run.progress.then(lambda: held)
-    model, course = run.train(job, make, FINAL)
+    model, course = run.train(job, lambda: copied(chosen), FINAL)
     said = {
         long_training.CUT: f"max_hours={config.max_hours or math.inf:g} left time for {course.epoch} of "
         f"{config.final_epochs} epochs of final training",
@@ -214,3 +207,12 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
     if said:
         run.progress.line(f"Note: {said}.")
     return model, {"final_epochs_done": course.epoch, "final_ended": said}
+
+
+def copied(model: keras.Model) -> keras.Model:
+    """A copy of a compiled model, its optimiser's state too, prepared for fast training."""
+    copy = to_keras(Architecture.from_keras(model))
+    compile_like(copy, model)
+    fast_training.prepare(copy)
+    write_state(copy, read_state(model))
+    return copy

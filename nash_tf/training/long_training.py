@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from nash_tf.seeds import derive
 from nash_tf.strategy.cooldown import SLACK, Cooldown, is_about, last_epoch, replanned
 from nash_tf.strategy.schedules import annealings
 from nash_tf.terminal.progress import Progress
+from nash_tf.training.distillation import TEMPERATURE, taught
 from nash_tf.training.errors import OutOfTime
 from nash_tf.training.trainer import seed_layers
 from nash_tf.training.watching import Limits, Watch
@@ -32,6 +34,23 @@ _COURSE, _CHECKPOINT = "training.json", "checkpoint"
 _LARGEST = 2**20  # bytes of the course
 _AT_FIRST = 20  # epochs at least, until the pace tells how many there will be
 _ENDLESS = 10**9  # epochs; the course says when to stop
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a network learns beside the labels; see `nash_tf.training.distillation`.
+
+    Attributes:
+        teacher: whose outputs.
+        share: of the teacher in the loss.
+    """
+
+    teacher: keras.Model
+    share: float
+
+    def given_to(self, student: keras.Model) -> AbstractContextManager[None]:
+        """Context in which a student is trained so."""
+        return taught(student, self.teacher, self.share, TEMPERATURE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,7 @@ class Job:
         seconds_left: the wall-clock seconds that are left for it.
         pace: wall-clock seconds of an epoch, as it looks before.
         limit: what limits its time, as a JSON value; one that was cut is done anew under another limit.
+        lesson: what is learnt beside the labels; None for nothing.
     """
 
     name: str
@@ -62,6 +82,7 @@ class Job:
     seconds_left: Callable[[], float] = lambda: math.inf
     pace: float = 0.0
     limit: float | None = None
+    lesson: Lesson | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +156,10 @@ def train(
     shown = progress.callback(job.name, course.epoch, lambda: keeper.course.last)
     callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), keeper, shown]
     try:
-        model.fit(batches, initial_epoch=course.epoch, epochs=_ENDLESS, callbacks=callbacks, shuffle=False, verbose=0)
+        with job.lesson.given_to(model) if job.lesson else nullcontext():
+            model.fit(
+                batches, initial_epoch=course.epoch, epochs=_ENDLESS, callbacks=callbacks, shuffle=False, verbose=0
+            )
         course = keeper.course
     except OutOfTime:
         course = replace(keeper.course, ended=CUT)

@@ -199,6 +199,17 @@ def test_functions(caplog):
     assert several(False) and not several(True)
 
 
+def test_whether_a_loss_is_told_the_mode():
+    class Own(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return 0.0
+
+    image = keras.Input((2,))
+    outputs = keras.layers.Dense(1)(image)
+    assert private.has_training_loss(keras.Model(image, outputs))
+    assert not private.has_training_loss(Own(image, outputs))
+
+
 def test_the_part_for_validation_is_that_of_fit():
     x = np.arange(10.0, dtype=np.float32)[:, None]
     part = private.validation_part((x, 2 * x, None), 0.3)

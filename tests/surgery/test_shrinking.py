@@ -14,6 +14,7 @@ from nash_tf.morphisms import Move
 from nash_tf.surgery.birth import inherit
 from nash_tf.surgery.filter_ranking import by_gamma, by_loss
 from nash_tf.surgery.morphing import morph
+from nash_tf.surgery.ranking import ranked
 from tests.helpers.parents import IMAGES, LABELS, assert_preserved, outputs
 
 DATA = (IMAGES, LABELS)
@@ -37,7 +38,7 @@ def silenced(parent, filters):
 
 class TestRemoveFilters:
     def test_what_is_left_computes_what_it_did(self, parent):
-        grown = morph(parent, ("remove_filters", ("conv_1", "filters", 0, 2)), calibration=DATA)
+        grown = morph(parent, ("remove_filters", ("conv_1", "filters", 0, 2)))
         for one, two in zip(outputs(grown.model), outputs(silenced(parent, [0, 2])), strict=True):
             np.testing.assert_allclose(one, two, atol=1e-5)
         assert grown.model.count_params() < parent.count_params()
@@ -61,13 +62,15 @@ class TestRemoveFilters:
         with pytest.raises(NotPreserved, match=r"the loss changed by .*, more than max_loss_change="):
             morph(parent, sites, calibration=DATA, max_loss_change=rise / 2)
 
-    def test_a_replay_makes_the_same_child_without_data(self, adam):
+    def test_a_replay_makes_the_same_child(self, adam):
         grown = morph(adam, [NARROWER, ("remove_filters", ("conv_2", 2))], calibration=DATA)
         assert [site(grown, number)[1] for number in (0, 1)] == ["filters", "filters"]
-        again = morph(adam, moves=grown.moves)
-        one, two = read_state(grown.model), read_state(again.model)
+        again, blind = (morph(adam, moves=grown.moves, calibration=batch) for batch in (DATA, None))
+        one, two, three = (read_state(each.model) for each in (grown, again, blind))
         for key, value in one.weights.items():
             np.testing.assert_array_equal(value, two.weights[key])
+            if not key[1].startswith("moving_"):  # these were measured anew
+                np.testing.assert_array_equal(value, three.weights[key])
         assert one.slots.keys() == two.slots.keys() and one.slots
 
     def test_slots_follow_the_weights_that_stay(self, adam):
@@ -96,14 +99,14 @@ class TestRanking:
     def test_a_filter_that_nothing_reads_goes_first(self, parent):
         model = silenced(parent, [2])
         model.compile(loss=parent.loss, jit_compile=False)
-        ranks = by_loss(model, Architecture.from_keras(model), "conv_1", IMAGES, LABELS)
+        ranks = by_loss(model, Architecture.from_keras(model), ["conv_1"], IMAGES, LABELS)["conv_1"]
         assert ranks.shape == (4,) and ranks[2] == 0.0 and (np.delete(ranks, 2) > 0).all()
         assert site(morph(model, ("remove_filters", ("conv_1", 1)), calibration=DATA)) == ["conv_1", "filters", 2]
 
     def test_it_is_the_slope_of_the_loss(self, parent):
         """As all of the batch is one part, the square root is how fast the loss moves when the channel is scaled."""
         one = (IMAGES[:1], LABELS[:1])
-        ranks = by_loss(parent, Architecture.from_keras(parent), "conv_1", *one)
+        ranks = by_loss(parent, Architecture.from_keras(parent), ["conv_1", "conv_2"], *one)["conv_1"]
         kernel, step = parent.get_layer("conv_2").kernel, 1e-2
         before = np.array(kernel)
         for channel in range(4):
@@ -173,6 +176,18 @@ def test_they_are_not_drawn_unless_they_are_named(parent):
     assert {move[0] for move in json.loads(grown.moves)} <= nash_tf.morphisms.registry.keys()
     named = morph(parent, "remove_filters", calibration=DATA)
     assert json.loads(named.moves)[0][0] == "remove_filters" and site(named)[1] == "filters"
+
+
+def test_named_alone_it_is_where_it_costs_least(parent):
+    grown = morph(parent, "remove_filters", calibration=DATA)
+    best = ranked(parent, Architecture.from_keras(parent), ["remove_filters"], *DATA)[0]
+    assert tuple(site(grown)) == best.move.site
+    both = morph(parent, [("remove_filters", ("conv_2", 1)), "separate_conv"], calibration=DATA)
+    assert site(both)[:2] == ["conv_2", "filters"] and json.loads(both.moves)[1][0] == "separate_conv"
+    with pytest.raises(
+        ValueError, match="remove_filters .*there is no place for it in this model under 100 parameters"
+    ):
+        morph(parent, "remove_filters", calibration=DATA, max_params=100)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,6 @@ def test_the_control_s_test_loss_has_no_label_smoothing_and_compares_with_the_ot
     smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.3)
     model.compile("sgd", smoothed, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
     pipeline = Pipeline(np.zeros(1), np.ones(1), 3, 16, Augmentation())
-    scores = final_training._scores(types.SimpleNamespace(dataset=dataset, pipeline=pipeline), model)
+    scores = final_training.scores(types.SimpleNamespace(dataset=dataset, pipeline=pipeline), model)
     assert scores["test_accuracy"] == scores["val_accuracy"] == 1.0
     assert scores["test_loss"] == pytest.approx(np.log(1 + 2 * np.exp(-3)), abs=1e-5) and scores["val_loss"] > 0.5

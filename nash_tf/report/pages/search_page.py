@@ -9,6 +9,7 @@ from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
 from nash_tf.report.pages import (
     budget_section,
+    front_section,
     network_sections,
     result_sections,
     search_summary,
@@ -87,6 +88,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
         ("result", "What you have", result_sections.have(run, test, everyone)),
         ("sure", "How sure it is", sureness.sure(run, test)),
         ("worth", "Is it worth it?", worth_section.section(run, test, everyone)),
+        ("front", "Smaller networks", front_section.section(run)),
         ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
         ("next", "What next", result_sections.what_next(run)),
     ]

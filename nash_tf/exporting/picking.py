@@ -1,0 +1,68 @@
+"""`pick`: the best model of a finished run within limits."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import nash_tf.layers  # noqa: F401  what exported models are made of
+from nash_tf.export_formats import keras_file
+from nash_tf.files import run_directory
+from nash_tf.files.atomic import read_regular
+from nash_tf.strategy.front import Point, best_within
+
+_LARGEST = 2**26  # bytes of results.json
+
+
+def pick(run: str | os.PathLike, max_params: float | None = None, max_flops: float | None = None) -> keras.Model:
+    """The best model of a finished run that is within limits: the one handed over, or one of its front.
+
+    `nash-tf --front_sizes=100000,50000` makes a front of smaller networks.
+
+    Args:
+        run: the run's directory.
+        max_params: the most trained parameters; None for no limit.
+        max_flops: the most floating-point operations per image (see `nash_tf.architecture.costs.flops`).
+
+    Returns:
+        The one of the best accuracy on validation images, as it was exported: it takes pixel values as they are.
+
+    Raises:
+        ValueError: the run is not finished, a limit is no number, or no model is within them; the smallest is named.
+        OSError: a file cannot be read.
+    """
+    directory = Path(run)
+    for name, limit in (("max_params", max_params), ("max_flops", max_flops)):
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0):
+            raise ValueError(f"{name} must be a number above 0, received {limit!r}")
+    members = _members(directory)
+    found = best_within(members, _point, (max_params, max_flops))
+    if found is None:
+        smallest = min(members, key=lambda member: _point(member).costs)
+        raise ValueError(
+            f"{directory}: no model is within max_params={max_params}, max_flops={max_flops}; the smallest has "
+            f"{smallest['params']:,} parameters. --front_sizes makes smaller ones"
+        )
+    return keras.models.load_model(directory / found["directory"] / keras_file.FILE)
+
+
+def _members(directory: Path) -> list[Mapping[str, Any]]:
+    path = directory / run_directory.RESULTS
+    try:
+        results = json.loads(read_regular(path, _LARGEST))
+        listed = results.get("front") or [{**results, "directory": run_directory.BEST}]
+        names = {f"front/{member['params']}" for member in listed} | {run_directory.BEST}
+        if any(member["directory"] not in names for member in listed):
+            raise ValueError("a model lies elsewhere")
+    except FileNotFoundError:
+        raise ValueError(f"{directory}: holds no finished run, for it has no {run_directory.RESULTS}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: is not what a run writes: {error}") from None
+    return listed
+
+
+def _point(member: Mapping[str, Any]) -> Point:
+    return Point(member.get("val_accuracy") or member["test_accuracy"], (member["params"], member.get("flops") or 0))

@@ -1,0 +1,27 @@
+"""The settings of the smaller networks that are made of the one that is handed over; a part of `nash_tf.config`."""
+
+from dataclasses import dataclass
+
+from nash_tf.settings import number, setting, tuple_of, whole
+
+GROUP = "Front (smaller networks, made of the one that is handed over)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontSettings:
+    """Which sizes, and how they are trained."""
+
+    front_sizes: tuple[int, ...] = setting(
+        tuple_of(whole(1), 0, 16, "must be none, or at most 16 numbers of parameters, separated by commas", none=()),
+        "Numbers of parameters. For each a network is made that has no more, out of the next larger one, and trained; it goes to "
+        "front/. With --max_hours they have what time the rest of the run leaves.",
+        default=(),
+        group=GROUP,
+    )
+    front_epochs: int = setting(whole(0), "Epochs that each of them is trained.", default=5, group=GROUP)
+    distillation: float = setting(
+        number("from 0 to 1", lambda value: 0 <= value <= 1),
+        "Share of the teacher in their loss, the network that is handed over; the rest is that of the labels.",
+        default=0.9,
+        group=GROUP,
+    )

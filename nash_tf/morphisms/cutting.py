@@ -1,0 +1,48 @@
+"""Takes layers out of a network: a tensor is read in place of another, and what nothing reads any more goes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from nash_tf.architecture import Architecture, Node
+
+
+def needed(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
+    """The nodes that the outputs depend on, in their order."""
+    wanted = set(outputs)
+    for node in reversed(nodes):
+        if node.name in wanted:
+            wanted.update(node.inputs)
+    return tuple(node for node in nodes if node.name in wanted)
+
+
+def reading(architecture: Architecture, before: str, now: str) -> Architecture:
+    """The network in which what read one node reads another of the same shape."""
+    nodes = [_reading(node, before, now) for node in architecture.nodes]
+    return replace(architecture, nodes=needed(nodes, architecture.outputs))
+
+
+def _reading(node: Node, before: str, now: str) -> Node:
+    if before not in node.inputs:
+        return node
+    return replace(node, inputs=tuple(now if name == before else name for name in node.inputs))
+
+
+def why_not_read(architecture: Architecture, before: str, now: str) -> str:
+    """Why one node cannot be read in place of another, in words; "" where it can."""
+    if before in architecture.outputs:
+        return f"{before} is an output of the network"
+    one, two = architecture[before].shape, architecture[now].shape
+    if one != two:
+        return f"{before} has the shape {one}, {now} {two}"
+    for consumer in architecture.consumers[before]:
+        if now in architecture[consumer].inputs:
+            return f"{consumer} reads {now} already"
+    return ""
+
+
+def why_nothing_gained(architecture: Architecture, child: Architecture) -> str:
+    """Why a network that lost layers is of no use, in words: it ignores an input, or has lost no trained parameter."""
+    for name in architecture.inputs:
+        if name not in child:
+            return f"the network would no longer read its input {name}"
+    return "" if child.params < architecture.params else "nothing that is trained would go"

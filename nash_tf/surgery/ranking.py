@@ -1,0 +1,172 @@
+"""Which of many reductions costs least: the loss of each child, measured on a batch without making its model."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from nash_tf.architecture import Architecture, Node
+from nash_tf.architecture.costs import elements
+from nash_tf.keras_models import private_api
+from nash_tf.keras_models.calibration import CALIBRATION_BATCH, node_outputs
+from nash_tf.keras_models.call_arguments import arguments
+from nash_tf.keras_models.importing import graph_of, operations
+from nash_tf.keras_models.layer_configs import make
+from nash_tf.keras_models.state import all_variables, restoring
+from nash_tf.keras_models.variables import variables
+from nash_tf.morphisms import known
+from nash_tf.morphisms.base import Move, Reduction
+from nash_tf.morphisms.weight_transfer import Arrays, WeightTransfer, apply_to_weights
+from nash_tf.surgery.certificate import in_float32
+from nash_tf.surgery.filter_ranking import by_loss
+
+HELD = 2**27  # numbers of the parent's layer outputs that are held at a time
+LEAST = 1e-6  # rises of the loss below this count as this
+
+
+class Ranked(NamedTuple):
+    """A reduction, and what it costs.
+
+    Attributes:
+        move: it, with its filters named.
+        child: the architecture that it makes.
+        removed: number of trained parameters that go.
+        loss: the child's loss on the batch, behind the change with the batch's own statistics.
+    """
+
+    move: Move
+    child: Architecture
+    removed: int
+    loss: float
+
+
+class _Candidate(NamedTuple):
+    move: Move
+    child: Architecture
+    transfer: WeightTransfer
+
+
+def ranked(
+    model: keras.Model,
+    architecture: Architecture,
+    operators: Sequence[str],
+    inputs: Any,
+    labels: Any,
+    params: int | None = None,
+) -> list[Ranked]:
+    """The reductions that could be made, the one that costs least first.
+
+    The cost is the rise of the loss for each parameter that goes, as in NetAdapt (Yang et al. 2018, arXiv 1804.03230). The
+    loss is measured with batch normalisations behind the change on the batch's statistics.
+
+    Args:
+        model: the compiled model, which is not changed.
+        architecture: its architecture.
+        operators: names of reductions.
+        inputs: a batch of the model's inputs.
+        labels: the targets of the same batch.
+        params: about how many trained parameters are to go; more count as these. None for no matter how many.
+    """
+    candidates = _candidates(model, architecture, operators, inputs, labels, params)
+    before, *losses = _losses(model, architecture, candidates, inputs, labels)
+    found = [
+        Ranked(each.move, each.child, architecture.params - each.child.params, loss)
+        for each, loss in zip(candidates, losses, strict=True)
+        if np.isfinite(loss)
+    ]
+
+    def cost(each: Ranked) -> float:
+        return max(each.loss - before, LEAST) / min(each.removed, params or each.removed)
+
+    return sorted(found, key=cost)
+
+
+def _candidates(model, architecture, operators, inputs, labels, params) -> list[_Candidate]:
+    """The reductions at all their sites, each child once."""
+    by_name = {name: known()[name] for name in operators}
+    sites = [
+        (operator, site)
+        for operator in by_name.values()
+        if isinstance(operator, Reduction)
+        for site in (operator.sites(architecture) if params is None else operator.sites_removing(architecture, params))
+    ]
+    layers = list(dict.fromkeys(str(site[0]) for operator, site in sites if operator.is_open(site)))
+    importance = by_loss(model, architecture, layers, inputs, labels) if layers else {}
+    candidates: dict[str, _Candidate] = {}
+    for operator, site in sites:
+        if operator.is_open(site):
+            site = operator.settled(architecture, site, importance[str(site[0])].tolist())
+        child, transfer = operator.apply(architecture, site)
+        candidates.setdefault(child.digest, _Candidate(Move(operator.name, site, 0), child, transfer))
+    return list(candidates.values())
+
+
+# Losses without models ------------------------------------------------------------------------------------------------
+
+
+def _losses(
+    model: keras.Model, architecture: Architecture, candidates: Iterable[_Candidate], inputs, labels
+) -> list[float]:
+    """The loss of a model, and those of children, on a batch.
+
+    What is computed before a child's first change is taken from the parent, and so are the layers that it left as they were.
+    """
+    model, architecture = in_float32(model), architecture.in_float32()
+    children = [_Candidate(move, child.in_float32(), transfer) for move, child, transfer in candidates]
+    weights = {key: keras.ops.convert_to_numpy(variable) for key, variable in all_variables(model).items()}
+    examples = len(keras.tree.flatten(inputs)[0])
+    together = max(1, min(CALIBRATION_BATCH, HELD // max(elements(architecture) or HELD // 32, 1)))
+    totals = np.zeros(1 + len(children))
+    for start in range(0, examples, together):
+        rows = slice(start, start + together)
+        x, y = (keras.tree.map_structure(lambda part: np.asarray(part)[rows], each) for each in (inputs, labels))  # noqa: B023
+        with restoring(model):
+            values = node_outputs(model, architecture, x)
+            outputs = [values, *(_computed(model, architecture, each, weights, values) for each in children)]
+            losses = [_loss(model, [each[name] for name in architecture.outputs], x, y) for each in outputs]
+        totals += np.array(losses) * len(keras.tree.flatten(x)[0])
+    return (totals / examples).tolist()
+
+
+def _computed(
+    model: keras.Model, parent: Architecture, candidate: _Candidate, weights: Arrays, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The outputs of a child's nodes, where they differ from the parent's `values`; of the others these."""
+    child, transfer = candidate.child, candidate.transfer
+    own, layers = apply_to_weights(transfer, weights, candidate.move.seed), operations(model)
+    touched, found = {name for name, _ in transfer.recipes}, dict(values)
+    changed: set[str] = set()
+    for node in child.nodes:
+        is_same = node.name in parent and node.name not in touched and _alike(parent[node.name], node)
+        if is_same and parent[node.name].inputs == node.inputs and changed.isdisjoint(node.inputs):
+            continue
+        inputs = [found[name] for name in node.inputs]
+        layer = layers[node.name] if is_same else _made(node, inputs, own)
+        args, kwargs = arguments(node, inputs)
+        if private_api.has_training_argument(layer):
+            kwargs = {**kwargs, "training": isinstance(layer, keras.layers.BatchNormalization)}
+        found[node.name] = layer(*args, **kwargs)
+        changed.add(node.name)
+    return found
+
+
+def _alike(one: Node, two: Node) -> bool:
+    """Whether one layer can stand for both nodes."""
+    return (one.kind, one.config, one.variables) == (two.kind, two.config, two.variables)
+
+
+def _made(node: Node, inputs: list, weights: Arrays):
+    """A new layer with its weights."""
+    layer = make(node.kind, node.config, node.name)
+    args, kwargs = arguments(node, [keras.KerasTensor(value.shape, value.dtype) for value in inputs])
+    layer(*args, **kwargs)  # builds it
+    if isinstance(layer, keras.layers.Layer):
+        for name, variable in variables(layer).items():
+            variable.assign(weights[node.name, name])
+    return layer
+
+
+def _loss(model: keras.Model, outputs: list, x, y) -> float:
+    nested = keras.tree.pack_sequence_as(private_api.output_structure(graph_of(model)), outputs)
+    return float(model.compute_loss(x=x, y=y, y_pred=nested, training=False))

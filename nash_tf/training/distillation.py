@@ -1,0 +1,145 @@
+"""Distillation: a student is trained against the outputs of a teacher as well as the labels."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+from keras import ops
+
+from nash_tf.keras_models import fast_training, private_api
+from nash_tf.keras_models.importing import graph_of
+
+SHARE, TEMPERATURE = 0.9, 4.0
+
+_CATEGORICAL = (keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy)
+_BINARY = (keras.losses.BinaryCrossentropy,)
+_FUNCTIONS = {
+    keras.losses.categorical_crossentropy: _CATEGORICAL,
+    keras.losses.sparse_categorical_crossentropy: _CATEGORICAL,
+    keras.losses.binary_crossentropy: _BINARY,
+}
+
+
+def distill(
+    student: keras.Model,
+    teacher: keras.Model,
+    *data: Any,
+    share: float = SHARE,
+    temperature: float = TEMPERATURE,
+    **fit: Any,
+) -> keras.callbacks.History:
+    """Trains a student as `student.fit` does, against the outputs of a teacher as well as the labels.
+
+    Hinton, Vinyals and Dean 2015 (arXiv 1503.02531): the loss is (1 - share) times the student's own, and share times
+    temperature ** 2 times the divergence of the student's class probabilities from the teacher's, both softened by the
+    temperature. Where the student's loss is no cross-entropy, it is that loss with the teacher's outputs as the targets.
+    The teacher sees the same images as the student, augmented alike (Beyer et al. 2022, arXiv 2106.05237).
+
+    `nash_tf.distill(small, model, images, labels, epochs=5)` after `small = nash_tf.shrink(model, ...).model`.
+
+    Args:
+        student: a compiled model. It has its own loss again afterwards, and holds nothing of the teacher; it is saved and
+            exported as if it had been trained alone.
+        teacher: a model of the same inputs and outputs, compiled or not. It is not changed.
+        *data, **fit: what `fit` takes. Losses on validation data are the student's own.
+        share: of the teacher in the loss, from 0 to 1.
+        temperature: above 0. Above 1 it brings out how like the teacher finds the other classes.
+
+    Returns:
+        What `fit` returns.
+
+    Raises:
+        ValueError: a number is out of range, the student is not compiled, or the teacher's outputs have other shapes.
+    """
+    with taught(student, teacher, share, temperature):
+        return student.fit(*data, **fit)
+
+
+@contextmanager
+def taught(student: keras.Model, teacher: keras.Model, share: float, temperature: float) -> Iterator[None]:
+    """Context in which a student is trained against a teacher too; see `distill`."""
+    _check(student, teacher, share, temperature)
+    losses, own = _losses(student), student.compute_loss
+
+    def compute_loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        given = (x, y, y_pred, sample_weight)
+        loss = own(*given, training=training) if private_api.has_training_loss(student) else own(*given)
+        if not training:
+            return loss
+        targets = teacher(x, training=False)
+        outputs, targets = (keras.tree.flatten(nested) for nested in (y_pred, targets))
+        soft = ops.sum(
+            [
+                weight * _divergence(each, ops.cast(output, "float32"), ops.cast(target, "float32"), temperature)
+                for (each, weight), output, target in zip(losses, outputs, targets, strict=True)
+                if each is not None
+            ]
+        )
+        regular = ops.sum([ops.sum(ops.cast(each, "float32")) for each in student.losses] or [0.0])
+        return loss + share * (soft - (ops.cast(loss, "float32") - regular))
+
+    student.compute_loss = compute_loss
+    fast_training.trace_anew(student)
+    try:
+        yield
+    finally:
+        del student.compute_loss
+        fast_training.trace_anew(student)
+
+
+def _divergence(loss: Any, output, target, temperature: float):
+    """How far outputs are from those of the teacher, as one number."""
+    kind = _FUNCTIONS.get(loss, type(loss)) if callable(loss) else type(loss)
+    if not (kind in (_CATEGORICAL, _BINARY) or isinstance(loss, (*_CATEGORICAL, *_BINARY))):
+        return ops.mean(loss(ops.stop_gradient(target), output))
+    is_binary = kind is _BINARY or isinstance(loss, _BINARY)
+    logs = [
+        ops.log_softmax(_logits(each, is_binary, getattr(loss, "from_logits", False)) / temperature)
+        for each in (output, ops.stop_gradient(target))
+    ]
+    divergence = ops.sum(ops.exp(logs[1]) * (logs[1] - logs[0]), -1)
+    return temperature**2 * ops.mean(divergence)
+
+
+def _logits(values, is_binary: bool, are_logits: bool):
+    """Logits over classes on the last axis; of binary outputs over two."""
+    tiny = keras.config.epsilon()
+    if is_binary:
+        values = values if are_logits else ops.log(values + tiny) - ops.log(1.0 - values + tiny)
+        return ops.stack([values, ops.zeros_like(values)], -1)
+    return values if are_logits else ops.log(values + tiny)
+
+
+def _losses(student: keras.Model) -> list[tuple[Any, float]]:
+    """The student's loss of each output, and its weight; None for an output without."""
+    outputs = private_api.output_structure(graph_of(student))
+    count = len(keras.tree.flatten(outputs))
+    names = sorted(outputs) if isinstance(outputs, dict) else student.output_names
+
+    def listed(given: Any) -> list:
+        if isinstance(given, dict):
+            return [given.get(name) for name in names]
+        return list(given) if isinstance(given, list | tuple) else [given] * count
+
+    losses = [None if each is None else keras.losses.get(each) for each in listed(student.loss)]
+    return [
+        (loss, 1.0 if weight is None else weight)
+        for loss, weight in zip(losses, listed(private_api.loss_weights(student)), strict=True)
+    ]
+
+
+def _check(student: keras.Model, teacher: keras.Model, share: float, temperature: float) -> None:
+    for name, value, rule, holds in (
+        ("share", share, "from 0 to 1", lambda value: 0 <= value <= 1),
+        ("temperature", temperature, "above 0", lambda value: 0 < value < float("inf")),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+            raise ValueError(f"{name} must be a number {rule}, received {value!r}")
+    if not student.compiled or student.loss is None:
+        raise ValueError(f"student {student.name!r} is not compiled with a loss")
+    if student is teacher:
+        raise ValueError("student and teacher are one model: the teacher must stay as it is")
+    shapes = [[tuple(each.shape) for each in keras.tree.flatten(model.outputs)] for model in (student, teacher)]
+    if shapes[0] != shapes[1]:
+        raise ValueError(f"the teacher's outputs must have the student's shapes {shapes[0]}, received {shapes[1]}")

@@ -1,0 +1,43 @@
+"""The set of networks of which none is both better and cheaper."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nash_tf.strategy.front import Point, best_within, dominates, front
+
+POINTS = st.lists(st.builds(Point, st.integers(0, 4), st.tuples(st.integers(0, 4), st.integers(0, 4))), max_size=12)
+A, B, C, D = Point(0.9, (100,)), Point(0.8, (50,)), Point(0.7, (60,)), Point(0.9, (120,))
+
+
+def same(point):
+    return point
+
+
+def test_what_is_worse_and_dearer_is_left_out():
+    assert front([A, C, D, B], same) == [B, A]
+    assert front([], same) == [] and front([A, A], same) == [A]
+
+
+def test_of_equals_the_first():
+    assert front([("one", A), ("two", A)], lambda pair: pair[1]) == [("one", A)]
+
+
+@given(POINTS)
+def test_it_is_all_that_nothing_dominates(points):
+    found = front(points, same)
+    assert set(found) == {each for each in points if not any(dominates(other, each) for other in points)}
+    assert found == sorted(found, key=lambda each: each.costs) and len(set(found)) == len(found)
+
+
+@given(POINTS, st.tuples(st.none() | st.integers(0, 4), st.none() | st.integers(0, 4)))
+def test_the_best_within_limits_is_on_the_front(points, most):
+    found = best_within(points, same, most)
+    fitting = [p for p in points if all(m is None or c <= m for c, m in zip(p.costs, most, strict=True))]
+    assert (found is None) == (not fitting)
+    if found is not None:
+        assert found in front(fitting, same) and found.score == max(each.score for each in fitting)
+
+
+def test_limits():
+    assert best_within([A, B, C], same, [99]) == B and best_within([A, B, C, D], same, [None]) == A
+    assert best_within([A, B, C], same, [10]) is None

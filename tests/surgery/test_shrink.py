@@ -1,0 +1,169 @@
+"""`nash_tf.shrink`, and how reductions are compared: by the loss of children that are never made."""
+
+import json
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+import nash_tf
+from nash_tf.architecture import Architecture
+from nash_tf.certificate import NotPreserved
+from nash_tf.keras_models.calibration import remeasure
+from nash_tf.keras_models.state import read_state
+from nash_tf.morphisms import Move, reductions
+from nash_tf.surgery import ranking
+from nash_tf.surgery.birth import inherit, make_child
+from tests.helpers.parents import IMAGES, LABELS, network, outputs, trained
+
+DATA = (IMAGES, LABELS)
+APPROXIMATE = [name for name in reductions if not reductions[name].exact]
+
+
+@pytest.fixture(scope="module")
+def found(parent):
+    return ranking.ranked(parent, Architecture.from_keras(parent), APPROXIMATE, *DATA)
+
+
+class TestRemeasure:
+    def test_inference_becomes_what_training_mode_computes(self, parent):
+        model = keras.models.clone_model(parent)
+        model.set_weights(parent.get_weights())
+        remeasure(model, Architecture.from_keras(model), ["bn_1", "bn_2"], IMAGES)
+        expected = parent(IMAGES, training=True)  # it has no dropout
+        np.testing.assert_allclose(model(IMAGES, training=False), expected, atol=2e-4)
+
+    def test_over_several_batches_it_is_that_of_all(self, parent, monkeypatch):
+        monkeypatch.setattr("nash_tf.keras_models.calibration.CALIBRATION_BATCH", 12)
+        model = keras.models.clone_model(parent)
+        model.set_weights(parent.get_weights())
+        remeasure(model, Architecture.from_keras(model), ["bn_1"], IMAGES)
+        inputs = np.asarray(model.get_layer("conv_1")(IMAGES)).reshape(-1, 4)
+        bn = model.get_layer("bn_1")
+        np.testing.assert_allclose(bn.moving_mean, inputs.mean(0), atol=1e-5)
+        np.testing.assert_allclose(bn.moving_variance, inputs.var(0), rtol=1e-4)
+        np.testing.assert_array_equal(model.get_layer("bn_2").moving_mean, parent.get_layer("bn_2").moving_mean)
+
+    def test_a_frozen_one_keeps_its_own(self, parent):
+        model = keras.models.clone_model(parent)
+        model.set_weights(parent.get_weights())
+        model.get_layer("bn_1").trainable = False
+        remeasure(model, Architecture.from_keras(model), ["bn_1"], IMAGES)
+        np.testing.assert_array_equal(model.get_layer("bn_1").moving_mean, parent.get_layer("bn_1").moving_mean)
+
+
+class TestStale:
+    @pytest.mark.parametrize(
+        ("move", "stale"),
+        [
+            (("remove_filters", ("conv_2", "filters", 1)), ("bn_2",)),
+            (("separate_conv", ("conv_1",)), ("bn_1", "bn_2")),
+            (("cut_merge", ("sum", "conv_3")), ()),
+            (("fold_batch_norm", ("bn_1",)), ()),
+            (("alter_channels", ("conv_1", "to", 6)), ()),
+        ],
+    )
+    def test_what_lies_behind_an_approximate_move(self, parent, move, stale):
+        assert inherit(Architecture.from_keras(parent), read_state(parent), [Move(*move, 0)]).stale == stale
+
+
+class TestRanking:
+    def test_each_child_once(self, found):
+        assert len({each.child.digest for each in found}) == len(found) >= 5
+        assert {each.move.operator for each in found} >= {"remove_filters", "separate_conv"}
+
+    def test_the_loss_is_the_child_s_own(self, parent, found):
+        architecture = Architecture.from_keras(parent)
+        for each in found:
+            child, _ = make_child(parent, architecture, [each.move], IMAGES)
+            loss = float(child.compute_loss(x=IMAGES, y=LABELS, y_pred=child(IMAGES, training=False)))
+            assert each.loss == pytest.approx(loss, abs=1e-4), each.move
+            assert each.removed == architecture.params - Architecture.from_keras(child).params
+
+    def test_in_parts_it_is_the_same(self, parent, found, monkeypatch):
+        """Where no batch normalisation lies behind the change."""
+        monkeypatch.setattr(ranking, "HELD", 1)
+        again = ranking.ranked(parent, Architecture.from_keras(parent), ["separate_conv"], IMAGES[:3], LABELS[:3])
+        whole = ranking.ranked(parent, Architecture.from_keras(parent), ["separate_conv"], IMAGES[:3], LABELS[:3])
+        losses = {each.move.site: each.loss for each in again}
+        assert losses[("conv_3",)] == pytest.approx(next(each.loss for each in whole if each.move.site == ("conv_3",)))
+
+    def test_the_least_rise_for_each_parameter_comes_first(self, parent, found):
+        before = float(parent.compute_loss(x=IMAGES, y=LABELS, y_pred=parent(IMAGES, training=False)))
+        costs = [max(each.loss - before, ranking.LEAST) / each.removed for each in found]
+        assert costs == sorted(costs)
+
+    def test_more_than_is_wanted_counts_as_that(self, parent):
+        found = ranking.ranked(parent, Architecture.from_keras(parent), ["remove_filters"], *DATA, params=30)
+        assert [len(each.move.site) for each in found] == [3, 3]  # a filter each; one has 42 parameters, or 124
+
+    def test_the_model_stays_as_it_is(self, parent):
+        before = parent.get_weights()
+        ranking.ranked(parent, Architecture.from_keras(parent), APPROXIMATE, *DATA)
+        for one, two in zip(before, parent.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+@pytest.fixture(scope="module")
+def half(parent):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("nash_tf.surgery.shrinking.STEP", 0.4)
+        return nash_tf.shrink(parent, 352, DATA)
+
+
+class TestShrink:
+    def test_to_a_half_in_one_call(self, parent, half):
+        before, small = parent.get_weights(), half
+        assert Architecture.from_keras(small.model).params <= 352
+        assert small.certificate["added_params"] <= 352 - 705 and small.certificate["loss_change"] > -0.1
+        again = nash_tf.morph(parent, moves=small.moves, calibration=DATA)
+        np.testing.assert_array_equal(outputs(again.model)[0], outputs(small.model)[0])
+        for one, two in zip(before, parent.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
+
+    def test_slots_of_what_is_left_stay(self, adam):
+        small = nash_tf.shrink(adam, 690, DATA, operators="remove_filters")
+        moves = json.loads(small.moves)
+        assert {move[0] for move in moves} == {"remove_filters"} and small.model.optimizer.iterations == 4
+        before, after = (read_state(each).slots["_momentums"]["head", "bias"] for each in (adam, small.model))
+        np.testing.assert_array_equal(before, after)
+
+    def test_a_limit_on_the_loss(self, parent, monkeypatch):
+        found = iter((1.0, 1.1, 1.3))  # at first, and after each step
+        monkeypatch.setattr("nash_tf.surgery.shrinking.measure", lambda *_: SimpleNamespace(loss=next(found)))
+        with pytest.raises(
+            NotPreserved, match=r"with \d+ parameters the loss has risen by 0.3, .*=0.2; with \d+ it had not"
+        ):
+            nash_tf.shrink(parent, 100, DATA, operators="separate_conv", max_loss_change=0.2)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ((705, DATA), "the model has 705 parameters, no more than max_params=705"),
+            ((0, DATA), "max_params must be a number of at least 1, received 0"),
+            (("half", DATA), "max_params must be a number of at least 0, received 'half'"),
+            ((100, IMAGES), r"data must be \(inputs, labels\), arrays as model.fit takes them, received ndarray"),
+            ((100, (IMAGES, None)), r"data must be \(inputs, labels\)"),
+            ((100, DATA, ["remove_filter"]), "unknown operator 'remove_filter'.*nearest is 'remove_filters'"),
+            ((100, DATA, "fold_batch_norm"), "fold_batch_norm is exact and costs nothing"),
+            ((5, DATA, "cut_merge"), "cut_merge: nothing more can go from the 375 parameters that are left"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(self, parent, arguments, message):
+        model, data, *operators = arguments
+        with pytest.raises(ValueError, match=message):
+            nash_tf.shrink(parent, model, data, operators=operators[0] if operators else None)
+
+    def test_without_a_loss_it_is_refused(self):
+        with pytest.raises(ValueError, match="is not compiled: there is no loss to measure"):
+            nash_tf.shrink(network(), 100, DATA)
+
+    def test_in_half_precision(self):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            model = trained(epochs=1)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        small = nash_tf.shrink(model, 690, DATA).model
+        assert small.get_layer("conv_1").compute_dtype == "bfloat16"

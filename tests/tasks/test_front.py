@@ -1,0 +1,112 @@
+"""Smaller networks after a run: each made of the one before, taught by the largest, and exported."""
+
+import math
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from nash_tf import data
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.data.augmentation import Augmentation
+from nash_tf.data.pipeline import Pipeline
+from nash_tf.keras_models.building import to_keras
+from nash_tf.tasks import final_training, front
+from nash_tf.terminal.progress import Progress
+from nash_tf.training import long_training
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.load("digits", valid_fraction=0.2, train_limit=160, seed=0)
+
+
+@pytest.fixture(scope="module")
+def largest():
+    model = to_keras(vanilla((8, 8, 1), 10, (6, 8)))
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    measured = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=measured, jit_compile=False)
+    return model
+
+
+class Stream:
+    """What is printed, and no terminal."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+    def isatty(self):
+        return False
+
+
+@pytest.fixture
+def run_of(digits, tmp_path, monkeypatch):
+    """Makes a run that is over but for its front."""
+    monkeypatch.setattr(front, "export", lambda model, directory, *_, **given: exported.append((directory, given)))
+    monkeypatch.setattr("nash_tf.surgery.shrinking.STEP", 0.5)  # fewer steps
+    exported = []
+
+    def make(seconds_left=math.inf, **settings):
+        config = SearchConfig(output_dir=str(tmp_path / "run"), **settings)
+        limits = SimpleNamespace(seconds_left_in_all=lambda: seconds_left)
+        plan = SimpleNamespace(limits=limits, after=SimpleNamespace(export=10.0))
+        pipeline = Pipeline(digits.mean, digits.std, 10, 32, Augmentation())
+        tuner = SimpleNamespace(oracle=SimpleNamespace(save=lambda: None))
+        run = final_training.Finishing(config, digits, pipeline, Progress(Stream()), tuner, plan)
+        return run, exported
+
+    return make
+
+
+def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, largest, monkeypatch):
+    lessons, train = [], long_training.train
+
+    def spied(job, *arguments):
+        lessons.append(job.lesson)
+        return train(job, *arguments)
+
+    monkeypatch.setattr(long_training, "train", spied)
+    run, exported = run_of(front_sizes=(200, 400, 10_000), front_epochs=1, distillation=0.7)
+    before = largest.get_weights()
+    members = front.front(run, largest, images=None)
+    sizes = [member["params"] for member in members]
+    assert sizes == sorted(sizes) and sizes[0] <= 200 < sizes[1] <= 400 < sizes[2]
+    assert [member.get("made_of") for member in members] == [sizes[1], sizes[2], None]
+    assert [member["directory"] for member in members] == [f"front/{sizes[0]}", f"front/{sizes[1]}", "best"]
+    assert [member.get("epochs") for member in members] == [1, 1, None]
+    assert [directory.name for directory, _ in exported] == [str(sizes[1]), str(sizes[0])]
+    assert any(member["on_front"] for member in members) and all(0 <= member["val_accuracy"] <= 1 for member in members)
+    assert all(lesson.teacher is largest and lesson.share == 0.7 for lesson in lessons) and len(lessons) == 2
+    assert f"no network of 10,000 parameters, for the one before it has {sizes[2]:,}" in run.progress.stream.text
+    for one, two in zip(before, largest.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert (run.config.directory / "front_training" / "200" / "training.json").is_file()
+
+
+def test_what_cannot_be_is_said(run_of, largest):
+    run, exported = run_of(front_sizes=(400, 20), front_epochs=0)
+    members = front.front(run, largest, images=None)
+    assert len(members) == 2 and members[0]["epochs"] == 0 and len(exported) == 1
+    assert "Front: no network of 20 parameters: " in run.progress.stream.text
+
+
+def test_without_time_there_is_none(run_of, largest):
+    run, exported = run_of(seconds_left=9.0, front_sizes=(400,), max_hours=1.0)
+    assert [member["directory"] for member in front.front(run, largest, images=None)] == ["best"] and not exported
+    assert "Front: no time was left for 400 parameters before max_hours=1.0" in run.progress.stream.text
+
+
+def test_it_is_made_only_where_sizes_are_asked_for(run_of, largest):
+    run, _ = run_of()
+    assert front.front(run, largest, images=None) == [] and run.config.front_sizes == ()
+    with pytest.raises(ConfigError, match="--front_sizes=0: must be none, or at most 16 numbers of parameters"):
+        SearchConfig(front_sizes=(0,))

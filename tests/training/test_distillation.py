@@ -1,0 +1,145 @@
+"""`nash_tf.distill`: what a student learns from a teacher, and that nothing of it stays."""
+
+import keras
+import numpy as np
+import pytest
+from keras import losses
+
+import nash_tf
+from nash_tf.keras_models import fast_training
+from nash_tf.keras_models.state import read_state
+from nash_tf.training.distillation import _divergence, taught
+from tests.helpers.parents import IMAGES, LABELS, network, outputs, states_equal, trained
+
+RNG = np.random.default_rng(0)
+LOGITS, OTHERS = (RNG.normal(size=(6, 3)).astype(np.float32) for _ in range(2))
+
+
+def softmax(values):
+    powers = np.exp(values)
+    return powers / powers.sum(-1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return trained(epochs=4)
+
+
+def student(seed=7, optimizer=None):
+    keras.utils.set_random_seed(seed)
+    model = network()
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer or keras.optimizers.SGD(0.05), loss, metrics=["accuracy"], jit_compile=False)
+    return model
+
+
+class TestDivergence:
+    def expected(self, one, two, temperature):
+        soft, other = softmax(two / temperature), softmax(one / temperature)
+        return temperature**2 * np.mean((soft * (np.log(soft) - np.log(other))).sum(-1))
+
+    @pytest.mark.parametrize("loss", [losses.CategoricalCrossentropy, losses.SparseCategoricalCrossentropy])
+    def test_of_logits_and_of_probabilities(self, loss):
+        wanted = self.expected(LOGITS, OTHERS, 3.0)
+        assert float(_divergence(loss(from_logits=True), LOGITS, OTHERS, 3.0)) == pytest.approx(wanted, rel=1e-4)
+        found = _divergence(loss(), softmax(LOGITS), softmax(OTHERS), 3.0)
+        assert float(found) == pytest.approx(wanted, rel=1e-3)
+
+    def test_a_loss_by_name_takes_probabilities(self):
+        found = _divergence(losses.get("sparse_categorical_crossentropy"), softmax(LOGITS), softmax(OTHERS), 2.0)
+        assert float(found) == pytest.approx(self.expected(LOGITS, OTHERS, 2.0), rel=1e-3)
+
+    def test_binary_outputs_are_two_classes(self):
+        two = [np.stack([each, np.zeros_like(each)], -1) for each in (LOGITS, OTHERS)]
+        wanted = self.expected(*two, 2.0)
+        found = _divergence(losses.BinaryCrossentropy(from_logits=True), LOGITS, OTHERS, 2.0)
+        assert float(found) == pytest.approx(wanted, rel=1e-4)
+        found = _divergence(
+            losses.get("binary_crossentropy"), 1 / (1 + np.exp(-LOGITS)), 1 / (1 + np.exp(-OTHERS)), 2.0
+        )
+        assert float(found) == pytest.approx(wanted, rel=1e-3)
+
+    @pytest.mark.parametrize("loss", [losses.MeanSquaredError(), losses.get("mse")])
+    def test_any_other_loss_takes_the_teacher_s_outputs_as_targets(self, loss):
+        assert float(_divergence(loss, LOGITS, OTHERS, 4.0)) == pytest.approx(np.mean((LOGITS - OTHERS) ** 2), rel=1e-5)
+
+
+def test_the_loss_is_a_mean_of_both(teacher):
+    model = student()
+    model.get_layer("head").kernel.regularizer = keras.regularizers.L2(0.1)
+    outputs = model(IMAGES, training=False)
+    given = {"x": IMAGES, "y": LABELS, "y_pred": outputs}
+    own, regular = float(model.compute_loss(**given)), float(sum(model.losses))
+    apart = float(_divergence(model.loss, outputs, teacher(IMAGES, training=False), 2.0))
+    assert regular > 0
+    with taught(model, teacher, 0.75, 2.0):
+        assert float(model.compute_loss(**given)) == pytest.approx(
+            0.25 * (own - regular) + 0.75 * apart + regular, rel=1e-4
+        )
+        assert float(model.compute_loss(**given, training=False)) == pytest.approx(own)
+    assert float(model.compute_loss(**given)) == pytest.approx(own)
+
+
+@pytest.mark.parametrize("prepare", [lambda model: model, fast_training.prepare], ids=["Keras", "prepared"])
+def test_a_student_comes_nearer_and_is_itself_again(teacher, prepare, tmp_path):
+    model, before = prepare(student()), read_state(teacher)
+    model.fit(IMAGES, LABELS, verbose=0)  # it is traced already
+
+    def distance():
+        return np.mean(np.abs(outputs(model)[0] - outputs(teacher)[0]))
+
+    apart, names = distance(), {variable.path for variable in model.variables}
+    history = nash_tf.distill(
+        model, teacher, IMAGES, LABELS, share=1.0, epochs=4, batch_size=8, validation_data=(IMAGES, LABELS), verbose=0
+    ).history
+    assert distance() < 0.8 * apart and history["loss"][-1] < history["loss"][0]
+    states_equal(before, read_state(teacher))
+    evaluated = model.evaluate(IMAGES, LABELS, verbose=0, return_dict=True)
+    assert history["val_loss"][-1] == pytest.approx(evaluated["loss"], rel=1e-4)  # the student's own loss
+    assert {variable.path for variable in model.variables} == names and "compute_loss" not in vars(model)
+    model.save(tmp_path / "student.keras")
+    loaded = keras.models.load_model(tmp_path / "student.keras")
+    assert type(loaded) is type(network()) and loaded.count_params() == model.count_params()
+    np.testing.assert_allclose(outputs(loaded)[0], outputs(model)[0], atol=1e-5)
+    after = model.fit(IMAGES, LABELS, verbose=0).history["loss"][0]
+    assert after > history["loss"][-1]  # it is the cross-entropy again
+
+
+def test_several_outputs_each_with_its_loss(teacher):
+    def two():
+        image = keras.Input((8, 8, 3))
+        x = keras.layers.Flatten()(image)
+        heads = {"kind": keras.layers.Dense(3, name="kind")(x), "size": keras.layers.Dense(1, name="size")(x)}
+        model = keras.Model(image, heads)
+        kind = losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile("sgd", {"kind": kind, "size": "mse"}, loss_weights={"kind": 1.0, "size": 0.5}, jit_compile=False)
+        return model
+
+    model, other = two(), two()
+    given, theirs = (each(IMAGES, training=False) for each in (model, other))
+    targets = {"kind": LABELS, "size": np.zeros((32, 1))}
+    wanted = _divergence(model.loss["kind"], given["kind"], theirs["kind"], 2.0)
+    wanted += 0.5 * np.mean((given["size"] - theirs["size"]) ** 2)
+    with taught(model, other, 1.0, 2.0):
+        found = model.compute_loss(x=IMAGES, y=targets, y_pred=given)
+    assert float(found) == pytest.approx(float(wanted), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"share": 1.5}, "share must be a number from 0 to 1, received 1.5"),
+        ({"share": True}, "share must be a number from 0 to 1, received True"),
+        ({"temperature": 0}, "temperature must be a number above 0, received 0"),
+        ({"student": network()}, "is not compiled with a loss"),
+        ({"student": "teacher"}, "student and teacher are one model"),
+        (
+            {"teacher": keras.Sequential([keras.Input((3,)), keras.layers.Dense(7)])},
+            r"shapes \[\(None, 3\)\], received \[",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(teacher, change, message):
+    change = {name: teacher if value == "teacher" else value for name, value in change.items()}
+    with pytest.raises(ValueError, match=message):
+        nash_tf.distill(**{"student": student(), "teacher": teacher, **change})
