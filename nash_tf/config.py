@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from nash_tf import data_settings, export_formats, settings, training_settings
+from nash_tf import data_settings, engine_settings, export_formats, settings, training_settings
 from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.data_settings import DataSettings
+from nash_tf.engine_settings import EngineSettings
 from nash_tf.image_settings import ImageSettings, parse_size
 from nash_tf.scores import objectives
 from nash_tf.settings import (
@@ -46,7 +47,7 @@ _ABOVE_0 = number("above 0", lambda value: value > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig(DataSettings, TrainingSettings, StartSettings):
+class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings):
     """A run, complete and checked. The defaults are the quick run on the bundled digits, minutes on two CPU cores.
 
     What a setting means, its rule and its default stand with its field; `python -m nash_tf.main --help` prints them.
@@ -59,6 +60,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings):
         data_settings.GROUP,
         _LIMITS,
         _RUN,
+        engine_settings.GROUP,
         _SEARCH,
         training_settings.GROUP,
     )  # in the help text: what, how long and where come first
@@ -216,6 +218,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings):
             )
         self._check_rungs()
         self.check_start(self.method, self.precision)
+        self.check_engine()
 
     @property
     def images(self) -> ImageSettings:

@@ -251,6 +251,7 @@ class TestAccepted:
             "augment": ("normalise", "shift"),
             "mixup": 0.2,
             "cutout_size": 0.5,
+            "engine": "keras_tuner",
             "workers": 3,
             "threads": 2,
             "learning_rate": 0.02,
