@@ -4,6 +4,7 @@ Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_t
 """
 
 import importlib.util
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -159,15 +160,15 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
     )
     workers: int = setting(
         whole(1, 1024),
-        "Processes of this machine that train children side by side, each on its share of the cores or its own GPU.",
+        "Processes that train children side by side, on this machine each on its share of the cores or its own GPU.",
         default=1,
         group=_RUN,
         resumed=settings.FREE,
     )
     threads: int | None = setting(
         optional(whole(1, 1024)),
-        "Cores that each training uses. Rounding depends on it, so a resumed run keeps its number. Unset: this machine's "
-        "cores, shared evenly among the workers.",
+        "Cores that each training uses. Rounding depends on it, so a resumed run keeps its number. Unset: cpus_per_training, or this "
+        "machine's cores, shared evenly among the workers.",
         default=None,
         group=_RUN,
         resumed=settings.FIXED_IF_GIVEN,
@@ -249,6 +250,8 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
     def with_threads(self, begun_with: int | None) -> "SearchConfig":
         """The same with a number of threads: the one given, the one that the run began with, or this machine's share."""
         share = max(1, len(os.sched_getaffinity(0)) // self.workers)
+        if self.engine == engine_settings.RAY and self.cpus_per_training:
+            share = math.ceil(self.cpus_per_training)
         return replace(self, threads=self.threads or begun_with or share)
 
     def augmentations(self, flips: bool) -> tuple[str, ...]:

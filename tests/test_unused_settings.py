@@ -2,7 +2,7 @@
 
 import pytest
 
-from nash_tf import main
+from nash_tf import engine_settings, main
 from nash_tf.config import SearchConfig
 from nash_tf.unused_settings import unused
 
@@ -24,7 +24,15 @@ from nash_tf.unused_settings import unused
     ],
 )
 def test_what_a_method_does_not_use(settings, expected):
-    assert unused(SearchConfig(**settings)).keys() - {"cutout_size"} == expected
+    others = {"cutout_size", "ray_address", "cpus_per_training", "gpus_per_training", "storage"}
+    assert unused(SearchConfig(**settings)).keys() - others == expected
+
+
+def test_what_an_engine_does_not_use(monkeypatch):
+    monkeypatch.setattr(engine_settings, "missing", lambda name: None)
+    ours, other = unused(SearchConfig()), unused(SearchConfig(engine="ray"))
+    assert "isolate" in other and "storage" not in other
+    assert ours["storage"] == "the engine is keras_tuner" and "isolate" not in ours
 
 
 def test_only_what_was_given_is_named(capsys):

@@ -98,11 +98,12 @@ class HillClimbing(keras_tuner.Tuner):
         )
         oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
         oracle.raises_failures = False  # `search` does, when all is written
+        self.is_objective_given, self.calibration = objective is not None, calibration
         self._training = TrialTraining(
             self._build_hypermodel,
             lambda *args, **kwargs: self.hypermodel.fit(*args, **kwargs),
             oracle.objective.name,
-            objective is not None,
+            self.is_objective_given,
             oracle.search.method.inherit_momentum,
             lambda: private_api.maybe_distribute(distribution_strategy),
         )

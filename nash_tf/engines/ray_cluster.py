@@ -1,0 +1,101 @@
+"""A Ray cluster to train on: one that is begun on this machine for the search, or one that is there already."""
+
+import contextlib
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+LEAST_MEMORY = 256 * 2**20  # bytes of Ray's object store on this machine, beside what is sent
+# What decides how a worker computes, and goes to the machines of a cluster with it.
+_CARRIED = ("TF_", "OMP_", "XLA_", "KERAS_BACKEND")
+# Ray's own variable, of which it makes little ado: a cluster of one machine that only that machine reaches.
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+class NoCluster(OSError):
+    """No Ray cluster could be begun or joined, or it is lost; the message says what to do."""
+
+
+@contextlib.contextmanager
+def joined(address: str | None, cpus: float, sent: Any) -> Iterator[Any]:
+    """Gives `ray`, connected to a cluster. One that the user's program has joined already is taken as it is, and left so.
+
+    Args:
+        address: of a cluster, as `ray.init` takes it; None to begin one on this machine, on loopback, without a dashboard.
+        cpus: that one begun here has.
+        sent: what will be sent.
+
+    Raises:
+        NoCluster: see there.
+        ValueError: that cannot be sent.
+    """
+    if address is None and "ray" not in sys.modules:
+        for name, value in _LOOPBACK.items():
+            os.environ.setdefault(name, value)
+    import ray
+
+    size = _size_of(sent)
+    if ray.is_initialized():
+        yield ray
+        return
+    where: dict[str, Any] = {"address": address, "runtime_env": {"env_vars": _carried()}}
+    if address is None:
+        memory = LEAST_MEMORY + 2 * size
+        own = {"num_cpus": math.ceil(cpus), "include_dashboard": False, "object_store_memory": memory}
+        where = {"address": "local", **own}  # else RAY_ADDRESS would be joined
+    with _own_signals():
+        try:
+            ray.init(**where, log_to_driver=False, logging_level="ERROR")
+        except Exception as error:  # Ray's are of many kinds
+            told = " ".join(str(error).split())
+            what = (
+                "Ray could not be begun on this machine"
+                if address is None
+                else f"--ray_address={address}: cannot be joined"
+            )
+            raise NoCluster(f"{what}: {told or type(error).__name__}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _size_of(data: Any) -> int:
+    """Bytes of what is to be sent.
+
+    Raises:
+        ValueError: it cannot be sent.
+    """
+    from ray import cloudpickle
+
+    buffers: list[Any] = []
+    try:
+        text = cloudpickle.dumps(data, protocol=5, buffer_callback=buffers.append)
+    except Exception as error:  # there is no end to what an object may do
+        raise ValueError(
+            f"the search cannot be sent to other processes: {' '.join(str(error).split())}; give data as arrays, and make "
+            "tf.data.Dataset in HyperModel.fit"
+        ) from error
+    return len(text) + sum(buffer.raw().nbytes for buffer in buffers)
+
+
+def _carried() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(_CARRIED)}
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keeps this program's handlers: Ray sets one of its own, which would end the program without a word."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
