@@ -17,7 +17,7 @@ from nash_tf.strategy.records import TrainingKey
 from nash_tf.workers.local import WorkersDie
 
 POLL = 1.0  # seconds between two looks at the search, where no worker reports
-LOSSES = 3  # of one trial's source, after which it is not sent again
+LOSSES = 10  # of the networks of one trial on their way, after which it is not sent again
 
 
 @dataclass
