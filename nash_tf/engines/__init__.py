@@ -7,9 +7,10 @@ A module holds
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import keras_tuner
+if TYPE_CHECKING:  # who only begins a cluster needs no TensorFlow
+    import keras_tuner
 
 
 class Parts(NamedTuple):
@@ -21,7 +22,7 @@ class Parts(NamedTuple):
         calibration: as `nash_tf.HillClimbing` takes it.
     """
 
-    hypermodel: keras_tuner.HyperModel
+    hypermodel: "keras_tuner.HyperModel"
     arguments: Mapping[str, Any]
     calibration: Any
 

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -33,7 +34,8 @@ def joined(address: str | None, cpus: float, sent: Any) -> Iterator[Any]:
         NoCluster: see there.
         ValueError: that cannot be sent.
     """
-    if address is None and "ray" not in sys.modules:
+    is_loopback = address is None or _answers_on_loopback_only(address)
+    if is_loopback and "ray" not in sys.modules:
         for name, value in _LOOPBACK.items():
             os.environ.setdefault(name, value)
     import ray
@@ -47,9 +49,12 @@ def joined(address: str | None, cpus: float, sent: Any) -> Iterator[Any]:
         memory = LEAST_MEMORY + 2 * size
         own = {"num_cpus": math.ceil(cpus), "include_dashboard": False, "object_store_memory": memory}
         where = {"address": "local", **own}  # else RAY_ADDRESS would be joined
+    is_stopped = False
     with _own_signals():
         try:
             ray.init(**where, log_to_driver=False, logging_level="ERROR")
+        except SystemExit:  # what Ray makes of SIGTERM
+            is_stopped = True
         except Exception as error:  # Ray's are of many kinds
             told = " ".join(str(error).split())
             what = (
@@ -59,9 +64,28 @@ def joined(address: str | None, cpus: float, sent: Any) -> Iterator[Any]:
             )
             raise NoCluster(f"{what}: {told or type(error).__name__}") from error
     try:
+        if is_stopped:
+            signal.raise_signal(signal.SIGTERM)
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def shared(address: str | None, cpus: float, gpus: float) -> Iterator[tuple[str, int]]:
+    """Gives the address of a cluster for several searches, and how many that need so many CPUs and GPUs fit at a time.
+
+    Args:
+        address: of a cluster; None to begin one on this machine, with all its CPUs, that ends with the block.
+        cpus, gpus: of one search.
+
+    Raises:
+        NoCluster: see there.
+    """
+    with joined(address, max(len(os.sched_getaffinity(0)), cpus), None) as ray:
+        there = ray.cluster_resources()
+        fits = [there.get(name, 0.0) / needed for name, needed in (("CPU", cpus), ("GPU", gpus)) if needed]
+        yield ray.get_runtime_context().gcs_address, max(1, int(min(fits)))
 
 
 def _size_of(data: Any) -> int:
@@ -81,6 +105,40 @@ def _size_of(data: Any) -> int:
             "tf.data.Dataset in HyperModel.fit"
         ) from error
     return len(text) + sum(buffer.raw().nbytes for buffer in buffers)
+
+
+def _answers_on_loopback_only(address: str) -> bool:
+    """Whether a cluster is one that was begun for this machine alone: Ray would look for it at the machine's own address.
+
+    Raises:
+        NoCluster: nobody listens there; Ray would try for ever.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        return False
+    if not _listens(host, int(port)):
+        raise NoCluster(
+            f"--ray_address={address}: nobody listens there; `ray status` on the head node tells its address"
+        )
+    return host in ("127.0.0.1", "localhost") and not _listens(_own_address(), int(port))
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=10.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def _own_address() -> str:
+    """Of this machine among others, as Ray finds it; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:  # no network
+            return "127.0.0.1"
+        return probe.getsockname()[0]
 
 
 def _carried() -> dict[str, str]:
