@@ -62,6 +62,7 @@ class _Worker:
     trial_id: str | None = None
     delivered: Any = None
     last: TrainingKey | None = None
+    dead_before: frozenset[str] = frozenset()  # nodes that had died when it was hired
     since: float = field(default_factory=time.monotonic)
     began: float = 0.0
 
@@ -112,7 +113,7 @@ class Driver:
         while len(self._workers) < wanted and not self._oracle.over():
             name = f"ray{self._hired}"
             actor = self._class.remote(*self._sent)
-            self._workers[name] = _Worker(name, actor, actor.place.remote())
+            self._workers[name] = _Worker(name, actor, actor.place.remote(), dead_before=self._dead_nodes())
             self._hired += 1
 
     def _hand_out(self) -> None:
@@ -156,7 +157,7 @@ class Driver:
                 raise WorkersDie(
                     f"Ray's workers cannot be begun: {told}; do all machines have this nash_tf?"
                 ) from error
-            self._lose(worker, is_blamed=self._is_alive(worker.place))
+            self._lose(worker, is_blamed=self._died_alone(worker))
 
     def _end(self, worker: _Worker, report: Report) -> None:
         """Takes what came of a trial: its network first."""
@@ -196,8 +197,10 @@ class Driver:
     def _lose(self, worker: _Worker, is_blamed: bool) -> None:
         """Parts with a worker; what it trained waits for another, and is a life of its child's where that may have killed it."""
         self.account.lost["processes"] += 1
+        again = ": what it trained is done again" if worker.trial_id is not None else ""
+        print(f"A worker on {worker.place.host if worker.place else 'some machine'} is lost{again}.", flush=True)
         if worker.trial_id is None:
-            self._failures += 1
+            self._failures += is_blamed
             if self._failures > 3 * self._most:
                 raise WorkersDie("Ray's workers keep dying before they have trained anything")
         elif is_blamed:
@@ -217,6 +220,10 @@ class Driver:
             self._ray.kill(worker.actor)
         del self._workers[worker.name]
 
-    def _is_alive(self, place: Place | None) -> bool:
-        """Whether the machine of a worker that has died still lives, so that it was the worker alone."""
-        return place is None or any(node["NodeID"] == place.node and node["Alive"] for node in self._ray.nodes())
+    def _died_alone(self, worker: _Worker) -> bool:
+        """Whether a worker has died and its machine has not; of one that never said where it was, whether none has meanwhile."""
+        dead = self._dead_nodes()
+        return worker.place.node not in dead if worker.place else dead <= worker.dead_before
+
+    def _dead_nodes(self) -> frozenset[str]:
+        return frozenset(node["NodeID"] for node in self._ray.nodes() if not node["Alive"])

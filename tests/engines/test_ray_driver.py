@@ -195,6 +195,17 @@ def test_workers_that_cannot_begin_are_given_up(files, tmp_path):
     ray.place = lambda number: ActorDiedError("killed")
     with pytest.raises(WorkersDie, match="keep dying before"):
         driven(tmp_path / "a", ray, workers=2)
+    gone = StandInRay(files)
+
+    def place(number):  # machines are taken away while workers begin there, which is no worker's fault
+        if number > 20:
+            return Place(f"node{number}", "host", number)
+        gone.dead_nodes.add(f"node{number}")
+        return ActorDiedError("killed")
+
+    gone.place = place
+    driven(tmp_path / "c", gone, workers=2)
+    assert gone.hired > 20
     failed = ActorDiedError("the actor died\nModuleNotFoundError: No module named 'nash_tf'")
     failed.actor_init_failed = True
     ray.place = lambda number: failed
