@@ -190,6 +190,7 @@ CASES = (
     Case("the same, two rungs, in pairs", lambda workers: [paired(plan(workers, 0, "shr_two_rungs"))], True),
     Case("searches of 8, a child a worker", lambda workers: _searches(workers // PAPERS_CHILDREN)),
     Case("searches of 8, 4 children a worker", lambda workers: _searches(4 * workers // PAPERS_CHILDREN)),
+    Case("searches of 8, 16 children a worker", lambda workers: _searches(16 * workers // PAPERS_CHILDREN)),
 )
 
 

@@ -111,9 +111,9 @@ class Driver:
         search = self._oracle.search
         wanted = min(self._most, max(rung.children for rungs in search.steps for rung in rungs))
         while len(self._workers) < wanted and not self._oracle.over():
-            name = f"ray{self._hired}"
+            name, dead = f"ray{self._hired}", self._dead_nodes()
             actor = self._class.remote(*self._sent)
-            self._workers[name] = _Worker(name, actor, actor.place.remote(), dead_before=self._dead_nodes())
+            self._workers[name] = _Worker(name, actor, actor.place.remote(), dead_before=dead)
             self._hired += 1
 
     def _hand_out(self) -> None:
