@@ -220,6 +220,8 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         self._check_rungs()
         self.check_start(self.method, self.precision)
         self.check_engine()
+        if self.tensorboard and self.engine == engine_settings.RAY and self.ray_address is not None:
+            raise refusal("tensorboard", True, "would write its logs on the machines of --ray_address; leave one out")
 
     @property
     def images(self) -> ImageSettings:

@@ -245,6 +245,8 @@ class TestEngines:
         monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
         assert start("--engine=ray") == main.REFUSED
         assert "KERASTUNER_ORACLE_IP is set" in capsys.readouterr().err
+        assert start("--engine=ray", "--tensorboard", "--ray_address=auto") == main.REFUSED
+        assert "on the machines of --ray_address" in capsys.readouterr().err
 
 
 class TestAccepted:

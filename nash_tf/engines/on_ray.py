@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nash_tf import runtime
 from nash_tf.config import SearchConfig
 from nash_tf.engines import Parts, Task, ray_cluster, states
 from nash_tf.engines.ray_cluster import NoCluster
@@ -92,6 +93,8 @@ def started(config: SearchConfig, command: Sequence[str], task: Task) -> Iterato
         command: not used.
         task: what is learnt.
     """
+    if runtime.gpu_names() and not config.gpus_per_training:
+        print("Note: trainings on Ray are given no GPU; --gpus_per_training=1 gives one to each.", flush=True)
     yield Engine(
         config.workers,
         config.threads,

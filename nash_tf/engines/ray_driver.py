@@ -155,7 +155,7 @@ class Driver:
             if getattr(error, "actor_init_failed", False):
                 told = str(error).strip().splitlines()[-1]
                 raise WorkersDie(
-                    f"Ray's workers cannot be begun: {told}; do all machines have this nash_tf?"
+                    f"Ray's workers cannot be begun: {told}; do all machines have this nash_tf, and the files that it reads?"
                 ) from error
             self._lose(worker, is_blamed=self._died_alone(worker))
 
