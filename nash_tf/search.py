@@ -257,7 +257,6 @@ def _parts(config: SearchConfig, dataset: data.Dataset, progress: Progress) -> t
 
 def _parts_of_worker(config: SearchConfig, dataset: data.Dataset) -> Parts:
     """The same in another process, for which this one speaks."""
-    runtime.set_up(config.threads)
     return _parts(config, dataset, Progress(io.StringIO()))[0]
 
 

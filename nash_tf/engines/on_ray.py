@@ -67,9 +67,10 @@ class Engine:
             positional,
             self.threads,
         )
-        most = self.workers or _local_cpus(self.cpus)
-        with ray_cluster.joined(self.address, most * self.cpus, (spec, task.data)) as ray:
+        needed = self.workers * self.cpus if self.workers else len(os.sched_getaffinity(0))
+        with ray_cluster.joined(self.address, needed, (spec, task.data)) as ray:
             try:
+                most = self.workers or max(1, int(ray.cluster_resources().get("CPU", 0.0) / self.cpus))
                 with _states(ray, self.storage, Path(tuner.project_dir)) as kept:
                     sent, resources = (
                         (ray.put(spec), ray.put(task.data)),
@@ -122,7 +123,3 @@ def _states(ray, storage: str | None, directory: Path) -> Iterator[States]:
 def _data_of(tuner, fit_kwargs: Mapping[str, Any]) -> Parts:
     """What a user's own tuner trains with."""
     return Parts(tuner.hypermodel.first, dict(fit_kwargs), tuner.calibration)
-
-
-def _local_cpus(cpus: float) -> int:
-    return max(1, int(len(os.sched_getaffinity(0)) // cpus))

@@ -16,6 +16,7 @@ from nash_tf.keras_models import checkpoint
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.workers.local import WorkersDie
 
+PATIENCE = 120.0  # seconds without a worker, after which that is said
 POLL = 1.0  # seconds between two looks at the search, where no worker reports
 LOSSES = 10  # of the networks of one trial on their way, after which it is not sent again
 
@@ -85,6 +86,7 @@ class Driver:
     ):
         self._ray, self._tuner, self._sent, self._states, self._most = ray, tuner, sent, kept, most
         self._oracle, self.account = tuner.oracle, account
+        self._resources, self._alone_since = resources, time.monotonic()
         self._class = ray.remote(**resources, max_restarts=0, max_task_retries=0)(RayWorker)
         self._workers: dict[str, _Worker] = {}
         self._hired, self._failures = 0, 0  # workers so far, and those in a row that died without a training
@@ -96,6 +98,7 @@ class Driver:
             while not self._oracle.over() or self._oracle.ongoing_trials:
                 self._hire()
                 self._hand_out()
+                self._say_that_nobody_comes()
                 owed = {worker.waits_for: worker for worker in self._workers.values() if worker.waits_for is not None}
                 if not owed:
                     time.sleep(POLL)
@@ -126,6 +129,19 @@ class Driver:
             if trial.status != TrialStatus.RUNNING:
                 return
             self._send(worker, trial)
+
+    def _say_that_nobody_comes(self) -> None:
+        """Says once in a while that no machine has room, or none has begun yet."""
+        now = time.monotonic()
+        if any(worker.place for worker in self._workers.values()):
+            self._alone_since = now
+        elif now - self._alone_since > PATIENCE:
+            needs = ", ".join(f"{name}={value:g}" for name, value in self._resources.items())
+            print(
+                f"Ray has begun no worker for {PATIENCE:.0f} s; has a machine room for {needs}? `ray status` tells.",
+                flush=True,
+            )
+            self._alone_since = now
 
     def _send(self, worker: _Worker, trial: Trial) -> None:
         source_id = trial.hyperparameters.values.get("tuner/trial_id")

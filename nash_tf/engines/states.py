@@ -85,12 +85,12 @@ class InMemory:
 
 
 class InStorage:
-    """At a path or URL that all processes reach; the folder of a search there is gone when it ends.
+    """At a path or URL that all processes reach, in a folder there that is gone when the search ends.
 
     Args:
         ray: connected.
         url: of the storage.
-        name: of the search there.
+        name: of the search there. What an earlier process of it left behind, because it was killed, is removed.
 
     Raises:
         OSError: nothing can be kept there.
@@ -100,6 +100,9 @@ class InStorage:
         self._ray, self._paths = ray, dict[str, str]()
         self.url = f"{_absolute(url)}/{name}-{secrets.token_hex(4)}"
         try:
+            for left in _names(_absolute(url), ""):
+                if left.startswith(f"{name}-"):
+                    _remove(_absolute(url), left)
             _write(self.url, "probe", {"probe": b"probe"})
             held = _read(self.url, "probe")
         except Exception as error:  # a file system's are of many kinds
@@ -192,11 +195,20 @@ def _write(url: str, path: str, files: Mapping[str, bytes]) -> None:
 
 def _read(url: str, path: str) -> dict[str, bytes]:
     system, folder = _at(url, path)
-    system.invalidate_cache()  # another process has written there
-    names = [each.rstrip("/").rpartition("/")[2] for each in system.ls(folder, detail=False)]
-    if not names:  # buckets have no folders
+    names = _names(url, path)
+    if not names:
         raise FileNotFoundError(folder)
     return {name: system.cat_file(f"{folder}/{name}") for name in names}
+
+
+def _names(url: str, path: str) -> list[str]:
+    """What is in a folder; nothing where there is none: buckets have no folders."""
+    system, folder = _at(url, path)
+    system.invalidate_cache()  # another process has written there
+    try:
+        return [each.rstrip("/").rpartition("/")[2] for each in system.ls(folder, detail=False)]
+    except FileNotFoundError:
+        return []
 
 
 def _remove(url: str, path: str) -> None:

@@ -9,7 +9,7 @@ from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.architecture import Architecture
-from nash_tf.engines import states
+from nash_tf.engines import ray_driver, states
 from nash_tf.engines.ray_driver import Account, Driver
 from nash_tf.engines.ray_worker import Place, Report
 from nash_tf.keras_models import checkpoint
@@ -219,6 +219,21 @@ def test_a_network_that_never_arrives_ends_the_search(files, tmp_path):
     ray = StandInRay(files, [None, *["source lost"] * 10])
     with pytest.raises(errors.FatalError, match="it is gone, 10 times; do all machines reach --storage"):
         driven(tmp_path, ray, workers=1)
+
+
+def test_where_no_worker_begins_that_is_said(files, tmp_path, monkeypatch, capsys):
+    ray, now = StandInRay(files), iter(range(0, 10**6, 40))
+    wait, waits = ray.wait, []
+
+    def late(refs, num_returns, timeout):
+        waits.append(len(refs))
+        return ([], []) if len(waits) < 5 else wait(refs, num_returns, timeout)
+
+    ray.wait = late
+    monkeypatch.setattr(ray_driver.time, "monotonic", lambda: next(now))
+    driven(tmp_path, ray, workers=2)
+    said = "Ray has begun no worker for 120 s; has a machine room for num_cpus=1? `ray status` tells."
+    assert capsys.readouterr().out.count(said) == 1
 
 
 def test_the_account_says_how_busy_workers_were():

@@ -37,8 +37,11 @@ def test_a_network_goes_to_the_storage_and_comes_back(is_url, folder, tmp_path):
     assert below.startswith("run-") and len(os.listdir(tmp_path / "store" / below)) == 3  # the probe among them
     kept.forget(["0002", "0003"])
     assert not (tmp_path / "store" / below / delivered).exists()
-    kept.close()
-    assert os.listdir(tmp_path / "store") == []
+    (tmp_path / "store" / "other-0123").mkdir()
+    after = InStorage(RAY, str(tmp_path / "store"), "run")  # the process before was killed
+    assert sorted(os.listdir(tmp_path / "store")) == ["other-0123", os.path.basename(after.url)]
+    after.close()
+    assert os.listdir(tmp_path / "store") == ["other-0123"]
 
 
 def test_what_is_gone_from_the_storage_is_lost_and_sent_again(folder, tmp_path):
