@@ -29,7 +29,7 @@ WORKERS = (8, 64, 512, 4096)
 STEPS, PAPERS_CHILDREN, FIRST_EPOCHS = 2, 8, 5
 FIRST = vanilla((8, 8, 3), 3, (4, 8))  # what is trained does not matter here; small networks are drawn fast
 SEARCHES = 32  # different ones; more are these again, with other costs
-DRAWS = 5  # of the costs, of which the mean is told
+DRAWS = 3  # of the costs, of which the mean is told
 
 
 class Training(NamedTuple):
@@ -91,7 +91,7 @@ def paired(steps: Plan) -> Plan:
         for rung in step[1:]:
             before = found[-1][-1]
             pairs = zip(before[::2], before[1::2], strict=True)
-            better = [max(pair, key=lambda each: derive(7, number, len(rung), each.child)) for pair in pairs]  # noqa: B023
+            better = [one if derive(number, one.child, other.child) % 2 else other for one, other in pairs]
             found[-1].append([Training(each.child, rung[0].epochs) for each in better])
     return found
 
