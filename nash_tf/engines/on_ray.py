@@ -72,10 +72,8 @@ class Engine:
             try:
                 most = self.workers or max(1, int(ray.cluster_resources().get("CPU", 0.0) / self.cpus))
                 with _states(ray, self.storage, Path(tuner.project_dir)) as kept:
-                    sent, resources = (
-                        (ray.put(spec), ray.put(task.data)),
-                        {"num_cpus": self.cpus, "num_gpus": self.gpus},
-                    )
+                    sent = ray.put(spec), ray.put(task.data)
+                    resources = {"num_cpus": self.cpus, "num_gpus": self.gpus}
                     Driver(ray, tuner, sent, kept, most, resources, self.account).run()
             except ray.exceptions.RayError as error:
                 raise NoCluster(f"the Ray cluster is lost: {' '.join(str(error).split())}") from error

@@ -173,7 +173,8 @@ class Driver:
                 raise WorkersDie(
                     f"Ray's workers cannot be begun: {told}; do all machines have this nash_tf, and the files that it reads?"
                 ) from error
-            self._lose(worker, is_blamed=self._died_alone(worker))
+            is_taken_away = getattr(error, "preempted", False)
+            self._lose(worker, is_blamed=not is_taken_away and self._died_alone(worker))
 
     def _end(self, worker: _Worker, report: Report) -> None:
         """Takes what came of a trial: its network first."""

@@ -24,7 +24,11 @@ class RayError(Exception):
 
 
 class ActorDiedError(RayError):
-    actor_init_failed = False
+    actor_init_failed = preempted = False
+
+
+class Preempted(ActorDiedError):
+    preempted = True
 
 
 class Unavailable(RayError):
@@ -70,7 +74,8 @@ class StandInRay:
         self.sources.append(source)
         if fault == "node dies":
             self.dead_nodes.add(f"node{number}")
-        raised = {"dies": ActorDiedError, "node dies": ActorDiedError, "unavailable": Unavailable, "bug": TaskError}
+        raised = {"dies": ActorDiedError, "unavailable": Unavailable, "bug": TaskError}
+        raised |= {"node dies": ActorDiedError, "is taken away": Preempted}
         if fault in raised:
             return Ref(raised[fault]()), Ref(None)
         if fault == "source lost":
@@ -157,8 +162,9 @@ def test_a_child_whose_processes_keep_dying_has_failed_and_one_whose_machines_do
     assert (failed["step"], failed["rung"], failed["child"]) == (1, 0, 0)
     message = next(trial.message for trial in oracle.trials.values() if trial.status == TrialStatus.FAILED)
     assert message == "3 processes died while they trained it; is it too large for memory?"
-    oracle, _ = driven(tmp_path / "b", StandInRay(files, [None, *["node dies"] * 5]), workers=1)
-    assert oracle.lineage() == undisturbed
+    for kind in ("node dies", "is taken away"):
+        oracle, _ = driven(tmp_path / kind, StandInRay(files, [None, *[kind] * 5]), workers=1)
+        assert oracle.lineage() == undisturbed
 
 
 def test_a_search_goes_on_from_its_directory(files, undisturbed, tmp_path):
