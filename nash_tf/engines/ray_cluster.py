@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+TRIES = 3  # to begin one on this machine
 LEAST_MEMORY = 256 * 2**20  # bytes of Ray's object store on this machine, beside what is sent
 # What decides how a worker computes, and goes to the machines of a cluster with it.
 _CARRIED = ("TF_", "OMP_", "XLA_", "KERAS_BACKEND")
@@ -49,20 +50,8 @@ def joined(address: str | None, cpus: float, sent: Any) -> Iterator[Any]:
         memory = LEAST_MEMORY + 2 * size
         own = {"num_cpus": math.ceil(cpus), "include_dashboard": False, "object_store_memory": memory}
         where = {"address": "local", **own}  # else RAY_ADDRESS would be joined
-    is_stopped = False
     with _own_signals():
-        try:
-            ray.init(**where, log_to_driver=False, logging_level="ERROR")
-        except SystemExit:  # what Ray makes of SIGTERM
-            is_stopped = True
-        except Exception as error:  # Ray's are of many kinds
-            told = " ".join(str(error).split())
-            what = (
-                "Ray could not be begun on this machine"
-                if address is None
-                else f"--ray_address={address}: cannot be joined"
-            )
-            raise NoCluster(f"{what}: {told or type(error).__name__}") from error
+        is_stopped = not _connected(ray, address, where)
     try:
         if is_stopped:
             signal.raise_signal(signal.SIGTERM)
@@ -86,6 +75,31 @@ def shared(address: str | None, cpus: float, gpus: float) -> Iterator[tuple[str,
         there = ray.cluster_resources()
         fits = [there.get(name, 0.0) / needed for name, needed in (("CPU", cpus), ("GPU", gpus)) if needed]
         yield ray.get_runtime_context().gcs_address, max(1, int(min(fits)))
+
+
+def _connected(ray, address: str | None, where: dict[str, Any]) -> bool:
+    """Begins or joins a cluster; gives False where SIGTERM came meanwhile, of which Ray makes an exit of its own.
+
+    Raises:
+        NoCluster: see there.
+    """
+    tries = TRIES if address is None else 1  # a busy machine takes longer than Ray waits
+    for attempt in range(1, tries + 1):
+        try:
+            ray.init(**where, log_to_driver=False, logging_level="ERROR")
+            return True
+        except SystemExit:
+            return False
+        except Exception as error:  # Ray's are of many kinds
+            ray.shutdown()
+            if attempt == tries:
+                what = (
+                    f"--ray_address={address}: cannot be joined"
+                    if address
+                    else "Ray could not be begun on this machine"
+                )
+                raise NoCluster(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from error
+    return False
 
 
 def _size_of(data: Any) -> int:

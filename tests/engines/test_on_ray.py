@@ -4,25 +4,19 @@ import json
 import os
 import signal
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from tests.helpers import wait_for
+from tests.helpers import ROOT, wait_for
 from tests.helpers.processes import finish, lineage, start
+from tests.helpers.ray_nodes import ENVIRONMENT
 from tests.helpers.tuners import CLASSES, IMAGES, classifier, tuner_of
 
 ray = pytest.importorskip("ray")
 
 MEASURED = ("cpu_seconds", "wall_seconds")
-MEMORY = 100 * 2**20
-QUICK = {  # a node that is killed is known to be dead within seconds
-    "RAY_AUTH_MODE": "disabled",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "5000",
-    "RAY_health_check_failure_threshold": "3",
-}
 
 
 def records(tuner):
@@ -54,18 +48,16 @@ def test_a_users_own_search_on_a_cluster_of_its_own(tmp_path):
 
 
 @pytest.fixture
-def two_nodes(monkeypatch):
-    """A cluster of a head without CPUs and two nodes of one CPU each; gives it and the process ids of the two raylets."""
-    for name, value in QUICK.items():
-        monkeypatch.setenv(name, value)
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(True, head_node_args={"num_cpus": 0, "include_dashboard": False, "object_store_memory": MEMORY})
+def two_nodes():
+    """The address of a cluster of two nodes, and the process ids of their raylets."""
+    command = [sys.executable, "-m", "tests.helpers.ray_nodes"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
-        nodes = [cluster.add_node(num_cpus=1, object_store_memory=MEMORY) for _ in range(2)]
-        yield cluster.address, [node.all_processes["raylet"][0].process.pid for node in nodes]
+        told = json.loads(process.stdout.readline())
+        yield told["address"], told["raylets"]
     finally:
-        cluster.shutdown()
+        process.stdin.close()
+        process.wait(60)
 
 
 def being_trained(directory):
@@ -78,13 +70,13 @@ def test_a_node_and_the_driver_are_lost_and_the_lineage_is_that_of_one_process(w
     address, raylets = two_nodes
     directory = tmp_path / "run"
     arguments = ["--engine=ray", "--workers=2", f"--ray_address={address}"]
-    process = start(directory, *arguments)
+    process = start(directory, *arguments, **ENVIRONMENT)
     wait_for(lambda: len(_lines(directory)) >= 2 or process.poll() is not None, 600)
     process.kill()
     process.communicate()
     before = len(_lines(directory))
     assert before >= 2
-    process = start(directory, *arguments, "--resume")
+    process = start(directory, *arguments, "--resume", **ENVIRONMENT)
     wait_for(lambda: being_trained(directory) and len(_lines(directory)) > before or process.poll() is not None, 600)
     os.kill(raylets[0], signal.SIGKILL)
     finish(process)
