@@ -3,6 +3,9 @@ from setuptools import find_packages, setup
 # LiteRT and ONNX, tested with these; without them a run exports SavedModel and .keras.
 EXPORT = ["ai-edge-litert>=2.3,<2.4", "onnx>=1.23,<1.24", "onnxruntime>=1.32,<1.33", "tf2onnx>=1.17,<1.18"]
 
+# Many machines (--engine=ray), tested with this; fsspec is for --storage, and each kind of storage needs its own beside it.
+RAY = ["ray>=2.60,<2.61", "fsspec"]
+
 setup(
     name="nash_tf",
     version="0.1.0",
@@ -24,8 +27,9 @@ setup(
     ],
     extras_require={
         "export": EXPORT,
+        "ray": RAY,
         "gpu": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "tensorboard": ["tensorboard"],
-        "test": [*EXPORT, "pytest", "pytest-xdist", "tensorboard", "hypothesis", "ruff", "mypy"],
+        "test": [*EXPORT, *RAY, "pytest", "pytest-xdist", "tensorboard", "hypothesis", "ruff", "mypy"],
     },
 )

@@ -4,16 +4,18 @@ Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_t
 """
 
 import importlib.util
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from nash_tf import data_settings, export_formats, front_settings, settings, training_settings
+from nash_tf import data_settings, engine_settings, export_formats, front_settings, settings, training_settings
 from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.data_settings import DataSettings
+from nash_tf.engine_settings import EngineSettings
 from nash_tf.front_settings import FrontSettings
 from nash_tf.image_settings import ImageSettings, parse_size
 from nash_tf.scores import objectives
@@ -47,7 +49,7 @@ _ABOVE_0 = number("above 0", lambda value: value > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig(DataSettings, TrainingSettings, StartSettings, FrontSettings):
+class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings, FrontSettings):
     """A run, complete and checked. The defaults are the quick run on the bundled digits, minutes on two CPU cores.
 
     What a setting means, its rule and its default stand with its field; `python -m nash_tf.main --help` prints them.
@@ -60,6 +62,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, FrontSettings)
         data_settings.GROUP,
         _LIMITS,
         _RUN,
+        engine_settings.GROUP,
         _SEARCH,
         training_settings.GROUP,
         front_settings.GROUP,
@@ -160,15 +163,15 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, FrontSettings)
     )
     workers: int = setting(
         whole(1, 1024),
-        "Processes of this machine that train children side by side, each on its share of the cores or its own GPU.",
+        "Processes that train children side by side, on this machine each on its share of the cores or its own GPU.",
         default=1,
         group=_RUN,
         resumed=settings.FREE,
     )
     threads: int | None = setting(
         optional(whole(1, 1024)),
-        "Cores that each training uses. Rounding depends on it, so a resumed run keeps its number. Unset: this machine's "
-        "cores, shared evenly among the workers.",
+        "Cores that each training uses. Rounding depends on it, so a resumed run keeps its number. Unset: cpus_per_training, or this "
+        "machine's cores, shared evenly among the workers.",
         default=None,
         group=_RUN,
         resumed=settings.FIXED_IF_GIVEN,
@@ -215,6 +218,9 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, FrontSettings)
             raise refusal("budget_seconds", self.budget_seconds, "must not be given together with budget_epochs")
         self._check_rungs()
         self.check_start(self.method, self.precision)
+        self.check_engine()
+        if self.tensorboard and self.engine == engine_settings.RAY and self.ray_address is not None:
+            raise refusal("tensorboard", True, "would write its logs on the machines of --ray_address; leave one out")
 
     @property
     def images(self) -> ImageSettings:
@@ -247,6 +253,8 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, FrontSettings)
     def with_threads(self, begun_with: int | None) -> "SearchConfig":
         """The same with a number of threads: the one given, the one that the run began with, or this machine's share."""
         share = max(1, len(os.sched_getaffinity(0)) // self.workers)
+        if self.engine == engine_settings.RAY and self.cpus_per_training:
+            share = math.ceil(self.cpus_per_training)
         return replace(self, threads=self.threads or begun_with or share)
 
     def augmentations(self, flips: bool) -> tuple[str, ...]:

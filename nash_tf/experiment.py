@@ -20,15 +20,16 @@ if __name__ == "__main__":  # the imports below take a while
     streams.outlive_readers()
     exit_at_once()
 
+import contextlib
 import math
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from nash_tf import data, report, settings
+from nash_tf import data, engine_settings, report, settings
 from nash_tf import main as program
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
@@ -62,7 +63,12 @@ class Settings:
         group=_GROUP,
     )
     runs: int = setting(whole(1, 10_000), "Number of seeds of each method.", default=8, group=_GROUP)
-    jobs: int = setting(whole(1, 1024), "Number of runs side by side.", default=1, group=_GROUP)
+    jobs: int | None = setting(
+        optional(whole(1, 1024)),
+        "Number of runs side by side. Unset: 1; with --engine=ray as many as fit on its cluster, which all runs share.",
+        default=None,
+        group=_GROUP,
+    )
     only: int | None = setting(
         optional(whole(0)), "Number of the one run to do, for an array of jobs.", default=None, group=_GROUP
     )
@@ -162,8 +168,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return program.refuse(error)
     chosen = planned if own.only is None else [planned[own.only]]
     try:
-        with stoppable():
-            failed = _conduct(chosen, planned, first, directory, arguments, own.jobs)
+        with stoppable(), _cluster(first, all(run.finished for run in chosen)) as (added, fits):
+            failed = _conduct(chosen, planned, first, directory, [*arguments, *added], own.jobs or fits)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
         return stopped.status
@@ -214,6 +220,21 @@ def _conduct(
     finally:
         end(going.values())
     return failed
+
+
+@contextlib.contextmanager
+def _cluster(config: SearchConfig, is_done: bool) -> Iterator[tuple[list[str], int]]:
+    """Begins what all runs share: the arguments that tell them of it, and how many runs fit at a time."""
+    if config.engine != engine_settings.RAY or is_done:
+        yield [], 1
+        return
+    from nash_tf.engines import ray_cluster  # here, not above: it may be missing
+
+    config = config.with_threads(None)
+    cpus = config.workers * (config.cpus_per_training or float(config.threads or 1))
+    with ray_cluster.shared(config.ray_address, cpus, config.workers * config.gpus_per_training) as (address, fits):
+        print(f"Ray's cluster at {address} has room for {fits} runs at a time", flush=True)
+        yield [f"--ray_address={address}"], fits
 
 
 def _is_ready(run: Run, unfinished: Sequence[Run]) -> bool:

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from nash_tf import data, export_formats
+from nash_tf import data, engine_settings, export_formats
 from nash_tf.config import ConfigError, SearchConfig, refusal
 from nash_tf.files import run_directory, start_file
 from nash_tf.strategy import methods
@@ -72,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         _choose_backend()
         _check_formats(config)
+        if roles.is_told() and config.engine != engine_settings.KERAS_TUNER:
+            raise refusal("engine", config.engine, "KERASTUNER_ORACLE_IP is set, which is for keras_tuner; unset it")
         start_file.check(config.start)
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
         data.check(config.dataset, config.images)

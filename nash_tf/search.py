@@ -1,9 +1,9 @@
 """The whole story: data, search, final training, export, results."""
 
-import contextlib
+import io
 import json
-import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,9 +11,10 @@ import keras
 import keras_tuner
 from keras_tuner import errors
 
-from nash_tf import __version__, data, export_formats, report, runtime
+from nash_tf import __version__, data, engine_settings, export_formats, report, runtime
 from nash_tf.config import SearchConfig
 from nash_tf.data.pipeline import Pipeline
+from nash_tf.engines import Engine, Parts, Task
 from nash_tf.exporting.export import ExportError, export
 from nash_tf.exporting.images import Images
 from nash_tf.exporting.scaling import with_scaling
@@ -36,7 +37,7 @@ from nash_tf.terminal.progress import Progress
 from nash_tf.tuning.trial_files import DamagedSearch
 from nash_tf.tuning.tuner import HillClimbing, SearchStopped
 from nash_tf.workers import roles
-from nash_tf.workers.local import LocalWorkers, WorkersDie
+from nash_tf.workers.local import WorkersDie
 
 PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy")
 FAILURES = (
@@ -121,23 +122,17 @@ def search(
         config, dataset, command, began: as for `run`.
         loading: seconds that the libraries took to load.
     """
-    directory = config.directory
-    augmentation = task.augmentation_of(config, dataset)
-    classes, weights = len(dataset.class_names), task.class_weights_of(config, dataset)
-    pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation, weights)
     progress = Progress()
-    with local_workers(config, command) as workers:
-        tuner = tuner_of(config, dataset, pipeline, progress)
+    parts, pipeline = _parts(config, dataset, progress)
+    others = Task(dataset, partial(_parts_of_worker, config))
+    with engine_settings.engine(config.engine).started(config, command, others) as engine:
+        tuner = tuner_of(config, dataset, parts, progress, engine)
         if not roles.is_worker():
             plan = _plan(config, dataset, tuner, began or wall_and_cpu_seconds(), loading)
             progress.begins(plan.left, plan.follows)
             is_search = config.steps and methods.registry[config.method].operators
             progress.line(summary.of_a_step(config.rungs if is_search else ()))
-        callbacks = []
-        if config.tensorboard:
-            callbacks.append(keras.callbacks.TensorBoard(str(directory / run_directory.TENSORBOARD), write_graph=False))
-        valid = pipeline.evaluation(dataset.x_valid, dataset.y_valid)
-        tuner.search(validation_data=valid, verbose=0, callbacks=callbacks, workers=workers)
+        tuner.search(**parts.arguments)
     if roles.is_worker():
         return None
     progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
@@ -178,6 +173,7 @@ def finish(run: Finishing) -> dict:
         **numbers,
         **search_results(oracle),
         **_limited(run),
+        **run.tuner.engine.results(),
         **said,
         "handed_over": "control" if is_control else "winner",
         "control": control and control.results,
@@ -251,29 +247,29 @@ def _time(run: Finishing) -> dict:
     return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
 
 
-@contextlib.contextmanager
-def local_workers(config: SearchConfig, command: Sequence[str]):
-    """Makes this process the chief of `config.workers` processes; none, where this one is enough or is told its part."""
-    if (config.workers == 1 and not config.isolate) or roles.is_told():
-        yield None
-        return
-    own, gpus = roles.local_chief(), runtime.gpu_names()
-
-    def environment(number: int) -> dict[str, str]:
-        trials = {roles.TRIALS: "1"} if config.isolate else {}
-        return trials | ({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})
-
-    os.environ.update(own)
-    workers = LocalWorkers(config.workers, command, environment)
-    try:
-        yield workers
-    finally:
-        workers.stop()
-        for name in own:
-            del os.environ[name]
+def _parts(config: SearchConfig, dataset: data.Dataset, progress: Progress) -> tuple[Parts, Pipeline]:
+    """What a process needs to train on a data set, and the pipeline of its batches."""
+    augmentation = task.augmentation_of(config, dataset)
+    classes, weights = len(dataset.class_names), task.class_weights_of(config, dataset)
+    pipeline = Pipeline(dataset.mean, dataset.std, classes, config.batch_size, augmentation, weights)
+    logs = config.directory / run_directory.TENSORBOARD
+    arguments = {
+        "validation_data": pipeline.evaluation(dataset.x_valid, dataset.y_valid),
+        "verbose": 0,
+        "callbacks": [keras.callbacks.TensorBoard(str(logs), write_graph=False)] if config.tensorboard else [],
+    }
+    calibration = next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=CALIBRATION_BATCH)))
+    return Parts(task.ImageClassifier(config, dataset, pipeline, progress), arguments, calibration), pipeline
 
 
-def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, progress: Progress) -> HillClimbing:
+def _parts_of_worker(config: SearchConfig, dataset: data.Dataset) -> Parts:
+    """The same in another process, for which this one speaks."""
+    return _parts(config, dataset, Progress(io.StringIO()))[0]
+
+
+def tuner_of(
+    config: SearchConfig, dataset: data.Dataset, parts: Parts, progress: Progress, engine: Engine
+) -> HillClimbing:
     """The tuner of a run; it goes on from what is in the output directory."""
     directory, objective = config.directory, objectives.REGISTRY[config.objective]
 
@@ -283,7 +279,7 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         progress.trained(oracle)
 
     return HillClimbing(
-        task.ImageClassifier(config, dataset, pipeline, progress),
+        parts.hypermodel,
         keras_tuner.Objective(objective.metric, objective.direction),
         method=config.method,
         steps=config.steps,
@@ -298,7 +294,8 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,
         seed=config.seed,
-        calibration=next(iter(pipeline.evaluation(dataset.x_train, dataset.y_train, batch_size=CALIBRATION_BATCH))),
+        engine=engine,
+        calibration=parts.calibration,
         on_trained=on_trained,
         directory=str(directory),
         project_name=run_directory.TUNER,

@@ -1,5 +1,6 @@
 """Settings that do nothing beside others: what a run says it does not use."""
 
+from nash_tf import engine_settings
 from nash_tf.config import SearchConfig
 from nash_tf.strategy import methods
 
@@ -32,6 +33,11 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found["distillation"] = "the networks of the front are not trained"
     if config.final_epochs == 0 and not (config.front_sizes and config.front_epochs):
         found["final_learning_rate"] = "there is no final training"
+    if config.engine == engine_settings.RAY:
+        found["isolate"] = "Ray's workers are processes of their own, and one that dies is begun again"
+    else:
+        names = ("ray_address", "cpus_per_training", "gpus_per_training", "storage")
+        found |= dict.fromkeys(names, f"the engine is {config.engine}")
     if "cutout" not in (config.augment or ()):
         found["cutout_size"] = "cutout is not among the augmentations"
     return found

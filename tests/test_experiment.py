@@ -1,11 +1,12 @@
 """The experiment: its plan in pure parts, and a small one in real processes."""
 
+import contextlib
 import json
 import signal
 
 import pytest
 
-from nash_tf import experiment, main
+from nash_tf import engine_settings, experiment, main
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
 from tests.helpers import ROOT, wait_for
@@ -180,3 +181,30 @@ def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
     assert results["fixed"]["params"] == results["fixed"]["vanilla_params"] == results["sh"]["vanilla_params"]
     assert results["wide"]["params"] == pytest.approx(results["sh"]["params"], rel=0.1)
     assert "wide" in (directory / "report.html").read_text() and (directory / "wide-seed0.log").exists()
+
+
+def test_runs_share_one_cluster_of_ray_as_many_as_fit(monkeypatch, tmp_path, capsys):
+    asked, begun = [], []
+
+    @contextlib.contextmanager
+    def shared(address, cpus, gpus):
+        asked.append((address, cpus, gpus))
+        yield "10.0.0.1:6379", 3
+
+    def conduct(chosen, planned, config, directory, arguments, jobs):
+        begun.append((arguments[-1], jobs, len(chosen)))
+        return {}
+
+    monkeypatch.setattr(engine_settings, "missing", lambda name: None)
+    monkeypatch.setattr("nash_tf.engines.ray_cluster.shared", shared)
+    monkeypatch.setattr(experiment, "_conduct", conduct)
+    common = ["experiment", "--methods=sh,shr", "--runs=2", f"--output_dir={tmp_path}", "--engine=ray", "--workers=4"]
+    assert experiment.main([*common, "--cpus_per_training=0.5", "--gpus_per_training=0.25"]) == 0
+    assert experiment.main([*common, "--threads=2", "--jobs=1", "--ray_address=auto"]) == 0
+    assert asked == [(None, 2.0, 1.0), ("auto", 8.0, 0.0)]
+    assert begun == [("--ray_address=10.0.0.1:6379", 3, 4), ("--ray_address=10.0.0.1:6379", 1, 4)]
+    assert "room for 3 runs at a time" in capsys.readouterr().out
+    for name in ("sh-seed0", "sh-seed1", "shr-seed0", "shr-seed1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text("{}")
+    assert experiment.main(common) == 0 and len(asked) == 2  # all are finished: no cluster is begun

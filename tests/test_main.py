@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from nash_tf import config, data, export_formats, main
+from nash_tf import config, data, engine_settings, export_formats, main
 from nash_tf.files.lock import LOCK, locked
 from tests.helpers import ROOT
 from tests.helpers.commands import contents, start
@@ -62,6 +62,11 @@ REFUSED = [
     (["--seed=-1"], ["--seed=-1", "from 0 to 4294967295"]),
     (["--seed=4294967296"], ["--seed=4294967296", "from 0 to 4294967295"]),
     (["--workers=0"], ["--workers=0", "from 1 to"]),
+    # engines
+    (["--engine=dask"], ["--engine=dask", "one of keras_tuner, ray"]),
+    (["--ray_address=ray://host:1"], ["--ray_address=ray://host:1", "host:port or auto"]),
+    (["--cpus_per_training=0"], ["--cpus_per_training=0.0", "above 0"]),
+    (["--gpus_per_training=1.5"], ["--gpus_per_training=1.5", "a whole one above"]),
     # image files
     (["--image_size=0"], ["--image_size=0", "N or HxW", "4 to 4096"]),
     (["--image_size=64x"], ["--image_size=64x", "N or HxW"]),
@@ -221,6 +226,29 @@ class TestRefusedForReal:
         assert contents(place) == before
 
 
+class TestEngines:
+    def test_one_whose_package_is_missing_says_what_to_install(self, monkeypatch, place, search, capsys):
+        entry = engine_settings.REGISTRY["ray"]._replace(needs={"ray": "no_such_module"})
+        monkeypatch.setitem(engine_settings.REGISTRY, "ray", entry)
+        assert start("--engine=ray") == main.REFUSED and not search.calls
+        hint = "needs ray, not installed; run `pip install 'nash_tf[ray]'`"
+        assert capsys.readouterr().err == f"--engine=ray: {hint}\n"
+        with pytest.raises(ValueError, match="engine 'ray' needs ray, not installed"):
+            engine_settings.engine("ray")
+
+    def test_storage_is_one_that_other_processes_reach_and_no_keras_tuner_worker_has_ray(
+        self, monkeypatch, place, search, capsys
+    ):
+        monkeypatch.setattr(engine_settings.importlib.util, "find_spec", lambda name: name)
+        assert start("--engine=ray", "--storage=memory://x") == main.REFUSED
+        assert "each process's own" in capsys.readouterr().err
+        monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+        assert start("--engine=ray") == main.REFUSED
+        assert "KERASTUNER_ORACLE_IP is set" in capsys.readouterr().err
+        assert start("--engine=ray", "--tensorboard", "--ray_address=auto") == main.REFUSED
+        assert "on the machines of --ray_address" in capsys.readouterr().err
+
+
 class TestAccepted:
     def test_every_flag_arrives(self, place, search, monkeypatch):
         monkeypatch.setattr(export_formats, "missing", lambda name: [])
@@ -251,6 +279,11 @@ class TestAccepted:
             "augment": ("normalise", "shift"),
             "mixup": 0.2,
             "cutout_size": 0.5,
+            "engine": "keras_tuner",
+            "ray_address": "auto",
+            "cpus_per_training": 1.5,
+            "gpus_per_training": 0.25,
+            "storage": "kept",
             "workers": 3,
             "threads": 2,
             "learning_rate": 0.02,

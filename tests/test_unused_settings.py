@@ -2,9 +2,11 @@
 
 import pytest
 
-from nash_tf import main
+from nash_tf import engine_settings, main
 from nash_tf.config import SearchConfig
 from nash_tf.unused_settings import unused
+
+OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage"}  # of an engine that is not chosen
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,9 @@ from nash_tf.unused_settings import unused
     ],
 )
 def test_what_a_method_does_not_use(settings, expected):
-    assert unused(SearchConfig(**settings)).keys() - {"cutout_size", "front_epochs", "distillation"} == expected
+    assert (
+        unused(SearchConfig(**settings)).keys() - OTHERS - {"cutout_size", "front_epochs", "distillation"} == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -40,7 +44,14 @@ def test_what_a_method_does_not_use(settings, expected):
     ],
 )
 def test_what_a_front_does_not_use(settings, expected):
-    assert unused(SearchConfig(**settings)).keys() - {"cutout_size"} == expected
+    assert unused(SearchConfig(**settings)).keys() - OTHERS - {"cutout_size"} == expected
+
+
+def test_what_an_engine_does_not_use(monkeypatch):
+    monkeypatch.setattr(engine_settings, "missing", lambda name: None)
+    ours, other = unused(SearchConfig()), unused(SearchConfig(engine="ray"))
+    assert "isolate" in other and "storage" not in other
+    assert ours["storage"] == "the engine is keras_tuner" and "isolate" not in ours
 
 
 def test_only_what_was_given_is_named(capsys):

@@ -1,12 +1,12 @@
-"""Figure of the cost of training."""
+"""Figures of the cost of training, and of what many workers do with their time."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from nash_tf.benchmark.measure import line as least_squares
 from nash_tf.report.drawing.axes import Scale, frame
-from nash_tf.report.drawing.figure import Figure, mark, path, text
-from nash_tf.report.drawing.markup import join
+from nash_tf.report.drawing.figure import Figure, legend, mark, path, text
+from nash_tf.report.drawing.markup import Markup, join, tag
 
 _WIDTH, _HEIGHT, _ACROSS = 380, 250, 2
 
@@ -29,3 +29,28 @@ def cost(rows: Sequence[Sequence[Any]]) -> Figure:
     return Figure(
         "cost", "CPU-seconds against batches, depth, width and children", _ACROSS * _WIDTH, height, join(panels)
     )
+
+
+def shares(rows: Sequence[tuple[str, int, Sequence[float]]]) -> Figure:
+    """Bars, those of one name together: (name, workers, shares of their time), busy, idle as rungs close, idle in narrow rungs."""
+    left, width, high = 290, 420, 17
+    shades = (("f0", "busy"), ("f4", "idle as a rung closes"), ("wash", "idle beyond what rungs have"))
+    squares = [
+        (lambda x, y, shade=shade: tag("rect", x=x - 6, y=y - 6, width=12, height=12, class_=shade), words)
+        for shade, words in shades
+    ]
+    parts: list[Markup] = [legend(20, 22, squares)]
+    y, last = 34, None
+    for name, workers, values in rows:
+        if name != last:
+            y += 12
+            parts.append(text(20, y + 12, name))
+        last, x = name, float(left)
+        parts.append(text(left - 10, y + 12, f"{workers:,}", "end soft"))
+        for value, (shade, words) in zip(values, shades, strict=True):
+            title = tag("title", f"{name}, {workers:,} workers: {words} {100 * value:.1f} %")
+            parts.append(tag("rect", title, x=x, y=y + 2, width=value * width, height=high - 4, class_=shade))
+            x += value * width
+        parts.append(text(left + width + 8, y + 12, f"{100 * values[0]:.3g} %", "soft"))
+        y += high
+    return Figure("workers", "What many workers do with their time", left + width + 70, y + 16, join(parts))

@@ -43,6 +43,9 @@ class ImageFile:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __reduce__(self):
+        return ImageFile, (self.path,)  # another process opens the file, which must be there
+
     def __getitem__(self, chosen: np.ndarray) -> np.ndarray:
         """The images at positions int [k], each 0 to n - 1."""
         images = np.empty((len(chosen), *self.shape[1:]), np.uint8)

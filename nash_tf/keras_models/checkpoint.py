@@ -27,7 +27,7 @@ from nash_tf.keras_models.state import State
 
 _MANIFEST, _ARCHITECTURE, _STATE = "manifest.json", "architecture.json", "state.npz"
 _FORMAT = 2  # format 1 had no percent-encoding, so that "|" in a name broke it, and no dtypes
-_MOST_JSON = 1 << 28  # bytes
+_MOST_JSON, _MOST_STATE = 1 << 28, 1 << 36  # bytes
 _NUMBERS = "biuf"  # kinds of NumPy dtypes that arrays may have
 
 
@@ -93,6 +93,36 @@ def load(directory: Path) -> tuple[Architecture, State]:
         _compare(path, hashlib.file_digest(file, "sha256").hexdigest(), manifest)
         state = _state(file, architecture, manifest["format"])
     return architecture, state
+
+
+def read_files(directory: Path) -> dict[str, bytes]:
+    """The files of a checkpoint by name, to be sent elsewhere.
+
+    Raises:
+        CheckpointError: one is missing, or is not a regular file.
+    """
+    files = {}
+    for name, most in ((_ARCHITECTURE, _MOST_JSON), (_STATE, _MOST_STATE), (_MANIFEST, _MOST_JSON)):
+        with _reading(directory / name):
+            files[name] = read_regular(directory / name, most)
+    return files
+
+
+def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
+    """The inverse: a checkpoint as it was read elsewhere; one that is there is replaced.
+
+    Raises:
+        CheckpointError: it could not be written, or is damaged.
+    """
+    if set(files) != {_ARCHITECTURE, _STATE, _MANIFEST}:
+        raise CheckpointError(f"{directory}: expected the files of a checkpoint, received {sorted(files)}")
+    try:
+        with replace_directory(directory) as beside:
+            for name, data in files.items():
+                (beside / name).write_bytes(data)
+            verify(beside)
+    except OSError as error:
+        raise CheckpointError(f"{directory}: the checkpoint could not be written, {error}") from error
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

@@ -53,6 +53,10 @@ class TimeLimits:
         """Counts this process's time from when it began, in the clock's seconds and CPU seconds, and not from `resume`."""
         self._began = began
 
+    def add_cpu_seconds(self, seconds: float) -> None:
+        """Counts those of a process that this one does not wait for."""
+        self.before = (self.before[0], self.before[1] + seconds)
+
     def spent(self) -> tuple[float, float]:
         """Seconds and CPU seconds of this process and those before it."""
         now = self._clock()

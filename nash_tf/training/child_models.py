@@ -122,6 +122,11 @@ class ChildModels:
             return self.build(assignment.hyperparameters, architecture, state), architecture, None
         return self._born(assignment, architecture, state)
 
+    def has(self, assignment: Assignment) -> bool:
+        """Whether the model that is to be trained on is at hand, so that its checkpoint is not needed."""
+        trained, _ = self._trained.get((assignment.key.step, assignment.key.child), (None, None))
+        return trained is not None and trained == assignment.source and assignment.architecture is not None
+
     def keep(self, key: TrainingKey, model: keras.Model) -> None:
         """Holds a trained model, already traced, for a further training of the same child."""
         self._trained[key.step, key.child] = key, model

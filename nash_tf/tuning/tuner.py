@@ -6,23 +6,20 @@ import os
 import warnings
 from pathlib import Path
 
-import keras
 import keras_tuner
-import numpy as np
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from nash_tf import engine_settings
 from nash_tf.files.atomic import tidy
 from nash_tf.files.lock import locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
 from nash_tf.strategy.records import Outcome, TrainingKey
-from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
-from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import checked_json, chief, private_api, trial_values
+from nash_tf.tuning import checked_json, private_api, trial_values
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -30,6 +27,7 @@ from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.results_table import results_table
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import TrialFiles
+from nash_tf.tuning.trial_training import TrialTraining
 from nash_tf.workers import roles
 
 TUNER = "tuner.json"
@@ -46,6 +44,7 @@ class HillClimbing(keras_tuner.Tuner):
             not return a mere number, of which nobody knows what it is.
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
             tune_hyperparameters, budget_epochs, reserve, examples, heartbeat, on_trained: see `HillClimbingOracle`.
+        engine: who trains: a name in `nash_tf.engine_settings.REGISTRY`, or an engine (see `nash_tf.engines`).
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given.
         directory, project_name, overwrite, tuner_id, distribution_strategy, optimizer, loss, metrics: as in
@@ -64,6 +63,7 @@ class HillClimbing(keras_tuner.Tuner):
         hypermodel,
         objective=None,
         *,
+        engine=engine_settings.KERAS_TUNER,
         calibration=None,
         heartbeat=5.0,
         directory=None,
@@ -87,6 +87,7 @@ class HillClimbing(keras_tuner.Tuner):
             raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
         if max_model_size is not None:
             raise ValueError(f"max_model_size={max_model_size} is not used; give max_params, which no child passes")
+        self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat
         # Keras Tuner sets these only after it has asked for the first network.
         self.distribution_strategy, self.optimizer, self.loss, self.metrics = (
@@ -95,17 +96,19 @@ class HillClimbing(keras_tuner.Tuner):
             loss,
             metrics,
         )
-        self._objective_given = objective is not None
         oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
         oracle.raises_failures = False  # `search` does, when all is written
-        models = ChildModels(
-            self._first_network,
+        self.is_objective_given, self.calibration = objective is not None, calibration
+        self._training = TrialTraining(
+            self._build_hypermodel,
+            lambda *args, **kwargs: self.hypermodel.fit(*args, **kwargs),
+            oracle.objective.name,
+            self.is_objective_given,
             oracle.search.method.inherit_momentum,
             lambda: private_api.maybe_distribute(distribution_strategy),
         )
-        models.calibration = calibration
-        self._trainer = Trainer(models, oracle.objective.name)
-        self._hyperparameters = oracle.get_space()  # of the trial at hand
+        self._trainer = self._training.trainer
+        self._trainer.models.calibration = calibration
         is_worker = roles.is_worker()
         overwrite = overwrite and not is_worker
         place = Path(directory or ".") / (project_name or "untitled_project")  # as Keras Tuner has it
@@ -129,13 +132,12 @@ class HillClimbing(keras_tuner.Tuner):
             trials = os.environ.get(roles.TRIALS)
             self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
 
-    def search(self, *fit_args, workers=None, **fit_kwargs):
+    def search(self, *fit_args, **fit_kwargs):
         """Runs the search; ends in time where there is a limit.
 
         Args:
             *fit_args, **fit_kwargs: those of `model.fit`, passed to `hypermodel.fit`. `epochs` and `initial_epoch` are not
                 used: they follow from the method and its budget.
-            workers: `nash_tf.workers.local.LocalWorkers` that a chief is to watch over, or None.
 
         Raises:
             ValueError: `fit` could not be searched with these arguments.
@@ -143,15 +145,14 @@ class HillClimbing(keras_tuner.Tuner):
                 was reached before it had been trained.
         """
         arguments = FitArguments(fit_args, {name: value for name, value in fit_kwargs.items() if name != "callbacks"})
-        arguments.check(self.oracle.objective.name, self._has_own_fit())
+        arguments.check(self.oracle.objective.name, self.has_own_fit())
         for name in {"epochs", "initial_epoch"} & fit_kwargs.keys():
             warnings.warn(
                 f"search({name}={fit_kwargs.pop(name)}) is not used: see epochs_per_step and vanilla_epochs",
                 stacklevel=2,
             )
         if roles.is_worker():
-            with contextlib.suppress(_TimeIsUp):
-                super().search(*fit_args, **fit_kwargs)
+            self.search_here(*fit_args, **fit_kwargs)
             return
         with locked(Path(self.project_dir)):
             tidy(self.project_dir)
@@ -160,18 +161,18 @@ class HillClimbing(keras_tuner.Tuner):
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
             self.save()
-            if roles.is_chief():
-                self.oracle.verbose = fit_kwargs.get("verbose", 1)
-                chief.serve(self.oracle, workers)
-            else:
-                with contextlib.suppress(_TimeIsUp):
-                    super().search(*fit_args, **fit_kwargs)
+            self.engine.search(self, fit_args, fit_kwargs)
         if cause := self.oracle.stopped_by():
             raise SearchStopped(cause)
         if not self.oracle.lineage():
             raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
         if self.oracle.verbose:
             print(f"The search is over: {self.oracle.end_reason()}.", flush=True)
+
+    def search_here(self, *fit_args, **fit_kwargs) -> None:
+        """Trains in this process what its oracle hands out, until there is nothing left."""
+        with contextlib.suppress(_TimeIsUp):
+            super().search(*fit_args, **fit_kwargs)
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):
         lease = trial_values.lease_of(trial.hyperparameters.values)
@@ -190,7 +191,7 @@ class HillClimbing(keras_tuner.Tuner):
             except CheckpointError as error:
                 # The disk's fault and not the child's, which must not fail for it.
                 source = trial.hyperparameters.values.get("tuner/trial_id")
-                folder = self._checkpoint(source).parent if source else None
+                folder = self.checkpoint(source).parent if source else None
                 is_source = folder is not None and f"{folder}/" in str(error)
                 remedy = f"; remove {folder}, and its training is done again" if is_source else ""
                 raise errors.FatalError(f"{error}{remedy}") from error
@@ -207,48 +208,36 @@ class HillClimbing(keras_tuner.Tuner):
         return dict(outcome.metrics)
 
     def _train(self, trial: Trial, fit_args, fit_kwargs, limits: Limits) -> Outcome:
-        self._hyperparameters = trial.hyperparameters
-        values = trial.hyperparameters.values
-        assignment, source_id = trial_values.decode(values), values.get("tuner/trial_id")
-        source_value = None
-        if assignment.is_birth:
-            source_value = trial_values.measurement(self.oracle.get_trial(source_id), self.oracle.objective.name)
+        source_id = trial.hyperparameters.values.get("tuner/trial_id")
         given = fit_kwargs.pop("callbacks", None)
         callbacks = list(given) if isinstance(given, list | tuple) else [given] if given else []
-
-        def call(model, *args, **kwargs):
-            returned = self.hypermodel.fit(trial.hyperparameters, model, *args, **kwargs)
-            is_number = returned is not None and not isinstance(returned, keras.callbacks.History | dict)
-            if not self._objective_given and is_number and np.ndim(returned) == 0:
-                raise Unsearchable(
-                    f"HyperModel.fit returned {returned!r}, and no objective says whether it should be large or small; give "
-                    "objective=keras_tuner.Objective(NAME, 'min' or 'max')"
-                )
-            return returned
-
-        return self._trainer.train(
-            assignment,
-            Fit(call, FitArguments(fit_args, fit_kwargs), self._deepcopy_callbacks(callbacks), self._has_own_fit()),
-            source=None if source_id is None else self._checkpoint(source_id),
-            target=self._checkpoint(trial.trial_id),
-            source_value=source_value,
+        return self._training.train(
+            trial,
+            FitArguments(fit_args, fit_kwargs),
+            self._deepcopy_callbacks(callbacks),
+            self.has_own_fit(),
+            source=None if source_id is None else self.checkpoint(source_id),
+            target=self.checkpoint(trial.trial_id),
+            source_value=self.source_value(trial),
             limits=limits,
         )
 
-    def _first_network(self, values) -> keras.Model:
-        """What the hypermodel builds for values of its hyperparameters."""
-        hyperparameters = self._hyperparameters.copy()
-        hyperparameters.values = dict(values)
-        return self._build_hypermodel(hyperparameters)
+    def source_value(self, trial: Trial) -> float | None:
+        """The objective of the network that a trial's child is born of; None where none is born."""
+        values = trial.hyperparameters.values
+        if not trial_values.decode(values).is_birth:
+            return None
+        return trial_values.measurement(self.oracle.get_trial(values["tuner/trial_id"]), self.oracle.objective.name)
 
-    def _has_own_fit(self) -> bool:
+    def has_own_fit(self) -> bool:
+        """Whether the hypermodel has a `fit` of its own."""
         return type(self.hypermodel.first).fit is not keras_tuner.HyperModel.fit
 
     def load_model(self, trial):
         """The trained model of a trial, compiled."""
-        self._hyperparameters = trial.hyperparameters
+        self._training.hyperparameters = trial.hyperparameters
         values = trial_values.decode(trial.hyperparameters.values).hyperparameters
-        return self._trainer.models.load(self._checkpoint(trial.trial_id), values)
+        return self._trainer.models.load(self.checkpoint(trial.trial_id), values)
 
     def first_model(self):
         """The trained first network, from which all others descend."""
@@ -295,7 +284,7 @@ class HillClimbing(keras_tuner.Tuner):
             self.reload()  # Keras Tuner looks for tuner.json alone, and would begin anew where that is lost
             return
         super()._populate_initial_space()
-        self._hyperparameters = self.oracle.get_space()
+        self._training.hyperparameters = self.oracle.get_space()
         # What cannot be searched is refused here.
         self._trainer.models.build(self.oracle.search.hyperparameters.defaults())
 
@@ -310,11 +299,12 @@ class HillClimbing(keras_tuner.Tuner):
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _checkpoint(self, trial_id) -> Path:
+    def checkpoint(self, trial_id) -> Path:
+        """Where the checkpoint of a trial lies."""
         return TrialFiles(Path(self.project_dir)).checkpoint(trial_id)
 
     def _is_kept(self, trial) -> bool:
-        return trial.status == TrialStatus.COMPLETED and self._checkpoint(trial.trial_id).is_dir()
+        return trial.status == TrialStatus.COMPLETED and self.checkpoint(trial.trial_id).is_dir()
 
 
 class _TimeIsUp(errors.FatalError):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -378,6 +379,10 @@ class TestRows:
         x, rows = both
         assert np.array_equal(part(rows, 3, 9), x[3:9])
         assert np.array_equal(joined(part(rows, 0, 4), part(rows, 9, 15)), np.concatenate([x[:4], x[9:]]))
+
+    def test_they_can_be_sent_to_another_process(self, both):
+        x, rows = both
+        assert np.array_equal(pickle.loads(pickle.dumps(rows))[:], x)
 
     def test_a_file_cut_short_meanwhile_is_an_error_and_no_end_of_the_process(self, tmp_path):
         np.save(tmp_path / "x.npy", np.zeros((20, 5, 4, 3), np.uint8))

@@ -252,3 +252,15 @@ class TestHostile:
         assert found.model.accuracy is None and found.model.balanced == Share(model["balanced_accuracy"])
         assert found.confusion is None and [each.recall is None for each in found.classes] == [False, True]
         page_of(run)
+
+
+def test_a_run_on_ray_says_how_busy_its_workers_were(run):
+    assert "On Ray" not in page_of(run).text
+    account = {"name": "ray", "utilisation": 0.62, "nodes": 2, "processes": 9, "lost_processes": 1}
+    page = page_of(change_results(run, engine=account)).text
+    assert (
+        "On Ray, 9 worker processes on 2 machines trained for 62 % of the time that they were there. 1 of them was lost"
+        in page
+    )
+    for damaged in (HOSTILE, [], {"utilisation": HOSTILE, "nodes": {}, "processes": None}):
+        assert "On Ray" not in page_of(change_results(run, engine=damaged)).text

@@ -12,7 +12,14 @@ from nash_tf.report.analysis.stats import Summary
 from nash_tf.report.records.runs import Run
 
 _ORDER = ("nash", "sh", "shr", "shrsep")
-_OF_A_RUN = {"method", "seed", "output_dir", "tensorboard", "workers"}  # may differ between runs that are compared
+_ENGINES = {"engine", "ray_address", "cpus_per_training", "gpus_per_training", "storage"}
+_OF_A_RUN = {
+    "method",
+    "seed",
+    "output_dir",
+    "tensorboard",
+    "workers",
+} | _ENGINES  # may differ between runs that are compared
 _BY_DESIGN = {("wide", "widths")}  # method and setting: see `nash_tf.experiment`
 
 

@@ -190,7 +190,26 @@ def cost(run: Run, children: Sequence[Child]) -> Markup:
     return html.together(
         html.table([left("what"), "CPU time", "wall clock"], rows, narrow=True),
         html.paragraph(f"{plural(epochs, 'epoch')} of training, all networks together."),
+        _cluster(run.results.get("engine")),
         *(search_summary.how_it_ended(run, search_plan.standing(run)) if run.results else ()),
+    )
+
+
+def _cluster(engine: Any) -> Markup | None:
+    """How busy a cluster's workers were; the file may hold anything."""
+    told = {name: number(value) for name, value in engine.items()} if isinstance(engine, Mapping) else {}
+    busy, nodes, workers = (told.get(name) for name in ("utilisation", "nodes", "processes"))
+    if busy is None or nodes is None or workers is None:
+        return None
+    lost = told.get("lost_processes")
+    again = (
+        f" {plural(int(lost), 'of them was', 'of them were')} lost, and what they trained was done again."
+        if lost
+        else ""
+    )
+    return html.paragraph(
+        f"On Ray, {plural(int(workers), 'worker process', 'worker processes')} on {plural(int(nodes), 'machine')} "
+        f"trained for {percent(busy, 0)} % of the time that they were there.{again}"
     )
 
 

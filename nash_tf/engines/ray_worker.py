@@ -1,0 +1,171 @@
+"""What trains in a process of Ray's: the trials that it is sent, one after the other."""
+
+import contextlib
+import copy
+import math
+import os
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras_tuner
+from keras_tuner.engine.trial import Trial, TrialStatus
+
+from nash_tf import runtime
+from nash_tf.engines import Parts, states
+from nash_tf.engines.states import Lost, Source
+from nash_tf.keras_models import checkpoint
+from nash_tf.keras_models.checkpoint import CheckpointError
+from nash_tf.keras_models.compilation import compile_with
+from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
+from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.training.watching import Limits
+from nash_tf.tuning import trial_values
+from nash_tf.tuning.trial_training import TrialTraining
+
+
+class Spec(NamedTuple):
+    """How a search trains, as it is sent.
+
+    Attributes:
+        make: makes the parts of what is sent beside it.
+        objective, is_objective_given, inherit_momentum: see `TrialTraining`.
+        compiled: optimizer, loss and metrics that a tuner was given, by name.
+        positional: arguments of `tuner.search` without a name.
+        threads: of an operation; None for as many as TensorFlow takes.
+    """
+
+    make: Callable[[Any], Parts]
+    objective: str
+    is_objective_given: bool
+    inherit_momentum: bool
+    compiled: Mapping[str, Any]
+    positional: tuple
+    threads: int | None
+
+
+class Report(NamedTuple):
+    """What came of a trial.
+
+    Attributes:
+        trial: its state.
+        metrics: what Keras Tuner's oracle is told of a completed one.
+        fatal: why the search cannot go on; None where it can.
+        lost: why the network to start from has not arrived; None where it has.
+        cpu_seconds: of the process since its last report, or since it began.
+    """
+
+    trial: dict[str, Any]
+    metrics: Mapping[str, float]
+    fatal: str | None
+    lost: str | None
+    cpu_seconds: float
+
+
+class Place(NamedTuple):
+    """Where a process is: its node in the cluster, that machine's name, and its id there."""
+
+    node: str
+    host: str
+    process: int
+
+
+class RayWorker:
+    """Trains; made by Ray.
+
+    Args:
+        spec: how.
+        data: what `spec.make` takes.
+    """
+
+    def __init__(self, spec: Spec, data: Any):
+        self._reported = 0.0  # CPU seconds
+        if spec.threads is not None:
+            runtime.set_up(spec.threads)
+        parts = spec.make(data)
+        self._positional, self._arguments = spec.positional, dict(parts.arguments)
+        given = self._arguments.pop("callbacks", None)
+        self._callbacks = list(given) if isinstance(given, list | tuple) else [given] if given else []
+        hypermodel = parts.hypermodel
+        self._is_own = type(hypermodel).fit is not keras_tuner.HyperModel.fit
+
+        def build(hyperparameters):
+            model = hypermodel.build(hyperparameters)
+            if any(spec.compiled.values()):
+                compile_with(model, *(spec.compiled[name] for name in ("optimizer", "loss", "metrics")))
+            return model
+
+        self._training = TrialTraining(
+            build, hypermodel.fit, spec.objective, spec.is_objective_given, spec.inherit_momentum
+        )
+        self._training.trainer.models.calibration = parts.calibration
+
+    def place(self) -> Place:
+        """Where this process is."""
+        import ray
+
+        return Place(ray.get_runtime_context().get_node_id(), os.uname().nodename, os.getpid())
+
+    def train(
+        self, state: dict[str, Any], source: Source | None, source_value: float | None, url: str
+    ) -> tuple[Report, Any]:
+        """Does the training of a trial.
+
+        Args:
+            state: the trial's, with its lease.
+            source: where the network is that it starts from; None for the first.
+            source_value: the objective of it, where a child is born.
+            url: of the storage; empty for none.
+
+        Returns:
+            What came of it, and for a completed one what `states.deliver` gives.
+        """
+        trial = Trial.from_state(state)
+        told: dict[str, Any] = {"metrics": {}, "fatal": None, "lost": None}
+        delivered = None
+        with tempfile.TemporaryDirectory(prefix="nash_tf-") as folder, self._ending(trial, told):
+            lease = trial_values.lease_of(trial.hyperparameters.values)
+            outcome = self._training.train(
+                trial,
+                FitArguments(self._positional, self._arguments),
+                copy.deepcopy(self._callbacks),
+                self._is_own,
+                source=self._placed(trial, source, Path(folder) / "source"),
+                target=Path(folder) / "target",
+                source_value=source_value,
+                limits=Limits(lease.get("seconds", math.inf), lease.get("cpu_seconds", math.inf)),
+            )
+            delivered = states.deliver(url, trial.trial_id, checkpoint.read_files(Path(folder) / "target"))
+            trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
+            trial.status, told["metrics"] = TrialStatus.COMPLETED, dict(outcome.metrics)
+        before, self._reported = self._reported, time.process_time()
+        return Report(trial.get_state(), **told, cpu_seconds=self._reported - before), delivered
+
+    def _placed(self, trial: Trial, source: Source | None, folder: Path) -> Path | None:
+        """The checkpoint of the network to start from, which is there where its model is not at hand."""
+        if source is None:
+            return None
+        if not self._training.trainer.models.has(trial_values.decode(trial.hyperparameters.values)):
+            import ray
+
+            checkpoint.write_files(folder, states.fetch(ray, source))
+        return folder
+
+    @contextlib.contextmanager
+    def _ending(self, trial: Trial, told: dict[str, Any]) -> Iterator[None]:
+        """Tells how a training ends that comes to nothing, as Keras Tuner has it."""
+        try:
+            yield
+        except OutOfTime:
+            trial.status = TrialStatus.STOPPED
+        except Lost as error:
+            told["lost"] = str(error)
+        except (CheckpointError, Unsearchable) as error:  # no child's fault
+            told["fatal"] = " ".join(str(error).split())
+        except FailedTraining:
+            trial.status, trial.message = TrialStatus.FAILED, traceback.format_exc()
+        except Exception:
+            trial.status, trial.message = TrialStatus.INVALID, traceback.format_exc()

@@ -1,0 +1,96 @@
+"""Has the trainer train trials: between Keras Tuner's values and hypermodels on one side, assignments and outcomes on the other."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras_tuner import HyperParameters
+from keras_tuner.engine.trial import Trial
+
+from nash_tf.strategy.records import Outcome
+from nash_tf.training.child_models import ChildModels
+from nash_tf.training.errors import Unsearchable
+from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.training.trainer import Fit, Trainer
+from nash_tf.training.watching import Limits
+from nash_tf.tuning import trial_values
+
+
+class TrialTraining:
+    """Trains trials, one after the other, in whatever process.
+
+    Args:
+        build: gives the compiled first network for hyperparameters.
+        fit: as `keras_tuner.HyperModel.fit`.
+        objective: name of the metric that children are compared by.
+        is_objective_given: whether the user has named it; else `fit` must not return a mere number, of which nobody knows what it is.
+        inherit_momentum, scope: see `nash_tf.training.child_models.ChildModels`.
+
+    Attributes:
+        trainer: does the work.
+        hyperparameters: of the trial at hand.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[HyperParameters], keras.Model],
+        fit: Callable[..., Any],
+        objective: str,
+        is_objective_given: bool,
+        inherit_momentum: bool = True,
+        scope: Callable[[], AbstractContextManager] = contextlib.nullcontext,
+    ):
+        self._build, self._fit, self._is_objective_given = build, fit, is_objective_given
+        self.trainer = Trainer(ChildModels(self._first_network, inherit_momentum, scope), objective)
+        self.hyperparameters = HyperParameters()
+
+    def train(
+        self,
+        trial: Trial,
+        arguments: FitArguments,
+        callbacks: Sequence[keras.callbacks.Callback],
+        is_own: bool,
+        source: Path | None,
+        target: Path,
+        source_value: float | None,
+        limits: Limits,
+    ) -> Outcome:
+        """Does the training of a trial; see `nash_tf.training.trainer.Trainer.train`, whose errors are raised.
+
+        Args:
+            trial: with the values of an assignment.
+            arguments: data and settings of `fit`.
+            callbacks: the user's, made for this training alone.
+            is_own: whether the hypermodel has a `fit` of its own.
+            source, target, source_value, limits: as there.
+        """
+        self.hyperparameters = trial.hyperparameters
+
+        def call(model, *args, **kwargs):
+            returned = self._fit(trial.hyperparameters, model, *args, **kwargs)
+            is_number = returned is not None and not isinstance(returned, keras.callbacks.History | dict)
+            if not self._is_objective_given and is_number and np.ndim(returned) == 0:
+                raise Unsearchable(
+                    f"HyperModel.fit returned {returned!r}, and no objective says whether it should be large or small; give "
+                    "objective=keras_tuner.Objective(NAME, 'min' or 'max')"
+                )
+            return returned
+
+        return self.trainer.train(
+            trial_values.decode(trial.hyperparameters.values),
+            Fit(call, arguments, callbacks, is_own),
+            source=source,
+            target=target,
+            source_value=source_value,
+            limits=limits,
+        )
+
+    def _first_network(self, values: Mapping[str, Any]) -> keras.Model:
+        """What the hypermodel builds for values of its hyperparameters."""
+        hyperparameters = self.hyperparameters.copy()
+        hyperparameters.values = dict(values)
+        return self._build(hyperparameters)
