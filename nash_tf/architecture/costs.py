@@ -50,6 +50,13 @@ def in_blocks(channels: int) -> int:
     return channels if channels < BLOCK else -(-channels // BLOCK) * BLOCK
 
 
+def elements(architecture: Architecture) -> int | None:
+    """Numbers that the layers put out for one example, the input among them; None where a size is open."""
+    if any(None in node.shape for node in architecture.nodes):
+        return None
+    return sum(math.prod(node.shape) for node in architecture.nodes)  # type: ignore[arg-type, misc]
+
+
 def training_seconds(architecture: Architecture) -> float:
     """What one example costs in a training step, predicted, in CPU-seconds of the machine of `SECONDS_PER_OPERATION`.
 

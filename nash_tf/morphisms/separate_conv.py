@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 
 from nash_tf.architecture import layer_rules
-from nash_tf.architecture.layer_rules.shapes import pair
+from nash_tf.architecture.layer_rules.shapes import sizes
 from nash_tf.morphisms.base import Reduction
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import Separate, WeightTransfer
@@ -39,7 +39,7 @@ class SeparateConv(Reduction):
             return self.why_not_considered(architecture, name)
         if conv.rule is None:
             return f"{name} cannot be separated: {layer_rules.why_unruled(conv.kind, conv.config, conv.rank)}"
-        strides, dilation = (pair(conv.config.get(key, 1)) for key in ("strides", "dilation_rate"))
+        strides, dilation = (sizes(conv.config.get(key, 1), 2) for key in ("strides", "dilation_rate"))
         if strides[0] != strides[1]:
             return f"{name} has unequal strides, {strides[0]} x {strides[1]}"
         if max(strides) > 1 and max(dilation) > 1:
