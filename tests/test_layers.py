@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from nash_tf import layers
-from nash_tf.morphisms.weight_transfer import FILLS
+from nash_tf.morphisms.fills import FILLS
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 6, 5, 3)).astype(np.float32)
 

@@ -1,7 +1,7 @@
 """The former names of `nash_tf.morphisms.weight_transfer`, for operators that were written with them."""
 
+from nash_tf.morphisms.fills import FILLS
 from nash_tf.morphisms.weight_transfer import (
-    FILLS,
     Copy,
     Extend,
     Fresh,

@@ -55,7 +55,7 @@ class Insert(Morphism):
         stem: start of the convolution's name.
         conv_kind: kind of the convolution.
         initial_values: by variable of the convolution its initial values, names in
-            `nash_tf.morphisms.weight_transfer.FILLS`.
+            `nash_tf.morphisms.fills.FILLS`.
     """
 
     stem: str

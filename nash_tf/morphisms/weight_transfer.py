@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from nash_tf.architecture.constants import BATCH_NORM_EPSILON
+from nash_tf.morphisms.fills import filled
 from nash_tf.seeds import derive
 
 Key = tuple[str, str]  # node name, variable name
@@ -20,7 +19,7 @@ class Fresh:
 
     Attributes:
         shape: its shape.
-        fill: its initial values, a name in `FILLS`; a number after a colon is its last argument.
+        fill: its initial values, see `nash_tf.morphisms.fills.filled`.
     """
 
     shape: tuple[int | None, ...]
@@ -34,7 +33,7 @@ class Extend:
     Attributes:
         axis: the axis along which slices are put in.
         insertions: where, and how many.
-        fill: initial values of the new slices, a name in `FILLS`; or "copies:n" for those of the n slices before, again and
+        fill: initial values of the new slices, a name in `nash_tf.morphisms.fills.FILLS`; or "copies:n" for those of the n slices before, again and
             again.
     """
 
@@ -180,7 +179,7 @@ def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dic
         rng = np.random.default_rng(derive(seed, *key))
         match recipe:
             case Fresh(shape, fill):
-                return _filled(fill, shape, rng)
+                return filled(fill, shape, rng)
             case Extend():
                 return _grown(parent[key], recipe, rng)
             case ExtendTwice(first, second):
@@ -243,7 +242,7 @@ def _grown(array: np.ndarray, recipe: Extend, rng: np.random.Generator) -> np.nd
     axis = recipe.axis % array.ndim
     if is_copying(recipe):
         return np.take(array, origins(recipe, array.shape[axis]), axis)
-    return _extended(array, recipe, lambda shape: _filled(recipe.fill, shape, rng))
+    return _extended(array, recipe, lambda shape: filled(recipe.fill, shape, rng))
 
 
 def _extended(array: np.ndarray, recipe: Extend, fill: Callable[[tuple[int, ...]], np.ndarray]) -> np.ndarray:
@@ -286,61 +285,3 @@ def _separated(kernel: np.ndarray, recipe: Separate) -> np.ndarray:
     if recipe.part == "depthwise_kernel":
         return (root * left[:, :, 0]).T.reshape(*window, inputs, 1).astype(np.float32)
     return (root * right[:, 0]).reshape(1, 1, inputs, filters).astype(np.float32)
-
-
-def _filled(fill: str, shape: tuple[Any, ...], rng: np.random.Generator) -> np.ndarray:
-    name, _, argument = fill.partition(":")
-    return FILLS[name](shape, rng, float(argument)) if argument else FILLS[name](shape, rng)
-
-
-# Fills ----------------------------------------------------------------------------------------------------------------
-
-
-def _he_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """He et al. 2015, arXiv 1502.01852, equation 10; the last axis is the output."""
-    return rng.normal(0.0, np.sqrt(2.0 / np.prod(shape[:-1])), shape).astype(np.float32)
-
-
-def _he_normal_depthwise(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """The same for a depthwise kernel [..., channels, multiplier]: each filter reads one channel."""
-    return rng.normal(0.0, np.sqrt(2.0 / np.prod(shape[:-2])), shape).astype(np.float32)
-
-
-def _he_normal_transposed(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """The same for the kernel of a transposed convolution [..., filters, input channels]."""
-    return rng.normal(0.0, np.sqrt(2.0 / (np.prod(shape[:-2]) * shape[-1])), shape).astype(np.float32)
-
-
-def _dirac(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A kernel [..., in, out] that is the identity."""
-    kernel = np.zeros(shape, np.float32)
-    kernel[tuple(side // 2 for side in shape[:-2])] = np.eye(*shape[-2:], dtype=np.float32)
-    return kernel
-
-
-def _depthwise_dirac(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """A depthwise kernel [..., channels, 1] that is the identity."""
-    kernel = np.zeros(shape, np.float32)
-    kernel[tuple(side // 2 for side in shape[:-2])] = 1.0
-    return kernel
-
-
-def _identity_gamma(
-    shape: tuple[int, ...], rng: np.random.Generator, epsilon: float = BATCH_NORM_EPSILON
-) -> np.ndarray:
-    """sqrt(variance + epsilon) for variance 1: with beta and mean 0 the batch normalisation is the identity."""
-    return np.full(shape, np.sqrt(1.0 + epsilon), np.float32)
-
-
-# Initial values by name: (shape, random generator) -> array of float32.
-FILLS: dict[str, Callable[..., np.ndarray]] = {
-    "zeros": lambda shape, rng: np.zeros(shape, np.float32),
-    "ones": lambda shape, rng: np.ones(shape, np.float32),
-    "he_normal": _he_normal,
-    "he_normal_depthwise": _he_normal_depthwise,
-    "he_normal_transposed": _he_normal_transposed,
-    "embedding": lambda shape, rng: rng.uniform(-0.05, 0.05, shape).astype(np.float32),  # as Keras' Embedding
-    "identity_gamma": _identity_gamma,
-    "dirac": _dirac,
-    "depthwise_dirac": _depthwise_dirac,
-}

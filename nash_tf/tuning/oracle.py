@@ -29,8 +29,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         objective: as for any Keras Tuner oracle, e.g. "val_accuracy".
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
             reserve, examples: see `nash_tf.strategy.ask_tell.Settings`.
-        max_hours: limit on wall-clock time, or None. Time before an interruption counts.
-        max_cpu_hours: limit on the CPU time of all trainings together, or None.
+        max_hours, max_cpu_hours: limits on wall-clock time, that before an interruption too, and on the CPU time of all trainings, or None.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
         on_trained: called with the oracle after each training.
         **kwargs: of `keras_tuner.Oracle`.

@@ -44,7 +44,7 @@ class Growth:
 
     Attributes:
         axis: the axis along which it gets new slices.
-        fill: initial values of the new slices, a name in `nash_tf.morphisms.weight_transfer.FILLS`.
+        fill: initial values of the new slices, a name in `nash_tf.morphisms.fills.FILLS`.
         blocks: number of parts of the axis that each hold all channels, as the gates of a recurrent layer do. Each part
             grows.
     """
