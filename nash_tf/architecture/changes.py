@@ -89,7 +89,7 @@ def _changed(node: Node, parent: Architecture, child: Architecture) -> Change | 
         sort = Sort.WIDENED if (node.channels or 0) > (old.channels or 0) else Sort.NARROWED
         return change(sort, f"has {node.channels} channels, {old.channels} before")
     if node.inputs != old.inputs:
-        return change(Sort.TAKES, f"takes {_names(node.inputs)}, before {_names(old.inputs)}")
+        return change(Sort.TAKES, f"takes {_names(node.inputs)} instead of {_names(old.inputs)}")
     if own:
         return change(Sort.CARRIES, f"{node.channels} channels, {old.channels} before")
     now, then = _read(node, child), _read(old, parent)

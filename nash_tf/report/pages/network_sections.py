@@ -69,7 +69,7 @@ def growth(run: Run, children: Sequence[Child], chart: Markup, keep: Callable[[F
     """
     parts: list[Markup] = []
     for step, parent, child in growth_line.line(run, children):
-        drawn = changes_graph.graph(parent, child, f"step-{step}")
+        drawn = changes_graph.graph(parent, child, f"step-{step}") if child != parent else None
         if drawn:
             added = f"{count(child.params - parent.params)} parameters more"
             parts.append(html.folded(f"Step {step}: {added}", keep(drawn, False), _changes(parent, child)))
