@@ -7,9 +7,37 @@ from nash_tf.architecture import Architecture, Node, layer_rules
 from nash_tf.morphisms.names import no_layer
 
 
-def is_image(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output has height, width, and a known number of channels."""
-    return len(architecture[name].shape) == 3 and architecture[name].channels is not None
+def is_map(architecture: Architecture, name: str) -> bool:
+    """Whether a node's output is a map: positions along one, two or three axes, and a known number of channels.
+
+    What has two axes beside that of the channels is an image. A sequence or a volume must come from a convolution of as many
+    axes: else it may hold words or steps, which must not see those after them, or of which some are masked.
+    """
+    node = architecture[name]
+    if node.channels is None or len(node.shape) not in (2, 3, 4):
+        return False
+    return len(node.shape) == 3 or convolution_before(architecture, name) is not None
+
+
+def convolution_before(architecture: Architecture, name: str) -> Node | None:
+    """The convolution whose output a node's is, but for layers without kernels; None where there is no such.
+
+    It has as many axes as the node, and is reached through first inputs.
+    """
+    node = architecture[name]
+    axes = len(node.shape) - 1
+    while node.inputs and not (node.rule is not None and node.rule.kernels):
+        if node.rule is None or node.rule.channels is layer_rules.ChannelFlow.ABSORBED:
+            return None
+        node = architecture[node.inputs[0]]
+    return node if f"Conv{axes}D" in node.kind else None
+
+
+def is_causal(architecture: Architecture, name: str) -> bool:
+    """Whether a node's output is a sequence in a network that has convolutions which see no later steps."""
+    return len(architecture[name].shape) == 2 and any(
+        node.config.get("padding") == "causal" for node in architecture.nodes
+    )
 
 
 def is_feature(architecture: Architecture, name: str) -> bool:
@@ -19,11 +47,21 @@ def is_feature(architecture: Architecture, name: str) -> bool:
     features already, and the method of the slides merges ReLU and max-pool outputs only.
     """
     node = architecture[name]
-    if node.rule is None or not is_image(architecture, name):
+    if node.rule is None or not is_map(architecture, name):
         return False
     if node.kind in ("Add", "Concatenate", "nash_tf>ConvexMerge"):
         return not architecture.nonnegative.issuperset(node.inputs)
     return node.rule.role in ("pool", "merge") or layer_rules.has_activation(node.rule, node.config)
+
+
+def why_no_map(architecture: Architecture, name: str) -> str:
+    """Why a node's output is not a map, in words; "" where it is one."""
+    if is_map(architecture, name):
+        return ""
+    shape = architecture[name].shape
+    if len(shape) in (2, 4) and shape[-1] is not None:
+        return f"{name} is no image, and comes from no {len(shape) - 1}-D convolution: its output has the shape {shape}"
+    return f"{name} is no image: its output has the shape {shape}"
 
 
 def why_no_feature(architecture: Architecture, name: str) -> str:
@@ -31,8 +69,8 @@ def why_no_feature(architecture: Architecture, name: str) -> str:
     if is_feature(architecture, name):
         return ""
     node = architecture[name]
-    if not is_image(architecture, name):
-        return f"{name} is no image: its output has the shape {node.shape}"
+    if not is_map(architecture, name):
+        return why_no_map(architecture, name)
     if node.rule is None:
         return f"{name} ({node.kind}) is not understood: {layer_rules.why_unruled(node.kind, node.config, node.rank)}"
     if node.rule.role == "merge":

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.constants import BATCH_NORM_EPSILON
 from nash_tf.morphisms.base import Morphism, is_whole
-from nash_tf.morphisms.features import is_image, prevailing_activation, why_no_feature
+from nash_tf.morphisms.features import is_causal, is_map, prevailing_activation, why_no_feature
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.norms import norm_config
 from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
@@ -51,15 +51,20 @@ class Insert(Morphism):
        maps of two pixels a 5 x 5 kernel sees no more than a 3 x 3 kernel does; it is still inserted, because seeded
        searches depend on it.)
 
+    8. On sequences and volumes that a convolution made, the convolution has as many axes as theirs. Where it sees no later
+       steps, the inserted one does not either, and is always added.
+
     Attributes:
         stem: start of the convolution's name.
-        conv_kind: kind of the convolution.
+        conv_kind: kind of the convolution, with the number of axes left open.
+        axes: numbers of axes for which there is one.
         initial_values: by variable of the convolution its initial values, names in
             `nash_tf.morphisms.fills.FILLS`.
     """
 
     stem: str
     conv_kind: Initial
+    axes: tuple[int, ...]
     initial_values: dict[str, Initial]
 
     def candidates(self, architecture):
@@ -81,11 +86,26 @@ class Insert(Morphism):
             return f"{consumer} does not take the output of {source}, but of {', '.join(architecture[consumer].inputs)}"
         if not (is_whole(size) and size > 0 and size % 2):
             return f"the kernel size must be odd, received {size!r}"
-        if not is_image(architecture, source):
+        if not is_map(architecture, source):
             return why_no_feature(architecture, source)
-        if reason := _why_too_large(architecture[source], size):
+        if reason := _why_too_large(architecture[source], size) or self._why_unfit(architecture, source):
             return reason
-        return "" if source in architecture.nonnegative else why_no_feature(architecture, source)
+        return "" if self._is_identity(architecture, source) else why_no_feature(architecture, source)
+
+    def _why_unfit(self, architecture: Architecture, source: str) -> str:
+        """Why there is no such convolution for a map, in words; "" where there is."""
+        axes = len(architecture[source].shape) - 1
+        if axes not in self.axes:
+            return (
+                f"there is no {self.conv_kind.residual.format(axes)}, and {source} has {axes} axes beside the channels"
+            )
+        if self.stem != "conv" and is_causal(architecture, source):
+            return f"{source} must not see later steps, and a separable convolution would"
+        return ""
+
+    def _is_identity(self, architecture: Architecture, source: str) -> bool:
+        """Whether the block is the identity; else it is added to its input, as where it must not see later steps."""
+        return source in architecture.nonnegative and not is_causal(architecture, source)
 
     def _apply(self, architecture: Architecture, site):
         source, consumer, size = site
@@ -103,7 +123,7 @@ class Insert(Morphism):
 
     def _block(self, architecture: Architecture, source: Node, size: int, number: int) -> tuple[str, list[Node]]:
         """A block's form, a field of `Initial`, and its layers."""
-        if source.name in architecture.nonnegative:
+        if self._is_identity(architecture, source.name):
             return "identity", self._identity_block(architecture, source, size, number)
         return "residual", self._residual_block(architecture, source, size, number)
 
@@ -124,8 +144,9 @@ class Insert(Morphism):
         return [conv, act, norm, architecture.make(f"add_{number}", "Add", {}, [source, norm])]
 
     def _conv(self, architecture: Architecture, source: Node, size: int, number: int, kind: str) -> Node:
-        config = {"filters": source.channels, "kernel_size": [size, size], "padding": "same", "use_bias": False}
-        return architecture.make(f"{self.stem}_{number}", kind, config, [source])
+        axes, padding = len(source.shape) - 1, "causal" if is_causal(architecture, source.name) else "same"
+        config = {"filters": source.channels, "kernel_size": [size] * axes, "padding": padding, "use_bias": False}
+        return architecture.make(f"{self.stem}_{number}", kind.format(axes), config, [source])
 
 
 def _fill(name: str, norm: Node) -> str:
@@ -136,13 +157,14 @@ def _fill(name: str, norm: Node) -> str:
 
 def _why_too_large(source: Node, size: int) -> str:
     """Why a kernel of this size could not be learnt on the output of a node, in words; "" where it could."""
-    sides = [side for side in source.shape[:2] if side is not None]
-    if size in KERNEL_SIZES:
-        return f"the map of {source.name} has one pixel" if source.shape[:2] == (1, 1) else ""
+    sides = [side for side in source.shape[:-1] if side is not None]
+    if set(source.shape[:-1]) == {1} and size in KERNEL_SIZES:
+        return f"the map of {source.name} has one pixel"
     most = 2 * min(sides, default=size) - 1  # from the last pixel to the first, and back
-    if size <= most:
+    if size <= most or (size in KERNEL_SIZES and 1 not in sides):
         return ""
-    return f"the map of {source.name} is {sides[0]} x {sides[-1]}: of a kernel of {size} no more than {most} would see data"
+    wide = " x ".join(map(str, source.shape[:-1]))
+    return f"the map of {source.name} is {wide}: of a kernel of {size} no more than {most} would see data"
 
 
 def norm_after(architecture: Architecture, before: Node, number: int, source: Node) -> Node:

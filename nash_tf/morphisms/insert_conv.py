@@ -8,5 +8,6 @@ class InsertConv(Insert):
 
     name = "insert_conv"
     stem = "conv"
-    conv_kind = Initial("nash_tf>IdentityConv2D", "Conv2D")
+    conv_kind = Initial("nash_tf>IdentityConv{}D", "Conv{}D")
+    axes = (1, 2, 3)
     initial_values = {"kernel": Initial("dirac", "he_normal")}

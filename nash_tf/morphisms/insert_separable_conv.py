@@ -11,7 +11,8 @@ class InsertSeparableConv(Insert):
 
     name = "insert_separable_conv"
     stem = "sepconv"
-    conv_kind = Initial("nash_tf>IdentitySeparableConv2D", "SeparableConv2D")
+    conv_kind = Initial("nash_tf>IdentitySeparableConv{}D", "SeparableConv{}D")
+    axes = (1, 2)
     initial_values = {
         "depthwise_kernel": Initial("depthwise_dirac", "he_normal_depthwise"),
         "pointwise_kernel": Initial("dirac", "he_normal"),

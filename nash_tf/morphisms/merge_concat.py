@@ -5,7 +5,7 @@ from functools import cache, partial
 
 from nash_tf.morphisms.base import Morphism, why_too_wide
 from nash_tf.morphisms.channels import Barrier, CannotPropagate, append, no_barrier
-from nash_tf.morphisms.features import feature_pairs, why_no_feature, why_no_pair
+from nash_tf.morphisms.features import feature_pairs, is_causal, why_no_feature, why_no_pair
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 
 SCALES = (1, 2, 4)
@@ -14,7 +14,7 @@ SCALES = (1, 2, 4)
 class MergeConcat(Morphism):
     """Appends the channels of an earlier tensor to those of a later one. Site: (later, earlier, scale).
 
-    1. The earlier tensor has `scale` times the height and width of the later one and is max-pooled by `scale` first.
+    1. Each side of the earlier tensor is `scale` times that of the later one, and it is max-pooled by `scale` first.
        The later one is never pooled.
     2. The kernels that read the later tensor get zeros for the new channels, as in `AlterChannels`.
     3. Both tensors are outputs of an activation, a pool or a merge.
@@ -54,6 +54,8 @@ class MergeConcat(Morphism):
         (*sides, channels), (*large, added) = architecture[later].shape, architecture[earlier].shape
         if None in sides or None in large:
             return "the size of the images is open"
+        if scale > 1 and is_causal(architecture, later):
+            return f"{later} must not see later steps, and pooled ones come from there"
         if [side * scale for side in sides] != large:
             return f"{earlier} is {_size(large)}, not {scale} times {_size(sides)} as {later} is"
         limit = self.channel_limit(architecture)
@@ -73,8 +75,9 @@ class MergeConcat(Morphism):
         number = architecture.unused_number()
         appended, new = architecture[earlier], []
         if scale > 1:
-            config = {} if scale == 2 else {"pool_size": [scale, scale], "strides": [scale, scale]}  # 2 is the default
-            appended = architecture.make(f"pool_{number}", "MaxPooling2D", config, [appended])
+            axes = len(appended.shape) - 1
+            config = {} if scale == 2 else {"pool_size": [scale] * axes, "strides": [scale] * axes}  # 2 is the default
+            appended = architecture.make(f"pool_{number}", f"MaxPooling{axes}D", config, [appended])
             new.append(appended)
         joined = architecture.make(f"concat_{number}", "Concatenate", {}, [architecture[later], appended])
         propagation = append(architecture, later, appended.channels, self._barrier)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from nash_tf.architecture import Node, layer_rules
 from nash_tf.morphisms.base import Morphism
-from nash_tf.morphisms.features import is_image
+from nash_tf.morphisms.features import why_no_map
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import Copy, WeightTransfer
 
@@ -35,8 +35,8 @@ class Split(Morphism):
         if name not in architecture:
             return no_layer(architecture, name)
         conv = architecture[name]
-        if not is_image(architecture, name):
-            return f"{name} is no image: its output has the shape {conv.shape}"
+        if reason := why_no_map(architecture, name):
+            return reason
         if not layer_rules.can_grow(conv.rule, conv.config):
             return f"{name} ({conv.kind}): {layer_rules.why_not_widened(conv.kind, conv.config, conv.rank)}"
         if not _is_homogeneous(conv):

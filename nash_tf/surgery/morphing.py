@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,27 +20,8 @@ from nash_tf.seeds import derive
 from nash_tf.surgery import certificate
 from nash_tf.surgery.birth import cost, make_child
 from nash_tf.surgery.filter_ranking import importance
+from nash_tf.surgery.morphed import Morphed
 from nash_tf.surgery.ranking import Ranked, ranked
-
-
-class Morphed(NamedTuple):
-    """What `morph` returns.
-
-    Attributes:
-        model: the child, compiled like its parent.
-        moves: the morphisms as JSON; `morph(parent, moves=moves)` makes the same child again.
-        certificate: see `nash_tf.certificate.certify`, with what the child costs, `added_params` and `added_flops`;
-            empty without calibration data.
-    """
-
-    model: keras.Model
-    moves: str
-    certificate: dict[str, float]
-
-    @property
-    def edits(self) -> str:
-        """Former name of `moves`."""
-        return self.moves
 
 
 def morph(
@@ -89,6 +70,7 @@ def morph(
 
     Returns:
         (model, moves, certificate). The model has the parent's name and class, and takes and gives what the parent does.
+        What changed is in its `changes()`, as lines, and its `picture()`, as SVG.
 
     Raises:
         ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the
@@ -131,7 +113,7 @@ def morph(
                 raise
             raise certificate.NotPreserved(f"{_culprit(model, parent, chosen, inputs, before)}: {error}") from None
         facts |= cost(parent, child.architecture)
-    return Morphed(grown, json.dumps(chosen), facts)
+    return Morphed.of(grown, json.dumps(chosen), facts, parent, child.architecture)
 
 
 def _culprit(

@@ -34,13 +34,20 @@ def graph(architecture: Architecture) -> Figure | None:
 
 
 def _edge(way: Sequence[tuple[float, int]]) -> Markup:
-    """Straight past the layers in between, smooth from layer to layer."""
-    (x, level), *rest = way
-    x, y = x + _MARGIN, level * LEVEL + _MARGIN + BOX_HEIGHT
+    return edge_between([(x + _MARGIN, level * LEVEL + _MARGIN) for x, level in way], BOX_HEIGHT)
+
+
+def edge_between(way: Sequence[tuple[float, float]], height: float) -> Markup:
+    """An arrow past the layers in between, straight there and smooth from layer to layer.
+
+    Args:
+        way: the places that it passes, each the middle of a layer's upper edge.
+        height: of a layer's boxes.
+    """
+    (x, y), *rest = way
+    y += height
     steps = [f"M{x:.1f} {y:.1f}"]
-    for index, (place, level) in enumerate(rest):
-        place += _MARGIN
-        top = level * LEVEL + _MARGIN
+    for index, (place, top) in enumerate(rest):
         if abs(place - x) < 0.5:
             steps.append(f"L{place:.1f} {top:.1f}")
         else:
@@ -48,7 +55,7 @@ def _edge(way: Sequence[tuple[float, int]]) -> Markup:
             steps.append(f"C{x:.1f} {middle:.1f} {place:.1f} {middle:.1f} {place:.1f} {top:.1f}")
         x, y = place, top
         if index + 1 < len(rest):
-            y = top + BOX_HEIGHT
+            y = top + height
             steps.append(f"L{x:.1f} {y:.1f}")
     arrow = tag("path", d=f"M{x - 4:.1f} {y - 7:.1f}L{x:.1f} {y:.1f}L{x + 4:.1f} {y - 7:.1f}", class_="way")
     return join([tag("path", d="".join(steps), class_="way"), arrow])

@@ -61,6 +61,7 @@ CSS = (
     ".card.won{stroke:var(--c0);stroke-width:2.5;fill:var(--wash)}"
     ".card.failed{stroke:var(--c1);stroke-dasharray:4 3}"
     ".card.open{stroke:var(--soft);stroke-dasharray:2 3}"
+    ".bold{stroke-width:3}.gone{text-decoration:line-through}"
     ".line{fill:none;stroke-width:1.8;stroke-linejoin:round}.line.won{stroke-width:3.2}"
     ".paper{fill:var(--paper)}.wash{fill:var(--wash)}"
     ".hollow{fill:var(--paper);stroke-width:1.8}"

@@ -1,13 +1,15 @@
 """Sections of a search's page on its networks: the winner's architecture, certificates, all children; and its settings."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
 
+from nash_tf.architecture import Architecture
+from nash_tf.architecture.changes import listed
 from nash_tf.files import run_directory
-from nash_tf.report.analysis import family, layer_shares
+from nash_tf.report.analysis import family, growth_line, layer_shares
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.charts import architecture_graph
+from nash_tf.report.charts import architecture_graph, changes_graph
 from nash_tf.report.charts.child_words import measured
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup, tag
@@ -54,6 +56,31 @@ def architecture(run: Run, figures: list[Figure]) -> Markup:
         else None,
         *pictures,
     )
+
+
+def growth(run: Run, children: Sequence[Child], chart: Markup, keep: Callable[[Figure | None, bool], Markup]) -> Markup:
+    """The section of growth: parameters over the steps, and what each step of the winner's line changed.
+
+    Args:
+        run: the run.
+        children: all of its children.
+        chart: the chart of parameters.
+        keep: (figure, whether it fits the page) -> the figure on the page.
+    """
+    parts: list[Markup] = []
+    for step, parent, child in growth_line.line(run, children):
+        drawn = changes_graph.graph(parent, child, f"step-{step}") if child != parent else None
+        if drawn:
+            added = f"{count(child.params - parent.params)} parameters more"
+            parts.append(html.folded(f"Step {step}: {added}", keep(drawn, False), _changes(parent, child)))
+    if not parts:
+        return chart
+    words = "What each step on the way to the network handed over changed, before the child was trained:"
+    return html.together(chart, html.paragraph(words), *parts)
+
+
+def _changes(parent: Architecture, child: Architecture) -> Markup:
+    return tag("ul", *(tag("li", line) for line in listed(parent, child)))
 
 
 def certificates(run: Run) -> Markup:

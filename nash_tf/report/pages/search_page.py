@@ -70,7 +70,11 @@ def report(run: Run, refresh: int = 0) -> html.Report:
             if search_plan.is_budgeted(run)
             else ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),
             ("operators", "Operators", training_sections.operators(run, tried, keep)),
-            ("growth", "Growth", keep(growth.growth(children, run.setting("max_params")))),
+            (
+                "growth",
+                "Growth",
+                network_sections.growth(run, everyone, keep(growth.growth(children, run.setting("max_params"))), keep),
+            ),
             ("time", "Time", html.together(keep(time_bars.chart(entries)), training_sections.time(run, entries))),
         ]
     if run.architecture is not None:

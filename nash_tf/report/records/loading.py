@@ -10,6 +10,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.files import run_directory
 from nash_tf.files.checksums import CHECKSUM
 from nash_tf.files.lock import LOCK
+from nash_tf.morphisms.base import Move
 from nash_tf.report.records import regular_files
 from nash_tf.report.records.runs import Place, Record, Run, name_of, number, objective_of, place_of
 from nash_tf.report.records.tested import details_of
@@ -191,6 +192,8 @@ def _record(plain: Any, objective: Objective) -> Record:
         child,
         parent=place_of(plain.get("parent")),
         operators=tuple(name_of(move[0] if isinstance(move, list) else move) for move in moves),
+        moves=_moves(moves),
+        digest=plain["digest"] if isinstance(plain.get("digest"), str) else None,
         epochs=epochs,
         status=name_of(plain.get("status", "completed")),
         params=_not_negative(plain.get("params")),
@@ -211,6 +214,19 @@ def _record(plain: Any, objective: Objective) -> Record:
         wall_seconds=_not_negative(plain.get("wall_seconds")),
         expected_gain=number(plain.get("expected_gain")),
     )
+
+
+def _moves(plain: Any) -> tuple[Move, ...]:
+    """The moves of a record; none where one is not [operator, [part, ...], seed]."""
+    try:
+        moves = tuple(Move(operator, tuple(site), seed) for operator, site, seed in plain)
+    except (TypeError, ValueError):
+        return ()
+    is_whole = all(
+        isinstance(operator, str) and type(seed) is int and all(isinstance(part, str | int) for part in site)
+        for operator, site, seed in moves
+    )
+    return moves if is_whole else ()
 
 
 def _not_negative(value: Any) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nash_tf.architecture import Architecture
 from nash_tf.files import run_directory
+from nash_tf.morphisms.base import Move
 from nash_tf.report.records import regular_files
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
@@ -24,6 +25,8 @@ class Record:
 
     Attributes:
         operators: names of the morphisms that made the child, in order.
+        moves: these with their sites and seeds; empty where one of them is malformed.
+        digest: of its architecture.
         accuracy: on the validation images.
         objective: what children are compared by.
         measured: its value, where it is not the accuracy.
@@ -37,6 +40,8 @@ class Record:
     child: int
     parent: Place | None = None
     operators: tuple[str, ...] = ()
+    moves: tuple[Move, ...] = ()
+    digest: str | None = None
     epochs: int = 0
     status: str = "completed"
     params: float | None = None

@@ -1,0 +1,67 @@
+"""How the network handed over came from the first one: the networks of its line, made again from the recorded moves."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from nash_tf.architecture import Architecture, first_networks
+from nash_tf.morphisms.draw import replay
+from nash_tf.report.analysis.family import Child
+from nash_tf.report.records.runs import Record, Run
+
+MOST_STEPS, MOST_MOVES = 30, 60  # that are made again; of a step
+
+
+class Growth(NamedTuple):
+    """What one step changed.
+
+    Attributes:
+        step: its number.
+        parent: the network before.
+        child: the network after.
+    """
+
+    step: int
+    parent: Architecture
+    child: Architecture
+
+
+def line(run: Run, children: Sequence[Child]) -> list[Growth]:
+    """The steps from the first network to the one handed over, in order.
+
+    Empty where they cannot be made again: a start of the user's own, moves of unknown operators, digests that differ.
+    """
+    records = {record.place: record for record in run.records}
+    way: list[Record] = []
+    child = next((child for child in children if child.chosen), None)
+    record = child.records[0] if child else None
+    while record is not None and record.step > 0 and len(way) <= MOST_STEPS:
+        way.append(record)
+        parent = records.get(record.parent) if record.parent else None
+        record = None if parent is None or parent.step >= record.step else records.get((parent.step, 0, parent.child))
+    if record is None or record.step or len(way) > MOST_STEPS or any(len(each.moves) > MOST_MOVES for each in way):
+        return []
+    try:
+        network, grown = _first(run), []
+        if network is None or network.digest != record.digest:
+            return []
+        for record in reversed(way):
+            after, _ = replay(network, record.moves)
+            if after.digest != record.digest:
+                return []
+            grown.append(Growth(record.step, network, after))
+            network = after
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return []
+    return grown
+
+
+def _first(run: Run) -> Architecture | None:
+    """The first network as the settings have it; its input and classes are those of the network handed over."""
+    final = run.architecture
+    if final is None or run.config.get("start") is not None:
+        return None
+    layout = run.config.get("layout") or ("hand" if run.method == "hand" else "plain")
+    (entry,), (output,) = final.inputs, final.outputs
+    widths, precision = run.config["widths"], run.config.get("precision", "float32")
+    height, width, channels = final[entry].shape
+    return first_networks.registry[layout]((height, width, channels), final[output].shape[-1], widths, precision)  # type: ignore[arg-type]

@@ -1,0 +1,69 @@
+"""What `morph` returns."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+
+from nash_tf.architecture import Architecture
+from nash_tf.architecture.changes import listed
+from nash_tf.files.atomic import write_atomically
+
+
+class _Parts(NamedTuple):
+    model: keras.Model
+    moves: str
+    certificate: dict[str, float]
+
+
+class Morphed(_Parts):
+    """What `morph` returns: (model, moves, certificate), with the architectures before and after beside them.
+
+    Attributes:
+        model: the child, compiled like its parent.
+        moves: the morphisms as JSON; `morph(parent, moves=moves)` makes the same child again.
+        certificate: see `nash_tf.certificate.certify`, with what the child costs, `added_params` and `added_flops`;
+            empty without calibration data.
+        before: the parent's architecture.
+        after: the child's.
+    """
+
+    before: Architecture
+    after: Architecture
+
+    @classmethod
+    def of(
+        cls, model: keras.Model, moves: str, certificate: dict[str, float], before: Architecture, after: Architecture
+    ) -> "Morphed":
+        """The three parts, and the two architectures."""
+        morphed = cls(model, moves, certificate)
+        morphed.before, morphed.after = before, after
+        return morphed
+
+    @property
+    def edits(self) -> str:
+        """Former name of `moves`."""
+        return self.moves
+
+    def changes(self) -> list[str]:
+        """What changed, in lines to read: a layer each, with a sign in front (+ new, ↔ wider, » reads more, − gone)."""
+        return listed(self.before, self.after)
+
+    def picture(self, path: str | Path | None = None) -> str:
+        """A drawing of what changed, as SVG; layers far from any change are folded.
+
+        Args:
+            path: file that it is written to as well.
+
+        Raises:
+            ValueError: the network is too large to be drawn.
+        """
+        from nash_tf.report.charts.changes_graph import graph  # the room of drawings lies above this one
+
+        drawn = graph(self.before, self.after)
+        if drawn is None:
+            raise ValueError("the network is too large to be drawn; changes() lists what changed")
+        document = drawn.document()
+        if path is not None:
+            write_atomically(path, document.encode())
+        return document

@@ -1,0 +1,162 @@
+"""Networks that are not of images, or that normalise over channels, keep the contract too."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from nash_tf.architecture import Architecture
+from nash_tf.morphisms import option, registry, why
+from nash_tf.morphisms.draw import replay
+from nash_tf.testing import Parent, check_operator
+from nash_tf.testing.random_models import value
+
+
+def dense():
+    image = keras.Input((6,))
+    x = layers.LayerNormalization(name="norm")(layers.Dense(8, activation="gelu", name="first")(image))
+    x = layers.RMSNormalization(name="rms")(layers.Dense(5, activation="relu", name="second")(x))
+    return keras.Model(image, layers.Dense(3, name="head")(x))
+
+
+def sequence(padding="same"):
+    sound = keras.Input((16, 2))
+    x = layers.MaxPooling1D()(layers.Conv1D(4, 3, padding=padding, activation="relu", name="first")(sound))
+    y = layers.BatchNormalization()(layers.Conv1D(4, 3, padding=padding, name="second")(x))
+    x = layers.ReLU(name="relu")(layers.Add(name="sum")([x, y]))
+    x = layers.SeparableConv1D(5, 3, padding="same", name="third")(layers.DepthwiseConv1D(3, padding="same")(x))
+    x = layers.UpSampling1D(2)(layers.Cropping1D((1, 0))(layers.ZeroPadding1D((2, 1))(x)))
+    x = layers.Conv1DTranspose(3, 3, strides=2, name="up")(layers.SpatialDropout1D(0.1)(x))
+    return keras.Model(sound, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+
+
+def volume():
+    scan = keras.Input((6, 6, 6, 1))
+    x = layers.AveragePooling3D(2)(layers.Conv3D(3, 3, padding="same", activation="relu", name="first")(scan))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Conv3D(4, 3, padding="same", name="second")(x)))
+    x = layers.Conv3DTranspose(2, 2, strides=2, activation="relu", name="up")(x)
+    return keras.Model(scan, layers.Dense(3)(layers.GlobalMaxPooling3D()(x)))
+
+
+def u_net():
+    image = keras.Input((8, 8, 1))
+    fine = layers.Conv2D(3, 3, padding="same", activation="relu", name="fine")(image)
+    x = layers.Conv2D(4, 3, padding="same", activation="relu", name="coarse")(layers.MaxPooling2D()(fine))
+    x = layers.Conv2DTranspose(3, 3, strides=2, padding="same", use_bias=False, name="up")(x)
+    x = layers.Conv2D(3, 3, padding="same", activation="relu", name="joined")(layers.Concatenate()([x, fine]))
+    return keras.Model(image, layers.Conv2D(2, 1, name="mask")(x))
+
+
+def normalised():
+    image = keras.Input((8, 8, 2))
+    x = layers.GroupNormalization(2, name="groups")(layers.Conv2D(4, 3, padding="same", name="first")(image))
+    x = layers.LayerNormalization(name="norm")(layers.Conv2D(4, 3, padding="same", name="second")(layers.ReLU()(x)))
+    x = layers.Add()([x, layers.DepthwiseConv2D(3, padding="same")(x)])
+    x = layers.LayerNormalization(scale=False)(layers.Conv2D(4, 1, activation="gelu", name="third")(x))
+    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+def recurrent():
+    steps = keras.Input((2, 3))
+    x = layers.LayerNormalization()(layers.LSTM(4, return_sequences=True, name="lstm")(steps))
+    x = layers.GRU(3, return_sequences=True, name="gru")(x)
+    x = layers.GRU(3, reset_after=False, use_bias=False, return_sequences=True, name="old_gru")(x)
+    x = layers.LSTM(4, name="last")(layers.SimpleRNN(3, return_sequences=True, name="simple")(x))
+    return keras.Model(steps, layers.Dense(3)(x))
+
+
+def parent(model):
+    rng = np.random.default_rng(0)
+    for variable in model.weights:
+        if "seed" not in variable.name:
+            variable.assign(value(rng, variable.name, tuple(variable.shape)) / (1 + ("recurrent" in variable.path)))
+    return Parent(model)
+
+
+EVERYWHERE = {"alter_channels", "insert_conv", "merge_concat", "split"}
+MODELS = {  # and the operators that have sites there
+    dense: {"alter_channels"},
+    sequence: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
+    volume: EVERYWHERE,
+    u_net: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
+    normalised: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
+    recurrent: {"alter_channels"},
+}
+
+
+@pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
+def test_operators_conform(make):
+    one = parent(make())
+    assert {name for name, each in registry.items() if each.sites(one.architecture)} == MODELS[make]
+    for name in MODELS[make]:
+        report = check_operator(registry[name], [one], per_model=2 if name == "alter_channels" else 1)
+        assert report.alive == report.children > 0, name
+
+
+def test_each_layer_is_widened():
+    for make, names in ((dense, {"first", "second"}), (recurrent, {"lstm", "gru", "old_gru", "simple", "last"})):
+        sites = registry["alter_channels"].sites(Architecture.from_keras(make()))
+        assert {name for name, _ in sites} == names
+
+
+class TestNormalisation:
+    def test_all_channels_are_copied(self):
+        architecture = Architecture.from_keras(dense())
+        _, transfer = registry["alter_channels"].apply(architecture, ("first", 2))
+        assert transfer.recipes["first", "kernel"].fill == "copies:8"
+        assert transfer.recipes["norm", "gamma"].fill == "copies:8"
+        assert transfer.recipes["second", "kernel"].fill == "zeros"
+
+    def test_another_width_is_refused_with_the_reason(self):
+        with pytest.raises(ValueError, match="norm .LayerNormalization. .*only 2, 3, ... times as many"):
+            option(dense(), "alter_channels", "first", "to", 12)
+        assert option(dense(), "alter_channels", "first", "to", 24).params > 0
+
+    def test_groups_are_added(self):
+        architecture = Architecture.from_keras(normalised())
+        child, _ = registry["alter_channels"].apply(architecture, ("first", "to", 6))
+        assert (child["groups"].config["groups"], child["groups"].channels) == (3, 6)
+        assert "must be a multiple of 2" in why(architecture, "alter_channels", ("first", "to", 5))
+
+    def test_fewer_are_refused(self):
+        assert "fewer have another mean" in why(dense(), "remove_filters", ("first", "to", 4))
+
+
+class TestSequences:
+    def test_later_steps_are_not_seen(self):
+        """What is computed of a step does not depend on later steps, before and after."""
+        sound = keras.Input((8, 2))
+        x = layers.Conv1D(3, 3, padding="causal", activation="relu")(sound)
+        x = layers.Conv1D(3, 1, activation="relu", name="mixed")(x)
+        architecture = Architecture.from_keras(keras.Model(sound, layers.Conv1D(1, 1, name="out")(x)))
+        assert not registry["insert_separable_conv"].sites(architecture)
+        child, _ = replay(architecture, [("insert_conv", ("mixed", "out", 3), 0)])
+        model, rng = child.to_keras(), np.random.default_rng(0)
+        for variable in model.weights:
+            variable.assign(rng.uniform(0.1, 1.0, variable.shape))
+        one = rng.normal(size=(1, 8, 2)).astype(np.float32)
+        two = one.copy()
+        two[:, 5:] += 1.0
+        before, after = (np.asarray(model(each)) for each in (one, two))
+        np.testing.assert_array_equal(before[:, :5], after[:, :5])
+        assert np.abs(before - after)[:, 5:].min() > 0
+
+    def test_words_are_no_map(self):
+        words = keras.Input((5,), dtype="int32")
+        x = layers.Dense(4, activation="relu", name="mixed")(layers.Embedding(9, 4)(words))
+        model = keras.Model(words, layers.Dense(2, name="out")(x))
+        assert not registry["insert_conv"].sites(Architecture.from_keras(model))
+        assert "comes from no 1-D convolution" in why(model, "insert_conv", ("mixed", "out", 3))
+
+
+def test_a_side_of_one_pixel_takes_no_larger_kernel():
+    image = keras.Input((1, 8, 2))
+    x = layers.ReLU(name="relu")(layers.Conv2D(3, (1, 3), padding="same")(image))
+    model = keras.Model(image, layers.Conv2D(2, 1, name="out")(x))
+    assert "1 x 8: of a kernel of 3 no more than 1 would see data" in why(model, "insert_conv", ("relu", "out", 3))
+
+
+def test_a_layer_that_keeps_states_is_closed():
+    steps = keras.Input(batch_shape=(2, 5, 3))
+    model = keras.Model(steps, layers.Dense(2)(layers.LSTM(4, stateful=True, name="lstm")(steps)))
+    assert "keeps states" in why(model, "alter_channels", "lstm")
