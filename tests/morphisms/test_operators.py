@@ -148,6 +148,26 @@ class TestInsert:
         assert child["conv_2"].inputs != ("pool_1",)
 
 
+class TestInsertResidual:
+    operator = registry["insert_residual"]
+
+    def test_it_is_added_with_a_gamma_of_zero(self):
+        assert self.operator.sites(VANILLA) == registry["insert_conv"].sites(VANILLA)
+        child, edit = self.operator.apply(VANILLA, ("pool_2", "conv_3", 3))
+        conv, norm, add, relu = new_nodes(VANILLA, child)
+        assert [child[new].kind for new in (conv, norm, add, relu)] == ["Conv2D", "BatchNormalization", "Add", "ReLU"]
+        assert child["conv_3"].inputs == (relu,) and child[add].inputs == ("pool_2", norm)
+        assert edit.recipes[conv, "kernel"] == Fresh((3, 3, 32, 32), "he_normal")
+        assert edit.recipes[norm, "gamma"] == Fresh((32,), "zeros") == edit.recipes[norm, "beta"]
+        assert edit.calibrate == (norm,)
+
+    def test_what_may_be_negative_is_left_to_insert_conv(self):
+        signed = VANILLA.edited([replace(VANILLA["relu_1"], kind="LeakyReLU")], [])
+        site = ("relu_1", "pool_1", 3)
+        assert site in registry["insert_conv"].sites(signed) and site not in self.operator.sites(signed)
+        assert self.operator.why(signed, site) == "relu_1 may be negative; insert_conv adds a residual block there"
+
+
 class TestMergeConcat:
     operator = registry["merge_concat"]
 
