@@ -14,7 +14,7 @@ class FrontSettings:
     front_sizes: tuple[int, ...] = setting(
         tuple_of(whole(1), 0, 16, "must be none, or at most 16 numbers of parameters, separated by commas", none=()),
         "Numbers of parameters. For each a network is made that has no more, out of the next larger one, and trained; it goes to "
-        "front/. With --max_hours they have what time the rest of the run leaves.",
+        "front/.",
         default=(),
         group=GROUP,
     )

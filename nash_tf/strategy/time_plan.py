@@ -41,6 +41,7 @@ class After:
         has_control: whether a control follows.
         test: seconds that the test takes, in epochs of the search's winner.
         export: seconds of the export.
+        front: seconds that smaller networks take, in epochs of the search's winner.
     """
 
     final_epochs: int = 0
@@ -48,6 +49,7 @@ class After:
     has_control: bool = False
     test: float = 0.0
     export: float = 0.0
+    front: float = 0.0
 
 
 class TimePlan:
@@ -131,10 +133,10 @@ class TimePlan:
         return self.after.images * cost.seconds(self.after.final_epochs, size or self._winner_to_be(), births=1)
 
     def test_seconds(self, size: Size | None = None) -> float:
-        """What the test of the networks takes."""
+        """What the test of the networks takes, and what smaller ones take after it."""
         if not self.trainings():
             return 0.0
-        return self.cost().seconds(self.after.test, size or self._winner_to_be())
+        return self.cost().seconds(self.after.test + self.after.front, size or self._winner_to_be())
 
     def control_cpu_seconds(self) -> float:
         """CPU seconds of the control: the search's; of a long search a quarter, as of the limit."""

@@ -98,7 +98,8 @@ def _candidates(model, architecture, operators, inputs, labels, params) -> list[
         if operator.is_open(site):
             site = operator.settled(architecture, site, importance[str(site[0])].tolist())
         child, transfer = operator.apply(architecture, site)
-        candidates.setdefault(child.digest, _Candidate(Move(operator.name, site, 0), child, transfer))
+        if child.params < architecture.params:
+            candidates.setdefault(child.digest, _Candidate(Move(operator.name, site, 0), child, transfer))
     return list(candidates.values())
 
 
@@ -114,6 +115,7 @@ def _losses(
     """
     model, architecture = in_float32(model), architecture.in_float32()
     children = [_Candidate(move, child.in_float32(), transfer) for move, child, transfer in candidates]
+    layers = operations(model)
     weights = {key: keras.ops.convert_to_numpy(variable) for key, variable in all_variables(model).items()}
     examples = len(keras.tree.flatten(inputs)[0])
     together = max(1, min(CALIBRATION_BATCH, HELD // max(elements(architecture) or HELD // 32, 1)))
@@ -123,18 +125,18 @@ def _losses(
         x, y = (keras.tree.map_structure(lambda part: np.asarray(part)[rows], each) for each in (inputs, labels))  # noqa: B023
         with restoring(model):
             values = node_outputs(model, architecture, x)
-            outputs = [values, *(_computed(model, architecture, each, weights, values) for each in children)]
+            outputs = [values, *(_computed(layers, architecture, each, weights, values) for each in children)]
             losses = [_loss(model, [each[name] for name in architecture.outputs], x, y) for each in outputs]
         totals += np.array(losses) * len(keras.tree.flatten(x)[0])
     return (totals / examples).tolist()
 
 
 def _computed(
-    model: keras.Model, parent: Architecture, candidate: _Candidate, weights: Arrays, values: Mapping[str, Any]
+    layers: Mapping[str, Any], parent: Architecture, candidate: _Candidate, weights: Arrays, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The outputs of a child's nodes, where they differ from the parent's `values`; of the others these."""
     child, transfer = candidate.child, candidate.transfer
-    own, layers = apply_to_weights(transfer, weights, candidate.move.seed), operations(model)
+    own = apply_to_weights(transfer, weights, candidate.move.seed)
     touched, found = {name for name, _ in transfer.recipes}, dict(values)
     changed: set[str] = set()
     for node in child.nodes:

@@ -37,7 +37,8 @@ def shrink(
     Args:
         model: a trained and compiled functional model. It is not changed.
         max_params: the most trained parameters that are left.
-        data: (inputs, labels), as `model.fit` takes arrays; the first 512 examples are used, so they must be mixed.
+        data: (inputs, labels), as `model.fit` takes arrays; the first 512 examples are used, so they must be mixed. A step
+            computes their outputs about once for each place where something could go: of a large network give fewer.
         operators: names of reductions in `nash_tf.morphisms.reductions`; by default all that are approximate.
         max_loss_change: the most by which the loss may rise on these examples, in inference; None for no limit.
 

@@ -26,6 +26,9 @@ from nash_tf.training.long_training import Job
 from nash_tf.training.watching import digest
 from nash_tf.tuning.tuner import HillClimbing
 
+SHRINKING = (
+    15_000  # images of a training epoch that take as long as it takes to make a network smaller, rather more than less
+)
 FINAL, CONTROL = "final_training", "control"  # folders in the directory of a run
 
 
@@ -61,8 +64,10 @@ def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> Afte
     """What follows a search, for the plan of its time."""
     train, valid, test = (len(part) for part in (dataset.y_train, dataset.y_valid, dataset.y_test))
     # An epoch computes each image thrice, forwards and backwards; the test computes it once for each of up to four networks.
+    # So it is in each epoch of a smaller network, and once more, forwards, by its teacher.
+    front = len(config.front_sizes) * (4 / 3 * config.front_epochs + SHRINKING / train)
     return After(
-        config.final_epochs, (train + valid) / train, has_control(config), 4 / 3 * test / train, export_seconds
+        config.final_epochs, (train + valid) / train, has_control(config), 4 / 3 * test / train, export_seconds, front
     )
 
 

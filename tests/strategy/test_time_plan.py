@@ -129,6 +129,13 @@ def test_a_control_is_as_long_as_a_search_of_minutes_and_a_quarter_of_a_long_one
         assert machine.plan.control_cpu_seconds() == expected
 
 
+def test_time_is_held_back_for_smaller_networks():
+    machines = [Machine(After(0, 1.0, False, 0.5, 30.0, front), 0.1).climb() for front in (0.0, 20.0)]
+    assert machines[1].clock.now < machines[0].clock.now
+    plans, size = [machine.plan for machine in machines], size_of(FIRST)
+    assert plans[1].test_seconds(size) == pytest.approx(41 * plans[0].test_seconds(size), rel=0.1)
+
+
 def test_the_time_left_is_that_of_all_parts():
     machine = Machine(After(20, 1.0, True, 0.5, 30.0), None)
     machine.search = machine.plan.search = Search(SETTINGS, GOAL)

@@ -68,13 +68,13 @@ def run_of(digits, tmp_path, monkeypatch):
 
 
 def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, largest, monkeypatch):
-    lessons, train = [], long_training.train
+    lessons, taught = [], long_training.taught
 
-    def spied(job, *arguments):
-        lessons.append(job.lesson)
-        return train(job, *arguments)
+    def spied(student, teacher, share, temperature):
+        lessons.append((teacher, share))
+        return taught(student, teacher, share, temperature)
 
-    monkeypatch.setattr(long_training, "train", spied)
+    monkeypatch.setattr(long_training, "taught", spied)
     run, exported = run_of(front_sizes=(200, 400, 10_000), front_epochs=1, distillation=0.7)
     before = largest.get_weights()
     members = front.front(run, largest, images=None)
@@ -85,7 +85,7 @@ def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, larges
     assert [member.get("epochs") for member in members] == [1, 1, None]
     assert [directory.name for directory, _ in exported] == [str(sizes[1]), str(sizes[0])]
     assert any(member["on_front"] for member in members) and all(0 <= member["val_accuracy"] <= 1 for member in members)
-    assert all(lesson.teacher is largest and lesson.share == 0.7 for lesson in lessons) and len(lessons) == 2
+    assert all(teacher is largest and share == 0.7 for teacher, share in lessons) and len(lessons) == 2
     assert f"no network of 10,000 parameters, for the one before it has {sizes[2]:,}" in run.progress.stream.text
     for one, two in zip(before, largest.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
