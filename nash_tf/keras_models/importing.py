@@ -217,6 +217,10 @@ def _node(call: _Call, known: dict) -> Node:
         is_usual = inferred in (None, layer_rules.Inferred(shape, weights, statistics))
     if not is_usual:
         config[layer_rules.CALL] = encode(operation, kind, args, call.kwargs)
+        sources = [tuple(leaf.shape[1:]) for leaf in tree.flatten((args, call.kwargs)) if is_tensor(leaf)]
+        inferred = layer_rules.infer(kind, config, sources)
+        if inferred not in (None, layer_rules.Inferred(shape, weights, statistics)):
+            config[layer_rules.CALL][layer_rules.CLOSED] = True
     return Node(call.name, kind, config, call.sources, shape, weights, statistics)
 
 

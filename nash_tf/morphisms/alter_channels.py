@@ -5,6 +5,7 @@ from nash_tf.architecture.costs import in_blocks
 from nash_tf.morphisms.base import Morphism, is_whole, why_too_wide
 from nash_tf.morphisms.channels import Barrier, CannotPropagate, no_barrier, widen
 from nash_tf.morphisms.names import no_layer
+from nash_tf.morphisms.node_growth import grown_inside
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 
 CHANNEL_FACTORS = (2, 4)
@@ -20,6 +21,7 @@ class AlterChannels(Morphism):
     4. Where an element-wise merge joins the channels with those of other layers (a residual sum, a gate), these layers
        grow too; the site is named after the first of them.
     5. Sites are found by factors, 2 and 4; any number of channels can be named.
+    6. Of a layer with heads it is these that become more. The output kernel gets zeros for them, so no channels do.
 
     Args:
         barrier: merges that new channels may not pass, though they could; none by default.
@@ -54,6 +56,8 @@ class AlterChannels(Morphism):
             return f"the factor is 2 or 4; any number of channels is named by ({name!r}, {TO!r}, channels)"
         if len(size) != 1 and not (len(size) == 2 and size[0] == TO and is_whole(size[1])):
             return f"its sites are (layer, factor) and (layer, {TO!r}, channels)"
+        if node.rule is not None and node.rule.inner:
+            return self._why_not_inside(node, size)
         if not layer_rules.can_grow(node.rule, node.config):
             reason = layer_rules.why_not_widened(node.kind, node.config, node.rank)
             return f"{name} ({node.kind}) cannot be widened: {reason}"
@@ -70,9 +74,15 @@ class AlterChannels(Morphism):
             return f"{name} grows together with {propagation.producers[0]}, after which the site is named"
         return why_too_wide(propagation, limit)
 
+    def _why_not_inside(self, node, size):
+        now, wanted = node.config[node.rule.inner], _wanted(size, node.config[node.rule.inner])
+        if not node.config.get("trainable", True):
+            return f"{node.name} ({node.kind}) cannot be widened: it is frozen, and new heads could never be learnt"
+        return "" if wanted > now else f"{node.name} has {now} heads already"
+
     def _channels(self, node, size):
         """The number of channels that a layer gets."""
-        return size[1] if size[0] == TO else size[0] * node.channels
+        return _wanted(size, node.channels)
 
     def _widen(self, architecture, site):
         name, *size = site
@@ -80,5 +90,16 @@ class AlterChannels(Morphism):
         return widen(architecture, name, self._channels(node, size) - node.channels, self._barrier)
 
     def _apply(self, architecture, site):
+        name, *size = site
+        node = architecture[name]
+        if node.rule.inner:
+            now = node.config[node.rule.inner]
+            grown, recipes = grown_inside(node, _wanted(size, now) - now)
+            return architecture.edited([grown]), WeightTransfer(recipes)
         propagation = self._widen(architecture, site)
         return architecture.edited(propagation.changed.values()), WeightTransfer(propagation.recipes)
+
+
+def _wanted(size, now: int) -> int:
+    """The number that a site asks for: a factor, or "to" and the number."""
+    return size[1] if size[0] == TO else size[0] * now

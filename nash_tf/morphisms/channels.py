@@ -281,7 +281,17 @@ def _arriving(
                 raise CannotPropagate(f"{node.name} would join channels in different places")
             return distinct.pop()
         case ChannelFlow.CARRIED | ChannelFlow.ABSORBED | ChannelFlow.NORMALISED:
-            return grown[node.inputs[0]]
+            ins = grown.get(node.inputs[0], ())
+            is_attention = node.rule is not None and bool(node.rule.inner)
+            if any(grown.get(name, ()) != ins for name in node.inputs) if is_attention else not ins:
+                reason = "not all that it takes would get them"
+                raise CannotPropagate(
+                    f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason
+                )
+            if is_attention and any(count < 0 for _, count in ins):
+                reason = "it attends to all of them"
+                raise CannotPropagate(f"{node.name} ({node.kind}) cannot lose channels: {reason}", node.name, reason)
+            return ins
     reason = _obstacle(architecture, node, barrier)
     raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason)
 

@@ -63,6 +63,7 @@ FILLS: dict[str, Callable[..., np.ndarray]] = {
     "he_normal": _he_normal,
     "he_normal_depthwise": _he_normal_depthwise,
     "he_normal_transposed": _he_normal_transposed,
+    "normal_by_inputs": lambda shape, rng: rng.normal(0.0, shape[0] ** -0.5, shape).astype(np.float32),
     "embedding": lambda shape, rng: rng.uniform(-0.05, 0.05, shape).astype(np.float32),  # as Keras' Embedding
     "identity_gamma": _identity_gamma,
     "dirac": _dirac,

@@ -34,9 +34,29 @@ def grown_node(node: Node, ins: Insertions, outs: Insertions, own: Insertions) -
     elif own and rule.size == "groups":
         groups = rule.groups(config, node.shape[-1] or 1)
         config = {**config, "groups": groups * (shape[-1] or 1) // (node.shape[-1] or 1)}
+    elif rule.size == "output_shape":  # by default it is that of the input, which may have grown alone
+        config = {**config, "output_shape": [shape[-1]]}
     elif own and rule.size:
         config = {**config, rule.size: shape[-1]}
     return replace(node, config=config, shape=shape, weights=longer(node.weights), statistics=longer(node.statistics))
+
+
+def grown_inside(node: Node, count: int) -> tuple[Node, dict[Key, Recipe]]:
+    """A node with more of its inner width (heads), and the recipes of its variables.
+
+    Args:
+        node: the node as it was.
+        count: how many more.
+    """
+    rule = node.rule
+    assert rule is not None and rule.inner
+    now = node.config[rule.inner]
+    weights, recipes = dict(node.weights), {}
+    for variable, each in rule.inner_growth.items():
+        if variable in weights:
+            weights[variable] = _longer(weights[variable], each.axis, ((now, count),))
+            recipes[node.name, variable] = Extend(each.axis, ((now, count),), each.fill)
+    return replace(node, config={**node.config, rule.inner: now + count}, weights=weights), recipes
 
 
 def recipes_of(node: Node, ins: Insertions, outs: Insertions, copies: bool = False) -> dict[Key, Recipe]:

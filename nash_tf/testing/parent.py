@@ -10,6 +10,7 @@ import tensorflow as tf
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models.calibration import node_outputs, on_own_statistics
 from nash_tf.keras_models.state import read_state, restoring
+from nash_tf.keras_models.variables import variables as named_variables
 from nash_tf.morphisms.weight_transfer import Key
 
 
@@ -89,7 +90,13 @@ def constrained(model, architecture: Architecture, batch) -> list[np.ndarray]:
 
 def trained_variables(model) -> dict[Key, keras.Variable]:
     """The trained variables of a model by layer and name."""
-    return {(layer.name, variable.name): variable for layer in model.layers for variable in layer.trainable_variables}
+    trained = {id(variable) for variable in model.trainable_variables}
+    return {
+        (layer.name, name): variable
+        for layer in model.layers
+        for name, variable in named_variables(layer).items()
+        if id(variable) in trained
+    }
 
 
 def gradients_of(model, architecture, batch, targets, sign: float = 1.0):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from nash_tf import morph
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import option, registry, why
 from nash_tf.morphisms.draw import replay
@@ -65,6 +66,16 @@ def recurrent():
     return keras.Model(steps, layers.Dense(3)(x))
 
 
+def transformer():
+    steps = keras.Input((4, 6))
+    x = layers.Dense(4, name="stream")(steps)
+    y = layers.LayerNormalization()(x)
+    x = layers.Add()([x, layers.MultiHeadAttention(2, 3, name="attention")(y, y, use_causal_mask=True)])
+    y = layers.Dense(6, activation="gelu", name="feed")(layers.LayerNormalization()(x))
+    x = layers.Add()([x, layers.Dense(4, name="back")(y)])
+    return keras.Model(steps, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
+
+
 def parent(model):
     rng = np.random.default_rng(0)
     for variable in model.weights:
@@ -81,6 +92,7 @@ MODELS = {  # and the operators that have sites there
     u_net: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
     normalised: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
     recurrent: {"alter_channels"},
+    transformer: {"alter_channels"},
 }
 
 
@@ -94,9 +106,41 @@ def test_operators_conform(make):
 
 
 def test_each_layer_is_widened():
-    for make, names in ((dense, {"first", "second"}), (recurrent, {"lstm", "gru", "old_gru", "simple", "last"})):
+    expected = {
+        dense: {"first", "second"},
+        recurrent: {"lstm", "gru", "old_gru", "simple", "last"},
+        transformer: {"stream", "attention", "feed"},  # "back" and the attention's output grow with the stream
+    }
+    for make, names in expected.items():
         sites = registry["alter_channels"].sites(Architecture.from_keras(make()))
         assert {name for name, _ in sites} == names
+
+
+class TestAttention:
+    def test_more_heads_leave_the_width(self):
+        architecture = Architecture.from_keras(transformer())
+        child, transfer = registry["alter_channels"].apply(architecture, ("attention", "to", 5))
+        assert child["attention"].config["num_heads"] == 5 and child["attention"].channels == 4
+        assert transfer.recipes["attention", "kernel:3"].fill == "zeros"
+        assert "2 heads already" in why(architecture, "alter_channels", ("attention", "to", 2))
+
+    def test_a_call_on_other_sources_reads_no_more(self):
+        steps = keras.Input((4, 6))
+        x = layers.Dense(4, name="query")(steps)
+        x = layers.MultiHeadAttention(1, 2, name="cross")(x, steps)
+        reason = why(keras.Model(steps, layers.Dense(2)(x)), "alter_channels", ("query", 2))
+        assert "cross (MultiHeadAttention) cannot take new channels: not all that it takes" in reason
+
+    def test_masks(self):
+        """Words of different lengths: recurrent layers are widened, and masks stay."""
+        words = keras.Input((5,), dtype="int32")
+        x = layers.Embedding(9, 4, mask_zero=True, name="words")(words)
+        model = keras.Model(words, layers.Dense(2)(layers.LSTM(3, name="lstm")(x)))
+        batch = np.array([[1, 2, 0, 0, 0], [3, 4, 5, 6, 7]])
+        places = [("alter_channels", (name, 2)) for name in ("words", "lstm")]
+        grown = morph(model, places, calibration=batch)
+        assert grown.certificate["max_difference"] <= grown.certificate["bound"]
+        assert grown.model.get_layer("lstm").units == 6 and grown.model.get_layer("words").mask_zero
 
 
 class TestNormalisation:

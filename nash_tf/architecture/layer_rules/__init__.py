@@ -7,6 +7,7 @@ are not offered where they would have to change it. Configs hold only what diffe
 from collections.abc import Mapping, Sequence
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
+from nash_tf.architecture.layer_rules.calls import CLOSED
 from nash_tf.architecture.layer_rules.constraints import (
     constraint_on,
     is_constrained,
@@ -20,6 +21,7 @@ from nash_tf.architecture.layer_rules.table import LAYER_RULES
 
 __all__ = [
     "CALL",
+    "CLOSED",
     "Bounds",
     "ChannelFlow",
     "Growth",
@@ -58,8 +60,10 @@ def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
         config: its config.
         rank: number of axes of its output, including the batch axis. A config may count an axis from either end.
     """
+    rule = LAYER_RULES.get(kind)
     is_usual = (
-        CALL not in config
+        rule is not None
+        and rule.covers(config)
         and config.get("data_format", "channels_last") == "channels_last"
         and (config.get("groups", 1) == 1 or kind == "GroupNormalization")
         and along_channels(config, rank)
@@ -68,7 +72,7 @@ def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
         # Keras' few other activations, and a user's own, may change the shape.
         and activation_of(config) in _SHAPE_PRESERVING
     )
-    return LAYER_RULES.get(kind) if is_usual else None
+    return rule if is_usual else None
 
 
 def infer(kind: str, config: Config, inputs: Sequence[Shape]) -> Inferred | None:

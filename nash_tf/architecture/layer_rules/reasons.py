@@ -1,7 +1,7 @@
 """Why a layer cannot be given more channels, or cannot take more, in words."""
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, activation_of
-from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config
+from nash_tf.architecture.layer_rules.rule import ChannelFlow, Config
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
 
 
@@ -21,7 +21,7 @@ def why_unruled(kind: str, config: Config, rank: int) -> str:
     """
     if kind not in LAYER_RULES:
         return "there is no rule for this kind of layer"
-    if CALL in config:
+    if not LAYER_RULES[kind].covers(config):
         return "it is called with more than its input, or broadcasts"
     if config.get("data_format", "channels_last") != "channels_last":
         return "its channels come first"

@@ -76,6 +76,10 @@ class LayerRule:
         homogeneous: config -> whether, for each c > 0, c times the input (or, for a layer with a kernel, c times the
             variables in `output_growth`) gives c times the output.
         role: "activation", "pool", "merge" or "".
+        covers: config -> whether the rule holds for the way in which the layer is called; by default on one tensor or a
+            list of tensors.
+        inner: the entry of the config that holds a width of the layer's own (heads), which neither input nor output has.
+        inner_growth: how the variables grow with that width. A variable that reads it is filled with zeros.
     """
 
     infer: Callable[[Config, Sequence[Shape]], Inferred | None]
@@ -89,3 +93,6 @@ class LayerRule:
     groups: Callable[[Config, int], int] = lambda config, channels: 1
     homogeneous: Callable[[Config], bool] = lambda config: False
     role: str = ""
+    covers: Callable[[Config], bool] = lambda config: CALL not in config
+    inner: str = ""
+    inner_growth: Mapping[str, Growth] = field(default_factory=dict)

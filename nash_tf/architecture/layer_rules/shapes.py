@@ -114,7 +114,7 @@ def recurrent(gates: int, biases: int = 1) -> Callable[[Config, Sequence[Shape]]
 
     def infer(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
         units, shape = config["units"], inputs[0]
-        if len(inputs) != 1 or len(shape) != 2:
+        if len(shape) != 2:
             return None
         rows = biases if config.get("reset_after", True) else 1
         columns = gates * units
@@ -124,6 +124,31 @@ def recurrent(gates: int, biases: int = 1) -> Callable[[Config, Sequence[Shape]]
         return Inferred((shape[0], units) if config.get("return_sequences", False) else (units,), weights)
 
     return infer
+
+
+def attention(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
+    """`MultiHeadAttention`: kernels [channels, heads, size of a head] of query, key and value, and one for the output."""
+    query, value, *key = inputs
+    if any(len(shape) != 2 for shape in inputs):
+        return None
+    heads, size = config["num_heads"], config["key_dim"]
+    given, valued = config.get("output_shape"), config.get("value_dim") or size
+    if isinstance(given, list | tuple) and len(given) != 1:
+        return None
+    width = query[-1] if not given else given if isinstance(given, int) else given[0]
+    kernels: list[Shape] = [
+        (query[-1], heads, size),
+        ((key or [value])[0][-1], heads, size),
+        (value[-1], heads, valued),
+    ]
+    kernels.append((heads, valued, width))
+    weights: dict[str, Shape] = {}
+    for number, kernel in enumerate(kernels):
+        suffix = f":{number}" if number else ""
+        weights[f"kernel{suffix}"] = kernel
+        if config.get("use_bias", True):
+            weights[f"bias{suffix}"] = kernel[1:] if number < 3 else (width,)
+    return Inferred((query[0], width), weights)
 
 
 def layer_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:

@@ -1,6 +1,6 @@
 """The table of layer rules. To add a kind of layer, add one entry."""
 
-from nash_tf.architecture.layer_rules import bounds, shapes
+from nash_tf.architecture.layer_rules import bounds, calls, shapes
 from nash_tf.architecture.layer_rules.bounds import activation_of
 from nash_tf.architecture.layer_rules.rule import ChannelFlow, Config, Growth, LayerRule
 
@@ -74,6 +74,7 @@ def _recurrent(gates: int, biases: int = 1) -> LayerRule:
             "bias": Growth(-1, "zeros", gates),
         },
         size="units",
+        covers=calls.is_masked,
     )
 
 
@@ -110,6 +111,20 @@ LAYER_RULES: dict[str, LayerRule] = {
     "SimpleRNN": _recurrent(1),
     "GRU": _recurrent(3, biases=2),
     "LSTM": _recurrent(4),
+    "MultiHeadAttention": LayerRule(
+        shapes.attention,
+        bounds.unbounded,
+        _ABSORBED,
+        input_growth={name: Growth(0, "zeros") for name in ("kernel", "kernel:1", "kernel:2")},
+        output_growth={"kernel:3": Growth(2, "he_normal"), "bias:3": Growth(0, "zeros")},
+        size="output_shape",
+        covers=calls.is_attention,
+        inner="num_heads",
+        inner_growth={
+            **{name: Growth(1, "normal_by_inputs") for name in ("kernel", "kernel:1", "kernel:2")},
+            **{name: Growth(0, "zeros") for name in ("bias", "bias:1", "bias:2", "kernel:3")},
+        },
+    ),
     # Normalisation
     "BatchNormalization": LayerRule(
         shapes.batch_norm,

@@ -1,0 +1,60 @@
+"""The picture of what changed."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from nash_tf import report
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.morphisms import registry
+from nash_tf.morphisms.draw import draw, replay
+from nash_tf.report.charts.changes_graph import graph
+
+PARENT = vanilla((32, 32, 3), 10, (4, 8, 8, 8, 8))
+RECORDED = Path(__file__).parents[1] / "experiments" / "grow_cifar10" / "grow-seed0"
+
+
+def after(*places):
+    return replay(PARENT, [(operator, site, 0) for operator, site in places])[0]
+
+
+def test_what_is_drawn():
+    shown = graph(PARENT, after(("alter_channels", ("conv_2", 2)), ("insert_conv", ("relu_3", "pool_3", 3)))).document()
+    for words in ("Layers: 3 new, 1 wider", "8 → 16 channels", "» reads 8 → 16", "+ new", "↷ takes other inputs"):
+        assert words in shown, words
+    assert "… " in shown and "as before" in shown  # what is far from any change is folded
+
+
+def test_gone():
+    shown = graph(PARENT, after(("fold_batch_norm", ("bn_1",)))).document()
+    assert 'class="strong gone"' in shown and "− gone" in shown
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_folding_makes_no_circle(seed):
+    """Boxes of networks with many branches are drawn below those that they read, whatever is folded."""
+    frequencies = dict.fromkeys(registry, 1.0)
+    parent, _ = draw(PARENT, 12, frequencies, 1e7, seed)
+    child, _ = draw(parent, 2, frequencies, 1e7, seed)
+    figure = graph(parent, child)
+    assert figure is not None and figure.height < 4_000
+
+
+def test_nothing_changed():
+    assert "Nothing changed" in graph(PARENT, PARENT).document()
+
+
+def test_steps_in_the_report(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(RECORDED, run)
+    page = report.write(run, tmp_path / "page.html").read_text()
+    assert page.count("parameters more</summary>") == 3 and "sepconv_6 (IdentitySeparableConv2D) is new" in page
+
+
+def test_a_lineage_that_does_not_fit_draws_no_steps(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(RECORDED, run)
+    lines = (run / "lineage.jsonl").read_text()
+    (run / "lineage.jsonl").write_text(lines.replace('"pool_3", "sepconv_12"', '"pool_3", "nowhere"'))
+    assert "parameters more</summary>" not in report.write(run, tmp_path / "page.html").read_text()
