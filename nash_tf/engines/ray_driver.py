@@ -198,7 +198,7 @@ class Driver:
         worker.last = oracle.book.assignment(oracle.get_trial(trial.trial_id)).key
         oracle.end_trial(trial)
         self._failures = 0
-        self.account.trainings += 1
+        self.account.trainings += trial.status != TrialStatus.STOPPED
         self._states.forget([each for each in oracle.trials if not self._tuner.checkpoint(each).is_dir()])
 
     def _send_again(self, worker: _Worker, trial: Trial, error: Lost) -> None:

@@ -80,6 +80,11 @@ class StandInRay:
             return Ref(raised[fault]()), Ref(None)
         if fault == "source lost":
             return Ref(Report(trial.get_state(), {}, None, "it is gone", 1.0)), Ref(None)
+        if fault == "out of time":
+            trial.status = TrialStatus.STOPPED
+            return Ref(Report(trial.get_state(), {}, None, None, 1.0)), Ref(None)
+        if fault == "disk full":
+            return Ref(Report(trial.get_state(), {}, "No space left on device", None, 1.0)), Ref(None)
         self.trained.append(stand_in.training_of(trial))
         architecture = Architecture.from_json(values["architecture"]) if "architecture" in values else stand_in.FIRST
         score = stand_in.score_of(values)
@@ -219,6 +224,15 @@ def test_workers_that_cannot_begin_are_given_up(files, tmp_path):
         WorkersDie, match="cannot be begun: ModuleNotFoundError.*; do all machines have this nash_tf, and"
     ):
         driven(tmp_path / "b", ray, workers=2)
+
+
+def test_a_limit_on_time_ends_the_search_and_what_it_cut_is_not_there(files, undisturbed, tmp_path):
+    oracle, account = driven(tmp_path, StandInRay(files, [None, None, "out of time"]), workers=1)
+    assert oracle.end_reason().startswith("a limit on time was reached") and not oracle.ongoing_trials
+    assert oracle.lineage() == undisturbed[:2]
+    assert oracle.limits.spent()[1] >= 3.0 and account.trainings == 2  # CPU seconds of the workers count
+    with pytest.raises(errors.FatalError, match="No space left on device"):
+        driven(tmp_path / "b", StandInRay(files, [None, "disk full"]), workers=1)
 
 
 def test_a_network_that_never_arrives_ends_the_search(files, tmp_path):
