@@ -293,7 +293,9 @@ def tuner_of(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, pr
         vanilla_epochs=config.vanilla_epochs,
         max_params=config.max_params,
         budget_epochs=task.budget_epochs(config, dataset),
-        reserve=time_plan.planned_share(config.final_epochs, final_training.has_control(config)),
+        reserve=time_plan.planned_share(
+            config.final_epochs + len(config.front_sizes) * config.front_epochs, final_training.has_control(config)
+        ),
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,
         seed=config.seed,
