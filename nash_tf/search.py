@@ -290,7 +290,9 @@ def tuner_of(
         max_params=config.max_params,
         budget_epochs=task.budget_epochs(config, dataset),
         examples=len(dataset.y_train),
-        reserve=time_plan.planned_share(config.final_epochs, final_training.has_control(config)),
+        reserve=time_plan.planned_share(
+            config.final_epochs + len(config.front_sizes) * config.front_epochs, final_training.has_control(config)
+        ),
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,
         seed=config.seed,

@@ -204,9 +204,14 @@ class TimePlan:
         return max(sizes)
 
 
-def planned_share(final_epochs: int, has_control: bool) -> float:
-    """The share of a limit that is left for what comes before and after the search, where nothing has been measured."""
-    final = UNMEASURED_SHARE if final_epochs else 0.0
+def planned_share(epochs_after: int, has_control: bool) -> float:
+    """The share of a limit that is left for what comes before and after the search, where nothing has been measured.
+
+    Args:
+        epochs_after: of the final training, and of smaller networks.
+        has_control: whether a control follows.
+    """
+    final = UNMEASURED_SHARE if epochs_after else 0.0
     return LOADING_SHARE + EXPORT_SHARE + final + (QUARTER if has_control else 0.0)
 
 

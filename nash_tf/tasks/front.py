@@ -19,7 +19,7 @@ from nash_tf.strategy.front import front as undominated
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
 from nash_tf.tasks.final_training import Finishing, copied, scores
-from nash_tf.training.long_training import Job, Lesson
+from nash_tf.training.long_training import CUT, Job, Lesson
 from nash_tf.training.watching import digest
 
 FOLDER, TRAINING = "front", "front_training"  # in the directory of a run
@@ -47,8 +47,9 @@ def front(run: Finishing, largest: keras.Model, images: Images) -> list[dict[str
         if before <= size:
             progress.line(f"Front: no network of {size:,} parameters, for the one before it has {before:,}.")
             continue
-        if run.plan.limits.seconds_left_in_all() <= held:
-            progress.line(f"Front: no time was left for {size:,} parameters before max_hours={config.max_hours}.")
+        too_late = f"Front: no time was left for {size:,} parameters before max_hours={config.max_hours}."
+        if run.plan.limits.seconds_left_in_all() <= 2 * held:  # making it smaller may take as long
+            progress.line(too_late)
             break
         try:
             small = shrink(model, size, _measured(run)).model
@@ -56,6 +57,9 @@ def front(run: Finishing, largest: keras.Model, images: Images) -> list[dict[str
             progress.line(f"Front: no network of {size:,} parameters: {error}.")
             break
         model, facts = _trained(run, small, largest, size, held)
+        if config.front_epochs and not facts["epochs"]:
+            progress.line(too_late if facts["ended"] == CUT else f"Front: {size:,} parameters: {facts['ended']}.")
+            break
         params = Architecture.from_keras(model).params
         members.append({**_record(run, model, f"{FOLDER}/{params}"), "made_of": before, **facts})
         _export(run, model, members[-1], images)

@@ -100,9 +100,16 @@ def test_what_cannot_be_is_said(run_of, largest):
 
 
 def test_without_time_there_is_none(run_of, largest):
-    run, exported = run_of(seconds_left=9.0, front_sizes=(400,), max_hours=1.0)
+    run, exported = run_of(seconds_left=19.0, front_sizes=(400,), max_hours=1.0)
     assert [member["directory"] for member in front.front(run, largest, images=None)] == ["best"] and not exported
     assert "Front: no time was left for 400 parameters before max_hours=1.0" in run.progress.stream.text
+
+
+def test_one_that_time_left_untrained_is_not_kept(run_of, largest, monkeypatch):
+    monkeypatch.setattr(front, "_trained", lambda run, small, *_: (small, {"epochs": 0, "ended": front.CUT}))
+    run, exported = run_of(front_sizes=(400,))
+    assert [member["directory"] for member in front.front(run, largest, images=None)] == ["best"] and not exported
+    assert "Front: no time was left for 400 parameters" in run.progress.stream.text
 
 
 def test_it_is_made_only_where_sizes_are_asked_for(run_of, largest):
