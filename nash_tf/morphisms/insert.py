@@ -161,7 +161,7 @@ def _why_too_large(source: Node, size: int) -> str:
     if set(source.shape[:-1]) == {1} and size in KERNEL_SIZES:
         return f"the map of {source.name} has one pixel"
     most = 2 * min(sides, default=size) - 1  # from the last pixel to the first, and back
-    if size <= most or (size in KERNEL_SIZES and 1 not in sides):
+    if size <= most or (size in KERNEL_SIZES and (len(source.shape) == 3 or 1 not in sides)):
         return ""
     wide = " x ".join(map(str, source.shape[:-1]))
     return f"the map of {source.name} is {wide}: of a kernel of {size} no more than {most} would see data"

@@ -80,8 +80,9 @@ def recipes_of(node: Node, ins: Insertions, outs: Insertions, copies: bool = Fal
                 stays = each.fill == "zeros" and isinstance(growth[variable], tuple)
                 period = node.shape[-1] if growth is rule.output_growth else insertions[0][0]
                 fill = f"{COPIES}:{period}" if is_copied and not stays else each.fill
+                axis = each.axis % len(node.variables[variable])
                 places = _in_blocks(node, variable, each, insertions)
-                extensions.setdefault((node.name, variable), []).append(Extend(each.axis, places, fill))
+                extensions.setdefault((node.name, variable), []).append(Extend(axis, places, fill))
     if any(count < 0 for _, count in (*ins, *outs)):
         return {key: _cut(node.variables[key[1]], extends) for key, extends in extensions.items()}
     return {key: ExtendTwice(*extends) if len(extends) == 2 else extends[0] for key, extends in extensions.items()}

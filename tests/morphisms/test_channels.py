@@ -121,8 +121,8 @@ class TestChannelsPass:
     @pytest.mark.parametrize(
         "middle",
         [
-            lambda: [layers.LayerNormalization()],
-            lambda: [layers.GroupNormalization(2)],
+            lambda: [layers.LayerNormalization(axis=(1, 2, 3))],
+            lambda: [layers.GroupNormalization(2, axis=1)],
             lambda: [layers.Activation("softmax")],
             lambda: [layers.Activation("exponential")],
             lambda: [layers.Softmax(axis=1)],

@@ -204,7 +204,7 @@ def test_the_reason_names_what_stands_in_the_way(build, operator, place, reason)
     ("middle", "reason"),
     [
         (layers.Conv2D(4, 3, groups=2, name="m"), "it has 2 groups of channels"),
-        (layers.LayerNormalization(name="m"), "there is no rule for this kind of layer"),
+        (layers.UnitNormalization(name="m"), "there is no rule for this kind of layer"),
         (layers.BatchNormalization(axis=1, name="m"), "it works along axis 1"),
         (layers.Activation(own_activation, name="m"), "its activation, of its own, is not known"),
         (layers.PReLU(shared_axes=[3], name="m"), "its settings are for this number of channels"),
