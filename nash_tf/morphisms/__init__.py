@@ -37,8 +37,8 @@ registry: dict[str, Morphism] = {
     for operator in (
         AlterChannels(),
         InsertConv(),
-        InsertSeparableConv(),
         InsertResidual(),
+        InsertSeparableConv(),
         MergeConcat(),
         MergeConvex(),
         Split(),

@@ -78,4 +78,6 @@ def _scaled(layer) -> dict[str, int]:
     growth = layer.rule.output_growth
     if layer.kind.startswith("DepthwiseConv") and layer.config.get("depth_multiplier", 1) == 1:
         growth = layer.rule.input_growth
-    return {variable: each.axis for variable, each in growth.items() if variable != "bias"}
+    return {
+        variable: each.axis % len(layer.weights[variable]) for variable, each in growth.items() if variable != "bias"
+    }
