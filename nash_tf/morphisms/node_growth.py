@@ -51,7 +51,8 @@ def grown_inside(node: Node, count: int) -> tuple[Node, dict[Key, Recipe]]:
     rule = node.rule
     assert rule is not None and rule.inner
     now = node.config[rule.inner]
-    weights, recipes = dict(node.weights), dict[Key, Recipe]()
+    weights = dict(node.weights)
+    recipes: dict[Key, Recipe] = {}
     for variable, each in rule.inner_growth.items():
         if variable in weights:
             weights[variable] = _longer(weights[variable], each.axis, ((now, count),))
