@@ -149,6 +149,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         own, arguments = parse(argv)
         first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
+        if "grow" in own.methods and not flags["layout"].present:  # all from one first network, that of grow
+            arguments = [*arguments, f"--layout={SearchConfig(method='grow').first_layout}"]
+            first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
         if first is None:
             print(f"{__doc__}\n{command_line.usage(Settings)}\n\nFlags of each run\n\n{program.usage()}")
             return 0

@@ -128,7 +128,7 @@ class TestRules:
         "method, layout, first",
         [
             ("grow", None, "residual"),
-            ("fixed", None, "residual"),
+            ("fixed", None, "plain"),
             ("fixed", "plain", "plain"),
             ("shrsep", None, "plain"),
             ("shrsep", "residual", "residual"),

@@ -163,6 +163,22 @@ def start(directory, *arguments):
     return start_process(directory, *arguments, module="nash_tf.experiment", common=common)
 
 
+@pytest.mark.parametrize(
+    ("methods", "given", "layouts"),
+    [
+        ("grow,shrsep,fixed", [], {"residual"}),
+        ("grow,shrsep", ["--layout=plain"], {"plain"}),
+        ("shrsep,fixed", [], {"plain"}),
+    ],
+)
+def test_all_methods_begin_with_one_first_network(methods, given, layouts, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(experiment, "_conduct", lambda chosen, *others: seen.append((chosen, others[3])) or {})
+    experiment.main(["experiment", f"--methods={methods}", "--runs=1", f"--output_dir={tmp_path / 'out'}", *given])
+    ((chosen, arguments),) = seen
+    assert {main.parse(["main", *run.command(arguments)])[0].first_layout for run in chosen} == layouts
+
+
 def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
     directory, names = tmp_path / "out", ["sh", "fixed", "wide"]
     arguments = [f"--methods={','.join(names)}", "--runs=1", "--jobs=2"]

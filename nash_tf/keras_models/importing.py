@@ -24,12 +24,17 @@ _AS_LAYERS = {
 }
 
 
-def from_keras(model: keras.Model) -> Architecture:
+def from_keras(model: keras.Model, *, one_by_one: bool = False) -> Architecture:
     """The architecture of a functional model, or of a built sequential model.
 
     Keras operations that are not layers become nodes too. Models inside the model are flattened: the names of their
     nodes get the inner model's name as a prefix. If an inner model has one output, the node of that output has the
     inner model's name.
+
+    Args:
+        model: the model.
+        one_by_one: whether equal layers are made again one by one, and not once. Each draws a seed then: the initial weights of what
+            a seeded search builds next depend on it.
 
     Raises:
         ValueError: the model cannot be represented; the message names the layer. Reasons are a model that is not
@@ -43,7 +48,7 @@ def from_keras(model: keras.Model) -> Architecture:
         if not all(map(is_tensor, _listed(tensors))):
             structure[key] = copied(tree.map_structure(lambda tensor: call_of[id(tensor)].name, tensors))
     outputs = tuple(call_of[id(tensor)].name for tensor in graph.outputs)
-    known: dict = {}
+    known: dict | None = None if one_by_one else {}
     return Architecture(tuple(_node(call, known) for call in calls), outputs, structure)
 
 
@@ -188,7 +193,7 @@ def _arguments_of(node) -> tuple[list, dict]:
     return args, kwargs
 
 
-def _node(call: _Call, known: dict) -> Node:
+def _node(call: _Call, known: dict | None) -> Node:
     operation, args, shape = call.operation, call.args, tuple(call.output.shape[1:])
     if isinstance(operation, keras.layers.InputLayer):
         if operation.sparse or getattr(operation, "ragged", False) or getattr(operation, "optional", False):

@@ -88,7 +88,7 @@ def config_of(operation: Operation, kind: str, axes: int, known: dict | None = N
         kind: its kind.
         axes: number of axes of its output, without the batch axis.
         known: what was found for other layers of the same model, to which this is added: layers of one class and equal
-            configs, as networks have many, need not be made again each.
+            configs, as networks have many, need not be made again each. None: each is.
 
     Raises:
         ValueError: its config is not plain data, does not make the same layer again, or must not be built.
@@ -97,7 +97,8 @@ def config_of(operation: Operation, kind: str, axes: int, known: dict | None = N
         full = _plain(operation, kind, axes)
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:
         refuse(operation, error)
-    known = {} if known is None else known
+    if known is None:
+        return _pruned(operation, kind, axes, full)
     key = (type(operation), kind, axes, json.dumps(full, sort_keys=True))
     if key not in known:
         known[key] = _pruned(operation, kind, axes, full)
@@ -125,6 +126,15 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) ->
         refuse(operation, reason)
     if isinstance(operation, _LOOKUPS) and full["vocabulary"] is None:
         refuse(operation, "its config does not hold its vocabulary; give it as a list, vocabulary=[...]")
+    try:
+        # In an architecture float32 is the default of a layer, whatever Keras' global policy is.
+        default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
+        whole = {name: value for name, value in full.items() if value != default.get(name, _MISSING)}
+        same = made(whole) == full
+    except (KeyError, TypeError, ValueError, NotImplementedError) as error:
+        refuse(operation, error)
+    if not same:
+        refuse(operation, "its get_config() does not make the same layer again")
     signature = inspect.signature(type(operation).__init__).parameters.values()
     needed = [
         p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
@@ -135,13 +145,4 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) ->
         pruned = required | {name: value for name, value in full.items() if value != default.get(name)}
         if made(pruned) == full:
             return pruned
-    try:
-        # In an architecture float32 is the default of a layer, whatever Keras' global policy is.
-        default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
-        whole = {name: value for name, value in full.items() if value != default.get(name, _MISSING)}
-        same = made(whole) == full
-    except (KeyError, TypeError, ValueError, NotImplementedError) as error:
-        refuse(operation, error)
-    if not same:
-        refuse(operation, "its get_config() does not make the same layer again")
     return whole

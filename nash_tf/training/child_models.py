@@ -15,6 +15,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.keras_models import checkpoint, fast_training, private_api
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy.records import Assignment, TrainingKey
@@ -61,7 +62,7 @@ class ChildModels:
         """
         with self._scope():
             template = self._template(hyperparameters)
-            model = to_keras(architecture or Architecture.from_keras(template), initial=state is None)
+            model = to_keras(architecture or from_keras(template, one_by_one=True), initial=state is None)
             compile_like(model, template)
             fast_training.prepare(model)
             if state is not None:

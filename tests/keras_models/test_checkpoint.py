@@ -222,7 +222,7 @@ def test_what_a_layer_holds_beside_its_variables_is_carried(tmp_path):
 def test_any_name_is_carried(tmp_path, name):
     nodes = (
         Node("image", "InputLayer", {}, (), (4,)),
-        Node(name, "GroupNormalization", {}, ("image",), (4,), {name: (4,), "b": (4,)}),
+        Node(name, "EinsumDense", {}, ("image",), (4,), {name: (4,), "b": (4,)}),
     )
     arrays = {(name, name): np.ones(4, np.float32), (name, "b"): np.zeros(4, np.float32)}
     state = State(arrays, {"_m": dict(arrays)}, {name: np.array(3)})

@@ -55,7 +55,7 @@ HOSTILE = {
     ),
     "code as a shape": ("Lambda", {"function": function("relu"), "output_shape": LAMBDA}, "arbitrary code"),
     "code as an argument": (
-        "GroupNormalization",
+        "EinsumDense",
         {"units": 7, CALL: {"args": [{"__input__": 0}], "kwargs": {"mask": LAMBDA}}},
         "arbitrary code",
     ),
@@ -66,30 +66,30 @@ HOSTILE = {
     ),
     "a function of another module": ("Activation", {"activation": function("system", "os")}, "os.system.*register"),
     "a class of another module": (
-        "GroupNormalization",
-        {"beta_initializer": serialised("Popen", {"args": "true"}, "subprocess")},
+        "EinsumDense",
+        {"bias_initializer": serialised("Popen", {"args": "true"}, "subprocess")},
         "subprocess.Popen.*register",
     ),
     "a class inside Keras": (
-        "GroupNormalization",
-        {"beta_initializer": serialised("ModelCheckpoint", {}, "keras.callbacks")},
+        "EinsumDense",
+        {"bias_initializer": serialised("ModelCheckpoint", {}, "keras.callbacks")},
         "keras.callbacks.ModelCheckpoint.*register",
     ),
     "a private class": (
-        "GroupNormalization",
-        {"beta_initializer": serialised("KerasFileEditor", {}, "keras.src.saving.file_editor")},
+        "EinsumDense",
+        {"bias_initializer": serialised("KerasFileEditor", {}, "keras.src.saving.file_editor")},
         "KerasFileEditor.*register",
     ),
     "a type": (
-        "GroupNormalization",
-        {"beta_initializer": serialised("__typespec__", [], "tensorflow")},
+        "EinsumDense",
+        {"bias_initializer": serialised("__typespec__", [], "tensorflow")},
         "__typespec__",
     ),
-    "no name": ("GroupNormalization", {"beta_initializer": serialised(["Zeros"], {})}, "expected texts"),
+    "no name": ("EinsumDense", {"bias_initializer": serialised(["Zeros"], {})}, "expected texts"),
     "no layer": ("deserialize", {}, "no class is registered as 'deserialize'"),
     "no such operation": ("keras.ops>Nothing", {}, "no class is registered"),
     "a module": ("os>system", {}, "no class is registered"),
-    "no such argument": ("GroupNormalization", {"colour": "red"}, "cannot be built"),
+    "no such argument": ("EinsumDense", {"colour": "red"}, "cannot be built"),
     "no call": ("Dense", {"units": 7, CALL: {}}, "cannot be built"),
     "an input it has not": (
         "keras.ops>Negative",
@@ -111,7 +111,7 @@ def test_a_config_that_is_too_deep_is_refused():
     deep: list = []
     for _ in range(10**5):
         deep = [deep]
-    assert trusted.objection("GroupNormalization", {"axis": deep}) == "its config is nested too deeply"
+    assert trusted.objection("EinsumDense", {"axis": deep}) == "its config is nested too deeply"
 
 
 def test_nothing_is_built_before_all_is_checked(monkeypatch):

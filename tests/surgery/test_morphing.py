@@ -214,7 +214,7 @@ def test_an_uncompiled_model():
     assert_preserved(model, grown)
 
 
-@pytest.mark.parametrize("name", registry)
+@pytest.mark.parametrize("name", [name for name in registry if name != "insert_residual"])  # which is for ReLU
 def test_modern_activations(name):
     model = trained(network("silu"))
     grown = nash_tf.morph(model, name, seed=0, calibration=(IMAGES, LABELS))

@@ -84,7 +84,7 @@ def parent(model):
     return Parent(model)
 
 
-EVERYWHERE = {"alter_channels", "insert_conv", "merge_concat", "split"}
+EVERYWHERE = {"alter_channels", "insert_conv", "insert_residual", "merge_concat", "split"}
 MODELS = {  # and the operators that have sites there
     dense: {"alter_channels"},
     sequence: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},

@@ -29,12 +29,12 @@ def searched(tmp_path, optimizer=keras.optimizers.SGD, **changed) -> HillClimbin
 
 
 def test_any_optimiser_and_objective(tmp_path):
-    tuner = searched(tmp_path, keras.optimizers.AdamW)
+    tuner = searched(tmp_path, keras.optimizers.AdamW, budget_epochs=150)
     search = tuner.oracle.search
     assert search.finished == "its one step is done"
     assert any(outcome.assignment.moves for outcome in search.outcomes.values())
     used = spent(search.outcomes.values(), search.outcomes)
-    assert 30 < used <= 40
+    assert 30 < used <= 150
     assert type(tuner.get_best_models()[0].optimizer) is keras.optimizers.AdamW
 
 

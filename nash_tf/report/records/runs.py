@@ -40,8 +40,6 @@ class Record:
     child: int
     parent: Place | None = None
     operators: tuple[str, ...] = ()
-    moves: tuple[Move, ...] = ()
-    digest: str | None = None
     epochs: int = 0
     status: str = "completed"
     params: float | None = None
@@ -53,6 +51,8 @@ class Record:
     cpu_seconds: float | None = None
     wall_seconds: float | None = None
     expected_gain: float | None = None
+    moves: tuple[Move, ...] = ()
+    digest: str | None = None
 
     @property
     def place(self) -> Place:
