@@ -35,7 +35,8 @@ def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int])
     corners: list[tuple[float, float]] = []
     for index in front:
         _, params, score = known[index]
-        corners += [(x(params), corners[-1][1]), (x(params), y(score))] if corners else [(x(params), y(score))]
+        at = x(params), min(y(score), y.start)  # one that is far below lies on the axis
+        corners += [(at[0], corners[-1][1]), at] if corners else [at]
     parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
     marks, wanted, points = [], [], []
     for index, (child, params, score) in enumerate(known):
