@@ -41,8 +41,8 @@ def line(run: Run, children: Sequence[Child]) -> list[Growth]:
     if record is None or record.step or len(way) > MOST_STEPS or any(len(each.moves) > MOST_MOVES for each in way):
         return []
     try:
-        network, grown = _first(run), []
-        if network is None or network.digest != record.digest:
+        network, grown = _first(run, record.digest), []
+        if network is None:
             return []
         for record in reversed(way):
             after, _ = replay(network, record.moves)
@@ -55,13 +55,19 @@ def line(run: Run, children: Sequence[Child]) -> list[Growth]:
     return grown
 
 
-def _first(run: Run) -> Architecture | None:
-    """The first network as the settings have it; its input and classes are those of the network handed over."""
+def _first(run: Run, digest: str | None) -> Architecture | None:
+    """The first network as the settings have it, if that has a digest; its input and classes are those of the network handed over."""
     final = run.architecture
     if final is None or run.config.get("start") is not None:
         return None
-    layout = run.config.get("layout") or ("hand" if run.method == "hand" else "plain")
+    layouts = (
+        [run.config["layout"]] if run.config.get("layout") else list(first_networks.registry)
+    )  # its default has changed
     (entry,), (output,) = final.inputs, final.outputs
     widths, precision = run.config["widths"], run.config.get("precision", "float32")
     height, width, channels = final[entry].shape
-    return first_networks.registry[layout]((height, width, channels), final[output].shape[-1], widths, precision)  # type: ignore[arg-type]
+    made = (
+        first_networks.registry[layout]((height, width, channels), final[output].shape[-1], widths, precision)  # type: ignore[arg-type]
+        for layout in layouts
+    )
+    return next((network for network in made if network.digest == digest), None)
