@@ -43,7 +43,8 @@ class AlterChannels(Morphism):
         layers = [(name, architecture[name].channels) for name, factor in sites if factor == CHANNEL_FACTORS[0]]
         finer = [(name, TO, in_blocks(channels * part // 4)) for name, channels in layers for part in (5, 6)]
         doubled = {(name, TO, CHANNEL_FACTORS[0] * channels) for name, channels in layers}
-        return [*(site for site in dict.fromkeys(finer) if site not in doubled), *sites]
+        exact = (site for site in dict.fromkeys(finer) if site not in doubled and not self.why(architecture, site))
+        return [*exact, *sites]
 
     def refusal(self, architecture, site):
         name, *size = site

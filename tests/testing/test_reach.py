@@ -204,3 +204,13 @@ def test_a_layer_that_keeps_states_is_closed():
     steps = keras.Input(batch_shape=(2, 5, 3))
     model = keras.Model(steps, layers.Dense(2)(layers.LSTM(4, stateful=True, name="lstm")(steps)))
     assert "keeps states" in why(model, "alter_channels", "lstm")
+
+
+@pytest.mark.parametrize("make", [dense, normalised, transformer, recurrent], ids=lambda make: make.__name__)
+def test_what_foresight_chooses_from_applies(make):
+    architecture = Architecture.from_keras(make())
+    for operator in registry.values():
+        found = operator.choices(architecture)
+        assert len(set(found)) == len(found) and set(operator.sites(architecture)) <= set(found)
+        for site in found:
+            operator.apply(architecture, site)
