@@ -31,7 +31,7 @@ def kernel_operations(
     """
     for node in architecture.nodes:
         for variable in layer_rules.kernels(node.kind, node.config):
-            positions = math.prod(side or 1 for side in node.shape[:-1])
+            positions = math.prod(side or 1 for side in layer_rules.positions(node.kind, node.config, node.shape))
             is_depthwise = variable == "depthwise_kernel" or node.kind == "DepthwiseConv2D"
             yield node, is_depthwise, 2 * size(node.weights[variable]) * positions  # type: ignore[arg-type]
 

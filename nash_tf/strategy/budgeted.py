@@ -47,11 +47,9 @@ class BudgetedProposer(Proposer):
             assert architecture is not None  # a failed training is no parent
             plan, price = self.course(outcomes), _pricing(outcomes)
             used, own = spent(outcomes.values(), outcomes), price(architecture)
-            first = outcomes[FIRST].architecture
-            assert first is not None  # a failed first network ends the search
             child = growing.choose(
                 architecture,
-                growing.shape(first),
+                growing.shape(_first(outcomes)),
                 {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
                 price,
                 most=self.mutations,
@@ -114,7 +112,12 @@ def spent(trainings: Iterable[Outcome], outcomes: Outcomes) -> float:
 
 def _pricing(outcomes: Outcomes) -> Callable[[Architecture], float]:
     """What an epoch of a network costs, in epochs of the first network, whose own cost is predicted once."""
+    unit = training_seconds(_first(outcomes))
+    return lambda architecture: training_seconds(architecture) / unit
+
+
+def _first(outcomes: Outcomes) -> Architecture:
+    """The first network."""
     first = outcomes[FIRST].architecture
     assert first is not None  # a failed first network ends the search
-    unit = training_seconds(first)
-    return lambda architecture: training_seconds(architecture) / unit
+    return first

@@ -8,6 +8,7 @@ from nash_tf.architecture.costs import (
     SECONDS_PER_OPERATION,
     flops,
     in_blocks,
+    kernel_operations,
     training_seconds,
 )
 from nash_tf.architecture.vanilla import Chain, vanilla
@@ -41,3 +42,9 @@ def test_operations_and_elements_in_closed_form():
 def test_where_a_size_is_open_each_parameter_counts_once():
     network = vanilla((None, None, 3), 10, (16,))
     assert training_seconds(network) == SECONDS_PER_OPERATION * 2 * network.params
+
+
+def test_a_transposed_convolution_counts_where_its_kernel_is_applied():
+    chain = Chain((8, 8, 16))
+    chain.add("up", "Conv2DTranspose", {"filters": 32, "kernel_size": [2, 2], "strides": [2, 2], "use_bias": False})
+    assert sum(operations for _, _, operations in kernel_operations(chain.architecture)) == flops(chain.architecture)
