@@ -21,7 +21,6 @@ if __name__ == "__main__":  # the imports below take a while
     exit_at_once()
 
 import contextlib
-import math
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -29,9 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from nash_tf import data, engine_settings, report, settings
+from nash_tf import data, engine_settings, followers, report, settings
 from nash_tf import main as program
-from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory, start_file
 from nash_tf.report.pages import experiment_page
@@ -45,7 +43,6 @@ POLL = 0.5  # seconds between two looks at the runs
 _GROUP = "Experiment"
 # Unless the arguments say more: runs are compared at equal cost, and few of their models used.
 _DEFAULTS = ("--export=keras", "--nocontrol")
-WIDE = "wide"  # the method whose first network is as large as the median winner of its seed's searches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,17 +96,16 @@ class Run(NamedTuple):
     @property
     def is_search(self) -> bool:
         """Whether its method is a search, and not a baseline."""
-        return self.method in SEARCHES
+        return self.method in followers.SEARCHES
 
-    def command(self, arguments: Sequence[str], widths: Sequence[int] | None = None) -> list[str]:
-        """What runs it, or goes on with it; `widths` are those of its first network, where not those of the arguments."""
+    def command(self, arguments: Sequence[str], first_network: Sequence[str] = ()) -> list[str]:
+        """What runs it, or goes on with it; `first_network` are arguments of its own about that."""
         own = [
             f"--method={self.method}",
             f"--seed={self.seed}",
             f"--output_dir={self.directory}",
+            *first_network,
         ]
-        if widths:
-            own.append(f"--widths={','.join(map(str, widths))}")
         own.append("--resume" if self.begun else "--noresume")
         return [*_DEFAULTS, *arguments, *own]
 
@@ -117,19 +113,6 @@ class Run(NamedTuple):
 def plan(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
     """All runs, seed by seed, so that what is there of an interrupted experiment compares all methods."""
     return [Run(name, seed, directory / f"{name}-seed{seed}") for seed in seeds for name in names]
-
-
-def wide(config: SearchConfig, params: int, winners: Sequence[int]) -> tuple[int, ...]:
-    """Widths of a first network of about as many parameters as the median of `winners`.
-
-    Args:
-        config: with the widths of the first network.
-        params: parameters of that network.
-        winners: parameters of the winners.
-    """
-    median = sorted(winners)[len(winners) // 2]
-    factor = math.sqrt(median / params)  # a convolution's kernel grows with the square
-    return tuple(max(1, round(width * factor)) for width in config.widths)
 
 
 def parse(argv: Sequence[str]) -> tuple[Settings, list[str]]:
@@ -203,13 +186,12 @@ def _conduct(
             ready = [run for run in waiting if _is_ready(run, [*waiting, *going])]
             for run in ready[: jobs - len(going)]:
                 waiting.remove(run)
-                widths = None
-                if run.method == WIDE:
-                    widths = _wide_of(run, config, alone=len(chosen) == 1)
-                    if reason := _hindrance(widths):
-                        failed[run] = reason
-                        continue
-                going[run] = _start(run, run.command(arguments, widths))
+                try:
+                    first_network = _first_network(run, config, alone=len(chosen) == 1)
+                except followers.Hindrance as hindrance:
+                    failed[run] = str(hindrance)
+                    continue
+                going[run] = _start(run, run.command(arguments, first_network))
                 _say(run, "begun")
             for run, process in list(going.items()):
                 if process.poll() is None:
@@ -241,8 +223,9 @@ def _cluster(config: SearchConfig, is_done: bool) -> Iterator[tuple[list[str], i
 
 
 def _is_ready(run: Run, unfinished: Sequence[Run]) -> bool:
-    """Whether all that a run waits for has ended: `wide` waits for the searches of its seed."""
-    return run.method != WIDE or not any(other.seed == run.seed and other.is_search for other in unfinished)
+    """Whether all that a run waits for has ended: the searches of its seed, where its first network follows from them."""
+    follows = run.method in followers.REGISTRY
+    return not follows or not any(other.seed == run.seed and other.is_search for other in unfinished)
 
 
 def _say(run: Run, what: str) -> None:
@@ -263,31 +246,13 @@ def _outcome(run: Run) -> str:
     return f"finished: test accuracy {accuracy:.4f}, {params:,} params"
 
 
-def _wide_of(run: Run, config: SearchConfig, alone: bool) -> tuple[int, ...] | None:
-    """Widths for `wide`; None where no search of its seed is finished, or one may be going on elsewhere.
-
-    Args:
-        run: the one whose first network is to be made.
-        config: with the widths of the other runs.
-        alone: whether other runs may be done by other processes.
-    """
-    if run.begun:
-        return run_directory.read_config(run.directory).widths
-    searches = [search for search in plan(run.directory.parent, SEARCHES, [run.seed]) if search.begun]
-    results = [loading.read(search.directory).results for search in searches if search.finished]
-    results = [each for each in results if each and each.get("params") and each.get("vanilla_params")]
-    if not results or (alone and len(results) < len(searches)):
-        return None
-    return wide(config, results[0]["vanilla_params"], [each["params"] for each in results])
-
-
-def _hindrance(widths: Sequence[int] | None) -> str | None:
-    """Why there can be no first network of these widths; None where there can."""
-    if widths is None:
-        return "needs the searches of its seed to be finished, whose winners tell the size"
-    if max(widths) > MAX_CHANNELS:
-        return f"needs {max(widths):,} channels in a layer to be as large as the winners; {MAX_CHANNELS} are the most"
-    return None
+def _first_network(run: Run, config: SearchConfig, alone: bool) -> list[str]:
+    """Arguments about the first network of a run that follows from winners; `alone` as of `followers.arguments`."""
+    searches = [
+        search.directory for search in plan(run.directory.parent, followers.SEARCHES, [run.seed]) if search.begun
+    ]
+    begun = run_directory.read_config(run.directory) if run.begun else None
+    return followers.arguments(run.method, searches, config, begun, alone)
 
 
 def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None:

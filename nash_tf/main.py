@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _check_formats(config)
         if roles.is_told() and config.engine != engine_settings.KERAS_TUNER:
             raise refusal("engine", config.engine, "KERASTUNER_ORACLE_IP is set, which is for keras_tuner; unset it")
-        start_file.check(config.start)
+        start_file.check(config.start, config.method)
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
         data.check(config.dataset, config.images)
     except (ConfigError, data.DataError) as error:

@@ -14,10 +14,10 @@ class StartSettings:
     """Which model a search starts from, and the pixel values that it takes."""
 
     start: str | None = setting(
-        optional(text("the path of a .keras file")),
+        optional(text("the path of a .keras file, or of an architecture.json")),
         "Model to start from in place of the first network: a functional or sequential Keras model for these images, as a .keras "
-        "file. Its weights are kept; its head is replaced where the number of classes is another. --layout and --widths are not "
-        "used then.",
+        "file. Its weights are kept; its head is replaced where the number of classes is another. Or the architecture.json of a "
+        "run: its weights are drawn anew. --layout and --widths are not used then.",
         default=None,
         group="Search",
         resumed=settings.FREE,  # the path; the file must be the same (see `run_directory`)

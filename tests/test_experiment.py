@@ -7,8 +7,7 @@ import signal
 import pytest
 
 from nash_tf import engine_settings, experiment, main
-from nash_tf.architecture.vanilla import vanilla
-from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.config import ConfigError
 from tests.helpers import ROOT, wait_for
 from tests.helpers.processes import TINY, finish
 from tests.helpers.processes import start as start_process
@@ -61,14 +60,6 @@ def test_the_comparisons_with_grow_have_one_budget_in_predicted_seconds(name):
     assert {"grow", "fixed", "hand"} <= set(own.methods) and own.runs == 6
     parsed = [main.parse(["main", *arguments, f"--method={method}"])[0] for method in own.methods]
     assert len({config.budget_seconds for config in parsed}) == 1 and {config.final_epochs for config in parsed} == {0}
-
-
-@pytest.mark.parametrize("winners", [[100_000], [300_000, 100_000, 120_000], [24_058]])
-def test_wide_is_as_large_as_the_median_winner(winners):
-    config = SearchConfig(method="wide", widths=(16, 32, 64))
-    first = vanilla((8, 8, 1), 10, config.widths).params
-    found = vanilla((8, 8, 1), 10, experiment.wide(config, first, winners)).params
-    assert found == pytest.approx(sorted(winners)[len(winners) // 2], rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -125,26 +116,10 @@ def test_wide_waits_for_the_searches_of_its_seed(tmp_path):
     assert experiment._is_ready(wide, [fixed, wide, other])
 
 
-def test_wide_without_a_search_has_failed_and_the_others_go_on(tmp_path, capsys):
-    assert experiment.main(["experiment", "--methods=wide", "--runs=1", f"--output_dir={tmp_path}"]) == 1
-    assert "wide-seed0: needs the searches of its seed" in capsys.readouterr().err
-
-
-def test_wide_has_no_more_channels_than_a_layer_may_have():
-    assert "1,594 channels" in experiment._hindrance((399, 797, 1594)) and experiment._hindrance((600,)) is None
-
-
-def test_wide_takes_all_finished_searches_of_its_seed_and_waits_for_those_elsewhere(tmp_path):
-    (run,) = experiment.plan(tmp_path, ["wide"], [0])
-    for search, results in (("sh", {"params": 400, "vanilla_params": 100}), ("nash", None)):
-        directory = tmp_path / f"{search}-seed0"
-        directory.mkdir()
-        (directory / "config.json").write_text("{}")
-        if results:
-            (directory / "results.json").write_text(json.dumps(results))
-    config = SearchConfig(method="wide", widths=(4, 8))
-    assert experiment._wide_of(run, config, alone=False) == (8, 16)
-    assert experiment._wide_of(run, config, alone=True) is None
+@pytest.mark.parametrize("method", ["wide", "scratch"])
+def test_without_a_search_to_follow_a_run_has_failed_and_the_others_go_on(method, tmp_path, capsys):
+    assert experiment.main(["experiment", f"--methods={method}", "--runs=1", f"--output_dir={tmp_path}"]) == 1
+    assert f"{method}-seed0: needs the searches of its seed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -180,7 +155,7 @@ def test_all_methods_begin_with_one_first_network(methods, given, layouts, tmp_p
 
 
 def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
-    directory, names = tmp_path / "out", ["sh", "fixed", "wide"]
+    directory, names = tmp_path / "out", ["sh", "fixed", "wide", "scratch"]
     arguments = [f"--methods={','.join(names)}", "--runs=1", "--jobs=2"]
     first = directory / "sh-seed0" / "results.json"
     process = start(directory, *arguments)
@@ -192,10 +167,11 @@ def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
     finish(start(directory, *arguments))
     assert first.stat().st_mtime_ns == before
     results = {name: json.loads((directory / f"{name}-seed0" / "results.json").read_text()) for name in names}
-    # All but the wide one have the same first network, and all as many epochs.
+    # All but those that follow the winner have the same first network, and all as many epochs.
     assert results["sh"]["epochs"] == 1 + 2 + 2 and {each["epochs"] for each in results.values()} == {5}
     assert results["fixed"]["params"] == results["fixed"]["vanilla_params"] == results["sh"]["vanilla_params"]
     assert results["wide"]["params"] == pytest.approx(results["sh"]["params"], rel=0.1)
+    assert results["scratch"]["params"] == results["scratch"]["vanilla_params"] == results["sh"]["params"]
     assert "wide" in (directory / "report.html").read_text() and (directory / "wide-seed0.log").exists()
 
 

@@ -43,6 +43,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "predict",
     "search",
     "main",
+    "followers",
     "experiment",
     "__main__",
     "benchmark",

@@ -6,21 +6,23 @@ from pathlib import Path
 from nash_tf.config import refusal
 from nash_tf.files.atomic import open_regular
 
-SUFFIX = ".keras"
+SCRATCH = "scratch"  # the baseline that is what it is given
+SUFFIXES = (".keras", ".json")
 
 
-def check(path: str | None) -> None:
-    """Checks that there is such a file, if one is asked for. It is not loaded.
+def check(path: str | None, method: str = "") -> None:
+    """Checks that there is such a file, if one is asked for, or if a method needs one. It is not loaded.
 
     Raises:
         ConfigError: there is none, it cannot be read, or it is of another sort.
     """
+    if path is None and method == SCRATCH:
+        raise refusal("method", method, "needs a winner's architecture: --start=RUN/best/architecture.json")
     if path is None:
         return
-    if not path.endswith(SUFFIX):
-        raise refusal(
-            "start", path, "must be a file that model.save('NAME.keras') writes; load the model and save it so"
-        )
+    if not path.endswith(SUFFIXES):
+        remedy = "must be a file that model.save('NAME.keras') writes, or an architecture.json; load the model and save it so"
+        raise refusal("start", path, remedy)
     version(path)
 
 

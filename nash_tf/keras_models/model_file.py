@@ -1,4 +1,4 @@
-"""Reads a model from a .keras file, as an architecture and its weights."""
+"""Reads a model from a file, as an architecture and its weights."""
 
 import json
 import re
@@ -15,7 +15,8 @@ _SEARCHABLE = ("Functional", "Sequential", "Model")
 
 
 def load(path: str) -> tuple[Architecture, State]:
-    """The model in a file that `model.save("model.keras")` wrote; how it was compiled is not looked at.
+    """The model in a file that `model.save("model.keras")` wrote; how it was compiled is not looked at. An architecture.json has no
+    weights.
 
     Code in the file (a Lambda of Python) is not run.
 
@@ -23,6 +24,11 @@ def load(path: str) -> tuple[Architecture, State]:
         ValueError: the file cannot be read, needs classes that are not there, or holds a model that cannot be represented;
             one line.
     """
+    if path.endswith(".json"):
+        with open(path, encoding="utf-8") as file:
+            architecture = Architecture.from_json(file.read())
+        trusted.check(architecture)
+        return architecture, State({}, {})
     try:
         with zipfile.ZipFile(path) as archive:
             sort = json.loads(archive.read("config.json"))["class_name"]

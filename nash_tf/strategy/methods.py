@@ -100,8 +100,8 @@ BASELINES = (
     _budgeted("random", halving.one_child, operators=SEARCHES[-1].operators, keeps_parent=False, as_in_slides=True),
     # All children of a step are judged after one epoch.
     _budgeted("one_epoch", halving.one_epoch, operators=SEARCHES[-1].operators, as_in_slides=True),
-    # The first network, trained on and on; `wide` is for one as large as a search's winner (see `nash_tf.experiment`), `hand`
-    # for one made by hand for little compute.
-    *(_budgeted(name, halving.one_child, operators={}) for name in ("fixed", "wide", "hand")),
+    # The first network, trained on and on; `wide` is for one as large as a search's winner, `scratch` for the winner's own
+    # architecture (see `nash_tf.followers`), `hand` for one made by hand for little compute.
+    *(_budgeted(name, halving.one_child, operators={}) for name in ("fixed", "wide", "scratch", "hand")),
 )
 registry: dict[str, Method] = {method.name: method for method in (GROW, *SEARCHES, *FUTURE_WORK, *BASELINES)}

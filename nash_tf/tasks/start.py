@@ -14,7 +14,7 @@ from nash_tf.architecture import Architecture, Shape
 from nash_tf.architecture.classifier import Classifier, begins_with_preprocessing, classifier_of, frozen_layers
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.data.pixels import scaling
-from nash_tf.image_settings import IMAGENET, PIXELS, RAW, SIGNED, as_text
+from nash_tf.image_settings import IMAGENET, PIXELS, RAW, SIGNED, STANDARD, as_text
 from nash_tf.keras_models import model_file
 from nash_tf.keras_models.building import taking, to_keras
 from nash_tf.keras_models.state import State, read_state, write_state
@@ -32,7 +32,7 @@ class Start(NamedTuple):
 
     Attributes:
         network: its architecture, which takes images of the data set and gives a logit for each class.
-        weights: those that it has, by (node, variable); a new head's are not among them.
+        weights: those that it has, by (node, variable); a new head's are not among them, and an architecture alone has none.
         preprocesses: whether it scales its pixels itself.
     """
 
@@ -41,7 +41,7 @@ class Start(NamedTuple):
     preprocesses: bool
 
     def model(self) -> keras.Model:
-        """A Keras model of it, not compiled; a new head is drawn anew at each call."""
+        """A Keras model of it, not compiled; weights that it has not are drawn anew at each call."""
         model = to_keras(self.network.architecture)
         write_state(model, State({**read_state(model).weights, **self.weights}, {}))
         return model
@@ -87,6 +87,8 @@ def with_pixels(config: SearchConfig, dataset: data.Dataset, begun: SearchConfig
     start = start_of(config, dataset)
     if start.preprocesses:
         return replace(config, start_pixels=RAW)
+    if not start.weights:
+        return replace(config, start_pixels=STANDARD)
     if not start.network.keeps_head:
         return replace(config, start_pixels=SIGNED)
     candidates = [pixels for pixels in PIXELS if pixels != IMAGENET or channels == 3]
@@ -101,6 +103,8 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
     start = start_of(config, dataset)
     lines = [f"The search starts from {config.start}, {start.network.architecture.params:,} parameters."]
     lines += start.network.changes
+    if not start.weights:
+        lines.append("Its weights are drawn anew: the file holds an architecture alone.")
     if frozen := frozen_layers(start.network.architecture):
         more = f" and {len(frozen) - _LISTED} more" if len(frozen) > _LISTED else ""
         lines.append(
@@ -109,7 +113,7 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
         )
     own = ", since it scales them itself" if start.preprocesses and config.start_pixels == RAW else ""
     lines.append(f"It is given {_WORDS[str(config.start_pixels)]}{own}; --start_pixels= says otherwise.")
-    if start.network.keeps_head:
+    if start.network.keeps_head and start.weights:
         ((_, accuracy),) = _measured(start, dataset, [str(config.start_pixels)]).values()
         count = min(MEASURED, len(dataset.y_train))
         lines.append(

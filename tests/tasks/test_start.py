@@ -13,6 +13,7 @@ from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.data.dataset import Dataset
 from nash_tf.data.forms import Form
 from nash_tf.data.pixels import scaling
+from nash_tf.files import start_file
 from nash_tf.image_settings import PIXELS
 from nash_tf.tasks import image_classification, start
 from tests.helpers.processes import TINY, finish, lineage
@@ -120,6 +121,27 @@ def test_what_is_done_with_the_model_is_said(unit):
     )
     assert lines[4] == "Not used with it: --widths, --augment=normalise."
     assert start.describe(SearchConfig(), DATA) == []
+
+
+def test_an_architecture_alone_has_its_weights_drawn_anew(unit, tmp_path):
+    (model, _), path = unit, tmp_path / "architecture.json"
+    path.write_text(Architecture.from_keras(model).to_json())
+    config = start.with_pixels(config_of(path), DATA, None)
+    assert config.start_pixels == "standard"
+    first = image_classification.ImageClassifier(config, DATA, None, None).build(None)
+    assert Architecture.from_keras(first).params == Architecture.from_keras(model).params
+    assert not np.array_equal(first.get_layer("conv").get_weights()[0], model.get_layer("conv").get_weights()[0])
+    lines = start.describe(config, DATA)
+    assert any("drawn anew" in line for line in lines) and not any("As it is" in line for line in lines)
+    path.write_text("{}")
+    with pytest.raises(ConfigError, match="this is no architecture"):
+        start.start_of(config, DATA)
+
+
+def test_scratch_needs_what_it_begins_anew():
+    with pytest.raises(ConfigError, match="--method=scratch: needs a winner's architecture"):
+        start_file.check(None, "scratch")
+    start_file.check(None, "fixed")
 
 
 def test_another_number_of_classes_gets_a_new_head_and_keeps_the_rest(unit):

@@ -20,7 +20,8 @@ _OF_A_RUN = {
     "tensorboard",
     "workers",
 } | _ENGINES  # may differ between runs that are compared
-_BY_DESIGN = {("wide", "widths")}  # method and setting: see `nash_tf.experiment`
+# Methods and settings that follow from winners: see `nash_tf.followers`.
+_BY_DESIGN = {("wide", "widths"), ("scratch", "start"), ("scratch", "start_pixels")}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""Baselines of an experiment whose first network follows from the winners of the searches of their seed.
+
+`wide` has the first network with more channels, as many parameters as the median winner; `scratch` has the winner's architecture,
+its weights drawn anew.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nash_tf.architecture.constants import MAX_CHANNELS
+from nash_tf.config import SearchConfig
+from nash_tf.files import run_directory
+from nash_tf.report.records import loading
+from nash_tf.strategy import methods
+
+SEARCHES = (methods.GROW.name, *(method.name for method in methods.SEARCHES))
+
+
+class Hindrance(Exception):
+    """Why a baseline cannot have its first network; one line."""
+
+
+def arguments(
+    method: str, searches: Sequence[Path], config: SearchConfig, begun: SearchConfig | None, alone: bool
+) -> list[str]:
+    """What tells a run of its first network; nothing where that does not follow from winners.
+
+    Args:
+        method: of the run.
+        searches: directories of the searches of its seed that have begun, in the order of `SEARCHES`.
+        config: the settings that all runs have.
+        begun: the settings of the run itself, where it goes on.
+        alone: whether other runs may be done by other processes, so that a search without results may be going on.
+
+    Raises:
+        Hindrance: no search is finished, or one may be going on, or the network would be too wide.
+    """
+    if method not in REGISTRY:
+        return []
+    finished = [search for search in searches if (loading.read(search).results or {}).get("params")]
+    if begun is None and (not finished or (alone and len(finished) < len(searches))):
+        raise Hindrance("needs the searches of its seed to be finished, whose winners tell its first network")
+    return REGISTRY[method](finished, config, begun)
+
+
+def _wide(searches: Sequence[Path], config: SearchConfig, begun: SearchConfig | None) -> list[str]:
+    widths = begun.widths if begun else _widths(searches, config)
+    if max(widths) > MAX_CHANNELS:
+        raise Hindrance(
+            f"needs {max(widths):,} channels in a layer to be as large as the winners; {MAX_CHANNELS} are the most"
+        )
+    return [f"--widths={','.join(map(str, widths))}"]
+
+
+def _widths(searches: Sequence[Path], config: SearchConfig) -> tuple[int, ...]:
+    results = [loading.read(search).results or {} for search in searches]
+    median = sorted(each["params"] for each in results)[len(results) // 2]
+    factor = math.sqrt(median / results[0]["vanilla_params"])  # a convolution's kernel grows with the square
+    return tuple(max(1, round(width * factor)) for width in config.widths)
+
+
+def _scratch(searches: Sequence[Path], config: SearchConfig, begun: SearchConfig | None) -> list[str]:
+    start = begun.start if begun else searches[0] / run_directory.BEST / "architecture.json"
+    return [f"--start={start}"]
+
+
+REGISTRY: dict[str, Callable[[Sequence[Path], SearchConfig, SearchConfig | None], list[str]]] = {
+    "wide": _wide,
+    "scratch": _scratch,
+}

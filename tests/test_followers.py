@@ -1,0 +1,63 @@
+import json
+
+import pytest
+
+from nash_tf import followers
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.config import SearchConfig
+
+WIDE = SearchConfig(method="wide", widths=(16, 32, 64))
+
+
+def search(folder, name, **results):
+    (folder / name).mkdir()
+    (folder / name / "config.json").write_text("{}")
+    if results:
+        (folder / name / "results.json").write_text(json.dumps(results))
+    return folder / name
+
+
+def widths(searches, config=WIDE, begun=None, alone=False):
+    (argument,) = followers.arguments("wide", searches, config, begun, alone)
+    return tuple(map(int, argument.removeprefix("--widths=").split(",")))
+
+
+@pytest.mark.parametrize("winners", [[100_000], [300_000, 100_000, 120_000], [24_058]])
+def test_wide_is_as_large_as_the_median_winner(winners, tmp_path):
+    first = vanilla((8, 8, 1), 10, WIDE.widths).params
+    searches = [search(tmp_path, f"sh-{n}", params=winner, vanilla_params=first) for n, winner in enumerate(winners)]
+    found = vanilla((8, 8, 1), 10, widths(searches)).params
+    assert found == pytest.approx(sorted(winners)[len(winners) // 2], rel=0.05)
+
+
+def test_wide_has_no_more_channels_than_a_layer_may_have(tmp_path):
+    huge = search(tmp_path, "sh", params=62_500, vanilla_params=100)
+    with pytest.raises(followers.Hindrance, match="1,600 channels"):
+        widths([huge])
+
+
+@pytest.mark.parametrize("method", followers.REGISTRY)
+def test_finished_searches_are_followed_and_those_elsewhere_waited_for(method, tmp_path):
+    searches = [search(tmp_path, "sh", params=400, vanilla_params=100), search(tmp_path, "nash")]
+    assert followers.arguments(method, searches, WIDE, None, alone=False)
+    for late in (searches, searches[1:], []):
+        with pytest.raises(followers.Hindrance, match="to be finished"):
+            followers.arguments(method, late, WIDE, None, alone=True)
+
+
+def test_scratch_has_the_winner_of_the_first_search(tmp_path):
+    assert followers.SEARCHES[0] == "grow"
+    searches = [search(tmp_path, name, params=400, vanilla_params=100) for name in ("grow", "sh")]
+    expected = [f"--start={searches[0] / 'best' / 'architecture.json'}"]
+    assert followers.arguments("scratch", searches, WIDE, None, alone=False) == expected
+
+
+def test_what_goes_on_keeps_its_first_network(tmp_path):
+    grown = search(tmp_path, "grow", params=400, vanilla_params=100)
+    assert widths([grown], begun=SearchConfig(method="wide", widths=(5, 6))) == (5, 6)
+    begun = SearchConfig(method="scratch", start="other/architecture.json")
+    assert followers.arguments("scratch", [grown], WIDE, begun, True) == ["--start=other/architecture.json"]
+
+
+def test_other_methods_follow_nothing(tmp_path):
+    assert followers.arguments("fixed", [], WIDE, None, alone=True) == []
