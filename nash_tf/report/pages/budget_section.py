@@ -22,15 +22,31 @@ def budget(run: Run) -> Markup:
         html.table(columns, [_row(record, total) for record in run.records]),
         html.paragraph(
             "Expected is the decrease of the loss that the morphisms are worth at the end of the budget, the slower training taken off. "
-            "What they have brought cannot be told from one run: without them the network would have gone on learning too."
+            + _realised(run)
         )
         if any(record.expected_gain is not None for record in run.records)
         else None,
     )
 
 
+def _realised(run: Run) -> str:
+    """What the growths have brought, in words, measured against the control, which is the first network without them."""
+    control, losses = (
+        run.results.get("control"),
+        [_loss(record) for record in run.records if record.place == run.winner],
+    )
+    without = control.get("val_loss") if isinstance(control, dict) else None
+    if not isinstance(without, float) or not losses or losses[0] is None:
+        return "What they have brought cannot be told without a control: the network would have gone on learning without them too."
+    expected = sum(record.expected_gain or 0.0 for record in run.records if not record.rung)
+    return (
+        f"Of all it is {expected:.4f}. They have brought {without - losses[0]:.4f}: the control, the first network trained alone for as "
+        f"long, ends at {without:.3f}, the winner at {losses[0]:.3f}."
+    )
+
+
 def _row(record: Record, total: float) -> list:
-    losses = [loss for loss in record.history.get("val_loss", ()) if loss is not None]
+    loss = _loss(record)
     step = (
         "first network" if record.step == 0 else f"{record.step}" + (f", part {record.rung + 1}" if record.rung else "")
     )
@@ -42,8 +58,13 @@ def _row(record: Record, total: float) -> list:
         NONE if record.cpu_seconds is None else duration(record.cpu_seconds),
         NONE if not total or record.cpu_seconds is None else percent(record.cpu_seconds / total, 0),
         NONE if record.rung or record.expected_gain is None else f"{record.expected_gain:.4f}",
-        f"{losses[-1]:.3f}" if losses else NONE,
+        NONE if loss is None else f"{loss:.3f}",
     ]
+
+
+def _loss(record: Record) -> float | None:
+    """The last loss on the validation images."""
+    return next((loss for loss in reversed(record.history.get("val_loss", ())) if loss is not None), None)
 
 
 def _words(record: Record) -> str:
