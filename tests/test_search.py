@@ -179,9 +179,9 @@ def test_a_final_training_that_is_killed_goes_on_to_the_same_end(tmp_path):
     assert results[0] == results[1] and results[0]["final_epochs_done"] == 150
 
 
-def test_the_control_is_part_of_the_run_and_the_better_one_is_handed_over(tmp_path):
+def test_the_control_is_part_of_the_run_and_the_better_one_is_handed_over_with_a_smaller_one_beside_it(tmp_path):
     directory = tmp_path / "run"
-    printed = finish(start(directory, "--steps=1", "--control"))
+    printed = finish(start(directory, "--steps=1", "--control", "--front_sizes=250", "--front_epochs=1"))
     results = json.loads((directory / "results.json").read_text())
     control = results["control"]
     assert control["epochs"] > 1 and control["params"] == results["vanilla_params"] and "control: " in printed
@@ -191,6 +191,12 @@ def test_the_control_is_part_of_the_run_and_the_better_one_is_handed_over(tmp_pa
     handed = keras.models.load_model(directory / "best" / "model.keras")
     assert sum(int(np.prod(v.shape)) for v in handed.trainable_variables) == results["params"]
     assert 0.3 < control["cpu_seconds"] / control["search_cpu_seconds"] < 2
+    small, best = results["front"]
+    assert small["params"] <= 250 < best["params"] == results["params"] and small["made_of"] == best["params"]
+    picked, digits = nash_tf.pick(directory, max_params=300), data.load("digits")
+    right = np.argmax(picked.predict(digits.x_test, verbose=0), axis=-1) == digits.y_test
+    assert small["test_accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+    assert f"Front: {small['params']} parameters" in printed and "front/" in (directory / "report.html").read_text()
 
 
 def test_mixed_precision_is_certified_and_exported_in_float32_and_logged(tmp_path):
