@@ -93,7 +93,8 @@ def choose(
 
 
 def shape(architecture: Architecture) -> Mapping[Shape, float]:
-    """Share of a network's operations by height and width of the images; of dense layers only where there are no images."""
+    """Share of a network's operations by height and width of the images; of dense layers only where there are no images. Nothing
+    where no operations are counted."""
     operations = _operations(architecture)
     return {size: each / sum(operations.values()) for size, each in operations.items()}
 

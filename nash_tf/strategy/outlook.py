@@ -1,8 +1,11 @@
-"""What more time might bring to a search that a limit has ended, from the course of its best score."""
+"""What more time might bring to a search: to one that a limit has ended, from the course of its best score; to a network that
+has not grown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from nash_tf.strategy import growing
 from nash_tf.strategy.forecast import Trained
+from nash_tf.strategy.records import Outcome
 
 
 def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> str:
@@ -26,3 +29,19 @@ def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> 
     if since < 2:
         return f"{course}. The step that this came in, or the one after it, was still open: more time may bring more."
     return f"{course}. The last {since} steps brought none better: more time may bring little."
+
+
+def without_growth(outcomes: Iterable[Outcome]) -> str | None:
+    """Why a method with foresight has not grown its network, a sentence for people; None where it has.
+
+    Args:
+        outcomes: of its trainings, the first network's among them.
+    """
+    trained = [outcome for outcome in outcomes if outcome.architecture is not None]
+    if not trained or any(outcome.assignment.moves for outcome in trained):
+        return None
+    first = min(trained, key=lambda outcome: outcome.key).architecture
+    assert first is not None
+    if not growing.shape(first):
+        return "The network has not grown: of its layers no operations are counted, so nothing is expected to be worth its compute."
+    return "The network has not grown: no morphism was expected to be worth its compute in this budget; in a larger one it may be."

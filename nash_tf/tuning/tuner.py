@@ -15,6 +15,7 @@ from nash_tf.files.atomic import tidy
 from nash_tf.files.lock import locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
+from nash_tf.strategy import outlook
 from nash_tf.strategy.records import Outcome, TrainingKey
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
@@ -168,6 +169,9 @@ class HillClimbing(keras_tuner.Tuner):
             raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
         if self.oracle.verbose:
             print(f"The search is over: {self.oracle.end_reason()}.", flush=True)
+            search = self.oracle.search
+            if search.method.has_foresight and (why := outlook.without_growth(search.outcomes.values())):
+                print(why, flush=True)
 
     def search_here(self, *fit_args, **fit_kwargs) -> None:
         """Trains in this process what its oracle hands out, until there is nothing left."""

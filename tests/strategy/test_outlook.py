@@ -3,8 +3,9 @@
 import pytest
 
 from nash_tf.strategy.forecast import Size, Trained
-from nash_tf.strategy.outlook import more_time
+from nash_tf.strategy.outlook import more_time, without_growth
 from nash_tf.strategy.records import TrainingKey
+from tests.strategy.test_course import conduct
 
 
 @pytest.mark.parametrize(
@@ -24,3 +25,9 @@ from nash_tf.strategy.records import TrainingKey
 def test_what_is_said_follows_from_the_course(scores, expected):
     trainings = [Trained(TrainingKey(n, 0, 0), 1, Size(1, 1), 2.0, 2.0, s, None) for n, s in enumerate(scores)]
     assert expected in more_time(trainings)
+
+
+def test_a_network_that_has_not_grown_is_spoken_of():
+    short, long = ([*conduct(method="grow", budget_epochs=budget)[0].outcomes.values()] for budget in (20, 300))
+    assert "no morphism was expected to be worth its compute in this budget" in without_growth(short)
+    assert without_growth(long) is None and without_growth([]) is None
