@@ -47,17 +47,15 @@ class BudgetedProposer(Proposer):
             assert architecture is not None  # a failed training is no parent
             plan, price = self.course(outcomes), _pricing(outcomes)
             used, own = spent(outcomes.values(), outcomes), price(architecture)
-            child = growing.choose(
-                architecture,
+            foresight = growing.Foresight(
                 growing.shape(_first(outcomes)),
                 {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
                 price,
-                most=self.mutations,
                 max_price=plan.highest_price(used, own),
                 max_params=self.max_params,
-                epochs=(plan.budget - used) / own * growing.weight(self.examples),
-                seed=derive(self.seed, step, 0),
             )
+            epochs = (plan.budget - used) / own * growing.weight(self.examples)
+            child = foresight.choose(architecture, self.mutations, epochs, derive(self.seed, step, 0))
             self._children = (step, parent), [Proposed(*child)]
         return self._children[1]
 

@@ -51,45 +51,65 @@ class Growth:
         return self.gain - self.cost
 
 
-def choose(
-    parent: Architecture,
-    shape: Mapping[Shape, float],
-    gains: Mapping[str, float],
-    price: Price,
-    most: int,
-    max_price: float,
-    max_params: float,
-    epochs: float,
-    seed: int,
-) -> tuple[Architecture, tuple[Move, ...], float]:
-    """Takes morphisms one after the other, each time the one that gains most for what it costs.
+@dataclass(frozen=True)
+class Foresight:
+    """What morphisms are weighed by, and the limits that a child keeps to.
 
-    Args:
-        parent: the parent's architecture.
+    Attributes:
         shape: share of the operations by size of the images, as `shape` gives it of the first network.
         gains: operator name -> decrease of the loss that it is expected to bring for each unit of `added_compute`.
         price: what an epoch of a network costs.
-        most: largest number of morphisms.
         max_price, max_params: limits on the child.
-        epochs: that the parent could be trained for in the time that is left, times `weight`.
-        seed: of the morphisms' initial values.
-
-    Returns:
-        The child, its morphisms, and what they are worth together; the parent and none where nothing is worth it.
     """
-    child, moves, worth, own = parent, list[Move](), 0.0, price(parent)
-    for number in range(most):
-        left = epochs * own / price(child)
-        found = _growths(child, shape, gains, price, max_price, max_params, left, derive(seed, number))
-        worthy = [growth for growth in found if growth.worth > 0]
-        if not worthy:
-            break
-        best = max(
-            worthy, key=lambda growth: growth.gain / growth.cost if growth.cost else math.inf
-        )  # of equals the first
-        moves.append(best.move)
-        child, worth = best.child, worth + best.worth
-    return child, tuple(moves), round(worth, 6)
+
+    shape: Mapping[Shape, float]
+    gains: Mapping[str, float]
+    price: Price
+    max_price: float
+    max_params: float
+
+    def choose(
+        self, parent: Architecture, most: int, epochs: float, seed: int
+    ) -> tuple[Architecture, tuple[Move, ...], float]:
+        """Takes morphisms one after the other, each time the one that gains most for what it costs.
+
+        Args:
+            parent: the parent's architecture.
+            most: largest number of morphisms.
+            epochs: that the parent could be trained for in the time that is left, times `weight`.
+            seed: of the morphisms' initial values.
+
+        Returns:
+            The child, its morphisms, and what they are worth together; the parent and none where nothing is worth it.
+        """
+        child, moves, worth, own = parent, list[Move](), 0.0, self.price(parent)
+        for number in range(most):
+            left = epochs * own / self.price(child)
+            worthy = [growth for growth in self._growths(child, left, derive(seed, number)) if growth.worth > 0]
+            if not worthy:
+                break
+            best = max(worthy, key=_ratio)  # of equals the first
+            moves.append(best.move)
+            child, worth = best.child, worth + best.worth
+        return child, tuple(moves), round(worth, 6)
+
+    def _growths(self, parent: Architecture, epochs: float, seed: int) -> list[Growth]:
+        found, before = [], self.price(parent)
+        for name, gain in self.gains.items():
+            for site in registry[name].choices(parent) if gain > 0 and epochs > 0 else ():
+                child, _ = registry[name].apply(parent, site)
+                after = self.price(child)
+                if child.params > self.max_params or after > self.max_price:
+                    continue
+                cost = max(0.0, excess(epochs * before / after) - excess(epochs))
+                gained = gain * added_compute(self.shape, parent, child)
+                found.append(Growth(Move(name, site, seed), child, gained, cost))
+        return found
+
+
+def _ratio(growth: Growth) -> float:
+    """What is gained for the cost."""
+    return growth.gain / growth.cost if growth.cost else math.inf
 
 
 def shape(architecture: Architecture) -> Mapping[Shape, float]:
@@ -113,28 +133,6 @@ def weight(examples: int | None) -> float:
 def excess(epochs: float) -> float:
     """The loss after so many epochs, above what the network could come to."""
     return EXCESS / math.sqrt(epochs) if epochs > 0 else math.inf
-
-
-def _growths(
-    parent: Architecture,
-    shape: Mapping[Shape, float],
-    gains: Mapping[str, float],
-    price: Price,
-    max_price: float,
-    max_params: float,
-    epochs: float,
-    seed: int,
-) -> list[Growth]:
-    found, before = [], price(parent)
-    for name, gain in gains.items():
-        for site in registry[name].choices(parent) if gain > 0 and epochs > 0 else ():
-            child, _ = registry[name].apply(parent, site)
-            after = price(child)
-            if child.params > max_params or after > max_price:
-                continue
-            cost = max(0.0, excess(epochs * before / after) - excess(epochs))
-            found.append(Growth(Move(name, site, seed), child, gain * added_compute(shape, parent, child), cost))
-    return found
 
 
 def _operations(architecture: Architecture) -> Mapping[Shape, int]:

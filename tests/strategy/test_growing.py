@@ -9,7 +9,7 @@ from nash_tf.architecture.first_networks import residual
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms.draw import replay
 from nash_tf.strategy import growing, methods
-from nash_tf.strategy.growing import added_compute, choose, excess, shape, weight
+from nash_tf.strategy.growing import Foresight, added_compute, excess, shape, weight
 
 PARENT = residual((32, 32, 3), 10, (16, 32, 64))
 GAINS = methods.GROW.operators
@@ -20,7 +20,7 @@ def price(architecture):
 
 
 def chosen(gains=GAINS, most=5, max_price=2.0, max_params=math.inf, epochs=150.0, seed=0):
-    return choose(PARENT, shape(PARENT), gains, price, most, max_price, max_params, epochs, seed)
+    return Foresight(shape(PARENT), gains, price, max_price, max_params).choose(PARENT, most, epochs, seed)
 
 
 def test_it_is_a_child_of_its_moves_within_the_limits():
