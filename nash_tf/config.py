@@ -11,13 +11,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from nash_tf import data_settings, engine_settings, export_formats, front_settings, settings, training_settings
+from nash_tf import export_formats, settings
 from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
-from nash_tf.data_settings import DataSettings
-from nash_tf.engine_settings import EngineSettings
-from nash_tf.front_settings import FrontSettings
-from nash_tf.image_settings import ImageSettings, parse_size
 from nash_tf.scores import objectives
 from nash_tf.settings import (
     LARGEST,
@@ -35,10 +31,14 @@ from nash_tf.settings import (
     tuple_of,
     whole,
 )
-from nash_tf.start_settings import StartSettings
+from nash_tf.settings.data import DataSettings
+from nash_tf.settings.engine import EngineSettings
+from nash_tf.settings.front import FrontSettings
+from nash_tf.settings.images import ImageSettings, parse_size
+from nash_tf.settings.start import StartSettings
+from nash_tf.settings.training import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, TrainingSettings
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
-from nash_tf.training_settings import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, TrainingSettings
 
 __all__ = ["AUGMENTATIONS", "LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "refusal"]
 
@@ -59,13 +59,13 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
     """
 
     GROUPS = (
-        data_settings.GROUP,
+        settings.data.GROUP,
         _LIMITS,
         _RUN,
-        engine_settings.GROUP,
+        settings.engine.GROUP,
         _SEARCH,
-        training_settings.GROUP,
-        front_settings.GROUP,
+        settings.training.GROUP,
+        settings.front.GROUP,
     )  # in the help text: what, how long and where come first
 
     method: str = setting(
@@ -219,7 +219,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         self._check_rungs()
         self.check_start(self.method, self.precision)
         self.check_engine()
-        if self.tensorboard and self.engine == engine_settings.RAY and self.ray_address is not None:
+        if self.tensorboard and self.engine == settings.engine.RAY and self.ray_address is not None:
             raise refusal("tensorboard", True, "would write its logs on the machines of --ray_address; leave one out")
 
     @property
@@ -253,7 +253,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
     def with_threads(self, begun_with: int | None) -> "SearchConfig":
         """The same with a number of threads: the one given, the one that the run began with, or this machine's share."""
         share = max(1, len(os.sched_getaffinity(0)) // self.workers)
-        if self.engine == engine_settings.RAY and self.cpus_per_training:
+        if self.engine == settings.engine.RAY and self.cpus_per_training:
             share = math.ceil(self.cpus_per_training)
         return replace(self, threads=self.threads or begun_with or share)
 

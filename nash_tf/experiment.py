@@ -28,13 +28,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from nash_tf import data, engine_settings, followers, report, settings
+from nash_tf import data, followers, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory, start_file
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
+from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods
 from nash_tf.terminal import command_line
 

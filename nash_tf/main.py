@@ -28,9 +28,10 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from nash_tf import data, engine_settings, export_formats
+from nash_tf import data, export_formats
 from nash_tf.config import ConfigError, SearchConfig, refusal
 from nash_tf.files import run_directory, start_file
+from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.terminal import command_line

@@ -11,7 +11,7 @@ import keras
 import keras_tuner
 from keras_tuner import errors
 
-from nash_tf import __version__, data, engine_settings, export_formats, report, runtime
+from nash_tf import __version__, data, export_formats, report, runtime
 from nash_tf.config import SearchConfig
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.engines import Engine, Parts, Task
@@ -24,6 +24,7 @@ from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.scores import objectives
+from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan

@@ -1,7 +1,7 @@
 """Settings that do nothing beside others: what a run says it does not use."""
 
-from nash_tf import engine_settings
 from nash_tf.config import SearchConfig
+from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods
 
 

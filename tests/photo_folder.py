@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from nash_tf import data
-from nash_tf.image_settings import ImageSettings, parse_size
+from nash_tf.settings.images import ImageSettings, parse_size
 from nash_tf.terminal.loading import Loading
 
 CLASSES = ("ant", "bee", "cat", "dog")

@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
-from nash_tf import engine_settings, experiment, main
+from nash_tf import experiment, main
 from nash_tf.config import ConfigError
+from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT, wait_for
 from tests.helpers.processes import TINY, finish
 from tests.helpers.processes import start as start_process

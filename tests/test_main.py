@@ -10,8 +10,9 @@ import sys
 
 import pytest
 
-from nash_tf import config, data, engine_settings, export_formats, main
+from nash_tf import config, data, export_formats, main
 from nash_tf.files.lock import LOCK, locked
+from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT
 from tests.helpers.commands import contents, start
 

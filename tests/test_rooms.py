@@ -8,14 +8,8 @@ from tests.helpers.imports import circle, imported, large, modules
 
 ORDER = [  # rooms, and the modules beside them, from low to high
     "seeds",
-    "settings",
-    "image_settings",
     "scores",
-    "data_settings",
-    "training_settings",
-    "start_settings",
-    "front_settings",
-    "engine_settings",
+    "settings",
     "export_formats",
     "architecture",
     "morphisms",

@@ -2,8 +2,9 @@
 
 import pytest
 
-from nash_tf import engine_settings, main
+from nash_tf import main
 from nash_tf.config import SearchConfig
+from nash_tf.settings import engine as engine_settings
 from nash_tf.unused_settings import unused
 
 OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage"}  # of an engine that is not chosen

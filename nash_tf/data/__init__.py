@@ -5,6 +5,6 @@ from nash_tf.data.description import describe
 from nash_tf.data.forms import Form
 from nash_tf.data.image_files import read as read_images
 from nash_tf.data.source import DataError
-from nash_tf.image_settings import ImageSettings
+from nash_tf.settings.images import ImageSettings
 
 __all__ = ["DataError", "Dataset", "Form", "ImageSettings", "check", "describe", "load", "read_images"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from nash_tf.data.source import DataError, Read, Source
-from nash_tf.image_settings import SMALLEST_SIDE
+from nash_tf.settings.images import SMALLEST_SIDE
 
 
 def from_arrays(

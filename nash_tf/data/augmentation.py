@@ -26,7 +26,7 @@ class Augmentation:
             0.5, 16 of 32), its centre uniform over all pixels, so that it may stick out (DeVries & Taylor
             2017).
         mixup: alpha of Beta(alpha, alpha), from which each image's lambda is drawn (Zhang et al. 2018).
-        pixels: pixel values in place of what `normalise` says, one of `nash_tf.image_settings.PIXELS`; None for none.
+        pixels: pixel values in place of what `normalise` says, one of `nash_tf.settings.images.PIXELS`; None for none.
 
     Raises:
         ValueError: a fraction outside 0..1 or a negative alpha.

@@ -20,7 +20,7 @@ from nash_tf.data.forms import Form
 from nash_tf.data.rows import CHUNK, ImageFile
 from nash_tf.data.source import DataError, Progress
 from nash_tf.files.atomic import read_regular, replace_directory, tidy
-from nash_tf.image_settings import ImageSettings
+from nash_tf.settings.images import ImageSettings
 
 VERSION = 1  # of what is written, and of how images are decoded
 IMAGES, CHECKSUMS, ABOUT = "images.npy", "crc32.npy", "about.json"

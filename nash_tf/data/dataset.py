@@ -9,7 +9,7 @@ from nash_tf.data import notes, registry, rows, splits
 from nash_tf.data.forms import Form
 from nash_tf.data.rows import Rows
 from nash_tf.data.source import DataError, Kind, Progress, no_progress, printable, unreadable
-from nash_tf.image_settings import ImageSettings
+from nash_tf.settings.images import ImageSettings
 
 DEFAULT = ImageSettings()
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nash_tf.image_settings import CROP, FITS, PAD, STRETCH, ImageSettings, as_text
+from nash_tf.settings.images import CROP, FITS, PAD, STRETCH, ImageSettings, as_text
 
 HOW = {
     CROP: "scaled to cover it and cut to its centre",

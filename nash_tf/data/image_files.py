@@ -11,7 +11,7 @@ from nash_tf.data import cache, decoding, images, limits, splits
 from nash_tf.data.forms import Form, choose
 from nash_tf.data.rows import ImageFile, Rows
 from nash_tf.data.source import DataError, Progress, Read, Source, no_progress, size_text
-from nash_tf.image_settings import ImageSettings
+from nash_tf.settings.images import ImageSettings
 
 TEST_FRACTION = 0.2
 TEST_SEED = 0

@@ -10,7 +10,7 @@ import numpy as np
 
 from nash_tf.data.forms import Facts, Form, covering
 from nash_tf.data.source import DataError
-from nash_tf.image_settings import PAD, SMALLEST_SIDE, STRETCH, as_text
+from nash_tf.settings.images import PAD, SMALLEST_SIDE, STRETCH, as_text
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"))
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP")  # others, whatever the suffix, may run programs

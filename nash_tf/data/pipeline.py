@@ -26,8 +26,8 @@ from nash_tf.data.augmentation import (
 )
 from nash_tf.data.pixels import scaling
 from nash_tf.data.rows import Rows
-from nash_tf.image_settings import STANDARD, UNIT
 from nash_tf.keras_models.autotuning import untuned
+from nash_tf.settings.images import STANDARD, UNIT
 
 plain = tf.autograph.experimental.do_not_convert  # no Python control flow to convert: saves its time
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nash_tf.image_settings import IMAGENET, RAW, SIGNED, STANDARD
+from nash_tf.settings.images import IMAGENET, RAW, SIGNED, STANDARD
 
 # Of red, green and blue from 0 to 1; Keras' preprocessing in mode "torch".
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -12,7 +12,7 @@ def scaling(pixels: str, mean: np.ndarray, std: np.ndarray, dtype: np.dtype) -> 
     """What is subtracted from each channel, and what it is divided by then, float32 [c] each.
 
     Args:
-        pixels: one of `nash_tf.image_settings.PIXELS`.
+        pixels: one of `nash_tf.settings.images.PIXELS`.
         mean, std: float32 [c] of the training images.
         dtype: of the images; uint8 are 0 to 255, floats count as 0 to 1, and are left as they are where they should be raw.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from nash_tf.data.forms import Form
 from nash_tf.data.rows import Rows
-from nash_tf.image_settings import ImageSettings
+from nash_tf.settings.images import ImageSettings
 
 Progress = Callable[[str, int, int], None]  # of what is being done, how many are done, of how many
 

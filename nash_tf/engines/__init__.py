@@ -1,4 +1,4 @@
-"""Engines: who trains what a search asks for, and where. One module each, with its line in `nash_tf.engine_settings.REGISTRY`.
+"""Engines: who trains what a search asks for, and where. One module each, with its line in `nash_tf.settings.engine.REGISTRY`.
 
 A module holds
 

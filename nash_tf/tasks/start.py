@@ -14,12 +14,12 @@ from nash_tf.architecture import Architecture, Shape
 from nash_tf.architecture.classifier import Classifier, begins_with_preprocessing, classifier_of, frozen_layers
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.data.pixels import scaling
-from nash_tf.image_settings import IMAGENET, PIXELS, RAW, SIGNED, STANDARD, as_text
 from nash_tf.keras_models import model_file
 from nash_tf.keras_models.building import taking, to_keras
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.weight_transfer import Key
+from nash_tf.settings.images import IMAGENET, PIXELS, RAW, SIGNED, STANDARD, as_text
 from nash_tf.strategy import methods
 
 MEASURED = 128  # training images that tell how wrong the model is

@@ -10,11 +10,11 @@ import keras_tuner
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf import engine_settings
 from nash_tf.files.atomic import tidy
 from nash_tf.files.lock import locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
+from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import outlook
 from nash_tf.strategy.records import Outcome, TrainingKey
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
@@ -45,7 +45,7 @@ class HillClimbing(keras_tuner.Tuner):
             not return a mere number, of which nobody knows what it is.
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
             tune_hyperparameters, budget_epochs, reserve, examples, heartbeat, on_trained: see `HillClimbingOracle`.
-        engine: who trains: a name in `nash_tf.engine_settings.REGISTRY`, or an engine (see `nash_tf.engines`).
+        engine: who trains: a name in `nash_tf.settings.engine.REGISTRY`, or an engine (see `nash_tf.engines`).
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given.
         directory, project_name, overwrite, tuner_id, distribution_strategy, optimizer, loss, metrics: as in

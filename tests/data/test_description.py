@@ -5,7 +5,7 @@ import pytest
 
 from nash_tf import data
 from nash_tf.data import description, image_files
-from nash_tf.image_settings import ImageSettings
+from nash_tf.settings.images import ImageSettings
 from tests.photo_folder import make_mixed
 
 

@@ -16,7 +16,7 @@ from nash_tf import data
 from nash_tf.data import cache, image_files, limits
 from nash_tf.data.forms import Facts, Form, choose
 from nash_tf.data.rows import ImageFile, Rows, joined, part
-from nash_tf.image_settings import FITS, ImageSettings, is_size, parse_size
+from nash_tf.settings.images import FITS, ImageSettings, is_size, parse_size
 from tests.photo_folder import make_mixed
 
 NO_MEMORY = ImageSettings(memory_share=1e-9)  # whatever the images, they go into a file
@@ -301,7 +301,7 @@ class TestCache:
     def test_killed_half_way(self, tmp_path, cache_home):
         folder(tmp_path, each=40)
         program = (
-            "import os, signal, sys; from nash_tf import data; from nash_tf.image_settings import FITS, ImageSettings\n"
+            "import os, signal, sys; from nash_tf import data; from nash_tf.settings.images import FITS, ImageSettings\n"
             "def progress(what, done, total):\n"
             "    if what == 'reading images': os.kill(os.getpid(), signal.SIGKILL)\n"
             f"data.load({str(tmp_path)!r}, images=ImageSettings(memory_share=1e-9), progress=progress)"

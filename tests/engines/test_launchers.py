@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nash_tf import engine_settings, main
+from nash_tf import main
+from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT
 
 pytest.importorskip("ray")

@@ -158,7 +158,7 @@ def test_where_there_is_nothing_to_do(arguments, said, run, capsys):
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_images_of_any_size_are_read_as_a_data_set_is(fit, tmp_path):
     """To the bit: JPEGs that are shrunk while they are decoded, turned, transparent, grey and with a palette."""
-    image_settings = pytest.importorskip("nash_tf.image_settings")
+    image_settings = pytest.importorskip("nash_tf.settings.images")
     dice = np.random.default_rng(0)
     for number in range(24):
         height, width = dice.integers(6, 120, 2)

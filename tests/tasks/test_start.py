@@ -14,7 +14,7 @@ from nash_tf.data.dataset import Dataset
 from nash_tf.data.forms import Form
 from nash_tf.data.pixels import scaling
 from nash_tf.files import start_file
-from nash_tf.image_settings import PIXELS
+from nash_tf.settings.images import PIXELS
 from nash_tf.tasks import image_classification, start
 from tests.helpers.processes import TINY, finish, lineage
 from tests.helpers.processes import start as process

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from nash_tf import settings
-from nash_tf.image_settings import PIXELS
 from nash_tf.settings import one_of, optional, refusal, setting, text
+from nash_tf.settings.images import PIXELS
 
 _OWN_NETWORK = ("wide", "hand")  # baselines that are what their first network is
 

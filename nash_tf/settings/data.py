@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from nash_tf import settings
-from nash_tf.image_settings import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, is_size
 from nash_tf.settings import Rule, number, one_of, optional, setting, text, whole
+from nash_tf.settings.images import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, is_size
 
 GROUP = "Data"
 
