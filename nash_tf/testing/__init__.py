@@ -16,7 +16,7 @@ from nash_tf.testing.child import ChildCheck, Report
 from nash_tf.testing.parent import Parent
 from nash_tf.testing.random_models import random_models
 from nash_tf.testing.reduction import check_reduction
-from nash_tf.testing.sites import check_sites
+from nash_tf.testing.sites import check_models
 
 __all__ = ["Parent", "Report", "check_operator", "check_reduction", "random_models"]
 
@@ -62,18 +62,9 @@ def check_operator(
         AssertionError: the operator breaks its contract; the message names the operator, the model, the site and the
             clause.
     """
-    report = Report()
-    rng = np.random.default_rng(seed)
-    for number, model in enumerate(random_models(count, seed) if models is None else models):
-        parent = model if isinstance(model, Parent) else Parent(model, calibration)
-        sites = check_sites(operator, parent.architecture)
-        report.models += 1
-        report.sites += len(sites)
-        for place in rng.permutation(len(sites))[:per_model]:
-            move = Move(operator.name, sites[place], int(rng.integers(2**31)))
-            try:
-                ChildCheck(operator, parent, move).run(report, tolerance)
-            except AssertionError as error:
-                raise AssertionError(f"{operator.name} on model {number} at {move.site!r}: {error}") from error
-            report.children += 1
-    return report
+
+    def check(report: Report, parent: Parent, site: Any, rng: np.random.Generator) -> None:
+        ChildCheck(operator, parent, Move(operator.name, site, int(rng.integers(2**31)))).run(report, tolerance)
+
+    models = random_models(count, seed) if models is None else models
+    return check_models(operator, models, calibration, per_model, seed, check)

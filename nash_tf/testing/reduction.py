@@ -12,7 +12,7 @@ from nash_tf.surgery import certificate
 from nash_tf.testing.child import ChildCheck, Report, close, require
 from nash_tf.testing.parent import Parent, arrays, forward
 from nash_tf.testing.random_models import random_models
-from nash_tf.testing.sites import check_sites
+from nash_tf.testing.sites import check_models
 
 
 def check_reduction(
@@ -55,21 +55,13 @@ def check_reduction(
         AssertionError: the operator breaks its contract; the message names the operator, the model, the site and the
             clause.
     """
-    report, rng = Report(), np.random.default_rng(seed)
-    for number, model in enumerate(random_models(count, seed) if models is None else models):
-        parent = model if isinstance(model, Parent) else Parent(model, calibration)
-        sites = check_sites(operator, parent.architecture)
-        report.models += 1
-        report.sites += len(sites)
-        for place in rng.permutation(len(sites))[:per_model]:
-            site = sites[place]
-            try:
-                move = Move(operator.name, _settled(operator, parent, site, rng), int(rng.integers(2**31)))
-                _ReductionCheck(operator, parent, move).run(report, tolerance)
-            except AssertionError as error:
-                raise AssertionError(f"{operator.name} on model {number} at {site!r}: {error}") from error
-            report.children += 1
-    return report
+
+    def check(report: Report, parent: Parent, site: Any, rng: np.random.Generator) -> None:
+        move = Move(operator.name, _settled(operator, parent, site, rng), int(rng.integers(2**31)))
+        _ReductionCheck(operator, parent, move).run(report, tolerance)
+
+    models = random_models(count, seed) if models is None else models
+    return check_models(operator, models, calibration, per_model, seed, check)
 
 
 def _settled(operator: Reduction, parent: Parent, site, rng: np.random.Generator):
