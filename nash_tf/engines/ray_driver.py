@@ -173,8 +173,7 @@ class Driver:
                 raise WorkersDie(
                     f"Ray's workers cannot be begun: {told}; do all machines have this nash_tf, and the files that it reads?"
                 ) from error
-            is_taken_away = getattr(error, "preempted", False)
-            self._lose(worker, is_blamed=not is_taken_away and self._died_alone(worker))
+            self._lose(worker, is_blamed=self._is_death(error) and self._died_alone(worker))
 
     def _end(self, worker: _Worker, report: Report) -> None:
         """Takes what came of a trial: its network first."""
@@ -236,6 +235,12 @@ class Driver:
         with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
             self._ray.kill(worker.actor)
         del self._workers[worker.name]
+
+    def _is_death(self, error: Exception) -> bool:
+        """Whether a process has died of itself, or of the memory that it took: it was not taken away, nor its training cancelled."""
+        kinds = self._ray.exceptions
+        deaths = kinds.ActorDiedError, kinds.OutOfMemoryError, kinds.WorkerCrashedError
+        return isinstance(error, deaths) and not getattr(error, "preempted", False)
 
     def _died_alone(self, worker: _Worker) -> bool:
         """Whether a worker has died and its machine has not; of one that never said where it was, whether none has meanwhile."""
