@@ -1,5 +1,6 @@
 """What a command costs with all the processes that it begins, those that leave its side too; on Linux."""
 
+import contextlib
 import ctypes
 import os
 import subprocess
@@ -90,10 +91,8 @@ def _reap(main: int) -> None:
     """Takes note that children which are not ours have ended."""
     for number, process in _all().items():
         if process.parent == os.getpid() and number != main:
-            try:
+            with contextlib.suppress(ChildProcessError):
                 os.waitpid(number, os.WNOHANG)
-            except ChildProcessError:
-                pass
 
 
 def _all() -> dict[int, _Process]:

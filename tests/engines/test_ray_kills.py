@@ -1,6 +1,5 @@
 """Searches on Ray whose drivers, nodes and children are killed; long ones: `NASH_TF_ALL=1 pytest -s tests/engines/test_ray_kills.py`."""
 
-import importlib
 import json
 import os
 import random
@@ -64,6 +63,15 @@ def being_trained(directory):
     return any(trial["status"] == "RUNNING" and trial["lease"].get("holder") for trial in found)
 
 
+def await_work(process, directory, more_than):
+    """Waits for a training that goes on where so many have ended, or the end of the process."""
+
+    def there():
+        return process.poll() is not None or being_trained(directory) and len(lines(directory)) > more_than
+
+    wait_for(there, 600)
+
+
 def note(*words):
     print(time.strftime("%H:%M:%S"), *words, flush=True)
 
@@ -102,7 +110,7 @@ def test_kills_of_nodes_in_the_middle_of_a_rung_change_nothing(alone, nodes, tmp
         directory, at_last = tmp_path / f"{searches}", 0
         process = start(directory, "--engine=ray", "--workers=2", f"--ray_address={nodes.address}", **ENVIRONMENT)
         while process.poll() is None and kills < KILLS:
-            wait_for(lambda: process.poll() is not None or being_trained(directory) and len(lines(directory)) > at_last, 600)
+            await_work(process, directory, at_last)
             time.sleep(moments.uniform(0.0, 4.0))
             if process.poll() is None and being_trained(directory):
                 nodes.kill(moments.choice(list(nodes.raylets)))
@@ -166,7 +174,7 @@ class Hungry(keras_tuner.HyperModel):
         return model.fit(*args, **kwargs)
 
 
-def test_a_child_out_of_memory_has_failed_after_three_processes_and_the_search_goes_on(tmp_path):
+def test_a_child_out_of_memory_has_failed_after_three_processes_and_the_search_goes_on(tmp_path, capsys):
     here = tuner_of(Hungry(None), tmp_path / "here")
     here.search(IMAGES, CLASSES, validation_split=0.25, verbose=0)
     memory = {line.split()[0]: int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines()}
@@ -182,6 +190,7 @@ def test_a_child_out_of_memory_has_failed_after_three_processes_and_the_search_g
     assert [each["status"] for each in here.oracle.lineage()].count("failed") == 1
     assert without_times(there) == without_times(here)
     assert there.engine.results()["engine"]["lost_processes"] == 3
+    assert capsys.readouterr().out.count("Ray ended it, since its machine ran short of memory") == 3
     (message,) = (trial.message for trial in there.oracle.trials.values() if trial.message)
     assert "3 processes died while they trained it" in message
 
