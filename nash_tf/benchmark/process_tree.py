@@ -48,16 +48,15 @@ def cost(command: Sequence[str]) -> Cost:
     try:
         began = time.monotonic()
         main = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        wall = 0.0
-        while not wall or _left(before):
-            if not wall and main.poll() is not None:
+        wall: float | None = None
+        while (alive := _descendants(before)) or wall is None:
+            if wall is None and main.poll() is not None:
                 wall = time.monotonic() - began
-            for number, process in _descendants(before).items():
-                key = number, process.began
-                named = seen.get(key, ("", 0.0))[0]
-                if process.cpu != seen.get(key, ("", -1.0))[1]:  # it may have become another program
-                    named = _name(number) or named
-                seen[key] = named, process.cpu
+            for number, process in alive.items():
+                name, cpu = seen.get((number, process.began), ("", -1.0))
+                if process.cpu != cpu:  # it may have become another program
+                    name = _name(number) or name
+                seen[number, process.began] = name, process.cpu
             _reap(main.pid)
             time.sleep(POLL)
     finally:
@@ -81,10 +80,6 @@ def _descendants(before: dict[int, int]) -> dict[int, _Process]:
                 found[number] = process
                 front.append(number)
     return found
-
-
-def _left(before: dict[int, int]) -> bool:
-    return bool(_descendants(before))
 
 
 def _reap(main: int) -> None:
