@@ -213,18 +213,18 @@ def workers(flags, *_) -> dict[str, Any]:
     """Wall-clock and CPU time, of all processes, of the same search in one, with two workers, and with two of Ray's, in turn."""
     ways = ["--workers=1", "--workers=2", *([] if engine_settings.missing("ray") else ["--engine=ray --workers=2"])]
     costs: dict[str, list[process_tree.Cost]] = {way: [] for way in ways}
-    for _ in range(flags.repeats):
+    for turn in range(flags.repeats):
         for way in ways:
             with tempfile.TemporaryDirectory() as folder:
                 costs[way].append(process_tree.cost(_command(f"{flags.search} {way}", folder)))
-            print(way, costs[way][-1], file=sys.stderr, flush=True)
+            print(f"turn {turn + 1}, {way}: {costs[way][-1]}", file=sys.stderr, flush=True)
     rows: list[list[Any]] = [["search", "wall seconds", "CPU-s", "ratio", "CPU-s of each turn"]]
     for way in ways:
-        cpu = [cost.cpu for cost in costs[way]]
+        cpu = [each.cpu for each in costs[way]]
         turns = [one / other.cpu for one, other in zip(cpu, costs[ways[0]], strict=True)]
-        wall = statistics.median(cost.wall for cost in costs[way])
+        wall = statistics.median(each.wall for each in costs[way])
         rows.append([way, wall, statistics.median(cpu), statistics.median(turns), [round(each, 1) for each in cpu]])
-    return {"rows": rows, "programs": {way: [cost.programs for cost in costs[way]] for way in ways}}
+    return {"rows": rows, "programs": {way: [each.programs for each in costs[way]] for way in ways}}
 
 
 def idle(flags, *_) -> dict[str, Any]:
