@@ -52,9 +52,9 @@ def joined(address: str | None, cpus: float, sent: Any) -> Iterator[Any]:
         own = {"num_cpus": math.ceil(cpus), "include_dashboard": False, "object_store_memory": memory}
         where = {"address": "local", **own}  # else RAY_ADDRESS would be joined
     with _last_words():
-        with _own_signals():
-            is_stopped = not _connected(ray, address, where)
         try:
+            with _own_signals():
+                is_stopped = not _connected(ray, address, where)
             if is_stopped:
                 signal.raise_signal(signal.SIGTERM)
             yield ray

@@ -9,7 +9,7 @@ from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.architecture import Architecture
-from nash_tf.engines import ray_driver, states
+from nash_tf.engines import on_ray, ray_driver, states
 from nash_tf.engines.ray_driver import Account, Driver
 from nash_tf.engines.ray_worker import Place, Report
 from nash_tf.keras_models import checkpoint
@@ -281,3 +281,10 @@ def test_the_account_says_how_busy_workers_were():
     told = account.results()
     assert (told["utilisation"], told["nodes"], told["processes"]) == (0.75, 2, 3)
     assert Account().results()["utilisation"] is None
+
+
+def test_a_search_has_one_name_in_a_storage_and_another_at_an_equal_path_has_another(tmp_path):
+    name = on_ray._name_in_storage(tmp_path)
+    assert on_ray._name_in_storage(tmp_path) == name and name.startswith(f"{tmp_path.parent.name}-")
+    (tmp_path / on_ray.NAME).unlink()  # it is another machine's
+    assert on_ray._name_in_storage(tmp_path) != name

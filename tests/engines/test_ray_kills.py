@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -63,6 +64,11 @@ def being_trained(directory):
     return any(trial["status"] == "RUNNING" and trial["lease"].get("holder") for trial in found)
 
 
+def await_lines(process, directory, number):
+    """Waits for so many trainings to have ended, or the process."""
+    wait_for(lambda: process.poll() is not None or len(lines(directory)) >= number, 600)
+
+
 def await_work(process, directory, more_than):
     """Waits for a training that goes on where so many have ended, or the end of the process."""
 
@@ -77,28 +83,28 @@ def note(*words):
 
 
 def test_kills_of_the_driver_change_nothing_and_what_had_ended_is_not_trained_again(alone, nodes, tmp_path):
-    """Every other search is on a cluster of its own. The first is not killed: it tells how long one takes."""
-    moments, kills, seconds, searches = random.Random(0), 0, None, 0
+    """Every other search has two workers on a cluster that outlives its drivers, the others one on a cluster of their own."""
+    moments, kills, searches, total = random.Random(0), 0, 0, len(lines(alone))
     while kills < KILLS:
         directory, kept, is_over = tmp_path / f"{searches}", [], False
-        where = [f"--ray_address={nodes.address}"] if searches % 2 else []
+        where = ["--workers=2", f"--ray_address={nodes.address}"] if searches % 2 else ["--workers=1"]
         while not is_over:
-            began, resume = time.monotonic(), ["--resume"] if (directory / "config.json").exists() else []
-            process = start(directory, "--engine=ray", "--workers=2", *where, *resume, **ENVIRONMENT)
-            try:
-                is_left_alone = seconds is None or kills >= KILLS
-                process.communicate(timeout=None if is_left_alone else moments.uniform(0.2, 1.0) * seconds)
-                assert process.returncode == 0
-                seconds, is_over = seconds or time.monotonic() - began, True
-            except subprocess.TimeoutExpired:
-                process.kill()
-                said, _ = process.communicate()
-                assert ("goes on" in said) == ("step 0 " in said or "A step trains" in said), said
-                kills, kept = kills + 1, lines(directory)
-                note("driver killed", kills, "times, now with", len(kept), "lines;", "search", searches)
+            process = start(directory, "--engine=ray", *where, "--resume", **ENVIRONMENT)
+            if is_over := kills >= KILLS or len(kept) > total - 2:
+                finish(process)
+                break
+            until = moments.randint(len(kept), min(len(kept) + 2, total - 1))  # trainings that have ended
+            await_lines(process, directory, until)
+            time.sleep(moments.uniform(0.0, 15.0 if until == len(kept) else 2.0))
+            process.kill()
+            said, _ = process.communicate()
+            assert process.returncode == -signal.SIGKILL, said
+            assert len(lines(directory)) == len(kept) or "with --resume goes on" in said
+            kills, kept = kills + 1, lines(directory)
+            note("driver killed", kills, "times, now with", len(kept), "lines; search", searches)
         assert_same(directory, alone)
         assert set(kept) <= set(lines(directory))  # with the seconds that they took
-        assert results(directory)["engine"]["trainings"] == len(lines(directory)) - len(kept)
+        assert results(directory)["engine"]["trainings"] == total - len(kept)
         searches += 1
     left = subprocess.run(["pgrep", "-f", f"output_dir={tmp_path}"], capture_output=True, text=True).stdout
     assert left == ""
