@@ -15,10 +15,9 @@ from nash_tf.engines.ray_driver import Driver
 from nash_tf.keras_models import checkpoint
 from tests.helpers import wait_for
 from tests.helpers.processes import finish, lineage, start
-from tests.helpers.ray_nodes import ENVIRONMENT, Nodes
+from tests.helpers.ray_nodes import Nodes
 from tests.helpers.tuners import CLASSES, IMAGES, classifier, tuner_of
 
-os.environ.update(ENVIRONMENT)  # before Ray is imported
 ray = pytest.importorskip("ray")
 NodeAffinitySchedulingStrategy = importlib.import_module(
     "ray.util.scheduling_strategies"
@@ -59,7 +58,7 @@ class Holder:
 
 
 @pytest.fixture
-def nodes():
+def nodes(on_loopback):
     begun = Nodes(1)
     yield begun
     begun.close()

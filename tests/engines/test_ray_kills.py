@@ -20,7 +20,6 @@ from tests.helpers.processes import MEASURED, finish, lineage, start
 from tests.helpers.ray_nodes import ENVIRONMENT, Nodes
 from tests.helpers.tuners import CLASSES, IMAGES, classifier, tuner_of
 
-os.environ.update(ENVIRONMENT)  # before Ray is imported
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.skipif("NASH_TF_ALL" not in os.environ, reason="a long one: bash launchers/test.sh --all")
 
@@ -37,7 +36,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.fixture
-def nodes():
+def nodes(on_loopback):
     begun = Nodes(2)
     yield begun
     begun.close()
@@ -129,7 +128,7 @@ def test_kills_of_nodes_in_the_middle_of_a_rung_change_nothing(alone, nodes, tmp
         searches += 1
 
 
-def test_a_network_that_lies_on_a_node_that_dies_is_trained_again(tmp_path, monkeypatch):
+def test_a_network_that_lies_on_a_node_that_dies_is_trained_again(on_loopback, tmp_path, monkeypatch):
     """Ray is told to leave nothing with the driver, so that the network of the first child is on its node alone."""
     here = tuner_of(classifier, tmp_path / "here")
     here.search(IMAGES, CLASSES, validation_split=0.25, verbose=0)
@@ -180,7 +179,7 @@ class Hungry(keras_tuner.HyperModel):
         return model.fit(*args, **kwargs)
 
 
-def test_a_child_out_of_memory_has_failed_after_three_processes_and_the_search_goes_on(tmp_path, capsys):
+def test_a_child_out_of_memory_has_failed_after_three_processes_and_the_search_goes_on(on_loopback, tmp_path, capsys):
     here = tuner_of(Hungry(None), tmp_path / "here")
     here.search(IMAGES, CLASSES, validation_split=0.25, verbose=0)
     memory = {line.split()[0]: int(line.split()[1]) * 1024 for line in Path("/proc/meminfo").read_text().splitlines()}
