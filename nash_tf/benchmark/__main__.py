@@ -17,10 +17,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from nash_tf import engine_settings
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
-from nash_tf.benchmark import measure, plot
+from nash_tf.benchmark import measure, plot, process_tree
 from nash_tf.benchmark.measure import Contestant, in_turn, line, pinned, ratio, table, training_flops
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
@@ -187,9 +188,12 @@ def _step_of(children: int) -> float:
 def _search(flags: str) -> dict[str, Any]:
     """The results.json of a search with these flags."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "nash_tf.main", "--nocontrol", *flags.split(), f"--output_dir={folder}/run"]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(_command(flags, folder), check=True, stdout=subprocess.DEVNULL)
         return json.loads((Path(folder) / "run" / "results.json").read_text())
+
+
+def _command(flags: str, folder: str) -> list[str]:
+    return [sys.executable, "-m", "nash_tf.main", "--nocontrol", *flags.split(), f"--output_dir={folder}/run"]
 
 
 def search(flags, *_) -> dict[str, Any]:
@@ -206,12 +210,21 @@ def search(flags, *_) -> dict[str, Any]:
 
 
 def workers(flags, *_) -> dict[str, Any]:
-    """Wall-clock and CPU time of the same search with one worker and with two."""
-    rows: list[list[Any]] = [["workers", "wall seconds", "CPU-s"]]
-    for count in (1, 2):
-        results = _search(f"{flags.search} --workers={count}")
-        rows.append([count, results["seconds"], results["cpu_seconds"]])
-    return {"rows": rows}
+    """Wall-clock and CPU time, of all processes, of the same search in one, with two workers, and with two of Ray's, in turn."""
+    ways = ["--workers=1", "--workers=2", *([] if engine_settings.missing("ray") else ["--engine=ray --workers=2"])]
+    costs: dict[str, list[process_tree.Cost]] = {way: [] for way in ways}
+    for turn in range(flags.repeats):
+        for way in ways:
+            with tempfile.TemporaryDirectory() as folder:
+                costs[way].append(process_tree.cost(_command(f"{flags.search} {way}", folder)))
+            print(f"turn {turn + 1}, {way}: {costs[way][-1]}", file=sys.stderr, flush=True)
+    rows: list[list[Any]] = [["search", "wall seconds", "CPU-s", "ratio", "CPU-s of each turn"]]
+    for way in ways:
+        cpu = [each.cpu for each in costs[way]]
+        turns = [one / other.cpu for one, other in zip(cpu, costs[ways[0]], strict=True)]
+        wall = statistics.median(each.wall for each in costs[way])
+        rows.append([way, wall, statistics.median(cpu), statistics.median(turns), [round(each, 1) for each in cpu]])
+    return {"rows": rows, "programs": {way: [each.programs for each in costs[way]] for way in ways}}
 
 
 def idle(flags, *_) -> dict[str, Any]:

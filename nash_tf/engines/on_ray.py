@@ -8,6 +8,7 @@ traced.
 import contextlib
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,9 @@ from nash_tf.engines.ray_cluster import NoCluster
 from nash_tf.engines.ray_driver import Account, Driver
 from nash_tf.engines.ray_worker import Spec
 from nash_tf.engines.states import States
+from nash_tf.files.atomic import write_atomically
+
+NAME = "storage.txt"  # of which the name of a search in the storage is made
 
 
 @dataclass
@@ -76,7 +80,7 @@ class Engine:
                     resources = {"num_cpus": self.cpus, "num_gpus": self.gpus}
                     Driver(ray, tuner, sent, kept, most, resources, self.account).run()
             except ray.exceptions.RayError as error:
-                raise NoCluster(f"the Ray cluster is lost: {' '.join(str(error).split())}") from error
+                raise NoCluster(f"Ray has failed: {' '.join(str(error).split())}") from error
 
     def results(self) -> dict[str, Any]:
         """What results.json says of it: of this process, where the search went on after others."""
@@ -110,12 +114,20 @@ def _states(ray, storage: str | None, directory: Path) -> Iterator[States]:
     if storage is None:
         kept: States = states.InMemory(ray)
     else:
-        digest = hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:8]
-        kept = states.InStorage(ray, storage, f"{directory.resolve().parent.name}-{digest}")
+        kept = states.InStorage(ray, storage, _name_in_storage(directory.resolve()))
     try:
         yield kept
     finally:
         kept.close()
+
+
+def _name_in_storage(directory: Path) -> str:
+    """That of the search in this directory, whichever process goes on with it; others have others, on other machines too."""
+    own = directory / NAME
+    if not own.exists():
+        write_atomically(own, secrets.token_hex(8).encode())
+    digest = hashlib.sha256(str(directory).encode() + own.read_bytes()).hexdigest()[:8]
+    return f"{directory.parent.name}-{digest}"
 
 
 def _data_of(tuner, fit_kwargs: Mapping[str, Any]) -> Parts:

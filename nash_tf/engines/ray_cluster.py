@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 TRIES = 3  # to begin one on this machine
 LEAST_MEMORY = 256 * 2**20  # bytes of Ray's object store on this machine, beside what is sent
-# What decides how a worker computes, and goes to the machines of a cluster with it.
+# What decides how a worker computes, and goes to the machines of a cluster with it; one of this machine has all of it anyway.
 _CARRIED = ("TF_", "OMP_", "XLA_", "KERAS_BACKEND")
 # Ray's own variable, of which it makes little ado: a cluster of one machine that only that machine reaches.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -50,14 +51,15 @@ def joined(address: str | None, cpus: float, sent: Any) -> Iterator[Any]:
         memory = LEAST_MEMORY + 2 * size
         own = {"num_cpus": math.ceil(cpus), "include_dashboard": False, "object_store_memory": memory}
         where = {"address": "local", **own}  # else RAY_ADDRESS would be joined
-    with _own_signals():
-        is_stopped = not _connected(ray, address, where)
-    try:
-        if is_stopped:
-            signal.raise_signal(signal.SIGTERM)
-        yield ray
-    finally:
-        ray.shutdown()
+    with _last_words():
+        try:
+            with _own_signals():
+                is_stopped = not _connected(ray, address, where)
+            if is_stopped:
+                signal.raise_signal(signal.SIGTERM)
+            yield ray
+        finally:
+            ray.shutdown()
 
 
 @contextlib.contextmanager
@@ -157,6 +159,24 @@ def _own_address() -> str:
 
 def _carried() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(_CARRIED)}
+
+
+@contextlib.contextmanager
+def _last_words() -> Iterator[None]:
+    """Has another process say what has happened if this one is ended from outside.
+
+    Ray does that, with status 1 and without an exception, to a process whose own node, or whose cluster's head, is lost.
+    """
+    words = (
+        "The search was ended from outside: killed, or by Ray, whose node of this process or head node is lost. "
+        "What had been trained is kept; the same command with --resume goes on."
+    )
+    command = ["/bin/sh", "-c", 'read -r word || echo "$0" >&2', words]
+    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        yield
+    finally:
+        watcher.communicate(b"it has ended by itself\n")
 
 
 @contextlib.contextmanager

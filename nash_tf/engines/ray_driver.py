@@ -162,7 +162,7 @@ class Driver:
                 worker.waits_for, worker.place, worker.since = None, answer, time.monotonic()
                 self.account.places.add(answer)
             else:  # it was asked for a sign of life, and has one; what it trains may be lost
-                self._lose(worker, is_blamed=False)
+                self._lose(worker, "it was out of reach for a while", is_blamed=False)
         except ray.exceptions.RayTaskError as error:
             raise errors.FatalError(f"a worker failed: {' '.join(str(error.cause).split())}") from error
         except ray.exceptions.ActorUnavailableError:
@@ -173,8 +173,7 @@ class Driver:
                 raise WorkersDie(
                     f"Ray's workers cannot be begun: {told}; do all machines have this nash_tf, and the files that it reads?"
                 ) from error
-            is_taken_away = getattr(error, "preempted", False)
-            self._lose(worker, is_blamed=not is_taken_away and self._died_alone(worker))
+            self._lose(worker, *self._cause(worker, error))
 
     def _end(self, worker: _Worker, report: Report) -> None:
         """Takes what came of a trial: its network first."""
@@ -211,11 +210,12 @@ class Driver:
             raise errors.FatalError(f"{error}, {LOSSES} times; do all machines reach --storage?")
         self._put_back(worker)
 
-    def _lose(self, worker: _Worker, is_blamed: bool) -> None:
+    def _lose(self, worker: _Worker, why: str, is_blamed: bool) -> None:
         """Parts with a worker; what it trained waits for another, and is a life of its child's where that may have killed it."""
         self.account.lost["processes"] += 1
-        again = ": what it trained is done again" if worker.trial_id is not None else ""
-        print(f"A worker on {worker.place.host if worker.place else 'some machine'} is lost{again}.", flush=True)
+        host = worker.place.host if worker.place else "some machine"
+        what = "; what it trained is done again or given up" if worker.trial_id is not None else ""
+        print(f"A worker on {host} is lost: {why}{what}.", flush=True)
         if worker.trial_id is None:
             self._failures += is_blamed
             if self._failures > 3 * self._most:
@@ -236,6 +236,19 @@ class Driver:
         with contextlib.suppress(self._ray.exceptions.RayError, ValueError):
             self._ray.kill(worker.actor)
         del self._workers[worker.name]
+
+    def _cause(self, worker: _Worker, error: Exception) -> tuple[str, bool]:
+        """Why a worker is lost, and whether what it did may be the reason."""
+        kinds = self._ray.exceptions
+        if isinstance(error, kinds.TaskCancelledError):
+            return "its task was cancelled", False
+        if getattr(error, "preempted", False):
+            return "its machine is taken away", False
+        if not self._died_alone(worker):
+            return "its machine is", False
+        if isinstance(error, kinds.OutOfMemoryError):
+            return "Ray ended it, since its machine ran short of memory", True
+        return "it died", isinstance(error, kinds.ActorDiedError | kinds.WorkerCrashedError)
 
     def _died_alone(self, worker: _Worker) -> bool:
         """Whether a worker has died and its machine has not; of one that never said where it was, whether none has meanwhile."""

@@ -123,20 +123,22 @@ class RayWorker:
         Returns:
             What came of it, and for a completed one what `states.deliver` gives.
         """
-        trial = Trial.from_state(state)
+        began, trial = time.monotonic(), Trial.from_state(state)
         told: dict[str, Any] = {"metrics": {}, "fatal": None, "lost": None}
         delivered = None
         with tempfile.TemporaryDirectory(prefix="nash_tf-") as folder, self._ending(trial, told):
             lease = trial_values.lease_of(trial.hyperparameters.values)
+            placed = self._placed(trial, source, Path(folder) / "source")
+            waited = time.monotonic() - began
             outcome = self._training.train(
                 trial,
                 FitArguments(self._positional, self._arguments),
                 copy.deepcopy(self._callbacks),
                 self._is_own,
-                source=self._placed(trial, source, Path(folder) / "source"),
+                source=placed,
                 target=Path(folder) / "target",
                 source_value=source_value,
-                limits=Limits(lease.get("seconds", math.inf), lease.get("cpu_seconds", math.inf)),
+                limits=Limits(lease.get("seconds", math.inf) - waited, lease.get("cpu_seconds", math.inf)),
             )
             delivered = states.deliver(url, trial.trial_id, checkpoint.read_files(Path(folder) / "target"))
             trial.hyperparameters.values |= trial_values.encode_outcome(outcome)

@@ -9,7 +9,7 @@ from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.architecture import Architecture
-from nash_tf.engines import ray_driver, states
+from nash_tf.engines import on_ray, ray_driver, states
 from nash_tf.engines.ray_driver import Account, Driver
 from nash_tf.engines.ray_worker import Place, Report
 from nash_tf.keras_models import checkpoint
@@ -35,6 +35,14 @@ class Unavailable(RayError):
     pass
 
 
+class OutOfMemory(RayError):
+    pass
+
+
+class Cancelled(RayError):
+    pass
+
+
 class TaskError(RayError):
     cause = RuntimeError("a fault of ours")
 
@@ -48,7 +56,13 @@ class StandInRay:
     """What the driver asks of Ray. `faults` gives what happens to each training, None for nothing."""
 
     exceptions = SimpleNamespace(
-        RayError=RayError, ActorDiedError=ActorDiedError, ActorUnavailableError=Unavailable, RayTaskError=TaskError
+        RayError=RayError,
+        ActorDiedError=ActorDiedError,
+        ActorUnavailableError=Unavailable,
+        OutOfMemoryError=OutOfMemory,
+        RayTaskError=TaskError,
+        TaskCancelledError=Cancelled,
+        WorkerCrashedError=type("WorkerCrashedError", (RayError,), {}),
     )
 
     def __init__(self, files, faults=(), seed=0):
@@ -76,6 +90,7 @@ class StandInRay:
             self.dead_nodes.add(f"node{number}")
         raised = {"dies": ActorDiedError, "unavailable": Unavailable, "bug": TaskError}
         raised |= {"node dies": ActorDiedError, "is taken away": Preempted}
+        raised |= {"out of memory": OutOfMemory, "is cancelled": Cancelled}
         if fault in raised:
             return Ref(raised[fault]()), Ref(None)
         if fault == "source lost":
@@ -161,13 +176,17 @@ def test_whatever_is_lost_the_lineage_is_the_same(seed, files, undisturbed, tmp_
     assert account.lost["networks"] == faults.count("source lost") + faults.count("network lost")
 
 
-def test_a_child_whose_processes_keep_dying_has_failed_and_one_whose_machines_do_has_not(files, undisturbed, tmp_path):
-    oracle, _ = driven(tmp_path / "a", StandInRay(files, [None, *["dies"] * 3]), workers=1)
-    (failed,) = [record for record in oracle.lineage() if record["status"] == "failed"]
-    assert (failed["step"], failed["rung"], failed["child"]) == (1, 0, 0)
-    message = next(trial.message for trial in oracle.trials.values() if trial.status == TrialStatus.FAILED)
-    assert message == "3 processes died while they trained it; is it too large for memory?"
-    for kind in ("node dies", "is taken away"):
+def test_a_child_whose_processes_keep_dying_has_failed_and_one_whose_machines_do_has_not(
+    files, undisturbed, tmp_path, capsys
+):
+    for kind, said in (("dies", "is lost: it died; what"), ("out of memory", "ran short of memory; what")):
+        oracle, _ = driven(tmp_path / kind, StandInRay(files, [None, *[kind] * 3]), workers=1)
+        (failed,) = [record for record in oracle.lineage() if record["status"] == "failed"]
+        assert (failed["step"], failed["rung"], failed["child"]) == (1, 0, 0)
+        message = next(trial.message for trial in oracle.trials.values() if trial.status == TrialStatus.FAILED)
+        assert message == "3 processes died while they trained it; is it too large for memory?"
+        assert capsys.readouterr().out.count(said) == 3
+    for kind in ("node dies", "is taken away", "is cancelled"):
         oracle, _ = driven(tmp_path / kind, StandInRay(files, [None, *[kind] * 5]), workers=1)
         assert oracle.lineage() == undisturbed
 
@@ -262,3 +281,10 @@ def test_the_account_says_how_busy_workers_were():
     told = account.results()
     assert (told["utilisation"], told["nodes"], told["processes"]) == (0.75, 2, 3)
     assert Account().results()["utilisation"] is None
+
+
+def test_a_search_has_one_name_in_a_storage_and_another_at_an_equal_path_has_another(tmp_path):
+    name = on_ray._name_in_storage(tmp_path)
+    assert on_ray._name_in_storage(tmp_path) == name and name.startswith(f"{tmp_path.parent.name}-")
+    (tmp_path / on_ray.NAME).unlink()  # it is another machine's
+    assert on_ray._name_in_storage(tmp_path) != name
