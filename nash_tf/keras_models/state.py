@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -98,10 +99,13 @@ def restart_averages(model: keras.Model) -> None:
 
 def all_variables(model) -> dict[Key, keras.Variable]:
     """The variables of a model by (node, name), with the states of recurrent layers."""
+    layers: dict[int, tuple[str, Any]] = {}  # by id, so that one that is called more than once is there once
+    for node, operation in operations(model).items():
+        if isinstance(operation, keras.layers.Layer):
+            layers.setdefault(id(operation), (node, operation))
     return {
         (node, name): variable
-        for node, operation in operations(model).items()
-        if isinstance(operation, keras.layers.Layer)
+        for node, operation in layers.values()
         for name, variable in {**variables(operation), **_recurrent_states(operation)}.items()
     }
 

@@ -7,7 +7,6 @@ are not offered where they would have to change it. Configs hold only what diffe
 from collections.abc import Mapping, Sequence
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
-from nash_tf.architecture.layer_rules.calls import CLOSED
 from nash_tf.architecture.layer_rules.constraints import (
     constraint_on,
     is_constrained,
@@ -16,12 +15,25 @@ from nash_tf.architecture.layer_rules.constraints import (
     keeps_scaled,
 )
 from nash_tf.architecture.layer_rules.reasons import along_channels, why_not_widened, why_stopped, why_unruled
-from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config, Growth, Inferred, LayerRule, Shape
+from nash_tf.architecture.layer_rules.rule import (
+    CALL,
+    CLOSED,
+    LAYER_OF,
+    OUTPUT,
+    ChannelFlow,
+    Config,
+    Growth,
+    Inferred,
+    LayerRule,
+    Shape,
+)
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
 
 __all__ = [
     "CALL",
     "CLOSED",
+    "LAYER_OF",
+    "OUTPUT",
     "Bounds",
     "ChannelFlow",
     "Growth",

@@ -1,8 +1,6 @@
 """Calls of layers on more than one tensor or a list of tensors, of which rules know what they mean."""
 
-from nash_tf.architecture.layer_rules.rule import CALL, Config
-
-CLOSED = "closed"  # entry of a call that is not as the layer's rule has it
+from nash_tf.architecture.layer_rules.rule import CALL, CLOSED, Config
 
 
 def is_masked(config: Config) -> bool:

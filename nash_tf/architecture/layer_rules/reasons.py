@@ -1,7 +1,7 @@
 """Why a layer cannot be given more channels, or cannot take more, in words."""
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, activation_of
-from nash_tf.architecture.layer_rules.rule import ChannelFlow, Config
+from nash_tf.architecture.layer_rules.rule import CALL, CLOSED, OUTPUT, ChannelFlow, Config
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
 
 
@@ -19,6 +19,10 @@ def why_unruled(kind: str, config: Config, rank: int) -> str:
         config: its config.
         rank: number of axes of its output, including the batch axis.
     """
+    if isinstance(closed := config.get(CALL, {}).get(CLOSED), str):
+        return closed
+    if kind == OUTPUT:
+        return "it is one of several outputs of a layer"
     if kind not in LAYER_RULES:
         return "there is no rule for this kind of layer"
     if not LAYER_RULES[kind].covers(config):

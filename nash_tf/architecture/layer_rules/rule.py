@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 from nash_tf.architecture.layer_rules.bounds import Bounds
 
 CALL = "__call__"  # entry of a config with the arguments of a call that is not on one tensor or a list of tensors
+CLOSED = "closed"  # entry of a call that no operator may change: True where it is not as the layer's rule has it, or why
+LAYER_OF = "layer_of"  # entry of a call of a layer that is called before: the node of the first call
+OUTPUT = "nash_tf>Output"  # kind of a node that is one of several outputs of the node before it
 Shape = tuple[int | None, ...]
 Config = Mapping[str, Any]
 
