@@ -194,6 +194,8 @@ def _calls(graph: Functional) -> tuple[list[_Call], _CallOf]:
         (call_of[id(tensor)],) = add(operation.name, operation, [], {}, call_of, [tensor])
     visit(graph, call_of)
     _share([call for call in calls if len(before.get(id(call.operation), ())) > 1])
+    for call in calls:
+        _become_layer(call)
     return calls, call_of
 
 
@@ -205,6 +207,17 @@ def _share(repeated: list[_Call]) -> None:
             call.layer_of = first.setdefault(id(call.operation), call.name)
             call.layer_of = "" if call.layer_of == call.name else call.layer_of
             call.closed = SHARED
+
+
+def _become_layer(call: _Call) -> None:
+    """Makes the call of an operation one of the layer of the same function, where there is one."""
+    operation = call.operation
+    if isinstance(operation, keras.layers.Layer) or call.is_masked or call.closed or call.kwargs:
+        return
+    if call.is_output and type(operation).__name__ in WITH_LOGITS:
+        return
+    if layer := as_layer(operation, call.name, call.args, call.output):
+        call.operation, call.args = layer
 
 
 def _listed(value) -> list:
@@ -248,9 +261,6 @@ def _node(call: _Call, known: dict | None) -> Node:
     kind = trusted.kind_of(type(operation))
     if kind is None:
         refuse(operation, "its class is not registered; use keras.saving.register_keras_serializable")
-    is_kept = call.is_masked or call.closed or call.kwargs or (call.is_output and kind.endswith(WITH_LOGITS))
-    if not is_kept and (layer := as_layer(operation, kind, args, call.output)):
-        kind, operation, args = layer
     config = config_of(operation, kind, len(shape), known)
     weights, statistics = ({}, {}) if call.layer_of else _variable_shapes(operation)
     # A usual call is on one tensor or on a list of several. A call for which the layer rule is wrong (an Add that

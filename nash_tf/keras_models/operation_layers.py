@@ -66,22 +66,21 @@ _Layer = tuple[str, dict[str, Any]]  # a layer's kind and its arguments
 
 
 def as_layer(
-    operation: Operation, kind: str, args: Sequence[Any], output: keras.KerasTensor
-) -> tuple[str, Operation, list] | None:
+    operation: Operation, name: str, args: Sequence[Any], output: keras.KerasTensor
+) -> tuple[keras.layers.Layer, list] | None:
     """The layer of the same function for an operation that is called on tensors without masks.
 
     Args:
         operation: the operation.
-        kind: its kind.
+        name: name of the layer.
         args: all arguments of its call.
         output: its output.
 
     Returns:
-        The layer's kind, the layer, and the arguments of its call. None where there is no such layer: with another type of
+        The layer, and the arguments of its call. None where there is no such layer: with another type of
         number in it than in the output, where the batch axis changes, or with settings that no layer has.
     """
-    package, _, name = kind.rpartition(">")
-    found = _FOUND.get(name) if package == trusted.OPERATIONS else None
+    found = _FOUND.get(type(operation).__name__) if trusted.is_operation(operation) else None
     tensors = [leaf for leaf in keras.tree.flatten(list(args)) if isinstance(leaf, keras.KerasTensor)]
     dtype = output.dtype
     if (
@@ -93,13 +92,13 @@ def as_layer(
         or keras.config.image_data_format() != "channels_last"
     ):
         return None
-    layer = found(_Op(name, operation, args, tensors, output))
+    layer = found(_Op(type(operation).__name__, operation, args, tensors, output))
     if layer is None:
         return None
     # New layers after it take over its policy, and must keep their weights in float32.
     policy = f"mixed_{dtype}" if dtype in ("float16", "bfloat16") else dtype
-    made = trusted.class_of(layer[0])(**layer[1], dtype=policy)
-    return layer[0], made, [tensors] if len(tensors) > 1 else tensors
+    made = trusted.class_of(layer[0])(**layer[1], name=name, dtype=policy)
+    return made, [tensors] if len(tensors) > 1 else tensors
 
 
 def _activation(op: _Op) -> _Layer | None:

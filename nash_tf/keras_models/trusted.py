@@ -57,6 +57,11 @@ def kind_of(cls: type) -> str | None:
     return None
 
 
+def is_operation(operation: Operation) -> bool:
+    """Whether it is one of Keras' operations that are not layers."""
+    return private_api.operation_classes().get(type(operation).__name__) is type(operation)
+
+
 def class_of(kind: str) -> Any:
     """The layer or operation class of a kind; None where there is none."""
     package, _, name = kind.rpartition(">")
