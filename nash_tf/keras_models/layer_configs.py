@@ -1,8 +1,10 @@
 """Makes a layer or operation from its kind and config, and gives the config of one."""
 
+import base64
 import contextlib
 import inspect
 import json
+import marshal
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -109,11 +111,21 @@ def _plain(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
     """The whole config as JSON values, without the name."""
     config = stable(operation.get_config())
     config.pop("name", None)
+    if kind == "Lambda" and private_api.is_unsafe_enabled():
+        config = {key: _with_stable_code(value) for key, value in config.items()}
     if isinstance(operation, keras.layers.Layer):
         config["dtype"] = operation.dtype_policy.name
     if kind in ("BatchNormalization", "Concatenate") and config["axis"] == axes:
         config["axis"] = -1  # the last axis has two names; layer rules use this one
     return config
+
+
+def _with_stable_code(value: Any) -> Any:
+    """A function of Python as Keras writes it, with the same bytes for the same code: version 2 of `marshal` has no references."""
+    if not isinstance(value, Mapping) or value.get("class_name") != "__lambda__":
+        return value
+    code = marshal.dumps(marshal.loads(base64.b64decode(value["config"]["code"])), 2)
+    return {**value, "config": {**value["config"], "code": base64.b64encode(code).decode()}}
 
 
 def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,10 @@ def _unsafe(name: str, config: Any) -> str | None:
     """What an object could do besides computing, and the remedy; None for nothing."""
     named = config if isinstance(config, Mapping) else {}
     if name == "__lambda__" or (name == "Lambda" and not isinstance(named.get("function"), Mapping)):
-        return "it holds arbitrary code; register the function with keras.saving.register_keras_serializable"
+        remedy = "register the function with keras.saving.register_keras_serializable"
+        return (
+            f"it holds arbitrary code; {remedy}, or, if you trust it, call keras.config.enable_unsafe_deserialization()"
+        )
     if name in _UNSAFE:
         return f"a {name} runs arbitrary code; write it as a registered Keras layer"
     for key in _FILES:

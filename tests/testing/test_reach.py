@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from nash_tf import morph
 from nash_tf.architecture import Architecture
@@ -76,6 +76,45 @@ def transformer():
     return keras.Model(steps, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
 
 
+def operations():
+    """Operations of Keras in place of layers."""
+    image = keras.Input((8, 8, 2))
+    x = ops.relu(layers.Conv2D(4, 3, padding="same", name="first")(image))
+    y = ops.gelu(layers.Conv2D(4, 3, padding="same", name="second")(x) * 0.5)
+    gate = layers.Dense(4, name="gate")(ops.mean(x, axis=(1, 2)))
+    x = x + y * ops.sigmoid(gate)[:, None, None, :]
+    x = ops.max_pool(ops.concatenate([x, ops.abs(y)], axis=-1), 2)
+    x = ops.transpose(layers.Conv2D(3, 3, activation="relu", name="third")(x), (0, 2, 1, 3))
+    return keras.Model(image, layers.Dense(3)(ops.reshape(ops.clip(x, 0.0, 6.0), (-1, 12))))
+
+
+def both_ways():
+    steps = keras.Input((2, 3))
+    x = layers.Dense(3, name="first")(steps)
+    x = layers.Bidirectional(layers.LSTM(2, return_sequences=True), name="joined")(x)
+    return keras.Model(steps, layers.Dense(2)(layers.Bidirectional(layers.GRU(2), "mul", name="product")(x)))
+
+
+def video():
+    frames = keras.Input((2, 6, 6, 1))
+    x = layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu"), name="conv")(frames)
+    x = layers.TimeDistributed(layers.MaxPooling2D())(layers.TimeDistributed(layers.BatchNormalization())(x))
+    x = layers.TimeDistributed(layers.Dense(4, activation="relu"), name="dense")(
+        layers.TimeDistributed(layers.Flatten())(x)
+    )
+    return keras.Model(frames, layers.SimpleRNN(3, name="last")(x))
+
+
+def decoder():
+    """Attention to another source, and with a mask."""
+    steps = keras.Input((4, 6))
+    x, source = layers.Dense(4, name="stream")(steps), layers.Dense(3, name="source")(steps)
+    y = layers.LayerNormalization()(x)
+    x = x + layers.MultiHeadAttention(1, 2, name="cross")(query=y, value=source)
+    x = x + layers.MultiHeadAttention(2, 2, name="own")(x, x, attention_mask=np.tril(np.ones((1, 4, 4), bool)))
+    return keras.Model(steps, layers.Dense(3)(ops.mean(x, axis=1)))
+
+
 def parent(model):
     rng = np.random.default_rng(0)
     for variable in model.weights:
@@ -93,6 +132,10 @@ MODELS = {  # and the operators that have sites there
     normalised: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
     recurrent: {"alter_channels"},
     transformer: {"alter_channels"},
+    operations: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
+    both_ways: {"alter_channels"},
+    video: {"alter_channels"},
+    decoder: {"alter_channels"},
 }
 
 
@@ -110,6 +153,10 @@ def test_each_layer_is_widened():
         dense: {"first", "second"},
         recurrent: {"lstm", "gru", "old_gru", "simple", "last"},
         transformer: {"stream", "attention", "feed"},  # "back" and the attention's output grow with the stream
+        operations: {"first", "third"},  # "second" and the gate grow with the first
+        both_ways: {"first", "joined", "product"},
+        video: {"conv", "dense", "last"},
+        decoder: {"stream", "source", "cross", "own"},
     }
     for make, names in expected.items():
         sites = registry["alter_channels"].sites(Architecture.from_keras(make()))
@@ -124,12 +171,13 @@ class TestAttention:
         assert transfer.recipes["attention", "kernel:3"].fill == "zeros"
         assert "2 heads already" in why(architecture, "alter_channels", ("attention", "to", 2))
 
-    def test_a_call_on_other_sources_reads_no_more(self):
-        steps = keras.Input((4, 6))
-        x = layers.Dense(4, name="query")(steps)
-        x = layers.MultiHeadAttention(1, 2, name="cross")(x, steps)
-        reason = why(keras.Model(steps, layers.Dense(2)(x)), "alter_channels", ("query", 2))
-        assert "cross (MultiHeadAttention) cannot take new channels: not all that it takes" in reason
+    def test_only_the_kernel_that_reads_a_source_grows_with_it(self):
+        architecture = Architecture.from_keras(decoder())
+        _, transfer = registry["alter_channels"].apply(architecture, ("source", "to", 5))
+        assert {name for node, name in transfer.recipes if node == "cross"} == {"kernel:1", "kernel:2"}
+        child, transfer = registry["alter_channels"].apply(architecture, ("stream", 2))
+        grown = {name for node, name in transfer.recipes if node == "cross"}
+        assert grown == {"kernel", "kernel:3", "bias:3"} and child["cross"].channels == 8
 
     def test_masks(self):
         """Words of different lengths: recurrent layers are widened, and masks stay."""
@@ -141,6 +189,25 @@ class TestAttention:
         grown = morph(model, places, calibration=batch)
         assert grown.certificate["max_difference"] <= grown.certificate["bound"]
         assert grown.model.get_layer("lstm").units == 6 and grown.model.get_layer("words").mask_zero
+
+
+class TestBothWays:
+    def test_the_units_of_both_grow_alike(self):
+        architecture = Architecture.from_keras(both_ways())
+        child, transfer = registry["alter_channels"].apply(architecture, ("joined", "to", 6))
+        assert child["joined"].weights["recurrent_kernel:1"] == (3, 12)
+        assert transfer.recipes["product", "kernel"].insertions == ((2, 1), (4, 1))
+        assert "grow alike" in why(architecture, "alter_channels", ("joined", "to", 5))
+
+    def test_others_stay_as_they_are(self):
+        steps = keras.Input((3, 4))
+        back = layers.LSTM(3, go_backwards=True, activation="relu")
+        model = keras.Model(
+            steps, layers.Dense(2)(layers.Bidirectional(layers.LSTM(3), backward_layer=back, name="both")(steps))
+        )
+        assert "set up differently" in why(model, "alter_channels", "both")
+        model = keras.Model(steps, layers.TimeDistributed(layers.Normalization(), name="each")(steps))
+        assert "of the layer in it: there is no rule" in why(model, "alter_channels", "each")
 
 
 class TestNormalisation:

@@ -185,7 +185,7 @@ LAYER_RULES: dict[str, LayerRule] = {
     ),
     "Softmax": LayerRule(shapes.same, bounds.softmax),
     "keras.ops>Gelu": LayerRule(shapes.same, bounds.gelu, _CARRIED, role="activation"),
-    "keras.ops>Abs": LayerRule(shapes.same, bounds.absolute, _CARRIED),
+    "keras.ops>Absolute": LayerRule(shapes.same, bounds.absolute, _CARRIED),
     "keras.ops>Negative": LayerRule(shapes.same, bounds.negative, _CARRIED),
     "keras.ops>Square": LayerRule(shapes.same, bounds.square, _CARRIED),
     "keras.ops>Clip": LayerRule(shapes.same, bounds.clipped, _CARRIED, covers=_is_clip),
