@@ -100,10 +100,10 @@ def config_of(operation: Operation, kind: str, axes: int, known: dict | None = N
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:
         refuse(operation, error)
     if known is None:
-        return _pruned(operation, kind, axes, full)
+        return _pruned(operation, kind, axes, full, True)
     key = (type(operation), kind, axes, json.dumps(full, sort_keys=True))
     if key not in known:
-        known[key] = _pruned(operation, kind, axes, full)
+        known[key] = _pruned(operation, kind, axes, full, False)
     return copied(known[key])
 
 
@@ -128,8 +128,8 @@ def _with_stable_code(value: Any) -> Any:
     return {**value, "config": {**value["config"], "code": base64.b64encode(code).decode()}}
 
 
-def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) -> dict[str, Any]:
-    """`config_of` from the whole config."""
+def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any], always: bool) -> dict[str, Any]:
+    """`config_of` from the whole config; with `always` the layer is made from that too where fewer entries are enough."""
 
     def made(config):
         return _plain(make(kind, config, operation.name), kind, axes)
@@ -138,6 +138,18 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) ->
         refuse(operation, reason)
     if isinstance(operation, _LOOKUPS) and full["vocabulary"] is None:
         refuse(operation, "its config does not hold its vocabulary; give it as a list, vocabulary=[...]")
+    signature = inspect.signature(type(operation).__init__).parameters.values()
+    needed = [
+        p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
+    ]
+    pruned = None
+    with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
+        required = {name: full[name] for name in needed}
+        default = made(required)
+        fewest = required | {name: value for name, value in full.items() if value != default.get(name)}
+        pruned = fewest if made(fewest) == full else None
+    if pruned is not None and not always:
+        return pruned
     try:
         # In an architecture float32 is the default of a layer, whatever Keras' global policy is.
         default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
@@ -147,14 +159,4 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) ->
         refuse(operation, error)
     if not same:
         refuse(operation, "its get_config() does not make the same layer again")
-    signature = inspect.signature(type(operation).__init__).parameters.values()
-    needed = [
-        p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
-    ]
-    with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
-        required = {name: full[name] for name in needed}
-        default = made(required)
-        pruned = required | {name: value for name, value in full.items() if value != default.get(name)}
-        if made(pruned) == full:
-            return pruned
-    return whole
+    return whole if pruned is None else pruned

@@ -130,6 +130,11 @@ def reset_names() -> None:
     naming.reset_uids()
 
 
+def tensor_of(variable: keras.Variable) -> Any:
+    """The value of a variable, which is not copied."""
+    return variable.value.read_value()
+
+
 # Serialisation --------------------------------------------------------------------------------------------------------
 
 

@@ -50,7 +50,7 @@ def read_state(model: keras.Model, copied: bool = True) -> State:
 
 
 def _view(variable: keras.Variable) -> np.ndarray:
-    return np.asarray(ops.convert_to_tensor(variable))
+    return np.asarray(private_api.tensor_of(variable))
 
 
 def write_state(model: keras.Model, state: State) -> None:

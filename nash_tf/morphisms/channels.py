@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow, why_not_widened, why_stopped
@@ -24,19 +25,39 @@ class ChannelPropagation:
     """All that changes when a tensor gets new channels.
 
     Attributes:
-        changed: by name the nodes that change, with their new configs, shapes and variables.
-        recipes: how the changed variables come from the parent's.
+        architecture: the network as it was.
+        places: by name of each node that changes, in order, where: in its inputs, its filters, and the channels of its
+            output, as `grown_node` takes them.
+        copies: whether new channels are copies of the old ones.
         producers: names of the layers that get new filters, in the architecture's order. They are several where an
             element-wise merge joins their outputs (a residual sum, a gate), because then they must grow together.
         grown: names of the nodes whose output gets new channels.
         arriving: by name of each node that receives them, where in the channels of its input.
     """
 
-    changed: dict[str, Node]
-    recipes: dict[Key, Recipe]
+    architecture: Architecture
+    places: dict[str, tuple[Sequence[Insertions], Insertions, Insertions]]
+    copies: bool
     producers: tuple[str, ...]
     grown: frozenset[str]
     arriving: dict[str, Insertions]
+
+    @cached_property
+    def changed(self) -> dict[str, Node]:
+        """By name the nodes that change, with their new configs, shapes and variables."""
+        return {name: grown_node(self.architecture[name], *places) for name, places in self.places.items()}
+
+    @cached_property
+    def recipes(self) -> dict[Key, Recipe]:
+        """How the changed variables come from the parent's."""
+        recipes: dict[Key, Recipe] = {}
+        for name, (ins, outs, _) in self.places.items():
+            recipes |= recipes_of(self.architecture[name], ins, outs, self.copies)
+        return recipes
+
+    def channels(self, name: str) -> int:
+        """How many channels the output of a node that changes has then; 0 where that is open."""
+        return (self.architecture[name].channels or 0) + sum(count for _, count in self.places[name][2])
 
 
 def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
@@ -120,8 +141,7 @@ def _propagation(
         if needed.keys() <= producers.keys():
             break
         producers = producers | needed
-    changed: dict[str, Node] = {}
-    recipes: dict[Key, Recipe] = {}
+    places: dict[str, tuple[Sequence[Insertions], Insertions, Insertions]] = {}
     position = architecture.position.__getitem__
     for name in sorted(arriving.keys() | producers.keys(), key=position):
         node, outs = architecture[name], of_one_part(architecture[name], producers.get(name, ())) or ()
@@ -129,10 +149,9 @@ def _propagation(
         ins = [grown.get(each, ()) for each in node.inputs] if _has_heads(node) else [arriving.get(name, ())]
         # Channels that are appended to a node exist for its consumers only.
         own = () if name in appended else grown.get(name, ())
-        changed[name] = grown_node(node, ins, outs, own)
-        recipes |= recipes_of(node, ins, outs, copies)
+        places[name] = (ins, outs, own)
     ordered = tuple(sorted(producers, key=position))
-    return ChannelPropagation(changed, recipes, ordered, frozenset(grown) - appended.keys(), arriving)
+    return ChannelPropagation(architecture, places, copies, ordered, frozenset(grown) - appended.keys(), arriving)
 
 
 def _one_pass(

@@ -12,6 +12,8 @@ _HELD = ("layer", "backward_layer")  # entries of a wrapper's config that hold l
 def settings(config: Config) -> Config:
     """The config of the layer that computes: of that inside a wrapper, or else the config itself."""
     inside = config.get("layer")
+    if inside is None:
+        return config
     own = inside.get("config") if isinstance(inside, Mapping) else None
     return own if isinstance(own, Mapping) else config
 
