@@ -6,6 +6,7 @@ import inspect
 import json
 import marshal
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NoReturn
 
 import keras
@@ -101,10 +102,13 @@ def config_of(operation: Operation, kind: str, axes: int, known: dict | None = N
         refuse(operation, error)
     if known is None:
         return _pruned(operation, kind, axes, full, True)
-    key = (type(operation), kind, axes, json.dumps(full, sort_keys=True))
+    rule = layer_rules.LAYER_RULES.get(kind)
+    # Of Keras' own layers no other entry depends on what each must be given (filters, a rate), but for those with heads.
+    given = _needed(type(operation)) if rule is not None and not rule.inner else ()
+    key = (type(operation), kind, axes, json.dumps({**full, **dict.fromkeys(given)}, sort_keys=True))
     if key not in known:
         known[key] = _pruned(operation, kind, axes, full, False)
-    return copied(known[key])
+    return copied({name: full[name] if name in given else value for name, value in known[key].items()})
 
 
 def _plain(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
@@ -118,6 +122,15 @@ def _plain(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
     if kind in ("BatchNormalization", "Concatenate") and config["axis"] == axes:
         config["axis"] = -1  # the last axis has two names; layer rules use this one
     return config
+
+
+@cache
+def _needed(cls: type) -> tuple[str, ...]:
+    """The arguments that a class must be given."""
+    signature = inspect.signature(cls.__init__).parameters.values()
+    return tuple(
+        p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
+    )
 
 
 def _with_stable_code(value: Any) -> Any:
@@ -138,13 +151,9 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any], al
         refuse(operation, reason)
     if isinstance(operation, _LOOKUPS) and full["vocabulary"] is None:
         refuse(operation, "its config does not hold its vocabulary; give it as a list, vocabulary=[...]")
-    signature = inspect.signature(type(operation).__init__).parameters.values()
-    needed = [
-        p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
-    ]
     pruned = None
     with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
-        required = {name: full[name] for name in needed}
+        required = {name: full[name] for name in _needed(type(operation))}
         default = made(required)
         fewest = required | {name: value for name, value in full.items() if value != default.get(name)}
         pruned = fewest if made(fewest) == full else None
