@@ -1,5 +1,7 @@
 """Networks that are not of images, or that normalise over channels, keep the contract too."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
@@ -123,27 +125,37 @@ def parent(model):
     return Parent(model)
 
 
-EVERYWHERE = {"alter_channels", "insert_conv", "insert_residual", "merge_concat", "split"}
-MODELS = {  # and the operators that have sites there
-    dense: {"alter_channels"},
-    sequence: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
-    volume: EVERYWHERE,
-    u_net: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
-    normalised: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
-    recurrent: {"alter_channels"},
-    transformer: {"alter_channels"},
-    operations: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
-    both_ways: {"alter_channels"},
-    video: {"alter_channels"},
-    decoder: {"alter_channels"},
+@cache
+def of(make):
+    """The architecture of one of the models."""
+    return Architecture.from_keras(make())
+
+
+ON_MAPS = {"alter_channels", "insert_conv", "insert_residual", "merge_concat", "split"}
+ON_IMAGES = {*ON_MAPS, "insert_separable_conv", "merge_convex"}
+# The operators that have sites there, and those that are checked: all where the convolutions are of another kind, and else
+# those that change the layers of which the model is made.
+WIDENED = {"alter_channels"}
+MODELS = {
+    dense: (WIDENED, WIDENED),
+    sequence: (ON_IMAGES, ON_IMAGES),
+    volume: (ON_MAPS, ON_MAPS),
+    u_net: (ON_IMAGES, {"alter_channels", "merge_concat", "split"}),
+    normalised: (ON_IMAGES, {"alter_channels", "merge_concat", "split"}),
+    recurrent: (WIDENED, WIDENED),
+    transformer: (WIDENED, WIDENED),
+    operations: (ON_IMAGES, {"alter_channels", "insert_conv", "merge_concat", "split"}),
+    both_ways: (WIDENED, WIDENED),
+    video: (WIDENED, WIDENED),
+    decoder: (WIDENED, WIDENED),
 }
 
 
 @pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
 def test_operators_conform(make):
-    one = parent(make())
-    assert {name for name, each in registry.items() if each.sites(one.architecture)} == MODELS[make]
-    for name in MODELS[make]:
+    one, (found, checked) = parent(make()), MODELS[make]
+    assert {name for name, each in registry.items() if each.sites(one.architecture)} == found
+    for name in checked:
         report = check_operator(registry[name], [one], per_model=2 if name == "alter_channels" else 1)
         assert report.alive == report.children > 0, name
 
@@ -159,20 +171,20 @@ def test_each_layer_is_widened():
         decoder: {"stream", "source", "cross", "own"},
     }
     for make, names in expected.items():
-        sites = registry["alter_channels"].sites(Architecture.from_keras(make()))
+        sites = registry["alter_channels"].sites(of(make))
         assert {name for name, _ in sites} == names
 
 
 class TestAttention:
     def test_more_heads_leave_the_width(self):
-        architecture = Architecture.from_keras(transformer())
+        architecture = of(transformer)
         child, transfer = registry["alter_channels"].apply(architecture, ("attention", "to", 5))
         assert child["attention"].config["num_heads"] == 5 and child["attention"].channels == 4
         assert transfer.recipes["attention", "kernel:3"].fill == "zeros"
         assert "2 heads already" in why(architecture, "alter_channels", ("attention", "to", 2))
 
     def test_only_the_kernel_that_reads_a_source_grows_with_it(self):
-        architecture = Architecture.from_keras(decoder())
+        architecture = of(decoder)
         _, transfer = registry["alter_channels"].apply(architecture, ("source", "to", 5))
         assert {name for node, name in transfer.recipes if node == "cross"} == {"kernel:1", "kernel:2"}
         child, transfer = registry["alter_channels"].apply(architecture, ("stream", 2))
@@ -193,7 +205,7 @@ class TestAttention:
 
 class TestBothWays:
     def test_the_units_of_both_grow_alike(self):
-        architecture = Architecture.from_keras(both_ways())
+        architecture = of(both_ways)
         child, transfer = registry["alter_channels"].apply(architecture, ("joined", "to", 6))
         assert child["joined"].weights["recurrent_kernel:1"] == (3, 12)
         assert transfer.recipes["product", "kernel"].insertions == ((2, 1), (4, 1))
@@ -212,7 +224,7 @@ class TestBothWays:
 
 class TestNormalisation:
     def test_all_channels_are_copied(self):
-        architecture = Architecture.from_keras(dense())
+        architecture = of(dense)
         _, transfer = registry["alter_channels"].apply(architecture, ("first", 2))
         assert transfer.recipes["first", "kernel"].fill == "copies:8"
         assert transfer.recipes["norm", "gamma"].fill == "copies:8"
@@ -220,17 +232,17 @@ class TestNormalisation:
 
     def test_another_width_is_refused_with_the_reason(self):
         with pytest.raises(ValueError, match="norm .LayerNormalization. .*only 2, 3, ... times as many"):
-            option(dense(), "alter_channels", "first", "to", 12)
-        assert option(dense(), "alter_channels", "first", "to", 24).params > 0
+            option(of(dense), "alter_channels", "first", "to", 12)
+        assert option(of(dense), "alter_channels", "first", "to", 24).params > 0
 
     def test_groups_are_added(self):
-        architecture = Architecture.from_keras(normalised())
+        architecture = of(normalised)
         child, _ = registry["alter_channels"].apply(architecture, ("first", "to", 6))
         assert (child["groups"].config["groups"], child["groups"].channels) == (3, 6)
         assert "must be a multiple of 2" in why(architecture, "alter_channels", ("first", "to", 5))
 
     def test_fewer_are_refused(self):
-        assert "fewer have another mean" in why(dense(), "remove_filters", ("first", "to", 4))
+        assert "fewer have another mean" in why(of(dense), "remove_filters", ("first", "to", 4))
 
 
 class TestSequences:
@@ -273,9 +285,9 @@ def test_a_layer_that_keeps_states_is_closed():
     assert "keeps states" in why(model, "alter_channels", "lstm")
 
 
-@pytest.mark.parametrize("make", [dense, normalised, transformer, recurrent], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [dense, normalised, transformer, recurrent, both_ways], ids=lambda make: make.__name__)
 def test_what_foresight_chooses_from_applies(make):
-    architecture = Architecture.from_keras(make())
+    architecture = of(make)
     for operator in registry.values():
         found = operator.choices(architecture)
         assert len(set(found)) == len(found) and set(operator.sites(architecture)) <= set(found)
