@@ -167,7 +167,7 @@ def test_each_layer_is_widened():
         transformer: {"stream", "attention", "feed"},  # "back" and the attention's output grow with the stream
         operations: {"first", "third"},  # "second" and the gate grow with the first
         both_ways: {"first", "joined", "product"},
-        video: {"conv", "dense", "last"},
+        video: {"conv", "dense"},
         decoder: {"stream", "source", "cross", "own"},
     }
     for make, names in expected.items():
