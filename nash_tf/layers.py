@@ -77,6 +77,25 @@ class ConvexMerge(keras.layers.Layer):
         return input_shape[0]
 
 
+@_register
+class Output(keras.Operation):
+    """One of several outputs of a layer. In a model it is no operation of its own: the output is taken as it is.
+
+    Args:
+        index: number of the output.
+    """
+
+    def __init__(self, index):
+        super().__init__()
+        self.index = index
+
+    def __call__(self, outputs):
+        return outputs[self.index]
+
+    def get_config(self):
+        return {"index": self.index}
+
+
 def _identity(base: type[keras.layers.Layer]) -> type[keras.layers.Layer]:
     """A subclass of a convolution that is the identity at first, with padding "same", stride 1 and as many filters as inputs."""
     initial = (

@@ -148,7 +148,8 @@ class Architecture:
             ValueError: there is no layer rule for this kind and config.
         """
         policies = [node.config["dtype"] for node in inputs if "dtype" in node.config and node.kind != "InputLayer"]
-        config = {**({"dtype": policies[0]} if policies else {}), **config}
+        is_layer = not kind.startswith("keras.ops>")
+        config = {**({"dtype": policies[0]} if policies and is_layer else {}), **config}
         if config.get("dtype") == "float32":  # the default
             del config["dtype"]
         inferred = layer_rules.infer(kind, config, [node.shape for node in inputs])

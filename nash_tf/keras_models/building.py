@@ -8,9 +8,9 @@ from typing import Any
 import keras
 from keras import tree
 
-from nash_tf.architecture import Architecture, Node, Shape
+from nash_tf.architecture import Architecture, Node, Shape, layer_rules
 from nash_tf.keras_models import private_api, trusted
-from nash_tf.keras_models.call_arguments import arguments
+from nash_tf.keras_models.call_arguments import arguments, output_of
 from nash_tf.keras_models.importing import from_keras, graph_of
 from nash_tf.keras_models.layer_configs import copied, make
 
@@ -73,15 +73,18 @@ def _tensors(architecture: Architecture, nodes: Sequence[Node] | None = None, in
     They are nested as in the original model. `initial` is that of `to_keras`.
     """
     tensors: dict[str, Any] = {}
+    made: dict[str, private_api.Operation] = {}
     for node in nodes or architecture.nodes:
         if node.kind == "InputLayer":
             tensors[node.name] = keras.Input(node.shape, name=node.name, **{"dtype": "float32", **node.config})
             continue
         try:
             args, kwargs = arguments(node, [tensors[name] for name in node.inputs])
-            operation = make(node.kind, node.config, node.name)
+            shared = node.config.get(layer_rules.CALL, {}).get(layer_rules.LAYER_OF)
+            operation = made[shared] if shared else make(node.kind, node.config, node.name)
+            made[node.name] = operation
             with contextlib.nullcontext() if initial else private_api.starting_at_zero(operation):
-                tensors[node.name] = operation(*args, **kwargs)
+                tensors[node.name] = output_of(operation, args, kwargs)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
             raise ValueError(f"layer {node.name!r} ({node.kind}) cannot be built: {reason}") from error

@@ -13,7 +13,7 @@ from keras import ops, tree
 
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.call_arguments import arguments
+from nash_tf.keras_models.call_arguments import arguments, output_of
 from nash_tf.keras_models.importing import operations
 from nash_tf.keras_models.state import restoring
 
@@ -129,7 +129,7 @@ def node_outputs(model: keras.Model, architecture: Architecture, batch, normalis
             values[node.name] = normalise(node.name, layer, args, kwargs)
             continue
         mode = {"training": False} if private_api.has_training_argument(layer) else {}
-        values[node.name] = layer(*args, **{**kwargs, **mode})
+        values[node.name] = output_of(layer, args, {**kwargs, **mode})
     return values
 
 

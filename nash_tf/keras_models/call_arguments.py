@@ -34,6 +34,12 @@ def arguments(node: Node, inputs: list) -> tuple[list, dict]:
     )
 
 
+def output_of(operation, args: list, kwargs: dict):
+    """What an operation gives: the output, or a list of several."""
+    outputs = tree.flatten(operation(*args, **kwargs))
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
 def encode(operation, kind, args, kwargs) -> dict:
     """The arguments of a call as JSON values.
 

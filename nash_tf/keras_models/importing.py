@@ -1,6 +1,7 @@
 """Reads the architecture of a functional Keras model."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,24 +13,27 @@ from nash_tf.architecture import Architecture, Node, layer_rules
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import encode, is_tensor
 from nash_tf.keras_models.layer_configs import config_of, copied, refuse
+from nash_tf.keras_models.operation_layers import WITH_LOGITS, as_layer
 from nash_tf.keras_models.private_api import Cast, Functional, Operation, input_structure, maker, output_structure
 from nash_tf.keras_models.variables import variables
+from nash_tf.layers import Output
 
-# Operations for which there is a layer of the same function; they become that layer, which has a layer rule.
-_AS_LAYERS = {
-    "keras.ops>Add": "Add",
-    "keras.ops>Multiply": "Multiply",
-    "keras.ops>Relu": "ReLU",
-    "keras.ops>ReLU": "ReLU",
-}
+SHARED = "it is called more than once, and its weights are one for all calls"
+SEVERAL = "it has several outputs"
 
 
 def from_keras(model: keras.Model, *, one_by_one: bool = False) -> Architecture:
     """The architecture of a functional model, or of a built sequential model.
 
-    Keras operations that are not layers become nodes too. Models inside the model are flattened: the names of their
-    nodes get the inner model's name as a prefix. If an inner model has one output, the node of that output has the
-    inner model's name.
+    Keras operations that are not layers become nodes too; those for which there is a layer of the same function become
+    that layer. Models inside the model are flattened: the names of their nodes get the inner model's name as a prefix. If
+    an inner model has one output, the node of that output has the inner model's name.
+
+    A layer that is called more than once becomes a node for each call, "relu" and "relu_call_2". Without weights these are
+    separate layers from then on (of noise each call draws its own numbers). With weights all are calls of the first one's
+    layer, and stay as they are.
+
+    A layer of several outputs becomes a node that has all their numbers in one axis, and one for each output ("lstm:0").
 
     Args:
         model: the model.
@@ -38,8 +42,7 @@ def from_keras(model: keras.Model, *, one_by_one: bool = False) -> Architecture:
 
     Raises:
         ValueError: the model cannot be represented; the message names the layer. Reasons are a model that is not
-            functional, a layer or model that is called twice, several outputs of one layer, a sparse or optional input,
-            a custom layer that is not registered, and a config or an argument that is not plain data.
+            functional, a sparse or optional input, a custom layer that is not registered, and a config or an argument that is not plain data.
     """
     graph = graph_of(model)
     calls, call_of = _calls(graph)
@@ -67,7 +70,11 @@ class _Call:
         args: positional arguments; the tensors in them are outputs of other calls.
         kwargs: named arguments, likewise.
         sources: names of the nodes whose outputs the arguments hold, in order.
-        output: the output.
+        outputs: the outputs.
+        is_masked: whether a mask may come with one of the tensors in the arguments.
+        is_output: whether it is an output of the model.
+        layer_of: name of the first call of the same layer, where that has weights; "" for the first.
+        closed: why no operator may change it; "" where one may.
     """
 
     name: str
@@ -75,7 +82,17 @@ class _Call:
     args: list
     kwargs: dict
     sources: tuple[str, ...]
-    output: keras.KerasTensor
+    outputs: list[keras.KerasTensor]
+    is_masked: bool = False
+    is_output: bool = False
+    layer_of: str = ""
+    closed: str = ""
+
+    @property
+    def output(self) -> keras.KerasTensor:
+        """The output of a call that has one."""
+        (output,) = self.outputs
+        return output
 
 
 def graph_of(model) -> Functional:
@@ -102,17 +119,30 @@ def _calls(graph: Functional) -> tuple[list[_Call], _CallOf]:
     """All calls in topological order, with those of inner models; and by tensor of the graph the call that made it."""
     calls: list[_Call] = []
     names = {operation.name for operation in graph.operations}
-    seen: set[int] = set()
+    before: dict[int, list[str]] = {}  # by an operation's id the names of its calls
+    ends = set(map(id, graph.outputs))
 
-    def add(name, operation, args, kwargs, call_of, output=None):
-        """Adds a call; without `output` its output is computed from the arguments."""
-        sources = tuple(call_of[id(leaf)].name for leaf in tree.flatten((args, kwargs)) if is_tensor(leaf))
+    def add(name, operation, args, kwargs, call_of, outputs=None, is_masked=False):
+        """Adds a call; without `outputs` these are computed from the arguments. Returns the call of each output."""
+        tensors = [leaf for leaf in tree.flatten((args, kwargs)) if is_tensor(leaf)]
+        sources = tuple(call_of[id(leaf)].name for leaf in tensors)
+        is_masked = is_masked or any(map(private_api.has_mask, tensors))
+        is_output = outputs is not None and any(id(tensor) in ends for tensor in outputs)
         args, kwargs = tree.map_structure(
             lambda leaf: call_of[id(leaf)].output if is_tensor(leaf) else leaf, (args, kwargs)
         )
-        output = operation.compute_output_spec(*args, **kwargs) if output is None else output
-        calls.append(_Call(name, operation, args, kwargs, sources, output))
-        return calls[-1]
+        outputs = tree.flatten(operation.compute_output_spec(*args, **kwargs)) if outputs is None else outputs
+        call = _Call(name, operation, args, kwargs, sources, outputs, is_masked, is_output)
+        calls.append(call)
+        if len(outputs) == 1:
+            return [call]
+        call.closed = SEVERAL
+        parts = [
+            _Call(unused(f"{name}:{number}"), Output(number), [], {}, (name,), [tensor])
+            for number, tensor in enumerate(outputs)
+        ]
+        calls.extend(parts)
+        return parts
 
     def unused(name):
         while name in names:
@@ -120,7 +150,7 @@ def _calls(graph: Functional) -> tuple[list[_Call], _CallOf]:
         names.add(name)
         return name
 
-    def enter(operation, name, args, kwargs, call_of, resized) -> list[_Call]:
+    def enter(operation, name, args, kwargs, call_of, resized, is_masked) -> list[_Call]:
         """Adds the calls inside an inner model, and returns those of its outputs."""
         graph = graph_of(operation)
         if len(args) != 1 or kwargs or isinstance(args[0], dict) != isinstance(input_structure(graph), dict):
@@ -128,41 +158,66 @@ def _calls(graph: Functional) -> tuple[list[_Call], _CallOf]:
         inside: _CallOf = {}  # a separate one, because an inner and an outer model may share an input tensor
         for tensor, entry in zip(tree.flatten(args[0]), graph.inputs, strict=True):
             call = call_of[id(tensor)]
+            is_masked = is_masked or private_api.has_mask(tensor)
             if len(call.output.shape) != len(entry.shape):
                 refuse(operation, f"its input {entry.name!r} has another number of axes than the tensor that it gets")
             if call.output.dtype != entry.dtype:
                 place = unused(f"{name}_{maker(entry).name}")
-                call = add(place, Cast(entry.dtype), [tensor], {}, call_of)
+                (call,) = add(place, Cast(entry.dtype), [tensor], {}, call_of)
             inside[id(entry)] = call
             resized = resized or call.output.shape != entry.shape
-        visit(graph, inside, name, resized)
+        visit(graph, inside, name, resized, is_masked)
         return [inside[id(tensor)] for tensor in graph.outputs]
 
-    def visit(graph, call_of, prefix="", resized=False):
+    def visit(graph, call_of, prefix="", resized=False, is_masked=False):
         """Adds the calls of a graph. `resized` says that the shapes differ from those of the original calls."""
         for node in private_api.recorded_calls(graph):
             operation, name = node.operation, node.operation.name
-            if id(operation) in seen:
-                refuse(operation, "it is called more than once")
-            seen.add(id(operation))
-            if prefix:
+            earlier = before.setdefault(id(operation), [])
+            if earlier:
+                name = unused(f"{earlier[0]}_call_{len(earlier) + 1}")
+            elif prefix:
                 is_output = [operation] == [maker(tensor) for tensor in graph.outputs]
                 name = prefix if is_output else unused(f"{prefix}_{name}")
+            earlier.append(name)
             args, kwargs = _arguments_of(node)
             if isinstance(operation, keras.Model):
-                new_calls = enter(operation, name, args, kwargs, call_of, resized)
-            elif len(node.outputs) != 1:
-                refuse(operation, f"it has {len(node.outputs)} outputs")
+                new_calls = enter(operation, name, args, kwargs, call_of, resized, is_masked)
             else:
-                new_calls = [add(name, operation, args, kwargs, call_of, None if resized else node.outputs[0])]
+                outputs = None if resized else list(node.outputs)
+                new_calls = add(name, operation, args, kwargs, call_of, outputs, is_masked)
             call_of.update((id(tensor), call) for tensor, call in zip(node.outputs, new_calls, strict=True))
 
     call_of: _CallOf = {}
     for tensor in graph.inputs:
         operation = maker(tensor)
-        call_of[id(tensor)] = add(operation.name, operation, [], {}, call_of, tensor)
+        (call_of[id(tensor)],) = add(operation.name, operation, [], {}, call_of, [tensor])
     visit(graph, call_of)
+    _share([call for call in calls if len(before.get(id(call.operation), ())) > 1])
+    for call in calls:
+        _become_layer(call)
     return calls, call_of
+
+
+def _share(repeated: list[_Call]) -> None:
+    """Marks the calls of layers that have weights and are called more than once."""
+    first: dict[int, str] = {}
+    for call in repeated:
+        if getattr(call.operation, "weights", ()):
+            call.layer_of = first.setdefault(id(call.operation), call.name)
+            call.layer_of = "" if call.layer_of == call.name else call.layer_of
+            call.closed = SHARED
+
+
+def _become_layer(call: _Call) -> None:
+    """Makes the call of an operation one of the layer of the same function, where there is one."""
+    operation = call.operation
+    if isinstance(operation, keras.layers.Layer) or call.is_masked or call.closed or call.kwargs:
+        return
+    if call.is_output and type(operation).__name__ in WITH_LOGITS:
+        return
+    if layer := as_layer(operation, call.name, call.args, call.output):
+        call.operation, call.args = layer
 
 
 def _listed(value) -> list:
@@ -194,33 +249,31 @@ def _arguments_of(node) -> tuple[list, dict]:
 
 
 def _node(call: _Call, known: dict | None) -> Node:
-    operation, args, shape = call.operation, call.args, tuple(call.output.shape[1:])
+    operation, args, shape = call.operation, call.args, _shape_of(call.outputs)
     if isinstance(operation, keras.layers.InputLayer):
         if operation.sparse or getattr(operation, "ragged", False) or getattr(operation, "optional", False):
             refuse(operation, "it is sparse, ragged or optional")
         config = {"dtype": operation.dtype, "batch_size": operation.batch_shape[0]}
         config = {key: value for key, value in config.items() if value not in ("float32", None)}
         return Node(call.name, "InputLayer", config, (), shape)
+    if isinstance(operation, Output):
+        return Node(call.name, layer_rules.OUTPUT, {"index": operation.index}, call.sources, shape)
     kind = trusted.kind_of(type(operation))
     if kind is None:
         refuse(operation, "its class is not registered; use keras.saving.register_keras_serializable")
-    if kind in _AS_LAYERS and all(_is_image(leaf, call.output.dtype) for leaf in args):
-        kind = _AS_LAYERS[kind]
-        dtype = call.output.dtype
-        # New layers after it take over its policy, and must keep their weights in float32.
-        policy = f"mixed_{dtype}" if dtype in ("float16", "bfloat16") else dtype
-        operation = trusted.class_of(kind)(**{**operation.get_config(), "dtype": policy})
-        args = [args] if len(args) > 1 else args
     config = config_of(operation, kind, len(shape), known)
-    weights, statistics = _variable_shapes(operation)
+    weights, statistics = ({}, {}) if call.layer_of else _variable_shapes(operation)
     # A usual call is on one tensor or on a list of several. A call for which the layer rule is wrong (an Add that
     # broadcasts) is stored as unusual, so that no operator changes it.
     tensors = _listed(args[0]) if len(args) == 1 and not call.kwargs else []
     is_usual = bool(tensors) and all(map(is_tensor, tensors)) and is_tensor(args[0]) == (len(tensors) == 1)
-    if is_usual:
+    if is_usual and not call.closed:
         inferred = layer_rules.infer(kind, config, [tuple(tensor.shape[1:]) for tensor in tensors])
         is_usual = inferred in (None, layer_rules.Inferred(shape, weights, statistics))
-    if not is_usual:
+    if call.closed:
+        closing = {layer_rules.CLOSED: call.closed} | ({layer_rules.LAYER_OF: call.layer_of} if call.layer_of else {})
+        config[layer_rules.CALL] = encode(operation, kind, args, call.kwargs) | closing
+    elif not is_usual:
         config[layer_rules.CALL] = encode(operation, kind, args, call.kwargs)
         sources = [tuple(leaf.shape[1:]) for leaf in tree.flatten((args, call.kwargs)) if is_tensor(leaf)]
         inferred = layer_rules.infer(kind, config, sources)
@@ -229,8 +282,12 @@ def _node(call: _Call, known: dict | None) -> Node:
     return Node(call.name, kind, config, call.sources, shape, weights, statistics)
 
 
-def _is_image(value, dtype) -> bool:
-    return is_tensor(value) and len(value.shape) == 4 and value.dtype == dtype and "float" in dtype
+def _shape_of(outputs: list[keras.KerasTensor]) -> tuple[int | None, ...]:
+    """The shape of an output without the batch axis; of several outputs that of all their numbers in one axis."""
+    shapes = [tuple(output.shape[1:]) for output in outputs]
+    if len(shapes) == 1:
+        return shapes[0]
+    return (None if any(None in shape for shape in shapes) else sum(map(math.prod, shapes)),)
 
 
 def _variable_shapes(operation) -> tuple[dict, dict]:

@@ -1,9 +1,12 @@
 """Makes a layer or operation from its kind and config, and gives the config of one."""
 
+import base64
 import contextlib
 import inspect
 import json
+import marshal
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, NoReturn
 
 import keras
@@ -98,17 +101,22 @@ def config_of(operation: Operation, kind: str, axes: int, known: dict | None = N
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:
         refuse(operation, error)
     if known is None:
-        return _pruned(operation, kind, axes, full)
-    key = (type(operation), kind, axes, json.dumps(full, sort_keys=True))
+        return _pruned(operation, kind, axes, full, True)
+    rule = layer_rules.LAYER_RULES.get(kind)
+    # Of Keras' own layers no other entry depends on what each must be given (filters, a rate), but for those with heads.
+    given = _needed(type(operation)) if rule is not None and not rule.inner else ()
+    key = (type(operation), kind, axes, json.dumps({**full, **dict.fromkeys(given)}, sort_keys=True))
     if key not in known:
-        known[key] = _pruned(operation, kind, axes, full)
-    return copied(known[key])
+        known[key] = _pruned(operation, kind, axes, full, False)
+    return copied({name: full[name] if name in given else value for name, value in known[key].items()})
 
 
 def _plain(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
     """The whole config as JSON values, without the name."""
     config = stable(operation.get_config())
     config.pop("name", None)
+    if kind == "Lambda" and private_api.is_unsafe_enabled():
+        config = {key: _with_stable_code(value) for key, value in config.items()}
     if isinstance(operation, keras.layers.Layer):
         config["dtype"] = operation.dtype_policy.name
     if kind in ("BatchNormalization", "Concatenate") and config["axis"] == axes:
@@ -116,8 +124,25 @@ def _plain(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
     return config
 
 
-def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) -> dict[str, Any]:
-    """`config_of` from the whole config."""
+@cache
+def _needed(cls: type) -> tuple[str, ...]:
+    """The arguments that a class must be given."""
+    signature = inspect.signature(cls.__init__).parameters.values()
+    return tuple(
+        p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
+    )
+
+
+def _with_stable_code(value: Any) -> Any:
+    """A function of Python as Keras writes it, with the same bytes for the same code: version 2 of `marshal` has no references."""
+    if not isinstance(value, Mapping) or value.get("class_name") != "__lambda__":
+        return value
+    code = marshal.dumps(marshal.loads(base64.b64decode(value["config"]["code"])), 2)
+    return {**value, "config": {**value["config"], "code": base64.b64encode(code).decode()}}
+
+
+def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any], always: bool) -> dict[str, Any]:
+    """`config_of` from the whole config; with `always` the layer is made from that too where fewer entries are enough."""
 
     def made(config):
         return _plain(make(kind, config, operation.name), kind, axes)
@@ -126,6 +151,14 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) ->
         refuse(operation, reason)
     if isinstance(operation, _LOOKUPS) and full["vocabulary"] is None:
         refuse(operation, "its config does not hold its vocabulary; give it as a list, vocabulary=[...]")
+    pruned = None
+    with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
+        required = {name: full[name] for name in _needed(type(operation))}
+        default = made(required)
+        fewest = required | {name: value for name, value in full.items() if value != default.get(name)}
+        pruned = fewest if made(fewest) == full else None
+    if pruned is not None and not always:
+        return pruned
     try:
         # In an architecture float32 is the default of a layer, whatever Keras' global policy is.
         default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
@@ -135,14 +168,4 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any]) ->
         refuse(operation, error)
     if not same:
         refuse(operation, "its get_config() does not make the same layer again")
-    signature = inspect.signature(type(operation).__init__).parameters.values()
-    needed = [
-        p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
-    ]
-    with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
-        required = {name: full[name] for name in needed}
-        default = made(required)
-        pruned = required | {name: value for name, value in full.items() if value != default.get(name)}
-        if made(pruned) == full:
-            return pruned
-    return whole
+    return whole if pruned is None else pruned

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras.src import backend
 from keras.src.applications import convnext
+from keras.src.backend.common import masking
 from keras.src.models.functional import Functional
 from keras.src.ops.core import Cast
 from keras.src.ops.operation import Operation
@@ -46,6 +47,11 @@ def output_structure(graph: keras.Model) -> Any:
 def maker(tensor: keras.KerasTensor) -> Operation:
     """The layer or operation whose output a symbolic tensor is."""
     return tensor._keras_history.operation
+
+
+def has_mask(tensor: keras.KerasTensor) -> bool:
+    """Whether a symbolic tensor has a mask, which layers behind it use."""
+    return masking.get_keras_mask(tensor) is not None
 
 
 def recorded_calls(graph: Functional) -> Iterator:
@@ -122,6 +128,11 @@ def starting_at_zero(operation: Operation) -> Iterator[None]:
 def reset_names() -> None:
     """Lets Keras number the default names of layers from the start again."""
     naming.reset_uids()
+
+
+def tensor_of(variable: keras.Variable) -> Any:
+    """The value of a variable, which is not copied."""
+    return variable.value.read_value()
 
 
 # Serialisation --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -49,7 +50,7 @@ def read_state(model: keras.Model, copied: bool = True) -> State:
 
 
 def _view(variable: keras.Variable) -> np.ndarray:
-    return np.asarray(ops.convert_to_tensor(variable))
+    return np.asarray(private_api.tensor_of(variable))
 
 
 def write_state(model: keras.Model, state: State) -> None:
@@ -98,10 +99,13 @@ def restart_averages(model: keras.Model) -> None:
 
 def all_variables(model) -> dict[Key, keras.Variable]:
     """The variables of a model by (node, name), with the states of recurrent layers."""
+    layers: dict[int, tuple[str, Any]] = {}  # by id, so that one that is called more than once is there once
+    for node, operation in operations(model).items():
+        if isinstance(operation, keras.layers.Layer):
+            layers.setdefault(id(operation), (node, operation))
     return {
         (node, name): variable
-        for node, operation in operations(model).items()
-        if isinstance(operation, keras.layers.Layer)
+        for node, operation in layers.values()
         for name, variable in {**variables(operation), **_recurrent_states(operation)}.items()
     }
 

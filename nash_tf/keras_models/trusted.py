@@ -57,6 +57,11 @@ def kind_of(cls: type) -> str | None:
     return None
 
 
+def is_operation(operation: Operation) -> bool:
+    """Whether it is one of Keras' operations that are not layers."""
+    return private_api.operation_classes().get(type(operation).__name__) is type(operation)
+
+
 def class_of(kind: str) -> Any:
     """The layer or operation class of a kind; None where there is none."""
     package, _, name = kind.rpartition(">")
@@ -128,7 +133,10 @@ def _unsafe(name: str, config: Any) -> str | None:
     """What an object could do besides computing, and the remedy; None for nothing."""
     named = config if isinstance(config, Mapping) else {}
     if name == "__lambda__" or (name == "Lambda" and not isinstance(named.get("function"), Mapping)):
-        return "it holds arbitrary code; register the function with keras.saving.register_keras_serializable"
+        remedy = "register the function with keras.saving.register_keras_serializable"
+        return (
+            f"it holds arbitrary code; {remedy}, or, if you trust it, call keras.config.enable_unsafe_deserialization()"
+        )
     if name in _UNSAFE:
         return f"a {name} runs arbitrary code; write it as a registered Keras layer"
     for key in _FILES:

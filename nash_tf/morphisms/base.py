@@ -252,9 +252,9 @@ def channel_limit(architecture: Architecture) -> int:
 
 def why_too_wide(propagation: ChannelPropagation, limit: float) -> str:
     """Which image a propagation makes wider than a limit, in words; "" for none."""
-    for node in propagation.changed.values():
-        if len(node.shape) == 3 and (node.channels or 0) > limit:
-            return f"{node.name} would have {node.channels} channels, over the limit of {limit:,.0f}"
+    for name in propagation.places:
+        if len(propagation.architecture[name].shape) == 3 and (channels := propagation.channels(name)) > limit:
+            return f"{name} would have {channels} channels, over the limit of {limit:,.0f}"
     return ""
 
 

@@ -3,10 +3,12 @@
 import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow, why_not_widened, why_stopped
-from nash_tf.morphisms.node_growth import grown_node, recipes_of
+from nash_tf.morphisms.channel_limits import CannotPropagate, at_ends, channels_of, check_groups, unlike
+from nash_tf.morphisms.node_growth import grown_node, of_one_part, recipes_of
 from nash_tf.morphisms.weight_transfer import Insertions, Key, Recipe
 
 # Whether new channels may not pass an element-wise merge that could take them.
@@ -18,39 +20,44 @@ def no_barrier(architecture: Architecture, node: Node) -> bool:
     return False
 
 
-class CannotPropagate(Exception):
-    """New channels would reach a place that cannot take them: an input, an output, or a layer that mixes channels.
-
-    Args:
-        message: the reason, in words.
-        layer: name of the layer that stands in the way, where there is one.
-        reason: what is wrong with it.
-        wants_copies: whether it could take them if they were copies of all the old ones.
-    """
-
-    def __init__(self, message: str, layer: str = "", reason: str = "", wants_copies: bool = False) -> None:
-        super().__init__(message)
-        self.layer, self.reason, self.wants_copies = layer, reason, wants_copies
-
-
 @dataclass(frozen=True)
 class ChannelPropagation:
     """All that changes when a tensor gets new channels.
 
     Attributes:
-        changed: by name the nodes that change, with their new configs, shapes and variables.
-        recipes: how the changed variables come from the parent's.
+        architecture: the network as it was.
+        places: by name of each node that changes, in order, where: in its inputs, its filters, and the channels of its
+            output, as `grown_node` takes them.
+        copies: whether new channels are copies of the old ones.
         producers: names of the layers that get new filters, in the architecture's order. They are several where an
             element-wise merge joins their outputs (a residual sum, a gate), because then they must grow together.
         grown: names of the nodes whose output gets new channels.
         arriving: by name of each node that receives them, where in the channels of its input.
     """
 
-    changed: dict[str, Node]
-    recipes: dict[Key, Recipe]
+    architecture: Architecture
+    places: dict[str, tuple[Sequence[Insertions], Insertions, Insertions]]
+    copies: bool
     producers: tuple[str, ...]
     grown: frozenset[str]
     arriving: dict[str, Insertions]
+
+    @cached_property
+    def changed(self) -> dict[str, Node]:
+        """By name the nodes that change, with their new configs, shapes and variables."""
+        return {name: grown_node(self.architecture[name], *places) for name, places in self.places.items()}
+
+    @cached_property
+    def recipes(self) -> dict[Key, Recipe]:
+        """How the changed variables come from the parent's."""
+        recipes: dict[Key, Recipe] = {}
+        for name, (ins, outs, _) in self.places.items():
+            recipes |= recipes_of(self.architecture[name], ins, outs, self.copies)
+        return recipes
+
+    def channels(self, name: str) -> int:
+        """How many channels the output of a node that changes has then; 0 where that is open."""
+        return (self.architecture[name].channels or 0) + sum(count for _, count in self.places[name][2])
 
 
 def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
@@ -68,8 +75,8 @@ def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = 
     Raises:
         CannotPropagate: a layer on the way cannot take them; the message names it.
     """
-    channels = _channels(architecture, name)
-    insertions = ((channels, count),)
+    channels = channels_of(architecture, name)
+    insertions = at_ends(architecture[name], channels, count)
     try:
         return propagate(architecture, name, insertions, barrier)
     except CannotPropagate as error:
@@ -101,7 +108,7 @@ def append(architecture: Architecture, name: str, count: int, barrier: Barrier =
     Raises:
         CannotPropagate: a layer on the way cannot take them; the message names it.
     """
-    return _propagation(architecture, {}, {name: ((_channels(architecture, name), count),)}, barrier)
+    return _propagation(architecture, {}, {name: ((channels_of(architecture, name), count),)}, barrier)
 
 
 def drop(architecture: Architecture, name: str, channels: Sequence[int]) -> ChannelPropagation:
@@ -134,17 +141,17 @@ def _propagation(
         if needed.keys() <= producers.keys():
             break
         producers = producers | needed
-    changed: dict[str, Node] = {}
-    recipes: dict[Key, Recipe] = {}
+    places: dict[str, tuple[Sequence[Insertions], Insertions, Insertions]] = {}
     position = architecture.position.__getitem__
     for name in sorted(arriving.keys() | producers.keys(), key=position):
-        ins, outs = arriving.get(name, ()), producers.get(name, ())
+        node, outs = architecture[name], of_one_part(architecture[name], producers.get(name, ())) or ()
+        # The variables of a layer with heads read its inputs apart; those of others read one, joined or not.
+        ins = [grown.get(each, ()) for each in node.inputs] if _has_heads(node) else [arriving.get(name, ())]
         # Channels that are appended to a node exist for its consumers only.
         own = () if name in appended else grown.get(name, ())
-        changed[name] = grown_node(architecture[name], ins, outs, own)
-        recipes |= recipes_of(architecture[name], ins, outs, copies)
+        places[name] = (ins, outs, own)
     ordered = tuple(sorted(producers, key=position))
-    return ChannelPropagation(changed, recipes, ordered, frozenset(grown) - appended.keys(), arriving)
+    return ChannelPropagation(architecture, places, copies, ordered, frozenset(grown) - appended.keys(), arriving)
 
 
 def _one_pass(
@@ -172,7 +179,7 @@ def _one_pass(
             flow = _flow(architecture, node, barrier)
             arriving[node.name] = _arriving(architecture, node, flow, grown, barrier)
             if flow is ChannelFlow.NORMALISED:
-                _check_groups(node, arriving[node.name], copies)
+                check_groups(node, arriving[node.name], copies)
             if flow is ChannelFlow.JOINED:
                 for name in _full_inputs(architecture, node):
                     if name not in grown:
@@ -204,32 +211,6 @@ def _flow(architecture: Architecture, node: Node, barrier: Barrier) -> ChannelFl
     return flow
 
 
-def _check_groups(node: Node, insertions: Insertions, copies: bool) -> None:
-    """Checks that each group of channels that a layer normalises together stays as it is.
-
-    Raises:
-        CannotPropagate: one would not.
-    """
-    rule, channels = node.rule, node.shape[-1] or 1
-    assert rule is not None
-    if any(count < 0 for _, count in insertions):
-        wants, reason = False, "it normalises channels together, and fewer have another mean and variance"
-    elif rule.size == "groups":
-        size = channels // rule.groups(node.config, channels)
-        if not any(at % size or count % size for at, count in insertions):
-            return
-        wants, reason = False, f"it normalises {size} channels together, so new ones must be a multiple of {size}"
-    else:
-        is_whole = len(insertions) == 1 and insertions[0][0] == channels and insertions[0][1] % channels == 0
-        if copies and is_whole:
-            return
-        wants, reason = (
-            not copies,
-            "it normalises all channels together: only 2, 3, ... times as many keep what it gives",
-        )
-    raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason, wants)
-
-
 def _obstacle(architecture: Architecture, node: Node, barrier: Barrier) -> str:
     """Why `_flow` is stopped, in words."""
     flow, shapes = channel_flow(node.rule, node.config, node.rank), architecture.input_shapes(node)
@@ -242,11 +223,8 @@ def _obstacle(architecture: Architecture, node: Node, barrier: Barrier) -> str:
     return why_stopped(node.kind, node.config, node.rank)
 
 
-def _channels(architecture: Architecture, name: str) -> int:
-    channels = architecture[name].channels
-    if channels is None:
-        raise CannotPropagate(f"{name} has an open number of channels")
-    return channels
+def _has_heads(node: Node) -> bool:
+    return node.rule is not None and bool(node.rule.inner)
 
 
 def _full_inputs(architecture: Architecture, node: Node) -> list[str]:
@@ -264,15 +242,15 @@ def _arriving(
             offset = 0
             for name in node.inputs:
                 arriving += [(offset + at, count) for at, count in grown.get(name, ())]
-                offset += _channels(architecture, name)
+                offset += channels_of(architecture, name)
             return tuple(arriving)
         case ChannelFlow.FLATTENED:
             # Channels are the last axis, so each pixel has a group of them, and each group grows.
             (name,) = node.inputs
-            channels = _channels(architecture, name)
-            if node.shape[0] is None:
+            channels = channels_of(architecture, name)
+            if node.shape[-1] is None:
                 raise CannotPropagate(f"{node.name} flattens an image of open size")
-            pixels = node.shape[0] // channels
+            pixels = node.shape[-1] // channels
             return tuple((pixel * channels + at, count) for pixel in range(pixels) for at, count in grown[name])
         case ChannelFlow.JOINED:
             distinct = {grown[name] for name in node.inputs if name in grown}
@@ -281,14 +259,14 @@ def _arriving(
                 raise CannotPropagate(f"{node.name} would join channels in different places")
             return distinct.pop()
         case ChannelFlow.CARRIED | ChannelFlow.ABSORBED | ChannelFlow.NORMALISED:
-            ins = grown.get(node.inputs[0], ())
-            is_attention = node.rule is not None and bool(node.rule.inner)
-            if any(grown.get(name, ()) != ins for name in node.inputs) if is_attention else not ins:
-                reason = "not all that it takes would get them"
+            ins = next(grown[name] for name in node.inputs if name in grown)
+            read = {node.inputs[node.rule.reads(node.config, each)] for each in node.rule.input_growth}  # type: ignore[union-attr]
+            if not grown.keys() & set(node.inputs) <= (read if _has_heads(node) else {node.inputs[0]}):
+                reason = "they would reach more than what it reads"
                 raise CannotPropagate(
                     f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason
                 )
-            if is_attention and any(count < 0 for _, count in ins):
+            if _has_heads(node) and any(count < 0 for _, count in ins):
                 reason = "it attends to all of them"
                 raise CannotPropagate(f"{node.name} ({node.kind}) cannot lose channels: {reason}", node.name, reason)
             return ins
@@ -309,6 +287,8 @@ def _producers(
     while waiting:
         node = architecture[waiting.pop()]
         if can_grow(node.rule, node.config):
+            if of_one_part(node, insertions) is None:
+                raise unlike(node)
             producers[node.name] = insertions
             continue
         flow = _flow(architecture, node, barrier)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nash_tf.architecture import Architecture, Node
+from nash_tf.architecture import Architecture, Node, layer_rules
 
 
 def needed(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
@@ -45,4 +45,8 @@ def why_nothing_gained(architecture: Architecture, child: Architecture) -> str:
     for name in architecture.inputs:
         if name not in child:
             return f"the network would no longer read its input {name}"
+    for node in child.nodes:
+        first = node.config.get(layer_rules.CALL, {}).get(layer_rules.LAYER_OF)
+        if first and first not in child:
+            return f"{first} would go, whose layer {node.name} calls again"
     return "" if child.params < architecture.params else "nothing that is trained would go"

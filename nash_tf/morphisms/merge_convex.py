@@ -26,9 +26,14 @@ class MergeConvex(Morphism):
         return why_no_feature(architecture, layer) or "no other activation, pool or merge lies before or behind it"
 
     def refusal(self, architecture, site):
+        return why_no_pair(architecture, *site) or self._misfit(architecture, site)
+
+    def _exact_sites(self, architecture):
+        return [site for site in self.candidates(architecture) if not self._misfit(architecture, site)]
+
+    def _misfit(self, architecture, site):
+        """Why a pair of features cannot be merged, in words; "" where it can."""
         later, earlier = site
-        if reason := why_no_pair(architecture, later, earlier):
-            return reason
         one, two = architecture[later].shape, architecture[earlier].shape
         if later in architecture.outputs:
             return f"{later} is an output of the network"

@@ -10,7 +10,7 @@ from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import elements
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH, node_outputs
-from nash_tf.keras_models.call_arguments import arguments
+from nash_tf.keras_models.call_arguments import arguments, output_of
 from nash_tf.keras_models.importing import graph_of, operations
 from nash_tf.keras_models.layer_configs import make
 from nash_tf.keras_models.state import all_variables, restoring
@@ -148,7 +148,7 @@ def _computed(
         args, kwargs = arguments(node, inputs)
         if private_api.has_training_argument(layer):
             kwargs = {**kwargs, "training": isinstance(layer, keras.layers.BatchNormalization)}
-        found[node.name] = layer(*args, **kwargs)
+        found[node.name] = output_of(layer, args, kwargs)
         changed.add(node.name)
     return found
 

@@ -194,24 +194,6 @@ def test_the_type_of_a_number_takes_part_in_promotion():
         assert twin.output.dtype == dtype
 
 
-def test_operations_on_images_become_the_layers_of_the_same_function():
-    def body(x):
-        y = keras.activations.relu(layers.Conv2D(4, 3, padding="same", name="conv")(x) + x)
-        y = y * ops.relu(ops.mean(y, axis=(1, 2), keepdims=True))
-        return ops.mean(y, axis=(1, 2)) + 1.0
-
-    architecture, _ = round_trip(on_image(body))
-    assert [node.kind for node in architecture.nodes if ">" not in node.kind] == [
-        "InputLayer",
-        "Conv2D",
-        "Add",
-        "ReLU",
-        "ReLU",
-        "Multiply",
-    ]
-    assert [node.kind for node in architecture.nodes if CALL in node.config] == ["keras.ops>Add"]
-
-
 def test_a_masked_sequence():
     tokens = keras.Input((6,), name="tokens", dtype="int32")
     x = layers.LSTM(3)(layers.Embedding(5, 4, mask_zero=True)(tokens))

@@ -164,25 +164,11 @@ class Subclassed(keras.Model):
         return inputs
 
 
-def _twice(layer):
-    return lambda x: layer(layer(x))
-
-
-def _shared_with_a_nested_model(x):
-    layer = layers.Dense(4, name="culprit")
-    image = keras.Input(IMAGE)
-    return layer(keras.Model(image, layer(image))(x))
-
-
 def _recorded(function):
     return lambda x: layers.Lambda(function, name="culprit")(x)
 
 
 REFUSED = {
-    "layer twice": ("more than once", _twice(layers.Dense(4, name="culprit"))),
-    "model twice": ("more than once", _twice(small(IMAGE, "culprit"))),
-    "layer in two models": ("more than once", _shared_with_a_nested_model),
-    "several outputs": ("3 outputs", lambda x: layers.LSTM(2, return_state=True, name="culprit")(x[:, 0])[0]),
     "unregistered": ("not registered", Unregistered(name="culprit")),
     "subclassed": ("Subclassed", lambda x: Subclassed(name="culprit")(x)),
     "lambda": ("arbitrary code", _recorded(lambda x: x * 2.0)),

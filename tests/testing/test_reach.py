@@ -1,9 +1,11 @@
 """Networks that are not of images, or that normalise over channels, keep the contract too."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from keras import layers, ops
 
 from nash_tf import morph
 from nash_tf.architecture import Architecture
@@ -76,6 +78,45 @@ def transformer():
     return keras.Model(steps, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)))
 
 
+def operations():
+    """Operations of Keras in place of layers."""
+    image = keras.Input((8, 8, 2))
+    x = ops.relu(layers.Conv2D(4, 3, padding="same", name="first")(image))
+    y = ops.gelu(layers.Conv2D(4, 3, padding="same", name="second")(x) * 0.5)
+    gate = layers.Dense(4, name="gate")(ops.mean(x, axis=(1, 2)))
+    x = x + y * ops.sigmoid(gate)[:, None, None, :]
+    x = ops.max_pool(ops.concatenate([x, ops.abs(y)], axis=-1), 2)
+    x = ops.transpose(layers.Conv2D(3, 3, activation="relu", name="third")(x), (0, 2, 1, 3))
+    return keras.Model(image, layers.Dense(3)(ops.reshape(ops.clip(x, 0.0, 6.0), (-1, 12))))
+
+
+def both_ways():
+    steps = keras.Input((2, 3))
+    x = layers.Dense(3, name="first")(steps)
+    x = layers.Bidirectional(layers.LSTM(2, return_sequences=True), name="joined")(x)
+    return keras.Model(steps, layers.Dense(2)(layers.Bidirectional(layers.GRU(2), "mul", name="product")(x)))
+
+
+def video():
+    frames = keras.Input((2, 6, 6, 1))
+    x = layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu"), name="conv")(frames)
+    x = layers.TimeDistributed(layers.MaxPooling2D())(layers.TimeDistributed(layers.BatchNormalization())(x))
+    x = layers.TimeDistributed(layers.Dense(4, activation="relu"), name="dense")(
+        layers.TimeDistributed(layers.Flatten())(x)
+    )
+    return keras.Model(frames, layers.SimpleRNN(3, name="last")(x))
+
+
+def decoder():
+    """Attention to another source, and with a mask."""
+    steps = keras.Input((4, 6))
+    x, source = layers.Dense(4, name="stream")(steps), layers.Dense(3, name="source")(steps)
+    y = layers.LayerNormalization()(x)
+    x = x + layers.MultiHeadAttention(1, 2, name="cross")(query=y, value=source)
+    x = x + layers.MultiHeadAttention(2, 2, name="own")(x, x, attention_mask=np.tril(np.ones((1, 4, 4), bool)))
+    return keras.Model(steps, layers.Dense(3)(ops.mean(x, axis=1)))
+
+
 def parent(model):
     rng = np.random.default_rng(0)
     for variable in model.weights:
@@ -84,23 +125,37 @@ def parent(model):
     return Parent(model)
 
 
-EVERYWHERE = {"alter_channels", "insert_conv", "insert_residual", "merge_concat", "split"}
-MODELS = {  # and the operators that have sites there
-    dense: {"alter_channels"},
-    sequence: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
-    volume: EVERYWHERE,
-    u_net: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
-    normalised: {*EVERYWHERE, "insert_separable_conv", "merge_convex"},
-    recurrent: {"alter_channels"},
-    transformer: {"alter_channels"},
+@cache
+def of(make):
+    """The architecture of one of the models."""
+    return Architecture.from_keras(make())
+
+
+ON_MAPS = {"alter_channels", "insert_conv", "insert_residual", "merge_concat", "split"}
+ON_IMAGES = {*ON_MAPS, "insert_separable_conv", "merge_convex"}
+# The operators that have sites there, and those that are checked: all where the convolutions are of another kind, and else
+# those that change the layers of which the model is made.
+WIDENED = {"alter_channels"}
+MODELS = {
+    dense: (WIDENED, WIDENED),
+    sequence: (ON_IMAGES, ON_IMAGES),
+    volume: (ON_MAPS, ON_MAPS),
+    u_net: (ON_IMAGES, {"alter_channels", "merge_concat", "split"}),
+    normalised: (ON_IMAGES, {"alter_channels", "merge_concat", "split"}),
+    recurrent: (WIDENED, WIDENED),
+    transformer: (WIDENED, WIDENED),
+    operations: (ON_IMAGES, {"alter_channels", "insert_conv", "merge_concat", "split"}),
+    both_ways: (WIDENED, WIDENED),
+    video: (WIDENED, WIDENED),
+    decoder: (WIDENED, WIDENED),
 }
 
 
 @pytest.mark.parametrize("make", MODELS, ids=lambda make: make.__name__)
 def test_operators_conform(make):
-    one = parent(make())
-    assert {name for name, each in registry.items() if each.sites(one.architecture)} == MODELS[make]
-    for name in MODELS[make]:
+    one, (found, checked) = parent(make()), MODELS[make]
+    assert {name for name, each in registry.items() if each.sites(one.architecture)} == found
+    for name in checked:
         report = check_operator(registry[name], [one], per_model=2 if name == "alter_channels" else 1)
         assert report.alive == report.children > 0, name
 
@@ -110,26 +165,31 @@ def test_each_layer_is_widened():
         dense: {"first", "second"},
         recurrent: {"lstm", "gru", "old_gru", "simple", "last"},
         transformer: {"stream", "attention", "feed"},  # "back" and the attention's output grow with the stream
+        operations: {"first", "third"},  # "second" and the gate grow with the first
+        both_ways: {"first", "joined", "product"},
+        video: {"conv", "dense"},
+        decoder: {"stream", "source", "cross", "own"},
     }
     for make, names in expected.items():
-        sites = registry["alter_channels"].sites(Architecture.from_keras(make()))
+        sites = registry["alter_channels"].sites(of(make))
         assert {name for name, _ in sites} == names
 
 
 class TestAttention:
     def test_more_heads_leave_the_width(self):
-        architecture = Architecture.from_keras(transformer())
+        architecture = of(transformer)
         child, transfer = registry["alter_channels"].apply(architecture, ("attention", "to", 5))
         assert child["attention"].config["num_heads"] == 5 and child["attention"].channels == 4
         assert transfer.recipes["attention", "kernel:3"].fill == "zeros"
         assert "2 heads already" in why(architecture, "alter_channels", ("attention", "to", 2))
 
-    def test_a_call_on_other_sources_reads_no_more(self):
-        steps = keras.Input((4, 6))
-        x = layers.Dense(4, name="query")(steps)
-        x = layers.MultiHeadAttention(1, 2, name="cross")(x, steps)
-        reason = why(keras.Model(steps, layers.Dense(2)(x)), "alter_channels", ("query", 2))
-        assert "cross (MultiHeadAttention) cannot take new channels: not all that it takes" in reason
+    def test_only_the_kernel_that_reads_a_source_grows_with_it(self):
+        architecture = of(decoder)
+        _, transfer = registry["alter_channels"].apply(architecture, ("source", "to", 5))
+        assert {name for node, name in transfer.recipes if node == "cross"} == {"kernel:1", "kernel:2"}
+        child, transfer = registry["alter_channels"].apply(architecture, ("stream", 2))
+        grown = {name for node, name in transfer.recipes if node == "cross"}
+        assert grown == {"kernel", "kernel:3", "bias:3"} and child["cross"].channels == 8
 
     def test_masks(self):
         """Words of different lengths: recurrent layers are widened, and masks stay."""
@@ -143,9 +203,28 @@ class TestAttention:
         assert grown.model.get_layer("lstm").units == 6 and grown.model.get_layer("words").mask_zero
 
 
+class TestBothWays:
+    def test_the_units_of_both_grow_alike(self):
+        architecture = of(both_ways)
+        child, transfer = registry["alter_channels"].apply(architecture, ("joined", "to", 6))
+        assert child["joined"].weights["recurrent_kernel:1"] == (3, 12)
+        assert transfer.recipes["product", "kernel"].insertions == ((2, 1), (4, 1))
+        assert "grow alike" in why(architecture, "alter_channels", ("joined", "to", 5))
+
+    def test_others_stay_as_they_are(self):
+        steps = keras.Input((3, 4))
+        back = layers.LSTM(3, go_backwards=True, activation="relu")
+        model = keras.Model(
+            steps, layers.Dense(2)(layers.Bidirectional(layers.LSTM(3), backward_layer=back, name="both")(steps))
+        )
+        assert "set up differently" in why(model, "alter_channels", "both")
+        model = keras.Model(steps, layers.TimeDistributed(layers.Normalization(), name="each")(steps))
+        assert "of the layer in it: there is no rule" in why(model, "alter_channels", "each")
+
+
 class TestNormalisation:
     def test_all_channels_are_copied(self):
-        architecture = Architecture.from_keras(dense())
+        architecture = of(dense)
         _, transfer = registry["alter_channels"].apply(architecture, ("first", 2))
         assert transfer.recipes["first", "kernel"].fill == "copies:8"
         assert transfer.recipes["norm", "gamma"].fill == "copies:8"
@@ -153,17 +232,17 @@ class TestNormalisation:
 
     def test_another_width_is_refused_with_the_reason(self):
         with pytest.raises(ValueError, match="norm .LayerNormalization. .*only 2, 3, ... times as many"):
-            option(dense(), "alter_channels", "first", "to", 12)
-        assert option(dense(), "alter_channels", "first", "to", 24).params > 0
+            option(of(dense), "alter_channels", "first", "to", 12)
+        assert option(of(dense), "alter_channels", "first", "to", 24).params > 0
 
     def test_groups_are_added(self):
-        architecture = Architecture.from_keras(normalised())
+        architecture = of(normalised)
         child, _ = registry["alter_channels"].apply(architecture, ("first", "to", 6))
         assert (child["groups"].config["groups"], child["groups"].channels) == (3, 6)
         assert "must be a multiple of 2" in why(architecture, "alter_channels", ("first", "to", 5))
 
     def test_fewer_are_refused(self):
-        assert "fewer have another mean" in why(dense(), "remove_filters", ("first", "to", 4))
+        assert "fewer have another mean" in why(of(dense), "remove_filters", ("first", "to", 4))
 
 
 class TestSequences:
@@ -206,9 +285,9 @@ def test_a_layer_that_keeps_states_is_closed():
     assert "keeps states" in why(model, "alter_channels", "lstm")
 
 
-@pytest.mark.parametrize("make", [dense, normalised, transformer, recurrent], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [dense, normalised, transformer, recurrent, both_ways], ids=lambda make: make.__name__)
 def test_what_foresight_chooses_from_applies(make):
-    architecture = Architecture.from_keras(make())
+    architecture = of(make)
     for operator in registry.values():
         found = operator.choices(architecture)
         assert len(set(found)) == len(found) and set(operator.sites(architecture)) <= set(found)

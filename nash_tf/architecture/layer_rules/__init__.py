@@ -7,7 +7,6 @@ are not offered where they would have to change it. Configs hold only what diffe
 from collections.abc import Mapping, Sequence
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
-from nash_tf.architecture.layer_rules.calls import CLOSED
 from nash_tf.architecture.layer_rules.constraints import (
     constraint_on,
     is_constrained,
@@ -16,12 +15,27 @@ from nash_tf.architecture.layer_rules.constraints import (
     keeps_scaled,
 )
 from nash_tf.architecture.layer_rules.reasons import along_channels, why_not_widened, why_stopped, why_unruled
-from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config, Growth, Inferred, LayerRule, Shape
+from nash_tf.architecture.layer_rules.rule import (
+    CALL,
+    CLOSED,
+    LAYER_OF,
+    OUTPUT,
+    ChannelFlow,
+    Config,
+    Growth,
+    Inferred,
+    LayerRule,
+    Shape,
+)
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
+from nash_tf.architecture.layer_rules.wrapped import TIMED, WRAPPERS, inside, settings, with_settings
+from nash_tf.architecture.layer_rules.wrappers import wrapping
 
 __all__ = [
     "CALL",
     "CLOSED",
+    "LAYER_OF",
+    "OUTPUT",
     "Bounds",
     "ChannelFlow",
     "Growth",
@@ -45,6 +59,7 @@ __all__ = [
     "why_not_widened",
     "why_stopped",
     "why_unruled",
+    "with_settings",
 ]
 
 _SHAPE_PRESERVING = ACTIVATIONS.keys() | SOFTMAXES
@@ -60,6 +75,8 @@ def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
         config: its config.
         rank: number of axes of its output, including the batch axis. A config may count an axis from either end.
     """
+    if kind in WRAPPERS:
+        return wrapping(kind, config, rule_of(*inside(kind, config, rank)))
     rule = LAYER_RULES.get(kind)
     is_usual = (
         rule is not None
@@ -132,13 +149,17 @@ def has_activation(rule: LayerRule | None, config: Config) -> bool:
 
 def kernels(kind: str, config: Config) -> tuple[str, ...]:
     """Variables of which each number is multiplied once at each of `positions`; grouped convolutions are included."""
+    kind, own, _ = inside(kind, config, 0)
     rule = LAYER_RULES.get(kind)
-    is_usual = CALL not in config and config.get("data_format", "channels_last") == "channels_last"
+    is_usual = CALL not in config and own.get("data_format", "channels_last") == "channels_last"
     return rule.kernels if rule and is_usual else ()
 
 
 def positions(kind: str, config: Config, shape: Shape) -> Shape:
     """Sizes of the axes of positions at which a layer with `kernels` applies them; `shape` is that of its output."""
+    if kind == TIMED:
+        kind, own, _ = inside(kind, config, 0)
+        return (shape[0], *LAYER_RULES[kind].positions(own, shape[1:]))
     return LAYER_RULES[kind].positions(config, shape)
 
 
@@ -152,11 +173,13 @@ def _acts_per_channel(config: Config) -> bool:
 
 
 def _fixes_channels(config: Config, rank: int) -> bool:
-    """Whether a setting fits this number of channels only: one value for each channel, or one for all together."""
+    """Whether a setting fits this number of channels only (a value for each, or one for all together), or moves them."""
+    config = settings(config)
     by_channel = any(not isinstance(config.get(name), int | float | None) for name in ("scale", "offset"))
     shared = config.get("shared_axes") or ()
-    return by_channel or config.get("noise_shape") is not None or rank - 1 in shared or -1 in shared
+    moved = [*config.get("dims", (0,))][-1] not in (0, rank - 1)
+    return by_channel or moved or config.get("noise_shape") is not None or rank - 1 in shared or -1 in shared
 
 
 def _is_frozen(config: Config) -> bool:
-    return not config.get("trainable", True)
+    return not (config.get("trainable", True) and settings(config).get("trainable", True))

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nash_tf.architecture.layer_rules.wrapped import settings
+
 Config = Mapping[str, Any]
 
 
@@ -56,7 +58,7 @@ _SHRINKING = (
 
 def activation_of(config: Config) -> str:
     """Name of the activation in a config, "linear" by default; "" for a user's own, which is not stored as a name."""
-    name = config.get("activation") or "linear"
+    name = settings(config).get("activation") or "linear"
     return name if isinstance(name, str) else ""
 
 
@@ -115,6 +117,35 @@ def rescaling(config: Config, inputs: Sequence[Bounds]) -> Bounds:
         return UNBOUNDED
     ends = [_times(end, scale) + offset for end in inputs[0]]
     return Bounds(min(ends), max(ends))
+
+
+def gelu(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """The operation `gelu`, approximate or not."""
+    return activation({"activation": "gelu"}, inputs)
+
+
+def absolute(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """The absolute value."""
+    low, high = inputs[0]
+    return Bounds(max(low, -high, 0.0), max(-low, high))
+
+
+def negative(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """The number with the other sign."""
+    low, high = inputs[0]
+    return Bounds(-high, -low)
+
+
+def square(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """The square."""
+    low, high = absolute(config, inputs)
+    return Bounds(_times(low, low), _times(high, high))
+
+
+def clipped(config: Config, inputs: Sequence[Bounds]) -> Bounds:
+    """The nearest number between two."""
+    least, most = config["x_min"], config["x_max"]
+    return Bounds(*(min(max(end, least), most) for end in inputs[0]))
 
 
 def relu(config: Config, inputs: Sequence[Bounds]) -> Bounds:

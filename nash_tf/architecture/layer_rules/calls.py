@@ -1,8 +1,11 @@
 """Calls of layers on more than one tensor or a list of tensors, of which rules know what they mean."""
 
-from nash_tf.architecture.layer_rules.rule import CALL, Config
+from collections.abc import Mapping
+from typing import Any
 
-CLOSED = "closed"  # entry of a call that is not as the layer's rule has it
+from nash_tf.architecture.layer_rules.rule import CALL, CLOSED, Config
+
+_INPUT = "__input__"  # {_INPUT: n} stands for the n-th input in the arguments of a call
 
 
 def is_masked(config: Config) -> bool:
@@ -13,18 +16,36 @@ def is_masked(config: Config) -> bool:
     )
 
 
+_ROLES = ("query", "value", "key")  # of the first arguments of `MultiHeadAttention`
+
+
 def is_attention(config: Config) -> bool:
-    """A call of `MultiHeadAttention` on query, value and perhaps key, along the one axis of steps, without masks."""
+    """A call of `MultiHeadAttention` on query, value and perhaps key, along the one axis of steps, perhaps with a mask."""
     call = config.get(CALL)
+    if call is None or CLOSED in call or len(call["args"]) > len(_ROLES):
+        return False
+    given = _attended(config)
     return (
-        call is not None
-        and CLOSED not in call
-        and call["args"] in ([_input(0), _input(1)], [_input(0), _input(1), _input(2)])
-        and call["kwargs"].keys() <= {"use_causal_mask"}
+        given.keys() >= {"query", "value"}
+        and all(isinstance(each, Mapping) and each.keys() == {_INPUT} for each in given.values())
+        and call["kwargs"].keys() <= {"value", "key", "attention_mask", "use_causal_mask"}
         and config.get("attention_axes") in (None, [1])
         and not config.get("use_gate", False)
     )
 
 
+def attended(config: Config) -> tuple[int, int, int]:
+    """Of such a call the numbers of the inputs that are query, key and value."""
+    given = _attended(config)
+    query, key, value = (given.get(role, given["value"])[_INPUT] for role in ("query", "key", "value"))
+    return query, key, value
+
+
+def _attended(config: Config) -> dict[str, Any]:
+    """By its role what is attended: arguments as they are encoded."""
+    args, kwargs = config[CALL]["args"], config[CALL]["kwargs"]
+    return {**dict(zip(_ROLES, args, strict=False)), **{role: kwargs[role] for role in _ROLES if role in kwargs}}
+
+
 def _input(number: int) -> dict[str, int]:
-    return {"__input__": number}
+    return {_INPUT: number}

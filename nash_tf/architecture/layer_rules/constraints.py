@@ -8,6 +8,7 @@ that the constraint leaves the parent's weight unchanged, as it does with every 
 from typing import Any
 
 from nash_tf.architecture.layer_rules.rule import Config
+from nash_tf.architecture.layer_rules.wrapped import settings
 
 # Element-wise constraints. They keep 0, and every number between 0 and a number that they keep.
 _BY_NUMBER = ("NonNeg", "nash_tf>UnitInterval")
@@ -15,6 +16,7 @@ _BY_NUMBER = ("NonNeg", "nash_tf>UnitInterval")
 
 def constraint_on(config: Config, variable: str) -> Any:
     """The serialised constraint on a layer's variable; None where it has none."""
+    config, variable = settings(config), variable.partition(":")[0]
     stems = [variable.removesuffix("_kernel"), *(["depthwise"] if variable == "kernel" else [])]
     constraints = [config.get(f"{stem}_constraint") for stem in stems]
     return next((constraint for constraint in constraints if constraint is not None), None)
@@ -22,7 +24,7 @@ def constraint_on(config: Config, variable: str) -> Any:
 
 def is_constrained(config: Config) -> bool:
     """Whether a layer has a constraint on any of its variables."""
-    return any(name.endswith("_constraint") and value is not None for name, value in config.items())
+    return any(name.endswith("_constraint") and value is not None for name, value in settings(config).items())
 
 
 def keeps_scaled(constraint: Any, factor: float) -> bool:

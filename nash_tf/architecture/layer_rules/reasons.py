@@ -1,8 +1,10 @@
 """Why a layer cannot be given more channels, or cannot take more, in words."""
 
 from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, activation_of
-from nash_tf.architecture.layer_rules.rule import ChannelFlow, Config
+from nash_tf.architecture.layer_rules.rule import CALL, CLOSED, OUTPUT, ChannelFlow, Config
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
+from nash_tf.architecture.layer_rules.wrapped import BOTH_WAYS, WRAPPERS, directions_differ, inside
+from nash_tf.architecture.layer_rules.wrappers import is_usual, wraps
 
 
 def along_channels(config: Config, rank: int) -> bool:
@@ -19,6 +21,12 @@ def why_unruled(kind: str, config: Config, rank: int) -> str:
         config: its config.
         rank: number of axes of its output, including the batch axis.
     """
+    if isinstance(closed := config.get(CALL, {}).get(CLOSED), str):
+        return closed
+    if kind == OUTPUT:
+        return "it is one of several outputs of a layer"
+    if kind in WRAPPERS:
+        return _why_wrapper(kind, config, rank)
     if kind not in LAYER_RULES:
         return "there is no rule for this kind of layer"
     if not LAYER_RULES[kind].covers(config):
@@ -41,16 +49,30 @@ def why_unruled(kind: str, config: Config, rank: int) -> str:
     )
 
 
+def _why_wrapper(kind: str, config: Config, rank: int) -> str:
+    if not is_usual(kind, config):
+        return "it is called with more than its input"
+    if kind == BOTH_WAYS and directions_differ(config):
+        return "its two directions are set up differently"
+    if reason := why_unruled(*inside(kind, config, rank)):
+        return f"of the layer in it: {reason}"
+    inner = LAYER_RULES[inside(kind, config, rank)[0]]
+    return "" if wraps(kind, config, inner) else "there is no rule for it with this kind of layer in it"
+
+
 def why_stopped(kind: str, config: Config, rank: int) -> str:
     """Why a layer stops new channels of its input, where it does; arguments as of `why_unruled`."""
     if reason := why_unruled(kind, config, rank):
         return reason
+    kind, config, rank = inside(kind, config, rank)
     if LAYER_RULES[kind].channels is ChannelFlow.STOPPED:
         return "it mixes its channels"
     if not config.get("trainable", True) and LAYER_RULES[kind].channels is ChannelFlow.ABSORBED:
         return "it is frozen, and what it would read of them could never be learnt"
     if (activation := activation_of(config)) in SOFTMAXES | {"exponential"}:
         return f"its activation, {activation}, is not kept by new channels"
+    if kind == "Permute":
+        return "it moves the axis of the channels"
     return "its settings are for this number of channels"
 
 
@@ -58,6 +80,7 @@ def why_not_widened(kind: str, config: Config, rank: int) -> str:
     """Why a layer cannot be given more filters or units, where it cannot; arguments as of `why_unruled`."""
     if reason := why_unruled(kind, config, rank):
         return reason
+    kind, config, rank = inside(kind, config, rank)
     if not LAYER_RULES[kind].output_growth:
         return "it has no filters or units of its own"
     if not config.get("trainable", True):

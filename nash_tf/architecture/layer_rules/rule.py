@@ -8,6 +8,11 @@ from typing import Any, NamedTuple
 from nash_tf.architecture.layer_rules.bounds import Bounds
 
 CALL = "__call__"  # entry of a config with the arguments of a call that is not on one tensor or a list of tensors
+CLOSED = (
+    "closed"  # entry of a call that no operator may change: True where it is not as the layer's rule has it, or why
+)
+LAYER_OF = "layer_of"  # entry of a call of a layer that is called before: the node of the first call
+OUTPUT = "nash_tf>Output"  # kind of a node that is one of several outputs of the node before it
 Shape = tuple[int | None, ...]
 Config = Mapping[str, Any]
 
@@ -78,6 +83,9 @@ class LayerRule:
         role: "activation", "pool", "merge" or "".
         covers: config -> whether the rule holds for the way in which the layer is called; by default on one tensor or a
             list of tensors.
+        reads: (config, variable) -> which of its inputs a variable reads, counted from 0.
+        parts: config -> into how many equal parts, side by side, its output channels fall that must grow alike, as those of
+            two directions must.
         inner: the entry of the config that holds a width of the layer's own (heads), which neither input nor output has.
         inner_growth: how the variables grow with that width. A variable that reads it is filled with zeros.
     """
@@ -94,5 +102,7 @@ class LayerRule:
     homogeneous: Callable[[Config], bool] = lambda config: False
     role: str = ""
     covers: Callable[[Config], bool] = lambda config: CALL not in config
+    reads: Callable[[Config, str], int] = lambda config, variable: 0
+    parts: Callable[[Config], int] = lambda config: 1
     inner: str = ""
     inner_growth: Mapping[str, Growth] = field(default_factory=dict)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from nash_tf.architecture.layer_rules.calls import attended
 from nash_tf.architecture.layer_rules.rule import Config, Inferred, Shape
 
 
@@ -128,8 +129,8 @@ def recurrent(gates: int, biases: int = 1) -> Callable[[Config, Sequence[Shape]]
 
 def attention(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
     """`MultiHeadAttention`: kernels [channels, heads, size of a head] of query, key and value, and one for the output."""
-    query, value, *key = inputs
-    if any(len(shape) != 2 for shape in inputs):
+    query, key, value = (inputs[number] for number in attended(config))
+    if any(len(shape) != 2 for shape in (query, key, value)):
         return None
     heads, size = config["num_heads"], config["key_dim"]
     given, valued = config.get("output_shape"), config.get("value_dim") or size
@@ -138,7 +139,7 @@ def attention(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
     width = query[-1] if not given else given if isinstance(given, int) else given[0]
     kernels: list[Shape] = [
         (query[-1], heads, size),
-        ((key or [value])[0][-1], heads, size),
+        (key[-1], heads, size),
         (value[-1], heads, valued),
     ]
     kernels.append((heads, valued, width))
@@ -251,6 +252,11 @@ def reshaped(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
         return None
     rest = math.prod(inputs[0]) // math.prod(side for side in target if side != -1)  # type: ignore[arg-type]
     return Inferred(tuple(rest if side == -1 else side for side in target))
+
+
+def permuted(config: Config, inputs: Sequence[Shape]) -> Inferred:
+    """`Permute`: the axes in another order; they are counted from 1."""
+    return Inferred(tuple(inputs[0][axis - 1] for axis in config["dims"]))
 
 
 def prelu(config: Config, inputs: Sequence[Shape]) -> Inferred:

@@ -2,7 +2,7 @@
 
 from nash_tf.architecture.layer_rules import bounds, calls, shapes
 from nash_tf.architecture.layer_rules.bounds import activation_of
-from nash_tf.architecture.layer_rules.rule import ChannelFlow, Config, Growth, LayerRule
+from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config, Growth, LayerRule
 
 
 def _always(config: Config) -> bool:
@@ -61,6 +61,10 @@ _DEPTHWISE_CONV = LayerRule(
 )
 
 
+def _is_clip(config: Config) -> bool:
+    return CALL not in config and all(isinstance(config[end], int | float) for end in ("x_min", "x_max"))
+
+
 def _recurrent(gates: int, biases: int = 1) -> LayerRule:
     """A recurrent layer. Old units do not read new ones, so they go on as they did."""
     return LayerRule(
@@ -78,6 +82,7 @@ def _recurrent(gates: int, biases: int = 1) -> LayerRule:
     )
 
 
+_ATTENDING = ("kernel", "kernel:1", "kernel:2")  # of query, key and value
 _POOL = LayerRule(shapes.pool, bounds.follow, _CARRIED, role="pool")
 _GLOBAL_POOL = LayerRule(shapes.global_pool, bounds.follow, _CARRIED)
 _DROPOUT = LayerRule(shapes.same, bounds.dropout, _CARRIED)
@@ -115,13 +120,14 @@ LAYER_RULES: dict[str, LayerRule] = {
         shapes.attention,
         bounds.unbounded,
         _ABSORBED,
-        input_growth={name: Growth(0, "zeros") for name in ("kernel", "kernel:1", "kernel:2")},
+        input_growth={name: Growth(0, "zeros") for name in _ATTENDING},
         output_growth={"kernel:3": Growth(2, "he_normal"), "bias:3": Growth(0, "zeros")},
         size="output_shape",
+        reads=lambda config, variable: calls.attended(config)[_ATTENDING.index(variable)],
         covers=calls.is_attention,
         inner="num_heads",
         inner_growth={
-            **{name: Growth(1, "normal_by_inputs") for name in ("kernel", "kernel:1", "kernel:2")},
+            **{name: Growth(1, "normal_by_inputs") for name in _ATTENDING},
             **{name: Growth(0, "zeros") for name in ("bias", "bias:1", "bias:2", "kernel:3")},
         },
     ),
@@ -178,6 +184,11 @@ LAYER_RULES: dict[str, LayerRule] = {
         shapes.same, bounds.activation, _CARRIED, homogeneous=_homogeneous_activation, role="activation"
     ),
     "Softmax": LayerRule(shapes.same, bounds.softmax),
+    "keras.ops>Gelu": LayerRule(shapes.same, bounds.gelu, _CARRIED, role="activation"),
+    "keras.ops>Absolute": LayerRule(shapes.same, bounds.absolute, _CARRIED),
+    "keras.ops>Negative": LayerRule(shapes.same, bounds.negative, _CARRIED),
+    "keras.ops>Square": LayerRule(shapes.same, bounds.square, _CARRIED),
+    "keras.ops>Clip": LayerRule(shapes.same, bounds.clipped, _CARRIED, covers=_is_clip),
     # Pools and shapes
     **{f"{sort}Pooling{axes}D": _POOL for sort in ("Max", "Average") for axes in (1, 2, 3)},
     **{f"Global{sort}Pooling{axes}D": _GLOBAL_POOL for sort in ("Max", "Average") for axes in (1, 2, 3)},
@@ -185,6 +196,7 @@ LAYER_RULES: dict[str, LayerRule] = {
     **{f"Cropping{axes}D": LayerRule(shapes.cropped, bounds.follow, _CARRIED) for axes in (1, 2, 3)},
     **{f"UpSampling{axes}D": LayerRule(shapes.upsampled, bounds.upsampling, _CARRIED) for axes in (1, 2, 3)},
     "Reshape": LayerRule(shapes.reshaped, bounds.follow, _CARRIED, size="target_shape"),
+    "Permute": LayerRule(shapes.permuted, bounds.follow, _CARRIED),
     "Flatten": LayerRule(shapes.flatten, bounds.follow, ChannelFlow.FLATTENED),
     "Identity": LayerRule(shapes.same, bounds.follow, _CARRIED),
     # Noise in training
