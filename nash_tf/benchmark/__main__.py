@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nash_tf import engine_settings
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
@@ -26,6 +25,7 @@ from nash_tf.benchmark.measure import Contestant, in_turn, line, pinned, ratio, 
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.slides import SLIDES
+from nash_tf.settings import engine as engine_settings
 
 SHAPE, CLASSES = (32, 32, 3), 10
 QUICK = ("throughput", "augmentation", "trace", "cost", "idle")

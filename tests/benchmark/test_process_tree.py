@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from nash_tf import engine_settings
 from nash_tf.benchmark import __main__ as benchmark
 from nash_tf.benchmark import process_tree
+from nash_tf.settings import engine as engine_settings
 
 BUSY = "import time\nwhile time.process_time() < 0.5: pass"
 
