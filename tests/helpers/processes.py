@@ -25,13 +25,13 @@ TINY = [
 MEASURED = ("cpu_seconds", "wall_seconds")  # differ from run to run
 
 
-def start(directory, *arguments, module="nash_tf.main", common=TINY, **environment):
-    """A process of the program, which has the package of this checkout and no GPU."""
+def start(directory, *arguments, module="nash_tf.main", common=TINY, output=subprocess.PIPE, **environment):
+    """A process of the program, which has the package of this checkout and no GPU. It waits when nobody reads a full pipe."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *common, f"--output_dir={directory}", *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1", **environment},
         cwd=ROOT,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
     )
