@@ -15,7 +15,7 @@ from nash_tf.engines.ray_driver import Driver
 from nash_tf.keras_models import checkpoint
 from tests.helpers import wait_for
 from tests.helpers.processes import finish, lineage, start
-from tests.helpers.ray_nodes import Nodes
+from tests.helpers.ray_nodes import Holder, Nodes
 from tests.helpers.tuners import CLASSES, IMAGES, classifier, tuner_of
 
 ray = pytest.importorskip("ray")
@@ -48,13 +48,6 @@ def test_a_run_on_a_cluster_of_its_own(whole, tmp_path):
 def lineage_of(directory):
     file = directory / "lineage.jsonl"
     return file.read_text().splitlines() if file.exists() else []
-
-
-class Holder:
-    """Keeps what it is given in its own process."""
-
-    def hold(self, thing):
-        return [ray.put(thing)]
 
 
 @pytest.fixture
