@@ -175,7 +175,8 @@ def _calls(graph: Functional) -> tuple[list[_Call], _CallOf]:
             operation, name = node.operation, node.operation.name
             earlier = before.setdefault(id(operation), [])
             if earlier:
-                name = unused(f"{earlier[0]}_call_{len(earlier) + 1}")
+                name = f"{earlier[0]}_call_{len(earlier) + 1}"
+                name = name if isinstance(operation, keras.Model) else unused(name)
             elif prefix:
                 is_output = [operation] == [maker(tensor) for tensor in graph.outputs]
                 name = prefix if is_output else unused(f"{prefix}_{name}")

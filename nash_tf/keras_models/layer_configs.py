@@ -104,7 +104,7 @@ def config_of(operation: Operation, kind: str, axes: int, known: dict | None = N
         return _pruned(operation, kind, axes, full, True)
     rule = layer_rules.LAYER_RULES.get(kind)
     # Of Keras' own layers no other entry depends on what each must be given (filters, a rate), but for those with heads.
-    given = _needed(type(operation)) if rule is not None and not rule.inner else ()
+    given = _needed(operation) if rule is not None and not rule.inner else ()
     key = (type(operation), kind, axes, json.dumps({**full, **dict.fromkeys(given)}, sort_keys=True))
     if key not in known:
         known[key] = _pruned(operation, kind, axes, full, False)
@@ -124,10 +124,14 @@ def _plain(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
     return config
 
 
+def _needed(operation: Operation) -> tuple[str, ...]:
+    """The arguments that its class must be given."""
+    return _without_default(type(operation).__init__)
+
+
 @cache
-def _needed(cls: type) -> tuple[str, ...]:
-    """The arguments that a class must be given."""
-    signature = inspect.signature(cls.__init__).parameters.values()
+def _without_default(function: Callable) -> tuple[str, ...]:
+    signature = inspect.signature(function).parameters.values()
     return tuple(
         p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
     )
@@ -153,7 +157,7 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any], al
         refuse(operation, "its config does not hold its vocabulary; give it as a list, vocabulary=[...]")
     pruned = None
     with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
-        required = {name: full[name] for name in _needed(type(operation))}
+        required = {name: full[name] for name in _needed(operation)}
         default = made(required)
         fewest = required | {name: value for name, value in full.items() if value != default.get(name)}
         pruned = fewest if made(fewest) == full else None

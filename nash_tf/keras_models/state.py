@@ -70,9 +70,9 @@ def write_state(model: keras.Model, state: State) -> None:
                 f"{key[0]}/{key[1]}: expected an array of shape {tuple(variable.shape)}, received {received}"
             )
         variable.assign(value)
-    for operation in operations(model).values():
-        if isinstance(operation, keras.layers.Normalization):
-            operation.finalize_state()  # it computes with copies of its variables, which this renews
+    for layer in private_api.parts(model):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its variables, which this renews
     if not (state.slots or state.counters) or getattr(model, "optimizer", None) is None:
         return
     model.optimizer.build(model.trainable_variables)

@@ -184,16 +184,10 @@ def untraceable():
     return keras.Model(x, Python()(x))
 
 
-def shared():
-    x, dense = keras.Input((2,)), layers.Dense(2, name="twice")
-    return keras.Model(x, dense(dense(x)))
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (Subclassed, "functional"),
-        (shared, "'twice'.*more than once"),
         (lambda: keras.Sequential([layers.Dense(2)]), "not built"),
         (untraceable, "cannot be exported"),
         (lambda: "model", "functional"),

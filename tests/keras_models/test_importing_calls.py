@@ -122,7 +122,7 @@ def test_a_layer_without_weights_is_one_of_its_own_at_each_call():
 def branch():
     image = keras.Input((4, 4, 2), name="in")
     x = layers.ReLU(name="relu")(layers.Conv2D(3, 3, name="conv")(image))
-    return keras.Model(image, layers.GlobalAveragePooling2D(name="pool")(x), name="branch")
+    return keras.Model(image, layers.Dense(3, name="out")(layers.GlobalAveragePooling2D(name="pool")(x)), name="branch")
 
 
 def siamese():

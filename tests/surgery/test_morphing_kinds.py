@@ -118,9 +118,9 @@ class Subclassed(keras.Model):
         return inputs
 
 
-def called_twice():
-    layer, image = layers.Conv2D(3, 3, padding="same", name="shared"), keras.Input((8, 8, 3))
-    return keras.Model(image, layer(layer(image)))
+def sparse():
+    words = keras.Input((5,), sparse=True, name="words")
+    return keras.Model(words, layers.Dense(2)(words))
 
 
 def without_sites():
@@ -133,9 +133,9 @@ def without_sites():
     [
         (Subclassed, {"operators": "split"}, "expected a functional keras.Model, received .* of class Subclassed"),
         (
-            called_twice,
+            sparse,
             {"operators": "split"},
-            r"layer 'shared' \(Conv2D\) is not supported: it is called more than once",
+            r"layer 'words' \(InputLayer\) is not supported: it is sparse",
         ),
         (network, {"operators": "widen"}, "unknown operator 'widen'; expected one of alter_channels, insert_conv"),
         (network, {"operators": ["split", 3]}, "unknown operator 3; expected one of"),
