@@ -5,8 +5,9 @@ its weights drawn anew.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
@@ -14,6 +15,7 @@ from nash_tf.files import run_directory
 from nash_tf.report.records import loading
 from nash_tf.strategy import methods
 
+Results = Mapping[Path, Mapping[str, Any]]  # of finished searches, by directory
 SEARCHES = (methods.GROW.name, *(method.name for method in methods.SEARCHES))
 
 
@@ -38,14 +40,15 @@ def arguments(
     """
     if method not in REGISTRY:
         return []
-    finished = [search for search in searches if (loading.read(search).results or {}).get("params")]
+    results = {search: loading.read(search).results or {} for search in searches}
+    finished = {search: found for search, found in results.items() if found.get("params")}
     if begun is None and (not finished or (alone and len(finished) < len(searches))):
         raise Hindrance("needs the searches of its seed to be finished, whose winners tell its first network")
     return REGISTRY[method](finished, config, begun)
 
 
-def _wide(searches: Sequence[Path], config: SearchConfig, begun: SearchConfig | None) -> list[str]:
-    widths = begun.widths if begun else _widths(searches, config)
+def _wide(finished: Results, config: SearchConfig, begun: SearchConfig | None) -> list[str]:
+    widths = begun.widths if begun else _widths(list(finished.values()), config)
     if max(widths) > MAX_CHANNELS:
         raise Hindrance(
             f"needs {max(widths):,} channels in a layer to be as large as the winners; {MAX_CHANNELS} are the most"
@@ -53,19 +56,18 @@ def _wide(searches: Sequence[Path], config: SearchConfig, begun: SearchConfig | 
     return [f"--widths={','.join(map(str, widths))}"]
 
 
-def _widths(searches: Sequence[Path], config: SearchConfig) -> tuple[int, ...]:
-    results = [loading.read(search).results or {} for search in searches]
+def _widths(results: Sequence[Mapping[str, Any]], config: SearchConfig) -> tuple[int, ...]:
     median = sorted(each["params"] for each in results)[len(results) // 2]
     factor = math.sqrt(median / results[0]["vanilla_params"])  # a convolution's kernel grows with the square
     return tuple(max(1, round(width * factor)) for width in config.widths)
 
 
-def _scratch(searches: Sequence[Path], config: SearchConfig, begun: SearchConfig | None) -> list[str]:
-    start = begun.start if begun else searches[0] / run_directory.BEST / "architecture.json"
+def _scratch(finished: Results, config: SearchConfig, begun: SearchConfig | None) -> list[str]:
+    start = begun.start if begun else next(iter(finished)) / run_directory.BEST / "architecture.json"
     return [f"--start={start}"]
 
 
-REGISTRY: dict[str, Callable[[Sequence[Path], SearchConfig, SearchConfig | None], list[str]]] = {
+REGISTRY: dict[str, Callable[[Results, SearchConfig, SearchConfig | None], list[str]]] = {
     "wide": _wide,
     "scratch": _scratch,
 }
