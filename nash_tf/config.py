@@ -125,8 +125,8 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
     layout: str | None = setting(
         optional(one_of(tuple(first_networks.registry))),
         "Layout of the first network: plain has one convolution of each width with a pool between two; residual has a second, "
-        "residual one after each pool; hand is residual with the widths 32,64,128. Unset: residual "
-        "for method grow, and for all methods of an experiment with it, else plain. The method hand is always of the layout hand.",
+        "residual one after each pool; pooled is residual with each pool right behind a convolution; hand is residual with the widths "
+        "32,64,128. Unset: pooled for method grow, and for all methods of an experiment with it, else plain. The method hand is always of the layout hand.",
         default=None,
         group=_SEARCH,
     )
@@ -243,7 +243,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         """Layout of the first network."""
         if self.method == "hand":
             return "hand"
-        return self.layout or ("residual" if methods.registry[self.method].has_foresight else "plain")
+        return self.layout or ("pooled" if methods.registry[self.method].has_foresight else "plain")
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

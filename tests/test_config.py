@@ -127,7 +127,7 @@ class TestRules:
     @pytest.mark.parametrize(
         "method, layout, first",
         [
-            ("grow", None, "residual"),
+            ("grow", None, "pooled"),
             ("fixed", None, "plain"),
             ("fixed", "plain", "plain"),
             ("shrsep", None, "plain"),

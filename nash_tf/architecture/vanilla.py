@@ -32,9 +32,11 @@ class Chain:
         self.architecture = Architecture((*self.architecture.nodes, self.last), (self.last.name,))
         return self.last
 
-    def block(self, number: int, width: int) -> Node:
-        """Adds a 3x3 convolution, a batch normalisation and a ReLU."""
+    def block(self, number: int, width: int, pool: str | None = None) -> Node:
+        """Adds a 3x3 convolution, a batch normalisation and a ReLU; a max-pool of that name before the normalisation."""
         self.add(f"conv_{number}", "Conv2D", {**CONV, "filters": width})
+        if pool:
+            self.add(pool, "MaxPooling2D", {})
         self.add(f"bn_{number}", "BatchNormalization", {"momentum": BATCH_NORM_MOMENTUM})
         return self.add(f"relu_{number}", "ReLU", {})
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from nash_tf.strategy.schedules import Phase
 
-LONGEST_FIRST = 0.15  # share of the budget that the first network has at most before the first growth
-GROWING = 0.3  # share of the budget after which the network no longer grows
+LONGEST_FIRST = 0.05  # share of the budget that the first network has at most before the first growth
+GROWING = 0.15  # share of the budget after which the network no longer grows: what grows late does not come to what it could be
 COOLDOWN = 0.5  # share of the budget after which the rate falls
 # Ends of the trainings of the last step: what is open is lost where a run is stopped.
-SEGMENTS = (COOLDOWN, 0.75, 0.9, 1.0)
+SEGMENTS = (0.3, COOLDOWN, 0.75, 0.9, 1.0)
 GROWTH = 2.0  # most that a step may multiply the price of an epoch by
-FEWEST_EPOCHS = 30  # that must be left for a network to grow to a price
+FEWEST_EPOCHS = 15  # that must be left for a network to grow to a price
 RACE = 0.02  # share of the budget that each child of a race has
 
 
