@@ -11,6 +11,7 @@ from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
 from nash_tf.strategy import growing, methods
 from nash_tf.strategy.growing import Foresight, added_compute, excess, shape, weight
+from tests.scripts.size_law import fit
 
 PARENT = residual((32, 32, 3), 10, (16, 32, 64))
 GAINS = methods.GROW.operators
@@ -104,3 +105,10 @@ def test_an_operator_of_the_users_own_is_tried_too(monkeypatch):
     monkeypatch.setitem(growing.registry, "mine", Mine())
     _, moves, _ = chosen({"mine": growing.UNKNOWN}, epochs=600.0)
     assert moves and moves[0].operator == "mine"
+
+
+@pytest.mark.parametrize("images", [10_000, 45_000])
+def test_gain_for_cost_is_what_trainings_showed(images):
+    law = fit(images, "test_loss")
+    expected = GAINS["alter_channels"] / growing.EXCESS * math.sqrt(weight(images))
+    assert law.gain / law.excess == pytest.approx(expected, rel=0.15)
