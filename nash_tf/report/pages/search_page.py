@@ -78,7 +78,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
             ("time", "Time", html.together(keep(time_bars.chart(entries)), training_sections.time(run, entries))),
         ]
     if run.architecture is not None:
-        sections.append(("architecture", "The winner's architecture", network_sections.architecture(run, figures)))
+        sections.append(("architecture", "The architecture", network_sections.architecture(run, figures)))
     if children:
         sections += [
             ("certificates", "Certificates", network_sections.certificates(run)),
