@@ -80,12 +80,16 @@ class TestFinished:
         run = add_test(make_run(tmp_path / "run", "nash", steps=1), NAMES, IMAGES, SKILL)
         assert "found by the search" in page_of(run).text
         page = page_of(change_results(run, winner=[1, 0, 0])).text  # the unmodified parent
-        assert "shows. It is the first network: the search found no better one." in page and "found by the search" not in page
+        assert (
+            "shows. It is the first network: the search found no better one." in page
+            and "found by the search" not in page
+        )
 
     def test_a_method_that_searches_for_nothing(self, tmp_path):
         page = page_of(add_test(make_run(tmp_path / "run", "fixed", steps=1), NAMES, IMAGES, SKILL)).text
         assert (
-            "shows. It is the first network, trained on alone by method fixed." in page and "found by the search" not in page
+            "shows. It is the first network, trained on alone by method fixed." in page
+            and "found by the search" not in page
         )
         assert (
             "method fixed searches for nothing and trains the first network alone." in page and "no control" not in page

@@ -72,15 +72,23 @@ def _what_it_is(run: Run, test: Tested | None, children: Sequence[Child]) -> lis
         words += f" that says which of {plural(len(test.classes), 'class', 'classes')} {image} shows"
     origin = "was found by the search"
     if run.results.get("handed_over") == "control":
-        origin = "is the control: the first network, trained on alone, which was at least as good as the search's winner"
+        origin = (
+            "is the control: the first network, trained on alone, which was at least as good as the search's winner"
+        )
     elif not search_plan.searches(run):
         origin = f"is the first network, trained on alone by method {run.method}"
     elif family.is_first(children):
         origin = "is the first network: " + (
             "the search found no better one" if len(children) > 1 else "no other was trained"
         )
-    trained = "It was then trained once more on training and validation images. " if search_plan.trained_finally(run) else ""
-    parts: list[object] = [f"{words}. It {origin}. {trained}Its files are in ", tag("code", f"{run.directory}/best"), ". "]
+    trained = (
+        "It was then trained once more on training and validation images. " if search_plan.trained_finally(run) else ""
+    )
+    parts: list[object] = [
+        f"{words}. It {origin}. {trained}Its files are in ",
+        tag("code", f"{run.directory}/best"),
+        ". ",
+    ]
     if test and test.model.accuracy and test.base_rate is not None:
         bounds = test.model.accuracy.interval
         if bounds and bounds[0] <= test.base_rate:

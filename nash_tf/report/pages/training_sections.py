@@ -70,9 +70,7 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
             f"{moments}."
         )
     if any(rungs):
-        words.append(
-            "All steps but the first network's show the same span of values, so that slopes can be compared."
-        )
+        words.append("All steps but the first network's show the same span of values, so that slopes can be compared.")
     weighted = ", weighted by class" if run.config.get("class_weight") == "balanced" else ""
     names = {"val_loss": "Validation loss", "accuracy": "Training accuracy", "loss": f"Training loss{weighted}"}
     return html.together(
