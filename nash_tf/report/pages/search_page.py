@@ -66,7 +66,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
                 ),
             ),
             ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, figures)),
-            ("budget", "The budget", budget_section.budget(run))
+            ("budget", "The budget", budget_section.budget(run, keep))
             if search_plan.is_budgeted(run)
             else ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),
             ("operators", "Operators", training_sections.operators(run, tried, keep)),
