@@ -180,7 +180,9 @@ def _conduct(
     """Does the chosen runs of those planned; returns those that failed, with what to say of them."""
     waiting = [run for run in chosen if not run.finished]
     failed: dict[Run, str] = {}
-    print(f"{len(chosen)} runs, {len(chosen) - len(waiting)} of them finished", flush=True)
+    print(_what(chosen, directory, config.dataset), f"{len(chosen) - len(waiting)} of them are finished.", flush=True)
+    if waiting:
+        print("It can be stopped at any time; the same command goes on.", flush=True)
     going: dict[Run, subprocess.Popen] = {}
     try:
         while waiting or going:
@@ -206,6 +208,15 @@ def _conduct(
     finally:
         end(going.values())
     return failed
+
+
+def _what(runs: Sequence[Run], directory: Path, dataset: str) -> str:
+    """What an experiment is, before it begins."""
+    names, seeds = list(dict.fromkeys(run.method for run in runs)), len({run.seed for run in runs})
+    times = f"each with {seeds} seeds" if seeds > 1 else f"with seed {runs[0].seed}"
+    return (
+        f"{', '.join(names)}, {times}, on {dataset}: {len(runs)} {'run' if len(runs) == 1 else 'runs'} in {directory}."
+    )
 
 
 @contextlib.contextmanager

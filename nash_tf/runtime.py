@@ -1,8 +1,14 @@
 """Settings of TensorFlow that hold for the whole process."""
 
+import contextlib
+import glob
 import os
 
 import tensorflow as tf
+
+from nash_tf.terminal import streams
+
+NVIDIA = "/dev/nvidia*"  # what its driver makes
 
 
 def set_up(threads: int | None) -> None:
@@ -15,7 +21,10 @@ def set_up(threads: int | None) -> None:
     """
     tf.config.experimental.enable_op_determinism()
     tf.config.threading.set_intra_op_parallelism_threads(threads or 0)
-    for gpu in tf.config.list_physical_devices("GPU"):
+    # Without a driver TensorFlow says that a call has failed, which looks like a fault and is none.
+    with contextlib.nullcontext() if glob.glob(NVIDIA) else streams.without_errors_shown():
+        gpus = tf.config.list_physical_devices("GPU")
+    for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.get_logger().setLevel("ERROR")  # without warnings that functions are traced often: each child is traced anew
 

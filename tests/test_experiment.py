@@ -26,6 +26,15 @@ def test_the_plan_is_seed_by_seed(tmp_path):
     ]
 
 
+def test_what_an_experiment_is_is_said_before_it_begins(tmp_path):
+    planned = experiment.plan(tmp_path, ["sh", "fixed"], [3, 4])
+    assert (
+        experiment._what(planned, tmp_path, "digits")
+        == f"sh, fixed, each with 2 seeds, on digits: 4 runs in {tmp_path}."
+    )
+    assert experiment._what(planned[1:2], tmp_path, "x") == f"fixed, with seed 3, on x: 1 run in {tmp_path}."
+
+
 def test_an_unfinished_run_is_resumed(tmp_path):
     (run,) = experiment.plan(tmp_path, ["sh"], [0])
     own = ["--method=sh", "--seed=0", f"--output_dir={run.directory}"]

@@ -95,7 +95,13 @@ def load(
         x_train, x_valid = rows.part(read.x, 0, len(train)), rows.part(read.x, len(train), len(read.x))
         mean, std = channel_statistics(x_train)
         require_computable((x_train, x_valid, read.x_test), mean, std, source)
-        said = (*opened.notes, *read.notes, *notes.of_arrays(x_train, x_valid, read.x_test))
+        used, there = len(train) + len(valid), len(opened.y_train)
+        left_out = (
+            (f"{there - used:,} of {there:,} training images are not used: --train_limit={train_limit}",)
+            if used < there
+            else ()
+        )
+        said = (*left_out, *opened.notes, *read.notes, *notes.of_arrays(x_train, x_valid, read.x_test))
     arrays = (x_train, opened.y_train[train], x_valid, opened.y_train[valid], read.x_test, opened.y_test)
     for array in arrays:
         if isinstance(array, np.ndarray):

@@ -7,6 +7,7 @@ from nash_tf.data.rows import ImageFile, Rows
 from nash_tf.data.source import printable, size_text
 
 SHOWN_CLASSES = 12
+FEW = 100  # validation images: below that one is worth more than a point
 UNEVEN = 3.0  # a largest class of so many times the smallest is worth a sentence
 
 
@@ -17,7 +18,7 @@ def describe(dataset: Dataset) -> list[str]:
         _images(dataset),
         _balance(dataset),
         _memory(dataset),
-        *(f"Note: {note}." for note in dataset.notes),
+        *(f"Note: {note}." for note in (*_few(dataset), *dataset.notes)),
     ]
 
 
@@ -69,6 +70,17 @@ def _balance(dataset: Dataset) -> str:
         names = dataset.class_names
         uneven = f" Classes are uneven: {counts[large] / counts[small]:.0f} times as many of {names[large]} as of {names[small]}."
     return printable(f"Always naming the largest class ({name}) is right for {share:.1%} of the test images.{uneven}")
+
+
+def _few(dataset: Dataset) -> list[str]:
+    """That networks are chosen by too few images, where these are."""
+    count = len(dataset.y_valid)
+    if count >= FEW:
+        return []
+    return [
+        f"Networks are compared on {count} validation images, so that their accuracy moves in steps of {100 / count:.2g} points, and "
+        "the choice among them is largely chance; more images, or a larger --valid_fraction, make it surer"
+    ]
 
 
 def _memory(dataset: Dataset) -> str:

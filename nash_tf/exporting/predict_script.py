@@ -77,7 +77,8 @@ def predict(directory: Path, images: Iterable[str], as_csv: bool) -> int:
                 arrays.append(read(file, settings))
                 named.append(file)
             except Exception as error:  # Pillow's decoders raise errors of many kinds
-                print(f"{_shown(file)}: left out: {' '.join(str(error).split())}", file=sys.stderr)
+                reason = getattr(error, "strerror", None) or error  # an OSError's own words name the file again
+                print(f"{_shown(file)}: left out: {' '.join(str(reason).split())}", file=sys.stderr)
                 left_out += 1
         if not named:
             continue

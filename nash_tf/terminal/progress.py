@@ -115,7 +115,7 @@ class _Shown(keras.callbacks.Callback):
         last = self.last()
         done = (self.epoch + part - self.first) / max(last - self.first, 1)
         left = self.progress.left(done, now - self.began)
-        epoch = f"epoch {self.epoch + 1}/{last} {part:>4.0%}"
+        epoch = f"epoch {self.epoch + 1}/{last} {done:>4.0%}"  # of the training, as the time left is
         text = "  ".join(filter(None, (self.label, epoch, self.accuracy, self.size)))
         if self.progress.live:
             self.progress.state(text, left)

@@ -8,7 +8,8 @@ import keras_tuner
 
 # Keras Tuner users look for these; what says the same here.
 HINTS = {
-    "max_epochs": "give vanilla_epochs, for the first network, and epochs_per_step, for all children of a step together",
+    "max_epochs": "give vanilla_epochs, for the first network, and epochs_per_step, for all children of a step together; with method "
+    "grow budget_epochs, for all trainings together",
     "factor": "successive halving always halves: give children, a power of two",
     "hyperband_iterations": "give steps",
     "num_initial_points": "give children",

@@ -149,7 +149,7 @@ class HillClimbing(keras_tuner.Tuner):
         arguments.check(self.oracle.objective.name, self.has_own_fit())
         for name in {"epochs", "initial_epoch"} & fit_kwargs.keys():
             warnings.warn(
-                f"search({name}={fit_kwargs.pop(name)}) is not used: see epochs_per_step and vanilla_epochs",
+                f"search({name}={fit_kwargs.pop(name)}) is not used: see budget_epochs, epochs_per_step and vanilla_epochs",
                 stacklevel=2,
             )
         if roles.is_worker():

@@ -25,12 +25,20 @@ def test_a_folder_of_photographs(photos):
     assert f"({name}) is right for {share:.1%}" in balance and "7 times as many of ant as of rare" in balance
     assert memory == "Memory: images take 1 MB, beside what TensorFlow and the networks do."
     assert any("sizes" in note for note in notes) and any("grey" in note for note in notes)
+    assert notes[0].startswith(
+        "Note: Networks are compared on 7 validation images, so that their accuracy moves in steps of 14 points"
+    )
 
 
 def test_the_bundled_digits():
     lines = data.describe(data.load("digits"))
     assert lines[1] == "Images: 1,294 to train on, 144 to validate on, 359 to test on; 8x8, grey."
     assert len(lines) == 4 and "times as many" not in lines[2]
+
+
+def test_a_limit_on_images_is_said():
+    lines = data.describe(data.load("digits", train_limit=1200))
+    assert lines[-1] == "Note: 238 of 1,438 training images are not used: --train_limit=1200."
 
 
 def test_copies_are_among_it(tmp_path):

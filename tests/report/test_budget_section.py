@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from nash_tf.report.pages import budget_section
+from nash_tf.report.charts import budget_course
+from nash_tf.report.pages import budget_section, html_page
 from nash_tf.report.records.runs import Record, Run
 
 RECORDS = (
@@ -11,6 +12,7 @@ RECORDS = (
         1,
         0,
         0,
+        (0, 0, 0),
         operators=("split", "insert_conv", "split"),
         epochs=9,
         params=2000,
@@ -21,6 +23,7 @@ RECORDS = (
         1,
         1,
         0,
+        (1, 0, 0),
         operators=("split", "insert_conv", "split"),
         epochs=3,
         params=2000,
@@ -30,8 +33,13 @@ RECORDS = (
 )
 
 
+def page_of(settings, records, results=None):
+    run = Run(Path("x"), {"method": "grow", **settings}, records=records, results=results or {})
+    return str(budget_section.budget(run, html_page.shown))
+
+
 def test_growths_and_what_they_were_expected_to_bring():
-    page = str(budget_section.budget(Run(Path("x"), {"method": "grow"}, records=RECORDS)))
+    page = page_of({}, RECORDS)
     assert "2 split, insert_conv" in page and page.count("insert_conv") == 1, "at its birth only"
     assert page.count("0.0123") == 1 and "1.500" in page
     assert "<td>50</td>" in page and "part 2" in page and "without restarts" in page
@@ -41,5 +49,33 @@ def test_growths_and_what_they_were_expected_to_bring():
 def test_what_growths_have_brought_is_measured_against_the_control():
     last = Record(1, 2, 0, epochs=3, expected_gain=0.0123, history={"val_loss": (1.25, None)})
     results = {"winner": [1, 2, 0], "control": {"val_loss": 1.3}}
-    page = str(budget_section.budget(Run(Path("x"), {"method": "grow"}, records=(*RECORDS, last), results=results)))
+    page = page_of({}, (*RECORDS, last), results)
     assert "Of all it is 0.0123. They have brought 0.0500" in page and "ends at 1.300, the winner at 1.250" in page
+
+
+def test_a_network_that_has_not_grown():
+    same = Record(1, 0, 0, (0, 0, 0), epochs=9, params=1000, cpu_seconds=50.0, expected_gain=0.0)
+    page = page_of({}, (RECORDS[0], same), {"winner": [1, 0, 0], "control": {"val_loss": 1.3}})
+    assert "has not grown" in page and "0.0000" not in page and "have brought" not in page
+
+
+def test_a_small_gain_and_a_loss():
+    small = Record(1, 0, 0, (0, 0, 0), ("split",), epochs=9, expected_gain=0.00002, history={"val_loss": (1.4,)})
+    page = page_of({}, (RECORDS[0], small), {"winner": [1, 0, 0], "control": {"val_loss": 1.3}})
+    assert page.count("&lt; 0.0001") == 2 and "brought \N{MINUS SIGN}0.1000" in page
+
+
+class TestCourse:
+    def test_the_rate_rises_stays_and_falls_to_zero(self):
+        drawn = str(budget_course.chart(RECORDS, 1, 0.1).body)
+        assert "learning rate</text>" in drawn and ">0.1<" in drawn and "not known" not in drawn
+        assert ">+1k<" in drawn and drawn.count("+1k") == 1, "at its birth only"
+        rise, flat, fall = (budget_course._shares(record, 1) for record in RECORDS)
+        assert rise == [(0.0, 0.0), (1 / 8, 1.0), (1.0, 1.0)] and flat == [(0.0, 1.0), (1.0, 1.0)]
+        assert fall == [(0.0, 1.0), (1.0, 0.5)], "the last step's second part ends at three quarters of the budget"
+
+    def test_what_no_course_has_is_not_drawn(self):
+        assert "learning rate not known" in str(budget_course.chart(RECORDS, None, 0.1).body)
+        late = Record(1, 7, 0, (1, 1, 0), epochs=1, cpu_seconds=1.0)
+        assert "learning rate not known" in str(budget_course.chart((*RECORDS, late), 1, 0.1).body)
+        assert budget_course.chart((late,), 1, 0.1) is None

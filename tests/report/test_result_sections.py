@@ -48,6 +48,8 @@ class TestFinished:
         assert "do not show that it is better" not in page.text
         assert "is \\ named" in page.words and "further pairs" not in page.text
         assert f"nash-tf predict {run} IMAGES..." in page.words and "[images, 32, 32, 3]" in page.text
+        assert f"python {run}/best/predict.py IMAGES..." in page.words, "to be copied from where the run was started"
+        assert f"{run}/best/model_card.md" in page.words
         assert len(page.sources) == 6 and all(each.startswith("data:image/png;base64,") for each in page.sources)
 
     def test_no_better_than_the_largest_class(self, tmp_path):
@@ -78,12 +80,16 @@ class TestFinished:
         run = add_test(make_run(tmp_path / "run", "nash", steps=1), NAMES, IMAGES, SKILL)
         assert "found by the search" in page_of(run).text
         page = page_of(change_results(run, winner=[1, 0, 0])).text  # the unmodified parent
-        assert "shows, the first network: the search found no better one." in page and "found by the search" not in page
+        assert (
+            "shows. It is the first network: the search found no better one." in page
+            and "found by the search" not in page
+        )
 
     def test_a_method_that_searches_for_nothing(self, tmp_path):
         page = page_of(add_test(make_run(tmp_path / "run", "fixed", steps=1), NAMES, IMAGES, SKILL)).text
         assert (
-            "shows, the first network, trained on alone by method fixed." in page and "found by the search" not in page
+            "shows. It is the first network, trained on alone by method fixed." in page
+            and "found by the search" not in page
         )
         assert (
             "method fixed searches for nothing and trains the first network alone." in page and "no control" not in page
@@ -126,6 +132,7 @@ class TestControl:
         page = page_of(change_results(run, winner_test_accuracy=winner, control=control, handed_over=over))
         assert head in page.words and words in page.text and "24,058" in page.words and "1 h 30 min" in page.words
         assert ("the control: the first network, trained on alone" in page.text) == is_better
+        assert ("The network handed over, the control, has" in page.text) == is_better
 
     def test_the_winner_stands_beside_a_control_that_is_handed_over_without_a_final_training(self, run):
         page = page_of(change_results(run, control=CONTROL, handed_over="control", final_epochs_done=0))

@@ -39,7 +39,7 @@ class TestSearchPage:
             "Operators",
             "Growth",
             "Time",
-            "The winner's architecture",
+            "The architecture",
             "Certificates",
             "All children",
             "Settings and versions",

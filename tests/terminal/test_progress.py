@@ -49,7 +49,8 @@ def test_a_terminal_has_one_line_that_is_written_over(clock, monkeypatch):
     printed = shown(Terminal(), clock, 1.0)
     states = printed.split("\r\033[K")[1:]
     assert "\n" not in printed and len(states) == 8
-    assert states[0] == "step 1  rung 0  child 3  epoch 1/2  25%  1,234 params"
+    assert states[0] == "step 1  rung 0  child 3  epoch 1/2  12%  1,234 params"
+    assert states[3].startswith("step 1  rung 0  child 3  epoch 1/2  50%"), "the share is that of the training"
     assert states[-1] == "step 1  rung 0  child 3  epoch 2/2 100%  accuracy 0.5000  val_accuracy 0.2500  1,234 params"
 
 

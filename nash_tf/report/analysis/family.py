@@ -102,7 +102,7 @@ class Child:
         if self.chosen:
             return "the search's winner" if self.over else "incumbent"
         if self.fate == WINNER:
-            return "vanilla" if self.step == 0 else "winner of its step"
+            return "first network" if self.step == 0 else "winner of its step"
         if self.fate == DISCARDED:
             return f"discarded after rung {self.rung}"
         return "failed" if self.fate == FAILED else self.open_words()

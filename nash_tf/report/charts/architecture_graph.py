@@ -1,4 +1,4 @@
-"""The winner's architecture as a graph that can be read."""
+"""An architecture as a graph that can be read."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ def graph(architecture: Architecture) -> Figure | None:
         for index, block in enumerate(drawn)
     ]
     height = (max(laid.layer, default=0)) * LEVEL + BOX_HEIGHT + 2 * _MARGIN
-    title = f"The winner's architecture: {len(architecture.nodes)} layers in {len(drawn)} blocks"
+    title = f"The architecture: {len(architecture.nodes)} layers in {len(drawn)} blocks"
     return Figure("architecture", title, max(laid.width + 2 * _MARGIN, 240), height, join([*edges, *boxes]))
 
 

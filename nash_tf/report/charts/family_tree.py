@@ -44,7 +44,7 @@ def tree(children: Sequence[Child], rungs: dict[int, int]) -> Figure:
                     strong.append(path(way, "trunk"))
                 else:
                     edges.append(path(way, "edge"))
-        cards.append(text(0, top + 22, f"step {step}" if step else "vanilla", "strong"))
+        cards.append(text(0, top + 22, f"step {step}" if step else "first", "strong"))
         if step:
             cards.append(text(0, top + 40, plural(len(ranked), "child", "children"), "soft"))
         y += _HEIGHT + _BETWEEN_STEPS

@@ -30,7 +30,7 @@ def growth(children: Sequence[Child], limit: float | None) -> Figure | None:
         frame(
             x,
             y,
-            "step (0 is the vanilla network)",
+            "step (0 is the first network)",
             "trained parameters",
             lambda step: f"{step:g}",
             short,
@@ -75,7 +75,7 @@ def by_method(rows: Sequence[Behaviour]) -> Figure | None:
     x, y = Scale(-0.3, last + 0.3, 60, _WIDTH - 14), logarithmic(values, _HEIGHT - 84, 34)
     steps = range(0, last + 1, max(1, (last + 1) // 12))
     parts = [
-        frame(x, y, "step (0 is the vanilla network)", "winner's parameters", lambda step: f"{step:g}", short, steps)
+        frame(x, y, "step (0 is the first network)", "winner's parameters", lambda step: f"{step:g}", short, steps)
     ]
     for series, row in grown:
         colour, shift = series % SERIES, 0.05 * (series - (len(rows) - 1) / 2)

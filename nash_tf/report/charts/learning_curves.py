@@ -27,9 +27,9 @@ def span_of(children: Sequence[Child], metric: str) -> tuple[float, float]:
 
 
 def widened(limits: tuple[float, float], width: float) -> tuple[float, float]:
-    """A range of at least that width about the same middle."""
+    """A range of at least that width about the same middle; from zero where that would go below it and no value does."""
     middle, half = sum(limits) / 2, max(width, limits[1] - limits[0]) / 2
-    return (middle - half, middle + half)
+    return (0.0, 2 * half) if limits[0] >= 0 and middle < half else (middle - half, middle + half)
 
 
 def learning_curves(
@@ -117,7 +117,7 @@ class _Piecewise:
 
 
 def _title(step: int, children: Sequence[Child]) -> str:
-    return f"Step {step}" if step else "Vanilla network"
+    return f"Step {step}" if step else "First network"
 
 
 def _metric(name: str) -> str:

@@ -20,7 +20,7 @@ def chart(entries: Sequence[RungTime]) -> Figure | None:
     parts: list[Markup] = [text(left, 18, "CPU time; the numbers in the bars are rungs", "soft")]
     for index, step in enumerate(steps):
         y = 32 + row * index
-        words = "after the search" if step is None else f"step {step}" if step else "vanilla"
+        words = "after the search" if step is None else f"step {step}" if step else "first network"
         parts.append(text(left - 12, y + 17, words, "end"))
         x = float(left)
         for entry in (entry for entry in entries if entry.step == step):

@@ -1,7 +1,10 @@
 """The section on how a method with one budget of compute has spent it, and what each growth was expected to bring."""
 
 from collections import Counter
+from collections.abc import Callable
 
+from nash_tf.report.charts import budget_course
+from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
 from nash_tf.report.drawing.number_words import NONE, count, duration, percent
 from nash_tf.report.pages import html_page as html
@@ -10,22 +13,35 @@ from nash_tf.report.records.runs import Record, Run
 from nash_tf.strategy import course
 
 
-def budget(run: Run) -> Markup:
-    """What was trained for how long, in order."""
+def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
+    """What was trained for how long, in order.
+
+    Args:
+        run: the run.
+        keep: figure -> the figure on the page.
+    """
     total = sum(record.cpu_seconds or 0.0 for record in run.records)
+    steps, rate = run.setting("steps"), run.setting("learning_rate")
+    drawn = budget_course.chart(run.records, None if steps is None else int(steps), rate)
     columns = [left("step"), left("grown by"), "parameters", "epochs", "CPU time", "share, %", "expected", "val. loss"]
     return html.together(
         html.paragraph(
             "All trainings share one budget and one learning rate, without restarts: it rises over the first epoch, is constant until "
-            f"{course.COOLDOWN:.0%} of the budget is spent, and then falls to zero. The last step is trained in parts."
+            f"{course.COOLDOWN * 100:.0f} % of the budget is spent, and then falls to zero. The last step is trained in parts."
         ),
+        keep(drawn) if drawn else None,
         html.table(columns, [_row(record, total) for record in run.records]),
-        html.paragraph(
-            "Expected is the decrease of the loss that the morphisms are worth at the end of the budget, the slower training taken off. "
-            + _realised(run)
-        )
-        if any(record.expected_gain is not None for record in run.records)
-        else None,
+        html.paragraph(_gains(run)) if any(record.expected_gain is not None for record in run.records) else None,
+    )
+
+
+def _gains(run: Run) -> str:
+    """What the growths were expected to bring, and what they have brought, in words."""
+    if not any(record.operators for record in run.records):
+        return "The network has not grown: at no step was a morphism worth the slower training."
+    return (
+        "Expected is the decrease of the loss that the morphisms are worth at the end of the budget, the slower training taken off. "
+        + _realised(run)
     )
 
 
@@ -40,7 +56,7 @@ def _realised(run: Run) -> str:
         return "What they have brought cannot be told without a control: the network would have gone on learning without them too."
     expected = sum(record.expected_gain or 0.0 for record in run.records if not record.rung)
     return (
-        f"Of all it is {expected:.4f}. They have brought {without - losses[0]:.4f}: the control, the first network trained alone for as "
+        f"Of all it is {_gain(expected)}. They have brought {_gain(without - losses[0])}: the control, the first network trained alone for as "
         f"long, ends at {without:.3f}, the winner at {losses[0]:.3f}."
     )
 
@@ -57,9 +73,14 @@ def _row(record: Record, total: float) -> list:
         count(record.epochs),
         NONE if record.cpu_seconds is None else duration(record.cpu_seconds),
         NONE if not total or record.cpu_seconds is None else percent(record.cpu_seconds / total, 0),
-        NONE if record.rung or record.expected_gain is None else f"{record.expected_gain:.4f}",
+        NONE if record.rung or not record.operators or record.expected_gain is None else _gain(record.expected_gain),
         NONE if loss is None else f"{loss:.3f}",
     ]
+
+
+def _gain(loss: float) -> str:
+    """A decrease of the loss."""
+    return "< 0.0001" if 0 < loss < 0.0001 else f"{loss:.4f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _loss(record: Record) -> float | None:

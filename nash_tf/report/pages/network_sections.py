@@ -1,4 +1,4 @@
-"""Sections of a search's page on its networks: the winner's architecture, certificates, all children; and its settings."""
+"""Sections of a search's page on its networks: the architecture handed over, certificates, all children; and its settings."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -28,7 +28,9 @@ def architecture(run: Run, figures: list[Figure]) -> Markup:
     assert run.architecture is not None
     drawn = architecture_graph.graph(run.architecture)
     shares = layer_shares.shares(run.architecture)
-    words = f"{len(run.architecture.nodes)} layers, {count(run.architecture.params)} trained parameters. "
+    which = ", the control," if run.results.get("handed_over") == "control" else ""
+    size = f"{len(run.architecture.nodes)} layers and {count(run.architecture.params)} trained parameters"
+    words = f"The network handed over{which} has {size}. "
     pictures: list[Markup] = []
     if drawn is None:
         words += "They are too many to be drawn."
@@ -75,7 +77,7 @@ def growth(run: Run, children: Sequence[Child], chart: Markup, keep: Callable[[F
             parts.append(html.folded(f"Step {step}: {added}", keep(drawn, False), _changes(parent, child)))
     if not parts:
         return chart
-    words = "What each step on the way to the network handed over changed, before the child was trained:"
+    words = "What each step on the way to the search's winner changed, before the child was trained:"
     return html.together(chart, html.paragraph(words), *parts)
 
 

@@ -70,17 +70,25 @@ def _what_it_is(run: Run, test: Tested | None, children: Sequence[Child]) -> lis
     words, image = "A network", _input(run)
     if test and test.classes:
         words += f" that says which of {plural(len(test.classes), 'class', 'classes')} {image} shows"
-    origin = "found by the search"
+    origin = "was found by the search"
     if run.results.get("handed_over") == "control":
-        origin = "the control: the first network, trained on alone, which was at least as good as the search's winner"
+        origin = (
+            "is the control: the first network, trained on alone, which was at least as good as the search's winner"
+        )
     elif not search_plan.searches(run):
-        origin = f"the first network, trained on alone by method {run.method}"
+        origin = f"is the first network, trained on alone by method {run.method}"
     elif family.is_first(children):
-        origin = "the first network: " + (
+        origin = "is the first network: " + (
             "the search found no better one" if len(children) > 1 else "no other was trained"
         )
-    trained = ", and trained once more on training and validation images" if search_plan.trained_finally(run) else ""
-    parts: list[object] = [f"{words}, {origin}{trained}. It is in ", tag("code", f"{run.directory}/best"), ". "]
+    trained = (
+        "It was then trained once more on training and validation images. " if search_plan.trained_finally(run) else ""
+    )
+    parts: list[object] = [
+        f"{words}. It {origin}. {trained}Its files are in ",
+        tag("code", f"{run.directory}/best"),
+        ". ",
+    ]
     if test and test.model.accuracy and test.base_rate is not None:
         bounds = test.model.accuracy.interval
         if bounds and bounds[0] <= test.base_rate:
@@ -223,7 +231,7 @@ def _steps(children: Sequence[Child]) -> str:
 
 def what_next(run: Run) -> Markup | None:
     """Code to copy, and how to go on."""
-    directory = shlex.quote(str(run.directory))
+    best = run.directory / run_directory.BEST
     if run.state != "finished":
         if run.state not in ("unfinished", "begun"):
             return None
@@ -237,21 +245,21 @@ def what_next(run: Run) -> Markup | None:
     shape = f"[images, {', '.join(str(size or 'any') for size in sizes)}]"
     code = (
         "import json\nimport tensorflow as tf\n\n"
-        f"model = tf.saved_model.load({str(run.directory / run_directory.BEST / 'saved_model')!r})\n"
-        f"classes = json.load(open({str(run.directory / run_directory.BEST / 'classes.json')!r}))\n"
+        f"model = tf.saved_model.load({str(best / 'saved_model')!r})\n"
+        f"classes = json.load(open({str(best / 'classes.json')!r}))\n"
         f"logits = model.serve(x)  # x: float32 {shape}, pixel values as they are\n"
-        "shares = tf.nn.softmax(logits)  # a probability for each class\n"
+        "probabilities = tf.nn.softmax(logits)  # of each class\n"
         "print([classes[number] for number in tf.argmax(logits, axis=1)])"
     )
     parts: list[object] = [
         html.paragraph("The classes of images, files or folders, of any size:"),
-        html.code(f"nash-tf predict {directory} IMAGES..."),
-        html.paragraph(
-            "The same without this package: ", tag("code", "python best/predict.py IMAGES..."), ". In a program:"
-        ),
+        html.code(f"nash-tf predict {shlex.quote(str(run.directory))} IMAGES..."),
+        html.paragraph("The same without this package:"),
+        html.code(f"python {shlex.quote(str(best / 'predict.py'))} IMAGES..."),
+        html.paragraph("In a program:"),
         html.code(code),
         html.paragraph(
-            "Other formats, what the model takes and its limits are in ", tag("code", "best/model_card.md"), "."
+            "Other formats, what the model takes and its limits are in ", tag("code", str(best / "model_card.md")), "."
         ),
     ]
     if search_summary.cut(run):

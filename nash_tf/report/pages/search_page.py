@@ -66,7 +66,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
                 ),
             ),
             ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, figures)),
-            ("budget", "The budget", budget_section.budget(run))
+            ("budget", "The budget", budget_section.budget(run, keep))
             if search_plan.is_budgeted(run)
             else ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),
             ("operators", "Operators", training_sections.operators(run, tried, keep)),
@@ -78,7 +78,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
             ("time", "Time", html.together(keep(time_bars.chart(entries)), training_sections.time(run, entries))),
         ]
     if run.architecture is not None:
-        sections.append(("architecture", "The winner's architecture", network_sections.architecture(run, figures)))
+        sections.append(("architecture", "The architecture", network_sections.architecture(run, figures)))
     if children:
         sections += [
             ("certificates", "Certificates", network_sections.certificates(run)),

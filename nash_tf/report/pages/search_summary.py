@@ -126,13 +126,13 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
         factor = chosen.params / vanilla.params
         size = "as large as" if abs(factor - 1) < 0.005 else f"{factor:.3g} times the size of"
         words.append(
-            f", {size} the vanilla network; its {chosen.objective.words} is {_distance(chosen.objective, reached - first)} "
-            f"{'below' if reached < first else 'above'} the vanilla network's"
+            f", {size} the first network; its {chosen.objective.words} is {_distance(chosen.objective, reached - first)} "
+            f"{'below' if reached < first else 'above'} the first network's"
         )
     words.append(". ")
     tested = run.result("vanilla_test_accuracy")
     if tested is not None:
-        words.append(f"On the test set the vanilla network has {percent(tested)} %. ")
+        words.append(f"On the test set the first network, after its first training, has {percent(tested)} %. ")
     method = methods.registry.get(run.method)
     won = [child for child in children if child.fate == family.WINNER and child.step > 0 and child.closed]
     if won and (method is None or (method.keeps_parent and method.operators)):

@@ -70,9 +70,7 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
             f"{moments}."
         )
     if any(rungs):
-        words.append(
-            "All steps but the vanilla network's show the same span of values, so that slopes can be compared."
-        )
+        words.append("All steps but the first network's show the same span of values, so that slopes can be compared.")
     weighted = ", weighted by class" if run.config.get("class_weight") == "balanced" else ""
     names = {"val_loss": "Validation loss", "accuracy": "Training accuracy", "loss": f"Training loss{weighted}"}
     return html.together(
@@ -140,6 +138,8 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
     """The section on operators: how often each was tried and won."""
     if not tried:
         return html.paragraph("This method draws no morphisms: each child is its parent, trained on.")
+    if not any(operator.drawn for operator in tried):
+        return html.paragraph("No morphism has been made: each child is its parent, trained on.")
     rows = []
     for operator in tried:
         interval = operator.interval

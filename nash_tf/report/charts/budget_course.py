@@ -1,0 +1,101 @@
+"""How a budget of compute was spent: the loss on the validation images over it, the growths, and the learning rate."""
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from nash_tf.report.drawing.axes import Scale, frame, linear
+from nash_tf.report.drawing.figure import Figure, line, path, text
+from nash_tf.report.drawing.markup import Markup, join, tag
+from nash_tf.report.drawing.number_words import plural, short
+from nash_tf.report.records.runs import Record
+from nash_tf.strategy.course import Course
+
+_WIDTH, _LEFT, _TOP, _PLOT, _RATE = 760, 60, 66, 220, 50
+_BUDGET = 1e6  # epochs of a course that is asked for shares alone: so many that rounding to epochs is nothing
+_ROWS, _LABEL = 2, 70  # of the growths' labels, and pixels that one takes
+
+
+def chart(records: Sequence[Record], steps: int | None, rate: float | None) -> Figure | None:
+    """Draws the trainings of a run in their order; None where their time or their losses are not known.
+
+    Args:
+        records: of all trainings.
+        steps: of the search; None where that is not known.
+        rate: learning rate at its highest; None where that is not known.
+    """
+    minutes = [(record.cpu_seconds or 0.0) / 60 for record in records]
+    ends = [0.0, *accumulate(minutes)]
+    losses = [[loss for loss in record.history.get("val_loss", ()) if loss is not None] for record in records]
+    every = [loss for each in losses for loss in each]
+    if not every or not ends[-1] > 0:
+        return None
+    x, y = Scale(0.0, ends[-1], _LEFT, _WIDTH - 14), linear([*every], _TOP + _PLOT, _TOP)
+    parts = [frame(x, y, "", "", lambda _: "", lambda loss: f"{loss:g}", (), y.ticks(6))]
+    grown = "; dashed: the network grew, by so many parameters" if any(record.operators for record in records) else ""
+    parts.append(text(12, 18, f"validation loss{grown}"))
+    last: dict = {}  # place -> the last loss
+    for record, own, (begin, end) in zip(records, losses, pairwise(ends), strict=True):
+        before = last.get(record.parent)
+        way = [(begin, before)] if before is not None else []
+        way += [(begin + (end - begin) * (epoch + 1) / len(own), loss) for epoch, loss in enumerate(own)]
+        last[record.place] = own[-1] if own else before
+        title = tag("title", f"step {record.step}, {plural(record.epochs, 'epoch')}, {short(record.params)} parameters")
+        if len(way) > 1:
+            parts.append(tag("g", title, path([(x(at), y(loss)) for at, loss in way], "line s0 won")))
+    parts += _growths(records, ends, x)
+    bottom = _TOP + _PLOT + 24 + _RATE
+    parts += _rate(records, ends, steps, rate, x, bottom)
+    for tick in x.ticks(8):
+        parts += [
+            line(x(tick), bottom, x(tick), bottom + 5, "axis"),
+            text(x(tick), bottom + 19, f"{tick:g}", "mid soft"),
+        ]
+    parts.append(text(x.end, bottom + 38, "CPU-minutes of all trainings", "end"))
+    return Figure("budget", "Validation loss and learning rate over the budget", _WIDTH, bottom + 48, join(parts))
+
+
+def _growths(records: Sequence[Record], ends: Sequence[float], x: Scale) -> list[Markup]:
+    """A line where a network grew, and by how many parameters; labels that would meet stand in rows."""
+    sizes = {record.place: record.params for record in records}
+    parts, free = [], [0.0] * _ROWS  # from where on a row has room
+    for record, begin in zip(records, ends, strict=False):
+        before = sizes.get(record.parent) if record.parent else None
+        if record.rung or not record.operators:
+            continue
+        at = x(begin)
+        parts.append(line(at, _TOP - 6, at, _TOP + _PLOT, "mark"))
+        row = next((row for row in range(_ROWS) if free[row] <= at), None)
+        if row is None or record.params is None or before is None:
+            continue
+        free[row] = at + _LABEL
+        parts.append(text(at - 2, _TOP - 12 - 18 * row, f"+{short(record.params - before)}", "halo"))
+    return parts
+
+
+def _rate(
+    records: Sequence[Record], ends: Sequence[float], steps: int | None, rate: float | None, x: Scale, bottom: float
+) -> list[Markup]:
+    """The learning rate, on an axis below."""
+    parts: list[Markup] = [line(x.start, bottom, x.end, bottom, "axis")]
+    shares = [_shares(record, steps) for record in records] if steps else []
+    if not rate or not shares or any(each is None for each in shares):
+        return [*parts, text(x.start + 8, bottom - 14, "learning rate not known", "soft")]
+    y = Scale(0.0, rate, bottom, bottom - _RATE + 8)
+    way = [
+        (x(begin + (end - begin) * part), y(share * rate))
+        for each, (begin, end) in zip(shares, pairwise(ends), strict=True)
+        for part, share in each or ()
+    ]
+    words = [text(x.start - 7, y(rate) + 5, f"{rate:g}", "end soft"), text(x.start - 7, bottom + 3, "0", "end soft")]
+    return [*parts, path(way, "line s1"), *words, text(x.end, y(rate) + 5, "learning rate", "end soft")]
+
+
+def _shares(record: Record, steps: int) -> list[tuple[float, float]] | None:
+    """(part of the training, share of the highest rate), in order; None for a training that no course has."""
+    if record.step == 0:
+        return [(0.0, 0.0), (1 / max(record.epochs, 1), 1.0), (1.0, 1.0)]
+    course = Course(_BUDGET, 0, steps)
+    ends = course.ends(min(record.step, steps))
+    if record.rung >= len(ends):
+        return None
+    return [(0.0, course.share(ends[record.rung - 1]) if record.rung else 1.0), (1.0, course.share(ends[record.rung]))]
