@@ -13,7 +13,7 @@ networks, is what trainings of 16 networks on CIFAR-10 showed (BUILD_NOTES.md, "
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nash_tf.architecture import Architecture, Shape
@@ -137,7 +137,7 @@ def excess(epochs: float) -> float:
     return EXCESS / math.sqrt(epochs) if epochs > 0 else math.inf
 
 
-def _in_a_small_kernel(shape: Shape) -> int:
+def _in_a_small_kernel(shape: Sequence[int]) -> int:
     """Numbers in a kernel that is no larger than KERNEL on any side: a larger one costs more, but is not taken to bring more."""
     return math.prod(min(side, KERNEL) for side in shape[:-2]) * math.prod(shape[-2:])
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
-from nash_tf.strategy.schedules import Phase
+from nash_tf.strategy.schedules import Phase, phased
 
 COMPLETED, FAILED = "completed", "failed"
 
@@ -120,9 +120,20 @@ class Outcome:
             "morphisms": [[operator, list(site), seed] for operator, site, seed in assignment.moves],
             "epochs": assignment.epochs - assignment.initial_epoch,
             "status": self.status,
+            **_rate(assignment),
             **({} if assignment.expected_gain is None else {"expected_gain": assignment.expected_gain}),
             **self.measurements(),
         }
+
+
+def _rate(assignment: Assignment) -> dict[str, list[float]]:
+    """Shares of the initial rate where each epoch of a training begins, and at its end; nothing where all phases are annealings,
+    which follow from the settings."""
+    if all(phase == Phase(phase.length) for phase in assignment.phases):
+        return {}
+    epochs = range(assignment.initial_epoch, assignment.epochs)
+    shares = [phased(epoch, assignment.phases, 1.0) for epoch in epochs]
+    return {"rate": [round(share, 6) for share in (*shares, assignment.phases[-1].end)]}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The section on how a budget of compute was spent."""
 
+import dataclasses
 from pathlib import Path
 
 from nash_tf.report.charts import budget_course
@@ -67,15 +68,12 @@ def test_a_small_gain_and_a_loss():
 
 class TestCourse:
     def test_the_rate_rises_stays_and_falls_to_zero(self):
-        drawn = str(budget_course.chart(RECORDS, 1, 0.1).body)
+        rates = ((0.0, *8 * (1.0,)), 10 * (1.0,), (1.0, 0.6, 0.3, 0.0))
+        records = [dataclasses.replace(record, rate=rate) for record, rate in zip(RECORDS, rates, strict=True)]
+        drawn = str(budget_course.chart(records, 0.1).body)
         assert "learning rate</text>" in drawn and ">0.1<" in drawn and "not known" not in drawn
         assert ">+1k<" in drawn and drawn.count("+1k") == 1, "at its birth only"
-        rise, flat, fall = (budget_course._shares(record, 1) for record in RECORDS)
-        assert rise == [(0.0, 0.0), (1 / 8, 1.0), (1.0, 1.0)] and flat == [(0.0, 1.0), (1.0, 1.0)]
-        assert fall == [(0.0, 1.0), (1.0, 0.5)], "the last step's second part ends at three quarters of the budget"
+        assert budget_course.chart((RECORDS[1],), 0.1) is None, "no loss"
 
-    def test_what_no_course_has_is_not_drawn(self):
-        assert "learning rate not known" in str(budget_course.chart(RECORDS, None, 0.1).body)
-        late = Record(1, 7, 0, (1, 1, 0), epochs=1, cpu_seconds=1.0)
-        assert "learning rate not known" in str(budget_course.chart((*RECORDS, late), 1, 0.1).body)
-        assert budget_course.chart((late,), 1, 0.1) is None
+    def test_what_is_not_recorded_is_not_drawn(self):
+        assert "learning rate not known" in str(budget_course.chart(RECORDS, 0.1).body)

@@ -127,3 +127,11 @@ def test_the_engine_s_clock_lays_out_the_budget_where_it_is_given():
             clock[0] += 1.2 * took + 2
             search.tell(Outcome(assignment, COMPLETED, architecture, {"val_accuracy": 0.5}, wall_seconds=took))
     assert 200 < clock[0] <= 360 and assignment.phases[-1].end == 0.0
+
+
+def test_the_lineage_has_the_rate_of_each_epoch():
+    search, _ = conduct(method="grow", budget_epochs=300)
+    lineage = search.lineage()
+    assert all(len(record["rate"]) == record["epochs"] + 1 for record in lineage)
+    assert lineage[0]["rate"][:2] == [0.0, 1.0] and lineage[-1]["rate"][-1] == 0.0
+    assert all(before["rate"][-1] == after["rate"][0] for before, after in zip(lineage[1:], lineage[2:], strict=False))

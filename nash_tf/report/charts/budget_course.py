@@ -8,19 +8,16 @@ from nash_tf.report.drawing.figure import Figure, line, path, text
 from nash_tf.report.drawing.markup import Markup, join, tag
 from nash_tf.report.drawing.number_words import plural, short
 from nash_tf.report.records.runs import Record
-from nash_tf.strategy.course import Course
 
 _WIDTH, _LEFT, _TOP, _PLOT, _RATE = 760, 60, 66, 220, 50
-_BUDGET = 1e6  # epochs of a course that is asked for shares alone: so many that rounding to epochs is nothing
 _ROWS, _LABEL = 2, 70  # of the growths' labels, and pixels that one takes
 
 
-def chart(records: Sequence[Record], steps: int | None, rate: float | None) -> Figure | None:
+def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
     """Draws the trainings of a run in their order; None where their time or their losses are not known.
 
     Args:
         records: of all trainings.
-        steps: of the search; None where that is not known.
         rate: learning rate at its highest; None where that is not known.
     """
     minutes = [(record.cpu_seconds or 0.0) / 60 for record in records]
@@ -44,7 +41,7 @@ def chart(records: Sequence[Record], steps: int | None, rate: float | None) -> F
             parts.append(tag("g", title, path([(x(at), y(loss)) for at, loss in way], "line s0 won")))
     parts += _growths(records, ends, x)
     bottom = _TOP + _PLOT + 24 + _RATE
-    parts += _rate(records, ends, steps, rate, x, bottom)
+    parts += _rate(records, ends, rate, x, bottom)
     for tick in x.ticks(8):
         parts += [
             line(x(tick), bottom, x(tick), bottom + 5, "axis"),
@@ -73,29 +70,17 @@ def _growths(records: Sequence[Record], ends: Sequence[float], x: Scale) -> list
 
 
 def _rate(
-    records: Sequence[Record], ends: Sequence[float], steps: int | None, rate: float | None, x: Scale, bottom: float
+    records: Sequence[Record], ends: Sequence[float], rate: float | None, x: Scale, bottom: float
 ) -> list[Markup]:
     """The learning rate, on an axis below."""
     parts: list[Markup] = [line(x.start, bottom, x.end, bottom, "axis")]
-    shares = [_shares(record, steps) for record in records] if steps else []
-    if not rate or not shares or any(each is None for each in shares):
+    if not rate or not all(record.rate for record in records):
         return [*parts, text(x.start + 8, bottom - 14, "learning rate not known", "soft")]
     y = Scale(0.0, rate, bottom, bottom - _RATE + 8)
     way = [
-        (x(begin + (end - begin) * part), y(share * rate))
-        for each, (begin, end) in zip(shares, pairwise(ends), strict=True)
-        for part, share in each or ()
+        (x(begin + (end - begin) * epoch / record.epochs), y(share * rate))
+        for record, (begin, end) in zip(records, pairwise(ends), strict=True)
+        for epoch, share in enumerate(record.rate)
     ]
     words = [text(x.start - 7, y(rate) + 5, f"{rate:g}", "end soft"), text(x.start - 7, bottom + 3, "0", "end soft")]
     return [*parts, path(way, "line s1"), *words, text(x.end, y(rate) + 5, "learning rate", "end soft")]
-
-
-def _shares(record: Record, steps: int) -> list[tuple[float, float]] | None:
-    """(part of the training, share of the highest rate), in order; None for a training that no course has."""
-    if record.step == 0:
-        return [(0.0, 0.0), (1 / max(record.epochs, 1), 1.0), (1.0, 1.0)]
-    course = Course(_BUDGET, 0, steps)
-    ends = course.ends(min(record.step, steps))
-    if record.rung >= len(ends):
-        return None
-    return [(0.0, course.share(ends[record.rung - 1]) if record.rung else 1.0), (1.0, course.share(ends[record.rung]))]

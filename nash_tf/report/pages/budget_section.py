@@ -21,8 +21,7 @@ def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
         keep: figure -> the figure on the page.
     """
     total = sum(record.cpu_seconds or 0.0 for record in run.records)
-    steps, rate = run.setting("steps"), run.setting("learning_rate")
-    drawn = budget_course.chart(run.records, None if steps is None else int(steps), rate)
+    drawn = budget_course.chart(run.records, run.setting("learning_rate"))
     columns = [left("step"), left("grown by"), "parameters", "epochs", "CPU time", "share, %", "expected", "val. loss"]
     return html.together(
         html.paragraph(

@@ -213,6 +213,7 @@ def _record(plain: Any, objective: Objective) -> Record:
         cpu_seconds=_not_negative(plain.get("cpu_seconds")),
         wall_seconds=_not_negative(plain.get("wall_seconds")),
         expected_gain=number(plain.get("expected_gain")),
+        rate=_shares(plain.get("rate"), epochs),
     )
 
 
@@ -227,6 +228,13 @@ def _moves(plain: Any) -> tuple[Move, ...]:
         for operator, site, seed in moves
     )
     return moves if is_whole else ()
+
+
+def _shares(plain: Any, epochs: int) -> tuple[float, ...]:
+    """One for the begin of each epoch and one for the end; none where they are anything else."""
+    shares = [number(each) for each in plain] if isinstance(plain, list) else []
+    known = tuple(share for share in shares if share is not None)
+    return known if len(known) == len(shares) == epochs + 1 else ()
 
 
 def _not_negative(value: Any) -> float | None:

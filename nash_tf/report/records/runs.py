@@ -33,6 +33,7 @@ class Record:
         history: metric -> its value after each epoch of this rung.
         certificate: numbers measured at the child's birth.
         expected_gain: what its morphisms were expected to lower the loss by.
+        rate: shares of the highest learning rate where each epoch begins, and at the end; empty where they are not known.
     """
 
     step: int
@@ -51,6 +52,7 @@ class Record:
     cpu_seconds: float | None = None
     wall_seconds: float | None = None
     expected_gain: float | None = None
+    rate: tuple[float, ...] = ()
     moves: tuple[Move, ...] = ()
     digest: str | None = None
 
