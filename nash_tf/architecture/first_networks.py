@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import Chain, vanilla
 
+LARGE = 64  # pixels of the shorter side from which `pooled` has convolutions before its first
+
 
 def residual(
     input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
@@ -30,18 +32,25 @@ def pooled(
     input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
 ) -> Architecture:
     """`residual`, but each pool stands between a convolution and its normalisation, which so costs a quarter (as in Jordan 2024,
-    arXiv 2404.00498).
+    arXiv 2404.00498); and images of LARGE pixels or more come to fewer by further such convolutions of the first width.
 
     Args:
         input_shape, classes, widths, dtype: as in `vanilla`.
     """
     chain = Chain(input_shape, dtype)
+    for number in range(1, _halvings(min(input_shape[:2])) + 1):
+        chain.block(f"stem{number}", widths[0], f"pool_stem{number}")
     chain.block(1, widths[0], "pool_1")
     for number, width in enumerate(widths[1:], start=1):
         before = chain.block(2 * number, width, f"pool_{number + 1}")
         chain.block(2 * number + 1, width)
         chain.add(f"add_{number}", "Add", {}, before)
     return chain.classified(classes)
+
+
+def _halvings(side: int) -> int:
+    """How often images of a side are halved before they are smaller than LARGE."""
+    return max(0, (side // LARGE).bit_length())
 
 
 def by_hand(

@@ -32,7 +32,7 @@ class Chain:
         self.architecture = Architecture((*self.architecture.nodes, self.last), (self.last.name,))
         return self.last
 
-    def block(self, number: int, width: int, pool: str | None = None) -> Node:
+    def block(self, number: int | str, width: int, pool: str | None = None) -> Node:
         """Adds a 3x3 convolution, a batch normalisation and a ReLU; a max-pool of that name before the normalisation."""
         self.add(f"conv_{number}", "Conv2D", {**CONV, "filters": width})
         if pool:

@@ -1,0 +1,33 @@
+"""First networks by their layout."""
+
+import pytest
+
+from nash_tf.architecture import first_networks
+from nash_tf.architecture.costs import training_seconds
+from nash_tf.keras_models.building import to_keras
+
+WIDTHS = (16, 32, 64)
+
+
+def made(layout, side=32):
+    return first_networks.registry[layout]((side, side, 3), 10, WIDTHS)
+
+
+@pytest.mark.parametrize("layout", first_networks.registry)
+def test_each_can_be_built(layout):
+    model = to_keras(made(layout, 16))
+    assert model.input_shape == (None, 16, 16, 3) and model.output_shape == (None, 10)
+
+
+def test_pooled_is_residual_at_a_lower_price():
+    assert made("pooled").params == made("residual").params and made("pooled").flops == made("residual").flops
+    assert training_seconds(made("pooled")) < 0.9 * training_seconds(made("residual"))
+
+
+@pytest.mark.parametrize("side, convolutions", [(32, 0), (63, 0), (64, 1), (96, 1), (128, 2), (224, 2)])
+def test_pooled_makes_large_images_smaller_first(side, convolutions):
+    network = made("pooled", side)
+    stems = [node for node in network.nodes if node.kind == "Conv2D" and "stem" in node.name]
+    assert len(stems) == convolutions
+    last = next(node for node in network.nodes if node.name == "add_2")
+    assert last.shape == (side >> convolutions + 3, side >> convolutions + 3, WIDTHS[-1])
