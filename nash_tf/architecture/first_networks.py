@@ -32,7 +32,8 @@ def pooled(
     input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
 ) -> Architecture:
     """`residual`, but each pool stands between a convolution and its normalisation, which so costs a quarter (as in Jordan 2024,
-    arXiv 2404.00498); and images of LARGE pixels or more come to fewer by further such convolutions of the first width.
+    arXiv 2404.00498); the smallest maps have a second residual block; and images of LARGE pixels or more come to fewer by further such
+    convolutions of the first width.
 
     Args:
         input_shape, classes, widths, dtype: as in `vanilla`.
@@ -45,6 +46,9 @@ def pooled(
         before = chain.block(2 * number, width, f"pool_{number + 1}")
         chain.block(2 * number + 1, width)
         chain.add(f"add_{number}", "Add", {}, before)
+    before = chain.last
+    chain.block(2 * len(widths), widths[-1])
+    chain.add(f"add_{len(widths)}", "Add", {}, before)
     return chain.classified(classes)
 
 

@@ -19,9 +19,9 @@ def test_each_can_be_built(layout):
     assert model.input_shape == (None, 16, 16, 3) and model.output_shape == (None, 10)
 
 
-def test_pooled_is_residual_at_a_lower_price():
-    assert made("pooled").params == made("residual").params and made("pooled").flops == made("residual").flops
-    assert training_seconds(made("pooled")) < 0.9 * training_seconds(made("residual"))
+def test_pooled_has_one_more_convolution_than_residual_at_no_higher_price():
+    assert made("pooled").flops == made("residual").flops + 2 * 9 * 64 * 64 * 4 * 4
+    assert training_seconds(made("pooled")) < training_seconds(made("residual"))
 
 
 @pytest.mark.parametrize("side, convolutions", [(32, 0), (63, 0), (64, 1), (96, 1), (128, 2), (224, 2)])
@@ -29,5 +29,5 @@ def test_pooled_makes_large_images_smaller_first(side, convolutions):
     network = made("pooled", side)
     stems = [node for node in network.nodes if node.kind == "Conv2D" and "stem" in node.name]
     assert len(stems) == convolutions
-    last = next(node for node in network.nodes if node.name == "add_2")
+    last = next(node for node in network.nodes if node.name == "add_3")
     assert last.shape == (side >> convolutions + 3, side >> convolutions + 3, WIDTHS[-1])
