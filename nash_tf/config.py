@@ -17,6 +17,7 @@ from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.scores import objectives
 from nash_tf.settings import (
     LARGEST,
+    LIMITS,
     ConfigError,
     check_resume,
     differences,
@@ -31,6 +32,7 @@ from nash_tf.settings import (
     tuple_of,
     whole,
 )
+from nash_tf.settings.costs import CostSettings
 from nash_tf.settings.data import DataSettings
 from nash_tf.settings.engine import EngineSettings
 from nash_tf.settings.front import FrontSettings
@@ -44,12 +46,11 @@ __all__ = ["AUGMENTATIONS", "LARGEST", "ConfigError", "SearchConfig", "check_res
 
 FINAL_EPOCHS = 20
 _SEARCH, _RUN = "Search", "Run"
-_LIMITS = "Limits (a resumed run may be given more)"
 _ABOVE_0 = number("above 0", lambda value: value > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings, FrontSettings):
+class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings, FrontSettings, CostSettings):
     """A run, complete and checked. The defaults are the quick run on the bundled digits, minutes on two CPU cores.
 
     What a setting means, its rule and its default stand with its field; `python -m nash_tf.main --help` prints them.
@@ -60,7 +61,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
 
     GROUPS = (
         settings.data.GROUP,
-        _LIMITS,
+        LIMITS,
         _RUN,
         settings.engine.GROUP,
         _SEARCH,
@@ -75,7 +76,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         whole(0),
         "Maximum number of evolutionary steps; 0 trains the first network only.",
         default=2,
-        group=_LIMITS,
+        group=LIMITS,
         resumed=settings.RAISABLE,
     )
     children: int = setting(
@@ -96,14 +97,14 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         "predicted cost. grow and the baselines lay it out in advance, the other methods end when it is spent. Unset: "
         "vanilla_epochs + steps * epochs_per_step for the former, or what the limits on time allow; no limit for the latter.",
         default=None,
-        group=_LIMITS,
+        group=LIMITS,
     )
     budget_seconds: float | None = setting(
         optional(_ABOVE_0),
         "The same budget in predicted CPU-seconds of one core of a common server (see nash_tf.architecture.costs): equal for first "
         "networks of any size, on any machine. Not together with budget_epochs.",
         default=None,
-        group=_LIMITS,
+        group=LIMITS,
     )
     vanilla_epochs: int = setting(whole(1), "Epochs of the first network, before the search.", default=8, group=_SEARCH)
     final_epochs: int = setting(
@@ -135,7 +136,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         whole(1),
         "Maximum number of weights of a network; a morphism that would exceed it is not drawn.",
         default=1_000_000,
-        group=_LIMITS,
+        group=LIMITS,
         resumed=settings.RAISABLE,
     )
     max_hours: float | None = setting(
@@ -143,7 +144,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         "Hours of wall-clock time for the whole run, from the start of the program: the search ends early enough for control, "
         "final training and export, and a training that is open then is dropped. Unset: no limit.",
         default=None,
-        group=_LIMITS,
+        group=LIMITS,
         resumed=settings.RAISABLE,
     )
     max_cpu_hours: float | None = setting(
@@ -151,7 +152,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         "Hours of CPU time, of all trainings of the search together, after which it ends; control, final training and export "
         "are not counted. Unset: no limit.",
         default=None,
-        group=_LIMITS,
+        group=LIMITS,
         resumed=settings.RAISABLE,
     )
     seed: int = setting(whole(0, 2**32 - 1), "Seed of all random draws.", default=0, group=_SEARCH)
@@ -220,6 +221,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         self._check_rungs()
         self.check_start(self.method, self.precision)
         self.check_engine()
+        self.check_costs()
         if self.tensorboard and self.engine == settings.engine.RAY and self.ray_address is not None:
             raise refusal("tensorboard", True, "would write its logs on the machines of --ray_address; leave one out")
 

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -11,13 +11,12 @@ import keras
 import keras_tuner
 from keras_tuner import errors
 
-from nash_tf import __version__, data, export_formats, report, runtime
+from nash_tf import __version__, data, report, runtime
+from nash_tf.architecture import Architecture
 from nash_tf.config import SearchConfig
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.engines import Engine, Parts, Task
-from nash_tf.exporting.export import ExportError, export
-from nash_tf.exporting.images import Images
-from nash_tf.exporting.scaling import with_scaling
+from nash_tf.exporting.export import ExportError
 from nash_tf.files import run_directory
 from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
@@ -29,9 +28,10 @@ from nash_tf.strategy import methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
-from nash_tf.tasks import final_training, front, start
+from nash_tf.tasks import final_training, front, handing_over, start
 from nash_tf.tasks import image_classification as task
 from nash_tf.tasks.final_training import Finishing
+from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal import summary
 from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
@@ -90,11 +90,13 @@ def run(
     runtime.set_up(config.threads)  # before a model is loaded
     task.check(config, dataset)
     config = start.with_pixels(config, dataset, begun)
+    latencies = Latencies(config)
+    timed = [] if roles.is_worker() else latencies.check(task.first_network(config, dataset))
     if roles.is_worker():
         search(config, dataset)
         return {}
     print(
-        "\n".join([*data.describe(dataset), *start.describe(config, dataset), *task.describe(config, dataset)]),
+        "\n".join([*data.describe(dataset), *start.describe(config, dataset), *task.describe(config, dataset), *timed]),
         flush=True,
     )
     with locked(directory):
@@ -102,6 +104,7 @@ def run(
         run_directory.write_config(
             config, {"nash_tf": __version__, **{package: version(package) for package in PACKAGES}}
         )
+        latencies.save()
         searched = search(config, dataset, command, began, loading)
         if searched is None:
             return {}
@@ -146,7 +149,7 @@ def _plan(
     config: SearchConfig, dataset: data.Dataset, tuner: HillClimbing, began: tuple[float, float], loading: float
 ) -> TimePlan:
     """The plan of the run's time, by which the search's limits hold back what follows it."""
-    limits, formats = tuner.oracle.limits, len(_formats(config))
+    limits, formats = tuner.oracle.limits, len(handing_over.formats(config))
     export_seconds = time_plan.export_seconds(loading, formats, config.max_hours)
     after = final_training.after(config, dataset, export_seconds)
     plan = TimePlan(tuner.oracle.search, limits, after, config.workers)
@@ -176,62 +179,18 @@ def finish(run: Finishing) -> dict:
         **_limited(run),
         **run.tuner.engine.results(),
         **said,
+        **handing_over.costs(run, Architecture.from_keras(final)),
         "handed_over": "control" if is_control else "winner",
         "control": control and control.results,
         **_time(run),
     }
-    results["exports"] = export_best(run, final, results, test)
-    results["front"] = front.front(run, trained, _images(run))
+    results["exports"] = handing_over.export_best(run, final, results, test)
+    results["front"] = front.front(run, trained, handing_over.images(run))
     results |= {**_time(run), "test": test}
     write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     oracle.save()
     report.renew(directory)
     return results
-
-
-def export_best(run: Finishing, final: keras.Model, results: Mapping, test: Mapping) -> dict:
-    """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json.
-
-    Args:
-        results, test: for the model card; what results.json says, and what it says of the test.
-    """
-    config, dataset, limits = run.config, run.dataset, run.plan.limits
-    later = ("seconds", "cpu_seconds", "control")  # of the whole run, the export included; the last is spread out below
-    facts = {name: value for name, value in results.items() if name not in later}
-    facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
-    formats = _formats(config)
-    dropped = time_plan.dropped(formats, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
-
-    def left_out(name: str, reason: str) -> None:
-        run.progress.line(f"Export without {name}: {reason}")
-
-    why = f"no time was left for it before max_hours={config.max_hours}"
-    for name in dropped:
-        left_out(name, why)
-    exported = export(
-        with_scaling(final, *run.pipeline.scaling(dataset.x_train.dtype)),
-        config.directory / run_directory.BEST,
-        dataset.x_test[:32],
-        facts={**facts, **{f"--{name}": value for name, value in config.to_json().items()}},
-        searched=final,
-        formats=[name for name in formats if name not in dropped],
-        images=_images(run),
-        test=test,
-        seconds=time_plan.scoring_seconds(config.max_hours),
-        left_out=left_out,
-    )
-    return {**exported, **{name: {"left_out": why} for name in dropped}}
-
-
-def _images(run: Finishing) -> Images:
-    """The images that the run's models are made from."""
-    dataset = run.dataset
-    parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
-    return Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, run.config.image_fit)
-
-
-def _formats(config: SearchConfig) -> tuple[str, ...]:
-    return tuple(config.export or export_formats.installed())
 
 
 def _limited(run: Finishing) -> dict:
@@ -289,6 +248,8 @@ def tuner_of(
         epochs_per_step=config.epochs_per_step,
         vanilla_epochs=config.vanilla_epochs,
         max_params=config.max_params,
+        max_flops=config.max_flops,
+        fits=None if config.max_latency_ms is None else Latencies(config).fits,
         budget_epochs=task.budget_epochs(config, dataset),
         examples=len(dataset.y_train),
         reserve=time_plan.planned_share(

@@ -2,6 +2,7 @@
 
 from nash_tf.config import SearchConfig
 from nash_tf.settings import engine as engine_settings
+from nash_tf.settings.costs import LATENCY
 from nash_tf.strategy import methods
 
 
@@ -29,8 +30,12 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found["layout"] = "method hand has its own"
     if not config.front_sizes:
         found |= dict.fromkeys(("front_epochs", "distillation"), "no front_sizes are given")
+        if config.objective_cost != LATENCY:
+            found["objective_cost"] = "no front_sizes are given"
     elif not config.front_epochs:
         found["distillation"] = "the networks of the front are not trained"
+    if not config.needs_latency:
+        found["latency_runtime"] = "no network is timed"
     if config.final_epochs == 0 and not (config.front_sizes and config.front_epochs):
         found["final_learning_rate"] = "there is no final training"
     if config.engine == engine_settings.RAY:

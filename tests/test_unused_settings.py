@@ -7,7 +7,8 @@ from nash_tf.config import SearchConfig
 from nash_tf.settings import engine as engine_settings
 from nash_tf.unused_settings import unused
 
-OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage"}  # of an engine that is not chosen
+# Of an engine that is not chosen, and of latencies that nobody asks for.
+OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage", "latency_runtime"}
 
 
 @pytest.mark.parametrize(
@@ -31,21 +32,26 @@ OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage"}  #
     ],
 )
 def test_what_a_method_does_not_use(settings, expected):
-    assert (
-        unused(SearchConfig(**settings)).keys() - OTHERS - {"cutout_size", "front_epochs", "distillation"} == expected
-    )
+    of_others = {*OTHERS, "cutout_size", "front_epochs", "distillation", "objective_cost"}
+    assert unused(SearchConfig(**settings)).keys() - of_others == expected
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, {"front_epochs", "distillation"}),
+        ({}, {"front_epochs", "distillation", "objective_cost"}),
+        ({"objective_cost": "latency_ms"}, {"front_epochs", "distillation"}),
         ({"front_sizes": (99,), "final_epochs": 0}, set()),
         ({"front_sizes": (99,), "final_epochs": 0, "front_epochs": 0}, {"distillation", "final_learning_rate"}),
     ],
 )
 def test_what_a_front_does_not_use(settings, expected):
     assert unused(SearchConfig(**settings)).keys() - OTHERS - {"cutout_size"} == expected
+
+
+def test_what_is_not_timed_needs_no_runtime():
+    timed = [SearchConfig(max_latency_ms=1.0), SearchConfig(objective_cost="latency_ms")]
+    assert "latency_runtime" in unused(SearchConfig()) and not any("latency_runtime" in unused(each) for each in timed)
 
 
 def test_what_an_engine_does_not_use(monkeypatch):

@@ -15,9 +15,15 @@ from nash_tf.files.atomic import read_regular
 from nash_tf.strategy.front import Point, best_within
 
 _LARGEST = 2**26  # bytes of results.json
+_WORDS = {"params": "parameters", "flops": "operations", "latency_ms": "ms an image"}
 
 
-def pick(run: str | os.PathLike, max_params: float | None = None, max_flops: float | None = None) -> keras.Model:
+def pick(
+    run: str | os.PathLike,
+    max_params: float | None = None,
+    max_flops: float | None = None,
+    max_latency_ms: float | None = None,
+) -> keras.Model:
     """The best model of a finished run that is within limits: the one handed over, or one of its front.
 
     `nash-tf --front_sizes=100000,50000` makes a front of smaller networks.
@@ -26,25 +32,36 @@ def pick(run: str | os.PathLike, max_params: float | None = None, max_flops: flo
         run: the run's directory.
         max_params: the most trained parameters; None for no limit.
         max_flops: the most floating-point operations per image (see `nash_tf.architecture.costs.flops`).
+        max_latency_ms: the most milliseconds of a single image, as the run has measured them on its machine: one with
+            `--objective_cost=latency_ms` or `--max_latency_ms`.
 
     Returns:
         The one of the best accuracy on validation images, as it was exported: it takes pixel values as they are.
 
     Raises:
-        ValueError: the run is not finished, a limit is no number, or no model is within them; the smallest is named.
+        ValueError: the run is not finished, a limit is no number or on what was not measured, or no model is within them; the
+            smallest is named.
         OSError: a file cannot be read.
     """
     directory = Path(run)
-    for name, limit in (("max_params", max_params), ("max_flops", max_flops)):
+    limits = {"max_params": max_params, "max_flops": max_flops, "max_latency_ms": max_latency_ms}
+    for name, limit in limits.items():
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0):
             raise ValueError(f"{name} must be a number above 0, received {limit!r}")
     members = _members(directory)
-    found = best_within(members, _point, (max_params, max_flops))
+    for name, limit in limits.items():
+        key = name.removeprefix("max_")
+        if limit is not None and any(member.get(key) is None for member in members):
+            remedy = "; run it with --objective_cost=latency_ms" if key == "latency_ms" else ""
+            raise ValueError(f"{directory}: {name}={limit}, but the run tells no {key} of its models{remedy}")
+    found = best_within(members, _point, tuple(limits.values()))
     if found is None:
-        smallest = min(members, key=lambda member: _point(member).costs)
+        given = {name: limit for name, limit in limits.items() if limit is not None}
+        smallest = min(members, key=lambda member: [member[name.removeprefix("max_")] for name in given])
+        wanted = ", ".join(f"{name}={limit}" for name, limit in given.items())
+        has = ", ".join(f"{smallest[key]:,} {words}" for key, words in _WORDS.items() if smallest.get(key) is not None)
         raise ValueError(
-            f"{directory}: no model is within max_params={max_params}, max_flops={max_flops}; the smallest has "
-            f"{smallest['params']:,} parameters. --front_sizes makes smaller ones"
+            f"{directory}: no model is within {wanted}; the smallest has {has}. --front_sizes makes smaller ones"
         )
     return keras.models.load_model(directory / found["directory"] / keras_file.FILE)
 
@@ -65,4 +82,8 @@ def _members(directory: Path) -> list[Mapping[str, Any]]:
 
 
 def _point(member: Mapping[str, Any]) -> Point:
-    return Point(member.get("val_accuracy") or member["test_accuracy"], (member["params"], member.get("flops") or 0))
+    costs = (
+        member["params"],
+        *(member.get(name) or 0 for name in ("flops", "latency_ms")),
+    )  # 0: not known, and not asked for
+    return Point(member.get("val_accuracy") or member["test_accuracy"], costs)

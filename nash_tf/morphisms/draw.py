@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from nash_tf.architecture import Architecture
+from nash_tf.architecture.costs import flops
 from nash_tf.morphisms import known
 from nash_tf.morphisms.base import Morphism, Move, Reduction
 from nash_tf.morphisms.weight_transfer import WeightTransfer
@@ -19,6 +20,7 @@ def draw(
     max_params: float,
     seed: int,
     variants: Mapping[str, Morphism] | None = None,
+    max_flops: float = math.inf,
 ) -> tuple[Architecture, tuple[Move, ...]]:
     """Draws `count` random moves in a row, or fewer where no further move is possible under the limit.
 
@@ -30,6 +32,7 @@ def draw(
         seed: seed of all random draws.
         variants: by name, operators that are used in place of the registered ones. Each of their sites must be a site
             of the registered operator too, because `replay` applies that one.
+        max_flops: maximum number of floating-point operations of one example; a move that would exceed it is not drawn.
 
     Returns:
         The child's architecture, and the moves.
@@ -38,7 +41,7 @@ def draw(
     by_name = {**known(), **(variants or {})}
     child, moves = parent, []
     for number in range(count):
-        drawn = _draw_one(child, by_name, operators, max_params, derive(seed, number), rng)
+        drawn = _draw_one(child, by_name, operators, (max_params, max_flops), derive(seed, number), rng)
         if drawn is None:
             break
         child, move = drawn
@@ -74,11 +77,11 @@ def _draw_one(
     parent: Architecture,
     by_name: Mapping[str, Morphism],
     operators: Mapping[str, float],
-    max_params: float,
+    most: tuple[float, float],
     seed: int,
     rng: np.random.Generator,
 ) -> tuple[Architecture, Move] | None:
-    """A child and its move; None where no operator has a site under the limit."""
+    """A child and its move; None where no operator has a site under the limits on parameters and operations."""
     names = sorted(operators)
     frequencies = np.array([operators[name] for name in names], float)
     order = rng.choice(names, size=np.count_nonzero(frequencies), replace=False, p=frequencies / frequencies.sum())
@@ -86,6 +89,6 @@ def _draw_one(
         sites = by_name[name].sites(parent)
         for place in rng.permutation(len(sites)):
             child, _ = by_name[name].apply(parent, sites[place])
-            if child.params <= max_params:
+            if child.params <= most[0] and (most[1] == math.inf or (flops(child) or 0) <= most[1]):
                 return child, Move(name, sites[place], seed)
     return None

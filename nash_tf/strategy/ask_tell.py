@@ -11,9 +11,9 @@ Engines differ in who trains what, where and when; the lineage does not.
 import itertools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from numbers import Integral, Real
+from dataclasses import replace
 
+from nash_tf.architecture import Architecture
 from nash_tf.strategy import hill_climbing, methods, records
 from nash_tf.strategy.budgeted import BudgetedProposer, spent
 from nash_tf.strategy.course import SEGMENTS
@@ -21,107 +21,11 @@ from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
 from nash_tf.strategy.records import Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.search_settings import RAISABLE, Settings
+
+__all__ = ["RAISABLE", "Search", "Settings"]
 
 FAILURES_IN_A_ROW = 3
-RAISABLE = (
-    "steps",
-    "max_hours",
-    "max_cpu_hours",
-    "max_params",
-)  # limits: a search that goes on may be given more of them
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a search is, but for the first network and its data.
-
-    Attributes:
-        method: a name in `nash_tf.strategy.methods.registry`.
-        steps: evolutionary steps after the first network's training.
-        children: children of a step; child 0 is the unmodified parent, where the method keeps it.
-        mutations: morphisms of each other child.
-        epochs_per_step: epochs of a step, all its children and rungs together.
-        vanilla_epochs: epochs of the first network.
-        max_params: limit on trained parameters, never passed.
-        seed: of all draws; 0 is a seed.
-        tune_hyperparameters: whether children perturb the declared hyperparameters of their parent.
-        budget_epochs: of compute, in epochs of the first network, all trainings together; it ends a search whose method does not
-            lay it out in advance. None: no limit there; for a method that does, what the limits on time allow, or as many as the
-            other methods have, `vanilla_epochs + steps * epochs_per_step`.
-        max_hours, max_cpu_hours: limits on the time of trainings, by which such a method lays out its budget; the engine ends the
-            search at its limits.
-        reserve: share of `max_hours` that is kept for what follows the search, which such a method does not lay out.
-        examples: that an epoch has, where it is known: with fewer a network gains less from its size.
-
-    Raises:
-        TypeError: a value is of another type.
-        ValueError: an unknown method, a number out of its range, or rungs that do not add up.
-    """
-
-    method: str = "shrsep"
-    steps: int = 5
-    children: int = 8
-    mutations: int = 5
-    epochs_per_step: int = 160
-    vanilla_epochs: int = 20
-    max_params: float = 20_000_000
-    seed: int = 0
-    tune_hyperparameters: bool = False
-    budget_epochs: float | None = None
-    max_hours: float | None = None
-    max_cpu_hours: float | None = None
-    reserve: float = 0.0
-    examples: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.method not in methods.registry:
-            raise ValueError(f"method must be one of {sorted(methods.registry)}, received {self.method!r}")
-        lowest = {
-            "steps": 0,
-            "children": 1,
-            "mutations": 1,
-            "epochs_per_step": 1,
-            "vanilla_epochs": 1,
-            "seed": -math.inf,
-        }
-        for name, low in lowest.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral):
-                raise TypeError(f"{name} must be a whole number, received {value!r}")
-            if value < low:
-                raise ValueError(f"{name} must be at least {low}, received {value!r}")
-        if isinstance(self.max_params, bool) or not isinstance(self.max_params, Real):
-            raise TypeError(f"max_params must be a number, received {self.max_params!r}")
-        if not self.max_params > 0:
-            raise ValueError(f"max_params must be above 0, received {self.max_params!r}")
-        if self.budget_epochs is not None and not self.budget_epochs >= 1:
-            raise ValueError(f"budget_epochs must be at least 1, or None, received {self.budget_epochs!r}")
-        if not isinstance(self.tune_hyperparameters, bool):
-            raise TypeError(f"tune_hyperparameters must be True or False, received {self.tune_hyperparameters!r}")
-        _ = self.rungs
-
-    @property
-    def rungs(self) -> tuple[Rung, ...]:
-        """The rungs of a step."""
-        return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
-
-    @property
-    def budget(self) -> float:
-        """The budget of a method that has one, in epochs of the first network; infinite where time alone is limited."""
-        if self.budget_epochs is None and self.budget_seconds:
-            return math.inf
-        return self.budget_epochs or self.vanilla_epochs + self.steps * self.epochs_per_step
-
-    @property
-    def budget_seconds(self) -> dict[str, float]:
-        """Limits on time, in seconds, by the measurement of trainings that they are on."""
-        hours = None if self.max_hours is None else self.max_hours * (1 - self.reserve)
-        limits = {"wall_seconds": hours, "cpu_seconds": self.max_cpu_hours}
-        return {name: 3600 * limit for name, limit in limits.items() if limit is not None}
-
-    def to_json(self) -> dict:
-        """The settings as JSON values, with the rungs that follow from them."""
-        return {**asdict(self), "rungs": [list(rung) for rung in self.rungs]}
 
 
 class Search:
@@ -134,6 +38,8 @@ class Search:
         failures_in_a_row: so many failed trainings, none between them that succeeded, end the search.
         seconds_left: gives what is left of limits on time, by the measurement that they are on, for a method that lays out its budget
             by them; where it is not given, what the outcomes leave of the settings' limits.
+        fits: whether a network keeps further limits, of the engine; one that does not is never proposed. What it says may depend on
+            the machine, and so the search on that.
 
     Attributes:
         outcomes: of all trainings that have ended, by their keys.
@@ -148,8 +54,9 @@ class Search:
         hyperparameters: Hyperparameters | None = None,
         failures_in_a_row: int = FAILURES_IN_A_ROW,
         seconds_left: Callable[[], Mapping[str, float]] | None = None,
+        fits: Callable[[Architecture], bool] | None = None,
     ):
-        self.settings, self.goal, self.failures_in_a_row = settings, goal, failures_in_a_row
+        self.settings, self.goal, self.failures_in_a_row, self._fits = settings, goal, failures_in_a_row, fits
         self.method = methods.registry[settings.method]
         self.steps = self._planned_steps()
         self.outcomes: dict[TrainingKey, Outcome] = {}
@@ -175,6 +82,8 @@ class Search:
             if self.method.is_budgeted
             else Proposer(*proposed)
         )
+        self._proposer.max_flops = math.inf if settings.max_flops is None else settings.max_flops
+        self._proposer.fits = fits or self._proposer.fits
         self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
         self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
 
@@ -209,7 +118,7 @@ class Search:
     def follows(self, assignment: Assignment) -> bool:
         """Whether an open training is what would be asked for now; how it grows and for how long may have followed from the clock."""
         now = self.assignment(assignment.key)
-        if self.method.is_budgeted and self.settings.budget_seconds:
+        if self._fits or (self.method.is_budgeted and self.settings.budget_seconds):
             clock = ("moves", "architecture", "initial_epoch", "epochs", "phases", "expected_gain")
             now = replace(now, **{name: getattr(assignment, name) for name in clock})
         return assignment.agrees_with(now)
@@ -292,7 +201,10 @@ class Search:
             return f"the budget of {budget:g} epochs of the first network is spent"
         step, rung, _, parent = self._opened
         if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):
-            return f"nothing can grow in step {step}: no child fits under max_params={self.settings.max_params:,.0f}"
+            limits = [f"max_params={self.settings.max_params:,.0f}"]
+            limits += [f"max_flops={self.settings.max_flops:,.0f}"] if self.settings.max_flops else []
+            limits += ["the limit on latency"] if self._fits else []
+            return f"nothing can grow in step {step}: no child fits under {' and '.join(limits)}"
         return None
 
     def failures(self) -> list[Outcome]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.architecture.costs import training_seconds
+from nash_tf.architecture.costs import flops, training_seconds
 from nash_tf.morphisms import registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
@@ -50,13 +50,14 @@ class BudgetedProposer(Proposer):
             foresight = growing.Foresight(
                 growing.shape(_first(outcomes)),
                 {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
-                price,
+                lambda network: price(network) if (flops(network) or 0) <= self.max_flops else math.inf,
                 max_price=plan.highest_price(used, own),
                 max_params=self.max_params,
             )
             epochs = (plan.budget - used) / own * growing.weight(self.examples)
-            child = foresight.choose(architecture, self.mutations, epochs, derive(self.seed, step, 0))
-            self._children = (step, parent), [Proposed(*child)]
+            seed = derive(self.seed, step, 0)
+            child = self._within(architecture, lambda most: foresight.choose(architecture, most, epochs, seed))
+            self._children = (step, parent), [child]
         return self._children[1]
 
     def course(self, outcomes: Outcomes) -> Course:

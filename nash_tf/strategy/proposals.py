@@ -1,7 +1,9 @@
 """What each training of a search is to do: which child, from which weights, for which epochs."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from nash_tf.architecture import Architecture
@@ -62,6 +64,8 @@ class Proposer:
         seed: of all draws.
         hyperparameters: the declared ones.
         tune_hyperparameters: whether children perturb the hyperparameters of their parent.
+        max_flops: limit on the floating-point operations of one example.
+        fits: whether a network is within further limits; a child that is not has fewer morphisms.
     """
 
     method: Method
@@ -71,6 +75,8 @@ class Proposer:
     seed: int
     hyperparameters: Hyperparameters = field(default_factory=NoHyperparameters)
     tune_hyperparameters: bool = False
+    max_flops: float = math.inf
+    fits: Callable[[Architecture], bool] = lambda architecture: True
     _children: tuple[Any, list[Proposed]] = field(default=(None, []), repr=False)
 
     def assignment(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> Assignment:
@@ -124,20 +130,28 @@ class Proposer:
             assert architecture is not None  # a failed training is no parent
             unmodified = [Proposed(architecture)] if self.method.keeps_parent else []
             drawn = [
-                Proposed(
-                    *draw(
-                        architecture,
-                        self.mutations,
-                        self.method.operators,
-                        self.max_params,
-                        derive(self.seed, step, child),
-                        self.method.variants,
-                    )
-                )
+                self._within(architecture, partial(self._drawn, architecture, derive(self.seed, step, child)))
                 for child in range(len(unmodified), self.steps[step][0].children)
             ]
             self._children = (step, parent), [*unmodified, *drawn]
         return self._children[1]
+
+    def _drawn(self, parent: Architecture, seed: int, count: int) -> tuple[Architecture, tuple[Move, ...]]:
+        """A child of at most `count` random morphisms."""
+        return draw(parent, count, self.method.operators, self.max_params, seed, self.method.variants, self.max_flops)
+
+    def _within(self, parent: Architecture, make: Callable[[int], tuple]) -> Proposed:
+        """What is made with the most morphisms and fits; the parent unmodified where nothing does.
+
+        Args:
+            parent: the parent's architecture.
+            make: (most morphisms) -> a child as `Proposed` takes it.
+        """
+        for count in range(self.mutations, 0, -1):
+            proposed = Proposed(*make(count))
+            if not proposed.moves or self.fits(proposed.architecture):
+                return proposed
+        return Proposed(parent)
 
     def _hyperparameters(self, key: TrainingKey, source: TrainingKey | None, outcomes: Outcomes) -> dict[str, Any]:
         if source is None:

@@ -7,17 +7,20 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.architecture.costs import flops
+from nash_tf.config import SearchConfig
 from nash_tf.export_formats import ALWAYS
 from nash_tf.exporting.export import export
 from nash_tf.exporting.images import Images
 from nash_tf.exporting.scaling import with_scaling
+from nash_tf.scores import objectives
 from nash_tf.seeds import derive
+from nash_tf.settings.costs import COSTS
 from nash_tf.strategy import forecast
 from nash_tf.strategy.front import Point
 from nash_tf.strategy.front import front as undominated
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
+from nash_tf.tasks import handing_over
 from nash_tf.tasks.final_training import Finishing, copied, scores
 from nash_tf.training.long_training import CUT, Job, Lesson
 from nash_tf.training.watching import digest
@@ -61,17 +64,29 @@ def front(run: Finishing, largest: keras.Model, images: Images) -> list[dict[str
             progress.line(too_late if facts["ended"] == CUT else f"Front: {size:,} parameters: {facts['ended']}.")
             break
         params = Architecture.from_keras(model).params
-        members.append({**_record(run, model, f"{FOLDER}/{params}"), "made_of": before, **facts})
+        made = {**_record(run, model, f"{FOLDER}/{params}"), "made_of": before, **facts}
+        if over := _over(made, config):
+            progress.line(f"Front: {params:,} parameters: not handed over, for it {over}.")
+            continue
+        members.append(made)
         _export(run, model, members[-1], images)
         progress.line(f"Front: {params:,} parameters, test accuracy {members[-1]['test_accuracy']:.4f}.")
-    best = {id(member) for member in undominated(members, point)}
+    best = {id(member) for member in undominated(members, lambda member: point(member, config))}
     members.sort(key=lambda member: member["params"])
     return [{**member, "on_front": id(member) in best} for member in members]
 
 
-def point(member: Mapping[str, Any]) -> Point:
-    """How a network of the front is compared: by its accuracy on validation images, and its parameters."""
-    return Point(member["val_accuracy"], (member["params"],))
+def point(member: Mapping[str, Any], config: SearchConfig) -> Point:
+    """How a network of the front is compared: by `objective` on validation images, and by `objective_cost`."""
+    objective = objectives.REGISTRY[config.objective]
+    return Point(objective.score(member[objective.metric]), (member[COSTS[config.objective_cost]],))
+
+
+def _over(member: Mapping[str, Any], config: SearchConfig) -> str | None:
+    """Which limit a network is over, if it is: fewer parameters may take longer."""
+    limits = {"flops": config.max_flops, "latency_ms": config.max_latency_ms}
+    over = [name for name, most in limits.items() if most is not None and member[name] > most]
+    return f"has {over[0]}={member[over[0]]:g}, more than --max_{over[0]}={limits[over[0]]:g}" if over else None
 
 
 def _measured(run: Finishing) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +136,7 @@ def _record(run: Finishing, model: keras.Model, directory: str) -> dict[str, Any
     return {
         "directory": directory,
         "params": architecture.params,
-        "flops": flops(architecture),
+        **handing_over.costs(run, architecture),
         **scores(run, model),
     }
 

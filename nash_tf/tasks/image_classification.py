@@ -16,6 +16,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.metrics import BalancedAccuracy
 from nash_tf.scores import objectives
 from nash_tf.scores.classification import class_weights
+from nash_tf.settings.costs import OPERATIONS
 from nash_tf.tasks import scoring, start
 from nash_tf.terminal.progress import Progress, label
 from nash_tf.tuning import trial_values
@@ -32,9 +33,16 @@ def check(config: SearchConfig, dataset: data.Dataset) -> None:
     augmentation_of(config, dataset)
     if config.start is None:
         _check_widths(config, dataset)
-    params = first_network(config, dataset).params
-    if params > config.max_params:
-        raise refusal("max_params", config.max_params, f"must be at least the first network's {params}")
+    first = first_network(config, dataset)
+    for name, needed in (("max_params", first.params), ("max_flops", costs.flops(first) or 0)):
+        most = getattr(config, name)
+        if most is not None and needed > most:
+            raise refusal(name, most, f"must be at least the first network's {needed}")
+    if costs.flops(first) is None and (config.max_flops is not None or config.objective_cost == OPERATIONS):
+        name = "max_flops" if config.max_flops is not None else "objective_cost"
+        raise refusal(
+            name, getattr(config, name), "the first network takes images of any size: operations are not known"
+        )
 
 
 def _check_widths(config: SearchConfig, dataset: data.Dataset) -> None:

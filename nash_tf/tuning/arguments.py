@@ -15,7 +15,7 @@ HINTS = {
     "num_initial_points": "give children",
 }
 ABOVE_0 = ("max_hours", "max_cpu_hours", "heartbeat")
-MAY_BE_NONE = ("max_hours", "max_cpu_hours", "on_trained")
+MAY_BE_NONE = ("max_hours", "max_cpu_hours", "on_trained", "fits")
 
 
 def check(given: Mapping, others: Mapping) -> None:
@@ -41,6 +41,8 @@ def check(given: Mapping, others: Mapping) -> None:
             raise ValueError(f"objective must be one, received {len(value)}; a single metric may combine them")
         elif name == "on_trained":
             _require(callable(value), TypeError, name, "callable with the oracle", value)
+        elif name == "fits":
+            _require(callable(value), TypeError, name, "callable with an architecture", value)
 
 
 def _require(holds: bool, error: type[Exception], name: str, rule: str, value) -> None:

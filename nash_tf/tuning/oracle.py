@@ -17,6 +17,7 @@ from nash_tf.tuning import arguments, checked_json, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, check_settings, restore_state
+from nash_tf.tuning.results_table import ranking
 from nash_tf.tuning.trial_book import SearchStopped, TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
 from nash_tf.workers.leases import Worker
@@ -28,7 +29,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
     Args:
         objective: as for any Keras Tuner oracle, e.g. "val_accuracy".
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
-            reserve, examples: see `nash_tf.strategy.ask_tell.Settings`.
+            reserve, examples, max_flops: see `nash_tf.strategy.ask_tell.Settings`.
+        fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         max_hours, max_cpu_hours: limits on wall-clock time, that before an interruption too, and on the CPU time of all trainings, or None.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
         on_trained: called with the oracle after each training.
@@ -65,16 +67,18 @@ class HillClimbingOracle(keras_tuner.Oracle):
         budget_epochs=None,
         reserve=0.0,
         examples=None,
+        max_flops=None,
+        fits=None,
         heartbeat=5.0,
         on_trained=None,
         **kwargs,
     ):
         limits = {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours, "heartbeat": heartbeat}
-        arguments.check({**limits, "objective": objective, "on_trained": on_trained}, kwargs)
+        arguments.check({**limits, "objective": objective, "on_trained": on_trained, "fits": fits}, kwargs)
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
         counts = steps, children, mutations, epochs_per_step, vanilla_epochs
-        budget = budget_epochs, max_hours, max_cpu_hours, reserve, examples
+        budget = budget_epochs, max_hours, max_cpu_hours, reserve, examples, max_flops
         settings = Settings(method, *counts, max_params, self.seed, tune_hyperparameters, *budget)
         self.search = Search(
             settings,
@@ -82,6 +86,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             DeclaredHyperparameters(self.get_space),
             self.max_consecutive_failed_trials,
             self._seconds_left,
+            fits,
         )
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
@@ -202,19 +207,10 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials=1):
-        """Those whose weights are kept first, the best of them at the head; see `ranking`."""
+        """Those whose weights are kept first, the best of them at the head; see `results_table.ranking`."""
         with self._mutex:
-            ranking = self.ranking()
-            return sorted(ranking, key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
-
-    def ranking(self) -> list[Trial]:
-        """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
-        best = self.search.best
-
-        def place(trial: Trial):
-            return trial.status != TrialStatus.COMPLETED, self.book.assignment(trial).key != best
-
-        return sorted(super().get_best_trials(len(self.trials)), key=place)
+            trials = ranking(self)
+            return sorted(trials, key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
 
     def requeue_dead(self) -> None:
         """Has the trials of workers that have been silent for too long wait for others."""

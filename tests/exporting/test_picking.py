@@ -8,9 +8,9 @@ import pytest
 import nash_tf
 
 MEMBERS = [
-    {"directory": "front/3", "params": 3, "flops": 6, "val_accuracy": 0.5, "test_accuracy": 0.9},
-    {"directory": "front/5", "params": 5, "flops": 8, "val_accuracy": 0.4, "test_accuracy": 0.9},
-    {"directory": "best", "params": 9, "flops": 20, "val_accuracy": 0.8, "test_accuracy": 0.9},
+    {"directory": "front/3", "params": 3, "flops": 6, "latency_ms": 0.5, "val_accuracy": 0.5, "test_accuracy": 0.9},
+    {"directory": "front/5", "params": 5, "flops": 8, "latency_ms": 0.4, "val_accuracy": 0.4, "test_accuracy": 0.9},
+    {"directory": "best", "params": 9, "flops": 20, "latency_ms": 1.5, "val_accuracy": 0.8, "test_accuracy": 0.9},
 ]
 
 
@@ -29,7 +29,15 @@ def run(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("limits", "units"),
-    [({}, 3), ({"max_params": 8}, 1), ({"max_flops": 10}, 1), ({"max_params": 9}, 3), ({"max_params": 3}, 1)],
+    [
+        ({}, 3),
+        ({"max_params": 8}, 1),
+        ({"max_flops": 10}, 1),
+        ({"max_latency_ms": 0.4}, 2),
+        ({"max_latency_ms": 1}, 1),
+        ({"max_params": 9}, 3),
+        ({"max_params": 3}, 1),
+    ],
 )
 def test_the_best_within_limits(run, limits, units):
     assert nash_tf.pick(run, **limits).output_shape == (None, units)
@@ -38,10 +46,12 @@ def test_the_best_within_limits(run, limits, units):
 def test_a_run_without_a_front_has_one_model(tmp_path):
     directory = written(tmp_path / "run", {"params": 9, "test_accuracy": 0.5, "front": []})
     assert nash_tf.pick(directory).output_shape == (None, 3)
-    with pytest.raises(
-        ValueError, match="no model is within max_params=8, max_flops=None; the smallest has 9 parameters"
-    ):
+    with pytest.raises(ValueError, match="no model is within max_params=8; the smallest has 9 parameters"):
         nash_tf.pick(directory, max_params=8)
+    with pytest.raises(
+        ValueError, match="max_latency_ms=5, but the run tells no latency_ms of its models; run it with --obj"
+    ):
+        nash_tf.pick(directory, max_latency_ms=5)
 
 
 @pytest.mark.parametrize(

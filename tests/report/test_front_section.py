@@ -18,7 +18,13 @@ def page(front):
 def test_networks_by_size():
     found = str(page([SMALL, LARGE]))
     assert "front/490" in found and "61.23" in found and "4,986" in found
-    assert found.count("no better than a smaller one") == 1 and "–" in found
+    assert found.count("no better than a cheaper one") == 1 and "–" in found
+
+
+def test_measured_latencies_have_columns_of_their_own():
+    timed = {**SMALL, "latency_ms": 1.2345, "latency_ms_32": 20.5}
+    assert "ms an image" not in str(page([SMALL, LARGE]))
+    assert all(words in str(page([timed, LARGE])) for words in ("ms an image", "1.23", "20.5"))
 
 
 def test_names_are_escaped():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.seeds import derive
 from nash_tf.strategy import methods
@@ -164,3 +165,38 @@ def test_outcomes_before_one_that_is_refused_are_taken():
             dataclasses.replace(first, assignment=dataclasses.replace(first.assignment, key=TrainingKey(2, 0, 1))),
         )
     assert len(search.outcomes) == 1 and len(search.ask()) == SETTINGS.children
+
+
+class TestLimits:
+    """On operations, and on what an engine measures."""
+
+    @pytest.mark.parametrize("method", ["shrsep", "grow", "random"])
+    def test_no_child_is_over_one(self, method):
+        most = 1.3 * flops(FIRST)
+        given = dataclasses.replace(SETTINGS, method=method, budget_epochs=900.0)
+        limited = climb(Search(dataclasses.replace(given, max_flops=most), GOAL))
+        seen = [outcome.architecture for outcome in limited.outcomes.values()]
+        assert all(flops(each) <= most for each in seen) and len({each.digest for each in seen}) > 1
+
+        def fits(architecture):
+            return flops(architecture) <= most
+
+        by_engine = climb(Search(given, GOAL, fits=fits))
+        assert all(fits(outcome.architecture) for outcome in by_engine.outcomes.values())
+
+    def test_a_child_over_it_has_fewer_morphisms_of_those_drawn(self):
+        def children(**given):
+            search = Search(SETTINGS, GOAL, **given)
+            search.tell(train(search.ask()[0]))
+            return search.ask()
+
+        drawn = children()
+        refused = {assignment.architecture.digest for assignment in drawn}
+        for before, after in zip(drawn, children(fits=lambda network: network.digest not in refused), strict=True):
+            assert after.moves == before.moves[:-1] and len(before.moves) == (before.key.child and SETTINGS.mutations)
+
+    def test_where_none_fits_the_search_says_so(self):
+        search = Search(dataclasses.replace(SETTINGS, max_flops=flops(FIRST)), GOAL, fits=lambda architecture: False)
+        search.tell(train(search.ask()[0]))
+        why = f"no child fits under max_params=20,000,000 and max_flops={flops(FIRST):,} and the limit on latency"
+        assert search.finished == f"nothing can grow in step 1: {why}"

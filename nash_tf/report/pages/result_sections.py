@@ -14,7 +14,7 @@ from nash_tf.report.drawing.number_words import NONE, duration, percent, plural,
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
-from nash_tf.report.records.runs import Run, number
+from nash_tf.report.records.runs import Run, name_of, number
 from nash_tf.report.records.tested import Share, Tested
 
 
@@ -43,6 +43,8 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         )
     if params := run.result("params"):
         cards.append((short(params), "trained parameters"))
+    if latency := run.result("latency_ms"):
+        cards.append((f"{latency:.3g} ms", *_measured_latency(run)))
     size = number(_of(_exports(run).get("saved_model")).get("bytes"))
     if size is not None:
         cards.append((_bytes(size), "as a SavedModel"))
@@ -52,6 +54,14 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         html.notice("A limit ended the search", search_summary.cut(run)),
         _formats(run),
     )
+
+
+def _measured_latency(run: Run) -> tuple[str, ...]:
+    """What was measured there, and the same for a batch."""
+    most, batch = run.setting("max_latency_ms"), run.result("latency_ms_32")
+    limit = "" if most is None else f", of {most:g} ms that it may take"
+    said = f"an image, in {name_of(run.config.get('latency_runtime', '?'))} on the machine of the run{limit}"
+    return (said,) if batch is None else (said, f"32 together: {batch:.3g} ms")
 
 
 def _accuracy_card(run: Run, test: Tested | None) -> tuple[str, ...]:

@@ -1,0 +1,106 @@
+"""What a search is, but for its first network and its data: the settings of `nash_tf.strategy.ask_tell.Search`."""
+
+import math
+from dataclasses import asdict, dataclass
+from numbers import Integral, Real
+
+from nash_tf.strategy import methods
+from nash_tf.strategy.halving import Rung
+
+# Limits: a search that goes on may be given more of them.
+RAISABLE = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a search is, but for the first network and its data.
+
+    Attributes:
+        method: a name in `nash_tf.strategy.methods.registry`.
+        steps: evolutionary steps after the first network's training.
+        children: children of a step; child 0 is the unmodified parent, where the method keeps it.
+        mutations: morphisms of each other child.
+        epochs_per_step: epochs of a step, all its children and rungs together.
+        vanilla_epochs: epochs of the first network.
+        max_params: limit on trained parameters, never passed.
+        seed: of all draws; 0 is a seed.
+        tune_hyperparameters: whether children perturb the declared hyperparameters of their parent.
+        budget_epochs: of compute, in epochs of the first network, all trainings together; it ends a search whose method does not
+            lay it out in advance. None: no limit there; for a method that does, what the limits on time allow, or as many as the
+            other methods have, `vanilla_epochs + steps * epochs_per_step`.
+        max_hours, max_cpu_hours: limits on the time of trainings, by which such a method lays out its budget; the engine ends the
+            search at its limits.
+        reserve: share of `max_hours` that is kept for what follows the search, which such a method does not lay out.
+        examples: that an epoch has, where it is known: with fewer a network gains less from its size.
+        max_flops: limit on the floating-point operations of one example, never passed; None for none.
+
+    Raises:
+        TypeError: a value is of another type.
+        ValueError: an unknown method, a number out of its range, or rungs that do not add up.
+    """
+
+    method: str = "shrsep"
+    steps: int = 5
+    children: int = 8
+    mutations: int = 5
+    epochs_per_step: int = 160
+    vanilla_epochs: int = 20
+    max_params: float = 20_000_000
+    seed: int = 0
+    tune_hyperparameters: bool = False
+    budget_epochs: float | None = None
+    max_hours: float | None = None
+    max_cpu_hours: float | None = None
+    reserve: float = 0.0
+    examples: int | None = None
+    max_flops: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in methods.registry:
+            raise ValueError(f"method must be one of {sorted(methods.registry)}, received {self.method!r}")
+        lowest = {
+            "steps": 0,
+            "children": 1,
+            "mutations": 1,
+            "epochs_per_step": 1,
+            "vanilla_epochs": 1,
+            "seed": -math.inf,
+        }
+        for name, low in lowest.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral):
+                raise TypeError(f"{name} must be a whole number, received {value!r}")
+            if value < low:
+                raise ValueError(f"{name} must be at least {low}, received {value!r}")
+        if isinstance(self.max_params, bool) or not isinstance(self.max_params, Real):
+            raise TypeError(f"max_params must be a number, received {self.max_params!r}")
+        if not self.max_params > 0:
+            raise ValueError(f"max_params must be above 0, received {self.max_params!r}")
+        if self.budget_epochs is not None and not self.budget_epochs >= 1:
+            raise ValueError(f"budget_epochs must be at least 1, or None, received {self.budget_epochs!r}")
+        if not isinstance(self.tune_hyperparameters, bool):
+            raise TypeError(f"tune_hyperparameters must be True or False, received {self.tune_hyperparameters!r}")
+        _ = self.rungs
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The rungs of a step."""
+        return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
+
+    @property
+    def budget(self) -> float:
+        """The budget of a method that has one, in epochs of the first network; infinite where time alone is limited."""
+        if self.budget_epochs is None and self.budget_seconds:
+            return math.inf
+        return self.budget_epochs or self.vanilla_epochs + self.steps * self.epochs_per_step
+
+    @property
+    def budget_seconds(self) -> dict[str, float]:
+        """Limits on time, in seconds, by the measurement of trainings that they are on."""
+        hours = None if self.max_hours is None else self.max_hours * (1 - self.reserve)
+        limits = {"wall_seconds": hours, "cpu_seconds": self.max_cpu_hours}
+        return {name: 3600 * limit for name, limit in limits.items() if limit is not None}
+
+    def to_json(self) -> dict:
+        """The settings as JSON values, with the rungs that follow from them."""
+        return {**asdict(self), "rungs": [list(rung) for rung in self.rungs]}

@@ -1,0 +1,71 @@
+"""What a run hands over: the export of its network to `best/`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from nash_tf import export_formats
+from nash_tf.architecture import Architecture
+from nash_tf.architecture.costs import flops
+from nash_tf.config import SearchConfig
+from nash_tf.exporting.export import export
+from nash_tf.exporting.images import Images
+from nash_tf.exporting.scaling import with_scaling
+from nash_tf.files import run_directory
+from nash_tf.strategy import time_plan
+from nash_tf.tasks.final_training import Finishing
+from nash_tf.tasks.latency import Latencies
+
+
+def export_best(
+    run: Finishing, final: keras.Model, results: Mapping[str, Any], test: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json.
+
+    Args:
+        results, test: for the model card; what results.json says, and what it says of the test.
+    """
+    config, dataset, limits = run.config, run.dataset, run.plan.limits
+    later = ("seconds", "cpu_seconds", "control")  # of the whole run, the export included; the last is spread out below
+    facts = {name: value for name, value in results.items() if name not in later}
+    facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
+    wanted = formats(config)
+    dropped = time_plan.dropped(wanted, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
+
+    def left_out(name: str, reason: str) -> None:
+        run.progress.line(f"Export without {name}: {reason}")
+
+    why = f"no time was left for it before max_hours={config.max_hours}"
+    for name in dropped:
+        left_out(name, why)
+    exported = export(
+        with_scaling(final, *run.pipeline.scaling(dataset.x_train.dtype)),
+        config.directory / run_directory.BEST,
+        dataset.x_test[:32],
+        facts={**facts, **{f"--{name}": value for name, value in config.to_json().items()}},
+        searched=final,
+        formats=[name for name in wanted if name not in dropped],
+        images=images(run),
+        test=test,
+        seconds=time_plan.scoring_seconds(config.max_hours),
+        left_out=left_out,
+    )
+    return {**exported, **{name: {"left_out": why} for name in dropped}}
+
+
+def images(run: Finishing) -> Images:
+    """The images that the run's models are made from."""
+    dataset = run.dataset
+    parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
+    return Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, run.config.image_fit)
+
+
+def formats(config: SearchConfig) -> tuple[str, ...]:
+    """The formats of the export."""
+    return tuple(config.export or export_formats.installed())
+
+
+def costs(run: Finishing, architecture: Architecture) -> dict[str, Any]:
+    """What results.json says of a network's operations and latency; of its parameters it says more elsewhere."""
+    return {"flops": flops(architecture), **Latencies(run.config).facts(architecture)}

@@ -1,0 +1,85 @@
+"""The latencies of a run's networks: each is measured once, and kept in the directory of the run."""
+
+from collections.abc import Sequence
+
+from nash_tf.architecture import Architecture
+from nash_tf.config import SearchConfig, refusal
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.latency import BATCHES, latencies
+from nash_tf.tuning import checked_json
+
+FILE = "latencies.json"  # in the directory of a run
+
+
+class Latencies:
+    """Measures networks, untrained ones, for their time does not depend on their weights; in float32, as they are handed over.
+
+    What an earlier process of the run has measured is not measured anew, so that a run goes on by the same numbers, on whatever
+    machine.
+
+    Args:
+        config: of the run, its number of threads given.
+    """
+
+    def __init__(self, config: SearchConfig):
+        self.config, self._path = config, config.directory / FILE
+        self._known: dict[str, dict[str, float]] = {}  # digest -> number of images -> milliseconds
+        try:
+            kept = checked_json.read(self._path)
+        except FileNotFoundError:
+            return
+        except ValueError as error:
+            print(f"{self._path} is damaged ({error}): networks are timed anew", flush=True)
+            return
+        self._known = {digest: dict(each) for digest, each in kept["milliseconds"].items()}
+
+    def of(self, architecture: Architecture, batches: Sequence[int] = BATCHES) -> dict[int, float]:
+        """Milliseconds of a network by the number of images that it is given together."""
+        known = self._known.setdefault(architecture.digest, {})
+        if missing := [batch for batch in batches if str(batch) not in known]:
+            model = to_keras(architecture.in_float32())
+            found = latencies(model, self.config.latency_runtime, self.config.threads, missing)
+            known |= {str(batch): milliseconds for batch, milliseconds in found.items()}
+            self.save()
+        return {batch: known[str(batch)] for batch in batches}
+
+    def fits(self, architecture: Architecture) -> bool:
+        """Whether a network keeps `max_latency_ms`."""
+        most = self.config.max_latency_ms
+        return most is None or self.of(architecture, BATCHES[:1])[1] <= most
+
+    def check(self, first: Architecture) -> list[str]:
+        """Checks the first network against the limit: those that grow out of it are no faster.
+
+        Returns:
+            What is to be said of it, a line; nothing where no network is timed.
+
+        Raises:
+            ConfigError: it is over it, or cannot be timed.
+        """
+        if not self.config.needs_latency:
+            return []
+        try:
+            took = self.of(first, BATCHES[:1])[1]
+        except ValueError as error:
+            raise refusal("objective_cost", self.config.objective_cost, str(error)) from None
+        if not self.fits(first):
+            rule = f"the first network takes {took:g} ms on this machine; give more, or a smaller one by --widths"
+            raise refusal("max_latency_ms", self.config.max_latency_ms, rule)
+        limit = "" if self.config.max_latency_ms is None else f" of {self.config.max_latency_ms:g} that it may take"
+        return [
+            f"An image takes the first network {took:g} ms{limit}, in {self.config.latency_runtime} on this machine."
+        ]
+
+    def facts(self, architecture: Architecture) -> dict[str, float]:
+        """What results.json says of a network's latency; nothing where none is asked for."""
+        if not self.config.needs_latency:
+            return {}
+        found = self.of(architecture)
+        return {"latency_ms": found[1], **{f"latency_ms_{batch}": found[batch] for batch in BATCHES if batch != 1}}
+
+    def save(self) -> None:
+        """Writes what is known, once the run has a directory."""
+        if self._known and self.config.directory.is_dir():
+            measured_in = {"runtime": self.config.latency_runtime, "threads": self.config.threads}
+            checked_json.write(self._path, {**measured_in, "milliseconds": self._known})

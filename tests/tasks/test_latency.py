@@ -1,0 +1,63 @@
+"""The latencies of a run's networks."""
+
+import pytest
+
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.tasks import latency
+from nash_tf.tasks.latency import Latencies
+
+SMALL, LARGE = vanilla((8, 8, 1), 10, (4,)), vanilla((8, 8, 1), 10, (16,))
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Stands in for the clock: a network takes a millisecond for 100 parameters of it. Tells what was timed."""
+    asked = []
+
+    def latencies(model, runtime, threads, batches):
+        asked.append((model.count_params(), runtime, threads, tuple(batches)))
+        return {batch: batch * model.count_params() / 100 for batch in batches}
+
+    monkeypatch.setattr(latency, "latencies", latencies)
+    return asked
+
+
+def config(tmp_path, **settings):
+    return SearchConfig(output_dir=str(tmp_path / "run"), threads=2, **settings)
+
+
+def test_each_network_is_timed_once_in_the_whole_run(tmp_path, timed):
+    limited = config(tmp_path, max_latency_ms=2.0)
+    begun = Latencies(limited)
+    assert begun.fits(SMALL) and not begun.fits(LARGE)
+    assert [each[1:] for each in timed] == [("tensorflow", 2, (1,))] * 2 and not limited.directory.exists()
+    limited.directory.mkdir()
+    begun.save()
+    resumed = Latencies(limited)
+    assert resumed.fits(SMALL) and not resumed.fits(LARGE) and len(timed) == 2
+    assert resumed.of(SMALL)[32] == 32 * resumed.of(SMALL)[1] and timed[2][3] == (32,)
+    assert Latencies(limited).of(SMALL) == resumed.of(SMALL) and len(timed) == 3
+
+
+def test_a_damaged_file_is_said_and_measured_anew(tmp_path, timed, capsys):
+    limited = config(tmp_path, max_latency_ms=2.0)
+    limited.directory.mkdir()
+    (limited.directory / latency.FILE).write_text("{}x")
+    assert Latencies(limited).fits(SMALL) and len(timed) == 1
+    assert "latencies.json is damaged" in capsys.readouterr().out
+
+
+def test_a_first_network_over_the_limit_is_refused_at_once(tmp_path, timed):
+    rule = r"--max_latency_ms=0.5: the first network takes 3.78 ms on this machine; give more, or a smaller one by --widths"
+    with pytest.raises(ConfigError, match=rule):
+        Latencies(config(tmp_path, max_latency_ms=0.5)).check(LARGE)
+    (said,) = Latencies(config(tmp_path, max_latency_ms=5)).check(LARGE)
+    assert said == "An image takes the first network 3.78 ms of 5 that it may take, in tensorflow on this machine."
+
+
+def test_nothing_is_timed_where_nobody_asks(tmp_path, timed):
+    untimed = Latencies(config(tmp_path))
+    assert untimed.check(LARGE) == [] and untimed.facts(LARGE) == {} and not timed
+    asked = Latencies(config(tmp_path, objective_cost="latency_ms")).facts(LARGE)
+    assert asked.keys() == {"latency_ms", "latency_ms_32"}
