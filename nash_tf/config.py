@@ -219,6 +219,7 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
         if self.budget_epochs is not None and self.budget_seconds is not None:
             raise refusal("budget_seconds", self.budget_seconds, "must not be given together with budget_epochs")
         self._check_rungs()
+        self._check_front()
         self.check_start(self.method, self.precision)
         self.check_engine()
         self.check_costs()
@@ -293,6 +294,16 @@ class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings
     def _default_output_dir(self) -> str:
         name = os.path.basename(os.path.abspath(self.dataset)).removesuffix(".npz").removesuffix(".csv") or "data"
         return os.path.join("runs", f"{name}-{self.method}-seed{self.seed}")
+
+    def _check_front(self) -> None:
+        """A method that makes a front grows to each of its sizes."""
+        if not methods.registry[self.method].has_branches:
+            return
+        if self.steps == 0:
+            raise refusal("steps", 0, f"must be at least 1 for method {self.method}")
+        if self.front_sizes and max(self.front_sizes) > self.max_params:
+            rule = f"method {self.method} grows to them, and --max_params={self.max_params} is the limit"
+            raise refusal("front_sizes", self.front_sizes, rule)
 
     def _check_rungs(self) -> None:
         try:

@@ -185,7 +185,7 @@ def finish(run: Finishing) -> dict:
         **_time(run),
     }
     results["exports"] = handing_over.export_best(run, final, results, test)
-    results["front"] = front.front(run, trained, handing_over.images(run))
+    results["front"] = front.front(run, trained, handing_over.images(run), front.finished(run, is_control))
     results |= {**_time(run), "test": test}
     write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     oracle.save()
@@ -252,8 +252,9 @@ def tuner_of(
         fits=None if config.max_latency_ms is None else Latencies(config).fits,
         budget_epochs=task.budget_epochs(config, dataset),
         examples=len(dataset.y_train),
+        front_sizes=config.front_sizes if methods.registry[config.method].has_branches else (),
         reserve=time_plan.planned_share(
-            config.final_epochs + len(config.front_sizes) * config.front_epochs, final_training.has_control(config)
+            config.final_epochs + front.epochs_after(config), final_training.has_control(config)
         ),
         max_hours=config.max_hours,
         max_cpu_hours=config.max_cpu_hours,

@@ -16,6 +16,8 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found |= dict.fromkeys(
             ("children", "mutations", "control"), f"method {method.name} trains the first network alone"
         )
+    elif method.has_branches:
+        found["children"] = f"a step of method {method.name} has two"
     elif not config.steps:
         found |= dict.fromkeys(("children", "mutations", "epochs_per_step", "control"), "there are no steps")
     elif config.rungs[0].children == 1:
@@ -28,7 +30,13 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found["widths"] = "the layout hand has its own"
     if method.name == "hand" and config.layout not in (None, "hand"):
         found["layout"] = "method hand has its own"
-    if not config.front_sizes:
+    if method.has_branches:
+        found |= {"mutations": "the network grows to sizes", "front_epochs": "they follow from the budget"}
+        if config.front_sizes:
+            found["steps"] = "there is one for each of front_sizes"
+        else:
+            found["distillation"] = "no front_sizes are given"
+    elif not config.front_sizes:
         found |= dict.fromkeys(("front_epochs", "distillation"), "no front_sizes are given")
         if config.objective_cost != LATENCY:
             found["objective_cost"] = "no front_sizes are given"
@@ -36,7 +44,7 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found["distillation"] = "the networks of the front are not trained"
     if not config.needs_latency:
         found["latency_runtime"] = "no network is timed"
-    if config.final_epochs == 0 and not (config.front_sizes and config.front_epochs):
+    if config.final_epochs == 0 and not (config.front_sizes and (config.front_epochs or method.has_branches)):
         found["final_learning_rate"] = "there is no final training"
     if config.engine == engine_settings.RAY:
         found["isolate"] = "Ray's workers are processes of their own, and one that dies is begun again"

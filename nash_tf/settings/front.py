@@ -1,10 +1,10 @@
-"""The settings of the smaller networks that are made of the one that is handed over; a part of `nash_tf.config`."""
+"""The settings of networks of other sizes beside the one that is handed over; a part of `nash_tf.config`."""
 
 from dataclasses import dataclass
 
 from nash_tf.settings import number, setting, tuple_of, whole
 
-GROUP = "Front (smaller networks, made of the one that is handed over)"
+GROUP = "Front (networks of other sizes beside the one that is handed over)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,12 +13,18 @@ class FrontSettings:
 
     front_sizes: tuple[int, ...] = setting(
         tuple_of(whole(1), 0, 16, "must be none, or at most 16 numbers of parameters, separated by commas", none=()),
-        "Numbers of parameters. For each a network is made that has no more, out of the next larger one, and trained; it goes to "
-        "front/.",
+        "Numbers of parameters. For each a network is made that has no more; it goes to front/. Method front grows to them, within its "
+        "budget; smaller ones than the first network, and those of other methods, are made out of the next larger one and trained "
+        "after the search. Unset: none; for method front those of the first network, doubled --steps times.",
         default=(),
         group=GROUP,
     )
-    front_epochs: int = setting(whole(0), "Epochs that each of them is trained.", default=5, group=GROUP)
+    front_epochs: int = setting(
+        whole(0),
+        "Epochs that each of them is trained; those of method front follow from its budget.",
+        default=5,
+        group=GROUP,
+    )
     distillation: float = setting(
         number("from 0 to 1", lambda value: 0 <= value <= 1),
         "Share of the teacher in their loss, the network that is handed over; the rest is that of the labels.",

@@ -12,9 +12,11 @@ import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from nash_tf.architecture import Architecture
 from nash_tf.strategy import hill_climbing, methods, records
+from nash_tf.strategy.branching import BranchingProposer
 from nash_tf.strategy.budgeted import BudgetedProposer, spent
 from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
@@ -58,7 +60,7 @@ class Search:
     ):
         self.settings, self.goal, self.failures_in_a_row, self._fits = settings, goal, failures_in_a_row, fits
         self.method = methods.registry[settings.method]
-        self.steps = self._planned_steps()
+        self.steps: list[tuple[Rung, ...]] = []
         self.outcomes: dict[TrainingKey, Outcome] = {}
         self.scores: dict[TrainingKey, float | None] = {}
         self.hyperparameters = hyperparameters or NoHyperparameters()
@@ -71,25 +73,37 @@ class Search:
             self.hyperparameters,
             settings.tune_hyperparameters,
         )
-        self._proposer: Proposer = (
-            BudgetedProposer(
-                *proposed,
-                budget=settings.budget,
-                seconds=settings.budget_seconds,
-                seconds_left=seconds_left,
-                examples=settings.examples,
-            )
-            if self.method.is_budgeted
-            else Proposer(*proposed)
-        )
+        budget: dict[str, Any] = {
+            "budget": settings.budget,
+            "seconds": settings.budget_seconds,
+            "seconds_left": seconds_left,
+            "examples": settings.examples,
+        }
+        self._proposer: Proposer
+        if self.method.has_branches:
+            self._proposer = BranchingProposer(*proposed, **budget)
+            self._proposer.sizes, self._proposer.doublings = settings.front_sizes, settings.steps
+        elif self.method.is_budgeted:
+            self._proposer = BudgetedProposer(*proposed, **budget)
+        else:
+            self._proposer = Proposer(*proposed)
         self._proposer.max_flops = math.inf if settings.max_flops is None else settings.max_flops
         self._proposer.fits = fits or self._proposer.fits
         self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
+        self._opened: OpenRung | None = None
+        self.incumbent: TrainingKey | None = None
+        self._look()
+
+    def _look(self) -> None:
+        """Looks where the search stands by its scores; the sizes of a front are known when the first network is."""
+        self.steps[:] = self._planned_steps()
         self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
 
     def _planned_steps(self) -> list[tuple[Rung, ...]]:
         """The rungs of each step, the first network's first."""
         first, rungs, steps = (Rung(1, self.settings.vanilla_epochs),), self.settings.rungs, self.settings.steps
+        if isinstance(self._proposer, BranchingProposer):
+            return self._proposer.front(self.outcomes).steps(self.settings.vanilla_epochs)
         if not self.method.is_budgeted:
             return [first, *[rungs] * steps]
         growing = max(1, steps) if self.method.operators else 1
@@ -137,7 +151,7 @@ class Search:
             missing = tuple(child for child in opened.missing if child != key.child)
             self._opened = opened._replace(missing=missing)
             if not missing:
-                self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
+                self._look()
 
     @property
     def opened(self) -> OpenRung | None:
@@ -171,7 +185,7 @@ class Search:
         before, self._finished = dict(self.outcomes), None
         self.outcomes.clear()
         self.scores.clear()
-        self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
+        self._look()
         for key in sorted(before.keys() - set(keys)):
             if self.is_open(key):
                 self.tell(before[key])
@@ -221,7 +235,26 @@ class Search:
 
     def needed(self) -> frozenset[TrainingKey]:
         """The trainings whose weights may still be asked for."""
-        return hill_climbing.needed(self.steps, self.method.promote, self.scores)
+        return hill_climbing.needed(self.steps, self.method.promote, self.scores) | set(self.finished_networks)
+
+    @property
+    def finished_networks(self) -> tuple[TrainingKey, ...]:
+        """The trainings of a method with branches that have finished a network, in order; none of other methods."""
+        return self._proposer.finished(self.outcomes) if isinstance(self._proposer, BranchingProposer) else ()
+
+    def epochs_below(self, architecture: Architecture, teacher: Architecture | None = None, *, size: int) -> int:
+        """Epochs that what the search leaves of its budget has for a network of a size below the first one's, one at least.
+
+        Args:
+            architecture: the network.
+            teacher: a network whose outputs are computed for it in each epoch.
+            size: one that is asked for, no larger than the first network.
+        """
+        assert isinstance(self._proposer, BranchingProposer)
+        compute = self._proposer.compute_below(self.outcomes, size)
+        price = self._proposer.price(architecture, self.outcomes)
+        taught = self._proposer.price(teacher, self.outcomes) / 3 if teacher is not None else 0.0  # forwards only
+        return max(1, int(compute / (price + taught)))
 
     def lineage(self) -> list[dict]:
         """The records of all trainings that have ended, in canonical order."""

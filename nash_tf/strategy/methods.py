@@ -1,7 +1,7 @@
 """The methods, each a record. A further method is one more record in `registry`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ class Method:
             the numbers of children alone, and periods nothing.
         has_foresight: whether the morphisms of a child are chosen by what they are worth (see `nash_tf.strategy.growing`), and not
             drawn; `operators` then tells the gain that each is expected to bring.
+        has_branches: whether child 1 is the unmodified parent, cooled down to a finished network, so that the search ends with one of
+            each size (see `nash_tf.strategy.branches`).
         as_in_slides: whether operators are drawn in the slides' narrower forms (see `nash_tf.morphisms.slides`).
     """
 
@@ -41,6 +43,7 @@ class Method:
     keeps_parent: bool = True
     is_budgeted: bool = False
     has_foresight: bool = False
+    has_branches: bool = False
     as_in_slides: bool = False
 
     @property
@@ -94,6 +97,8 @@ GROW = _budgeted(
     keeps_parent=False,
     has_foresight=True,
 )
+# One network of each size, where `grow` has one of the size that is best.
+FRONT = replace(GROW, name="front", rungs=halving.trunk_and_branch, promote=halving.promote_first, has_branches=True)
 # What a search must beat at the same cost, with one budget of compute and one rate. The operators are those of shrsep.
 BASELINES = (
     # One random child a step: no selection. Where nothing fits, the network is only trained on.
@@ -104,4 +109,4 @@ BASELINES = (
     # architecture (see `nash_tf.followers`), `hand` for one made by hand for little compute.
     *(_budgeted(name, halving.one_child, operators={}) for name in ("fixed", "wide", "scratch", "hand")),
 )
-registry: dict[str, Method] = {method.name: method for method in (GROW, *SEARCHES, *FUTURE_WORK, *BASELINES)}
+registry: dict[str, Method] = {method.name: method for method in (GROW, FRONT, *SEARCHES, *FUTURE_WORK, *BASELINES)}

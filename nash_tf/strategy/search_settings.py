@@ -33,6 +33,8 @@ class Settings:
         reserve: share of `max_hours` that is kept for what follows the search, which such a method does not lay out.
         examples: that an epoch has, where it is known: with fewer a network gains less from its size.
         max_flops: limit on the floating-point operations of one example, never passed; None for none.
+        front_sizes: for a method with branches, the trained parameters of its networks (see `nash_tf.strategy.branches`); none for
+            those of the first network, doubled `steps` times.
 
     Raises:
         TypeError: a value is of another type.
@@ -54,6 +56,7 @@ class Settings:
     reserve: float = 0.0
     examples: int | None = None
     max_flops: float | None = None
+    front_sizes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
@@ -80,6 +83,12 @@ class Settings:
             raise ValueError(f"budget_epochs must be at least 1, or None, received {self.budget_epochs!r}")
         if not isinstance(self.tune_hyperparameters, bool):
             raise TypeError(f"tune_hyperparameters must be True or False, received {self.tune_hyperparameters!r}")
+        if self.front_sizes and not methods.registry[self.method].has_branches:
+            raise ValueError(
+                f"front_sizes are for method front, received {self.front_sizes!r} for method {self.method}"
+            )
+        if not all(isinstance(size, Integral) and 0 < size <= self.max_params for size in self.front_sizes):
+            raise ValueError(f"front_sizes must be whole numbers from 1 to max_params, received {self.front_sizes!r}")
         _ = self.rungs
 
     @property
@@ -103,4 +112,5 @@ class Settings:
 
     def to_json(self) -> dict:
         """The settings as JSON values, with the rungs that follow from them."""
-        return {**asdict(self), "rungs": [list(rung) for rung in self.rungs]}
+        lists = {"rungs": [list(rung) for rung in self.rungs], "front_sizes": list(self.front_sizes)}
+        return {**asdict(self), **lists}

@@ -65,7 +65,9 @@ def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> Afte
     train, valid, test = (len(part) for part in (dataset.y_train, dataset.y_valid, dataset.y_test))
     # An epoch computes each image thrice, forwards and backwards; the test computes it once for each of up to four networks.
     # So it is in each epoch of a smaller network, and once more, forwards, by its teacher.
-    front = len(config.front_sizes) * (4 / 3 * config.front_epochs + SHRINKING / train)
+    # Those of a method with branches are trained within its budget.
+    epochs = 0 if methods.registry[config.method].has_branches else config.front_epochs
+    front = len(config.front_sizes) * (4 / 3 * epochs + SHRINKING / train)
     return After(
         config.final_epochs, (train + valid) / train, has_control(config), 4 / 3 * test / train, export_seconds, front
     )

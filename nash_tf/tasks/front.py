@@ -1,6 +1,7 @@
-"""Smaller networks of several sizes, each made of the next larger one and taught by the one that is handed over."""
+"""Networks of several sizes: those that the search has finished, and smaller ones, each made of the next larger one and taught by the
+one that is handed over."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,12 +13,15 @@ from nash_tf.export_formats import ALWAYS
 from nash_tf.exporting.export import export
 from nash_tf.exporting.images import Images
 from nash_tf.exporting.scaling import with_scaling
+from nash_tf.files import run_directory
 from nash_tf.scores import objectives
 from nash_tf.seeds import derive
 from nash_tf.settings.costs import COSTS
-from nash_tf.strategy import forecast
+from nash_tf.strategy import forecast, methods
+from nash_tf.strategy.branches import ENOUGH
 from nash_tf.strategy.front import Point
 from nash_tf.strategy.front import front as undominated
+from nash_tf.strategy.records import TrainingKey
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
 from nash_tf.tasks import handing_over
@@ -28,58 +32,124 @@ from nash_tf.training.watching import digest
 FOLDER, TRAINING = "front", "front_training"  # in the directory of a run
 
 
-def front(run: Finishing, largest: keras.Model, images: Images) -> list[dict[str, Any]]:
-    """Makes the networks of `front_sizes`, and exports each to `front/` under its number of parameters.
+def front(
+    run: Finishing, largest: keras.Model, images: Images, finished: Sequence[TrainingKey] = ()
+) -> list[dict[str, Any]]:
+    """Exports the networks that the search has finished beside the one that is handed over, and makes smaller ones of the sizes
+    that are asked for; each goes to `front/` under its number of parameters.
 
     Args:
         run: the run, whose model is exported already.
         largest: the network that is handed over.
         images: for the exports.
+        finished: the trainings of the others (see `finished`).
 
     Returns:
-        What results.json says of them, the one that is handed over among them, the smallest first; nothing where no sizes are
+        What results.json says of them, the one that is handed over among them, the smallest first; nothing where no front is
         asked for.
     """
-    config, progress = run.config, run.progress
-    if not config.front_sizes:
+    config = run.config
+    if not config.front_sizes and not methods.registry[config.method].has_branches:
         return []
-    model, members = largest, [_record(run, largest, "best")]
-    for size in sorted(set(config.front_sizes), reverse=True):
-        before = Architecture.from_keras(model).params
-        held = run.plan.after.export  # as long as the export of the next one may take
-        if before <= size:
-            progress.line(f"Front: no network of {size:,} parameters, for the one before it has {before:,}.")
+    members, smallest = [_record(run, largest, run_directory.BEST)], largest
+    for key in finished:
+        model = run.tuner.load_model(run.tuner.oracle.book.by_training()[key])
+        member = {**_record(run, model, _folder(model)), "training": list(key)}
+        if any(
+            member["directory"] == other["directory"] and _score(other, config) >= _score(member, config)
+            for other in members
+        ):
             continue
-        too_late = f"Front: no time was left for {size:,} parameters before max_hours={config.max_hours}."
-        if run.plan.limits.seconds_left_in_all() <= 2 * held:  # making it smaller may take as long
-            progress.line(too_late)
-            break
-        try:
-            small = shrink(model, size, _measured(run)).model
-        except ValueError as error:
-            progress.line(f"Front: no network of {size:,} parameters: {error}.")
-            break
-        model, facts = _trained(run, small, largest, size, held)
-        if config.front_epochs and not facts["epochs"]:
-            progress.line(too_late if facts["ended"] == CUT else f"Front: {size:,} parameters: {facts['ended']}.")
-            break
-        params = Architecture.from_keras(model).params
-        made = {**_record(run, model, f"{FOLDER}/{params}"), "made_of": before, **facts}
-        if over := _over(made, config):
-            progress.line(f"Front: {params:,} parameters: not handed over, for it {over}.")
-            continue
-        members.append(made)
-        _export(run, model, members[-1], images)
-        progress.line(f"Front: {params:,} parameters, test accuracy {members[-1]['test_accuracy']:.4f}.")
+        members = [*(other for other in members if other["directory"] != member["directory"]), member]
+        _export(run, model, member, images)
+        _say(run, member)
+        smallest = min(smallest, model, key=lambda each: Architecture.from_keras(each).params)
+    members += _made_smaller(run, smallest, largest, images)
+    _say_missing(run, [member["params"] for member in members])
     best = {id(member) for member in undominated(members, lambda member: point(member, config))}
     members.sort(key=lambda member: member["params"])
     return [{**member, "on_front": id(member) in best} for member in members]
 
 
+def _say_missing(run: Finishing, params: Sequence[int]) -> None:
+    """Says which sizes of those that a search grows to it has not come to; why there is no smaller one is said elsewhere."""
+    for size in run.config.front_sizes if methods.registry[run.config.method].has_branches else ():
+        if size > min(params) and not any(ENOUGH * size <= own <= size for own in params):
+            why = "the search did not come to it, or no morphism led there"
+            run.progress.line(f"Front: no network of {size:,} parameters: {why}.")
+
+
+def finished(run: Finishing, is_control: bool) -> tuple[TrainingKey, ...]:
+    """The trainings in which the search has finished a network, but for the one that is handed over where that is no control."""
+    search = run.tuner.oracle.search
+    return tuple(key for key in search.finished_networks if is_control or key != search.best)
+
+
+def epochs_after(config: SearchConfig) -> int:
+    """Epochs of smaller networks that no budget of the search is laid out for."""
+    return 0 if methods.registry[config.method].has_branches else len(config.front_sizes) * config.front_epochs
+
+
+def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, images: Images) -> list[dict[str, Any]]:
+    """Networks of the sizes that are asked for below a network's, each made of the one before; what is said of each."""
+    config, members = run.config, list[dict[str, Any]]()
+    own, has_branches = Architecture.from_keras(model).params, methods.registry[config.method].has_branches
+    # Of a method with branches the larger ones are there already, or the search has not come to them.
+    for size in sorted({size for size in config.front_sizes if size < own or not has_branches}, reverse=True):
+        before = Architecture.from_keras(model).params
+        held = run.plan.after.export  # as long as the export of the next one may take
+        if before <= size:
+            run.progress.line(f"Front: no network of {size:,} parameters, for the one before it has {before:,}.")
+            continue
+        too_late = f"Front: no time was left for {size:,} parameters before max_hours={config.max_hours}."
+        if run.plan.limits.seconds_left_in_all() <= 2 * held:  # making it smaller may take as long
+            run.progress.line(too_late)
+            break
+        try:
+            small = shrink(model, size, _measured(run)).model
+        except ValueError as error:
+            run.progress.line(f"Front: no network of {size:,} parameters: {error}.")
+            break
+        epochs = _epochs(run, small, teacher, size)
+        model, facts = _trained(run, small, teacher, size, held, epochs)
+        if epochs and not facts["epochs"]:
+            run.progress.line(too_late if facts["ended"] == CUT else f"Front: {size:,} parameters: {facts['ended']}.")
+            break
+        made = {**_record(run, model, _folder(model)), "made_of": before, **facts}
+        if over := _over(made, config):
+            run.progress.line(f"Front: {made['params']:,} parameters: not handed over, for it {over}.")
+            continue
+        members.append(made)
+        _export(run, model, made, images)
+        _say(run, made)
+    return members
+
+
+def _epochs(run: Finishing, small: keras.Model, teacher: keras.Model, size: int) -> int:
+    """Epochs that a smaller network is trained: those asked for, or what a method with branches has left of its budget."""
+    config = run.config
+    if not methods.registry[config.method].has_branches:
+        return config.front_epochs
+    architectures = [Architecture.from_keras(model) for model in (small, teacher)]
+    return run.tuner.oracle.search.epochs_below(*architectures[: 2 if config.distillation else 1], size=size)
+
+
+def _folder(model: keras.Model) -> str:
+    return f"{FOLDER}/{Architecture.from_keras(model).params}"
+
+
+def _say(run: Finishing, member: Mapping[str, Any]) -> None:
+    run.progress.line(f"Front: {member['params']:,} parameters, test accuracy {member['test_accuracy']:.4f}.")
+
+
 def point(member: Mapping[str, Any], config: SearchConfig) -> Point:
     """How a network of the front is compared: by `objective` on validation images, and by `objective_cost`."""
+    return Point(_score(member, config), (member[COSTS[config.objective_cost]],))
+
+
+def _score(member: Mapping[str, Any], config: SearchConfig) -> float:
     objective = objectives.REGISTRY[config.objective]
-    return Point(objective.score(member[objective.metric]), (member[COSTS[config.objective_cost]],))
+    return objective.score(member[objective.metric])
 
 
 def _over(member: Mapping[str, Any], config: SearchConfig) -> str | None:
@@ -100,19 +170,19 @@ def _measured(run: Finishing) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trained(
-    run: Finishing, small: keras.Model, teacher: keras.Model, size: int, held: float
+    run: Finishing, small: keras.Model, teacher: keras.Model, size: int, held: float, epochs: int
 ) -> tuple[keras.Model, dict[str, Any]]:
     """A network trained against its teacher, and what is said of that."""
     config, plan = run.config, run.plan
     architecture = Architecture.from_keras(small)
-    if not config.front_epochs:
+    if not epochs:
         return small, {"epochs": 0, "ended": None}
     job = Job(
         name=f"front, {architecture.params:,} parameters",
         identity={
             "of": architecture.digest,
             "weights": digest(small),
-            "epochs": config.front_epochs,
+            "epochs": epochs,
             "rate": config.final_learning_rate,
             "distillation": config.distillation,
         },
@@ -120,7 +190,7 @@ def _trained(
         labels=run.dataset.y_train,
         seed=derive(config.seed, FOLDER, size),
         rate=config.final_learning_rate,
-        epochs=config.front_epochs,
+        epochs=epochs,
         seconds_left=lambda: plan.limits.seconds_left_in_all() - held,
         pace=plan.cost().seconds(1, forecast.size_of(architecture)) if config.max_hours else 0.0,
         limit=config.max_hours,

@@ -44,7 +44,7 @@ class HillClimbing(keras_tuner.Tuner):
         objective: as for any Keras Tuner oracle, but one; "val_accuracy" where it is not given, and then `HyperModel.fit` must
             not return a mere number, of which nobody knows what it is.
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
-            tune_hyperparameters, budget_epochs, reserve, examples, max_flops, fits, heartbeat, on_trained: see
+            tune_hyperparameters, budget_epochs, reserve, examples, max_flops, front_sizes, fits, heartbeat, on_trained: see
             `HillClimbingOracle`.
         engine: who trains: a name in `nash_tf.settings.engine.REGISTRY`, or an engine (see `nash_tf.engines`).
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the

@@ -125,8 +125,8 @@ def test_a_search_that_is_over_says_why(changed, fail, reason):
 def test_each_method_is_a_search(method):
     settings = dataclasses.replace(SETTINGS, method=method, epochs_per_step=24)
     search = climb(Search(settings, GOAL))
-    steps = 1 if method in ("fixed", "wide", "scratch", "hand") else 2
-    assert search.finished == {1: "its one step is done", 2: "all 2 steps are done"}[steps]
+    steps = {**dict.fromkeys(("fixed", "wide", "scratch", "hand"), 1), "front": 3}.get(method, 2)
+    assert search.finished == ("its one step is done" if steps == 1 else f"all {steps} steps are done")
     assert search.best in search.needed() and search.incumbent.step == steps
     epochs = [record["epochs"] for record in search.lineage() if record["step"]]
     assert sum(epochs) == 2 * 24 or methods.registry[method].is_budgeted or method == "shr_ties"

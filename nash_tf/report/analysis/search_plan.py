@@ -1,16 +1,18 @@
 """The plan of a search by its settings (rungs, annealings, restarts), and how far its lineage has come in it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nash_tf.report.records.runs import Record, Run
-from nash_tf.strategy import hill_climbing, methods
+from nash_tf.strategy import branches, hill_climbing, methods
 from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.records import TrainingKey
 
 _MOST_CHILDREN = 10_000  # a setting beyond it is a slip of the keyboard
+_MOST_SIZES = 1_000  # of a front
 _LIMITS = ("max_hours", "max_cpu_hours")  # on time
 
 
@@ -94,20 +96,39 @@ def _last_step(run: Run, steps: int) -> int:
     """The number of the last step."""
     if not is_budgeted(run):
         return steps
+    if plan := front_plan(run):
+        return len(plan.above) + 1
     return max(1, steps) if methods.registry[run.method].operators else 1
 
 
 def _budgeted(run: Run, step: int) -> tuple[Rung, ...]:
     """The rungs of a step under a budget: how many children, by the settings, and for how long, as the lineage has it."""
     steps = run.config.get("steps")
-    children = [1] if step == 0 else [rung.children for rung in planned(run) or ()]
-    if step and type(steps) is int and step >= _last_step(run, steps):
+    plan = front_plan(run)
+    if plan and step <= len(plan.above) + 1:
+        children = [rung.children for rung in plan.steps(1)[step]]
+    else:
+        children = [1] if step == 0 else [rung.children for rung in planned(run) or ()]
+    if not plan and step and type(steps) is int and step >= _last_step(run, steps):
         children += [1] * (len(SEGMENTS) - 1)  # the cooldown is trained in parts
     epochs: dict[int, int] = {}
     for record in run.records:
         if record.step == step:
             epochs[record.rung] = max(record.epochs, epochs.get(record.rung, 1))
     return tuple(Rung(count, epochs.get(rung, 1)) for rung, count in enumerate(children))
+
+
+def front_plan(run: Run) -> branches.Front | None:
+    """The sizes of a method with branches, by the run's settings and its first network; None for other methods."""
+    method = methods.registry.get(run.method)
+    if method is None or not method.has_branches:
+        return None
+    wanted, steps, most = run.config.get("front_sizes"), run.setting("steps"), run.setting("max_params")
+    sizes = wanted if isinstance(wanted, list) and len(wanted) <= _MOST_SIZES else []
+    first = next((record.params for record in run.records if record.step == 0), None)
+    whole = [size for size in sizes if type(size) is int and size > 0]
+    doublings = int(min(steps or 0, _MOST_SIZES))
+    return branches.front(None if first is None else int(first), whole, doublings, most or math.inf)
 
 
 def standing(run: Run) -> Standing | None:

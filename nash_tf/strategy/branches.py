@@ -1,0 +1,94 @@
+"""The plan of the method `front`: which sizes it has, which training makes each, and how the budget is shared among them.
+
+A trunk grows from size to size at a constant rate. At each size a branch leaves it and cools the rate down to zero, which finishes
+a network of that size; the trunk goes on from where it was (one constant rate with a cooldown for each length: Haegele et al.
+2024, arXiv 2405.18392). Sizes below that of the first network are made after the search, out of its smallest network.
+
+The shares: a network of price p that has had the compute L, in its own life and in that of what it grew out of, is taken to have
+an excess of the loss of EXCESS sqrt(p / L) (`nash_tf.strategy.growing`). The sum over all sizes is least where every L is in
+proportion to the cube root of p, so that a network of eight times the price has twice the compute. Prices are taken to be in
+proportion to parameters. Of each L the share COOLDOWN is the branch's, as in the course of any budget; the trunk has the rest,
+of which a network that follows needs only what is still missing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nash_tf.strategy.course import COOLDOWN
+from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.records import TrainingKey
+
+ENOUGH = 0.9  # a network with this share of the parameters that were asked for is of that size
+TRUNK, BRANCH = 0, 1  # children of a step
+
+
+@dataclass(frozen=True)
+class Front:
+    """The sizes of a front, in trained parameters.
+
+    Attributes:
+        first: of the first network.
+        above: of those that the trunk grows to, ascending.
+        below: of those that are made after the search, descending.
+    """
+
+    first: int
+    above: tuple[int, ...]
+    below: tuple[int, ...] = ()
+
+    def steps(self, first_epochs: int) -> list[tuple[Rung, ...]]:
+        """The rungs of each step: the first network; for each size above it the trunk and the branch of the size before; the last
+        branch. How long they are, `share` says.
+
+        Args:
+            first_epochs: of the first network before its branch.
+        """
+        return [(Rung(1, first_epochs),), *[(Rung(2, 0),)] * len(self.above), (Rung(1, 0),)]
+
+    def is_branch(self, key: TrainingKey) -> bool:
+        """Whether a training finishes a network, and is none of the trunk."""
+        return key.child == BRANCH or key.step == len(self.above) + 1
+
+    def target(self, step: int) -> int:
+        """The parameters that the trunk grows to in a step."""
+        return self.above[step - 1]
+
+    def share(self, key: TrainingKey) -> float:
+        """The share of a training in what is left of the budget at the begin of its step; of one after the first network's."""
+        trunk, branches = self._parts()
+        left = sum(trunk[key.step - 1 :]) + sum(branches[key.step - 1 :]) + self._below()
+        return (branches[key.step - 1] if self.is_branch(key) else trunk[key.step - 1]) / left
+
+    def share_below(self, size: int) -> float:
+        """The share of a size below the first network's in what the search leaves of the budget."""
+        return _life(size) * COOLDOWN / self._below()
+
+    def _parts(self) -> tuple[list[float], list[float]]:
+        """What the trunk and the branch of each step need, in one unit."""
+        lives = [_life(size) for size in (self.first, *self.above)]
+        trunk = [(1 - COOLDOWN) * (after - before) for before, after in zip(lives, lives[1:], strict=False)]
+        return trunk, [COOLDOWN * life for life in lives]
+
+    def _below(self) -> float:
+        return COOLDOWN * sum(map(_life, self.below))
+
+
+def front(first: int | None, wanted: Sequence[int], doublings: int, max_params: float) -> Front:
+    """The sizes of a front.
+
+    Args:
+        first: parameters of the first network; None before it is known, where only the number of steps can be told.
+        wanted: the sizes that are asked for; of these, one that the first network is of needs no other. None for twice, four times,
+            ... as many parameters as the first network's.
+        doublings: how many, where no sizes are asked for.
+        max_params: limit on trained parameters.
+    """
+    own = first or 1
+    sizes = sorted({int(size) for size in wanted}) or [own * 2**power for power in range(1, doublings + 1)]
+    above = tuple(size for size in sizes if own < ENOUGH * size and size <= max_params)
+    return Front(own, above, tuple(size for size in reversed(sizes) if size < own))
+
+
+def _life(size: int) -> float:
+    """What all of a network's training should cost, in one unit for all sizes."""
+    return size ** (1 / 3)

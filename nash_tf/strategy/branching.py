@@ -1,0 +1,99 @@
+"""Proposals of the method `front`: a trunk that grows from size to size, and of each size a branch that is cooled down."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from nash_tf.architecture import Architecture
+from nash_tf.architecture.costs import flops, training_seconds
+from nash_tf.morphisms import registry
+from nash_tf.seeds import derive
+from nash_tf.strategy import branches, growing
+from nash_tf.strategy.branches import ENOUGH, TRUNK, Front
+from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, spent
+from nash_tf.strategy.proposals import Outcomes, Proposed
+from nash_tf.strategy.records import COMPLETED, TrainingKey
+from nash_tf.strategy.schedules import Phase
+
+PLENTY = 1e12  # epochs that are left: a size that is asked for is grown to, whether it is worth its compute or not
+
+
+@dataclass
+class BranchingProposer(BudgetedProposer):
+    """Proposes the trunk and the branches.
+
+    Attributes:
+        sizes: in trained parameters, those that are asked for; none for doublings of the first network's.
+        doublings: how many of these.
+    """
+
+    sizes: tuple[int, ...] = ()
+    doublings: int = 0
+
+    def front(self, outcomes: Outcomes) -> Front:
+        """The sizes, by what is known of the first network."""
+        first = outcomes[FIRST].architecture if FIRST in outcomes else None
+        return branches.front(None if first is None else first.params, self.sizes, self.doublings, self.max_params)
+
+    def finished(self, outcomes: Outcomes) -> tuple[TrainingKey, ...]:
+        """The branches that have ended well, in the order of the steps."""
+        plan = self.front(outcomes)
+        return tuple(key for key in sorted(outcomes) if plan.is_branch(key) and outcomes[key].status == COMPLETED)
+
+    def compute_below(self, outcomes: Outcomes, size: int) -> float:
+        """What a network of a size below the first one's may cost after the search, in epochs of the first network."""
+        return self.front(outcomes).share_below(size) * self._left_of_budget(outcomes)
+
+    def price(self, architecture: Architecture, outcomes: Outcomes) -> float:
+        """What an epoch of a network costs, in epochs of the first network."""
+        return training_seconds(architecture) / training_seconds(_first(outcomes))
+
+    def children(self, step: int, parent: TrainingKey, outcomes: Outcomes) -> list[Proposed]:
+        """The trunk, grown to the step's size, and the branch, which is its parent; the branch alone in the last step."""
+        if self._children[0] != (step, parent):
+            trunk = outcomes[parent].architecture
+            assert trunk is not None  # a failed training is no parent
+            proposed = [Proposed(trunk)]
+            if step <= len(self.front(outcomes).above):
+                proposed.insert(TRUNK, self._grown(trunk, step, outcomes))
+            self._children = (step, parent), proposed
+        return self._children[1]
+
+    def _grown(self, parent: Architecture, step: int, outcomes: Outcomes) -> Proposed:
+        """The trunk with morphisms, each time the one that gains most for the compute of an epoch, until it is of its size."""
+        target, child, moves = self.front(outcomes).target(step), Proposed(parent), 0
+        foresight = growing.Foresight(
+            growing.shape(_first(outcomes)),
+            {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
+            lambda network: self.price(network, outcomes) if (flops(network) or 0) <= self.max_flops else math.inf,
+            max_price=PLENTY,
+            max_params=min(target, self.max_params),
+        )
+        while child.architecture.params < ENOUGH * target:
+            seed = derive(self.seed, step, moves)
+            grown, taken, _ = foresight.choose(child.architecture, 1, PLENTY, seed)
+            if not taken or not self.fits(grown):
+                break
+            child, moves = Proposed(grown, (*child.moves, *taken)), moves + 1
+        return child
+
+    def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
+        if architecture is None:
+            return super()._schedule(key, architecture, outcomes)
+        before = {other: outcome for other, outcome in outcomes.items() if other.step < key.step}
+        plan = self.front(before)
+        compute = plan.share(key) * self._left_of_budget(before)
+        epochs = max(1, int(compute / self.price(architecture, before) + 1e-9))
+        last = 0.0 if plan.is_branch(key) else 1.0
+        return {"initial_epoch": 0, "epochs": epochs, "phases": (Phase(epochs, 1.0, last, "linear"),)}
+
+    def _left_of_budget(self, outcomes: Outcomes) -> float:
+        """In epochs of the first network."""
+        return max(0.0, self.course(outcomes).budget - spent(outcomes.values(), outcomes))
+
+
+def _first(outcomes: Outcomes) -> Architecture:
+    """The first network."""
+    first = outcomes[FIRST].architecture
+    assert first is not None  # a failed first network ends the search
+    return first
