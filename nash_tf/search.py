@@ -134,8 +134,9 @@ def search(
         if not roles.is_worker():
             plan = _plan(config, dataset, tuner, began or wall_and_cpu_seconds(), loading)
             progress.begins(plan.left, plan.follows)
-            is_search = config.steps and methods.registry[config.method].operators
-            progress.line(summary.of_a_step(config.rungs if is_search else ()))
+            method = methods.registry[config.method]
+            is_search = config.steps and method.operators
+            progress.line(summary.of_a_step(config.rungs if is_search else (), method.has_branches))
         tuner.search(**parts.arguments)
     if roles.is_worker():
         return None

@@ -19,6 +19,7 @@ from nash_tf.seeds import derive
 from nash_tf.settings.costs import COSTS
 from nash_tf.strategy import forecast, methods
 from nash_tf.strategy.branches import ENOUGH
+from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.front import Point
 from nash_tf.strategy.front import front as undominated
 from nash_tf.strategy.records import TrainingKey
@@ -55,15 +56,14 @@ def front(
     for key in finished:
         model = run.tuner.load_model(run.tuner.oracle.book.by_training()[key])
         member = {**_record(run, model, _folder(model)), "training": list(key)}
-        if any(
-            member["directory"] == other["directory"] and _score(other, config) >= _score(member, config)
-            for other in members
-        ):
+        alike = [other for other in members if other["params"] == member["params"]]
+        smallest = min(smallest, model, key=lambda each: Architecture.from_keras(each).params)
+        if any(_score(other, config) >= _score(member, config) for other in alike):
             continue
-        members = [*(other for other in members if other["directory"] != member["directory"]), member]
+        members = [other for other in members if other not in alike or other["directory"] == run_directory.BEST]
+        members.append(member)
         _export(run, model, member, images)
         _say(run, member)
-        smallest = min(smallest, model, key=lambda each: Architecture.from_keras(each).params)
     members += _made_smaller(run, smallest, largest, images)
     _say_missing(run, [member["params"] for member in members])
     best = {id(member) for member in undominated(members, lambda member: point(member, config))}
@@ -73,8 +73,11 @@ def front(
 
 def _say_missing(run: Finishing, params: Sequence[int]) -> None:
     """Says which sizes of those that a search grows to it has not come to; why there is no smaller one is said elsewhere."""
-    for size in run.config.front_sizes if methods.registry[run.config.method].has_branches else ():
-        if size > min(params) and not any(ENOUGH * size <= own <= size for own in params):
+    if not methods.registry[run.config.method].has_branches:
+        return
+    first = run.tuner.oracle.search.outcomes[FIRST].architecture
+    for size in run.config.front_sizes:
+        if first and size >= first.params and not any(ENOUGH * size <= own <= size for own in params):
             why = "the search did not come to it, or no morphism led there"
             run.progress.line(f"Front: no network of {size:,} parameters: {why}.")
 

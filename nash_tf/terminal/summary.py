@@ -6,8 +6,18 @@ from nash_tf.scores import classification, worth
 from nash_tf.strategy.halving import Rung
 
 
-def of_a_step(rungs: Sequence[Rung]) -> str:
-    """What steps, children and rungs are, once; `rungs` are those of a step, none where there is no search."""
+def of_a_step(rungs: Sequence[Rung], has_branches: bool = False) -> str:
+    """What steps, children and rungs are, once.
+
+    Args:
+        rungs: those of a step, none where there is no search.
+        has_branches: whether the search has a trunk and branches.
+    """
+    if has_branches:
+        return (
+            "A step grows the trunk to the next size, at a constant learning rate, and finishes a network of the size before: child 1, a "
+            "copy of\nthe trunk, whose rate falls to zero."
+        )
     if not rungs:
         return "The first network is trained, and nothing is searched."
     if rungs[0].children == 1:

@@ -12,7 +12,7 @@ LARGE = {"directory": "best", "params": 4986, "val_accuracy": 0.6, "test_accurac
 
 
 def page(front):
-    return front_section.section(Run(Path("x"), results={"front": front}))
+    return front_section.section(Run(Path("x"), results={"front": front}), lambda figure, fit: figure.inline())
 
 
 def test_networks_by_size():

@@ -7,8 +7,10 @@ from nash_tf.report.analysis import search_plan
 from nash_tf.report.records.runs import Place, Record, Run
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import halving, methods
+from nash_tf.strategy.records import TrainingKey
 
 WINNER, DISCARDED, FAILED, OPEN = "winner", "discarded", "failed", "open"
+FINISHED = "finished"  # by a branch of a method with branches
 
 
 @dataclass(frozen=True)
@@ -17,11 +19,12 @@ class Child:
 
     Attributes:
         records: its trainings, one a rung.
-        fate: WINNER of its step, DISCARDED, FAILED, or OPEN while its rung is. Where a limit ended the search within a step,
+        fate: WINNER of its step, FINISHED, DISCARDED, FAILED, or OPEN while its rung is. Where a limit ended the search within a step,
             the network handed over is that step's winner, and the rung of the others stays open.
         chosen: whether it is the network that the search hands over, or the incumbent where the search goes on.
         over: whether the search is over: results are there, or all of its steps are closed.
         closed: whether its step has been decided; one that a limit ended has not.
+        is_trunk: whether it is of the trunk of a method with branches, and has not won anything.
         chosen_rung: the rung after which it was handed over, where it may have been trained in a later one too.
     """
 
@@ -33,6 +36,7 @@ class Child:
     over: bool = False
     closed: bool = True
     chosen_rung: int | None = None
+    is_trunk: bool = False
 
     @property
     def label(self) -> str:
@@ -101,6 +105,10 @@ class Child:
         """Its fate in words."""
         if self.chosen:
             return "the search's winner" if self.over else "incumbent"
+        if self.fate == FINISHED:
+            return "a finished network of the front"
+        if self.fate == WINNER and self.is_trunk and self.step:
+            return "of the trunk, which grew on"
         if self.fate == WINNER:
             return "first network" if self.step == 0 else "winner of its step"
         if self.fate == DISCARDED:
@@ -125,7 +133,7 @@ def children(run: Run) -> tuple[Child, ...]:
     for step, of_step in of_steps.items():
         found, closed[step] = _fates(run, step, of_step)
         fates |= {(step, child): fate for child, fate in found.items()}
-    standing = search_plan.standing(run)
+    standing, plan = search_plan.standing(run), search_plan.front_plan(run)
     over = bool(run.results) or (standing is not None and standing.opened is None)
     chosen = _chosen(run, fates, standing if over else None)
     key = (chosen[0], chosen[2]) if chosen else None
@@ -141,6 +149,7 @@ def children(run: Run) -> tuple[Child, ...]:
             over,
             closed[step],
             chosen[1] if chosen and (step, child) == key else None,
+            plan is not None and not plan.is_branch(TrainingKey(step, 0, child)),
         )
         for step, child in sorted(lives)
     )
@@ -167,6 +176,9 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> tuple[dict[in
                 fates[child] = DISCARDED
         if last:
             fates |= dict.fromkeys(members, WINNER)
+    if plan := search_plan.front_plan(run):
+        branches = {child for child in lives if plan.is_branch(TrainingKey(step, 0, child))}
+        fates |= {child: FINISHED for child in branches if fates[child] != FAILED}
     return fates, True
 
 

@@ -46,10 +46,12 @@ class Operator:
 
 def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
     """All operators that the method may draw or that were drawn, the most drawn first."""
-    known = methods.registry[run.method].operators if run.method in methods.registry else ()
+    method = methods.registry.get(run.method)
+    known = method.operators if method else ()
     drawn = Counter(name for child in children for name in child.operators)
     names = {*known, *(name for name, _ in drawn.most_common(MOST_OPERATORS))}
-    unchanged = {child.step: child for child in reversed(children) if not child.operators}
+    keeps_parent = method is None or method.keeps_parent
+    unchanged = {child.step: child for child in reversed(children) if not child.operators and keeps_parent}
     records = {record.place: record for record in run.records}
     found = []
     for name in names:

@@ -17,7 +17,9 @@ _COLOURS = {"conv": 0, "separable": 4, "convex": 2, "concat": 3, "split": 1, "po
 _SIGNS = {"conv": "■", "separable": "◫", "convex": "α", "concat": "⧺", "split": "+", "pool": "▽", "other": "○"}
 
 
-def graph(architecture: Architecture) -> Figure | None:
+def graph(
+    architecture: Architecture, name: str = "architecture", title: str = "The architecture"
+) -> Figure | None:
     """Draws all blocks from the input at the top to the output at the bottom; None where there are too many."""
     drawn = blocks(architecture)
     if graph_layout.size([block.inputs for block in drawn]) > MOST:
@@ -29,8 +31,8 @@ def graph(architecture: Architecture) -> Figure | None:
         for index, block in enumerate(drawn)
     ]
     height = (max(laid.layer, default=0)) * LEVEL + BOX_HEIGHT + 2 * _MARGIN
-    title = f"The architecture: {len(architecture.nodes)} layers in {len(drawn)} blocks"
-    return Figure("architecture", title, max(laid.width + 2 * _MARGIN, 240), height, join([*edges, *boxes]))
+    title = f"{title}: {len(architecture.nodes)} layers in {len(drawn)} blocks"
+    return Figure(name, title, max(laid.width + 2 * _MARGIN, 240), height, join([*edges, *boxes]))
 
 
 def _edge(way: Sequence[tuple[float, int]]) -> Markup:

@@ -69,12 +69,15 @@ def _card(child: Child, x: float, y: float, rungs: int) -> Markup:
     look = {family.WINNER: "card won", family.FAILED: "card failed", family.OPEN: "card open"}.get(child.fate, "card")
     fate = {
         family.WINNER: ("final winner" if child.over else "incumbent") if child.chosen else "winner",
+        family.FINISHED: "finished",
         family.DISCARDED: f"out after rung {child.rung}",
         family.FAILED: f"failed in rung {child.rung}",
         family.OPEN: child.open_words(),
     }[child.fate]
     if child.step == 0 and child.fate == family.WINNER and not child.chosen:
         fate = "trained first"
+    elif child.is_trunk and child.fate == family.WINNER and not child.chosen:
+        fate = "trunk"
     parts = [
         tag("title", description(child)),
         tag("rect", x=x, y=y, width=_CARD, height=_HEIGHT, rx=7, class_=look),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
+from nash_tf.report.analysis import search_plan
 from nash_tf.report.charts import budget_course
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
@@ -11,6 +12,8 @@ from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Record, Run
 from nash_tf.strategy import course
+from nash_tf.strategy.branches import Front
+from nash_tf.strategy.records import TrainingKey
 
 
 def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
@@ -23,13 +26,21 @@ def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
     total = sum(record.cpu_seconds or 0.0 for record in run.records)
     drawn = budget_course.chart(run.records, run.setting("learning_rate"))
     columns = [left("step"), left("grown by"), "parameters", "epochs", "CPU time", "share, %", "expected", "val. loss"]
+    plan = search_plan.front_plan(run)
+    words = (
+        "All trainings share one budget and one learning rate, without restarts: it rises over the first epoch, is constant until "
+        f"{course.COOLDOWN * 100:.0f} % of the budget is spent, and then falls to zero. The last step is trained in parts."
+    )
+    if plan:
+        words = (
+            "All trainings share one budget. The learning rate of the trunk is constant after the first epoch; that of a branch, which "
+            "finishes a network, falls to zero. Each network is meant to have compute in proportion to the cube root of its size, in its "
+            f"own training and in that of what it grew out of, {course.COOLDOWN * 100:.0f} % of it with a falling rate."
+        )
     return html.together(
-        html.paragraph(
-            "All trainings share one budget and one learning rate, without restarts: it rises over the first epoch, is constant until "
-            f"{course.COOLDOWN * 100:.0f} % of the budget is spent, and then falls to zero. The last step is trained in parts."
-        ),
+        html.paragraph(words),
         keep(drawn) if drawn else None,
-        html.table(columns, [_row(record, total) for record in run.records]),
+        html.table(columns, [_row(record, total, plan) for record in run.records]),
         html.paragraph(_gains(run)) if any(record.expected_gain is not None for record in run.records) else None,
     )
 
@@ -60,11 +71,13 @@ def _realised(run: Run) -> str:
     )
 
 
-def _row(record: Record, total: float) -> list:
+def _row(record: Record, total: float, plan: Front | None) -> list:
     loss = _loss(record)
     step = (
         "first network" if record.step == 0 else f"{record.step}" + (f", part {record.rung + 1}" if record.rung else "")
     )
+    if plan and record.step:
+        step += ", finishes" if plan.is_branch(TrainingKey(*record.place)) else ", trunk"
     return [
         left(step),
         left(NONE if record.rung or not record.operators else _words(record)),

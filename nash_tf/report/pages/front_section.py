@@ -1,14 +1,35 @@
-"""The section on the front: smaller networks, made of the one that is handed over."""
+"""The section on the front: the networks of several sizes that a run hands over."""
 
-from nash_tf.report.drawing.markup import Markup
-from nash_tf.report.drawing.number_words import NONE, count, percent
+from collections.abc import Callable, Mapping, Sequence
+
+from nash_tf.architecture import Architecture
+from nash_tf.files import run_directory
+from nash_tf.report.analysis import search_plan
+from nash_tf.report.charts import architecture_graph, front_chart
+from nash_tf.report.charts.front_chart import Shown
+from nash_tf.report.drawing.figure import Figure
+from nash_tf.report.drawing.markup import Markup, tag
+from nash_tf.report.drawing.number_words import NONE, count, percent, plural, short
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
-from nash_tf.report.records.runs import Run, number
+from nash_tf.report.records.runs import Run, name_of, number
+from nash_tf.settings.costs import COSTS, PARAMS, WORDS
+
+Keep = Callable[[Figure | None, bool], Markup]
 
 
-def section(run: Run) -> Markup | None:
-    """The networks by size; None where no smaller ones were made."""
+def title(run: Run) -> str:
+    """The heading of the section."""
+    return "Networks of several sizes" if search_plan.front_plan(run) else "Smaller networks"
+
+
+def section(run: Run, keep: Keep) -> Markup | None:
+    """The networks by size; None where there is one alone.
+
+    Args:
+        run: the run.
+        keep: (figure, whether it fits the page) -> the figure on the page.
+    """
     listed = run.results.get("front")
     members = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
     if len(members) < 2:
@@ -16,23 +37,42 @@ def section(run: Run) -> Markup | None:
     is_timed = any(number(each.get("latency_ms")) is not None for each in members)
     times = ["ms an image", "ms for 32"] if is_timed else []
     scores = ["validation accuracy, %", "test accuracy, %"]
-    columns = [left("network"), "parameters", "operations", *times, *scores, left("")]
+    columns = [left("network"), left("made by"), "parameters", "operations", *times, *scores, left("")]
+    pictures = [_picture(name_of(each.get("directory")), run.networks, keep) for each in members]
     return html.together(
-        html.paragraph(
-            "Each was made of the next larger one by taking out what matters least for the loss, and then trained against the outputs "
-            "of the one that is handed over. nash_tf.pick(run, max_params=...) loads the best within limits."
-        ),
-        html.table(columns, [_row(each, is_timed) for each in members]),
+        html.paragraph(*_words(run, members)),
+        html.table(columns, [_row(run, each, is_timed) for each in members]),
+        _chart(run, members, keep),
+        *(picture for picture in pictures if picture),
     )
 
 
-def _row(member: dict, is_timed: bool) -> list:
+def _words(run: Run, members: Sequence[Mapping]) -> list[object]:
+    """Where the networks come from, and how one is had."""
+    who, made = "Each", ""
+    if search_plan.front_plan(run):
+        who = "A smaller one"
+        made = (
+            "One search found them: a network grew from size to size at a constant learning rate, and at each size a copy was trained on "
+            "with a falling rate, which finishes it. "
+        )
+    if any(each.get("made_of") for each in members):
+        made += (
+            f"{who} was made of the next larger one by taking out what matters least for the loss, and then trained against the outputs "
+            "of the one that is handed over. "
+        )
+    load = tag("code", f"nash_tf.pick({str(run.directory)!r}, max_params=...)")
+    return [made, load, " loads the best within limits."]
+
+
+def _row(run: Run, member: Mapping, is_timed: bool) -> list:
     def of(name: str, words) -> str:
         value = number(member.get(name))
         return NONE if value is None else words(value)
 
     return [
-        left(str(member.get("directory", NONE))[:200]),
+        left(name_of(member.get("directory", NONE))),
+        left(_made_by(run, member)),
         of("params", count),
         of("flops", count),
         *((of(name, "{:.3g}".format) for name in ("latency_ms", "latency_ms_32")) if is_timed else ()),
@@ -40,3 +80,46 @@ def _row(member: dict, is_timed: bool) -> list:
         of("test_accuracy", percent),
         left("" if member.get("on_front") is not False else "no better than a cheaper one"),
     ]
+
+
+def _made_by(run: Run, member: Mapping) -> str:
+    epochs, larger = number(member.get("epochs")), number(member.get("made_of"))
+    if larger is not None:
+        trained = "" if epochs is None else f", {plural(int(epochs), 'epoch')}"
+        return f"shrinking {short(larger)}{trained}"
+    if member.get("directory") != run_directory.BEST:
+        return "the search"
+    return f"the {'control' if run.results.get('handed_over') == 'control' else 'search'}; handed over"
+
+
+def _chart(run: Run, members: list[dict], keep: Keep) -> Markup | None:
+    asked = run.config.get("objective_cost")
+    cost = asked if isinstance(asked, str) and asked in COSTS else PARAMS
+    objective, networks = run.objective, []
+    for each in members:
+        value, price, params = (number(each.get(name)) for name in (objective.metric, COSTS[cost], "params"))
+        if value is not None and price is not None and price > 0 and params is not None:
+            is_best = each.get("on_front") is not False
+            networks.append(
+                Shown(
+                    short(params), price, objective.score(value), each.get("directory") == run_directory.BEST, is_best
+                )
+            )
+
+    def words(score: float) -> str:  # the axis goes up to the better ones, a loss down
+        value = objective.score(score)
+        return percent(value, 1) if objective.is_share else f"{value:.3g}"
+
+    score = f"{objective.words}{', %' if objective.is_share else ''}"
+    drawn = front_chart.chart(networks, WORDS[cost], score, words)
+    return keep(drawn, True) if drawn else None
+
+
+def _picture(directory: str, networks: Mapping[str, Architecture], keep: Keep) -> Markup | None:
+    """The graph of a network, folded; that of the one that is handed over has a section of its own."""
+    network = networks.get(directory)
+    name = directory.replace("/", "-")
+    drawn = None if network is None else architecture_graph.graph(network, name, f"The architecture of {directory}")
+    if network is None or drawn is None:
+        return None
+    return html.folded(f"{directory}: {plural(len(network.nodes), 'layer')}", keep(drawn, False), aside=True)

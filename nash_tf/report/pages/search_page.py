@@ -59,8 +59,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
                 f"{run.objective.words.removeprefix('validation ').capitalize()} against parameters",
                 html.together(
                     html.paragraph(
-                        "Each network after its last training: those discarded early have had fewer epochs. "
-                        "Labels are step.child."
+                        f"Each network after its last training: {_of_short_life(children[0])}. Labels are step.child."
                     ),
                     keep(accuracy_scatter.accuracy_against_params(children, counts)),
                 ),
@@ -92,7 +91,7 @@ def report(run: Run, refresh: int = 0) -> html.Report:
         ("result", "What you have", result_sections.have(run, test, everyone)),
         ("sure", "How sure it is", sureness.sure(run, test)),
         ("worth", "Is it worth it?", worth_section.section(run, test, everyone)),
-        ("front", "Smaller networks", front_section.section(run)),
+        ("front", front_section.title(run), front_section.section(run, keep)),
         ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
         ("next", "What next", result_sections.what_next(run)),
     ]
@@ -106,6 +105,15 @@ def report(run: Run, refresh: int = 0) -> html.Report:
         details,
     )
     return html.Report(page, tuple(figures))
+
+
+def _of_short_life(first: Child) -> str:
+    """Which networks are worse than they might be."""
+    return (
+        "those of the trunk are at a high learning rate"
+        if first.is_trunk
+        else "those discarded early have had fewer epochs"
+    )
 
 
 def _drawn(children: Sequence[Child], first: int) -> tuple[list[Child], list[str]]:

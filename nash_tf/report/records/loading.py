@@ -1,6 +1,7 @@
 """Reads a run's directory. Whatever is missing, broken or too large becomes a line in `problems`, never an exception."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,17 @@ from nash_tf.report.records.runs import Place, Record, Run, name_of, number, obj
 from nash_tf.report.records.tested import details_of
 from nash_tf.scores.objectives import Objective
 
+_ARCHITECTURE = "architecture.json"  # in the folder of a network
+_BEST = f"{run_directory.BEST}/{_ARCHITECTURE}"
 # What is read at most. A search of 1,000 steps has 15,000 trainings and a lineage of 30 MB.
 MOST_BYTES = {
     run_directory.CONFIG: 1 << 20,
     run_directory.RESULTS: 1 << 20,
     run_directory.LINEAGE: 128 << 20,
-    f"{run_directory.BEST}/architecture.json": 16 << 20,
+    _BEST: 16 << 20,
     LOCK: 4 << 10,
 }
+MOST_NETWORKS = 20  # of a front
 MOST_IN_PICTURE = 128 << 10  # bytes of a worst mistake
 MOST_LINES = 20_000  # of a lineage
 MOST_IN_LINE = 1 << 20  # bytes of a line
@@ -41,7 +45,7 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
 
     Args:
         directory: of the run.
-        pictures: whether those of the worst mistakes are read too.
+        pictures: whether those of the worst mistakes, and the architectures of a front, are read too.
     """
     directory = Path(directory)
     problems: list[str] = []
@@ -74,7 +78,9 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
         architecture=_architecture(directory, problems, needed=bool(results)),
         owner=_load(directory, LOCK, lambda data: name_of(data.decode("utf-8", "replace").strip()), problems),
     )
-    return replace(run, pictures=_pictures(run, problems) if pictures else {}, problems=tuple(problems))
+    if pictures:
+        run = replace(run, pictures=_pictures(run, problems), networks=_networks(run, problems))
+    return replace(run, problems=tuple(problems))
 
 
 def _pictures(run: Run, problems: list[str]) -> dict[str, bytes]:
@@ -93,6 +99,18 @@ def _pictures(run: Run, problems: list[str]) -> dict[str, bytes]:
     return {file: data for file, data in found.items() if data is not None}
 
 
+def _networks(run: Run, problems: list[str]) -> dict[str, Architecture]:
+    """The architectures of the networks of a front that can be read, but for the one that is handed over."""
+    listed = run.results.get("front")
+    names = [each.get("directory") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    found = {
+        name: _load(run.directory, f"{name}/{_ARCHITECTURE}", _parse_architecture, problems, MOST_BYTES[_BEST])
+        for name in names[:MOST_NETWORKS]
+        if isinstance(name, str) and re.fullmatch("front/[0-9]{1,12}", name)
+    }
+    return {name: architecture for name, architecture in found.items() if architecture is not None}
+
+
 def _load(
     directory: Path, name: str, parse: Callable[[bytes], Loaded], problems: list[str], most: int | None = None
 ) -> Loaded | None:
@@ -102,8 +120,9 @@ def _load(
     """
     path = directory / name
     try:
-        if path.parent != directory and path.parent.is_symlink():
-            raise regular_files.Unreadable(f"lies in {path.parent.name}, a link, and links are not followed")
+        for folder in path.relative_to(directory).parents:
+            if folder.parts and (directory / folder).is_symlink():
+                raise regular_files.Unreadable(f"lies in {folder.name}, a link, and links are not followed")
         return parse(regular_files.read(path, most or MOST_BYTES[name]))
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -129,16 +148,16 @@ def _object(directory: Path, name: str, problems: list[str], needed: bool = True
 
 
 def _architecture(directory: Path, problems: list[str], needed: bool) -> Architecture | None:
-    name, before = f"{run_directory.BEST}/architecture.json", len(problems)
-
-    def parse(data: bytes) -> Architecture:
-        regular_files.parse(data)
-        return Architecture.from_json(data.decode("utf-8"))
-
-    found = _load(directory, name, parse, problems)
+    before = len(problems)
+    found = _load(directory, _BEST, _parse_architecture, problems)
     if found is None and needed and len(problems) == before:
-        problems.append(f"{name} is missing.")
+        problems.append(f"{_BEST} is missing.")
     return found
+
+
+def _parse_architecture(data: bytes) -> Architecture:
+    regular_files.parse(data)
+    return Architecture.from_json(data.decode("utf-8"))
 
 
 def _lineage(directory: Path, problems: list[str], objective: Objective) -> list[Record]:

@@ -85,6 +85,7 @@ class Run:
         records: of the lineage, by step, rung and child.
         results: empty until the run is finished.
         architecture: the winner's.
+        networks: architectures of the front's networks by their directories, as results.json names them.
         owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.
         problems: what is missing or broken, a sentence each.
         pictures: file, as results.json names it -> PNG, of the worst mistakes; empty where they are not asked for.
@@ -96,6 +97,7 @@ class Run:
     records: tuple[Record, ...] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
     architecture: Architecture | None = None
+    networks: Mapping[str, Architecture] = field(default_factory=dict)
     owner: str | None = None
     problems: tuple[str, ...] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict)
