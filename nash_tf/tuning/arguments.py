@@ -37,8 +37,6 @@ def check(given: Mapping, others: Mapping) -> None:
         if name in ABOVE_0:
             _require(isinstance(value, Real) and not isinstance(value, bool), TypeError, name, "a number", value)
             _require(value > 0, ValueError, name, "above 0", value)
-        elif name == "objective" and isinstance(value, list | tuple):
-            raise ValueError(f"objective must be one, received {len(value)}; a single metric may combine them")
         elif name == "on_trained":
             _require(callable(value), TypeError, name, "callable with the oracle", value)
         elif name == "fits":

@@ -13,7 +13,7 @@ from nash_tf.files.run_directory import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
-from nash_tf.tuning import arguments, checked_json, trial_values
+from nash_tf.tuning import arguments, checked_json, front_objectives, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, check_settings, restore_state
@@ -27,7 +27,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     """Hands out the trainings of a network-morphism search, one trial for each child and rung.
 
     Args:
-        objective: as for any Keras Tuner oracle, e.g. "val_accuracy".
+        objective: as for any Keras Tuner oracle; with method front a list of one and of costs too (see `front_objectives.split`).
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
             reserve, examples, max_flops, front_sizes: see `nash_tf.strategy.ask_tell.Settings`.
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
@@ -45,8 +45,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         book: its trials, and who trains them.
 
     Raises:
-        TypeError, ValueError: an argument is unknown, of a wrong type or out of range; rungs that do not add up, several
-            objectives.
+        TypeError, ValueError: an argument is unknown, of a wrong type or out of range; rungs that do not add up; objectives that
+            cannot be.
     """
 
     def __init__(
@@ -75,7 +75,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         **kwargs,
     ):
         limits = {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours, "heartbeat": heartbeat}
-        arguments.check({**limits, "objective": objective, "on_trained": on_trained, "fits": fits}, kwargs)
+        arguments.check({**limits, "on_trained": on_trained, "fits": fits}, kwargs)
+        objective, self.costs = front_objectives.split(objective, method)
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
         counts = steps, children, mutations, epochs_per_step, vanilla_epochs

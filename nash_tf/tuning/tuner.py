@@ -20,7 +20,7 @@ from nash_tf.strategy.records import Outcome, TrainingKey
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import checked_json, private_api, trial_values
+from nash_tf.tuning import checked_json, front_objectives, private_api, trial_values
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -41,8 +41,9 @@ class HillClimbing(keras_tuner.Tuner):
         hypermodel: builds the compiled vanilla network, as for any tuner. The learning rate of its optimiser is the initial
             rate of each annealing; an optimiser with a `LearningRateSchedule` keeps that. Hyperparameters that it declares
             are inherited from parent to child.
-        objective: as for any Keras Tuner oracle, but one; "val_accuracy" where it is not given, and then `HyperModel.fit` must
-            not return a mere number, of which nobody knows what it is.
+        objective: as for any Keras Tuner oracle; "val_accuracy" where it is not given, and then `HyperModel.fit` must not return a
+            mere number, of which nobody knows what it is. With method="front" a list may name costs after it, "params", "operations"
+            or "latency_ms", which are to be least: `get_front` is over all of them. Other methods take one.
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
             tune_hyperparameters, budget_epochs, reserve, examples, max_flops, front_sizes, fits, heartbeat, on_trained: see
             `HillClimbingOracle`.
@@ -173,6 +174,8 @@ class HillClimbing(keras_tuner.Tuner):
             search = self.oracle.search
             if search.method.has_foresight and (why := outlook.without_growth(search.outcomes.values())):
                 print(why, flush=True)
+            if missing := front_objectives.not_made(search):
+                print(missing, flush=True)
 
     def search_here(self, *fit_args, **fit_kwargs) -> None:
         """Trains in this process what its oracle hands out, until there is nothing left."""
@@ -257,6 +260,11 @@ class HillClimbing(keras_tuner.Tuner):
         """The best models whose weights are kept, the best of all first: a search keeps those that it may still need, so that
         there may be fewer than asked for, which is said."""
         return [self.load_model(trial) for trial in self._best_kept(num_models)]
+
+    def get_front(self):
+        """With method="front": the finished networks of which none is both better and cheaper, the cheapest first, each as (model,
+        value of the objective, costs by name). Latencies are measured here, of one example, in milliseconds."""
+        return front_objectives.front(self, self.oracle.costs)
 
     def get_best_hyperparameters(self, num_trials=1):
         """The values of the models that `get_best_models` returns, in the same order; `tuner.hypermodel.build` makes an

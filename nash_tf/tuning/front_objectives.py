@@ -1,0 +1,98 @@
+"""Several objectives: the first is what networks are compared by, the others are costs; the search's front is over all of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import keras_tuner
+
+from nash_tf.architecture.costs import flops
+from nash_tf.keras_models.latency import latencies
+from nash_tf.settings.costs import COSTS, LATENCY, OPERATIONS, PARAMS, TENSORFLOW
+from nash_tf.strategy import methods
+from nash_tf.strategy.ask_tell import Search
+from nash_tf.strategy.budgeted import FIRST
+from nash_tf.strategy.front import Point
+from nash_tf.strategy.front import front as undominated
+
+
+class FrontModel(NamedTuple):
+    """A finished network of a front.
+
+    Attributes:
+        model: trained and compiled.
+        value: of the objective.
+        costs: by name.
+    """
+
+    model: keras.Model
+    value: float
+    costs: Mapping[str, float]
+
+
+def split(objective: Any, method: str) -> tuple[Any, tuple[str, ...]]:
+    """The objective that networks are compared by, and the costs; of one objective the cost is the number of parameters.
+
+    Args:
+        objective: as of a Keras Tuner oracle, or a list of one and of costs: names in `nash_tf.settings.costs.COSTS`, or
+            `keras_tuner.Objective` of these names and direction "min".
+        method: of the search.
+
+    Raises:
+        ValueError: the method finds no front, or the list is none of an objective and costs.
+    """
+    if not isinstance(objective, list | tuple):
+        return objective, (PARAMS,)
+    given = methods.registry.get(method)
+    if given is not None and not given.has_branches:
+        several = f"objective must be one, received {len(objective)}"
+        raise ValueError(
+            f"{several}: method {method!r} compares networks by one; method='front' takes a metric and costs"
+        )
+    first, costs = objective[:1], [_cost(each) for each in objective[1:]]
+    if not first or not costs or None in costs or _cost(first[0]):
+        raise ValueError(
+            f"objective must be a metric and then costs of {', '.join(COSTS)}, each to be least, received {list(objective)!r}; "
+            "a single metric may combine several"
+        )
+    return first[0], tuple(dict.fromkeys(name for name in costs if name))
+
+
+def not_made(search: Search) -> str | None:
+    """What a search has left to others, a sentence for people: it makes no network smaller; None where there is nothing."""
+    first = search.outcomes[FIRST].architecture
+    below = [size for size in search.settings.front_sizes if first is not None and size < first.params]
+    if not below:
+        return None
+    return (
+        f"The first network has more than {', '.join(f'{size:,}' for size in below)} parameters: networks of these sizes are not made. "
+        "Begin with a smaller one, or make them with nash_tf.shrink and nash_tf.distill; what is left of the budget is for that."
+    )
+
+
+def _cost(objective: Any) -> str | None:
+    """The cost that an objective names; None where it is none, or is to be largest."""
+    name = objective.name if isinstance(objective, keras_tuner.Objective) else objective
+    is_largest = isinstance(objective, keras_tuner.Objective) and objective.direction != "min"
+    return name if isinstance(name, str) and name in COSTS and not is_largest else None
+
+
+def front(tuner: Any, costs: Sequence[str]) -> list[FrontModel]:
+    """The finished networks of a `HillClimbing` tuner of which none is both better and cheaper, the cheapest first.
+
+    Raises:
+        ValueError: its method finds no front.
+    """
+    search = tuner.oracle.search
+    if not search.method.has_branches:
+        raise ValueError(f"method {search.method.name!r} finds one network, no front; give method='front'")
+    trials = tuner.oracle.book.by_training()
+    found = []
+    for key in search.finished_networks:
+        model, outcome = tuner.load_model(trials[key]), search.outcomes[key]
+        each = {PARAMS: outcome.architecture.params, OPERATIONS: flops(outcome.architecture)}
+        if LATENCY in costs:
+            each[LATENCY] = latencies(model, TENSORFLOW, batches=(1,))[1]
+        found.append((search.scores[key], FrontModel(model, outcome.metrics[search.goal.name], each)))
+    best = undominated(found, lambda pair: Point(pair[0], tuple(pair[1].costs[name] for name in costs)))
+    return [network for _, network in best]

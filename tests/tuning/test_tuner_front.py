@@ -1,0 +1,74 @@
+"""The method front in Keras Tuner: a metric and costs as objectives, and the networks of the front."""
+
+import keras_tuner
+import pytest
+
+import nash_tf
+from nash_tf.tuning import front_objectives
+from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
+
+FRONT = {"method": "front", "budget_epochs": 30, "vanilla_epochs": 1}
+
+
+def searched(tmp_path, objective, sizes=(60, 260, 420), **returned):
+    """A search whose networks score as is given, trunk or not, by their parameters."""
+
+    def returns(values):
+        params = nash_tf.Architecture.from_json(values["architecture"]).params if "architecture" in values else 0
+        return {"val_accuracy": 0.5 if params > 300 else 0.6, "val_loss": params / 1000, "loss": 1.0}
+
+    tuner = tuner_of(Still(classifier, returns), tmp_path, objective, front_sizes=sizes, **FRONT)
+    tuner.search(IMAGES, CLASSES)
+    return tuner
+
+
+@pytest.fixture(scope="module")
+def tuner(tmp_path_factory):
+    return searched(tmp_path_factory.mktemp("front"), ["val_accuracy", keras_tuner.Objective("params", "min")])
+
+
+def test_the_front_is_over_the_metric_and_the_cost(tuner):
+    finished = tuner.oracle.search.finished_networks
+    assert len(finished) == 3 and tuner.oracle.objective == keras_tuner.Objective("val_accuracy", "max")
+    networks = tuner.get_front()
+    (best,) = networks  # the smallest is as good as the others
+    first = nash_tf.Architecture.from_keras(tuner.first_model())
+    assert nash_tf.Architecture.from_keras(best.model) == first
+    assert best.value == pytest.approx(0.6) and best.costs == {"params": first.params, "operations": first.flops}
+    tuner.oracle.costs = ("latency_ms",)
+    assert all(0 < network.costs["latency_ms"] < 1000 for network in tuner.get_front())
+
+
+def test_each_finished_network_is_kept(tuner):
+    search, trials = tuner.oracle.search, tuner.oracle.book.by_training()
+    for key in search.finished_networks:
+        params = nash_tf.Architecture.from_keras(tuner.load_model(trials[key])).params
+        assert params == search.outcomes[key].architecture.params
+    assert "more than 60 parameters: networks of these sizes are not made" in front_objectives.not_made(search)
+
+
+@pytest.mark.parametrize(
+    ("objective", "method", "words"),
+    [
+        (
+            ["val_accuracy", "params"],
+            "grow",
+            "objective must be one, received 2: method 'grow' compares networks by one",
+        ),
+        (["val_accuracy", "val_loss"], "front", "a metric and then costs of params, operations, latency_ms"),
+        (["params", "val_accuracy"], "front", "a metric and then costs"),
+        (["params", "operations"], "front", "a metric and then costs"),
+        (["val_accuracy"], "front", "a metric and then costs"),
+        (["val_accuracy", keras_tuner.Objective("params", "max")], "front", "each to be least"),
+    ],
+)
+def test_other_lists_are_refused(objective, method, words):
+    with pytest.raises(ValueError, match=words):
+        nash_tf.HillClimbingOracle(objective, method=method)
+
+
+def test_other_methods_have_no_front(tmp_path):
+    with pytest.raises(ValueError, match="method 'shr' finds one network, no front; give method='front'"):
+        tuner_of(classifier, tmp_path).get_front()
+    with pytest.raises(ValueError, match="front_sizes are for method front, received"):
+        tuner_of(classifier, tmp_path, front_sizes=(100,))
