@@ -56,8 +56,12 @@ class Front:
     def share(self, key: TrainingKey) -> float:
         """The share of a training in what is left of the budget at the begin of its step; of one after the first network's."""
         trunk, branches = self._parts()
-        left = sum(trunk[key.step - 1 :]) + sum(branches[key.step - 1 :]) + self._below()
-        return (branches[key.step - 1] if self.is_branch(key) else trunk[key.step - 1]) / left
+        return (branches if self.is_branch(key) else trunk)[key.step - 1] / self._left(key.step)
+
+    def share_of_size(self, step: int) -> float:
+        """The share of the trunk of a step and of its branch in what is left of the budget at the begin of the step."""
+        trunk, branches = self._parts()
+        return (trunk[step - 1] + branches[step]) / self._left(step)
 
     def share_below(self, size: int) -> float:
         """The share of a size below the first network's in what the search leaves of the budget."""
@@ -68,6 +72,11 @@ class Front:
         lives = [_life(size) for size in (self.first, *self.above)]
         trunk = [(1 - COOLDOWN) * (after - before) for before, after in zip(lives, lives[1:], strict=False)]
         return trunk, [COOLDOWN * life for life in lives]
+
+    def _left(self, step: int) -> float:
+        """What the trainings of a step and after it need, in the same unit."""
+        trunk, branches = self._parts()
+        return sum(trunk[step - 1 :]) + sum(branches[step - 1 :]) + self._below()
 
     def _below(self) -> float:
         return COOLDOWN * sum(map(_life, self.below))

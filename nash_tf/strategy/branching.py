@@ -15,7 +15,22 @@ from nash_tf.strategy.proposals import Outcomes, Proposed
 from nash_tf.strategy.records import COMPLETED, TrainingKey
 from nash_tf.strategy.schedules import Phase
 
-PLENTY = 1e12  # epochs that are left: a size that is asked for is grown to, whether it is worth its compute or not
+PLENTY = 1e12  # a price that no network has
+
+
+class _Reaching(growing.Foresight):
+    """Grows to a size that is asked for, whether it is worth its compute or not."""
+
+    def best(self, parent: Architecture, epochs: float, seed: int) -> growing.Growth | None:
+        """The morphism that is worth most for each parameter that it adds, for the parameters are what is given; None where none fits.
+
+        Args:
+            parent: the network.
+            epochs: that the parent could be trained for with the compute of the size, times `weight`.
+            seed: of the morphism's initial values.
+        """
+        larger = [each for each in self._growths(parent, epochs, seed) if each.child.params > parent.params]
+        return max(larger, key=lambda each: each.worth / (each.child.params - parent.params), default=None)
 
 
 @dataclass
@@ -60,21 +75,22 @@ class BranchingProposer(BudgetedProposer):
         return self._children[1]
 
     def _grown(self, parent: Architecture, step: int, outcomes: Outcomes) -> Proposed:
-        """The trunk with morphisms, each time the one that gains most for the compute of an epoch, until it is of its size."""
-        target, child, moves = self.front(outcomes).target(step), Proposed(parent), 0
-        foresight = growing.Foresight(
+        """The trunk with morphisms, one after the other, until it is of its size."""
+        plan, child = self.front(outcomes), Proposed(parent)
+        compute = self._left_of_budget(outcomes) * plan.share_of_size(step)
+        foresight = _Reaching(
             growing.shape(_first(outcomes)),
             {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
             lambda network: self.price(network, outcomes) if (flops(network) or 0) <= self.max_flops else math.inf,
             max_price=PLENTY,
-            max_params=min(target, self.max_params),
+            max_params=min(plan.target(step), self.max_params),
         )
-        while child.architecture.params < ENOUGH * target:
-            seed = derive(self.seed, step, moves)
-            grown, taken, _ = foresight.choose(child.architecture, 1, PLENTY, seed)
-            if not taken or not self.fits(grown):
+        while child.architecture.params < ENOUGH * plan.target(step):
+            epochs = compute / self.price(child.architecture, outcomes) * growing.weight(self.examples)
+            growth = foresight.best(child.architecture, epochs, derive(self.seed, step, len(child.moves)))
+            if growth is None or not self.fits(growth.child):
                 break
-            child, moves = Proposed(grown, (*child.moves, *taken)), moves + 1
+            child = Proposed(growth.child, (*child.moves, growth.move))
         return child
 
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
