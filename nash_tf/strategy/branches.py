@@ -1,14 +1,16 @@
 """The plan of the method `front`: which sizes it has, which training makes each, and how the budget is shared among them.
 
-A trunk grows from size to size at a constant rate. At each size a branch leaves it and cools the rate down to zero, which finishes
-a network of that size; the trunk goes on from where it was (one constant rate with a cooldown for each length: Haegele et al.
-2024, arXiv 2405.18392). Sizes below that of the first network are made after the search, out of its smallest network.
+A trunk grows from size to size at a constant rate. At each size a branch leaves it, that stays at the rate for a while and then cools
+it down to zero, which finishes a network of that size; the trunk goes on from where it was (one constant rate with a cooldown for each
+length: Haegele et al. 2024, arXiv 2405.18392). Sizes below that of the first network are made after the search, out of its smallest.
 
-The shares: a network of price p that has had the compute L, in its own life and in that of what it grew out of, is taken to have
-an excess of the loss of EXCESS sqrt(p / L) (`nash_tf.strategy.growing`). The sum over all sizes is least where every L is in
-proportion to the cube root of p, so that a network of eight times the price has twice the compute. Prices are taken to be in
-proportion to parameters. Of each L the share COOLDOWN is the branch's, as in the course of any budget; the trunk has the rest,
-of which a network that follows needs only what is still missing.
+The shares: a network of price p that has had the compute L, in its own life and in that of what it grew out of, is taken to have an
+excess of the loss of EXCESS sqrt(p / L) (`nash_tf.strategy.growing`). The sum over all sizes is least where every L is in proportion to
+the cube root of p: a network of eight times the price has twice the compute. Prices are taken to be in proportion to parameters. Of each
+L the trunk has TRUNK_SHARE, of which a network that follows needs only what is still missing: more of it would be shared by more
+networks, but networks that grow late in their lives stay behind those that grew early (BUILD_NOTES.md, "What a network comes to"). With
+sizes that double, each grows at 0.24 of its life. The branch has the rest, and cools down from COOLDOWN of the life on, as in the
+course of any budget.
 """
 
 from collections.abc import Sequence
@@ -17,9 +19,21 @@ from dataclasses import dataclass
 from nash_tf.strategy.course import COOLDOWN
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.schedules import Phase
 
+TRUNK_SHARE = 0.3  # of a network's compute
+CONSTANT = (COOLDOWN - TRUNK_SHARE) / (1 - TRUNK_SHARE)  # share of a branch before its cooldown
 ENOUGH = 0.9  # a network with this share of the parameters that were asked for is of that size
 TRUNK, BRANCH = 0, 1  # children of a step
+
+
+def phases(epochs: int, is_branch: bool) -> tuple[Phase, ...]:
+    """The rate of a training of so many epochs: constant, and of a branch then falling to zero."""
+    if not is_branch:
+        return (Phase(epochs, 1.0, 1.0),)
+    constant = min(epochs - 1, round(CONSTANT * epochs))
+    parts = (Phase(constant, 1.0, 1.0), Phase(epochs - constant, 1.0, 0.0, "linear"))
+    return tuple(part for part in parts if part.length)
 
 
 @dataclass(frozen=True)
@@ -65,13 +79,13 @@ class Front:
 
     def share_below(self, size: int) -> float:
         """The share of a size below the first network's in what the search leaves of the budget."""
-        return _life(size) * COOLDOWN / self._below()
+        return (1 - TRUNK_SHARE) * _life(size) / self._below()
 
     def _parts(self) -> tuple[list[float], list[float]]:
         """What the trunk and the branch of each step need, in one unit."""
         lives = [_life(size) for size in (self.first, *self.above)]
-        trunk = [(1 - COOLDOWN) * (after - before) for before, after in zip(lives, lives[1:], strict=False)]
-        return trunk, [COOLDOWN * life for life in lives]
+        trunk = [TRUNK_SHARE * (after - before) for before, after in zip(lives, lives[1:], strict=False)]
+        return trunk, [(1 - TRUNK_SHARE) * life for life in lives]
 
     def _left(self, step: int) -> float:
         """What the trainings of a step and after it need, in the same unit."""
@@ -79,7 +93,7 @@ class Front:
         return sum(trunk[step - 1 :]) + sum(branches[step - 1 :]) + self._below()
 
     def _below(self) -> float:
-        return COOLDOWN * sum(map(_life, self.below))
+        return (1 - TRUNK_SHARE) * sum(map(_life, self.below))
 
 
 def front(first: int | None, wanted: Sequence[int], doublings: int, max_params: float) -> Front:

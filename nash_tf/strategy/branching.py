@@ -13,7 +13,6 @@ from nash_tf.strategy.branches import ENOUGH, TRUNK, Front
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, spent
 from nash_tf.strategy.proposals import Outcomes, Proposed
 from nash_tf.strategy.records import COMPLETED, TrainingKey
-from nash_tf.strategy.schedules import Phase
 
 PLENTY = 1e12  # a price that no network has
 
@@ -77,7 +76,7 @@ class BranchingProposer(BudgetedProposer):
     def _grown(self, parent: Architecture, step: int, outcomes: Outcomes) -> Proposed:
         """The trunk with morphisms, one after the other, until it is of its size."""
         plan, child = self.front(outcomes), Proposed(parent)
-        compute = self._left_of_budget(outcomes) * plan.share_of_size(step)
+        compute = self._left_of_budget(_before(step, outcomes)) * plan.share_of_size(step)
         foresight = _Reaching(
             growing.shape(_first(outcomes)),
             {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
@@ -96,16 +95,20 @@ class BranchingProposer(BudgetedProposer):
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
         if architecture is None:
             return super()._schedule(key, architecture, outcomes)
-        before = {other: outcome for other, outcome in outcomes.items() if other.step < key.step}
+        before = _before(key.step, outcomes)
         plan = self.front(before)
         compute = plan.share(key) * self._left_of_budget(before)
         epochs = max(1, int(compute / self.price(architecture, before) + 1e-9))
-        last = 0.0 if plan.is_branch(key) else 1.0
-        return {"initial_epoch": 0, "epochs": epochs, "phases": (Phase(epochs, 1.0, last, "linear"),)}
+        return {"initial_epoch": 0, "epochs": epochs, "phases": branches.phases(epochs, plan.is_branch(key))}
 
     def _left_of_budget(self, outcomes: Outcomes) -> float:
         """In epochs of the first network."""
         return max(0.0, self.course(outcomes).budget - spent(outcomes.values(), outcomes))
+
+
+def _before(step: int, outcomes: Outcomes) -> Outcomes:
+    """What came of the steps before one: the trainings of a step may end in any order."""
+    return {key: outcome for key, outcome in outcomes.items() if key.step < step}
 
 
 def _first(outcomes: Outcomes) -> Architecture:

@@ -9,11 +9,11 @@ from nash_tf.architecture.costs import training_seconds
 from nash_tf.architecture.first_networks import residual
 from nash_tf.strategy import branches
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.branches import ENOUGH, Front, front
+from nash_tf.strategy.branches import ENOUGH, TRUNK_SHARE, Front, front, phases
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
 
 FIRST = residual((8, 8, 1), 10, (4, 8))
-SIZES = (500, 2 * FIRST.params, 5 * FIRST.params)
+SIZES = (500, 2 * FIRST.params, 3 * FIRST.params)
 SETTINGS = Settings("front", steps=2, vanilla_epochs=6, budget_epochs=200.0, front_sizes=SIZES, seed=3)
 TRUNK, BRANCH = branches.TRUNK, branches.BRANCH
 
@@ -60,15 +60,26 @@ class TestPlan:
         finishing = [key for key in ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0)) if plan.is_branch(at(*key))]
         assert finishing == [(1, 1), (2, 1), (3, 0)] and [plan.target(step) for step in (1, 2)] == [200, 400]
 
-    def test_lives_are_as_the_cube_roots_of_sizes_and_half_of_each_is_cooldown(self):
+    def test_lives_are_as_the_cube_roots_of_sizes_and_most_of_each_is_the_branch(self):
         plan, left, spent = Front(100, (800, 2700), (12,)), 1.0, {}
         for step, children in ((1, 2), (2, 2), (3, 1)):
             spent |= {at(step, child): left * plan.share(at(step, child)) for child in range(children)}
             left -= sum(part for key, part in spent.items() if key.step == step)
         cooled = [spent[at(1, 1)], spent[at(2, 1)], spent[at(3, 0)]]
         assert cooled == pytest.approx([cooled[0], 2 * cooled[0], 3 * cooled[0]])
-        assert spent[at(1, 0)] == pytest.approx(cooled[1] - cooled[0]) == spent[at(2, 0)]
+        more = (
+            TRUNK_SHARE / (1 - TRUNK_SHARE) * cooled[0]
+        )  # that the second size needs of the trunk, and the third again
+        assert spent[at(1, 0)] == pytest.approx(more) == spent[at(2, 0)]
         assert left * plan.share_below(12) == pytest.approx(cooled[0] * 0.12 ** (1 / 3)) == left
+
+    @pytest.mark.parametrize("epochs", [1, 2, 7, 100])
+    def test_a_branch_is_at_the_rate_until_half_of_its_life(self, epochs):
+        *constant, cooldown = phases(epochs, is_branch=True)
+        assert cooldown.start == 1.0 and cooldown.end == 0.0 and cooldown.length >= epochs / 2
+        assert sum(phase.length for phase in constant) == epochs - cooldown.length
+        life = epochs / (1 - TRUNK_SHARE)
+        assert abs(life / 2 - cooldown.length) <= 1 and phases(epochs, is_branch=False)[0].end == 1.0
 
 
 def at(step, child):
@@ -86,8 +97,8 @@ class TestSearch:
 
     def test_branches_cool_down_and_the_trunk_goes_on_from_where_it_was(self, climbed):
         for key, outcome in climbed.outcomes.items():
-            ends = {phase.end for phase in outcome.assignment.phases}
-            assert ends == ({0.0} if key in climbed.finished_networks else {1.0}), key
+            last = outcome.assignment.phases[-1].end
+            assert last == (0.0 if key in climbed.finished_networks else 1.0), key
         for step in (1, 2, 3):
             assert climbed.outcomes[at(step, 0)].assignment.source == at(step - 1, TRUNK)
         assert not any(climbed.outcomes[key].assignment.moves for key in climbed.finished_networks)
@@ -105,7 +116,7 @@ class TestSearch:
         assert climbed.epochs_below(small, FIRST, size=500) < climbed.epochs_below(small, size=500)  # a teacher costs
 
     def test_the_order_of_reports_and_kills_change_nothing(self, climbed):
-        for seed in range(2):
+        for seed in (0, 1):
             order, told = random.Random(seed), []
             for stop in (1, 4, None):
                 told = list(climb(stop=stop, order=order, told=told).outcomes.values())

@@ -17,9 +17,7 @@ _COLOURS = {"conv": 0, "separable": 4, "convex": 2, "concat": 3, "split": 1, "po
 _SIGNS = {"conv": "■", "separable": "◫", "convex": "α", "concat": "⧺", "split": "+", "pool": "▽", "other": "○"}
 
 
-def graph(
-    architecture: Architecture, name: str = "architecture", title: str = "The architecture"
-) -> Figure | None:
+def graph(architecture: Architecture, name: str = "architecture", title: str = "The architecture") -> Figure | None:
     """Draws all blocks from the input at the top to the output at the bottom; None where there are too many."""
     drawn = blocks(architecture)
     if graph_layout.size([block.inputs for block in drawn]) > MOST:

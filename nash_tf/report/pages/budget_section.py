@@ -11,7 +11,7 @@ from nash_tf.report.drawing.number_words import NONE, count, duration, percent
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Record, Run
-from nash_tf.strategy import course
+from nash_tf.strategy import branches, course
 from nash_tf.strategy.branches import Front
 from nash_tf.strategy.records import TrainingKey
 
@@ -34,8 +34,8 @@ def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
     if plan:
         words = (
             "All trainings share one budget. The learning rate of the trunk is constant after the first epoch; that of a branch, which "
-            "finishes a network, falls to zero. Each network is meant to have compute in proportion to the cube root of its size, in its "
-            f"own training and in that of what it grew out of, {course.COOLDOWN * 100:.0f} % of it with a falling rate."
+            "finishes a network, falls to zero at last. Each network is meant to have compute in proportion to the cube root of its size, "
+            f"{branches.TRUNK_SHARE * 100:.0f} % of it in the trunk, {course.COOLDOWN * 100:.0f} % with a falling rate."
         )
     return html.together(
         html.paragraph(words),
