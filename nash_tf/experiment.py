@@ -133,8 +133,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         own, arguments = parse(argv)
         first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
-        if "grow" in own.methods and not flags["layout"].present:  # all from one first network, that of grow
-            arguments = [*arguments, f"--layout={SearchConfig(method='grow').first_layout}"]
+        growing = next((name for name in own.methods if methods.registry[name].has_foresight), None)
+        if growing and not flags["layout"].present:  # all from one first network, that of grow or front
+            arguments = [*arguments, f"--layout={SearchConfig(method=growing).first_layout}"]
             first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
         if first is None:
             print(f"{__doc__}\n{command_line.usage(Settings)}\n\nFlags of each run\n\n{program.usage()}")

@@ -12,7 +12,16 @@ FLAGFILES = sorted(path for path in (ROOT / "flags").glob("*.flags") if not path
 
 class TestFlagfiles:
     def test_all_are_there(self):
-        names = ["cifar10_cpu", "fashion_cpu", "paper_nash", "paper_sh", "paper_shr", "paper_shrsep", "quick"]
+        names = [
+            "cifar10_cpu",
+            "fashion_cpu",
+            "front_cifar10",
+            "paper_nash",
+            "paper_sh",
+            "paper_shr",
+            "paper_shrsep",
+            "quick",
+        ]
         assert [path.stem for path in FLAGFILES] == names
 
     @pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.stem)

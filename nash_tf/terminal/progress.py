@@ -4,7 +4,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import keras
 
@@ -68,7 +68,8 @@ class Progress:
         step, incumbent = outcome.key.step, oracle.search.incumbent
         if incumbent and incumbent.step == step and oracle.search.open_step != step:
             members = [other for other in oracle.lineage() if other["step"] == step]
-            self.line(_table(members, incumbent.child, name))
+            finished = {key.child for key in oracle.search.finished_networks if key.step == step}
+            self.line(_table(members, incumbent.child, name, finished))
 
     def finished(self, results: Mapping, directory) -> None:
         """Writes the results of a whole run: what there is, how it was come by, and how to use it."""
@@ -128,7 +129,7 @@ def label(key: TrainingKey) -> str:
     return "step {}  rung {}  child {}".format(*key)
 
 
-def _table(records: list[dict], winner: int, objective: str) -> str:
+def _table(records: list[dict], winner: int, objective: str, finished: Collection[int] = ()) -> str:
     last = {record["child"]: record for record in records}
     width = max(8, len(objective))
     lines = [f"\nstep {records[0]['step']} closed", f"  child  rungs     params  {objective:>{width}}  morphisms"]
@@ -136,6 +137,7 @@ def _table(records: list[dict], winner: int, objective: str) -> str:
         mark = "*" if child == winner else " "
         operators = ", ".join(move[0] for move in record["morphisms"])
         operators = operators or ("first network" if record["step"] == 0 else "the parent")
+        operators = f"a finished network: {operators}, its rate now 0" if child in finished else operators
         score = f"{record[objective]:.4f}" if objective in record else record["status"]
         lines.append(
             f"{mark} {child:>5}  {record['rung'] + 1:>5}  {record.get('params', 0):>9,}  {score:>{width}}  {operators}"

@@ -1,11 +1,16 @@
 """The section on smaller networks."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from nash_tf.report.pages import front_section
+from nash_tf.architecture.vanilla import vanilla
+from nash_tf.report.analysis import family, search_plan
+from nash_tf.report.pages import front_section, search_page
+from nash_tf.report.records import loading
 from nash_tf.report.records.runs import Run
+from tests.helpers.synthetic_runs import make_run
 
 SMALL = {"directory": "front/490", "params": 490, "flops": 1200, "val_accuracy": 0.61234, "test_accuracy": 0.5}
 LARGE = {"directory": "best", "params": 4986, "val_accuracy": 0.6, "test_accuracy": None, "on_front": False}
@@ -34,3 +39,46 @@ def test_names_are_escaped():
 @pytest.mark.parametrize("front", [None, [], [LARGE], "front", [1, 2], {}])
 def test_without_smaller_networks_there_is_none(front):
     assert page(front) is None
+
+
+class TestSearchWithBranches:
+    """A run of the method front."""
+
+    @pytest.fixture
+    def run(self, tmp_path):
+        directory = make_run(tmp_path / "run", "front", steps=2)
+        results = json.loads((directory / "results.json").read_text())
+        made = {**SMALL, "made_of": 4986, "epochs": 3}
+        (directory / "results.json").write_text(json.dumps({**results, "front": [made, LARGE]}))
+        (directory / "front" / "490").mkdir(parents=True)
+        (directory / "front" / "490" / "architecture.json").write_text(vanilla((8, 8, 1), 10, (4,)).to_json())
+        return directory
+
+    def test_the_trunk_grows_on_and_branches_are_finished(self, run):
+        read = loading.read(run)
+        fates = {child.label: child.words() for child in family.children(read)}
+        trunk, finished = "of the trunk, which grew on", "a finished network of the front"
+        expected = {
+            "0.0": "first network",
+            "1.0": trunk,
+            "1.1": finished,
+            "2.0": trunk,
+            "2.1": finished,
+            "3.0": finished,
+        }
+        (chosen,) = (label for label, words in fates.items() if words == "the search's winner")
+        assert fates == {**expected, chosen: "the search's winner"}
+        assert search_plan.standing(read).opened is None and search_plan.standing(read).steps == 3
+
+    def test_its_page_has_the_networks_with_their_pictures(self, run):
+        page = search_page.report(loading.read(run, pictures=True)).html
+        assert "Networks of several sizes" in page and "shrinking 4.99k, 3 epochs" in page
+        assert "The architecture of front/490" in page
+        assert "finishes" in page and "All trainings share one budget. The learning rate of the trunk" in page
+        assert "no unmodified parent" in page and "the trunk first, which grows on" in page
+
+    def test_a_link_in_place_of_the_folder_is_not_followed(self, run, tmp_path):
+        (run / "front").rename(tmp_path / "elsewhere")
+        (run / "front").symlink_to(tmp_path / "elsewhere")
+        read = loading.read(run, pictures=True)
+        assert not read.networks and any("lies in front, a link" in line for line in read.problems)
