@@ -26,7 +26,7 @@ def pick(
 ) -> keras.Model:
     """The best model of a finished run that is within limits: the one handed over, or one of its front.
 
-    `nash-tf --front_sizes=100000,50000` makes a front of smaller networks.
+    `nash-tf --method=front` finds networks of several sizes; with other methods `--front_sizes=100000,50000` makes smaller ones.
 
     Args:
         run: the run's directory.

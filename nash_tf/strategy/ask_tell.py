@@ -218,6 +218,7 @@ class Search:
             limits = [f"max_params={self.settings.max_params:,.0f}"]
             limits += [f"max_flops={self.settings.max_flops:,.0f}"] if self.settings.max_flops else []
             limits += ["the limit on latency"] if self._fits else []
+            limits += ["the size of the step"] if self.method.has_branches else []
             return f"nothing can grow in step {step}: no child fits under {' and '.join(limits)}"
         return None
 

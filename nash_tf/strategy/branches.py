@@ -101,15 +101,18 @@ def front(first: int | None, wanted: Sequence[int], doublings: int, max_params: 
 
     Args:
         first: parameters of the first network; None before it is known, where only the number of steps can be told.
-        wanted: the sizes that are asked for; of these, one that the first network is of needs no other. None for twice, four times,
-            ... as many parameters as the first network's.
+        wanted: the sizes that are asked for; one that the network of another size is of is left out. None for twice, four times, ... as
+            many parameters as the first network's.
         doublings: how many, where no sizes are asked for.
         max_params: limit on trained parameters.
     """
     own = first or 1
     sizes = sorted({int(size) for size in wanted}) or [own * 2**power for power in range(1, doublings + 1)]
-    above = tuple(size for size in sizes if own < ENOUGH * size and size <= max_params)
-    return Front(own, above, tuple(size for size in reversed(sizes) if size < own))
+    above: list[int] = []
+    for size in sizes:
+        if (above or [own])[-1] < ENOUGH * size and size <= max_params:
+            above.append(size)
+    return Front(own, tuple(above), tuple(size for size in reversed(sizes) if size < own))
 
 
 def _life(size: int) -> float:

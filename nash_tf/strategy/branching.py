@@ -62,6 +62,12 @@ class BranchingProposer(BudgetedProposer):
         """What an epoch of a network costs, in epochs of the first network."""
         return training_seconds(architecture) / training_seconds(_first(outcomes))
 
+    def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
+        """Whether a step has anything new: a larger trunk, or the branch of one that grew in the step before."""
+        if parent is None or parent.step == 0 or outcomes[parent].assignment.moves:
+            return True
+        return any(child.moves for child in self.children(key.step, parent, outcomes))
+
     def children(self, step: int, parent: TrainingKey, outcomes: Outcomes) -> list[Proposed]:
         """The trunk, grown to the step's size, and the branch, which is its parent; the branch alone in the last step."""
         if self._children[0] != (step, parent):

@@ -137,7 +137,7 @@ def _table(records: list[dict], winner: int, objective: str, finished: Collectio
         mark = "*" if child == winner else " "
         operators = ", ".join(move[0] for move in record["morphisms"])
         operators = operators or ("first network" if record["step"] == 0 else "the parent")
-        operators = f"a finished network: {operators}, its rate now 0" if child in finished else operators
+        operators = f"{operators}, finished" if child in finished else operators
         score = f"{record[objective]:.4f}" if objective in record else record["status"]
         lines.append(
             f"{mark} {child:>5}  {record['rung'] + 1:>5}  {record.get('params', 0):>9,}  {score:>{width}}  {operators}"

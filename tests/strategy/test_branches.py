@@ -50,7 +50,7 @@ def cost(outcome):
 
 class TestPlan:
     def test_sizes_are_those_asked_for_that_are_not_there(self):
-        assert front(100, (50, 20, 105, 400, 200, 900), 3, 500) == Front(100, (200, 400), (50, 20))
+        assert front(100, (50, 20, 105, 400, 200, 210, 900), 3, 500) == Front(100, (200, 400), (50, 20))
         assert front(100, (), 3, 500) == Front(100, (200, 400))
         assert front(None, (50, 200), 9, 500).above == (50, 200) and len(front(None, (), 2, 500).above) == 2
 
@@ -129,6 +129,16 @@ class TestSearch:
         search = climb(failed=[at(1, TRUNK)])
         assert search.outcomes[at(2, TRUNK)].assignment.source == at(0, 0)
         assert search.outcomes[at(3, 0)].architecture.params >= ENOUGH * SIZES[-1]
+
+    def test_it_ends_where_the_trunk_cannot_grow_and_trains_nothing_twice(self):
+        search = Search(SETTINGS, Goal("val_accuracy"), fits=lambda network: network.params < 1.5 * FIRST.params)
+        while not search.finished:
+            search.tell(train(search.ask()[0]))
+        assert search.finished.startswith(
+            "nothing can grow in step 3: no child fits under max_params=20,000,000 and the limit"
+        )
+        digests = [search.outcomes[key].architecture.digest for key in search.finished_networks]
+        assert len(digests) == len(set(digests)) == 2
 
     def test_a_branch_that_fails_is_missed_alone(self):
         search = climb(failed=[at(1, BRANCH)])
