@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import keras
@@ -106,24 +106,30 @@ def morph(
     if inputs is not None:
         is_exact = not noise and all(known()[move.operator].exact for move in chosen)
         before, after = (certificate.measure(each, inputs, labels) for each in (model, grown))
+        own = cache(lambda: certificate.rounding(model, inputs))
         try:
-            facts = certificate.certify(before, after, len(chosen), is_exact, most)
+            facts = certificate.certify(before, after, len(chosen), is_exact, most, own)
         except certificate.NotPreserved as error:
             if not is_exact:
                 raise
-            raise certificate.NotPreserved(f"{_culprit(model, parent, chosen, inputs, before)}: {error}") from None
+            raise certificate.NotPreserved(f"{_culprit(model, parent, chosen, inputs, before, own)}: {error}") from None
         facts |= cost(parent, child.architecture)
     return Morphed.of(grown, json.dumps(chosen), facts, parent, child.architecture)
 
 
 def _culprit(
-    model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs, before: certificate.Measured
+    model: keras.Model,
+    parent: Architecture,
+    moves: Sequence[Move],
+    inputs,
+    before: certificate.Measured,
+    own: Callable[[], float],
 ) -> str:
     """In words the first of the moves that changes the outputs by more than the tolerance."""
     for number, (operator, site, _) in enumerate(moves, start=1):
         grown, _ = make_child(model, parent, moves[:number], inputs)
         try:
-            certificate.certify(before, certificate.measure(grown, inputs), number)
+            certificate.certify(before, certificate.measure(grown, inputs), number, own_rounding=own)
         except certificate.NotPreserved:
             return f"{operator} at {site}"
     return f"{len(moves)} morphisms together"

@@ -38,7 +38,8 @@ def check_operator(
     1. `apply` raises an error for what is not a site, and satisfies the checks of the base class.
     2. A move that is written as JSON and replayed gives the same child and the same weights.
     3. Every new or changed variable has a recipe; weights and slots have the child's shapes.
-    4. In inference the outputs stay the same, up to `tolerance` * max(1, max |parent(x)|).
+    4. In inference the outputs stay the same, up to `tolerance` * max(1, max |parent(x)|), or as far as rounding alone moves the
+       parent's outputs (`nash_tf.certificate.rounding`) where that is more.
     5. In training mode, where batch normalisations use the batch's statistics, they stay the same up to 100 times that.
     6. Slots scale as gradients do: the old part of each variable has the gradient that `apply_to_slots` predicts.
     7. Within three optimiser steps every new part has had a gradient, for the loss and for its negative. Because a

@@ -1,6 +1,7 @@
 """Checks of one child of an operator, clause by clause; see `nash_tf.testing.check_operator`."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,7 +77,8 @@ class ChildCheck:
         self._make()
         model = self._model(self.move.seed)
         outputs, gradients = gradients_of(model, self.child, self.parent.batch, self.parent.targets)
-        report.difference = max(report.difference, close(outputs, self.parent.outputs, tolerance, "in inference"))
+        difference = close(outputs, self.parent.outputs, tolerance, "in inference", lambda: self.parent.rounding)
+        report.difference = max(report.difference, difference)
         self._check_gradients(gradients)
         training = arrays(forward(model, self.child, self.parent.batch, training=True))
         difference = close(training, self.parent.training_outputs, 100 * tolerance, "in training mode")
@@ -84,7 +86,9 @@ class ChildCheck:
         if self.parent.is_settled:
             after = constrained(model, self.child, self.parent.batch)
             # Ten times, because Keras divides by a norm plus a small epsilon.
-            close(after, self.parent.outputs, 10 * tolerance, "after a step at rate 0")
+            close(
+                after, self.parent.outputs, 10 * tolerance, "after a step at rate 0", lambda: 10 * self.parent.rounding
+            )
         if self.parent.is_alive:
             self._check_alive(model, gradients)
             report.alive += 1
@@ -232,12 +236,16 @@ def require(holds: Any, message: str) -> None:
         raise AssertionError(message)
 
 
-def close(outputs, before, tolerance: float, mode: str) -> float:
-    """Checks that outputs are equal up to a relative tolerance; returns the largest relative difference."""
+def close(outputs, before, tolerance: float, mode: str, rounding: Callable[[], float] = lambda: 0.0) -> float:
+    """Checks that outputs are equal up to a relative tolerance; returns the largest relative difference.
+
+    Where they are not, and rounding alone moves the outputs by more than that, they may differ by so much.
+    """
     worst = 0.0
     for one, two in zip(outputs, before, strict=True):
         scale = max(1.0, float(np.max(np.abs(two))))
         difference = float(np.max(np.abs(one - two))) / scale
-        require(difference <= tolerance, f"{mode} it moves an output by {difference:.2g} of {tolerance:.2g} allowed")
+        allowed = tolerance if difference <= tolerance else max(tolerance, rounding() / scale)
+        require(difference <= allowed, f"{mode} it moves an output by {difference:.2g} of {allowed:.2g} allowed")
         worst = max(worst, difference)
     return worst

@@ -12,6 +12,7 @@ from nash_tf.keras_models.calibration import node_outputs, on_own_statistics
 from nash_tf.keras_models.state import read_state, restoring
 from nash_tf.keras_models.variables import variables as named_variables
 from nash_tf.morphisms.weight_transfer import Key
+from nash_tf.surgery.certificate import moved_by_rounding
 
 
 class Parent:
@@ -35,6 +36,11 @@ class Parent:
     def outputs(self) -> list[np.ndarray]:
         """Outputs in inference."""
         return arrays(forward(self.model, self.architecture, self.batch))
+
+    @cached_property
+    def rounding(self) -> float:
+        """How far rounding alone moves its outputs; see `nash_tf.certificate.rounding`."""
+        return moved_by_rounding(self.model, lambda: arrays(forward(self.model, self.architecture, self.batch)))
 
     @cached_property
     def is_settled(self) -> bool:

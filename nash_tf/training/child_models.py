@@ -169,12 +169,20 @@ class ChildModels:
         calibrate_child(model, child, inputs)
         restart_averages(model)
         source = assignment.source
+
+        def made_again() -> keras.Model:
+            return self.build(assignment.hyperparameters, parent, State(state.weights, {}))
+
         if source not in self._parents:
-            model_of_parent = self.build(assignment.hyperparameters, parent, State(state.weights, {}))
-            self._parents = {source: certificate.measure(model_of_parent, inputs, labels)}
+            self._parents = {source: certificate.measure(made_again(), inputs, labels)}
         measured = certificate.measure(model, inputs, labels)
         try:
-            certified = certificate.certify(self._parents[source], measured, len(assignment.moves))
+            certified = certificate.certify(
+                self._parents[source],
+                measured,
+                len(assignment.moves),
+                own_rounding=lambda: certificate.rounding(made_again(), inputs),
+            )
         except certificate.NotPreserved as error:
             raise FailedTraining(f"{json.dumps(assignment.moves)}: {error}") from None
         return model, child.architecture, certified | cost(parent, child.architecture)

@@ -1,0 +1,85 @@
+"""A network that multiplies rounding by more than the tolerance: what is exact passes, what is not does not."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+import nash_tf
+from nash_tf import certificate
+from nash_tf.architecture import Architecture
+from nash_tf.morphisms import registry
+from nash_tf.morphisms.insert_separable_conv import InsertSeparableConv
+from nash_tf.testing import Parent
+from nash_tf.testing.child import close
+
+IMAGES = np.repeat(np.random.default_rng(0).uniform(0, 1, (1, 8, 8, 3)), 4, axis=0).astype(np.float32)
+GAIN = 1e5
+SITE = ("relu_1", "conv_2", 3)
+
+
+@pytest.fixture(scope="module")
+def chaotic():
+    """Its outputs are near zero and 1e5 times those of the layer before."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, padding="same", name="conv_1")(image)
+    x = keras.layers.ReLU(name="relu_1")(x)
+    x = keras.layers.Conv2D(6, 3, padding="same", name="conv_2")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU(name="relu_2")(x))
+    head = keras.layers.Dense(64, name="head")
+    model = keras.Model(image, head(x))
+    head.kernel.assign(GAIN * head.kernel)
+    head.bias.assign(-model(IMAGES)[0])
+    return model
+
+
+class Inexact(InsertSeparableConv):
+    """Forgets what a batch normalisation is to begin with."""
+
+    name = "inexact"
+
+    def _apply(self, architecture, site):
+        child, transfer = super()._apply(architecture, site)
+        recipes = {
+            key: replace(made, fill="ones") if key[1] == "beta" else made for key, made in transfer.recipes.items()
+        }
+        return child, replace(transfer, recipes=recipes)
+
+
+def test_rounding_of_a_usual_network_is_below_the_tolerance(chaotic):
+    calm = keras.models.clone_model(chaotic)
+    before = [np.array(variable) for variable in calm.variables]
+    assert 0 < certificate.rounding(calm, IMAGES) < 1e-6 < 1e-3 < certificate.rounding(chaotic, IMAGES)
+    assert certificate.rounding(calm, IMAGES) == certificate.rounding(calm, IMAGES)
+    for variable, value in zip(calm.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_an_exact_morphism_may_move_outputs_as_far_as_rounding_does(chaotic):
+    found = nash_tf.morph(chaotic, ("split", ("conv_2",)), seed=0, calibration=IMAGES).certificate
+    assert found["max_difference"] > certificate.TOLERANCE, "else this would show nothing"
+    assert found["max_difference"] <= found["bound"] == found["rounding"] == certificate.rounding(chaotic, IMAGES)
+
+
+def test_one_that_is_inexact_is_still_refused(chaotic, monkeypatch):
+    monkeypatch.setitem(registry, "inexact", Inexact())
+    with pytest.raises(certificate.NotPreserved, match="^inexact at"):
+        nash_tf.morph(chaotic, ("inexact", SITE), seed=0, calibration=IMAGES)
+
+
+def test_so_is_a_difference_that_float32_can_tell_from_rounding(chaotic):
+    other = Architecture.from_keras(chaotic).to_keras()
+    other.set_weights([weight * np.float32(1 + 1e-5) for weight in chaotic.get_weights()])
+    before, after = (certificate.measure(model, IMAGES) for model in (chaotic, other))
+    with pytest.raises(certificate.NotPreserved, match="the outputs changed by"):
+        certificate.certify(before, after, 1, own_rounding=lambda: certificate.rounding(chaotic, IMAGES))
+
+
+def test_the_contract_of_operators_says_the_same(chaotic):
+    parent, before = Parent(chaotic, IMAGES), [np.zeros(3)]
+    assert parent.rounding == pytest.approx(certificate.rounding(chaotic, IMAGES), rel=0.5)
+    assert close([np.full(3, 1e-3)], before, 1e-5, "", lambda: 2e-3) == 1e-3
+    with pytest.raises(AssertionError, match="in inference it moves an output by 0.001 of 0.0005 allowed"):
+        close([np.full(3, 1e-3)], before, 1e-5, "in inference", lambda: 5e-4)
