@@ -1,6 +1,6 @@
 """Shrinks a trained network to a half and a quarter of its parameters, and measures what distillation wins back.
 
-    python tests/scripts/shrinking_table.py FOLDER OUT [SEEDS]
+    python tests/scripts/shrinking_table.py FOLDER OUT [NUMBER_OF_SEEDS]
 
 FOLDER holds CIFAR-10 as folders of images; 10,000 of them are trained on. OUT keeps the parents and one line for each
 result, from which a call that was stopped goes on. Prints the table of BUILD_NOTES.md.
