@@ -15,6 +15,7 @@ from nash_tf.strategy.proposals import Outcomes, Proposed
 from nash_tf.strategy.records import COMPLETED, TrainingKey
 
 PLENTY = 1e12  # a price that no network has
+PART = 0.2  # of the parameters that are missing, which a morphism adds at least where one does: many small ones make slow networks
 
 
 class _Reaching(growing.Foresight):
@@ -24,12 +25,14 @@ class _Reaching(growing.Foresight):
         """The morphism that is worth most for each parameter that it adds, for the parameters are what is given; None where none fits.
 
         Args:
-            parent: the network.
+            parent: the network, which grows to `max_params`.
             epochs: that the parent could be trained for with the compute of the size, times `weight`.
             seed: of the morphism's initial values.
         """
         larger = [each for each in self._growths(parent, epochs, seed) if each.child.params > parent.params]
-        return max(larger, key=lambda each: each.worth / (each.child.params - parent.params), default=None)
+        least = parent.params + PART * (self.max_params - parent.params)
+        enough = [each for each in larger if each.child.params >= least]
+        return max(enough or larger, key=lambda each: each.worth / (each.child.params - parent.params), default=None)
 
 
 @dataclass
