@@ -11,6 +11,7 @@ import pytest
 import nash_tf
 from nash_tf import callbacks, certificate, morphisms, testing
 
+FRONT = ["max_flops", "front_sizes", "fits"]
 SEARCH = [
     "method",
     "steps",
@@ -114,9 +115,9 @@ def test_public_methods(owner):
         (nash_tf.morph, [*MORPH, "edits"]),
         (nash_tf.export, EXPORT),
         (nash_tf.shrink, ["model", "max_params", "data", "operators", "max_loss_change"]),
-        (nash_tf.pick, ["run", "max_params", "max_flops"]),
+        (nash_tf.pick, ["run", "max_params", "max_flops", "max_latency_ms"]),
         (nash_tf.distill, ["student", "teacher", "data", "share", "temperature", "fit"]),
-        (nash_tf.HillClimbingOracle, ["objective", *SEARCH, "heartbeat", "on_trained", "kwargs"]),
+        (nash_tf.HillClimbingOracle, ["objective", *SEARCH, *FRONT, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
         (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),
         (morphisms.sites, ["parent", "operators", "layer", "max_added", "max_channels"]),
