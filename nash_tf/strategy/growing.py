@@ -8,7 +8,7 @@ sizes weighted by their shares of the first network's operations; and it raises 
 has fewer epochs. So a network keeps the shape of the first one while it grows (compound scaling: Tan and Le 2019, arXiv 1905.11946),
 until the epochs that are left are worth more than its size. Where nothing is worth more than 0, it does not grow. That the loss
 falls by as much for each doubling of the operations, wherever they are, and that a budget of twice the images is worth larger
-networks, is what trainings of 16 networks on CIFAR-10 showed (BUILD_NOTES.md, "What a network comes to").
+networks, is what trainings of 18 networks on CIFAR-10 showed (BUILD_NOTES.md, "What a network comes to").
 """
 
 import math
@@ -22,11 +22,12 @@ from nash_tf.morphisms import registry
 from nash_tf.morphisms.base import Move
 from nash_tf.seeds import derive
 
-# These, and the operators' gains (`nash_tf.strategy.methods.GROW`), are fitted to trainings on CIFAR-10.
+# Fitted to trainings on CIFAR-10 (`tests/scripts/size_law.py`), as are the gains of wider layers and of residual blocks in
+# `nash_tf.strategy.methods.GROW`; those of the other operators are guesses beside them.
 EXCESS = 0.54  # of the loss, after one epoch of EXAMPLES
 EXAMPLES = 10_000
 UNKNOWN = 0.015  # gain of an operator of the user's own
-KERNEL = 3
+KERNEL = 3  # pixels on a side; a larger kernel is not taken to bring more
 
 Price = Callable[[Architecture], float]
 
