@@ -1,16 +1,13 @@
 """Proposals of the method `front`: a trunk that grows from size to size, and of each size a branch that is cooled down."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.architecture.costs import flops, training_seconds
-from nash_tf.morphisms import registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import branches, growing
 from nash_tf.strategy.branches import ENOUGH, TRUNK, Front
-from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, spent
+from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, pricing, spent
 from nash_tf.strategy.proposals import Outcomes, Proposed
 from nash_tf.strategy.records import COMPLETED, TrainingKey
 
@@ -63,7 +60,7 @@ class BranchingProposer(BudgetedProposer):
 
     def price(self, architecture: Architecture, outcomes: Outcomes) -> float:
         """What an epoch of a network costs, in epochs of the first network."""
-        return training_seconds(architecture) / training_seconds(_first(outcomes))
+        return pricing(outcomes)(architecture)
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Whether a step has anything new: a larger trunk, or the branch of one that grew in the step before."""
@@ -86,13 +83,7 @@ class BranchingProposer(BudgetedProposer):
         """The trunk with morphisms, one after the other, until it is of its size."""
         plan, child = self.front(outcomes), Proposed(parent)
         compute = self._left_of_budget(_before(step, outcomes)) * plan.share_of_size(step)
-        foresight = _Reaching(
-            growing.shape(_first(outcomes)),
-            {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
-            lambda network: self.price(network, outcomes) if (flops(network) or 0) <= self.max_flops else math.inf,
-            max_price=PLENTY,
-            max_params=min(plan.target(step), self.max_params),
-        )
+        foresight = self._foresight(_Reaching, outcomes, PLENTY, min(plan.target(step), self.max_params))
         while child.architecture.params < ENOUGH * plan.target(step):
             epochs = compute / self.price(child.architecture, outcomes) * growing.weight(self.examples)
             growth = foresight.best(child.architecture, epochs, derive(self.seed, step, len(child.moves)))
@@ -118,10 +109,3 @@ class BranchingProposer(BudgetedProposer):
 def _before(step: int, outcomes: Outcomes) -> Outcomes:
     """What came of the steps before one: the trainings of a step may end in any order."""
     return {key: outcome for key, outcome in outcomes.items() if key.step < step}
-
-
-def _first(outcomes: Outcomes) -> Architecture:
-    """The first network."""
-    first = outcomes[FIRST].architecture
-    assert first is not None  # a failed first network ends the search
-    return first

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import flops, training_seconds
@@ -14,6 +14,7 @@ from nash_tf.strategy.course import Course
 from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
 from nash_tf.strategy.records import COMPLETED, Outcome, TrainingKey
 
+_Foresight = TypeVar("_Foresight", bound=growing.Foresight)
 FIRST = TrainingKey(0, 0, 0)
 RESERVE = 0.15  # share of the time left under a limit on time that is not planned with, for a machine that slows down
 
@@ -45,20 +46,25 @@ class BudgetedProposer(Proposer):
         if self._children[0] != (step, parent):
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
-            plan, price = self.course(outcomes), _pricing(outcomes)
-            used, own = spent(outcomes.values(), outcomes), price(architecture)
-            foresight = growing.Foresight(
-                growing.shape(_first(outcomes)),
-                {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
-                lambda network: price(network) if (flops(network) or 0) <= self.max_flops else math.inf,
-                max_price=plan.highest_price(used, own),
-                max_params=self.max_params,
-            )
+            plan = self.course(outcomes)
+            used, own = spent(outcomes.values(), outcomes), pricing(outcomes)(architecture)
+            foresight = self._foresight(growing.Foresight, outcomes, plan.highest_price(used, own), self.max_params)
             epochs = (plan.budget - used) / own * growing.weight(self.examples)
             seed = derive(self.seed, step, 0)
             child = self._within(architecture, lambda most: foresight.choose(architecture, most, epochs, seed))
             self._children = (step, parent), [child]
         return self._children[1]
+
+    def _foresight(self, kind: type[_Foresight], outcomes: Outcomes, max_price: float, max_params: float) -> _Foresight:
+        """Weighs morphisms by the shape and the price of the first network, within `max_flops` too."""
+        price = pricing(outcomes)
+        return kind(
+            growing.shape(first_network(outcomes)),
+            {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
+            lambda network: price(network) if (flops(network) or 0) <= self.max_flops else math.inf,
+            max_price=max_price,
+            max_params=max_params,
+        )
 
     def course(self, outcomes: Outcomes) -> Course:
         """How the budget is spent, as far as it is known: a limit on time becomes one in epochs by what trainings have taken."""
@@ -85,10 +91,10 @@ class BudgetedProposer(Proposer):
         if architecture is None:
             phases = plan.warmup()
         elif has_race and not key.rung:
-            phases = plan.race(_pricing(before)(architecture))
+            phases = plan.race(pricing(before)(architecture))
         else:
             end = plan.ends(key.step)[key.rung - has_race]
-            phases = plan.training(spent(before.values(), before), end, _pricing(before)(architecture))
+            phases = plan.training(spent(before.values(), before), end, pricing(before)(architecture))
         first = begun.epochs if begun else 0
         return {
             "initial_epoch": first,
@@ -101,7 +107,7 @@ def spent(trainings: Iterable[Outcome], outcomes: Outcomes) -> float:
     """What trainings have cost, in epochs of the first network, of which `outcomes` tell; the failed count nothing."""
     if FIRST not in outcomes or outcomes[FIRST].architecture is None:
         return 0.0
-    price = _pricing(outcomes)
+    price = pricing(outcomes)
     return sum(
         (training.assignment.epochs - training.assignment.initial_epoch) * price(training.architecture)
         for training in trainings
@@ -109,13 +115,13 @@ def spent(trainings: Iterable[Outcome], outcomes: Outcomes) -> float:
     )
 
 
-def _pricing(outcomes: Outcomes) -> Callable[[Architecture], float]:
+def pricing(outcomes: Outcomes) -> Callable[[Architecture], float]:
     """What an epoch of a network costs, in epochs of the first network, whose own cost is predicted once."""
-    unit = training_seconds(_first(outcomes))
+    unit = training_seconds(first_network(outcomes))
     return lambda architecture: training_seconds(architecture) / unit
 
 
-def _first(outcomes: Outcomes) -> Architecture:
+def first_network(outcomes: Outcomes) -> Architecture:
     """The first network."""
     first = outcomes[FIRST].architecture
     assert first is not None  # a failed first network ends the search

@@ -73,13 +73,16 @@ def test_a_method_that_alters_child_0_too_is_foreseen():
 
 def test_estimates_hold_in_past_runs():
     """Within 1.5 from a fifth of the time on; see `tests/scripts/time_left_table.py` for what the rest is."""
-    moments = [
-        max(factor, 1 / factor)
+    by_run = [
+        [
+            max(factor, 1 / factor)
+            for share, factor in time_left_table.factors(run)
+            if time_left_table.FROM <= share <= time_left_table.UNTIL
+        ]
         for run in time_left_table.runs()
-        for share, factor in time_left_table.factors(run)
-        if time_left_table.FROM <= share <= time_left_table.UNTIL
     ]
-    assert (
-        len(moments) > 600 and max(moments) < 2.5
-    )  # the worst: the one child that goes on is 2.3 times as dear as the others
+    moments = [factor for factors in by_run for factor in factors]
+    worst = sorted(max(factors) for factors in by_run if factors)
+    # In one run the only child that goes on is 2.3 times as dear as the others, which cannot be known before.
+    assert len(moments) > 600 and worst[-2] < 2 and worst[-1] < 2.5
     assert sum(factor <= 1.5 for factor in moments) > 0.94 * len(moments)
