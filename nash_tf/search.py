@@ -253,6 +253,7 @@ def tuner_of(
         fits=None if config.max_latency_ms is None else Latencies(config).fits,
         budget_epochs=task.budget_epochs(config, dataset),
         examples=len(dataset.y_train),
+        batch_size=config.batch_size,
         front_sizes=config.front_sizes if methods.registry[config.method].has_branches else (),
         reserve=time_plan.planned_share(
             config.final_epochs + front.epochs_after(config), final_training.has_control(config)

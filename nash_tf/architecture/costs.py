@@ -71,6 +71,24 @@ def training_seconds(architecture: Architecture) -> float:
     )
 
 
+# CPU-seconds that a step, an epoch and a training take whatever the network: the batch is put together, the step begun; the network
+# is scored and the epoch reported; the network is built, traced and kept. Small images and few of them cost little else. Measured on
+# images of 8 x 8 pixels (BUILD_NOTES.md, "What a block costs").
+SECONDS_PER_STEP, SECONDS_PER_EPOCH, SECONDS_PER_TRAINING = 0.0015, 0.15, 1.0
+
+
+def epoch_seconds(architecture: Architecture, examples: float, batch_size: int | None = None) -> float:
+    """What an epoch costs, predicted, in CPU-seconds of the same machine.
+
+    Args:
+        architecture: the network.
+        examples: of the epoch.
+        batch_size: of a training step; None to leave out what is the same for all networks.
+    """
+    fixed = 0.0 if batch_size is None else SECONDS_PER_EPOCH + SECONDS_PER_STEP * math.ceil(examples / batch_size)
+    return fixed + examples * training_seconds(architecture)
+
+
 def _in_blocks(shape: Sequence[int], axes: int = 2) -> int:
     """Numbers in an array of a shape, its last axes, those of channels, in whole blocks."""
     return math.prod(shape[:-axes]) * math.prod(map(in_blocks, shape[-axes:]))

@@ -10,17 +10,18 @@ Engines differ in who trains what, where and when; the lineage does not.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from nash_tf.architecture import Architecture
 from nash_tf.strategy import hill_climbing, methods, records
 from nash_tf.strategy.branching import BranchingProposer
-from nash_tf.strategy.budgeted import BudgetedProposer, spent
+from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
 from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
+from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
 from nash_tf.strategy.records import Assignment, Goal, Outcome, TrainingKey
 from nash_tf.strategy.search_settings import RAISABLE, Settings
@@ -64,35 +65,37 @@ class Search:
         self.outcomes: dict[TrainingKey, Outcome] = {}
         self.scores: dict[TrainingKey, float | None] = {}
         self.hyperparameters = hyperparameters or NoHyperparameters()
-        proposed = (
-            self.method,
-            self.steps,
-            settings.mutations,
-            settings.max_params,
-            settings.seed,
-            self.hyperparameters,
-            settings.tune_hyperparameters,
-        )
+        self._proposer = self._made_proposer(seconds_left)
+        self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
+        self._opened: OpenRung | None = None
+        self.incumbent: TrainingKey | None = None
+        self._look()
+
+    def _made_proposer(self, seconds_left: Callable[[], Mapping[str, float]] | None) -> Proposer:
+        settings = self.settings
+        drawn: dict[str, Any] = {
+            "method": self.method,
+            "steps": self.steps,
+            "mutations": settings.mutations,
+            "max_params": settings.max_params,
+            "seed": settings.seed,
+            "hyperparameters": self.hyperparameters,
+            "tune_hyperparameters": settings.tune_hyperparameters,
+            "max_flops": math.inf if settings.max_flops is None else settings.max_flops,
+            "fits": self._fits or (lambda architecture: True),
+        }
+        if not self.method.is_budgeted:
+            return Proposer(**drawn)
         budget: dict[str, Any] = {
             "budget": settings.budget,
             "seconds": settings.budget_seconds,
             "seconds_left": seconds_left,
             "examples": settings.examples,
+            "batch_size": settings.batch_size,
         }
-        self._proposer: Proposer
-        if self.method.has_branches:
-            self._proposer = BranchingProposer(*proposed, **budget)
-            self._proposer.sizes, self._proposer.doublings = settings.front_sizes, settings.steps
-        elif self.method.is_budgeted:
-            self._proposer = BudgetedProposer(*proposed, **budget)
-        else:
-            self._proposer = Proposer(*proposed)
-        self._proposer.max_flops = math.inf if settings.max_flops is None else settings.max_flops
-        self._proposer.fits = fits or self._proposer.fits
-        self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
-        self._opened: OpenRung | None = None
-        self.incumbent: TrainingKey | None = None
-        self._look()
+        if not self.method.has_branches:
+            return BudgetedProposer(**drawn, **budget)
+        return BranchingProposer(**drawn, **budget, sizes=settings.front_sizes, doublings=settings.steps)
 
     def _look(self) -> None:
         """Looks where the search stands by its scores; the sizes of a front are known when the first network is."""
@@ -163,7 +166,14 @@ class Search:
         if not isinstance(self._proposer, BudgetedProposer) or not self.outcomes:
             return None
         budget = self._proposer.course(self.outcomes).budget
-        return max(0.0, budget - spent(self.outcomes.values(), self.outcomes))
+        return max(0.0, budget - self.spent(self.outcomes.values()))
+
+    def spent(self, trainings: Iterable[Outcome]) -> float:
+        """What trainings of the search have cost, predicted, in epochs of the first network; the failed cost nothing."""
+        first = self.outcomes[FIRST].architecture if FIRST in self.outcomes else None
+        if first is None:
+            return 0.0
+        return Prices(first, self.settings.examples, self.settings.batch_size).spent(trainings)
 
     @property
     def open_step(self) -> int | None:
@@ -211,7 +221,7 @@ class Search:
             steps = len(self.steps) - 1
             return "its one step is done" if steps == 1 else f"all {steps} steps are done"
         budget = self.settings.budget_epochs
-        if budget and not self.method.is_budgeted and spent(self.outcomes.values(), self.outcomes) >= budget:
+        if budget and not self.method.is_budgeted and self.spent(self.outcomes.values()) >= budget:
             return f"the budget of {budget:g} epochs of the first network is spent"
         step, rung, _, parent = self._opened
         if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):

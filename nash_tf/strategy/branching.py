@@ -7,7 +7,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.seeds import derive
 from nash_tf.strategy import branches, growing
 from nash_tf.strategy.branches import ENOUGH, TRUNK, Front
-from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, pricing, spent
+from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
 from nash_tf.strategy.proposals import Outcomes, Proposed
 from nash_tf.strategy.records import COMPLETED, TrainingKey
 
@@ -60,7 +60,7 @@ class BranchingProposer(BudgetedProposer):
 
     def price(self, architecture: Architecture, outcomes: Outcomes) -> float:
         """What an epoch of a network costs, in epochs of the first network."""
-        return pricing(outcomes)(architecture)
+        return self.prices(outcomes).epoch(architecture)
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Whether a step has anything new: a larger trunk, or the branch of one that grew in the step before."""
@@ -98,12 +98,13 @@ class BranchingProposer(BudgetedProposer):
         before = _before(key.step, outcomes)
         plan = self.front(before)
         compute = plan.share(key) * self._left_of_budget(before)
-        epochs = max(1, int(compute / self.price(architecture, before) + 1e-9))
+        prices = self.prices(before)
+        epochs = max(1, int((compute - prices.beginning) / prices.epoch(architecture) + 1e-9))
         return {"initial_epoch": 0, "epochs": epochs, "phases": branches.phases(epochs, plan.is_branch(key))}
 
     def _left_of_budget(self, outcomes: Outcomes) -> float:
         """In epochs of the first network."""
-        return max(0.0, self.course(outcomes).budget - spent(outcomes.values(), outcomes))
+        return max(0.0, self.course(outcomes).budget - self.prices(outcomes).spent(outcomes.values()))
 
 
 def _before(step: int, outcomes: Outcomes) -> Outcomes:

@@ -1,18 +1,19 @@
 """Proposals of a method with one budget of compute: the children as ever, their epochs and rates by the course of the budget."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from nash_tf.architecture import Architecture
-from nash_tf.architecture.costs import flops, training_seconds
+from nash_tf.architecture.costs import flops
 from nash_tf.morphisms import registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
 from nash_tf.strategy.course import Course
+from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
-from nash_tf.strategy.records import COMPLETED, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, TrainingKey
 
 _Foresight = TypeVar("_Foresight", bound=growing.Foresight)
 FIRST = TrainingKey(0, 0, 0)
@@ -27,13 +28,14 @@ class BudgetedProposer(Proposer):
         budget: in epochs of the first network, all trainings together; infinite where a limit on time is the budget.
         seconds: limits on time, in seconds, by the name of the outcomes' measurement that counts.
         seconds_left: what is left of them by the engine's clock; None for what the outcomes leave.
-        examples: that an epoch has; None where that is not known.
+        examples, batch_size: of an epoch, by which it has its price; None where they are not known.
     """
 
     budget: float = math.inf
     seconds: Mapping[str, float] = field(default_factory=dict)
     seconds_left: Callable[[], Mapping[str, float]] | None = None
     examples: int | None = None
+    batch_size: int | None = None
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
@@ -47,7 +49,8 @@ class BudgetedProposer(Proposer):
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
             plan = self.course(outcomes)
-            used, own = spent(outcomes.values(), outcomes), pricing(outcomes)(architecture)
+            prices = self.prices(outcomes)
+            used, own = prices.spent(outcomes.values()), prices.epoch(architecture)
             foresight = self._foresight(growing.Foresight, outcomes, plan.highest_price(used, own), self.max_params)
             epochs = (plan.budget - used) / own * growing.weight(self.examples)
             seed = derive(self.seed, step, 0)
@@ -57,11 +60,11 @@ class BudgetedProposer(Proposer):
 
     def _foresight(self, kind: type[_Foresight], outcomes: Outcomes, max_price: float, max_params: float) -> _Foresight:
         """Weighs morphisms by the shape and the price of the first network, within `max_flops` too."""
-        price = pricing(outcomes)
+        prices = self.prices(outcomes)
         return kind(
             growing.shape(first_network(outcomes)),
             {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
-            lambda network: price(network) if (flops(network) or 0) <= self.max_flops else math.inf,
+            lambda network: prices.epoch(network) if (flops(network) or 0) <= self.max_flops else math.inf,
             max_price=max_price,
             max_params=max_params,
         )
@@ -69,13 +72,18 @@ class BudgetedProposer(Proposer):
     def course(self, outcomes: Outcomes) -> Course:
         """How the budget is spent, as far as it is known: a limit on time becomes one in epochs by what trainings have taken."""
         ended = [outcomes[key] for key in sorted(outcomes) if outcomes[key].status == COMPLETED]
-        budget, used = self.budget, spent(ended, outcomes)
+        budget = self.budget
         for name, left in self._left(outcomes).items() if ended else ():
             # The pace of the last training, since machines do not stay as fast as they were.
-            pace = getattr(ended[-1], name) / spent(ended[-1:], outcomes)
+            prices = self.prices(outcomes)
+            pace = getattr(ended[-1], name) / prices.spent(ended[-1:])
             if pace > 0:
-                budget = min(budget, used + (1 - RESERVE) * max(0.0, left) / pace)
+                budget = min(budget, prices.spent(ended) + (1 - RESERVE) * max(0.0, left) / pace)
         return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1)
+
+    def prices(self, outcomes: Outcomes) -> Prices:
+        """What trainings cost."""
+        return Prices(first_network(outcomes), self.examples, self.batch_size)
 
     def _left(self, outcomes: Outcomes) -> Mapping[str, float]:
         if self.seconds_left is not None:
@@ -91,34 +99,17 @@ class BudgetedProposer(Proposer):
         if architecture is None:
             phases = plan.warmup()
         elif has_race and not key.rung:
-            phases = plan.race(pricing(before)(architecture))
+            phases = plan.race(self.prices(before).epoch(architecture))
         else:
-            end = plan.ends(key.step)[key.rung - has_race]
-            phases = plan.training(spent(before.values(), before), end, pricing(before)(architecture))
+            prices, end = self.prices(before), plan.ends(key.step)[key.rung - has_race]
+            used = prices.spent(before.values()) + prices.beginning
+            phases = plan.training(used, end, prices.epoch(architecture))
         first = begun.epochs if begun else 0
         return {
             "initial_epoch": first,
             "epochs": first + round(sum(phase.length for phase in phases)),
             "phases": (begun.phases if begun else ()) + phases,
         }
-
-
-def spent(trainings: Iterable[Outcome], outcomes: Outcomes) -> float:
-    """What trainings have cost, in epochs of the first network, of which `outcomes` tell; the failed count nothing."""
-    if FIRST not in outcomes or outcomes[FIRST].architecture is None:
-        return 0.0
-    price = pricing(outcomes)
-    return sum(
-        (training.assignment.epochs - training.assignment.initial_epoch) * price(training.architecture)
-        for training in trainings
-        if training.architecture is not None
-    )
-
-
-def pricing(outcomes: Outcomes) -> Callable[[Architecture], float]:
-    """What an epoch of a network costs, in epochs of the first network, whose own cost is predicted once."""
-    unit = training_seconds(first_network(outcomes))
-    return lambda architecture: training_seconds(architecture) / unit
 
 
 def first_network(outcomes: Outcomes) -> Architecture:

@@ -32,6 +32,7 @@ class Settings:
             search at its limits.
         reserve: share of `max_hours` that is kept for what follows the search, which such a method does not lay out.
         examples: that an epoch has, where it is known: with fewer a network gains less from its size.
+        batch_size: examples of a training step, where it is known: steps, epochs and trainings cost something whatever the network.
         max_flops: limit on the floating-point operations of one example, never passed; None for none.
         front_sizes: for a method with branches, the trained parameters of its networks (see `nash_tf.strategy.branches`); none for
             those of the first network, doubled `steps` times.
@@ -57,6 +58,7 @@ class Settings:
     examples: int | None = None
     max_flops: float | None = None
     front_sizes: tuple[int, ...] = ()
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in methods.registry:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from nash_tf.strategy import forecast
 from nash_tf.strategy.ask_tell import Search
-from nash_tf.strategy.budgeted import spent
 from nash_tf.strategy.forecast import Cost, Size, Trained
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.time_limits import TimeLimits
@@ -179,7 +178,7 @@ class TimePlan:
     def _seconds_of_budget(self) -> float:
         """What an epoch of the first network takes by the last trainings, in a search with a budget in such epochs."""
         last = list(self.search.outcomes.values())[-RECENT:]
-        epochs = spent(last, self.search.outcomes)
+        epochs = self.search.spent(last)
         return sum(outcome.wall_seconds for outcome in last) / epochs if epochs else 0.0
 
     def follows(self, searching: float = 0.0) -> float:

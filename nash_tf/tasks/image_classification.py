@@ -106,7 +106,7 @@ def budget_epochs(config: SearchConfig, dataset: data.Dataset) -> float | None:
     if config.budget_seconds is None:
         return config.budget_epochs
     images = len(dataset.y_train) + len(dataset.y_valid) / 3  # without a backward pass
-    epoch = costs.training_seconds(first_network(config, dataset)) * images
+    epoch = costs.epoch_seconds(first_network(config, dataset), images, config.batch_size)
     return max(1.0, config.budget_seconds / epoch)
 
 

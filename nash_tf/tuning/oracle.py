@@ -29,7 +29,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     Args:
         objective: as for any Keras Tuner oracle; with method front a list of one and of costs too (see `front_objectives.split`).
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
-            reserve, examples, max_flops, front_sizes: see `nash_tf.strategy.ask_tell.Settings`.
+            reserve, examples, max_flops, front_sizes, batch_size: see `nash_tf.strategy.ask_tell.Settings`.
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         max_hours, max_cpu_hours: limits on wall-clock time, that before an interruption too, and on the CPU time of all trainings, or None.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
@@ -69,6 +69,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         examples=None,
         max_flops=None,
         front_sizes=(),
+        batch_size=None,
         fits=None,
         heartbeat=5.0,
         on_trained=None,
@@ -81,9 +82,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.seed = seed or 0
         counts = steps, children, mutations, epochs_per_step, vanilla_epochs
         budget = budget_epochs, max_hours, max_cpu_hours, reserve, examples, max_flops
-        settings = Settings(
-            method, *counts, max_params, self.seed, tune_hyperparameters, *budget, front_sizes=tuple(front_sizes)
-        )
+        drawn = max_params, self.seed, tune_hyperparameters
+        settings = Settings(method, *counts, *drawn, *budget, tuple(front_sizes), batch_size)
         self.search = Search(
             settings,
             Goal(self.objective.name, self.objective.direction),

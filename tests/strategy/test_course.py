@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from nash_tf.architecture.costs import training_seconds
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.budgeted import spent
 from nash_tf.strategy.course import COOLDOWN, Course
 from nash_tf.strategy.records import COMPLETED, Goal, Outcome
 
@@ -39,7 +38,7 @@ def conduct(pace=1.0, **changed):
 @pytest.mark.parametrize("budget", [20, 75.5, 300])
 def test_the_budget_is_spent_to_less_than_an_epoch_and_not_passed(method, budget):
     search, _ = conduct(method=method, budget_epochs=budget)
-    used = spent(search.outcomes.values(), search.outcomes)
+    used = search.spent(search.outcomes.values())
     costs = [
         (
             outcome.assignment.epochs - outcome.assignment.initial_epoch,
@@ -100,7 +99,7 @@ def test_of_a_budget_and_a_limit_the_smaller_one_holds():
     both, _ = conduct(method="fixed", budget_epochs=40, max_cpu_hours=10.0)
     alone, _ = conduct(method="fixed", budget_epochs=40)
     assert both.lineage()[-1]["epochs"] == alone.lineage()[-1]["epochs"]
-    assert spent(both.outcomes.values(), both.outcomes) == spent(alone.outcomes.values(), alone.outcomes)
+    assert both.spent(both.outcomes.values()) == alone.spent(alone.outcomes.values())
 
 
 def test_the_default_budget_is_what_the_other_methods_have():
@@ -112,7 +111,7 @@ def test_the_default_budget_is_what_the_other_methods_have():
 def test_a_budget_ends_a_method_that_does_not_lay_it_out():
     search, _ = conduct(method="shr", budget_epochs=20, epochs_per_step=12)
     assert search.finished == "the budget of 20 epochs of the first network is spent"
-    assert spent(search.outcomes.values(), search.outcomes) >= 20
+    assert search.spent(search.outcomes.values()) >= 20
 
 
 def test_the_engine_s_clock_lays_out_the_budget_where_it_is_given():

@@ -5,7 +5,6 @@ import keras_tuner
 import pytest
 from keras import layers
 
-from nash_tf.strategy.budgeted import spent
 from nash_tf.tuning.tuner import HillClimbing
 from tests.helpers.tuners import CLASSES, IMAGES, network, tuner_of
 
@@ -33,7 +32,7 @@ def test_any_optimiser_and_objective(tmp_path):
     search = tuner.oracle.search
     assert search.finished == "its one step is done"
     assert any(outcome.assignment.moves for outcome in search.outcomes.values())
-    used = spent(search.outcomes.values(), search.outcomes)
+    used = search.spent(search.outcomes.values())
     assert 30 < used <= 150
     assert type(tuner.get_best_models()[0].optimizer) is keras.optimizers.AdamW
 

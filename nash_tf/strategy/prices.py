@@ -1,0 +1,48 @@
+"""What trainings cost, predicted, in epochs of the first network."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nash_tf.architecture import Architecture
+from nash_tf.architecture.costs import SECONDS_PER_TRAINING, epoch_seconds
+from nash_tf.strategy.records import Outcome
+
+
+@dataclass(frozen=True)
+class Prices:
+    """The prices of a search.
+
+    Attributes:
+        first: the first network.
+        examples: that an epoch has; None where that is not known: then operations and bytes alone count.
+        batch_size: examples of a training step; None where that is not known: then what a step costs whatever its network is left out.
+    """
+
+    first: Architecture
+    examples: int | None = None
+    batch_size: int | None = None
+    _unit: float = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_unit", self._seconds(self.first))
+
+    def epoch(self, architecture: Architecture) -> float:
+        """Of an epoch of a network."""
+        return self._seconds(architecture) / self._unit
+
+    @property
+    def beginning(self) -> float:
+        """Of a training whatever its epochs: its network is built, traced and kept."""
+        return SECONDS_PER_TRAINING / self._unit if self.examples and self.batch_size else 0.0
+
+    def spent(self, trainings: Iterable[Outcome]) -> float:
+        """Of trainings together; the failed cost nothing."""
+        return sum(
+            self.beginning
+            + (training.assignment.epochs - training.assignment.initial_epoch) * self.epoch(training.architecture)
+            for training in trainings
+            if training.architecture is not None
+        )
+
+    def _seconds(self, architecture: Architecture) -> float:
+        return epoch_seconds(architecture, self.examples or 1, self.batch_size if self.examples else None)
