@@ -1,5 +1,6 @@
 """Proposals of the method `front`: a trunk that grows from size to size, and of each size a branch that is cooled down."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,25 +12,17 @@ from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
 from nash_tf.strategy.proposals import Outcomes, Proposed
 from nash_tf.strategy.records import COMPLETED, TrainingKey
 
-PLENTY = 1e12  # a price that no network has
 PART = 0.2  # of the parameters that are missing, which a morphism adds at least where one does: many small ones make slow networks
 
 
 class _Reaching(growing.Foresight):
     """Grows to a size that is asked for, whether it is worth its compute or not."""
 
-    def best(self, parent: Architecture, epochs: float, seed: int) -> growing.Growth | None:
-        """The morphism that is worth most for each parameter that it adds, for the parameters are what is given; None where none fits.
-
-        Args:
-            parent: the network, which grows to `max_params`.
-            epochs: that the parent could be trained for with the compute of the size, times `weight`.
-            seed: of the morphism's initial values.
-        """
-        larger = [each for each in self._growths(parent, epochs, seed) if each.child.params > parent.params]
-        least = parent.params + PART * (self.max_params - parent.params)
-        enough = [each for each in larger if each.child.params >= least]
-        return max(enough or larger, key=lambda each: each.worth / (each.child.params - parent.params), default=None)
+    def order(self, parent: Architecture, growth: growing.Growth) -> tuple[float, ...]:
+        """One that is worth most for each parameter that it adds, for the parameters are what is given."""
+        added = growth.child.params - parent.params
+        is_large = growth.child.params >= parent.params + PART * (self.max_params - parent.params)
+        return added > 0, is_large, growth.worth / added if added > 0 else 0.0
 
 
 @dataclass
@@ -83,13 +76,16 @@ class BranchingProposer(BudgetedProposer):
         """The trunk with morphisms, one after the other, until it is of its size."""
         plan, child = self.front(outcomes), Proposed(parent)
         compute = self._left_of_budget(_before(step, outcomes)) * plan.share_of_size(step)
-        foresight = self._foresight(_Reaching, outcomes, PLENTY, min(plan.target(step), self.max_params))
+        foresight = self._foresight(_Reaching, outcomes, math.inf, min(plan.target(step), self.max_params))
         while child.architecture.params < ENOUGH * plan.target(step):
             epochs = compute / self.price(child.architecture, outcomes) * growing.weight(self.examples)
-            growth = foresight.best(child.architecture, epochs, derive(self.seed, step, len(child.moves)))
-            if growth is None or not self.fits(growth.child):
+            growth, weighing = foresight.best(child.architecture, epochs, derive(self.seed, step, len(child.moves)))
+            if growth and not self.fits(growth.child):
+                growth, weighing = None, weighing.too_slow()
+            child = child._replace(considered=(*child.considered, weighing))
+            if growth is None:
                 break
-            child = Proposed(growth.child, (*child.moves, growth.move))
+            child = child._replace(architecture=growth.child, moves=(*child.moves, growth.move))
         return child
 
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from nash_tf.architecture import Architecture
-from nash_tf.architecture.costs import flops
 from nash_tf.morphisms import registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
+from nash_tf.strategy.considered import cut
 from nash_tf.strategy.course import Course
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
@@ -54,19 +54,27 @@ class BudgetedProposer(Proposer):
             foresight = self._foresight(growing.Foresight, outcomes, plan.highest_price(used, own), self.max_params)
             epochs = (plan.budget - used) / own * growing.weight(self.examples)
             seed = derive(self.seed, step, 0)
-            child = self._within(architecture, lambda most: foresight.choose(architecture, most, epochs, seed))
+            chosen: list[Proposed] = []  # with ever fewer morphisms
+
+            def grown(most: int) -> Proposed:
+                chosen.append(Proposed(*foresight.choose(architecture, most, epochs, seed)))
+                return chosen[-1]
+
+            child = self._within(architecture, grown)
+            if len(child.moves) < len(chosen[0].moves):
+                child = child._replace(considered=cut(chosen[0].considered, len(child.moves)))
             self._children = (step, parent), [child]
         return self._children[1]
 
     def _foresight(self, kind: type[_Foresight], outcomes: Outcomes, max_price: float, max_params: float) -> _Foresight:
         """Weighs morphisms by the shape and the price of the first network, within `max_flops` too."""
-        prices = self.prices(outcomes)
         return kind(
             growing.shape(first_network(outcomes)),
             {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
-            lambda network: prices.epoch(network) if (flops(network) or 0) <= self.max_flops else math.inf,
-            max_price=max_price,
-            max_params=max_params,
+            self.prices(outcomes).epoch,
+            max_price,
+            max_params,
+            self.max_flops,
         )
 
     def course(self, outcomes: Outcomes) -> Course:

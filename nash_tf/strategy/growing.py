@@ -12,15 +12,18 @@ networks, is what trainings of 18 networks on CIFAR-10 showed (BUILD_NOTES.md, "
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from nash_tf.architecture import Architecture, Shape
-from nash_tf.architecture.costs import kernel_operations
+from nash_tf.architecture.costs import flops, kernel_operations
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.base import Move
 from nash_tf.seeds import derive
+from nash_tf.strategy import considered
+from nash_tf.strategy.considered import Candidate, Weighing
 
 # Fitted to trainings on CIFAR-10 (`tests/scripts/size_law.py`), as are the gains of wider layers and of residual blocks in
 # `nash_tf.strategy.methods.GROW`; those of the other operators are guesses beside them.
@@ -62,7 +65,7 @@ class Foresight:
         shape: share of the operations by size of the images, as `shape` gives it of the first network.
         gains: operator name -> decrease of the loss that it is expected to bring for each unit of `added_compute`.
         price: what an epoch of a network costs.
-        max_price, max_params: limits on the child.
+        max_price, max_params, max_flops: limits on the child.
     """
 
     shape: Mapping[Shape, float]
@@ -70,10 +73,11 @@ class Foresight:
     price: Price
     max_price: float
     max_params: float
+    max_flops: float = math.inf
 
     def choose(
         self, parent: Architecture, most: int, epochs: float, seed: int
-    ) -> tuple[Architecture, tuple[Move, ...], float]:
+    ) -> tuple[Architecture, tuple[Move, ...], float, tuple[Weighing, ...]]:
         """Takes morphisms one after the other, each time the one that gains most for what it costs.
 
         Args:
@@ -83,36 +87,74 @@ class Foresight:
             seed: of the morphisms' initial values.
 
         Returns:
-            The child, its morphisms, and what they are worth together; the parent and none where nothing is worth it.
+            The child, its morphisms, what they are worth together, and what they were chosen among; the parent and none where nothing
+            is worth it.
         """
         child, moves, worth, own = parent, list[Move](), 0.0, self.price(parent)
+        weighings: list[Weighing] = []
         for number in range(most):
             left = epochs * own / self.price(child)
-            worthy = [growth for growth in self._growths(child, left, derive(seed, number)) if growth.worth > 0]
-            if not worthy:
+            best, weighing = self.best(child, left, derive(seed, number))
+            weighings.append(weighing)
+            if best is None:
                 break
-            best = max(worthy, key=_ratio)  # of equals the first
             moves.append(best.move)
             child, worth = best.child, worth + best.worth
-        return child, tuple(moves), round(worth, 6)
+        return child, tuple(moves), round(worth, 6), tuple(weighings)
 
-    def _growths(self, parent: Architecture, epochs: float, seed: int) -> list[Growth]:
-        found, before = [], self.price(parent)
+    def best(self, parent: Architecture, epochs: float, seed: int) -> tuple[Growth | None, Weighing]:
+        """The morphism to take, of equals the first, and what it was chosen among.
+
+        Args:
+            parent: the network that it is applied to.
+            epochs: that this could be trained for in the time that is left, times `weight`.
+            seed: of the morphism's initial values.
+
+        Returns:
+            None where none is to be taken.
+        """
+        growths, refused = self._growths(parent, epochs, seed)
+        order, by_operator = partial(self.order, parent), defaultdict[str, list[Growth]](list)
+        for growth in growths:
+            by_operator[growth.move.operator].append(growth)
+        best = sorted((max(each, key=order) for each in by_operator.values()), key=order, reverse=True)
+        kept = tuple(_candidate(parent, growth) for growth in best[: considered.MOST])
+        over = {limit: refused[limit] for limit in considered.LIMITS if refused[limit]}
+        weighing = Weighing(kept, len(growths) + refused.total(), over)
+        return (best[0] if best and order(best[0])[0] else None), weighing
+
+    def order(self, parent: Architecture, growth: Growth) -> tuple[float, ...]:
+        """What morphisms are compared by, larger is better: whether it may be taken at all, then what is gained for the cost."""
+        return growth.worth > 0, growth.gain / growth.cost if growth.cost else math.inf
+
+    def _growths(self, parent: Architecture, epochs: float, seed: int) -> tuple[list[Growth], Counter[str]]:
+        """The morphisms within the limits, and how many others are over each."""
+        found, refused, before = list[Growth](), Counter[str](), self.price(parent)
         for name, gain in self.gains.items():
             for site in registry[name].choices(parent) if gain > 0 and epochs > 0 else ():
                 child, _ = registry[name].apply(parent, site)
                 after = self.price(child)
-                if child.params > self.max_params or after > self.max_price:
+                if limit := self._exceeded(child, after):
+                    refused[limit] += 1
                     continue
                 cost = max(0.0, excess(epochs * before / after) - excess(epochs))
                 gained = gain * added_compute(self.shape, parent, child)
                 found.append(Growth(Move(name, site, seed), child, gained, cost))
-        return found
+        return found, refused
+
+    def _exceeded(self, child: Architecture, price: float) -> str | None:
+        """The first limit that a child is over; None where it keeps all."""
+        if child.params > self.max_params:
+            return considered.PARAMS
+        if self.max_flops < math.inf and (flops(child) or 0) > self.max_flops:
+            return considered.FLOPS
+        return considered.PRICE if price > self.max_price else None
 
 
-def _ratio(growth: Growth) -> float:
-    """What is gained for the cost."""
-    return growth.gain / growth.cost if growth.cost else math.inf
+def _candidate(parent: Architecture, growth: Growth) -> Candidate:
+    """The record of a morphism, its numbers rounded."""
+    move, added = growth.move, int(growth.child.params - parent.params)
+    return Candidate(move.operator, move.site, added, round(growth.gain, 6), round(growth.cost, 6))
 
 
 def shape(architecture: Architecture) -> Mapping[Shape, float]:

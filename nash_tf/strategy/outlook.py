@@ -4,6 +4,7 @@ has not grown."""
 from collections.abc import Iterable, Sequence
 
 from nash_tf.strategy import growing
+from nash_tf.strategy.considered import PRICE, why_none
 from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
 
@@ -44,4 +45,8 @@ def without_growth(outcomes: Iterable[Outcome]) -> str | None:
     assert first is not None
     if not growing.shape(first):
         return "The network has not grown: of its layers no operations are counted, so nothing is expected to be worth its compute."
+    last = [outcome.assignment.considered[-1] for outcome in trained if outcome.assignment.considered]
+    # The price of an epoch is limited by the budget itself.
+    if last and all(weighing.is_limited and PRICE not in weighing.refused for weighing in last):
+        return f"The network has not grown: {why_none(last[0])}."
     return "The network has not grown: no morphism was expected to be worth its compute in this budget; in a larger one it may be."

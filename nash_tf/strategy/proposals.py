@@ -10,6 +10,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import draw
 from nash_tf.seeds import derive
+from nash_tf.strategy.considered import Weighing
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.methods import Method
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
@@ -45,11 +46,13 @@ class NoHyperparameters:
 
 
 class Proposed(NamedTuple):
-    """A child as it is proposed: its architecture, the morphisms that make it, and what they are expected to lower the loss by."""
+    """A child as it is proposed: its architecture, the morphisms that make it, what they are expected to lower the loss by, and what
+    they were chosen among."""
 
     architecture: Architecture
     moves: tuple[Move, ...] = ()
     expected_gain: float | None = None
+    considered: tuple[Weighing, ...] = ()
 
 
 @dataclass
@@ -89,11 +92,12 @@ class Proposer:
         """
         source, architecture, expected = parent, None, None
         moves: tuple[Move, ...] = ()
+        weighings: tuple[Weighing, ...] = ()
         if key.rung:
             source = key._replace(rung=key.rung - 1)
             moves, architecture = outcomes[source].assignment.moves, outcomes[source].architecture
         elif parent is not None:
-            architecture, moves, expected = self.children(key.step, parent, outcomes)[key.child]
+            architecture, moves, expected, weighings = self.children(key.step, parent, outcomes)[key.child]
         return Assignment(
             key=key,
             seed=derive(self.seed, *key),
@@ -103,6 +107,7 @@ class Proposer:
             **self._schedule(key, architecture, outcomes),
             hyperparameters=self._hyperparameters(key, source, outcomes),
             expected_gain=expected,
+            considered=weighings,
         )
 
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:

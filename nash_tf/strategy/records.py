@@ -10,6 +10,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
+from nash_tf.strategy.considered import Weighing
 from nash_tf.strategy.schedules import Phase, phased
 
 COMPLETED, FAILED = "completed", "failed"
@@ -38,6 +39,7 @@ class Assignment:
         hyperparameters: values of the user's declared hyperparameters by name.
         expected_gain: what its morphisms are together expected to lower the loss by, slower training taken off; None where they
             were drawn.
+        considered: what its morphisms were chosen among; nothing where they were drawn. The training does not depend on it.
     """
 
     key: TrainingKey
@@ -50,6 +52,7 @@ class Assignment:
     phases: tuple[Phase, ...]
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     expected_gain: float | None = None
+    considered: tuple[Weighing, ...] = ()
 
     @property
     def is_birth(self) -> bool:
@@ -61,7 +64,8 @@ class Assignment:
 
         def essence(assignment: Assignment) -> tuple:
             digest = assignment.architecture and assignment.architecture.digest
-            return dataclasses.astuple(dataclasses.replace(assignment, architecture=None, hyperparameters={})), digest
+            bare = dataclasses.replace(assignment, architecture=None, hyperparameters={}, considered=())
+            return dataclasses.astuple(bare), digest
 
         return essence(self) == essence(other)
 
@@ -122,6 +126,7 @@ class Outcome:
             "status": self.status,
             **_rate(assignment),
             **({} if assignment.expected_gain is None else {"expected_gain": assignment.expected_gain}),
+            **({"considered": [each.plain() for each in assignment.considered]} if assignment.considered else {}),
             **self.measurements(),
         }
 

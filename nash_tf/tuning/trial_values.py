@@ -15,6 +15,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
+from nash_tf.strategy import considered
 from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Goal, Outcome, TrainingKey
 from nash_tf.strategy.schedules import Phase, annealings
 
@@ -31,6 +32,7 @@ OWN = frozenset(
         "periods",
         "phases",
         "expected_gain",
+        "considered",
         "record",
     }
 )
@@ -74,6 +76,8 @@ def encode(assignment: Assignment, source_id: str | None) -> dict[str, Any]:
         values["architecture"] = assignment.architecture.to_json()
     if assignment.expected_gain is not None:
         values["expected_gain"] = assignment.expected_gain
+    if assignment.considered:
+        values["considered"] = json.dumps([each.plain() for each in assignment.considered])
     if assignment.source is not None:
         values |= {"source": json.dumps(assignment.source), "tuner/trial_id": source_id}
     return values
@@ -106,6 +110,7 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
             name: value for name, value in values.items() if name not in OWN and not name.startswith("tuner/")
         },
         expected_gain=values.get("expected_gain"),
+        considered=considered.parsed(json.loads(values.get("considered", "[]"))),
     )
 
 

@@ -54,7 +54,8 @@ def test_an_interrupted_search_comes_to_the_same_end(tmp_path):
             {name: value for name, value in record.items() if name not in times} for record in tuner.oracle.lineage()
         ]
 
-    assert told(searched(tmp_path / "interrupted")) == told(searched(tmp_path / "whole"))
+    resumed = told(searched(tmp_path / "interrupted"))
+    assert resumed == told(searched(tmp_path / "whole")) and resumed[1]["considered"]
 
 
 def test_a_limit_on_time_lays_out_the_budget(tmp_path):
