@@ -47,6 +47,13 @@ def scientific(number: float) -> str:
     return f"{number + 0.0:.3g}"  # no minus zero
 
 
+def decrease(loss: float) -> str:
+    """A decrease of the loss: 0.01234 -> "0.0123"."""
+    if 0 < abs(loss) < 0.0001:
+        return "< 0.0001" if loss > 0 else "> \N{MINUS SIGN}0.0001"
+    return f"{loss + 0.0:.4f}".replace("-", "\N{MINUS SIGN}")
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """1 child, 2 children."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"

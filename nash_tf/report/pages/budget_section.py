@@ -7,7 +7,8 @@ from nash_tf.report.analysis import search_plan
 from nash_tf.report.charts import budget_course
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
-from nash_tf.report.drawing.number_words import NONE, count, duration, percent
+from nash_tf.report.drawing.number_words import NONE, count, decrease, duration, percent
+from nash_tf.report.pages import considered_section
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Record, Run
@@ -42,13 +43,19 @@ def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
         keep(drawn) if drawn else None,
         html.table(columns, [_row(record, total, plan) for record in run.records]),
         html.paragraph(_gains(run)) if any(record.expected_gain is not None for record in run.records) else None,
+        considered_section.considered(run, plan is not None),
     )
 
 
 def _gains(run: Run) -> str:
     """What the growths were expected to bring, and what they have brought, in words."""
     if not any(record.operators for record in run.records):
-        return "The network has not grown: at no step was a morphism worth the slower training."
+        why = (
+            ""
+            if any(record.considered for record in run.records)
+            else ": at no step was a morphism worth the slower training"
+        )
+        return f"The network has not grown{why}."
     return (
         "Expected is the decrease of the loss that the morphisms are worth at the end of the budget, the slower training taken off. "
         + _realised(run)
@@ -66,7 +73,7 @@ def _realised(run: Run) -> str:
         return "What they have brought cannot be told without a control: the network would have gone on learning without them too."
     expected = sum(record.expected_gain or 0.0 for record in run.records if not record.rung)
     return (
-        f"Of all it is {_gain(expected)}. They have brought {_gain(without - losses[0])}: the control, the first network trained alone for as "
+        f"Of all it is {decrease(expected)}. They have brought {decrease(without - losses[0])}: the control, the first network trained alone for as "
         f"long, ends at {without:.3f}, the winner at {losses[0]:.3f}."
     )
 
@@ -85,14 +92,9 @@ def _row(record: Record, total: float, plan: Front | None) -> list:
         count(record.epochs),
         NONE if record.cpu_seconds is None else duration(record.cpu_seconds),
         NONE if not total or record.cpu_seconds is None else percent(record.cpu_seconds / total, 0),
-        NONE if record.rung or not record.operators or record.expected_gain is None else _gain(record.expected_gain),
+        NONE if record.rung or not record.operators or record.expected_gain is None else decrease(record.expected_gain),
         NONE if loss is None else f"{loss:.3f}",
     ]
-
-
-def _gain(loss: float) -> str:
-    """A decrease of the loss."""
-    return "< 0.0001" if 0 < loss < 0.0001 else f"{loss:.4f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _loss(record: Record) -> float | None:

@@ -16,6 +16,8 @@ from nash_tf.report.records import regular_files
 from nash_tf.report.records.runs import Place, Record, Run, name_of, number, objective_of, place_of
 from nash_tf.report.records.tested import details_of
 from nash_tf.scores.objectives import Objective
+from nash_tf.strategy import considered
+from nash_tf.strategy.considered import Weighing
 
 _ARCHITECTURE = "architecture.json"  # in the folder of a network
 _BEST = f"{run_directory.BEST}/{_ARCHITECTURE}"
@@ -197,10 +199,10 @@ def _record(plain: Any, objective: Objective) -> Record:
     step, rung, child = place = tuple(plain[name] for name in ("step", "rung", "child"))
     if not all(type(index) is int and 0 <= index < _LARGEST_INDEX for index in place) or rung >= MOST_RUNGS:
         raise ValueError(f"step, rung and child must be indices, received {place}")
-    parts = [plain.get(name) or () for name in ("morphisms", "history", "certificate")]
+    parts = [plain.get(name) or () for name in ("morphisms", "history", "certificate", "considered")]
     if any(isinstance(part, (list, dict)) and len(part) > MOST_IN_RECORD for part in parts):
         raise ValueError(f"a record has at most {MOST_IN_RECORD} entries of a kind")
-    moves, history, certificate = parts
+    moves, history, certificate, _ = parts
     curves = history if isinstance(history, dict) else {}
     epochs = int(_not_negative(plain.get("epochs")) or 0)
     if max(epochs, *(len(series) for series in curves.values() if isinstance(series, list)), 0) > MOST_EPOCHS:
@@ -232,6 +234,7 @@ def _record(plain: Any, objective: Objective) -> Record:
         cpu_seconds=_not_negative(plain.get("cpu_seconds")),
         wall_seconds=_not_negative(plain.get("wall_seconds")),
         expected_gain=number(plain.get("expected_gain")),
+        considered=_considered(plain.get("considered")),
         rate=_shares(plain.get("rate"), epochs),
     )
 
@@ -247,6 +250,17 @@ def _moves(plain: Any) -> tuple[Move, ...]:
         for operator, site, seed in moves
     )
     return moves if is_whole else ()
+
+
+def _considered(plain: Any) -> tuple[Weighing, ...]:
+    """What the morphisms of a record were chosen among; nothing where a part of it is malformed, or a number is too large."""
+    try:
+        weighings = considered.parsed(plain or ())
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ()
+    numbers = [each for weighing in weighings for candidate in weighing.best for each in candidate[2:]]
+    numbers += [each for weighing in weighings for each in (weighing.weighed, *weighing.refused.values())]
+    return weighings if all(number(each) is not None for each in numbers) else ()
 
 
 def _shares(plain: Any, epochs: int) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from nash_tf.morphisms.base import Move
 from nash_tf.report.records import regular_files
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
+from nash_tf.strategy.considered import Weighing
 
 Place = tuple[int, int, int]  # step, rung, child
 
@@ -33,6 +34,7 @@ class Record:
         history: metric -> its value after each epoch of this rung.
         certificate: numbers measured at the child's birth.
         expected_gain: what its morphisms were expected to lower the loss by.
+        considered: what they were chosen among; empty where they were drawn, or where it is malformed.
         rate: shares of the highest learning rate where each epoch begins, and at the end; empty where they are not known.
     """
 
@@ -52,6 +54,7 @@ class Record:
     cpu_seconds: float | None = None
     wall_seconds: float | None = None
     expected_gain: float | None = None
+    considered: tuple[Weighing, ...] = ()
     rate: tuple[float, ...] = ()
     moves: tuple[Move, ...] = ()
     digest: str | None = None

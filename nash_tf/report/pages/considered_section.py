@@ -1,0 +1,121 @@
+"""What each growth was chosen among: what was taken, the best of what was not, and why no more was taken."""
+
+from itertools import takewhile
+
+from nash_tf.morphisms.alter_channels import TO
+from nash_tf.morphisms.base import Site
+from nash_tf.report.drawing.markup import Markup
+from nash_tf.report.drawing.number_words import NONE, count, decrease, plural
+from nash_tf.report.pages import html_page as html
+from nash_tf.report.pages.html_page import left
+from nash_tf.report.records.runs import Record, Run, name_of
+from nash_tf.strategy import considered as records
+from nash_tf.strategy import course
+from nash_tf.strategy.branching import PART
+from nash_tf.strategy.considered import Candidate, Weighing, why_none
+
+MOST_STEPS, MOST_WEIGHINGS = 30, 60  # that are shown; of a step
+
+_RULE = "the one that gains most for its cost is taken, unless it costs more than it gains. "
+_RULE_OF_SIZES = (
+    f"of those that add {100 * PART:.0f} % of the parameters that are missing to the size, or of all where none does, the one that is "
+    "worth most for each parameter is taken. "
+)
+_TERMS = (
+    "Gain is by how much the loss is expected to be lower since the network is larger, cost by how much higher since there are fewer "
+    "epochs of a slower network, worth the one less the other. In bold is what was taken; below it are the best of each other operator. "
+)
+_PRICE = (
+    f"The price of an epoch is limited by the budget, to {course.GROWTH:g} times that of the parent's and to 1/{course.FEWEST_EPOCHS} of "
+    "what is left. "
+)
+
+
+def considered(run: Run, is_front: bool) -> Markup | None:
+    """A part of the section on the budget; None where nothing was recorded.
+
+    Args:
+        run: the run.
+        is_front: whether the network grows to sizes that are asked for.
+    """
+    births = [record for record in run.records if record.considered]
+    if not births:
+        return None
+    words = (
+        _RULE_OF_SIZES if is_front else _RULE
+    ) + "In bold is what was taken, below it the best of each other operator. "
+    if any(records.PRICE in weighing.refused for record in births for weighing in record.considered):
+        words += _PRICE
+    if len(births) > MOST_STEPS:
+        words += f"Of {len(births):,} steps the first {MOST_STEPS} are shown."
+    mutations = run.setting("mutations")
+    return html.together(html.paragraph(words), *(_step(each, mutations, is_front) for each in births[:MOST_STEPS]))
+
+
+def _step(record: Record, mutations: float | None, is_front: bool) -> Markup:
+    """What was weighed in one step."""
+    shown, taken = record.considered[:MOST_WEIGHINGS], len(record.operators)
+    rows: list[list[object]] = []
+    attributes: list[dict[str, object]] = []
+    for number, weighing in enumerate(shown):
+        for place, candidate in enumerate(weighing.best[: records.MOST]):
+            is_taken = not place and number < taken
+            rows.append(_row(number, weighing, candidate, is_taken, is_front, is_first=not place))
+            attributes.append({"class_": "won" if is_taken else None})
+    per = "worth of 1,000 parameters" if is_front else "gain / cost"
+    head = [left("choice"), left("morphism"), left("at layers: size"), "parameters", "gain", "cost", "worth", per]
+    head += ["weighed", "over a limit"]
+    table = html.table(head, rows, attributes=attributes) if rows else None
+    end = _end(record, mutations, is_front)
+    title = f"Step {record.step}: {plural(taken, 'morphism') if taken else 'none'} taken"
+    if not taken:
+        return html.together(html.paragraph(end), html.folded("What was weighed in it", table) if table else None)
+    return html.folded(title, table, html.paragraph(end))
+
+
+def _row(
+    number: int, weighing: Weighing, candidate: Candidate, is_taken: bool, is_front: bool, is_first: bool
+) -> list[object]:
+    gain, cost, worth = candidate.gain, candidate.cost, candidate.gain - candidate.cost
+    if is_front:
+        per = decrease(1000 * worth / candidate.params) if candidate.params > 0 else NONE
+    else:
+        per = f"{gain / cost:.2f}" if cost > 0 else NONE
+    return [
+        left(("none" if not is_taken else number + 1) if is_first else ""),
+        left(name_of(candidate.operator)),
+        left(_place(candidate.site)),
+        f"+{count(candidate.params)}",
+        decrease(gain),
+        decrease(cost),
+        decrease(worth),
+        per,
+        count(weighing.weighed) if is_first else "",
+        count(sum(weighing.refused.values())) if is_first else "",
+    ]
+
+
+def _place(site: Site) -> str:
+    """The layers that a site names, and the width, factor or kernel."""
+    layers = [*takewhile(lambda part: isinstance(part, str) and part != TO, site)]
+    sizes = " ".join(str(part) for part in site[len(layers) :])
+    return name_of(", ".join(map(str, layers)) + (f": {sizes}" if sizes else ""))
+
+
+def _end(record: Record, mutations: float | None, is_front: bool) -> str:
+    """Why no more morphisms were taken."""
+    taken, weighings = len(record.operators), len(record.considered)
+    words = f"The first {MOST_WEIGHINGS} choices are shown. " if weighings > MOST_WEIGHINGS else ""
+    if weighings > taken:
+        why = why_none(record.considered[-1], "adds parameters" if is_front else "was worth the slower training")
+        begin = (
+            f"After {plural(taken, 'morphism')} no more was taken" if taken else f"In step {record.step} none was taken"
+        )
+        return f"{words}{begin}: {why}."
+    if is_front:
+        return f"{words}With {plural(taken, 'morphism')} the network was of its size."
+    if mutations is not None and taken >= mutations:
+        return (
+            f"{words}A step has no more than {plural(int(mutations), 'morphism')} (mutations), so no more was weighed."
+        )
+    return words
