@@ -32,6 +32,7 @@ def test_what_was_taken_comes_first_and_stands_out():
     for cell in ("1", "conv_2: to 48", "+4,176", "0.0103", "0.0025", "0.0078", "4.12", "50", "17"):
         assert f">{cell}<" in row, cell
     assert page.index("conv_2: to 48") < page.index("relu_1, conv_2: 3") and "\N{MINUS SIGN}0.0009" in page
+    assert "are weighed, and the one that gains most for its cost is taken" in page and "Gain is by how much" in page
     assert "Step 1: 1 morphism taken" in page and "1/15 of what is left" in page
     why = "After 1 morphism no more was taken: of 44 morphisms none was worth the slower training"
     assert f"{why}; 4 more were over the limit on parameters." in page
@@ -57,7 +58,7 @@ def test_a_front_grows_by_what_a_parameter_is_worth():
     full = dataclasses.replace(GROWN, considered=(TAKEN,))
     page = shown(full, method="front", children=8, epochs_per_step=8, steps=1, budget_epochs=None)
     assert "of those that add 20 %" in page and "With 1 morphism the network was of its size." in page
-    assert ">0.0019<" in page.partition("worth of 1,000 parameters")[2], "0.0078 for 4,176"
+    assert ">1.8678<" in page.partition("worth of a million parameters")[2], "0.0078 for 4,176"
 
 
 def test_a_run_that_recorded_none_shows_none():

@@ -43,7 +43,7 @@ def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
         keep(drawn) if drawn else None,
         html.table(columns, [_row(record, total, plan) for record in run.records]),
         html.paragraph(_gains(run)) if any(record.expected_gain is not None for record in run.records) else None,
-        considered_section.considered(run, plan is not None),
+        considered_section.section(run, plan is not None),
     )
 
 

@@ -4,13 +4,12 @@ from itertools import takewhile
 
 from nash_tf.morphisms.alter_channels import TO
 from nash_tf.morphisms.base import Site
-from nash_tf.report.drawing.markup import Markup
+from nash_tf.report.drawing.markup import Markup, join, tag
 from nash_tf.report.drawing.number_words import NONE, count, decrease, plural
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Record, Run, name_of
-from nash_tf.strategy import considered as records
-from nash_tf.strategy import course
+from nash_tf.strategy import considered, course
 from nash_tf.strategy.branching import PART
 from nash_tf.strategy.considered import Candidate, Weighing, why_none
 
@@ -26,12 +25,12 @@ _TERMS = (
     "epochs of a slower network, worth the one less the other. In bold is what was taken; below it are the best of each other operator. "
 )
 _PRICE = (
-    f"The price of an epoch is limited by the budget, to {course.GROWTH:g} times that of the parent's and to 1/{course.FEWEST_EPOCHS} of "
+    f"The price of an epoch is limited by the budget, to {course.GROWTH:g} times the parent's and to 1/{course.FEWEST_EPOCHS} of "
     "what is left. "
 )
 
 
-def considered(run: Run, is_front: bool) -> Markup | None:
+def section(run: Run, is_front: bool) -> Markup | None:
     """A part of the section on the budget; None where nothing was recorded.
 
     Args:
@@ -41,10 +40,9 @@ def considered(run: Run, is_front: bool) -> Markup | None:
     births = [record for record in run.records if record.considered]
     if not births:
         return None
-    words = (
-        _RULE_OF_SIZES if is_front else _RULE
-    ) + "In bold is what was taken, below it the best of each other operator. "
-    if any(records.PRICE in weighing.refused for record in births for weighing in record.considered):
+    rule = _RULE_OF_SIZES if is_front else _RULE
+    words = f"What was considered: at each choice all morphisms are weighed, and {rule}{_TERMS}"
+    if any(considered.PRICE in weighing.refused for record in births for weighing in record.considered):
         words += _PRICE
     if len(births) > MOST_STEPS:
         words += f"Of {len(births):,} steps the first {MOST_STEPS} are shown."
@@ -58,13 +56,13 @@ def _step(record: Record, mutations: float | None, is_front: bool) -> Markup:
     rows: list[list[object]] = []
     attributes: list[dict[str, object]] = []
     for number, weighing in enumerate(shown):
-        for place, candidate in enumerate(weighing.best[: records.MOST]):
+        for place, candidate in enumerate(weighing.best[: considered.MOST]):
             is_taken = not place and number < taken
             rows.append(_row(number, weighing, candidate, is_taken, is_front, is_first=not place))
             attributes.append({"class_": "won" if is_taken else None})
-    per = "worth of 1,000 parameters" if is_front else "gain / cost"
-    head = [left("choice"), left("morphism"), left("at layers: size"), "parameters", "gain", "cost", "worth", per]
-    head += ["weighed", "over a limit"]
+    per = "worth of a million parameters" if is_front else "gain / cost"
+    head = [left("choice"), left("morphism, layers: size"), "gain", "cost", "worth", per]
+    head += ["parameters", "weighed", "over a limit"]
     table = html.table(head, rows, attributes=attributes) if rows else None
     end = _end(record, mutations, is_front)
     title = f"Step {record.step}: {plural(taken, 'morphism') if taken else 'none'} taken"
@@ -78,18 +76,17 @@ def _row(
 ) -> list[object]:
     gain, cost, worth = candidate.gain, candidate.cost, candidate.gain - candidate.cost
     if is_front:
-        per = decrease(1000 * worth / candidate.params) if candidate.params > 0 else NONE
+        per = decrease(1e6 * worth / candidate.params) if candidate.params > 0 else NONE
     else:
         per = f"{gain / cost:.2f}" if cost > 0 else NONE
     return [
         left(("none" if not is_taken else number + 1) if is_first else ""),
-        left(name_of(candidate.operator)),
-        left(_place(candidate.site)),
-        f"+{count(candidate.params)}",
+        left(join([name_of(candidate.operator), " ", tag("span", _place(candidate.site), class_="site")])),
         decrease(gain),
         decrease(cost),
         decrease(worth),
         per,
+        f"+{count(candidate.params)}",
         count(weighing.weighed) if is_first else "",
         count(sum(weighing.refused.values())) if is_first else "",
     ]

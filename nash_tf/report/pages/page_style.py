@@ -58,7 +58,7 @@ caption{{text-align:left;color:var(--soft);padding-bottom:.3rem;caption-side:top
 .more section h3{{font-size:1.2rem;margin:2.6rem 0 .5rem;padding-top:.8rem;border-top:1px solid var(--grid)}}
 pre{{background:var(--wash);border-radius:8px;padding:.7rem 1rem;margin:.4rem 0 1rem;white-space:pre-wrap;overflow-wrap:anywhere;
 user-select:all}}pre code{{font-size:.88rem}}
-.narrow td.l{{overflow-wrap:anywhere}}.bounds{{display:inline-block;font-size:.9em;padding-left:.35rem}}
+.narrow td.l{{overflow-wrap:anywhere}}.bounds,.site{{display:inline-block;font-size:.9em;padding-left:.35rem}}
 .narrow caption{{max-width:72ch}}
 .matrix{{font-size:.88rem}}.matrix th,.matrix td{{padding:.22rem .35rem;text-align:center;border:1px solid var(--paper);min-width:2rem}}
 .matrix tbody th{{text-align:right;font-weight:500;max-width:11rem;overflow-wrap:anywhere;white-space:normal}}
@@ -82,7 +82,7 @@ footer{{margin-top:3.5rem;padding-bottom:3rem;color:var(--soft);font-size:.92rem
 .fit svg{{width:auto;max-width:none;min-width:620px}}.phone{{display:block}}
 nav{{position:static}}nav div{{flex-wrap:wrap;white-space:normal;gap:.1rem 1.1rem}}
 .narrow td,.narrow th{{white-space:normal;padding-left:.3rem;padding-right:.3rem}}.narrow td.w{{min-width:5rem}}
-.bounds{{display:block;padding-left:0;white-space:nowrap;font-size:.82em}}
+.bounds,.site{{display:block;padding-left:0;white-space:nowrap;font-size:.82em}}
 .matrix{{font-size:.69rem}}.matrix th,.matrix td{{padding:.2rem .05rem;min-width:1.5rem}}.matrix tbody th{{max-width:4.4rem;
 padding-right:.2rem}}.matrix thead th:first-child{{white-space:normal}}}}
 @media print{{:root{{color-scheme:light;{figure.variables()}}}@page{{size:A4 landscape;margin:12mm}}
