@@ -36,6 +36,7 @@ from nash_tf.settings.costs import CostSettings
 from nash_tf.settings.data import DataSettings
 from nash_tf.settings.engine import EngineSettings
 from nash_tf.settings.front import FrontSettings
+from nash_tf.settings.growth import GrowthSettings
 from nash_tf.settings.images import ImageSettings, parse_size
 from nash_tf.settings.start import StartSettings
 from nash_tf.settings.training import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, TrainingSettings
@@ -50,7 +51,9 @@ _ABOVE_0 = number("above 0", lambda value: value > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchConfig(DataSettings, TrainingSettings, StartSettings, EngineSettings, FrontSettings, CostSettings):
+class SearchConfig(
+    DataSettings, TrainingSettings, StartSettings, GrowthSettings, EngineSettings, FrontSettings, CostSettings
+):
     """A run, complete and checked. The defaults are the quick run on the bundled digits, minutes on two CPU cores.
 
     What a setting means, its rule and its default stand with its field; `python -m nash_tf.main --help` prints them.

@@ -11,7 +11,7 @@ import keras
 import keras_tuner
 from keras_tuner import errors
 
-from nash_tf import __version__, data, report, runtime
+from nash_tf import __version__, data, prior, report, runtime
 from nash_tf.architecture import Architecture
 from nash_tf.config import SearchConfig
 from nash_tf.data.pipeline import Pipeline
@@ -90,13 +90,19 @@ def run(
     runtime.set_up(config.threads)  # before a model is loaded
     task.check(config, dataset)
     config = start.with_pixels(config, dataset, begun)
+    config = config if roles.is_worker() else prior.with_prior(config, begun)
     latencies = Latencies(config)
     timed = [] if roles.is_worker() else latencies.check(task.first_network(config, dataset))
     if roles.is_worker():
         search(config, dataset)
         return {}
     print(
-        "\n".join([*data.describe(dataset), *start.describe(config, dataset), *task.describe(config, dataset), *timed]),
+        *data.describe(dataset),
+        *start.describe(config, dataset),
+        *task.describe(config, dataset),
+        *prior.describe(config),
+        *timed,
+        sep="\n",
         flush=True,
     )
     with locked(directory):
@@ -180,6 +186,8 @@ def finish(run: Finishing) -> dict:
         **_limited(run),
         **run.tuner.engine.results(),
         **said,
+        "train_images": len(run.dataset.y_train),
+        "valid_images": len(run.dataset.y_valid),
         **handing_over.costs(run, Architecture.from_keras(final)),
         "handed_over": "control" if is_control else "winner",
         "control": control and control.results,
@@ -254,6 +262,7 @@ def tuner_of(
         budget_epochs=task.budget_epochs(config, dataset),
         examples=len(dataset.y_train),
         batch_size=config.batch_size,
+        gain_factor=1.0 if config.gain_factor is None else config.gain_factor,
         front_sizes=config.front_sizes if methods.registry[config.method].has_branches else (),
         reserve=time_plan.planned_share(
             config.final_epochs + front.epochs_after(config), final_training.has_control(config)

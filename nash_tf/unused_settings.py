@@ -30,6 +30,8 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found["widths"] = "the layout hand has its own"
     if method.name == "hand" and config.layout not in (None, "hand"):
         found["layout"] = "method hand has its own"
+    if not method.has_foresight:
+        found |= dict.fromkeys(("prior", "gain_factor"), f"method {method.name} expects no gains")
     if method.has_branches:
         found |= {"mutations": "the network grows to sizes", "front_epochs": "they follow from the budget"}
         if config.front_sizes:

@@ -320,7 +320,16 @@ class TestAccepted:
         ((arrived, resume),) = search.calls
         assert arrived == config.SearchConfig(**settings)
         assert resume is False
-        others = {"tensorboard", "isolate", "control", "image_size", "nesterov", "budget_seconds"}
+        others = {
+            "tensorboard",
+            "isolate",
+            "control",
+            "image_size",
+            "nesterov",
+            "budget_seconds",
+            "prior",
+            "gain_factor",
+        }
         assert {*settings, *others} == set(arrived.to_json())
 
     @pytest.mark.parametrize(

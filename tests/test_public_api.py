@@ -11,7 +11,7 @@ import pytest
 import nash_tf
 from nash_tf import callbacks, certificate, morphisms, testing
 
-FRONT = ["max_flops", "front_sizes", "batch_size", "fits"]
+FRONT = ["max_flops", "front_sizes", "batch_size", "gain_factor", "fits"]
 SEARCH = [
     "method",
     "steps",

@@ -34,6 +34,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "engines",
     "tasks",
     "report",
+    "prior",
     "predict",
     "search",
     "main",

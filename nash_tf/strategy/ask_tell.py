@@ -92,6 +92,7 @@ class Search:
             "seconds_left": seconds_left,
             "examples": settings.examples,
             "batch_size": settings.batch_size,
+            "gain_factor": settings.gain_factor,
         }
         if not self.method.has_branches:
             return BudgetedProposer(**drawn, **budget)

@@ -29,6 +29,7 @@ class BudgetedProposer(Proposer):
         seconds: limits on time, in seconds, by the name of the outcomes' measurement that counts.
         seconds_left: what is left of them by the engine's clock; None for what the outcomes leave.
         examples, batch_size: of an epoch, by which it has its price; None where they are not known.
+        gain_factor: by how much the gains that the method expects are multiplied.
     """
 
     budget: float = math.inf
@@ -36,6 +37,7 @@ class BudgetedProposer(Proposer):
     seconds_left: Callable[[], Mapping[str, float]] | None = None
     examples: int | None = None
     batch_size: int | None = None
+    gain_factor: float = 1.0
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
@@ -70,7 +72,7 @@ class BudgetedProposer(Proposer):
         """Weighs morphisms by the shape and the price of the first network, within `max_flops` too."""
         return kind(
             growing.shape(first_network(outcomes)),
-            {name: self.method.operators.get(name, growing.UNKNOWN) for name in registry},
+            {name: self.gain_factor * self.method.operators.get(name, growing.UNKNOWN) for name in registry},
             self.prices(outcomes).epoch,
             max_price,
             max_params,

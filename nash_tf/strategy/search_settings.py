@@ -36,6 +36,7 @@ class Settings:
         max_flops: limit on the floating-point operations of one example, never passed; None for none.
         front_sizes: for a method with branches, the trained parameters of its networks (see `nash_tf.strategy.branches`); none for
             those of the first network, doubled `steps` times.
+        gain_factor: by how much the gains that a method with foresight expects of size are multiplied.
 
     Raises:
         TypeError: a value is of another type.
@@ -59,6 +60,7 @@ class Settings:
     max_flops: float | None = None
     front_sizes: tuple[int, ...] = ()
     batch_size: int | None = None
+    gain_factor: float = 1.0
 
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
@@ -83,6 +85,8 @@ class Settings:
             raise ValueError(f"max_params must be above 0, received {self.max_params!r}")
         if self.budget_epochs is not None and not self.budget_epochs >= 1:
             raise ValueError(f"budget_epochs must be at least 1, or None, received {self.budget_epochs!r}")
+        if not (isinstance(self.gain_factor, Real) and 0 <= self.gain_factor < math.inf):
+            raise ValueError(f"gain_factor must be a number of at least 0, received {self.gain_factor!r}")
         if not isinstance(self.tune_hyperparameters, bool):
             raise TypeError(f"tune_hyperparameters must be True or False, received {self.tune_hyperparameters!r}")
         if self.front_sizes and not methods.registry[self.method].has_branches:

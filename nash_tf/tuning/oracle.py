@@ -29,7 +29,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     Args:
         objective: as for any Keras Tuner oracle; with method front a list of one and of costs too (see `front_objectives.split`).
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
-            reserve, examples, max_flops, front_sizes, batch_size: see `nash_tf.strategy.ask_tell.Settings`.
+            reserve, examples, max_flops, front_sizes, batch_size, gain_factor: see `nash_tf.strategy.ask_tell.Settings`.
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         max_hours, max_cpu_hours: limits on wall-clock time, that before an interruption too, and on the CPU time of all trainings, or None.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
@@ -45,8 +45,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         book: its trials, and who trains them.
 
     Raises:
-        TypeError, ValueError: an argument is unknown, of a wrong type or out of range; rungs that do not add up; objectives that
-            cannot be.
+        TypeError, ValueError: an argument is unknown, of a wrong type or out of range; objectives or rungs that cannot be.
     """
 
     def __init__(
@@ -70,20 +69,21 @@ class HillClimbingOracle(keras_tuner.Oracle):
         max_flops=None,
         front_sizes=(),
         batch_size=None,
+        gain_factor=1.0,
         fits=None,
         heartbeat=5.0,
         on_trained=None,
         **kwargs,
     ):
-        limits = {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours, "heartbeat": heartbeat}
-        arguments.check({**limits, "on_trained": on_trained, "fits": fits}, kwargs)
+        limits = {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours}
+        arguments.check({**limits, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits}, kwargs)
         objective, self.costs = front_objectives.split(objective, method)
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
         counts = steps, children, mutations, epochs_per_step, vanilla_epochs
-        budget = budget_epochs, max_hours, max_cpu_hours, reserve, examples, max_flops
         drawn = max_params, self.seed, tune_hyperparameters
-        settings = Settings(method, *counts, *drawn, *budget, tuple(front_sizes), batch_size)
+        budget = budget_epochs, max_hours, max_cpu_hours, reserve, examples, max_flops
+        settings = Settings(method, *counts, *drawn, *budget, tuple(front_sizes), batch_size, gain_factor)
         self.search = Search(
             settings,
             Goal(self.objective.name, self.objective.direction),

@@ -66,7 +66,7 @@ def _realised(run: Run) -> str:
     """What the growths have brought, in words, measured against the control, which is the first network without them."""
     control, losses = (
         run.results.get("control"),
-        [_loss(record) for record in run.records if record.place == run.winner],
+        [record.loss for record in run.records if record.place == run.winner],
     )
     without = control.get("val_loss") if isinstance(control, dict) else None
     if not isinstance(without, float) or not losses or losses[0] is None:
@@ -79,7 +79,7 @@ def _realised(run: Run) -> str:
 
 
 def _row(record: Record, total: float, plan: Front | None) -> list:
-    loss = _loss(record)
+    loss = record.loss
     step = (
         "first network" if record.step == 0 else f"{record.step}" + (f", part {record.rung + 1}" if record.rung else "")
     )
@@ -95,11 +95,6 @@ def _row(record: Record, total: float, plan: Front | None) -> list:
         NONE if record.rung or not record.operators or record.expected_gain is None else decrease(record.expected_gain),
         NONE if loss is None else f"{loss:.3f}",
     ]
-
-
-def _loss(record: Record) -> float | None:
-    """The last loss on the validation images."""
-    return next((loss for loss in reversed(record.history.get("val_loss", ())) if loss is not None), None)
 
 
 def _words(record: Record) -> str:

@@ -74,6 +74,11 @@ class Record:
         return None if self.value is None else self.objective.score(self.value)
 
     @property
+    def loss(self) -> float | None:
+        """The last loss on the validation images."""
+        return next((loss for loss in reversed(self.history.get("val_loss", ())) if loss is not None), None)
+
+    @property
     def failed(self) -> bool:
         return self.status != "completed" or self.score is None
 
