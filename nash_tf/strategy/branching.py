@@ -19,7 +19,8 @@ class _Reaching(growing.Foresight):
     """Grows to a size that is asked for, whether it is worth its compute or not."""
 
     def order(self, parent: Architecture, growth: growing.Growth) -> tuple[float, ...]:
-        """One that is worth most for each parameter that it adds, for the parameters are what is given."""
+        """First those that add parameters, and of these the large ones; then what is worth most for each parameter that it adds, for the
+        parameters are what is given."""
         added = growth.child.params - parent.params
         is_large = growth.child.params >= parent.params + PART * (self.max_params - parent.params)
         return added > 0, is_large, growth.worth / added if added > 0 else 0.0
