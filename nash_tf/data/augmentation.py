@@ -17,11 +17,16 @@ class Augmentation:
     """What happens to a training image, in this order.
 
     Attributes:
+        normalise: subtract the channel mean and divide by the deviation, in evaluation too. Otherwise uint8
+            images are scaled to 0..1 and float images are left as they are.
+        colour: change contrast and brightness: values are multiplied by exp(a) about the channel mean, then b channel deviations
+            are added, a and b uniform up to this either way, and up to a third of it more for each channel by itself.
         flip: mirror the image horizontally, with probability 1/2.
         shift: move it by a whole number of pixels on each axis, drawn uniformly up to this fraction of the
             side (paper: 0.125, 4 of 32); what comes in is the channel mean.
-        normalise: subtract the channel mean and divide by the deviation, in evaluation too. Otherwise uint8
-            images are scaled to 0..1 and float images are left as they are.
+        zoom: scale it about its centre by up to this factor either way, and its proportions by up to the factor's square root;
+            logarithms uniform, pixels those that are nearest.
+        rotate: turn it about its centre by up to so many degrees either way.
         cutout: set a square to the channel mean; its side as a fraction of the image's shorter side (paper:
             0.5, 16 of 32), its centre uniform over all pixels, so that it may stick out (DeVries & Taylor
             2017).
@@ -29,12 +34,15 @@ class Augmentation:
         pixels: pixel values in place of what `normalise` says, one of `nash_tf.settings.images.PIXELS`; None for none.
 
     Raises:
-        ValueError: a fraction outside 0..1 or a negative alpha.
+        ValueError: a fraction outside 0..1, a factor below 1, or a negative number.
     """
 
     normalise: bool = True
+    colour: float = 0.0
     flip: bool = False
     shift: float = 0.0
+    zoom: float = 1.0
+    rotate: float = 0.0
     cutout: float = 0.0
     mixup: float = 0.0
     pixels: str | None = None
@@ -43,8 +51,19 @@ class Augmentation:
         for name in ("shift", "cutout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a fraction of the side, 0 to 1. Received: {getattr(self, name)}")
-        if not 0 <= self.mixup < math.inf:
-            raise ValueError(f"mixup: expected alpha >= 0. Received: {self.mixup}")
+        for name, least in (("mixup", 0), ("colour", 0), ("rotate", 0), ("zoom", 1)):
+            if not least <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}: expected a number of at least {least}. Received: {getattr(self, name)}")
+
+    @property
+    def has_warps(self) -> bool:
+        """Whether images are zoomed or turned."""
+        return self.zoom > 1 or self.rotate > 0
+
+    @property
+    def has_moves(self) -> bool:
+        """Whether pixels change their places, or are not seen."""
+        return self.flip or self.shift > 0 or self.has_warps or self.cutout > 0
 
 
 def draw_moves(
@@ -60,18 +79,75 @@ def draw_moves(
     return flips, down, right
 
 
-def moved(flips: tf.Tensor, down: tf.Tensor, right: tf.Tensor, h: int, w: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Flips, then shifts images of h x w pixels.
+def draw_warps(key: tf.Tensor, b: tf.Tensor, zoom: float, rotate: float) -> tf.Tensor:
+    """Matrices float32 [b, 2, 2]: times the place of a pixel, (down, right) from the centre, that of the pixel it comes from."""
+    keys = tf.unstack(tf.random.split(key, 3, alg=RNG))
+    most = (math.log(zoom), math.log(zoom) / 4, math.radians(rotate))
+    size, shape, angle = (
+        tf.random.stateless_uniform((b,), k, -end, end, alg=RNG) for k, end in zip(keys, most, strict=True)
+    )
+    down, right, sin, cos = tf.exp(shape - size), tf.exp(-shape - size), tf.sin(angle), tf.cos(angle)
+    return tf.reshape(tf.stack([cos * down, -sin * right, sin * down, cos * right], axis=1), (-1, 2, 2))
+
+
+def moved(
+    flips: tf.Tensor, down: tf.Tensor, right: tf.Tensor, h: int, w: int, warps: tf.Tensor | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Flips, then warps, then shifts images of h x w pixels.
+
+    Args:
+        flips, down, right: as `draw_moves` gives them.
+        h, w: pixels on each axis.
+        warps: as `draw_warps` gives them; None for none.
 
     Returns:
         Which pixel of its image each comes from, counted by rows, int32 [b, h, w]; and whether there is such a pixel, bool
         [b, h, w].
     """
-    rows = tf.range(h) - down[:, tf.newaxis]
-    columns = tf.range(w) - right[:, tf.newaxis]
-    inside = ((rows >= 0) & (rows < h))[:, :, tf.newaxis] & ((columns >= 0) & (columns < w))[:, tf.newaxis, :]
-    columns = tf.where(flips[:, tf.newaxis], w - 1 - columns, columns)
-    return rows[:, :, tf.newaxis] * w + columns[:, tf.newaxis, :], inside
+    rows = (tf.range(h) - down[:, tf.newaxis])[:, :, tf.newaxis]
+    columns = (tf.range(w) - right[:, tf.newaxis])[:, tf.newaxis, :]
+    if warps is not None:
+        rows, columns = _warped(warps, rows, (h - 1) / 2, columns, (w - 1) / 2)
+    inside = (rows >= 0) & (rows < h) & (columns >= 0) & (columns < w)
+    columns = tf.where(flips[:, tf.newaxis, tf.newaxis], w - 1 - columns, columns)
+    return rows * w + columns, inside
+
+
+def _warped(warps: tf.Tensor, rows: tf.Tensor, row: float, columns: tf.Tensor, column: float) -> list[tf.Tensor]:
+    """The nearest rows and columns, int32 [b, h, w] each, about a centre."""
+    down, right = tf.cast(rows, tf.float32) - row, tf.cast(columns, tf.float32) - column
+    parts = warps[:, :, :, tf.newaxis, tf.newaxis]
+    return [
+        tf.cast(tf.round(parts[:, axis, 0] * down + parts[:, axis, 1] * right + centre), tf.int32)
+        for axis, centre in enumerate((row, column))
+    ]
+
+
+def draw_colours(key: tf.Tensor, b: tf.Tensor, channels: int, most: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """By what the values of a channel are multiplied, and how many deviations are added, float32 [b, channels] each."""
+    keys = tf.unstack(tf.random.split(key, 4, alg=RNG))
+    contrast, brightness = (
+        tf.random.stateless_uniform((b, 1), all_channels, -most, most, alg=RNG)
+        + tf.random.stateless_uniform((b, channels), each, -most / 3, most / 3, alg=RNG)
+        for all_channels, each in (keys[:2], keys[2:])
+    )
+    return tf.exp(contrast), brightness
+
+
+def coloured(
+    x: tf.Tensor, mean: tf.Tensor, deviation: tf.Tensor, contrast: tf.Tensor, brightness: tf.Tensor
+) -> tf.Tensor:
+    """Images [b, h, w, c] of other contrast and brightness.
+
+    Args:
+        x: the images.
+        mean, deviation: of the channels, float32 [c].
+        contrast, brightness: as `draw_colours` gives them.
+    """
+    h, w, c = x.shape[1:]
+    offset = brightness * deviation + (1 - contrast) * mean
+    rows = tf.reshape(x, (-1, h * w * c)) * tf.tile(contrast, (1, h * w)) + tf.tile(offset, (1, h * w))
+    return tf.reshape(rows, (-1, h, w, c))
 
 
 def look_up(x: tf.Tensor, pixels: tf.Tensor, seen: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:

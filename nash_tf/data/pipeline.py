@@ -16,9 +16,12 @@ import tensorflow as tf
 from nash_tf.data.augmentation import (
     RNG,
     Augmentation,
+    coloured,
+    draw_colours,
     draw_lambdas,
     draw_moves,
     draw_squares,
+    draw_warps,
     look_up,
     mixup,
     moved,
@@ -29,6 +32,7 @@ from nash_tf.data.rows import Rows
 from nash_tf.keras_models.autotuning import untuned
 from nash_tf.settings.images import STANDARD, UNIT
 
+_WARPS, _COLOURS = 3, 4  # what keys are derived by, so that other draws do not depend on these
 plain = tf.autograph.experimental.do_not_convert  # no Python control flow to convert: saves its time
 
 
@@ -244,9 +248,15 @@ class Pipeline:
         """Augments images [b, h, w, c] with labels [b]; returns images, one-hot labels and, with class weights, theirs."""
         a, (b, (h, w)) = self.augmentation, (tf.shape(x)[0], x.shape[1:3])
         keys = tf.unstack(tf.random.split(key, 3, alg=RNG))
+        deviation = self.std / self.scaling(x.dtype.as_numpy_dtype)[1]
         x, mean = self._normalise(x)
-        if a.flip or a.shift or a.cutout:
-            pixels, seen = moved(*draw_moves(keys[0], b, h, w, a.flip, a.shift), h, w)
+        if a.colour:
+            drawn = draw_colours(tf.random.fold_in(key, _COLOURS, alg=RNG), b, x.shape[3], a.colour)
+            x = coloured(x, mean, deviation, *drawn)
+        if a.has_moves:
+            moves = draw_moves(keys[0], b, h, w, a.flip, a.shift)
+            warps = draw_warps(tf.random.fold_in(key, _WARPS, alg=RNG), b, a.zoom, a.rotate) if a.has_warps else None
+            pixels, seen = moved(*moves, h, w, warps)
             if a.cutout:
                 seen &= ~draw_squares(keys[1], b, h, w, round(a.cutout * min(h, w)))
             x = look_up(x, pixels, seen, mean)

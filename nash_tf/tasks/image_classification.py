@@ -117,6 +117,9 @@ def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation
         normalise="normalise" in names,
         flip="flip" in names,
         shift=0.125 if "shift" in names else 0.0,
+        zoom=1.25 if "zoom" in names else 1.0,
+        rotate=15.0 if "rotate" in names else 0.0,  # degrees
+        colour=0.3 if "colour" in names else 0.0,
         cutout=config.cutout_size if "cutout" in names else 0.0,
         mixup=config.mixup,
         pixels=config.start_pixels,

@@ -12,7 +12,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nash_tf.data.augmentation import Augmentation, look_up, moved
+from nash_tf.data.augmentation import Augmentation, draw_warps, look_up, moved
 from nash_tf.data.dataset import channel_statistics
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.data.rows import ImageFile, Rows
@@ -165,6 +165,61 @@ class TestShift:
         np.testing.assert_allclose(plain[outside], np.broadcast_to(mean, images.shape)[outside] / 255, atol=1e-6)
 
 
+class TestWarp:
+    def warped(self, x, matrix, **moves):
+        nothing = {"flips": [False] * len(x), "down": [0] * len(x), "right": [0] * len(x)} | moves
+        matrices = tf.constant([matrix] * len(x), tf.float32)
+        pixels, seen = moved(*map(tf.constant, nothing.values()), *x.shape[1:3], matrices)
+        return look_up(tf.constant(x), pixels, seen, tf.zeros(x.shape[3])).numpy()
+
+    def test_the_unit_matrix_changes_nothing(self):
+        x, _ = examples(2)
+        assert np.array_equal(self.warped(x, np.eye(2)), x)
+
+    def test_quarter_turns_and_halves_equal_the_reference(self):
+        x, _ = examples(2, h=6, w=6)
+        assert np.array_equal(self.warped(x, [[0, -1], [1, 0]]), np.rot90(x, axes=(2, 1)))
+        assert np.array_equal(self.warped(x, -np.eye(2)), x[:, ::-1, ::-1])
+        smaller = self.warped(x, 3 * np.eye(2))  # each third pixel, the centre stays
+        assert np.array_equal(smaller[:, 2:4, 2:4], x[:, 1::3, 1::3]) and not smaller[:, :2].any()
+
+    def test_it_comes_after_the_flip_and_before_the_shift(self):
+        x, _ = examples(1, h=6, w=6)
+        images = self.warped(x, [[0, -1], [1, 0]], flips=[True], down=[1])
+        assert np.array_equal(images[0], shifted(np.rot90(x[0, :, ::-1], axes=(1, 0)), 1, 0))
+
+    def test_draws_keep_within_their_bounds_and_fill_them(self):
+        matrices = draw_warps(tf.constant([1, 2]), 2000, zoom=1.5, rotate=20.0).numpy()
+        down, right = (np.linalg.norm(matrices[:, :, axis], axis=1) for axis in (0, 1))
+        angles = np.degrees(np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0]))
+        size, shape = np.log(down * right) / 2, np.log(down / right) / 2
+        for drawn, most in ((angles, 20), (size, np.log(1.5)), (shape, np.log(1.5) / 4)):
+            assert np.abs(drawn).max() <= most + 1e-4
+            assert drawn.min() < -0.95 * most and drawn.max() > 0.95 * most and abs(drawn.mean()) < 0.1 * most
+
+    def test_images_are_zoomed_and_turned(self):
+        images, originals = augmented(Augmentation(zoom=1.5, rotate=30), examples(60)[0])
+        changed = (images != originals).any(axis=(1, 2, 3))
+        assert changed.mean() > 0.8 and np.isin(images, [0, *range(1, 256)]).all()
+
+
+class TestColour:
+    def test_it_is_a_line_through_the_mean_for_each_channel(self):
+        x = examples(40)[0]
+        mean, std = (np.array(each, np.float32) for each in ((60, 120, 180), (20, 30, 40)))
+        for normalise in (True, False):
+            augmentation = Augmentation(colour=0.3, normalise=normalise)
+            images, originals = augmented(augmentation, x, mean=mean, std=std)
+            own = (images if normalise else (images * 255 - mean) / std).reshape(40, -1, 3)
+            before = ((originals - mean) / std).reshape(40, -1, 3)
+            slopes = (own.max(1) - own.min(1)) / (before.max(1) - before.min(1))
+            offsets = own[:, 0] - slopes * before[:, 0]
+            np.testing.assert_allclose(own, before * slopes[:, None] + offsets[:, None], atol=1e-4)
+            assert 0.2 < np.abs(np.log(slopes)).max() <= 0.4 + 1e-4 and 0.2 < np.abs(offsets).max() <= 0.4 + 1e-4
+            spread = np.log(slopes).max(axis=1) - np.log(slopes).min(axis=1)
+            assert 0 < spread.max() <= 0.2 + 1e-4  # most of it is the same for all channels
+
+
 class TestCutout:
     @pytest.mark.parametrize("fraction, side", [(0.5, 3), (0.34, 2), (1.0, 6)])
     def test_a_square_is_zero_and_the_rest_untouched(self, fraction, side):
@@ -307,7 +362,18 @@ class TestCost:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("option", [{"shift": 1.5}, {"shift": -0.1}, {"cutout": 2}, {"mixup": -1}])
+    @pytest.mark.parametrize(
+        "option",
+        [
+            {"shift": 1.5},
+            {"shift": -0.1},
+            {"cutout": 2},
+            {"mixup": -1},
+            {"zoom": 0.9},
+            {"rotate": -1},
+            {"colour": -0.1},
+        ],
+    )
     def test_augmentation(self, option):
         (name, value), *_ = option.items()
         with pytest.raises(ValueError, match=f"{name}: .*Received: {value}"):

@@ -5,7 +5,7 @@ import numpy as np
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 
-EVERYTHING = Augmentation(flip=True, shift=0.25, cutout=0.5, mixup=1.0)
+EVERYTHING = Augmentation(flip=True, shift=0.25, zoom=1.3, rotate=10, colour=0.2, cutout=0.5, mixup=1.0)
 CLASSES = 5
 
 
