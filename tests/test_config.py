@@ -151,7 +151,9 @@ class TestAugmentations:
         assert SearchConfig(method="sh", augment=AUGMENTATIONS).augmentations(flips=True) == AUGMENTATIONS
         assert SearchConfig(method="sh", augment=("cutout",)).augmentations(flips=False) == ("cutout",)
 
-    @pytest.mark.parametrize(("augment", "instead"), [(AUGMENTATIONS, "normalise,shift,cutout"), (("flip",), "none")])
+    @pytest.mark.parametrize(
+        ("augment", "instead"), [(AUGMENTATIONS, "normalise,shift,zoom,rotate,colour,cutout"), (("flip",), "none")]
+    )
     def test_flip_is_refused_where_it_changes_the_class(self, augment, instead):
         with pytest.raises(ConfigError, match=f"--augment=.*flip.*: .*use --augment={instead}$"):
             SearchConfig(method="sh", augment=augment).augmentations(flips=False)

@@ -44,7 +44,7 @@ class TestFlagfiles:
         assert (parsed.final_epochs, parsed.widths, parsed.batch_size) == (200, (64, 128, 256), 128)
         assert (parsed.max_params, parsed.max_hours, parsed.mixup) == (20_000_000, 23, 1)
         assert (parsed.train_limit, parsed.valid_fraction) == (None, 0.1)
-        assert parsed.augment == config.AUGMENTATIONS
+        assert parsed.augment == ("normalise", "flip", "shift", "cutout")
 
     def test_quick_is_the_defaults(self):
         parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/quick.flags", "--method=sh"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from nash_tf.settings import number, one_of, optional, setting, some_of, switch, whole
 
 GROUP, DATA = "Training", "Data"
-PAPER = ("normalise", "flip", "shift", "cutout")
+PAPER_AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
 AUGMENTATIONS = ("normalise", "flip", "shift", "zoom", "rotate", "colour", "cutout")
 DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mirrored image is of another class
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -21,9 +21,9 @@ class TrainingSettings:
     batch_size: int = setting(whole(1), "Number of images in a batch.", default=64, group=GROUP)
     precision: str = setting(one_of(PRECISIONS), "Precision of the arithmetic.", default="float32", group=GROUP)
     augment: tuple[str, ...] | None = setting(
-        optional(some_of(AUGMENTATIONS, all=PAPER, none=())),
+        optional(some_of(AUGMENTATIONS, all=PAPER_AUGMENTATIONS, none=())),
         f"Augmentation of training images: none, or some of {','.join(AUGMENTATIONS)}; all stands for those of the paper, "
-        f"{','.join(PAPER)}. zoom scales by up to 1.25 either way, rotate turns by up to 15 degrees, colour changes contrast and "
+        f"{','.join(PAPER_AUGMENTATIONS)}. zoom scales by up to 1.25 either way, rotate turns by up to 15 degrees, colour changes contrast and "
         "brightness. Unset: normalise,shift, and flip where a mirrored image keeps its class.",
         default=None,
         group=DATA,
