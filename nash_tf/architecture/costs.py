@@ -3,16 +3,21 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from nash_tf.architecture import Architecture, Node, layer_rules
+from nash_tf.architecture import Architecture, Node
 
 
 def flops(architecture: Architecture) -> int | None:
     """Floating-point operations of the forward pass of one image; a multiplication and an addition count as two.
 
-    Counted are the kernels of convolutions (plain, grouped, separable, depthwise) and of dense layers: twice the size
-    of the kernel at each output position. Biases, normalisations, activations, pools, merges, and layers without a rule
-    are not counted. The depthwise half of a separable convolution has the stride, so it counts at the output's
-    positions.
+    Counted are
+    - the kernels of convolutions (plain, grouped, separable, depthwise) and of dense layers: twice the size of the kernel at
+      each output position. The depthwise half of a separable convolution has the stride, so it counts at the output's positions;
+    - both kernels of a recurrent layer at each step, in each direction; of `ConvLSTM` layers at each place of the output too;
+    - the kernels of attention at each place of query, key or value, and in each head the two products: a query with each key,
+      and its scores with the values, masked or not.
+
+    Biases, normalisations, activations, gates, pools, merges, look-ups in an embedding, further calls of a layer that has
+    weights, and other layers without a rule are not counted.
 
     Returns:
         The number of operations, or None where the size of an image is open.
@@ -23,17 +28,17 @@ def flops(architecture: Architecture) -> int | None:
 def kernel_operations(
     architecture: Architecture, size: Callable[[Sequence[int]], int] = math.prod
 ) -> Iterator[tuple[Node, bool, int]]:
-    """The kernels that `flops` counts: the layer, whether the kernel is depthwise, and its operations; an open side counts as one.
+    """What `flops` counts: the layer, whether its kernel is depthwise, and its operations; an open side counts as one.
 
     Args:
         architecture: the network.
         size: numbers in a kernel of a shape.
     """
     for node in architecture.nodes:
-        for variable in layer_rules.kernels(node.kind, node.config):
-            positions = math.prod(side or 1 for side in layer_rules.positions(node.kind, node.config, node.shape))
-            is_depthwise = variable == "depthwise_kernel" or node.kind == "DepthwiseConv2D"
-            yield node, is_depthwise, 2 * size(node.weights[variable]) * positions  # type: ignore[arg-type]
+        for product in node.products(architecture.input_shapes(node)):
+            positions = math.prod(side or 1 for side in product.positions)
+            is_depthwise = product.name == "depthwise_kernel" or node.kind == "DepthwiseConv2D"
+            yield node, is_depthwise, 2 * size([side or 1 for side in product.shape]) * positions
 
 
 # CPU-seconds of a training step, for each operation of the forward pass and each element of a layer's output. Fitted to 14

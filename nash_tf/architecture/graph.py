@@ -83,7 +83,9 @@ class Architecture:
     @cached_property
     def flops(self) -> int | None:
         """Floating-point operations for one image; see `nash_tf.architecture.costs.flops`. None where a size is open."""
-        each = [node.flops for node in self.nodes]
+        each = [
+            node.flops_on(self.input_shapes(node)) if node.is_counted_by_inputs else node.flops for node in self.nodes
+        ]
         return None if None in each else sum(each)  # type: ignore[arg-type]
 
     @cached_property

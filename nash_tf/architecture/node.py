@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -64,16 +64,27 @@ class Node:
         return sum(math.prod(shape) for shape in self.weights.values())  # type: ignore[arg-type, misc]
 
     @cached_property
+    def is_counted_by_inputs(self) -> bool:
+        """Whether its operations depend on the shapes of its inputs, as those of attention do."""
+        return layer_rules.multiplies_by_inputs(self.kind, self.config)
+
+    @cached_property
     def flops(self) -> int | None:
-        """Floating-point operations for one image; see `nash_tf.architecture.costs.flops`. None where a size is open."""
-        kernels = layer_rules.kernels(self.kind, self.config)
-        if not kernels:
-            return 0
-        positions = layer_rules.positions(self.kind, self.config, self.shape)
-        if None in positions:
-            return None
-        each = 2 * math.prod(positions)  # type: ignore[arg-type]
-        return sum(each * math.prod(self.weights[kernel]) for kernel in kernels)  # type: ignore[arg-type, misc]
+        """Floating-point operations for one image of a layer that is not counted by its inputs; see `flops_on`."""
+        return self.flops_on(())
+
+    def flops_on(self, inputs: Sequence[Shape]) -> int | None:
+        """Floating-point operations for one image; see `nash_tf.architecture.costs.flops`. None where a size is open.
+
+        Args:
+            inputs: shapes of the inputs, without the batch axis.
+        """
+        sizes = [(*product.shape, *product.positions) for product in self.products(inputs)]
+        return None if any(None in each for each in sizes) else 2 * sum(map(math.prod, sizes))  # type: ignore[arg-type]
+
+    def products(self, inputs: Sequence[Shape]) -> list[layer_rules.Product]:
+        """What the layer multiplies; arguments as of `flops_on`."""
+        return layer_rules.products(self.kind, self.config, self.weights, inputs, self.shape)
 
     def check(self, inputs: list[Shape]) -> None:
         """Checks that shape and variables follow from the config and the inputs.

@@ -5,7 +5,7 @@ models in memory too, because a search rebuilds its networks from their JSON.
 """
 
 from collections.abc import Iterator, Mapping
-from functools import reduce
+from functools import cache, reduce
 from typing import Any
 
 import keras
@@ -45,16 +45,25 @@ _CLASSES = (
 def kind_of(cls: type) -> str | None:
     """The kind of a class; None where it has none.
 
-    It is the class name of a Keras layer, the registered name of a registered class, "keras.ops>" with the class name for an
+    It is the name of a layer in `keras.layers`, the registered name of a registered class, "keras.ops>" with the class name for an
     operation, and "keras.applications>" with it for a layer of these alone.
     """
-    if getattr(keras.layers, cls.__name__, None) is cls:
-        return cls.__name__
+    if name := _layer_names().get(cls):
+        return name
     prefixed = [f"{package}>{cls.__name__}" for package in (OPERATIONS, APPLICATIONS)]
     for kind in (keras.saving.get_registered_name(cls), *prefixed):
         if class_of(kind) is cls:
             return kind
     return None
+
+
+@cache
+def _layer_names() -> dict[type, str]:
+    """Keras' layers and their names in `keras.layers`; of several the class's own, which most have (not `GroupQueryAttention`)."""
+    found = {cls: name for name, cls in vars(keras.layers).items() if isinstance(cls, type)}
+    return {
+        cls: cls.__name__ if getattr(keras.layers, cls.__name__, None) is cls else name for cls, name in found.items()
+    }
 
 
 def is_operation(operation: Operation) -> bool:

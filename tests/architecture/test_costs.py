@@ -1,6 +1,8 @@
 """What networks are predicted to cost."""
 
+import keras
 import pytest
+from keras import layers
 
 from nash_tf.architecture.costs import (
     SECONDS_PER_DEPTHWISE_OPERATION,
@@ -12,6 +14,7 @@ from nash_tf.architecture.costs import (
     training_seconds,
 )
 from nash_tf.architecture.vanilla import Chain, vanilla
+from nash_tf.keras_models.importing import from_keras
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,52 @@ def test_a_transposed_convolution_counts_where_its_kernel_is_applied():
     chain = Chain((8, 8, 16))
     chain.add("up", "Conv2DTranspose", {"filters": 32, "kernel_size": [2, 2], "strides": [2, 2], "use_bias": False})
     assert sum(operations for _, _, operations in kernel_operations(chain.architecture)) == flops(chain.architecture)
+
+
+@pytest.fixture(scope="module")
+def operations():
+    """By layer the operations of recurrent layers and attention on 7 steps of 5 channels, and on 4 of 6 to attend to."""
+    steps, others = keras.Input((7, 5)), keras.Input((4, 6))
+    images, symbols = keras.Input((3, 8, 8, 2)), keras.Input((7,), dtype="int32")
+    keys = layers.Dense(5, name="keys")(others)
+    attention = layers.MultiHeadAttention(2, 3, value_dim=4, output_shape=9, name="attention")
+    outputs = [
+        layers.LSTM(3, name="lstm")(steps),
+        layers.GRU(3, return_sequences=True, name="gru")(layers.Masking()(steps)),
+        layers.Bidirectional(layers.SimpleRNN(3), name="both")(steps),
+        layers.TimeDistributed(layers.Conv2D(4, 3), name="each")(images),
+        attention(steps, others, use_causal_mask=True),
+        layers.GroupQueryAttention(3, 4, 2, use_gate=True, name="grouped")(steps, keys),
+        layers.Attention(name="bare")([steps, keys]),
+        layers.ConvLSTM2D(4, 3, return_sequences=True, name="images")(images),
+        layers.Embedding(9, 4, name="embedding")(symbols),
+    ]
+    architecture = from_keras(keras.Model([steps, others, images, symbols], outputs))
+    found = {node.name: 0 for node in architecture.nodes}
+    for node, _, number in kernel_operations(architecture):
+        found[node.name] += number
+    assert sum(found.values()) == flops(architecture)
+    return found
+
+
+@pytest.mark.parametrize(
+    "layer, multiplications",
+    [
+        ("lstm", 7 * 4 * (5 * 3 + 3 * 3)),
+        ("gru", 7 * 3 * (5 * 3 + 3 * 3)),
+        ("both", 2 * 7 * (5 * 3 + 3 * 3)),
+        ("each", 3 * 36 * 9 * 2 * 4),
+        ("attention", 7 * 5 * 6 + 4 * 6 * 6 + 4 * 6 * 8 + 7 * 8 * 9 + 2 * 7 * 4 * (3 + 4)),
+        ("grouped", 2 * 7 * 5 * 12 + 2 * 4 * 5 * 6 + 7 * 12 * 5 + 4 * 7 * 4 * (3 + 3)),
+        ("bare", 2 * 7 * 4 * 5),
+        ("images", 3 * 36 * 4 * 9 * 4 * (2 + 4)),
+        ("embedding", 0),
+    ],
+)
+def test_steps_by_hand(operations, layer, multiplications):
+    assert operations[layer] == 2 * multiplications
+
+
+def test_open_steps():
+    steps = keras.Input((None, 5))
+    assert flops(from_keras(keras.Model(steps, layers.LSTM(3)(steps)))) is None

@@ -14,6 +14,7 @@ from nash_tf.architecture.layer_rules.constraints import (
     keeps_extended,
     keeps_scaled,
 )
+from nash_tf.architecture.layer_rules.products import BY_INPUTS, Product
 from nash_tf.architecture.layer_rules.reasons import along_channels, why_not_widened, why_stopped, why_unruled
 from nash_tf.architecture.layer_rules.rule import (
     CALL,
@@ -41,6 +42,7 @@ __all__ = [
     "Growth",
     "Inferred",
     "LayerRule",
+    "Product",
     "activation_of",
     "bounds",
     "can_grow",
@@ -54,7 +56,8 @@ __all__ = [
     "keeps_extended",
     "keeps_scaled",
     "kernels",
-    "positions",
+    "multiplies_by_inputs",
+    "products",
     "rule_of",
     "why_not_widened",
     "why_stopped",
@@ -155,12 +158,32 @@ def kernels(kind: str, config: Config) -> tuple[str, ...]:
     return rule.kernels if rule and is_usual else ()
 
 
-def positions(kind: str, config: Config, shape: Shape) -> Shape:
-    """Sizes of the axes of positions at which a layer with `kernels` applies them; `shape` is that of its output."""
+def multiplies_by_inputs(kind: str, config: Config) -> bool:
+    """Whether what a layer multiplies depends on the shapes of its inputs, and not on its variables and its output alone."""
+    return inside(kind, config, 0)[0] in BY_INPUTS
+
+
+def products(
+    kind: str, config: Config, weights: Mapping[str, Shape], inputs: Sequence[Shape], shape: Shape
+) -> list[Product]:
+    """What a layer multiplies: its `kernels` at the positions of its rule, or by its entry in `products.BY_INPUTS`.
+
+    Args:
+        kind: the layer's kind.
+        config: its config.
+        weights: shapes of its trained variables by name.
+        inputs: shapes of its inputs without the batch axis; not needed where `multiplies_by_inputs` is false.
+        shape: shape of its output without the batch axis.
+    """
+    inner, own, _ = inside(kind, config, 0)
     if kind == TIMED:
-        kind, own, _ = inside(kind, config, 0)
-        return (shape[0], *LAYER_RULES[kind].positions(own, shape[1:]))
-    return LAYER_RULES[kind].positions(config, shape)
+        each = products(inner, own, weights, [steps[1:] for steps in inputs], shape[1:]) if CALL not in config else []
+        return [product._replace(positions=(shape[0], *product.positions)) for product in each]
+    if own.get("data_format", "channels_last") != "channels_last":
+        return []
+    if inner in BY_INPUTS:
+        return BY_INPUTS[inner](own, weights, inputs, shape)
+    return [Product(name, weights[name], LAYER_RULES[inner].positions(own, shape)) for name in kernels(kind, config)]
 
 
 def growths(growth: Mapping[str, Growth | tuple[Growth, Growth]]) -> list[tuple[str, Growth]]:

@@ -24,13 +24,19 @@ def is_attention(config: Config) -> bool:
     call = config.get(CALL)
     if call is None or CLOSED in call or len(call["args"]) > len(_ROLES):
         return False
-    given = _attended(config)
     return (
-        given.keys() >= {"query", "value"}
-        and all(isinstance(each, Mapping) and each.keys() == {_INPUT} for each in given.values())
+        has_attended(config)
         and call["kwargs"].keys() <= {"value", "key", "attention_mask", "use_causal_mask"}
         and config.get("attention_axes") in (None, [1])
         and not config.get("use_gate", False)
+    )
+
+
+def has_attended(config: Config) -> bool:
+    """Whether an attention layer is called on tensors as query, value and perhaps key."""
+    given = _attended(config) if CALL in config else {}
+    return given.keys() >= {"query", "value"} and all(
+        isinstance(each, Mapping) and each.keys() == {_INPUT} for each in given.values()
     )
 
 
