@@ -11,7 +11,8 @@ from keras import tree
 from nash_tf.architecture import Architecture, Node, Shape, layer_rules
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import arguments, output_of
-from nash_tf.keras_models.importing import from_keras, graph_of
+from nash_tf.keras_models.graph_calls import graph_of
+from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.layer_configs import copied, make
 
 

@@ -14,7 +14,7 @@ from keras import ops, tree
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.call_arguments import arguments, output_of
-from nash_tf.keras_models.importing import operations
+from nash_tf.keras_models.graph_calls import operations
 from nash_tf.keras_models.state import restoring
 
 CALIBRATION_BATCH = 128  # examples that a search calibrates on, and measures certificates on

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops, tree
 
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.importing import operations
+from nash_tf.keras_models.graph_calls import operations
 from nash_tf.keras_models.variables import by_name, variables
 from nash_tf.morphisms.weight_transfer import Key
 

@@ -11,7 +11,7 @@ from nash_tf.architecture.costs import elements
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH, node_outputs
 from nash_tf.keras_models.call_arguments import arguments, output_of
-from nash_tf.keras_models.importing import graph_of, operations
+from nash_tf.keras_models.graph_calls import graph_of, operations
 from nash_tf.keras_models.layer_configs import make
 from nash_tf.keras_models.state import all_variables, restoring
 from nash_tf.keras_models.variables import variables

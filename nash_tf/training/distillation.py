@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from nash_tf.keras_models import fast_training, private_api
-from nash_tf.keras_models.importing import graph_of
+from nash_tf.keras_models.graph_calls import graph_of
 
 SHARE, TEMPERATURE = 0.9, 4.0
 

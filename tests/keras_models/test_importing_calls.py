@@ -12,7 +12,7 @@ from nash_tf import morph
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.layer_rules import CALL
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.importing import operations
+from nash_tf.keras_models.graph_calls import operations
 from nash_tf.morphisms import registry, why
 from tests.helpers.round_trips import IMAGE, batch, on_image, perturbed, round_trip
 
