@@ -1,7 +1,7 @@
 """Builds a functional Keras model from an architecture."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,25 +14,48 @@ from nash_tf.keras_models.call_arguments import arguments, output_of
 from nash_tf.keras_models.graph_calls import graph_of
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.layer_configs import copied, make
+from nash_tf.keras_models.private_api import Operation
+from nash_tf.keras_models.state import write_weights
+from nash_tf.morphisms.weight_transfer import Key
 
 
-def to_keras(architecture: Architecture, like: keras.Model | None = None, *, initial: bool = True) -> keras.Model:
-    """A functional model with initial weights, in which each layer has the name of its node.
+def to_keras(
+    architecture: Architecture, like: keras.Model | None = None, *, weights: Mapping[Key, Any] | None = None
+) -> keras.Model:
+    """A functional model in which each layer has the name of its node.
 
     Args:
         architecture: the architecture.
         like: a model of the same inputs and outputs, whose name and class it gets, and the nesting of both (tuples too, which
             an architecture takes for lists).
-        initial: whether initial weights are drawn. False saves the time where all are set afterwards; until then many are 0.
+        weights: by (node, variable) the values of all variables, arrays or tensors; None for initial ones, which the layers'
+            initialisers draw.
 
     Raises:
         ValueError: a node names an unknown class, code, or a file (see `nash_tf.keras_models.trusted`), a layer cannot be built
-            from its config, or the class of `like` cannot be made of inputs and outputs.
+            from its config, the class of `like` cannot be made of inputs and outputs, or a weight is missing or has another
+            shape.
     """
     trusted.check(architecture)
+    by_node: dict[str, dict[str, Any]] = {}
+    for (name, variable), value in (weights or {}).items():
+        by_node.setdefault(name, {})[variable] = value
+    started: list[keras.Variable] = []
+
+    def starting(name: str, operation: Operation) -> contextlib.AbstractContextManager:
+        return private_api.starting_with(operation, by_node.get(name, {}), started)
+
     with private_api.safe_mode():
-        inputs, outputs = _tensors(architecture, initial=initial)
-        return keras.Model(inputs, outputs) if like is None else _alike(inputs, outputs, like)
+        inputs, outputs = _tensors(architecture, starting=_drawn if weights is None else starting)
+        model = keras.Model(inputs, outputs) if like is None else _alike(inputs, outputs, like)
+    if weights is not None:
+        write_weights(model, weights, started)
+    return model
+
+
+def _drawn(name: str, operation: Operation) -> contextlib.AbstractContextManager:
+    """Context in which a layer draws its initial values."""
+    return contextlib.nullcontext()
 
 
 def _alike(inputs: Any, outputs: Any, like: keras.Model) -> keras.Model:
@@ -68,10 +91,14 @@ def taking(architecture: Architecture, shape: Shape) -> Architecture:
         return from_keras(keras.Model(*_tensors(architecture, nodes)))
 
 
-def _tensors(architecture: Architecture, nodes: Sequence[Node] | None = None, initial: bool = True) -> tuple[Any, Any]:
+def _tensors(
+    architecture: Architecture,
+    nodes: Sequence[Node] | None = None,
+    starting: Callable[[str, Operation], contextlib.AbstractContextManager] = _drawn,
+) -> tuple[Any, Any]:
     """Inputs and outputs of the model of an architecture; of other `nodes`, whose shapes need not be known.
 
-    They are nested as in the original model. `initial` is that of `to_keras`.
+    They are nested as in the original model. Each layer is built in the context `starting` of its node's name and itself.
     """
     tensors: dict[str, Any] = {}
     made: dict[str, private_api.Operation] = {}
@@ -84,7 +111,7 @@ def _tensors(architecture: Architecture, nodes: Sequence[Node] | None = None, in
             shared = node.config.get(layer_rules.CALL, {}).get(layer_rules.LAYER_OF)
             operation = made[shared] if shared else make(node.kind, node.config, node.name)
             made[node.name] = operation
-            with contextlib.nullcontext() if initial else private_api.starting_at_zero(operation):
+            with starting(node.name, operation):
                 tensors[node.name] = output_of(operation, args, kwargs)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]

@@ -6,7 +6,7 @@ TensorFlow 2.21; `setup.py` bounds both.
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -105,24 +105,41 @@ def has_training_argument(operation: Operation) -> bool:
 
 
 @contextlib.contextmanager
-def starting_at_zero(operation: Operation) -> Iterator[None]:
-    """Context in which a new layer is built with zeros where its own initialisers would draw random numbers."""
+def starting_with(operation: Operation, values: Mapping[str, Any], started: list[keras.Variable]) -> Iterator[None]:
+    """Context in which a new layer is built with given values where its own initialisers would draw random numbers.
+
+    Args:
+        operation: the layer; of an operation, or of a class that is not Keras' or this package's, nothing changes.
+        values: by name the arrays of its variables; see `nash_tf.keras_models.variables.by_name`.
+        started: to which the variables are added that start with their values. Others, whose names say too little, start
+            at 0, or as drawn.
+    """
     layers = parts(operation) if isinstance(operation, keras.layers.Layer) else []
-    own = [vars(layer) for layer in layers if type(layer).__module__.startswith(("keras.", "nash_tf."))]
-    found = [
-        (attributes, name, value)
-        for attributes in own
-        for name, value in attributes.items()
-        # A layer that makes others when it is built keeps their initialisers under private names.
-        if not name.startswith("_") and isinstance(value, keras.initializers.Initializer)
-    ]
-    for attributes, name, _ in found:
-        attributes[name] = keras.initializers.Zeros()
+    own = [layer for layer in layers if type(layer).__module__.startswith(("keras.", "nash_tf."))]
+    for layer in own:
+        vars(layer)["add_weight"] = _adding(layer.add_weight, values, started)
     try:
         yield
     finally:
-        for attributes, name, value in found:
-            attributes[name] = value
+        for layer in own:
+            del vars(layer)["add_weight"]
+
+
+def _adding(add_weight: Callable, values: Mapping[str, Any], started: list[keras.Variable]) -> Callable:
+    """A layer's `add_weight` with other initial values, as in `starting_with`."""
+
+    def added(*args, shape=(), initializer=None, name=None, **kwargs):
+        value = None if args or f"{name}:1" in values else values.get(name)
+        if value is not None and tuple(value.shape) == tuple(shape):
+            given = lambda _, dtype: backend.convert_to_tensor(value, dtype)  # noqa: E731
+            variable = add_weight(shape=shape, initializer=given, name=name, **kwargs)
+            started.append(variable)
+            return variable
+        if isinstance(initializer, keras.Initializer):
+            initializer = keras.initializers.Zeros()
+        return add_weight(*args, shape=shape, initializer=initializer, name=name, **kwargs)
+
+    return added
 
 
 def reset_names() -> None:

@@ -1,6 +1,6 @@
 """Reads and writes the state of a model as arrays: weights, optimiser slots and counters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +49,20 @@ def read_state(model: keras.Model, copied: bool = True) -> State:
     )
 
 
+def as_tensors(model: keras.Model, read: State, weights: Mapping[Key, Any]) -> dict[Key, Any]:
+    """Weights in which each array that was read of a model, and has not been replaced, is the model's own tensor.
+
+    It is not copied when another model's variable starts with it: TensorFlow copies it before either of them is updated.
+
+    Args:
+        model: the model.
+        read: what `read_state` has read of it.
+        weights: some of the arrays of `read`, and others.
+    """
+    own = {id(read.weights[key]): private_api.tensor_of(variable) for key, variable in all_variables(model).items()}
+    return {key: own.get(id(array), array) for key, array in weights.items()}
+
+
 def _view(variable: keras.Variable) -> np.ndarray:
     return np.asarray(private_api.tensor_of(variable))
 
@@ -59,9 +73,17 @@ def write_state(model: keras.Model, state: State) -> None:
     Raises:
         ValueError: a weight is missing in `state` or has another shape; the message names it.
     """
-    weights = all_variables(model)
-    for key, variable in weights.items():
-        value = state.weights.get(key)
+    write_weights(model, state.weights)
+    write_optimizer(model, state)
+
+
+def write_weights(model: keras.Model, values: Mapping[Key, Any], but: Iterable[keras.Variable] = ()) -> None:
+    """Sets a model's weights, but for some that have their values already; errors as of `write_state`."""
+    done = set(map(id, but))
+    for key, variable in all_variables(model).items():
+        if id(variable) in done:
+            continue
+        value = values.get(key)
         if value is None and key[1].startswith(_RECURRENT):
             continue  # checkpoints of an earlier version lack it; it keeps its initial value
         if value is None or tuple(value.shape) != tuple(variable.shape):
@@ -73,10 +95,14 @@ def write_state(model: keras.Model, state: State) -> None:
     for layer in private_api.parts(model):
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it computes with copies of its variables, which this renews
+
+
+def write_optimizer(model: keras.Model, state: State) -> None:
+    """Sets the optimiser's slots and counters that `state` has."""
     if not (state.slots or state.counters) or getattr(model, "optimizer", None) is None:
         return
     model.optimizer.build(model.trainable_variables)
-    keys = {id(variable): key for key, variable in weights.items()}
+    keys = {id(variable): key for key, variable in all_variables(model).items()}
     slots, counters = _optimizer_state(model)
     for sort, pairs in slots.items():
         for trained, slot in pairs:

@@ -10,7 +10,7 @@ from nash_tf.architecture.costs import flops
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.compilation import compile_like
-from nash_tf.keras_models.state import State, read_state, write_state
+from nash_tf.keras_models.state import State, as_tensors, read_state, write_optimizer, write_state
 from nash_tf.morphisms import known
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
@@ -105,11 +105,12 @@ def make_child(
         moves: the moves, in order.
         inputs: a batch to calibrate the child on; None for none.
     """
-    child = inherit(parent, read_state(model, copied=False), moves)
-    made = to_keras(child.architecture, like=model, initial=False)
+    state = read_state(model, copied=False)
+    child = inherit(parent, state, moves)
+    made = to_keras(child.architecture, like=model, weights=as_tensors(model, state, child.state.weights))
     if model.compiled:
         compile_like(made, model)
-    write_state(made, child.state)
+    write_optimizer(made, child.state)
     if inputs is not None:
         calibrate_child(made, child, inputs)
     return made, child

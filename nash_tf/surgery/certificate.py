@@ -10,7 +10,7 @@ from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
-from nash_tf.keras_models.state import State, read_state, restoring, write_state
+from nash_tf.keras_models.state import read_state, restoring
 
 
 class NotPreserved(ValueError):
@@ -38,10 +38,9 @@ def in_float32(model: keras.Model) -> keras.Model:
     """A copy of a model that computes in float32; the model itself if it does already."""
     if all(layer.compute_dtype in (None, "float32") for layer in model.layers):
         return model
-    copy = to_keras(from_keras(model).in_float32(), initial=False)
+    copy = to_keras(from_keras(model).in_float32(), weights=read_state(model, copied=False).weights)
     if getattr(model, "optimizer", None) is not None:
         compile_like(copy, model)
-    write_state(copy, State(read_state(model, copied=False).weights, {}))
     return copy
 
 

@@ -16,7 +16,7 @@ from nash_tf.keras_models import checkpoint, fast_training, private_api
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
-from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
+from nash_tf.keras_models.state import State, read_state, restart_averages, write_optimizer, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy.records import Assignment, TrainingKey
 from nash_tf.surgery import certificate
@@ -62,11 +62,12 @@ class ChildModels:
         """
         with self._scope():
             template = self._template(hyperparameters)
-            model = to_keras(architecture or from_keras(template, one_by_one=True), initial=state is None)
+            weights = None if state is None else state.weights
+            model = to_keras(architecture or from_keras(template, one_by_one=True), weights=weights)
             compile_like(model, template)
             fast_training.prepare(model)
             if state is not None:
-                write_state(model, state)
+                write_optimizer(model, state)
         scheduled = private_api.has_schedule(template.optimizer)
         model.optimizer.initial_rate = (
             None if scheduled else float(keras.ops.convert_to_numpy(template.optimizer.learning_rate))

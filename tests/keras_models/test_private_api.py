@@ -101,6 +101,23 @@ def test_layers():
     assert private.has_training_argument(layers.Dropout(0.5)) and not private.has_training_argument(layers.ReLU())
 
 
+def test_layers_start_with_given_values(monkeypatch):
+    alone, both = layers.LSTM(3), layers.Bidirectional(layers.LSTM(3))
+    shapes = {"kernel": (4, 12), "recurrent_kernel": (3, 12), "bias": (12,)}
+    values = {name: np.random.default_rng(0).normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    monkeypatch.setattr(keras.initializers.Orthogonal, "__call__", None)  # what would take long
+    started = []
+    with private.starting_with(alone, values, started):
+        alone.build((None, 5, 4))
+    assert [variable.name for variable in started] == list(values) and "add_weight" not in vars(alone.cell)
+    for variable, value in zip(alone.weights, values.values(), strict=True):
+        np.testing.assert_array_equal(variable, value)
+    twice = values | {f"{name}:1": value for name, value in values.items()}
+    with private.starting_with(both, twice, started):
+        both.build((None, 5, 4))
+    assert len(started) == 3 and not np.any(both.weights[0])  # its names are there twice
+
+
 def test_names_are_numbered_from_the_start():
     private.reset_names()
     assert [layers.ReLU().name for _ in range(2)] == ["re_lu", "re_lu_1"]

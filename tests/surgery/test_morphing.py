@@ -36,6 +36,21 @@ def test_each_operator(parent, name):
     assert operator == name
 
 
+def test_what_parent_and_child_hold_together_they_change_apart():
+    image = keras.Input((8, 8, 3))
+    x = layers.ReLU()(layers.Conv2D(8, 3, padding="same", name="conv")(image))
+    parent = keras.Model(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    child = nash_tf.morph(parent, "insert_conv").model
+    ours, theirs = (model.get_layer("conv").kernel for model in (parent, child))
+    before = ours.numpy()
+    assert np.shares_memory(*(np.asarray(kernel.value.read_value()) for kernel in (ours, theirs)))
+    theirs.assign_add(np.ones_like(before))
+    np.testing.assert_array_equal(ours, before)
+    theirs.assign(ours.value)
+    ours.assign_sub(np.ones_like(before))
+    np.testing.assert_array_equal(theirs, before)
+
+
 def _statistics(child, parent):
     return sum(
         sum(weight.shape.num_elements() for weight in model.non_trainable_weights if weight.dtype == "float32") * sign
