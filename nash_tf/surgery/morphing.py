@@ -11,15 +11,17 @@ import numpy as np
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
-from nash_tf.morphisms import known, reductions, registry
-from nash_tf.morphisms.base import Move, Reduction, Site
+from nash_tf.morphisms import known, reductions
+from nash_tf.morphisms.base import Move, Reduction
 from nash_tf.morphisms.draw import draw
-from nash_tf.morphisms.options import Option, checked_limit, named
+from nash_tf.morphisms.options import Option, checked_limit
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.seeds import derive
 from nash_tf.surgery import certificate
+from nash_tf.surgery import morph_arguments as arguments
 from nash_tf.surgery.birth import cost, make_child
 from nash_tf.surgery.filter_ranking import importance
+from nash_tf.surgery.morph_arguments import Place
 from nash_tf.surgery.morphed import Morphed
 from nash_tf.surgery.ranking import Ranked, ranked
 
@@ -78,22 +80,21 @@ def morph(
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance, though all operators are exact; or
             the loss rose by more than `max_loss_change`.
     """
-    wishes = _wishes(operators, count, moves, edits)
-    _check_numbers(seed, noise, max_params)
-    limit = None if max_channels is None else checked_limit("max_channels", max_channels)
-    inputs, labels = _batch(calibration)
+    wishes = arguments.wishes(operators, count, moves, edits)
+    arguments.check_numbers(seed, noise, max_params)
+    limit, most = (
+        None if value is None else checked_limit(name, value)
+        for name, value in (("max_channels", max_channels), ("max_loss_change", max_loss_change))
+    )
+    inputs, labels = arguments.parts_of(calibration)
     parent = from_keras(model)
-    if inputs is not None:
-        _check_inputs(parent, inputs)
-    if labels is not None:
-        _check_labels(model, inputs, labels)
-    most = None if max_loss_change is None else checked_limit("max_loss_change", max_loss_change)
+    arguments.check_calibration(model, parent, inputs, labels)
     if most is not None and labels is None:
         raise ValueError("max_loss_change needs a loss to measure: give calibration=(inputs, labels)")
     if moves is not None:
-        chosen = _parsed(moves, "moves")
+        chosen = arguments.parsed(moves, "moves")
     elif edits is not None:
-        chosen = _parsed(edits, "edits")
+        chosen = arguments.parsed(edits, "edits")
     else:
         least = partial(_least, model, parent, inputs, labels) if labels is not None else None
         chosen = _drawn(parent, wishes, count, max_params, limit, seed, least)
@@ -105,16 +106,31 @@ def morph(
     facts: dict[str, float] = {}
     if inputs is not None:
         is_exact = not noise and all(known()[move.operator].exact for move in chosen)
-        before, after = (certificate.measure(each, inputs, labels) for each in (model, grown))
-        own = cache(lambda: certificate.rounding(model, inputs))
-        try:
-            facts = certificate.certify(before, after, len(chosen), is_exact, most, own)
-        except certificate.NotPreserved as error:
-            if not is_exact:
-                raise
-            raise certificate.NotPreserved(f"{_culprit(model, parent, chosen, inputs, before, own)}: {error}") from None
-        facts |= cost(parent, child.architecture)
+        facts = _certified(model, parent, chosen, grown, inputs, labels, is_exact, most) | cost(
+            parent, child.architecture
+        )
     return Morphed.of(grown, json.dumps(chosen), facts, parent, child.architecture)
+
+
+def _certified(
+    model: keras.Model,
+    parent: Architecture,
+    moves: Sequence[Move],
+    grown: keras.Model,
+    inputs,
+    labels,
+    is_exact: bool,
+    max_loss_change: float | None,
+) -> dict[str, float]:
+    """The certificate of a child; an error where it does not hold, which names the first move that is to blame."""
+    before, after = (certificate.measure(each, inputs, labels) for each in (model, grown))
+    own = cache(lambda: certificate.rounding(model, inputs))
+    try:
+        return certificate.certify(before, after, len(moves), is_exact, max_loss_change, own)
+    except certificate.NotPreserved as error:
+        if not is_exact:
+            raise
+        raise certificate.NotPreserved(f"{_culprit(model, parent, moves, inputs, before, own)}: {error}") from None
 
 
 def _culprit(
@@ -150,64 +166,6 @@ def _settled(model: keras.Model, parent: Architecture, moves: Sequence[Move], in
             move = move._replace(site=operator.settled(architecture, move.site, ranks.tolist()))
         settled.append(move)
     return settled
-
-
-Place = tuple[str, Site]
-
-
-def _wishes(operators, count, moves, edits) -> list[str | Place]:
-    """What is to be applied, in order: names of operators, or operators with their sites."""
-    if moves is not None and edits is not None:
-        raise ValueError("edits is the former name of moves: give one of them")
-    argument = "moves" if edits is None else "edits"
-    has_moves = moves is not None or edits is not None
-    if has_moves and (operators is not None or count is not None):
-        raise ValueError(f"{argument} already say which morphisms to make: give them without operators and count")
-    if not has_moves and operators is None and count is None:
-        raise ValueError("say which morphisms to make: an operator, a list of operators, count=..., or moves=...")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise ValueError(f"count must be a whole number of at least 1, received {count!r}")
-    listed = [operators] if _is_place(operators) else operators if isinstance(operators, list | tuple) else []
-    if not any(map(_is_place, listed)):
-        return list(named(registry if operators is None else known(), operators))
-    if count is not None:
-        raise ValueError("count draws places, and one is given: give names of operators, or leave count out")
-    return [_wish(each) for each in listed]
-
-
-def _wish(given: Any) -> str | Place:
-    if not _is_place(given):
-        return named(known(), [given])[0]
-    operator, site, *_ = given
-    return named(known(), operator)[0], tuple(site)
-
-
-def _is_place(wish: Any) -> bool:
-    """Whether it is an option, or an operator and a site."""
-    is_listed = isinstance(wish, list | tuple) and len(wish) in (2, len(Option._fields))
-    return is_listed and isinstance(wish[0], str) and isinstance(wish[1], list | tuple)
-
-
-def _check_numbers(seed, noise, max_params) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed must be a whole number of at least 0, received {seed!r}")
-    if not (isinstance(noise, int | float) and 0 <= noise < np.inf):
-        raise ValueError(f"noise must be a number of at least 0, received {noise!r}")
-    if not (isinstance(max_params, int | float) and max_params > 0):
-        raise ValueError(f"max_params must be a number above 0, received {max_params!r}")
-
-
-def _parsed(moves: str | Sequence[Sequence[Any]], argument: str) -> list[Move]:
-    """Moves from JSON or lists; errors name the argument that they were given as."""
-    try:
-        parsed = json.loads(moves) if isinstance(moves, str) else list(moves)
-        for name, site, seed in parsed:
-            if name not in known() or not isinstance(site, list | tuple) or not isinstance(seed, int):
-                raise ValueError(f"no such move: {[name, site, seed]!r}")
-    except (TypeError, ValueError) as error:
-        expected = "those that morph returned, [[operator, site, seed], ...]"
-        raise ValueError(f"{argument} must be {expected}: {error}") from None
-    return [Move(name, tuple(site), seed) for name, site, seed in parsed]
 
 
 def _drawn(
@@ -266,36 +224,6 @@ def _placed(parent: Architecture, place: Place, max_params: float, seed: int) ->
 
 def _under(max_params: float) -> str:
     return "" if max_params == float("inf") else f" under {max_params:,.0f} parameters"
-
-
-def _batch(calibration):
-    if isinstance(calibration, tuple) and len(calibration) == 2:
-        return calibration
-    return calibration, None
-
-
-def _check_inputs(parent: Architecture, inputs) -> None:
-    tensors = keras.tree.flatten(inputs)
-    expected = [parent[name].shape for name in parent.inputs]
-    received = [tuple(np.shape(part)) for part in tensors]
-    fits = len(tensors) == len(expected) and all(
-        len(shape) == len(wanted) + 1
-        and shape[0] > 0
-        and all(size in (None, actual) for size, actual in zip(wanted, shape[1:], strict=True))
-        for shape, wanted in zip(received, expected, strict=True)
-    )
-    if not fits:
-        wanted = ", ".join(str(("batch", *shape)) for shape in expected)
-        raise ValueError(f"calibration must be a batch of the model's inputs, of shape {wanted}; received {received}")
-
-
-def _check_labels(model: keras.Model, inputs, labels) -> None:
-    if not model.compiled:
-        raise ValueError("calibration holds labels, but the model is not compiled: there is no loss to measure")
-    batch = len(keras.tree.flatten(inputs)[0])
-    received = [len(part) for part in keras.tree.flatten(labels)]
-    if set(received) != {batch}:
-        raise ValueError(f"calibration must hold labels of each of its {batch} inputs, received {received}")
 
 
 def _add_noise(model: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -> None:

@@ -1,0 +1,110 @@
+"""What `morph` accepts, checked before anything is made."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from nash_tf.architecture import Architecture
+from nash_tf.morphisms import known, registry
+from nash_tf.morphisms.base import Move, Site
+from nash_tf.morphisms.options import Option, named
+
+Place = tuple[str, Site]
+
+
+def wishes(operators, count, moves, edits) -> list[str | Place]:
+    """What is to be applied, in order: names of operators, or operators with their sites."""
+    if moves is not None and edits is not None:
+        raise ValueError("edits is the former name of moves: give one of them")
+    argument = "moves" if edits is None else "edits"
+    has_moves = moves is not None or edits is not None
+    if has_moves and (operators is not None or count is not None):
+        raise ValueError(f"{argument} already say which morphisms to make: give them without operators and count")
+    if not has_moves and operators is None and count is None:
+        raise ValueError("say which morphisms to make: an operator, a list of operators, count=..., or moves=...")
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise ValueError(f"count must be a whole number of at least 1, received {count!r}")
+    listed = [operators] if _is_place(operators) else operators if isinstance(operators, list | tuple) else []
+    if not any(map(_is_place, listed)):
+        return list(named(registry if operators is None else known(), operators))
+    if count is not None:
+        raise ValueError("count draws places, and one is given: give names of operators, or leave count out")
+    return [_wish(each) for each in listed]
+
+
+def _wish(given: Any) -> str | Place:
+    if not _is_place(given):
+        return named(known(), [given])[0]
+    operator, site, *_ = given
+    return named(known(), operator)[0], tuple(site)
+
+
+def _is_place(wish: Any) -> bool:
+    """Whether it is an option, or an operator and a site."""
+    is_listed = isinstance(wish, list | tuple) and len(wish) in (2, len(Option._fields))
+    return is_listed and isinstance(wish[0], str) and isinstance(wish[1], list | tuple)
+
+
+def check_numbers(seed: Any, noise: Any, max_params: Any) -> None:
+    """Checks the arguments of these names."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, received {seed!r}")
+    if not (isinstance(noise, int | float) and 0 <= noise < np.inf):
+        raise ValueError(f"noise must be a number of at least 0, received {noise!r}")
+    if not (isinstance(max_params, int | float) and max_params > 0):
+        raise ValueError(f"max_params must be a number above 0, received {max_params!r}")
+
+
+def parsed(moves: str | Sequence[Sequence[Any]], argument: str) -> list[Move]:
+    """Moves from JSON or lists; errors name the argument that they were given as."""
+    try:
+        parsed = json.loads(moves) if isinstance(moves, str) else list(moves)
+        for name, site, seed in parsed:
+            if name not in known() or not isinstance(site, list | tuple) or not isinstance(seed, int):
+                raise ValueError(f"no such move: {[name, site, seed]!r}")
+    except (TypeError, ValueError) as error:
+        expected = "those that morph returned, [[operator, site, seed], ...]"
+        raise ValueError(f"{argument} must be {expected}: {error}") from None
+    return [Move(name, tuple(site), seed) for name, site, seed in parsed]
+
+
+def parts_of(calibration: Any) -> tuple[Any, Any]:
+    """Inputs and labels of a calibration batch; None for what it does not have."""
+    if isinstance(calibration, tuple) and len(calibration) == 2:
+        return calibration
+    return calibration, None
+
+
+def check_calibration(model: keras.Model, parent: Architecture, inputs: Any, labels: Any) -> None:
+    """Checks a calibration batch against a model and its architecture."""
+    if inputs is not None:
+        _check_inputs(parent, inputs)
+    if labels is not None:
+        _check_labels(model, inputs, labels)
+
+
+def _check_inputs(parent: Architecture, inputs) -> None:
+    tensors = keras.tree.flatten(inputs)
+    expected = [parent[name].shape for name in parent.inputs]
+    received = [tuple(np.shape(part)) for part in tensors]
+    fits = len(tensors) == len(expected) and all(
+        len(shape) == len(wanted) + 1
+        and shape[0] > 0
+        and all(size in (None, actual) for size, actual in zip(wanted, shape[1:], strict=True))
+        for shape, wanted in zip(received, expected, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join(str(("batch", *shape)) for shape in expected)
+        raise ValueError(f"calibration must be a batch of the model's inputs, of shape {wanted}; received {received}")
+
+
+def _check_labels(model: keras.Model, inputs, labels) -> None:
+    if not model.compiled:
+        raise ValueError("calibration holds labels, but the model is not compiled: there is no loss to measure")
+    batch = len(keras.tree.flatten(inputs)[0])
+    received = [len(part) for part in keras.tree.flatten(labels)]
+    if set(received) != {batch}:
+        raise ValueError(f"calibration must hold labels of each of its {batch} inputs, received {received}")
