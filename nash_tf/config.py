@@ -32,6 +32,7 @@ from nash_tf.settings import (
     tuple_of,
     whole,
 )
+from nash_tf.settings.baselines import HAND
 from nash_tf.settings.costs import CostSettings
 from nash_tf.settings.data import DataSettings
 from nash_tf.settings.engine import EngineSettings
@@ -248,7 +249,7 @@ class SearchConfig(
     @property
     def first_layout(self) -> str:
         """Layout of the first network."""
-        if self.method == "hand":
+        if self.method == HAND:
             return "hand"
         return self.layout or ("pooled" if methods.registry[self.method].has_foresight else "plain")
 

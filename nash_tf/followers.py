@@ -13,6 +13,7 @@ from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
 from nash_tf.report.records import loading
+from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 
 Results = Mapping[Path, Mapping[str, Any]]  # of finished searches, by directory
@@ -68,6 +69,6 @@ def _scratch(finished: Results, config: SearchConfig, begun: SearchConfig | None
 
 
 REGISTRY: dict[str, Callable[[Results, SearchConfig, SearchConfig | None], list[str]]] = {
-    "wide": _wide,
-    "scratch": _scratch,
+    WIDE: _wide,
+    SCRATCH: _scratch,
 }

@@ -2,6 +2,7 @@
 
 from nash_tf.config import SearchConfig
 from nash_tf.settings import engine as engine_settings
+from nash_tf.settings.baselines import HAND
 from nash_tf.settings.costs import LATENCY
 from nash_tf.strategy import methods
 
@@ -28,7 +29,7 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found["epochs_per_step"] = f"the budget is that of {' and '.join(given or limits)}"
     if config.first_layout == "hand" and config.start is None:
         found["widths"] = "the layout hand has its own"
-    if method.name == "hand" and config.layout not in (None, "hand"):
+    if method.name == HAND and config.layout not in (None, "hand"):
         found["layout"] = "method hand has its own"
     if not method.has_foresight:
         found |= dict.fromkeys(("prior", "gain_factor"), f"method {method.name} expects no gains")

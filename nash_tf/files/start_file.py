@@ -5,8 +5,8 @@ from pathlib import Path
 
 from nash_tf.config import refusal
 from nash_tf.files.atomic import open_regular
+from nash_tf.settings.baselines import SCRATCH
 
-SCRATCH = "scratch"  # the baseline that is what it is given
 SUFFIXES = (".keras", ".json")
 
 

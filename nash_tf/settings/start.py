@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from nash_tf import settings
-from nash_tf.settings import one_of, optional, refusal, setting, text
+from nash_tf.settings import baselines, one_of, optional, refusal, setting, text
 from nash_tf.settings.images import PIXELS
 
-_OWN_NETWORK = ("wide", "hand")  # baselines that are what their first network is
+_OWN_NETWORK = (baselines.WIDE, baselines.HAND)  # baselines that are what their first network is
 
 
 @dataclass(frozen=True, kw_only=True)

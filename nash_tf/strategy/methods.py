@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from nash_tf.settings import baselines
 from nash_tf.strategy import halving, schedules
 
 if TYPE_CHECKING:
@@ -110,8 +111,7 @@ BASELINES = (
     _budgeted("random", halving.one_child, operators=SEARCHES[-1].operators, keeps_parent=False, as_in_slides=True),
     # All children of a step are judged after one epoch.
     _budgeted("one_epoch", halving.one_epoch, operators=SEARCHES[-1].operators, as_in_slides=True),
-    # The first network, trained on and on; `wide` is for one as large as a search's winner, `scratch` for the winner's own
-    # architecture (see `nash_tf.followers`), `hand` for one made by hand for little compute.
-    *(_budgeted(name, halving.one_child, operators={}) for name in ("fixed", "wide", "scratch", "hand")),
+    # One network, trained on and on (see `nash_tf.followers`).
+    *(_budgeted(name, halving.one_child, operators={}) for name in baselines.BASELINES),
 )
 registry: dict[str, Method] = {method.name: method for method in (GROW, FRONT, *SEARCHES, *FUTURE_WORK, *BASELINES)}

@@ -10,6 +10,7 @@ from statistics import mean
 from nash_tf.report.analysis import layer_shares, stats
 from nash_tf.report.analysis.stats import Summary
 from nash_tf.report.records.runs import Run
+from nash_tf.settings.baselines import SCRATCH, WIDE
 
 _ORDER = ("nash", "sh", "shr", "shrsep")
 _ENGINES = {"engine", "ray_address", "cpus_per_training", "gpus_per_training", "storage"}
@@ -21,7 +22,7 @@ _OF_A_RUN = {
     "workers",
 } | _ENGINES  # may differ between runs that are compared
 # Methods and settings that follow from winners: see `nash_tf.followers`.
-_BY_DESIGN = {("wide", "widths"), ("scratch", "start"), ("scratch", "start_pixels")}
+_BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels")}
 
 
 @dataclass(frozen=True)
