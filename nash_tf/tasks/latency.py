@@ -5,43 +5,24 @@ from collections.abc import Sequence
 from nash_tf.architecture import Architecture
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.keras_models.building import to_keras
-from nash_tf.keras_models.latency import BATCHES, latencies
-from nash_tf.tuning import checked_json
-
-FILE = "latencies.json"  # in the directory of a run
+from nash_tf.keras_models.latency import BATCHES
+from nash_tf.tuning.kept_latencies import KeptLatencies
 
 
 class Latencies:
     """Measures networks, untrained ones, for their time does not depend on their weights; in float32, as they are handed over.
-
-    What an earlier process of the run has measured is not measured anew, so that a run goes on by the same numbers, on whatever
-    machine.
 
     Args:
         config: of the run, its number of threads given.
     """
 
     def __init__(self, config: SearchConfig):
-        self.config, self._path = config, config.directory / FILE
-        self._known: dict[str, dict[str, float]] = {}  # digest -> number of images -> milliseconds
-        try:
-            kept = checked_json.read(self._path)
-        except FileNotFoundError:
-            return
-        except ValueError as error:
-            print(f"{self._path} is damaged ({error}): networks are timed anew", flush=True)
-            return
-        self._known = {digest: dict(each) for digest, each in kept["milliseconds"].items()}
+        self.config = config
+        self._kept = KeptLatencies(config.directory, config.latency_runtime, config.threads)
 
     def of(self, architecture: Architecture, batches: Sequence[int] = BATCHES) -> dict[int, float]:
         """Milliseconds of a network by the number of images that it is given together."""
-        known = self._known.setdefault(architecture.digest, {})
-        if missing := [batch for batch in batches if str(batch) not in known]:
-            model = to_keras(architecture.in_float32())
-            found = latencies(model, self.config.latency_runtime, self.config.threads, missing)
-            known |= {str(batch): milliseconds for batch, milliseconds in found.items()}
-            self.save()
-        return {batch: known[str(batch)] for batch in batches}
+        return self._kept.of(architecture, lambda: to_keras(architecture.in_float32()), batches)
 
     def fits(self, architecture: Architecture) -> bool:
         """Whether a network keeps `max_latency_ms`."""
@@ -80,6 +61,4 @@ class Latencies:
 
     def save(self) -> None:
         """Writes what is known, once the run has a directory."""
-        if self._known and self.config.directory.is_dir():
-            measured_in = {"runtime": self.config.latency_runtime, "threads": self.config.threads}
-            checked_json.write(self._path, {**measured_in, "milliseconds": self._known})
+        self._kept.save()

@@ -1,19 +1,20 @@
 """Several objectives: the first is what networks are compared by, the others are costs; the search's front is over all of them."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import keras
 import keras_tuner
 
 from nash_tf.architecture.costs import flops
-from nash_tf.keras_models.latency import latencies
 from nash_tf.settings.costs import COSTS, LATENCY, OPERATIONS, PARAMS, TENSORFLOW
 from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.front import Point
 from nash_tf.strategy.front import front as undominated
+from nash_tf.tuning.kept_latencies import KeptLatencies
 
 
 class FrontModel(NamedTuple):
@@ -22,7 +23,7 @@ class FrontModel(NamedTuple):
     Attributes:
         model: trained and compiled.
         value: of the objective.
-        costs: by name.
+        costs: by name; "params" and "operations", and "latency_ms" where that is an objective: milliseconds of one example.
     """
 
     model: keras.Model
@@ -80,19 +81,22 @@ def _cost(objective: Any) -> str | None:
 def front(tuner: Any, costs: Sequence[str]) -> list[FrontModel]:
     """The finished networks of a `HillClimbing` tuner of which none is both better and cheaper, the cheapest first.
 
+    Latencies are kept in the project's directory, so that each network is timed once.
+
     Raises:
-        ValueError: its method finds no front.
+        ValueError: its method finds no front, or a latency cannot be measured, for a size of the input is open.
     """
     search = tuner.oracle.search
     if not search.method.has_branches:
         raise ValueError(f"method {search.method.name!r} finds one network, no front; give method='front'")
     trials = tuner.oracle.book.by_training()
+    kept = KeptLatencies(Path(tuner.project_dir), TENSORFLOW)
     found = []
     for key in search.finished_networks:
         model, outcome = tuner.load_model(trials[key]), search.outcomes[key]
         each = {PARAMS: outcome.architecture.params, OPERATIONS: flops(outcome.architecture)}
         if LATENCY in costs:
-            each[LATENCY] = latencies(model, TENSORFLOW, batches=(1,))[1]
+            each[LATENCY] = kept.of(outcome.architecture, lambda made=model: made, batches=(1,))[1]
         found.append((search.scores[key], FrontModel(model, outcome.metrics[search.goal.name], each)))
     best = undominated(found, lambda pair: Point(pair[0], tuple(pair[1].costs[name] for name in costs)))
     return [network for _, network in best]

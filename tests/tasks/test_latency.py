@@ -4,8 +4,8 @@ import pytest
 
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
-from nash_tf.tasks import latency
 from nash_tf.tasks.latency import Latencies
+from nash_tf.tuning import kept_latencies
 
 SMALL, LARGE = vanilla((8, 8, 1), 10, (4,)), vanilla((8, 8, 1), 10, (16,))
 
@@ -19,7 +19,7 @@ def timed(monkeypatch):
         asked.append((model.count_params(), runtime, threads, tuple(batches)))
         return {batch: batch * model.count_params() / 100 for batch in batches}
 
-    monkeypatch.setattr(latency, "latencies", latencies)
+    monkeypatch.setattr(kept_latencies, "latencies", latencies)
     return asked
 
 
@@ -43,7 +43,7 @@ def test_each_network_is_timed_once_in_the_whole_run(tmp_path, timed):
 def test_a_damaged_file_is_said_and_measured_anew(tmp_path, timed, capsys):
     limited = config(tmp_path, max_latency_ms=2.0)
     limited.directory.mkdir()
-    (limited.directory / latency.FILE).write_text("{}x")
+    (limited.directory / kept_latencies.FILE).write_text("{}x")
     assert Latencies(limited).fits(SMALL) and len(timed) == 1
     assert "latencies.json is damaged" in capsys.readouterr().out
 
