@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping
 from numbers import Real
+from typing import Any
 
 import keras_tuner
 
@@ -41,6 +42,23 @@ def check(given: Mapping, others: Mapping) -> None:
             _require(callable(value), TypeError, name, "callable with the oracle", value)
         elif name == "fits":
             _require(callable(value), TypeError, name, "callable with an architecture", value)
+
+
+def check_of_tuner(hypermodel: Any, executions_per_trial: Any, max_model_size: Any) -> None:
+    """Checks those arguments of a tuner that the search's have no use for.
+
+    Raises:
+        ValueError: an argument is refused, with what to give instead.
+    """
+    if hypermodel is None:
+        raise ValueError(
+            "hypermodel must build the first network, received None; a tuner that trains in a way of its own takes "
+            "HillClimbingOracle"
+        )
+    if executions_per_trial != 1:
+        raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
+    if max_model_size is not None:
+        raise ValueError(f"max_model_size={max_model_size} is not used; give max_params, which no child passes")
 
 
 def _require(holds: bool, error: type[Exception], name: str, rule: str, value) -> None:

@@ -21,6 +21,7 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import checked_json, front_objectives, private_api, trial_values
+from nash_tf.tuning.arguments import check_of_tuner
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -81,15 +82,7 @@ class HillClimbing(keras_tuner.Tuner):
         executions_per_trial=1,
         **kwargs,
     ):
-        if hypermodel is None:
-            raise ValueError(
-                "hypermodel must build the first network, received None; a tuner that trains in a way of its own takes "
-                "HillClimbingOracle"
-            )
-        if executions_per_trial != 1:
-            raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
-        if max_model_size is not None:
-            raise ValueError(f"max_model_size={max_model_size} is not used; give max_params, which no child passes")
+        check_of_tuner(hypermodel, executions_per_trial, max_model_size)
         self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat
         # Keras Tuner sets these only after it has asked for the first network.
@@ -102,22 +95,12 @@ class HillClimbing(keras_tuner.Tuner):
         oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
         oracle.raises_failures = False  # `search` does, when all is written
         self.is_objective_given, self.calibration = objective is not None, calibration
-        self._training = TrialTraining(
-            self._build_hypermodel,
-            lambda *args, **kwargs: self.hypermodel.fit(*args, **kwargs),
-            oracle.objective.name,
-            self.is_objective_given,
-            oracle.search.method.inherit_momentum,
-            lambda: private_api.maybe_distribute(distribution_strategy),
-        )
+        self._training = self._training_for(oracle)
         self._trainer = self._training.trainer
-        self._trainer.models.calibration = calibration
         is_worker = roles.is_worker()
         overwrite = overwrite and not is_worker
-        place = Path(directory or ".") / (project_name or "untitled_project")  # as Keras Tuner has it
-        if overwrite and place.exists():
-            with locked(place):  # or else somebody is at work there
-                pass
+        if overwrite:
+            _check_idle(Path(directory or ".") / (project_name or "untitled_project"))  # as Keras Tuner has it
         super().__init__(
             oracle,
             hypermodel,
@@ -134,6 +117,18 @@ class HillClimbing(keras_tuner.Tuner):
         if is_worker:
             trials = os.environ.get(roles.TRIALS)
             self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
+
+    def _training_for(self, oracle: HillClimbingOracle) -> TrialTraining:
+        training = TrialTraining(
+            self._build_hypermodel,
+            lambda *args, **kwargs: self.hypermodel.fit(*args, **kwargs),
+            oracle.objective.name,
+            self.is_objective_given,
+            oracle.search.method.inherit_momentum,
+            lambda: private_api.maybe_distribute(self.distribution_strategy),
+        )
+        training.trainer.models.calibration = self.calibration
+        return training
 
     def search(self, *fit_args, **fit_kwargs):
         """Runs the search; ends in time where there is a limit.
@@ -263,7 +258,8 @@ class HillClimbing(keras_tuner.Tuner):
 
     def get_front(self):
         """With method="front": the finished networks of which none is both better and cheaper, the cheapest first, each as (model,
-        value of the objective, costs by name). Latencies are measured here, of one example, in milliseconds."""
+        value of the objective, costs by name). The model is trained and compiled. A latency, in milliseconds of one example, is
+        measured when it is first asked for, and kept in `latencies.json` of the project."""
         return front_objectives.front(self, self.oracle.costs)
 
     def get_best_hyperparameters(self, num_trials=1):
@@ -318,6 +314,13 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _is_kept(self, trial) -> bool:
         return trial.status == TrialStatus.COMPLETED and self.checkpoint(trial.trial_id).is_dir()
+
+
+def _check_idle(place: Path) -> None:
+    """An error where another process is at work in a project's directory."""
+    if place.exists():
+        with locked(place):
+            pass
 
 
 class _TimeIsUp(errors.FatalError):
