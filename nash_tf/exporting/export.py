@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from nash_tf.architecture import Architecture
 from nash_tf.export_formats import ALWAYS, FORMATS
 from nash_tf.exporting import checking, model_card, predict_script, signature
 from nash_tf.exporting.checking import ExportError
@@ -65,6 +66,28 @@ def export(
         OSError: the files cannot be written, with a `filename`.
     """
     directory = Path(directory).absolute()
+    architecture = _checked(model, directory, searched, formats, images)
+    computed = None if example is None else checking.on_example(model, example)
+    with replace_directory(directory) as beside:
+        with checking.checker(model, beside, computed, images, seconds) as checker:
+            exported = _all_made(formats, checker, beside, directory, left_out)
+        script = None
+        if images is not None:
+            script = _write_script(beside, images, model_card.gives_logits(model, searched))
+        _write(beside / "architecture.json", architecture.to_json(indent=1))
+        card = model_card.written(model, architecture, exported, facts or {}, searched, images, script, test)
+        (beside / "model_card.md").write_text(card, encoding="utf-8")
+    return exported
+
+
+def _checked(
+    model: keras.Model,
+    directory: Path,
+    searched: keras.Model | None,
+    formats: Sequence[str],
+    images: Images | None,
+) -> Architecture:
+    """The architecture that is written; errors of what can be told before anything is computed."""
     _check_replaceable(directory)
     for name in formats:
         if name not in FORMATS:
@@ -75,40 +98,39 @@ def export(
         raise ExportError(f"the model cannot be exported: {error}") from error
     if images is not None and not fits(model, images):
         raise ExportError("images: expected those that the model takes, and a class for each number that it gives")
-    computed = None if example is None else checking.on_example(model, example)
-    calibration = images.calibration() if images else computed.inputs if computed else None
+    return architecture
+
+
+def _all_made(
+    formats: Sequence[str],
+    checker: checking.Checker,
+    folder: Path,
+    directory: Path,
+    left_out: Callable[[str, str], None] | None,
+) -> dict[str, dict[str, Any]]:
+    """Writes those formats, and those that always are, into a folder, later `directory`; what `export` returns of them."""
+    images, example = checker.images, checker.example
+    calibration = images.calibration() if images else example.inputs if example else None
     exported: dict[str, dict[str, Any]] = {}
-    with replace_directory(directory) as beside:
-        with checking.checker(model, beside, computed, images, seconds) as checker:
-            for name in (name for name in FORMATS if name in (*ALWAYS, *formats)):
-                try:
-                    exported[name] = _made(name, model, beside, calibration, checker, directory)
-                except ExportError as error:
-                    if left_out is None or name in ALWAYS:
-                        raise
-                    exported[name] = {"left_out": str(error)}
-                    left_out(name, str(error))
-                    (beside / FORMATS[name].FILE).unlink(missing_ok=True)
-        script = None
-        if images is not None:
-            _write(beside / predict_script.CLASSES, json.dumps(list(images.class_names), ensure_ascii=False, indent=1))
-            script = for_script(images, model_card.gives_logits(model, searched))
-        if script is not None:
-            _write(beside / predict_script.IMAGE, json.dumps(script, indent=1))
-            shutil.copyfile(predict_script.__file__, beside / SCRIPT)
-        _write(beside / "architecture.json", architecture.to_json(indent=1))
-        card = model_card.written(model, architecture, exported, facts or {}, searched, images, script, test)
-        (beside / "model_card.md").write_text(card, encoding="utf-8")
+    for name in (name for name in FORMATS if name in (*ALWAYS, *formats)):
+        try:
+            exported[name] = _made(name, checker, calibration, folder, directory)
+        except ExportError as error:
+            if left_out is None or name in ALWAYS:
+                raise
+            exported[name] = {"left_out": str(error)}
+            left_out(name, str(error))
+            (folder / FORMATS[name].FILE).unlink(missing_ok=True)
     return exported
 
 
-def _made(name: str, model: keras.Model, folder: Path, calibration, checker: checking.Checker, directory: Path) -> dict:
+def _made(name: str, checker: checking.Checker, calibration, folder: Path, directory: Path) -> dict[str, Any]:
     """Writes one format and checks it where there is something to check it with."""
     module = FORMATS[name]
     with without_errors_shown(), warnings.catch_warnings():  # converters talk much
         warnings.simplefilter("ignore")
         try:
-            module.write(model, folder, calibration)
+            module.write(checker.model, folder, calibration)
             failure = None
         except Exception as error:  # of any layer's code, of a converter, or of TensorFlow for a full disk
             failure = error
@@ -125,6 +147,16 @@ def _made(name: str, model: keras.Model, folder: Path, calibration, checker: che
             "milliseconds": measured.milliseconds,
         }
     return record
+
+
+def _write_script(folder: Path, images: Images, logits: bool) -> dict | None:
+    """Writes the names of the classes and, where an image file holds what the model takes, `predict.py`; what that must know."""
+    _write(folder / predict_script.CLASSES, json.dumps(list(images.class_names), ensure_ascii=False, indent=1))
+    script = for_script(images, logits)
+    if script is not None:
+        _write(folder / predict_script.IMAGE, json.dumps(script, indent=1))
+        shutil.copyfile(predict_script.__file__, folder / SCRIPT)
+    return script
 
 
 def _write(path: Path, text: str) -> None:
