@@ -1,6 +1,6 @@
 """The report of one search: first what it gave and how sure that is, folded at the end how it went."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nash_tf.report.analysis import compute_time, family, operator_tally, restart_drops, search_plan
 from nash_tf.report.analysis.family import Child
@@ -25,13 +25,15 @@ MOST_STEPS = 24  # drawn; a search of more shows its last ones
 MOST_CHILDREN = 200  # of a step drawn, those that came furthest
 
 
+Sections = list[tuple[str, str, Markup]]  # anchor, title and content of each
+Keep = Callable[..., Markup]  # (figure or None, whether it is made to fit) -> how it is shown
+
+
 def report(run: Run, refresh: int = 0) -> html.Report:
     """The report of a run, whatever state it is in."""
     everyone = family.children(run)
     last = max((child.step for child in everyone), default=0)
     children, hidden = _drawn(everyone, last - MOST_STEPS + 1)
-    steps = sorted({child.step for child in children})
-    rungs = {step: search_plan.rungs(run, step) for step in steps}
     figures: list[Figure] = []
 
     def keep(figure: Figure | None, fit: bool = True) -> Markup:
@@ -39,43 +41,39 @@ def report(run: Run, refresh: int = 0) -> html.Report:
             figures.append(figure)
         return html.shown(figure, fit)
 
-    sections: list[tuple[str, str, Markup]] = []
-    if children:
-        counts = {step: len(planned) for step, planned in rungs.items()}
-        lengths = {step: search_plan.periods(run, rungs[step]) or () for step in steps}
-        drops = restart_drops.drops(children, {record.place: record for record in run.records}, lengths)
-        tried = operator_tally.tally(run, everyone)
-        entries = compute_time.by_rung(run)
-        sections = [
-            (
-                "family",
-                "Family tree",
-                html.together(
-                    training_sections.family_words(children), keep(family_tree.tree(children, counts), False)
-                ),
-            ),
-            (
-                "accuracy",
-                f"{run.objective.words.removeprefix('validation ').capitalize()} against parameters",
-                html.together(
-                    html.paragraph(
-                        f"Each network after its last training: {_of_short_life(children[0])}. Labels are step.child."
-                    ),
-                    keep(accuracy_scatter.accuracy_against_params(children, counts)),
-                ),
-            ),
-            ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, figures)),
-            ("budget", "The budget", budget_section.budget(run, keep))
-            if search_plan.is_budgeted(run)
-            else ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),
-            ("operators", "Operators", training_sections.operators(run, tried, keep)),
-            (
-                "growth",
-                "Growth",
-                network_sections.growth(run, everyone, keep(growth.growth(children, run.setting("max_params"))), keep),
-            ),
-            ("time", "Time", html.together(keep(time_bars.chart(entries)), training_sections.time(run, entries))),
-        ]
+    sections = _details(run, everyone, children, figures, keep)
+    details = ("Details of the search", search_summary.details(run, everyone, hidden), sections) if sections else None
+    title = f"{run.dataset} · {run.method} · seed {run.seed}" if run.config or run.results else run.name
+    page = html.page(
+        f"{title} · nash_tf",
+        search_summary.head(run, title),
+        _answers(run, everyone, keep),
+        html.foot(),
+        refresh,
+        details,
+    )
+    return html.Report(page, tuple(figures))
+
+
+def _answers(run: Run, everyone: Sequence[Child], keep: Keep) -> Sections:
+    """What most readers look for."""
+    test = details_of(run)
+    sections = [
+        ("result", "What you have", result_sections.have(run, test, everyone)),
+        ("sure", "How sure it is", sureness.sure(run, test)),
+        ("worth", "Is it worth it?", worth_section.section(run, test, everyone)),
+        ("front", front_section.title(run), front_section.section(run, keep)),
+        ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
+        ("next", "What next", result_sections.what_next(run)),
+    ]
+    return [(anchor, name, content) for anchor, name, content in sections if content]
+
+
+def _details(
+    run: Run, everyone: Sequence[Child], children: Sequence[Child], figures: list[Figure], keep: Keep
+) -> Sections:
+    """Everything else, as far as there is something to show; figures show `children`."""
+    sections = _course(run, everyone, children, figures, keep) if children else []
     if run.architecture is not None:
         sections.append(("architecture", "The architecture", network_sections.architecture(run, figures)))
     if children:
@@ -85,26 +83,48 @@ def report(run: Run, refresh: int = 0) -> html.Report:
         ]
     if run.config or run.versions:
         sections.append(("settings", "Settings and versions", network_sections.settings(run)))
-    title = f"{run.dataset} · {run.method} · seed {run.seed}" if run.config or run.results else run.name
-    test = details_of(run)
-    first = [
-        ("result", "What you have", result_sections.have(run, test, everyone)),
-        ("sure", "How sure it is", sureness.sure(run, test)),
-        ("worth", "Is it worth it?", worth_section.section(run, test, everyone)),
-        ("front", front_section.title(run), front_section.section(run, keep)),
-        ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
-        ("next", "What next", result_sections.what_next(run)),
+    return sections
+
+
+def _course(
+    run: Run, everyone: Sequence[Child], children: Sequence[Child], figures: list[Figure], keep: Keep
+) -> Sections:
+    """How the search went."""
+    steps = sorted({child.step for child in children})
+    rungs = {step: search_plan.rungs(run, step) for step in steps}
+    counts = {step: len(planned) for step, planned in rungs.items()}
+    lengths = {step: search_plan.periods(run, rungs[step]) or () for step in steps}
+    drops = restart_drops.drops(children, {record.place: record for record in run.records}, lengths)
+    tried = operator_tally.tally(run, everyone)
+    entries = compute_time.by_rung(run)
+    return [
+        (
+            "family",
+            "Family tree",
+            html.together(training_sections.family_words(children), keep(family_tree.tree(children, counts), False)),
+        ),
+        (
+            "accuracy",
+            f"{run.objective.words.removeprefix('validation ').capitalize()} against parameters",
+            html.together(
+                html.paragraph(
+                    f"Each network after its last training: {_of_short_life(children[0])}. Labels are step.child."
+                ),
+                keep(accuracy_scatter.accuracy_against_params(children, counts)),
+            ),
+        ),
+        ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, figures)),
+        ("budget", "The budget", budget_section.budget(run, keep))
+        if search_plan.is_budgeted(run)
+        else ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),
+        ("operators", "Operators", training_sections.operators(run, tried, keep)),
+        (
+            "growth",
+            "Growth",
+            network_sections.growth(run, everyone, keep(growth.growth(children, run.setting("max_params"))), keep),
+        ),
+        ("time", "Time", html.together(keep(time_bars.chart(entries)), training_sections.time(run, entries))),
     ]
-    details = ("Details of the search", search_summary.details(run, everyone, hidden), sections) if sections else None
-    page = html.page(
-        f"{title} · nash_tf",
-        search_summary.head(run, title),
-        [(anchor, name, content) for anchor, name, content in first if content],
-        html.foot(),
-        refresh,
-        details,
-    )
-    return html.Report(page, tuple(figures))
 
 
 def _of_short_life(first: Child) -> str:
