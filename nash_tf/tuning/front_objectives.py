@@ -1,6 +1,7 @@
 """Several objectives: the first is what networks are compared by, the others are costs; the search's front is over all of them."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +97,7 @@ def front(tuner: Any, costs: Sequence[str]) -> list[FrontModel]:
         model, outcome = tuner.load_model(trials[key]), search.outcomes[key]
         each = {PARAMS: outcome.architecture.params, OPERATIONS: flops(outcome.architecture)}
         if LATENCY in costs:
-            each[LATENCY] = kept.of(outcome.architecture, lambda made=model: made, batches=(1,))[1]
+            each[LATENCY] = kept.of(outcome.architecture, partial(tuner.load_model, trials[key]), batches=(1,))[1]
         found.append((search.scores[key], FrontModel(model, outcome.metrics[search.goal.name], each)))
     best = undominated(found, lambda pair: Point(pair[0], tuple(pair[1].costs[name] for name in costs)))
     return [network for _, network in best]
