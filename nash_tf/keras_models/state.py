@@ -23,11 +23,13 @@ class State:
         weights: by (node, variable) the values of all variables, with the states of stateful recurrent layers.
         slots: by sort (e.g. "_momentums") and then by (node, variable) the optimiser's slots.
         counters: by name the optimiser's single numbers, e.g. its iterations.
+        tensors: of weights that are views, the tensors that they are views of.
     """
 
     weights: dict[Key, np.ndarray]
     slots: dict[str, dict[Key, np.ndarray]]
     counters: dict[str, np.ndarray] = field(default_factory=dict)
+    tensors: dict[Key, Any] = field(default_factory=dict)
 
 
 def read_state(model: keras.Model, copied: bool = True) -> State:
@@ -38,33 +40,36 @@ def read_state(model: keras.Model, copied: bool = True) -> State:
         copied: whether the arrays are copies. Otherwise they may be views, which are good only as long as the model is not
             trained or changed, and must not be written to.
     """
-    array = ops.convert_to_numpy if copied else _view
-    weights = all_variables(model)
-    keys = {id(variable): key for key, variable in weights.items()}
+    of = all_variables(model)
+    keys = {id(variable): key for key, variable in of.items()}
     slots, counters = _optimizer_state(model)
+    array = ops.convert_to_numpy if copied else _view
+    tensors = {} if copied else {key: private_api.tensor_of(variable) for key, variable in of.items()}
     return State(
-        {key: array(variable) for key, variable in weights.items()},
+        {key: array(tensors.get(key, variable)) for key, variable in of.items()},
         {sort: {keys[id(trained)]: array(slot) for trained, slot in pairs} for sort, pairs in slots.items()},
         {name: ops.convert_to_numpy(counter) for name, counter in counters.items()},
+        tensors,
     )
 
 
-def as_tensors(model: keras.Model, read: State, weights: Mapping[Key, Any]) -> dict[Key, Any]:
-    """Weights in which each array that was read of a model, and has not been replaced, is the model's own tensor.
+def _view(value: Any) -> np.ndarray:
+    """A view of a tensor, or of the present value of a variable."""
+    return np.asarray(private_api.tensor_of(value) if isinstance(value, keras.Variable) else value)
+
+
+def as_tensors(read: State, weights: Mapping[Key, Any]) -> dict[Key, Any]:
+    """Weights in which each view that was read of a model, and has not been replaced, is the model's own tensor.
 
     It is not copied when another model's variable starts with it: TensorFlow copies it before either of them is updated.
 
     Args:
-        model: the model.
-        read: what `read_state` has read of it.
-        weights: some of the arrays of `read`, and others.
+        read: what `read_state` has read of the model.
+        weights: some of the views in it, and other arrays.
     """
-    own = {id(read.weights[key]): private_api.tensor_of(variable) for key, variable in all_variables(model).items()}
-    return {key: own.get(id(array), array) for key, array in weights.items()}
-
-
-def _view(variable: keras.Variable) -> np.ndarray:
-    return np.asarray(private_api.tensor_of(variable))
+    return {
+        key: read.tensors.get(key, array) if array is read.weights.get(key) else array for key, array in weights.items()
+    }
 
 
 def write_state(model: keras.Model, state: State) -> None:

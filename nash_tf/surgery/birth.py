@@ -107,7 +107,7 @@ def make_child(
     """
     state = read_state(model, copied=False)
     child = inherit(parent, state, moves)
-    made = to_keras(child.architecture, like=model, weights=as_tensors(model, state, child.state.weights))
+    made = to_keras(child.architecture, like=model, weights=as_tensors(state, child.state.weights))
     if model.compiled:
         compile_like(made, model)
     write_optimizer(made, child.state)
