@@ -23,6 +23,12 @@ NodeAffinitySchedulingStrategy = importlib.import_module(
 ).NodeAffinitySchedulingStrategy
 
 MEASURED = ("cpu_seconds", "wall_seconds")
+FRONT = {
+    "method": "front",
+    "front_sizes": (420,),
+    "budget_epochs": 8,
+    "vanilla_epochs": 1,
+}  # two networks of the first one
 
 
 def records(tuner):
@@ -57,7 +63,7 @@ def nodes(on_loopback):
 
 
 def test_a_users_own_search_whose_node_and_networks_are_lost_is_that_of_one_process(nodes, tmp_path, monkeypatch):
-    here = tuner_of(classifier, tmp_path / "here")
+    here = tuner_of(classifier, tmp_path / "here", **FRONT)
     here.search(IMAGES, CLASSES, validation_split=0.25, verbose=0)
     held, taken, send, take = [], [], Driver._send, states.InMemory.take
 
@@ -79,7 +85,7 @@ def test_a_users_own_search_whose_node_and_networks_are_lost_is_that_of_one_proc
 
     monkeypatch.setattr(Driver, "_send", send_and_kill)
     monkeypatch.setattr(states.InMemory, "take", take_what_is_lost)
-    there = tuner_of(classifier, tmp_path / "there", engine="ray")
+    there = tuner_of(classifier, tmp_path / "there", engine="ray", **FRONT)
     there.engine.workers, there.engine.address = 1, nodes.address
     with pytest.raises(ValueError, match="cannot be sent to other processes"):
         there.search(IMAGES, CLASSES, validation_data=(part for part in (IMAGES, CLASSES)), verbose=0)
