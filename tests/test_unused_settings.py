@@ -7,8 +7,8 @@ from nash_tf.config import SearchConfig
 from nash_tf.settings import engine as engine_settings
 from nash_tf.unused_settings import unused
 
-# Of an engine that is not chosen, and of latencies that nobody asks for.
-OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage", "latency_runtime"}
+# Of an engine that is not chosen, of latencies that nobody asks for, of gains that most methods do not expect.
+OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage", "latency_runtime", "prior", "gain_factor"}
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,11 @@ def test_what_a_method_does_not_use(settings, expected):
 )
 def test_what_a_front_does_not_use(settings, expected):
     assert unused(SearchConfig(**settings)).keys() - OTHERS - {"cutout_size"} == expected
+
+
+@pytest.mark.parametrize(("method", "expects"), [("grow", True), ("front", True), ("random", False), ("shr", False)])
+def test_what_a_method_without_foresight_does_not_use(method, expects):
+    assert ({"prior", "gain_factor"} <= unused(SearchConfig(method=method)).keys()) is not expects
 
 
 def test_what_is_not_timed_needs_no_runtime():
