@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops, tree
+from keras import tree
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.importing import operations
@@ -38,19 +38,23 @@ def read_state(model: keras.Model, copied: bool = True) -> State:
         copied: whether the arrays are copies. Otherwise they may be views, which are good only as long as the model is not
             trained or changed, and must not be written to.
     """
-    array = ops.convert_to_numpy if copied else _view
+    array = _copy if copied else _view
     weights = all_variables(model)
     keys = {id(variable): key for key, variable in weights.items()}
     slots, counters = _optimizer_state(model)
     return State(
         {key: array(variable) for key, variable in weights.items()},
         {sort: {keys[id(trained)]: array(slot) for trained, slot in pairs} for sort, pairs in slots.items()},
-        {name: ops.convert_to_numpy(counter) for name, counter in counters.items()},
+        {name: _copy(counter) for name, counter in counters.items()},
     )
 
 
 def _view(variable: keras.Variable) -> np.ndarray:
     return np.asarray(private_api.tensor_of(variable))
+
+
+def _copy(variable: keras.Variable) -> np.ndarray:
+    return np.array(private_api.tensor_of(variable))  # Keras' own conversion takes longer, and NumPy warns of it
 
 
 def write_state(model: keras.Model, state: State) -> None:
