@@ -205,7 +205,7 @@ class Search:
     @property
     def best(self) -> TrainingKey | None:
         """The training whose model is handed over."""
-        return hill_climbing.winner(self.scores, self.method)
+        return hill_climbing.best(self.scores)
 
     @property
     def finished(self) -> str | None:
@@ -247,8 +247,7 @@ class Search:
 
     def needed(self) -> frozenset[TrainingKey]:
         """The trainings whose weights may still be asked for."""
-        handed_over = set(self.finished_networks) if self.best is None else {self.best, *self.finished_networks}
-        return hill_climbing.needed(self.steps, self.method.promote, self.scores) | handed_over
+        return hill_climbing.needed(self.steps, self.method.promote, self.scores) | set(self.finished_networks)
 
     @property
     def finished_networks(self) -> tuple[TrainingKey, ...]:

@@ -4,12 +4,10 @@ Elsken, Metzen and Hutter 2017, arXiv 1711.04528. Step 0 is the vanilla network,
 child 0 is the unmodified parent. Nothing here depends on the order or the time in which trainings finish.
 """
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from nash_tf.strategy.halving import Rung
-from nash_tf.strategy.methods import Method
 from nash_tf.strategy.records import TrainingKey
 
 
@@ -71,27 +69,13 @@ def frontier(
 
 
 def best(scores: Scores) -> TrainingKey | None:
-    """The one with the highest score, of equals the last, of those the first child.
+    """The training to hand over: the one with the highest score, of equals the last, of those the first child.
 
     Not the incumbent, from which the search goes on: what it descends from may have scored higher. One order over all
     trainings keeps the promise that the best one's weights are still there: it only ever moves to a newer one.
     """
     candidates = {training: score for training, score in scores.items() if score is not None}
     return max(candidates, key=lambda t: (candidates[t], t.step, t.rung, -t.child), default=None)
-
-
-def winner(scores: Scores, method: Method) -> TrainingKey | None:
-    """The training to hand over: the best one; of a method with one network the last, unless half of the trainings scored higher.
-
-    The parts of one training differ by more than luck only where it has failed; the last has the lowest rate. Where the validation
-    examples are few, the highest score may be any part's.
-    """
-    scored = {training: score for training, score in scores.items() if score is not None}
-    if method.has_one_network and scored:
-        last = max(scored)
-        if scored[last] >= statistics.median(scored.values()):
-            return last
-    return best(scores)
 
 
 def needed(

@@ -47,11 +47,6 @@ class Method:
     as_in_slides: bool = False
 
     @property
-    def has_one_network(self) -> bool:
-        """Whether all trainings are parts of one, of one network that may grow: nothing is selected."""
-        return self.is_budgeted and self.rungs is halving.one_child
-
-    @property
     def variants(self) -> Mapping[str, "Morphism"]:
         """Operators by name that are drawn from in place of the registry's (see `nash_tf.morphisms.draw.draw`)."""
         from nash_tf.morphisms.slides import SLIDES  # with NumPy, which those who only look up a name can do without
