@@ -111,7 +111,7 @@ def test_the_same_seed_gives_the_same_lineage_in_another_process_though_it_is_ki
     process.kill()
     process.communicate()
     (directory / ".best.0123abcd.new").mkdir(exist_ok=True)  # what a kill during the export leaves
-    here(directory, "--resume")
+    finish(start(directory, "--resume"))
     assert_same(directory, whole)
 
 
@@ -167,14 +167,14 @@ def test_max_hours_is_the_limit_of_the_whole_run(tmp_path):
 
 def test_a_final_training_that_is_killed_goes_on_to_the_same_end(tmp_path):
     own, results = ["--steps=0", "--final_epochs=40"], []
-    here(tmp_path / "whole", *own)
+    finish(start(tmp_path / "whole", *own))
     course = tmp_path / "run" / "final_training" / "training.json"
     process = start(tmp_path / "run", *own)
     wait_for(lambda: course.exists() or process.poll() is not None)
     process.kill()
     process.communicate()
     assert 0 < json.loads(course.read_text())["epoch"] < 40
-    here(tmp_path / "run", *own, "--resume")
+    finish(start(tmp_path / "run", *own, "--resume"))
     for name in ("whole", "run"):
         found = json.loads((tmp_path / name / "results.json").read_text())
         results.append({key: found[key] for key in ("test_accuracy", "test_loss", "final_epochs_done", "winner")})

@@ -57,6 +57,8 @@ def finish(process):
 def here(directory, *arguments, status=0, exports=False):
     """What the program prints in this process: for what needs none of its own, as that takes seconds to start.
 
+    What it computes may differ by rounding from what a process of its own does.
+
     Args:
         status: with which it ends.
         exports: whether it exports as it would, or Keras files alone.
