@@ -1,4 +1,4 @@
-"""Runs that export Keras files alone: the other formats are tested elsewhere, and each is checked in a process of its own.
+"""Runs that export a Keras file and the architecture alone: the other formats are tested elsewhere, and each is checked in a process of its own.
 
 As a program it is `nash_tf.main` with such exports.
 """
@@ -8,10 +8,13 @@ import sys
 import pytest
 
 
-def written(model, directory, *_, **given):
+def written(model, directory, *_, searched=None, **given):
     """Stands in for `export`."""
+    from nash_tf.keras_models.importing import from_keras
+
     directory.mkdir(parents=True, exist_ok=True)
     model.save(directory / "model.keras")
+    (directory / "architecture.json").write_text(from_keras(searched or model).to_json())
     return {}
 
 

@@ -1,4 +1,4 @@
-"""As a program, `nash_tf.experiment` whose runs export Keras files alone."""
+"""As a program, `nash_tf.experiment` whose runs export as `tests.helpers.keras_files` does."""
 
 import sys
 
