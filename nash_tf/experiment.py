@@ -40,6 +40,7 @@ from nash_tf.strategy import methods
 from nash_tf.terminal import command_line
 
 SEARCHES = tuple(method.name for method in methods.SEARCHES)
+PROGRAM = "nash_tf.main"  # of each run
 POLL = 0.5  # seconds between two looks at the runs
 _GROUP = "Experiment"
 # Unless the arguments say more: runs are compared at equal cost, and few of their models used.
@@ -248,7 +249,7 @@ def _say(run: Run, what: str) -> None:
 def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
     run.directory.parent.mkdir(parents=True, exist_ok=True)
     with open(run.directory.with_name(f"{run.directory.name}.log"), "a", encoding="utf-8") as log:
-        return subprocess.Popen([sys.executable, "-m", "nash_tf.main", *arguments], stdout=log, stderr=log)
+        return subprocess.Popen([sys.executable, "-m", PROGRAM, *arguments], stdout=log, stderr=log)
 
 
 def _outcome(run: Run) -> str:

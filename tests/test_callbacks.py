@@ -24,7 +24,7 @@ class Recorder(keras.callbacks.Callback):
 
 def rates(callback, epochs, initial_epoch=0):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.7, momentum=0.9), "mse", jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.7, momentum=0.9), "mse", run_eagerly=True)
     recorder = Recorder()
     model.fit(
         np.ones((STEPS * 4, 2)),
@@ -87,7 +87,7 @@ class Sets(keras.callbacks.Callback):
 
 def train(callbacks):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(0.7), "mse", jit_compile=False)
+    model.compile(keras.optimizers.SGD(0.7), "mse", run_eagerly=True)
     model.fit(np.ones((12, 2)), np.ones((12, 1)), batch_size=4, epochs=2, callbacks=callbacks, verbose=0)
 
 

@@ -144,8 +144,8 @@ def test_an_experiment_has_a_directory_of_its_own(arguments, directory, tmp_path
 
 
 def start(directory, *arguments):
-    common = [*TASK, "--steps=1", "--final_epochs=0"]
-    return start_process(directory, *arguments, module="nash_tf.experiment", common=common)
+    common = [*TASK, "--widths=4,8", "--steps=1", "--final_epochs=0"]
+    return start_process(directory, *arguments, module="tests.helpers.light_experiment", common=common)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import nash_tf
 from nash_tf import search
 from nash_tf.config import SearchConfig
-from nash_tf.tasks import front, handing_over
+from tests.helpers.keras_files import instead_of_exports
 
 SIZES = (150, 600)
 SETTINGS = {
@@ -34,18 +34,10 @@ class Killed(BaseException):
 
 @pytest.fixture(scope="module")
 def without_exports():
-    """Exports of Keras files alone: the others are tested elsewhere, and each takes a process of its own."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(search.runtime, "set_up", lambda threads: None)  # TensorFlow has computed before
-
-        def written(model, directory, *_, **given):
-            directory.mkdir(parents=True, exist_ok=True)
-            model.save(directory / "model.keras")
-            return {}
-
         patched.setattr("nash_tf.surgery.shrinking.STEP", 0.5)  # fewer steps
-        for module in (front, handing_over):
-            patched.setattr(module, "export", written)
+        instead_of_exports(patched)
         yield
 
 

@@ -76,7 +76,10 @@ class Pipeline:
             raise ValueError(f"expected class_weights [{classes}] above 0. Received: {class_weights}")
         self._tensors = _IdentityCache()
         self._evaluations = _IdentityCache()
-        self._traced = {name: tf.function(getattr(self, name)) for name in ("_batch", "_seeded", "_clean")}
+        # Nothing in them hangs on values of tensors, and autograph would take a second of a process to find that out.
+        self._traced = {
+            name: tf.function(getattr(self, name), autograph=False) for name in ("_batch", "_seeded", "_clean")
+        }
 
     def scaling(self, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
         """What is subtracted from each channel of pixels of a type, and what they are divided by then, float32 [c] each."""

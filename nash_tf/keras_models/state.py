@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops, tree
+from keras import tree
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.graph_calls import operations
@@ -43,12 +43,12 @@ def read_state(model: keras.Model, copied: bool = True) -> State:
     of = all_variables(model)
     keys = {id(variable): key for key, variable in of.items()}
     slots, counters = _optimizer_state(model)
-    array = ops.convert_to_numpy if copied else _view
+    array = _copy if copied else _view
     tensors = {} if copied else {key: private_api.tensor_of(variable) for key, variable in of.items()}
     return State(
         {key: array(tensors.get(key, variable)) for key, variable in of.items()},
         {sort: {keys[id(trained)]: array(slot) for trained, slot in pairs} for sort, pairs in slots.items()},
-        {name: ops.convert_to_numpy(counter) for name, counter in counters.items()},
+        {name: _copy(counter) for name, counter in counters.items()},
         tensors,
     )
 
@@ -70,6 +70,10 @@ def as_tensors(read: State, weights: Mapping[Key, Any]) -> dict[Key, Any]:
     return {
         key: read.tensors.get(key, array) if array is read.weights.get(key) else array for key, array in weights.items()
     }
+
+
+def _copy(variable: keras.Variable) -> np.ndarray:
+    return np.array(private_api.tensor_of(variable))  # Keras' own conversion takes longer, and NumPy warns of it
 
 
 def write_state(model: keras.Model, state: State) -> None:

@@ -155,7 +155,7 @@ ON_MODELS = [
 
 @pytest.mark.parametrize("name", ON_MODELS)
 def test_a_step_leaves_the_function(name):
-    """At rate 0, and at one so small that nothing but a constraint could move the outputs."""
+    """At a rate so small that nothing but a constraint could move the outputs."""
     parent = constrained(name)
     before = np.asarray(parent(IMAGES))
     labels, near = before + 0.1 * LABELS, 1e-4 * max(1.0, np.max(np.abs(before)))
@@ -166,10 +166,9 @@ def test_a_step_leaves_the_function(name):
     assert ("split" in offered) == scaled and (("first", 2) in widened) == (filters and zeros)
     for operator in sorted(offered):
         child = morph(parent, operator, seed=1, calibration=IMAGES).model
-        for rate in (0.0, 1e-7):
-            child.optimizer.learning_rate = rate
-            child.train_on_batch(IMAGES, labels)
-            np.testing.assert_allclose(child(IMAGES), before, atol=near, err_msg=f"{operator}, rate {rate}")
+        child.optimizer.learning_rate = 1e-7  # and not 0: what is new and zero is moved by norms once it is not
+        child.train_on_batch(IMAGES, labels)
+        np.testing.assert_allclose(child(IMAGES), before, atol=near, err_msg=operator)
 
 
 def test_what_a_constraint_would_undo_is_refused_by_name():

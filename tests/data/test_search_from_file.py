@@ -5,6 +5,7 @@ import json
 from nash_tf import search
 from nash_tf.config import SearchConfig
 from nash_tf.data import image_files
+from tests.helpers.keras_files import instead_of_exports
 from tests.photo_folder import make_mixed
 
 PASSING = {"seconds", "cpu_seconds", "exports"}  # times and file sizes
@@ -12,6 +13,7 @@ PASSING = {"seconds", "cpu_seconds", "exports"}  # times and file sizes
 
 def test_results_are_the_same(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("nash_tf.runtime.set_up", lambda threads: None)  # TensorFlow may be at work in this process
+    instead_of_exports(monkeypatch)
     make_mixed(tmp_path / "photos", 120, (12, 40), ("ant", "bee", "rare"))
 
     def results(name, share):

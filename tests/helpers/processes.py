@@ -1,19 +1,29 @@
-"""Searches in real processes, on few of the bundled digits."""
+"""Small searches on few of the bundled digits, in processes of their own and in this one."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
 import sys
 
+import pytest
+
+from nash_tf import export_formats, main
 from tests.helpers import ROOT
+from tests.helpers.keras_files import instead_of_exports
+
+PROGRAM, WITHOUT_EXPORTS = "nash_tf.main", "tests.helpers.keras_files"
+# Of the whole run: one that is optional beside those that always are. `exporting/test_formats.py` has all of them.
+FORMATS = tuple(name for name in export_formats.installed() if name in (*export_formats.ALWAYS, "litert"))
 
 TINY = [
     "--method=shrsep",
     "--train_limit=200",
-    "--widths=4,8",
+    "--widths=4",
     "--steps=2",
     "--children=2",
-    "--mutations=3",
+    "--mutations=2",
     "--epochs_per_step=4",
     "--vanilla_epochs=1",
     "--final_epochs=1",
@@ -25,7 +35,7 @@ TINY = [
 MEASURED = ("cpu_seconds", "wall_seconds")  # differ from run to run
 
 
-def start(directory, *arguments, module="nash_tf.main", common=TINY, output=subprocess.PIPE, **environment):
+def start(directory, *arguments, module=WITHOUT_EXPORTS, common=TINY, output=subprocess.PIPE, **environment):
     """A process of the program, which has the package of this checkout and no GPU. It waits when nobody reads a full pipe."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *common, f"--output_dir={directory}", *arguments],
@@ -42,6 +52,31 @@ def finish(process):
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 0, printed
     return printed
+
+
+def here(directory, *arguments, status=0, exports=False):
+    """What the program prints in this process: for what needs none of its own, as that takes seconds to start.
+
+    What it computes may differ by rounding from what a process of its own does.
+
+    Args:
+        status: with which it ends.
+        exports: whether it exports as it would, or Keras files alone.
+    """
+    from nash_tf import runtime  # here, not above: it imports TensorFlow, and all tests import this
+
+    printed = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(printed),
+    ):
+        patch.setattr(runtime, "set_up", lambda threads: None)  # TensorFlow has computed before
+        if not exports:
+            instead_of_exports(patch)
+        found = main.main(["main", *TINY, f"--output_dir={directory}", *arguments])
+    assert found == status, printed.getvalue()
+    return printed.getvalue()
 
 
 def lineage(directory):

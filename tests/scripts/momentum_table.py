@@ -44,10 +44,15 @@ def common(edit, parent: State) -> list:
 
 def way(model, batches, keys):
     """The variables `keys` before the updates and after each, as one long vector each time."""
-    places = [np.concatenate([read_state(model).weights[key].ravel() for key in keys])]
+
+    def place():
+        weights = read_state(model).weights
+        return np.concatenate([weights[key].ravel() for key in keys])
+
+    places = [place()]
     for images, labels in batches:
         model.train_on_batch(images, labels)
-        places.append(np.concatenate([read_state(model).weights[key].ravel() for key in keys]))
+        places.append(place())
     return np.stack(places)
 
 

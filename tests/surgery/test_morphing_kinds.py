@@ -29,7 +29,7 @@ def test_several_inputs_and_outputs():
     x = layers.GlobalMaxPooling2D()(x)
     side = layers.Dense(2, name="side")(layers.GlobalMaxPooling2D()(two))
     model = keras.Model({"left": left, "right": right}, {"main": layers.Dense(3, name="main")(x), "side": side})
-    model.compile("adam", {"main": "mse", "side": "mae"}, loss_weights={"main": 2.0, "side": 0.5}, jit_compile=False)
+    model.compile("adam", {"main": "mse", "side": "mae"}, loss_weights={"main": 2.0, "side": 0.5}, run_eagerly=True)
     inputs = {"left": IMAGES, "right": IMAGES[::-1].copy()}
     labels = {"main": _rng.normal(size=(32, 3)), "side": _rng.normal(size=(32, 2))}
     model.fit(inputs, labels, verbose=0)
@@ -73,7 +73,7 @@ def test_mixed_precision(policy):
 
 def test_random_models():
     # 0 and 1 of these take every operator; the suite in `nash_tf.testing` goes through each alone.
-    for number, model in enumerate(random_models(12, seed=11)):
+    for number, model in enumerate(random_models(6, seed=11)):
         inputs = [_rng.normal(size=(16, *tensor.shape[1:])).astype(np.float32) for tensor in model.inputs]
         inputs = inputs if len(inputs) > 1 else inputs[0]
         grown = nash_tf.morph(model, count=4, seed=number, calibration=inputs)
@@ -87,10 +87,10 @@ def test_a_sequential_model():
     assert_preserved(model, nash_tf.morph(model, count=3, calibration=IMAGES))
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNetV3Small"])
-def test_networks_of_keras(name):
+def test_a_network_of_keras():
     # All seven with each operator: tests/scripts/applications_table.py.
-    model = applications_table.perturbed(getattr(keras.applications, name)((32, 32, 3), alpha=0.35, weights=None))
+    small = keras.applications.MobileNetV3Small((32, 32, 3), alpha=0.35, weights=None)
+    model = applications_table.perturbed(small)
     before = read_state(model)
     images = np.repeat(np.repeat(IMAGES[:4], 4, 1), 4, 2) * 50
     grown = nash_tf.morph(model, count=5, seed=0, calibration=images)
@@ -102,9 +102,12 @@ def test_the_code_in_the_readme_runs(monkeypatch, tmp_path):
     text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.setattr("builtins.print", lambda *words, **settings: None)
+    monkeypatch.setattr("nash_tf.surgery.shrinking.STEP", 0.5)  # fewer steps
     monkeypatch.chdir(tmp_path)
     found: dict = {}
     for code in blocks:
+        code = code.replace("size=(512,", "size=(64,").replace("size=512", "size=64")  # of the images
+        code = code.replace("size=(256,", "size=(64,").replace("size=256", "size=64")
         exec(compile(code, "README.md", "exec"), found)
     assert found["tuner"].oracle.lineage()[-1]["status"] == "completed"
     assert len(json.loads(found["grown"].edits)) == 5 and found["grown"].certificate["added_params"] > 0
