@@ -335,6 +335,7 @@ class TestAccepted:
     @pytest.mark.parametrize(
         ("text", "names"),
         [
+            ("strong", config.AUGMENTATIONS),
             ("all", ("normalise", "flip", "shift", "cutout")),
             ("none", ()),
             ("shift, flip", ("flip", "shift")),
