@@ -21,7 +21,7 @@ class TrainingSettings:
     batch_size: int = setting(whole(1), "Number of images in a batch.", default=64, group=GROUP)
     precision: str = setting(one_of(PRECISIONS), "Precision of the arithmetic.", default="float32", group=GROUP)
     augment: tuple[str, ...] | None = setting(
-        optional(some_of(AUGMENTATIONS, all=PAPER_AUGMENTATIONS, strong=AUGMENTATIONS, none=())),
+        optional(some_of(AUGMENTATIONS, all=PAPER_AUGMENTATIONS, none=(), strong=AUGMENTATIONS)),
         f"Augmentation of training images: none, or some of {','.join(AUGMENTATIONS)}; strong stands for them all, all for those of the "
         f"paper, {','.join(PAPER_AUGMENTATIONS)}. zoom scales by up to 1.25 either way, rotate turns by up to 15 degrees, colour changes "
         "contrast and brightness. Unset: normalise,shift, and flip where a mirrored image keeps its class.",
