@@ -87,3 +87,9 @@ class TestLoading:
     @pytest.mark.parametrize("broken", [None, 3, "x", [{}], [{**TAKEN.plain(), "weighed": 10**18}], [TAKEN.plain(), 1]])
     def test_what_is_malformed_costs_the_record_nothing_else(self, tmp_path, broken):
         assert self.read(tmp_path, broken) == ()
+
+
+def test_a_factor_is_told_from_a_width():
+    doubled = WIDER._replace(site=("conv_2", 2))
+    page = shown(dataclasses.replace(GROWN, considered=(Weighing((doubled, DEEPER), 50),)))
+    assert ">conv_2: times 2<" in page and ">relu_1, conv_2: 3<" in page

@@ -2,7 +2,7 @@
 
 from itertools import takewhile
 
-from nash_tf.morphisms.alter_channels import TO
+from nash_tf.morphisms.alter_channels import TO, AlterChannels
 from nash_tf.morphisms.base import Site
 from nash_tf.report.drawing.markup import Markup, join, tag
 from nash_tf.report.drawing.number_words import NONE, count, decrease, plural
@@ -81,7 +81,15 @@ def _row(
         per = f"{gain / cost:.2f}" if cost > 0 else NONE
     return [
         left(("none" if not is_taken else number + 1) if is_first else ""),
-        left(join([name_of(candidate.operator), " ", tag("span", _place(candidate.site), class_="site")])),
+        left(
+            join(
+                [
+                    name_of(candidate.operator),
+                    " ",
+                    tag("span", _place(candidate.operator, candidate.site), class_="site"),
+                ]
+            )
+        ),
         decrease(gain),
         decrease(cost),
         decrease(worth),
@@ -92,10 +100,12 @@ def _row(
     ]
 
 
-def _place(site: Site) -> str:
+def _place(operator: str, site: Site) -> str:
     """The layers that a site names, and the width, factor or kernel."""
     layers = [*takewhile(lambda part: isinstance(part, str) and part != TO, site)]
-    sizes = " ".join(str(part) for part in site[len(layers) :])
+    rest = site[len(layers) :]
+    is_factor = operator == AlterChannels.name and rest and rest[0] != TO
+    sizes = " ".join(map(str, ("times", *rest) if is_factor else rest))
     return name_of(", ".join(map(str, layers)) + (f": {sizes}" if sizes else ""))
 
 
