@@ -23,8 +23,8 @@ FROM, UNTIL = 0.2, 0.95
 
 
 def runs() -> list[Path]:
-    """The recorded runs of methods that a plan can be made for: `wide` has other first networks."""
-    return [path for path in sorted(EXPERIMENTS.glob("*/*-seed*")) if not path.name.startswith("wide")]
+    """The recorded runs of methods that a plan can be made for: `wide` has other first networks, `front` steps that differ."""
+    return [path for path in sorted(EXPERIMENTS.glob("*/*-seed*")) if not path.name.startswith(("wide", "front"))]
 
 
 def factors(directory: Path) -> list[tuple[float, float]]:
