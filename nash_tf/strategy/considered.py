@@ -29,6 +29,11 @@ class Candidate(NamedTuple):
     gain: float
     cost: float
 
+    @property
+    def worth(self) -> float:
+        """As in `nash_tf.strategy.growing.Growth`."""
+        return self.gain - self.cost
+
 
 @dataclass(frozen=True)
 class Weighing:

@@ -74,25 +74,17 @@ def _step(record: Record, mutations: float | None, is_front: bool) -> Markup:
 def _row(
     number: int, weighing: Weighing, candidate: Candidate, is_taken: bool, is_front: bool, is_first: bool
 ) -> list[object]:
-    gain, cost, worth = candidate.gain, candidate.cost, candidate.gain - candidate.cost
     if is_front:
-        per = decrease(1e6 * worth / candidate.params) if candidate.params > 0 else NONE
+        per = decrease(1e6 * candidate.worth / candidate.params) if candidate.params > 0 else NONE
     else:
-        per = f"{gain / cost:.2f}" if cost > 0 else NONE
+        per = f"{candidate.gain / candidate.cost:.2f}" if candidate.cost > 0 else NONE
+    place = tag("span", _place(candidate.operator, candidate.site), class_="site")
     return [
         left(("none" if not is_taken else number + 1) if is_first else ""),
-        left(
-            join(
-                [
-                    name_of(candidate.operator),
-                    " ",
-                    tag("span", _place(candidate.operator, candidate.site), class_="site"),
-                ]
-            )
-        ),
-        decrease(gain),
-        decrease(cost),
-        decrease(worth),
+        left(join([name_of(candidate.operator), " ", place])),
+        decrease(candidate.gain),
+        decrease(candidate.cost),
+        decrease(candidate.worth),
         per,
         f"+{count(candidate.params)}",
         count(weighing.weighed) if is_first else "",
