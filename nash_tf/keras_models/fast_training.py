@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from nash_tf.keras_models import private_api
+from nash_tf.optimizers import Muon
 
 DEFAULT = tf.distribute.get_strategy()
 GROUP = 8  # most training steps in one call
@@ -39,7 +40,7 @@ def prepare(model: keras.Model) -> keras.Model:
     for layer in private_api.parts(model):
         if _can_fuse(layer):
             layer.call = _FusedNormalisation(layer)
-    if type(model.optimizer) is keras.optimizers.SGD:
+    if type(model.optimizer) in (keras.optimizers.SGD, Muon):
         fuse_updates(model.optimizer)
     model.train_function = _TrainFunction(model, model.train_step)
     model.test_function = _TestFunction(model, model.test_step)
@@ -296,7 +297,8 @@ def fuse_updates(optimizer: keras.optimizers.SGD) -> None:
         for gradient, variable in zip(gradients, variables, strict=True):
             index = private_api.slot_index(optimizer, variable)
             rate = tf.cast(learning_rate, variable.dtype)
-            if optimizer.momentum == 0 or isinstance(gradient, tf.IndexedSlices):
+            is_orthogonal = isinstance(optimizer, Muon) and optimizer.is_orthogonal(variable)
+            if is_orthogonal or optimizer.momentum == 0 or isinstance(gradient, tf.IndexedSlices):
                 optimizer.update_step(gradient, variable, learning_rate)
                 continue
             tf.raw_ops.ResourceApplyKerasMomentum(

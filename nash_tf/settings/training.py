@@ -9,6 +9,7 @@ PAPER_AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
 AUGMENTATIONS = ("normalise", "flip", "shift", "zoom", "rotate", "colour", "cutout")
 DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mirrored image is of another class
 PRECISIONS = ("float32", "mixed_bfloat16")
+OPTIMIZERS = ("sgd", "muon")
 
 _ABOVE_0 = number("above 0", lambda value: value > 0)
 _SHARE = number("of at least 0 and below 1", lambda value: 0 <= value < 1)
@@ -51,7 +52,14 @@ class TrainingSettings:
     final_learning_rate: float = setting(
         _ABOVE_0, "Initial learning rate of the final training.", default=0.025, group=GROUP
     )
-    momentum: float = setting(_SHARE, "Momentum of SGD.", default=0.9, group=GROUP)
+    optimizer: str = setting(
+        one_of(OPTIMIZERS),
+        "SGD with momentum; or muon, which makes its steps on kernels of convolutions orthogonal: they learn faster (and networks of "
+        "images from about 28 pixels on cost 5 to 8 % more, smaller ones up to twice as much, which a budget does not count).",
+        default="sgd",
+        group=GROUP,
+    )
+    momentum: float = setting(_SHARE, "Momentum of the optimiser.", default=0.9, group=GROUP)
     nesterov: bool = setting(switch(), "Nesterov's momentum.", default=True, group=GROUP, before=False)
     label_smoothing: float = setting(
         _SHARE,

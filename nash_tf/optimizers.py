@@ -1,0 +1,89 @@
+"""Keras optimisers of the package, registered for serialisation."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+# Coefficients of the quintic Newton-Schulz iteration, chosen for a steep slope at 0: it brings singular values near to 1, not to 1.
+_A, _B, _C = 3.4445, -4.7750, 2.0315
+
+
+@keras.saving.register_keras_serializable(package="nash_tf")
+class Muon(keras.optimizers.SGD):
+    """SGD whose steps on the kernels of convolutions are orthogonal: all directions of a step are of like length.
+
+    The step that SGD with momentum would take on a kernel [..., inputs, filters], as a matrix [places x inputs, filters], is
+    replaced by kernel_rate x learning_rate x the nearest matrix with orthonormal rows or columns. All other variables, those of
+    dense layers and of depthwise kernels among them, are trained as by SGD. The slots are SGD's.
+
+    Sources: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), from which iteration and
+    coefficients are; `keras.optimizers.Muon` leaves kernels of convolutions to AdamW.
+
+    Args:
+        learning_rate, momentum, nesterov, weight_decay: as for SGD; weight decay is that of all variables.
+        kernel_rate: learning rate of kernels of convolutions, as a share of `learning_rate`.
+        iterations_per_step: Newton-Schulz iterations.
+        name, **kwargs: as for any optimiser.
+
+    Raises:
+        ValueError: a rate that is not above 0, or fewer than one iteration.
+    """
+
+    def __init__(
+        self,
+        learning_rate=0.1,
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=None,
+        kernel_rate=0.4,
+        iterations_per_step=5,
+        name="muon",
+        **kwargs,
+    ):
+        super().__init__(learning_rate, momentum, nesterov, weight_decay, name=name, **kwargs)
+        for argument, value, least in (
+            ("kernel_rate", kernel_rate, 0),
+            ("iterations_per_step", iterations_per_step, 1),
+        ):
+            if not (value > 0 and least <= value < math.inf):
+                raise ValueError(f"{argument}: expected a number above 0. Received: {value}")
+        self.kernel_rate, self.iterations_per_step = kernel_rate, iterations_per_step
+
+    @staticmethod
+    def is_orthogonal(variable: keras.Variable) -> bool:
+        """Whether steps on a variable are orthogonal: whether it is the kernel of a convolution that mixes channels."""
+        return variable.name in ("kernel", "pointwise_kernel") and len(variable.shape) >= 3
+
+    def update_step(self, gradient, variable, learning_rate):
+        """One step on one variable."""
+        if not self.is_orthogonal(variable):
+            return super().update_step(gradient, variable, learning_rate)
+        rate = tf.cast(learning_rate, variable.dtype)
+        step = -rate * tf.cast(gradient, variable.dtype)
+        if self.momentum:
+            slot = self.momentums[self._get_variable_index(variable)]
+            average = self.momentum * tf.convert_to_tensor(slot) + step
+            slot.assign(average)
+            step = self.momentum * average + step if self.nesterov else average
+        variable.assign_add(self.kernel_rate * rate * orthogonal(step, self.iterations_per_step))
+
+    def get_config(self):
+        """Its arguments."""
+        return super().get_config() | {
+            "kernel_rate": self.kernel_rate,
+            "iterations_per_step": self.iterations_per_step,
+        }
+
+
+def orthogonal(kernel: tf.Tensor, iterations: int = 5) -> tf.Tensor:
+    """A kernel [..., filters] of which each singular value, as a matrix [the rest, filters], is near 1; those of 0 stay 0."""
+    matrix = tf.reshape(kernel, (-1, kernel.shape[-1]))
+    is_tall = matrix.shape[0] > matrix.shape[1]
+    # The iteration multiplies by a square matrix of the first side: the shorter is cheaper.
+    wide = tf.transpose(matrix) if is_tall else matrix
+    wide /= tf.norm(wide) + 1e-7
+    for _ in range(iterations):
+        square = tf.matmul(wide, wide, transpose_b=True)
+        wide = _A * wide + tf.matmul(_B * square + _C * tf.matmul(square, square), wide)
+    return tf.reshape(tf.transpose(wide) if is_tall else wide, kernel.shape)
