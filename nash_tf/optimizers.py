@@ -15,7 +15,7 @@ class Muon(keras.optimizers.SGD):
 
     The step that SGD with momentum would take on a kernel [..., inputs, filters], as a matrix [places x inputs, filters], is
     replaced by kernel_rate x learning_rate x the nearest matrix with orthonormal rows or columns. All other variables, those of
-    dense layers and of depthwise kernels among them, are trained as by SGD. The slots are SGD's.
+    dense layers, depthwise kernels and single filters among them, are trained as by SGD. The slots are SGD's.
 
     Sources: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), from which iteration and
     coefficients are; `keras.optimizers.Muon` leaves kernels of convolutions to AdamW.
@@ -50,23 +50,28 @@ class Muon(keras.optimizers.SGD):
                 raise ValueError(f"{argument}: expected a number above 0. Received: {value}")
         self.kernel_rate, self.iterations_per_step = kernel_rate, iterations_per_step
 
-    @staticmethod
-    def is_orthogonal(variable: keras.Variable) -> bool:
-        """Whether steps on a variable are orthogonal: whether it is the kernel of a convolution that mixes channels."""
-        return variable.name in ("kernel", "pointwise_kernel") and len(variable.shape) >= 3
+    def build(self, variables):
+        """Makes the slots."""
+        super().build(variables)
+        self._orthogonal = [_mixes_channels(variable) for variable in variables]
+
+    def is_orthogonal(self, variable) -> bool:
+        """Whether steps on one of its variables are orthogonal."""
+        return self._orthogonal[self._get_variable_index(variable)]
 
     def update_step(self, gradient, variable, learning_rate):
         """One step on one variable."""
         if not self.is_orthogonal(variable):
-            return super().update_step(gradient, variable, learning_rate)
+            super().update_step(gradient, variable, learning_rate)
+            return
         rate = tf.cast(learning_rate, variable.dtype)
         step = -rate * tf.cast(gradient, variable.dtype)
         if self.momentum:
             slot = self.momentums[self._get_variable_index(variable)]
             average = self.momentum * tf.convert_to_tensor(slot) + step
-            slot.assign(average)
+            self.assign(slot, average)
             step = self.momentum * average + step if self.nesterov else average
-        variable.assign_add(self.kernel_rate * rate * orthogonal(step, self.iterations_per_step))
+        self.assign_add(variable, self.kernel_rate * rate * orthogonal(step, self.iterations_per_step))
 
     def get_config(self):
         """Its arguments."""
@@ -74,6 +79,11 @@ class Muon(keras.optimizers.SGD):
             "kernel_rate": self.kernel_rate,
             "iterations_per_step": self.iterations_per_step,
         }
+
+
+def _mixes_channels(variable: keras.Variable) -> bool:
+    """Whether a variable is the kernel of a convolution that is not depthwise; of those Keras keeps one filter for each channel."""
+    return variable.name in ("kernel", "pointwise_kernel") and len(variable.shape) >= 3 and variable.shape[-1] > 1
 
 
 def orthogonal(kernel: tf.Tensor, iterations: int = 5) -> tf.Tensor:

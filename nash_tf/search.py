@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,7 @@ import keras_tuner
 from keras_tuner import errors
 
 from nash_tf import __version__, data, prior, report, runtime
-from nash_tf.architecture import Architecture
+from nash_tf.architecture import Architecture, costs
 from nash_tf.config import SearchConfig
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.engines import Engine, Parts, Task
@@ -101,15 +101,14 @@ def run(
         *start.describe(config, dataset),
         *task.describe(config, dataset),
         *prior.describe(config),
+        *_repriced(config, run_directory.read_versions(directory) if resume else None),
         *timed,
         sep="\n",
         flush=True,
     )
     with locked(directory):
         tidy(directory)
-        run_directory.write_config(
-            config, {"nash_tf": __version__, **{package: version(package) for package in PACKAGES}}
-        )
+        run_directory.write_config(config, _versions())
         latencies.save()
         searched = search(config, dataset, command, began, loading)
         if searched is None:
@@ -117,6 +116,29 @@ def run(
         results = finish(searched)
     searched.progress.finished(results, directory)
     return results
+
+
+def _versions() -> dict[str, str]:
+    """What a run depends on beside its settings and data, by name."""
+    packages = {package: version(package) for package in PACKAGES}
+    return {"nash_tf": __version__, **packages, run_directory.COSTS: costs.coefficients()}
+
+
+def _repriced(config: SearchConfig, before: Mapping[str, str] | None) -> list[str]:
+    """What there is to say where the budget of a run was laid out by another prediction of costs.
+
+    Args:
+        config: the settings.
+        before: the versions by which the run was begun; None for a new run.
+    """
+    has_budget = methods.registry[config.method].is_budgeted or config.budget_epochs or config.budget_seconds
+    if not has_budget or before is None or before.get(run_directory.COSTS) == costs.coefficients():
+        return []
+    known = before.get(run_directory.COSTS, "not recorded")
+    return [
+        f"This run was begun by a version of nash_tf that predicts costs otherwise ({known}; now {costs.coefficients()}): what is "
+        "left of its budget is laid out anew."
+    ]
 
 
 def search(

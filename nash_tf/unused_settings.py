@@ -15,7 +15,8 @@ def unused(config: SearchConfig) -> dict[str, str]:
     method, found = methods.registry[config.method], dict[str, str]()
     if not method.operators:
         found |= dict.fromkeys(
-            ("children", "mutations", "control"), f"method {method.name} trains the first network alone"
+            ("children", "mutations", "control", "max_params", "max_flops"),
+            f"method {method.name} trains the first network alone",
         )
     elif method.has_branches:
         found["children"] = f"a step of method {method.name} has two"

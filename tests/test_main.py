@@ -304,6 +304,7 @@ class TestAccepted:
             "threads": 2,
             "learning_rate": 0.02,
             "final_learning_rate": 0.03,
+            "optimizer": "muon",
             "momentum": 0.8,
             "label_smoothing": 0.0,
             "objective": "balanced_accuracy",

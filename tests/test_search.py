@@ -13,6 +13,9 @@ import pytest
 
 import nash_tf
 from nash_tf import data
+from nash_tf.architecture import costs
+from nash_tf.files import run_directory
+from nash_tf.files.checksums import with_checksum, without_checksum
 from tests.helpers import wait_for
 from tests.helpers.processes import FORMATS, PROGRAM, finish, here, lineage, start
 
@@ -50,6 +53,21 @@ def test_the_results_say_how_sure_they_are(whole):
     for mistake in test["mistakes"]:
         assert (whole[0] / mistake["file"]).is_file() and mistake["class"] != mistake["named"]
     assert len(test["mistakes"]) == min(24, 359 - test["model"]["correct"])
+
+
+def test_a_budget_that_another_prediction_of_costs_laid_out_is_named(tmp_path):
+    arguments = ["--method=fixed", "--budget_epochs=2", "--optimizer=muon"]
+    assert "predicts costs otherwise" not in here(tmp_path / "run", *arguments)
+    file = tmp_path / "run" / "config.json"
+    config = without_checksum(json.loads(file.read_text()))
+    assert config["versions"][run_directory.COSTS] == costs.coefficients()
+    assert "predicts costs otherwise" not in here(tmp_path / "run", *arguments, "--resume")
+    for before, told in (("operation 1", "(operation 1; now operation 2.5e-11,"), (None, "(not recorded; now")):
+        config["versions"][run_directory.COSTS] = before
+        if before is None:
+            del config["versions"][run_directory.COSTS]
+        file.write_text(json.dumps(with_checksum(config)))
+        assert told in here(tmp_path / "run", *arguments, "--resume")
 
 
 def compared_by(objective, directory, printed):

@@ -9,6 +9,7 @@ from nash_tf.unused_settings import unused
 
 # Of an engine that is not chosen, of latencies that nobody asks for, of gains that most methods do not expect.
 OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage", "latency_runtime", "prior", "gain_factor"}
+OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops"}
 
 
 @pytest.mark.parametrize(
@@ -21,12 +22,9 @@ OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage", "l
         ({"method": "random", "budget_epochs": 9.0}, {"children", "epochs_per_step", "final_learning_rate"}),
         ({"method": "one_epoch"}, {"final_learning_rate"}),
         ({"method": "shr", "budget_epochs": 9.0, "max_cpu_hours": 1.0}, set()),
-        ({"method": "fixed"}, {"children", "mutations", "control", "final_learning_rate"}),
-        ({"method": "hand"}, {"children", "mutations", "control", "final_learning_rate", "widths"}),
-        (
-            {"method": "hand", "layout": "plain"},
-            {"children", "mutations", "control", "final_learning_rate", "widths", "layout"},
-        ),
+        ({"method": "fixed"}, {*OF_GROWTH, "final_learning_rate"}),
+        ({"method": "hand"}, {*OF_GROWTH, "final_learning_rate", "widths"}),
+        ({"method": "hand", "layout": "plain"}, {*OF_GROWTH, "final_learning_rate", "widths", "layout"}),
         ({"steps": 0}, {"children", "mutations", "epochs_per_step", "control"}),
         ({"layout": "hand"}, {"widths"}),
     ],

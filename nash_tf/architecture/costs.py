@@ -82,6 +82,19 @@ def training_seconds(architecture: Architecture) -> float:
 SECONDS_PER_STEP, SECONDS_PER_EPOCH, SECONDS_PER_TRAINING = 0.0015, 0.15, 1.0
 
 
+def coefficients() -> str:
+    """By what costs are predicted, in CPU-seconds, as a run's config.json keeps it."""
+    priced = {
+        "operation": SECONDS_PER_OPERATION,
+        "depthwise operation": SECONDS_PER_DEPTHWISE_OPERATION,
+        "element": SECONDS_PER_ELEMENT,
+        "step": SECONDS_PER_STEP,
+        "epoch": SECONDS_PER_EPOCH,
+        "training": SECONDS_PER_TRAINING,
+    }
+    return ", ".join(f"{name} {seconds:g}" for name, seconds in priced.items())
+
+
 def epoch_seconds(architecture: Architecture, examples: float, batch_size: int | None = None) -> float:
     """What an epoch costs, predicted, in CPU-seconds of the same machine.
 

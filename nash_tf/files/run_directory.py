@@ -27,6 +27,7 @@ _LARGEST_CONFIG = 2**20  # bytes
 _REMEDY = "put back the one that was there, or give another --output_dir"
 _VERSIONS = "versions"  # kept in config.json beside the settings
 _START = "--start"  # among the versions: which file it was
+COSTS = "predicted CPU-seconds"  # among the versions: the coefficients by which costs are predicted
 
 
 def check(config: SearchConfig, resume: bool) -> bool:
@@ -84,7 +85,7 @@ def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
 
     Args:
         config: the settings.
-        versions: package name -> version number.
+        versions: package name -> version number; and by COSTS, how costs are predicted.
     """
     directory = config.directory
     directory.mkdir(parents=True, exist_ok=True)
@@ -100,6 +101,15 @@ def read_config(directory: str | os.PathLike) -> SearchConfig:
         ConfigError: the file cannot be read, or holds something else.
     """
     return _read(directory)[0]
+
+
+def read_versions(directory: str | os.PathLike) -> Mapping[str, str]:
+    """What a run's config.json says of versions; see `write_config`.
+
+    Raises:
+        ConfigError: as of `read_config`.
+    """
+    return _read(directory)[1]
 
 
 def _read(directory: str | os.PathLike) -> tuple[SearchConfig, Mapping[str, str]]:

@@ -18,6 +18,7 @@ from nash_tf.optimizers import Muon
 from nash_tf.scores import objectives
 from nash_tf.scores.classification import class_weights
 from nash_tf.settings.costs import OPERATIONS
+from nash_tf.strategy import methods
 from nash_tf.tasks import scoring, start
 from nash_tf.terminal.progress import Progress, label
 from nash_tf.tuning import trial_values
@@ -36,6 +37,8 @@ def check(config: SearchConfig, dataset: data.Dataset) -> None:
     if config.start is None:
         _check_widths(config, dataset)
     first = first_network(config, dataset)
+    if not methods.registry[config.method].operators:
+        return  # what does not grow needs no limit: a baseline may be larger than what it is compared with
     for name, needed in (("max_params", first.params), ("max_flops", costs.flops(first) or 0)):
         most = getattr(config, name)
         if most is not None and needed > most:

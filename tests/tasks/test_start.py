@@ -237,6 +237,9 @@ def test_a_model_in_which_nothing_can_grow_and_one_that_is_too_large_are_refused
     image_classification.check(SearchConfig(method="fixed", start=str(tmp_path / "model.keras")), DATA)
     with pytest.raises(ConfigError, match="--max_params=100: must be at least the first network's 123"):
         image_classification.check(config_of(unit[1], max_params=100), DATA)
+    image_classification.check(
+        SearchConfig(method="fixed", start=str(unit[1]), max_params=100), DATA
+    )  # it does not grow
 
 
 def small_backbone():

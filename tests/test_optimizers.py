@@ -1,0 +1,122 @@
+"""Muon: what it does to kernels of convolutions, and that all else of it is SGD."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from nash_tf import morph
+from nash_tf.keras_models import fast_training
+from nash_tf.keras_models.state import read_state
+from nash_tf.optimizers import Muon, orthogonal
+
+DICE = np.random.default_rng(0)
+IMAGES, LABELS = DICE.normal(size=(32, 8, 8, 3)).astype("f4"), DICE.normal(size=(32, 5)).astype("f4")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    keras.utils.set_random_seed(0)
+
+
+def network(optimizer):
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(6, 3, padding="same", name="conv")(image)
+    x = layers.BatchNormalization()(x)
+    x = layers.SeparableConv2D(7, 3, name="separable")(layers.ReLU()(x))
+    x = layers.DepthwiseConv2D(3, name="depthwise")(x)
+    model = keras.Model(image, layers.Dense(5, name="logits")(layers.GlobalAveragePooling2D()(x)))
+    model.compile(optimizer, "mse", jit_compile=False)
+    return model
+
+
+def singular_values(kernel):
+    return np.linalg.svd(np.reshape(kernel, (-1, kernel.shape[-1])), compute_uv=False)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 20), st.integers(1, 20)),
+    scale=st.sampled_from([1e-6, 1.0, 1e6]),
+    seed=st.integers(0, 99),
+)
+def test_directions_stay_and_their_lengths_become_alike(shape, scale, seed):
+    kernel = np.random.default_rng(seed).normal(size=shape).astype("f4")
+    matrix = kernel.reshape(-1, shape[-1])
+    values = singular_values(kernel)
+    # Those below a hundredth of the largest would need further iterations.
+    if values.min() < 0.01 * values.max():
+        return
+    found = orthogonal(scale * kernel).numpy()
+    assert found.shape == shape
+    assert ((singular_values(found) > 0.6) & (singular_values(found) < 1.3)).all()
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+    turned = left.T @ found.reshape(matrix.shape) @ right.T
+    np.testing.assert_allclose(turned, np.diag(np.diag(turned)), atol=1e-3)
+
+
+def test_no_step_is_none():
+    assert not orthogonal(np.zeros((3, 3, 4, 5), "f4")).numpy().any()
+    half = DICE.normal(size=(3, 3, 4, 6)).astype("f4")
+    half[..., 3:] = 0  # filters that do not move
+    assert not orthogonal(half).numpy()[..., 3:].any()
+
+
+def test_only_kernels_that_mix_channels_step_otherwise_than_by_sgd():
+    ours, plain = network(Muon(0.1)), network(keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True))
+    plain.set_weights(ours.get_weights())
+    before = {variable.path: variable.numpy() for variable in ours.trainable_variables}
+    for model in (ours, plain):
+        model.train_on_batch(IMAGES, LABELS)
+    others = set()
+    for variable, twin in zip(ours.trainable_variables, plain.trainable_variables, strict=True):
+        if not np.allclose(variable, twin, atol=1e-6):
+            others.add(variable.path)
+            # rate 0.1, of which kernels have the share 0.4
+            assert 0.6 * 0.04 < singular_values(variable.numpy() - before[variable.path]).max() < 1.3 * 0.04
+    assert others == {"conv/kernel", "separable/pointwise_kernel"}
+    for slot, other in zip(ours.optimizer.momentums, plain.optimizer.momentums, strict=True):
+        np.testing.assert_allclose(slot, other, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"momentum": 0.0}, {"nesterov": False, "weight_decay": 0.1, "clipnorm": 0.1}]
+)
+def test_faster_training_changes_nothing(arguments):
+    plain, lean = network(Muon(0.05, **arguments)), network(Muon(0.05, **arguments))
+    lean.set_weights(plain.get_weights())
+    fast_training.prepare(lean)
+    for model in (plain, lean):
+        model.fit(IMAGES, LABELS, batch_size=8, epochs=2, shuffle=False, verbose=0)
+    for variable, twin in zip(plain.variables, lean.variables, strict=True):
+        np.testing.assert_allclose(variable, twin, rtol=1e-4, atol=1e-5)
+
+
+def test_a_child_goes_on_with_the_slots_of_its_parent():
+    model = network(Muon(0.05))
+    model.train_on_batch(IMAGES, LABELS)
+    child = morph(model, "insert_conv", seed=0).model
+    slots, parents = read_state(child).slots, read_state(model).slots
+    assert type(child.optimizer) is Muon and parents
+    for sort, of in parents.items():
+        for variable, slot in of.items():
+            np.testing.assert_array_equal(slots[sort][variable], slot)
+
+
+def test_a_saved_model_is_loaded_with_it(tmp_path):
+    model = network(Muon(0.05, kernel_rate=0.2, iterations_per_step=3))
+    model.train_on_batch(IMAGES, LABELS)
+    model.save(tmp_path / "model.keras")
+    twin = keras.saving.load_model(tmp_path / "model.keras")
+    loaded = twin.optimizer
+    assert (type(loaded), loaded.kernel_rate, loaded.iterations_per_step, loaded.nesterov) == (Muon, 0.2, 3, True)
+    assert model.train_on_batch(IMAGES, LABELS) == twin.train_on_batch(IMAGES, LABELS)
+
+
+@pytest.mark.parametrize("argument", ["kernel_rate", "iterations_per_step"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_what_is_no_rate_is_refused(argument, value):
+    with pytest.raises(ValueError, match=f"{argument}: expected a number above 0. Received: {value}"):
+        Muon(**{argument: value})
