@@ -20,6 +20,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "terminal",
     "layers",
     "metrics",
+    "optimizers",
     "keras_models",
     "callbacks",
     "data",
