@@ -47,6 +47,7 @@ NAMES = {
         *("Morphism", "Move", "Option", "Reduction", "Site"),
         *("option", "reductions", "register", "registry", "sites", "why"),
     ],
+    "nash_tf.optimizers": ["Muon"],
     "nash_tf.testing": ["Parent", "Report", "check_operator", "check_reduction", "random_models"],
 }
 METHODS = {
@@ -95,6 +96,7 @@ def test_public_names_are_listed():
         "layers",
         "morph",
         "morphisms",
+        "optimizers",
         "pick",
         "shrink",
         "testing",
