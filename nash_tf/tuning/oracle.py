@@ -80,10 +80,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
         objective, self.costs = front_objectives.split(objective, method)
         super().__init__(objective=objective, **kwargs)
         self.seed = seed or 0
-        counts = steps, children, mutations, epochs_per_step, vanilla_epochs
-        drawn = max_params, self.seed, tune_hyperparameters
-        budget = budget_epochs, max_hours, max_cpu_hours, reserve, examples, max_flops
-        settings = Settings(method, *counts, *drawn, *budget, tuple(front_sizes), batch_size, gain_factor)
+        counts = {"steps": steps, "children": children, "mutations": mutations, "epochs_per_step": epochs_per_step}
+        drawn = {"vanilla_epochs": vanilla_epochs, "seed": self.seed, "tune_hyperparameters": tune_hyperparameters}
+        sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": tuple(front_sizes)}
+        costs = {"examples": examples, "batch_size": batch_size, "gain_factor": gain_factor, "reserve": reserve}
+        settings = Settings(method, budget_epochs=budget_epochs, **limits, **counts, **drawn, **sizes, **costs)
         self.search = Search(
             settings,
             Goal(self.objective.name, self.objective.direction),
@@ -94,8 +95,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         )
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
-        self.on_trained, self.raises_failures = on_trained, True
-        self._mutex = threading.RLock()
+        self.on_trained, self.raises_failures, self._mutex = on_trained, True, threading.RLock()
 
     @property
     def settings(self) -> dict:
