@@ -23,7 +23,7 @@ class _Reaching(growing.Foresight):
         parameters are what is given."""
         added = growth.child.params - parent.params
         is_large = growth.child.params >= parent.params + PART * (self.max_params - parent.params)
-        return added > 0, is_large, growth.worth / added if added > 0 else 0.0
+        return added > 0, is_large, growth.expected.worth / added if added > 0 else 0.0
 
 
 @dataclass

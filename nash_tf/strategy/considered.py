@@ -31,7 +31,7 @@ class Candidate(NamedTuple):
 
     @property
     def worth(self) -> float:
-        """As in `nash_tf.strategy.growing.Growth`."""
+        """Expected decrease of the loss at the end of the budget."""
         return self.gain - self.cost
 
 
@@ -67,8 +67,11 @@ class Weighing:
         return replace(self, refused={**self.refused, LATENCY: 1})
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values."""
-        best = [[operator, list(site), *numbers] for operator, site, *numbers in self.best]
+        """As JSON values, gains and costs rounded."""
+        best = [
+            [each.operator, list(each.site), each.params, round(each.gain, 6), round(each.cost, 6)]
+            for each in self.best
+        ]
         return {"best": best, "weighed": self.weighed, "refused": dict(self.refused)}
 
 

@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from nash_tf.architecture import Architecture, Shape
 from nash_tf.architecture.costs import flops, kernel_operations
@@ -35,26 +36,18 @@ KERNEL = 3  # pixels on a side; a larger kernel is not taken to bring more
 Price = Callable[[Architecture], float]
 
 
-@dataclass(frozen=True)
-class Growth:
+class Growth(NamedTuple):
     """A morphism that may be taken.
 
     Attributes:
         move: the morphism.
         child: the architecture that it makes.
-        gain: expected decrease of the loss for as many epochs.
-        cost: expected increase, since there are fewer epochs.
+        expected: what it is expected to bring.
     """
 
     move: Move
     child: Architecture
-    gain: float
-    cost: float
-
-    @property
-    def worth(self) -> float:
-        """Expected decrease of the loss at the end of the budget."""
-        return self.gain - self.cost
+    expected: Candidate
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,7 @@ class Foresight:
             if best is None:
                 break
             moves.append(best.move)
-            child, worth = best.child, worth + best.worth
+            child, worth = best.child, worth + best.expected.worth
         return child, tuple(moves), round(worth, 6), tuple(weighings)
 
     def best(self, parent: Architecture, epochs: float, seed: int) -> tuple[Growth | None, Weighing]:
@@ -118,14 +111,15 @@ class Foresight:
         for growth in growths:
             by_operator[growth.move.operator].append(growth)
         best = sorted((max(each, key=order) for each in by_operator.values()), key=order, reverse=True)
-        kept = tuple(_candidate(parent, growth) for growth in best[: considered.MOST])
+        kept = tuple(growth.expected for growth in best[: considered.MOST])
         over = {limit: refused[limit] for limit in considered.LIMITS if refused[limit]}
         weighing = Weighing(kept, len(growths) + refused.total(), over)
         return (best[0] if best and order(best[0])[0] else None), weighing
 
     def order(self, parent: Architecture, growth: Growth) -> tuple[float, ...]:
         """What morphisms are compared by, larger is better: whether it may be taken at all, then what is gained for the cost."""
-        return growth.worth > 0, growth.gain / growth.cost if growth.cost else math.inf
+        expected = growth.expected
+        return expected.worth > 0, expected.gain / expected.cost if expected.cost else math.inf
 
     def _growths(self, parent: Architecture, epochs: float, seed: int) -> tuple[list[Growth], Counter[str]]:
         """The morphisms within the limits, and how many others are over each."""
@@ -138,8 +132,8 @@ class Foresight:
                     refused[limit] += 1
                     continue
                 cost = max(0.0, excess(epochs * before / after) - excess(epochs))
-                gained = gain * added_compute(self.shape, parent, child)
-                found.append(Growth(Move(name, site, seed), child, gained, cost))
+                gained, added = gain * added_compute(self.shape, parent, child), int(child.params - parent.params)
+                found.append(Growth(Move(name, site, seed), child, Candidate(name, site, added, gained, cost)))
         return found, refused
 
     def _exceeded(self, child: Architecture, price: float) -> str | None:
@@ -149,12 +143,6 @@ class Foresight:
         if self.max_flops < math.inf and (flops(child) or 0) > self.max_flops:
             return considered.FLOPS
         return considered.PRICE if price > self.max_price else None
-
-
-def _candidate(parent: Architecture, growth: Growth) -> Candidate:
-    """The record of a morphism, its numbers rounded."""
-    move, added = growth.move, int(growth.child.params - parent.params)
-    return Candidate(move.operator, move.site, added, round(growth.gain, 6), round(growth.cost, 6))
 
 
 def shape(architecture: Architecture) -> Mapping[Shape, float]:
