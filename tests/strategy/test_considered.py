@@ -89,9 +89,9 @@ class TestWeighing:
         (_, first), (_, last) = weighed(), weighed(max_price=1.5, epochs=1.0)
         nested = Weighing((Candidate("mine", (("a", 1), 0.5), 3, 0.1, 0.0),), 1, {"latency": 1})
         for weighings in ((), (first, last, nested)):
-            plain = json.loads(json.dumps([each.plain() for each in weighings]))
-            back = considered.parsed(plain)
-            assert [each.plain() for each in back] == plain
+            text = json.dumps([each.plain() for each in weighings])
+            back = considered.parsed(json.loads(text))
+            assert json.dumps([each.plain() for each in back]) == text
             for weighing, other in zip(weighings, back, strict=True):
                 assert weighing.refused == other.refused
                 for candidate, found in zip(weighing.best, other.best, strict=True):
