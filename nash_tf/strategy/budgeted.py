@@ -56,15 +56,10 @@ class BudgetedProposer(Proposer):
             foresight = self._foresight(growing.Foresight, outcomes, plan.highest_price(used, own), self.max_params)
             epochs = (plan.budget - used) / own * growing.weight(self.examples)
             seed = derive(self.seed, step, 0)
-            chosen: list[Proposed] = []  # with ever fewer morphisms
-
-            def grown(most: int) -> Proposed:
-                chosen.append(Proposed(*foresight.choose(architecture, most, epochs, seed)))
-                return chosen[-1]
-
-            child = self._within(architecture, grown)
-            if len(child.moves) < len(chosen[0].moves):
-                child = child._replace(considered=cut(chosen[0].considered, len(child.moves)))
+            children = foresight.choose(architecture, self.mutations, epochs, seed)
+            child = next(each for each in reversed(children) if not each.moves or self.fits(each.architecture))
+            if child is not children[-1]:
+                child = child._replace(considered=cut(children[-1].considered, len(child.moves)))
             self._children = (step, parent), [child]
         return self._children[1]
 

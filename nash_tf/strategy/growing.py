@@ -25,6 +25,7 @@ from nash_tf.morphisms.base import Move
 from nash_tf.seeds import derive
 from nash_tf.strategy import considered
 from nash_tf.strategy.considered import Candidate, Weighing
+from nash_tf.strategy.proposals import Proposed
 
 # Fitted to trainings on CIFAR-10 (`tests/scripts/size_law.py`), as are the gains of wider layers and of residual blocks in
 # `nash_tf.strategy.methods.GROW`; those of the other operators are guesses beside them.
@@ -68,9 +69,7 @@ class Foresight:
     max_params: float
     max_flops: float = math.inf
 
-    def choose(
-        self, parent: Architecture, most: int, epochs: float, seed: int
-    ) -> tuple[Architecture, tuple[Move, ...], float, tuple[Weighing, ...]]:
+    def choose(self, parent: Architecture, most: int, epochs: float, seed: int) -> list[Proposed]:
         """Takes morphisms one after the other, each time the one that gains most for what it costs.
 
         Args:
@@ -80,20 +79,20 @@ class Foresight:
             seed: of the morphisms' initial values.
 
         Returns:
-            The child, its morphisms, what they are worth together, and what they were chosen among; the parent and none where nothing
-            is worth it.
+            The parent, and the child with ever more morphisms; the last says what else was considered, where there was room for more.
         """
-        child, moves, worth, own = parent, list[Move](), 0.0, self.price(parent)
-        weighings: list[Weighing] = []
-        for number in range(most):
-            left = epochs * own / self.price(child)
-            best, weighing = self.best(child, left, derive(seed, number))
-            weighings.append(weighing)
+        children, worth, own = [Proposed(parent, expected_gain=0.0)], 0.0, self.price(parent)
+        while len(children) <= most:
+            last = children[-1]
+            left = epochs * own / self.price(last.architecture)
+            best, weighing = self.best(last.architecture, left, derive(seed, len(last.moves)))
+            weighings = (*last.considered, weighing)
             if best is None:
+                children[-1] = last._replace(considered=weighings)
                 break
-            moves.append(best.move)
-            child, worth = best.child, worth + best.expected.worth
-        return child, tuple(moves), round(worth, 6), tuple(weighings)
+            worth += best.expected.worth
+            children.append(Proposed(best.child, (*last.moves, best.move), round(worth, 6), weighings))
+        return children
 
     def best(self, parent: Architecture, epochs: float, seed: int) -> tuple[Growth | None, Weighing]:
         """The morphism to take, of equals the first, and what it was chosen among.

@@ -22,7 +22,7 @@ def price(architecture):
 
 
 def chosen(gains=GAINS, most=5, max_price=2.0, max_params=math.inf, epochs=150.0, seed=0):
-    return Foresight(shape(PARENT), gains, price, max_price, max_params).choose(PARENT, most, epochs, seed)
+    return Foresight(shape(PARENT), gains, price, max_price, max_params).choose(PARENT, most, epochs, seed)[-1]
 
 
 def test_it_is_a_child_of_its_moves_within_the_limits():
