@@ -101,7 +101,8 @@ def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> N
         paper = f"--flagfile=paper_{config.method}"
         more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
         print(f"No --dataset given: the small experiment on the bundled digits{more}.")
-    idle = [f"--{name} ({why})" for name, why in unused(config).items() if values[name].present]
+    without_effect = unused(config) | data.unused(config.dataset)
+    idle = [f"--{name} ({why})" for name, why in without_effect.items() if values[name].present]
     if idle:
         print(f"Not used: {', '.join(idle)}.")
     if values.resume and not resume:

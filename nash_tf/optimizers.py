@@ -14,8 +14,9 @@ class Muon(keras.optimizers.SGD):
     """SGD whose steps on the kernels of convolutions are orthogonal: all directions of a step are of like length.
 
     The step that SGD with momentum would take on a kernel [..., inputs, filters], as a matrix [places x inputs, filters], is
-    replaced by kernel_rate x learning_rate x the nearest matrix with orthonormal rows or columns. All other variables, those of
-    dense layers, depthwise kernels and single filters among them, are trained as by SGD. The slots are SGD's.
+    replaced by kernel_rate x learning_rate x the nearest matrix with orthonormal rows or columns. So it is for all kernels of three
+    or more axes, which those of attention have too. All other variables, among them those of dense layers, depthwise kernels and
+    single filters, are trained as by SGD. The slots are SGD's.
 
     Sources: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), from which iteration and
     coefficients are; `keras.optimizers.Muon` leaves kernels of convolutions to AdamW.
@@ -82,7 +83,7 @@ class Muon(keras.optimizers.SGD):
 
 
 def _mixes_channels(variable: keras.Variable) -> bool:
-    """Whether a variable is the kernel of a convolution that is not depthwise; of those Keras keeps one filter for each channel."""
+    """Whether a variable is a kernel of convolution or attention; a depthwise one has a single filter for each channel, on the last axis."""
     return variable.name in ("kernel", "pointwise_kernel") and len(variable.shape) >= 3 and variable.shape[-1] > 1
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nash_tf import main
+from nash_tf import data, main
 from nash_tf.config import SearchConfig
 from nash_tf.settings import engine as engine_settings
 from nash_tf.unused_settings import unused
@@ -64,9 +64,17 @@ def test_what_an_engine_does_not_use(monkeypatch):
     assert ours["storage"] == "the engine is keras_tuner" and "isolate" not in ours
 
 
+def test_what_is_only_for_image_files(tmp_path):
+    assert set(data.unused("digits")) == {"image_fit", "memory_share", "cache_dir"}
+    assert data.unused(str(tmp_path)) == {}
+
+
 def test_only_what_was_given_is_named(capsys):
-    config, values = main.parse(["nash", "--method=grow", "--children=4", "--mutations=3", "--cutout_size=0.3"])
+    config, values = main.parse(
+        ["nash", "--method=grow", "--children=4", "--mutations=3", "--cutout_size=0.3", "--image_fit=pad"]
+    )
     main._announce(config, values, resume=False)
     printed = capsys.readouterr().out
     assert "Not used: --children (a step of method grow has one child), --cutout_size (cutout is not" in printed
+    assert "--image_fit (the images are arrays, not files)" in printed
     assert "--final_learning_rate" not in printed and "--mutations" not in printed

@@ -58,6 +58,13 @@ def check(source: str, images: ImageSettings = DEFAULT) -> None:
         _find(source, images).check(source)
 
 
+def unused(source: str) -> dict[str, str]:
+    """The settings of image files that change nothing, by name: why. The source is one that `check` lets pass."""
+    if registry.find(source).resizes:
+        return {}
+    return dict.fromkeys(("image_fit", "memory_share", "cache_dir"), "the images are arrays, not files")
+
+
 def load(
     source: str,
     *,
