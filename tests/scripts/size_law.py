@@ -5,9 +5,14 @@
 The trainings are in tests/experiments/sizes/trainings.jsonl (BUILD_NOTES.md, "What a network comes to"). Fitted are those of one
 recipe for each number of images: loss = constant - gain log2(operations) + excess / sqrt(epochs), by least squares; the same for the
 accuracy.
+
+A second table, of tests/experiments/recipe/trainings.jsonl ("Orthogonal steps"), asks whether operations are worth as much at each size of
+the images: a gain for each size of its own beside one gain for all, sizes weighted by their shares in the first network, as `grow` does.
 """
 
 import json
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +22,17 @@ TRAININGS = Path(__file__).parents[1] / "experiments" / "sizes" / "trainings.jso
 WEIGHT_DECAY = {10_000: 0.001, 45_000: 0.0005}  # by the number of images
 RECIPE = {"cutout": 0.25, "label_smoothing": 0.1, "flip": "random", "shift": 4, "learning_rate": 0.1}
 RECIPE |= {"batch_size": 128, "constant_until": 0.5}
+RECIPE_TRAININGS = Path(__file__).parents[1] / "experiments" / "recipe" / "trainings.jsonl"
+STRONG = {
+    "data_set": "CIFAR-10",
+    "images": 10_000,
+    "optimizer": "sgd",
+    "weight_decay": 0.001,
+    "zoom": 1.25,
+    "activation": "relu",
+}
+STRONG |= {name: value for name, value in RECIPE.items() if name not in ("flip", "shift")}
+FIRST = "Q16 Q32 R Q64 R R"
 FEWEST_EPOCHS = 15  # with fewer, networks are further from what they could come to than the law says
 
 
@@ -65,6 +81,42 @@ def fit(images: int, score: str) -> Law:
     return Law(float(gain), float(excess), float(np.sqrt((left**2).sum() / (len(rows) - 3))), len(rows))
 
 
+def operations(network: str) -> Counter[int]:
+    """Operations of convolutions by the side of the images they are on; networks are written as in BUILD_NOTES.md."""
+    found, side, width = Counter[int](), 32, 3
+    for layer, *number in network.split():
+        channels = int("".join(number) or width)
+        if layer != "P":
+            found[side] += 2 * 9 * width * channels * side**2
+            width = channels
+        side //= 2 if layer in "PQ" else 1
+    return found
+
+
+def sizes_table() -> None:
+    """Prints what operations are worth by the size of the images."""
+    rows = [json.loads(line) for line in RECIPE_TRAININGS.read_text().splitlines()]
+    rows = [row for row in rows if STRONG.items() <= row.items() and isinstance(row["network"], str)]
+    first = operations(FIRST)
+    doublings = [{side: np.log2(operations(row["network"])[side] / first[side]) for side in first} for row in rows]
+    scores: dict[str, Callable[[dict], float]] = {
+        "loss": lambda row: -row["test_loss"],
+        "accuracy": lambda row: (row["test_accuracy"] + row["other_accuracy"]) / 2,
+    }
+    print("| score | gain | of a doubling, with its error | not said |\n|---|---|---|---|")
+    for name, score in scores.items():
+        values = np.array([score(row) for row in rows])
+        own = {f"at {side} pixels": [each[side] for each in doublings] for side in first}
+        shares = [sum(each[side] * first[side] for side in first) / first.total() for each in doublings]
+        for gains in (own, {"all, weighted": shares}):
+            known = np.array([np.ones(len(rows)), *gains.values(), [-(epochs(row) ** -0.5) for row in rows]]).T
+            found = np.linalg.lstsq(known, values)[0]
+            error = np.sqrt(((values - known @ found) ** 2).sum() / (len(rows) - known.shape[1]))
+            errors = error * np.sqrt(np.diag(np.linalg.inv(known.T @ known)))
+            for number, gain in enumerate(gains, start=1):
+                print(f"| {name} | {gain} | {found[number]:.4f} ± {errors[number]:.4f} | {error:.4f} |")
+
+
 def main() -> None:
     """Prints the laws."""
     print("| images | score | trainings | gain for a doubling | excess after an epoch | gain / excess | not said |")
@@ -76,6 +128,8 @@ def main() -> None:
                 f"| {images:,} | {score} | {law.trainings} | {law.gain:.4f} | {law.excess:.3f} | "
                 f"{law.gain / law.excess:.4f} | {law.error:.4f} |"
             )
+    print()
+    sizes_table()
 
 
 if __name__ == "__main__":
