@@ -2,6 +2,7 @@
 
 import io
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
@@ -35,6 +36,7 @@ from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal import summary
 from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
+from nash_tf.tuning.arguments import NotUsed
 from nash_tf.tuning.trial_files import DamagedSearch
 from nash_tf.tuning.tuner import HillClimbing, SearchStopped
 from nash_tf.workers import roles
@@ -269,35 +271,37 @@ def tuner_of(
         report.renew(directory)
         progress.trained(oracle)
 
-    return HillClimbing(
-        parts.hypermodel,
-        keras_tuner.Objective(objective.metric, objective.direction),
-        method=config.method,
-        steps=config.steps,
-        children=config.children,
-        mutations=config.mutations,
-        epochs_per_step=config.epochs_per_step,
-        vanilla_epochs=config.vanilla_epochs,
-        max_params=config.max_params,
-        max_flops=config.max_flops,
-        fits=None if config.max_latency_ms is None else Latencies(config).fits,
-        budget_epochs=task.budget_epochs(config, dataset),
-        examples=len(dataset.y_train),
-        batch_size=config.batch_size,
-        gain_factor=1.0 if config.gain_factor is None else config.gain_factor,
-        front_sizes=config.front_sizes if methods.registry[config.method].has_branches else (),
-        reserve=time_plan.planned_share(
-            config.final_epochs + front.epochs_after(config), final_training.has_control(config)
-        ),
-        max_hours=config.max_hours,
-        max_cpu_hours=config.max_cpu_hours,
-        seed=config.seed,
-        engine=engine,
-        calibration=parts.calibration,
-        on_trained=on_trained,
-        directory=str(directory),
-        project_name=run_directory.TUNER,
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotUsed)  # the program has said it, of its own settings
+        return HillClimbing(
+            parts.hypermodel,
+            keras_tuner.Objective(objective.metric, objective.direction),
+            method=config.method,
+            steps=config.steps,
+            children=config.children,
+            mutations=config.mutations,
+            epochs_per_step=config.epochs_per_step,
+            vanilla_epochs=config.vanilla_epochs,
+            max_params=config.max_params,
+            max_flops=config.max_flops,
+            fits=None if config.max_latency_ms is None else Latencies(config).fits,
+            budget_epochs=task.budget_epochs(config, dataset),
+            examples=len(dataset.y_train),
+            batch_size=config.batch_size,
+            gain_factor=1.0 if config.gain_factor is None else config.gain_factor,
+            front_sizes=config.front_sizes if methods.registry[config.method].has_branches else (),
+            reserve=time_plan.planned_share(
+                config.final_epochs + front.epochs_after(config), final_training.has_control(config)
+            ),
+            max_hours=config.max_hours,
+            max_cpu_hours=config.max_cpu_hours,
+            seed=config.seed,
+            engine=engine,
+            calibration=parts.calibration,
+            on_trained=on_trained,
+            directory=str(directory),
+            project_name=run_directory.TUNER,
+        )
 
 
 def search_results(oracle) -> dict:

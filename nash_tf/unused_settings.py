@@ -5,6 +5,7 @@ from nash_tf.settings import engine as engine_settings
 from nash_tf.settings.baselines import HAND
 from nash_tf.settings.costs import LATENCY
 from nash_tf.strategy import methods
+from nash_tf.strategy.unused import unused as search_unused
 
 
 def unused(config: SearchConfig) -> dict[str, str]:
@@ -12,33 +13,20 @@ def unused(config: SearchConfig) -> dict[str, str]:
 
     Those that `--start` makes so are told by `nash_tf.tasks.start`.
     """
-    method, found = methods.registry[config.method], dict[str, str]()
+    method, found = methods.registry[config.method], search_unused(config)
     if not method.operators:
-        found |= dict.fromkeys(
-            ("children", "mutations", "control", "max_params", "max_flops"),
-            f"method {method.name} trains the first network alone",
-        )
-    elif method.has_branches:
-        found["children"] = f"a step of method {method.name} has two"
-    elif not config.steps:
-        found |= dict.fromkeys(("children", "mutations", "epochs_per_step", "control"), "there are no steps")
-    elif config.rungs[0].children == 1:
-        found["children"] = f"a step of method {method.name} has one child"
-    given = [name for name in ("budget_epochs", "budget_seconds") if getattr(config, name) is not None]
-    limits = [name for name in ("max_hours", "max_cpu_hours") if getattr(config, name) is not None]
-    if method.is_budgeted and (given or limits):
-        found["epochs_per_step"] = f"the budget is that of {' and '.join(given or limits)}"
+        found["control"] = found["children"]
+    elif not config.steps and not method.has_branches:
+        found["control"] = "there are no steps"
     if config.first_layout == "hand" and config.start is None:
         found["widths"] = "the layout hand has its own"
     if method.name == HAND and config.layout not in (None, "hand"):
         found["layout"] = "method hand has its own"
     if not method.has_foresight:
-        found |= dict.fromkeys(("prior", "gain_factor"), f"method {method.name} expects no gains")
+        found["prior"] = found["gain_factor"]
     if method.has_branches:
-        found |= {"mutations": "the network grows to sizes", "front_epochs": "they follow from the budget"}
-        if config.front_sizes:
-            found["steps"] = "there is one for each of front_sizes"
-        else:
+        found["front_epochs"] = "they follow from the budget"
+        if not config.front_sizes:
             found["distillation"] = "no front_sizes are given"
     elif not config.front_sizes:
         found |= dict.fromkeys(("front_epochs", "distillation"), "no front_sizes are given")

@@ -88,7 +88,7 @@ class Search:
             return Proposer(**drawn)
         budget: dict[str, Any] = {
             "budget": settings.budget,
-            "seconds": settings.budget_seconds,
+            "seconds": settings.time_limits,
             "seconds_left": seconds_left,
             "examples": settings.examples,
             "batch_size": settings.batch_size,
@@ -136,7 +136,7 @@ class Search:
     def follows(self, assignment: Assignment) -> bool:
         """Whether an open training is what would be asked for now; how it grows and for how long may have followed from the clock."""
         now = self.assignment(assignment.key)
-        if self._fits or (self.method.is_budgeted and self.settings.budget_seconds):
+        if self._fits or (self.method.is_budgeted and self.settings.time_limits):
             clock = ("moves", "architecture", "initial_epoch", "epochs", "phases", "expected_gain")
             now = replace(now, **{name: getattr(assignment, name) for name in clock})
         return assignment.agrees_with(now)

@@ -105,12 +105,12 @@ class Settings:
     @property
     def budget(self) -> float:
         """The budget of a method that has one, in epochs of the first network; infinite where time alone is limited."""
-        if self.budget_epochs is None and self.budget_seconds:
+        if self.budget_epochs is None and self.time_limits:
             return math.inf
         return self.budget_epochs or self.vanilla_epochs + self.steps * self.epochs_per_step
 
     @property
-    def budget_seconds(self) -> dict[str, float]:
+    def time_limits(self) -> dict[str, float]:
         """Limits on time, in seconds, by the measurement of trainings that they are on."""
         hours = None if self.max_hours is None else self.max_hours * (1 - self.reserve)
         limits = {"wall_seconds": hours, "cpu_seconds": self.max_cpu_hours}

@@ -1,11 +1,15 @@
 """What the constructors of a search accept, checked before anything else."""
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
 import keras_tuner
+
+from nash_tf.strategy.search_settings import Settings
+from nash_tf.strategy.unused import unused
 
 # Keras Tuner users look for these; what says the same here.
 HINTS = {
@@ -17,6 +21,18 @@ HINTS = {
 }
 ABOVE_0 = ("max_hours", "max_cpu_hours", "heartbeat")
 MAY_BE_NONE = ("max_hours", "max_cpu_hours", "on_trained", "fits")
+
+
+class NotUsed(UserWarning):
+    """An argument changes nothing beside the others."""
+
+
+def warn_of_unused(settings: Settings) -> None:
+    """Warns of settings that change nothing though they are not the default."""
+    for name, why in unused(settings).items():
+        value = getattr(settings, name)
+        if value != getattr(Settings, name):
+            warnings.warn(f"{name}={value!r} is not used: {why}", NotUsed, stacklevel=4)
 
 
 def check(given: Mapping, others: Mapping) -> None:

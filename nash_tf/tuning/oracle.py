@@ -85,17 +85,14 @@ class HillClimbingOracle(keras_tuner.Oracle):
         sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": tuple(front_sizes)}
         costs = {"examples": examples, "batch_size": batch_size, "gain_factor": gain_factor, "reserve": reserve}
         settings = Settings(method, budget_epochs=budget_epochs, **limits, **counts, **drawn, **sizes, **costs)
-        self.search = Search(
-            settings,
-            Goal(self.objective.name, self.objective.direction),
-            DeclaredHyperparameters(self.get_space),
-            self.max_consecutive_failed_trials,
-            self._seconds_left,
-            fits,
-        )
+        arguments.warn_of_unused(settings)
+        goal, declared = Goal(self.objective.name, self.objective.direction), DeclaredHyperparameters(self.get_space)
+        failures = self.max_consecutive_failed_trials
+        self.search = Search(settings, goal, declared, failures, self._seconds_left, fits)
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
-        self.on_trained, self.raises_failures, self._mutex = on_trained, True, threading.RLock()
+        self.on_trained, self.raises_failures = on_trained, True
+        self._mutex = threading.RLock()
 
     @property
     def settings(self) -> dict:

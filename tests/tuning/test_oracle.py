@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import warnings
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from nash_tf.strategy import halving, methods
 from nash_tf.strategy.time_limits import TimeLimits
+from nash_tf.tuning.arguments import NotUsed
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.trial_values import LEASE, take_lease
 from tests.helpers.stand_in import FIRST, begin, finish, report
@@ -81,6 +83,29 @@ def test_a_method_whose_rungs_have_changed_meanwhile_is_refused(tmp_path, monkey
 def test_arguments_are_checked_at_once(given, message):
     with pytest.raises((TypeError, ValueError), match=message):
         HillClimbingOracle("val_accuracy", **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"method": "grow", "children": 4}, "children=4 is not used: a step of method grow has one child"),
+        (
+            {"method": "grow", "budget_epochs": 9, "epochs_per_step": 4},
+            "epochs_per_step=4 is not used: the budget is that of budget_epochs",
+        ),
+        ({"gain_factor": 2.0}, "gain_factor=2.0 is not used: method shrsep expects no gains"),
+    ],
+)
+def test_arguments_that_change_nothing_are_told(given, message):
+    with pytest.warns(NotUsed, match=message + "$"):
+        HillClimbingOracle("val_accuracy", **given)
+
+
+@pytest.mark.parametrize("method", methods.registry)
+def test_nobody_is_warned_of_defaults(method):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        HillClimbingOracle("val_accuracy", method=method, budget_epochs=9)
 
 
 @pytest.mark.parametrize(

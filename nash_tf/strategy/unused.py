@@ -1,0 +1,37 @@
+"""Settings of a search that change nothing beside its others."""
+
+from typing import Any
+
+from nash_tf.strategy import methods
+
+BUDGETS, LIMITS = ("budget_epochs", "budget_seconds"), ("max_hours", "max_cpu_hours")
+
+
+def unused(settings: Any) -> dict[str, str]:
+    """Those that change nothing, whatever their values, by name: why.
+
+    Args:
+        settings: `nash_tf.strategy.ask_tell.Settings`, or others with the same names and more.
+    """
+    method, found = methods.registry[settings.method], dict[str, str]()
+    if not method.operators:
+        names = ("children", "mutations", "max_params", "max_flops")
+        found |= dict.fromkeys(names, f"method {method.name} trains the first network alone")
+    elif method.has_branches:
+        found["children"] = f"a step of method {method.name} has two"
+    elif not settings.steps:
+        found |= dict.fromkeys(("children", "mutations", "epochs_per_step"), "there are no steps")
+    elif settings.rungs[0].children == 1:
+        found["children"] = f"a step of method {method.name} has one child"
+    budgets, limits = (
+        [name for name in names if getattr(settings, name, None) is not None] for names in (BUDGETS, LIMITS)
+    )
+    if method.is_budgeted and (budgets or limits):
+        found["epochs_per_step"] = f"the budget is that of {' and '.join(budgets or limits)}"
+    if not method.has_foresight:
+        found["gain_factor"] = f"method {method.name} expects no gains"
+    if method.has_branches:
+        found["mutations"] = "the network grows to sizes"
+        if settings.front_sizes:
+            found["steps"] = "there is one for each of front_sizes"
+    return found
