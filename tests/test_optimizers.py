@@ -81,9 +81,22 @@ def test_only_kernels_that_mix_channels_step_otherwise_than_by_sgd():
         np.testing.assert_allclose(slot, other, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "arguments", [{}, {"momentum": 0.0}, {"nesterov": False, "weight_decay": 0.1, "clipnorm": 0.1}]
-)
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_a_step_on_a_kernel_is_that_of_sgd_made_orthogonal(momentum, nesterov):
+    kernel = keras.Variable(DICE.normal(size=(3, 3, 4, 6)), name="kernel")
+    optimizer = Muon(0.05, momentum=momentum, nesterov=nesterov, kernel_rate=0.3, weight_decay=0.1)
+    optimizer.build([kernel])
+    expected, average = kernel.numpy(), np.zeros(kernel.shape, "f4")
+    for _ in range(3):
+        gradient = DICE.normal(size=kernel.shape).astype("f4")
+        optimizer.apply([gradient])
+        average = momentum * average - 0.05 * gradient
+        step = momentum * average - 0.05 * gradient if nesterov else average
+        expected = expected * (1 - 0.05 * 0.1) + 0.3 * 0.05 * orthogonal(step).numpy()
+        np.testing.assert_allclose(kernel, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"nesterov": False, "weight_decay": 0.1, "clipnorm": 0.1}])
 def test_faster_training_changes_nothing(arguments):
     plain, lean = network(Muon(0.05, **arguments)), network(Muon(0.05, **arguments))
     lean.set_weights(plain.get_weights())
