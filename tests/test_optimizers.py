@@ -11,6 +11,8 @@ from nash_tf import morph
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.state import read_state
 from nash_tf.optimizers import Muon, orthogonal
+from nash_tf.settings import training
+from nash_tf.tasks import image_classification
 
 DICE = np.random.default_rng(0)
 IMAGES, LABELS = DICE.normal(size=(32, 8, 8, 3)).astype("f4"), DICE.normal(size=(32, 5)).astype("f4")
@@ -126,6 +128,10 @@ def test_a_saved_model_is_loaded_with_it(tmp_path):
     loaded = twin.optimizer
     assert (type(loaded), loaded.kernel_rate, loaded.iterations_per_step, loaded.nesterov) == (Muon, 0.2, 3, True)
     assert model.train_on_batch(IMAGES, LABELS) == twin.train_on_batch(IMAGES, LABELS)
+
+
+def test_the_program_has_every_optimiser_that_its_setting_names():
+    assert tuple(image_classification.OPTIMIZERS) == training.OPTIMIZERS
 
 
 @pytest.mark.parametrize("argument", ["kernel_rate", "iterations_per_step"])

@@ -24,7 +24,7 @@ from nash_tf.terminal.progress import Progress, label
 from nash_tf.tuning import trial_values
 
 UNDECAYED = ["bias", "gamma", "beta", "alpha"]
-_OPTIMIZERS = {"sgd": keras.optimizers.SGD, "muon": Muon}
+OPTIMIZERS = {"sgd": keras.optimizers.SGD, "muon": Muon}
 
 
 def check(config: SearchConfig, dataset: data.Dataset) -> None:
@@ -73,7 +73,7 @@ class ImageClassifier(keras_tuner.HyperModel):
             model = start.start_of(self.config, self.dataset).model()
         # Keras' decay is not multiplied by momentum; so scaled, its steady effect is that of SGD's 5e-4 in the paper.
         decay = self.config.weight_decay / (1.0 - self.config.momentum)
-        optimizer = _OPTIMIZERS[self.config.optimizer](
+        optimizer = OPTIMIZERS[self.config.optimizer](
             self.config.learning_rate, momentum=self.config.momentum, nesterov=self.config.nesterov, weight_decay=decay
         )
         optimizer.exclude_from_weight_decay(var_names=UNDECAYED)
