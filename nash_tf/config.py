@@ -110,7 +110,12 @@ class SearchConfig(
         default=None,
         group=LIMITS,
     )
-    vanilla_epochs: int = setting(whole(1), "Epochs of the first network, before the search.", default=8, group=_SEARCH)
+    vanilla_epochs: int = setting(
+        whole(1),
+        "Epochs of the first network, before the search; under one budget at most a twentieth of it.",
+        default=8,
+        group=_SEARCH,
+    )
     final_epochs: int = setting(
         optional(whole(0)),
         f"Epochs of the winner's final training on training and validation images; 0 for none. Unset: {FINAL_EPOCHS}, and 0 for a "
@@ -300,11 +305,11 @@ class SearchConfig(
         return os.path.join("runs", f"{name}-{self.method}-seed{self.seed}")
 
     def _check_front(self) -> None:
-        """A method that makes a front grows to each of its sizes."""
+        """A method that lays out its budget grows in steps; one that makes a front, to each of its sizes."""
+        if self.steps < methods.registry[self.method].fewest_steps:
+            raise refusal("steps", 0, f"must be at least 1 for method {self.method}; --method=fixed does not grow")
         if not methods.registry[self.method].has_branches:
             return
-        if self.steps == 0:
-            raise refusal("steps", 0, f"must be at least 1 for method {self.method}")
         if self.front_sizes and max(self.front_sizes) > self.max_params:
             rule = f"method {self.method} grows to them, and --max_params={self.max_params} is the limit"
             raise refusal("front_sizes", self.front_sizes, rule)

@@ -64,6 +64,7 @@ REFUSED = [
     (["--max_latency_ms=0"], ["--max_latency_ms=0", "above 0"]),
     (["--objective_cost=time"], ["--objective_cost=time", "params, operations, latency_ms"]),
     (["--method=front", "--steps=0"], ["--steps=0", "at least 1 for method front"]),
+    (["--method=grow", "--steps=0"], ["--steps=0", "at least 1 for method grow; --method=fixed does not grow"]),
     (
         ["--method=front", "--front_sizes=900,2000000"],
         ["--front_sizes=900,2000000", "--max_params=1000000 is the limit"],

@@ -15,10 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.strategy import hill_climbing, methods, records
+from nash_tf.strategy import course, hill_climbing, methods, records
 from nash_tf.strategy.branching import BranchingProposer
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
-from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.prices import Prices
@@ -27,6 +26,7 @@ from nash_tf.strategy.records import Assignment, Goal, Outcome, TrainingKey
 from nash_tf.strategy.search_settings import RAISABLE, Settings
 
 __all__ = ["RAISABLE", "Search", "Settings"]
+OVERRUN = 1.05  # share of the budget from which it is said that it was not kept
 
 FAILURES_IN_A_ROW = 3
 
@@ -110,10 +110,7 @@ class Search:
             return self._proposer.front(self.outcomes).steps(self.settings.vanilla_epochs)
         if not self.method.is_budgeted:
             return [first, *[rungs] * steps]
-        growing = max(1, steps) if self.method.operators else 1
-        # The cooldown has several trainings; how long they are, the course of the budget says.
-        segments = (Rung(1, 0),) * (len(SEGMENTS) - 1)
-        return [first, *[rungs] * (growing - 1), rungs + segments]
+        return [first, *course.planned(self.method, steps, rungs)]
 
     def ask(self) -> tuple[Assignment, ...]:
         """The trainings of the open rung that have not ended, in order; none where the search is over.
@@ -220,7 +217,7 @@ class Search:
             return "the training of the first network failed" if first else f"{len(failed)} trainings in a row failed"
         if self._opened is None:
             steps = len(self.steps) - 1
-            return "its one step is done" if steps == 1 else f"all {steps} steps are done"
+            return ("its one step is done" if steps == 1 else f"all {steps} steps are done") + self._overrun()
         budget = self.settings.budget_epochs
         if budget and not self.method.is_budgeted and self.spent(self.outcomes.values()) >= budget:
             return f"the budget of {budget:g} epochs of the first network is spent"
@@ -232,6 +229,16 @@ class Search:
             limits += ["the size of the step"] if self.method.has_branches else []
             return f"nothing can grow in step {step}: no child fits under {' and '.join(limits)}"
         return None
+
+    def _overrun(self) -> str:
+        """What there is to say of a budget that could not be kept; "" where it was."""
+        budget, spent = self.settings.budget_epochs, self.spent(self.outcomes.values())
+        if not (budget and self.method.is_budgeted) or spent <= OVERRUN * budget:
+            return ""
+        return (
+            f"; they took {spent:.4g} epochs of the first network, and the budget was {budget:.4g}: each of the "
+            f"{len(self.outcomes)} trainings has at least one epoch, and costs something whatever its epochs"
+        )
 
     def failures(self) -> list[Outcome]:
         """The failed trainings that end the search, with none between them that succeeded, in canonical order.

@@ -9,6 +9,8 @@ et al. 2024, arXiv 2405.18392; Li et al. 2019, arXiv 1905.04753).
 
 from dataclasses import dataclass
 
+from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.methods import Method
 from nash_tf.strategy.schedules import Phase
 
 LONGEST_FIRST = 0.05  # share of the budget that the first network has at most before the first growth
@@ -19,6 +21,29 @@ SEGMENTS = (0.3, COOLDOWN, 0.75, 0.9, 1.0)
 GROWTH = 2.0  # most that a step may multiply the price of an epoch by
 FEWEST_EPOCHS = 15  # that must be left for a network to grow to a price
 RACE = 0.02  # share of the budget that each child of a race has
+
+
+def first_epochs(wanted: int, budget: float) -> int:
+    """Epochs of the first network before it may grow.
+
+    Args:
+        wanted: those of the settings.
+        budget: as of `Course`.
+    """
+    return max(1, int(min(wanted, LONGEST_FIRST * budget)))
+
+
+def planned(method: Method, steps: int, rungs: tuple[Rung, ...]) -> list[tuple[Rung, ...]]:
+    """The rungs of each step after the first network's. How long their trainings are, the course of the budget says.
+
+    Args:
+        method: one with a budget, without branches.
+        steps: as it is set; what does not grow has one.
+        rungs: of a step.
+    """
+    growing = steps if method.operators else 1
+    # The cooldown has several trainings.
+    return [*[rungs] * (growing - 1), rungs + (Rung(1, 0),) * (len(SEGMENTS) - 1)]
 
 
 @dataclass(frozen=True)
@@ -38,7 +63,7 @@ class Course:
     @property
     def first(self) -> int:
         """Epochs of the first network before the first step."""
-        return max(1, int(min(self.first_epochs, LONGEST_FIRST * self.budget)))
+        return first_epochs(self.first_epochs, self.budget)
 
     def ends(self, step: int) -> tuple[float, ...]:
         """The part of the budget that is spent at the end of each of a step's trainings, those of a race left out."""

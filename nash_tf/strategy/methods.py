@@ -53,6 +53,11 @@ class Method:
         return self.is_budgeted and self.rungs is halving.one_child
 
     @property
+    def fewest_steps(self) -> int:
+        """The least number of steps: a network that grows under one budget grows in one at least."""
+        return 1 if self.is_budgeted and self.operators else 0
+
+    @property
     def variants(self) -> Mapping[str, "Morphism"]:
         """Operators by name that are drawn from in place of the registry's (see `nash_tf.morphisms.draw.draw`)."""
         from nash_tf.morphisms.slides import SLIDES  # with NumPy, which those who only look up a name can do without

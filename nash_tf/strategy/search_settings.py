@@ -1,6 +1,7 @@
 """What a search is, but for its first network and its data: the settings of `nash_tf.strategy.ask_tell.Search`."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 
@@ -9,6 +10,15 @@ from nash_tf.strategy.halving import Rung
 
 # Limits: a search that goes on may be given more of them.
 RAISABLE = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
+
+
+_NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
+    ("max_params", lambda value: value > 0, "above 0"),
+    ("max_flops", lambda value: value > 0, "above 0, or None"),
+    ("budget_epochs", lambda value: value >= 1, "at least 1, or None"),
+    ("gain_factor", lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    ("reserve", lambda value: 0 <= value < 1, "at least 0 and below 1"),
+)
 
 
 @dataclass(frozen=True)
@@ -66,29 +76,35 @@ class Settings:
         if self.method not in methods.registry:
             raise ValueError(f"method must be one of {sorted(methods.registry)}, received {self.method!r}")
         lowest = {
-            "steps": 0,
+            "steps": methods.registry[self.method].fewest_steps,
             "children": 1,
             "mutations": 1,
             "epochs_per_step": 1,
             "vanilla_epochs": 1,
+            "examples": 1,
+            "batch_size": 1,
             "seed": -math.inf,
         }
         for name, low in lowest.items():
             value = getattr(self, name)
+            if value is None and name in ("examples", "batch_size"):
+                continue
             if isinstance(value, bool) or not isinstance(value, Integral):
                 raise TypeError(f"{name} must be a whole number, received {value!r}")
             if value < low:
                 raise ValueError(f"{name} must be at least {low}, received {value!r}")
-        if isinstance(self.max_params, bool) or not isinstance(self.max_params, Real):
-            raise TypeError(f"max_params must be a number, received {self.max_params!r}")
-        if not self.max_params > 0:
-            raise ValueError(f"max_params must be above 0, received {self.max_params!r}")
-        if self.budget_epochs is not None and not self.budget_epochs >= 1:
-            raise ValueError(f"budget_epochs must be at least 1, or None, received {self.budget_epochs!r}")
-        if not (isinstance(self.gain_factor, Real) and 0 <= self.gain_factor < math.inf):
-            raise ValueError(f"gain_factor must be a number of at least 0, received {self.gain_factor!r}")
+        for name, holds, rule in _NUMBERS:
+            value = getattr(self, name)
+            if value is None and rule.endswith("None"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, Real):
+                raise TypeError(f"{name} must be a number, received {value!r}")
+            if not holds(float(value)):
+                raise ValueError(f"{name} must be {rule}, received {value!r}")
         if not isinstance(self.tune_hyperparameters, bool):
             raise TypeError(f"tune_hyperparameters must be True or False, received {self.tune_hyperparameters!r}")
+        if not isinstance(self.front_sizes, tuple):
+            raise TypeError(f"front_sizes must be a tuple of whole numbers, received {self.front_sizes!r}")
         if self.front_sizes and not methods.registry[self.method].has_branches:
             raise ValueError(
                 f"front_sizes are for method front, received {self.front_sizes!r} for method {self.method}"

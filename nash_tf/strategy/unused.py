@@ -3,6 +3,7 @@
 from typing import Any
 
 from nash_tf.strategy import methods
+from nash_tf.strategy.course import LONGEST_FIRST, first_epochs
 
 BUDGETS, LIMITS = ("budget_epochs", "budget_seconds"), ("max_hours", "max_cpu_hours")
 
@@ -15,7 +16,7 @@ def unused(settings: Any) -> dict[str, str]:
     """
     method, found = methods.registry[settings.method], dict[str, str]()
     if not method.operators:
-        names = ("children", "mutations", "max_params", "max_flops")
+        names = ("children", "mutations", "max_params", "max_flops", "tune_hyperparameters")
         found |= dict.fromkeys(names, f"method {method.name} trains the first network alone")
     elif method.has_branches:
         found["children"] = f"a step of method {method.name} has two"
@@ -28,6 +29,12 @@ def unused(settings: Any) -> dict[str, str]:
     )
     if method.is_budgeted and (budgets or limits):
         found["epochs_per_step"] = f"the budget is that of {' and '.join(budgets or limits)}"
+        if not method.operators:
+            found["steps"] = found["children"]
+    if method.is_budgeted and settings.budget_epochs:
+        first = first_epochs(settings.vanilla_epochs, settings.budget_epochs)
+        if first < settings.vanilla_epochs:
+            found["vanilla_epochs"] = f"it is {first}, since the first network has at most {LONGEST_FIRST:.0%} of the budget"
     if not method.has_foresight:
         found["gain_factor"] = f"method {method.name} expects no gains"
     if method.has_branches:

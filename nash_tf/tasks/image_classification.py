@@ -1,5 +1,6 @@
 """Images in classes: the first network, how networks are trained on a data set, the final training, the test."""
 
+import itertools
 from pathlib import Path
 
 import keras
@@ -18,7 +19,9 @@ from nash_tf.optimizers import Muon
 from nash_tf.scores import objectives
 from nash_tf.scores.classification import class_weights
 from nash_tf.settings.costs import OPERATIONS
-from nash_tf.strategy import methods
+from nash_tf.strategy import course, methods
+from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.prices import Prices
 from nash_tf.tasks import scoring, start
 from nash_tf.terminal.progress import Progress, label
 from nash_tf.tuning import trial_values
@@ -155,7 +158,24 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
             f"The training loss is weighted by class, from {weights[low]:.3g} ({names[low]}) to {weights[high]:.3g} "
             f"({names[high]}), also in the final training; validation and test loss are not."
         )
-    return lines
+    return [*lines, *_too_small_a_budget(config, dataset)]
+
+
+def _too_small_a_budget(config: SearchConfig, dataset: data.Dataset) -> list[str]:
+    """A line where a budget that is laid out cannot be kept: each of its trainings has at least an epoch."""
+    method, budget = methods.registry[config.method], budget_epochs(config, dataset)
+    if budget is None or not method.is_budgeted or method.has_branches:
+        return []
+    rungs = [Rung(1, config.vanilla_epochs), *itertools.chain(*course.planned(method, config.steps, config.rungs))]
+    trainings = sum(rung.children for rung in rungs)
+    prices = Prices(first_network(config, dataset), len(dataset.y_train), config.batch_size)
+    least = trainings * (1.0 + prices.beginning)
+    if least <= budget:
+        return []
+    return [
+        f"The budget of {budget:.4g} epochs of the first network cannot be kept: its {trainings} trainings take at least {least:.4g}, "
+        "since each has an epoch, and is begun."
+    ]
 
 
 def test_results(

@@ -2,6 +2,7 @@
 
 import math
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     Args:
         objective: as for any Keras Tuner oracle; with method front a list of one and of costs too (see `front_objectives.split`).
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
-            reserve, examples, max_flops, front_sizes, batch_size, gain_factor: see `nash_tf.strategy.ask_tell.Settings`.
+            reserve, examples, max_flops, front_sizes, batch_size, gain_factor: see `nash_tf.strategy.ask_tell.Settings`; a seed of None is 0.
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         max_hours, max_cpu_hours: limits on wall-clock time, that before an interruption too, and on the CPU time of all trainings, or None.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
@@ -82,7 +83,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.seed = seed or 0
         counts = {"steps": steps, "children": children, "mutations": mutations, "epochs_per_step": epochs_per_step}
         drawn = {"vanilla_epochs": vanilla_epochs, "seed": self.seed, "tune_hyperparameters": tune_hyperparameters}
-        sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": tuple(front_sizes)}
+        front_sizes = tuple(front_sizes) if isinstance(front_sizes, Sequence) else front_sizes
+        sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": front_sizes}
         costs = {"examples": examples, "batch_size": batch_size, "gain_factor": gain_factor, "reserve": reserve}
         settings = Settings(method, budget_epochs=budget_epochs, **limits, **counts, **drawn, **sizes, **costs)
         arguments.warn_of_unused(settings)

@@ -121,6 +121,15 @@ def test_a_search_that_is_over_says_why(changed, fail, reason):
     assert search.finished == reason and search.ask() == ()
 
 
+@pytest.mark.parametrize(("budget", "kept"), [(3, False), (300, True)])
+def test_a_budget_that_could_not_be_kept_is_told(budget, kept):
+    search = climb(Search(dataclasses.replace(SETTINGS, method="grow", budget_epochs=budget), GOAL))
+    spent = search.spent(search.outcomes.values())
+    assert (spent <= 1.05 * budget) is kept
+    told = f"; they took {spent:.4g} epochs of the first network, and the budget was {budget}: each of the 7 trainings"
+    assert search.finished.startswith("all 2 steps are done" + ("" if kept else told))
+
+
 @pytest.mark.parametrize("method", methods.registry)
 def test_each_method_is_a_search(method):
     settings = dataclasses.replace(SETTINGS, method=method, epochs_per_step=24)

@@ -66,6 +66,14 @@ def test_a_method_whose_rungs_have_changed_meanwhile_is_refused(tmp_path, monkey
     ("given", "message"),
     [
         ({"steps": 1.5}, "steps must be a whole number, received 1.5"),
+        ({"method": "grow", "steps": 0}, "steps must be at least 1, received 0"),
+        ({"max_flops": "1e6"}, "max_flops must be a number, received '1e6'"),
+        ({"max_flops": -5}, "max_flops must be above 0, or None, received -5"),
+        ({"budget_epochs": True}, "budget_epochs must be a number, received True"),
+        ({"examples": 0}, "examples must be at least 1, received 0"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number, received 2.5"),
+        ({"reserve": 7.0}, "reserve must be at least 0 and below 1, received 7.0"),
+        ({"method": "front", "front_sizes": 20000}, "front_sizes must be a tuple of whole numbers, received 20000"),
         ({"children": "8"}, "children must be a whole number, received '8'"),
         ({"mutations": True}, "mutations must be a whole number, received True"),
         ({"vanilla_epochs": 0}, "vanilla_epochs must be at least 1, received 0"),
@@ -92,6 +100,10 @@ def test_arguments_are_checked_at_once(given, message):
         (
             {"method": "grow", "budget_epochs": 9, "epochs_per_step": 4},
             "epochs_per_step=4 is not used: the budget is that of budget_epochs",
+        ),
+        (
+            {"method": "grow", "budget_epochs": 100, "vanilla_epochs": 30},
+            "vanilla_epochs=30 is not used: it is 5, since the first network has at most 5% of the budget",
         ),
         ({"gain_factor": 2.0}, "gain_factor=2.0 is not used: method shrsep expects no gains"),
     ],
