@@ -218,7 +218,8 @@ def finish(run: Finishing) -> dict:
         **_time(run),
     }
     results["exports"] = handing_over.export_best(run, final, results, test)
-    results["front"] = front.front(run, trained, handing_over.images(run), front.finished(run, is_control))
+    finished, knows_validation = front.finished(run, is_control), said["final_epochs_done"] > 0
+    results["front"] = front.front(run, trained, handing_over.images(run), finished, knows_validation)
     results |= {**_time(run), "test": test}
     write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     oracle.save()

@@ -34,7 +34,9 @@ def unused(settings: Any) -> dict[str, str]:
     if method.is_budgeted and settings.budget_epochs:
         first = first_epochs(settings.vanilla_epochs, settings.budget_epochs)
         if first < settings.vanilla_epochs:
-            found["vanilla_epochs"] = f"it is {first}, since the first network has at most {LONGEST_FIRST:.0%} of the budget"
+            found["vanilla_epochs"] = (
+                f"it is {first}, since the first network has at most {LONGEST_FIRST:.0%} of the budget"
+            )
     if not method.has_foresight:
         found["gain_factor"] = f"method {method.name} expects no gains"
     if method.has_branches:

@@ -30,11 +30,19 @@ from nash_tf.tasks.final_training import Finishing, copied, scores
 from nash_tf.training.long_training import CUT, Job, Lesson
 from nash_tf.training.watching import digest
 
+KNOWN = (
+    "the final training had the validation images too, so validation scores of its network, and of those made of it, are of images that "
+    "were trained on"
+)
 FOLDER, TRAINING = "front", "front_training"  # in the directory of a run
 
 
 def front(
-    run: Finishing, largest: keras.Model, images: Images, finished: Sequence[TrainingKey] = ()
+    run: Finishing,
+    largest: keras.Model,
+    images: Images,
+    finished: Sequence[TrainingKey] = (),
+    knows_validation: bool = False,
 ) -> list[dict[str, Any]]:
     """Exports the networks that the search has finished beside the one that is handed over, and makes smaller ones of the sizes
     that are asked for; each goes to `front/` under its number of parameters.
@@ -44,6 +52,7 @@ def front(
         largest: the network that is handed over.
         images: for the exports.
         finished: the trainings of the others (see `finished`).
+        knows_validation: whether `largest` was trained on the validation images too.
 
     Returns:
         What results.json says of them, the one that is handed over among them, the smallest first; nothing where no front is
@@ -68,7 +77,12 @@ def front(
     _say_missing(run, [member["params"] for member in members])
     best = {id(member) for member in undominated(members, lambda member: point(member, config))}
     members.sort(key=lambda member: member["params"])
-    return [{**member, "on_front": id(member) in best} for member in members]
+    if knows_validation and len(members) > 1:
+        run.progress.line(f"Front: {KNOWN}.")
+    return [
+        {**member, "on_front": id(member) in best, "knows_validation": knows_validation and "training" not in member}
+        for member in members
+    ]
 
 
 def _say_missing(run: Finishing, params: Sequence[int]) -> None:

@@ -26,6 +26,11 @@ def test_networks_by_size():
     assert found.count("no better than a cheaper one") == 1 and "–" in found
 
 
+def test_scores_on_images_that_were_trained_on_are_said_to_be_that():
+    words = "are of images that were trained on"
+    assert words not in str(page([SMALL, LARGE])) and words in str(page([SMALL, {**LARGE, "knows_validation": True}]))
+
+
 def test_measured_latencies_have_columns_of_their_own():
     timed = {**SMALL, "latency_ms": 1.2345, "latency_ms_32": 20.5}
     assert "ms an image" not in str(page([SMALL, LARGE]))

@@ -85,6 +85,9 @@ def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, larges
     assert [member.get("epochs") for member in members] == [1, 1, None]
     assert [directory.name for directory, _ in exported] == [str(sizes[1]), str(sizes[0])]
     assert any(member["on_front"] for member in members) and all(0 <= member["val_accuracy"] <= 1 for member in members)
+    assert (
+        not any(member["knows_validation"] for member in members) and "final training" not in run.progress.stream.text
+    )
     assert all(teacher is largest and share == 0.7 for teacher, share in lessons) and len(lessons) == 2
     assert f"no network of 10,000 parameters, for the one before it has {sizes[2]:,}" in run.progress.stream.text
     for one, two in zip(before, largest.get_weights(), strict=True):
@@ -94,9 +97,11 @@ def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, larges
 
 def test_what_cannot_be_is_said(run_of, largest):
     run, exported = run_of(front_sizes=(400, 20), front_epochs=0)
-    members = front.front(run, largest, images=None)
+    members = front.front(run, largest, images=None, knows_validation=True)
     assert len(members) == 2 and members[0]["epochs"] == 0 and len(exported) == 1
     assert "Front: no network of 20 parameters: " in run.progress.stream.text
+    assert all(member["knows_validation"] for member in members)
+    assert "Front: the final training had the validation images too, so validation scores" in run.progress.stream.text
 
 
 def test_without_time_there_is_none(run_of, largest):

@@ -61,6 +61,11 @@ def _words(run: Run, members: Sequence[Mapping]) -> list[object]:
             f"{who} was made of the next larger one by taking out what matters least for the loss, and then trained against the outputs "
             "of the one that is handed over. "
         )
+    if any(each.get("knows_validation") for each in members):
+        made += (
+            "The final training had the validation images too: validation accuracies of its network, and of those made of it, are of "
+            "images that were trained on. Go by the test images there. "
+        )
     load = tag("code", f"nash_tf.pick({str(run.directory)!r}, max_params=...)")
     return [made, load, " loads the best within limits."]
 
