@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import keras
@@ -42,7 +44,8 @@ def distill(
         student: a compiled model. It has its own loss again afterwards, and holds nothing of the teacher; it is saved and
             exported as if it had been trained alone.
         teacher: a model of the same inputs and outputs, compiled or not. It is not changed.
-        *data, **fit: what `fit` takes. Losses on validation data are the student's own.
+        *data, **fit: what `fit` takes; `sample_weight` and `class_weight` weigh both parts of the loss. Losses on validation
+            data are the student's own.
         share: of the teacher in the loss, from 0 to 1.
         temperature: above 0. Above 1 it brings out how like the teacher finds the other classes.
 
@@ -68,11 +71,14 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
         if not training:
             return loss
         targets = teacher(x, training=False)
-        outputs, targets = (keras.tree.flatten(nested) for nested in (y_pred, targets))
+        paths = [path for path, _ in keras.tree.flatten_with_path(y_pred)]
+        outputs, targets = (
+            [ops.cast(each, "float32") for each in keras.tree.flatten(nested)] for nested in (y_pred, targets)
+        )
         soft = ops.sum(
             [
-                weight * _divergence(each, ops.cast(output, "float32"), ops.cast(target, "float32"), temperature)
-                for (each, weight), output, target in zip(losses, outputs, targets, strict=True)
+                weight * _divergence(each, output, target, temperature, _at(path, sample_weight))
+                for (each, weight), path, output, target in zip(losses, paths, outputs, targets, strict=True)
                 if each is not None
             ]
         )
@@ -88,18 +94,39 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
         fast_training.trace_anew(student)
 
 
-def _divergence(loss: Any, output, target, temperature: float):
-    """How far outputs are from those of the teacher, as one number."""
+def _divergence(loss: Any, output, target, temperature: float, weights: Any = None):
+    """How far outputs are from those of the teacher, as one number; `weights` of the examples as for a Keras loss."""
     kind = _FUNCTIONS.get(loss, type(loss)) if callable(loss) else type(loss)
     if not (kind in (_CATEGORICAL, _BINARY) or isinstance(loss, (*_CATEGORICAL, *_BINARY))):
-        return ops.mean(loss(ops.stop_gradient(target), output))
+        target = ops.stop_gradient(target)
+        if isinstance(loss, keras.losses.Loss):
+            return ops.mean(loss(target, output, weights))
+        return _mean(loss(target, output), weights)
     is_binary = kind is _BINARY or isinstance(loss, _BINARY)
     logs = [
         ops.log_softmax(_logits(each, is_binary, getattr(loss, "from_logits", False)) / temperature)
         for each in (output, ops.stop_gradient(target))
     ]
     divergence = ops.sum(ops.exp(logs[1]) * (logs[1] - logs[0]), -1)
-    return temperature**2 * ops.mean(divergence)
+    return temperature**2 * _mean(divergence, weights)
+
+
+def _mean(values, weights: Any):
+    """The mean over all values, [batch, ...], each times its weight, [batch], [batch, 1] or [batch, ...]."""
+    if weights is None:
+        return ops.mean(values)
+    weights = ops.cast(weights, values.dtype)
+    missing = len(values.shape) - len(weights.shape)
+    if missing == -1 and weights.shape[-1] == 1:
+        weights = ops.squeeze(weights, -1)
+    elif missing > 0:
+        weights = ops.reshape(weights, (*ops.shape(weights), *[1] * missing))
+    return ops.mean(values * weights)
+
+
+def _at(path: tuple, weights: Any):
+    """The weights of the examples for the output at a path; one array is for all outputs."""
+    return reduce(getitem, path, weights) if keras.tree.is_nested(weights) else weights
 
 
 def _logits(values, is_binary: bool, are_logits: bool):

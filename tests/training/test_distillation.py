@@ -63,6 +63,30 @@ class TestDivergence:
     def test_any_other_loss_takes_the_teacher_s_outputs_as_targets(self, loss):
         assert float(_divergence(loss, LOGITS, OTHERS, 4.0)) == pytest.approx(np.mean((LOGITS - OTHERS) ** 2), rel=1e-5)
 
+    @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "mse", losses.MeanSquaredError()])
+    def test_weights_of_examples_are_those_of_a_keras_loss(self, loss):
+        loss, weights = losses.get(loss), np.array([0, 1, 0, 2, 0.5, 0], np.float32)
+        one, two = softmax(LOGITS), softmax(OTHERS)
+        apart = [float(_divergence(loss, one[[at]], two[[at]], 2.0)) for at in range(6)]
+        for given in (weights, weights[:, None] if loss is losses.get("mse") else weights):
+            found = float(_divergence(loss, one, two, 2.0, given))
+            assert found == pytest.approx(np.mean(apart * weights), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "weights"),
+    [
+        (lambda model: model, {"sample_weight": np.zeros(32)}),
+        (fast_training.prepare, {"class_weight": dict.fromkeys(range(3), 0.0)}),
+    ],
+    ids=["Keras", "prepared"],
+)
+def test_examples_without_weight_teach_nothing(teacher, prepare, weights):
+    model = prepare(student())
+    before = model.get_layer("head").kernel.numpy()
+    nash_tf.distill(model, teacher, IMAGES, LABELS, share=1.0, batch_size=32, verbose=0, **weights)
+    np.testing.assert_array_equal(model.get_layer("head").kernel, before)
+
 
 def test_the_loss_is_a_mean_of_both(teacher):
     model = student()
@@ -119,10 +143,13 @@ def test_several_outputs_each_with_its_loss(teacher):
     given, theirs = (each(IMAGES, training=False) for each in (model, other))
     targets = {"kind": LABELS, "size": np.zeros((32, 1))}
     wanted = _divergence(model.loss["kind"], given["kind"], theirs["kind"], 2.0)
-    wanted += 0.5 * np.mean((given["size"] - theirs["size"]) ** 2)
+    half_of_size = 0.5 * np.mean((given["size"] - theirs["size"]) ** 2)
     with taught(model, other, 1.0, 2.0):
         found = model.compute_loss(x=IMAGES, y=targets, y_pred=given)
-    assert float(found) == pytest.approx(float(wanted), rel=1e-4)
+        weights = {"kind": np.ones(32), "size": np.zeros(32)}
+        of_kind = model.compute_loss(x=IMAGES, y=targets, y_pred=given, sample_weight=weights)
+    assert float(found) == pytest.approx(float(wanted + half_of_size), rel=1e-4)
+    assert float(of_kind) == pytest.approx(float(wanted), rel=1e-4)
 
 
 @pytest.mark.parametrize(
