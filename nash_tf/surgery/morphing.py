@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cache, partial
+from functools import cache, partial, reduce
+from math import inf
 from typing import Any
 
 import keras
@@ -35,7 +36,7 @@ def morph(
     seed: int = 0,
     calibration: Any = None,
     noise: float = 0.0,
-    max_params: float = float("inf"),
+    max_params: float = inf,
     max_channels: float | None = None,
     max_loss_change: float | None = None,
     edits: str | Sequence[Sequence[Any]] | None = None,
@@ -64,9 +65,9 @@ def morph(
         noise: standard deviation of Gaussian noise that is added to each new variable, as a fraction of the variable's
             own standard deviation; it breaks the symmetry of copies. With noise the function is not preserved exactly;
             the certificate says how far it changed.
-        max_params: maximum number of trained parameters.
-        max_channels: the most channels that an image is given at a place that is drawn; None for 600, or as many as the widest
-            image has.
+        max_params: maximum number of trained parameters. A reduction at a given place may leave more.
+        max_channels: the most channels that an image is given; None for 600, or as many as the widest image has, at a place that
+            is drawn, and for no limit at a given one.
         max_loss_change: the most by which the loss may rise on the calibration batch, in inference; it needs labels.
         edits: former name of `moves`.
 
@@ -76,7 +77,8 @@ def morph(
 
     Raises:
         ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the
-            limit, or none at the given place, with the reason; a move does not fit, a number is out of range, or the calibration data do not fit the model's inputs.
+            limits, or none at the given place, with the reason; a move does not fit, moves lead over a limit, a number is out
+            of range, or the calibration data do not fit the model's inputs.
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance, though all operators are exact; or
             the loss rose by more than `max_loss_change`.
     """
@@ -91,10 +93,10 @@ def morph(
     arguments.check_calibration(model, parent, inputs, labels)
     if most is not None and labels is None:
         raise ValueError("max_loss_change needs a loss to measure: give calibration=(inputs, labels)")
-    if moves is not None:
-        chosen = arguments.parsed(moves, "moves")
-    elif edits is not None:
-        chosen = arguments.parsed(edits, "edits")
+    argument, given = ("moves", moves) if edits is None else ("edits", edits)
+    if given is not None:
+        chosen = arguments.parsed(given, argument)
+        _check_limits(parent, chosen, argument, max_params, limit)
     else:
         least = partial(_least, model, parent, inputs, labels) if labels is not None else None
         chosen = _drawn(parent, wishes, count, max_params, limit, seed, least)
@@ -195,7 +197,7 @@ def _drawn(
         elif isinstance(wish, str):
             parent, moves = draw(parent, 1, {wish: 1.0}, max_params, own_seed, variants)
         else:
-            parent, moves = _placed(parent, wish, max_params, own_seed)
+            parent, moves = _placed(parent, wish, max_params, max_channels, own_seed)
         if not moves:
             place = wish if isinstance(wish, str) else f"{wish[0]} at {wish[1]}"
             raise ValueError(
@@ -215,15 +217,45 @@ def _least(model: keras.Model, parent: Architecture, inputs, labels, moves: list
     return ranked(made, architecture, [name], inputs, labels)
 
 
-def _placed(parent: Architecture, place: Place, max_params: float, seed: int) -> tuple[Architecture, tuple[Move, ...]]:
+def _placed(
+    parent: Architecture, place: Place, max_params: float, max_channels: float | None, seed: int
+) -> tuple[Architecture, tuple[Move, ...]]:
     """A child at a given place, and the move; the parent and none where it is too large."""
     move = Move(*place, seed)
-    child, _ = known()[move.operator].limited_to(float("inf")).apply(parent, move.site)
-    return (child, (move,)) if child.params <= max_params else (parent, ())
+    child = _applied(parent, move, max_channels)
+    return (parent, ()) if _is_too_large(child, parent, max_params) else (child, (move,))
+
+
+def _applied(parent: Architecture, move: Move, max_channels: float | None) -> Architecture:
+    """The child of a move at a given place, where no limit on channels holds but one that was given."""
+    operator = known()[move.operator].limited_to(inf if max_channels is None else max_channels)
+    return operator.apply(parent, move.site)[0]
+
+
+def _is_too_large(child: Architecture, parent: Architecture, max_params: float) -> bool:
+    """Whether a child is over the limit; a reduction of a parent over the limit comes nearer to it."""
+    return child.params > max_params and child.params >= parent.params
+
+
+def _check_limits(
+    parent: Architecture, moves: Sequence[Move], argument: str, max_params: float, max_channels: float | None
+) -> None:
+    """Checks given moves against the limits.
+
+    Raises:
+        ValueError: they lead over one.
+    """
+    if max_params == inf and max_channels is None:
+        return
+    child = reduce(lambda made, move: _applied(made, move, max_channels), moves, parent)
+    if _is_too_large(child, parent, max_params):
+        raise ValueError(
+            f"{argument} must stay within max_params={max_params:,.0f}: they make a model of {child.params:,} parameters"
+        )
 
 
 def _under(max_params: float) -> str:
-    return "" if max_params == float("inf") else f" under {max_params:,.0f} parameters"
+    return "" if max_params == inf else f" under {max_params:,.0f} parameters"
 
 
 def _add_noise(model: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -> None:

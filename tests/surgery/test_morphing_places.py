@@ -64,6 +64,16 @@ def test_slots_follow_and_the_child_trains(adam):
         ({"operators": [WIDER, 3]}, "unknown operator 3"),
         ({"operators": [WIDER], "count": 2}, "count draws places, and one is given"),
         ({"operators": [WIDER], "max_params": 700}, r"alter_channels at .* .number 1 of 1.: .* under 700 parameters"),
+        (
+            {"operators": [WIDER], "max_channels": 6},
+            r"alter_channels: .* conv_1 would have 7 channels, over the limit of 6",
+        ),
+        (
+            {"moves": [(*WIDER, 0), (*LARGER, 1)], "max_params": 900},
+            r"moves must stay within max_params=900: they make a model of [\d,]+ parameters",
+        ),
+        ({"edits": [(*WIDER, 0)], "max_params": 700}, "edits must stay within max_params=700"),
+        ({"moves": [(*WIDER, 0)], "max_channels": 6}, "conv_1 would have 7 channels, over the limit of 6"),
         ({"operators": "split", "max_channels": "many"}, "max_channels must be a number"),
         ({"operators": "alter_channels", "max_channels": 5}, "there is no place for it in this model"),
     ],
@@ -72,6 +82,12 @@ def test_what_cannot_be_done_is_refused_with_the_reason(given, message):
     with pytest.raises(ValueError, match=message) as error:
         morph(network(), **given)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_reduction_may_leave_more_than_the_limit():
+    fewer = ("remove_filters", ("conv_1", "filters", 3))
+    assert morph(network(), fewer, max_params=10, max_channels=1).model.get_layer("conv_1").filters == 3
+    assert morph(network(), moves=[(*fewer, 0)], max_params=10, max_channels=1).model.get_layer("conv_1").filters == 3
 
 
 def test_a_raised_limit_on_channels():
