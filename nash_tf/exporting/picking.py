@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import nash_tf.layers  # noqa: F401  what exported models are made of
 from nash_tf.export_formats import keras_file
 from nash_tf.files import run_directory
 from nash_tf.files.atomic import read_regular
+from nash_tf.scores import objectives
+from nash_tf.scores.objectives import Objective
 from nash_tf.strategy.front import Point, best_within
 
+_ON_TEST = objectives.ACCURACY._replace(metric="test_accuracy", words="test accuracy")
 _LARGEST = 2**26  # bytes of results.json
 _WORDS = {"params": "parameters", "flops": "operations", "latency_ms": "ms an image"}
 
@@ -36,7 +40,8 @@ def pick(
             `--objective_cost=latency_ms` or `--max_latency_ms`.
 
     Returns:
-        The one of the best accuracy on validation images, as it was exported: it takes pixel values as they are.
+        The one that is best by the run's objective on validation images, as it was exported: it takes pixel values as they are.
+        Of older runs that do not tell this of each model, the one of the best accuracy on validation or else on test images.
 
     Raises:
         ValueError: the run is not finished, a limit is no number or on what was not measured, or no model is within them; the
@@ -48,13 +53,13 @@ def pick(
     for name, limit in limits.items():
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0):
             raise ValueError(f"{name} must be a number above 0, received {limit!r}")
-    members = _members(directory)
+    members, objective = _members(directory)
     for name, limit in limits.items():
         key = name.removeprefix("max_")
         if limit is not None and any(member.get(key) is None for member in members):
             remedy = "; run it with --objective_cost=latency_ms" if key == "latency_ms" else ""
             raise ValueError(f"{directory}: {name}={limit}, but the run tells no {key} of its models{remedy}")
-    found = best_within(members, _point, tuple(limits.values()))
+    found = best_within(members, partial(_point, objective), tuple(limits.values()))
     if found is None:
         given = {name: limit for name, limit in limits.items() if limit is not None}
         smallest = min(members, key=lambda member: [member[name.removeprefix("max_")] for name in given])
@@ -66,7 +71,8 @@ def pick(
     return keras.models.load_model(directory / found["directory"] / keras_file.FILE)
 
 
-def _members(directory: Path) -> list[Mapping[str, Any]]:
+def _members(directory: Path) -> tuple[list[Mapping[str, Any]], Objective]:
+    """The models of a run, and what they are compared by."""
     path = directory / run_directory.RESULTS
     try:
         results = json.loads(read_regular(path, _LARGEST))
@@ -74,16 +80,26 @@ def _members(directory: Path) -> list[Mapping[str, Any]]:
         names = {f"front/{member['params']}" for member in listed} | {run_directory.BEST}
         if any(member["directory"] not in names for member in listed):
             raise ValueError("a model lies elsewhere")
+        objective = _objective(results.get("objective"), listed)
     except FileNotFoundError:
         raise ValueError(f"{directory}: holds no finished run, for it has no {run_directory.RESULTS}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: is not what a run writes: {error}") from None
-    return listed
+    return listed, objective
 
 
-def _point(member: Mapping[str, Any]) -> Point:
+def _objective(metric: Any, members: Sequence[Mapping[str, Any]]) -> Objective:
+    """What models are compared by: the run's objective, of this metric, or the accuracy; it is known of all."""
+    of_run = [each for each in objectives.REGISTRY.values() if each.metric == metric]
+    for each in (*of_run, objectives.ACCURACY, _ON_TEST):
+        if all(member.get(each.metric) is not None for member in members):
+            return each
+    raise ValueError("it does not tell how good its models are")
+
+
+def _point(objective: Objective, member: Mapping[str, Any]) -> Point:
     costs = (
         member["params"],
         *(member.get(name) or 0 for name in ("flops", "latency_ms")),
     )  # 0: not known, and not asked for
-    return Point(member.get("val_accuracy") or member["test_accuracy"], costs)
+    return Point(objective.score(member[objective.metric]), costs)

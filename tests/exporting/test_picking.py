@@ -23,8 +23,14 @@ def written(directory, results):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return written(tmp_path_factory.mktemp("run"), {"front": MEMBERS})
+def models(tmp_path_factory):
+    return written(tmp_path_factory.mktemp("run"), {})
+
+
+@pytest.fixture
+def run(models):
+    (models / "results.json").write_text(json.dumps({"front": MEMBERS}))
+    return models
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,24 @@ def run(tmp_path_factory):
 )
 def test_the_best_within_limits(run, limits, units):
     assert nash_tf.pick(run, **limits).output_shape == (None, units)
+
+
+@pytest.mark.parametrize(
+    ("objective", "values", "units"),
+    [
+        ("val_balanced_accuracy", {"val_balanced_accuracy": (0.2, 0.6, 0.5)}, 2),
+        ("val_loss", {"val_loss": (0.9, 0.7, 0.2)}, 3),
+        ("val_loss", {"val_loss": (0.1, 0.7, 0.2)}, 1),
+        ("val_loss", {"val_loss": (0.1, None, 0.2)}, 3),  # not known of all
+        (None, {"val_accuracy": (0.0, 0.1, 0.05), "test_accuracy": (0.9, 0.1, 0.1)}, 2),
+        (None, {"val_accuracy": (None,) * 3, "test_accuracy": (0.9, 0.1, 0.1)}, 1),
+    ],
+)
+def test_the_best_is_so_by_the_objective_of_the_run(run, objective, values, units):
+    columns = {name: iter(of_each) for name, of_each in values.items()}
+    members = [{**member, **{name: next(column) for name, column in columns.items()}} for member in MEMBERS]
+    (run / "results.json").write_text(json.dumps({"objective": objective, "front": members}))
+    assert nash_tf.pick(run).output_shape == (None, units)
 
 
 def test_a_run_without_a_front_has_one_model(tmp_path):
@@ -60,6 +84,7 @@ def test_a_run_without_a_front_has_one_model(tmp_path):
         (None, "holds no finished run, for it has no results.json"),
         ("[]", "results.json: is not what a run writes"),
         ("{}", "results.json: is not what a run writes: 'params'"),
+        (json.dumps({"params": 3}), "results.json: is not what a run writes: it does not tell how good its models are"),
         (json.dumps({"front": [{**MEMBERS[0], "directory": "../front/3"}]}), "a model lies elsewhere"),
     ],
 )
