@@ -4,7 +4,8 @@
 
 IMAGES are files, or folders that are gone through with all that is in them. An image is turned upright as its EXIF orientation
 says, laid on white where it is transparent, made grey or coloured, and brought to the model's size. A file that cannot be read is named on the error output and left
-out. Exit status: 0 where all were read, 1 where some were left out, 2 where nothing could be done.
+out. Of a folder only files with an image's suffix are read; images of other formats there are named in one line, and do not
+count in the exit status: 0 where all were read, 1 where some were left out, 2 where nothing could be done.
 """
 
 import argparse
@@ -16,11 +17,13 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 MODEL, CLASSES, IMAGE = "saved_model", "classes.json", "image.json"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+OTHERS = (".avif", ".cr2", ".dng", ".heic", ".heif", ".ico", ".jfif", ".jp2", ".jpe", ".jxl", ".nef", ".pbm", ".psd", ".svg", ".tga")  # fmt: skip
+NAMES_SHOWN = 5
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP")  # others, whatever the suffix, may run programs
 EIGHT_BITS = ("1", "L", "LA", "RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
 LAYERED = ("LA", "PA", "RGBA")
@@ -66,7 +69,10 @@ def main(
 def predict(directory: Path, images: Iterable[str], as_csv: bool) -> int:
     """Prints the class of each image and its probability; returns the exit status."""
     classes, settings = _read_json(directory / CLASSES), _read_json(directory / IMAGE)
-    files = list(_files(images))
+    files, others = _files(images)
+    if others:
+        names = ", ".join(map(_shown, others[:NAMES_SHOWN])) + ", ..." * (len(others) > NAMES_SHOWN)
+        print(f"left out: {len(others):,} of other image formats than {' '.join(SUFFIXES)}: {names}", file=sys.stderr)
     if not files:
         raise Refused(f"{', '.join(images)}: no images ({' '.join(SUFFIXES)}) there")
     serve, table, left_out = None, None, 0
@@ -182,17 +188,20 @@ def _load(path: Path):
     return lambda arrays: tf.nest.flatten(model.serve(np.stack(arrays)))[0].numpy()
 
 
-def _files(images: Iterable[str]) -> Iterator[str]:
-    """The files named, and those in the folders named, hidden ones left out."""
+def _files(images: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The files named, and those in the folders named, hidden ones left out; and those there that are images of other formats."""
+    files, others = list[str](), list[str]()
     for name in images:
         if not os.path.isdir(name):
-            yield name
+            files.append(name)
             continue
         for folder, folders, names in os.walk(name):
             folders[:] = sorted(each for each in folders if not each.startswith("."))
-            for each in sorted(names):
-                if not each.startswith(".") and each.lower().endswith(SUFFIXES):
-                    yield os.path.join(folder, each)
+            for each in sorted(each for each in names if not each.startswith(".")):
+                for suffixes, found in ((SUFFIXES, files), (OTHERS, others)):
+                    if each.lower().endswith(suffixes):
+                        found.append(os.path.join(folder, each))
+    return files, others
 
 
 def _shown(file: str) -> str:

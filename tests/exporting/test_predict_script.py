@@ -124,6 +124,25 @@ def test_files_and_folders_in_batches(run, capsys):
     assert lines == [f"{name}  {kind}  100.0%" for name, kind in (("z.png", "dark"), ("photos/b.png", "light"), ("photos/inner/a.PNG", "dark"))]  # fmt: skip
 
 
+def test_images_of_other_formats_in_folders_are_named_on_one_line(run, capsys):
+    (run.parent / "photos" / "inner").mkdir(parents=True)
+    Image.new("L", (8, 8), 255).save("photos/a.png")
+    for name in ("b.HEIC", "c.avif", ".hidden.heic", "text.txt", "inner/d\n.jfif"):
+        (run.parent / "photos" / name).write_text("")
+    assert predict.main(["run", "photos"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "photos/a.png  light  100.0%\n" and len(printed.err.splitlines()) == 1
+    assert printed.err.startswith("left out: 3 of other image formats than .png .jpg ")
+    assert printed.err.endswith(r": photos/b.HEIC, photos/c.avif, 'photos/inner/d\n.jfif'" + "\n")
+    for number in range(4):
+        (run.parent / "photos" / f"e{number}.jxl").write_text("")
+    predict.main(["run", "photos"])
+    assert "7 of other" in (said := capsys.readouterr().err) and said.endswith(
+        "e0.jxl, photos/e1.jxl, photos/e2.jxl, ...\n"
+    )
+    assert not set(predict_script.SUFFIXES) & set(predict_script.OTHERS)
+
+
 def test_bad_files_are_named_and_the_others_done(run, capsys):
     for name in ("1.png", "4.png"):
         Image.new("L", (8, 8), 255).save(name)
