@@ -1,7 +1,11 @@
 """Callbacks that set the learning rate before each batch; the curves are in `nash_tf.strategy.schedules`."""
 
+import math
 import os
 import warnings
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
 
 import keras
 
@@ -21,6 +25,8 @@ class PhasedRate(keras.callbacks.Callback):
         phases: `nash_tf.strategy.schedules.Phase`s, lengths in epochs. `fit(initial_epoch=...)` continues within them.
         first_epoch: epoch at which the first phase starts; before it the rate is that of its start.
 
+    Warns once where training goes on at a rate of 0 when the last phase is over.
+
     Raises:
         UnknownLength: at the start of an epoch, if its number of batches is not known.
     """
@@ -30,6 +36,7 @@ class PhasedRate(keras.callbacks.Callback):
         self.initial_rate, self.phases, self.first_epoch = initial_rate, tuple(phases), first_epoch
         self._rates, self._model_follows = [], False
         self._last_rate = None  # when this callback last looked
+        self._has_warned = False  # that the last phase is over
 
     def on_epoch_begin(self, epoch, logs=None):
         _warn_of_others(self._last_rate, self.model)
@@ -40,11 +47,22 @@ class PhasedRate(keras.callbacks.Callback):
             )
         phases = [phase._replace(length=phase.length * steps) for phase in self.phases]
         before = (epoch - self.first_epoch) * steps
+        self._warn_of_end(before + steps - sum(phase.length for phase in phases))
         together = self.model.steps_per_execution  # Keras completes the last group of steps where the data are endless
         count = -(-steps // together) * together if isinstance(together, int) else steps
         self._rates = [schedules.phased(max(0, before + step), phases, self.initial_rate) for step in range(count)]
         self._model_follows = fast_training.follow_rates(self.model, self._rates)
         self._last_rate = _rate(self.model)
+
+    def _warn_of_end(self, steps_behind):
+        if steps_behind < 1 or self._has_warned or not self.phases or self.phases[-1].end:
+            return
+        end = self.first_epoch + sum(phase.length for phase in self.phases)
+        warnings.warn(
+            f"the learning rate is 0 from here on, for it is annealed until epoch {end:g}; train no longer, or anneal it longer",
+            stacklevel=2,
+        )
+        self._has_warned = True
 
     def on_epoch_end(self, epoch, logs=None):
         self._last_rate = _rate(self.model)
@@ -64,15 +82,20 @@ class SGDR(PhasedRate):
 
     Args:
         initial_rate: learning rate at the start of each period.
-        periods: length of each period, in epochs. `fit(initial_epoch=...)` continues within them.
+        periods: length of each period, in epochs. `fit(initial_epoch=...)` continues within them; after the last the rate is 0,
+            which is warned of once.
         first_epoch: epoch at which the first period starts; before it the learning rate is `initial_rate`.
 
     Raises:
+        ValueError: a rate or a length that is no number above 0, or no period.
         UnknownLength: at the start of an epoch, if its number of batches is not known.
     """
 
     def __init__(self, initial_rate, periods, first_epoch=0):
-        self.periods = tuple(periods)
+        _check_above_0("initial_rate", initial_rate)
+        self.periods = tuple(periods) if isinstance(periods, Iterable) else ()
+        if not (self.periods and all(map(_is_above_0, self.periods))):
+            raise ValueError(f"periods must be numbers above 0, one or more, received {periods!r}")
         super().__init__(initial_rate, schedules.annealings(self.periods), first_epoch)
 
 
@@ -81,12 +104,26 @@ class CosineAnnealing(SGDR):
 
     Args:
         initial_rate: learning rate at the start.
-        epochs: number of epochs after which it is 0.
+        epochs: number of epochs after which it is 0; training longer is warned of once.
         first_epoch: epoch at which the annealing starts.
+
+    Raises:
+        ValueError: the rate or the number of epochs is no number above 0.
+        UnknownLength: at the start of an epoch, if its number of batches is not known.
     """
 
     def __init__(self, initial_rate, epochs, first_epoch=0):
+        _check_above_0("epochs", epochs)
         super().__init__(initial_rate, (epochs,), first_epoch)
+
+
+def _check_above_0(name: str, value: Any) -> None:
+    if not _is_above_0(value):
+        raise ValueError(f"{name} must be a number above 0, received {value!r}")
+
+
+def _is_above_0(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < math.inf
 
 
 # Other callbacks that set the rate -------------------------------------------------------------------------------

@@ -48,9 +48,39 @@ def test_one_cosine():
 
 
 def test_restarts():
-    found = rates(SGDR(0.1, [1, 2]), 4)
+    with pytest.warns(UserWarning, match="the learning rate is 0 from here on, for it is annealed until epoch 3;"):
+        found = rates(SGDR(0.1, [1, 2]), 4)
     expected = [cosine(step, 3) for step in range(3)] + [cosine(step, 6) for step in range(6)] + [0.0] * 3
     assert found == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_end_is_warned_of_once(recwarn):
+    def warned():
+        return len([warning for warning in recwarn if "annealed until epoch 2.5;" in str(warning.message)])
+
+    callback = CosineAnnealing(0.1, 1.5, first_epoch=1)
+    rates(callback, 2)
+    assert warned() == 0
+    rates(callback, 5, initial_epoch=2)
+    assert warned() == 1
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda: CosineAnnealing(0.1, 0), "epochs must be a number above 0, received 0"),
+        (lambda: CosineAnnealing(0.1, -2), "epochs must be a number above 0, received -2"),
+        (lambda: CosineAnnealing(0.1, (1, 2)), r"epochs must be a number above 0, received \(1, 2\)"),
+        (lambda: CosineAnnealing("x", 3), "initial_rate must be a number above 0, received 'x'"),
+        (lambda: SGDR(math.nan, (3,)), "initial_rate must be a number above 0, received nan"),
+        (lambda: SGDR(0.1, ()), r"periods must be numbers above 0, one or more, received \(\)"),
+        (lambda: SGDR(0.1, 3), "periods must be numbers above 0, one or more, received 3"),
+        (lambda: SGDR(0.1, [2, 0]), r"periods must be numbers above 0, one or more, received \[2, 0\]"),
+    ],
+)
+def test_what_is_no_annealing_is_refused(made, message):
+    with pytest.raises(ValueError, match=message):
+        made()
 
 
 def test_goes_on_at_the_initial_epoch():
