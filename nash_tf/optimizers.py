@@ -1,6 +1,8 @@
 """Keras optimisers of the package, registered for serialisation."""
 
 import math
+from numbers import Integral, Real
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -22,13 +24,14 @@ class Muon(keras.optimizers.SGD):
     coefficients are; `keras.optimizers.Muon` leaves kernels of convolutions to AdamW.
 
     Args:
-        learning_rate, momentum, nesterov, weight_decay: as for SGD; weight decay is that of all variables.
-        kernel_rate: learning rate of kernels of convolutions, as a share of `learning_rate`.
-        iterations_per_step: Newton-Schulz iterations.
+        learning_rate, momentum, nesterov, weight_decay: as for SGD; weight decay is that of all variables. A rate of 0 is what one
+            that was annealed to the end is saved with.
+        kernel_rate: learning rate of kernels of convolutions, as a share of `learning_rate`, above 0.
+        iterations_per_step: number of Newton-Schulz iterations, at least 1.
         name, **kwargs: as for any optimiser.
 
     Raises:
-        ValueError: a rate that is not above 0, or fewer than one iteration.
+        ValueError: a rate is below its limit or not finite, or the iterations are no whole number of at least 1.
     """
 
     def __init__(
@@ -42,13 +45,8 @@ class Muon(keras.optimizers.SGD):
         name="muon",
         **kwargs,
     ):
+        _check(learning_rate, kernel_rate, iterations_per_step)
         super().__init__(learning_rate, momentum, nesterov, weight_decay, name=name, **kwargs)
-        for argument, value, least in (
-            ("kernel_rate", kernel_rate, 0),
-            ("iterations_per_step", iterations_per_step, 1),
-        ):
-            if not (value > 0 and least <= value < math.inf):
-                raise ValueError(f"{argument}: expected a number above 0. Received: {value}")
         self.kernel_rate, self.iterations_per_step = kernel_rate, iterations_per_step
 
     def build(self, variables):
@@ -80,6 +78,32 @@ class Muon(keras.optimizers.SGD):
             "kernel_rate": self.kernel_rate,
             "iterations_per_step": self.iterations_per_step,
         }
+
+
+def _check(learning_rate: Any, kernel_rate: Any, iterations_per_step: Any) -> None:
+    """Checks the arguments of these names; a schedule or a callable in place of a rate is Keras' to check."""
+    for argument, value, expected, holds in (
+        (
+            "learning_rate",
+            learning_rate,
+            "a finite number of at least 0",
+            not _is(Real, learning_rate) or 0 <= learning_rate < math.inf,
+        ),
+        ("kernel_rate", kernel_rate, "a finite number above 0", _is(Real, kernel_rate) and 0 < kernel_rate < math.inf),
+        (
+            "iterations_per_step",
+            iterations_per_step,
+            "a whole number of at least 1",
+            _is(Integral, iterations_per_step) and iterations_per_step >= 1,
+        ),
+    ):
+        if not holds:
+            raise ValueError(f"{argument}: expected {expected}. Received: {value!r}")
+
+
+def _is(kind: type, value: Any) -> bool:
+    """Whether a value is a number of a kind; True is none."""
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _mixes_channels(variable: keras.Variable) -> bool:

@@ -134,8 +134,21 @@ def test_the_program_has_every_optimiser_that_its_setting_names():
     assert tuple(image_classification.OPTIMIZERS) == training.OPTIMIZERS
 
 
-@pytest.mark.parametrize("argument", ["kernel_rate", "iterations_per_step"])
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
-def test_what_is_no_rate_is_refused(argument, value):
-    with pytest.raises(ValueError, match=f"{argument}: expected a number above 0. Received: {value}"):
-        Muon(**{argument: value})
+@pytest.mark.parametrize(
+    ("argument", "expected", "values"),
+    [
+        ("learning_rate", "a finite number of at least 0", [-0.1, float("nan"), float("inf")]),
+        ("kernel_rate", "a finite number above 0", [0, -1, float("nan"), float("inf"), "x", True, None]),
+        ("iterations_per_step", "a whole number of at least 1", [0, -1, 1.5, 5.0, float("nan"), "x", True, None]),
+    ],
+)
+def test_what_is_no_rate_and_no_number_of_iterations_is_refused(argument, expected, values):
+    for value in values:
+        with pytest.raises(ValueError, match=f"{argument}: expected {expected}. Received: {value!r}"):
+            Muon(**{argument: value})
+
+
+def test_a_rate_may_be_a_schedule_a_callable_or_annealed_to_0():
+    for rate in (keras.optimizers.schedules.CosineDecay(0.1, 10), lambda: 0.1, np.float64(0.1)):
+        assert float(Muon(rate).learning_rate) == pytest.approx(0.1)
+    assert float(Muon.from_config(Muon(0.0).get_config()).learning_rate) == 0  # as a trained model is saved
