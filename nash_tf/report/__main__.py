@@ -17,6 +17,8 @@ from nash_tf.report.watch import finished, watch
 
 _REFRESH = 15  # seconds after which a browser loads the page of a watched run again
 
+_INTERVAL = 2.0  # seconds after which a run is looked at again
+
 _MOST_PROBLEMS = 5  # of a run, printed
 
 _PATIENCE = 60.0  # seconds that the next run of an experiment may take to appear
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="renew the page whenever a run goes on, until all are finished (of several, a minute longer)",
     )
     parser.add_argument(
-        "--interval", type=float, default=2.0, metavar="SECONDS", help="how often --watch looks (default 2)"
+        "--interval", type=float, metavar="SECONDS", help=f"how often --watch looks (default {_INTERVAL:g})"
     )
     given = parser.parse_args(arguments)
     try:
@@ -59,11 +61,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    if not given.interval > 0:
+    if given.interval is not None and not given.interval > 0:
         raise _Refused(f"--interval={given.interval:g}: must be a number of seconds above 0")
     asked = [_checked(name) for name in given.directories]
     for link in (link for directory in asked if not runs.is_run(directory) for link in _linked(directory)):
         print(printable(f"{link}: a link, left out; name it as DIR to have its report written"), file=sys.stderr)
+    for line in _unused(given, is_one=len(asked) == 1 and runs.is_run(asked[0])):
+        print(line, file=sys.stderr)
     page = Path(given.output) if given.output else _common(asked) / run_directory.REPORT
     if given.output and page.is_dir():
         raise _Refused(f"--output={page}: must be a file, and is a directory")
@@ -98,9 +102,18 @@ def _run(given: argparse.Namespace) -> int:
 
     if given.watch:
         several = are_several(found())
-        watch(found, lambda: renew(True), given.interval, patience=_PATIENCE if several else 0.0)
+        watch(found, lambda: renew(True), given.interval or _INTERVAL, patience=_PATIENCE if several else 0.0)
         return 0 if not several or renew(False) else 1
     return 0 if renew(False) else 1
+
+
+def _unused(given: argparse.Namespace, is_one: bool) -> list[str]:
+    """Which options do nothing, and why, a line each."""
+    lines = {
+        "--markdown is not used: one run has no table": given.markdown and is_one,
+        f"--interval={given.interval or 0:g} is not used without --watch": given.interval and not given.watch,
+    }
+    return [line for line, holds in lines.items() if holds]
 
 
 def _checked(name: str) -> Path:

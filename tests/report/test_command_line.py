@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from nash_tf.report import watch
+from nash_tf.report.__main__ import main
 from nash_tf.report.records import loading
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import ROOT
@@ -40,6 +41,15 @@ class TestCommandLine:
         assert done.returncode == 2 and done.stdout == ""
         assert len(done.stderr.splitlines()) == 1
         assert not (ROOT / "nash_tf" / "report.html").exists()
+
+    def test_options_that_do_nothing_are_named(self, big, tmp_path, capsys):
+        assert main([str(big), "--markdown", "--interval=9", f"--output={tmp_path / 'page.html'}"]) == 0
+        assert capsys.readouterr().err.splitlines() == [
+            "--markdown is not used: one run has no table",
+            "--interval=9 is not used without --watch",
+        ]
+        assert main([str(big), "--watch", "--interval=9", f"--output={tmp_path / 'page.html'}"]) == 0
+        assert capsys.readouterr().err == ""
 
     def test_a_hostile_missing_name_is_one_line(self):
         done = command("no\n\x1b[31m")
