@@ -306,7 +306,8 @@ def tuner_of(
 
 
 def search_results(oracle) -> dict:
-    """What the search itself did."""
+    """What the search itself did; `children` counts all networks that it trained, among them the first one and parents that go on
+    unchanged, `grown_children` only those that morphisms made."""
     lineage, search = oracle.lineage(), oracle.search
     winner, scored = search.outcomes[search.best], dict.fromkeys(["val_accuracy", search.goal.name])
     return {
@@ -317,6 +318,7 @@ def search_results(oracle) -> dict:
         **{f"vanilla_{name}": round(lineage[0][name], 6) for name in scored},
         "steps": max(record["step"] for record in lineage),
         "children": len({(record["step"], record["child"]) for record in lineage}),
+        "grown_children": len({(record["step"], record["child"]) for record in lineage if record["morphisms"]}),
         "epochs": sum(record["epochs"] for record in lineage),
         "search_ended": oracle.end_reason(),
     }

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import time
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -16,6 +17,7 @@ from nash_tf import data
 from nash_tf.architecture import costs
 from nash_tf.files import run_directory
 from nash_tf.files.checksums import with_checksum, without_checksum
+from nash_tf.search import search_results
 from tests.helpers import wait_for
 from tests.helpers.processes import FORMATS, PROGRAM, finish, here, lineage, start
 
@@ -53,6 +55,25 @@ def test_the_results_say_how_sure_they_are(whole):
     for mistake in test["mistakes"]:
         assert (whole[0] / mistake["file"]).is_file() and mistake["class"] != mistake["named"]
     assert len(test["mistakes"]) == min(24, 359 - test["model"]["correct"])
+
+
+def test_children_that_morphisms_made_are_counted_apart():
+    record = {"digest": "a", "epochs": 1, "val_accuracy": 0.5}
+    lineage = [
+        {**record, "step": step, "child": child, "morphisms": morphisms}
+        for step, child, morphisms in (
+            (0, 0, []),
+            (1, 0, []),
+            (1, 1, [["split", ["conv"], 0]]),
+            (1, 1, [["split", ["conv"], 0]]),  # its second rung
+            (1, 2, [["split", ["conv"], 1]]),
+        )
+    ]
+    first = SimpleNamespace(architecture=SimpleNamespace(digest="a"), metrics=record)
+    state = SimpleNamespace(best=(0, 0, 0), outcomes={(0, 0, 0): first}, goal=SimpleNamespace(name="val_accuracy"))
+    oracle = SimpleNamespace(lineage=lambda: lineage, search=state, end_reason=lambda: "steps")
+    results = search_results(oracle)
+    assert (results["children"], results["grown_children"], results["epochs"]) == (4, 2, 5)
 
 
 def test_a_budget_that_another_prediction_of_costs_laid_out_is_named(tmp_path):
