@@ -38,6 +38,9 @@ class PhasedRate(keras.callbacks.Callback):
         self._last_rate = None  # when this callback last looked
         self._has_warned = False  # that the last phase is over
 
+    def on_train_begin(self, logs=None):
+        self._last_rate = None  # another model, or one that was trained on otherwise
+
     def on_epoch_begin(self, epoch, logs=None):
         _warn_of_others(self._last_rate, self.model)
         steps = self.params.get("steps")

@@ -1,5 +1,6 @@
 import copy
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -88,6 +89,14 @@ def test_goes_on_at_the_initial_epoch():
     callback = CosineAnnealing(0.1, 4)
     assert rates(callback, 2) == pytest.approx(whole[:6], rel=1e-6)
     assert rates(copy.deepcopy(callback), 4, initial_epoch=2) == pytest.approx(whole[6:], rel=1e-6)
+
+
+def test_another_model_is_no_other_callback():
+    callback = CosineAnnealing(0.1, 4)
+    rates(callback, 2)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", category=UserWarning)
+        rates(callback, 2)
 
 
 @pytest.mark.parametrize("callback", [CosineAnnealing(0.1, 2, first_epoch=1), SGDR(0.1, (2,), first_epoch=1)])
