@@ -5,7 +5,7 @@ The same command continues an experiment that was interrupted; finished runs are
     nash-tf experiment --flagfile=cifar10_cpu --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 --output_dir=runs/cifar \\
         --jobs=2
 
-All other flags are those of a search and go to every run; SavedModel and .keras are exported unless
+All other flags but --method and --resume are those of a search and go to every run; SavedModel and .keras are exported unless
 --export says more, and there is no control unless --control is given. The training of
 the first network depends on the data, the settings and the seed alone: the methods of the slides start from the same one, and so
 do those with one budget.
@@ -28,6 +28,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from absl.flags import FlagValues
+
 from nash_tf import data, followers, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
@@ -36,6 +38,7 @@ from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
 from nash_tf.settings import engine as engine_settings
+from nash_tf.settings.baselines import SCRATCH
 from nash_tf.strategy import methods
 from nash_tf.terminal import command_line
 
@@ -121,11 +124,32 @@ def parse(argv: Sequence[str]) -> tuple[Settings, list[str]]:
     """The settings of the experiment on a command line, and the other arguments, which go to every run.
 
     Raises:
-        ConfigError: a setting breaks its rule.
+        ConfigError: a setting breaks its rule, or is that of a single run.
     """
+    if method := _method(argv):
+        raise refusal("method", method, f"is for a single run; an experiment takes --methods={method}")
     values = command_line.define(Settings)
     arguments = command_line.read(values, argv, known_only=True)
     return Settings(**command_line.given(values, Settings)), arguments
+
+
+def _method(arguments: Sequence[str]) -> str | None:
+    """The value of `--method` among arguments, None where it is not there."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        name, equals, value = argument.partition("=")
+        if name in ("--method", "-method"):
+            return value if equals else following
+    return None
+
+
+def _overridden(arguments: Sequence[str], flags: FlagValues) -> dict[str, str]:
+    """The flags that an experiment does not leave to its runs: why. A flag file made for single runs may hold them."""
+    found = {}
+    if method := _method(arguments):
+        found[f"method={method}"] = "--methods decides"
+    if flags["resume"].present:
+        found["resume" if flags["resume"].value else "noresume"] = "an experiment always goes on with what is there"
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -147,6 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             directory = directory.with_name(f"{directory.name.removesuffix(of_run)}-experiment")
         for name in own.methods:  # whatever a run would be refused for is refused now
             program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
+        if first.start is not None and SCRATCH in own.methods:
+            raise refusal("start", first.start, f"must not be given with method {SCRATCH}, which starts from a winner")
         start_file.check(first.start)
         data.check(first.dataset, first.images)
         run_directory.check_creatable(str(directory))
@@ -156,6 +182,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ConfigError, data.DataError) as error:
         return program.refuse(error)
     chosen = planned if own.only is None else [planned[own.only]]
+    if unused := _overridden(arguments, flags):
+        print(f"Not used: {', '.join(f'--{name} ({why})' for name, why in unused.items())}.")
     try:
         with stoppable(), _cluster(first, all(run.finished for run in chosen)) as (added, fits):
             failed = _conduct(chosen, planned, first, directory, [*arguments, *added], own.jobs or fits)

@@ -84,6 +84,9 @@ def test_the_comparisons_with_grow_have_one_budget_in_predicted_seconds(name):
         (["--methods=sh", "--dataset=absent"], "--dataset: 'absent'"),
         (["--methods=sh", "--unknown=2"], "--unknown=2"),
         (["--jobs=many"], "--jobs=many: must be a whole number"),
+        (["--method=grow"], "--method=grow: is for a single run; an experiment takes --methods=grow"),
+        (["--method", "grow"], "--method=grow: is for a single run"),
+        (["--methods=sh,scratch", "--start=a.keras"], "--start=a.keras: must not be given with method scratch"),
         (["--runs=1000000000"], "--runs=1000000000: must be a whole number"),
     ],
 )
@@ -141,6 +144,27 @@ def test_an_experiment_has_a_directory_of_its_own(arguments, directory, tmp_path
     monkeypatch.setattr(experiment, "_conduct", lambda *given: seen.append(given) or {})
     assert experiment.main(["experiment", "--methods=nash", "--children=6", "--epochs_per_step=12", *arguments]) == 0
     assert str(seen[0][3]) == (directory or "runs/digits-experiment")
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch, capsys):
+    """Does an experiment without its runs; gives the lines it prints before them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(experiment, "_conduct", lambda *_: print("BEGUN") or {})
+
+    def lines(*arguments):
+        assert experiment.main(["experiment", "--runs=1", *arguments]) == 0
+        return capsys.readouterr().out.split("BEGUN")[0].splitlines()
+
+    return lines
+
+
+def test_what_an_experiment_sets_itself_is_said_to_be_unused(prepared, tmp_path):
+    assert prepared("--methods=sh") == []
+    (tmp_path / "single").write_text("--method=grow\n")
+    assert prepared("--methods=sh", "--flagfile=single") == ["Not used: --method=grow (--methods decides)."]
+    for flag in ("--resume", "--noresume"):
+        assert prepared(flag) == [f"Not used: {flag} (an experiment always goes on with what is there)."]
 
 
 def start(directory, *arguments):
