@@ -5,8 +5,8 @@ The same command continues an experiment that was interrupted; finished runs are
     nash-tf experiment --flagfile=cifar10_cpu --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 --output_dir=runs/cifar \\
         --jobs=2
 
-All other flags but --method and --resume are those of a search and go to every run; SavedModel and .keras are exported unless
---export says more, and there is no control unless --control is given. The training of
+All other flags are those of a search and go to every run, but --method and --resume, which each run is given by the experiment.
+SavedModel and .keras are exported unless --export says more, and there is no control unless --control is given. The training of
 the first network depends on the data, the settings and the seed alone: the methods of the slides start from the same one, and so
 do those with one budget.
 """
@@ -26,13 +26,13 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from absl.flags import FlagValues
 
 from nash_tf import data, followers, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
+from nash_tf.experiment_runs import Run, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
@@ -46,8 +46,6 @@ SEARCHES = tuple(method.name for method in methods.SEARCHES)
 PROGRAM = "nash_tf.main"  # of each run
 POLL = 0.5  # seconds between two looks at the runs
 _GROUP = "Experiment"
-# Unless the arguments say more: runs are compared at equal cost, and few of their models used.
-_DEFAULTS = ("--export=keras", "--nocontrol")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,45 +77,6 @@ class Settings:
         settings.check(self)
         if len(set(self.methods)) < len(self.methods):
             raise refusal("methods", self.methods, "must name each method once")
-
-
-class Run(NamedTuple):
-    """One run of an experiment."""
-
-    method: str
-    seed: int
-    directory: Path
-
-    @property
-    def finished(self) -> bool:
-        """Whether its results are there."""
-        return (self.directory / run_directory.RESULTS).exists()
-
-    @property
-    def begun(self) -> bool:
-        """Whether its settings are there."""
-        return (self.directory / run_directory.CONFIG).exists()
-
-    @property
-    def is_search(self) -> bool:
-        """Whether its method is a search, and not a baseline."""
-        return self.method in followers.SEARCHES
-
-    def command(self, arguments: Sequence[str], first_network: Sequence[str] = ()) -> list[str]:
-        """What runs it, or goes on with it; `first_network` are arguments of its own about that."""
-        own = [
-            f"--method={self.method}",
-            f"--seed={self.seed}",
-            f"--output_dir={self.directory}",
-            *first_network,
-        ]
-        own.append("--resume" if self.begun else "--noresume")
-        return [*_DEFAULTS, *arguments, *own]
-
-
-def plan(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
-    """All runs, seed by seed, so that what is there of an interrupted experiment compares all methods."""
-    return [Run(name, seed, directory / f"{name}-seed{seed}") for seed in seeds for name in names]
 
 
 def parse(argv: Sequence[str]) -> tuple[Settings, list[str]]:
@@ -152,6 +111,20 @@ def _overridden(arguments: Sequence[str], flags: FlagValues) -> dict[str, str]:
     return found
 
 
+def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, SearchConfig]:
+    """The settings of runs, by method.
+
+    Raises:
+        ConfigError: whatever one of them would be refused for.
+    """
+    found = dict[str, SearchConfig]()
+    for run in {run.method: run for run in planned}.values():
+        config, _ = program.parse([PROGRAM, *run.command(arguments)])
+        if config is not None:  # as it is without --help
+            found[run.method] = config
+    return found
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 or 143 when stopped by a signal."""
     argv = sys.argv if argv is None else argv
@@ -161,7 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         growing = next((name for name in own.methods if methods.registry[name].has_foresight), None)
         if growing and not flags["layout"].present:  # all from one first network, that of grow or front
             arguments = [*arguments, f"--layout={SearchConfig(method=growing).first_layout}"]
-            first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
+            first, _ = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
         if first is None:
             print(f"{__doc__}\n{command_line.usage(Settings)}\n\nFlags of each run\n\n{program.usage()}")
             return 0
@@ -169,21 +142,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not flags["output_dir"].present:
             of_run = f"-{first.method}-seed{first.seed}"
             directory = directory.with_name(f"{directory.name.removesuffix(of_run)}-experiment")
-        for name in own.methods:  # whatever a run would be refused for is refused now
-            program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
         if first.start is not None and SCRATCH in own.methods:
             raise refusal("start", first.start, f"must not be given with method {SCRATCH}, which starts from a winner")
+        planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
+        configs = _checked(planned, arguments)
         start_file.check(first.start)
         data.check(first.dataset, first.images)
         run_directory.check_creatable(str(directory))
-        planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
         if own.only is not None and not own.only < len(planned):
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
     except (ConfigError, data.DataError) as error:
         return program.refuse(error)
     chosen = planned if own.only is None else [planned[own.only]]
-    if unused := _overridden(arguments, flags):
-        print(f"Not used: {', '.join(f'--{name} ({why})' for name, why in unused.items())}.")
+    of_chosen = [configs[name] for name in dict.fromkeys(run.method for run in chosen)]
+    for line in program.unused_lines(of_chosen, flags, _overridden(arguments, flags)):
+        print(line)
     try:
         with stoppable(), _cluster(first, all(run.finished for run in chosen)) as (added, fits):
             failed = _conduct(chosen, planned, first, directory, [*arguments, *added], own.jobs or fits)

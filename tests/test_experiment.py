@@ -167,6 +167,16 @@ def test_what_an_experiment_sets_itself_is_said_to_be_unused(prepared, tmp_path)
         assert prepared(flag) == [f"Not used: {flag} (an experiment always goes on with what is there)."]
 
 
+def test_settings_that_no_run_or_not_all_runs_use_are_told_before_the_first(prepared):
+    given = ["--methods=grow,fixed", "--widths=4,8", "--cutout_size=0.3", "--children=4", "--mutations=3", "--resume"]
+    everywhere, of_fixed = prepared(*given)
+    assert everywhere.startswith("Not used: --resume (an experiment always goes on")
+    assert "--children (a step of method grow has one child; method fixed trains the first network alone)" in everywhere
+    assert "--cutout_size (cutout is not among the augmentations)" in everywhere
+    assert of_fixed == "Not used by fixed: --mutations (method fixed trains the first network alone)."
+    assert prepared("--methods=grow,fixed", "--mutations=3", "--only=0") == []  # this one is grow's
+
+
 def start(directory, *arguments):
     common = [*TASK, "--widths=4,8", "--steps=1", "--final_epochs=0"]
     return start_process(directory, *arguments, module="tests.helpers.light_experiment", common=common)
