@@ -32,7 +32,7 @@ from absl.flags import FlagValues
 from nash_tf import data, followers, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
-from nash_tf.experiment_runs import Run, plan
+from nash_tf.experiment_runs import Run, check_followed, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
@@ -151,9 +151,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         run_directory.check_creatable(str(directory))
         if own.only is not None and not own.only < len(planned):
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
+        chosen = planned if own.only is None else [planned[own.only]]
+        check_followed(chosen, planned)
     except (ConfigError, data.DataError) as error:
         return program.refuse(error)
-    chosen = planned if own.only is None else [planned[own.only]]
     of_chosen = [configs[name] for name in dict.fromkeys(run.method for run in chosen)]
     for line in program.unused_lines(of_chosen, flags, _overridden(arguments, flags)):
         print(line)

@@ -129,10 +129,33 @@ def test_wide_waits_for_the_searches_of_its_seed(tmp_path):
     assert experiment._is_ready(wide, [fixed, wide, other])
 
 
+def test_without_its_search_a_run_that_follows_has_failed(tmp_path, capsys):
+    assert experiment.main(["experiment", "--methods=wide,sh", "--only=0", f"--output_dir={tmp_path}"]) == 1
+    assert "wide-seed0: needs the searches of its seed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("method", ["wide", "scratch"])
-def test_without_a_search_to_follow_a_run_has_failed_and_the_others_go_on(method, tmp_path, capsys):
-    assert experiment.main(["experiment", f"--methods={method}", "--runs=1", f"--output_dir={tmp_path}"]) == 1
-    assert f"{method}-seed0: needs the searches of its seed" in capsys.readouterr().err
+def test_what_follows_no_search_is_refused_before_anything_starts(method, tmp_path, monkeypatch, capsys):
+    begun = []
+    monkeypatch.setattr(experiment, "_conduct", lambda chosen, *others: begun.append(chosen) or {})
+
+    def status(methods, *arguments):
+        return experiment.main(
+            ["experiment", f"--methods={methods}", "--runs=2", f"--output_dir={tmp_path}", *arguments]
+        )
+
+    def put(name, file):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("{}")
+
+    put("nash-seed0", "results.json")
+    assert status(f"fixed,{method}") == 2 and not begun
+    line = f"--methods=fixed,{method}: {method} needs a winner of seed 1; name a search too, one of grow, nash,"
+    assert line in capsys.readouterr().err
+    assert status(f"fixed,{method}", "--only=1") == 0  # seed 0, whose search is finished
+    assert status(f"fixed,{method},sh") == 0  # a search that is to come
+    put(f"{method}-seed1", "config.json")
+    assert status(f"fixed,{method}") == 0  # it goes on with what it has
 
 
 @pytest.mark.parametrize(
