@@ -29,7 +29,7 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
-from nash_tf import data, followers, report, settings
+from nash_tf import data, followers, prior, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
 from nash_tf.experiment_runs import Run, check_followed, plan
@@ -122,6 +122,9 @@ def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, Sear
         config, _ = program.parse([PROGRAM, *run.command(arguments)])
         if config is not None:  # as it is without --help
             found[run.method] = config
+            program.check_environment(config)
+            if not all(each.begun for each in planned if each.method == run.method):
+                prior.with_prior(config, None)  # those that have begun know what it says
     return found
 
 

@@ -72,10 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if config is None:
             print(f"{__doc__}\n{usage()}")
             return 0
-        _choose_backend()
-        _check_formats(config)
-        if roles.is_told() and config.engine != engine_settings.KERAS_TUNER:
-            raise refusal("engine", config.engine, "KERASTUNER_ORACLE_IP is set, which is for keras_tuner; unset it")
+        check_environment(config)
         start_file.check(config.start, config.method)
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
         data.check(config.dataset, config.images)
@@ -132,6 +129,18 @@ def unused_lines(configs: Sequence[SearchConfig], values: flags.FlagValues, othe
         for by, idle in lines.items()
         if idle
     ]
+
+
+def check_environment(config: SearchConfig) -> None:
+    """Checks what a run needs of the environment variables and of the packages that are installed.
+
+    Raises:
+        ConfigError: it is not so.
+    """
+    _choose_backend()
+    _check_formats(config)
+    if roles.is_told() and config.engine != engine_settings.KERAS_TUNER:
+        raise refusal("engine", config.engine, "KERASTUNER_ORACLE_IP is set, which is for keras_tuner; unset it")
 
 
 def _check_formats(config: SearchConfig) -> None:

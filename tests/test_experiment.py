@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from nash_tf import experiment, main
+from nash_tf import experiment, export_formats, main
 from nash_tf.config import ConfigError
 from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT, wait_for
@@ -87,11 +87,14 @@ def test_the_comparisons_with_grow_have_one_budget_in_predicted_seconds(name):
         (["--method=grow"], "--method=grow: is for a single run; an experiment takes --methods=grow"),
         (["--method", "grow"], "--method=grow: is for a single run"),
         (["--methods=sh,scratch", "--start=a.keras"], "--start=a.keras: must not be given with method scratch"),
+        (["--methods=sh,grow", "--prior=absent"], "--prior=absent: must be the directory of a run"),
+        (["--methods=sh", "--export=onnx"], "--export=onnx: onnx needs packages that are not installed"),
         (["--runs=1000000000"], "--runs=1000000000: must be a whole number"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(arguments, line, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(export_formats, "missing", lambda name: ("tf2onnx",) if name == "onnx" else ())
     assert experiment.main(["experiment", *arguments, "--output_dir=out"]) == 2
     printed = capsys.readouterr().err
     assert line in printed and printed.count("\n") == 1
@@ -198,6 +201,12 @@ def test_settings_that_no_run_or_not_all_runs_use_are_told_before_the_first(prep
     assert "--cutout_size (cutout is not among the augmentations)" in everywhere
     assert of_fixed == "Not used by fixed: --mutations (method fixed trains the first network alone)."
     assert prepared("--methods=grow,fixed", "--mutations=3", "--only=0") == []  # this one is grow's
+
+
+def test_runs_that_have_begun_need_no_earlier_ones_any_more(prepared, tmp_path):
+    (tmp_path / "grow-seed0").mkdir()
+    (tmp_path / "grow-seed0" / "config.json").write_text("{}")
+    assert prepared("--methods=grow", "--prior=absent", f"--output_dir={tmp_path}") == []
 
 
 def start(directory, *arguments):
