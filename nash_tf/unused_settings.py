@@ -16,6 +16,8 @@ def unused(config: SearchConfig) -> dict[str, str]:
     method, found = methods.registry[config.method], search_unused(config)
     if not method.operators:
         found["control"] = found["children"]
+        if not config.front_sizes:
+            found["max_latency_ms"] = f"{found['children']}; its latency is measured"
     elif not config.steps and not method.has_branches:
         found["control"] = "there are no steps"
     if config.first_layout == "hand" and config.start is None:

@@ -9,7 +9,7 @@ from nash_tf.unused_settings import unused
 
 # Of an engine that is not chosen, of latencies that nobody asks for, of gains that most methods do not expect.
 OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage", "latency_runtime", "prior", "gain_factor"}
-OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "tune_hyperparameters"}
+OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "max_latency_ms", "tune_hyperparameters"}
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,7 @@ def test_what_a_method_does_not_use(settings, expected):
         ({}, {"front_epochs", "distillation", "objective_cost"}),
         ({"objective_cost": "latency_ms"}, {"front_epochs", "distillation"}),
         ({"front_sizes": (99,), "final_epochs": 0}, set()),
+        ({"front_sizes": (99,), "method": "fixed"}, OF_GROWTH - {"max_flops", "max_latency_ms"}),
         ({"front_sizes": (99,), "final_epochs": 0, "front_epochs": 0}, {"distillation", "final_learning_rate"}),
     ],
 )
