@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for line in program.unused_lines(of_chosen, flags, _overridden(arguments, flags)):
         print(line)
     try:
-        with stoppable(), _cluster(first, all(run.finished for run in chosen)) as (added, fits):
+        with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):
             failed = _conduct(chosen, planned, first, directory, [*arguments, *added], own.jobs or fits)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
@@ -227,16 +227,17 @@ def _what(runs: Sequence[Run], directory: Path, dataset: str) -> str:
 
 
 @contextlib.contextmanager
-def _cluster(config: SearchConfig, is_done: bool) -> Iterator[tuple[list[str], int]]:
-    """Begins what all runs share: the arguments that tell them of it, and how many runs fit at a time."""
-    if config.engine != engine_settings.RAY or is_done:
+def _cluster(configs: Sequence[SearchConfig], is_done: bool) -> Iterator[tuple[list[str], int]]:
+    """Begins what all runs share: the arguments that tell them of it, and how many of the largest runs fit at a time."""
+    if configs[0].engine != engine_settings.RAY or is_done:
         yield [], 1
         return
     from nash_tf.engines import ray_cluster  # here, not above: it may be missing
 
-    config = config.with_threads(None)
-    cpus = config.workers * (config.cpus_per_training or float(config.threads or 1))
-    with ray_cluster.shared(config.ray_address, cpus, config.workers * config.gpus_per_training) as (address, fits):
+    configs = [config.with_threads(None) for config in configs]
+    cpus = max(each.side_by_side * (each.cpus_per_training or float(each.threads or 1)) for each in configs)
+    gpus = max(each.side_by_side * each.gpus_per_training for each in configs)
+    with ray_cluster.shared(configs[0].ray_address, cpus, gpus) as (address, fits):
         print(f"Ray's cluster at {address} has room for {fits} runs at a time", flush=True)
         yield [f"--ray_address={address}"], fits
 

@@ -24,6 +24,8 @@ def unused(config: SearchConfig) -> dict[str, str]:
         found["widths"] = "the layout hand has its own"
     if method.name == HAND and config.layout not in (None, "hand"):
         found["layout"] = "method hand has its own"
+    if method.has_one_network:
+        found["workers"] = f"method {method.name} has one training at a time"
     if not method.has_foresight:
         found["prior"] = found["gain_factor"]
     if method.has_branches:

@@ -273,6 +273,9 @@ def test_runs_share_one_cluster_of_ray_as_many_as_fit(monkeypatch, tmp_path, cap
     assert asked == [(None, 2.0, 1.0), ("auto", 8.0, 0.0)]
     assert begun == [("--ray_address=10.0.0.1:6379", 3, 4), ("--ray_address=10.0.0.1:6379", 1, 4)]
     assert "room for 3 runs at a time" in capsys.readouterr().out
+    for methods, needed in (("grow", 2.0), ("grow,sh", 8.0)):  # of the largest run
+        assert experiment.main([*common, f"--methods={methods}", "--threads=2"]) == 0
+        assert asked.pop() == (None, needed, 0.0)
     for name in ("sh-seed0", "sh-seed1", "shr-seed0", "shr-seed1"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "results.json").write_text("{}")

@@ -9,7 +9,7 @@ from nash_tf.unused_settings import unused
 
 # Of an engine that is not chosen, of latencies that nobody asks for, of gains that most methods do not expect.
 OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage", "latency_runtime", "prior", "gain_factor"}
-OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "max_latency_ms", "tune_hyperparameters"}
+OF_GROWTH = {"children", "workers", "mutations", "control", "max_params", "max_flops", "max_latency_ms", "workers", "tune_hyperparameters"}
 
 
 @pytest.mark.parametrize(
@@ -17,12 +17,12 @@ OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "max
     [
         ({}, set()),
         ({"final_epochs": 0, "augment": ("cutout",)}, {"final_learning_rate"}),
-        ({"method": "grow"}, {"children", "final_learning_rate"}),
-        ({"method": "grow", "final_epochs": 3, "max_hours": 1.0}, {"children", "epochs_per_step"}),
+        ({"method": "grow"}, {"children", "workers", "final_learning_rate"}),
+        ({"method": "grow", "final_epochs": 3, "max_hours": 1.0}, {"children", "workers", "epochs_per_step"}),
         ({"method": "fixed", "budget_epochs": 400.0}, {*OF_GROWTH, "final_learning_rate", "epochs_per_step", "steps"}),
         (
             {"method": "random", "budget_epochs": 9.0},
-            {"children", "epochs_per_step", "final_learning_rate", "vanilla_epochs"},
+            {"children", "workers", "epochs_per_step", "final_learning_rate", "vanilla_epochs"},
         ),
         ({"method": "one_epoch"}, {"final_learning_rate"}),
         ({"method": "shr", "budget_epochs": 9.0, "max_cpu_hours": 1.0}, set()),
