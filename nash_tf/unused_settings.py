@@ -13,7 +13,8 @@ def unused(config: SearchConfig) -> dict[str, str]:
 
     Those that `--start` makes so are told by `nash_tf.tasks.start`.
     """
-    method, found = methods.registry[config.method], search_unused(config)
+    method = methods.registry[config.method]
+    found = {name: why for name, why in search_unused(config).items() if hasattr(config, name)}  # not Keras Tuner's own
     if not method.operators:
         found["control"] = found["children"]
         if not config.front_sizes:

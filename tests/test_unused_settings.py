@@ -5,11 +5,12 @@ import pytest
 from nash_tf import data, main
 from nash_tf.config import SearchConfig
 from nash_tf.settings import engine as engine_settings
+from nash_tf.strategy import methods
 from nash_tf.unused_settings import unused
 
 # Of an engine that is not chosen, of latencies that nobody asks for, of gains that most methods do not expect.
 OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage", "latency_runtime", "prior", "gain_factor"}
-OF_GROWTH = {"children", "workers", "mutations", "control", "max_params", "max_flops", "max_latency_ms", "workers", "tune_hyperparameters"}
+OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "max_latency_ms", "workers"}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,12 @@ def test_what_a_front_does_not_use(settings, expected):
 @pytest.mark.parametrize(("method", "expects"), [("grow", True), ("front", True), ("random", False), ("shr", False)])
 def test_what_a_method_without_foresight_does_not_use(method, expects):
     assert ({"prior", "gain_factor"} <= unused(SearchConfig(method=method)).keys()) is not expects
+
+
+@pytest.mark.parametrize("method", methods.registry)
+def test_what_is_unused_is_a_flag(method):
+    config, values = main.parse(["nash", f"--method={method}"])
+    assert unused(config).keys() <= set(values)
 
 
 def test_what_is_not_timed_needs_no_runtime():
