@@ -182,7 +182,7 @@ class SearchConfig(
     threads: int | None = setting(
         optional(whole(1, 1024)),
         "Cores that each training uses. Rounding depends on it, so a resumed run keeps its number. Unset: cpus_per_training, or this "
-        "machine's cores, shared evenly among the workers.",
+        "machine's cores, shared evenly among the workers; all of them for a method that has one training at a time.",
         default=None,
         group=_RUN,
         resumed=settings.FIXED_IF_GIVEN,
@@ -243,7 +243,7 @@ class SearchConfig(
             fit=self.image_fit,
             memory_share=self.memory_share,
             cache_dir=self.cache_dir,
-            shared=self.workers > 1 or self.isolate,
+            shared=self.side_by_side > 1 or self.isolate,
         )
 
     @property
@@ -263,9 +263,14 @@ class SearchConfig(
         """The rungs of a step: how many children are trained for how many epochs more."""
         return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
 
+    @property
+    def side_by_side(self) -> int:
+        """Most trainings at a time: one a worker, or one in all where each goes on with the network of the one before."""
+        return 1 if methods.registry[self.method].has_one_network else self.workers
+
     def with_threads(self, begun_with: int | None) -> "SearchConfig":
-        """The same with a number of threads: the one given, the one that the run began with, or this machine's share."""
-        share = max(1, len(os.sched_getaffinity(0)) // self.workers)
+        """The same with a number of threads: the one given, the one that the run began with, or a training's share of this machine."""
+        share = max(1, len(os.sched_getaffinity(0)) // self.side_by_side)
         if self.engine == settings.engine.RAY and self.cpus_per_training:
             share = math.ceil(self.cpus_per_training)
         return replace(self, threads=self.threads or begun_with or share)

@@ -5,8 +5,8 @@ The same command continues an experiment that was interrupted; finished runs are
     nash-tf experiment --flagfile=cifar10_cpu --dataset=cifar10 --methods=nash,sh,shr,shrsep --runs=8 --output_dir=runs/cifar \\
         --jobs=2
 
-All other flags are those of a search and go to every run; SavedModel and .keras are exported unless
---export says more, and there is no control unless --control is given. The training of
+All other flags are those of a search and go to every run, but --method and --resume, which each run is given by the experiment.
+SavedModel and .keras are exported unless --export says more, and there is no control unless --control is given. The training of
 the first network depends on the data, the settings and the seed alone: the methods of the slides start from the same one, and so
 do those with one budget.
 """
@@ -26,16 +26,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from nash_tf import data, followers, report, settings
+from absl.flags import FlagValues
+
+from nash_tf import data, followers, prior, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
+from nash_tf.experiment_runs import Run, check_followed, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
 from nash_tf.settings import engine as engine_settings
+from nash_tf.settings.baselines import SCRATCH
 from nash_tf.strategy import methods
 from nash_tf.terminal import command_line
 
@@ -43,8 +46,6 @@ SEARCHES = tuple(method.name for method in methods.SEARCHES)
 PROGRAM = "nash_tf.main"  # of each run
 POLL = 0.5  # seconds between two looks at the runs
 _GROUP = "Experiment"
-# Unless the arguments say more: runs are compared at equal cost, and few of their models used.
-_DEFAULTS = ("--export=keras", "--nocontrol")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,54 +79,53 @@ class Settings:
             raise refusal("methods", self.methods, "must name each method once")
 
 
-class Run(NamedTuple):
-    """One run of an experiment."""
-
-    method: str
-    seed: int
-    directory: Path
-
-    @property
-    def finished(self) -> bool:
-        """Whether its results are there."""
-        return (self.directory / run_directory.RESULTS).exists()
-
-    @property
-    def begun(self) -> bool:
-        """Whether its settings are there."""
-        return (self.directory / run_directory.CONFIG).exists()
-
-    @property
-    def is_search(self) -> bool:
-        """Whether its method is a search, and not a baseline."""
-        return self.method in followers.SEARCHES
-
-    def command(self, arguments: Sequence[str], first_network: Sequence[str] = ()) -> list[str]:
-        """What runs it, or goes on with it; `first_network` are arguments of its own about that."""
-        own = [
-            f"--method={self.method}",
-            f"--seed={self.seed}",
-            f"--output_dir={self.directory}",
-            *first_network,
-        ]
-        own.append("--resume" if self.begun else "--noresume")
-        return [*_DEFAULTS, *arguments, *own]
-
-
-def plan(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
-    """All runs, seed by seed, so that what is there of an interrupted experiment compares all methods."""
-    return [Run(name, seed, directory / f"{name}-seed{seed}") for seed in seeds for name in names]
-
-
 def parse(argv: Sequence[str]) -> tuple[Settings, list[str]]:
     """The settings of the experiment on a command line, and the other arguments, which go to every run.
 
     Raises:
-        ConfigError: a setting breaks its rule.
+        ConfigError: a setting breaks its rule, or is that of a single run.
     """
+    if method := _method(argv):
+        raise refusal("method", method, f"is for a single run; an experiment takes --methods={method}")
     values = command_line.define(Settings)
     arguments = command_line.read(values, argv, known_only=True)
     return Settings(**command_line.given(values, Settings)), arguments
+
+
+def _method(arguments: Sequence[str]) -> str | None:
+    """The value of `--method` among arguments, None where it is not there."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        name, equals, value = argument.partition("=")
+        if name in ("--method", "-method"):
+            return value if equals else following
+    return None
+
+
+def _overridden(arguments: Sequence[str], flags: FlagValues) -> dict[str, str]:
+    """The flags that an experiment does not leave to its runs: why. A flag file made for single runs may hold them."""
+    found = {}
+    if method := _method(arguments):
+        found[f"method={method}"] = "--methods decides"
+    if flags["resume"].present:
+        found["resume" if flags["resume"].value else "noresume"] = "an experiment always goes on with what is there"
+    return found
+
+
+def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, SearchConfig]:
+    """The settings of runs, by method.
+
+    Raises:
+        ConfigError: whatever one of them would be refused for.
+    """
+    found = dict[str, SearchConfig]()
+    for run in {run.method: run for run in planned}.values():
+        config, _ = program.parse([PROGRAM, *run.command(arguments)])
+        if config is not None:  # as it is without --help
+            found[run.method] = config
+            program.check_environment(config)
+            if not all(each.begun for each in planned if each.method == run.method):
+                prior.with_prior(config, None)  # those that have begun know what it says
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -137,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         growing = next((name for name in own.methods if methods.registry[name].has_foresight), None)
         if growing and not flags["layout"].present:  # all from one first network, that of grow or front
             arguments = [*arguments, f"--layout={SearchConfig(method=growing).first_layout}"]
-            first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
+            first, _ = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
         if first is None:
             print(f"{__doc__}\n{command_line.usage(Settings)}\n\nFlags of each run\n\n{program.usage()}")
             return 0
@@ -145,19 +145,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not flags["output_dir"].present:
             of_run = f"-{first.method}-seed{first.seed}"
             directory = directory.with_name(f"{directory.name.removesuffix(of_run)}-experiment")
-        for name in own.methods:  # whatever a run would be refused for is refused now
-            program.parse([argv[0], *Run(name, 0, directory).command(arguments)])
+        if first.start is not None and SCRATCH in own.methods:
+            raise refusal("start", first.start, f"must not be given with method {SCRATCH}, which starts from a winner")
+        planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
+        configs = _checked(planned, arguments)
         start_file.check(first.start)
         data.check(first.dataset, first.images)
         run_directory.check_creatable(str(directory))
-        planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
         if own.only is not None and not own.only < len(planned):
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
+        chosen = planned if own.only is None else [planned[own.only]]
+        check_followed(chosen, planned)
     except (ConfigError, data.DataError) as error:
         return program.refuse(error)
-    chosen = planned if own.only is None else [planned[own.only]]
+    of_chosen = [configs[name] for name in dict.fromkeys(run.method for run in chosen)]
+    for line in program.unused_lines(of_chosen, flags, _overridden(arguments, flags)):
+        print(line)
     try:
-        with stoppable(), _cluster(first, all(run.finished for run in chosen)) as (added, fits):
+        with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):
             failed = _conduct(chosen, planned, first, directory, [*arguments, *added], own.jobs or fits)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
@@ -222,16 +227,17 @@ def _what(runs: Sequence[Run], directory: Path, dataset: str) -> str:
 
 
 @contextlib.contextmanager
-def _cluster(config: SearchConfig, is_done: bool) -> Iterator[tuple[list[str], int]]:
-    """Begins what all runs share: the arguments that tell them of it, and how many runs fit at a time."""
-    if config.engine != engine_settings.RAY or is_done:
+def _cluster(configs: Sequence[SearchConfig], is_done: bool) -> Iterator[tuple[list[str], int]]:
+    """Begins what all runs share: the arguments that tell them of it, and how many of the largest runs fit at a time."""
+    if configs[0].engine != engine_settings.RAY or is_done:
         yield [], 1
         return
     from nash_tf.engines import ray_cluster  # here, not above: it may be missing
 
-    config = config.with_threads(None)
-    cpus = config.workers * (config.cpus_per_training or float(config.threads or 1))
-    with ray_cluster.shared(config.ray_address, cpus, config.workers * config.gpus_per_training) as (address, fits):
+    configs = [config.with_threads(None) for config in configs]
+    cpus = max(each.side_by_side * (each.cpus_per_training or float(each.threads or 1)) for each in configs)
+    gpus = max(each.side_by_side * each.gpus_per_training for each in configs)
+    with ray_cluster.shared(configs[0].ray_address, cpus, gpus) as (address, fits):
         print(f"Ray's cluster at {address} has room for {fits} runs at a time", flush=True)
         yield [f"--ray_address={address}"], fits
 

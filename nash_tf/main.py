@@ -25,7 +25,7 @@ if __name__ == "__main__":  # the imports below take a while
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
@@ -72,10 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if config is None:
             print(f"{__doc__}\n{usage()}")
             return 0
-        _choose_backend()
-        _check_formats(config)
-        if roles.is_told() and config.engine != engine_settings.KERAS_TUNER:
-            raise refusal("engine", config.engine, "KERASTUNER_ORACLE_IP is set, which is for keras_tuner; unset it")
+        check_environment(config)
         start_file.check(config.start, config.method)
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
         data.check(config.dataset, config.images)
@@ -101,13 +98,49 @@ def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> N
         paper = f"--flagfile=paper_{config.method}"
         more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
         print(f"No --dataset given: the small experiment on the bundled digits{more}.")
-    without_effect = unused(config) | data.unused(config.dataset)
-    idle = [f"--{name} ({why})" for name, why in without_effect.items() if values[name].present]
-    if idle:
-        print(f"Not used: {', '.join(idle)}.")
+    for line in unused_lines([config], values, {}):
+        print(line)
     if values.resume and not resume:
         print(f"Nothing to resume in {config.output_dir}: the run begins.")
     sys.stdout.flush()
+
+
+def unused_lines(configs: Sequence[SearchConfig], values: flags.FlagValues, others: Mapping[str, str]) -> list[str]:
+    """What is said of settings that are given and change nothing: of those of all runs, then of each method's own, a line each.
+
+    Args:
+        configs: of runs, one of each method.
+        values: the flags that are given.
+        others: further ones that change nothing in any run, by name: why.
+    """
+    found = dict[str, dict[str, str]]()
+    for config in configs:
+        idle = unused(config) | data.unused(config.dataset)
+        found[config.method] = {name: why for name, why in idle.items() if values[name].present}
+    first, *further = found.values()
+    shared = [name for name in first if all(name in idle for idle in further)]
+    lines = {"": dict(others)}
+    for name in shared:
+        lines[""][name] = "; ".join(dict.fromkeys(idle[name] for idle in found.values()))
+    for method, idle in found.items():
+        lines[f" by {method}"] = {name: why for name, why in idle.items() if name not in shared}
+    return [
+        f"Not used{by}: {', '.join(f'--{name} ({why})' for name, why in idle.items())}."
+        for by, idle in lines.items()
+        if idle
+    ]
+
+
+def check_environment(config: SearchConfig) -> None:
+    """Checks what a run needs of the environment variables and of the packages that are installed.
+
+    Raises:
+        ConfigError: it is not so.
+    """
+    _choose_backend()
+    _check_formats(config)
+    if roles.is_told() and config.engine != engine_settings.KERAS_TUNER:
+        raise refusal("engine", config.engine, "KERASTUNER_ORACLE_IP is set, which is for keras_tuner; unset it")
 
 
 def _check_formats(config: SearchConfig) -> None:

@@ -13,15 +13,20 @@ def unused(config: SearchConfig) -> dict[str, str]:
 
     Those that `--start` makes so are told by `nash_tf.tasks.start`.
     """
-    method, found = methods.registry[config.method], search_unused(config)
+    method = methods.registry[config.method]
+    found = {name: why for name, why in search_unused(config).items() if hasattr(config, name)}  # not Keras Tuner's own
     if not method.operators:
         found["control"] = found["children"]
+        if not config.front_sizes:
+            found["max_latency_ms"] = f"{found['children']}; its latency is measured"
     elif not config.steps and not method.has_branches:
         found["control"] = "there are no steps"
     if config.first_layout == "hand" and config.start is None:
         found["widths"] = "the layout hand has its own"
     if method.name == HAND and config.layout not in (None, "hand"):
         found["layout"] = "method hand has its own"
+    if method.has_one_network:
+        found["workers"] = f"method {method.name} has one training at a time"
     if not method.has_foresight:
         found["prior"] = found["gain_factor"]
     if method.has_branches:

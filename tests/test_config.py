@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nash_tf import settings
 from nash_tf.config import AUGMENTATIONS, LARGEST, RAISABLE, ConfigError, SearchConfig, check_resume, differences
 from nash_tf.files import run_directory
+from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
 
@@ -208,6 +209,25 @@ class TestResume:
     def test_every_difference_is_named(self):
         with pytest.raises(ConfigError, match="steps was 2, is 1; seed was 0, is 5"):
             check_resume(self.old, dataclasses.replace(self.old, steps=1, seed=5))
+
+
+@pytest.mark.parametrize(
+    ("settings", "begun_with", "threads"),
+    [
+        ({"method": "sh"}, None, 2),
+        ({"method": "front"}, None, 2),
+        ({"method": "grow"}, None, 8),
+        ({"method": "fixed"}, None, 8),
+        ({"method": "grow", "threads": 3}, 2, 3),
+        ({"method": "grow"}, 2, 2),
+        ({"method": "grow", "engine": "ray"}, None, 8),
+        ({"method": "grow", "engine": "ray", "cpus_per_training": 1.5}, None, 2),
+    ],
+)
+def test_trainings_share_the_cores_as_far_as_they_go_on_side_by_side(settings, begun_with, threads, monkeypatch):
+    monkeypatch.setattr(engine_settings, "missing", lambda name: None)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(8)))
+    assert SearchConfig(workers=4, **settings).with_threads(begun_with).threads == threads
 
 
 def test_a_setting_is_written_once():

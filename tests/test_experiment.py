@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from nash_tf import experiment, main
+from nash_tf import experiment, export_formats, main
 from nash_tf.config import ConfigError
 from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT, wait_for
@@ -84,11 +84,17 @@ def test_the_comparisons_with_grow_have_one_budget_in_predicted_seconds(name):
         (["--methods=sh", "--dataset=absent"], "--dataset: 'absent'"),
         (["--methods=sh", "--unknown=2"], "--unknown=2"),
         (["--jobs=many"], "--jobs=many: must be a whole number"),
+        (["--method=grow"], "--method=grow: is for a single run; an experiment takes --methods=grow"),
+        (["--method", "grow"], "--method=grow: is for a single run"),
+        (["--methods=sh,scratch", "--start=a.keras"], "--start=a.keras: must not be given with method scratch"),
+        (["--methods=sh,grow", "--prior=absent"], "--prior=absent: must be the directory of a run"),
+        (["--methods=sh", "--export=onnx"], "--export=onnx: onnx needs packages that are not installed"),
         (["--runs=1000000000"], "--runs=1000000000: must be a whole number"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(arguments, line, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(export_formats, "missing", lambda name: ("tf2onnx",) if name == "onnx" else ())
     assert experiment.main(["experiment", *arguments, "--output_dir=out"]) == 2
     printed = capsys.readouterr().err
     assert line in printed and printed.count("\n") == 1
@@ -126,10 +132,33 @@ def test_wide_waits_for_the_searches_of_its_seed(tmp_path):
     assert experiment._is_ready(wide, [fixed, wide, other])
 
 
+def test_without_its_search_a_run_that_follows_has_failed(tmp_path, capsys):
+    assert experiment.main(["experiment", "--methods=wide,sh", "--only=0", f"--output_dir={tmp_path}"]) == 1
+    assert "wide-seed0: needs the searches of its seed" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("method", ["wide", "scratch"])
-def test_without_a_search_to_follow_a_run_has_failed_and_the_others_go_on(method, tmp_path, capsys):
-    assert experiment.main(["experiment", f"--methods={method}", "--runs=1", f"--output_dir={tmp_path}"]) == 1
-    assert f"{method}-seed0: needs the searches of its seed" in capsys.readouterr().err
+def test_what_follows_no_search_is_refused_before_anything_starts(method, tmp_path, monkeypatch, capsys):
+    begun = []
+    monkeypatch.setattr(experiment, "_conduct", lambda chosen, *others: begun.append(chosen) or {})
+
+    def status(methods, *arguments):
+        return experiment.main(
+            ["experiment", f"--methods={methods}", "--runs=2", f"--output_dir={tmp_path}", *arguments]
+        )
+
+    def put(name, file):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).write_text("{}")
+
+    put("nash-seed0", "results.json")
+    assert status(f"fixed,{method}") == 2 and not begun
+    line = f"--methods=fixed,{method}: {method} needs a winner of seed 1; name a search too, one of grow, nash,"
+    assert line in capsys.readouterr().err
+    assert status(f"fixed,{method}", "--only=1") == 0  # seed 0, whose search is finished
+    assert status(f"fixed,{method},sh") == 0  # a search that is to come
+    put(f"{method}-seed1", "config.json")
+    assert status(f"fixed,{method}") == 0  # it goes on with what it has
 
 
 @pytest.mark.parametrize(
@@ -141,6 +170,43 @@ def test_an_experiment_has_a_directory_of_its_own(arguments, directory, tmp_path
     monkeypatch.setattr(experiment, "_conduct", lambda *given: seen.append(given) or {})
     assert experiment.main(["experiment", "--methods=nash", "--children=6", "--epochs_per_step=12", *arguments]) == 0
     assert str(seen[0][3]) == (directory or "runs/digits-experiment")
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch, capsys):
+    """Does an experiment without its runs; gives the lines it prints before them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(experiment, "_conduct", lambda *_: print("BEGUN") or {})
+
+    def lines(*arguments):
+        assert experiment.main(["experiment", "--runs=1", *arguments]) == 0
+        return capsys.readouterr().out.split("BEGUN")[0].splitlines()
+
+    return lines
+
+
+def test_what_an_experiment_sets_itself_is_said_to_be_unused(prepared, tmp_path):
+    assert prepared("--methods=sh") == []
+    (tmp_path / "single").write_text("--method=grow\n")
+    assert prepared("--methods=sh", "--flagfile=single") == ["Not used: --method=grow (--methods decides)."]
+    for flag in ("--resume", "--noresume"):
+        assert prepared(flag) == [f"Not used: {flag} (an experiment always goes on with what is there)."]
+
+
+def test_settings_that_no_run_or_not_all_runs_use_are_told_before_the_first(prepared):
+    given = ["--methods=grow,fixed", "--widths=4,8", "--cutout_size=0.3", "--children=4", "--mutations=3", "--resume"]
+    everywhere, of_fixed = prepared(*given)
+    assert everywhere.startswith("Not used: --resume (an experiment always goes on")
+    assert "--children (a step of method grow has one child; method fixed trains the first network alone)" in everywhere
+    assert "--cutout_size (cutout is not among the augmentations)" in everywhere
+    assert of_fixed == "Not used by fixed: --mutations (method fixed trains the first network alone)."
+    assert prepared("--methods=grow,fixed", "--mutations=3", "--only=0") == []  # this one is grow's
+
+
+def test_runs_that_have_begun_need_no_earlier_ones_any_more(prepared, tmp_path):
+    (tmp_path / "grow-seed0").mkdir()
+    (tmp_path / "grow-seed0" / "config.json").write_text("{}")
+    assert prepared("--methods=grow", "--prior=absent", f"--output_dir={tmp_path}") == []
 
 
 def start(directory, *arguments):
@@ -207,6 +273,9 @@ def test_runs_share_one_cluster_of_ray_as_many_as_fit(monkeypatch, tmp_path, cap
     assert asked == [(None, 2.0, 1.0), ("auto", 8.0, 0.0)]
     assert begun == [("--ray_address=10.0.0.1:6379", 3, 4), ("--ray_address=10.0.0.1:6379", 1, 4)]
     assert "room for 3 runs at a time" in capsys.readouterr().out
+    for methods, needed in (("grow", 2.0), ("grow,sh", 8.0)):  # of the largest run
+        assert experiment.main([*common, f"--methods={methods}", "--threads=2"]) == 0
+        assert asked.pop() == (None, needed, 0.0)
     for name in ("sh-seed0", "sh-seed1", "shr-seed0", "shr-seed1"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "results.json").write_text("{}")

@@ -40,6 +40,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "search",
     "main",
     "followers",
+    "experiment_runs",
     "experiment",
     "__main__",
     "benchmark",

@@ -5,11 +5,12 @@ import pytest
 from nash_tf import data, main
 from nash_tf.config import SearchConfig
 from nash_tf.settings import engine as engine_settings
+from nash_tf.strategy import methods
 from nash_tf.unused_settings import unused
 
 # Of an engine that is not chosen, of latencies that nobody asks for, of gains that most methods do not expect.
 OTHERS = {"ray_address", "cpus_per_training", "gpus_per_training", "storage", "latency_runtime", "prior", "gain_factor"}
-OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "tune_hyperparameters"}
+OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "max_latency_ms", "workers"}
 
 
 @pytest.mark.parametrize(
@@ -17,12 +18,12 @@ OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "tun
     [
         ({}, set()),
         ({"final_epochs": 0, "augment": ("cutout",)}, {"final_learning_rate"}),
-        ({"method": "grow"}, {"children", "final_learning_rate"}),
-        ({"method": "grow", "final_epochs": 3, "max_hours": 1.0}, {"children", "epochs_per_step"}),
+        ({"method": "grow"}, {"children", "workers", "final_learning_rate"}),
+        ({"method": "grow", "final_epochs": 3, "max_hours": 1.0}, {"children", "workers", "epochs_per_step"}),
         ({"method": "fixed", "budget_epochs": 400.0}, {*OF_GROWTH, "final_learning_rate", "epochs_per_step", "steps"}),
         (
             {"method": "random", "budget_epochs": 9.0},
-            {"children", "epochs_per_step", "final_learning_rate", "vanilla_epochs"},
+            {"children", "workers", "epochs_per_step", "final_learning_rate", "vanilla_epochs"},
         ),
         ({"method": "one_epoch"}, {"final_learning_rate"}),
         ({"method": "shr", "budget_epochs": 9.0, "max_cpu_hours": 1.0}, set()),
@@ -44,6 +45,7 @@ def test_what_a_method_does_not_use(settings, expected):
         ({}, {"front_epochs", "distillation", "objective_cost"}),
         ({"objective_cost": "latency_ms"}, {"front_epochs", "distillation"}),
         ({"front_sizes": (99,), "final_epochs": 0}, set()),
+        ({"front_sizes": (99,), "method": "fixed"}, OF_GROWTH - {"max_flops", "max_latency_ms"}),
         ({"front_sizes": (99,), "final_epochs": 0, "front_epochs": 0}, {"distillation", "final_learning_rate"}),
     ],
 )
@@ -54,6 +56,12 @@ def test_what_a_front_does_not_use(settings, expected):
 @pytest.mark.parametrize(("method", "expects"), [("grow", True), ("front", True), ("random", False), ("shr", False)])
 def test_what_a_method_without_foresight_does_not_use(method, expects):
     assert ({"prior", "gain_factor"} <= unused(SearchConfig(method=method)).keys()) is not expects
+
+
+@pytest.mark.parametrize("method", methods.registry)
+def test_what_is_unused_is_a_flag(method):
+    config, values = main.parse(["nash", f"--method={method}"])
+    assert unused(config).keys() <= set(values)
 
 
 def test_what_is_not_timed_needs_no_runtime():

@@ -38,14 +38,14 @@ class Engine:
 
 @contextlib.contextmanager
 def started(config: SearchConfig, command: Sequence[str], task: Task) -> Iterator[Engine]:
-    """Makes this process the chief of `config.workers` processes, where this one is not enough and is not told its part.
+    """Makes this process the chief of as many processes as trainings go on side by side, where this one is not enough and is not told its part.
 
     Args:
         config: of the run.
         command: what each of the processes runs.
         task: not used: each process loads the data itself.
     """
-    if (config.workers == 1 and not config.isolate) or roles.is_told():
+    if (config.side_by_side == 1 and not config.isolate) or roles.is_told():
         yield Engine()
         return
     own, gpus = roles.local_chief(), runtime.gpu_names()
@@ -55,7 +55,7 @@ def started(config: SearchConfig, command: Sequence[str], task: Task) -> Iterato
         return trials | ({"CUDA_VISIBLE_DEVICES": gpus[number % len(gpus)]} if gpus else {})
 
     os.environ.update(own)
-    workers = LocalWorkers(config.workers, command, environment)
+    workers = LocalWorkers(config.side_by_side, command, environment)
     try:
         yield Engine(workers)
     finally:

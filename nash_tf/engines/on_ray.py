@@ -99,7 +99,7 @@ def started(config: SearchConfig, command: Sequence[str], task: Task) -> Iterato
     if runtime.gpu_names() and not config.gpus_per_training:
         print("Note: trainings on Ray are given no GPU; --gpus_per_training=1 gives one to each.", flush=True)
     yield Engine(
-        config.workers,
+        config.side_by_side,
         config.threads,
         config.cpus_per_training or float(config.threads or 1),
         config.gpus_per_training,

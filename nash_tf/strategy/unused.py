@@ -16,7 +16,9 @@ def unused(settings: Any) -> dict[str, str]:
     """
     method, found = methods.registry[settings.method], dict[str, str]()
     if not method.operators:
-        names = ("children", "mutations", "max_params", "max_flops", "tune_hyperparameters")
+        names = ["children", "mutations", "max_params", "tune_hyperparameters"]
+        if not settings.front_sizes:
+            names.append("max_flops")
         found |= dict.fromkeys(names, f"method {method.name} trains the first network alone")
     elif method.has_branches:
         found["children"] = f"a step of method {method.name} has two"

@@ -6,6 +6,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.latency import BATCHES
+from nash_tf.strategy import methods
 from nash_tf.tuning.kept_latencies import KeptLatencies
 
 
@@ -30,7 +31,7 @@ class Latencies:
         return most is None or self.of(architecture, BATCHES[:1])[1] <= most
 
     def check(self, first: Architecture) -> list[str]:
-        """Checks the first network against the limit: those that grow out of it are no faster.
+        """Checks the first network against the limit, where any grow out of it: they are no faster.
 
         Returns:
             What is to be said of it, a line; nothing where no network is timed.
@@ -44,10 +45,12 @@ class Latencies:
             took = self.of(first, BATCHES[:1])[1]
         except ValueError as error:
             raise refusal("objective_cost", self.config.objective_cost, str(error)) from None
-        if not self.fits(first):
+        grows = bool(methods.registry[self.config.method].operators)
+        if grows and not self.fits(first):
             rule = f"the first network takes {took:g} ms on this machine; give more, or a smaller one by --widths"
             raise refusal("max_latency_ms", self.config.max_latency_ms, rule)
-        limit = "" if self.config.max_latency_ms is None else f" of {self.config.max_latency_ms:g} that it may take"
+        has_limit = grows and self.config.max_latency_ms is not None
+        limit = f" of {self.config.max_latency_ms:g} that it may take" if has_limit else ""
         return [
             f"An image takes the first network {took:g} ms{limit}, in {self.config.latency_runtime} on this machine."
         ]

@@ -261,6 +261,13 @@ class TestHostile:
         page_of(run)
 
 
+@pytest.mark.parametrize(("method", "is_limit"), [("nash", True), ("fixed", False)])
+def test_a_latency_is_shown_beside_the_limit_that_it_had(method, is_limit, run):
+    timed = change_settings(change_results(run, latency_ms=1.25), method=method, max_latency_ms=2.0)
+    page = page_of(timed).text
+    assert "1.25 ms" in page and (", of 2 ms that it may take" in page) == is_limit
+
+
 def test_a_run_on_ray_says_how_busy_its_workers_were(run):
     assert "On Ray" not in page_of(run).text
     account = {"name": "ray", "utilisation": 0.62, "nodes": 2, "processes": 9, "lost_processes": 1}

@@ -56,6 +56,11 @@ def test_a_first_network_over_the_limit_is_refused_at_once(tmp_path, timed):
     assert said == "An image takes the first network 3.78 ms of 5 that it may take, in tensorflow on this machine."
 
 
+def test_a_network_that_does_not_grow_has_no_limit(tmp_path, timed):
+    (said,) = Latencies(config(tmp_path, method="fixed", max_latency_ms=0.5)).check(LARGE)
+    assert said == "An image takes the first network 3.78 ms, in tensorflow on this machine."
+
+
 def test_nothing_is_timed_where_nobody_asks(tmp_path, timed):
     untimed = Latencies(config(tmp_path))
     assert untimed.check(LARGE) == [] and untimed.facts(LARGE) == {} and not timed

@@ -59,7 +59,7 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
 def _measured_latency(run: Run) -> tuple[str, ...]:
     """What was measured there, and the same for a batch."""
     most, batch = run.setting("max_latency_ms"), run.result("latency_ms_32")
-    limit = "" if most is None else f", of {most:g} ms that it may take"
+    limit = f", of {most:g} ms that it may take" if most is not None and search_plan.searches(run) else ""
     said = f"an image, in {name_of(run.config.get('latency_runtime', '?'))} on the machine of the run{limit}"
     return (said,) if batch is None else (said, f"32 together: {batch:.3g} ms")
 

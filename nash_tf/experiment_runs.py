@@ -1,0 +1,69 @@
+"""The runs of an experiment: their order, their directories, and what each is told."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from nash_tf import followers
+from nash_tf.files import run_directory
+from nash_tf.settings import refusal
+
+# Unless the arguments say more: runs are compared at equal cost, and few of their models used.
+_DEFAULTS = ("--export=keras", "--nocontrol")
+
+
+class Run(NamedTuple):
+    """One run of an experiment."""
+
+    method: str
+    seed: int
+    directory: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether its results are there."""
+        return (self.directory / run_directory.RESULTS).exists()
+
+    @property
+    def begun(self) -> bool:
+        """Whether its settings are there."""
+        return (self.directory / run_directory.CONFIG).exists()
+
+    @property
+    def is_search(self) -> bool:
+        """Whether its method is a search, and not a baseline."""
+        return self.method in followers.SEARCHES
+
+    def command(self, arguments: Sequence[str], first_network: Sequence[str] = ()) -> list[str]:
+        """What runs it, or goes on with it; `first_network` are arguments of its own about that."""
+        own = [
+            f"--method={self.method}",
+            f"--seed={self.seed}",
+            f"--output_dir={self.directory}",
+            *first_network,
+        ]
+        own.append("--resume" if self.begun else "--noresume")
+        return [*_DEFAULTS, *arguments, *own]
+
+
+def plan(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
+    """All runs, seed by seed, so that what is there of an interrupted experiment compares all methods."""
+    return [Run(name, seed, directory / f"{name}-seed{seed}") for seed in seeds for name in names]
+
+
+def check_followed(chosen: Sequence[Run], planned: Sequence[Run]) -> None:
+    """Checks that there are searches, planned or finished, for those chosen runs whose first network follows from winners.
+
+    Raises:
+        ConfigError: there are none of a seed.
+    """
+    if any(run.is_search for run in planned):  # of each seed
+        return
+    for run in chosen:
+        searches = plan(run.directory.parent, followers.SEARCHES, [run.seed])
+        if run.method in followers.REGISTRY and not run.begun and not any(search.finished for search in searches):
+            needs = (
+                f"{run.method} needs a winner of seed {run.seed}; name a search too, one of {', '.join(followers.SEARCHES)}, "
+                f"or give the --output_dir of an experiment that has finished one"
+            )
+            raise refusal("methods", tuple(dict.fromkeys(each.method for each in planned)), needs)
