@@ -40,14 +40,15 @@ def check(config: SearchConfig, dataset: data.Dataset) -> None:
     if config.start is None:
         _check_widths(config, dataset)
     first = first_network(config, dataset)
-    if not methods.registry[config.method].operators:
-        return  # what does not grow needs no limit: a baseline may be larger than what it is compared with
+    grows = bool(methods.registry[config.method].operators)
     for name, needed in (("max_params", first.params), ("max_flops", costs.flops(first) or 0)):
         most = getattr(config, name)
-        if most is not None and needed > most:
+        # What does not grow needs no limit: a baseline may be larger than what it is compared with.
+        if grows and most is not None and needed > most:
             raise refusal(name, most, f"must be at least the first network's {needed}")
-    if costs.flops(first) is None and (config.max_flops is not None or config.objective_cost == OPERATIONS):
-        name = "max_flops" if config.max_flops is not None else "objective_cost"
+    is_limited = config.max_flops is not None and (grows or config.front_sizes)
+    if costs.flops(first) is None and (is_limited or config.objective_cost == OPERATIONS):
+        name = "max_flops" if is_limited else "objective_cost"
         raise refusal(
             name, getattr(config, name), "the first network takes images of any size: operations are not known"
         )
