@@ -34,6 +34,10 @@ class Candidate(NamedTuple):
         """Expected decrease of the loss at the end of the budget."""
         return self.gain - self.cost
 
+    def rounded(self) -> "Candidate":
+        """The same with short numbers, for the record."""
+        return self._replace(gain=round(self.gain, 6), cost=round(self.cost, 6))
+
 
 @dataclass(frozen=True)
 class Weighing:
@@ -67,11 +71,8 @@ class Weighing:
         return replace(self, refused={**self.refused, LATENCY: 1})
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values, gains and costs rounded."""
-        best = [
-            [each.operator, list(each.site), each.params, round(each.gain, 6), round(each.cost, 6)]
-            for each in self.best
-        ]
+        """As JSON values."""
+        best = [[operator, list(site), *numbers] for operator, site, *numbers in self.best]
         return {"best": best, "weighed": self.weighed, "refused": dict(self.refused)}
 
 

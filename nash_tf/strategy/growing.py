@@ -110,7 +110,7 @@ class Foresight:
         for growth in growths:
             by_operator[growth.move.operator].append(growth)
         best = sorted((max(each, key=order) for each in by_operator.values()), key=order, reverse=True)
-        kept = tuple(growth.expected for growth in best[: considered.MOST])
+        kept = tuple(growth.expected.rounded() for growth in best[: considered.MOST])
         over = {limit: refused[limit] for limit in considered.LIMITS if refused[limit]}
         weighing = Weighing(kept, len(growths) + refused.total(), over)
         return (best[0] if best and order(best[0])[0] else None), weighing
