@@ -124,11 +124,13 @@ def unused_lines(configs: Sequence[SearchConfig], values: flags.FlagValues, othe
         lines[""][name] = "; ".join(dict.fromkeys(idle[name] for idle in found.values()))
     for method, idle in found.items():
         lines[f" by {method}"] = {name: why for name, why in idle.items() if name not in shared}
-    return [
-        f"Not used{by}: {', '.join(f'--{name} ({why})' for name, why in idle.items())}."
-        for by, idle in lines.items()
-        if idle
-    ]
+    return [f"Not used{by}: {_with_reasons(idle)}." for by, idle in lines.items() if idle]
+
+
+def _with_reasons(idle: Mapping[str, str]) -> str:
+    """Flags with why they change nothing, those together that have one reason."""
+    names = {why: [f"--{name}" for name in idle if idle[name] == why] for why in idle.values()}
+    return ", ".join(f"{', '.join(each)} ({why})" for why, each in names.items())
 
 
 def check_environment(config: SearchConfig) -> None:
