@@ -1,6 +1,5 @@
 """Images in classes: the first network, how networks are trained on a data set, the final training, the test."""
 
-import itertools
 from pathlib import Path
 
 import keras
@@ -20,7 +19,6 @@ from nash_tf.scores import objectives
 from nash_tf.scores.classification import class_weights
 from nash_tf.settings.costs import OPERATIONS
 from nash_tf.strategy import course, methods
-from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.prices import Prices
 from nash_tf.tasks import scoring, start
 from nash_tf.terminal.progress import Progress, label
@@ -167,8 +165,8 @@ def _too_small_a_budget(config: SearchConfig, dataset: data.Dataset) -> list[str
     method, budget = methods.registry[config.method], budget_epochs(config, dataset)
     if budget is None or not method.is_budgeted or method.has_branches:
         return []
-    rungs = [Rung(1, config.vanilla_epochs), *itertools.chain(*course.planned(method, config.steps, config.rungs))]
-    trainings = sum(rung.children for rung in rungs)
+    steps = course.planned(method, config.steps, config.rungs)
+    trainings = 1 + sum(rung.children for step in steps for rung in step)
     prices = Prices(first_network(config, dataset), len(dataset.y_train), config.batch_size)
     least = trainings * (1.0 + prices.beginning)
     if least <= budget:
