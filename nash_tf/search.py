@@ -5,11 +5,12 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
 import keras_tuner
+import numpy as np
+import tensorflow as tf
 from keras_tuner import errors
 
 from nash_tf import __version__, data, prior, report, runtime
@@ -42,7 +43,8 @@ from nash_tf.tuning.tuner import HillClimbing, SearchStopped
 from nash_tf.workers import roles
 from nash_tf.workers.local import WorkersDie
 
-PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy")
+# Asked themselves: TensorFlow is installed under several names, such as tensorflow-cpu.
+PACKAGES = {"tensorflow": tf, "keras": keras, "keras-tuner": keras_tuner, "numpy": np}
 FAILURES = (
     SearchStopped,
     DamagedSearch,
@@ -110,7 +112,7 @@ def run(
     )
     with locked(directory):
         tidy(directory)
-        run_directory.write_config(config, _versions())
+        run_directory.write_config(config, versions())
         latencies.save()
         searched = search(config, dataset, command, began, loading)
         if searched is None:
@@ -120,9 +122,9 @@ def run(
     return results
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """What a run depends on beside its settings and data, by name."""
-    packages = {package: version(package) for package in PACKAGES}
+    packages = {name: package.__version__ for name, package in PACKAGES.items()}
     return {"nash_tf": __version__, **packages, run_directory.COSTS: costs.coefficients()}
 
 
