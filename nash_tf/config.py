@@ -135,8 +135,8 @@ class SearchConfig(
     layout: str | None = setting(
         optional(one_of(tuple(first_networks.registry))),
         "Layout of the first network: plain has one convolution of each width with a pool between two; residual has a second, "
-        "residual one after each pool; pooled is residual with each pool right behind a convolution, a second residual one at the "
-        "end, and more convolutions first for images of 64 pixels or more; hand is residual with the widths 32,64,128. Unset: pooled for method grow, and for all methods of an "
+        "residual one after each pool; pooled is residual with each pool right behind a convolution, two residual ones of the last "
+        "width but one, and more convolutions first for images of 64 pixels or more; hand is residual with the widths 32,64,128. Unset: pooled for method grow, and for all methods of an "
         "experiment with it, else plain. The method hand is always of the layout hand.",
         default=None,
         group=_SEARCH,

@@ -115,7 +115,7 @@ def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, Sear
     """The settings of runs, by method.
 
     Raises:
-        ConfigError: whatever one of them would be refused for.
+        ConfigError: whatever one of them would be refused for, or one that is there has other settings.
     """
     found = dict[str, SearchConfig]()
     for run in {run.method: run for run in planned}.values():
@@ -125,6 +125,14 @@ def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, Sear
             program.check_environment(config)
             if not all(each.begun for each in planned if each.method == run.method):
                 prior.with_prior(config, None)  # those that have begun know what it says
+    for run in planned:
+        if run.begun and run.method not in followers.REGISTRY:  # those may have begun with a network of their own
+            config, _ = program.parse([PROGRAM, *run.command(arguments)])
+            try:
+                if config is not None:  # as it is without --help
+                    run_directory.check(config, resume=True)
+            except ConfigError as error:
+                raise ConfigError(f"{run.directory}: {error}") from None
     return found
 
 

@@ -167,7 +167,7 @@ def search(
             plan = _plan(config, dataset, tuner, began or wall_and_cpu_seconds(), loading)
             progress.begins(plan.left, plan.follows)
             method = methods.registry[config.method]
-            is_search = config.steps and method.operators
+            is_search = config.steps and method.grows
             progress.line(summary.of_a_step(config.rungs if is_search else (), method.has_branches))
         tuner.search(**parts.arguments)
     if roles.is_worker():

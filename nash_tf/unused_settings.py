@@ -15,7 +15,7 @@ def unused(config: SearchConfig) -> dict[str, str]:
     """
     method = methods.registry[config.method]
     found = {name: why for name, why in search_unused(config).items() if hasattr(config, name)}  # not Keras Tuner's own
-    if not method.operators:
+    if not method.grows:
         found["control"] = found["children"]
         if not config.front_sizes:
             found["max_latency_ms"] = f"{found['children']}; its latency is measured"

@@ -8,6 +8,8 @@ import pytest
 
 from nash_tf import experiment, export_formats, main
 from nash_tf.config import ConfigError
+from nash_tf.experiment_runs import Run
+from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT, wait_for
 from tests.helpers.processes import TINY, finish
@@ -204,9 +206,25 @@ def test_settings_that_no_run_or_not_all_runs_use_are_told_before_the_first(prep
 
 
 def test_runs_that_have_begun_need_no_earlier_ones_any_more(prepared, tmp_path):
-    (tmp_path / "grow-seed0").mkdir()
-    (tmp_path / "grow-seed0" / "config.json").write_text("{}")
-    assert prepared("--methods=grow", "--prior=absent", f"--output_dir={tmp_path}") == []
+    arguments = ["--prior=absent", "--layout=pooled"]
+    begin(Run("grow", 0, tmp_path / "grow-seed0"), arguments)
+    assert prepared("--methods=grow", *arguments, f"--output_dir={tmp_path}") == []
+
+
+@pytest.mark.parametrize("is_finished", [False, True])
+def test_a_run_that_is_there_with_other_settings_is_refused_before_anything_starts(is_finished, tmp_path, capsys):
+    run = Run("fixed", 1, tmp_path / "fixed-seed1")
+    begin(run, ["--layout=pooled", "--weight_decay=0.002"])
+    if is_finished:
+        (run.directory / "results.json").write_text("{}")
+    assert experiment.main(["experiment", "--methods=grow,fixed", "--runs=2", f"--output_dir={tmp_path}"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{run.directory}: ") and "weight_decay was 0.002, is 0.0005" in said
+
+
+def begin(run, arguments):
+    """Writes the settings of a run, as one that was begun with these arguments has them."""
+    run_directory.write_config(main.parse(["main", *run.command(arguments)])[0], {})
 
 
 def start(directory, *arguments):

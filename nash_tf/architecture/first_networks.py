@@ -32,8 +32,8 @@ def pooled(
     input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
 ) -> Architecture:
     """`residual`, but each pool stands between a convolution and its normalisation, which so costs a quarter (as in Jordan 2024,
-    arXiv 2404.00498); the smallest maps have a second residual block; and images of LARGE pixels or more come to fewer by further such
-    convolutions of the first width.
+    arXiv 2404.00498); of three widths or more the last but one has two residual blocks, where operations are worth most; and
+    images of LARGE pixels or more come to fewer by further such convolutions of the first width.
 
     Args:
         input_shape, classes, widths, dtype: as in `vanilla`.
@@ -42,13 +42,12 @@ def pooled(
     for number in range(1, _halvings(min(input_shape[:2])) + 1):
         chain.block(f"stem{number}", widths[0], f"pool_stem{number}")
     chain.block(1, widths[0], "pool_1")
-    for number, width in enumerate(widths[1:], start=1):
-        before = chain.block(2 * number, width, f"pool_{number + 1}")
-        chain.block(2 * number + 1, width)
-        chain.add(f"add_{number}", "Add", {}, before)
-    before = chain.last
-    chain.block(2 * len(widths), widths[-1])
-    chain.add(f"add_{len(widths)}", "Add", {}, before)
+    number, blocks = 1, 0
+    for stage, width in enumerate(widths[1:], start=2):
+        before = chain.block(number := number + 1, width, f"pool_{stage}")
+        for _ in range(2 if stage == len(widths) - 1 else 1):
+            chain.block(number := number + 1, width)
+            before = chain.add(f"add_{(blocks := blocks + 1)}", "Add", {}, before)
     return chain.classified(classes)
 
 

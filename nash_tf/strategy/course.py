@@ -41,7 +41,7 @@ def planned(method: Method, steps: int, rungs: tuple[Rung, ...]) -> list[tuple[R
         steps: as it is set; what does not grow has one.
         rungs: of a step.
     """
-    growing = steps if method.operators else 1
+    growing = steps if method.grows else 1
     # The cooldown has several trainings.
     return [*[rungs] * (growing - 1), rungs + (Rung(1, 0),) * (len(SEGMENTS) - 1)]
 

@@ -48,6 +48,11 @@ class Method:
     as_in_slides: bool = False
 
     @property
+    def grows(self) -> bool:
+        """Whether networks grow at all: baselines train the first one alone."""
+        return bool(self.operators)
+
+    @property
     def has_one_network(self) -> bool:
         """Whether all trainings are parts of one, of one network that may grow: nothing is selected."""
         return self.is_budgeted and self.rungs is halving.one_child
@@ -55,7 +60,7 @@ class Method:
     @property
     def fewest_steps(self) -> int:
         """The least number of steps: a network that grows under one budget grows in one at least."""
-        return 1 if self.is_budgeted and self.operators else 0
+        return int(self.is_budgeted and self.grows)
 
     @property
     def variants(self) -> Mapping[str, "Morphism"]:

@@ -124,7 +124,7 @@ class Proposer:
 
         Without selection there is nothing to choose among: where nothing fits, the one child is its parent, trained on.
         """
-        if parent is None or key.rung > 0 or not self.method.keeps_parent or not self.method.operators:
+        if parent is None or key.rung > 0 or not self.method.keeps_parent or not self.method.grows:
             return True
         return any(child.moves for child in self.children(key.step, parent, outcomes))
 

@@ -15,7 +15,7 @@ def unused(settings: Any) -> dict[str, str]:
         settings: `nash_tf.strategy.ask_tell.Settings`, or others with the same names and more.
     """
     method, found = methods.registry[settings.method], dict[str, str]()
-    if not method.operators:
+    if not method.grows:
         names = ["children", "mutations", "max_params", "tune_hyperparameters"]
         if not settings.front_sizes:
             names.append("max_flops")
@@ -31,7 +31,7 @@ def unused(settings: Any) -> dict[str, str]:
     )
     if method.is_budgeted and (budgets or limits):
         found["epochs_per_step"] = f"the budget is that of {' and '.join(budgets or limits)}"
-        if not method.operators:
+        if not method.grows:
             found["steps"] = found["children"]
     if method.is_budgeted and settings.budget_epochs:
         first = first_epochs(settings.vanilla_epochs, settings.budget_epochs)

@@ -57,7 +57,7 @@ class Finishing:
 
 def has_control(config: SearchConfig) -> bool:
     """Whether a control follows the search: that of a first network, which is trained alone anyway, would be itself."""
-    return config.control and config.steps > 0 and bool(methods.registry[config.method].operators)
+    return config.control and config.steps > 0 and methods.registry[config.method].grows
 
 
 def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> After:

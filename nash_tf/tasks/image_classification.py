@@ -38,7 +38,7 @@ def check(config: SearchConfig, dataset: data.Dataset) -> None:
     if config.start is None:
         _check_widths(config, dataset)
     first = first_network(config, dataset)
-    grows = bool(methods.registry[config.method].operators)
+    grows = methods.registry[config.method].grows
     for name, needed in (("max_params", first.params), ("max_flops", costs.flops(first) or 0)):
         most = getattr(config, name)
         # What does not grow needs no limit: a baseline may be larger than what it is compared with.

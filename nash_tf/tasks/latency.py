@@ -45,7 +45,7 @@ class Latencies:
             took = self.of(first, BATCHES[:1])[1]
         except ValueError as error:
             raise refusal("objective_cost", self.config.objective_cost, str(error)) from None
-        grows = bool(methods.registry[self.config.method].operators)
+        grows = methods.registry[self.config.method].grows
         if grows and not self.fits(first):
             rule = f"the first network takes {took:g} ms on this machine; give more, or a smaller one by --widths"
             raise refusal("max_latency_ms", self.config.max_latency_ms, rule)

@@ -6,8 +6,9 @@ The trainings are in tests/experiments/sizes/trainings.jsonl (BUILD_NOTES.md, "W
 recipe for each number of images: loss = constant - gain log2(operations) + excess / sqrt(epochs), by least squares; the same for the
 accuracy.
 
-A second table, of tests/experiments/recipe/trainings.jsonl ("Orthogonal steps"), asks whether operations are worth as much at each size of
-the images: a gain for each size of its own beside one gain for all, sizes weighted by their shares in the first network, as `grow` does.
+A second table, of tests/experiments/recipe/trainings.jsonl ("Orthogonal steps"), asks for each optimiser whether operations are worth as
+much at each size of the images: a gain for each size of its own beside one gain for all, sizes weighted by their shares in the first
+network, as `grow` does.
 """
 
 import json
@@ -26,13 +27,13 @@ RECIPE_TRAININGS = Path(__file__).parents[1] / "experiments" / "recipe" / "train
 STRONG = {
     "data_set": "CIFAR-10",
     "images": 10_000,
-    "optimizer": "sgd",
     "weight_decay": 0.001,
     "zoom": 1.25,
     "activation": "relu",
 }
 STRONG |= {name: value for name, value in RECIPE.items() if name not in ("flip", "shift")}
-FIRST = "Q16 Q32 R Q64 R R"
+OPTIMIZERS: dict[str, dict] = {"sgd": {}, "muon": {"kernel_rate": 0.04}}
+FIRST = "Q16 Q32 R R Q64 R"
 FEWEST_EPOCHS = 15  # with fewer, networks are further from what they could come to than the law says
 
 
@@ -93,17 +94,22 @@ def operations(network: str) -> Counter[int]:
     return found
 
 
-def sizes_table() -> None:
-    """Prints what operations are worth by the size of the images."""
+def sizes_table(optimizer: str) -> None:
+    """Prints what operations are worth by the size of the images, of trainings by an optimiser."""
+    recipe = STRONG | {"optimizer": optimizer} | OPTIMIZERS[optimizer]
     rows = [json.loads(line) for line in RECIPE_TRAININGS.read_text().splitlines()]
-    rows = [row for row in rows if STRONG.items() <= row.items() and isinstance(row["network"], str)]
+    rows = [row for row in rows if recipe.items() <= row.items() and isinstance(row["network"], str)]
+    rows = [row for row in rows if epochs(row) >= FEWEST_EPOCHS]
     first = operations(FIRST)
     doublings = [{side: np.log2(operations(row["network"])[side] / first[side]) for side in first} for row in rows]
     scores: dict[str, Callable[[dict], float]] = {
         "loss": lambda row: -row["test_loss"],
         "accuracy": lambda row: (row["test_accuracy"] + row["other_accuracy"]) / 2,
     }
-    print("| score | gain | of a doubling, with its error | not said |\n|---|---|---|---|")
+    print(
+        f"By {optimizer}, {len(rows)} trainings:\n\n| score | gain | of a doubling, with its error | excess | not said |"
+    )
+    print("|---|---|---|---|---|")
     for name, score in scores.items():
         values = np.array([score(row) for row in rows])
         own = {f"at {side} pixels": [each[side] for each in doublings] for side in first}
@@ -114,7 +120,9 @@ def sizes_table() -> None:
             error = np.sqrt(((values - known @ found) ** 2).sum() / (len(rows) - known.shape[1]))
             errors = error * np.sqrt(np.diag(np.linalg.inv(known.T @ known)))
             for number, gain in enumerate(gains, start=1):
-                print(f"| {name} | {gain} | {found[number]:.4f} ± {errors[number]:.4f} | {error:.4f} |")
+                print(
+                    f"| {name} | {gain} | {found[number]:.4f} ± {errors[number]:.4f} | {found[-1]:.4f} | {error:.4f} |"
+                )
 
 
 def main() -> None:
@@ -128,8 +136,9 @@ def main() -> None:
                 f"| {images:,} | {score} | {law.trainings} | {law.gain:.4f} | {law.excess:.3f} | "
                 f"{law.gain / law.excess:.4f} | {law.error:.4f} |"
             )
-    print()
-    sizes_table()
+    for optimizer in OPTIMIZERS:
+        print()
+        sizes_table(optimizer)
 
 
 if __name__ == "__main__":

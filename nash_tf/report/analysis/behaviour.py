@@ -66,7 +66,7 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
                 winners.setdefault(child.step, []).append(child.params)
         later = [child for child in won if child.step > 0 and child.closed]
         steps += len(later)
-        if later and (known is None or (known.keeps_parent and known.operators)):
+        if later and (known is None or (known.keeps_parent and known.grows)):
             found["parent_won"].append(mean(float(not child.operators) for child in later))
         ratios = {child.step: ratio for child in later if (ratio := _favoured(children, child.step)) is not None}
         if ratios:

@@ -47,7 +47,7 @@ def rungs(run: Run, step: int) -> tuple[Rung, ...]:
 def searches(run: Run) -> bool:
     """Whether the method changes networks at all."""
     method = methods.registry.get(run.method)
-    return method is None or bool(method.operators)
+    return method is None or method.grows
 
 
 def trained_finally(run: Run) -> bool:

@@ -135,7 +135,7 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
         words.append(f"On the test set the first network, after its first training, has {percent(tested)} %. ")
     method = methods.registry.get(run.method)
     won = [child for child in children if child.fate == family.WINNER and child.step > 0 and child.closed]
-    if won and (method is None or (method.keeps_parent and method.operators)):
+    if won and (method is None or (method.keeps_parent and method.grows)):
         same = sum(not child.operators for child in won)
         words.append(f"The unmodified parent won {same or 'none'} of {plural(len(won), 'closed step')}.")
     return html.paragraph(*words)
