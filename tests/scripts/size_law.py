@@ -9,6 +9,8 @@ accuracy.
 A second table, of tests/experiments/recipe/trainings.jsonl ("Orthogonal steps"), asks for each optimiser whether operations are worth as
 much at each size of the images: a gain for each size of its own beside one gain for all, sizes weighted by their shares in the first
 network, as `grow` does.
+
+A last table, of those by Muon: what a doubling of the channels, or of the convolutions, of a stage is worth, in points of accuracy.
 """
 
 import json
@@ -94,12 +96,17 @@ def operations(network: str) -> Counter[int]:
     return found
 
 
-def sizes_table(optimizer: str) -> None:
-    """Prints what operations are worth by the size of the images, of trainings by an optimiser."""
+def of_the_recipe(optimizer: str) -> list[dict]:
+    """The trainings by an optimiser with the recipe of the comparisons, of networks that did not grow."""
     recipe = STRONG | {"optimizer": optimizer} | OPTIMIZERS[optimizer]
     rows = [json.loads(line) for line in RECIPE_TRAININGS.read_text().splitlines()]
     rows = [row for row in rows if recipe.items() <= row.items() and isinstance(row["network"], str)]
-    rows = [row for row in rows if epochs(row) >= FEWEST_EPOCHS]
+    return [row for row in rows if epochs(row) >= FEWEST_EPOCHS]
+
+
+def sizes_table(optimizer: str) -> None:
+    """Prints what operations are worth by the size of the images, of trainings by an optimiser."""
+    rows = of_the_recipe(optimizer)
     first = operations(FIRST)
     doublings = [{side: np.log2(operations(row["network"])[side] / first[side]) for side in first} for row in rows]
     scores: dict[str, Callable[[dict], float]] = {
@@ -125,6 +132,35 @@ def sizes_table(optimizer: str) -> None:
                 )
 
 
+def stages(network: str) -> list[tuple[int, int]]:
+    """Channels and convolutions of each stage of a network, which a convolution with a pool begins."""
+    found = list[tuple[int, int]]()
+    for layer, *number in network.replace(" P", "").split():
+        if layer == "R":
+            channels, convolutions = found.pop()
+            found.append((channels, convolutions + 1))
+        else:
+            found.append((int("".join(number)), 1))
+    return found
+
+
+def shape_table() -> None:
+    """Prints what a doubling is worth in each stage, of networks of three."""
+    rows = [(stages(row["network"]), row) for row in of_the_recipe("muon")]
+    rows = [(each, row) for each, row in rows if len(each) == 3]
+    names = [f"{what} of stage {stage}" for stage in (1, 2, 3) for what in ("channels", "convolutions")]
+    doublings = np.array([np.log2(np.ravel(each)) for each, _ in rows])
+    varied = doublings.std(axis=0) > 0
+    known = np.c_[np.ones(len(rows)), doublings[:, varied], [-(epochs(row) ** -0.5) for _, row in rows]]
+    values = np.array([(row["test_accuracy"] + row["other_accuracy"]) / 2 for _, row in rows])
+    found = np.linalg.lstsq(known, values)[0]
+    error = np.sqrt(((values - known @ found) ** 2).sum() / (len(rows) - known.shape[1]))
+    errors = error * np.sqrt(np.diag(np.linalg.inv(known.T @ known)))
+    print(f"By muon, {len(rows)} trainings; not said: {error:.3f}\n\n| doubling of | points |\n|---|---|")
+    for name, gain, uncertainty in zip(np.array(names)[varied], found[1:], errors[1:], strict=False):
+        print(f"| {name} | {gain:.2f} ± {uncertainty:.2f} |")
+
+
 def main() -> None:
     """Prints the laws."""
     print("| images | score | trainings | gain for a doubling | excess after an epoch | gain / excess | not said |")
@@ -139,6 +175,8 @@ def main() -> None:
     for optimizer in OPTIMIZERS:
         print()
         sizes_table(optimizer)
+    print()
+    shape_table()
 
 
 if __name__ == "__main__":
