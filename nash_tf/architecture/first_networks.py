@@ -1,6 +1,7 @@
 """First networks by the name of their layout. A further one is a function and a line in `registry`."""
 
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import Chain, vanilla
@@ -42,12 +43,12 @@ def pooled(
     for number in range(1, _halvings(min(input_shape[:2])) + 1):
         chain.block(f"stem{number}", widths[0], f"pool_stem{number}")
     chain.block(1, widths[0], "pool_1")
-    number, blocks = 1, 0
+    convolutions, sums = count(2), count(1)
     for stage, width in enumerate(widths[1:], start=2):
-        before = chain.block(number := number + 1, width, f"pool_{stage}")
+        before = chain.block(next(convolutions), width, f"pool_{stage}")
         for _ in range(2 if stage == len(widths) - 1 else 1):
-            chain.block(number := number + 1, width)
-            before = chain.add(f"add_{(blocks := blocks + 1)}", "Add", {}, before)
+            chain.block(next(convolutions), width)
+            before = chain.add(f"add_{next(sums)}", "Add", {}, before)
     return chain.classified(classes)
 
 

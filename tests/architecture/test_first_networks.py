@@ -24,6 +24,14 @@ def test_pooled_has_one_more_convolution_than_residual_at_no_higher_price():
     assert training_seconds(made("pooled")) < training_seconds(made("residual"))
 
 
+@pytest.mark.parametrize(
+    ("widths", "blocks"), [((4,), []), ((4, 8), [8]), ((4, 8, 16), [8, 8, 16]), ((4, 8, 16, 32), [8, 16, 16, 32])]
+)
+def test_pooled_has_two_residual_blocks_of_the_last_width_but_one(widths, blocks):
+    network = first_networks.registry["pooled"]((32, 32, 3), 10, widths)
+    assert [node.shape[-1] for node in network.nodes if node.kind == "Add"] == blocks
+
+
 @pytest.mark.parametrize("side, convolutions", [(32, 0), (63, 0), (64, 1), (96, 1), (128, 2), (224, 2)])
 def test_pooled_makes_large_images_smaller_first(side, convolutions):
     network = made("pooled", side)
