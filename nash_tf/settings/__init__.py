@@ -186,8 +186,9 @@ def check_resume(saved: Any, wanted: Any) -> None:
     changed = {name: pair for name, pair in differences(saved, wanted).items() if not may_change(name, *pair)}
     if changed:
         listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())
-        rule = f"only {', '.join(raisable(type(saved)))} may change, and only be raised; give it the settings it has, or another --output_dir"
-        raise refusal("resume", True, f"the run was begun with other settings ({listed}); {rule}")
+        rule = f"only {', '.join(raisable(type(saved)))} may change, and only be raised"
+        remedy = "give it the settings it has, or another --output_dir"
+        raise refusal("resume", True, f"the run was begun with other settings ({listed}); {rule}; {remedy}")
 
 
 def is_raised(old: float | None, new: float | None) -> bool:
