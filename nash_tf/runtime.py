@@ -1,12 +1,18 @@
-"""Settings of TensorFlow that hold for the whole process."""
+"""Settings of TensorFlow that hold for the whole process, and which packages it runs with."""
 
 import contextlib
 import glob
 import os
 
+import keras
+import keras_tuner
+import numpy as np
 import tensorflow as tf
 
 from nash_tf.terminal import streams
+
+# Asked themselves for their versions: TensorFlow is installed under several names, such as tensorflow-cpu.
+PACKAGES = {"tensorflow": tf, "keras": keras, "keras-tuner": keras_tuner, "numpy": np}
 
 NVIDIA = "/dev/nvidia*"  # what its driver makes
 
@@ -34,3 +40,8 @@ def gpu_names() -> list[str]:
     count = len(tf.config.list_physical_devices("GPU"))
     names = os.environ.get("CUDA_VISIBLE_DEVICES")
     return names.split(",")[:count] if names else [str(number) for number in range(count)]
+
+
+def versions() -> dict[str, str]:
+    """The versions of the packages that what is computed depends on, by name."""
+    return {name: package.__version__ for name, package in PACKAGES.items()}

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import keras
 import keras_tuner
-import numpy as np
-import tensorflow as tf
 from keras_tuner import errors
 
 from nash_tf import __version__, data, prior, report, runtime
@@ -43,8 +41,6 @@ from nash_tf.tuning.tuner import HillClimbing, SearchStopped
 from nash_tf.workers import roles
 from nash_tf.workers.local import WorkersDie
 
-# Asked themselves: TensorFlow is installed under several names, such as tensorflow-cpu.
-PACKAGES = {"tensorflow": tf, "keras": keras, "keras-tuner": keras_tuner, "numpy": np}
 FAILURES = (
     SearchStopped,
     DamagedSearch,
@@ -112,7 +108,7 @@ def run(
     )
     with locked(directory):
         tidy(directory)
-        run_directory.write_config(config, versions())
+        run_directory.write_config(config, _versions())
         latencies.save()
         searched = search(config, dataset, command, began, loading)
         if searched is None:
@@ -122,10 +118,9 @@ def run(
     return results
 
 
-def versions() -> dict[str, str]:
+def _versions() -> dict[str, str]:
     """What a run depends on beside its settings and data, by name."""
-    packages = {name: package.__version__ for name, package in PACKAGES.items()}
-    return {"nash_tf": __version__, **packages, run_directory.COSTS: costs.coefficients()}
+    return {"nash_tf": __version__, **runtime.versions(), run_directory.COSTS: costs.coefficients()}
 
 
 def _repriced(config: SearchConfig, before: Mapping[str, str] | None) -> list[str]:

@@ -1,9 +1,13 @@
 """TensorFlow for the whole process."""
 
+import importlib.metadata
 import os
 from unittest.mock import MagicMock
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from nash_tf import runtime
 
@@ -20,3 +24,14 @@ def test_that_there_is_no_gpu_looks_like_no_fault(driver, tmp_path, monkeypatch,
     tensorflow.config.threading.set_intra_op_parallelism_threads.assert_called_once_with(3)
     tensorflow.config.experimental.set_memory_growth.assert_called_once()
     assert ("cuInit" in capfd.readouterr().err) == driver
+
+
+def test_versions_are_known_of_tensorflow_under_another_name(monkeypatch):
+    def not_installed(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "distribution", not_installed)
+    kept = runtime.versions()
+    assert (
+        kept["tensorflow"] == tf.__version__ and kept["keras"] == keras.__version__ and kept["numpy"] == np.__version__
+    )

@@ -1,6 +1,5 @@
 """Whole searches on few of the bundled digits, in real processes where these matter."""
 
-import importlib.metadata
 import json
 import os
 import random
@@ -12,14 +11,13 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import nash_tf
 from nash_tf import data
 from nash_tf.architecture import costs
 from nash_tf.files import run_directory
 from nash_tf.files.checksums import with_checksum, without_checksum
-from nash_tf.search import search_results, versions
+from nash_tf.search import search_results
 from tests.helpers import wait_for
 from tests.helpers.processes import FORMATS, PROGRAM, finish, here, lineage, start
 
@@ -31,17 +29,6 @@ def test_the_output_directory_is_complete(whole):
         assert (directory / name).is_file(), name
     assert json.loads((directory / "config.json").read_text())["versions"]["nash_tf"] == nash_tf.__version__
     assert "step 2 closed" in printed and "winner:" in printed
-
-
-def test_versions_are_known_of_tensorflow_under_another_name(monkeypatch):
-    def not_installed(name):
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "distribution", not_installed)
-    kept = versions()
-    assert (
-        kept["tensorflow"] == tf.__version__ and kept["keras"] == keras.__version__ and kept["numpy"] == np.__version__
-    )
 
 
 def test_the_model_is_exported_in_the_formats_asked_for_with_a_script_that_predicts(whole):
