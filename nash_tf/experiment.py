@@ -24,7 +24,7 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from absl.flags import FlagValues
@@ -126,11 +126,11 @@ def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, Sear
             if not all(each.begun for each in planned if each.method == run.method):
                 prior.with_prior(config, None)  # those that have begun know what it says
     for run in planned:
-        if run.begun and run.method not in followers.REGISTRY:  # those may have begun with a network of their own
-            config, _ = program.parse([PROGRAM, *run.command(arguments)])
+        # Those that follow searches have begun with networks of their own.
+        if run.begun and run.method in found and run.method not in followers.REGISTRY:
+            config = replace(found[run.method], seed=run.seed, output_dir=str(run.directory))
             try:
-                if config is not None:  # as it is without --help
-                    run_directory.check(config, resume=True)
+                run_directory.check(config, resume=True)
             except ConfigError as error:
                 raise ConfigError(f"{run.directory}: {error}") from None
     return found

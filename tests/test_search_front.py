@@ -62,7 +62,7 @@ def test_one_budget_gives_a_network_of_each_size(whole):
     members = results["front"]
     params = [member["params"] for member in members]
     assert len(params) == 3 and params == sorted(set(params))  # the first network's size beside those asked for
-    assert params[0] <= 150 and 500 <= params[2] <= 600
+    assert params[0] <= 150 and 530 <= params[2] <= 600
     assert members[0]["made_of"] == params[1] == results["vanilla_params"] and members[0]["epochs"] >= 1
     assert [member["directory"] for member in members].count("best") == 1 and any(each["on_front"] for each in members)
     lineage = course(config)

@@ -79,9 +79,20 @@ def fit(images: int, score: str) -> Law:
     sign = -1 if score == "test_loss" else 1
     known = np.array([[1.0, np.log2(row["mflop"]), -(epochs(row) ** -0.5)] for row in rows])
     values = sign * np.array([row[score] for row in rows])
-    (_, gain, excess), *_ = np.linalg.lstsq(known, values)
-    left = values - known @ np.linalg.lstsq(known, values)[0]
-    return Law(float(gain), float(excess), float(np.sqrt((left**2).sum() / (len(rows) - 3))), len(rows))
+    (_, gain, excess), _, error = least_squares(known, values)
+    return Law(float(gain), float(excess), error, len(rows))
+
+
+def least_squares(known: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """The coefficients, their standard errors, and the root mean square of what they do not say."""
+    found = np.linalg.lstsq(known, values)[0]
+    error = float(np.sqrt(((values - known @ found) ** 2).sum() / (len(values) - known.shape[1])))
+    return found, error * np.sqrt(np.diag(np.linalg.inv(known.T @ known))), error
+
+
+def accuracy(row: dict) -> float:
+    """On the test images and as many others, in percent."""
+    return (row["test_accuracy"] + row["other_accuracy"]) / 2
 
 
 def operations(network: str) -> Counter[int]:
@@ -111,7 +122,7 @@ def sizes_table(optimizer: str) -> None:
     doublings = [{side: np.log2(operations(row["network"])[side] / first[side]) for side in first} for row in rows]
     scores: dict[str, Callable[[dict], float]] = {
         "loss": lambda row: -row["test_loss"],
-        "accuracy": lambda row: (row["test_accuracy"] + row["other_accuracy"]) / 2,
+        "accuracy": accuracy,
     }
     print(
         f"By {optimizer}, {len(rows)} trainings:\n\n| score | gain | of a doubling, with its error | excess | not said |"
@@ -123,9 +134,7 @@ def sizes_table(optimizer: str) -> None:
         shares = [sum(each[side] * first[side] for side in first) / first.total() for each in doublings]
         for gains in (own, {"all, weighted": shares}):
             known = np.array([np.ones(len(rows)), *gains.values(), [-(epochs(row) ** -0.5) for row in rows]]).T
-            found = np.linalg.lstsq(known, values)[0]
-            error = np.sqrt(((values - known @ found) ** 2).sum() / (len(rows) - known.shape[1]))
-            errors = error * np.sqrt(np.diag(np.linalg.inv(known.T @ known)))
+            found, errors, error = least_squares(known, values)
             for number, gain in enumerate(gains, start=1):
                 print(
                     f"| {name} | {gain} | {found[number]:.4f} ± {errors[number]:.4f} | {found[-1]:.4f} | {error:.4f} |"
@@ -152,10 +161,8 @@ def shape_table() -> None:
     doublings = np.array([np.log2(np.ravel(each)) for each, _ in rows])
     varied = doublings.std(axis=0) > 0
     known = np.c_[np.ones(len(rows)), doublings[:, varied], [-(epochs(row) ** -0.5) for _, row in rows]]
-    values = np.array([(row["test_accuracy"] + row["other_accuracy"]) / 2 for _, row in rows])
-    found = np.linalg.lstsq(known, values)[0]
-    error = np.sqrt(((values - known @ found) ** 2).sum() / (len(rows) - known.shape[1]))
-    errors = error * np.sqrt(np.diag(np.linalg.inv(known.T @ known)))
+    values = np.array([accuracy(row) for _, row in rows])
+    found, errors, error = least_squares(known, values)
     print(f"By muon, {len(rows)} trainings; not said: {error:.3f}\n\n| doubling of | points |\n|---|---|")
     for name, gain, uncertainty in zip(np.array(names)[varied], found[1:], errors[1:], strict=False):
         print(f"| {name} | {gain:.2f} ± {uncertainty:.2f} |")
