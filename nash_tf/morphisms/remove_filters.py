@@ -70,6 +70,16 @@ class RemoveFilters(Reduction):
         order = sorted(range(len(importance)), key=lambda number: (importance[number], -number))
         return (name, FILTERS, *sorted(order[:count]))
 
+    def choices(self, architecture):
+        """A quarter of a layer's filters, or half of them."""
+        return [
+            (name, TO, channels - removed)
+            for name, *_ in self.sites(architecture)
+            for channels in [architecture[name].channels]
+            for removed in dict.fromkeys((channels // 4, channels // 2))
+            if removed
+        ]
+
     def sites_removing(self, architecture, params):
         """Of each layer as many filters as have these parameters, at least one and at most half; which is left open."""
         sites = []

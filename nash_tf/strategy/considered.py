@@ -18,7 +18,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         operator, site: which one, as in `nash_tf.morphisms.Move`; the site names the layers.
-        params: trained parameters that it adds.
+        params: trained parameters that it adds; below 0 where it makes the network smaller.
         gain: expected decrease of the loss for as many epochs.
         cost: expected increase, since there are fewer epochs.
     """
@@ -33,6 +33,13 @@ class Candidate(NamedTuple):
     def worth(self) -> float:
         """Expected decrease of the loss at the end of the budget."""
         return self.gain - self.cost
+
+    @property
+    def ratio(self) -> float:
+        """What it wins for each unit of what it loses: size for epochs, or epochs for size. It is worth more than 0 where this is over 1."""
+        parts = (self.gain, -self.cost)
+        won, lost = sum(max(0.0, part) for part in parts), sum(max(0.0, -part) for part in parts)
+        return won / lost if lost else math.inf
 
     def rounded(self) -> "Candidate":
         """The same with short numbers, for the record."""

@@ -1,4 +1,5 @@
-"""Which morphisms a network grows by: those that are expected to lower the loss by more than the slower training costs.
+"""Which morphisms a network grows by: those that are expected to lower the loss by more than the slower training costs. Or shrinks by:
+those that are expected to raise it by less than the faster training wins.
 
 A pure function of the parent's architecture, the gains expected of operators, and the limits.
 
@@ -20,8 +21,8 @@ from typing import NamedTuple
 
 from nash_tf.architecture import Architecture, Shape
 from nash_tf.architecture.costs import flops, kernel_operations
-from nash_tf.morphisms import registry
-from nash_tf.morphisms.base import Move
+from nash_tf.morphisms import known, reductions
+from nash_tf.morphisms.base import Morphism, Move, Reduction, Site
 from nash_tf.seeds import derive
 from nash_tf.strategy import considered
 from nash_tf.strategy.considered import Candidate, Weighing
@@ -32,6 +33,7 @@ from nash_tf.strategy.proposals import Proposed
 EXCESS = 0.54  # of the loss, after one epoch of EXAMPLES
 EXAMPLES = 10_000
 UNKNOWN = 0.015  # gain of an operator of the user's own
+LEAST_SHARE = 0.5  # of the share of the operations that images of a size had at first is left where a network shrinks
 KERNEL = 3  # pixels on a side; a larger kernel is not taken to bring more
 
 Price = Callable[[Architecture], float]
@@ -70,7 +72,8 @@ class Foresight:
     max_flops: float = math.inf
 
     def choose(self, parent: Architecture, most: int, epochs: float, seed: int) -> list[Proposed]:
-        """Takes morphisms one after the other, each time the one that gains most for what it costs.
+        """Takes morphisms one after the other, each time the one that gains most for what it costs. All make the network larger, or all
+        smaller.
 
         Args:
             parent: the parent's architecture.
@@ -85,7 +88,7 @@ class Foresight:
         while len(children) <= most:
             last = children[-1]
             left = epochs * own / self.price(last.architecture)
-            best, weighing = self.best(last.architecture, left, derive(seed, len(last.moves)))
+            best, weighing = self.best(last.architecture, left, derive(seed, len(last.moves)), last.moves)
             weighings = (*last.considered, weighing)
             if best is None:
                 children[-1] = last._replace(considered=weighings)
@@ -94,18 +97,21 @@ class Foresight:
             children.append(Proposed(best.child, (*last.moves, best.move), round(worth, 6), weighings))
         return children
 
-    def best(self, parent: Architecture, epochs: float, seed: int) -> tuple[Growth | None, Weighing]:
+    def best(
+        self, parent: Architecture, epochs: float, seed: int, taken: Sequence[Move] = ()
+    ) -> tuple[Growth | None, Weighing]:
         """The morphism to take, of equals the first, and what it was chosen among.
 
         Args:
             parent: the network that it is applied to.
             epochs: that this could be trained for in the time that is left, times `weight`.
             seed: of the morphism's initial values.
+            taken: morphisms that it goes with: where they are reductions, reductions alone are weighed, else none.
 
         Returns:
             None where none is to be taken.
         """
-        growths, refused = self._growths(parent, epochs, seed)
+        growths, refused = self._growths(parent, epochs, seed, self._alike(taken))
         order, by_operator = partial(self.order, parent), defaultdict[str, list[Growth]](list)
         for growth in growths:
             by_operator[growth.move.operator].append(growth)
@@ -117,23 +123,41 @@ class Foresight:
 
     def order(self, parent: Architecture, growth: Growth) -> tuple[float, ...]:
         """What morphisms are compared by, larger is better: whether it may be taken at all, then what is gained for the cost."""
-        expected = growth.expected
-        return expected.worth > 0, expected.gain / expected.cost if expected.cost else math.inf
+        return growth.expected.worth > 0, growth.expected.ratio
 
-    def _growths(self, parent: Architecture, epochs: float, seed: int) -> tuple[list[Growth], Counter[str]]:
+    def _alike(self, taken: Sequence[Move]) -> Mapping[str, float]:
+        """The gains of the operators that go with morphisms."""
+        return {
+            name: gain
+            for name, gain in self.gains.items()
+            if not taken or (name in reductions) == (taken[0].operator in reductions)
+        }
+
+    def _growths(
+        self, parent: Architecture, epochs: float, seed: int, gains: Mapping[str, float]
+    ) -> tuple[list[Growth], Counter[str]]:
         """The morphisms within the limits, and how many others are over each."""
         found, refused, before = list[Growth](), Counter[str](), self.price(parent)
-        for name, gain in self.gains.items():
-            for site in registry[name].choices(parent) if gain > 0 and epochs > 0 else ():
-                child, _ = registry[name].apply(parent, site)
+        for name, gain in gains.items():
+            operator = known()[name]
+            for site in operator.choices(parent) if gain > 0 and epochs > 0 else ():
+                child, _ = operator.apply(parent, site)
+                if isinstance(operator, Reduction) and not self._keeps_shape(child):
+                    continue
                 after = self.price(child)
                 if limit := self._exceeded(child, after):
                     refused[limit] += 1
                     continue
-                cost = max(0.0, excess(epochs * before / after) - excess(epochs))
+                cost = excess(epochs * before / after) - excess(epochs)
                 gained, added = gain * added_compute(self.shape, parent, child), int(child.params - parent.params)
-                found.append(Growth(Move(name, site, seed), child, Candidate(name, site, added, gained, cost)))
+                move = Move(name, _settled(operator, parent, site), seed)
+                found.append(Growth(move, child, Candidate(name, site, added, gained, cost)))
         return found, refused
+
+    def _keeps_shape(self, child: Architecture) -> bool:
+        """Whether images of each size have about the share of the operations that they have in the first network."""
+        now = shape(child)
+        return all(now.get(size, 0.0) >= LEAST_SHARE * share for size, share in self.shape.items())
 
     def _exceeded(self, child: Architecture, price: float) -> str | None:
         """The first limit that a child is over; None where it keeps all."""
@@ -165,6 +189,14 @@ def weight(examples: int | None) -> float:
 def excess(epochs: float) -> float:
     """The loss after so many epochs, above what the network could come to."""
     return EXCESS / math.sqrt(epochs) if epochs > 0 else math.inf
+
+
+def _settled(operator: Morphism, parent: Architecture, site: Site) -> Site:
+    """A site as it is applied: where it leaves open which filters go, these are the last ones, and so the youngest. The network has just
+    begun to learn, so that they are much alike."""
+    if isinstance(operator, Reduction) and operator.is_open(site):
+        return operator.settled(parent, site, [0.0] * (parent[str(site[0])].channels or 0))
+    return site
 
 
 def _in_a_small_kernel(shape: Sequence[int]) -> int:

@@ -113,6 +113,12 @@ GROW = _budgeted(
     keeps_parent=False,
     has_foresight=True,
 )
+# As `grow`, but it may make a network smaller too, where the budget is too short for one of its size.
+SCALE = replace(
+    GROW,
+    name="scale",
+    operators={**GROW.operators, "remove_filters": GROW.operators["alter_channels"]},
+)
 # One network of each size, where `grow` has one of the size that is best.
 FRONT = replace(GROW, name="front", rungs=halving.trunk_and_branch, promote=halving.promote_first, has_branches=True)
 # What a search must beat at the same cost, with one budget of compute and one rate. The operators are those of shrsep.
@@ -124,4 +130,6 @@ BASELINES = (
     # One network, trained on and on (see `nash_tf.followers`).
     *(_budgeted(name, halving.one_child, operators={}) for name in baselines.BASELINES),
 )
-registry: dict[str, Method] = {method.name: method for method in (GROW, FRONT, *SEARCHES, *FUTURE_WORK, *BASELINES)}
+registry: dict[str, Method] = {
+    method.name: method for method in (GROW, SCALE, FRONT, *SEARCHES, *FUTURE_WORK, *BASELINES)
+}

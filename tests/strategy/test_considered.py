@@ -8,6 +8,7 @@ import pytest
 
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.first_networks import residual
+from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import replay
 from nash_tf.strategy import branches, considered, growing, methods, outlook
 from nash_tf.strategy.ask_tell import Search
@@ -36,14 +37,14 @@ class TestWeighing:
         assert best[0] == taken.expected.rounded() and best[0].params == taken.child.params - PARENT.params
         ratios = [each.gain / each.cost for each in best]
         assert ratios == sorted(ratios, reverse=True) and weighing.refused == {}
-        assert weighing.weighed == sum(len(growing.registry[name].choices(PARENT)) for name in operators)
+        assert weighing.weighed == sum(len(registry[name].choices(PARENT)) for name in operators)
 
     def test_of_equals_the_first_is_taken(self):
         free = dict.fromkeys(GAINS, 1.0)
         taken, weighing = Foresight(shape(PARENT), free, lambda network: 1.0, math.inf, math.inf).best(PARENT, 9.0, 0)
         order = list(GAINS)  # nothing costs anything
         assert [each.operator for each in weighing.best] == sorted((c.operator for c in weighing.best), key=order.index)
-        first = next(site for name in order for site in growing.registry[name].choices(PARENT))
+        first = next(site for name in order for site in registry[name].choices(PARENT))
         assert taken.move[:2] == (order[0], first) and weighing.best[0].cost == 0.0
 
     def test_where_nothing_is_worth_it_the_best_are_held_all_the_same(self):
@@ -81,7 +82,7 @@ class TestWeighing:
 
     def test_it_is_as_large_however_many_operators_there_are(self, monkeypatch):
         for number in range(9):
-            monkeypatch.setitem(growing.registry, f"own_{number}", growing.registry["insert_conv"])
+            monkeypatch.setitem(registry, f"own_{number}", registry["insert_conv"])
         gains = GAINS | {f"own_{number}": growing.UNKNOWN for number in range(9)}
         assert len(weighed(gains=gains)[1].best) == considered.MOST
 

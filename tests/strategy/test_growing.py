@@ -7,6 +7,7 @@ import pytest
 from nash_tf.architecture.costs import training_seconds
 from nash_tf.architecture.first_networks import residual
 from nash_tf.architecture.vanilla import vanilla
+from nash_tf.morphisms import reductions, registry
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
 from nash_tf.strategy import growing, methods
@@ -99,10 +100,10 @@ def test_fewer_examples_weigh_an_epoch_less_but_not_in_proportion():
 
 
 def test_an_operator_of_the_users_own_is_tried_too(monkeypatch):
-    class Mine(type(growing.registry["insert_conv"])):
+    class Mine(type(registry["insert_conv"])):
         name = "mine"
 
-    monkeypatch.setitem(growing.registry, "mine", Mine())
+    monkeypatch.setitem(registry, "mine", Mine())
     _, moves, *_ = chosen({"mine": growing.UNKNOWN}, epochs=600.0)
     assert moves and moves[0].operator == "mine"
 
@@ -112,3 +113,58 @@ def test_gain_for_cost_is_what_trainings_showed(images):
     law = fit(images, "test_loss")
     expected = GAINS["alter_channels"] / growing.EXCESS * math.sqrt(weight(images))
     assert law.gain / law.excess == pytest.approx(expected, rel=0.15)
+
+
+class TestShrinking:
+    """With reductions among the operators, as of the method `scale`."""
+
+    BOTH = methods.SCALE.operators
+
+    @pytest.mark.parametrize("epochs", [400.0, 150.0])
+    def test_a_network_that_the_budget_can_train_grows_as_ever(self, epochs):
+        grown, grown_too = (chosen(gains, most=20, max_price=math.inf, epochs=epochs) for gains in (GAINS, self.BOTH))
+        assert grown.moves and grown_too.moves == grown.moves
+
+    @pytest.mark.parametrize("fewer, more", [(3, 6), (6, 12)])
+    def test_the_fewer_epochs_are_left_the_smaller_it_becomes(self, fewer, more):
+        prices = [price(chosen(self.BOTH, most=20, epochs=epochs).architecture) for epochs in (fewer, more)]
+        assert prices[0] < prices[1] < 0.8
+
+    def test_it_comes_to_about_the_size_that_a_small_first_network_grows_to(self):
+        wide = residual((32, 32, 3), 10, (64, 128, 256))
+        small = chosen(most=40, max_price=math.inf, epochs=40.0).architecture
+        large = Foresight(shape(wide), self.BOTH, price, math.inf, math.inf).choose(wide, 40, 40.0 / price(wide), 0)
+        assert 0.5 * price(small) < price(large[-1].architecture) < 2.0 * price(small) < 0.5 * price(wide)
+
+    def test_what_it_is_worth_is_the_epochs_won_less_the_gains_lost(self):
+        child, moves, worth, considered = chosen(self.BOTH, epochs=5.0)
+        lost, network = 0.0, PARENT
+        for move in moves:
+            smaller = replay(network, [move])[0]
+            lost -= self.BOTH[move.operator] * added_compute(shape(PARENT), network, smaller)
+            network = smaller
+        assert network.digest == child.digest and lost > 0
+        assert 0 < worth == pytest.approx(excess(5) - excess(5 / price(child)) - lost, abs=1e-6)
+        assert [weighing.best[0].operator for weighing in considered] == [move.operator for move in moves]
+        ratios = [weighing.best[0].ratio for weighing in considered]
+        assert ratios == sorted(ratios, reverse=True) and ratios[-1] > 1
+        assert all(weighing.best[0].params < 0 for weighing in considered)
+
+    def test_all_morphisms_of_a_step_make_it_larger_or_all_smaller(self):
+        for epochs in (2.0, 8.0, 20.0, 60.0):
+            kinds = {move.operator in reductions for move in chosen(self.BOTH, most=30, epochs=epochs).moves}
+            assert len(kinds) < 2
+
+    def test_images_of_each_size_keep_half_of_their_share_of_the_operations(self):
+        small = shape(chosen(self.BOTH, most=60, epochs=1.0).architecture)
+        shares = [small[size] / share for size, share in shape(PARENT).items()]
+        assert len(shares) == 4 and min(shares) >= growing.LEAST_SHARE
+
+    def test_the_filters_that_go_are_named_and_the_last(self):
+        for operator, site, _ in chosen(self.BOTH, epochs=5.0).moves:
+            _, word, *numbers = site
+            assert operator == "remove_filters" and word == "filters"
+            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        widths = {node.name: node.channels for node in PARENT.nodes}
+        (name, _, *numbers) = chosen(self.BOTH, most=1, epochs=5.0).moves[0].site
+        assert numbers[-1] == widths[name] - 1 and len(numbers) in (widths[name] // 4, widths[name] // 2)
