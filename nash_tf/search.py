@@ -163,7 +163,7 @@ def search(
             progress.begins(plan.left, plan.follows)
             method = methods.registry[config.method]
             is_search = config.steps and method.grows
-            progress.line(summary.of_a_step(config.rungs if is_search else (), method.has_branches))
+            progress.line(summary.of_a_step(config.rungs if is_search else (), method))
         tuner.search(**parts.arguments)
     if roles.is_worker():
         return None

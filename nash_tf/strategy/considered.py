@@ -104,7 +104,7 @@ def cut(weighings: Sequence[Weighing], morphisms: int) -> tuple[Weighing, ...]:
     return (*weighings[:morphisms], weighings[morphisms].too_slow())
 
 
-def why_none(weighing: Weighing, wanted: str = "was worth the slower training") -> str:
+def why_none(weighing: Weighing, wanted: str = "was worth what it costs") -> str:
     """Why no morphism was taken, in words that follow a colon.
 
     Args:

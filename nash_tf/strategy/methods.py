@@ -53,6 +53,13 @@ class Method:
         return bool(self.operators)
 
     @property
+    def shrinks(self) -> bool:
+        """Whether a network may become smaller, too."""
+        from nash_tf.morphisms import reductions  # see `variants`
+
+        return any(operator in reductions for operator in self.operators)
+
+    @property
     def has_one_network(self) -> bool:
         """Whether all trainings are parts of one, of one network that may grow: nothing is selected."""
         return self.is_budgeted and self.rungs is halving.one_child

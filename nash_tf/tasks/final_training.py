@@ -17,7 +17,7 @@ from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy import forecast, methods
-from nash_tf.strategy.records import Goal
+from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_plan import After, TimePlan
 from nash_tf.tasks import scoring
 from nash_tf.terminal.progress import Progress
@@ -94,7 +94,7 @@ def control(run: Finishing) -> Control | None:
 
     It takes as many CPU seconds as the search did, within the limits of `TimePlan`, and is compared with the search's winner on
     the validation images, before either has had a final training. The winner is the best of many there, which flatters it
-    a little, and the control is one; of equals the control is better, for it is never larger.
+    a little, and the control is one; of equals the smaller is better, and of these the control.
 
     Returns:
         The control; None where there is none, or no time for an epoch of it.
@@ -140,15 +140,17 @@ def control(run: Finishing) -> Control | None:
         "seconds": round(course.seconds, 1),
         "search_cpu_seconds": spent,
         "ended": course.ended,
-        "is_better": _is_better(search.goal, found, search.outcomes[search.best].metrics),
+        "is_better": _is_better(search.goal, found, architecture.params, search.outcomes[search.best]),
     }
     return Control(model, results)
 
 
-def _is_better(goal: Goal, scores: Mapping[str, float], of_winner: Mapping[str, float]) -> bool:
-    """Whether the control's score on the validation images is at least the winner's."""
-    reached, best = (round(each[goal.name], 6) for each in (scores, of_winner))
-    return reached >= best if goal.direction == "max" else reached <= best
+def _is_better(goal: Goal, scores: Mapping[str, float], params: int, winner: Outcome) -> bool:
+    """Whether the control's score on the validation images is above the winner's, or equals it and the control is no larger."""
+    reached, best = (round(each[goal.name], 6) for each in (scores, winner.metrics))
+    if reached == best:
+        return winner.architecture is None or params <= winner.architecture.params
+    return (reached > best) == (goal.direction == "max")
 
 
 def scores(run: Finishing, model: keras.Model) -> dict[str, float]:

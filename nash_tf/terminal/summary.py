@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 
 from nash_tf.scores import classification, worth
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.methods import Method
 
 
-def of_a_step(rungs: Sequence[Rung], has_branches: bool = False) -> str:
+def of_a_step(rungs: Sequence[Rung], method: Method) -> str:
     """What steps, children and rungs are, once.
 
     Args:
         rungs: those of a step, none where there is no search.
-        has_branches: whether the search has a trunk and branches.
+        method: the search's.
     """
-    if has_branches:
+    kept = " (it grows and computes the same, or loses filters)" if method.shrinks else " that keep what it computes"
+    if method.has_branches:
         return (
             "A step grows the trunk to the next size, at a constant learning rate, and finishes a network of the size before: child 1, a "
             "copy of\nthe trunk, whose rate falls to zero."
@@ -21,8 +23,8 @@ def of_a_step(rungs: Sequence[Rung], has_branches: bool = False) -> str:
     if not rungs:
         return "The first network is trained, and nothing is searched."
     if rungs[0].children == 1:
-        return "A step makes a child of the network, a copy changed by morphisms that keep what it computes, and trains it."
-    what = f"A step trains {rungs[0].children} children: copies of its best network changed by morphisms that keep what it computes"
+        return f"A step makes a child of the network, a copy changed by morphisms{kept}, and trains it."
+    what = f"A step trains {rungs[0].children} children: copies of its best network changed by morphisms{kept}"
     return f"{what}." if len(rungs) == 1 else f"{what};\neach of its {len(rungs)} rungs goes on with the better ones."
 
 
@@ -75,6 +77,8 @@ def _control(control: Mapping, results: Mapping) -> list[str]:
         accuracies = results["winner_test_accuracy"], control["test_accuracy"]
         answer = worth.verdict(False, is_first, *accuracies, images)
         better = "On the validation images the search's winner is better"
+        if control["params"] > results["params"]:
+            better += ", or as good and smaller"
         chance = f", which may be chance on {images:,} images" if images and answer == worth.PERHAPS else ""
         tested = f"on the test images by {100 * (accuracies[0] - accuracies[1]):.2f} points{chance}"
         if accuracies[0] <= accuracies[1]:
@@ -84,8 +88,7 @@ def _control(control: Mapping, results: Mapping) -> list[str]:
     after = after if results.get("final_epochs_done") else ""
     return [
         *found,
-        "Was it worth it? No. On the validation images the control is at least as good with no more parameters: it is handed "
-        f"over{after}.",
+        f"Was it worth it? No. On the validation images the control is better, or as good and no larger: it is handed over{after}.",
     ]
 
 

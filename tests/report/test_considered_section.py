@@ -34,8 +34,20 @@ def test_what_was_taken_comes_first_and_stands_out():
     assert page.index("conv_2: to 48") < page.index("relu_1, conv_2: 3") and "\N{MINUS SIGN}0.0009" in page
     assert "are weighed, and the one that gains most for its cost is taken" in page and "Gain is by how much" in page
     assert "Step 1: 1 morphism taken" in page and "1/15 of what is left" in page
-    why = "After 1 morphism no more was taken: of 44 morphisms none was worth the slower training"
+    why = "After 1 morphism no more was taken: of 44 morphisms none was worth what it costs"
     assert f"{why}; 4 more were over the limit on parameters." in page
+
+
+def test_what_makes_a_network_smaller_wins_epochs_for_its_size():
+    narrower = Candidate("remove_filters", ("conv_5", "to", 192), -332672, -0.0061, -0.0087)
+    smaller = Weighing((narrower, WIDER), 50, {})
+    page = shown(dataclasses.replace(GROWN, operators=("remove_filters",), considered=(smaller,)))
+    row = page.partition('<tr class="won">')[2].partition("</tr>")[0]
+    minus = "\N{MINUS SIGN}"
+    for cell in ("conv_5: to 192", f"{minus}332,672", f"{minus}0.0061", f"{minus}0.0087", "0.0026", "1.43"):
+        assert f">{cell}<" in row, cell
+    words = "Where filters go, both are below 0"
+    assert words in page and words not in shown(GROWN)
 
 
 def test_where_nothing_was_taken_it_says_why_in_the_open():

@@ -85,6 +85,16 @@ class TestSearchPage:
         (tmp_path / "run" / "lineage.jsonl").write_text(source.replace('"bound": 0.00032', '"bound": 1e-12', 1))
         assert "38 of 39 newborns within the bound" in page_of(tmp_path / "run").text
 
+    def test_there_is_no_bound_for_a_child_that_lost_filters(self, big, tmp_path):
+        shutil.copytree(big, tmp_path / "run")
+        lines = lineage(big)
+        record = next(line for line in lines if line.get("certificate"))
+        record["morphisms"] = [["remove_filters", ["conv_1", "filters", 3], 0]]
+        record["certificate"]["max_difference"] = 9.0
+        write_lineage(tmp_path / "run", lines)
+        page = page_of(tmp_path / "run").text
+        assert "38 of 38 newborns within the bound" in page and "1 child lost filters, for which there is no" in page
+
     def test_a_long_search_shows_its_last_steps(self, tmp_path):
         run = make_run(tmp_path / "run", "nash", steps=40, children=2, epochs_per_step=2, mutations=1)
         page = page_of(run)

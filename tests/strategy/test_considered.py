@@ -50,7 +50,7 @@ class TestWeighing:
     def test_where_nothing_is_worth_it_the_best_are_held_all_the_same(self):
         taken, weighing = weighed(epochs=1.0)
         assert taken is None and len(weighing.best) > 1 and all(each.gain < each.cost for each in weighing.best)
-        assert why_none(weighing) == f"of {weighing.weighed} morphisms none was worth the slower training"
+        assert why_none(weighing) == f"of {weighing.weighed} morphisms none was worth what it costs"
 
     @pytest.mark.parametrize(
         "limit, name, words",
@@ -72,7 +72,7 @@ class TestWeighing:
         assert set(weighing.refused) == {"params", "price"} and not weighing.is_limited
         within, over = weighing.within_limits, sum(weighing.refused.values())
         assert within > 0 and within + over == weighed()[1].weighed
-        words = f"of {within} morphisms none was worth the slower training; {over} more were over a limit ("
+        words = f"of {within} morphisms none was worth what it costs; {over} more were over a limit ("
         assert why_none(weighing).startswith(words)
 
     @pytest.mark.parametrize("nothing", [{"epochs": 0.0}, {"gains": dict.fromkeys(GAINS, 0.0)}])

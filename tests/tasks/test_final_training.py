@@ -8,6 +8,7 @@ import pytest
 
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
+from nash_tf.strategy.records import Goal
 from nash_tf.tasks import final_training
 
 
@@ -26,3 +27,20 @@ def test_the_control_s_test_loss_has_no_label_smoothing_and_compares_with_the_ot
     scores = final_training.scores(types.SimpleNamespace(dataset=dataset, pipeline=pipeline), model)
     assert scores["test_accuracy"] == scores["val_accuracy"] == 1.0
     assert scores["test_loss"] == pytest.approx(np.log(1 + 2 * np.exp(-3)), abs=1e-5) and scores["val_loss"] > 0.5
+
+
+@pytest.mark.parametrize(
+    "name, direction, score, params, expected",
+    [
+        ("val_accuracy", "max", 0.91, 200, True),
+        ("val_accuracy", "max", 0.89, 50, False),
+        ("val_accuracy", "max", 0.9, 100, True),
+        ("val_accuracy", "max", 0.9, 101, False),
+        ("val_loss", "min", 0.91, 50, False),
+        ("val_loss", "min", 0.89, 200, True),
+        ("val_loss", "min", 0.9, 101, False),
+    ],
+)
+def test_of_equals_the_smaller_is_better(name, direction, score, params, expected):
+    winner = types.SimpleNamespace(metrics={name: 0.9}, architecture=types.SimpleNamespace(params=100))
+    assert final_training._is_better(Goal(name, direction), {name: score}, params, winner) is expected

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
 from nash_tf.terminal import progress, summary
 from nash_tf.terminal.progress import Progress
@@ -194,4 +195,16 @@ def test_a_control_that_was_cut_short_is_said_to_be():
     [((), "nothing is searched"), ([(1, 8)], "a child"), ([(8, 4)], "8 children"), ([(8, 1), (4, 2)], "2 rungs")],
 )
 def test_steps_and_children_are_explained(rungs, expected):
-    assert expected in summary.of_a_step([Rung(*rung) for rung in rungs])
+    assert expected in summary.of_a_step([Rung(*rung) for rung in rungs], methods.GROW)
+
+
+def test_a_step_that_may_make_a_network_smaller_does_not_keep_what_it_computes():
+    said = {method.name: summary.of_a_step([Rung(1, 8)], method) for method in (methods.GROW, methods.SCALE)}
+    assert "morphisms that keep what it computes" in said["grow"] and "lose" not in said["grow"]
+    assert "grows and computes the same, or loses filters" in said["scale"]
+
+
+def test_a_winner_that_is_smaller_than_the_control_is_not_said_to_be_larger():
+    results = {"control": CONTROL, "winner_test_accuracy": 0.9, "params": 98}
+    assert "the search's winner is better, or as good and smaller, on the test" in last_lines(**results)
+    assert "smaller" not in last_lines(**{**results, "params": 99})

@@ -37,23 +37,28 @@ def test_any_optimiser_and_objective(tmp_path):
     assert type(tuner.get_best_models()[0].optimizer) is keras.optimizers.AdamW
 
 
-def test_an_interrupted_search_comes_to_the_same_end(tmp_path):
+def interrupted_at(trainings: int, tmp_path, **changed) -> None:
+    """A search that ends when so many trainings have ended."""
+
     class Stop(Exception):
         pass
 
-    def stop_after_three(oracle):
-        if len(oracle.lineage()) == 3:
+    def stop(oracle):
+        if len(oracle.lineage()) == trainings:
             raise Stop
 
     with pytest.raises(Stop):
-        searched(tmp_path / "interrupted", on_trained=stop_after_three)
+        searched(tmp_path, on_trained=stop, **changed)
 
-    def told(tuner):
-        times = ("cpu_seconds", "wall_seconds")
-        return [
-            {name: value for name, value in record.items() if name not in times} for record in tuner.oracle.lineage()
-        ]
 
+def told(tuner) -> list[dict]:
+    """The lineage but for times."""
+    times = ("cpu_seconds", "wall_seconds")
+    return [{name: value for name, value in record.items() if name not in times} for record in tuner.oracle.lineage()]
+
+
+def test_an_interrupted_search_comes_to_the_same_end(tmp_path):
+    interrupted_at(3, tmp_path / "interrupted")
     resumed = told(searched(tmp_path / "interrupted"))
     assert resumed == told(searched(tmp_path / "whole")) and resumed[1]["considered"]
 
@@ -63,3 +68,28 @@ def test_a_limit_on_time_lays_out_the_budget(tmp_path):
     assert tuner.oracle.end_reason() == "its one step is done"
     last = tuner.oracle.search.outcomes[max(tuner.oracle.search.outcomes)].assignment
     assert last.phases[-1].end == 0.0
+
+
+class TestScale:
+    """A network that is too large for its budget becomes smaller."""
+
+    WIDE = {"method": "scale", "steps": 2, "budget_epochs": 14, "vanilla_epochs": 1, "mutations": 2}
+
+    def test_its_filters_go_and_it_learns_on(self, tmp_path):
+        tuner = searched(tmp_path, keras.optimizers.AdamW, **self.WIDE)
+        lineage = tuner.oracle.lineage()
+        births = [record for record in lineage if record["morphisms"]]
+        assert births and {name for record in births for name, *_ in record["morphisms"]} == {"remove_filters"}
+        assert births[0]["params"] < lineage[0]["params"] and births[0]["expected_gain"] > 0
+        assert births[0]["certificate"]["added_params"] == births[0]["params"] - lineage[0]["params"]
+        assert all(record["status"] == "completed" for record in lineage)
+        model = tuner.get_best_models()[0]
+        assert model.count_params() < tuner.untrained_first_model().count_params()
+        outputs = model.predict(IMAGES, verbose=0)
+        assert outputs.shape == (48, 3)
+
+    def test_an_interrupted_search_comes_to_the_same_end(self, tmp_path):
+        interrupted_at(2, tmp_path / "interrupted", **self.WIDE)
+        resumed = told(searched(tmp_path / "interrupted", **self.WIDE))
+        assert resumed == told(searched(tmp_path / "whole", **self.WIDE))
+        assert any(record["morphisms"] for record in resumed)

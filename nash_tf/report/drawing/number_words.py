@@ -18,6 +18,11 @@ def count(number: float | None) -> str:
     return NONE if number is None else f"{number:,.0f}"
 
 
+def signed(number: int) -> str:
+    """-24058 -> "−24,058", 300 -> "+300"."""
+    return f"{number:+,}".replace("-", "\N{MINUS SIGN}")
+
+
 def short(number: float | None) -> str:
     """24058 -> "24.1k"."""
     if number is None:

@@ -26,7 +26,7 @@ def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
     """
     total = sum(record.cpu_seconds or 0.0 for record in run.records)
     drawn = budget_course.chart(run.records, run.setting("learning_rate"))
-    columns = [left("step"), left("grown by"), "parameters", "epochs", "CPU time", "share, %", "expected", "val. loss"]
+    columns = [left("step"), left("morphisms"), "parameters", "epochs", "CPU time", "share, %", "expected", "val. loss"]
     plan = search_plan.front_plan(run)
     words = (
         "All trainings share one budget and one learning rate, without restarts: it rises over the first epoch, is constant until "
@@ -53,7 +53,7 @@ def _gains(run: Run) -> str:
         why = (
             ""
             if any(record.considered for record in run.records)
-            else ": at no step was a morphism worth the slower training"
+            else ": at no step was a morphism worth what it costs"
         )
         return f"The network has not grown{why}."
     return (

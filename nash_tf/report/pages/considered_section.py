@@ -1,11 +1,12 @@
 """What each growth was chosen among: what was taken, the best of what was not, and why no more was taken."""
 
+import math
 from itertools import takewhile
 
 from nash_tf.morphisms.alter_channels import TO, AlterChannels
 from nash_tf.morphisms.base import Site
 from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import NONE, count, decrease, plural
+from nash_tf.report.drawing.number_words import NONE, count, decrease, plural, signed
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Record, Run, name_of
@@ -24,6 +25,7 @@ _TERMS = (
     "Gain is by how much the loss is expected to be lower since the network is larger, cost by how much higher since there are fewer "
     "epochs of a slower network, worth the one less the other. In bold is what was taken; below it are the best of each other operator. "
 )
+_SMALLER = "Where filters go, both are below 0: the network is smaller, and there are more epochs. Gain / cost is what is won for what is lost. "
 _PRICE = (
     f"The price of an epoch is limited by the budget, to {course.GROWTH:g} times the parent's and to 1/{course.FEWEST_EPOCHS} of "
     "what is left. "
@@ -42,6 +44,8 @@ def section(run: Run, is_front: bool) -> Markup | None:
         return None
     rule = _RULE_OF_SIZES if is_front else _RULE
     words = f"What was considered: at each choice all morphisms are weighed, and {rule}{_TERMS}"
+    if any(candidate.params < 0 for record in births for weighing in record.considered for candidate in weighing.best):
+        words += _SMALLER
     if any(considered.PRICE in weighing.refused for record in births for weighing in record.considered):
         words += _PRICE
     if len(births) > MOST_STEPS:
@@ -77,7 +81,7 @@ def _row(
     if is_front:
         per = decrease(1e6 * candidate.worth / candidate.params) if candidate.params > 0 else NONE
     else:
-        per = f"{candidate.gain / candidate.cost:.2f}" if candidate.cost > 0 else NONE
+        per = f"{candidate.ratio:.2f}" if candidate.ratio < math.inf else NONE
     place = tag("span", _place(candidate.operator, candidate.site), class_="site")
     return [
         left(("none" if not is_taken else number + 1) if is_first else ""),
@@ -86,7 +90,7 @@ def _row(
         decrease(candidate.cost),
         decrease(candidate.worth),
         per,
-        f"+{count(candidate.params)}",
+        signed(candidate.params),
         count(weighing.weighed) if is_first else "",
         count(sum(weighing.refused.values())) if is_first else "",
     ]
@@ -106,7 +110,7 @@ def _end(record: Record, mutations: float | None, is_front: bool) -> str:
     taken, weighings = len(record.operators), len(record.considered)
     words = f"The first {MOST_WEIGHINGS} choices are shown. " if weighings > MOST_WEIGHINGS else ""
     if weighings > taken:
-        why = why_none(record.considered[-1], "adds parameters" if is_front else "was worth the slower training")
+        why = why_none(record.considered[-1], "adds parameters" if is_front else "was worth what it costs")
         begin = (
             f"After {plural(taken, 'morphism')} no more was taken" if taken else f"In step {record.step} none was taken"
         )

@@ -7,6 +7,7 @@ from statistics import median
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.changes import listed
 from nash_tf.files import run_directory
+from nash_tf.morphisms import reductions
 from nash_tf.report.analysis import family, growth_line, layer_shares
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import architecture_graph, changes_graph
@@ -96,9 +97,13 @@ def certificates(run: Run) -> Markup:
         values = [certificate[name] for certificate in found if name in certificate]
         rows.append([left(name), count(len(values))])
         rows[-1] += [scientific(value) for value in (min(values), median(values), max(values))]
+    smaller = [
+        record for record in run.records if record.certificate and not reductions.keys().isdisjoint(record.operators)
+    ]
+    exact = [record.certificate for record in run.records if record.certificate and record not in smaller]
     pairs = [
         (certificate["max_difference"], certificate["bound"])
-        for certificate in found
+        for certificate in exact
         if "max_difference" in certificate and certificate.get("bound", 0) > 0
     ]
     born = sum(record.rung == 0 and record.step > 0 for record in run.records)
@@ -115,6 +120,8 @@ def certificates(run: Run) -> Markup:
             f"{percent(nearest, 1)} % of its bound. The bound is for max_difference, of outputs in inference; in training mode "
             "(training_difference) batch statistics enlarge rounding, and none is set."
         )
+    if smaller:
+        words += f" {plural(len(smaller), 'child', 'children')} lost filters, for which there is no bound."
     return html.together(
         html.paragraph(words), html.table([left("measured at birth"), "children", "least", "median", "largest"], rows)
     )
