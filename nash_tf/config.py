@@ -21,7 +21,6 @@ from nash_tf.settings import (
     ConfigError,
     check_resume,
     differences,
-    number,
     one_of,
     optional,
     refusal,
@@ -33,6 +32,7 @@ from nash_tf.settings import (
     whole,
 )
 from nash_tf.settings.baselines import HAND
+from nash_tf.settings.budget import BudgetSettings
 from nash_tf.settings.costs import CostSettings
 from nash_tf.settings.data import DataSettings
 from nash_tf.settings.engine import EngineSettings
@@ -48,12 +48,18 @@ __all__ = ["AUGMENTATIONS", "LARGEST", "ConfigError", "SearchConfig", "check_res
 
 FINAL_EPOCHS = 20
 _SEARCH, _RUN = "Search", "Run"
-_ABOVE_0 = number("above 0", lambda value: value > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchConfig(
-    DataSettings, TrainingSettings, StartSettings, GrowthSettings, EngineSettings, FrontSettings, CostSettings
+    DataSettings,
+    TrainingSettings,
+    StartSettings,
+    BudgetSettings,
+    GrowthSettings,
+    EngineSettings,
+    FrontSettings,
+    CostSettings,
 ):
     """A run, complete and checked. The defaults are the quick run on the bundled digits, minutes on two CPU cores.
 
@@ -74,7 +80,10 @@ class SearchConfig(
     )  # in the help text: what, how long and where come first
 
     method: str = setting(
-        one_of(tuple(methods.registry)), "How a step selects its children.", default="shrsep", group=_SEARCH
+        one_of(tuple(methods.registry)),
+        f"How networks are made and chosen. {'; '.join(f'{name}: {each.summary}' for name, each in methods.registry.items())}.",
+        default="shrsep",
+        group=_SEARCH,
     )
     steps: int = setting(
         whole(0),
@@ -90,25 +99,13 @@ class SearchConfig(
         group=_SEARCH,
     )
     mutations: int = setting(
-        whole(1), "Number of random morphisms that turn the parent into a child.", default=5, group=_SEARCH
+        whole(1),
+        "Number of morphisms that turn the parent into a child, drawn at random; of grow and scale the most that a step takes.",
+        default=5,
+        group=_SEARCH,
     )
     epochs_per_step: int = setting(
         whole(1), "Epochs of a step, all its children and rungs together.", default=64, group=_SEARCH
-    )
-    budget_epochs: float | None = setting(
-        optional(number("of at least 1", lambda value: value >= 1)),
-        "Budget of compute of all trainings together, in epochs of the first network; those of other networks count by their "
-        "predicted cost. grow and the baselines lay it out in advance, the other methods end when it is spent. Unset: "
-        "vanilla_epochs + steps * epochs_per_step for the former, or what the limits on time allow; no limit for the latter.",
-        default=None,
-        group=LIMITS,
-    )
-    budget_seconds: float | None = setting(
-        optional(_ABOVE_0),
-        "The same budget in predicted CPU-seconds of one core of a common server (see nash_tf.architecture.costs): equal for first "
-        "networks of any size, on any machine. Not together with budget_epochs.",
-        default=None,
-        group=LIMITS,
     )
     vanilla_epochs: int = setting(
         whole(1),
@@ -145,22 +142,6 @@ class SearchConfig(
         whole(1),
         "Maximum number of weights of a network; a morphism that would exceed it is not drawn.",
         default=1_000_000,
-        group=LIMITS,
-        resumed=settings.RAISABLE,
-    )
-    max_hours: float | None = setting(
-        optional(_ABOVE_0),
-        "Hours of wall-clock time for the whole run, from the start of the program: the search ends early enough for control, "
-        "final training and export, and a training that is open then is dropped. Unset: no limit.",
-        default=None,
-        group=LIMITS,
-        resumed=settings.RAISABLE,
-    )
-    max_cpu_hours: float | None = setting(
-        optional(_ABOVE_0),
-        "Hours of CPU time, of all trainings of the search together, after which it ends; control, final training and export "
-        "are not counted. Unset: no limit.",
-        default=None,
         group=LIMITS,
         resumed=settings.RAISABLE,
     )
@@ -225,8 +206,7 @@ class SearchConfig(
             object.__setattr__(self, "final_epochs", 0 if is_budgeted else FINAL_EPOCHS)
         if self.output_dir is None:
             object.__setattr__(self, "output_dir", self._default_output_dir())
-        if self.budget_epochs is not None and self.budget_seconds is not None:
-            raise refusal("budget_seconds", self.budget_seconds, "must not be given together with budget_epochs")
+        self.check_budget()
         self._check_rungs()
         self._check_front()
         self.check_start(self.method, self.precision)

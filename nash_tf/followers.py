@@ -17,7 +17,7 @@ from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 
 Results = Mapping[Path, Mapping[str, Any]]  # of finished searches, by directory
-SEARCHES = (methods.GROW.name, *(method.name for method in methods.SEARCHES))
+SEARCHES = (methods.GROW.name, methods.SCALE.name, *(method.name for method in methods.SEARCHES))
 
 
 class Hindrance(Exception):

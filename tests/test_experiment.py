@@ -155,7 +155,7 @@ def test_what_follows_no_search_is_refused_before_anything_starts(method, tmp_pa
 
     put("nash-seed0", "results.json")
     assert status(f"fixed,{method}") == 2 and not begun
-    line = f"--methods=fixed,{method}: {method} needs a winner of seed 1; name a search too, one of grow, nash,"
+    line = f"--methods=fixed,{method}: {method} needs a winner of seed 1; name a search too, one of grow, scale, nash,"
     assert line in capsys.readouterr().err
     assert status(f"fixed,{method}", "--only=1") == 0  # seed 0, whose search is finished
     assert status(f"fixed,{method},sh") == 0  # a search that is to come

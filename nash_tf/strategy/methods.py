@@ -20,6 +20,7 @@ class Method:
 
     Attributes:
         name: name on the command line.
+        summary: what it does, in a few words for the help text.
         rungs: (children, epochs of a step) -> the rungs; raises ValueError where they do not add up.
         periods: epochs of each of a child's rungs -> lengths of the learning-rate annealings over its life, in epochs.
         operators: operator name -> relative frequency with which it is drawn.
@@ -36,6 +37,7 @@ class Method:
     """
 
     name: str
+    summary: str
     rungs: Callable[[int, int], tuple[halving.Rung, ...]]
     periods: Callable[[Sequence[int]], tuple[int, ...]]
     operators: Mapping[str, float]
@@ -83,11 +85,26 @@ def _uniform(*operators: str) -> dict[str, float]:
 
 _slides = partial(Method, as_in_slides=True)
 SEARCHES = (
-    _slides("nash", halving.one_rung, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
-    _slides("sh", halving.successive_halving, schedules.one_cosine, _uniform(*FIVE_OPERATORS)),
-    _slides("shr", halving.successive_halving, schedules.restart_every_rung, _uniform(*FIVE_OPERATORS)),
+    _slides(
+        "nash", "all children are trained to the end", halving.one_rung, schedules.one_cosine, _uniform(*FIVE_OPERATORS)
+    ),
+    _slides(
+        "sh",
+        "the worse half of the children is dropped again and again",
+        halving.successive_halving,
+        schedules.one_cosine,
+        _uniform(*FIVE_OPERATORS),
+    ),
+    _slides(
+        "shr",
+        "as sh, with restarts of the learning rate",
+        halving.successive_halving,
+        schedules.restart_every_rung,
+        _uniform(*FIVE_OPERATORS),
+    ),
     _slides(
         "shrsep",
+        "as shr, with separable convolutions too",
         halving.successive_halving,
         schedules.restart_every_rung,
         _uniform(*FIVE_OPERATORS, "insert_separable_conv"),
@@ -95,9 +112,16 @@ SEARCHES = (
 )
 # What the slides name as future work: a larger first budget, and a promotion that does not break ties by chance.
 FUTURE_WORK = (
-    _slides("shr_two_rungs", halving.two_rungs, schedules.restart_every_rung, SEARCHES[-1].operators),
+    _slides(
+        "shr_two_rungs",
+        "as shrsep, with two rungs, the first of them longer",
+        halving.two_rungs,
+        schedules.restart_every_rung,
+        SEARCHES[-1].operators,
+    ),
     _slides(
         "shr_ties",
+        "as shrsep, keeping those too that are as good as the last one kept",
         halving.successive_halving,
         schedules.restart_every_rung,
         SEARCHES[-1].operators,
@@ -107,6 +131,7 @@ FUTURE_WORK = (
 _budgeted = partial(Method, periods=schedules.one_cosine, is_budgeted=True)
 GROW = _budgeted(
     "grow",
+    "one network, larger where that is worth its compute in the budget",
     halving.one_child,
     operators={
         "alter_channels": 0.027,
@@ -124,18 +149,39 @@ GROW = _budgeted(
 SCALE = replace(
     GROW,
     name="scale",
+    summary="as grow, and smaller where the budget is too short for a network trained from the start",
     operators={**GROW.operators, "remove_filters": GROW.operators["alter_channels"]},
 )
 # One network of each size, where `grow` has one of the size that is best.
-FRONT = replace(GROW, name="front", rungs=halving.trunk_and_branch, promote=halving.promote_first, has_branches=True)
+FRONT = replace(
+    GROW,
+    name="front",
+    summary="one network of each size",
+    rungs=halving.trunk_and_branch,
+    promote=halving.promote_first,
+    has_branches=True,
+)
 # What a search must beat at the same cost, with one budget of compute and one rate. The operators are those of shrsep.
 BASELINES = (
     # One random child a step: no selection. Where nothing fits, the network is only trained on.
-    _budgeted("random", halving.one_child, operators=SEARCHES[-1].operators, keeps_parent=False, as_in_slides=True),
+    _budgeted(
+        "random",
+        "one random child a step",
+        halving.one_child,
+        operators=SEARCHES[-1].operators,
+        keeps_parent=False,
+        as_in_slides=True,
+    ),
     # All children of a step are judged after one epoch.
-    _budgeted("one_epoch", halving.one_epoch, operators=SEARCHES[-1].operators, as_in_slides=True),
+    _budgeted(
+        "one_epoch",
+        "the child that is best after one epoch",
+        halving.one_epoch,
+        operators=SEARCHES[-1].operators,
+        as_in_slides=True,
+    ),
     # One network, trained on and on (see `nash_tf.followers`).
-    *(_budgeted(name, halving.one_child, operators={}) for name in baselines.BASELINES),
+    *(_budgeted(name, summary, halving.one_child, operators={}) for name, summary in baselines.BASELINES.items()),
 )
 registry: dict[str, Method] = {
     method.name: method for method in (GROW, SCALE, FRONT, *SEARCHES, *FUTURE_WORK, *BASELINES)

@@ -36,7 +36,15 @@ def test_registry_holds_the_four_and_what_they_must_beat():
     assert [method.name for method in methods.FUTURE_WORK] == ["shr_two_rungs", "shr_ties"]
     assert [method.name for method in methods.BASELINES] == ["random", "one_epoch", "fixed", "wide", "scratch", "hand"]
     assert list(methods.registry) == [
-        m.name for m in (methods.GROW, methods.FRONT, *methods.SEARCHES, *methods.FUTURE_WORK, *methods.BASELINES)
+        m.name
+        for m in (
+            methods.GROW,
+            methods.SCALE,
+            methods.FRONT,
+            *methods.SEARCHES,
+            *methods.FUTURE_WORK,
+            *methods.BASELINES,
+        )
     ]
     assert all(name == method.name for name, method in methods.registry.items())
 
