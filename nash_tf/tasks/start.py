@@ -17,7 +17,7 @@ from nash_tf.data.pixels import scaling
 from nash_tf.keras_models import model_file
 from nash_tf.keras_models.building import taking, to_keras
 from nash_tf.keras_models.state import State, read_state, write_state
-from nash_tf.morphisms import registry
+from nash_tf.morphisms import known
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.settings.images import IMAGENET, PIXELS, RAW, SIGNED, STANDARD, as_text
 from nash_tf.strategy import methods
@@ -111,6 +111,10 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
             f"{len(frozen)} of its layers are frozen and stay so ({', '.join(frozen[:_LISTED])}{more}); to train them, set "
             "model.trainable = True before you save it."
         )
+    if start.weights and methods.registry[config.method].shrinks:
+        lines.append(
+            f"Method {config.method} may take filters from it whatever they have learned; nash_tf.shrink takes those that matter least."
+        )
     own = ", since it scales them itself" if start.preprocesses and config.start_pixels == RAW else ""
     lines.append(f"It is given {_WORDS[str(config.start_pixels)]}{own}; --start_pixels= says otherwise.")
     if start.network.keeps_head and start.weights:
@@ -199,7 +203,7 @@ def _size(shape: Shape) -> str:
 
 def _can_grow(config: SearchConfig, architecture: Architecture) -> bool:
     method = methods.registry[config.method]
-    operators = {**registry, **method.variants}
+    operators = {**known(), **method.variants}
     return not method.operators or any(
         operators[name].requires(architecture, site)
         for name in method.operators

@@ -56,7 +56,7 @@ def trained(pixels="unit", first=None, classes=3, epochs=12):
 
 
 def config_of(path, **changed):
-    return SearchConfig(method="shr", start=str(path), **changed)
+    return SearchConfig(**{"method": "shr", **changed}, start=str(path))
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,12 @@ def test_a_model_that_scales_its_pixels_is_given_them_as_they_are(tmp_path):
     lines = " ".join(start.describe(config, DATA))
     assert "It is given pixel values as they are, 0 to 255, since it scales them itself" in lines
     assert "As it is, it is right for 100% of 60 training images" in lines
+
+
+@pytest.mark.parametrize("method, said", [("scale", True), ("grow", False)])
+def test_that_learned_filters_may_go_is_said(unit, method, said):
+    lines = start.describe(config_of(unit[1], start_pixels="unit", method=method), DATA)
+    assert ("whatever they have learned; nash_tf.shrink" in " ".join(lines)) is said
 
 
 def test_what_is_done_with_the_model_is_said(unit):
