@@ -60,7 +60,7 @@ class Foresight:
     Attributes:
         shape: share of the operations by size of the images, as `shape` gives it of the first network.
         gains: operator name -> decrease of the loss that it is expected to bring for each unit of `added_compute`.
-        price: what an epoch of a network costs.
+        price: what an epoch of a network costs, in epochs of the first network.
         max_price, max_params, max_flops: limits on the child.
     """
 
@@ -111,7 +111,7 @@ class Foresight:
         Returns:
             None where none is to be taken.
         """
-        growths, refused = self._growths(parent, epochs, seed, self._alike(taken))
+        growths, refused = self._growths(parent, epochs, seed, self._alike(parent, taken))
         order, by_operator = partial(self.order, parent), defaultdict[str, list[Growth]](list)
         for growth in growths:
             by_operator[growth.move.operator].append(growth)
@@ -125,13 +125,11 @@ class Foresight:
         """What morphisms are compared by, larger is better: whether it may be taken at all, then what is gained for the cost."""
         return growth.expected.worth > 0, growth.expected.ratio
 
-    def _alike(self, taken: Sequence[Move]) -> Mapping[str, float]:
-        """The gains of the operators that go with morphisms."""
-        return {
-            name: gain
-            for name, gain in self.gains.items()
-            if not taken or (name in reductions) == (taken[0].operator in reductions)
-        }
+    def _alike(self, parent: Architecture, taken: Sequence[Move]) -> Mapping[str, float]:
+        """The gains of the operators that go with morphisms. What has grown, so that it costs more than the first network, does not
+        shrink again as the budget goes."""
+        shrinks = taken[0].operator in reductions if taken else None if self.price(parent) <= 1.0 else False
+        return {name: gain for name, gain in self.gains.items() if shrinks in (None, name in reductions)}
 
     def _growths(
         self, parent: Architecture, epochs: float, seed: int, gains: Mapping[str, float]

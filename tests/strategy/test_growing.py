@@ -133,7 +133,8 @@ class TestShrinking:
     def test_it_comes_to_about_the_size_that_a_small_first_network_grows_to(self):
         wide = residual((32, 32, 3), 10, (64, 128, 256))
         small = chosen(most=40, max_price=math.inf, epochs=40.0).architecture
-        large = Foresight(shape(wide), self.BOTH, price, math.inf, math.inf).choose(wide, 40, 40.0 / price(wide), 0)
+        dear = lambda network: price(network) / price(wide)  # noqa: E731
+        large = Foresight(shape(wide), self.BOTH, dear, math.inf, math.inf).choose(wide, 40, 40.0 / price(wide), 0)
         assert 0.5 * price(small) < price(large[-1].architecture) < 2.0 * price(small) < 0.5 * price(wide)
 
     def test_what_it_is_worth_is_the_epochs_won_less_the_gains_lost(self):
@@ -154,6 +155,13 @@ class TestShrinking:
         for epochs in (2.0, 8.0, 20.0, 60.0):
             kinds = {move.operator in reductions for move in chosen(self.BOTH, most=30, epochs=epochs).moves}
             assert len(kinds) < 2
+
+    def test_what_has_grown_does_not_shrink_again(self):
+        grown = replay(PARENT, [Move("alter_channels", ("conv_1", "to", 32), 0)])[0]
+        assert price(grown) > 1.0
+        foresight = Foresight(shape(PARENT), self.BOTH, price, 2.0, math.inf)
+        assert foresight.best(PARENT, 2.0, 0)[0].move.operator == "remove_filters"
+        assert foresight.best(grown, 2.0, 0)[0] is None
 
     def test_images_of_each_size_keep_half_of_their_share_of_the_operations(self):
         small = shape(chosen(self.BOTH, most=60, epochs=1.0).architecture)
