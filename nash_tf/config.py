@@ -100,7 +100,7 @@ class SearchConfig(
     )
     mutations: int = setting(
         whole(1),
-        "Number of morphisms that turn the parent into a child, drawn at random; of grow and scale the most that a step takes.",
+        "Number of morphisms that turn the parent into a child, drawn at random; of grow and scale the most by which it grows in a step.",
         default=5,
         group=_SEARCH,
     )

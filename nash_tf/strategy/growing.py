@@ -34,6 +34,7 @@ EXCESS = 0.54  # of the loss, after one epoch of EXAMPLES
 EXAMPLES = 10_000
 UNKNOWN = 0.015  # gain of an operator of the user's own
 LEAST_SHARE = 0.5  # of the share of the operations that images of a size had at first is left where a network shrinks
+MOST_REDUCTIONS = 50  # of a step
 KERNEL = 3  # pixels on a side; a larger kernel is not taken to bring more
 
 Price = Callable[[Architecture], float]
@@ -77,7 +78,7 @@ class Foresight:
 
         Args:
             parent: the parent's architecture.
-            most: largest number of morphisms.
+            most: largest number of morphisms by which it grows; it is made smaller at once, as far as that is worth it.
             epochs: that the parent could be trained for in the time that is left, times `weight`.
             seed: of the morphisms' initial values.
 
@@ -85,7 +86,7 @@ class Foresight:
             The parent, and the child with ever more morphisms; the last says what else was considered, where there was room for more.
         """
         children, worth, own = [Proposed(parent, expected_gain=0.0)], 0.0, self.price(parent)
-        while len(children) <= most:
+        while len(children) <= (MOST_REDUCTIONS if _shrink(children[-1].moves) else most):
             last = children[-1]
             left = epochs * own / self.price(last.architecture)
             best, weighing = self.best(last.architecture, left, derive(seed, len(last.moves)), last.moves)
@@ -128,8 +129,9 @@ class Foresight:
     def _alike(self, parent: Architecture, taken: Sequence[Move]) -> Mapping[str, float]:
         """The gains of the operators that go with morphisms. What has grown, so that it costs more than the first network, does not
         shrink again as the budget goes."""
-        shrinks = taken[0].operator in reductions if taken else None if self.price(parent) <= 1.0 else False
-        return {name: gain for name, gain in self.gains.items() if shrinks in (None, name in reductions)}
+        if not taken and self.price(parent) <= 1.0:
+            return self.gains
+        return {name: gain for name, gain in self.gains.items() if (name in reductions) == _shrink(taken)}
 
     def _growths(
         self, parent: Architecture, epochs: float, seed: int, gains: Mapping[str, float]
@@ -187,6 +189,11 @@ def weight(examples: int | None) -> float:
 def excess(epochs: float) -> float:
     """The loss after so many epochs, above what the network could come to."""
     return EXCESS / math.sqrt(epochs) if epochs > 0 else math.inf
+
+
+def _shrink(moves: Sequence[Move]) -> bool:
+    """Whether morphisms make a network smaller: all of them do, or none."""
+    return bool(moves) and moves[0].operator in reductions
 
 
 def _settled(operator: Morphism, parent: Architecture, site: Site) -> Site:

@@ -138,7 +138,8 @@ class TestShrinking:
         assert 0.5 * price(small) < price(large[-1].architecture) < 2.0 * price(small) < 0.5 * price(wide)
 
     def test_what_it_is_worth_is_the_epochs_won_less_the_gains_lost(self):
-        child, moves, worth, considered = chosen(self.BOTH, epochs=5.0)
+        child, moves, worth, weighings = chosen(self.BOTH, epochs=5.0)
+        considered = weighings[: len(moves)]
         lost, network = 0.0, PARENT
         for move in moves:
             smaller = replay(network, [move])[0]
@@ -150,6 +151,11 @@ class TestShrinking:
         ratios = [weighing.best[0].ratio for weighing in considered]
         assert ratios == sorted(ratios, reverse=True) and ratios[-1] > 1
         assert all(weighing.best[0].params < 0 for weighing in considered)
+
+    def test_it_is_made_smaller_at_once(self):
+        few, many = (chosen(self.BOTH, most=most, epochs=2.0).moves for most in (1, 20))
+        assert few == many and len(few) > 5
+        assert len(chosen(self.BOTH, most=1, epochs=400.0).moves) == 1, "it grows as it is told"
 
     def test_all_morphisms_of_a_step_make_it_larger_or_all_smaller(self):
         for epochs in (2.0, 8.0, 20.0, 60.0):
@@ -174,5 +180,5 @@ class TestShrinking:
             assert operator == "remove_filters" and word == "filters"
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         widths = {node.name: node.channels for node in PARENT.nodes}
-        (name, _, *numbers) = chosen(self.BOTH, most=1, epochs=5.0).moves[0].site
+        (name, _, *numbers) = chosen(self.BOTH, epochs=5.0).moves[0].site
         assert numbers[-1] == widths[name] - 1 and len(numbers) in (widths[name] // 4, widths[name] // 2)
