@@ -255,13 +255,16 @@ class SearchConfig(
             share = math.ceil(self.cpus_per_training)
         return replace(self, threads=self.threads or begun_with or share)
 
-    def augmentations(self, flips: bool) -> tuple[str, ...]:
-        """The augmentations for a data set, of which `flips` says whether a mirrored image keeps its class.
+    def augmentations(self, flips: bool | None) -> tuple[str, ...]:
+        """The augmentations for a data set, of which `flips` says whether a mirrored image keeps its class. Where that is not known,
+        images are mirrored only where it is asked for.
 
         Raises:
             ConfigError: flip was asked for and the data set does not allow it.
         """
         wanted = DEFAULT_AUGMENTATIONS if self.augment is None else self.augment
+        if self.augment is not None and flips is None:
+            return wanted
         without = tuple(name for name in wanted if flips or name != "flip")
         if self.augment is not None and without != wanted:
             instead = f"--augment={','.join(without) or 'none'}"

@@ -146,11 +146,13 @@ class TestAugmentations:
         config = SearchConfig(method="sh")
         assert config.augmentations(flips=False) == ("normalise", "shift")
         assert config.augmentations(flips=True) == ("normalise", "flip", "shift")
+        assert config.augmentations(flips=None) == ("normalise", "shift")
 
     def test_explicit_is_kept(self):
         assert SearchConfig(method="sh", augment=()).augmentations(flips=True) == ()
         assert SearchConfig(method="sh", augment=AUGMENTATIONS).augmentations(flips=True) == AUGMENTATIONS
         assert SearchConfig(method="sh", augment=("cutout",)).augmentations(flips=False) == ("cutout",)
+        assert SearchConfig(method="sh", augment=AUGMENTATIONS).augmentations(flips=None) == AUGMENTATIONS
 
     @pytest.mark.parametrize(
         ("augment", "instead"), [(AUGMENTATIONS, "normalise,shift,zoom,rotate,colour,cutout"), (("flip",), "none")]

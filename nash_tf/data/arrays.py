@@ -9,7 +9,7 @@ from nash_tf.settings.images import SMALLEST_SIDE
 
 
 def from_arrays(
-    name: str, arrays: Mapping[str, np.ndarray], *, flips: bool, class_names: tuple[str, ...] | None = None
+    name: str, arrays: Mapping[str, np.ndarray], *, flips: bool | None, class_names: tuple[str, ...] | None = None
 ) -> Source:
     """A source over arrays in memory.
 

@@ -27,7 +27,7 @@ class Dataset:
             are `Rows`: indexing gives arrays.
         y_train, y_valid, y_test: labels int32 [n].
         class_names: one for each label.
-        flips: whether a horizontally flipped image keeps its class.
+        flips: whether a horizontally flipped image keeps its class; None where that is not known.
         mean, std: float32 [c] in units of the pixels, over x_train.
         notes: what one should know of the data, a sentence each.
         form: the form that image files were given; None where the images were arrays already.
@@ -41,7 +41,7 @@ class Dataset:
     x_test: np.ndarray | Rows
     y_test: np.ndarray
     class_names: tuple[str, ...]
-    flips: bool
+    flips: bool | None
     mean: np.ndarray
     std: np.ndarray
     notes: tuple[str, ...] = ()

@@ -91,8 +91,8 @@ def _open(source: str) -> Source:
     _check(source)
     paths = {path: rank for name, rank in FILES.items() for path in _find(Path(source), name)}
     arrays = {str(path): read(path, rank) for path, rank in paths.items()}
-    # Digits and letters are as common in this format as clothes: no flip that could change a class.
-    return from_arrays(Path(source).resolve().name, arrays, flips=False)
+    # Digits and letters are as common in this format as clothes.
+    return from_arrays(Path(source).resolve().name, arrays, flips=None)
 
 
 KIND = Kind(matches=_matches, check=_check, open=_open)

@@ -84,7 +84,7 @@ class Source:
     Attributes:
         name: short name, e.g. "cifar10".
         class_names: one name for each label.
-        flips: whether a horizontally flipped image keeps its class.
+        flips: whether a horizontally flipped image keeps its class; None where that is not known.
         y_train, y_test: int32 labels [n].
         read: from chosen training indices [k], the settings for image files, and what is told of progress, to the images.
         notes: what is there and not used, a sentence each.
@@ -92,7 +92,7 @@ class Source:
 
     name: str
     class_names: tuple[str, ...]
-    flips: bool
+    flips: bool | None
     y_train: np.ndarray
     y_test: np.ndarray
     read: Callable[[np.ndarray, ImageSettings, Progress], Read]

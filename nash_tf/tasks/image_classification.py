@@ -147,8 +147,12 @@ def class_weights_of(config: SearchConfig, dataset: data.Dataset) -> np.ndarray 
 
 
 def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
-    """What children are compared by, and the weights of the classes, a line each."""
+    """What children are compared by, what images may not stand, and the weights of the classes, a line each."""
     lines = [f"Children are compared by {objectives.REGISTRY[config.objective].words}."]
+    if dataset.flips is None and "flip" in config.augmentations(dataset.flips):
+        lines.append(
+            "Training images are mirrored, as --augment says; whether these keep their class then is not known of such files: digits do not."
+        )
     weights = class_weights_of(config, dataset)
     if weights is not None:
         low, high = int(weights.argmin()), int(weights.argmax())

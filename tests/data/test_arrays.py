@@ -111,7 +111,7 @@ class TestIdx:
         root = idx_folder(tmp_path / "clothes", compress)
         data.check(str(root))
         d = data.load(str(root))
-        assert (d.name, d.flips, d.x_train.shape) == ("clothes", False, (27, 6, 5, 1))
+        assert (d.name, d.flips, d.x_train.shape) == ("clothes", None, (27, 6, 5, 1))
         assert np.array_equal(d.x_test[..., 0], arrays(shape=(6, 5))["x_test"])
         assert np.array_equal(d.y_test, arrays()["y_test"])
 
