@@ -1,7 +1,8 @@
-"""Names that are looked up, and the nearest where there is no such."""
+"""Names that are looked up, and the nearest where there is no such; names of operators in a line."""
 
 import difflib
 from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from nash_tf.architecture import Architecture
@@ -16,3 +17,9 @@ def nearest(name: Any, known: Iterable[str]) -> str:
 def no_layer(architecture: Architecture, name: Any) -> str:
     """That there is no layer of this name, in words."""
     return f"there is no layer {name!r}{nearest(name, [node.name for node in architecture.nodes])}"
+
+
+def counted(operators: Iterable[str]) -> str:
+    """Names in their order, those in a row counted: "split, 2 insert_conv, split"."""
+    runs = ((name, len(list(same))) for name, same in groupby(operators))
+    return ", ".join(name if times == 1 else f"{times} {name}" for name, times in runs)

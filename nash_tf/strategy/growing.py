@@ -86,7 +86,7 @@ class Foresight:
             The parent, and the child with ever more morphisms; the last says what else was considered, where there was room for more.
         """
         children, worth, own = [Proposed(parent, expected_gain=0.0)], 0.0, self.price(parent)
-        while len(children) <= (MOST_REDUCTIONS if _shrink(children[-1].moves) else most):
+        while len(children) <= (MOST_REDUCTIONS if _shrinks(children[-1].moves) else most):
             last = children[-1]
             left = epochs * own / self.price(last.architecture)
             best, weighing = self.best(last.architecture, left, derive(seed, len(last.moves)), last.moves)
@@ -131,7 +131,7 @@ class Foresight:
         shrink again as the budget goes."""
         if not taken and self.price(parent) <= 1.0:
             return self.gains
-        return {name: gain for name, gain in self.gains.items() if (name in reductions) == _shrink(taken)}
+        return {name: gain for name, gain in self.gains.items() if (name in reductions) == _shrinks(taken)}
 
     def _growths(
         self, parent: Architecture, epochs: float, seed: int, gains: Mapping[str, float]
@@ -191,7 +191,7 @@ def excess(epochs: float) -> float:
     return EXCESS / math.sqrt(epochs) if epochs > 0 else math.inf
 
 
-def _shrink(moves: Sequence[Move]) -> bool:
+def _shrinks(moves: Sequence[Move]) -> bool:
     """Whether morphisms make a network smaller: all of them do, or none."""
     return bool(moves) and moves[0].operator in reductions
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import keras
 
+from nash_tf.morphisms.names import counted
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.terminal import summary
 
@@ -135,7 +136,7 @@ def _table(records: list[dict], winner: int, objective: str, finished: Collectio
     lines = [f"\nstep {records[0]['step']} closed", f"  child  rungs     params  {objective:>{width}}  morphisms"]
     for child, record in sorted(last.items(), key=lambda item: (item[0] != winner, -item[1]["rung"], item[0])):
         mark = "*" if child == winner else " "
-        operators = ", ".join(move[0] for move in record["morphisms"])
+        operators = counted(move[0] for move in record["morphisms"])
         operators = operators or ("first network" if record["step"] == 0 else "the parent")
         operators = f"{operators}, finished" if child in finished else operators
         score = f"{record[objective]:.4f}" if objective in record else record["status"]

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from nash_tf.morphisms.names import counted
+
 
 def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
     """Lines of a table of a `HillClimbingOracle`: a heading, and the `count` best trials."""
@@ -14,7 +16,7 @@ def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
         (step, rung, child), outcome = assignment.key, oracle.search.outcomes.get(assignment.key)
         params = outcome.architecture.params if outcome and outcome.architecture else 0
         score = f"{trial.score:.5f}" if trial.score is not None else trial.status.lower()
-        operators = ", ".join(move.operator for move in assignment.moves)
+        operators = counted(move.operator for move in assignment.moves)
         yield f"{trial.trial_id:>6} {step:>5} {rung:>5} {child:>5} {params:>11,} {score:>14}  {operators}"
 
 

@@ -8,6 +8,7 @@ from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.base import MAX_CHANNELS
+from nash_tf.morphisms.names import counted
 from nash_tf.morphisms.slides import SLIDES
 from nash_tf.morphisms.weight_transfer import (
     Copy,
@@ -288,3 +289,11 @@ class TestSplit:
             assert edit.recipes["conv_" + end, "kernel"] == Copy(("conv_2", "kernel"), share, 1.0)
             assert edit.recipes["conv_" + end, "bias"] == Copy(("conv_2", "bias"), share, 1.0)
         assert len(edit.recipes) == 4
+
+
+@pytest.mark.parametrize(
+    "operators, words",
+    [((), ""), (("split",), "split"), (("split", "split", "insert_conv", "split"), "2 split, insert_conv, split")],
+)
+def test_names_of_operators_in_a_row_are_counted(operators, words):
+    assert counted(operators) == words

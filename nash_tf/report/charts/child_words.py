@@ -1,5 +1,6 @@
 """A child in words, as figures show them to a pointer that rests on its mark."""
 
+from nash_tf.morphisms.names import counted
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.drawing.number_words import NONE, percent, plural, short
 from nash_tf.scores.objectives import Objective
@@ -14,7 +15,7 @@ def measured(objective: Objective, value: float | None) -> str:
 
 def description(child: Child) -> str:
     """A child in a sentence."""
-    made = ", ".join(child.operators) or ("the first network" if child.step == 0 else "the unmodified parent")
+    made = counted(child.operators) or ("the first network" if child.step == 0 else "the unmodified parent")
     return (
         f"Child {child.label}: {child.objective.words} {measured(child.objective, child.records[-1].value)}, "
         f"{short(child.params)} parameters, "

@@ -1,8 +1,8 @@
 """The section on how a method with one budget of compute has spent it, and what each growth was expected to bring."""
 
-from collections import Counter
 from collections.abc import Callable
 
+from nash_tf.morphisms.names import counted
 from nash_tf.report.analysis import search_plan
 from nash_tf.report.charts import budget_course
 from nash_tf.report.drawing.figure import Figure
@@ -87,7 +87,7 @@ def _row(record: Record, total: float, plan: Front | None) -> list:
         step += ", finishes" if plan.is_branch(TrainingKey(*record.place)) else ", trunk"
     return [
         left(step),
-        left(NONE if record.rung or not record.operators else _words(record)),
+        left(NONE if record.rung or not record.operators else counted(record.operators)),
         count(record.params),
         count(record.epochs),
         NONE if record.cpu_seconds is None else duration(record.cpu_seconds),
@@ -95,8 +95,3 @@ def _row(record: Record, total: float, plan: Front | None) -> list:
         NONE if record.rung or not record.operators or record.expected_gain is None else decrease(record.expected_gain),
         NONE if loss is None else f"{loss:.3f}",
     ]
-
-
-def _words(record: Record) -> str:
-    """The morphisms of a child, each named once."""
-    return ", ".join(name if times == 1 else f"{times} {name}" for name, times in Counter(record.operators).items())

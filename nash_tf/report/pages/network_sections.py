@@ -8,6 +8,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.architecture.changes import listed
 from nash_tf.files import run_directory
 from nash_tf.morphisms import reductions
+from nash_tf.morphisms.names import counted
 from nash_tf.report.analysis import family, growth_line, layer_shares
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import architecture_graph, changes_graph
@@ -132,7 +133,7 @@ def children(children: Sequence[Child]) -> Markup:
     rows, attributes = [], []
     for child in children:
         value, is_accuracy = child.records[-1].value, child.objective is ACCURACY
-        made = ", ".join(child.operators) or ("first network" if child.step == 0 else "unmodified parent")
+        made = counted(child.operators) or ("first network" if child.step == 0 else "unmodified parent")
         rows.append(
             [
                 Cell(child.label, child.step * 10**6 + child.number, "l"),
