@@ -87,12 +87,13 @@ def cost_of(trainings: Sequence[Trained], of_cpu: bool = False) -> Cost:
         trainings: in the order in which they ended, one at least.
         of_cpu: whether CPU time is asked for, and not wall-clock time.
     """
-    parts = np.array([[not t.key.rung, t.epochs, t.epochs * t.size.operations] for t in trainings], float)
+    # Where several fit as well, as after one training, operations come first and births last.
+    parts = np.array([[t.epochs * t.size.operations, t.epochs, not t.key.rung] for t in trainings], float)
     seconds = np.maximum([t.cpu_seconds if of_cpu else t.seconds for t in trainings], 1e-3)
     cost = _non_negative_least_squares(parts / seconds[:, np.newaxis], np.ones(len(trainings)))
     expected = (parts[-_RECENT:] @ cost).sum()
     pace = seconds[-_RECENT:].sum() / expected if expected > 0 else 1.0
-    return Cost(*(float(part * pace) for part in cost))
+    return Cost(*(float(part * pace) for part in reversed(cost)))
 
 
 def _non_negative_least_squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:

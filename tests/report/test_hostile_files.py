@@ -6,13 +6,15 @@ import os
 import re
 import shutil
 import socket
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 from nash_tf import report
-from nash_tf.files import run_directory
+from nash_tf.files import atomic, run_directory
 from nash_tf.report.__main__ import main
 from tests.report.helpers import Outline, page_of
 
@@ -99,10 +101,25 @@ class TestHostileFiles:
         run, outside = tmp_path / "run", tmp_path / "outside"
         shutil.copytree(small, run)
         outside.write_text("mine")
-        (run / f".report.html.{os.getpid()}").symlink_to(outside)
+        (run / f".report.html.{os.getpid():08x}.new").symlink_to(outside)
         report.write(run)
         assert outside.read_text() == "mine" and (run / "report.html").is_file()
         assert not list(run.glob(".report*"))
+
+    def test_what_a_kill_leaves_of_a_page_goes_and_what_is_being_written_stays(self, tmp_path):
+        program = (
+            "import os, signal, sys, time\nfrom pathlib import Path\nfrom nash_tf.report.pages import writing\n"
+            "def hold(*_, **__):\n    print('held', flush=True)\n    time.sleep(60)\n"
+            "os.replace = hold\nwriting.write(Path(sys.argv[1]), 'new')\n"
+        )
+        path = tmp_path / "report" / "growth.svg"
+        with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "held\n"
+            atomic.tidy(tmp_path)
+            assert len(list(path.parent.iterdir())) == 1, "its writer lives"
+            process.kill()
+        atomic.tidy(tmp_path)
+        assert list(path.parent.iterdir()) == []
 
     def test_a_figure_that_cannot_be_written_is_named_and_the_others_are_there(self, small, tmp_path):
         shutil.copytree(small, tmp_path / "run")

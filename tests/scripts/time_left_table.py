@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from nash_tf.architecture import costs, first_networks
 from nash_tf.strategy import forecast
 from nash_tf.strategy.forecast import Size, Trained
 from nash_tf.strategy.halving import Rung
@@ -23,8 +24,11 @@ FROM, UNTIL = 0.2, 0.95
 
 
 def runs() -> list[Path]:
-    """The recorded runs of methods that a plan can be made for: `wide` has other first networks, `front` steps that differ."""
-    return [path for path in sorted(EXPERIMENTS.glob("*/*-seed*")) if not path.name.startswith(("wide", "front"))]
+    """The recorded runs of methods that a plan can be made for: `wide` has other first networks, `front` steps that differ, and `scale`
+    epochs that follow from its sizes, for which a search counts by its budget."""
+    return [
+        path for path in sorted(EXPERIMENTS.glob("*/*-seed*")) if not path.name.startswith(("wide", "front", "scale"))
+    ]
 
 
 def factors(directory: Path) -> list[tuple[float, float]]:
@@ -68,9 +72,8 @@ def _count(trainings: list[Trained], step: int) -> int:
 def _trainings(directory: Path, config: dict) -> tuple[list[Trained], dict[int, TrainingKey]]:
     """The trainings of a run, and the parent of each step."""
     side, channels = next((form for name, form in SIDES.items() if name in str(config["dataset"]).lower()), (32, 3))
-    first = 0.0  # operations of the first network's convolutions
-    for width in config["widths"]:
-        first, side, channels = first + 18 * channels * width * side**2, side // 2, width
+    layout = "hand" if config["method"] == "hand" else config.get("layout") or "plain"
+    first = costs.flops(first_networks.registry[layout]((side, side, channels), 10, tuple(config["widths"]))) or 0
     trainings, operations, parents = [], {}, {}
     for line in (directory / "lineage.jsonl").read_text().splitlines():
         record = json.loads(line)

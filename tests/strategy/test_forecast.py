@@ -63,6 +63,13 @@ def test_children_to_come_outgrow_their_parents_as_those_before_and_never_the_li
     assert free >= as_parent + grown * 0.99
 
 
+def test_after_one_training_time_goes_by_operations_not_by_births():
+    (only,) = [training(TrainingKey(0, 0, 0), 1, 1e7)]
+    opened = OpenRung(1, 0, (0,), TrainingKey(0, 0, 0))
+    left = forecast.search_seconds([(Rung(1, 1),), (Rung(1, 4), Rung(1, 3))], [only], opened, 1e9)
+    assert left == pytest.approx(7 * only.seconds)
+
+
 def test_a_method_that_alters_child_0_too_is_foreseen():
     first = TrainingKey(0, 0, 0)
     trainings = [training(first, 4, 1e7), training((1, 0, 0), 4, 3e7, parent=first)]

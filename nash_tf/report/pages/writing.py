@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ def write(path: Path, text: str, follow: bool = True) -> None:
     Raises:
         OSError: it cannot be written; the error names `path` and the reason.
     """
-    beside = f".{path.name}.{os.getpid()}"
+    beside = f".{path.name}.{os.getpid():08x}.new"  # what a kill leaves of it `nash_tf.files.atomic.tidy` removes
     try:
         with _folder(path.parent, follow) as folder:
             with contextlib.suppress(FileNotFoundError):
@@ -31,8 +32,11 @@ def write(path: Path, text: str, follow: bool = True) -> None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
                 with open(os.open(beside, flags, 0o666, dir_fd=folder), "wb") as file:
+                    with contextlib.suppress(OSError):  # a file system without locks
+                        fcntl.flock(file, fcntl.LOCK_EX)
                     file.write(text.encode("utf-8", "replace"))
-                os.replace(beside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+                    file.flush()
+                    os.replace(beside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
             finally:
                 with contextlib.suppress(OSError):
                     os.unlink(beside, dir_fd=folder)
