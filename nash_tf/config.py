@@ -263,13 +263,13 @@ class SearchConfig(
             ConfigError: flip was asked for and the data set does not allow it.
         """
         wanted = DEFAULT_AUGMENTATIONS if self.augment is None else self.augment
-        if self.augment is not None and flips is None:
-            return wanted
-        without = tuple(name for name in wanted if flips or name != "flip")
-        if self.augment is not None and without != wanted:
+        without = tuple(name for name in wanted if name != "flip")
+        if self.augment is None:
+            return wanted if flips else without
+        if flips is False and without != wanted:
             instead = f"--augment={','.join(without) or 'none'}"
             raise refusal("augment", wanted, f"mirrored images of {self.dataset} are of another class; use {instead}")
-        return without
+        return wanted
 
     def to_json(self) -> dict[str, Any]:
         """The settings as values that JSON can hold."""

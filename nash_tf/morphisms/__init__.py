@@ -6,6 +6,7 @@ To add an operator to the package, write one file and add one line here. Users a
 """
 
 import math
+from collections.abc import Iterable
 
 from nash_tf.morphisms.alter_channels import AlterChannels
 from nash_tf.morphisms.base import Morphism, Move, Reduction, Site
@@ -55,6 +56,11 @@ reductions: dict[str, Morphism] = {
 def known() -> dict[str, Morphism]:
     """All operators by name: those of `registry`, then those of `reductions`."""
     return {**registry, **reductions}
+
+
+def are_exact(operators: Iterable[str]) -> bool:
+    """Whether operators, named, all preserve the function: all do but some reductions."""
+    return all(reductions[name].exact for name in operators if name in reductions)
 
 
 def register(operator: Morphism) -> Morphism:

@@ -60,6 +60,9 @@ def number(text: str, inside: Callable[[float], bool]) -> Rule:
     )
 
 
+ABOVE_0 = number("above 0", lambda value: value > 0)
+
+
 def one_of(names: tuple[str, ...]) -> Rule:
     """A name of a list."""
     return Rule(f"must be one of {', '.join(names)}", lambda value: isinstance(value, str) and value in names, str)

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from nash_tf import settings
-from nash_tf.settings import LIMITS, number, optional, refusal, setting
-
-_ABOVE_0 = number("above 0", lambda value: value > 0)
+from nash_tf.settings import ABOVE_0, LIMITS, number, optional, refusal, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +19,14 @@ class BudgetSettings:
         group=LIMITS,
     )
     budget_seconds: float | None = setting(
-        optional(_ABOVE_0),
+        optional(ABOVE_0),
         "The same budget in predicted CPU-seconds of one core of a common server (see nash_tf.architecture.costs): equal for first "
         "networks of any size, on any machine. Not together with budget_epochs.",
         default=None,
         group=LIMITS,
     )
     max_hours: float | None = setting(
-        optional(_ABOVE_0),
+        optional(ABOVE_0),
         "Hours of wall-clock time for the whole run, from the start of the program: the search ends early enough for control, "
         "final training and export, and a training that is open then is dropped. Unset: no limit.",
         default=None,
@@ -36,7 +34,7 @@ class BudgetSettings:
         resumed=settings.RAISABLE,
     )
     max_cpu_hours: float | None = setting(
-        optional(_ABOVE_0),
+        optional(ABOVE_0),
         "Hours of CPU time, of all trainings of the search together, after which it ends; control, final training and export "
         "are not counted. Unset: no limit.",
         default=None,

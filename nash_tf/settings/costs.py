@@ -3,7 +3,7 @@
 import importlib.util
 from dataclasses import dataclass
 
-from nash_tf.settings import LARGEST, LIMITS, RAISABLE, number, one_of, optional, refusal, setting, whole
+from nash_tf.settings import ABOVE_0, LARGEST, LIMITS, RAISABLE, one_of, optional, refusal, setting, whole
 from nash_tf.settings.front import GROUP
 
 PARAMS, OPERATIONS, LATENCY = "params", "operations", "latency_ms"
@@ -38,7 +38,7 @@ class CostSettings:
         resumed=RAISABLE,
     )
     max_latency_ms: float | None = setting(
-        optional(number("above 0", lambda value: value > 0)),
+        optional(ABOVE_0),
         "Maximum milliseconds of a single image, the median of calls on this machine. Each child is timed before it is trained and "
         "has fewer morphisms where it takes longer. So the search depends on the machine, and on what else that does: the same seed "
         "may find another network elsewhere. What was measured is kept in latencies.json, and a resumed run goes by that. Unset: no "

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from nash_tf import settings
-from nash_tf.settings import number, one_of, optional, refusal, setting, text
+from nash_tf.settings import ABOVE_0, number, one_of, optional, refusal, setting, text
 
 
 class Entry(NamedTuple):
@@ -73,7 +73,7 @@ class EngineSettings:
         resumed=settings.FREE,
     )
     cpus_per_training: float | None = setting(
-        optional(number("above 0", lambda value: value > 0)),
+        optional(ABOVE_0),
         "CPUs that Ray keeps for a training, a fraction too. Unset: as many as --threads.",
         default=None,
         group=GROUP,

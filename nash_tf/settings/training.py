@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nash_tf.settings import number, one_of, optional, setting, some_of, switch, whole
+from nash_tf.settings import ABOVE_0, number, one_of, optional, setting, some_of, switch, whole
 
 GROUP, DATA = "Training", "Data"
 PAPER_AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
@@ -11,7 +11,6 @@ DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mir
 PRECISIONS = ("float32", "mixed_bfloat16")
 OPTIMIZERS = ("sgd", "muon")
 
-_ABOVE_0 = number("above 0", lambda value: value > 0)
 _SHARE = number("of at least 0 and below 1", lambda value: 0 <= value < 1)
 
 
@@ -48,9 +47,9 @@ class TrainingSettings:
         default="none",
         group=GROUP,
     )
-    learning_rate: float = setting(_ABOVE_0, "Initial learning rate in the search.", default=0.05, group=GROUP)
+    learning_rate: float = setting(ABOVE_0, "Initial learning rate in the search.", default=0.05, group=GROUP)
     final_learning_rate: float = setting(
-        _ABOVE_0, "Initial learning rate of the final training.", default=0.025, group=GROUP
+        ABOVE_0, "Initial learning rate of the final training.", default=0.025, group=GROUP
     )
     optimizer: str = setting(
         one_of(OPTIMIZERS),

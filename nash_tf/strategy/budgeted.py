@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from nash_tf.architecture import Architecture
-from nash_tf.morphisms import known, registry
+from nash_tf.morphisms import registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
 from nash_tf.strategy.considered import cut
@@ -65,8 +65,7 @@ class BudgetedProposer(Proposer):
 
     def _foresight(self, kind: type[_Foresight], outcomes: Outcomes, max_price: float, max_params: float) -> _Foresight:
         """Weighs morphisms by the shape and the price of the first network, within `max_flops` too."""
-        given = self.method.operators
-        gains = {name: given.get(name, growing.UNKNOWN) for name in known() if name in registry or name in given}
+        gains = {**dict.fromkeys(registry, growing.UNKNOWN), **self.method.operators}
         return kind(
             growing.shape(first_network(outcomes)),
             {name: self.gain_factor * gain for name, gain in gains.items()},

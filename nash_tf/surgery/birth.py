@@ -11,7 +11,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.state import State, as_tensors, read_state, write_optimizer, write_state
-from nash_tf.morphisms import known
+from nash_tf.morphisms import are_exact
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
 from nash_tf.morphisms.weight_transfer import (
@@ -74,7 +74,7 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
     state = State(weights, dict(zip(slots, kept, strict=True)), state.counters)
     pending = tuple(name for name in pending if name in child)
     touched = {key[0] for transfer, _ in transfers for key in transfer.recipes}
-    stale = () if all(known()[move[0]].exact for move in moves) else _stale(parent, child, touched)
+    stale = () if are_exact(operator for operator, *_ in moves) else _stale(parent, child, touched)
     stale = tuple(name for name in stale if name not in pending)
     return Child(child, state, pending, frozenset(key for key in fresh if key[0] in child), stale)
 

@@ -12,7 +12,7 @@ import numpy as np
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
-from nash_tf.morphisms import known, reductions
+from nash_tf.morphisms import are_exact, known, reductions
 from nash_tf.morphisms.base import Move, Reduction
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.options import Option, checked_limit
@@ -107,7 +107,7 @@ def morph(
     restart_averages(grown)
     facts: dict[str, float] = {}
     if inputs is not None:
-        is_exact = not noise and all(known()[move.operator].exact for move in chosen)
+        is_exact = not noise and are_exact(move.operator for move in chosen)
         facts = _certified(model, parent, chosen, grown, inputs, labels, is_exact, most) | cost(
             parent, child.architecture
         )

@@ -147,7 +147,7 @@ def class_weights_of(config: SearchConfig, dataset: data.Dataset) -> np.ndarray 
 
 
 def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
-    """What children are compared by, what images may not stand, and the weights of the classes, a line each."""
+    """What children are compared by, whether images are mirrored that may not stand it, and the weights of the classes, a line each."""
     lines = [f"Children are compared by {objectives.REGISTRY[config.objective].words}."]
     if dataset.flips is None and "flip" in config.augmentations(dataset.flips):
         lines.append(

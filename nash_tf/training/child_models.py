@@ -17,7 +17,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_optimizer, write_state
-from nash_tf.morphisms import known
+from nash_tf.morphisms import are_exact
 from nash_tf.seeds import derive
 from nash_tf.strategy.records import Assignment, TrainingKey
 from nash_tf.surgery import certificate
@@ -183,7 +183,7 @@ class ChildModels:
                 self._parents[source],
                 measured,
                 len(assignment.moves),
-                strict=all(known()[operator].exact for operator, *_ in assignment.moves),
+                strict=are_exact(operator for operator, *_ in assignment.moves),
                 own_rounding=lambda: certificate.rounding(made_again(), inputs),
             )
         except certificate.NotPreserved as error:

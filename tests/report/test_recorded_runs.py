@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nash_tf.architecture import Architecture
+from nash_tf.files import run_directory
 from nash_tf.report.records import loading
 from tests.report.helpers import ROOT
 
@@ -18,6 +19,7 @@ def test_all_are_there():
 
 @pytest.mark.parametrize("directory", RUNS, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_a_recorded_run_is_read_whole(directory: Path):
+    run_directory.read_config(directory)
     run = loading.read(directory)
     assert run.problems == () and run.state == "finished"
     lines = [json.loads(line) for line in (directory / "lineage.jsonl").read_text().splitlines()]

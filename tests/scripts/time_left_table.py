@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from nash_tf.architecture import costs, first_networks
+from nash_tf.files import run_directory
 from nash_tf.strategy import forecast
 from nash_tf.strategy.forecast import Size, Trained
 from nash_tf.strategy.halving import Rung
@@ -72,7 +73,7 @@ def _count(trainings: list[Trained], step: int) -> int:
 def _trainings(directory: Path, config: dict) -> tuple[list[Trained], dict[int, TrainingKey]]:
     """The trainings of a run, and the parent of each step."""
     side, channels = next((form for name, form in SIDES.items() if name in str(config["dataset"]).lower()), (32, 3))
-    layout = "hand" if config["method"] == "hand" else config.get("layout") or "plain"
+    layout = run_directory.read_config(directory).first_layout
     first = costs.flops(first_networks.registry[layout]((side, side, channels), 10, tuple(config["widths"]))) or 0
     trainings, operations, parents = [], {}, {}
     for line in (directory / "lineage.jsonl").read_text().splitlines():

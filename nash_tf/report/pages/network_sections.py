@@ -7,7 +7,7 @@ from statistics import median
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.changes import listed
 from nash_tf.files import run_directory
-from nash_tf.morphisms import reductions
+from nash_tf.morphisms import are_exact
 from nash_tf.morphisms.names import counted
 from nash_tf.report.analysis import family, growth_line, layer_shares
 from nash_tf.report.analysis.family import Child
@@ -89,7 +89,8 @@ def _changes(parent: Architecture, child: Architecture) -> Markup:
 
 def certificates(run: Run) -> Markup:
     """The section of certificates: how far children were from their parents at birth."""
-    found = [record.certificate for record in run.records if record.certificate]
+    births = [record for record in run.records if record.certificate]
+    found = [record.certificate for record in births]
     if not found:
         return html.paragraph("No child has a certificate.")
     names = sorted({name for certificate in found for name in certificate})[:_MOST_NUMBERS]
@@ -98,10 +99,7 @@ def certificates(run: Run) -> Markup:
         values = [certificate[name] for certificate in found if name in certificate]
         rows.append([left(name), count(len(values))])
         rows[-1] += [scientific(value) for value in (min(values), median(values), max(values))]
-    smaller = [
-        record for record in run.records if record.certificate and not reductions.keys().isdisjoint(record.operators)
-    ]
-    exact = [record.certificate for record in run.records if record.certificate and record not in smaller]
+    exact = [record.certificate for record in births if are_exact(record.operators)]
     pairs = [
         (certificate["max_difference"], certificate["bound"])
         for certificate in exact
@@ -121,8 +119,8 @@ def certificates(run: Run) -> Markup:
             f"{percent(nearest, 1)} % of its bound. The bound is for max_difference, of outputs in inference; in training mode "
             "(training_difference) batch statistics enlarge rounding, and none is set."
         )
-    if smaller:
-        words += f" {plural(len(smaller), 'child', 'children')} lost filters, for which there is no bound."
+    if smaller := len(births) - len(exact):
+        words += f" {plural(smaller, 'child', 'children')} lost filters, for which there is no bound."
     return html.together(
         html.paragraph(words), html.table([left("measured at birth"), "children", "least", "median", "largest"], rows)
     )
