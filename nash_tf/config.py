@@ -87,7 +87,7 @@ class SearchConfig(
     )
     steps: int = setting(
         whole(0),
-        "Maximum number of evolutionary steps; 0 trains the first network only.",
+        "Maximum number of evolutionary steps; 0 trains the first network only. A method with one budget keeps it when it is resumed.",
         default=2,
         group=LIMITS,
         resumed=settings.RAISABLE,
@@ -140,7 +140,7 @@ class SearchConfig(
     )
     max_params: int = setting(
         whole(1),
-        "Maximum number of weights of a network; a morphism that would exceed it is not drawn.",
+        "Maximum number of weights of a network; a morphism that would exceed it is not drawn. The method front keeps it when it is resumed.",
         default=1_000_000,
         group=LIMITS,
         resumed=settings.RAISABLE,

@@ -34,6 +34,7 @@ from nash_tf import main as program
 from nash_tf.config import SearchConfig
 from nash_tf.experiment_runs import Run, check_followed, plan
 from nash_tf.files import run_directory, start_file
+from nash_tf.files.atomic import tidy
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
@@ -171,6 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(line)
     try:
         with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):
+            tidy(directory, inside=(report.FIGURES,))  # of its own page: each run tidies its directory itself
             failed = _conduct(chosen, planned, first, directory, [*arguments, *added], own.jobs or fits)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)

@@ -193,6 +193,7 @@ def finish(run: Finishing) -> dict:
     report.renew(directory)
     winner, control = run.tuner.get_best_models()[0], final_training.control(run)
     is_control = control is not None and control.results["is_better"]
+    run.plan.control_is_over()
     chosen, key = (control.model, "control") if control and is_control else (winner, str(list(oracle.search.best)))
     trained, said = final_training.final(run, chosen, key)
     final = certificate.in_float32(trained)  # whatever it was trained in

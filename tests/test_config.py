@@ -18,6 +18,7 @@ from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.search_settings import planned_by
 
 CONFIGS = st.builds(
     SearchConfig,
@@ -203,6 +204,16 @@ class TestResume:
         with pytest.raises(ConfigError, match=rf"{name} was {getattr(self.old, name)!r}, is ") as refused:
             check_resume(self.old, dataclasses.replace(self.old, **change))
         assert repr(value) in str(refused.value)
+
+    @pytest.mark.parametrize("method, kept", [("grow", "steps"), ("fixed", "steps"), ("front", "max_params")])
+    def test_a_limit_by_which_trainings_were_planned_is_kept(self, method, kept):
+        old = dataclasses.replace(self.old, method=method)
+        with pytest.raises(ConfigError, match=rf"\({kept} was .*; only .*max_hours.* may change") as refused:
+            more = dataclasses.replace(old, **{kept: getattr(old, kept) + 1})
+            check_resume(old, more, planned_by(method))
+        assert kept not in str(refused.value).partition("only")[2]
+        check_resume(old, dataclasses.replace(old, max_hours=9.0), planned_by(method))
+        assert planned_by("shrsep") == ()
 
     def test_no_limit_cannot_become_one(self):
         with pytest.raises(ConfigError, match="max_hours was None, is 9"):

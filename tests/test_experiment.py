@@ -116,6 +116,17 @@ def test_an_error_that_ends_an_experiment_is_one_line_and_status_1(error, tmp_pa
     assert capsys.readouterr().err == f"{error}\n"
 
 
+def test_what_a_kill_left_of_its_page_goes_and_the_runs_are_left_to_themselves(tmp_path, monkeypatch):
+    lefts = [tmp_path / place for place in (".report.html.00001234.new", "report/.growth.svg.00001234.new")]
+    lefts.append(tmp_path / "sh-seed0" / ".results.json.00001234.new")
+    for left in lefts:
+        left.parent.mkdir(exist_ok=True)
+        left.write_text("half")
+    monkeypatch.setattr(experiment, "_conduct", lambda *_: {})
+    assert experiment.main(["experiment", "--methods=sh", f"--output_dir={tmp_path}"]) == 0
+    assert [left.exists() for left in lefts] == [False, False, True]
+
+
 def test_an_experiment_in_a_file_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert experiment.main(["experiment", "--methods=sh", f"--output_dir={tmp_path}/file"]) == 2

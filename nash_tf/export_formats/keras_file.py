@@ -1,5 +1,7 @@
 """Keras' own file, which can be trained on and grown; it needs the modules of the model's layers."""
 
+import contextlib
+
 NAME, FILE, TITLE = "keras", "model.keras", "Keras"
 PACKAGES: dict[str, str] = {}
 TOLERANCE = None
@@ -8,7 +10,8 @@ load = None
 
 def write(model, folder, calibration):
     """Writes the file; see `nash_tf.export_formats`."""
-    model.save(folder / FILE)
+    with _uncompiled(model.layers):
+        model.save(folder / FILE)
 
 
 def code(file, inputs):
@@ -20,3 +23,17 @@ def code(file, inputs):
         f'model = keras.models.load_model("{file}")',
         "output = keras.tree.flatten(model(x))[0].numpy()",
     ]
+
+
+@contextlib.contextmanager
+def _uncompiled(layers):
+    """Networks within one are written without their optimizer and loss: these would be of no use there, and a file with an optimizer that
+    is not Keras' own could be read only where its module is imported."""
+    compiled = [layer for layer in layers if getattr(layer, "compiled", False)]
+    for network in compiled:
+        network.compiled = False
+    try:
+        yield
+    finally:
+        for network in compiled:
+            network.compiled = True

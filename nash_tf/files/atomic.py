@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 _BESIDE = re.compile(r"\.(?P<name>.+)\.(?P<token>[0-9a-f]{8})\.(?P<part>new|old)", re.DOTALL)
@@ -65,10 +65,14 @@ def replace_directory(path: str | os.PathLike) -> Iterator[Path]:
                 _discard(old)
 
 
-def tidy(directory: str | os.PathLike) -> None:
+def tidy(directory: str | os.PathLike, inside: Collection[str] | None = None) -> None:
     """Completes or takes back, in a directory and those in it, what killed processes left half done, and removes leftovers.
 
     What a living process is writing is left alone; links are not followed.
+
+    Args:
+        directory: where.
+        inside: names of the folders in it that are gone into, with those in them; None for all.
 
     Raises:
         OSError: a leftover could not be moved or removed, with its `filename`.
@@ -76,7 +80,8 @@ def tidy(directory: str | os.PathLike) -> None:
     for folder, folders, names in os.walk(os.fspath(directory)):
         found = [match for name in sorted([*folders, *names]) if (match := _BESIDE.fullmatch(name))]
         hidden = {match.string for match in found}
-        folders[:] = [name for name in folders if name not in hidden]
+        is_own = folder == os.fspath(directory)
+        folders[:] = [n for n in folders if n not in hidden and (not is_own or inside is None or n in inside)]
         for match in found:  # "new" comes before "old"
             left, place = Path(folder, match.string), Path(folder, match["name"])
             new, old = left.with_suffix(".new"), left.with_suffix(".old")

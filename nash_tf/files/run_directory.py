@@ -13,6 +13,7 @@ from nash_tf.files.atomic import read_regular, write_atomically
 from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.files.lock import LOCK
 from nash_tf.settings import of_before
+from nash_tf.strategy.search_settings import planned_by
 
 CONFIG = "config.json"
 LINEAGE = "lineage.jsonl"
@@ -146,7 +147,7 @@ def _check_same(directory: str | os.PathLike, wanted: SearchConfig) -> SearchCon
         ConfigError: it does not.
     """
     saved, versions = _read(directory)
-    check_resume(saved, wanted)
+    check_resume(saved, wanted, planned_by(saved.method))
     begun, given = versions.get(_START), start_file.version(wanted.start) if wanted.start else None
     if begun == given:
         return saved

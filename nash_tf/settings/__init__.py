@@ -4,7 +4,7 @@ A dataclass declares its fields by `setting(...)`; checks, flags and what may ch
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple
 
@@ -174,8 +174,13 @@ def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def check_resume(saved: Any, wanted: Any) -> None:
+def check_resume(saved: Any, wanted: Any, kept: Collection[str] = ()) -> None:
     """Checks that a run begun with some settings may go on with others: the same but for its place and raised limits.
+
+    Args:
+        saved: the settings that it was begun with.
+        wanted: those that it is given now.
+        kept: names of limits that may not be raised in this run.
 
     Raises:
         ConfigError: another setting differs, or a limit is lowered; the message names each with both values.
@@ -183,13 +188,14 @@ def check_resume(saved: Any, wanted: Any) -> None:
     resumed = {each.name: each.resumed for each in declared(type(saved))}
 
     def may_change(name: str, old: Any, new: Any) -> bool:
-        kind = resumed[name]
+        kind = FIXED if name in kept else resumed[name]
         return kind == FREE or (kind == FIXED_IF_GIVEN and new is None) or (kind == RAISABLE and is_raised(old, new))
 
     changed = {name: pair for name, pair in differences(saved, wanted).items() if not may_change(name, *pair)}
     if changed:
         listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())
-        rule = f"only {', '.join(raisable(type(saved)))} may change, and only be raised"
+        limits = [name for name in raisable(type(saved)) if name not in kept]
+        rule = f"only {', '.join(limits)} may change, and only be raised"
         remedy = "give it the settings it has, or another --output_dir"
         raise refusal("resume", True, f"the run was begun with other settings ({listed}); {rule}; {remedy}")
 

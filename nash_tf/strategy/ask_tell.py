@@ -23,9 +23,9 @@ from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
 from nash_tf.strategy.records import Assignment, Goal, Outcome, TrainingKey
-from nash_tf.strategy.search_settings import RAISABLE, Settings
+from nash_tf.strategy.search_settings import Settings
 
-__all__ = ["RAISABLE", "Search", "Settings"]
+__all__ = ["Search", "Settings"]
 OVERRUN = 1.05  # share of the budget from which it is said that it was not kept
 
 FAILURES_IN_A_ROW = 3
@@ -160,11 +160,19 @@ class Search:
         return self._opened
 
     def budget_left(self) -> float | None:
-        """What is left of a budget that is laid out in advance, in epochs of the first network; None for other methods."""
+        """What is left of a budget that is laid out in advance, in epochs of the first network: at least an epoch of the last network
+        for each training that is to come; None for other methods."""
         if not isinstance(self._proposer, BudgetedProposer) or not self.outcomes:
             return None
-        budget = self._proposer.course(self.outcomes).budget
-        return max(0.0, budget - self.spent(self.outcomes.values()))
+        left = self._proposer.course(self.outcomes).budget - self.spent(self.outcomes.values())
+        last = next((each.architecture for each in reversed(self.outcomes.values()) if each.architecture), None)
+        if self._opened is None or last is None:
+            return max(0.0, left)
+        step, rung, missing, _ = self._opened
+        later = [*self.steps[step][rung + 1 :], *(each for rungs in self.steps[step + 1 :] for each in rungs)]
+        prices = self._proposer.prices(self.outcomes)
+        to_come = len(missing) + sum(each.children for each in later)
+        return max(left, to_come * (prices.epoch(last) + prices.beginning))
 
     def spent(self, trainings: Iterable[Outcome]) -> float:
         """What trainings of the search have cost, predicted, in epochs of the first network; the failed cost nothing."""
@@ -202,7 +210,7 @@ class Search:
     @property
     def best(self) -> TrainingKey | None:
         """The training whose model is handed over."""
-        return hill_climbing.winner(self.scores, self.method)
+        return hill_climbing.winner(self.scores, self.method, self.goal.is_accuracy)
 
     @property
     def finished(self) -> str | None:
@@ -261,6 +269,11 @@ class Search:
     def finished_networks(self) -> tuple[TrainingKey, ...]:
         """The trainings of a method with branches that have finished a network, in order; none of other methods."""
         return self._proposer.finished(self.outcomes) if isinstance(self._proposer, BranchingProposer) else ()
+
+    @property
+    def sizes_below(self) -> tuple[int, ...]:
+        """Sizes of a front that are below the first network's, the largest first; they are made after the search."""
+        return self._proposer.front(self.outcomes).below if isinstance(self._proposer, BranchingProposer) else ()
 
     def epochs_below(self, architecture: Architecture, teacher: Architecture | None = None, *, size: int) -> int:
         """Epochs that what the search leaves of its budget has for a network of a size below the first one's, one at least.

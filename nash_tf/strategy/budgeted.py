@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from nash_tf.architecture import Architecture
-from nash_tf.morphisms import registry
+from nash_tf.morphisms import reductions, registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
 from nash_tf.strategy.considered import cut
-from nash_tf.strategy.course import Course
+from nash_tf.strategy.course import FEWEST_EPOCHS, Course
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
 from nash_tf.strategy.records import COMPLETED, TrainingKey
@@ -46,7 +46,7 @@ class BudgetedProposer(Proposer):
     def children(self, step: int, parent: TrainingKey, outcomes: Outcomes) -> list[Proposed]:
         """The children of a step: drawn, or chosen by what they are worth."""
         if not self.method.has_foresight:
-            return super().children(step, parent, outcomes)
+            return super().children(step, parent, outcomes)  # within `_limit`
         if self._children[0] != (step, parent):
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
@@ -63,12 +63,22 @@ class BudgetedProposer(Proposer):
             self._children = (step, parent), [child]
         return self._children[1]
 
+    def _limit(self, parent: Architecture, outcomes: Outcomes) -> Callable[[Architecture], bool]:
+        """Within further limits, and cheap enough for some epochs in what is left of the budget."""
+        prices, left = (
+            self.prices(outcomes),
+            self.course(outcomes).budget - self.prices(outcomes).spent(outcomes.values()),
+        )
+        most = max(prices.epoch(parent), left / FEWEST_EPOCHS)
+        return lambda child: prices.epoch(child) <= most and self.fits(child)
+
     def _foresight(self, kind: type[_Foresight], outcomes: Outcomes, max_price: float, max_params: float) -> _Foresight:
         """Weighs morphisms by the shape and the price of the first network, within `max_flops` too."""
-        gains = {**dict.fromkeys(registry, growing.UNKNOWN), **self.method.operators}
+        gains, factor = {**dict.fromkeys(registry, growing.UNKNOWN), **self.method.operators}, self.gain_factor
         return kind(
             growing.shape(first_network(outcomes)),
-            {name: self.gain_factor * gain for name, gain in gains.items()},
+            # A reduction loses what the law says, or more: what is smaller would else grow again, or go on shrinking for nothing.
+            {name: gain * (max(1.0, factor) if name in reductions else factor) for name, gain in gains.items()},
             self.prices(outcomes).epoch,
             max_price,
             max_params,
@@ -105,11 +115,14 @@ class BudgetedProposer(Proposer):
         if architecture is None:
             phases = plan.warmup()
         elif has_race and not key.rung:
-            phases = plan.race(self.prices(before).epoch(architecture))
+            prices, children = self.prices(before), self.steps[key.step][0].children
+            phases = plan.race(prices.epoch(architecture), children, prices.beginning)
         else:
-            prices, end = self.prices(before), plan.ends(key.step)[key.rung - has_race]
-            used = prices.spent(before.values()) + prices.beginning
-            phases = plan.training(used, end, prices.epoch(architecture))
+            prices = self.prices(before)
+            used, price = prices.spent(before.values()) + prices.beginning, prices.epoch(architecture)
+            to_come = sum(map(len, self.steps[key.step :])) - key.rung
+            plan = plan.at_least(used + to_come * price + (to_come - 1) * prices.beginning)
+            phases = plan.training(used, plan.ends(key.step)[key.rung - has_race], price)
         first = begun.epochs if begun else 0
         return {
             "initial_epoch": first,

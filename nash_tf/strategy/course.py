@@ -7,7 +7,7 @@ networks of a search share one rate: a short warm-up, constant while the network
 et al. 2024, arXiv 2405.18392; Li et al. 2019, arXiv 1905.04753).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.methods import Method
@@ -20,7 +20,7 @@ COOLDOWN = 0.5  # share of the budget after which the rate falls
 SEGMENTS = (0.3, COOLDOWN, 0.75, 0.9, 1.0)
 GROWTH = 2.0  # most that a step may multiply the price of an epoch by
 FEWEST_EPOCHS = 15  # that must be left for a network to grow to a price
-RACE = 0.02  # share of the budget that each child of a race has
+RACE = 0.02  # share of the budget that each child of a race has, where all races end before the cooldown
 
 
 def first_epochs(wanted: int, budget: float) -> int:
@@ -90,13 +90,20 @@ class Course:
         rising, rest = Phase(1, 0.0, 1.0, "linear"), self.first - 1
         return (rising, Phase(rest, 1.0, 1.0)) if rest else (rising,)
 
-    def race(self, price: float) -> tuple[Phase, ...]:
-        """The rate of a child in a race, in which all children have the same compute.
+    def race(self, price: float, children: int, beginning: float) -> tuple[Phase, ...]:
+        """The rate of a child in a race, in which all children have the same compute, of which there is some left for the cooldown.
 
         Args:
             price: an epoch of the child, in epochs of the first network.
+            children: of a race; each step has one.
+            beginning: what a training costs whatever its epochs.
         """
-        return (Phase(max(1, round(RACE * self.budget / price)), 1.0, 1.0),)
+        most = (COOLDOWN * self.budget - self.first) / (self.steps * children) - beginning
+        return (Phase(max(1, round(min(RACE * self.budget, most) / price)), 1.0, 1.0),)
+
+    def at_least(self, budget: float) -> "Course":
+        """The same with a budget of at least so much: where it cannot be kept, the rate falls over what the trainings take."""
+        return self if budget <= self.budget else replace(self, budget=budget)
 
     def training(self, spent: float, end: float, price: float) -> tuple[Phase, ...]:
         """The rate of a training, at least an epoch long.

@@ -80,16 +80,23 @@ def best(scores: Scores) -> TrainingKey | None:
     return max(candidates, key=lambda t: (candidates[t], t.step, t.rung, -t.child), default=None)
 
 
-def winner(scores: Scores, method: Method) -> TrainingKey | None:
-    """The training to hand over: the best one; of a method with one network the last, unless half of the trainings scored higher.
+def winner(scores: Scores, method: Method, is_accuracy: bool = True) -> TrainingKey | None:
+    """The training to hand over: the best one; of a method with one network the last, unless it has failed.
 
     The parts of one training differ by more than luck only where it has failed; the last has the lowest rate. Where the validation
-    examples are few, the highest score may be any part's.
+    examples are few, the highest score may be any part's, and the last may be the lowest of all in which the rate falls.
+
+    Args:
+        scores: of the trainings that have ended.
+        method: that of the search.
+        is_accuracy: whether scores are accuracies: then the last has failed where the first network scored higher. Others, such as
+            losses, may get worse though accuracies do not: then it has where half of the trainings did.
     """
     scored = {training: score for training, score in scores.items() if score is not None}
     if method.has_one_network and scored:
         last = max(scored)
-        if scored[last] >= statistics.median(scored.values()):
+        least = scored[min(scored)] if is_accuracy else statistics.median(scored.values())
+        if scored[last] >= least:
             return last
     return best(scores)
 

@@ -134,8 +134,9 @@ class Proposer:
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
             unmodified = [Proposed(architecture)] if self.method.keeps_parent else []
+            fits = self._limit(architecture, outcomes)
             drawn = [
-                self._within(architecture, partial(self._drawn, architecture, derive(self.seed, step, child)))
+                self._within(architecture, partial(self._drawn, architecture, derive(self.seed, step, child)), fits)
                 for child in range(len(unmodified), self.steps[step][0].children)
             ]
             self._children = (step, parent), [*unmodified, *drawn]
@@ -145,16 +146,23 @@ class Proposer:
         """A child of at most `count` random morphisms."""
         return draw(parent, count, self.method.operators, self.max_params, seed, self.method.variants, self.max_flops)
 
-    def _within(self, parent: Architecture, make: Callable[[int], tuple]) -> Proposed:
+    def _limit(self, parent: Architecture, outcomes: Outcomes) -> Callable[[Architecture], bool]:
+        """Whether a drawn child of a parent is within the limits that are not on its size."""
+        return self.fits
+
+    def _within(
+        self, parent: Architecture, make: Callable[[int], tuple], fits: Callable[[Architecture], bool]
+    ) -> Proposed:
         """What is made with the most morphisms and fits; the parent unmodified where nothing does.
 
         Args:
             parent: the parent's architecture.
             make: (most morphisms) -> a child as `Proposed` takes it.
+            fits: whether a child does.
         """
         for count in range(self.mutations, 0, -1):
             proposed = Proposed(*make(count))
-            if not proposed.moves or self.fits(proposed.architecture):
+            if not proposed.moves or fits(proposed.architecture):
                 return proposed
         return Proposed(parent)
 

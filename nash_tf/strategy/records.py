@@ -153,6 +153,11 @@ class Goal:
     name: str
     direction: str = "max"
 
+    @property
+    def is_accuracy(self) -> bool:
+        """Whether it is an accuracy of some kind."""
+        return self.direction == "max" and self.name.endswith("accuracy")
+
     def score(self, outcome: Outcome) -> float | None:
         """The outcome's score, larger is better, as a float32 holds it; None where it failed or has no finite one."""
         value = outcome.metrics.get(self.name)

@@ -12,6 +12,14 @@ from nash_tf.strategy.halving import Rung
 RAISABLE = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
 
 
+def planned_by(method: str) -> tuple[str, ...]:
+    """Those of the limits that a method's trainings are planned by from the beginning: with others, trainings that have ended would have
+    been different ones, so that a search that goes on must keep them."""
+    if methods.registry[method].has_branches:
+        return ("steps", "max_params")
+    return ("steps",) if methods.registry[method].is_budgeted else ()
+
+
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("max_params", lambda value: value > 0, "above 0"),
     ("max_flops", lambda value: value > 0, "above 0, or None"),

@@ -6,7 +6,7 @@ All in seconds of wall-clock time, if not said otherwise.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nash_tf.strategy import forecast
 from nash_tf.strategy.ask_tell import Search
@@ -107,6 +107,10 @@ class TimePlan:
             return 0.0
         fixed = self.after.export + self.test_seconds() + self.final_reserve()
         return fixed + (self._control_share(self.limit - fixed) if self.after.has_control else 0.0)
+
+    def control_is_over(self) -> None:
+        """Nothing is held back for the control any more."""
+        self.after = replace(self.after, has_control=False)
 
     def search_seconds_left(self) -> float:
         """What is left for the search, also before it has begun."""

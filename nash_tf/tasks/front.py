@@ -110,9 +110,10 @@ def epochs_after(config: SearchConfig) -> int:
 def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, images: Images) -> list[dict[str, Any]]:
     """Networks of the sizes that are asked for below a network's, each made of the one before; what is said of each."""
     config, members = run.config, list[dict[str, Any]]()
-    own, has_branches = Architecture.from_keras(model).params, methods.registry[config.method].has_branches
     # Of a method with branches the larger ones are there already, or the search has not come to them.
-    for size in sorted({size for size in config.front_sizes if size < own or not has_branches}, reverse=True):
+    has_branches = methods.registry[config.method].has_branches
+    sizes = run.tuner.oracle.search.sizes_below if has_branches else sorted(set(config.front_sizes), reverse=True)
+    for size in sizes:
         before = Architecture.from_keras(model).params
         held = run.plan.after.export  # as long as the export of the next one may take
         if before <= size:

@@ -161,7 +161,20 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
             f"The training loss is weighted by class, from {weights[low]:.3g} ({names[low]}) to {weights[high]:.3g} "
             f"({names[high]}), also in the final training; validation and test loss are not."
         )
-    return [*lines, *_too_small_a_budget(config, dataset)]
+    return [*lines, *_first_epochs(config, dataset), *_too_small_a_budget(config, dataset)]
+
+
+def _first_epochs(config: SearchConfig, dataset: data.Dataset) -> list[str]:
+    """A line where the first network has fewer epochs than were asked for, which `nash_tf.strategy.unused` cannot say of seconds."""
+    budget = budget_epochs(config, dataset)
+    if budget is None or config.budget_seconds is None or not methods.registry[config.method].is_budgeted:
+        return []
+    asked, first = config.vanilla_epochs, course.first_epochs(config.vanilla_epochs, budget)
+    if first == asked or asked == SearchConfig.vanilla_epochs:
+        return []
+    return [
+        f"--vanilla_epochs={asked}: it is {first}, since the first network has at most {course.LONGEST_FIRST:.0%} of the budget."
+    ]
 
 
 def _too_small_a_budget(config: SearchConfig, dataset: data.Dataset) -> list[str]:

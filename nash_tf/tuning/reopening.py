@@ -8,8 +8,8 @@ from typing import Any
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.settings import is_raised
-from nash_tf.strategy.ask_tell import RAISABLE
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
+from nash_tf.strategy.search_settings import RAISABLE, planned_by
 from nash_tf.tuning import checked_json, trial_values
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
 
@@ -110,15 +110,16 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
     Raises:
         DamagedSearch: one differs that is no limit, or a limit is lowered; the message names each with both values.
     """
+    limits = [name for name in RAISABLE if name not in planned_by(wanted["method"])]
     changed = [
         f"{name} was {saved[name]!r}, is {value!r}"
         for name, value in wanted.items()
-        if name in saved and saved[name] != value and not (name in RAISABLE and is_raised(saved[name], value))
+        if name in saved and saved[name] != value and not (name in limits and is_raised(saved[name], value))
     ]
     if changed:
         raise DamagedSearch(
             f"the search in {directory} was begun with other settings ({'; '.join(changed)}); only "
-            f"{', '.join(RAISABLE)} may change, and only be raised. Give another project_name, or overwrite=True"
+            f"{', '.join(limits)} may change, and only be raised. Give another project_name, or overwrite=True"
         )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.exporting import checking, clean_process
 from nash_tf.exporting.export import ExportError, export
 from nash_tf.exporting.scaling import with_scaling
+from nash_tf.optimizers import Muon
 
 DICE = np.random.default_rng(0)
 
@@ -120,6 +122,15 @@ def test_a_model_of_any_kind(case, here, tmp_path):
     )
     written = Architecture.from_json((tmp_path / "out" / "architecture.json").read_text())
     assert written.digest == Architecture.from_keras(model).digest
+
+
+def test_a_network_trained_by_an_optimizer_of_ours_can_be_read_where_that_is_not_known(here, tmp_path):
+    inner = plain()
+    inner.compile(Muon(0.1), "mse")
+    export(with_scaling(inner, [1.0, 2, 3], [4.0, 5, 6]), tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "out" / "model.keras") as file:
+        assert b"Muon" not in file.read("config.json")
+    assert isinstance(inner.optimizer, Muon) and inner.compiled  # it can be trained on as it was
 
 
 def test_a_model_is_served_in_another_process(tmp_path):

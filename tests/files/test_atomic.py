@@ -94,6 +94,17 @@ def test_what_is_not_a_leftover_is_left_alone(tmp_path):
     assert sorted(os.listdir(run)) == [".best.01234567.new", ".hidden.txt", "link"] and len(os.listdir(outside)) == 2
 
 
+def test_only_the_folders_that_are_named_are_gone_into(tmp_path):
+    lefts = [tmp_path / folder / ".page.01234567.new" for folder in (".", "own", "own/deep", "other", "other/own")]
+    for left in lefts:
+        left.parent.mkdir(exist_ok=True)
+        left.write_text("half")
+    atomic.tidy(tmp_path, inside=("own", "absent"))
+    assert [left.exists() for left in lefts] == [False, False, False, True, True]
+    atomic.tidy(tmp_path)
+    assert not any(left.exists() for left in lefts)
+
+
 def test_an_error_leaves_what_was_there(tmp_path):
     with atomic.replace_directory(tmp_path / "best") as beside:
         (beside / "file").write_text("old")

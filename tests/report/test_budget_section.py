@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+import pytest
+
 from nash_tf.report.charts import budget_course
 from nash_tf.report.pages import budget_section, html_page
 from nash_tf.report.records.runs import Record, Run
@@ -60,6 +62,19 @@ def test_a_network_that_has_not_grown():
     assert "has not grown" in page and "0.0000" not in page and "have brought" not in page
 
 
+def test_a_network_that_might_have_shrunk_has_not_changed_its_size():
+    same = Record(1, 0, 0, (0, 0, 0), epochs=9, params=1000, cpu_seconds=50.0, expected_gain=0.0)
+    page = page_of({"method": "scale"}, (RECORDS[0], same))
+    assert "The network has not changed its size: at no step" in page and "grown" not in page
+
+
+def test_faster_training_counts_where_the_network_became_smaller():
+    smaller = dataclasses.replace(RECORDS[1], operators=("remove_filters",), params=400)
+    page = page_of({"method": "scale"}, (RECORDS[0], smaller))
+    assert "or faster training wins, counted in." in page and "slower training taken off" not in page
+    assert "the slower training taken off." in page_of({}, RECORDS)
+
+
 def test_a_small_gain_and_a_loss():
     small = Record(1, 0, 0, (0, 0, 0), ("split",), epochs=9, expected_gain=0.00002, history={"val_loss": (1.4,)})
     page = page_of({}, (RECORDS[0], small), {"winner": [1, 0, 0], "control": {"val_loss": 1.3}})
@@ -74,6 +89,18 @@ class TestCourse:
         assert "learning rate</text>" in drawn and ">0.1<" in drawn and "not known" not in drawn
         assert ">+1k<" in drawn and drawn.count("+1k") == 1, "at its birth only"
         assert budget_course.chart((RECORDS[1],), 0.1) is None, "no loss"
+
+        assert "dashed: the network grew, by so many parameters" in drawn
+
+    @pytest.mark.parametrize("grows_too", [False, True])
+    def test_a_network_that_became_smaller_has_a_minus_sign(self, grows_too):
+        smaller = Record(2, 0, 0, (1, 1, 0), ("remove_filters",), epochs=2, params=750, cpu_seconds=25.0)
+        if not grows_too:
+            smaller = dataclasses.replace(smaller, step=1, parent=(0, 0, 0))
+        drawn = str(budget_course.chart((*RECORDS, smaller) if grows_too else (RECORDS[0], smaller), None).body)
+        assert (">+1k<" in drawn) == grows_too and "+-" not in drawn and "grew" not in drawn
+        assert (">\N{MINUS SIGN}1.25k<" if grows_too else ">\N{MINUS SIGN}250<") in drawn
+        assert "dashed: the network changed its size, by so many parameters" in drawn
 
     def test_what_is_not_recorded_is_not_drawn(self):
         assert "learning rate not known" in str(budget_course.chart(RECORDS, 0.1).body)

@@ -1,5 +1,6 @@
 """The picture of what changed."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw, replay
 from nash_tf.report.charts.changes_graph import graph
+from tests.report.helpers import Outline
 
 PARENT = vanilla((32, 32, 3), 10, (4, 8, 8, 8, 8))
-RECORDED = Path(__file__).parents[1] / "experiments" / "grow_cifar10" / "grow-seed0"
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+RECORDED = EXPERIMENTS / "grow_cifar10" / "grow-seed0"
+SMALLER = EXPERIMENTS / "scale_cifar10_64" / "scale-seed0"
 
 
 def after(*places):
@@ -50,6 +54,18 @@ def test_steps_in_the_report(tmp_path):
     shutil.copytree(RECORDED, run)
     page = report.write(run, tmp_path / "page.html").read_text()
     assert page.count("parameters more</summary>") == 2 and "64 → 112" in page
+    assert Outline(page).parts.count("Growth") == 1
+
+
+def test_a_network_that_became_smaller_has_not_grown_anywhere_in_the_report(tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(SMALLER, run)
+    page = Outline(report.write(run, tmp_path / "page.html").read_text())
+    assert "Step 1: 1,152,980 parameters fewer" in page.words and "parameters more" not in page.text
+    assert "Size" in page.parts and "Growth" not in page.words, "neither above the section nor in the list of sections"
+    assert "\N{MINUS SIGN}1.15M" in page.words and "\N{MINUS SIGN}1.15e+06" in page.words, "as drawn; certificates"
+    shown = page.text.partition("Settings and versions")[0]
+    assert not re.search(r"grew|grown|\+-", shown) and not [word for word in page.words if re.match(r"-\d", word)]
 
 
 def test_a_lineage_that_does_not_fit_draws_no_steps(tmp_path):

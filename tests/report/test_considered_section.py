@@ -9,6 +9,7 @@ from nash_tf.report.pages import considered_section
 from nash_tf.report.records import loading
 from nash_tf.report.records.runs import Record
 from nash_tf.strategy.considered import MOST, Candidate, Weighing
+from nash_tf.strategy.growing import MOST_REDUCTIONS
 from tests.report.test_budget_section import page_of
 
 WIDER = Candidate("alter_channels", ("conv_2", "to", 48), 4176, 0.0103, 0.0025)
@@ -64,6 +65,14 @@ def test_where_nothing_was_taken_it_says_why_in_the_open():
 def test_the_most_morphisms_of_a_step(mutations, ends):
     full = dataclasses.replace(GROWN, considered=(TAKEN,))
     assert ("no more than 1 morphism (mutations)" in shown(full, mutations=mutations)) == ends
+
+
+@pytest.mark.parametrize("taken, ends", [(MOST_REDUCTIONS, True), (MOST_REDUCTIONS - 1, False)])
+def test_the_most_morphisms_of_a_step_that_makes_the_network_smaller(taken, ends):
+    full = dataclasses.replace(GROWN, operators=("remove_filters",) * taken, considered=(TAKEN,) * taken)
+    page = shown(full, mutations=5)
+    assert ("A step has no more than 50 morphisms that make the network smaller, so no more" in page) == ends
+    assert "(mutations)" not in page, "that is a limit of growth"
 
 
 def test_a_front_grows_by_what_a_parameter_is_worth():

@@ -131,6 +131,8 @@ def test_words():
         "−50.00",
         "+0.00",
     )
+    assert [number_words.signed_short(value) for value in (-24058, 300, 0)] == ["−24.1k", "+300", "+0"]
+    assert [number_words.scientific(value) for value in (-1.23e8, 6.81e-5, -0.0)] == ["−1.23e+08", "6.81e-05", "0"]
     assert text_tables.table(["a", "b"], [["x", "10"], ["long", "7"]]) == "a      b\nx     10\nlong   7"
     assert "\x1b" not in text_tables.table(["a"], [["\x1b[31m"]])
     assert text_tables.markdown(["a", "b|c"], [["<i>", "1"]]) == "| a | b\\|c |\n| --- | --- |\n| &lt;i> | 1 |"

@@ -1,6 +1,7 @@
 """Pipes, links, floods and odd content in a run: nothing hangs, fails, or is written elsewhere."""
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import pytest
 from nash_tf import report
 from nash_tf.files import atomic, run_directory
 from nash_tf.report.__main__ import main
+from nash_tf.report.pages import writing
 from tests.report.helpers import Outline, page_of
 
 
@@ -120,6 +122,23 @@ class TestHostileFiles:
             process.kill()
         atomic.tidy(tmp_path)
         assert list(path.parent.iterdir()) == []
+
+    @pytest.mark.parametrize("other", [False, True])
+    def test_a_file_that_went_before_it_was_held_is_made_again(self, tmp_path, monkeypatch, other):
+        beside, flock = tmp_path / f".report.html.{os.getpid():08x}.new", fcntl.flock
+
+        def late(file, operation):
+            monkeypatch.setattr(fcntl, "flock", flock)
+            atomic.tidy(tmp_path)  # of a search that begins just now
+            assert not beside.exists()
+            if other:
+                beside.write_text("of another process of this number")
+            flock(file, operation)
+
+        monkeypatch.setattr(fcntl, "flock", late)
+        writing.write(tmp_path / "report.html", "new")
+        assert (tmp_path / "report.html").read_text() == "new" and len(list(tmp_path.iterdir())) == 1
+        assert fcntl.flock is flock, "it was late"
 
     def test_a_figure_that_cannot_be_written_is_named_and_the_others_are_there(self, small, tmp_path):
         shutil.copytree(small, tmp_path / "run")

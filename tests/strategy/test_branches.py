@@ -114,6 +114,7 @@ class TestSearch:
         assert spent + below == pytest.approx(SETTINGS.budget_epochs, abs=dearest / training_seconds(FIRST) + 1)
         assert below > 0.05 * spent
         assert climbed.epochs_below(small, FIRST, size=500) < climbed.epochs_below(small, size=500)  # a teacher costs
+        assert climbed.sizes_below == (500,)
 
     def test_the_order_of_reports_and_kills_change_nothing(self, climbed):
         for seed in (0, 1):

@@ -4,13 +4,13 @@ import dataclasses
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nash_tf.architecture.costs import training_seconds
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.course import COOLDOWN, Course
+from nash_tf.strategy.course import COOLDOWN, FEWEST_EPOCHS, Course
 from nash_tf.strategy.records import COMPLETED, Goal, Outcome
 
 FIRST = vanilla((32, 32, 3), 10, (8, 16, 32))
@@ -88,6 +88,65 @@ def test_children_in_a_race_have_equal_compute():
     assert len(raced) == 4 and max(costs) < 1.1 * min(costs)
 
 
+@pytest.mark.parametrize("steps, children", [(2, 8), (6, 8), (4, 16)])
+def test_races_leave_compute_for_the_cooldown(steps, children):
+    search, _ = conduct(method="one_epoch", steps=steps, children=children, epochs_per_step=160, budget_epochs=400)
+    last = {
+        key: outcome.assignment.phases for key, outcome in search.outcomes.items() if key.step == steps and key.rung
+    }
+    assert search.spent(search.outcomes.values()) < 1.2 * 400
+    assert all(any(phase.start > 0.05 for phase in phases) for phases in list(last.values())[:2])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    method=st.sampled_from([*METHODS, "wide", "scale"]),
+    budget=st.floats(1, 60),
+    steps=st.integers(1, 12),
+    examples=st.sampled_from([None, 300]),
+)
+def test_no_training_is_at_rate_zero_however_small_the_budget(method, budget, steps, examples):
+    """Each has an epoch at least, and begins: where that is more than the budget, the rate falls over what they take."""
+    sizes = {"examples": examples, "batch_size": 32 if examples else None}
+    search, _ = conduct(method=method, budget_epochs=budget, steps=steps, children=2, **sizes)
+    lives = [outcome.assignment for outcome in search.outcomes.values()]
+    assert all(max(phase.start for phase in life.phases[-2:]) > 0 or life.key.step == 0 for life in lives)
+    assert lives[-1].phases[-1].end == 0.0
+
+
+def test_what_is_left_of_a_budget_has_an_epoch_for_each_training_that_is_to_come():
+    search = Search(dataclasses.replace(SETTINGS, method="fixed", budget_epochs=2), Goal("val_accuracy"))
+    left = []
+    while not search.finished:
+        (assignment,) = search.ask()
+        search.tell(Outcome(assignment, COMPLETED, FIRST, {"val_accuracy": 0.5}))
+        left.append(search.budget_left())
+    assert left == [5, 4, 3, 2, 1, 0]
+
+
+def test_what_growth_is_said_to_bring_does_not_change_what_shrinking_costs():
+    """With a factor below 1 a network would else shrink the more, the less size has brought."""
+    wide = {"method": "scale", "budget_epochs": 8, "steps": 2, "examples": 10_000, "mutations": 5}
+    first, shrunk = vanilla((32, 32, 3), 10, (64, 128, 256)), {}
+    for factor in (0.0, 0.5, 1.0):
+        search = Search(
+            dataclasses.replace(SETTINGS, **wide, gain_factor=factor, max_params=10**7), Goal("val_accuracy")
+        )
+        while not search.finished:
+            (assignment,) = search.ask()
+            network = assignment.architecture or first
+            search.tell(Outcome(assignment, COMPLETED, network, {"val_accuracy": 0.5}))
+        shrunk[factor] = network.params
+    assert shrunk[0.0] == shrunk[0.5] == shrunk[1.0] < first.params / 2
+
+
+@pytest.mark.parametrize("method", ["random", "one_epoch"])
+def test_a_drawn_child_has_some_epochs_in_what_is_left(method):
+    search, _ = conduct(method=method, budget_epochs=40, steps=6, max_params=2_000_000)
+    prices = [training_seconds(outcome.architecture) / training_seconds(FIRST) for outcome in search.outcomes.values()]
+    assert 1.2 < max(prices) <= 40 / FEWEST_EPOCHS
+
+
 @pytest.mark.parametrize("pace", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("limit", ["max_hours", "max_cpu_hours"])
 def test_a_limit_on_time_is_kept_and_used_though_the_machine_changes(limit, pace):
@@ -117,8 +176,8 @@ def test_a_budget_ends_a_method_that_does_not_lay_it_out():
 def test_the_engine_s_clock_lays_out_the_budget_where_it_is_given():
     """What passes between trainings counts, too: here as much as the trainings themselves."""
     clock = [0.0]
-    settings = dataclasses.replace(SETTINGS, method="random", max_hours=0.1)
-    search = Search(settings, Goal("val_accuracy"), seconds_left=lambda: {"wall_seconds": 360 - clock[0]})
+    limited = dataclasses.replace(SETTINGS, method="random", max_hours=0.1)
+    search = Search(limited, Goal("val_accuracy"), seconds_left=lambda: {"wall_seconds": 360 - clock[0]})
     while not search.finished:
         for assignment in search.ask():
             architecture = assignment.architecture or FIRST

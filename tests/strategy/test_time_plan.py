@@ -129,6 +129,13 @@ def test_a_control_is_as_long_as_a_search_of_minutes_and_a_quarter_of_a_long_one
         assert machine.plan.control_cpu_seconds() == expected
 
 
+def test_nothing_is_held_back_for_a_control_that_is_over():
+    machine = Machine(After(0, 1.0, True, 0.5, 30.0), 0.1).climb()
+    before = machine.plan.reserve()
+    machine.plan.control_is_over()
+    assert machine.plan.reserve() < before - 30 and not machine.plan.after.has_control
+
+
 def test_time_is_held_back_for_smaller_networks():
     machines = [Machine(After(0, 1.0, False, 0.5, 30.0, front), 0.1).climb() for front in (0.0, 20.0)]
     assert machines[1].clock.now < machines[0].clock.now

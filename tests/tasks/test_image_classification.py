@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from nash_tf import data
 from nash_tf.config import SearchConfig
 from nash_tf.tasks import image_classification
 
@@ -17,3 +18,18 @@ def test_that_images_are_mirrored_without_knowing_whether_they_may_is_said(flips
     dataset = SimpleNamespace(flips=flips, class_names=("a", "b"), y_train=np.arange(20) % 2)
     lines = image_classification.describe(SearchConfig(method="sh", augment=augment), dataset)
     assert ("mirrored, as --augment says" in " ".join(lines)) is said
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"method": "grow", "budget_seconds": 10.0, "vanilla_epochs": 500}, True),
+        ({"method": "grow", "budget_seconds": 10.0}, False),  # nobody asked for the default
+        ({"method": "sh", "budget_seconds": 10.0, "vanilla_epochs": 500}, False),  # it has them
+        ({"method": "grow", "budget_seconds": 10_000.0, "vanilla_epochs": 9}, False),
+    ],
+)
+def test_that_the_first_network_has_fewer_epochs_than_asked_for_is_said(settings, said):
+    digits = data.load("digits", valid_fraction=0.2, train_limit=160)
+    lines = " ".join(image_classification.describe(SearchConfig(**settings), digits))
+    assert (f"--vanilla_epochs={settings.get('vanilla_epochs')}: it is " in lines) is said

@@ -104,6 +104,18 @@ def test_without_its_state_a_search_is_held_against_its_settings(search):
     assert len(list(search.glob("trial_*"))) == 5
 
 
+@pytest.mark.parametrize("method", ["grow", "random"])
+def test_a_search_whose_steps_were_planned_keeps_them(method, tmp_path):
+    """With more steps, trainings that have ended would be others."""
+    task = {"method": method, "budget_epochs": 30.0, "children": 2}
+    finish(begin(tmp_path, **task)[0])
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=r"\(steps was 2, is 3\); only max_hours"):
+        begin(tmp_path, **task, steps=3)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert begin(tmp_path, **task)[0].search.finished
+
+
 def test_hostile_files_are_refused_and_nothing_outside_is_touched(search, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -1,4 +1,5 @@
-"""How the network handed over came from the first one: the networks of its line, made again from the recorded moves."""
+"""By how much networks grew or shrank; and how the network handed over came from the first one: the networks of its line, made again
+from the recorded moves."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,7 +7,7 @@ from typing import NamedTuple
 from nash_tf.architecture import Architecture, first_networks
 from nash_tf.morphisms.draw import replay
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.records.runs import Record, Run
+from nash_tf.report.records.runs import Place, Record, Run
 
 MOST_STEPS, MOST_MOVES = 30, 60  # that are made again; of a step
 
@@ -23,6 +24,22 @@ class Growth(NamedTuple):
     step: int
     parent: Architecture
     child: Architecture
+
+
+def added(records: Sequence[Record]) -> dict[Place, float]:
+    """Place of a birth by morphisms -> the parameters that they added, as far as it is known; below 0 where the network became smaller."""
+    sizes = {record.place: record.params for record in records}
+    found = {}
+    for record in records:
+        before = sizes.get(record.parent) if record.parent else None
+        if record.operators and not record.rung and record.params is not None and before is not None:
+            found[record.place] = record.params - before
+    return found
+
+
+def shrank(records: Sequence[Record]) -> bool:
+    """Whether morphisms made any network smaller: what is said of growth alone is not true of such a run."""
+    return any(params < 0 for params in added(records).values())
 
 
 def line(run: Run, children: Sequence[Child]) -> list[Growth]:

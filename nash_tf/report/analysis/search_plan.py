@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nash_tf.morphisms import reductions
 from nash_tf.report.records.runs import Record, Run
 from nash_tf.strategy import branches, hill_climbing, methods
 from nash_tf.strategy.course import SEGMENTS
@@ -48,6 +49,12 @@ def searches(run: Run) -> bool:
     """Whether the method changes networks at all."""
     method = methods.registry.get(run.method)
     return method is None or method.grows
+
+
+def can_shrink(run: Run) -> bool:
+    """Whether the method may make a network smaller while it searches."""
+    method = methods.registry.get(run.method)
+    return method is not None and any(name in reductions for name in method.operators)
 
 
 def trained_finally(run: Run) -> bool:
@@ -143,7 +150,13 @@ def standing(run: Run) -> Standing | None:
     opened, _ = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)
-    return Standing(steps, opened, trained, hill_climbing.winner(scores, methods.registry[run.method]), limits)
+    return Standing(
+        steps,
+        opened,
+        trained,
+        hill_climbing.winner(scores, methods.registry[run.method], run.objective.is_share),
+        limits,
+    )
 
 
 def _seen(run: Run, step: int) -> tuple[Rung, ...]:

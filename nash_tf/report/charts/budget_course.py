@@ -1,16 +1,17 @@
-"""How a budget of compute was spent: the loss on the validation images over it, the growths, and the learning rate."""
+"""How a budget of compute was spent: the loss on the validation images over it, where the network grew or shrank, and the learning rate."""
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
+from nash_tf.report.analysis import growth_line
 from nash_tf.report.drawing.axes import Scale, frame, linear
 from nash_tf.report.drawing.figure import Figure, line, path, text
 from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import plural, short
+from nash_tf.report.drawing.number_words import plural, short, signed_short
 from nash_tf.report.records.runs import Record
 
 _WIDTH, _LEFT, _TOP, _PLOT, _RATE = 760, 60, 66, 220, 50
-_ROWS, _LABEL = 2, 70  # of the growths' labels, and pixels that one takes
+_ROWS, _LABEL = 2, 70  # of the labels of where it grew or shrank, and pixels that one takes
 
 
 def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
@@ -28,8 +29,11 @@ def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
         return None
     x, y = Scale(0.0, ends[-1], _LEFT, _WIDTH - 14), linear([*every], _TOP + _PLOT, _TOP)
     parts = [frame(x, y, "", "", lambda _: "", lambda loss: f"{loss:g}", (), y.ticks(6))]
-    grown = "; dashed: the network grew, by so many parameters" if any(record.operators for record in records) else ""
-    parts.append(text(12, 18, f"validation loss{grown}"))
+    grown = "changed its size" if growth_line.shrank(records) else "grew"
+    dashed = (
+        f"; dashed: the network {grown}, by so many parameters" if any(record.operators for record in records) else ""
+    )
+    parts.append(text(12, 18, f"validation loss{dashed}"))
     last: dict = {}  # place -> the last loss
     for record, own, (begin, end) in zip(records, losses, pairwise(ends), strict=True):
         before = last.get(record.parent)
@@ -52,20 +56,19 @@ def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
 
 
 def _growths(records: Sequence[Record], ends: Sequence[float], x: Scale) -> list[Markup]:
-    """A line where a network grew, and by how many parameters; labels that would meet stand in rows."""
-    sizes = {record.place: record.params for record in records}
+    """A line where a network grew or shrank, and by how many parameters; labels that would meet stand in rows."""
+    added = growth_line.added(records)
     parts, free = [], [0.0] * _ROWS  # from where on a row has room
     for record, begin in zip(records, ends, strict=False):
-        before = sizes.get(record.parent) if record.parent else None
         if record.rung or not record.operators:
             continue
         at = x(begin)
         parts.append(line(at, _TOP - 6, at, _TOP + _PLOT, "mark"))
         row = next((row for row in range(_ROWS) if free[row] <= at), None)
-        if row is None or record.params is None or before is None:
+        if row is None or record.place not in added:
             continue
         free[row] = at + _LABEL
-        parts.append(text(at - 2, _TOP - 12 - 18 * row, f"+{short(record.params - before)}", "halo"))
+        parts.append(text(at - 2, _TOP - 12 - 18 * row, signed_short(added[record.place]), "halo"))
     return parts
 
 

@@ -1,6 +1,7 @@
 """Numbers as people read them."""
 
 NONE = "–"
+MINUS = "\N{MINUS SIGN}"
 
 
 def percent(share: float | None, digits: int = 2) -> str:
@@ -20,7 +21,7 @@ def count(number: float | None) -> str:
 
 def signed(number: int) -> str:
     """-24058 -> "−24,058", 300 -> "+300"."""
-    return f"{number:+,}".replace("-", "\N{MINUS SIGN}")
+    return f"{number:+,}".replace("-", MINUS)
 
 
 def short(number: float | None) -> str:
@@ -31,6 +32,11 @@ def short(number: float | None) -> str:
         if abs(number) >= 0.9995 * size:
             return f"{number / size:.3g}{unit}"
     return f"{number:.3g}"
+
+
+def signed_short(number: float) -> str:
+    """-24058 -> "−24.1k", 300 -> "+300"."""
+    return f"{'+' if number >= 0 else MINUS}{short(abs(number))}"
 
 
 def duration(seconds: float | None) -> str:
@@ -49,14 +55,15 @@ def _hours(minutes: int) -> str:
 
 def scientific(number: float) -> str:
     """Three digits, in scientific notation where that is shorter."""
-    return f"{number + 0.0:.3g}"  # no minus zero
+    words = f"{abs(number):.3g}"
+    return f"{MINUS}{words}" if number < 0 else words
 
 
 def decrease(loss: float) -> str:
     """A decrease of the loss: 0.01234 -> "0.0123"."""
     if 0 < abs(loss) < 0.0001:
-        return "< 0.0001" if loss > 0 else "> \N{MINUS SIGN}0.0001"
-    return f"{loss + 0.0:.4f}".replace("-", "\N{MINUS SIGN}")
+        return "< 0.0001" if loss > 0 else f"> {MINUS}0.0001"
+    return f"{loss + 0.0:.4f}".replace("-", MINUS)
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:

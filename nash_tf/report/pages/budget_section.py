@@ -1,9 +1,9 @@
-"""The section on how a method with one budget of compute has spent it, and what each growth was expected to bring."""
+"""The section on how a method with one budget of compute has spent it, and what each growth, or reduction, was expected to bring."""
 
 from collections.abc import Callable
 
 from nash_tf.morphisms.names import counted
-from nash_tf.report.analysis import search_plan
+from nash_tf.report.analysis import growth_line, search_plan
 from nash_tf.report.charts import budget_course
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
@@ -48,22 +48,23 @@ def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
 
 
 def _gains(run: Run) -> str:
-    """What the growths were expected to bring, and what they have brought, in words."""
+    """What the morphisms were expected to bring, and what they have brought, in words."""
     if not any(record.operators for record in run.records):
         why = (
             ""
             if any(record.considered for record in run.records)
             else ": at no step was a morphism worth what it costs"
         )
-        return f"The network has not grown{why}."
+        return f"The network has not {'changed its size' if search_plan.can_shrink(run) else 'grown'}{why}."
+    pace = "what slower training costs, or faster training wins, counted in" if growth_line.shrank(run.records) else ""
     return (
-        "Expected is the decrease of the loss that the morphisms are worth at the end of the budget, the slower training taken off. "
-        + _realised(run)
+        "Expected is the decrease of the loss that the morphisms are worth at the end of the budget, "
+        f"{pace or 'the slower training taken off'}. {_realised(run)}"
     )
 
 
 def _realised(run: Run) -> str:
-    """What the growths have brought, in words, measured against the control, which is the first network without them."""
+    """What the morphisms have brought, in words, measured against the control, which is the first network without them."""
     control, losses = (
         run.results.get("control"),
         [record.loss for record in run.records if record.place == run.winner],

@@ -1,8 +1,9 @@
-"""What each growth was chosen among: what was taken, the best of what was not, and why no more was taken."""
+"""What each growth, or reduction, was chosen among: what was taken, the best of what was not, and why no more was taken."""
 
 import math
 from itertools import takewhile
 
+from nash_tf.morphisms import reductions
 from nash_tf.morphisms.alter_channels import TO, AlterChannels
 from nash_tf.morphisms.base import Site
 from nash_tf.report.drawing.markup import Markup, join, tag
@@ -13,6 +14,7 @@ from nash_tf.report.records.runs import Record, Run, name_of
 from nash_tf.strategy import considered, course
 from nash_tf.strategy.branching import PART
 from nash_tf.strategy.considered import Candidate, Weighing, why_none
+from nash_tf.strategy.growing import MOST_REDUCTIONS
 
 MOST_STEPS, MOST_WEIGHINGS = 30, 60  # that are shown; of a step
 
@@ -117,6 +119,9 @@ def _end(record: Record, mutations: float | None, is_front: bool) -> str:
         return f"{words}{begin}: {why}."
     if is_front:
         return f"{words}With {plural(taken, 'morphism')} the network was of its size."
+    if taken and record.operators[0] in reductions:  # then all are; `mutations` is a limit of growth
+        limit = f"{plural(MOST_REDUCTIONS, 'morphism')} that make the network smaller"
+        return f"{words}A step has no more than {limit}, so no more was weighed." if taken >= MOST_REDUCTIONS else words
     if mutations is not None and taken >= mutations:
         return (
             f"{words}A step has no more than {plural(int(mutations), 'morphism')} (mutations), so no more was weighed."

@@ -63,7 +63,7 @@ def architecture(run: Run, figures: list[Figure]) -> Markup:
 
 
 def growth(run: Run, children: Sequence[Child], chart: Markup, keep: Callable[[Figure | None, bool], Markup]) -> Markup:
-    """The section of growth: parameters over the steps, and what each step of the winner's line changed.
+    """The section of growth, or of size: parameters over the steps, and what each step of the winner's line changed.
 
     Args:
         run: the run.
@@ -75,8 +75,9 @@ def growth(run: Run, children: Sequence[Child], chart: Markup, keep: Callable[[F
     for step, parent, child in growth_line.line(run, children):
         drawn = changes_graph.graph(parent, child, f"step-{step}") if child != parent else None
         if drawn:
-            added = f"{count(child.params - parent.params)} parameters more"
-            parts.append(html.folded(f"Step {step}: {added}", keep(drawn, False), _changes(parent, child)))
+            added = child.params - parent.params
+            words = f"Step {step}: {count(abs(added))} parameters {'more' if added >= 0 else 'fewer'}"
+            parts.append(html.folded(words, keep(drawn, False), _changes(parent, child)))
     if not parts:
         return chart
     words = "What each step on the way to the search's winner changed, before the child was trained:"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from nash_tf.report.analysis import compute_time, family, operator_tally, restart_drops, search_plan
+from nash_tf.report.analysis import compute_time, family, growth_line, operator_tally, restart_drops, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import accuracy_scatter, family_tree, growth, time_bars
 from nash_tf.report.drawing.figure import Figure
@@ -97,6 +97,7 @@ def _course(
     drops = restart_drops.drops(children, {record.place: record for record in run.records}, lengths)
     tried = operator_tally.tally(run, everyone)
     entries = compute_time.by_rung(run)
+    sizes = "Size" if growth_line.shrank(run.records) else "Growth"
     return [
         (
             "family",
@@ -119,8 +120,8 @@ def _course(
         else ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),
         ("operators", "Operators", training_sections.operators(run, tried, keep)),
         (
-            "growth",
-            "Growth",
+            sizes.lower(),
+            sizes,
             network_sections.growth(run, everyone, keep(growth.growth(children, run.setting("max_params"))), keep),
         ),
         ("time", "Time", html.together(keep(time_bars.chart(entries)), training_sections.time(run, entries))),

@@ -27,13 +27,8 @@ def write(path: Path, text: str, follow: bool = True) -> None:
             with contextlib.suppress(FileNotFoundError):
                 if words := regular_files.kind(os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode):
                     raise OSError(errno.EEXIST, f"it is {words}")
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(beside, dir_fd=folder)  # of a process that was killed
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
-                with open(os.open(beside, flags, 0o666, dir_fd=folder), "wb") as file:
-                    with contextlib.suppress(OSError):  # a file system without locks
-                        fcntl.flock(file, fcntl.LOCK_EX)
+                with open(_held(beside, folder), "wb") as file:
                     file.write(text.encode("utf-8", "replace"))
                     file.flush()
                     os.replace(beside, path.name, src_dir_fd=folder, dst_dir_fd=folder)
@@ -42,6 +37,21 @@ def write(path: Path, text: str, follow: bool = True) -> None:
                     os.unlink(beside, dir_fd=folder)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def _held(name: str, folder: int) -> int:
+    """A descriptor of a new file that this process holds, so that `tidy` leaves it alone."""
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)  # of a process that was killed
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(name, flags, 0o666, dir_fd=folder)
+        with contextlib.suppress(OSError):  # a file system without locks: `tidy` leaves everything there
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)):
+                return descriptor
+        os.close(descriptor)  # `tidy` came between making and holding it
 
 
 @contextlib.contextmanager
