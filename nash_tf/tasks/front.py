@@ -195,12 +195,14 @@ def _trained(
     architecture = Architecture.from_keras(small)
     if not epochs:
         return small, {"epochs": 0, "ended": None}
+    # What has begun keeps its epochs where they follow from the time that was left.
+    by_clock = methods.registry[config.method].has_branches and (config.max_hours or config.max_cpu_hours)
     job = Job(
         name=f"front, {architecture.params:,} parameters",
         identity={
             "of": architecture.digest,
             "weights": digest(small),
-            "epochs": epochs,
+            "epochs": None if by_clock else epochs,
             "rate": config.final_learning_rate,
             "distillation": config.distillation,
         },

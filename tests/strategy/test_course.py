@@ -98,7 +98,7 @@ def test_races_leave_compute_for_the_cooldown(steps, children):
     assert all(any(phase.start > 0.05 for phase in phases) for phases in list(last.values())[:2])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     method=st.sampled_from([*METHODS, "wide", "scale"]),
     budget=st.floats(1, 60),

@@ -117,6 +117,15 @@ def test_one_that_time_left_untrained_is_not_kept(run_of, largest, monkeypatch):
     assert "Front: no time was left for 400 parameters" in run.progress.stream.text
 
 
+@pytest.mark.parametrize("method, epochs", [("front", 2), ("sh", 1)])
+def test_one_whose_epochs_follow_from_the_clock_is_not_done_again_when_less_is_left(method, epochs, run_of, largest):
+    run, _ = run_of(method=method, max_hours=1.0)
+    run.plan.cost = lambda: SimpleNamespace(seconds=lambda *_: 0.0)
+    run.progress.then = lambda after: None
+    trained = [front._trained(run, largest, largest, 500, 0.0, most)[1]["epochs"] for most in (2, 1)]
+    assert trained == [2, epochs]
+
+
 def test_it_is_made_only_where_sizes_are_asked_for(run_of, largest):
     run, _ = run_of()
     assert front.front(run, largest, images=None) == [] and run.config.front_sizes == ()

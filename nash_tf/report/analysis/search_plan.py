@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nash_tf.morphisms import reductions
 from nash_tf.report.records.runs import Record, Run
 from nash_tf.strategy import branches, hill_climbing, methods
 from nash_tf.strategy.course import SEGMENTS
@@ -54,7 +53,7 @@ def searches(run: Run) -> bool:
 def can_shrink(run: Run) -> bool:
     """Whether the method may make a network smaller while it searches."""
     method = methods.registry.get(run.method)
-    return method is not None and any(name in reductions for name in method.operators)
+    return method is not None and method.shrinks
 
 
 def trained_finally(run: Run) -> bool:
