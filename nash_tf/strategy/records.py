@@ -156,7 +156,7 @@ class Goal:
     @property
     def is_accuracy(self) -> bool:
         """Whether it is an accuracy of some kind."""
-        return self.direction == "max" and self.name.endswith("accuracy")
+        return self.direction == "max" and self.name.endswith(("accuracy", "acc"))
 
     def score(self, outcome: Outcome) -> float | None:
         """The outcome's score, larger is better, as a float32 holds it; None where it failed or has no finite one."""
