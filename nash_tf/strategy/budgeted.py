@@ -46,7 +46,7 @@ class BudgetedProposer(Proposer):
     def children(self, step: int, parent: TrainingKey, outcomes: Outcomes) -> list[Proposed]:
         """The children of a step: drawn, or chosen by what they are worth."""
         if not self.method.has_foresight:
-            return super().children(step, parent, outcomes)  # within `_limit`
+            return super().children(step, parent, outcomes)
         if self._children[0] != (step, parent):
             architecture = outcomes[parent].architecture
             assert architecture is not None  # a failed training is no parent
@@ -65,10 +65,8 @@ class BudgetedProposer(Proposer):
 
     def _limit(self, parent: Architecture, outcomes: Outcomes) -> Callable[[Architecture], bool]:
         """Within further limits, and cheap enough for some epochs in what is left of the budget."""
-        prices, left = (
-            self.prices(outcomes),
-            self.course(outcomes).budget - self.prices(outcomes).spent(outcomes.values()),
-        )
+        prices = self.prices(outcomes)
+        left = self.course(outcomes).budget - prices.spent(outcomes.values())
         most = max(prices.epoch(parent), left / FEWEST_EPOCHS)
         return lambda child: prices.epoch(child) <= most and self.fits(child)
 
