@@ -119,8 +119,8 @@ class BudgetedProposer(Proposer):
             prices = self.prices(before)
             used, price = prices.spent(before.values()) + prices.beginning, prices.epoch(architecture)
             to_come = sum(map(len, self.steps[key.step :])) - key.rung
-            plan = plan.at_least(used + to_come * price + (to_come - 1) * prices.beginning)
-            phases = plan.training(used, plan.ends(key.step)[key.rung - has_race], price)
+            least = used + to_come * price + (to_come - 1) * prices.beginning
+            phases = plan.training(used, plan.ends(key.step)[key.rung - has_race], price, least)
         first = begun.epochs if begun else 0
         return {
             "initial_epoch": first,

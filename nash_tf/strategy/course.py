@@ -101,23 +101,21 @@ class Course:
         most = (COOLDOWN * self.budget - self.first) / (self.steps * children) - beginning
         return (Phase(max(1, round(min(RACE * self.budget, most) / price)), 1.0, 1.0),)
 
-    def at_least(self, budget: float) -> "Course":
-        """The same with a budget of at least so much: where it cannot be kept, the rate falls over what the trainings take."""
-        return self if budget <= self.budget else replace(self, budget=budget)
-
-    def training(self, spent: float, end: float, price: float) -> tuple[Phase, ...]:
+    def training(self, spent: float, end: float, price: float, least: float = 0.0) -> tuple[Phase, ...]:
         """The rate of a training, at least an epoch long.
 
         Args:
             spent: of the budget before it.
             end: what should be spent after it.
             price: an epoch of the network, in epochs of the first network.
+            least: what all trainings take at least; where that is more than the budget, the rate falls over it.
         """
+        rate = replace(self, budget=max(self.budget, least))
         epochs = max(1, int((end - spent) / price + 1e-9))
-        constant = min(epochs, max(0, round((COOLDOWN * self.budget - spent) / price)))
-        last = 0.0 if end >= self.budget else self.share(spent + epochs * price)  # what is left is less than an epoch
+        constant = min(epochs, max(0, round((COOLDOWN * rate.budget - spent) / price)))
+        last = 0.0 if end >= self.budget else rate.share(spent + epochs * price)  # what is left is less than an epoch
         phases = (
             Phase(constant, 1.0, 1.0),
-            Phase(epochs - constant, self.share(spent + constant * price), last, "linear"),
+            Phase(epochs - constant, rate.share(spent + constant * price), last, "linear"),
         )
         return tuple(phase for phase in phases if phase.length)

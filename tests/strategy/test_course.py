@@ -114,6 +114,14 @@ def test_no_training_is_at_rate_zero_however_small_the_budget(method, budget, st
     assert lives[-1].phases[-1].end == 0.0
 
 
+def test_a_budget_that_cannot_be_kept_has_an_epoch_for_each_training_and_no_more():
+    search, _ = conduct(
+        method="fixed", budget_epochs=5, examples=20, batch_size=10
+    )  # to begin one costs several epochs
+    lives = [outcome.assignment for outcome in search.outcomes.values()]
+    assert [life.epochs - life.initial_epoch for life in lives] == [1] * 6
+
+
 def test_what_is_left_of_a_budget_has_an_epoch_for_each_training_that_is_to_come():
     search = Search(dataclasses.replace(SETTINGS, method="fixed", budget_epochs=2), Goal("val_accuracy"))
     left = []
