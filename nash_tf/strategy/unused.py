@@ -33,12 +33,9 @@ def unused(settings: Any) -> dict[str, str]:
         found["epochs_per_step"] = f"the budget is that of {' and '.join(budgets or limits)}"
         if not method.grows:
             found["steps"] = found["children"]
-    if method.is_budgeted and settings.budget_epochs:
-        first = first_epochs(settings.vanilla_epochs, settings.budget_epochs)
-        if first < settings.vanilla_epochs:
-            found["vanilla_epochs"] = (
-                f"it is {first}, since the first network has at most {LONGEST_FIRST:.0%} of the budget"
-            )
+    budget = settings.budget_epochs if method.is_budgeted else None
+    if budget and (why := why_fewer_first(settings.vanilla_epochs, budget)):
+        found["vanilla_epochs"] = why
     if not method.has_foresight:
         found["gain_factor"] = f"method {method.name} expects no gains"
     if method.has_branches:
@@ -46,3 +43,11 @@ def unused(settings: Any) -> dict[str, str]:
         if settings.front_sizes:
             found["steps"] = "there is one for each of front_sizes"
     return found
+
+
+def why_fewer_first(wanted: int, budget: float) -> str | None:
+    """Why the first network has fewer epochs than it is given under one budget, in epochs; None where it has them."""
+    first = first_epochs(wanted, budget)
+    if first == wanted:
+        return None
+    return f"it is {first}, since the first network has at most {LONGEST_FIRST:.0%} of the budget"

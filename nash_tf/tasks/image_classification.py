@@ -20,6 +20,7 @@ from nash_tf.scores.classification import class_weights
 from nash_tf.settings.costs import OPERATIONS
 from nash_tf.strategy import course, methods
 from nash_tf.strategy.prices import Prices
+from nash_tf.strategy.unused import why_fewer_first
 from nash_tf.tasks import scoring, start
 from nash_tf.terminal.progress import Progress, label
 from nash_tf.tuning import trial_values
@@ -165,16 +166,13 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
 
 
 def _first_epochs(config: SearchConfig, dataset: data.Dataset) -> list[str]:
-    """A line where the first network has fewer epochs than were asked for, which `nash_tf.strategy.unused` cannot say of seconds."""
+    """A line where the first network has fewer epochs than were asked for, of a budget in seconds, whose epochs follow from the data."""
     budget = budget_epochs(config, dataset)
     if budget is None or config.budget_seconds is None or not methods.registry[config.method].is_budgeted:
         return []
-    asked, first = config.vanilla_epochs, course.first_epochs(config.vanilla_epochs, budget)
-    if first == asked or asked == SearchConfig.vanilla_epochs:
-        return []
-    return [
-        f"--vanilla_epochs={asked}: it is {first}, since the first network has at most {course.LONGEST_FIRST:.0%} of the budget."
-    ]
+    asked = config.vanilla_epochs
+    why = None if asked == SearchConfig.vanilla_epochs else why_fewer_first(asked, budget)
+    return [f"--vanilla_epochs={asked}: {why}."] if why else []
 
 
 def _too_small_a_budget(config: SearchConfig, dataset: data.Dataset) -> list[str]:

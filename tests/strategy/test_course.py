@@ -115,9 +115,8 @@ def test_no_training_is_at_rate_zero_however_small_the_budget(method, budget, st
 
 
 def test_a_budget_that_cannot_be_kept_has_an_epoch_for_each_training_and_no_more():
-    search, _ = conduct(
-        method="fixed", budget_epochs=5, examples=20, batch_size=10
-    )  # to begin one costs several epochs
+    # To begin one costs several epochs.
+    search, _ = conduct(method="fixed", budget_epochs=5, examples=20, batch_size=10)
     lives = [outcome.assignment for outcome in search.outcomes.values()]
     assert [life.epochs - life.initial_epoch for life in lives] == [1] * 6
 

@@ -149,13 +149,8 @@ def standing(run: Run) -> Standing | None:
     opened, _ = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)
-    return Standing(
-        steps,
-        opened,
-        trained,
-        hill_climbing.winner(scores, methods.registry[run.method], run.objective.is_share),
-        limits,
-    )
+    winner = hill_climbing.winner(scores, methods.registry[run.method], run.objective.is_share)
+    return Standing(steps, opened, trained, winner, limits)
 
 
 def _seen(run: Run, step: int) -> tuple[Rung, ...]:
