@@ -32,9 +32,9 @@ class Chain:
         self.architecture = Architecture((*self.architecture.nodes, self.last), (self.last.name,))
         return self.last
 
-    def block(self, number: int | str, width: int, pool: str | None = None) -> Node:
-        """Adds a 3x3 convolution, a batch normalisation and a ReLU; a max-pool of that name before the normalisation."""
-        self.add(f"conv_{number}", "Conv2D", {**CONV, "filters": width})
+    def block(self, number: int | str, width: int, pool: str | None = None, kind: str = "Conv2D") -> Node:
+        """Adds a 3x3 convolution of that kind, a batch normalisation and a ReLU; a max-pool of that name before the normalisation."""
+        self.add(f"conv_{number}", kind, {**CONV, "filters": width})
         if pool:
             self.add(pool, "MaxPooling2D", {})
         self.add(f"bn_{number}", "BatchNormalization", {"momentum": BATCH_NORM_MOMENTUM})

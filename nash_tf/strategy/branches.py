@@ -15,6 +15,7 @@ course of any budget.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import fsum
 
 from nash_tf.strategy.course import COOLDOWN
 from nash_tf.strategy.halving import Rung
@@ -90,10 +91,10 @@ class Front:
     def _left(self, step: int) -> float:
         """What the trainings of a step and after it need, in the same unit."""
         trunk, branches = self._parts()
-        return sum(trunk[step - 1 :]) + sum(branches[step - 1 :]) + self._below()
+        return fsum((*trunk[step - 1 :], *branches[step - 1 :], self._below()))
 
     def _below(self) -> float:
-        return (1 - TRUNK_SHARE) * sum(map(_life, self.below))
+        return (1 - TRUNK_SHARE) * fsum(map(_life, self.below))
 
 
 def front(first: int | None, wanted: Sequence[int], doublings: int, max_params: float) -> Front:

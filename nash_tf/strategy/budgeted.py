@@ -124,7 +124,7 @@ class BudgetedProposer(Proposer):
         first = begun.epochs if begun else 0
         return {
             "initial_epoch": first,
-            "epochs": first + round(sum(phase.length for phase in phases)),
+            "epochs": first + round(math.fsum(phase.length for phase in phases)),
             "phases": (begun.phases if begun else ()) + phases,
         }
 

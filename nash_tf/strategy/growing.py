@@ -178,7 +178,7 @@ def shape(architecture: Architecture) -> Mapping[Shape, float]:
 def added_compute(shape: Mapping[Shape, float], parent: Architecture, child: Architecture) -> float:
     """By how many doublings the operations have grown: the mean over sizes of images, weighted by a shape."""
     before, after = _operations(parent), _operations(child)
-    return sum(share * math.log2(after[size] / before[size]) for size, share in shape.items() if before.get(size))
+    return math.fsum(share * math.log2(after[size] / before[size]) for size, share in shape.items() if before.get(size))
 
 
 def weight(examples: int | None) -> float:

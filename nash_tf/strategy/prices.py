@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import fsum
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import SECONDS_PER_TRAINING, epoch_seconds
@@ -37,7 +38,7 @@ class Prices:
 
     def spent(self, trainings: Iterable[Outcome]) -> float:
         """Of trainings together; the failed cost nothing."""
-        return sum(
+        return fsum(
             self.beginning
             + (training.assignment.epochs - training.assignment.initial_epoch) * self.epoch(training.architecture)
             for training in trainings

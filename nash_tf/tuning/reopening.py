@@ -1,5 +1,6 @@
 """What is on disk of a search that is to go on. The trials' files are the truth; `oracle.json` is a cache beside them."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,13 +115,20 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
     changed = [
         f"{name} was {saved[name]!r}, is {value!r}"
         for name, value in wanted.items()
-        if name in saved and saved[name] != value and not (name in limits and is_raised(saved[name], value))
+        if name in saved and not _same(saved[name], value) and not (name in limits and is_raised(saved[name], value))
     ]
     if changed:
         raise DamagedSearch(
             f"the search in {directory} was begun with other settings ({'; '.join(changed)}); only "
             f"{', '.join(limits)} may change, and only be raised. Give another project_name, or overwrite=True"
         )
+
+
+def _same(saved: Any, wanted: Any) -> bool:
+    """Whether two values of a setting are the same; a computed one may differ in its last digits on another machine."""
+    if isinstance(saved, float) and isinstance(wanted, float):
+        return math.isclose(saved, wanted, rel_tol=1e-9)
+    return bool(saved == wanted)
 
 
 def not_ours(files: TrialFiles, trial: Trial, error: Exception) -> DamagedSearch:

@@ -4,6 +4,7 @@ import keras
 import pytest
 from keras import layers
 
+from nash_tf.architecture import costs, first_networks
 from nash_tf.architecture.costs import (
     SECONDS_PER_DEPTHWISE_OPERATION,
     SECONDS_PER_ELEMENT,
@@ -40,6 +41,13 @@ def test_operations_and_elements_in_closed_form():
         + SECONDS_PER_OPERATION * pointwise
         + SECONDS_PER_ELEMENT * (64 * 16 + 64 * 32)
     )
+
+
+def test_no_digit_depends_on_the_order_of_adding(monkeypatch):
+    network = first_networks.registry["separable"]((32, 32, 3), 10, (32, 64, 112))
+    before, operations = costs.training_seconds(network), costs.kernel_operations
+    monkeypatch.setattr(costs, "kernel_operations", lambda *args: reversed(list(operations(*args))))
+    assert costs.training_seconds(network) == before
 
 
 def test_where_a_size_is_open_each_parameter_counts_once():

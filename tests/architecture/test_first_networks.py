@@ -39,3 +39,13 @@ def test_pooled_makes_large_images_smaller_first(side, convolutions):
     assert len(stems) == convolutions
     last = next(node for node in network.nodes if node.name == "add_3")
     assert last.shape == (side >> convolutions + 3, side >> convolutions + 3, WIDTHS[-1])
+
+
+def test_separable_is_pooled_with_separable_convolutions_of_the_last_width():
+    network = made("separable")
+    convolutions = [(node.kind, node.shape[-1]) for node in network.nodes if "Conv" in node.kind]
+    assert convolutions == [("Conv2D", width) for width in (16, 32, 32, 32)] + [("SeparableConv2D", 64)] * 3
+    assert [node.shape for node in network.nodes if node.kind == "Add"] == [(8, 8, 32)] * 2 + [(4, 4, 64)] * 2
+    by_hand = made("hand")
+    twice = first_networks.registry["separable"]((32, 32, 3), 10, (32, 64, 128))
+    assert twice.params < by_hand.params / 2 and twice.flops < by_hand.flops

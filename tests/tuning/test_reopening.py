@@ -4,10 +4,12 @@ import json
 import random
 import re
 import shutil
+from contextlib import nullcontext
 
 import pytest
 
 from nash_tf.strategy.records import FAILED
+from nash_tf.tuning.reopening import check_settings
 from nash_tf.tuning.trial_files import DamagedSearch
 from tests.helpers.stand_in import begin, finish, report
 
@@ -114,6 +116,14 @@ def test_a_search_whose_steps_were_planned_keeps_them(method, tmp_path):
         begin(tmp_path, **task, steps=3)
     assert sorted(tmp_path.rglob("*")) == before
     assert begin(tmp_path, **task)[0].search.finished
+
+
+@pytest.mark.parametrize(
+    ("now", "may_go_on"), [(57.703872140119174, True), (57.7039, False), (None, False), (58, False)]
+)
+def test_a_computed_setting_may_differ_in_its_last_digits(now, may_go_on, tmp_path):
+    with nullcontext() if may_go_on else pytest.raises(DamagedSearch, match="budget_epochs was 57.7"):
+        check_settings({"budget_epochs": 57.70387214011916}, {"method": "grow", "budget_epochs": now}, tmp_path)
 
 
 def test_hostile_files_are_refused_and_nothing_outside_is_touched(search, tmp_path):
