@@ -25,16 +25,23 @@ FROM, UNTIL = 0.2, 0.95
 
 
 def runs() -> list[Path]:
-    """The recorded runs of methods that a plan can be made for: `wide` has other first networks, `front` steps that differ, and `scale`
-    epochs that follow from its sizes, for which a search counts by its budget."""
+    """The recorded runs of methods that a plan can be made for: `wide` and `scratch` have other first networks, `front` steps that differ;
+    `scale`, and `one_epoch` with a budget, have epochs that follow from sizes, for which a search counts by its budget."""
     return [
-        path for path in sorted(EXPERIMENTS.glob("*/*-seed*")) if not path.name.startswith(("wide", "front", "scale"))
+        path
+        for path in sorted(EXPERIMENTS.glob("*/*-seed*"))
+        if not path.name.startswith(("wide", "scratch", "front", "scale"))
+        and not (path.name.startswith("one_epoch") and _config(path).get("budget_seconds"))
     ]
+
+
+def _config(directory: Path) -> dict:
+    return json.loads((directory / "config.json").read_text())
 
 
 def factors(directory: Path) -> list[tuple[float, float]]:
     """(share of the time that has passed, estimate over truth) after each training; none where no step was closed."""
-    config = json.loads((directory / "config.json").read_text())
+    config = _config(directory)
     trainings, parents = _trainings(directory, config)
     rungs = _rungs(trainings)
     whole = sum(rung.children for rung in rungs)
