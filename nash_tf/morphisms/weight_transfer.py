@@ -1,7 +1,9 @@
 """Weight transfer: how a child's variables come from its parent's, as data; weights and slots follow from it."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +13,9 @@ from nash_tf.seeds import derive
 Key = tuple[str, str]  # node name, variable name
 Insertions = tuple[tuple[int, int], ...]  # (index in the parent's axis, number of slices put in before it), ascending
 Arrays = Mapping[Key, np.ndarray]
+
+SCALED = ("he_normal", "he_normal_depthwise", "he_normal_transposed")  # fills of filters
+SCALE = 0.5  # length of new filters, as a share of that of the old ones (BUILD_NOTES.md, "The scale of new filters")
 
 
 @dataclass(frozen=True)
@@ -242,7 +247,24 @@ def _grown(array: np.ndarray, recipe: Extend, rng: np.random.Generator) -> np.nd
     axis = recipe.axis % array.ndim
     if is_copying(recipe):
         return np.take(array, origins(recipe, array.shape[axis]), axis)
-    return _extended(array, recipe, lambda shape: filled(recipe.fill, shape, rng))
+    new = partial(filled, recipe.fill, rng=rng)
+    return _extended(array, recipe, lambda shape: _to_scale(new(shape), array) if recipe.fill in SCALED else new(shape))
+
+
+def _to_scale(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """New filters of a convolution, SCALE times as long as the old ones, whose zeros do not count; others as they are.
+
+    Behind a normalisation only a filter's direction matters, and a step turns it the further the shorter the filter is (van Laarhoven
+    2017, arXiv 1706.05350). New filters that are longer than the old ones learn at a slower pace, and do not make up for it.
+    """
+    length = _length(old) if new.ndim >= 3 else 0.0
+    return new * np.float32(SCALE * length / _length(new)) if 0 < length < math.inf else new
+
+
+def _length(kernel: np.ndarray) -> float:
+    """Root mean square of its numbers that are not 0."""
+    flat = kernel.astype(np.float32, copy=False).ravel()
+    return math.sqrt(float(np.vdot(flat, flat)) / (int(np.count_nonzero(flat)) or 1))
 
 
 def _extended(array: np.ndarray, recipe: Extend, fill: Callable[[tuple[int, ...]], np.ndarray]) -> np.ndarray:

@@ -5,6 +5,7 @@ import pytest
 
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.weight_transfer import (
+    SCALE,
     Copy,
     Extend,
     Fresh,
@@ -48,11 +49,26 @@ class TestExtend:
         edit = WeightTransfer({("a", "kernel"): Extend(3, ((4, 200),), "he_normal")})
         child = apply_to_weights(edit, {("a", "kernel"): kernel}, seed=0)["a", "kernel"]
         np.testing.assert_array_equal(child[..., :4], kernel)
-        assert np.std(child[..., 4:]) == pytest.approx(np.sqrt(2 / 72), rel=0.05)
-        assert np.mean(child[..., 4:]) == pytest.approx(0, abs=0.01)
+        assert np.std(child[..., 4:]) == pytest.approx(SCALE * 5, rel=0.05)
+        assert np.mean(child[..., 4:]) == pytest.approx(0, abs=0.1)
         same, other = (apply_to_weights(edit, {("a", "kernel"): kernel}, seed=seed)["a", "kernel"] for seed in (0, 1))
         np.testing.assert_array_equal(child, same)
         assert not np.array_equal(child, other)
+
+    def test_zeros_do_not_count_for_the_scale_of_new_filters(self):
+        kernel = np.full((3, 3, 8, 4), 5, np.float32)
+        kernel[:, :, 2:] = 0
+        edit = WeightTransfer({("a", "kernel"): Extend(3, ((4, 200),), "he_normal")})
+        child = apply_to_weights(edit, {("a", "kernel"): kernel}, seed=0)["a", "kernel"]
+        assert np.std(child[..., 4:]) == pytest.approx(SCALE * 5, rel=0.05)
+
+    @pytest.mark.parametrize(
+        "old", [np.zeros((3, 3, 8, 4)), np.full((3, 3, 8, 4), np.nan), np.full((72, 4), 5.0)], ids=["0", "nan", "dense"]
+    )
+    def test_without_a_scale_new_filters_have_that_of_a_new_layer(self, old):
+        edit = WeightTransfer({("a", "kernel"): Extend(-1, ((4, 200),), "he_normal")})
+        child = apply_to_weights(edit, {("a", "kernel"): old.astype(np.float32)}, seed=0)["a", "kernel"]
+        assert np.std(child[..., 4:]) == pytest.approx(np.sqrt(2 / 72), rel=0.05)
 
     def test_the_parent_is_left_as_it_is(self):
         before = {key: array.copy() for key, array in self.parent.items()}
