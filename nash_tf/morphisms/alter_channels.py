@@ -15,7 +15,7 @@ TO = "to"
 class AlterChannels(Morphism):
     """Gives a convolution or dense layer more output channels. Site: (layer, factor), or (layer, "to", channels).
 
-    1. The old filters stay; the new ones are freshly initialised, those of convolutions half as long as the old ones.
+    1. The old filters stay; the new ones are freshly initialised, those of convolutions a little shorter than the old ones.
     2. The new channels propagate through every layer that keeps channels apart, up to the kernels that read them.
     3. Those kernels get zeros for them.
     4. Where an element-wise merge joins the channels with those of other layers (a residual sum, a gate), these layers

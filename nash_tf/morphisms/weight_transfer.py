@@ -15,7 +15,7 @@ Insertions = tuple[tuple[int, int], ...]  # (index in the parent's axis, number 
 Arrays = Mapping[Key, np.ndarray]
 
 SCALED = ("he_normal", "he_normal_depthwise", "he_normal_transposed")  # fills of filters
-SCALE = 0.5  # length of new filters, as a share of that of the old ones (BUILD_NOTES.md, "The scale of new filters")
+SCALE = 0.75  # length of new filters, as a share of that of the old ones (BUILD_NOTES.md, "The scale of new filters")
 
 
 @dataclass(frozen=True)
