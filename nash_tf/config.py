@@ -133,7 +133,9 @@ class SearchConfig(
         optional(one_of(tuple(first_networks.registry))),
         "Layout of the first network: plain has one convolution of each width with a pool between two; residual has a second, "
         "residual one after each pool; pooled is residual with each pool right behind a convolution, two residual ones of the last "
-        "width but one, and more convolutions first for images of 64 pixels or more; separable is pooled with separable convolutions of the last width, for a small network; hand is residual with the widths 32,64,128. Unset: pooled for method grow, and for all methods of an "
+        "width but one, and more convolutions first for images of 64 pixels or more; separable is pooled with "
+        "separable convolutions of the last width, for a small network; hand is residual with the widths 32,64,128. Unset: pooled for "
+        "method grow, and for all methods of an "
         "experiment with it, else plain. The method hand is always of the layout hand.",
         default=None,
         group=_SEARCH,

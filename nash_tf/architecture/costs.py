@@ -71,11 +71,11 @@ def training_seconds(architecture: Architecture) -> float:
         return SECONDS_PER_OPERATION * 2 * architecture.params
     outputs = sum(_in_blocks(node.shape, 1) for node in architecture.nodes)  # type: ignore[arg-type, misc]
     # Whole numbers are added, so that no last digit depends on how a version of Python adds floats.
-    plain = depthwise = 0
-    for _, is_depthwise, operations in kernel_operations(architecture, _in_blocks):
-        depthwise += operations if is_depthwise else 0
-        plain += 0 if is_depthwise else operations
-    return SECONDS_PER_ELEMENT * outputs + SECONDS_PER_OPERATION * plain + SECONDS_PER_DEPTHWISE_OPERATION * depthwise
+    operations = {True: 0, False: 0}
+    for _, is_depthwise, each in kernel_operations(architecture, _in_blocks):
+        operations[is_depthwise] += each
+    kernels = SECONDS_PER_OPERATION * operations[False] + SECONDS_PER_DEPTHWISE_OPERATION * operations[True]
+    return SECONDS_PER_ELEMENT * outputs + kernels
 
 
 # CPU-seconds that a step, an epoch and a training take whatever the network: the batch is put together, the step begun; the network

@@ -30,7 +30,11 @@ def residual(
 
 
 def pooled(
-    input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
+    input_shape: tuple[int, int, int],
+    classes: int,
+    widths: Sequence[int],
+    dtype: str = "float32",
+    last: str = "Conv2D",
 ) -> Architecture:
     """`residual`, but each pool stands between a convolution and its normalisation, which so costs a quarter (as in Jordan 2024,
     arXiv 2404.00498); of three widths or more the last but one has two residual blocks, where operations are worth most; and
@@ -38,26 +42,8 @@ def pooled(
 
     Args:
         input_shape, classes, widths, dtype: as in `vanilla`.
+        last: kind of the convolutions of the last width; of another than the default there are two residual blocks of that width too.
     """
-    return _pooled(input_shape, classes, widths, dtype)
-
-
-def separable(
-    input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
-) -> Architecture:
-    """`pooled` with separable convolutions of the last width, where most parameters are, and two residual blocks there too: about half
-    the parameters. For networks that are to be small.
-
-    Args:
-        input_shape, classes, widths, dtype: as in `vanilla`.
-    """
-    return _pooled(input_shape, classes, widths, dtype, last="SeparableConv2D")
-
-
-def _pooled(
-    input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str, last: str = "Conv2D"
-) -> Architecture:
-    """`pooled`, or `separable` where the convolutions of the last width are of that kind."""
     chain = Chain(input_shape, dtype)
     for number in range(1, _halvings(min(input_shape[:2])) + 1):
         chain.block(f"stem{number}", widths[0], f"pool_stem{number}")
@@ -70,6 +56,18 @@ def _pooled(
             chain.block(next(convolutions), width, kind=kind)
             before = chain.add(f"add_{next(sums)}", "Add", {}, before)
     return chain.classified(classes)
+
+
+def separable(
+    input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
+) -> Architecture:
+    """`pooled` with separable convolutions of the last width, where most parameters are, and two residual blocks there too: about half
+    the parameters. For networks that are to be small.
+
+    Args:
+        input_shape, classes, widths, dtype: as in `vanilla`.
+    """
+    return pooled(input_shape, classes, widths, dtype, last="SeparableConv2D")
 
 
 def _halvings(side: int) -> int:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 
@@ -247,17 +246,22 @@ def _grown(array: np.ndarray, recipe: Extend, rng: np.random.Generator) -> np.nd
     axis = recipe.axis % array.ndim
     if is_copying(recipe):
         return np.take(array, origins(recipe, array.shape[axis]), axis)
-    new = partial(filled, recipe.fill, rng=rng)
-    return _extended(array, recipe, lambda shape: _to_scale(new(shape), array) if recipe.fill in SCALED else new(shape))
+    scaled = recipe.fill in SCALED and array.ndim >= 3  # of a convolution
+
+    def new(shape: tuple[int, ...]) -> np.ndarray:
+        numbers = filled(recipe.fill, shape, rng)
+        return _to_scale(numbers, array) if scaled else numbers
+
+    return _extended(array, recipe, new)
 
 
 def _to_scale(new: np.ndarray, old: np.ndarray) -> np.ndarray:
-    """New filters of a convolution, SCALE times as long as the old ones, whose zeros do not count; others as they are.
+    """New filters, SCALE times as long as the old ones, whose zeros do not count; as they are where the old ones have no length.
 
     Behind a normalisation only a filter's direction matters, and a step turns it the further the shorter the filter is (van Laarhoven
     2017, arXiv 1706.05350). New filters that are longer than the old ones learn at a slower pace, and do not make up for it.
     """
-    length = _length(old) if new.ndim >= 3 else 0.0
+    length = _length(old)
     return new * np.float32(SCALE * length / _length(new)) if 0 < length < math.inf else new
 
 
