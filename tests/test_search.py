@@ -144,14 +144,13 @@ def test_the_same_seed_gives_the_same_lineage_in_another_process_though_it_is_ki
     time.sleep(0.3)  # into the training of a child
     process.kill()
     process.communicate()
-    trained = len(lineage(directory))
-    process = start(directory, "--resume")
-    wait_for(lambda: len(lineage(directory)) > trained or process.poll() is not None)
-    process.kill()
+    process = start(directory, "--resume", KILLED_AFTER="2")  # into the training of another
     process.communicate()
+    assert process.returncode == -signal.SIGKILL and list(directory.rglob("unfinished"))
     (directory / ".best.0123abcd.new").mkdir(exist_ok=True)  # what a kill during the export leaves
-    finish(start(directory, "--resume"))
+    assert "goes on after 1 of" in finish(start(directory, "--resume"))
     assert_same(directory, whole)
+    assert not list(directory.rglob("unfinished"))
 
 
 @pytest.mark.skipif("NASH_TF_ALL" not in os.environ, reason="a long one: bash launchers/test.sh --all")
@@ -161,7 +160,7 @@ def test_fifty_kills_at_random_moments_change_nothing(whole, tmp_path):
         directory, ended = tmp_path / f"after-{kills}", False
         while not ended:
             resume = ["--resume"] if (directory / "config.json").exists() else []
-            process = start(directory, *resume)
+            process = start(directory, *resume, KILLED_AFTER="0")
             try:
                 printed, _ = process.communicate(timeout=moments.uniform(5, 15) if kills < wanted else 300)
                 assert process.returncode == 0, printed

@@ -1,6 +1,8 @@
 """What a training is asked to do, and what came of it."""
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,15 +61,19 @@ class Assignment:
         """Whether the child is made of its parent first."""
         return self.source is not None and self.key.rung == 0
 
+    @property
+    def digest(self) -> str:
+        """Of all that the training depends on; the same in any process."""
+        values = [*self._essence(), sorted(self.hyperparameters.items())]
+        return hashlib.blake2b(json.dumps(values).encode(), digest_size=16).hexdigest()
+
     def agrees_with(self, other: "Assignment") -> bool:
         """Whether both ask for the same training, whatever the hyperparameters that a model declares in its course."""
+        return self._essence() == other._essence()
 
-        def essence(assignment: Assignment) -> tuple:
-            digest = assignment.architecture and assignment.architecture.digest
-            bare = dataclasses.replace(assignment, architecture=None, hyperparameters={}, considered=())
-            return dataclasses.astuple(bare), digest
-
-        return essence(self) == essence(other)
+    def _essence(self) -> tuple:
+        bare = dataclasses.replace(self, architecture=None, hyperparameters={}, considered=())
+        return dataclasses.astuple(bare), self.architecture and self.architecture.digest
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ def _check_widths(config: SearchConfig, dataset: data.Dataset) -> None:
 class ImageClassifier(keras_tuner.HyperModel):
     """Builds the first network for a data set, and trains any network on it with the training's own seed."""
 
+    goes_on = True  # batches are a function of seed and epoch
+
     def __init__(self, config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline, progress: Progress):
         super().__init__()
         self.config, self.dataset, self.pipeline, self.progress = config, dataset, pipeline, progress
@@ -87,13 +89,19 @@ class ImageClassifier(keras_tuner.HyperModel):
         model.compile(optimizer, loss, metrics=measured, jit_compile=False)
         return model
 
-    def fit(self, hp, model, *, epochs, callbacks=(), **kwargs):
+    def fit(self, hp, model, *, initial_epoch, epochs, callbacks=(), **kwargs):
         assignment = trial_values.decode(hp.values)
-        train = self.pipeline.training(self.dataset.x_train, self.dataset.y_train, assignment.seed)
-        before = assignment.initial_epoch
-        _group_steps(model, self.config.batch_size, len(train) * (epochs - before))
-        shown = self.progress.callback(label(assignment.key), before, epochs)
-        return model.fit(train, shuffle=False, epochs=epochs, callbacks=[*callbacks, shown], **kwargs)
+        first, name = assignment.initial_epoch, label(assignment.key)
+        passes = initial_epoch - first
+        if passes:
+            self.progress.line(f"{name}  goes on after {passes} of {epochs - first} epochs")
+        train = self.pipeline.training(self.dataset.x_train, self.dataset.y_train, assignment.seed, passes)
+        _group_steps(model, self.config.batch_size, len(train) * (epochs - first))
+        shown = self.progress.callback(name, initial_epoch, epochs)
+        callbacks = [*callbacks, shown]
+        return model.fit(
+            train, shuffle=False, initial_epoch=initial_epoch, epochs=epochs, callbacks=callbacks, **kwargs
+        )
 
 
 def first_network(config: SearchConfig, dataset: data.Dataset) -> Architecture:

@@ -16,22 +16,20 @@ from nash_tf.architecture import Architecture, costs
 from nash_tf.callbacks import PhasedRate
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.data.rows import Rows
-from nash_tf.files.atomic import read_regular, replace_directory, write_atomically
-from nash_tf.files.checksums import with_checksum, without_checksum
-from nash_tf.keras_models import checkpoint, fast_training
+from nash_tf.keras_models import fast_training
+from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy.cooldown import SLACK, Cooldown, is_about, last_epoch, replanned
 from nash_tf.strategy.schedules import annealings
 from nash_tf.terminal.progress import Progress
+from nash_tf.training import saved_training
 from nash_tf.training.distillation import TEMPERATURE, taught
 from nash_tf.training.errors import OutOfTime
-from nash_tf.training.trainer import seed_layers
+from nash_tf.training.layer_seeds import seed_layers
 from nash_tf.training.watching import Limits, Watch
 
 DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not finite"
-_COURSE, _CHECKPOINT = "training.json", "checkpoint"
-_LARGEST = 2**20  # bytes of the course
 _AT_FIRST = 20  # epochs at least, until the pace tells how many there will be
 _ENDLESS = 10**9  # epochs; the course says when to stop
 
@@ -267,30 +265,19 @@ def _since(before: tuple[float, float]) -> tuple[float, float]:
 
 
 def _save(directory: Path, course: Course, architecture: Architecture, state: State) -> None:
-    with replace_directory(directory) as beside:
-        checkpoint.save(beside / _CHECKPOINT, architecture, state)
-        text = json.dumps(with_checksum(asdict(course) | {"cooldown": list(course.cooldown)}), indent=1)
-        write_atomically(beside / _COURSE, text.encode())
+    saved_training.save(directory, asdict(course) | {"cooldown": list(course.cooldown)}, architecture, state)
 
 
 def _load(directory: Path, job: Job) -> tuple[Course, State] | None:
     """The training that was saved; None where there is none of this job."""
-    path = directory / _COURSE
-    if not directory.exists():
-        return None
     try:
-        values = without_checksum(json.loads(read_regular(path, _LARGEST)))
+        values = saved_training.values(directory)
+        if values is None:
+            return None
         course = Course(**{**values, "cooldown": Cooldown(*values["cooldown"])})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise checkpoint.CheckpointError(
-            f"{path}: {reason}; remove {directory}, and the training is done again"
-        ) from error
-    if json.loads(json.dumps(job.identity)) != course.identity or (course.ended == CUT and course.limit != job.limit):
-        return None
-    try:
-        return course, checkpoint.load(directory / _CHECKPOINT)[1]
-    except checkpoint.CheckpointError as error:
-        raise checkpoint.CheckpointError(f"{error}; remove {directory}, and the training is done again") from error
+        is_same = json.loads(json.dumps(job.identity)) == course.identity
+        if not is_same or (course.ended == CUT and course.limit != job.limit):
+            return None
+        return course, saved_training.model(directory)[1]
+    except (CheckpointError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{error}; remove {directory}, and the training is done again") from error

@@ -1,6 +1,7 @@
 """The trainer: makes the model of an assignment, trains it, keeps it, and says what came of it."""
 
 import math
+import shutil
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,12 +18,16 @@ from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.autotuning import without_autotuning
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import registry
-from nash_tf.seeds import derive
 from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
+from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.training.interrupted import Course
+from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.watching import Limits, Scores, Watch
+
+UNFINISHED = "unfinished"  # beside the checkpoint: a training that goes on, or was interrupted
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,15 @@ class Fit:
         arguments: its data and settings.
         callbacks: the user's, made for this training alone.
         is_own: whether `call` is of the user's own making, which may judge by metrics of its own.
+        goes_on: whether `call` does each epoch as it would have without an interruption before it, and returns a History: such a
+            training is saved while it goes on.
     """
 
     call: Callable[..., Any]
     arguments: FitArguments
     callbacks: Sequence[keras.callbacks.Callback] = ()
     is_own: bool = False
+    goes_on: bool = False
 
 
 class Trainer:
@@ -83,18 +91,18 @@ class Trainer:
             CheckpointError: a checkpoint could not be read or written.
         """
         limits = limits or Limits()
-        wall, cpu = time.perf_counter(), time.process_time()
+        began, unfinished = (time.perf_counter(), time.process_time()), target.with_name(UNFINISHED)
         with without_autotuning():
             if self.models.calibration is None:
                 self.models.calibration = fit.arguments.first_batch()
             keras.utils.set_random_seed(assignment.seed)
-            model, architecture, certificate = self.models.to_train(assignment, source)
-            if certificate is not None:
-                certificate |= self._change(model, fit, source_value)
-            seed_layers(model, assignment.seed)
-            history, metrics = self._fitted(model, architecture, assignment, fit, limits)
+            going_on = self._interrupted(assignment, unfinished) if fit.goes_on else None
+            model, architecture, course = going_on or self._begun(assignment, fit, source, source_value)
+            saver = interrupted.Saver(unfinished, course, assignment.epochs, began) if fit.goes_on else None
+            history, metrics = self._fitted(model, architecture, assignment, fit, limits, course, saver)
         limits.confirm()
         checkpoint.save(target, architecture, read_state(model))
+        shutil.rmtree(unfinished, ignore_errors=True)
         self.models.keep(assignment.key, model)
         return Outcome(
             assignment,
@@ -102,12 +110,32 @@ class Trainer:
             architecture,
             metrics={name: float(f"{value:.7g}") for name, value in metrics.items()},  # all that a float32 holds
             history={name: [float(f"{value:.6g}") for value in series] for name, series in history.items()},
-            certificate=certificate,
-            cpu_seconds=round(time.process_time() - cpu, 3),
-            wall_seconds=round(time.perf_counter() - wall, 3),
+            certificate=course.certificate,
+            cpu_seconds=round(course.cpu_seconds + time.process_time() - began[1], 3),
+            wall_seconds=round(course.wall_seconds + time.perf_counter() - began[0], 3),
         )
 
-    def _fitted(self, model, architecture, assignment, fit, limits) -> tuple[dict[str, list], dict[str, float]]:
+    def _begun(self, assignment, fit, source, source_value) -> tuple[keras.Model, Architecture, Course]:
+        """The model that is to be trained, its architecture, and a course at its begin."""
+        model, architecture, certificate = self.models.to_train(assignment, source)
+        if certificate is not None:
+            certificate |= self._change(model, fit, source_value)
+        seed_layers(model, assignment.seed)
+        return model, architecture, Course(assignment.digest, assignment.initial_epoch, certificate=certificate)
+
+    def _interrupted(self, assignment, unfinished: Path) -> tuple[keras.Model, Architecture, Course] | None:
+        """The same of a training that was interrupted; None where it was not, or not saved."""
+        saved = interrupted.load(unfinished, assignment.digest)
+        if saved is None:
+            return None
+        course, architecture, state = saved
+        model = self.models.build(assignment.hyperparameters, architecture, state)
+        write_layers(model, course.generators)
+        return model, architecture, course
+
+    def _fitted(
+        self, model, architecture, assignment, fit, limits, course, saver
+    ) -> tuple[dict[str, list], dict[str, float]]:
         """The history of a training, and the scores of the weights that it ended on."""
         scores = Scores(None if fit.is_own else self.objective)
         callbacks = [*_callbacks(model, architecture, assignment, fit.callbacks), keras.callbacks.TerminateOnNaN()]
@@ -115,14 +143,15 @@ class Trainer:
             returned = fit.call(
                 model,
                 *fit.arguments.positional,
-                initial_epoch=assignment.initial_epoch,
+                initial_epoch=course.epoch,
                 epochs=assignment.epochs,
-                callbacks=[*callbacks, Watch(limits), scores],
+                callbacks=[*callbacks, Watch(limits), scores, *([saver] if saver else [])],
                 **{"verbose": 0, **fit.arguments.named},
             )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
         history = as_history(returned, self.objective)
+        history = {name: [*course.history.get(name, []), *series] for name, series in history.items()}
         validation = fit.arguments.validation()
 
         def evaluate() -> dict[str, float]:
@@ -193,10 +222,3 @@ def _callbacks(
     if is_annealed and not setters:
         callbacks.append(PhasedRate(model.optimizer.initial_rate, assignment.phases))
     return callbacks
-
-
-def seed_layers(model: keras.Model, seed: int) -> None:
-    """Sets the random generators of a model's layers: else a model that is trained on would differ from one loaded anew."""
-    generators = [variable for variable in model.variables if variable.name == "seed_generator_state"]
-    for number, state in enumerate(generators):
-        state.assign([derive(seed, number), 0])

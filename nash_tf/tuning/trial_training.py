@@ -58,6 +58,7 @@ class TrialTraining:
         target: Path,
         source_value: float | None,
         limits: Limits,
+        goes_on: bool = False,
     ) -> Outcome:
         """Does the training of a trial; see `nash_tf.training.trainer.Trainer.train`, whose errors are raised.
 
@@ -67,6 +68,7 @@ class TrialTraining:
             callbacks: the user's, made for this training alone.
             is_own: whether the hypermodel has a `fit` of its own.
             source, target, source_value, limits: as there.
+            goes_on: whether the hypermodel says so of its `fit`; see `nash_tf.training.trainer.Fit`.
         """
         self.hyperparameters = trial.hyperparameters
 
@@ -82,7 +84,7 @@ class TrialTraining:
 
         return self.trainer.train(
             trial_values.decode(trial.hyperparameters.values),
-            Fit(call, arguments, callbacks, is_own),
+            Fit(call, arguments, callbacks, is_own, goes_on and not _with_state(callbacks)),
             source=source,
             target=target,
             source_value=source_value,
@@ -94,3 +96,8 @@ class TrialTraining:
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = dict(values)
         return self._build(hyperparameters)
+
+
+def _with_state(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
+    """Whether a callback may hold what is lost with an interruption, e.g. how long there was no progress."""
+    return any(not isinstance(callback, keras.callbacks.TensorBoard) for callback in callbacks)

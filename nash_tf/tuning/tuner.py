@@ -41,7 +41,9 @@ class HillClimbing(keras_tuner.Tuner):
     Args:
         hypermodel: builds the compiled vanilla network, as for any tuner. The learning rate of its optimiser is the initial
             rate of each annealing; an optimiser with a `LearningRateSchedule` keeps that. Hyperparameters that it declares
-            are inherited from parent to child.
+            are inherited from parent to child. One with a `fit` of its own may set `goes_on = True`, where that does each epoch from
+            any `initial_epoch` on as if it had done those before: long trainings are saved as they go on then, and without callbacks
+            that hold a state (all but TensorBoard) go on after an interruption where they were.
         objective: as for any Keras Tuner oracle; "val_accuracy" where it is not given, and then `HyperModel.fit` must not return a
             mere number, of which nobody knows what it is. With method="front" a list may name costs after it, "params", "operations"
             or "latency_ms", which are to be least: `get_front` is over all of them. Other methods take one.
@@ -223,6 +225,7 @@ class HillClimbing(keras_tuner.Tuner):
             target=self.checkpoint(trial.trial_id),
             source_value=self.source_value(trial),
             limits=limits,
+            goes_on=getattr(self.hypermodel, "goes_on", False),
         )
 
     def source_value(self, trial: Trial) -> float | None:

@@ -1,8 +1,11 @@
 """Runs that export a Keras file and the architecture alone: the other formats are tested elsewhere, and each is checked in a process of its own.
 
-As a program it is `nash_tf.main` with such exports.
+As a program it is `nash_tf.main` with such exports, which saves a training of the search after each epoch and is killed when it has
+saved as many as the environment's KILLED_AFTER says; never, where that is 0.
 """
 
+import os
+import signal
 import sys
 
 import pytest
@@ -26,8 +29,27 @@ def instead_of_exports(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "export", written)
 
 
+def killed_after(saved: int, patch: pytest.MonkeyPatch) -> None:
+    """Until `patch` is undone, trainings of the search are saved after each epoch, and this process dies when it has saved so many."""
+    from nash_tf.training import interrupted
+
+    save, left = interrupted.saved_training.save, [saved]
+
+    def count(*given):
+        save(*given)
+        left[0] -= 1
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    patch.setattr(interrupted, "SAVE_EVERY", 0.0)
+    patch.setattr(interrupted, "SAVING", float("inf"))
+    patch.setattr(interrupted.saved_training, "save", count)
+
+
 if __name__ == "__main__":
     from nash_tf import main
 
     instead_of_exports(pytest.MonkeyPatch())
+    if saved := os.environ.get("KILLED_AFTER"):
+        killed_after(int(saved), pytest.MonkeyPatch())
     sys.exit(main.main())

@@ -1,0 +1,28 @@
+"""The random generators of a model's layers, e.g. of dropout: else a model that is trained on would differ from one loaded anew."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from nash_tf.seeds import derive
+
+
+def seed_layers(model: keras.Model, seed: int) -> None:
+    """Sets the generators by a seed."""
+    write_layers(model, [[derive(seed, number), 0] for number in range(len(_generators(model)))])
+
+
+def read_layers(model: keras.Model) -> list[list[int]]:
+    """The states of the generators, two numbers each."""
+    return [np.asarray(state).tolist() for state in _generators(model)]
+
+
+def write_layers(model: keras.Model, states: Sequence[Sequence[int]]) -> None:
+    """The inverse."""
+    for state, given in zip(_generators(model), states, strict=True):
+        state.assign(given)
+
+
+def _generators(model: keras.Model) -> list[keras.Variable]:
+    return [variable for variable in model.variables if variable.name == "seed_generator_state"]
