@@ -1,5 +1,6 @@
 """The data sets that `keras.datasets` downloads: cifar10, cifar100, mnist, fashion_mnist."""
 
+import os
 from functools import partial
 
 from nash_tf.data.arrays import from_arrays
@@ -44,7 +45,11 @@ def _open(source: str, class_names: tuple[str, ...], flips: bool) -> Source:
     try:
         (x_train, y_train), (x_test, y_test) = getattr(keras.datasets, source).load_data()
     except Exception as error:  # whatever the network, the cache folder or the archive come up with
-        advice = "give a path instead: a folder of class folders, a folder of IDX files, or an .npz file"
+        home = os.environ.get("KERAS_HOME", "~/.keras")
+        advice = (
+            f"if a download was broken off, remove its files in {home}/datasets, and it is done again; or give a path "
+            "instead: a folder of class folders, a folder of IDX files, or an .npz file"
+        )
         raise DataError(f"{source}: expected keras.datasets to download it, got: {error}; {advice}") from error
     arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
     arrays = {f"{source}: {key}": array for key, array in arrays.items()}

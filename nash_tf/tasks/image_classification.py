@@ -97,7 +97,7 @@ class ImageClassifier(keras_tuner.HyperModel):
             self.progress.line(f"{name}  goes on after {passes} of {epochs - first} epochs")
         train = self.pipeline.training(self.dataset.x_train, self.dataset.y_train, assignment.seed, passes)
         _group_steps(model, self.config.batch_size, len(train) * (epochs - first))
-        shown = self.progress.callback(name, initial_epoch, epochs)
+        shown = self.progress.callback(name, first, epochs, done=passes)
         callbacks = [*callbacks, shown]
         return model.fit(
             train, shuffle=False, initial_epoch=initial_epoch, epochs=epochs, callbacks=callbacks, **kwargs

@@ -31,9 +31,12 @@ class Progress:
         self._then: Callable[[], float] = lambda: math.nan
         self._end = math.nan  # when the run will end, as it looked after the last training of the search
 
-    def callback(self, label: str, first_epoch: int, epochs: int | Callable[[], int]) -> keras.callbacks.Callback:
-        """A callback for `fit` that shows a training, which ends with epoch number `epochs`, as it goes."""
-        return _Shown(self, label, first_epoch, epochs if callable(epochs) else lambda: epochs)
+    def callback(
+        self, label: str, first_epoch: int, epochs: int | Callable[[], int], done: int = 0
+    ) -> keras.callbacks.Callback:
+        """A callback for `fit` that shows a training, which ends with epoch number `epochs`, as it goes; `done` are the epochs from the first
+        on that another process has done."""
+        return _Shown(self, label, first_epoch, epochs if callable(epochs) else lambda: epochs, done)
 
     def begins(self, forecast: Callable[[], float], then: Callable[[], float]) -> None:
         """Tells what a search goes by.
@@ -89,10 +92,10 @@ class Progress:
 
 
 class _Shown(keras.callbacks.Callback):
-    def __init__(self, progress: Progress, label: str, first_epoch: int, epochs: Callable[[], int]):
+    def __init__(self, progress: Progress, label: str, first_epoch: int, epochs: Callable[[], int], before: int):
         super().__init__()
-        self.progress, self.label, self.first, self.last = progress, label, first_epoch, epochs
-        self.epoch, self.accuracy = first_epoch, ""
+        self.progress, self.label, self.first, self.last, self.before = progress, label, first_epoch, epochs, before
+        self.epoch, self.accuracy = first_epoch + before, ""
 
     def on_train_begin(self, logs=None):
         self.began = self.shown = time.monotonic()
@@ -116,7 +119,8 @@ class _Shown(keras.callbacks.Callback):
         self.shown = now
         last = self.last()
         done = (self.epoch + part - self.first) / max(last - self.first, 1)
-        left = self.progress.left(done, now - self.began)
+        own = (self.epoch + part - self.first - self.before) / max(last - self.first - self.before, 1)
+        left = self.progress.left(own, now - self.began)
         epoch = f"epoch {self.epoch + 1}/{last} {done:>4.0%}"  # of the training, as the time left is
         text = "  ".join(filter(None, (self.label, epoch, self.accuracy, self.size)))
         if self.progress.live:

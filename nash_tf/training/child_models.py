@@ -125,6 +125,11 @@ class ChildModels:
             return self.build(assignment.hyperparameters, architecture, state), architecture, None
         return self._born(assignment, architecture, state)
 
+    def gone_on_with(self, assignment: Assignment, architecture: Architecture, state: State) -> keras.Model:
+        """The model of a training that was interrupted."""
+        self._take(assignment.key)
+        return self.build(assignment.hyperparameters, architecture, state)
+
     def has(self, assignment: Assignment) -> bool:
         """Whether the model that is to be trained on is at hand, so that its checkpoint is not needed."""
         trained, _ = self._trained.get((assignment.key.step, assignment.key.child), (None, None))

@@ -2,16 +2,18 @@
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
+from nash_tf.files.atomic import tidy
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.state import State, read_state
+from nash_tf.strategy.records import Assignment
 from nash_tf.training import saved_training
 from nash_tf.training.layer_seeds import read_layers
 
@@ -20,7 +22,7 @@ SAVING = 0.01  # share of the time that saving may take
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingState:
     """How far a training has come.
 
     Attributes:
@@ -41,38 +43,81 @@ class Course:
     wall_seconds: float = 0.0
 
 
-def load(directory: Path, digest: str) -> tuple[Course, Architecture, State] | None:
-    """A training that was saved, and its model; None where there is none of this assignment.
-
-    Warns of one that is damaged: it begins anew.
-    """
+def state(directory: Path) -> TrainingState | None:
+    """How far the training in a directory has come; None where none is saved, or what is saved is damaged."""
     try:
         values = saved_training.values(directory)
-        if values is None or values.get("digest") != digest:
-            return None
-        return Course(**values), *saved_training.model(directory)
-    except (CheckpointError, TypeError) as error:
-        warnings.warn(
-            f"a training that was interrupted begins anew, for what was saved is damaged: {error}", stacklevel=2
-        )
+        return None if values is None else TrainingState(**values)
+    except (CheckpointError, TypeError):
         return None
+
+
+def seconds(directory: Path, assignment: Assignment) -> tuple[float, float] | None:
+    """What a training that is saved would take at the pace that it has had.
+
+    Returns:
+        The wall-clock seconds of what is left of it, and the CPU seconds of all of it; None where none of this assignment is saved.
+    """
+    saved = state(directory)
+    if saved is None or saved.digest != assignment.digest:
+        return None
+    done, all_epochs = saved.epoch - assignment.initial_epoch, assignment.epochs - assignment.initial_epoch
+    return saved.wall_seconds * (all_epochs / done - 1), saved.cpu_seconds * all_epochs / done
+
+
+def load(directory: Path, assignment: Assignment) -> tuple[TrainingState, Architecture, State] | None:
+    """A training that was saved, and its model; None where none of this assignment is.
+
+    Warns where one begins anew although something is saved: it is damaged, or of other epochs, as a limit on time has it that is nearer now.
+    """
+    tidy(directory.parent, inside=())  # a process may have been killed while it saved
+    try:
+        while (values := saved_training.values(directory)) is not None:
+            saved = TrainingState(**values)
+            if saved.digest != assignment.digest:
+                _warn("what was saved is of another one")
+                return None
+            architecture, weights = saved_training.model(directory)
+            if saved_training.values(directory) == values:  # else another process has saved it meanwhile
+                return saved, architecture, weights
+    except (CheckpointError, TypeError) as error:
+        _warn(f"what was saved is damaged: {error}")
+    return None
+
+
+def _warn(why: str) -> None:
+    warnings.warn(f"a training that was interrupted begins anew, for {why}", stacklevel=3)
 
 
 class Saver(keras.callbacks.Callback):
     """Saves a training at the end of an epoch, whenever enough time has passed; the last of the callbacks.
 
+    Weights that are not finite are not saved, nor is a model whose optimiser keeps what `read_state` cannot carry. Where there is no room,
+    it is said once: the training itself goes on.
+
     Args:
         directory: where.
+        architecture: of the model.
         start: how far the training had come as it began, or went on.
         last: number of the epoch that it ends before.
         began: seconds (`time.perf_counter`) and CPU seconds (`time.process_time`) when it began, or went on.
+        saved: called when it has been saved.
     """
 
-    def __init__(self, directory: Path, start: Course, last: int, began: tuple[float, float]):
+    def __init__(
+        self,
+        directory: Path,
+        architecture: Architecture,
+        start: TrainingState,
+        last: int,
+        began: tuple[float, float],
+        saved: Callable[[], None],
+    ):
         super().__init__()
-        self._directory, self._start, self._last, self._began = directory, start, last, began
+        self._directory, self._architecture, self._start, self._last = directory, architecture, start, last
+        self._began, self._saved = began, saved
         self._history = {name: list(series) for name, series in start.history.items()}
-        self._due = began[0] + SAVE_EVERY
+        self._due, self._has_warned = began[0] + SAVE_EVERY, False
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in (logs or {}).items():
@@ -81,18 +126,29 @@ class Saver(keras.callbacks.Callback):
         now = time.perf_counter()
         if now < self._due or epoch + 1 >= self._last or self.model.stop_training:
             return
-        wall, cpu = now - self._began[0], time.process_time() - self._began[1]
-        course = Course(
-            self._start.digest,
-            epoch + 1,
-            self._history,
-            self._start.certificate,
-            read_layers(self.model),
-            round(self._start.cpu_seconds + cpu, 3),
-            round(self._start.wall_seconds + wall, 3),
-        )
-        saved_training.save(
-            self._directory, asdict(course), Architecture.from_keras(self.model), read_state(self.model)
-        )
+        self._save(epoch + 1, now)
         taken = time.perf_counter() - now
         self._due = now + taken + max(SAVE_EVERY, taken / SAVING)
+
+    def _save(self, epoch: int, now: float) -> None:
+        model = read_state(self.model)
+        is_finite = all(np.isfinite(array).all() for array in model.weights.values())
+        if not is_finite or not model.counters:
+            return
+        wall, cpu = now - self._began[0], time.process_time() - self._began[1]
+        reached = replace(
+            self._start,
+            epoch=epoch,
+            history=self._history,
+            generators=read_layers(self.model),
+            cpu_seconds=round(self._start.cpu_seconds + cpu, 3),
+            wall_seconds=round(self._start.wall_seconds + wall, 3),
+        )
+        try:
+            saved_training.save(self._directory, asdict(reached), self._architecture, model)
+        except CheckpointError as error:
+            if not self._has_warned:
+                warnings.warn(f"an interruption would cost more than it should: {error}", stacklevel=2)
+            self._has_warned = True
+        else:
+            self._saved()

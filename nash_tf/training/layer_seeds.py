@@ -1,5 +1,6 @@
 """The random generators of a model's layers, e.g. of dropout: else a model that is trained on would differ from one loaded anew."""
 
+import warnings
 from collections.abc import Sequence
 
 import keras
@@ -19,7 +20,12 @@ def read_layers(model: keras.Model) -> list[list[int]]:
 
 
 def write_layers(model: keras.Model, states: Sequence[Sequence[int]]) -> None:
-    """The inverse."""
+    """The inverse. Where there are other generators, as in another version of Keras, none is set."""
+    if len(states) != len(_generators(model)):
+        warnings.warn(
+            f"expected the states of {len(_generators(model))} random generators, received {len(states)}", stacklevel=2
+        )
+        return
     for state, given in zip(_generators(model), states, strict=True):
         state.assign(given)
 

@@ -1,11 +1,10 @@
 """The trainer: makes the model of an assignment, trains it, keeps it, and says what came of it."""
 
 import math
-import shutil
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,9 @@ from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
-from nash_tf.training.interrupted import Course
+from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.watching import Limits, Scores, Watch
-
-UNFINISHED = "unfinished"  # beside the checkpoint: a training that goes on, or was interrupted
 
 
 @dataclass(frozen=True)
@@ -40,15 +37,12 @@ class Fit:
         arguments: its data and settings.
         callbacks: the user's, made for this training alone.
         is_own: whether `call` is of the user's own making, which may judge by metrics of its own.
-        goes_on: whether `call` does each epoch as it would have without an interruption before it, and returns a History: such a
-            training is saved while it goes on.
     """
 
     call: Callable[..., Any]
     arguments: FitArguments
     callbacks: Sequence[keras.callbacks.Callback] = ()
     is_own: bool = False
-    goes_on: bool = False
 
 
 class Trainer:
@@ -70,6 +64,7 @@ class Trainer:
         target: Path,
         source_value: float | None = None,
         limits: Limits | None = None,
+        unfinished: Path | None = None,
     ) -> Outcome:
         """Does a training.
 
@@ -80,6 +75,8 @@ class Trainer:
             target: where the trained model is kept.
             source_value: the objective of the source, for the certificate of a newborn; None leaves it out.
             limits: what ends the training before its last epoch.
+            unfinished: where it is saved while it goes on, and goes on from if it was interrupted. To be given only where `fit` does each
+                epoch as it would have without an interruption before it; whoever has taken the outcome removes it. None for nowhere.
 
         Returns:
             The outcome of a completed training.
@@ -91,18 +88,21 @@ class Trainer:
             CheckpointError: a checkpoint could not be read or written.
         """
         limits = limits or Limits()
-        began, unfinished = (time.perf_counter(), time.process_time()), target.with_name(UNFINISHED)
+        began = time.perf_counter(), time.process_time()
         with without_autotuning():
             if self.models.calibration is None:
                 self.models.calibration = fit.arguments.first_batch()
             keras.utils.set_random_seed(assignment.seed)
-            going_on = self._interrupted(assignment, unfinished) if fit.goes_on else None
-            model, architecture, course = going_on or self._begun(assignment, fit, source, source_value)
-            saver = interrupted.Saver(unfinished, course, assignment.epochs, began) if fit.goes_on else None
-            history, metrics = self._fitted(model, architecture, assignment, fit, limits, course, saver)
+            saved = self._interrupted(assignment, unfinished) if unfinished else None
+            model, architecture, start = saved or self._begun(assignment, fit, source, source_value)
+            watches: list[keras.callbacks.Callback] = [
+                Watch(replace(limits, cpu_seconds=limits.cpu_seconds - start.cpu_seconds))
+            ]
+            if unfinished:
+                watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, limits.saved))
+            history, metrics = self._fitted(model, architecture, assignment, fit, start, watches)
         limits.confirm()
         checkpoint.save(target, architecture, read_state(model))
-        shutil.rmtree(unfinished, ignore_errors=True)
         self.models.keep(assignment.key, model)
         return Outcome(
             assignment,
@@ -110,31 +110,39 @@ class Trainer:
             architecture,
             metrics={name: float(f"{value:.7g}") for name, value in metrics.items()},  # all that a float32 holds
             history={name: [float(f"{value:.6g}") for value in series] for name, series in history.items()},
-            certificate=course.certificate,
-            cpu_seconds=round(course.cpu_seconds + time.process_time() - began[1], 3),
-            wall_seconds=round(course.wall_seconds + time.perf_counter() - began[0], 3),
+            certificate=start.certificate,
+            cpu_seconds=round(start.cpu_seconds + time.process_time() - began[1], 3),
+            wall_seconds=round(start.wall_seconds + time.perf_counter() - began[0], 3),
         )
 
-    def _begun(self, assignment, fit, source, source_value) -> tuple[keras.Model, Architecture, Course]:
-        """The model that is to be trained, its architecture, and a course at its begin."""
+    def _begun(self, assignment, fit, source, source_value) -> tuple[keras.Model, Architecture, TrainingState]:
+        """The model that is to be trained, its architecture, and how far it has come: nowhere."""
         model, architecture, certificate = self.models.to_train(assignment, source)
         if certificate is not None:
             certificate |= self._change(model, fit, source_value)
         seed_layers(model, assignment.seed)
-        return model, architecture, Course(assignment.digest, assignment.initial_epoch, certificate=certificate)
+        return model, architecture, TrainingState(assignment.digest, assignment.initial_epoch, certificate=certificate)
 
-    def _interrupted(self, assignment, unfinished: Path) -> tuple[keras.Model, Architecture, Course] | None:
+    def _interrupted(
+        self, assignment: Assignment, unfinished: Path
+    ) -> tuple[keras.Model, Architecture, TrainingState] | None:
         """The same of a training that was interrupted; None where it was not, or not saved."""
-        saved = interrupted.load(unfinished, assignment.digest)
+        saved = interrupted.load(unfinished, assignment)
         if saved is None:
             return None
-        course, architecture, state = saved
-        model = self.models.build(assignment.hyperparameters, architecture, state)
-        write_layers(model, course.generators)
-        return model, architecture, course
+        start, architecture, state = saved
+        model = self.models.gone_on_with(assignment, architecture, state)
+        write_layers(model, start.generators)
+        return model, architecture, start
 
     def _fitted(
-        self, model, architecture, assignment, fit, limits, course, saver
+        self,
+        model: keras.Model,
+        architecture: Architecture,
+        assignment: Assignment,
+        fit: Fit,
+        start: TrainingState,
+        watches: Sequence[keras.callbacks.Callback],
     ) -> tuple[dict[str, list], dict[str, float]]:
         """The history of a training, and the scores of the weights that it ended on."""
         scores = Scores(None if fit.is_own else self.objective)
@@ -143,15 +151,16 @@ class Trainer:
             returned = fit.call(
                 model,
                 *fit.arguments.positional,
-                initial_epoch=course.epoch,
+                initial_epoch=start.epoch,
                 epochs=assignment.epochs,
-                callbacks=[*callbacks, Watch(limits), scores, *([saver] if saver else [])],
+                callbacks=[*callbacks, scores, *watches],
                 **{"verbose": 0, **fit.arguments.named},
             )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
         history = as_history(returned, self.objective)
-        history = {name: [*course.history.get(name, []), *series] for name, series in history.items()}
+        if isinstance(returned, keras.callbacks.History):
+            history = {name: [*start.history.get(name, []), *series] for name, series in history.items()}
         validation = fit.arguments.validation()
 
         def evaluate() -> dict[str, float]:

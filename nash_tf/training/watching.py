@@ -25,12 +25,14 @@ class Limits:
         cpu_seconds: of this process, user and system.
         check: raises where the training is another's by now; called after each batch.
         confirm: the same, called once more before the trained model is kept.
+        saved: called when the training has been saved while it goes on.
     """
 
     seconds: float = math.inf
     cpu_seconds: float = math.inf
     check: Callable[[], None] = _nothing
     confirm: Callable[[], None] = _nothing
+    saved: Callable[[], None] = _nothing
 
 
 class Watch(keras.callbacks.Callback):

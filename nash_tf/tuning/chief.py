@@ -15,6 +15,7 @@ from nash_tf.workers import roles
 from nash_tf.workers.local import LocalWorkers
 
 POLL = 0.5  # seconds between two looks at the workers
+SAVE_EVERY = 60.0  # seconds after which it is written how much time has passed
 LARGEST = 64 * 2**20  # bytes of a message
 LONGEST_REASON = 1000  # letters of the answer to a call that fails
 
@@ -40,8 +41,12 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
     server.start()
     # A chief that is started again may find the search over; workers of the one before are told so when they come back.
     awaited = time.monotonic() + (0.0 if workers else oracle.book.lending.leases.timeout)
+    saved = time.monotonic()
     try:
         while True:
+            if time.monotonic() > saved + SAVE_EVERY:
+                oracle.save()  # how much time has passed
+                saved = time.monotonic()
             if workers is not None:
                 oracle.requeue(*workers.keep_up(not oracle.over(), busy=tuple(oracle.ongoing_trials)))
             oracle.requeue_dead()

@@ -138,7 +138,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 return Trial(self.get_space(), status=TrialStatus.STOPPED)
             trial = self.ongoing_trials.get(worker.name)
             if trial is None:
-                trial = self.book.lend_next(worker, self.get_space(), self.max_trials or math.inf)
+                trial = self.book.lend_next(worker, self.get_space(), self.max_trials or math.inf, self._seconds_left())
                 if trial is None:
                     return Trial(self.get_space(), status=TrialStatus.IDLE)
                 self.save()
@@ -279,7 +279,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.limits.reached = state.get("reached") == self.limits.given
 
     def save(self):
-        checked_json.write(Path(self._project_dir) / STATE, self.get_state())
+        with self._mutex:
+            checked_json.write(Path(self._project_dir) / STATE, self.get_state())
 
     def reload(self):
         """Goes on with the search in the project's directory.

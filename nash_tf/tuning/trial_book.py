@@ -1,6 +1,6 @@
 """The trials of a search: which training each of them is, who trains it, what came of it, and their files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from keras_tuner import HyperParameters
@@ -10,12 +10,15 @@ from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
+from nash_tf.training import interrupted
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.lending import DEATHS, Lending
 from nash_tf.tuning.reopening import not_ours, read_trials
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
 from nash_tf.tuning.trial_values import ENDED
 from nash_tf.workers.leases import Worker
+
+LONGEST_CAUSE = 300  # letters
 
 
 class SearchStopped(RuntimeError):
@@ -42,6 +45,7 @@ class TrialBook:
         self.end_order: list[str] = []
         self._assignments: dict[str, Assignment] = {}  # by the ids of their trials
         self._early: dict[TrainingKey, Outcome] = {}  # known already, of rungs that are not open yet
+        self._reached: dict[str, int] = {}  # epoch that a training had come to when a process died in it
 
     @property
     def files(self) -> TrialFiles:
@@ -66,13 +70,16 @@ class TrialBook:
 
     # From assignments to outcomes ---------------------------------------------------------------------------------------
 
-    def lend_next(self, worker: Worker, space: HyperParameters, limit: float) -> Trial | None:
+    def lend_next(
+        self, worker: Worker, space: HyperParameters, limit: float, left: Mapping[str, float]
+    ) -> Trial | None:
         """The trial that a worker is to train next, one whose model it has at hand if there is one; None while all are lent.
 
         Args:
             worker: who asks.
             space: the declared hyperparameters.
             limit: trials of the search at most.
+            left: "wall_seconds" and "cpu_seconds" that are left for it.
         """
         trials = self.by_training()
         waiting = [
@@ -94,12 +101,22 @@ class TrialBook:
 
         assignment = min(waiting, key=distance)
         trial = trials.get(assignment.key) or Trial(space, trial_id=self._unused_id())
+        assignment = self._interrupted(trial, left) or assignment
         source = None if assignment.source is None else trials[assignment.source].trial_id
         trial.hyperparameters.values = trial_values.encode(assignment, source)
         self.trials[trial.trial_id], self._assignments[trial.trial_id] = trial, assignment
         self.lending.lend(trial.trial_id, worker)
         self.write(trial)
         return trial
+
+    def _interrupted(self, trial: Trial, left: Mapping[str, float]) -> Assignment | None:
+        """What a trial was doing when it was interrupted, if it may go on with that and there is time for it: what would be asked for now may
+        have followed from the clock, and would begin anew."""
+        known = self._assignments.get(trial.trial_id)
+        if known is None or not self.search.follows(known):
+            return None
+        needed = interrupted.seconds(self.files.unfinished(trial.trial_id), known)
+        return known if needed and needed[0] <= left["wall_seconds"] and needed[1] <= left["cpu_seconds"] else None
 
     def put_back(self, trial: Trial) -> None:
         """Has a trial wait for its next worker."""
@@ -129,6 +146,7 @@ class TrialBook:
         ended.message = outcome.message
         self.write(ended)
         vars(trial).update(vars(ended))
+        self.files.end([trial.trial_id])
         self.end_order.append(trial.trial_id)
         self.lending.end(trial.trial_id)
         self._early[outcome.key] = outcome
@@ -142,6 +160,10 @@ class TrialBook:
             trial_id = self.lending.bury(name)
             if trial_id is None:
                 continue
+            saved = interrupted.state(self.files.unfinished(trial_id))
+            if saved and saved.epoch > self._reached.get(trial_id, 0):  # it gets on: the death tells nothing of it
+                self._reached[trial_id] = saved.epoch
+                self.lending.revive(trial_id)
             trial, deaths = self.trials[trial_id], self.lending.deaths(trial_id)
             self.put_back(trial)
             if deaths >= DEATHS:
@@ -155,7 +177,7 @@ class TrialBook:
         failed = self.search.failures()
         if not failed:
             return None
-        cause = (failed[-1].message or "no reason given").strip().splitlines()[-1]
+        cause = _cause(failed[-1].message or "no reason given")
         last = ", the last one" if len(failed) > 1 else ""
         where = self.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
         return f"{self.search.finished}{last} with {cause} (see {where})"
@@ -193,6 +215,7 @@ class TrialBook:
         self._adopt(None if are_trusted else self._refuse)
         self._check_sources()
         self.dispose()
+        self.files.end(trial.trial_id for trial in self.trials.values() if trial.status in ENDED)
 
     def needed_checkpoints(self) -> dict[TrainingKey, Path]:
         """Checkpoints that may still be asked for, by what was trained."""
@@ -277,3 +300,11 @@ class TrialBook:
 
     def _unused_id(self) -> str:
         return f"{1 + max(map(int, self.trials), default=-1):04}"
+
+
+def _cause(message: str) -> str:
+    """The error at the end of a traceback, in a line: from its class on, for the last line alone may say nothing."""
+    lines = message.strip().splitlines()
+    ends = [number for number, line in enumerate(lines) if line.startswith(" ")]
+    error = " ".join(" ".join(lines[max(ends, default=-1) + 1 :] or lines[-1:]).split())
+    return error if len(error) <= LONGEST_CAUSE else f"{error[:LONGEST_CAUSE]} ..."

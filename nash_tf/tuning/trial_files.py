@@ -1,6 +1,7 @@
 """The files of a search's trials: the truth from which everything else about it follows.
 
     <project>/trial_0004/trial.json    the trial's state, who has it, and a checksum over both
+                         unfinished/   the training as it goes on, or was interrupted (see `nash_tf.training.saved_training`)
                          checkpoint/   the trained model
 
 What is read from them is checked: ids are numbers, folders and files are no links, contents are what was written.
@@ -17,7 +18,7 @@ from keras_tuner.engine.trial import Trial
 
 from nash_tf.tuning import checked_json
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, UNFINISHED = "checkpoint", "unfinished"
 _FOLDER = re.compile(r"trial_[0-9]{1,9}")
 
 
@@ -50,6 +51,10 @@ class TrialFiles:
         """Where the checkpoint of a trial lies."""
         return self.folder(trial_id) / CHECKPOINT
 
+    def unfinished(self, trial_id: str) -> Path:
+        """Where the training of a trial is saved while it goes on."""
+        return self.folder(trial_id) / UNFINISHED
+
     def write(self, trial: Trial, lease: dict[str, Any]) -> None:
         """Writes a trial's state and lease, whole or not at all.
 
@@ -79,16 +84,22 @@ class TrialFiles:
 
     def dispose(self, trial_ids: Iterable[str]) -> None:
         """Removes the checkpoints of trials that nothing will ask for any more."""
-        for trial_id in trial_ids:
-            checkpoint = self.checkpoint(trial_id)
-            if not checkpoint.is_symlink() and not checkpoint.parent.is_symlink():
-                shutil.rmtree(checkpoint, ignore_errors=True)
+        self._remove(self.checkpoint(trial_id) for trial_id in trial_ids)
+
+    def end(self, trial_ids: Iterable[str]) -> None:
+        """Removes what is saved of trainings that have ended."""
+        self._remove(self.unfinished(trial_id) for trial_id in trial_ids)
 
     def remove(self, trial_id: str) -> None:
         """Removes a trial's folder."""
         folder = self.folder(trial_id)
         if not folder.is_symlink():
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove(self, folders: Iterable[Path]) -> None:
+        for folder in folders:
+            if not folder.is_symlink() and not folder.parent.is_symlink():
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
         return [path for path in self.directory.glob("trial_*") if _FOLDER.fullmatch(path.name)]

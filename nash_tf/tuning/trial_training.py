@@ -18,6 +18,7 @@ from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import trial_values
+from nash_tf.tuning.trial_files import UNFINISHED
 
 
 class TrialTraining:
@@ -68,7 +69,8 @@ class TrialTraining:
             callbacks: the user's, made for this training alone.
             is_own: whether the hypermodel has a `fit` of its own.
             source, target, source_value, limits: as there.
-            goes_on: whether the hypermodel says so of its `fit`; see `nash_tf.training.trainer.Fit`.
+            goes_on: whether the hypermodel says of its `fit` that it does each epoch as it would have without an interruption before it:
+                then the training is saved while it goes on, unless a callback has a state, which an interruption would lose.
         """
         self.hyperparameters = trial.hyperparameters
 
@@ -84,11 +86,12 @@ class TrialTraining:
 
         return self.trainer.train(
             trial_values.decode(trial.hyperparameters.values),
-            Fit(call, arguments, callbacks, is_own, goes_on and not _with_state(callbacks)),
+            Fit(call, arguments, callbacks, is_own),
             source=source,
             target=target,
             source_value=source_value,
             limits=limits,
+            unfinished=target.with_name(UNFINISHED) if goes_on and not _with_state(callbacks) else None,
         )
 
     def _first_network(self, values: Mapping[str, Any]) -> keras.Model:

@@ -41,9 +41,8 @@ class HillClimbing(keras_tuner.Tuner):
     Args:
         hypermodel: builds the compiled vanilla network, as for any tuner. The learning rate of its optimiser is the initial
             rate of each annealing; an optimiser with a `LearningRateSchedule` keeps that. Hyperparameters that it declares
-            are inherited from parent to child. One with a `fit` of its own may set `goes_on = True`, where that does each epoch from
-            any `initial_epoch` on as if it had done those before: long trainings are saved as they go on then, and without callbacks
-            that hold a state (all but TensorBoard) go on after an interruption where they were.
+            are inherited from parent to child. One whose `fit` returns a History, and does each epoch from any `initial_epoch` on as if it had
+            done those before, may set `goes_on = True`: long trainings are saved as they go on, and go on after an interruption.
         objective: as for any Keras Tuner oracle; "val_accuracy" where it is not given, and then `HyperModel.fit` must not return a
             mere number, of which nobody knows what it is. With method="front" a list may name costs after it, "params", "operations"
             or "latency_ms", which are to be least: `get_front` is over all of them. Other methods take one.
@@ -188,6 +187,7 @@ class HillClimbing(keras_tuner.Tuner):
                 lease.get("seconds", math.inf),
                 lease.get("cpu_seconds", math.inf),
                 *((heartbeat.check_lightly, heartbeat.check) if heartbeat else ()),
+                **({} if heartbeat else {"saved": self.oracle.save}),
             )
             try:
                 outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)

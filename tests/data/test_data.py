@@ -244,7 +244,7 @@ class TestNames:
 
         fake = SimpleNamespace(datasets=SimpleNamespace(cifar10=SimpleNamespace(load_data=load_data)))
         monkeypatch.setitem(sys.modules, "keras", fake)
-        refuse("cifar10", "cifar10", "URL fetch failure", "give a path instead")
+        refuse("cifar10", "cifar10", "URL fetch failure", "remove its files in", "give a path instead")
 
     def test_cifar100_names_are_sorted(self):
         assert list(keras_sets.CIFAR100) == sorted(set(keras_sets.CIFAR100))

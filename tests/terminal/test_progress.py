@@ -26,17 +26,17 @@ def clock(monkeypatch):
     return Clock(monkeypatch)
 
 
-def shown(stream, clock, seconds_a_batch, epochs=2, steps=4, then=None):
-    """Shows a training of `epochs` epochs of `steps` batches."""
+def shown(stream, clock, seconds_a_batch, epochs=2, steps=4, then=None, done=0):
+    """Shows a training of `epochs` epochs of `steps` batches, of which another process has done `done`."""
     shower = Progress(stream)
     if then:
         shower.then(then)
-    callback = shower.callback("step 1  rung 0  child 3", 0, epochs)
+    callback = shower.callback("step 1  rung 0  child 3", 0, epochs, done)
     variable = SimpleNamespace(shape=SimpleNamespace(num_elements=lambda: 1234))
     callback.set_model(SimpleNamespace(trainable_variables=[variable]))
     callback.set_params({"steps": steps})
     callback.on_train_begin()
-    for epoch in range(epochs):
+    for epoch in range(done, epochs):
         callback.on_epoch_begin(epoch)
         for batch in range(steps):
             clock.now += seconds_a_batch
@@ -53,6 +53,12 @@ def test_a_terminal_has_one_line_that_is_written_over(clock, monkeypatch):
     assert states[0] == "step 1  rung 0  child 3  epoch 1/2  12%  1,234 params"
     assert states[3].startswith("step 1  rung 0  child 3  epoch 1/2  50%"), "the share is that of the training"
     assert states[-1] == "step 1  rung 0  child 3  epoch 2/2 100%  accuracy 0.5000  val_accuracy 0.2500  1,234 params"
+
+
+def test_of_a_training_that_goes_on_the_share_is_of_all_of_it_and_the_time_left_by_its_own_pace(clock, monkeypatch):
+    monkeypatch.setattr(progress.shutil, "get_terminal_size", lambda: SimpleNamespace(columns=200))
+    states = shown(Terminal(), clock, 30.0, epochs=4, then=lambda: 0.0, done=2).split("\r\033[K")[1:]
+    assert "epoch 3/4  56%" in states[0] and states[3].endswith("2 min left") and "epoch 3/4  75%" in states[3]
 
 
 @pytest.mark.parametrize("columns", [80, 40, 20])

@@ -9,6 +9,7 @@ import pytest
 
 import nash_tf
 from nash_tf.keras_models import checkpoint
+from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.base import Move
 from nash_tf.optimizers import Muon
@@ -17,19 +18,31 @@ from nash_tf.strategy.schedules import Phase
 from nash_tf.surgery.birth import inherit
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
+from nash_tf.training.errors import FailedTraining, OutOfTime
 from nash_tf.training.fit_arguments import FitArguments
-from nash_tf.training.trainer import UNFINISHED, Fit, Trainer
+from nash_tf.training.trainer import Fit, Trainer
+from nash_tf.training.watching import Limits
+from nash_tf.tuning.trial_files import UNFINISHED
 from tests.helpers.pipelines import CLASSES, examples, pipeline
 
 IMAGES, LABELS = examples(40)
 FIRST = Assignment(TrainingKey(0, 0, 0), 5, None, (), None, 0, 3, (Phase(3.0),))
 
 
+def classifier(_):
+    """A network that is soon traced."""
+    image = keras.Input(IMAGES.shape[1:])
+    model = keras.Model(image, keras.layers.Dense(CLASSES)(keras.layers.Flatten()(image)))
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=["accuracy"])
+    return model
+
+
 class Killed(BaseException):
     """The process ends here."""
 
 
-def classifier(_):
+def with_everything(_):
     """A network with all that is random in a training."""
     image = keras.Input(IMAGES.shape[1:])
     x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, use_bias=False, name="conv")(image))
@@ -40,7 +53,7 @@ def classifier(_):
     return model
 
 
-def train(assignment, folder, source=None, goes_on=True):
+def train(assignment, folder, source=None, goes_on=True, limits=None, build=classifier, callbacks=()):
     """An outcome, by a trainer that knows of no other training: as in a new process."""
     batches = pipeline()
 
@@ -49,11 +62,13 @@ def train(assignment, folder, source=None, goes_on=True):
         train = batches.training(IMAGES, LABELS, assignment.seed, passes)
         return model.fit(train, initial_epoch=initial_epoch, shuffle=False, **named)
 
-    models = ChildModels(classifier)
+    models = ChildModels(build)
     models.calibration = IMAGES[:8].astype("float32")
     arguments = FitArguments((), {"validation_data": batches.evaluation(IMAGES, LABELS)})
-    given = Fit(fit, arguments, is_own=True, goes_on=goes_on)
-    return Trainer(models, "val_accuracy").train(assignment, given, source, Path(folder, "checkpoint"), 0.5)
+    given = Fit(fit, arguments, callbacks, is_own=True)
+    unfinished = Path(folder, UNFINISHED) if goes_on else None
+    target = Path(folder, "checkpoint")
+    return Trainer(models, "val_accuracy").train(assignment, given, source, target, 0.5, limits, unfinished)
 
 
 @pytest.fixture
@@ -90,7 +105,7 @@ def plain(outcome):
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     folder = tmp_path_factory.mktemp("first")
-    return folder, train(FIRST, folder)
+    return folder, train(FIRST, folder, build=with_everything)
 
 
 def born(first):
@@ -116,19 +131,19 @@ def test_killed_after_each_epoch_it_comes_to_the_same_end(first, tmp_path, kille
     folder, whole = first
     for _ in range(2):
         with pytest.raises(Killed):
-            train(FIRST, tmp_path)
-    again = train(FIRST, tmp_path)
+            train(FIRST, tmp_path, build=with_everything)
+    again = train(FIRST, tmp_path, build=with_everything)
     assert plain(again) == plain(whole) and weights(tmp_path) == weights(folder)
-    assert len(again.history["val_accuracy"]) == 3 and not (tmp_path / UNFINISHED).exists()
+    assert len(again.history["val_accuracy"]) == 3
 
 
 def test_so_does_a_child_with_the_certificate_of_its_birth(first, tmp_path, killed):
     child, source = born(first), first[0] / "checkpoint"
     for parent in (source, tmp_path / "not there"):  # which is not asked for again
         with pytest.raises(Killed):
-            train(child, tmp_path / "cut", parent)
-    again = train(child, tmp_path / "cut", tmp_path / "not there")
-    whole = train(child, tmp_path / "whole", source, goes_on=False)
+            train(child, tmp_path / "cut", parent, build=with_everything)
+    again = train(child, tmp_path / "cut", tmp_path / "not there", build=with_everything)
+    whole = train(child, tmp_path / "whole", source, goes_on=False, build=with_everything)
     assert plain(again) == plain(whole) and weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert again.certificate["max_difference"] <= again.certificate["bound"]
 
@@ -149,9 +164,9 @@ def test_its_times_are_those_of_all_its_parts(tmp_path, killed, save):
 def test_what_is_saved_of_another_training_is_not_taken(first, tmp_path, killed):
     with pytest.raises(Killed):
         train(replace(FIRST, seed=6), tmp_path)
-    with pytest.raises(Killed):
+    with pytest.warns(UserWarning, match="begins anew, for what was saved is of another one"), pytest.raises(Killed):
         train(FIRST, tmp_path)
-    assert interrupted.load(tmp_path / UNFINISHED, FIRST.digest)[0].epoch == 1
+    assert interrupted.load(tmp_path / UNFINISHED, FIRST)[0].epoch == 1
 
 
 @pytest.mark.parametrize("name", ["training.json", "checkpoint/state.npz"])
@@ -178,9 +193,84 @@ def test_nothing_is_saved_within_a_minute_nor_where_going_on_would_differ(tmp_pa
     assert len(saved) == 2  # not after the last epoch
 
 
+def test_a_limit_on_cpu_time_counts_what_was_spent_before_the_interruption(tmp_path, killed, save):
+    with pytest.raises(Killed):
+        train(FIRST, tmp_path)
+    folder = tmp_path / UNFINISHED
+    values = {**interrupted.saved_training.values(folder), "cpu_seconds": 900.0}
+    save(folder, values, *interrupted.saved_training.model(folder))
+    assert interrupted.seconds(folder, FIRST) == (pytest.approx(2 * values["wall_seconds"]), pytest.approx(2700.0))
+    with pytest.raises(OutOfTime):
+        train(FIRST, tmp_path, limits=Limits(cpu_seconds=901.0 - 3.0))
+
+
+def test_the_time_of_a_search_is_written_when_a_training_is_saved(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(interrupted, "SAVING", 1e9)
+    train(FIRST, tmp_path, limits=Limits(saved=lambda: calls.append(interrupted.state(tmp_path / UNFINISHED).epoch)))
+    assert calls == [1, 2]
+
+
+def test_a_training_goes_on_where_it_cannot_be_saved(tmp_path, monkeypatch):
+    def full(*_):
+        raise CheckpointError("no space left")
+
+    monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(interrupted, "SAVING", 1e9)
+    monkeypatch.setattr(interrupted.saved_training, "save", full)
+    with pytest.warns(UserWarning, match="no space left") as warned:
+        assert train(FIRST, tmp_path).status == "completed"
+    assert sum("no space left" in str(each.message) for each in warned) == 1
+
+
+class Spoils(keras.callbacks.Callback):
+    """Makes a weight NaN at the end of the first epoch."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not epoch:
+            weight = self.model.trainable_variables[0]
+            weight.assign(weight * float("nan"))
+
+
+def adafactor(hyperparameters):
+    model = classifier(hyperparameters)
+    model.compile(keras.optimizers.Adafactor(0.01), "categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def test_no_weights_are_saved_that_are_not_finite_nor_an_optimiser_whose_state_cannot_be_carried(tmp_path, killed):
+    with pytest.raises(FailedTraining):
+        train(FIRST, tmp_path / "nan", callbacks=[Spoils()])
+    train(FIRST, tmp_path / "adafactor", build=adafactor)
+    assert not list(tmp_path.rglob(UNFINISHED))
+
+
+def test_what_a_process_left_that_died_while_it_saved_is_taken(tmp_path, killed):
+    with pytest.raises(Killed):
+        train(FIRST, tmp_path)
+    (tmp_path / UNFINISHED).rename(tmp_path / f".{UNFINISHED}.0123abcd.old")  # between two renames
+    assert interrupted.load(tmp_path / UNFINISHED, FIRST)[0].epoch == 1
+
+
+def test_another_process_may_save_it_while_it_is_read(tmp_path, killed, save, monkeypatch):
+    with pytest.raises(Killed):
+        train(FIRST, tmp_path)
+    folder, read = tmp_path / UNFINISHED, interrupted.saved_training.model
+    values, model, left = interrupted.saved_training.values(folder), read(folder), [1]
+
+    def late(directory):
+        if left:
+            left.pop()
+            save(folder, {**values, "epoch": 2}, *model)
+        return read(directory)
+
+    monkeypatch.setattr(interrupted.saved_training, "model", late)
+    assert interrupted.load(folder, FIRST)[0].epoch == 2
+
+
 def test_a_hypermodel_says_that_it_goes_on(tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr("nash_tf.tuning.trial_training.Fit", lambda *values: given.append(values[-1]) or Fit(*values))
 
     class GoesOn(keras_tuner.HyperModel):
         goes_on = True
@@ -189,25 +279,17 @@ def test_a_hypermodel_says_that_it_goes_on(tmp_path, monkeypatch):
             return classifier(hp)
 
         def fit(self, hp, model, *args, callbacks, **named):
+            given.append([each for each in callbacks if isinstance(each, interrupted.Saver)])
             return {"val_accuracy": 0.5, "loss": 1.0}
 
-    def search(hypermodel, name, callbacks):
-        settings = {
-            "method": "nash",
-            "steps": 1,
-            "children": 2,
-            "mutations": 1,
-            "epochs_per_step": 2,
-            "vanilla_epochs": 1,
-        }
+    def is_saved(hypermodel, name, callbacks):
+        settings = {"method": "nash", "steps": 0, "vanilla_epochs": 2}
         tuner = nash_tf.HillClimbing(hypermodel, "val_accuracy", directory=tmp_path, project_name=name, **settings)
         tuner.search(IMAGES, LABELS, validation_data=(IMAGES, LABELS), verbose=0, callbacks=callbacks)
-        told = set(given)
-        given.clear()
-        return told
+        return bool(given.pop())
 
-    assert search(GoesOn(), "a", []) == {True}
-    assert search(GoesOn(), "b", [keras.callbacks.TensorBoard(str(tmp_path / "logs"))]) == {True}
-    assert search(GoesOn(), "c", [keras.callbacks.EarlyStopping()]) == {False}
+    assert is_saved(GoesOn(), "a", [])
+    assert is_saved(GoesOn(), "b", [keras.callbacks.TensorBoard(str(tmp_path / "logs"))])
+    assert not is_saved(GoesOn(), "c", [keras.callbacks.EarlyStopping()])
     monkeypatch.setattr(GoesOn, "goes_on", False)
-    assert search(GoesOn(), "d", []) == {False}
+    assert not is_saved(GoesOn(), "d", [])

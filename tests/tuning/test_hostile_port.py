@@ -189,6 +189,26 @@ def test_a_failure_whose_cause_is_no_text(message, tmp_path):
     assert oracle.over() and "the training of the first network failed" in oracle.stopped_by()
 
 
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        (
+            "Traceback:\n  File \"a.py\"\n    fit()\nValueError: sizes differ:\n'x' sizes: 9\n'y' sizes: 5",
+            "ValueError: sizes differ: 'x' sizes: 9 'y' sizes: 5",
+        ),
+        ("OSError: full", "OSError: full"),
+        ("Traceback:\n  the last line", "the last line"),
+        (f"ValueError: {'x' * 999}", f"ValueError: {'x' * 288} ..."),
+    ],
+)
+def test_a_failure_s_cause_is_the_whole_error_in_a_line(message, cause, tmp_path):
+    oracle, _ = begin(tmp_path)
+    trial = oracle.create_trial("tuner0")
+    trial.status, trial.message = TrialStatus.FAILED, message
+    oracle.end_trial(trial)
+    assert f"failed with {cause} (see " in oracle.stopped_by()
+
+
 def test_after_all_this_the_chief_lives_and_the_lineage_is_that_of_the_true_reports(expected, tmp_path, monkeypatch):
     for name, value in roles.local_chief().items():
         monkeypatch.setenv(name, value)
