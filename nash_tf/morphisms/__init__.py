@@ -23,6 +23,7 @@ from nash_tf.morphisms.options import (
     checked_limit,
     explanation,
     named,
+    named_one,
     option_at,
     options_of,
     touching,
@@ -131,7 +132,7 @@ def option(parent, operator: str, *site) -> Option:
     Raises:
         ValueError: the operator is unknown, or has no place there; with the reason.
     """
-    (name,) = named(known(), operator)
+    name = named_one(known(), operator)
     return option_at(known()[name].limited_to(math.inf), architecture_of(parent), site)
 
 
@@ -150,7 +151,7 @@ def why(parent, operator: str, place, max_channels=None) -> str:
     Raises:
         ValueError: the operator or the layer is unknown, with the nearest name.
     """
-    (name,) = named(known(), operator)
+    name = named_one(known(), operator)
     limit = None if max_channels is None else checked_limit("max_channels", max_channels)
     return explanation(known()[name].limited_to(limit), architecture_of(parent), place)
 
