@@ -111,6 +111,18 @@ def test_what_cannot_be_done_is_refused_with_the_reason(given, message):
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_a_picture_is_svg(parent, tmp_path):
+    grown = morph(parent, WIDER)
+    drawn = grown.picture(tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").read_text() == drawn
+    for name in ("a.png", "a"):
+        with pytest.raises(ValueError, match=f"path must end in .svg, .* received '.*{name}'"):
+            grown.picture(str(tmp_path / name))
+        assert not (tmp_path / name).exists()
+    with pytest.raises(FileNotFoundError, match="there is no folder '.*none' to write it in: '.*none/a.svg'"):
+        grown.picture(tmp_path / "none" / "a.svg")
+
+
 def test_a_reduction_may_leave_more_than_the_limit():
     fewer = ("remove_filters", ("conv_1", "filters", 3))
     assert morph(network(), fewer, max_params=10, max_channels=1).model.get_layer("conv_1").filters == 3
