@@ -217,6 +217,18 @@ class Reduction(Morphism):
         return []
 
 
+def checked_operator(operator: Any, kind: type = Morphism) -> None:
+    """Checks that something is an operator.
+
+    Raises:
+        TypeError: it is no instance of a subclass of this class, with a name.
+    """
+    if not isinstance(operator, kind) or not isinstance(getattr(operator, "name", None), str) or not operator.name:
+        raise TypeError(
+            f"expected an instance of a subclass of {kind.__name__} that has a name. Received: {operator!r}"
+        )
+
+
 def _constraint_conflict(child: Architecture, transfer: WeightTransfer) -> str:
     """Which constraint would change a transferred weight at the first step, in words; "" for none.
 
