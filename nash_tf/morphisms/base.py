@@ -217,7 +217,7 @@ class Reduction(Morphism):
         return []
 
 
-def checked_operator(operator: Any, kind: type = Morphism) -> None:
+def checked_operator(operator: Any, kind: type[Any] = Morphism) -> None:
     """Checks that something is an operator.
 
     Raises:

@@ -23,7 +23,7 @@ def check_models(
     per_model: int,
     seed: int,
     check: Check,
-    kind: type = Morphism,
+    kind: type[Any] = Morphism,
 ) -> Report:
     """Checks an operator's sites in all models, and a child at some of them.
 
