@@ -13,6 +13,7 @@ import nash_tf.layers  # noqa: F401  what exported models are made of
 from nash_tf.export_formats import keras_file
 from nash_tf.files import run_directory
 from nash_tf.files.atomic import read_regular
+from nash_tf.keras_models.layer_configs import in_words
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy.front import Point, best_within
@@ -44,10 +45,12 @@ def pick(
         Of older runs that do not tell this of each model, the one of the best accuracy on validation or else on test images.
 
     Raises:
-        ValueError: the run is not finished, a limit is no number or on what was not measured, or no model is within them; the
+        ValueError: `run` is no directory's path, the run is not finished, a limit is no number or on what was not measured, or no model is within them; the
             smallest is named.
         OSError: a file cannot be read.
     """
+    if not isinstance(run, str | os.PathLike):
+        raise ValueError(f"run must be the directory of a run, received {in_words(run)}")
     directory = Path(run)
     limits = {"max_params": max_params, "max_flops": max_flops, "max_latency_ms": max_latency_ms}
     for name, limit in limits.items():

@@ -126,13 +126,16 @@ def open_regular(path: str | os.PathLike):
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Gives errors that name no file (a full disk tells none while writing) the path."""
+    """Gives errors that name no file (a full disk tells none while writing), or a hidden one, the path."""
     try:
         yield
     except OSError as error:
-        if error.filename is None and error.errno is not None:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+        hidden = error.filename is None or _BESIDE.fullmatch(os.path.basename(os.fsdecode(error.filename)))
+        if not hidden or error.errno is None:
+            raise
+        is_there = error.errno != errno.ENOENT or os.path.isdir(path.parent)
+        reason = error.strerror if is_there else f"there is no folder {str(path.parent)!r} to write it in"
+        raise OSError(error.errno, reason, str(path)) from error
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from keras import tree
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.call_arguments import is_tensor
-from nash_tf.keras_models.layer_configs import refuse
+from nash_tf.keras_models.layer_configs import in_words, refuse
 from nash_tf.keras_models.operation_layers import WITH_LOGITS, as_layer
 from nash_tf.keras_models.private_api import Cast, Functional, Operation, input_structure, maker
 from nash_tf.layers import Output
@@ -59,15 +59,13 @@ def graph_of(model) -> Functional:
 
     A subclass of `keras.Model` is one too if it is made of inputs and outputs and leaves `call` as it is.
     """
-    graph = private_api.functional_of(model) if type(model) is keras.Sequential else model
-    if graph is None:
+    is_sequential = type(model) is keras.Sequential
+    graph = private_api.functional_of(model) if is_sequential else model
+    if graph is None and is_sequential:
         raise ValueError(f"the sequential model {model.name!r} is not built; begin it with a keras.Input")
     if not isinstance(graph, Functional) or type(graph).call is not Functional.call:
-        name = getattr(model, "name", None)
         remedy = "" if not isinstance(graph, Functional) else "; give keras.Model(model.inputs, model.outputs)"
-        raise ValueError(
-            f"expected a functional keras.Model, received {name!r} of class {type(model).__name__}{remedy}"
-        )
+        raise ValueError(f"expected a functional keras.Model, received {in_words(model)}{remedy}")
     return graph
 
 

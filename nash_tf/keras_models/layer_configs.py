@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import json
 import marshal
+import textwrap
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NoReturn
@@ -23,6 +24,13 @@ def refuse(operation: Operation, reason: object) -> NoReturn:
     """Raises a ValueError that says why a layer or operation cannot be in an architecture."""
     sort = "layer" if isinstance(operation, keras.layers.Layer) else "operation"
     raise ValueError(f"{sort} {operation.name!r} ({type(operation).__name__}) is not supported: {reason}")
+
+
+def in_words(value: Any) -> str:
+    """What was given in place of a model: its name and class where it is a layer or a model, or else its short `repr`."""
+    if isinstance(value, Operation):
+        return f"{value.name!r} of class {type(value).__name__}"
+    return textwrap.shorten(repr(value), 120, placeholder=" ...")
 
 
 def copied(value: Any) -> Any:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable
 
 from nash_tf.morphisms.alter_channels import AlterChannels
-from nash_tf.morphisms.base import Morphism, Move, Reduction, Site
+from nash_tf.morphisms.base import Morphism, Move, Reduction, Site, checked_operator
 from nash_tf.morphisms.cut_merge import CutMerge
 from nash_tf.morphisms.fold_batch_norm import FoldBatchNorm
 from nash_tf.morphisms.insert_conv import InsertConv
@@ -23,6 +23,7 @@ from nash_tf.morphisms.options import (
     checked_limit,
     explanation,
     named,
+    named_one,
     option_at,
     options_of,
     touching,
@@ -81,8 +82,7 @@ def register(operator: Morphism) -> Morphism:
         TypeError: it is not a `Morphism` with a name; or it is not exact, and no `Reduction`.
         ValueError: an operator of another class has that name.
     """
-    if not isinstance(operator, Morphism) or not isinstance(getattr(operator, "name", None), str) or not operator.name:
-        raise TypeError(f"expected an instance of a subclass of Morphism that has a name. Received: {operator!r}")
+    checked_operator(operator)
     if not operator.exact and not isinstance(operator, Reduction):
         raise TypeError(f"an operator that is not exact must be a Reduction. Received: {operator!r}")
     present = known().get(operator.name)
@@ -131,7 +131,7 @@ def option(parent, operator: str, *site) -> Option:
     Raises:
         ValueError: the operator is unknown, or has no place there; with the reason.
     """
-    (name,) = named(known(), operator)
+    name = named_one(known(), operator)
     return option_at(known()[name].limited_to(math.inf), architecture_of(parent), site)
 
 
@@ -150,7 +150,7 @@ def why(parent, operator: str, place, max_channels=None) -> str:
     Raises:
         ValueError: the operator or the layer is unknown, with the nearest name.
     """
-    (name,) = named(known(), operator)
+    name = named_one(known(), operator)
     limit = None if max_channels is None else checked_limit("max_channels", max_channels)
     return explanation(known()[name].limited_to(limit), architecture_of(parent), place)
 

@@ -28,6 +28,7 @@ class AlterChannels(Morphism):
     """
 
     name = "alter_channels"
+    site_form = f"(layer, factor) and (layer, {TO!r}, channels)"
 
     def __init__(self, barrier: Barrier = no_barrier) -> None:
         self._barrier = barrier
@@ -53,10 +54,12 @@ class AlterChannels(Morphism):
         node, limit = architecture[name], self.channel_limit(architecture)
         if not node.channels:
             return f"{name} has an open number of channels"
-        if len(size) == 1 and size[0] not in CHANNEL_FACTORS:
+        if len(size) == 1 and not (is_whole(size[0]) and size[0] in CHANNEL_FACTORS):
             return f"the factor is 2 or 4; any number of channels is named by ({name!r}, {TO!r}, channels)"
-        if len(size) != 1 and not (len(size) == 2 and size[0] == TO and is_whole(size[1])):
-            return f"its sites are (layer, factor) and (layer, {TO!r}, channels)"
+        if len(size) != 1 and not (len(size) == 2 and size[0] == TO):
+            return f"its sites are {self.site_form}"
+        if not is_whole(size[-1]):
+            return f"channels must be a whole number, received {size[-1]!r}"
         if node.rule is not None and node.rule.inner:
             return self._why_not_inside(node, size)
         if not layer_rules.can_grow(node.rule, node.config):
@@ -64,7 +67,10 @@ class AlterChannels(Morphism):
             return f"{name} ({node.kind}) cannot be widened: {reason}"
         channels = self._channels(node, size)
         if channels <= node.channels:
-            return f"{name} has {node.channels} channels already"
+            return (
+                f"{name} has {node.channels} channels already; give more than {node.channels}, "
+                "or make it smaller with `remove_filters`"
+            )
         if len(node.shape) == 3 and channels > limit:
             return f"{name} would have {channels} channels, over the limit of {limit:,.0f}"
         try:
@@ -79,7 +85,7 @@ class AlterChannels(Morphism):
         now, wanted = node.config[node.rule.inner], _wanted(size, node.config[node.rule.inner])
         if not node.config.get("trainable", True):
             return f"{node.name} ({node.kind}) cannot be widened: it is frozen, and new heads could never be learnt"
-        return "" if wanted > now else f"{node.name} has {now} heads already"
+        return "" if wanted > now else f"{node.name} has {now} heads already; give more than {now}"
 
     def _channels(self, node, size):
         """The number of channels that a layer gets."""

@@ -2,7 +2,8 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 from nash_tf.architecture import Architecture, layer_rules
@@ -56,11 +57,13 @@ class Morphism(ABC):
     Attributes:
         name: unique name of the operator.
         exact: whether it preserves the function. An operator that does not is a `Reduction`.
+        site_form: what the parts of its sites are, in words, for the error where a site has others; "" where that is not said.
         max_channels: the most channels that it gives an image at a site that it finds; None for 600, or as many as the widest
             image has.
     """
 
     name: str
+    site_form: str = ""
     exact: bool = True
     max_channels: float | None = None
 
@@ -104,7 +107,7 @@ class Morphism(ABC):
         try:
             return self.refusal(architecture, site)
         except (TypeError, ValueError):  # a tuple of another length, or of other types
-            return "its sites have another form"
+            return f"its sites are {self.site_form}" if self.site_form else "its sites have another form"
 
     @abstractmethod
     def _apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
@@ -214,6 +217,18 @@ class Reduction(Morphism):
         return []
 
 
+def checked_operator(operator: Any, kind: type[Any] = Morphism) -> None:
+    """Checks that something is an operator.
+
+    Raises:
+        TypeError: it is no instance of a subclass of this class, with a name.
+    """
+    if not isinstance(operator, kind) or not isinstance(getattr(operator, "name", None), str) or not operator.name:
+        raise TypeError(
+            f"expected an instance of a subclass of {kind.__name__} that has a name. Received: {operator!r}"
+        )
+
+
 def _constraint_conflict(child: Architecture, transfer: WeightTransfer) -> str:
     """Which constraint would change a transferred weight at the first step, in words; "" for none.
 
@@ -256,6 +271,11 @@ def why_too_wide(propagation: ChannelPropagation, limit: float) -> str:
         if len(propagation.architecture[name].shape) == 3 and (channels := propagation.channels(name)) > limit:
             return f"{name} would have {channels} channels, over the limit of {limit:,.0f}"
     return ""
+
+
+def plain_site(parts: Iterable[Any]) -> Site:
+    """A site as plain data: whole numbers of other kinds, as NumPy's, become `int`; what is wrong stays to be refused."""
+    return tuple(int(part) if isinstance(part, Integral) and not isinstance(part, bool) else part for part in parts)  # type: ignore[misc]
 
 
 def is_whole(value: Any) -> bool:

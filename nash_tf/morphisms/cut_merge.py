@@ -20,6 +20,7 @@ class CutMerge(Reduction):
     """
 
     name = "cut_merge"
+    site_form = "(merge, branch)"
 
     def candidates(self, architecture):
         for node in architecture.nodes:

@@ -18,6 +18,7 @@ class FoldBatchNorm(Reduction):
     """
 
     name = "fold_batch_norm"
+    site_form = "(batch normalisation,)"
     exact = True
 
     def candidates(self, architecture):

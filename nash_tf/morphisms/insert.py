@@ -62,6 +62,7 @@ class Insert(Morphism):
             `nash_tf.morphisms.fills.FILLS`.
     """
 
+    site_form = "(source, consumer, kernel size)"
     stem: str
     conv_kind: Initial
     axes: tuple[int, ...]
@@ -85,7 +86,7 @@ class Insert(Morphism):
         if source not in architecture[consumer].inputs:
             return f"{consumer} does not take the output of {source}, but of {', '.join(architecture[consumer].inputs)}"
         if not (is_whole(size) and size > 0 and size % 2):
-            return f"the kernel size must be odd, received {size!r}"
+            return f"the kernel size must be a whole odd number of at least 1, received {size!r}"
         if not is_map(architecture, source):
             return why_no_feature(architecture, source)
         if reason := _why_too_large(architecture[source], size) or self._why_unfit(architecture, source):

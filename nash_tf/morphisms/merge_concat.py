@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cache, partial
 
-from nash_tf.morphisms.base import Morphism, why_too_wide
+from nash_tf.morphisms.base import Morphism, is_whole, why_too_wide
 from nash_tf.morphisms.channels import Barrier, CannotPropagate, append, no_barrier
 from nash_tf.morphisms.features import feature_pairs, is_causal, why_no_feature, why_no_pair
 from nash_tf.morphisms.weight_transfer import WeightTransfer
@@ -24,6 +24,7 @@ class MergeConcat(Morphism):
     """
 
     name = "merge_concat"
+    site_form = "(later, earlier, scale)"
 
     def __init__(self, barrier: Barrier = no_barrier) -> None:
         self._barrier = barrier
@@ -49,7 +50,7 @@ class MergeConcat(Morphism):
     def _misfit(self, architecture, site, propagate):
         """Why a pair of features cannot be merged, in words; "" where it can."""
         later, earlier, scale = site
-        if scale not in SCALES:
+        if not is_whole(scale) or scale not in SCALES:
             return f"the scale is 1, 2 or 4, received {scale!r}"
         (*sides, channels), (*large, added) = architecture[later].shape, architecture[earlier].shape
         if None in sides or None in large:

@@ -18,6 +18,7 @@ class MergeConvex(Morphism):
     """
 
     name = "merge_convex"
+    site_form = "(later, earlier)"
 
     def candidates(self, architecture):
         yield from feature_pairs(architecture)

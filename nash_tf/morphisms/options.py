@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import flops
-from nash_tf.morphisms.base import Morphism, Site
+from nash_tf.morphisms.base import Morphism, Site, plain_site
 from nash_tf.morphisms.names import nearest, no_layer
 
 _SHOWN = 6  # sites or reasons in a sentence
@@ -48,12 +48,13 @@ def options_of(operator: Morphism, parent: Any, wanted: Callable[[Site], bool] =
     return [_option(operator, architecture, site, operator.applied(architecture, site)[0]) for site in sites]
 
 
-def option_at(operator: Morphism, architecture: Architecture, site: Site) -> Option:
+def option_at(operator: Morphism, architecture: Architecture, site: Sequence) -> Option:
     """One option, which need not be among those that are found.
 
     Raises:
         ValueError: the operator has no place there; with the reason.
     """
+    site = plain_site(site)
     return _option(operator, architecture, site, operator.apply(architecture, site)[0])
 
 
@@ -79,6 +80,17 @@ def named(registry: Mapping[str, Morphism], operators: Any) -> list[str]:
     if not names:
         raise ValueError("operators must name at least one operator, received none")
     return names
+
+
+def named_one(registry: Mapping[str, Morphism], operator: Any) -> str:
+    """The name of one operator.
+
+    Raises:
+        ValueError: it is unknown, with the nearest, or no name.
+    """
+    if not isinstance(operator, str):
+        raise ValueError(f"operator must be a name, one of {', '.join(registry)}; received {operator!r}")
+    return named(registry, operator)[0]
 
 
 def touching(architecture: Architecture, layer: str | None) -> Callable[[Site], bool]:
@@ -111,15 +123,17 @@ def checked_limit(name: str, value: Any) -> float:
     return value
 
 
-def explanation(operator: Morphism, architecture: Architecture, place: str | Sequence) -> str:
+def explanation(operator: Morphism, architecture: Architecture, place: Any) -> str:
     """Why an operator has no place at a layer, or at a site; where it has, that it has.
 
     Raises:
-        ValueError: there is no such layer.
+        ValueError: there is no such layer, or it is neither a name nor a site.
     """
+    if isinstance(place, list | tuple):
+        site = plain_site(place)
+        return operator.why(architecture, site) or f"{operator.name} has a place at {site!r}"
     if not isinstance(place, str):
-        reason = operator.why(architecture, tuple(place))
-        return reason or f"{operator.name} has a place at {tuple(place)!r}"
+        raise ValueError(f"place must be a layer's name or a site, received {place!r}")
     here = touching(architecture, place)
     candidates = [site for site in operator.candidates(architecture) if here(site)]
     reasons = {site: operator.why(architecture, site) for site in candidates}

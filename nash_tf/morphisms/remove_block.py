@@ -19,6 +19,7 @@ class RemoveBlock(Reduction):
     """
 
     name = "remove_block"
+    site_form = "(later, earlier)"
 
     def candidates(self, architecture):
         before = _immediate_dominators(architecture)

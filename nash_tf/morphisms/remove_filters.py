@@ -23,6 +23,7 @@ class RemoveFilters(Reduction):
     """
 
     name = "remove_filters"
+    site_form = f"(layer, count), (layer, {TO!r}, channels) and (layer, {FILTERS!r}, number, ...)"
 
     def candidates(self, architecture):
         for node in architecture.nodes:
@@ -39,7 +40,7 @@ class RemoveFilters(Reduction):
         if not layer_rules.can_grow(node.rule, node.config):
             return f"{name} ({node.kind}) cannot lose channels: {_reason(node)}"
         if not _is_form(wish):
-            return f"its sites are (layer, count), (layer, {TO!r}, channels) and (layer, {FILTERS!r}, number, ...)"
+            return f"its sites are {self.site_form}"
         filters = _filters(wish, node.channels)
         if not filters:
             return f"{name} has {node.channels} channels: no filter would go"

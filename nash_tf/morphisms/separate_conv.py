@@ -21,6 +21,7 @@ class SeparateConv(Reduction):
     """
 
     name = "separate_conv"
+    site_form = "(convolution,)"
 
     def candidates(self, architecture):
         for node in architecture.nodes:

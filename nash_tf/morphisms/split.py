@@ -25,6 +25,7 @@ class Split(Morphism):
     """
 
     name = "split"
+    site_form = "(convolution,)"
 
     def candidates(self, architecture):
         for node in architecture.nodes:

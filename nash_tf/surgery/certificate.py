@@ -11,6 +11,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import read_state, restoring
+from nash_tf.surgery.losses import loss_of
 
 
 class NotPreserved(ValueError):
@@ -93,7 +94,7 @@ def _pass(model: keras.Model, inputs, labels, training: bool) -> tuple[list[np.n
         outputs = model(inputs, training=training)
         loss = None
         if labels is not None:
-            loss = float(model.compute_loss(x=inputs, y=labels, y_pred=outputs, training=training))
+            loss = float(loss_of(model, inputs, labels, outputs, training))
     return [np.asarray(keras.ops.cast(part, "float32")) for part in keras.tree.flatten(outputs)], loss
 
 

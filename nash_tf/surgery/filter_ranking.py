@@ -11,6 +11,7 @@ from nash_tf.keras_models.state import all_variables, restoring
 from nash_tf.morphisms.channels import propagate
 from nash_tf.morphisms.remove_filters import readers
 from nash_tf.surgery.certificate import in_float32
+from nash_tf.surgery.losses import loss_of
 
 PARTS = 8  # of the batch, each with its own gradient
 
@@ -59,7 +60,7 @@ def by_loss(
         with restoring(model):
             with tf.GradientTape() as tape:
                 outputs = model(x, training=False)
-                loss = model.compute_loss(x=x, y=y, y_pred=outputs, training=False)
+                loss = loss_of(model, x, y, outputs, training=False)
             gradients = tape.gradient(loss, watched, unconnected_gradients="zero")
         products = {
             key: keras.ops.convert_to_numpy(weight * gradient).astype(np.float64)

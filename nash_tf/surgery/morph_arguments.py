@@ -9,14 +9,14 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import known, registry
-from nash_tf.morphisms.base import Move, Site
+from nash_tf.morphisms.base import Move, Site, plain_site
 from nash_tf.morphisms.options import Option, named
 
 Place = tuple[str, Site]
 
 
-def wishes(operators, count, moves, edits) -> list[str | Place]:
-    """What is to be applied, in order: names of operators, or operators with their sites."""
+def wishes(parent: Architecture, operators, count, moves, edits) -> list[str | Place]:
+    """What is to be applied to a parent, in order: names of operators, or operators with their sites."""
     if moves is not None and edits is not None:
         raise ValueError("edits is the former name of moves: give one of them")
     argument = "moves" if edits is None else "edits"
@@ -27,7 +27,9 @@ def wishes(operators, count, moves, edits) -> list[str | Place]:
         raise ValueError("say which morphisms to make: an operator, a list of operators, count=..., or moves=...")
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise ValueError(f"count must be a whole number of at least 1, received {count!r}")
-    listed = [operators] if _is_place(operators) else operators if isinstance(operators, list | tuple) else []
+    listed = [operators] if _is_place(operators) or isinstance(operators, str) else operators
+    listed = listed if isinstance(listed, list | tuple) else []
+    _refuse_layers(parent, listed)
     if not any(map(_is_place, listed)):
         return list(named(registry if operators is None else known(), operators))
     if count is not None:
@@ -35,11 +37,20 @@ def wishes(operators, count, moves, edits) -> list[str | Place]:
     return [_wish(each) for each in listed]
 
 
+def _refuse_layers(parent: Architecture, wishes: Sequence[Any]) -> None:
+    """Refuses layers among operators, as of a place that was given in one row: ("split", "conv_1")."""
+    for wish in wishes:
+        if isinstance(wish, list | tuple) and not _is_place(wish):
+            _refuse_layers(parent, wish)
+        if isinstance(wish, str) and wish in parent and wish not in known():
+            raise ValueError(f"{wish!r} is a layer, and no operator: a place is (operator, (layer, ...))")
+
+
 def _wish(given: Any) -> str | Place:
     if not _is_place(given):
         return named(known(), [given])[0]
     operator, site, *_ = given
-    return named(known(), operator)[0], tuple(site)
+    return named(known(), operator)[0], plain_site(site)
 
 
 def _is_place(wish: Any) -> bool:
@@ -68,7 +79,7 @@ def parsed(moves: str | Sequence[Sequence[Any]], argument: str) -> list[Move]:
     except (TypeError, ValueError) as error:
         expected = "those that morph returned, [[operator, site, seed], ...]"
         raise ValueError(f"{argument} must be {expected}: {error}") from None
-    return [Move(name, tuple(site), seed) for name, site, seed in parsed]
+    return [Move(name, plain_site(site), seed) for name, site, seed in parsed]
 
 
 def parts_of(calibration: Any) -> tuple[Any, Any]:
@@ -98,7 +109,10 @@ def _check_inputs(parent: Architecture, inputs) -> None:
     )
     if not fits:
         wanted = ", ".join(str(("batch", *shape)) for shape in expected)
-        raise ValueError(f"calibration must be a batch of the model's inputs, of shape {wanted}; received {received}")
+        raise ValueError(
+            f"calibration must be a batch of the model's inputs, of shape {wanted}, or a tuple (inputs, labels); "
+            f"received {received}"
+        )
 
 
 def _check_labels(model: keras.Model, inputs, labels) -> None:

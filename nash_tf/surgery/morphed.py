@@ -53,11 +53,14 @@ class Morphed(_Parts):
         """A drawing of what changed, as SVG; layers far from any change are folded.
 
         Args:
-            path: file that it is written to as well.
+            path: file that it is written to as well; it ends in .svg.
 
         Raises:
-            ValueError: the network is too large to be drawn.
+            ValueError: the network is too large to be drawn, or the file has another ending.
+            OSError: the file cannot be written.
         """
+        if path is not None and Path(path).suffix.lower() != ".svg":
+            raise ValueError(f"path must end in .svg, for that is what is drawn, received {str(path)!r}")
         from nash_tf.report.charts.changes_graph import graph  # the room of drawings lies above this one
 
         drawn = graph(self.before, self.after)

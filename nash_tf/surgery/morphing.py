@@ -1,6 +1,7 @@
 """`morph`: applies morphisms to a trained model of the user."""
 
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, partial, reduce
 from math import inf
@@ -64,7 +65,9 @@ def morph(
             batch normalisations behind them (see `nash_tf.surgery.filter_ranking`).
         noise: standard deviation of Gaussian noise that is added to each new variable, as a fraction of the variable's
             own standard deviation; it breaks the symmetry of copies. With noise the function is not preserved exactly;
-            the certificate says how far it changed.
+            the certificate says how far it changed. It is added to what `split` copies and to the kernels of inserted layers.
+            `alter_channels`, `merge_concat`, `merge_convex` and reductions make none that it is added to: a call of these
+            alone warns. (Of variables that grow, the new part is random already, or zero so that the function stays.)
         max_params: maximum number of trained parameters. A reduction at a given place may leave more.
         max_channels: the most channels that an image is given; None for 600, or as many as the widest image has, at a place that
             is drawn, and for no limit at a given one.
@@ -72,7 +75,8 @@ def morph(
         edits: former name of `moves`.
 
     Returns:
-        (model, moves, certificate). The model has the parent's name and class, and takes and gives what the parent does.
+        (model, moves, certificate). The model has the parent's name and class (of a `keras.Sequential` it is a functional
+        `keras.Model`), and takes and gives what the parent does.
         What changed is in its `changes()`, as lines, and its `picture()`, as SVG.
 
     Raises:
@@ -82,7 +86,6 @@ def morph(
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance, though all operators are exact; or
             the loss rose by more than `max_loss_change`.
     """
-    wishes = arguments.wishes(operators, count, moves, edits)
     arguments.check_numbers(seed, noise, max_params)
     limit, most = (
         None if value is None else checked_limit(name, value)
@@ -90,6 +93,7 @@ def morph(
     )
     inputs, labels = arguments.parts_of(calibration)
     parent = from_keras(model)
+    wishes = arguments.wishes(parent, operators, count, moves, edits)
     arguments.check_calibration(model, parent, inputs, labels)
     if most is not None and labels is None:
         raise ValueError("max_loss_change needs a loss to measure: give calibration=(inputs, labels)")
@@ -102,8 +106,9 @@ def morph(
         chosen = _drawn(parent, wishes, count, max_params, limit, seed, least)
     chosen = _settled(model, parent, chosen, inputs, labels)
     grown, child = make_child(model, parent, chosen, inputs)
-    if noise:
-        _add_noise(grown, child.fresh, noise, seed)
+    if noise and chosen and not _add_noise(grown, child.fresh, noise, seed):
+        names = ", ".join(dict.fromkeys(move.operator for move in chosen))
+        warnings.warn(f"noise={noise:g} changed nothing: {names} made no variable that it is added to", stacklevel=2)
     restart_averages(grown)
     facts: dict[str, float] = {}
     if inputs is not None:
@@ -185,7 +190,8 @@ def _drawn(
         _, moves = draw(parent, count, dict.fromkeys(map(str, wishes), 1.0), max_params, seed, variants)
         if len(moves) < count:
             names = ", ".join(map(str, wishes))
-            raise ValueError(f"only {len(moves)} of {count} morphisms could be made with {names}{_under(max_params)}")
+            within = _within(max_params, max_channels)
+            raise ValueError(f"only {len(moves)} of {count} morphisms could be made with {names}{within}")
         return list(moves)
     chosen: list[Move] = []
     for number, wish in enumerate(wishes):
@@ -200,8 +206,9 @@ def _drawn(
             parent, moves = _placed(parent, wish, max_params, max_channels, own_seed)
         if not moves:
             place = wish if isinstance(wish, str) else f"{wish[0]} at {wish[1]}"
+            within = _within(max_params, max_channels)
             raise ValueError(
-                f"{place} (number {number + 1} of {len(wishes)}): there is no place for it in this model{_under(max_params)}"
+                f"{place} (number {number + 1} of {len(wishes)}): there is no place for it in this model{within}"
             )
         chosen += moves
     return chosen
@@ -254,15 +261,20 @@ def _check_limits(
         )
 
 
-def _under(max_params: float) -> str:
-    return "" if max_params == inf else f" under {max_params:,.0f} parameters"
+def _within(max_params: float, max_channels: float | None) -> str:
+    """The limits that were given, in words."""
+    under = "" if max_params == inf else f" under {max_params:,.0f} parameters"
+    return under if max_channels is None else f"{under} with max_channels={max_channels:g}"
 
 
-def _add_noise(model: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -> None:
-    state = read_state(model)
+def _add_noise(model: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -> bool:
+    """Adds noise to new variables; whether there was one that it changed."""
+    state, changed = read_state(model), False
     for key in sorted(fresh):
         array = state.weights[key]
         rng = np.random.default_rng(derive(seed, "noise", *key))
-        if key[1] not in ("moving_mean", "moving_variance", "alpha"):
+        if key[1] not in ("moving_mean", "moving_variance", "alpha") and array.std() > 0:
+            changed = True
             state.weights[key] = array + np.asarray(noise * array.std() * rng.normal(size=array.shape), array.dtype)
     write_state(model, State(state.weights, {}))
+    return changed

@@ -20,6 +20,7 @@ from nash_tf.morphisms.base import Move, Reduction
 from nash_tf.morphisms.weight_transfer import Arrays, WeightTransfer, apply_to_weights
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.filter_ranking import by_loss
+from nash_tf.surgery.losses import loss_of
 
 HELD = 2**27  # numbers of the parent's layer outputs that are held at a time
 LEAST = 1e-6  # rises of the loss below this count as this
@@ -171,4 +172,4 @@ def _made(node: Node, inputs: list, weights: Arrays):
 
 def _loss(model: keras.Model, outputs: list, x, y) -> float:
     nested = keras.tree.pack_sequence_as(private_api.output_structure(graph_of(model)), outputs)
-    return float(model.compute_loss(x=x, y=y, y_pred=nested, training=False))
+    return float(loss_of(model, x, y, nested, training=False))

@@ -61,11 +61,12 @@ def check_operator(
 
     Raises:
         AssertionError: the operator breaks its contract; the message names the operator, the model, the site and the
-            clause.
+            clause. Or it has no site on any of the models, so that nothing was checked.
+        TypeError: it is no instance of an operator, or the models are no list.
+        ValueError: a number is out of range, or the calibration data are not one batch of a model's inputs.
     """
 
     def check(report: Report, parent: Parent, site: Any, rng: np.random.Generator) -> None:
         ChildCheck(operator, parent, Move(operator.name, site, int(rng.integers(2**31)))).run(report, tolerance)
 
-    models = random_models(count, seed) if models is None else models
-    return check_models(operator, models, calibration, per_model, seed, check)
+    return check_models(operator, models, calibration, count, per_model, seed, check)

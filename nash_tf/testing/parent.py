@@ -21,6 +21,9 @@ class Parent:
     Args:
         model: a functional `keras.Model` whose inputs all have one shape.
         batch: a batch that every input gets; by default 8 images of normal noise.
+
+    Raises:
+        ValueError: the model cannot be represented as an architecture, or the batch is not one array that fits its inputs.
     """
 
     def __init__(self, model: keras.Model, batch: Any = None) -> None:
@@ -28,7 +31,7 @@ class Parent:
         shape = self.architecture[self.architecture.inputs[0]].shape
         if batch is None:
             batch = np.random.default_rng(0).normal(size=(8, *(8 if side is None else side for side in shape)))
-        self.batch = np.asarray(batch, np.float32)
+        self.batch = _checked(batch, shape)
         self.model = model
         self.weights = read_state(model).weights
 
@@ -70,6 +73,27 @@ class Parent:
         largest = max((float(np.max(np.abs(value))) for value in self.gradients.values()), default=0.0)
         kernels = [value for (_, name), value in self.gradients.items() if "kernel" in name]
         return all(np.max(np.abs(value)) > 1e-5 * largest for value in kernels)
+
+
+def _checked(batch: Any, shape: tuple[int | None, ...]) -> np.ndarray:
+    """A calibration batch as an array; an error where it does not fit inputs of this shape."""
+    try:
+        array = np.asarray(batch, np.float32)
+    except (TypeError, ValueError):  # of several shapes, or not of numbers
+        received = type(batch).__name__
+    else:
+        sizes = array.shape[1:]
+        if array.ndim == len(shape) + 1 and all(map(_fits, shape, sizes)) and len(array):
+            return array
+        received = f"{type(batch).__name__} of shape {array.shape}"
+    wanted = ("batch", *shape)
+    raise ValueError(
+        f"calibration must be one batch of inputs, without labels, of shape {wanted}; received a {received}"
+    )
+
+
+def _fits(wanted: int | None, size: int) -> bool:
+    return wanted in (None, size)
 
 
 def arrays(tensors) -> list[np.ndarray]:

@@ -11,7 +11,6 @@ from nash_tf.morphisms.weight_transfer import Take, apply_to_slots, apply_to_wei
 from nash_tf.surgery import certificate
 from nash_tf.testing.child import ChildCheck, Report, close, require
 from nash_tf.testing.parent import Parent, arrays, forward
-from nash_tf.testing.random_models import random_models
 from nash_tf.testing.sites import check_models
 
 
@@ -53,15 +52,16 @@ def check_reduction(
 
     Raises:
         AssertionError: the operator breaks its contract; the message names the operator, the model, the site and the
-            clause.
+            clause. Or it has no site on any of the models, so that nothing was checked.
+        TypeError: it is no instance of an operator, or the models are no list.
+        ValueError: a number is out of range, or the calibration data are not one batch of a model's inputs.
     """
 
     def check(report: Report, parent: Parent, site: Any, rng: np.random.Generator) -> None:
         move = Move(operator.name, _settled(operator, parent, site, rng), int(rng.integers(2**31)))
         _ReductionCheck(operator, parent, move).run(report, tolerance)
 
-    models = random_models(count, seed) if models is None else models
-    return check_models(operator, models, calibration, per_model, seed, check)
+    return check_models(operator, models, calibration, count, per_model, seed, check, kind=Reduction)
 
 
 def _settled(operator: Reduction, parent: Parent, site, rng: np.random.Generator):

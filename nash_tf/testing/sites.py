@@ -6,22 +6,44 @@ from typing import Any
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.morphisms.base import Morphism
+from nash_tf.keras_models.layer_configs import in_words
+from nash_tf.morphisms.base import Morphism, checked_operator, is_whole
 from nash_tf.testing.child import Report, require
 from nash_tf.testing.parent import Parent
+from nash_tf.testing.random_models import random_models
 
 Check = Callable[[Report, Parent, Any, np.random.Generator], None]
 
 
 def check_models(
-    operator: Morphism, models: Iterable[Any], calibration: Any, per_model: int, seed: int, check: Check
+    operator: Morphism,
+    models: Iterable[Any] | None,
+    calibration: Any,
+    count: int,
+    per_model: int,
+    seed: int,
+    check: Check,
+    kind: type[Any] = Morphism,
 ) -> Report:
     """Checks an operator's sites in all models, and a child at some of them.
 
     Args:
-        operator, models, calibration, per_model, seed: see `nash_tf.testing.check_operator`.
+        operator, models, calibration, count, per_model, seed: see `nash_tf.testing.check_operator`.
         check: (report, parent, site, source of random numbers) raises AssertionError for a child that breaks the contract.
+        kind: the class of operators that have this contract.
+
+    Raises:
+        TypeError: it is no such operator, or the models are no list.
+        ValueError: a number is out of range, or the calibration data do not fit a model.
+        AssertionError: the contract is broken, or there is no site at which it could be.
     """
+    checked_operator(operator, kind)
+    for name, number, least in (("count", count, 1), ("per_model", per_model, 0)):
+        if not is_whole(number) or number < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, received {number!r}")
+    models = random_models(count, seed) if models is None else models
+    if not isinstance(models, Iterable) or isinstance(models, str):
+        raise TypeError(f"models must be a list of functional models, received {in_words(models)}")
     report, rng = Report(), np.random.default_rng(seed)
     for number, model in enumerate(models):
         parent = model if isinstance(model, Parent) else Parent(model, calibration)
@@ -34,6 +56,7 @@ def check_models(
             except AssertionError as error:
                 raise AssertionError(f"{operator.name} on model {number} at {sites[place]!r}: {error}") from error
             report.children += 1
+    require(report.sites, f"{operator.name} has no site on any of {report.models} models: nothing was checked")
     return report
 
 

@@ -98,3 +98,10 @@ def test_what_is_no_run_is_refused(tmp_path, results, message):
 def test_a_limit_is_a_number(run):
     with pytest.raises(ValueError, match="max_params must be a number above 0, received '10k'"):
         nash_tf.pick(run, max_params="10k")
+
+
+@pytest.mark.parametrize("given", [None, 3, keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name="net")])
+def test_a_run_is_a_directory(given):
+    received = "'net' of class Sequential" if isinstance(given, keras.Model) else str(given)
+    with pytest.raises(ValueError, match=f"run must be the directory of a run, received {received}$"):
+        nash_tf.pick(given)

@@ -157,3 +157,17 @@ def test_only_regular_files_are_read(tmp_path):
             atomic.read_regular(tmp_path / name, 5)
         assert Path(raised.value.filename) == tmp_path / name
     assert time.monotonic() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("none/file", "there is no folder '.*none' to write it in: '.*none/file'$"),
+        ("file/file", "Not a directory: '.*file/file'$"),
+    ],
+)
+def test_an_error_names_the_file_and_not_the_hidden_one(tmp_path, place, reason):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=reason) as raised:
+        atomic.write_atomically(tmp_path / place, b"new")
+    assert Path(raised.value.filename) == tmp_path / place

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from nash_tf.architecture import Architecture
 from nash_tf.architecture.layer_rules import CALL
 from tests.helpers.round_trips import IMAGE, Scaled, on_image, perturbed, round_trip
 
@@ -209,3 +210,24 @@ def test_a_part_of_another_model():
     head = keras.Model(whole.get_layer("relu").output, whole.output)
     assert len(round_trip(head)[0].nodes) == 3
     assert len(round_trip(whole)[0].nodes) == 6
+
+
+# Refused --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "received"),
+    [
+        (None, "None"),
+        ("m.keras", "'m.keras'"),
+        ((1, 2), r"\(1, 2\)"),
+        (residual, "<function residual at .*>"),
+        (keras.Model, "<class .*Model'>"),
+        (layers.Dense(2, name="head"), "'head' of class Dense"),
+        (np.zeros((9, 9)), r"array\(.* \.\.\."),
+    ],
+)
+def test_what_is_no_model_is_shown(given, received):
+    with pytest.raises(ValueError, match=f"^expected a functional keras.Model, received {received}$") as error:
+        Architecture.from_keras(given)
+    assert len(str(error.value).splitlines()) == 1

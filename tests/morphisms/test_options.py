@@ -1,6 +1,7 @@
 """What can be done where, by name, pattern and limit; places of one's own; and why others are refused."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -117,6 +118,25 @@ class TestOwnPlaces:
         ):
             option(PARENT, "alter_channels", "conv_1", "to", 4)
 
+    def test_whole_numbers_of_numpy_become_plain(self):
+        found = option(PARENT, "alter_channels", "conv_1", "to", np.int64(24))
+        assert found == option(PARENT, "alter_channels", "conv_1", "to", 24) and type(found.site[2]) is int
+        assert why(PARENT, "alter_channels", ("conv_1", np.int8(2))).endswith("has a place at ('conv_1', 2)")
+
+    @pytest.mark.parametrize("operator", [None, 3, ["split"]])
+    def test_an_operator_is_one_name(self, operator):
+        for ask in (option, why):
+            with pytest.raises(
+                ValueError, match="operator must be a name, one of alter_channels, .*; received"
+            ) as error:
+                ask(PARENT, operator, "conv_1")
+            assert str(error.value).endswith(repr(operator))
+
+    @pytest.mark.parametrize("place", [None, 3, {"conv_1"}])
+    def test_a_place_is_a_name_or_a_site(self, place):
+        with pytest.raises(ValueError, match="place must be a layer's name or a site, received "):
+            why(PARENT, "split", place)
+
     def test_limits_of_draws(self):
         limited = {"alter_channels": registry["alter_channels"].limited_to(700)}
         parent = vanilla((8, 8, 3), 3, (301,))
@@ -171,7 +191,27 @@ REASONS = [  # what is built, operator, layer or site, reason
         ("stem", 3),
         r"the factor is 2 or 4; any number of channels is named by \('stem', 'to', channels\)",
     ),
-    (residual, "alter_channels", ("stem", "to", True), "its sites are"),
+    (residual, "alter_channels", ("stem", 2.0), "the factor is 2 or 4"),
+    (residual, "alter_channels", ("stem", "too", 9), r"its sites are \(layer, factor\) and \(layer, 'to', channels\)"),
+    (residual, "alter_channels", (), r"its sites are \(layer, factor\) and \(layer, 'to', channels\)"),
+    *(
+        (
+            residual,
+            "alter_channels",
+            ("stem", "to", channels),
+            f"channels must be a whole number, received {channels!r}$",
+        )
+        for channels in (True, 24.0, "24", None)
+    ),
+    *(
+        (
+            residual,
+            "alter_channels",
+            ("stem", "to", channels),
+            "stem has 4 channels already; give more than 4, or make it smaller with `remove_filters`",
+        )
+        for channels in (-3, 0, 4)
+    ),
     (residual, "alter_channels", ("stem", "to", 601), "stem would have 601 channels, over the limit of 600"),
     (residual, "alter_channels", ("steam", 2), "there is no layer 'steam'; the nearest is 'stem'"),
     (residual, "split", "head", "head is an output of the network"),
@@ -182,10 +222,22 @@ REASONS = [  # what is built, operator, layer or site, reason
     (_merged, "merge_concat", ("later", "relu", 2), "relu is 8 x 8, not 2 times 8 x 8 as later is"),
     (_merged, "merge_concat", ("relu", "later", 1), "relu does not depend on later"),
     (residual, "insert_conv", ("stem", "head", 3), "head does not take the output of stem, but of add"),
-    (residual, "insert_conv", ("relu", "last", 2), "the kernel size must be odd, received 2"),
+    *(
+        (
+            residual,
+            "insert_conv",
+            ("relu", "last", size),
+            f"the kernel size must be a whole odd number of at least 1, received {size!r}",
+        )
+        for size in (2, 0, -3, 3.0, "3")
+    ),
     (residual, "insert_conv", ("relu", "last", 17), "relu is 8 x 8: of a kernel of 17 no more than 15 would see data"),
     (residual, "insert_conv", "stem", "stem .Conv2D. is not the output of an activation, a pool or a merge"),
-    (residual, "insert_conv", (), "its sites have another form"),
+    (_merged, "merge_concat", ("later", "relu", 1.0), "the scale is 1, 2 or 4, received 1.0"),
+    (residual, "insert_conv", ("relu", "last"), r"its sites are \(source, consumer, kernel size\)"),
+    (residual, "merge_concat", (), r"its sites are \(later, earlier, scale\)"),
+    (residual, "merge_convex", ("add",), r"its sites are \(later, earlier\)"),
+    (residual, "split", ("stem", 2), r"its sites are \(convolution,\)"),
 ]
 
 

@@ -93,7 +93,7 @@ class TestRemoveFilters:
             (("conv_1", "filters", 1, 1), "each named once and ascending"),
             (("conv_1", True), "its sites are"),
             (("conv_1", "half"), "its sites are"),
-            ((), "its sites have another form"),
+            ((), r"its sites are \(layer, count\), \(layer, 'to', channels\) and \(layer, 'filters', number, ...\)"),
         ],
     )
     def test_what_is_no_site_is_refused(self, site, reason):

@@ -76,7 +76,7 @@ class TestRemoveBlock:
             (residual, ("act", "stem"), "sum reads stem already"),
             (residual, ("sum", "act"), "not every way to sum passes act: sum is on another"),
             (joined, ("both", "stem"), r"both has the shape \(8, 8, 9\), stem \(8, 8, 4\)"),
-            (residual, ("sum",), "its sites have another form"),
+            (residual, ("sum",), r"its sites are \(later, earlier\)"),
         ],
     )
     def test_what_is_no_block_is_refused(self, build, site, reason):

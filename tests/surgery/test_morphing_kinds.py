@@ -176,11 +176,28 @@ def without_sites():
         (
             network,
             {"operators": "split", "calibration": IMAGES[:, :6]},
-            r"calibration must be a batch of the model's inputs, of shape \('batch', 8, 8, 3\); received \[\(32, 6, 8, 3\)\]",
+            r"calibration must be a batch of the model's inputs, of shape \('batch', 8, 8, 3\), .*; received \[\(32, 6, 8, 3\)\]",
         ),
         (network, {"operators": "split", "calibration": IMAGES[0]}, r"received \[\(8, 8, 3\)\]"),
         (network, {"operators": "split", "calibration": IMAGES[:0]}, r"received \[\(0, 8, 8, 3\)\]"),
-        (network, {"operators": "split", "calibration": [IMAGES, IMAGES]}, "received"),
+        (
+            network,
+            {"operators": "split", "calibration": [IMAGES, LABELS]},
+            r", or a tuple \(inputs, labels\); received \[\(32, 8, 8, 3\), \(32,\)\]",
+        ),
+        *(
+            (
+                trained,
+                {"operators": operators, "calibration": (IMAGES, LABELS + 10)},
+                r"the loss cannot be measured on these labels: Received a label value of 12 .* valid range of \[0, 3\)",
+            )
+            for operators in ("split", ("remove_filters", ("conv_1", 1)), "remove_filters", "cut_merge")
+        ),
+        (
+            trained,
+            {"operators": "split", "calibration": (IMAGES, np.eye(3)[LABELS])},
+            "the loss cannot be measured on these labels: .*target.shape",
+        ),
         (
             network,
             {"operators": "split", "calibration": (IMAGES, LABELS)},

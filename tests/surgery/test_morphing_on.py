@@ -1,6 +1,7 @@
 """A child trains on: slots, averages, compilation, noise."""
 
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import nash_tf
 from nash_tf.keras_models.state import read_state
+from nash_tf.morphisms import known
 from tests.helpers.parents import IMAGES, LABELS, states_equal, trained
 from tests.scripts import momentum_table
 
@@ -81,6 +83,17 @@ def test_noise_leaves_what_is_old_alone(parent):
     weights = read_state(grown.model).weights
     for key, array in read_state(parent).weights.items():
         np.testing.assert_array_equal(weights[key], array)
+
+
+@pytest.mark.parametrize("operator", known())
+def test_noise_that_changes_nothing_is_told(parent, operator):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        noisy, still = (nash_tf.morph(parent, operator, seed=0, noise=noise).model for noise in (0.5, 0.0))
+    told = [str(each.message) for each in caught if "noise" in str(each.message)]
+    same = all(map(np.array_equal, noisy.get_weights(), still.get_weights()))
+    assert told == [f"noise=0.5 changed nothing: {operator} made no variable that it is added to"] * same
+    assert same == (operator != "split" and not operator.startswith("insert"))
 
 
 def test_noise_comes_from_the_seed(parent):

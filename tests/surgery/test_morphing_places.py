@@ -38,6 +38,12 @@ def test_a_list_of_options_places_and_names(parent):
         np.testing.assert_array_equal(one, two)
 
 
+def test_whole_numbers_of_numpy_are_taken(parent):
+    place = ("alter_channels", ("conv_1", "to", np.int64(7)))
+    for grown in (morph(parent, place), morph(parent, moves=[(*place, 0)])):
+        assert made(grown) == [WIDER]
+
+
 def test_slots_follow_and_the_child_trains(adam):
     grown = morph(adam, [WIDER, LARGER])
     kernel = next(v for v in grown.model.trainable_variables if v.path == "conv_1/kernel")
@@ -75,13 +81,46 @@ def test_slots_follow_and_the_child_trains(adam):
         ({"edits": [(*WIDER, 0)], "max_params": 700}, "edits must stay within max_params=700"),
         ({"moves": [(*WIDER, 0)], "max_channels": 6}, "conv_1 would have 7 channels, over the limit of 6"),
         ({"operators": "split", "max_channels": "many"}, "max_channels must be a number"),
-        ({"operators": "alter_channels", "max_channels": 5}, "there is no place for it in this model"),
+        (
+            {"operators": "alter_channels", "max_channels": 5},
+            "there is no place for it in this model with max_channels=5$",
+        ),
+        (
+            {"operators": "alter_channels", "max_channels": 5, "max_params": 700},
+            "there is no place for it in this model under 700 parameters with max_channels=5$",
+        ),
+        (
+            {"operators": ["alter_channels"], "count": 2, "max_channels": 5},
+            "only 0 of 2 morphisms could be made .* with max_channels=5$",
+        ),
+        *(
+            ({"operators": given}, r"'conv_1' is a layer, and no operator: a place is \(operator, \(layer, ...\)\)")
+            for given in (
+                "conv_1",
+                ("split", "conv_1"),
+                ["split", "conv_1"],
+                [WIDER, ("split", "conv_1")],
+                ("alter_channels", "conv_1", "to", 40),
+            )
+        ),
     ],
 )
 def test_what_cannot_be_done_is_refused_with_the_reason(given, message):
     with pytest.raises(ValueError, match=message) as error:
         morph(network(), **given)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_picture_is_svg(parent, tmp_path):
+    grown = morph(parent, WIDER)
+    drawn = grown.picture(tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").read_text() == drawn
+    for name in ("a.png", "a"):
+        with pytest.raises(ValueError, match=f"path must end in .svg, .* received '.*{name}'"):
+            grown.picture(str(tmp_path / name))
+        assert not (tmp_path / name).exists()
+    with pytest.raises(FileNotFoundError, match="there is no folder '.*none' to write it in: '.*none/a.svg'"):
+        grown.picture(tmp_path / "none" / "a.svg")
 
 
 def test_a_reduction_may_leave_more_than_the_limit():

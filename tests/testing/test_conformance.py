@@ -7,6 +7,7 @@ import importlib
 import os
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ from nash_tf.morphisms.draw import draw, replay
 from nash_tf.morphisms.slides import SLIDES
 from nash_tf.morphisms.weight_transfer import Extend, Fresh, WeightTransfer
 from nash_tf.strategy.methods import registry as methods
-from nash_tf.testing import Parent, check_operator, random_models
+from nash_tf.testing import Parent, Report, check_operator, check_reduction, random_models
 from nash_tf.testing.random_models import value
 
 ON_DEMAND = int(os.environ.get("NASH_TF_CONFORMANCE", "0"))
@@ -36,7 +37,7 @@ def test_operators_conform(parents, place, name):
     thirds = [parents[(place + shift) % 3 :: 3] for shift in range(3)]
     measured, others = (parents, []) if ON_DEMAND else (thirds[0], thirds[1] + thirds[2])
     report = check_operator(registry[name], measured)
-    looked = check_operator(registry[name], others, per_model=0)
+    looked = check_operator(registry[name], others, per_model=0) if others else Report()
     assert report.models + looked.models == MODELS
     assert report.sites + looked.sites >= SITES.get(name, 120)
     assert report.alive >= 0.6 * len(measured)
@@ -167,6 +168,53 @@ def test_the_suite_passes_what_is_right(small):
     report = check_operator(Wrong(), [small], per_model=3)
     assert (report.models, report.sites, report.children, report.alive) == (1, 2, 2, 2)
     assert report.difference <= 1e-5
+
+
+def _siteless():
+    image = keras.Input((8, 8, 3))
+    return keras.Model(image, keras.layers.Conv2D(2, 3)(image))
+
+
+BATCH = np.zeros((4, 8, 8, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "error", "message"),
+    [
+        ((Wrong,), {}, TypeError, "an instance of a subclass of Morphism .* Received: <class .*Wrong'>$"),
+        (("split",), {}, TypeError, "an instance of a subclass of Morphism .* Received: 'split'$"),
+        ((Wrong(), _siteless()), {}, TypeError, "models must be a list of functional models, received 'functional"),
+        ((Wrong(), "model"), {}, TypeError, "models must be a list of functional models, received 'model'"),
+        ((Wrong(), [None]), {}, ValueError, "expected a functional keras.Model, received None"),
+        ((Wrong(),), {"count": 0}, ValueError, "count must be a whole number of at least 1, received 0"),
+        ((Wrong(),), {"count": 2.0}, ValueError, "count must be a whole number of at least 1, received 2.0"),
+        ((Wrong(),), {"per_model": -1}, ValueError, "per_model must be a whole number of at least 0, received -1"),
+        ((Wrong(), [_siteless()]), {}, AssertionError, "^wrong has no site on any of 1 models: nothing was checked"),
+        ((Wrong(), []), {}, AssertionError, "^wrong has no site on any of 0 models: nothing was checked"),
+        (
+            (Wrong(), [_siteless()], (BATCH, np.zeros(4))),
+            {},
+            ValueError,
+            r"calibration must be one batch of inputs, without labels, of shape \('batch', 8, 8, 3\); received a tuple$",
+        ),
+        (
+            (Wrong(), [_siteless()], (BATCH, BATCH)),
+            {},
+            ValueError,
+            r"received a tuple of shape \(2, 4, 8, 8, 3\)",
+        ),
+        ((Wrong(), [_siteless()], BATCH[:, :6]), {}, ValueError, r"received a ndarray of shape \(4, 6, 8, 3\)"),
+        ((Wrong(), [_siteless()], BATCH[:0]), {}, ValueError, r"received a ndarray of shape \(0, 8, 8, 3\)"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused(arguments, named, error, message):
+    with pytest.raises(error, match=message):
+        check_operator(*arguments, **named)
+
+
+def test_reductions_have_their_own_check():
+    with pytest.raises(TypeError, match="an instance of a subclass of Reduction .* Received: <.*Wrong object"):
+        check_reduction(Wrong(), [_siteless()])
 
 
 class TestRegister:

@@ -181,7 +181,7 @@ class TestAttention:
         child, transfer = registry["alter_channels"].apply(architecture, ("attention", "to", 5))
         assert child["attention"].config["num_heads"] == 5 and child["attention"].channels == 4
         assert transfer.recipes["attention", "kernel:3"].fill == "zeros"
-        assert "2 heads already" in why(architecture, "alter_channels", ("attention", "to", 2))
+        assert "2 heads already; give more than 2" in why(architecture, "alter_channels", ("attention", "to", 2))
 
     def test_only_the_kernel_that_reads_a_source_grows_with_it(self):
         architecture = of(decoder)

@@ -1,0 +1,28 @@
+"""The loss of a model on labels."""
+
+import textwrap
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def loss_of(model: keras.Model, inputs: Any, labels: Any, outputs: Any, training: bool) -> Any:
+    """The loss as Keras reports it, with regularisation.
+
+    Args:
+        model: the model, compiled.
+        inputs: a batch of its inputs.
+        labels: the targets of the same batch.
+        outputs: what it gave for the inputs.
+        training: whether in training mode.
+
+    Raises:
+        ValueError: the labels do not fit the loss: classes out of range, another shape or another kind of numbers.
+    """
+    try:
+        return model.compute_loss(x=inputs, y=labels, y_pred=outputs, training=training)
+    except (tf.errors.OpError, TypeError, ValueError) as error:
+        # TensorFlow puts names of its operations around the reason.
+        reason = textwrap.shorten(str(error).split("}} ", 1)[-1].split(" [Op:")[0], 200, placeholder=" ...")
+        raise ValueError(f"the loss cannot be measured on these labels: {reason}") from error
