@@ -60,7 +60,7 @@ def graph_of(model) -> Functional:
     A subclass of `keras.Model` is one too if it is made of inputs and outputs and leaves `call` as it is.
     """
     graph = private_api.functional_of(model) if type(model) is keras.Sequential else model
-    if graph is None:
+    if graph is None and isinstance(model, keras.Sequential):
         raise ValueError(f"the sequential model {model.name!r} is not built; begin it with a keras.Input")
     if not isinstance(graph, Functional) or type(graph).call is not Functional.call:
         name = getattr(model, "name", None)

@@ -78,7 +78,8 @@ def morph(
     Raises:
         ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the
             limits, or none at the given place, with the reason; a move does not fit, moves lead over a limit, a number is out
-            of range, or the calibration data do not fit the model's inputs.
+            of range, or the calibration data do not fit the model's inputs; or the model's outputs on them, or the loss where
+            it is limited, are not finite.
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance, though all operators are exact; or
             the loss rose by more than `max_loss_change`.
     """
@@ -93,6 +94,10 @@ def morph(
     arguments.check_calibration(model, parent, inputs, labels)
     if most is not None and labels is None:
         raise ValueError("max_loss_change needs a loss to measure: give calibration=(inputs, labels)")
+    before = None
+    if inputs is not None:
+        before = certificate.measure(model, inputs, labels)
+        certificate.check_finite(model, before, inputs, labels, with_loss=most is not None)
     argument, given = ("moves", moves) if edits is None else ("edits", edits)
     if given is not None:
         chosen = arguments.parsed(given, argument)
@@ -106,9 +111,9 @@ def morph(
         _add_noise(grown, child.fresh, noise, seed)
     restart_averages(grown)
     facts: dict[str, float] = {}
-    if inputs is not None:
+    if before is not None:
         is_exact = not noise and are_exact(move.operator for move in chosen)
-        facts = _certified(model, parent, chosen, grown, inputs, labels, is_exact, most) | cost(
+        facts = _certified(model, parent, chosen, grown, before, inputs, labels, is_exact, most) | cost(
             parent, child.architecture
         )
     return Morphed.of(grown, json.dumps(chosen), facts, parent, child.architecture)
@@ -119,13 +124,14 @@ def _certified(
     parent: Architecture,
     moves: Sequence[Move],
     grown: keras.Model,
+    before: certificate.Measured,
     inputs,
     labels,
     is_exact: bool,
     max_loss_change: float | None,
 ) -> dict[str, float]:
     """The certificate of a child; an error where it does not hold, which names the first move that is to blame."""
-    before, after = (certificate.measure(each, inputs, labels) for each in (model, grown))
+    after = certificate.measure(grown, inputs, labels)
     own = cache(lambda: certificate.rounding(model, inputs))
     try:
         return certificate.certify(before, after, len(moves), is_exact, max_loss_change, own)
