@@ -72,7 +72,8 @@ def morph(
         edits: former name of `moves`.
 
     Returns:
-        (model, moves, certificate). The model has the parent's name and class, and takes and gives what the parent does.
+        (model, moves, certificate). The model has the parent's name and class, and takes and gives what the parent does. Of
+        a class of your own it has the attributes too (see `nash_tf.keras_models.own_attributes.carry_attributes`).
         What changed is in its `changes()`, as lines, and its `picture()`, as SVG.
 
     Raises:
