@@ -82,6 +82,8 @@ def check_calibration(
     model: keras.Model, parent: Architecture, inputs: Any, labels: Any, argument: str = "calibration"
 ) -> None:
     """Checks a calibration batch, given as this argument, against a model and its architecture."""
+    if any(isinstance(part, int | float) for part in keras.tree.flatten((inputs, labels))):
+        raise ValueError(f"{argument} must hold arrays, received lists of numbers: make each one by np.asarray")
     if inputs is not None:
         _check_inputs(parent, inputs, argument)
     if labels is not None:

@@ -148,6 +148,10 @@ class TestShrink:
             ((100, IMAGES), r"data must be \(inputs, labels\), arrays as model.fit takes them, received ndarray"),
             ((100, (IMAGES, None)), r"data must be \(inputs, labels\)"),
             ((100, (IMAGES, LABELS[:3])), r"data must hold labels of each of its 32 inputs, received \[3\]"),
+            (
+                (100, (IMAGES, LABELS.tolist())),
+                "data must hold arrays, received lists of numbers: make each one by np.asar",
+            ),
             ((100, (IMAGES[:0], LABELS[:0])), r"data must be a batch of .*, of shape .*; received \[\(0, 8, 8, 3\)\]"),
             ((100, (IMAGES[:, :6], LABELS)), r"data must be a batch of .*, of shape .*; received \[\(32, 6, 8, 3\)\]"),
             ((100, DATA, ["remove_filter"]), "unknown operator 'remove_filter'.*nearest is 'remove_filters'"),
