@@ -49,6 +49,12 @@ def maker(tensor: keras.KerasTensor) -> Operation:
     return tensor._keras_history.operation
 
 
+def origin(tensor: keras.KerasTensor) -> tuple[Operation, list[keras.KerasTensor], int]:
+    """The call that made a symbolic tensor: its layer or operation, the tensors it took, and which of its outputs this is."""
+    operation, number, index = tensor._keras_history
+    return operation, operation._inbound_nodes[number].input_tensors, index
+
+
 def has_mask(tensor: keras.KerasTensor) -> bool:
     """Whether a symbolic tensor has a mask, which layers behind it use."""
     return masking.get_keras_mask(tensor) is not None

@@ -144,7 +144,9 @@ def readers(architecture: Architecture, name: str) -> dict[tuple[str, str], tupl
     for reader, arriving in propagate(architecture, name, everywhere).arriving.items():
         rule = architecture[reader].rule
         if rule and rule.channels is layer_rules.ChannelFlow.ABSORBED:
-            # Of a separable convolution the pointwise kernel: scaling one of both kernels scales the channel.
-            ((variable, growth),) = [item for item in rule.input_growth.items() if item[1].fill == "zeros"]
-            found[reader, variable] = (growth.axis, tuple(at for at, _ in arriving))
+            # Of a separable convolution the pointwise kernel: scaling one of both kernels scales the channel. Two
+            # directions have a kernel each, and scaling both scales it.
+            for variable, growth in rule.input_growth.items():
+                if growth.fill == "zeros":
+                    found[reader, variable] = (growth.axis, tuple(at for at, _ in arriving))
     return found

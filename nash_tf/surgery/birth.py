@@ -10,6 +10,7 @@ from nash_tf.architecture.costs import flops
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.own_attributes import carry_attributes
 from nash_tf.keras_models.state import State, as_tensors, read_state, write_optimizer, write_state
 from nash_tf.morphisms import are_exact
 from nash_tf.morphisms.base import Move
@@ -97,7 +98,7 @@ def _stale(parent: Architecture, child: Architecture, touched: Collection[str]) 
 def make_child(
     model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs: Any
 ) -> tuple[keras.Model, Child]:
-    """The child's model, compiled like its parent, and the child.
+    """The child's model, compiled like its parent and with its own attributes, and the child.
 
     Args:
         model: the parent's model, which is not changed.
@@ -110,6 +111,7 @@ def make_child(
     made = to_keras(child.architecture, like=model, weights=as_tensors(state, child.state.weights))
     if model.compiled:
         compile_like(made, model)
+    carry_attributes(made, model)
     write_optimizer(made, child.state)
     if inputs is not None:
         calibrate_child(made, child, inputs)

@@ -58,6 +58,52 @@ def measure(model: keras.Model, inputs, labels=None) -> Measured:
     return Measured(*inference, *training)
 
 
+def check_finite(
+    model: keras.Model,
+    measured: Measured,
+    inputs,
+    labels=None,
+    *,
+    argument: str = "calibration",
+    with_loss: bool = False,
+) -> None:
+    """Checks that there is something to compare with: that what a model computes on a batch is finite.
+
+    Args:
+        model: the model.
+        measured: what it computes.
+        inputs: the batch.
+        labels: its targets, or None.
+        argument: as what the user gave the batch.
+        with_loss: whether the loss must be finite as well.
+
+    Raises:
+        ValueError: an output in inference, or the loss, is NaN or infinite; the message says whether the batch is too.
+    """
+    loss_fits = not with_loss or measured.loss is None or np.isfinite(measured.loss)
+    outputs_fit = all(np.isfinite(output).all() for output in measured.outputs)
+    if loss_fits and outputs_fit:
+        return
+    for word, data in (("inputs", inputs), ("labels", labels)):
+        if not all(map(_is_finite, keras.tree.flatten(data))) and (word == "inputs" or outputs_fit):
+            raise ValueError(
+                f"{argument} must hold finite numbers: its {word} have NaN or infinite ones; leave these out"
+            )
+    what = "loss" if outputs_fit else "outputs"
+    spoilt = [layer.name for layer in model.layers if not all(map(_is_finite, layer.get_weights()))]
+    reason = "weights and batch are finite: look for what overflows in it"
+    if spoilt:
+        reason = f"so are weights of {', '.join(spoilt[:3])}: give it as it was before"
+    raise ValueError(
+        f"the {what} of model {model.name!r} itself on {argument} must be finite, got NaN or infinity; {reason}"
+    )
+
+
+def _is_finite(array) -> bool:
+    array = np.asarray(array)
+    return not np.issubdtype(array.dtype, np.inexact) or bool(np.isfinite(array).all())
+
+
 def rounding(model: keras.Model, inputs) -> float:
     """How far rounding alone moves the outputs of a model in inference: what no float32 program can promise to be below.
 

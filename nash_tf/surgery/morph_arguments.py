@@ -89,15 +89,19 @@ def parts_of(calibration: Any) -> tuple[Any, Any]:
     return calibration, None
 
 
-def check_calibration(model: keras.Model, parent: Architecture, inputs: Any, labels: Any) -> None:
-    """Checks a calibration batch against a model and its architecture."""
+def check_calibration(
+    model: keras.Model, parent: Architecture, inputs: Any, labels: Any, argument: str = "calibration"
+) -> None:
+    """Checks a calibration batch, given as this argument, against a model and its architecture."""
+    if any(isinstance(part, int | float) for part in keras.tree.flatten((inputs, labels))):
+        raise ValueError(f"{argument} must hold arrays, received lists of numbers: make each one by np.asarray")
     if inputs is not None:
-        _check_inputs(parent, inputs)
+        _check_inputs(parent, inputs, argument)
     if labels is not None:
-        _check_labels(model, inputs, labels)
+        _check_labels(model, inputs, labels, argument)
 
 
-def _check_inputs(parent: Architecture, inputs) -> None:
+def _check_inputs(parent: Architecture, inputs, argument: str) -> None:
     tensors = keras.tree.flatten(inputs)
     expected = [parent[name].shape for name in parent.inputs]
     received = [tuple(np.shape(part)) for part in tensors]
@@ -109,16 +113,16 @@ def _check_inputs(parent: Architecture, inputs) -> None:
     )
     if not fits:
         wanted = ", ".join(str(("batch", *shape)) for shape in expected)
+        or_else = ", or a tuple (inputs, labels)" if argument == "calibration" else ""
         raise ValueError(
-            f"calibration must be a batch of the model's inputs, of shape {wanted}, or a tuple (inputs, labels); "
-            f"received {received}"
+            f"{argument} must be a batch of the model's inputs, of shape {wanted}{or_else}; received {received}"
         )
 
 
-def _check_labels(model: keras.Model, inputs, labels) -> None:
+def _check_labels(model: keras.Model, inputs, labels, argument: str) -> None:
     if not model.compiled:
-        raise ValueError("calibration holds labels, but the model is not compiled: there is no loss to measure")
+        raise ValueError(f"{argument} holds labels, but the model is not compiled: there is no loss to measure")
     batch = len(keras.tree.flatten(inputs)[0])
     received = [len(part) for part in keras.tree.flatten(labels)]
     if set(received) != {batch}:
-        raise ValueError(f"calibration must hold labels of each of its {batch} inputs, received {received}")
+        raise ValueError(f"{argument} must hold labels of each of its {batch} inputs, received {received}")

@@ -76,13 +76,15 @@ def morph(
 
     Returns:
         (model, moves, certificate). The model has the parent's name and class (of a `keras.Sequential` it is a functional
-        `keras.Model`), and takes and gives what the parent does.
+        `keras.Model`), and takes and gives what the parent does. Of a class of your own it has the attributes too (see
+        `nash_tf.keras_models.own_attributes.carry_attributes`).
         What changed is in its `changes()`, as lines, and its `picture()`, as SVG.
 
     Raises:
         ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the
             limits, or none at the given place, with the reason; a move does not fit, moves lead over a limit, a number is out
-            of range, or the calibration data do not fit the model's inputs.
+            of range, or the calibration data do not fit the model's inputs; or the model's outputs on them, or the loss where
+            it is limited, are not finite.
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance, though all operators are exact; or
             the loss rose by more than `max_loss_change`.
     """
@@ -97,6 +99,10 @@ def morph(
     arguments.check_calibration(model, parent, inputs, labels)
     if most is not None and labels is None:
         raise ValueError("max_loss_change needs a loss to measure: give calibration=(inputs, labels)")
+    before = None
+    if inputs is not None:
+        before = certificate.measure(model, inputs, labels)
+        certificate.check_finite(model, before, inputs, labels, with_loss=most is not None)
     argument, given = ("moves", moves) if edits is None else ("edits", edits)
     if given is not None:
         chosen = arguments.parsed(given, argument)
@@ -111,9 +117,9 @@ def morph(
         warnings.warn(f"noise={noise:g} changed nothing: {names} made no variable that it is added to", stacklevel=2)
     restart_averages(grown)
     facts: dict[str, float] = {}
-    if inputs is not None:
+    if before is not None:
         is_exact = not noise and are_exact(move.operator for move in chosen)
-        facts = _certified(model, parent, chosen, grown, inputs, labels, is_exact, most) | cost(
+        facts = _certified(model, parent, chosen, grown, before, inputs, labels, is_exact, most) | cost(
             parent, child.architecture
         )
     return Morphed.of(grown, json.dumps(chosen), facts, parent, child.architecture)
@@ -124,13 +130,14 @@ def _certified(
     parent: Architecture,
     moves: Sequence[Move],
     grown: keras.Model,
+    before: certificate.Measured,
     inputs,
     labels,
     is_exact: bool,
     max_loss_change: float | None,
 ) -> dict[str, float]:
     """The certificate of a child; an error where it does not hold, which names the first move that is to blame."""
-    before, after = (certificate.measure(each, inputs, labels) for each in (model, grown))
+    after = certificate.measure(grown, inputs, labels)
     own = cache(lambda: certificate.rounding(model, inputs))
     try:
         return certificate.certify(before, after, len(moves), is_exact, max_loss_change, own)

@@ -6,12 +6,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from nash_tf.architecture import Architecture
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.morphisms import reductions
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.options import checked_limit, named
 from nash_tf.surgery.birth import make_child
-from nash_tf.surgery.certificate import NotPreserved, measure
+from nash_tf.surgery.certificate import NotPreserved, check_finite, measure
+from nash_tf.surgery.morph_arguments import check_calibration
 from nash_tf.surgery.morphing import Morphed, morph
 from nash_tf.surgery.ranking import ranked
 
@@ -47,8 +49,8 @@ def shrink(
         of what is left. `added_params` and `added_flops` are below 0.
 
     Raises:
-        ValueError: the model is not compiled or cannot be represented, an argument is of a wrong form, or nothing more can go
-            before the limit is met.
+        ValueError: the model is not compiled or cannot be represented, an argument is of a wrong form, the data do not fit
+            the model, its outputs or loss on them are not finite, or nothing more can go before the limit is met.
         nash_tf.certificate.NotPreserved: the loss rose by more than `max_loss_change`.
     """
     names = [name for name in reductions if not reductions[name].exact]
@@ -59,11 +61,12 @@ def shrink(
     if max_params is None or not checked_limit("max_params", max_params) >= 1:
         raise ValueError(f"max_params must be a number of at least 1, received {max_params!r}")
     most = checked_limit("max_loss_change", max_loss_change)
-    inputs, labels = _examples(model, data)
     architecture, made, moves = from_keras(model), model, list[Move]()
+    inputs, labels = _examples(model, architecture, data)
     if architecture.params <= max_params:
         raise ValueError(f"the model has {architecture.params:,} parameters, no more than max_params={max_params:,}")
-    before = measure(model, inputs, labels).loss
+    own = measure(model, inputs, labels)
+    check_finite(model, own, inputs, labels, argument="data", with_loss=True)
     while architecture.params > max_params:
         left = architecture.params
         size = int(np.ceil(min(left - max_params, max(1, STEP * left))))
@@ -73,7 +76,7 @@ def shrink(
         moves.append(found[0].move)
         made, child = make_child(made, architecture, moves[-1:], inputs)
         architecture = child.architecture
-        rise = (measure(made, inputs, labels).loss or 0.0) - (before or 0.0)
+        rise = (measure(made, inputs, labels).loss or 0.0) - (own.loss or 0.0)
         if not rise <= most:
             raise NotPreserved(
                 f"with {architecture.params:,} parameters the loss has risen by {rise:.3g}, more than "
@@ -82,13 +85,14 @@ def shrink(
     return morph(model, moves=moves, calibration=(inputs, labels))
 
 
-def _examples(model: keras.Model, data: Any) -> tuple[Any, Any]:
-    """The examples that are measured on."""
+def _examples(model: keras.Model, architecture: Architecture, data: Any) -> tuple[Any, Any]:
+    """The examples that are measured on, of data that fit the model."""
     if not (isinstance(data, tuple) and len(data) == 2) or any(part is None for part in data):
         raise ValueError(
             f"data must be (inputs, labels), arrays as model.fit takes them, received {type(data).__name__}"
         )
     if not model.compiled:
         raise ValueError(f"model {model.name!r} is not compiled: there is no loss to measure")
+    check_calibration(model, architecture, *data, argument="data")
     inputs, labels = (keras.tree.map_structure(lambda part: np.asarray(part[:EXAMPLES]), part) for part in data)
     return inputs, labels

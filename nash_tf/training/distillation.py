@@ -7,20 +7,14 @@ from operator import getitem
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from nash_tf.keras_models import fast_training, private_api
-from nash_tf.keras_models.graph_calls import graph_of
+from nash_tf.training.output_forms import Form, by_output, form_of_loss, losses_of, output_forms
 
 SHARE, TEMPERATURE = 0.9, 4.0
-
-_CATEGORICAL = (keras.losses.CategoricalCrossentropy, keras.losses.SparseCategoricalCrossentropy)
-_BINARY = (keras.losses.BinaryCrossentropy,)
-_FUNCTIONS = {
-    keras.losses.categorical_crossentropy: _CATEGORICAL,
-    keras.losses.sparse_categorical_crossentropy: _CATEGORICAL,
-    keras.losses.binary_crossentropy: _BINARY,
-}
 
 
 def distill(
@@ -36,6 +30,8 @@ def distill(
     Hinton, Vinyals and Dean 2015 (arXiv 1503.02531): the loss is (1 - share) times the student's own, and share times
     temperature ** 2 times the divergence of the student's class probabilities from the teacher's, both softened by the
     temperature. Where the student's loss is no cross-entropy, it is that loss with the teacher's outputs as the targets.
+    Either may give logits and the other probabilities: the student gives what its loss takes, and the teacher what its own
+    loss takes, or, without a cross-entropy of its own, what its last activation gives.
     The teacher sees the same images as the student, augmented alike (Beyer et al. 2022, arXiv 2106.05237).
 
     `nash_tf.distill(small, model, images, labels, epochs=5)` after `small = nash_tf.shrink(model, ...).model`.
@@ -53,8 +49,11 @@ def distill(
         What `fit` returns.
 
     Raises:
-        ValueError: a number is out of range, the student is not compiled, or the teacher's outputs have other shapes.
+        ValueError: a number is out of range, the student is not compiled, the teacher's outputs have other shapes, it is not
+            known whether they are logits or probabilities, or inputs or labels are missing.
     """
+    _check(student, teacher, share, temperature)
+    _check_data(*data[:2], **{name: fit[name] for name in ("x", "y") if name in fit})
     with taught(student, teacher, share, temperature):
         return student.fit(*data, **fit)
 
@@ -64,6 +63,7 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
     """Context in which a student is trained against a teacher too; see `distill`."""
     _check(student, teacher, share, temperature)
     losses, own = _losses(student), student.compute_loss
+    forms = _teacher_forms(student, teacher)
 
     def compute_loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
         given = (x, y, y_pred, sample_weight)
@@ -77,8 +77,10 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
         )
         soft = ops.sum(
             [
-                weight * _divergence(each, output, target, temperature, _at(path, sample_weight))
-                for (each, weight), path, output, target in zip(losses, paths, outputs, targets, strict=True)
+                weight * _divergence(each, output, target, temperature, _at(path, sample_weight), form)
+                for (each, weight), path, output, target, form in zip(
+                    losses, paths, outputs, targets, forms, strict=True
+                )
                 if each is not None
             ]
         )
@@ -94,18 +96,26 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
         fast_training.trace_anew(student)
 
 
-def _divergence(loss: Any, output, target, temperature: float, weights: Any = None):
-    """How far outputs are from those of the teacher, as one number; `weights` of the examples as for a Keras loss."""
-    kind = _FUNCTIONS.get(loss, type(loss)) if callable(loss) else type(loss)
-    if not (kind in (_CATEGORICAL, _BINARY) or isinstance(loss, (*_CATEGORICAL, *_BINARY))):
+def _divergence(loss: Any, output, target, temperature: float, weights: Any = None, form: Form | None = None):
+    """How far outputs are from those of the teacher, as one number.
+
+    Args:
+        loss: the student's.
+        output: of the student.
+        target: output of the teacher.
+        temperature: of both.
+        weights: of the examples, as for a Keras loss.
+        form: of the teacher's output; None for that of the student's.
+    """
+    own = form_of_loss(loss)
+    if own is None:
         target = ops.stop_gradient(target)
         if isinstance(loss, keras.losses.Loss):
             return ops.mean(loss(target, output, weights))
         return _mean(loss(target, output), weights)
-    is_binary = kind is _BINARY or isinstance(loss, _BINARY)
     logs = [
-        ops.log_softmax(_logits(each, is_binary, getattr(loss, "from_logits", False)) / temperature)
-        for each in (output, ops.stop_gradient(target))
+        ops.log_softmax(_logits(each, bool(own.is_binary), of) / temperature)
+        for each, of in ((output, own), (ops.stop_gradient(target), form or own))
     ]
     divergence = ops.sum(ops.exp(logs[1]) * (logs[1] - logs[0]), -1)
     return temperature**2 * _mean(divergence, weights)
@@ -129,9 +139,11 @@ def _at(path: tuple, weights: Any):
     return reduce(getitem, path, weights) if keras.tree.is_nested(weights) else weights
 
 
-def _logits(values, is_binary: bool, are_logits: bool):
-    """Logits over classes on the last axis; of binary outputs over two."""
-    tiny = keras.config.epsilon()
+def _logits(values, is_binary: bool, form: Form):
+    """Logits over classes on the last axis, of values in a form; of binary outputs over two."""
+    tiny, are_logits = keras.config.epsilon(), form.are_logits
+    if are_logits and form.is_binary not in (None, is_binary):
+        values, are_logits = ops.sigmoid(values) if form.is_binary else ops.softmax(values), False
     if is_binary:
         values = values if are_logits else ops.log(values + tiny) - ops.log(1.0 - values + tiny)
         return ops.stack([values, ops.zeros_like(values)], -1)
@@ -140,20 +152,22 @@ def _logits(values, is_binary: bool, are_logits: bool):
 
 def _losses(student: keras.Model) -> list[tuple[Any, float]]:
     """The student's loss of each output, and its weight; None for an output without."""
-    outputs = private_api.output_structure(graph_of(student))
-    count = len(keras.tree.flatten(outputs))
-    names = sorted(outputs) if isinstance(outputs, dict) else student.output_names
+    weights = by_output(student, private_api.loss_weights(student))
+    return [(loss, 1.0 if weight is None else weight) for loss, weight in zip(losses_of(student), weights, strict=True)]
 
-    def listed(given: Any) -> list:
-        if isinstance(given, dict):
-            return [given.get(name) for name in names]
-        return list(given) if isinstance(given, list | tuple) else [given] * count
 
-    losses = [None if each is None else keras.losses.get(each) for each in listed(student.loss)]
-    return [
-        (loss, 1.0 if weight is None else weight)
-        for loss, weight in zip(losses, listed(private_api.loss_weights(student)), strict=True)
-    ]
+def _teacher_forms(student: keras.Model, teacher: keras.Model) -> list[Form | None]:
+    """In which form the teacher gives each output; None where the student's loss is no cross-entropy."""
+    wanted, forms = map(form_of_loss, losses_of(student)), output_forms(teacher)
+    for number, (own, form) in enumerate(zip(wanted, forms, strict=True)):
+        if own is not None and form is None:
+            gives = "logits" if own.are_logits else "probabilities"
+            raise ValueError(
+                f"student {student.name!r} gives {gives} as output {number}, and it is not known whether teacher "
+                f"{teacher.name!r} gives logits or probabilities: it is not compiled with a cross-entropy, and its last layer "
+                "does not tell; compile it, e.g. teacher.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))"
+            )
+    return forms
 
 
 def _check(student: keras.Model, teacher: keras.Model, share: float, temperature: float) -> None:
@@ -163,6 +177,10 @@ def _check(student: keras.Model, teacher: keras.Model, share: float, temperature
     ):
         if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
             raise ValueError(f"{name} must be a number {rule}, received {value!r}")
+    for name, model in (("student", student), ("teacher", teacher)):
+        if not isinstance(model, keras.Model) or not getattr(model, "outputs", None):
+            received = f"{model.name!r} of class " if isinstance(model, keras.Model) else ""
+            raise ValueError(f"{name} must be a functional keras.Model, received {received}{type(model).__name__}")
     if not student.compiled or student.loss is None:
         raise ValueError(f"student {student.name!r} is not compiled with a loss")
     if student is teacher:
@@ -170,3 +188,13 @@ def _check(student: keras.Model, teacher: keras.Model, share: float, temperature
     shapes = [[tuple(each.shape) for each in keras.tree.flatten(model.outputs)] for model in (student, teacher)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"the teacher's outputs must have the student's shapes {shapes[0]}, received {shapes[1]}")
+
+
+def _check_data(x: Any = None, y: Any = None) -> None:
+    """Checks what is given to `fit` as inputs and labels."""
+    if x is None:
+        raise ValueError("there is nothing to train on: give inputs and labels, as student.fit takes them")
+    if y is None and all(isinstance(part, np.ndarray) or tf.is_tensor(part) for part in keras.tree.flatten(x)):
+        raise ValueError(
+            "labels are missing: inputs came as arrays without them; give both, distill(student, teacher, inputs, labels)"
+        )

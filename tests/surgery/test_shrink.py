@@ -131,7 +131,9 @@ class TestShrink:
 
     def test_a_limit_on_the_loss(self, parent, monkeypatch):
         found = iter((1.0, 1.1, 1.3))  # at first, and after each step
-        monkeypatch.setattr("nash_tf.surgery.shrinking.measure", lambda *_: SimpleNamespace(loss=next(found)))
+        monkeypatch.setattr(
+            "nash_tf.surgery.shrinking.measure", lambda *_: SimpleNamespace(loss=next(found), outputs=[])
+        )
         with pytest.raises(
             NotPreserved, match=r"with \d+ parameters the loss has risen by 0.3, .*=0.2; with \d+ it had not"
         ):
@@ -145,6 +147,13 @@ class TestShrink:
             (("half", DATA), "max_params must be a number of at least 0, received 'half'"),
             ((100, IMAGES), r"data must be \(inputs, labels\), arrays as model.fit takes them, received ndarray"),
             ((100, (IMAGES, None)), r"data must be \(inputs, labels\)"),
+            ((100, (IMAGES, LABELS[:3])), r"data must hold labels of each of its 32 inputs, received \[3\]"),
+            (
+                (100, (IMAGES, LABELS.tolist())),
+                "data must hold arrays, received lists of numbers: make each one by np.asar",
+            ),
+            ((100, (IMAGES[:0], LABELS[:0])), r"data must be a batch of .*, of shape .*; received \[\(0, 8, 8, 3\)\]"),
+            ((100, (IMAGES[:, :6], LABELS)), r"data must be a batch of .*, of shape .*; received \[\(32, 6, 8, 3\)\]"),
             ((100, DATA, ["remove_filter"]), "unknown operator 'remove_filter'.*nearest is 'remove_filters'"),
             ((100, DATA, "fold_batch_norm"), "fold_batch_norm is exact and costs nothing"),
             ((5, DATA, "cut_merge"), "cut_merge: nothing more can go from the 375 parameters that are left"),
@@ -154,6 +163,11 @@ class TestShrink:
         model, data, *operators = arguments
         with pytest.raises(ValueError, match=message):
             nash_tf.shrink(parent, model, data, operators=operators[0] if operators else None)
+
+    @pytest.mark.parametrize("model", ["m", None, 3])
+    def test_what_is_no_model_is_refused(self, model):
+        with pytest.raises(ValueError, match=f"expected a functional keras.Model, .* of class {type(model).__name__}"):
+            nash_tf.shrink(model, 100, DATA)
 
     def test_without_a_loss_it_is_refused(self):
         with pytest.raises(ValueError, match="is not compiled: there is no loss to measure"):

@@ -119,6 +119,30 @@ class TestRanking:
             kernel.assign(before)
             assert np.sqrt(ranks[channel]) == pytest.approx(abs(losses[1] - losses[0]) / (2 * step), rel=0.05, abs=1e-3)
 
+    @pytest.mark.parametrize(("cell", "merge_mode"), [("LSTM", "concat"), ("GRU", "sum")])
+    def test_a_reader_of_two_directions_reads_with_both_kernels(self, cell, merge_mode):
+        keras.utils.set_random_seed(0)
+        words = keras.Input((5,), dtype="int32")
+        x = keras.layers.Embedding(9, 4, name="words")(words)
+        x = keras.layers.Bidirectional(getattr(keras.layers, cell)(3), merge_mode=merge_mode)(x)
+        model = keras.Model(words, keras.layers.Dense(1, activation="sigmoid")(x))
+        model.compile("sgd", "binary_crossentropy", jit_compile=False, run_eagerly=True)
+        batch, labels = np.arange(5)[None] + 2, np.ones((1, 1))
+        ranks = by_loss(model, Architecture.from_keras(model), ["words"], batch, labels)["words"]
+        table, step = model.get_layer("words").embeddings, 1e-2
+        before = np.array(table)
+        for channel in range(4):
+            losses = []
+            for factor in (1 - step, 1 + step):
+                table.assign(before * np.where(np.arange(4) == channel, factor, 1).astype(np.float32))
+                losses.append(float(model.compute_loss(y=labels, y_pred=model(batch, training=False))))
+            table.assign(before)
+            assert np.sqrt(ranks[channel]) == pytest.approx(abs(losses[1] - losses[0]) / (2 * step), rel=0.05, abs=1e-5)
+        grown = morph(model, ("remove_filters", ("words", "to", 2)), calibration=(batch, labels))
+        assert site(grown) == ["words", "filters", *sorted(np.argsort(ranks)[:2].tolist())]
+        smaller = nash_tf.shrink(model, model.count_params() - 20, (batch, labels))
+        assert Architecture.from_keras(smaller.model).params <= model.count_params() - 20
+
     def test_without_labels_by_gamma(self, parent):
         gamma = np.abs(np.array(parent.get_layer("bn_1").gamma))
         np.testing.assert_allclose(by_gamma(parent, Architecture.from_keras(parent), "conv_1"), gamma)

@@ -152,6 +152,82 @@ def test_several_outputs_each_with_its_loss(teacher):
     assert float(of_kind) == pytest.approx(float(wanted), rel=1e-4)
 
 
+class TestForms:
+    """Student and teacher of the same weights, which compute the same classes as logits or as probabilities."""
+
+    PROBABILITIES = {"categorical": "softmax", "binary": "sigmoid"}
+
+    def model(self, head, bias=(0.0, 1.0, -2.0)):
+        numbers = keras.Input((2,))
+        last = keras.layers.Dense(3, kernel_initializer="ones", bias_initializer=lambda *_, **__: np.array(bias))
+        return keras.Model(numbers, head(last(numbers)), name="mine")
+
+    def compiled(self, sort, are_logits, **settings):
+        last = "linear" if are_logits else self.PROBABILITIES[sort]
+        model = self.model(keras.layers.Activation(last), **settings)
+        kind = {"categorical": losses.CategoricalCrossentropy, "binary": losses.BinaryCrossentropy}[sort]
+        model.compile("sgd", kind(from_logits=are_logits), jit_compile=False, run_eagerly=True)
+        return model
+
+    def soft_loss(self, student, teacher):
+        x = np.array([[0.5, 0.0], [1.0, -2.0]], np.float32)
+        with taught(student, teacher, 1.0, 2.0):
+            return float(student.compute_loss(x=x, y=np.eye(3)[:2], y_pred=student(x)))
+
+    @pytest.mark.parametrize("sort", ["categorical", "binary"])
+    @pytest.mark.parametrize("taught_logits", [True, False])
+    @pytest.mark.parametrize("given_logits", [True, False])
+    def test_the_teacher_is_read_in_its_own_form(self, sort, taught_logits, given_logits):
+        student = self.compiled(sort, taught_logits, bias=(1.0, 0.0, 0.0))
+        wanted = self.soft_loss(self.compiled(sort, True, bias=(1.0, 0.0, 0.0)), self.compiled(sort, True))
+        assert wanted > 0.1
+        assert self.soft_loss(student, self.compiled(sort, given_logits)) == pytest.approx(wanted, rel=1e-3)
+
+    @pytest.mark.parametrize("sort", ["categorical", "binary"])
+    @pytest.mark.parametrize("are_logits", [True, False])
+    def test_a_teacher_of_another_cross_entropy(self, sort, are_logits):
+        other = {"categorical": "binary", "binary": "categorical"}[sort]
+        wanted = self.soft_loss(self.compiled(sort, False, bias=(1, 0, 0)), self.compiled(other, False))
+        found = self.soft_loss(self.compiled(sort, True, bias=(1, 0, 0)), self.compiled(other, are_logits))
+        assert found == pytest.approx(wanted, rel=1e-3) and wanted > 0.1
+
+    @pytest.mark.parametrize(
+        ("head", "are_logits"),
+        [
+            (keras.layers.Softmax(), False),
+            (keras.ops.softmax, False),
+            (keras.layers.Dense(3, "softmax", kernel_initializer="identity"), False),
+            (keras.Sequential([keras.Input((3,)), keras.layers.Softmax()]), False),
+            (lambda x: keras.layers.Average()([keras.layers.Softmax()(x), keras.layers.Softmax()(x)]), False),
+            (keras.layers.Activation("linear", dtype="float32"), True),
+            (keras.layers.Identity(), True),
+        ],
+    )
+    def test_one_without_a_loss_by_its_last_activation(self, head, are_logits):
+        student = self.compiled("categorical", not are_logits, bias=(1.0, 0.0, 0.0))
+        wanted = self.soft_loss(student, self.compiled("categorical", True))
+        assert self.soft_loss(student, self.model(head)) == pytest.approx(wanted, rel=1e-3)
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            keras.layers.ReLU(),
+            keras.layers.Dense(3, "tanh"),
+            lambda x: keras.layers.Average()([keras.layers.Softmax()(x), x]),
+        ],
+    )
+    def test_where_neither_tells_it_is_refused(self, head):
+        student, teacher = self.compiled("categorical", False), self.model(head)
+        with pytest.raises(
+            ValueError, match="student 'mine' gives probabilities as output 0, .* teacher 'mine' .*; compile it, e.g. "
+        ):
+            self.soft_loss(student, teacher)
+        teacher.compile(loss=losses.CategoricalCrossentropy(from_logits=True))
+        assert np.isfinite(self.soft_loss(student, teacher))
+        student.compile("sgd", "mse")
+        assert np.isfinite(self.soft_loss(student, self.model(head)))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -160,6 +236,11 @@ def test_several_outputs_each_with_its_loss(teacher):
         ({"temperature": 0}, "temperature must be a number above 0, received 0"),
         ({"student": network()}, "is not compiled with a loss"),
         ({"student": "teacher"}, "student and teacher are one model"),
+        ({"student": None}, "student must be a functional keras.Model, received NoneType"),
+        ({"teacher": 3}, "teacher must be a functional keras.Model, received int"),
+        ({"teacher": keras.Sequential(name="open")}, "teacher must be .*, received 'open' of class Sequential"),
+        ({}, "there is nothing to train on: give inputs and labels, as student.fit takes them"),
+        ({"x": IMAGES}, "labels are missing: .* give both, "),
         (
             {"teacher": keras.Sequential([keras.Input((3,)), keras.layers.Dense(7)])},
             r"shapes \[\(None, 3\)\], received \[",
@@ -167,6 +248,6 @@ def test_several_outputs_each_with_its_loss(teacher):
     ],
 )
 def test_what_does_not_fit_is_refused(teacher, change, message):
-    change = {name: teacher if value == "teacher" else value for name, value in change.items()}
+    change = {name: teacher if isinstance(value, str) else value for name, value in change.items()}
     with pytest.raises(ValueError, match=message):
         nash_tf.distill(**{"student": student(), "teacher": teacher, **change})

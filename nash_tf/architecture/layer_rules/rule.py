@@ -68,8 +68,8 @@ class LayerRule:
             cover.
         bounds: (config, bounds of each input) -> bounds of the output, which hold in training mode too.
         channels: what the layer does with new input channels.
-        input_growth: how the variables grow with new input channels, by name. A layer that absorbs channels fills one
-            of them with zeros, so that its output does not change.
+        input_growth: how the variables grow with new input channels, by name. A layer that absorbs channels fills
+            at least one of them with zeros, so that its output does not change.
         output_growth: how the variables grow with new output channels, by name; empty where the layer cannot be given
             more. A variable that grows along two axes has two of them. In a layer with `kernels` these variables also
             scale the output before its activation.

@@ -1,0 +1,73 @@
+"""What a model of a user's class has of its own, beside what Keras gives every model."""
+
+import copy
+import types
+from typing import Any
+
+import keras
+import numpy as np
+
+from nash_tf.keras_models.private_api import Functional
+
+# In `compile`, `fit`, `evaluate` and `predict`.
+_SET_BY_KERAS = frozenset({"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"})
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.ndarray)
+_SHARED = (type, types.FunctionType, types.BuiltinFunctionType)  # these do not belong to one model
+
+
+def carry_attributes(child: keras.Model, parent: keras.Model) -> None:
+    """Gives a child the public attributes of its parent's own that a user's class, or the user, has set.
+
+    Plain values (numbers, strings, arrays, and lists, tuples, dicts and sets of these) are copied, also where the child's class
+    set others: the parent may have been made with other arguments. A layer of the parent becomes the child's of that name.
+    All else, as metrics, the child has from its own class.
+
+    Args:
+        child: of the parent's class, and compiled if that is.
+        parent: the model; one of Keras' own classes has nothing of its own.
+
+    Raises:
+        ValueError: the child lacks an attribute that is not plain.
+    """
+    if type(parent) in (keras.Model, keras.Sequential, Functional):
+        return
+    usual = vars(keras.Model(child.inputs, child.outputs, name=child.name)).keys() | _SET_BY_KERAS
+    for name, value in vars(parent).items():
+        if name.startswith("_") or name in usual:
+            continue
+        if _is_plain(value):
+            setattr(child, name, _copied(value))
+        elif name not in vars(child):
+            setattr(child, name, _counterpart(child, parent, name, value))
+
+
+def _counterpart(child: keras.Model, parent: keras.Model, name: str, value: Any) -> Any:
+    """What a child has where its parent has a layer of its own, or what does not belong to one model."""
+    if isinstance(value, _SHARED):
+        return value
+    same = [layer for layer in child.layers if isinstance(value, type(layer)) and layer.name == value.name]
+    if same and any(value is layer for layer in parent.layers):
+        return same[0]
+    cls = type(parent).__name__
+    raise ValueError(
+        f"model {parent.name!r} of class {cls} has an attribute {name!r} of class {type(value).__name__}, which is no plain "
+        f"value, and a model made by {cls}(inputs, outputs, name=...) does not have it: let {cls}.__init__ set it, or delete it"
+    )
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_plain(each) for pair in value.items() for each in pair)
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_plain, value))
+    return isinstance(value, _PLAIN)
+
+
+def _copied(value: Any) -> Any:
+    """A plain value, without what Keras wraps the lists, dicts and sets of a model in."""
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    for cls in (list, set):
+        if isinstance(value, cls):
+            return cls(map(_copied, value))
+    return copy.deepcopy(value)
