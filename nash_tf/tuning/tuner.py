@@ -20,7 +20,7 @@ from nash_tf.strategy.records import Outcome, TrainingKey
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import checked_json, front_objectives, private_api, trial_values
+from nash_tf.tuning import checked_json, first_network, front_objectives, private_api, trial_values
 from nash_tf.tuning.arguments import check_of_tuner
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
@@ -119,6 +119,8 @@ class HillClimbing(keras_tuner.Tuner):
         if is_worker:
             trials = os.environ.get(roles.TRIALS)
             self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
+        else:
+            first_network.warn_of_another(oracle, self._training)
 
     def _training_for(self, oracle: HillClimbingOracle) -> TrialTraining:
         training = TrialTraining(
@@ -169,10 +171,9 @@ class HillClimbing(keras_tuner.Tuner):
         if self.oracle.verbose:
             print(f"The search is over: {self.oracle.end_reason()}.", flush=True)
             search = self.oracle.search
-            if search.method.has_foresight and (why := outlook.without_growth(search.outcomes.values())):
-                print(why, flush=True)
-            if missing := front_objectives.not_made(search):
-                print(missing, flush=True)
+            growth = outlook.without_growth(search.outcomes.values(), search.settings)
+            for said in filter(None, [growth, front_objectives.not_made(search)]):
+                print(said, flush=True)
 
     def search_here(self, *fit_args, **fit_kwargs) -> None:
         """Trains in this process what its oracle hands out, until there is nothing left."""
@@ -298,7 +299,8 @@ class HillClimbing(keras_tuner.Tuner):
         super()._populate_initial_space()
         self._training.hyperparameters = self.oracle.get_space()
         # What cannot be searched is refused here.
-        self._trainer.models.build(self.oracle.search.hyperparameters.defaults())
+        first = self._trainer.models.build(self.oracle.search.hyperparameters.defaults())
+        first_network.warn_of_size(first, self.oracle.search.settings)
 
     def _get_tuner_fname(self):
         # Keras Tuner's depends on the tuner's id, so that another id would find nothing to resume.
