@@ -26,7 +26,7 @@ from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
-from nash_tf.tuning.results_table import results_table
+from nash_tf.tuning.results_table import results_table, warn_of_fewer
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.tuning.trial_training import TrialTraining
@@ -256,8 +256,8 @@ class HillClimbing(keras_tuner.Tuner):
         return self._trainer.models.first(asked.hyperparameters, asked.seed)
 
     def get_best_models(self, num_models=1):
-        """The best models whose weights are kept, the best of all first: a search keeps those that it may still need, so that
-        there may be fewer than asked for, which is said."""
+        """The model that is handed over, then the best of the others whose weights are kept: a search keeps those that it may still
+        need, so that there may be fewer than asked for, which is said."""
         return [self.load_model(trial) for trial in self._best_kept(num_models)]
 
     def get_front(self):
@@ -273,15 +273,11 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _best_kept(self, number: int) -> list:
         kept = [trial for trial in self.oracle.get_best_trials(len(self.oracle.trials)) if self._is_kept(trial)]
-        if len(kept) < number:
-            warnings.warn(
-                f"{len(kept)} of {number} models asked for: a search deletes the weights that it will not go on with",
-                stacklevel=3,
-            )
+        warn_of_fewer(self.oracle, len(kept), number)
         return kept[:number]
 
     def results_summary(self, num_trials=10):
-        """Prints the best trials, one a line."""
+        """Prints trials, one a line: first the one whose model is handed over, then the others by their objective."""
         print(f"Results in {self.project_dir}", *results_table(self.oracle, num_trials), sep="\n")
 
     def save(self, fname=None):
