@@ -21,7 +21,7 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import checked_json, first_network, front_objectives, private_api, trial_values
-from nash_tf.tuning.arguments import check_of_tuner
+from nash_tf.tuning.arguments import check_of_search, check_of_tuner
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -148,6 +148,7 @@ class HillClimbing(keras_tuner.Tuner):
         """
         arguments = FitArguments(fit_args, {name: value for name, value in fit_kwargs.items() if name != "callbacks"})
         arguments.check(self.oracle.objective.name, self.has_own_fit())
+        check_of_search(fit_args, fit_kwargs, self.has_own_fit(), self.calibration)
         for name in {"epochs", "initial_epoch"} & fit_kwargs.keys():
             warnings.warn(
                 f"search({name}={fit_kwargs.pop(name)}) is not used: see budget_epochs, epochs_per_step and vanilla_epochs",
