@@ -3,10 +3,12 @@ has not grown."""
 
 from collections.abc import Iterable, Sequence
 
-from nash_tf.strategy import growing
+from nash_tf.architecture import Architecture
+from nash_tf.strategy import growing, methods
 from nash_tf.strategy.considered import PRICE, why_none
 from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
+from nash_tf.strategy.search_settings import Settings
 
 
 def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> str:
@@ -32,17 +34,43 @@ def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> 
     return f"{course}. The last {since} steps brought none better: more time may bring little."
 
 
-def without_growth(outcomes: Iterable[Outcome]) -> str | None:
-    """Why a method with foresight has not grown its network, a sentence for people; None where it has.
+def above_limits(first: Architecture, settings: Settings) -> str | None:
+    """Which limits a first network is above by itself, in words that follow "it has"; None where it keeps them, or the method adds
+    nothing to a network.
+
+    A limit refuses what morphisms make, and not what a search begins with.
+    """
+    if not methods.registry[settings.method].grows:
+        return None
+    needed = {
+        "max_params": (first.params, "trained parameters"),
+        "max_flops": (first.flops or 0, "floating-point operations"),
+    }
+    above = [
+        f"{number:,} {unit}, more than {name}={limit:,.0f}"
+        for name, (number, unit) in needed.items()
+        if (limit := getattr(settings, name)) is not None and number > limit
+    ]
+    return f"{' and '.join(above)}: nothing can be added" if above else None
+
+
+def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | None:
+    """Why a method with foresight has not grown its network, a sentence for people; None where it has, and of other
+    methods.
 
     Args:
         outcomes: of its trainings, the first network's among them.
+        settings: of the search.
     """
+    if not methods.registry[settings.method].has_foresight:
+        return None
     trained = [outcome for outcome in outcomes if outcome.architecture is not None]
     if not trained or any(outcome.assignment.moves for outcome in trained):
         return None
     first = min(trained, key=lambda outcome: outcome.key).architecture
     assert first is not None
+    if above := above_limits(first, settings):
+        return f"The network has not grown: it has {above}."
     if not growing.shape(first):
         return "The network has not grown: of its layers no operations are counted, so nothing is expected to be worth its compute."
     last = [outcome.assignment.considered[-1] for outcome in trained if outcome.assignment.considered]

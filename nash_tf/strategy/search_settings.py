@@ -40,7 +40,7 @@ class Settings:
         mutations: morphisms of each other child.
         epochs_per_step: epochs of a step, all its children and rungs together.
         vanilla_epochs: epochs of the first network.
-        max_params: limit on trained parameters, never passed.
+        max_params: limit on trained parameters, which no morphism passes; a first network above it is trained as it is, and does not grow.
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent.
         budget_epochs: of compute, in epochs of the first network, all trainings together; it ends a search whose method does not
@@ -51,7 +51,7 @@ class Settings:
         reserve: share of `max_hours` that is kept for what follows the search, which such a method does not lay out.
         examples: that an epoch has, where it is known: with fewer a network gains less from its size.
         batch_size: examples of a training step, where it is known: steps, epochs and trainings cost something whatever the network.
-        max_flops: limit on the floating-point operations of one example, never passed; None for none.
+        max_flops: limit on the floating-point operations of one example, kept in the same way; None for none.
         front_sizes: for a method with branches, the trained parameters of its networks (see `nash_tf.strategy.branches`); none for
             those of the first network, doubled `steps` times.
         gain_factor: by how much the gains that a method with foresight expects of size are multiplied.

@@ -149,7 +149,7 @@ class ChildModels:
         if isinstance(template, private_api.Functional) and type(template) is not private_api.Functional:
             raise ValueError(
                 f"expected a functional keras.Model, received {template.name!r} of class {type(template).__name__}; give "
-                "keras.Model(model.inputs, model.outputs), for children would be of no other class"
+                f"keras.Model(model.inputs, model.outputs): children would be of class Model, not {type(template).__name__}"
             )
         return template
 

@@ -2,11 +2,13 @@
 
 import inspect
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
+import keras
 import keras_tuner
+import tensorflow as tf
 
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.strategy.unused import unused
@@ -71,10 +73,58 @@ def check_of_tuner(hypermodel: Any, executions_per_trial: Any, max_model_size: A
             "hypermodel must build the first network, received None; a tuner that trains in a way of its own takes "
             "HillClimbingOracle"
         )
+    if isinstance(hypermodel, keras.Model):
+        raise ValueError(
+            f"hypermodel must be a function of hp that returns a compiled model, or a HyperModel, received a model, {hypermodel.name!r}; "
+            "give a function that makes it anew each time"
+        )
+    if isinstance(hypermodel, type) and issubclass(hypermodel, keras_tuner.HyperModel):
+        raise ValueError(
+            f"hypermodel must be a function of hp, or a HyperModel, received the class; give {hypermodel.__name__}()"
+        )
     if executions_per_trial != 1:
         raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
     if max_model_size is not None:
-        raise ValueError(f"max_model_size={max_model_size} is not used; give max_params, which no child passes")
+        raise ValueError(f"max_model_size={max_model_size} is not used; give max_params, beyond which nothing grows")
+
+
+def check_of_search(positional: Sequence, named: Mapping, has_own_fit: bool, calibration: Any) -> None:
+    """Checks what a search is given for `fit`, before the first training.
+
+    Args:
+        positional, named: as they are given.
+        has_own_fit: whether the hypermodel has a `fit` of its own, which may make batches itself.
+        calibration: the batch that is given beside them, or None for the first of the training data.
+
+    Raises:
+        ValueError: a callback is none, or a data set has no batches.
+    """
+    given = named.get("callbacks")
+    for each in given if isinstance(given, list | tuple) else [given] if given else []:
+        if isinstance(each, type) or not hasattr(each, "set_model"):
+            raise ValueError(f"callbacks must be instances of keras.callbacks.Callback, received {each!r}")
+    x, is_needed = positional[0] if positional else named.get("x"), not has_own_fit
+    if is_needed or calibration is None:
+        _check_batches("x", x, "" if is_needed else ", or calibration, a batch of it")
+    if is_needed:
+        _check_batches("validation_data", named.get("validation_data"))
+
+
+def _check_batches(name: str, dataset: Any, or_else: str = "") -> None:
+    """Refuses a data set whose elements are single examples: a label has no axis, or inputs and labels differ in their first."""
+    if not isinstance(dataset, tf.data.Dataset):
+        return
+    spec = dataset.element_spec
+    shapes = [
+        each.shape
+        for each in tf.nest.flatten(spec[:2] if isinstance(spec, tuple) else spec)
+        if isinstance(each, tf.TensorSpec) and each.shape.rank is not None
+    ]
+    if any(not shape.rank for shape in shapes) or len({shape[0] for shape in shapes} - {None}) > 1:
+        raise ValueError(
+            f"{name} must be a data set of batches, received one whose elements are of shape {', '.join(map(str, shapes))}; give a "
+            f"batched dataset, {name}.batch(32){or_else}"
+        )
 
 
 def _require(holds: bool, error: type[Exception], name: str, rule: str, value) -> None:

@@ -1,5 +1,8 @@
 """The hypermodel of a search: the user's own network, or what has grown from it."""
 
+import warnings
+
+import keras
 import keras_tuner
 
 from nash_tf.architecture import Architecture
@@ -13,7 +16,7 @@ class GrownHyperModel(keras_tuner.HyperModel):
 
     def __init__(self, first: keras_tuner.HyperModel):
         super().__init__(first.name, first.tunable)
-        self.first = first
+        self.first, self._has_warned = first, False
 
     def __getattr__(self, name):
         if name == "first":  # not there yet, as while a copy is made
@@ -32,4 +35,19 @@ class GrownHyperModel(keras_tuner.HyperModel):
         self.first.declare_hyperparameters(hp)
 
     def fit(self, hp, model, *args, **kwargs):
-        return self.first.fit(hp, model, *args, **kwargs)
+        returned = self.first.fit(hp, model, *args, **kwargs)
+        self._warn_of_epochs(returned, model, **kwargs)
+        return returned
+
+    def _warn_of_epochs(self, returned, model, *, epochs=1, initial_epoch=0, **_):
+        """Warns, once, of a `fit` that trains for other epochs than it is asked for: the budget counts those."""
+        if self._has_warned or not isinstance(returned, keras.callbacks.History):
+            return
+        asked, done = epochs - initial_epoch, len(returned.epoch)
+        if done > asked or done < asked and not getattr(model, "stop_training", False):
+            self._has_warned = True
+            warnings.warn(
+                f"HyperModel.fit was asked for {asked} epochs and trained {done}: the search counts what it asks for; have fit pass "
+                "initial_epoch and epochs on to model.fit",
+                stacklevel=2,
+            )

@@ -83,7 +83,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.seed = seed or 0
         counts = {"steps": steps, "children": children, "mutations": mutations, "epochs_per_step": epochs_per_step}
         drawn = {"vanilla_epochs": vanilla_epochs, "seed": self.seed, "tune_hyperparameters": tune_hyperparameters}
-        front_sizes = tuple(front_sizes) if isinstance(front_sizes, Sequence) else front_sizes
+        is_list = isinstance(front_sizes, Sequence) and not isinstance(front_sizes, str)
+        front_sizes = tuple(front_sizes) if is_list else front_sizes
         sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": front_sizes}
         costs = {"examples": examples, "batch_size": batch_size, "gain_factor": gain_factor, "reserve": reserve}
         settings = Settings(method, budget_epochs=budget_epochs, **limits, **counts, **drawn, **sizes, **costs)

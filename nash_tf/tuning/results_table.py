@@ -1,5 +1,6 @@
-"""The best trials of a search, one a line."""
+"""The trials of a search in the order in which they are handed out, one a line."""
 
+import warnings
 from collections.abc import Iterator
 
 import keras_tuner
@@ -9,7 +10,8 @@ from nash_tf.morphisms.names import counted
 
 
 def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
-    """Lines of a table of a `HillClimbingOracle`: a heading, and the `count` best trials."""
+    """Lines of a table of a `HillClimbingOracle`: a heading, the first `count` of its `ranking`, and, where the one that is handed over
+    has not the best score, why."""
     yield f"{'trial':>6} {'step':>5} {'rung':>5} {'child':>5} {'params':>11} {oracle.objective.name:>14}"
     for trial in ranking(oracle)[:count]:
         assignment = oracle.book.assignment(trial)
@@ -17,7 +19,23 @@ def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
         params = outcome.architecture.params if outcome and outcome.architecture else 0
         score = f"{trial.score:.5f}" if trial.score is not None else trial.status.lower()
         operators = counted(move.operator for move in assignment.moves)
-        yield f"{trial.trial_id:>6} {step:>5} {rung:>5} {child:>5} {params:>11,} {score:>14}  {operators}"
+        marks = ", ".join(filter(None, ["handed over" if assignment.key == oracle.search.best else "", operators]))
+        yield f"{trial.trial_id:>6} {step:>5} {rung:>5} {child:>5} {params:>11,} {score:>14}  {marks}"
+    scores, best = oracle.search.scores, oracle.search.best
+    if best is not None and any(score is not None and score > scores[best] for score in scores.values()):
+        yield (
+            "Some scored better than the one that is handed over, the last part of one training: they are earlier parts, at a higher "
+            "learning rate, and the weights of most are gone."
+        )
+
+
+def warn_of_fewer(oracle: keras_tuner.Oracle, kept: int, wanted: int) -> None:
+    """Warns where fewer models are there than somebody asks for, who is two calls up."""
+    if kept >= wanted:
+        return
+    is_any = any(trial.status == TrialStatus.COMPLETED for trial in oracle.trials.values())
+    deleted = f"{kept} of {wanted} models asked for: a search deletes the weights that it will not go on with"
+    warnings.warn(deleted if is_any else "nothing has been trained yet: call search", stacklevel=4)
 
 
 def ranking(oracle: keras_tuner.Oracle) -> list[Trial]:

@@ -20,13 +20,13 @@ from nash_tf.strategy.records import Outcome, TrainingKey
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import checked_json, front_objectives, private_api, trial_values
-from nash_tf.tuning.arguments import check_of_tuner
+from nash_tf.tuning import checked_json, first_network, front_objectives, private_api, trial_values
+from nash_tf.tuning.arguments import check_of_search, check_of_tuner
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
-from nash_tf.tuning.results_table import results_table
+from nash_tf.tuning.results_table import results_table, warn_of_fewer
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.tuning.trial_training import TrialTraining
@@ -118,6 +118,8 @@ class HillClimbing(keras_tuner.Tuner):
         if is_worker:
             trials = os.environ.get(roles.TRIALS)
             self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
+        else:
+            first_network.warn_of_another(oracle, self._training)
 
     def _training_for(self, oracle: HillClimbingOracle) -> TrialTraining:
         training = TrialTraining(
@@ -145,6 +147,7 @@ class HillClimbing(keras_tuner.Tuner):
         """
         arguments = FitArguments(fit_args, {name: value for name, value in fit_kwargs.items() if name != "callbacks"})
         arguments.check(self.oracle.objective.name, self.has_own_fit())
+        check_of_search(fit_args, fit_kwargs, self.has_own_fit(), self.calibration)
         for name in {"epochs", "initial_epoch"} & fit_kwargs.keys():
             warnings.warn(
                 f"search({name}={fit_kwargs.pop(name)}) is not used: see budget_epochs, epochs_per_step and vanilla_epochs",
@@ -168,10 +171,9 @@ class HillClimbing(keras_tuner.Tuner):
         if self.oracle.verbose:
             print(f"The search is over: {self.oracle.end_reason()}.", flush=True)
             search = self.oracle.search
-            if search.method.has_foresight and (why := outlook.without_growth(search.outcomes.values())):
-                print(why, flush=True)
-            if missing := front_objectives.not_made(search):
-                print(missing, flush=True)
+            growth = outlook.without_growth(search.outcomes.values(), search.settings)
+            for said in filter(None, [growth, front_objectives.not_made(search)]):
+                print(said, flush=True)
 
     def search_here(self, *fit_args, **fit_kwargs) -> None:
         """Trains in this process what its oracle hands out, until there is nothing left."""
@@ -255,8 +257,8 @@ class HillClimbing(keras_tuner.Tuner):
         return self._trainer.models.first(asked.hyperparameters, asked.seed)
 
     def get_best_models(self, num_models=1):
-        """The best models whose weights are kept, the best of all first: a search keeps those that it may still need, so that
-        there may be fewer than asked for, which is said."""
+        """The model that is handed over, then the best of the others whose weights are kept: a search keeps those that it may still
+        need, so that there may be fewer than asked for, which is said."""
         return [self.load_model(trial) for trial in self._best_kept(num_models)]
 
     def get_front(self):
@@ -272,15 +274,11 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _best_kept(self, number: int) -> list:
         kept = [trial for trial in self.oracle.get_best_trials(len(self.oracle.trials)) if self._is_kept(trial)]
-        if len(kept) < number:
-            warnings.warn(
-                f"{len(kept)} of {number} models asked for: a search deletes the weights that it will not go on with",
-                stacklevel=3,
-            )
+        warn_of_fewer(self.oracle, len(kept), number)
         return kept[:number]
 
     def results_summary(self, num_trials=10):
-        """Prints the best trials, one a line."""
+        """Prints trials, one a line: first the one whose model is handed over, then the others by their objective."""
         print(f"Results in {self.project_dir}", *results_table(self.oracle, num_trials), sep="\n")
 
     def save(self, fname=None):
@@ -298,7 +296,8 @@ class HillClimbing(keras_tuner.Tuner):
         super()._populate_initial_space()
         self._training.hyperparameters = self.oracle.get_space()
         # What cannot be searched is refused here.
-        self._trainer.models.build(self.oracle.search.hyperparameters.defaults())
+        first = self._trainer.models.build(self.oracle.search.hyperparameters.defaults())
+        first_network.warn_of_size(first, self.oracle.search.settings)
 
     def _get_tuner_fname(self):
         # Keras Tuner's depends on the tuner's id, so that another id would find nothing to resume.

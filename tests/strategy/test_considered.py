@@ -153,7 +153,7 @@ class TestInSearch:
 def test_without_growth_the_limit_is_named():
     grow = TestInSearch()
     search = grow.conduct(max_params=PARENT.params)
-    words = outlook.without_growth(search.outcomes.values())
+    words = outlook.without_growth(search.outcomes.values(), search.settings)
     assert words.startswith("The network has not grown: all ") and words.endswith(" over the limit on parameters.")
     poor = grow.conduct(budget_epochs=8.0)
-    assert "no morphism was expected to be worth" in outlook.without_growth(poor.outcomes.values())
+    assert "no morphism was expected to be worth" in outlook.without_growth(poor.outcomes.values(), poor.settings)

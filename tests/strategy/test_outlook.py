@@ -3,9 +3,10 @@
 import pytest
 
 from nash_tf.strategy.forecast import Size, Trained
-from nash_tf.strategy.outlook import more_time, without_growth
+from nash_tf.strategy.outlook import above_limits, more_time, without_growth
 from nash_tf.strategy.records import TrainingKey
-from tests.strategy.test_course import conduct
+from nash_tf.strategy.search_settings import Settings
+from tests.strategy.test_course import FIRST, conduct
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,24 @@ def test_what_is_said_follows_from_the_course(scores, expected):
 
 
 def test_a_network_that_has_not_grown_is_spoken_of():
-    short, long = ([*conduct(method="grow", budget_epochs=budget)[0].outcomes.values()] for budget in (20, 300))
-    assert "no morphism was expected to be worth its compute in this budget" in without_growth(short)
-    assert without_growth(long) is None and without_growth([]) is None
+    short, long = (conduct(method="grow", budget_epochs=budget)[0] for budget in (20, 300))
+    reason = without_growth(short.outcomes.values(), short.settings)
+    assert "no morphism was expected to be worth its compute in this budget" in reason
+    assert without_growth(long.outcomes.values(), long.settings) is None and without_growth([], long.settings) is None
+
+
+def test_a_first_network_above_a_limit_is_the_reason_why_none_grows():
+    search = conduct(method="grow", budget_epochs=20, max_params=10, max_flops=2_000)[0]
+    first = search.outcomes[0, 0, 0].architecture
+    above = above_limits(first, search.settings)
+    assert above == (
+        f"{first.params:,} trained parameters, more than max_params=10 and {first.flops:,} floating-point operations, "
+        "more than max_flops=2,000: nothing can be added"
+    )
+    assert without_growth(search.outcomes.values(), search.settings) == f"The network has not grown: it has {above}."
+
+
+def test_a_method_that_adds_nothing_is_above_no_limit():
+    assert above_limits(FIRST, Settings("fixed", max_params=10)) is None
+    assert above_limits(FIRST, Settings("shr", max_params=10)) is not None
+    assert above_limits(FIRST, Settings("shr", max_params=FIRST.params, max_flops=FIRST.flops)) is None

@@ -1,0 +1,70 @@
+"""What is said of the first network before a search goes on from it: that it is above a limit, or another than the builder's now."""
+
+import random
+import warnings
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+
+from nash_tf.architecture import Architecture
+from nash_tf.strategy import outlook
+from nash_tf.strategy.budgeted import FIRST
+from nash_tf.strategy.records import Assignment
+from nash_tf.strategy.search_settings import Settings
+from nash_tf.training.child_models import ChildModels
+from nash_tf.tuning import trial_values
+from nash_tf.tuning.trial_training import TrialTraining
+from nash_tf.workers import roles
+
+
+def warn_of_size(first: keras.Model, settings: Settings) -> None:
+    """Warns where a first network is above a limit of a search that begins; for workers their chief does."""
+    if roles.is_worker():
+        return
+    if above := outlook.above_limits(Architecture.from_keras(first), settings):
+        warnings.warn(
+            f"the first network is searched as it is, though it has {above}; give a higher limit, or begin with a smaller network",
+            stacklevel=6,
+        )
+
+
+def warn_of_another(oracle: Any, training: TrialTraining) -> None:
+    """Warns where a search that is opened again has begun with another network than the builder makes now.
+
+    Args:
+        oracle: the `HillClimbingOracle`, reloaded; of a search that has just begun nothing is built.
+        training: with the builder.
+    """
+    outcome = oracle.search.outcomes.get(FIRST)
+    if outcome is None or outcome.architecture is None:
+        return
+    hyperparameters: keras_tuner.HyperParameters = oracle.book.by_training()[FIRST].hyperparameters
+    training.hyperparameters = hyperparameters
+    asked, began = trial_values.decode(hyperparameters.values), outcome.architecture
+    try:
+        now = _built(training.trainer.models, asked)
+        # A builder that never makes the same twice makes no other one.
+        is_another = now.digest != began.digest and now.digest == _built(training.trainer.models, asked).digest
+    except Exception:  # where a model is needed, it is raised again; results need none
+        return
+    if is_another:
+        warnings.warn(
+            f"the search in {oracle._project_dir} began with another network ({began.params:,} trained parameters) than "
+            f"the hypermodel builds now ({now.params:,}): it goes on with the one that it began with, and its results are of that "
+            "one. To begin anew with the other, give overwrite=True or another project_name",
+            stacklevel=3,
+        )
+
+
+def _built(models: ChildModels, asked: Assignment) -> Architecture:
+    """The first network's architecture as it is made now, with what it draws, e.g. a layer's seed, as it was drawn for its training."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        random.seed(asked.seed)
+        np.random.seed(asked.seed)
+        return Architecture.from_keras(models.build(asked.hyperparameters))
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])

@@ -1,0 +1,112 @@
+"""What is said of the first network: that it is above a limit, or another than the one that the search began with."""
+
+import random
+import uuid
+import warnings
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+import nash_tf
+from nash_tf.tuning import first_network
+from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
+
+ANOTHER = "began with another network"
+DEEPER = partial(classifier, convolutions=2)
+
+
+def said(of, *args, **kwargs):
+    """What a call warns of, with the file that it is said of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = of(*args, **kwargs)
+    return result, [(str(each.message), each.filename) for each in caught if each.category is UserWarning]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The directory of a search that has ended."""
+    directory = tmp_path_factory.mktemp("searched")
+    tuner_of(Still(), directory, steps=1).search(IMAGES, CLASSES, verbose=0)
+    return directory
+
+
+class TestLimits:
+    def test_a_network_above_one_is_spoken_of_once(self, tmp_path, capsys):
+        given = {"method": "grow", "budget_epochs": 4, "steps": 2, "max_params": 10}
+        tuner, (warning, *others) = said(tuner_of, Still(), tmp_path, **given)
+        params = nash_tf.Architecture.from_keras(tuner.hypermodel.build(tuner.oracle.get_space())).params
+        assert f"it has {params} trained parameters, more than max_params=10: nothing can be added" in warning[0]
+        assert not others
+        _, found = said(tuner.search, IMAGES, CLASSES)
+        assert not found
+        reason = f"The network has not grown: it has {params} trained parameters, more than max_params=10: nothing can be added."
+        assert reason in capsys.readouterr().out.splitlines()
+
+    def test_it_is_said_of_the_user_s_line(self, tmp_path):
+        with pytest.warns(UserWarning, match="more than max_flops=100: nothing can be added") as caught:
+            nash_tf.HillClimbing(Still(), max_flops=100, directory=str(tmp_path))
+        assert [each.filename for each in caught if "max_flops" in str(each.message)] == [__file__]
+
+    def test_others_are_not_spoken_of(self, tmp_path):
+        assert said(tuner_of, Still(), tmp_path / "a")[1] == []
+        assert said(tuner_of, Still(), tmp_path / "b", method="fixed", budget_epochs=4, max_params=10)[1] == []
+
+
+class TestAnother:
+    @pytest.mark.parametrize("steps", [1, 2])
+    def test_a_search_that_began_with_another_says_so(self, searched, steps):
+        tuner, ((warning, _), *others) = said(tuner_of, Still(DEEPER), searched, steps=steps)
+        assert ANOTHER in warning and "overwrite=True or another project_name" in warning and not others
+        assert (
+            f"({nash_tf.Architecture.from_keras(tuner.load_model(tuner.oracle.get_trial('0000'))).params} " in warning
+        )
+
+    def test_the_same_one_is_not_spoken_of(self, searched):
+        assert said(tuner_of, Still(), searched)[1] == []
+
+    def test_nor_where_it_follows_from_a_hyperparameter(self, tmp_path):
+        def build(hp, default):
+            return classifier(hp, convolutions=hp.Int("depth", 1, 3, default=default))
+
+        tuner_of(Still(partial(build, default=2)), tmp_path).search(IMAGES, CLASSES, verbose=0)
+        for default in (2, 3):  # the first network has the value that it was trained with
+            assert said(tuner_of, Still(partial(build, default=default)), tmp_path)[1] == []
+
+    @pytest.mark.parametrize("drawn", ["seeds", "names"])
+    def test_nor_where_a_part_of_it_is_drawn(self, drawn, tmp_path):
+        def build(hp):
+            made = classifier(hp)
+            first = layers.RandomCrop(8, 8) if drawn == "seeds" else layers.ReLU(name=f"relu_{uuid.uuid4().hex}")
+            model = keras.Sequential([keras.Input((8, 8, 3)), first, made])
+            model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+            return model
+
+        tuner_of(Still(build), tmp_path).search(IMAGES, CLASSES, verbose=0)
+        tuner, found = said(tuner_of, Still(build), tmp_path)
+        random.seed(1), np.random.seed(1)
+        before = random.getstate(), np.random.get_state()[1].tolist()
+        first_network.warn_of_another(tuner.oracle, tuner._training)
+        assert not found and (random.getstate(), np.random.get_state()[1].tolist()) == before
+
+    def test_nor_of_a_search_that_begins_anew(self, tmp_path):
+        tuner_of(Still(), tmp_path, steps=0).search(IMAGES, CLASSES, verbose=0)
+        assert said(tuner_of, Still(DEEPER), tmp_path, steps=0, overwrite=True)[1] == []
+
+    def test_results_are_there_where_nothing_can_be_built(self, searched, capsys):
+        def build(hp):
+            raise OSError("no such file")
+
+        tuner = tuner_of(Still(build), searched)
+        tuner.results_summary()
+        assert "handed over" in capsys.readouterr().out
+
+    def test_a_worker_builds_nothing_for_it(self, searched, monkeypatch):
+        monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker")
+        monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+        monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
+        built = []
+        assert said(tuner_of, Still(built.append), searched)[1] == [] and not built
