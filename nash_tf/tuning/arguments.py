@@ -88,6 +88,11 @@ def check_of_tuner(hypermodel: Any, executions_per_trial: Any, max_model_size: A
         raise ValueError(f"max_model_size={max_model_size} is not used; give max_params, beyond which nothing grows")
 
 
+def as_tuple(given: Any) -> Any:
+    """A list of numbers as a tuple; what is none, a string too, as it was given."""
+    return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else given
+
+
 def check_of_search(positional: Sequence, named: Mapping, has_own_fit: bool, calibration: Any) -> None:
     """Checks what a search is given for `fit`, before the first training.
 

@@ -2,7 +2,6 @@
 
 import math
 import threading
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,9 +82,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.seed = seed or 0
         counts = {"steps": steps, "children": children, "mutations": mutations, "epochs_per_step": epochs_per_step}
         drawn = {"vanilla_epochs": vanilla_epochs, "seed": self.seed, "tune_hyperparameters": tune_hyperparameters}
-        is_list = isinstance(front_sizes, Sequence) and not isinstance(front_sizes, str)
-        front_sizes = tuple(front_sizes) if is_list else front_sizes
-        sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": front_sizes}
+        sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": arguments.as_tuple(front_sizes)}
         costs = {"examples": examples, "batch_size": batch_size, "gain_factor": gain_factor, "reserve": reserve}
         settings = Settings(method, budget_epochs=budget_epochs, **limits, **counts, **drawn, **sizes, **costs)
         arguments.warn_of_unused(settings)

@@ -166,7 +166,7 @@ class TestShrink:
 
     @pytest.mark.parametrize("model", ["m", None, 3])
     def test_what_is_no_model_is_refused(self, model):
-        with pytest.raises(ValueError, match=f"expected a functional keras.Model, .* of class {type(model).__name__}"):
+        with pytest.raises(ValueError, match=f"expected a functional keras.Model, received {model!r}"):
             nash_tf.shrink(model, 100, DATA)
 
     def test_without_a_loss_it_is_refused(self):
