@@ -22,7 +22,7 @@ def loss_of(model: keras.Model, inputs: Any, labels: Any, outputs: Any, training
     """
     try:
         return model.compute_loss(x=inputs, y=labels, y_pred=outputs, training=training)
-    except (tf.errors.OpError, TypeError, ValueError) as error:
+    except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:  # and not what memory cannot hold
         # TensorFlow puts names of its operations around the reason.
         reason = textwrap.shorten(str(error).split("}} ", 1)[-1].split(" [Op:")[0], 200, placeholder=" ...")
         raise ValueError(f"the loss cannot be measured on these labels: {reason}") from error

@@ -1,8 +1,8 @@
 """What recorded runs came to, by method, and each method less one of them, paired by seed.
 
-    python tests/scripts/compared_table.py REFERENCE NAME=FOLDER,METHOD ...
+    python tests/scripts/compared_table.py REFERENCE NAME=FOLDER+FOLDER,METHOD ...
 
-REFERENCE is one of the names. Prints a table for BUILD_NOTES.md.
+REFERENCE is one of the names; the runs of each may lie in several folders. Prints a table for BUILD_NOTES.md.
 """
 
 import json
@@ -13,14 +13,15 @@ from statistics import mean
 from nash_tf.report.analysis import stats
 
 
-def runs(folder: str, method: str) -> dict[int, dict]:
-    """The results of a method in a folder of runs, by seed."""
+def runs(folders: str, method: str) -> dict[int, dict]:
+    """The results of a method in folders of runs, by seed."""
     results = {}
-    for path in sorted(Path(folder).glob(f"{method}-seed*/results.json")):
-        results[int(path.parent.name.rpartition("seed")[2])] = json.loads(path.read_text())
+    for folder in folders.split("+"):
+        for path in Path(folder).glob(f"{method}-seed*/results.json"):
+            results[int(path.parent.name.rpartition("seed")[2])] = json.loads(path.read_text())
     if not results:
-        raise SystemExit(f"{folder}: no finished run of {method} is there")
-    return results
+        raise SystemExit(f"{folders}: no finished run of {method} is there")
+    return dict(sorted(results.items()))
 
 
 def difference(of: dict[int, dict], reference: dict[int, dict]) -> str:
