@@ -31,6 +31,11 @@ class State:
     counters: dict[str, np.ndarray] = field(default_factory=dict)
     tensors: dict[Key, Any] = field(default_factory=dict)
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all weights are finite numbers."""
+        return all(np.isfinite(array).all() for array in self.weights.values())
+
 
 def read_state(model: keras.Model, copied: bool = True) -> State:
     """Weights and optimiser state of a model as arrays.

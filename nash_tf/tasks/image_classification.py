@@ -11,7 +11,6 @@ from nash_tf.architecture import Architecture, costs, first_networks
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
-from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.building import to_keras
 from nash_tf.metrics import BalancedAccuracy
 from nash_tf.optimizers import Muon
@@ -23,6 +22,7 @@ from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.unused import why_fewer_first
 from nash_tf.tasks import scoring, start
 from nash_tf.terminal.progress import Progress, label
+from nash_tf.training.long_training import group_steps
 from nash_tf.tuning import trial_values
 
 UNDECAYED = ["bias", "gamma", "beta", "alpha"]
@@ -96,7 +96,7 @@ class ImageClassifier(keras_tuner.HyperModel):
         if passes:
             self.progress.line(f"{name}  goes on after {passes} of {epochs - first} epochs")
         train = self.pipeline.training(self.dataset.x_train, self.dataset.y_train, assignment.seed, passes)
-        _group_steps(model, self.config.batch_size, len(train) * (epochs - first))
+        group_steps(model, self.config.batch_size, len(train) * (epochs - first))
         shown = self.progress.callback(name, first, epochs, done=passes)
         callbacks = [*callbacks, shown]
         return model.fit(
@@ -140,12 +140,6 @@ def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation
         mixup=config.mixup,
         pixels=config.start_pixels,
     )
-
-
-def _group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
-    image = costs.flops(Architecture.from_keras(model))
-    if image is not None:
-        fast_training.group_steps(model, image * batch_size, updates)
 
 
 def class_weights_of(config: SearchConfig, dataset: data.Dataset) -> np.ndarray | None:

@@ -132,8 +132,7 @@ class Saver(keras.callbacks.Callback):
 
     def _save(self, epoch: int, now: float) -> None:
         model = read_state(self.model)
-        is_finite = all(np.isfinite(array).all() for array in model.weights.values())
-        if not is_finite or not model.counters:
+        if not model.is_finite or not model.counters:
             return
         wall, cpu = now - self._began[0], time.process_time() - self._began[1]
         reached = replace(

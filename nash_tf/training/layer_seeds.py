@@ -11,7 +11,8 @@ from nash_tf.seeds import derive
 
 def seed_layers(model: keras.Model, seed: int) -> None:
     """Sets the generators by a seed."""
-    write_layers(model, [[derive(seed, number), 0] for number in range(len(_generators(model)))])
+    for number, generator in enumerate(_generators(model)):
+        generator.assign([derive(seed, number), 0])
 
 
 def read_layers(model: keras.Model) -> list[list[int]]:
@@ -21,13 +22,14 @@ def read_layers(model: keras.Model) -> list[list[int]]:
 
 def write_layers(model: keras.Model, states: Sequence[Sequence[int]]) -> None:
     """The inverse. Where there are other generators, as in another version of Keras, none is set."""
-    if len(states) != len(_generators(model)):
+    generators = _generators(model)
+    if len(states) != len(generators):
         warnings.warn(
-            f"expected the states of {len(_generators(model))} random generators, received {len(states)}", stacklevel=2
+            f"expected the states of {len(generators)} random generators, received {len(states)}", stacklevel=2
         )
         return
-    for state, given in zip(_generators(model), states, strict=True):
-        state.assign(given)
+    for generator, state in zip(generators, states, strict=True):
+        generator.assign(state)
 
 
 def _generators(model: keras.Model) -> list[keras.Variable]:

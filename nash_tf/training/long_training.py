@@ -149,7 +149,7 @@ def train(
         return model, course
     keras.utils.set_random_seed(job.seed)
     batches = pipeline.training(job.images, job.labels, job.seed, passes=course.epoch)
-    _group_steps(model, pipeline.batch_size, len(batches) * job.epochs)
+    group_steps(model, pipeline.batch_size, len(batches) * job.epochs)
     keeper = _Keeper(job, course, directory, on_epoch)
     shown = progress.callback(job.name, course.epoch, lambda: keeper.course.last)
     callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), keeper, shown]
@@ -205,7 +205,7 @@ class _Keeper(keras.callbacks.Callback):
         state = read_state(self.model)
         taken, untraced = _since(self._began or _now()), self._untraced()
         self._began = _now()
-        if not all(np.isfinite(array).all() for array in state.weights.values()):
+        if not state.is_finite:
             self.course = replace(self.course, ended=NOT_FINITE)
             self.model.stop_training = True
             return
@@ -246,7 +246,14 @@ class _Keeper(keras.callbacks.Callback):
         return course
 
 
-def _group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
+def group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
+    """Lets a prepared model do several training steps in one call, if that saves time; not where its operations are not known.
+
+    Args:
+        model: a compiled model.
+        batch_size: examples of a training step.
+        updates: training steps that will follow at least.
+    """
     image = costs.flops(Architecture.from_keras(model))
     if image is not None:
         fast_training.group_steps(model, image * batch_size, updates)
