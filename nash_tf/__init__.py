@@ -15,7 +15,9 @@ _PUBLIC = {
     "HillClimbingOracle": "nash_tf.tuning.oracle",
     "distill": "nash_tf.training.distillation",
     "export": "nash_tf.exporting.export",
+    "mirrored": "nash_tf.keras_models.views",
     "morph": "nash_tf.surgery.morphing",
+    "one_view": "nash_tf.keras_models.views",
     "pick": "nash_tf.exporting.picking",
     "shrink": "nash_tf.surgery.shrinking",
 }

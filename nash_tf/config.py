@@ -47,7 +47,7 @@ from nash_tf.strategy.halving import Rung
 __all__ = ["AUGMENTATIONS", "LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "refusal"]
 
 FINAL_EPOCHS = 20
-_SEARCH, _RUN = "Search", "Run"
+_SEARCH, _RUN = "Search", settings.RUN
 
 
 @dataclass(frozen=True, kw_only=True)

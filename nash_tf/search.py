@@ -198,7 +198,7 @@ def finish(run: Finishing) -> dict:
     trained, said = final_training.final(run, chosen, key)
     final = certificate.in_float32(trained)  # whatever it was trained in
     models, mistakes = (run.tuner.first_model(), winner, final), directory / run_directory.MISTAKES
-    numbers, test = task.test_results(run.dataset, run.pipeline, *models, mistakes)
+    numbers, test = task.test_results(run.dataset, run.pipeline, config.views, *models, mistakes)
     results = {
         "method": config.method,
         "dataset": run.dataset.name,
@@ -282,7 +282,7 @@ def tuner_of(
             epochs_per_step=config.epochs_per_step,
             vanilla_epochs=config.vanilla_epochs,
             max_params=config.max_params,
-            max_flops=config.max_flops,
+            max_flops=config.max_flops_of_a_view,
             fits=None if config.max_latency_ms is None else Latencies(config).fits,
             budget_epochs=task.budget_epochs(config, dataset),
             examples=len(dataset.y_train),

@@ -331,6 +331,7 @@ class TestAccepted:
             "budget_seconds",
             "prior",
             "gain_factor",
+            "views",
         }
         assert {*settings, *others} == set(arrived.to_json())
 

@@ -30,7 +30,8 @@ SEARCH = [
 ]
 NAMES = {
     "nash_tf": [
-        *("Architecture", "HillClimbing", "HillClimbingOracle", "distill", "export", "morph", "pick", "shrink"),
+        *("Architecture", "HillClimbing", "HillClimbingOracle", "distill", "export", "mirrored", "morph"),
+        *("one_view", "pick", "shrink"),
         "__version__",
     ],
     "nash_tf.callbacks": ["CosineAnnealing", "SGDR"],
@@ -94,8 +95,10 @@ def test_public_names_are_listed():
         "distill",
         "export",
         "layers",
+        "mirrored",
         "morph",
         "morphisms",
+        "one_view",
         "optimizers",
         "pick",
         "shrink",
@@ -118,6 +121,8 @@ def test_public_methods(owner):
         (nash_tf.export, EXPORT),
         (nash_tf.shrink, ["model", "max_params", "data", "operators", "max_loss_change"]),
         (nash_tf.pick, ["run", "max_params", "max_flops", "max_latency_ms"]),
+        (nash_tf.mirrored, ["model"]),
+        (nash_tf.one_view, ["model"]),
         (nash_tf.distill, ["student", "teacher", "data", "share", "temperature", "fit"]),
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, *FRONT, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),

@@ -11,6 +11,7 @@ from nash_tf.export_formats import FORMATS
 from nash_tf.exporting import card_scores, signature
 from nash_tf.exporting.images import Images
 from nash_tf.exporting.markdown import row
+from nash_tf.keras_models.views import one_view
 
 _FITS = {
     "crop": "they are scaled to cover it, and cut to their centre",
@@ -65,6 +66,8 @@ def _head(
     if searched is not None:
         origin = "Found by nash_tf, neural architecture search by network morphisms."
         origin += " It takes pixel values as in the data set; their scaling is a part of it."
+    if one_view(model) is not model:
+        origin += " It answers by the mean of its outputs for an image and for its mirror image."
     logits = ", logits" if gives_logits(model, searched) else ""
     lowest = "" if images is None else ", pixel values from {:g} to {:g}".format(*(images.values() or images.range()))
     trained = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)

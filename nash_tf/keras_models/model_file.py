@@ -10,6 +10,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.keras_models import trusted  # noqa: F401  registers the package's layers
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state
+from nash_tf.keras_models.views import one_view
 
 _SEARCHABLE = ("Functional", "Sequential", "Model")
 
@@ -18,7 +19,7 @@ def load(path: str) -> tuple[Architecture, State]:
     """The model in a file that `model.save("model.keras")` wrote; how it was compiled is not looked at. An architecture.json has no
     weights.
 
-    Code in the file (a Lambda of Python) is not run.
+    Code in the file (a Lambda of Python) is not run. Of a mean over views (`nash_tf.keras_models.views`) it is the model of one view.
 
     Raises:
         ValueError: the file cannot be read, needs classes that are not there, or holds a model that cannot be represented;
@@ -43,6 +44,7 @@ def load(path: str) -> tuple[Architecture, State]:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # whatever Keras and h5py make of a damaged file
         raise ValueError(f"cannot be loaded: {_reason(error)}") from error
+    model = one_view(model)  # layers that are called twice could not grow
     architecture = from_keras(model)
     trusted.check(architecture)
     return architecture, State(read_state(model).weights, {})

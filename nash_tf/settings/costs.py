@@ -3,13 +3,15 @@
 import importlib.util
 from dataclasses import dataclass
 
-from nash_tf.settings import ABOVE_0, LARGEST, LIMITS, RAISABLE, one_of, optional, refusal, setting, whole
+from nash_tf.settings import ABOVE_0, LARGEST, LIMITS, RAISABLE, RUN, one_of, optional, refusal, setting, whole
 from nash_tf.settings.front import GROUP
 
 PARAMS, OPERATIONS, LATENCY = "params", "operations", "latency_ms"
 COSTS = {PARAMS: "params", OPERATIONS: "flops", LATENCY: "latency_ms"}  # -> the key in results.json
 WORDS = {PARAMS: "trained parameters", OPERATIONS: "operations", LATENCY: "milliseconds an image"}
 TENSORFLOW, LITERT = "tensorflow", "litert"  # what latencies are measured in
+ONE, MIRRORED = "one", "mirrored"
+VIEWS = {ONE: 1, MIRRORED: 2}  # -> times that a network is computed for an image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,14 @@ class CostSettings:
         default=TENSORFLOW,
         group=GROUP,
     )
+    views: str = setting(
+        one_of(tuple(VIEWS)),
+        "What the model that is handed over answers by: one, the image as it is; mirrored, the mean of the network's outputs for the image "
+        "and its mirror image, which is right more often and costs twice as much. Tested is the same; the search, with its validation "
+        "scores, does not change. Wants flip in --augment.",
+        default=ONE,
+        group=RUN,
+    )
     max_flops: int | None = setting(
         optional(whole(1, LARGEST**2)),
         "Maximum number of floating-point operations of an image; a multiplication and an addition are two. No child has more. "
@@ -47,6 +57,11 @@ class CostSettings:
         group=LIMITS,
         resumed=RAISABLE,
     )
+
+    @property
+    def max_flops_of_a_view(self) -> int | None:
+        """Limit on the operations of a network, which is computed once for each view of an image."""
+        return self.max_flops and self.max_flops // VIEWS[self.views]
 
     @property
     def needs_latency(self) -> bool:

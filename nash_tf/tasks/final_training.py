@@ -154,9 +154,10 @@ def _is_better(goal: Goal, scores: Mapping[str, float], params: int, winner: Out
 
 
 def scores(run: Finishing, model: keras.Model) -> dict[str, float]:
-    """Test accuracy and loss, as those of the other networks, and all that is measured on validation images."""
+    """Test accuracy and loss, as those of the other networks, and all that is measured on validation images, of one view."""
     dataset = run.dataset
-    (tallied,) = scoring.on_test_images(dataset, run.pipeline, model)  # unlike Keras', its loss has no label smoothing
+    # Unlike Keras', its loss has no label smoothing.
+    (tallied,) = scoring.on_test_images(dataset, run.pipeline, run.config.views, model)
     test = scoring.overall(tallied)
     valid = model.evaluate(run.pipeline.evaluation(dataset.x_valid, dataset.y_valid), verbose=0, return_dict=True)
     return {f"test_{name}": test[name] for name in ("accuracy", "loss")} | {

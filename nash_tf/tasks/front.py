@@ -12,7 +12,6 @@ from nash_tf.config import SearchConfig
 from nash_tf.export_formats import ALWAYS
 from nash_tf.exporting.export import export
 from nash_tf.exporting.images import Images
-from nash_tf.exporting.scaling import with_scaling
 from nash_tf.files import run_directory
 from nash_tf.scores import objectives
 from nash_tf.seeds import derive
@@ -234,7 +233,7 @@ def _record(run: Finishing, model: keras.Model, directory: str) -> dict[str, Any
 def _export(run: Finishing, model: keras.Model, member: Mapping[str, Any], images: Images) -> None:
     final = in_float32(model)
     export(
-        with_scaling(final, *run.pipeline.scaling(run.dataset.x_train.dtype)),
+        handing_over.complete(run, final),
         run.config.directory / member["directory"],
         run.dataset.x_test[:32],
         facts=member,

@@ -13,6 +13,8 @@ from nash_tf.exporting.export import export
 from nash_tf.exporting.images import Images
 from nash_tf.exporting.scaling import with_scaling
 from nash_tf.files import run_directory
+from nash_tf.keras_models import views
+from nash_tf.settings.costs import VIEWS
 from nash_tf.strategy import time_plan
 from nash_tf.tasks.final_training import Finishing
 from nash_tf.tasks.latency import Latencies
@@ -21,7 +23,7 @@ from nash_tf.tasks.latency import Latencies
 def export_best(
     run: Finishing, final: keras.Model, results: Mapping[str, Any], test: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Exports a network with its scaling in front to `best/`; returns what is said of each format in results.json.
+    """Exports a network to `best/`; returns what is said of each format in results.json.
 
     Args:
         results, test: for the model card; what results.json says, and what it says of the test.
@@ -40,7 +42,7 @@ def export_best(
     for name in dropped:
         left_out(name, why)
     exported = export(
-        with_scaling(final, *run.pipeline.scaling(dataset.x_train.dtype)),
+        complete(run, final),
         config.directory / run_directory.BEST,
         dataset.x_test[:32],
         facts={**facts, **{f"--{name}": value for name, value in config.to_json().items()}},
@@ -52,6 +54,11 @@ def export_best(
         left_out=left_out,
     )
     return {**exported, **{name: {"left_out": why} for name in dropped}}
+
+
+def complete(run: Finishing, network: keras.Model) -> keras.Model:
+    """A network as it is used: it takes pixel values as they are, in all its views."""
+    return views.REGISTRY[run.config.views](with_scaling(network, *run.pipeline.scaling(run.dataset.x_train.dtype)))
 
 
 def images(run: Finishing) -> Images:
@@ -67,5 +74,7 @@ def formats(config: SearchConfig) -> tuple[str, ...]:
 
 
 def costs(run: Finishing, architecture: Architecture) -> dict[str, Any]:
-    """What results.json says of a network's operations and latency; of its parameters it says more elsewhere."""
-    return {"flops": flops(architecture), **Latencies(run.config).facts(architecture)}
+    """What results.json says of a network's operations and latency, in all its views; of its parameters it says more elsewhere."""
+    operations = flops(architecture)
+    of_all_views = operations and operations * VIEWS[run.config.views]
+    return {"flops": of_all_views, **Latencies(run.config).facts(architecture)}

@@ -16,7 +16,7 @@ from nash_tf.metrics import BalancedAccuracy
 from nash_tf.optimizers import Muon
 from nash_tf.scores import objectives
 from nash_tf.scores.classification import class_weights
-from nash_tf.settings.costs import OPERATIONS
+from nash_tf.settings.costs import MIRRORED, OPERATIONS, VIEWS
 from nash_tf.strategy import course, methods
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.unused import why_fewer_first
@@ -33,14 +33,18 @@ def check(config: SearchConfig, dataset: data.Dataset) -> None:
     """Checks settings against a data set, before anything is written.
 
     Raises:
-        ConfigError: the data set does not allow an augmentation, or the first network does not fit images or limits.
+        ConfigError: the data set does not allow an augmentation, mirrored views were not trained on, or the first network does not fit images or limits.
     """
     augmentation_of(config, dataset)
     if config.start is None:
         _check_widths(config, dataset)
+    if config.views == MIRRORED and "flip" not in config.augmentations(dataset.flips):
+        rule = "wants flip in --augment: the network would answer for mirrored images, and is trained on none"
+        raise refusal("views", config.views, rule)
     first = first_network(config, dataset)
     grows = methods.registry[config.method].grows
-    for name, needed in (("max_params", first.params), ("max_flops", costs.flops(first) or 0)):
+    operations = (costs.flops(first) or 0) * VIEWS[config.views]
+    for name, needed in (("max_params", first.params), ("max_flops", operations)):
         most = getattr(config, name)
         # What does not grow needs no limit: a baseline may be larger than what it is compared with.
         if grows and most is not None and needed > most:
@@ -197,6 +201,7 @@ def _too_small_a_budget(config: SearchConfig, dataset: data.Dataset) -> list[str
 def test_results(
     dataset: data.Dataset,
     pipeline: Pipeline,
+    view: str,
     vanilla: keras.Model,
     winner: keras.Model,
     final: keras.Model,
@@ -205,6 +210,7 @@ def test_results(
     """The test of the first network, the winner and the final network.
 
     Args:
+        view: from `nash_tf.keras_models.views.REGISTRY`, what they answer by.
         folder: where pictures of the final network's worst mistakes are written.
 
     Returns:
@@ -214,7 +220,7 @@ def test_results(
         "params": Architecture.from_keras(final).params,
         "vanilla_params": Architecture.from_keras(vanilla).params,
     }
-    tallies = scoring.on_test_images(dataset, pipeline, final, winner, vanilla)
+    tallies = scoring.on_test_images(dataset, pipeline, view, final, winner, vanilla)
     for prefix, tallied in zip(("", "winner_", "vanilla_"), tallies, strict=True):
         found = scoring.overall(tallied)
         results |= {f"{prefix}test_{name}": found[name] for name in ("accuracy", "loss")}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from nash_tf.architecture import Architecture
 from nash_tf.config import SearchConfig, refusal
+from nash_tf.keras_models import views
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.latency import BATCHES
 from nash_tf.strategy import methods
@@ -11,7 +12,7 @@ from nash_tf.tuning.kept_latencies import KeptLatencies
 
 
 class Latencies:
-    """Measures networks, untrained ones, for their time does not depend on their weights; in float32, as they are handed over.
+    """Measures networks, untrained ones, for their time does not depend on their weights; in float32 and all their views, as they are handed over.
 
     Args:
         config: of the run, its number of threads given.
@@ -23,7 +24,8 @@ class Latencies:
 
     def of(self, architecture: Architecture, batches: Sequence[int] = BATCHES) -> dict[int, float]:
         """Milliseconds of a network by the number of images that it is given together."""
-        return self._kept.of(architecture, lambda: to_keras(architecture.in_float32()), batches)
+        view = views.REGISTRY[self.config.views]
+        return self._kept.of(architecture, lambda: view(to_keras(architecture.in_float32())), batches)
 
     def fits(self, architecture: Architecture) -> bool:
         """Whether a network keeps `max_latency_ms`."""

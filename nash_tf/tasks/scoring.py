@@ -13,6 +13,7 @@ from PIL import Image
 from nash_tf.data import Dataset, description
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.files.atomic import replace_directory
+from nash_tf.keras_models import views
 from nash_tf.scores import classification
 from nash_tf.scores.tally import Mistake, Tally
 
@@ -28,11 +29,17 @@ def tally(model: keras.Model, batches: tf.data.Dataset, classes: int) -> Tally:
     return found
 
 
-def on_test_images(dataset: Dataset, pipeline: Pipeline, *models: keras.Model) -> list[Tally]:
-    """The tally of each model on the test images; one that is named twice is asked once."""
+def on_test_images(dataset: Dataset, pipeline: Pipeline, view: str, *models: keras.Model) -> list[Tally]:
+    """The tally of each model on the test images; one that is named twice is asked once.
+
+    Args:
+        view: from `nash_tf.keras_models.views.REGISTRY`, what each model answers by.
+    """
     batches = pipeline.evaluation(dataset.x_test, dataset.y_test)
     found = {id(model): model for model in models}
-    tallies = {key: tally(model, batches, len(dataset.class_names)) for key, model in found.items()}
+    tallies = {
+        key: tally(views.REGISTRY[view](model), batches, len(dataset.class_names)) for key, model in found.items()
+    }
     return [tallies[id(model)] for model in models]
 
 

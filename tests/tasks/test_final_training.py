@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from nash_tf.config import SearchConfig
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.strategy.records import Goal
@@ -24,7 +25,9 @@ def test_the_control_s_test_loss_has_no_label_smoothing_and_compares_with_the_ot
     smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.3)
     model.compile("sgd", smoothed, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
     pipeline = Pipeline(np.zeros(1), np.ones(1), 3, 16, Augmentation())
-    scores = final_training.scores(types.SimpleNamespace(dataset=dataset, pipeline=pipeline), model)
+    scores = final_training.scores(
+        types.SimpleNamespace(dataset=dataset, pipeline=pipeline, config=SearchConfig()), model
+    )
     assert scores["test_accuracy"] == scores["val_accuracy"] == 1.0
     assert scores["test_loss"] == pytest.approx(np.log(1 + 2 * np.exp(-3)), abs=1e-5) and scores["val_loss"] > 0.5
 

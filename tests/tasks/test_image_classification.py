@@ -1,12 +1,14 @@
 """What a run says of its data and settings before it begins."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from nash_tf import data
-from nash_tf.config import SearchConfig
+from nash_tf.architecture import costs
+from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.tasks import image_classification
 
 
@@ -18,6 +20,29 @@ def test_that_images_are_mirrored_without_knowing_whether_they_may_is_said(flips
     dataset = SimpleNamespace(flips=flips, class_names=("a", "b"), y_train=np.arange(20) % 2)
     lines = image_classification.describe(SearchConfig(method="sh", augment=augment), dataset)
     assert ("mirrored, as --augment says" in " ".join(lines)) is said
+
+
+def test_mirrored_views_want_mirrored_training_images_and_count_twice():
+    images = SimpleNamespace(
+        flips=True,
+        dataset="photos",
+        class_names=("a", "b"),
+        x_train=np.zeros((20, 16, 16, 3)),
+        y_train=np.arange(20) % 2,
+    )
+    config = SearchConfig(method="grow", views="mirrored")
+    image_classification.check(config, images)
+    needed = costs.flops(image_classification.first_network(config, images))
+    assert SearchConfig(max_flops=2 * needed + 1, views="mirrored").max_flops_of_a_view == needed
+    image_classification.check(replace(config, max_flops=2 * needed), images)
+    with pytest.raises(ConfigError, match=f"max_flops.*must be at least the first network's {2 * needed}"):
+        image_classification.check(replace(config, max_flops=2 * needed - 1), images)
+    for without in (replace(config, augment=("shift",)), replace(config, augment=())):
+        with pytest.raises(ConfigError, match="views.*wants flip in --augment"):
+            image_classification.check(without, images)
+    images.flips = False  # as of digits, where flip is left out
+    with pytest.raises(ConfigError, match="views.*wants flip in --augment"):
+        image_classification.check(config, images)
 
 
 @pytest.mark.parametrize(

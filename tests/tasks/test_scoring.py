@@ -34,7 +34,7 @@ def tested(tmp_path_factory):
     found = data_set()
     pipeline = Pipeline(np.zeros(3), np.ones(3), 3, 10, Augmentation(normalise=True))
     perfect, lazy = network(9 * np.eye(3)), network([[2, 0, 0], [2, 0, 0], [0, 5, 0]])
-    tallies = scoring.on_test_images(found, pipeline, lazy, perfect, perfect)
+    tallies = scoring.on_test_images(found, pipeline, "one", lazy, perfect, perfect)
     assert tallies[1] is tallies[2]
     record = scoring.test_record(found, *tallies)
     folder = tmp_path_factory.mktemp("run") / "mistakes"
@@ -47,6 +47,14 @@ def test_all_three_networks_are_scored_and_the_base_rate_is_that_of_training_s_l
     assert record["model"]["correct"] == 20 and record["model"]["confusion"] == [[20, 0, 0], [9, 0, 0], [0, 3, 0]]
     assert record["winner"]["accuracy"] == record["first_network"]["accuracy"] == 1.0
     assert record["winner"]["interval"][0] < 1 and "by_class" not in record["winner"]
+
+
+def test_of_mirrored_views_the_mean_is_scored():
+    found, pipeline = data_set(), Pipeline(np.zeros(3), np.ones(3), 3, 10, Augmentation(normalise=True))
+    found.x_test[:, 0, -1, 0] = 2  # what the mirror image is taken for, with certainty
+    unsure = network([[1, 0, 0], [0, 1, 0], [0, 0, 9]])
+    one, both = (scoring.on_test_images(found, pipeline, view, unsure)[0] for view in ("one", "mirrored"))
+    assert one.confusion.trace() == 32 and both.confusion.tolist() == [[0, 0, 20], [0, 0, 9], [0, 0, 3]]
 
 
 def test_loss_is_keras(tested):

@@ -16,6 +16,7 @@ from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Run, name_of, number
 from nash_tf.report.records.tested import Share, Tested
+from nash_tf.settings.costs import MIRRORED
 
 
 def interval(share: Share | None, digits: int = 2) -> str:
@@ -94,8 +95,13 @@ def _what_it_is(run: Run, test: Tested | None, children: Sequence[Child]) -> lis
     trained = (
         "It was then trained once more on training and validation images. " if search_plan.trained_finally(run) else ""
     )
+    views = (
+        "It answers by the mean of its outputs for an image and for its mirror image. "
+        if run.config.get("views") == MIRRORED
+        else ""
+    )
     parts: list[object] = [
-        f"{words}. It {origin}. {trained}Its files are in ",
+        f"{words}. It {origin}. {trained}{views}Its files are in ",
         tag("code", f"{run.directory}/best"),
         ". ",
     ]
