@@ -146,7 +146,10 @@ def control(run: Finishing) -> Control | None:
 
 
 def _is_better(goal: Goal, scores: Mapping[str, float], params: int, winner: Outcome) -> bool:
-    """Whether the control's score on the validation images is above the winner's, or equals it and the control is no larger."""
+    """Whether the control's score on the validation images is above the winner's, or equals it and the control is no larger; one that is
+    not finite is not."""
+    if not math.isfinite(scores[goal.name]):
+        return False
     reached, best = (round(each[goal.name], 6) for each in (scores, winner.metrics))
     if reached == best:
         return winner.architecture is None or params <= winner.architecture.params
