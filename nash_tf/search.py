@@ -181,6 +181,7 @@ def _plan(
     export_seconds = time_plan.export_seconds(loading, formats, config.max_hours)
     after = final_training.after(config, dataset, export_seconds)
     plan = TimePlan(tuner.oracle.search, limits, after, config.workers)
+    tuner.oracle.search.side_by_side = config.side_by_side
     limits.count_from(began)
     limits.reserve = plan.reserve
     return plan

@@ -48,7 +48,10 @@ class Search:
         outcomes: of all trainings that have ended, by their keys.
         scores: theirs, larger is better; None for the failed.
         incumbent: the winner of the last closed step; None before the first network is trained.
+        side_by_side: how many trainings the engine does at a time, as far as it knows; it sets this.
     """
+
+    side_by_side = 1
 
     def __init__(
         self,

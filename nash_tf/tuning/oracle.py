@@ -2,7 +2,6 @@
 
 import math
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import keras_tuner
@@ -11,7 +10,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.files.run_directory import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome
+from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, front_objectives, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
@@ -136,7 +135,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 return Trial(self.get_space(), status=TrialStatus.STOPPED)
             trial = self.ongoing_trials.get(worker.name)
             if trial is None:
-                trial = self.book.lend_next(worker, self.get_space(), self.max_trials or math.inf, self._seconds_left())
+                trial = self.book.lend_next(worker, self.get_space(), self.max_trials or math.inf, self._seconds_lent())
                 if trial is None:
                     return Trial(self.get_space(), status=TrialStatus.IDLE)
                 self.save()
@@ -173,9 +172,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             else:
                 trial.metrics = own.metrics
                 trial.message = trial.message or trial_values.message_of(lease)
-                outcome = trial_values.decode_report(trial, self.book.assignment(own), self.objective.name)
-                if outcome.status == COMPLETED and self.search.goal.score(outcome) is None:
-                    outcome = replace(outcome, status=FAILED, message=f"{self.objective.name} is not a finite number")
+                outcome = trial_values.decode_report(trial, self.book.assignment(own), self.search.goal)
                 self.update_space(trial.hyperparameters)
                 if self.book.end(own, outcome, trial.hyperparameters):
                     self._ended(own)
@@ -238,8 +235,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def _sent(self, trial: Trial) -> Trial:
         """A copy of a trial for its worker, which says whose it is and how much time it may take."""
         sent = Trial.from_state(trial.get_state())
-        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), *self._seconds_left().values())
+        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), *self._seconds_lent().values())
         return sent
+
+    def _seconds_lent(self) -> dict[str, float]:
+        """What a training may take of the time left. Those beside it share the CPU time, unless all are laid out within it."""
+        left, among = self._seconds_left(), 1 if self.search.method.is_budgeted else self.book.side_by_side()
+        return left | {"cpu_seconds": left["cpu_seconds"] / among}
 
     def _seconds_left(self) -> dict[str, float]:
         """What is left of the limits on time, by the measurement that they are on."""

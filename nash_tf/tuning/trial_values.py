@@ -170,8 +170,9 @@ def encode_outcome(outcome: Outcome) -> dict[str, Any]:
     return {"architecture": outcome.architecture.to_json(), "record": json.dumps(outcome.measurements())}
 
 
-def decode_report(trial: Trial, assignment: Assignment, objective: str) -> Outcome:
+def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
     """What a report says of the training that a trial was given out for; hyperparameters that the model declared meanwhile are taken.
+    One whose objective is not a finite number has failed.
 
     Raises:
         InvalidReport: it is of another training, or `decode_outcome` raises it.
@@ -184,7 +185,10 @@ def decode_report(trial: Trial, assignment: Assignment, objective: str) -> Outco
             raise ValueError("its values are not those that were given out")
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
-    return decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), objective)
+    outcome = decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), goal.name)
+    if outcome.status == COMPLETED and goal.score(outcome) is None:
+        return replace(outcome, status=FAILED, message=f"{goal.name} is not a finite number")
+    return outcome
 
 
 def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outcome:
