@@ -8,6 +8,7 @@ import time
 from concurrent import futures
 
 import grpc
+from keras_tuner import errors
 
 from nash_tf.tuning import private_api
 from nash_tf.tuning.client import SECRET_KEY
@@ -26,6 +27,10 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
     Args:
         oracle: a `HillClimbingOracle`.
         workers: processes of this machine to watch over, if any.
+
+    Raises:
+        FatalError: a worker says that the search cannot go on, and why.
+        OSError: the address of `KERASTUNER_*` cannot be listened on.
     """
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", LARGEST)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), interceptors=[_Doorkeeper()], options=options)
@@ -44,6 +49,8 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
     saved = time.monotonic()
     try:
         while True:
+            if oracle.fatal:
+                raise errors.FatalError(oracle.fatal)
             if time.monotonic() > saved + SAVE_EVERY:
                 oracle.save()  # how much time has passed
                 saved = time.monotonic()

@@ -42,6 +42,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         search: the search itself, which takes all decisions.
         limits: on its time.
         book: its trials, and who trains them.
+        fatal: why a worker says that the search cannot go on, which no child is to blame for; None where it can.
 
     Raises:
         TypeError, ValueError: an argument is unknown, of a wrong type or out of range; objectives or rungs that cannot be.
@@ -90,7 +91,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.search = Search(settings, goal, declared, failures, self._seconds_left, fits)
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
-        self.on_trained, self.raises_failures = on_trained, True
+        self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._mutex = threading.RLock()
 
     @property
@@ -165,7 +166,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
             if own.status in ENDED or not holder or lease.get("holder") != holder:
                 print(f"trial {own.trial_id}: a late report was refused", flush=True)
             elif trial.status == TrialStatus.STOPPED:
-                self.limits.reached = True
+                self.fatal = trial_values.message_of(lease, trial_values.FATAL) or self.fatal
+                self.limits.reached = self.limits.reached or self.fatal is None
                 self.book.put_back(own)
             elif trial.status == TrialStatus.INVALID and self._is_to_be_retried(own):
                 self.book.put_back(own)
@@ -286,8 +288,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Goes on with the search in the project's directory.
 
         Raises:
-            DamagedSearch: it was begun with other settings, or by another tuner, or a trial's file is not what was written; the
-                message says what to do.
+            DamagedSearch: it is of other settings or another tuner, or a trial's file is damaged; the message says what to do.
         """
         check_tree(self._project_dir)
         is_restored = restore_state(Path(self._project_dir), self.set_state)
@@ -315,8 +316,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             return self.limits.reached_by(self.search.outcomes.values())
 
     def stopped_by(self) -> str | None:
-        """Why the search was given up: the cause of the last of too many failures in a row, or why there is no first network
-        to begin with; None where it was not."""
+        """Why the search was given up: the cause of the last of too many failures in a row, or of the first network's; else None."""
         return self.book.failure()
 
     @property
