@@ -235,7 +235,7 @@ def _limited(run: Finishing) -> dict:
 
 
 def _time(run: Finishing) -> dict:
-    """Seconds and CPU seconds of the run until now, over all its processes."""
+    """Seconds and CPU seconds of the run until now, over all its processes; of workers elsewhere those of their trainings."""
     seconds, cpu_seconds = run.plan.limits.spent()
     return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
 

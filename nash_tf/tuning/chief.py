@@ -46,9 +46,10 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
     server.start()
     # A chief that is started again may find the search over; workers of the one before are told so when they come back.
     awaited = time.monotonic() + (0.0 if workers else oracle.book.lending.leases.timeout)
-    saved = time.monotonic()
+    saved, trained_before = time.monotonic(), _cpu_seconds(oracle)
     try:
         while True:
+            oracle.limits.trained_by_workers = _cpu_seconds(oracle) - trained_before
             if oracle.fatal:
                 raise errors.FatalError(oracle.fatal)
             if time.monotonic() > saved + SAVE_EVERY:
@@ -63,6 +64,12 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
             time.sleep(POLL)
     finally:
         server.stop(grace=1.0).wait()
+        oracle.limits.trained_by_workers = _cpu_seconds(oracle) - trained_before
+
+
+def _cpu_seconds(oracle) -> float:
+    """Of all trainings that have ended."""
+    return sum(outcome.cpu_seconds for outcome in list(oracle.search.outcomes.values()))
 
 
 class _Doorkeeper(grpc.ServerInterceptor):

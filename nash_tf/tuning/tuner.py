@@ -195,10 +195,7 @@ class HillClimbing(keras_tuner.Tuner):
                 outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)
             except FailedTraining as error:
                 raise errors.FailedTrialError(str(error)) from error
-            except (
-                CheckpointError,
-                Unsearchable,
-            ) as error:  # the fault of disk or data: the child must not fail for it
+            except (CheckpointError, Unsearchable) as error:  # the child must not fail for disk or data
                 raise self._fatal(trial, error) from error
             except OutOfTime as error:
                 if is_worker:
