@@ -181,6 +181,7 @@ def _plan(
     export_seconds = time_plan.export_seconds(loading, formats, config.max_hours)
     after = final_training.after(config, dataset, export_seconds)
     plan = TimePlan(tuner.oracle.search, limits, after, config.workers)
+    tuner.oracle.search.side_by_side = config.side_by_side
     limits.count_from(began)
     limits.reserve = plan.reserve
     return plan
@@ -234,7 +235,7 @@ def _limited(run: Finishing) -> dict:
 
 
 def _time(run: Finishing) -> dict:
-    """Seconds and CPU seconds of the run until now, over all its processes."""
+    """Seconds and CPU seconds of the run until now, over all its processes; of workers elsewhere those of their trainings."""
     seconds, cpu_seconds = run.plan.limits.spent()
     return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
 

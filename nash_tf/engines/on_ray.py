@@ -75,6 +75,7 @@ class Engine:
         with ray_cluster.joined(self.address, needed, (spec, task.data)) as ray:
             try:
                 most = self.workers or max(1, int(ray.cluster_resources().get("CPU", 0.0) / self.cpus))
+                tuner.oracle.search.side_by_side = most
                 with _states(ray, self.storage, Path(tuner.project_dir)) as kept:
                     sent = ray.put(spec), ray.put(task.data)
                     resources = {"num_cpus": self.cpus, "num_gpus": self.gpus}

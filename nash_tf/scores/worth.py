@@ -1,4 +1,4 @@
-"""Whether a search was worth it: its winner against the control, the first network trained on alone for as long."""
+"""Whether a search was worth it: its winner against the control, the first network trained on alone for as long, or for less."""
 
 import math
 from collections.abc import Mapping
@@ -10,9 +10,12 @@ NOTHING_BETTER = "No: the search has found nothing better than the first network
 UNKNOWN = "It cannot be told."
 PERHAPS = "Perhaps."
 YES = "Yes."
+ALIKE = 0.8  # share of the search's CPU time from which a control has about as much: machines are not always as fast
 
 
-def verdict(is_better: bool, is_first: bool, winner: float, control: float, images: int | None) -> str:
+def verdict(
+    is_better: bool, is_first: bool, winner: float, control: float, images: int | None, share: float | None
+) -> str:
     """The answer, in words.
 
     Args:
@@ -20,6 +23,7 @@ def verdict(is_better: bool, is_first: bool, winner: float, control: float, imag
         is_first: whether no morphism led to the winner.
         winner, control: their accuracies on the test images, before a final training.
         images: number of test images; None where it is not known.
+        share: see `compute_share`.
     """
     if is_better:
         return NO
@@ -27,7 +31,24 @@ def verdict(is_better: bool, is_first: bool, winner: float, control: float, imag
         return NOTHING_BETTER
     if winner <= control:
         return UNKNOWN
-    return PERHAPS if may_be_chance(winner, control, images) else YES
+    return PERHAPS if may_be_chance(winner, control, images) or has_less(share) else YES
+
+
+def compute_share(control: float | None, search: float | None) -> float | None:
+    """The control's CPU time as a share of the search's, both in seconds; None where one of them is not known."""
+    return control / search if control is not None and search else None
+
+
+def has_less(share: float | None) -> bool:
+    """Whether a control had clearly less compute than the search."""
+    return share is not None and share < ALIKE
+
+
+def less(share: float | None) -> str | None:
+    """That a control which was not better had clearly less compute than the search; None where it had about as much."""
+    if share is None or not has_less(share):
+        return None
+    return f"The control had only {share:.0%} of the search's CPU time: this decides nothing for certain."
 
 
 def may_be_chance(one: float, other: float, images: int | None) -> bool:

@@ -48,7 +48,10 @@ class Search:
         outcomes: of all trainings that have ended, by their keys.
         scores: theirs, larger is better; None for the failed.
         incumbent: the winner of the last closed step; None before the first network is trained.
+        side_by_side: how many trainings the engine does at a time, as far as it knows; it sets this.
     """
+
+    side_by_side = 1
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class Search:
             "examples": settings.examples,
             "batch_size": settings.batch_size,
             "gain_factor": settings.gain_factor,
+            "side_by_side": lambda: self.side_by_side,
         }
         if not self.method.has_branches:
             return BudgetedProposer(**drawn, **budget)
@@ -173,6 +177,13 @@ class Search:
         prices = self._proposer.prices(self.outcomes)
         to_come = len(missing) + sum(each.children for each in later)
         return max(left, to_come * (prices.epoch(last) + prices.beginning))
+
+    def budget_left_on_the_clock(self) -> float | None:
+        """The same without what is trained beside other trainings, which takes no time of its own."""
+        left = self.budget_left()
+        if left is None or not isinstance(self._proposer, BudgetedProposer):
+            return None
+        return self._proposer.on_the_clock(left, self.outcomes)
 
     def spent(self, trainings: Iterable[Outcome]) -> float:
         """What trainings of the search have cost, predicted, in epochs of the first network; the failed cost nothing."""

@@ -10,7 +10,7 @@ from nash_tf.morphisms import reductions, registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
 from nash_tf.strategy.considered import cut
-from nash_tf.strategy.course import FEWEST_EPOCHS, Course
+from nash_tf.strategy.course import FEWEST_EPOCHS, Course, race_overlap
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
 from nash_tf.strategy.records import COMPLETED, TrainingKey
@@ -30,6 +30,7 @@ class BudgetedProposer(Proposer):
         seconds_left: what is left of them by the engine's clock; None for what the outcomes leave.
         examples, batch_size: of an epoch, by which it has its price; None where they are not known.
         gain_factor: by how much the gains that the method expects are multiplied.
+        side_by_side: gives how many trainings go on at a time.
     """
 
     budget: float = math.inf
@@ -38,6 +39,7 @@ class BudgetedProposer(Proposer):
     examples: int | None = None
     batch_size: int | None = None
     gain_factor: float = 1.0
+    side_by_side: Callable[[], int] = lambda: 1
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
@@ -92,8 +94,21 @@ class BudgetedProposer(Proposer):
             prices = self.prices(outcomes)
             pace = getattr(ended[-1], name) / prices.spent(ended[-1:])
             if pace > 0:
-                budget = min(budget, prices.spent(ended) + (1 - RESERVE) * max(0.0, left) / pace)
+                beside = self._overlapping(outcomes) if name == "wall_seconds" else 0.0
+                within = prices.spent(ended) + (1 - RESERVE) * max(0.0, left) / pace
+                budget = min(budget, within / (1 - beside))
         return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1)
+
+    def on_the_clock(self, left: float, outcomes: Outcomes) -> float:
+        """What is left of the budget, without what is trained beside other trainings."""
+        return max(left / self.side_by_side(), left - self._overlapping(outcomes) * self.course(outcomes).budget)
+
+    def _overlapping(self, outcomes: Outcomes) -> float:
+        """Share of the budget that takes no time of its own, since the races that are to come are run side by side. A trunk and its branch
+        count one after the other: of both, little is beside the other."""
+        children, steps = self.steps[-1][0].children, range(1, len(self.steps))
+        races = sum(TrainingKey(step, 0, children - 1) not in outcomes for step in steps)
+        return races * race_overlap(len(steps), children, self.side_by_side())
 
     def prices(self, outcomes: Outcomes) -> Prices:
         """What trainings cost."""

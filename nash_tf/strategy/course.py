@@ -7,6 +7,7 @@ networks of a search share one rate: a short warm-up, constant while the network
 et al. 2024, arXiv 2405.18392; Li et al. 2019, arXiv 1905.04753).
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from nash_tf.strategy.halving import Rung
@@ -44,6 +45,18 @@ def planned(method: Method, steps: int, rungs: tuple[Rung, ...]) -> list[tuple[R
     growing = steps if method.grows else 1
     # The cooldown has several trainings.
     return [*[rungs] * (growing - 1), rungs + (Rung(1, 0),) * (len(SEGMENTS) - 1)]
+
+
+def race_overlap(steps: int, children: int, side_by_side: int) -> float:
+    """Share of a budget that a race takes no time for, since several of its children are trained at a time.
+
+    Args:
+        steps: each has a race.
+        children: of a race.
+        side_by_side: trainings at a time.
+    """
+    turns = math.ceil(children / side_by_side)
+    return (children - turns) * min(RACE, COOLDOWN / (steps * children))
 
 
 @dataclass(frozen=True)

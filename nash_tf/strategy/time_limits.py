@@ -21,12 +21,14 @@ class TimeLimits:
         max_hours: of wall-clock time; interruptions do not count. None for no limit.
         max_cpu_hours: of CPU time, all trainings together. None for no limit.
         clock: (seconds, CPU seconds), growing.
+        own: CPU seconds of this process alone, growing.
 
     Attributes:
         reserve: gives the seconds of `max_hours` that are held back for what follows the search.
         reached: whether a limit has ended the search, as a trainer finds whose time is up, or as it looked when the search ended;
             what a training that was cut spent in vain is in no outcome.
         before: seconds and CPU seconds of earlier processes.
+        trained_by_workers: CPU seconds of the trainings that workers have ended since then.
     """
 
     def __init__(
@@ -34,15 +36,17 @@ class TimeLimits:
         max_hours: float | None,
         max_cpu_hours: float | None,
         clock: Callable[[], tuple[float, float]] = wall_and_cpu_seconds,
+        own: Callable[[], float] = time.process_time,
     ):
-        self.max_hours, self.max_cpu_hours, self._clock = max_hours, max_cpu_hours, clock
+        self.max_hours, self.max_cpu_hours, self._clock, self._own = max_hours, max_cpu_hours, clock, own
         self.reserve: Callable[[], float] = lambda: 0.0
         self.reached = False
         self.resume((0.0, 0.0))
 
     def resume(self, before: tuple[float, float]) -> None:
         """Goes on after processes that spent so many seconds and CPU seconds."""
-        self.before, self._began = before, self._clock()
+        self.before, self._began, self._own_began = before, self._clock(), self._own()
+        self.trained_by_workers = 0.0
 
     @property
     def given(self) -> dict[str, float | None]:
@@ -51,16 +55,18 @@ class TimeLimits:
 
     def count_from(self, began: tuple[float, float]) -> None:
         """Counts this process's time from when it began, in the clock's seconds and CPU seconds, and not from `resume`."""
-        self._began = began
+        self._began, self._own_began = began, began[1]  # a process that begins has waited for no other
 
     def add_cpu_seconds(self, seconds: float) -> None:
         """Counts those of a process that this one does not wait for."""
         self.before = (self.before[0], self.before[1] + seconds)
 
     def spent(self) -> tuple[float, float]:
-        """Seconds and CPU seconds of this process and those before it."""
+        """Seconds and CPU seconds of this process, of its workers and of those before it."""
         now = self._clock()
-        return (self.before[0] + now[0] - self._began[0], self.before[1] + now[1] - self._began[1])
+        # Workers that it has not waited for, and those elsewhere, which it never does, count by what they have trained.
+        own = self._own() - self._own_began + self.trained_by_workers
+        return (self.before[0] + now[0] - self._began[0], self.before[1] + max(now[1] - self._began[1], own))
 
     def seconds_left_in_all(self) -> float:
         """Wall-clock seconds before `max_hours`."""

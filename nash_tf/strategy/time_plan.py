@@ -171,7 +171,7 @@ class TimePlan:
         opened = self.search.opened
         if opened is None or self.search.finished:
             return 0.0
-        budget = self.search.budget_left()
+        budget = self.search.budget_left_on_the_clock()
         if budget is not None:
             planned = budget * self._seconds_of_budget()
             return max(0.0, min(planned, self.limits.wall_seconds_left(self.search.outcomes.values())))

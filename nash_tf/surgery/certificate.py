@@ -175,8 +175,7 @@ def certify(
         NotPreserved: the difference in inference exceeds the bound, or is not a number; or the loss rose by more than its
             limit.
     """
-    largest = max(float(np.max(np.abs(output))) for output in parent.outputs)
-    bound = max(1, morphisms) * TOLERANCE * max(1.0, largest)
+    bound = max(1, morphisms) * TOLERANCE * max(1.0, _largest(parent.outputs))
     certificate = {
         "max_difference": _difference(parent.outputs, child.outputs),
         "bound": bound,
@@ -203,4 +202,9 @@ def certify(
 
 
 def _difference(before: list[np.ndarray], after: list[np.ndarray]) -> float:
-    return max(float(np.max(np.abs(new - old))) for old, new in zip(before, after, strict=True))
+    return _largest([new - old for old, new in zip(before, after, strict=True)])
+
+
+def _largest(arrays: list[np.ndarray]) -> float:
+    """The largest absolute number; NaN where there is one, which Python's `max` would pass over."""
+    return float(np.max([np.max(np.abs(array)) for array in arrays]))

@@ -92,7 +92,7 @@ class Control:
 def control(run: Finishing) -> Control | None:
     """Trains the first network alone, from its own initialisation, with one cooldown, on the images that the search trained on.
 
-    It takes as many CPU seconds as the search did, within the limits of `TimePlan`, and is compared with the search's winner on
+    It takes as many CPU seconds as the search did, or fewer by the limits of `TimePlan`, and is compared with the search's winner on
     the validation images, before either has had a final training. The winner is the best of many there, which flatters it
     a little, and the control is one; of equals the smaller is better, and of these the control.
 
@@ -146,7 +146,10 @@ def control(run: Finishing) -> Control | None:
 
 
 def _is_better(goal: Goal, scores: Mapping[str, float], params: int, winner: Outcome) -> bool:
-    """Whether the control's score on the validation images is above the winner's, or equals it and the control is no larger."""
+    """Whether the control's score on the validation images is above the winner's, or equals it and the control is no larger; one that is
+    not finite is not."""
+    if not math.isfinite(scores[goal.name]):
+        return False
     reached, best = (round(each[goal.name], 6) for each in (scores, winner.metrics))
     if reached == best:
         return winner.architecture is None or params <= winner.architecture.params

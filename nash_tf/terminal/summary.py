@@ -75,15 +75,17 @@ def _control(control: Mapping, results: Mapping) -> list[str]:
         is_first = results.get("winner_is_first_network", False)
         images = (results.get("test") or {}).get("images")
         accuracies = results["winner_test_accuracy"], control["test_accuracy"]
-        answer = worth.verdict(False, is_first, *accuracies, images)
+        share = worth.compute_share(control["cpu_seconds"], control["search_cpu_seconds"])
+        answer = worth.verdict(False, is_first, *accuracies, images, share)
         better = "On the validation images the search's winner is better"
         if control["params"] > results["params"]:
             better += ", or as good and smaller"
-        chance = f", which may be chance on {images:,} images" if images and answer == worth.PERHAPS else ""
+        by_chance = images and worth.may_be_chance(*accuracies, images)
+        chance = f", which may be chance on {images:,} images" if by_chance else ""
         tested = f"on the test images by {100 * (accuracies[0] - accuracies[1]):.2f} points{chance}"
         if accuracies[0] <= accuracies[1]:
             tested = "on the test images it is not"
-        return [*found, f"Was it worth it? {answer} {better}, {tested}."]
+        return [*found, " ".join(filter(None, [f"Was it worth it? {answer} {better}, {tested}.", worth.less(share)]))]
     after = f"; after final training its test accuracy is {results['test_accuracy']:.4f}"
     after = after if results.get("final_epochs_done") else ""
     return [

@@ -96,7 +96,7 @@ class Trainer:
             saved = self._interrupted(assignment, unfinished) if unfinished else None
             model, architecture, start = saved or self._begun(assignment, fit, source, source_value)
             watches: list[keras.callbacks.Callback] = [
-                Watch(replace(limits, cpu_seconds=limits.cpu_seconds - start.cpu_seconds))
+                Watch(replace(limits, cpu_seconds=limits.cpu_seconds - start.cpu_seconds), began)
             ]
             if unfinished:
                 watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, limits.saved))

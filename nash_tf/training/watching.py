@@ -38,17 +38,22 @@ class Limits:
 class Watch(keras.callbacks.Callback):
     """Ends a training at its limits.
 
+    Args:
+        limits: on the training.
+        began: seconds (`time.perf_counter`) and CPU seconds (`time.process_time`) from which they count; None for now.
+
     Raises:
         OutOfTime: after the batch in which one is reached.
     """
 
-    def __init__(self, limits: Limits):
+    def __init__(self, limits: Limits, began: tuple[float, float] | None = None):
         super().__init__()
-        self._end, self._cpu_end = time.monotonic() + limits.seconds, time.process_time() + limits.cpu_seconds
+        wall, cpu = began or (time.perf_counter(), time.process_time())
+        self._end, self._cpu_end = wall + limits.seconds, cpu + limits.cpu_seconds
         self._check = limits.check
 
     def on_train_batch_end(self, batch, logs=None):
-        if time.monotonic() > self._end or time.process_time() > self._cpu_end:
+        if time.perf_counter() > self._end or time.process_time() > self._cpu_end:
             raise OutOfTime("the limit on time is reached")
         self._check()
 

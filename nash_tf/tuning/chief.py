@@ -8,6 +8,7 @@ import time
 from concurrent import futures
 
 import grpc
+from keras_tuner import errors
 
 from nash_tf.tuning import private_api
 from nash_tf.tuning.client import SECRET_KEY
@@ -26,6 +27,10 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
     Args:
         oracle: a `HillClimbingOracle`.
         workers: processes of this machine to watch over, if any.
+
+    Raises:
+        FatalError: a worker says that the search cannot go on, and why.
+        OSError: the address of `KERASTUNER_*` cannot be listened on.
     """
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", LARGEST)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), interceptors=[_Doorkeeper()], options=options)
@@ -41,9 +46,12 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
     server.start()
     # A chief that is started again may find the search over; workers of the one before are told so when they come back.
     awaited = time.monotonic() + (0.0 if workers else oracle.book.lending.leases.timeout)
-    saved = time.monotonic()
+    saved, trained_before = time.monotonic(), _cpu_seconds(oracle)
     try:
         while True:
+            oracle.limits.trained_by_workers = _cpu_seconds(oracle) - trained_before
+            if oracle.fatal:
+                raise errors.FatalError(oracle.fatal)
             if time.monotonic() > saved + SAVE_EVERY:
                 oracle.save()  # how much time has passed
                 saved = time.monotonic()
@@ -56,6 +64,12 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
             time.sleep(POLL)
     finally:
         server.stop(grace=1.0).wait()
+        oracle.limits.trained_by_workers = _cpu_seconds(oracle) - trained_before
+
+
+def _cpu_seconds(oracle) -> float:
+    """Of all trainings that have ended."""
+    return sum(outcome.cpu_seconds for outcome in list(oracle.search.outcomes.values()))
 
 
 class _Doorkeeper(grpc.ServerInterceptor):

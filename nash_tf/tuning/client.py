@@ -72,6 +72,13 @@ class Client(private_api.OracleClient):
         report.hyperparameters.values = trial_values.with_message(trial.hyperparameters.values, trial.message)
         return self._patiently(super().end_trial, report)
 
+    def give_up(self, trial, why: str) -> None:
+        """Hands a trial back, and tells the chief why the search cannot go on."""
+        report = Trial.from_state(trial.get_state())
+        report.status = TrialStatus.STOPPED
+        report.hyperparameters.values = trial_values.with_message(trial.hyperparameters.values, why, trial_values.FATAL)
+        self._patiently(super().end_trial, report)
+
     def get_trial(self, trial_id):
         return self._patiently(super().get_trial, trial_id)
 

@@ -2,7 +2,6 @@
 
 import math
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import keras_tuner
@@ -11,7 +10,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.files.run_directory import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome
+from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, front_objectives, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
@@ -43,6 +42,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         search: the search itself, which takes all decisions.
         limits: on its time.
         book: its trials, and who trains them.
+        fatal: why a worker says that the search cannot go on, which no child is to blame for; None where it can.
 
     Raises:
         TypeError, ValueError: an argument is unknown, of a wrong type or out of range; objectives or rungs that cannot be.
@@ -91,7 +91,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.search = Search(settings, goal, declared, failures, self._seconds_left, fits)
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
-        self.on_trained, self.raises_failures = on_trained, True
+        self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._mutex = threading.RLock()
 
     @property
@@ -136,7 +136,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 return Trial(self.get_space(), status=TrialStatus.STOPPED)
             trial = self.ongoing_trials.get(worker.name)
             if trial is None:
-                trial = self.book.lend_next(worker, self.get_space(), self.max_trials or math.inf, self._seconds_left())
+                trial = self.book.lend_next(worker, self.get_space(), self.max_trials or math.inf, self._seconds_lent())
                 if trial is None:
                     return Trial(self.get_space(), status=TrialStatus.IDLE)
                 self.save()
@@ -166,16 +166,15 @@ class HillClimbingOracle(keras_tuner.Oracle):
             if own.status in ENDED or not holder or lease.get("holder") != holder:
                 print(f"trial {own.trial_id}: a late report was refused", flush=True)
             elif trial.status == TrialStatus.STOPPED:
-                self.limits.reached = True
+                self.fatal = trial_values.message_of(lease, trial_values.FATAL) or self.fatal
+                self.limits.reached = self.limits.reached or self.fatal is None
                 self.book.put_back(own)
             elif trial.status == TrialStatus.INVALID and self._is_to_be_retried(own):
                 self.book.put_back(own)
             else:
                 trial.metrics = own.metrics
                 trial.message = trial.message or trial_values.message_of(lease)
-                outcome = trial_values.decode_report(trial, self.book.assignment(own), self.objective.name)
-                if outcome.status == COMPLETED and self.search.goal.score(outcome) is None:
-                    outcome = replace(outcome, status=FAILED, message=f"{self.objective.name} is not a finite number")
+                outcome = trial_values.decode_report(trial, self.book.assignment(own), self.search.goal)
                 self.update_space(trial.hyperparameters)
                 if self.book.end(own, outcome, trial.hyperparameters):
                     self._ended(own)
@@ -238,8 +237,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def _sent(self, trial: Trial) -> Trial:
         """A copy of a trial for its worker, which says whose it is and how much time it may take."""
         sent = Trial.from_state(trial.get_state())
-        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), *self._seconds_left().values())
+        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), *self._seconds_lent().values())
         return sent
+
+    def _seconds_lent(self) -> dict[str, float]:
+        """What a training may take of the time left. Those beside it share the CPU time, unless all are laid out within it."""
+        left, among = self._seconds_left(), 1 if self.search.method.is_budgeted else self.book.side_by_side()
+        return left | {"cpu_seconds": left["cpu_seconds"] / among}
 
     def _seconds_left(self) -> dict[str, float]:
         """What is left of the limits on time, by the measurement that they are on."""
@@ -284,8 +288,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Goes on with the search in the project's directory.
 
         Raises:
-            DamagedSearch: it was begun with other settings, or by another tuner, or a trial's file is not what was written; the
-                message says what to do.
+            DamagedSearch: it is of other settings or another tuner, or a trial's file is damaged; the message says what to do.
         """
         check_tree(self._project_dir)
         is_restored = restore_state(Path(self._project_dir), self.set_state)
@@ -313,8 +316,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             return self.limits.reached_by(self.search.outcomes.values())
 
     def stopped_by(self) -> str | None:
-        """Why the search was given up: the cause of the last of too many failures in a row, or why there is no first network
-        to begin with; None where it was not."""
+        """Why the search was given up: the cause of the last of too many failures in a row, or of the first network's; else None."""
         return self.book.failure()
 
     @property

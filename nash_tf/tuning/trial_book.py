@@ -68,6 +68,11 @@ class TrialBook:
         """Writes a trial's file."""
         self.files.write(trial, self.lending.state(trial.trial_id))
 
+    def side_by_side(self) -> int:
+        """How many trainings of the open rung go on at a time, one at least."""
+        workers = max(self.search.side_by_side, len(self.lending.leases.alive()), len(self.lending.lent))
+        return max(1, min(workers, len(self.search.opened.missing) if self.search.opened else 1))
+
     # From assignments to outcomes ---------------------------------------------------------------------------------------
 
     def lend_next(

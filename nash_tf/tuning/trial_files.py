@@ -55,6 +55,11 @@ class TrialFiles:
         """Where the training of a trial is saved while it goes on."""
         return self.folder(trial_id) / UNFINISHED
 
+    def remedy(self, error: Exception, source_id: str | None) -> str:
+        """What there is to do, as the end of a sentence, where an error is of the checkpoint that a training starts from; else nothing."""
+        folder = self.folder(source_id) if source_id else None
+        return f"; remove {folder}, and its training is done again" if folder and f"{folder}/" in str(error) else ""
+
     def write(self, trial: Trial, lease: dict[str, Any]) -> None:
         """Writes a trial's state and lease, whole or not at all.
 

@@ -37,6 +37,7 @@ OWN = frozenset(
     }
 )
 LEASE = "tuner/lease"  # only on its way to a worker and back
+MESSAGE, FATAL = "message", "fatal"  # what a worker tells beside it
 LONGEST_MESSAGE = 4000  # letters, the last ones
 MOST_NAMES = 1000  # of metrics, and of hyperparameters
 _KEPT_APART = ("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds")
@@ -136,17 +137,17 @@ def take_lease(values: dict[str, Any]) -> dict[str, Any]:
     return lease
 
 
-def message_of(lease: Mapping[str, Any]) -> str | None:
-    """Why a training failed, as its worker tells it beside the lease."""
-    message = lease.get("message")
+def message_of(lease: Mapping[str, Any], name: str = MESSAGE) -> str | None:
+    """Why a training failed, as its worker tells it beside the lease; or, as FATAL, why the search cannot go on."""
+    message = lease.get(name)
     return message[-LONGEST_MESSAGE:] if isinstance(message, str) else None
 
 
-def with_message(values: Mapping[str, Any], message: str | None) -> dict[str, Any]:
-    """Values of a trial on its way back, with why it failed: Keras Tuner's messages hold no place for it."""
+def with_message(values: Mapping[str, Any], message: str | None, name: str = MESSAGE) -> dict[str, Any]:
+    """Values of a trial on its way back, with what `message_of` gives: Keras Tuner's messages hold no place for it."""
     if not message or not (lease := lease_of(values)):
         return dict(values)
-    return {**values, LEASE: json.dumps({**lease, "message": message[-LONGEST_MESSAGE:]})}
+    return {**values, LEASE: json.dumps({**lease, name: message[-LONGEST_MESSAGE:]})}
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -170,8 +171,9 @@ def encode_outcome(outcome: Outcome) -> dict[str, Any]:
     return {"architecture": outcome.architecture.to_json(), "record": json.dumps(outcome.measurements())}
 
 
-def decode_report(trial: Trial, assignment: Assignment, objective: str) -> Outcome:
+def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
     """What a report says of the training that a trial was given out for; hyperparameters that the model declared meanwhile are taken.
+    One whose objective is not a finite number has failed.
 
     Raises:
         InvalidReport: it is of another training, or `decode_outcome` raises it.
@@ -184,7 +186,10 @@ def decode_report(trial: Trial, assignment: Assignment, objective: str) -> Outco
             raise ValueError("its values are not those that were given out")
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
-    return decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), objective)
+    outcome = decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), goal.name)
+    if outcome.status == COMPLETED and goal.score(outcome) is None:
+        return replace(outcome, status=FAILED, message=f"{goal.name} is not a finite number")
+    return outcome
 
 
 def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outcome:

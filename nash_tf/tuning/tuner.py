@@ -195,15 +195,8 @@ class HillClimbing(keras_tuner.Tuner):
                 outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)
             except FailedTraining as error:
                 raise errors.FailedTrialError(str(error)) from error
-            except CheckpointError as error:
-                # The disk's fault and not the child's, which must not fail for it.
-                source = trial.hyperparameters.values.get("tuner/trial_id")
-                folder = self.checkpoint(source).parent if source else None
-                is_source = folder is not None and f"{folder}/" in str(error)
-                remedy = f"; remove {folder}, and its training is done again" if is_source else ""
-                raise errors.FatalError(f"{error}{remedy}") from error
-            except Unsearchable as error:
-                raise errors.FatalValueError(str(error)) from error
+            except (CheckpointError, Unsearchable) as error:  # the child must not fail for disk or data
+                raise self._fatal(trial, error) from error
             except OutOfTime as error:
                 if is_worker:
                     trial.status = TrialStatus.STOPPED
@@ -213,6 +206,14 @@ class HillClimbing(keras_tuner.Tuner):
                 raise _TimeIsUp(str(error)) from error
         trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
         return dict(outcome.metrics)
+
+    def _fatal(self, trial: Trial, error: Exception) -> errors.FatalError:
+        """An error in the form that ends the search; a worker's chief is told of it first."""
+        source = trial.hyperparameters.values.get("tuner/trial_id")
+        why = f"{error}{TrialFiles(Path(self.project_dir)).remedy(error, source)}"
+        if roles.is_worker():
+            self.oracle.give_up(trial, why)
+        return (errors.FatalValueError if isinstance(error, Unsearchable) else errors.FatalError)(why)
 
     def _train(self, trial: Trial, fit_args, fit_kwargs, limits: Limits) -> Outcome:
         source_id = trial.hyperparameters.values.get("tuner/trial_id")
@@ -257,8 +258,7 @@ class HillClimbing(keras_tuner.Tuner):
         return self._trainer.models.first(asked.hyperparameters, asked.seed)
 
     def get_best_models(self, num_models=1):
-        """The model that is handed over, then the best of the others whose weights are kept: a search keeps those that it may still
-        need, so that there may be fewer than asked for, which is said."""
+        """The model that is handed over, then the best others whose weights are still kept; that these are fewer than asked for is said."""
         return [self.load_model(trial) for trial in self._best_kept(num_models)]
 
     def get_front(self):
@@ -307,8 +307,6 @@ class HillClimbing(keras_tuner.Tuner):
         # Keras Tuner's own hands Keras the metrics that are compiled already, which it refuses.
         if self.optimizer or self.loss or self.metrics:
             compile_with(model, self.optimizer, self.loss, self.metrics)
-
-    # ------------------------------------------------------------------------------------------------------------------
 
     def checkpoint(self, trial_id) -> Path:
         """Where the checkpoint of a trial lies."""

@@ -134,6 +134,12 @@ class TestControl:
         assert ("the control: the first network, trained on alone" in page.text) == is_better
         assert ("The network handed over, the control, has" in page.text) == is_better
 
+    def test_one_that_had_less_compute_than_the_search_decides_nothing(self, run):
+        control = {**CONTROL, "is_better": False, "search_cpu_seconds": 20_000}
+        page = page_of(change_results(run, winner_test_accuracy=0.95, control=control))
+        assert "Perhaps. " in page.words and "Yes. " not in page.words and "may be chance" not in page.text
+        assert "The control had only 25% of the search's CPU time: this decides nothing for certain." in page.text
+
     def test_the_winner_stands_beside_a_control_that_is_handed_over_without_a_final_training(self, run):
         page = page_of(change_results(run, control=CONTROL, handed_over="control", final_epochs_done=0))
         assert "the search's winner" in page.words and "before final training" not in page.text

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nash_tf.architecture.costs import training_seconds
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.strategy.ask_tell import Search, Settings
+from nash_tf.strategy.budgeted import RESERVE
 from nash_tf.strategy.course import COOLDOWN, FEWEST_EPOCHS, Course
 from nash_tf.strategy.records import COMPLETED, Goal, Outcome
 
@@ -192,6 +193,32 @@ def test_the_engine_s_clock_lays_out_the_budget_where_it_is_given():
             clock[0] += 1.2 * took + 2
             search.tell(Outcome(assignment, COMPLETED, architecture, {"val_accuracy": 0.5}, wall_seconds=took))
     assert 200 < clock[0] <= 360 and assignment.phases[-1].end == 0.0
+
+
+def beside(side_by_side, workers):
+    """A search under a limit on wall-clock time whose rungs are trained by so many workers: its compute, seconds that it took, and those
+    that it expected of what followed each rung."""
+    settings = dataclasses.replace(SETTINGS, children=8, max_params=600_000, max_hours=0.1)
+    clock, pace, expected = 0.0, 1e4 * training_seconds(FIRST), []
+    search = Search(settings, Goal("val_accuracy"), seconds_left=lambda: {"wall_seconds": 360 - clock})
+    search.side_by_side = side_by_side
+    while not search.finished:
+        rung, took = search.ask(), []
+        for assignment in rung:
+            architecture = assignment.architecture or FIRST
+            took.append((assignment.epochs - assignment.initial_epoch) * training_seconds(architecture) * 1e4)
+            scores = {"val_accuracy": 0.5 + 0.01 * assignment.key.child}
+            search.tell(Outcome(assignment, COMPLETED, architecture, scores, wall_seconds=took[-1]))
+        clock += sum(max(took[start : start + workers]) for start in range(0, len(took), workers))
+        expected.append((clock, pace * (search.budget_left_on_the_clock() or 0.0)))
+    return search.spent(search.outcomes.values()), clock, expected
+
+
+@pytest.mark.parametrize("workers", [1, 3, 4, 8])
+def test_a_limit_on_time_is_laid_out_for_races_that_are_run_side_by_side(workers):
+    spent, seconds, ((first, ahead), *_) = beside(workers, workers)
+    assert seconds <= 360 and ahead == pytest.approx((1 - RESERVE) * (360 - first))
+    assert workers == 1 or spent > 1.05 * beside(1, workers)[0]
 
 
 def test_the_lineage_has_the_rate_of_each_epoch():

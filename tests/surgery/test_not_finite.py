@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import nash_tf
-from nash_tf.surgery.certificate import NotPreserved
+from nash_tf.surgery.certificate import Measured, NotPreserved, certify
 from tests.helpers.parents import IMAGES, LABELS, network, trained
 
 HURT = IMAGES.copy()
@@ -64,3 +64,13 @@ def test_in_neither():
         nash_tf.morph(model, ("alter_channels", ("wide", "to", 6)), calibration=np.ones((3, 2), np.float32))
     grown = nash_tf.morph(model, ("alter_channels", ("wide", "to", 6)))
     assert grown.model.get_layer("wide").units == 6
+
+
+@pytest.mark.parametrize("hurt", [0, 1])
+def test_in_any_output_of_a_child(hurt):
+    before, after = [np.zeros(3, np.float32)] * 2, [np.zeros(3, np.float32)] * 2
+    after[hurt] = np.full(3, np.nan, np.float32)
+    with pytest.raises(NotPreserved, match="the outputs changed by nan"):
+        certify(Measured(before, None, before, None), Measured(after, None, before, None), 1)
+    found = certify(Measured(before, None, before, None), Measured(before, None, after, None), 1)
+    assert np.isnan(found["training_difference"])

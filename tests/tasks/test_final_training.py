@@ -1,5 +1,6 @@
 """The control's scores."""
 
+import math
 import types
 
 import keras
@@ -42,6 +43,7 @@ def test_the_control_s_test_loss_has_no_label_smoothing_and_compares_with_the_ot
         ("val_loss", "min", 0.91, 50, False),
         ("val_loss", "min", 0.89, 200, True),
         ("val_loss", "min", 0.9, 101, False),
+        ("val_loss", "min", math.nan, 50, False),
     ],
 )
 def test_of_equals_the_smaller_is_better(name, direction, score, params, expected):

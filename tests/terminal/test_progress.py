@@ -191,6 +191,15 @@ def test_a_search_that_was_not_surely_worth_it_is_not_said_to_be():
     assert "No: the search has found nothing better" in last_lines(control=CONTROL, winner_is_first_network=True)
 
 
+def test_a_control_that_had_less_compute_than_the_search_decides_nothing():
+    less = {**CONTROL, "cpu_seconds": 15.0, "search_cpu_seconds": 60.0}
+    said = last_lines(control=less, winner_test_accuracy=0.9)
+    assert "Perhaps." in said and "by 10.00 points. The control had only 25% of the search's CPU time: this" in said
+    assert "by 0.10 points, which may be chance" in last_lines(control=less, winner_test_accuracy=0.801)
+    assert "decides nothing" not in last_lines(control={**less, "is_better": True}, handed_over="control")
+    assert "Yes." in last_lines(control={**less, "cpu_seconds": 50.0}, winner_test_accuracy=0.9)
+
+
 def test_a_control_that_was_cut_short_is_said_to_be():
     assert "cut short: it had 6 of 27 epochs." in last_lines(control={**CONTROL, "epochs": 6, "epochs_wanted": 27})
     assert "cut short" not in last_lines(control={**CONTROL, "epochs": 27, "epochs_wanted": 27})

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -16,7 +17,7 @@ from nash_tf.optimizers import Muon
 from nash_tf.strategy.records import Assignment, TrainingKey
 from nash_tf.strategy.schedules import Phase
 from nash_tf.surgery.birth import inherit
-from nash_tf.training import interrupted
+from nash_tf.training import interrupted, trainer, watching
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, OutOfTime
 from nash_tf.training.fit_arguments import FitArguments
@@ -202,6 +203,23 @@ def test_a_limit_on_cpu_time_counts_what_was_spent_before_the_interruption(tmp_p
     assert interrupted.seconds(folder, FIRST) == (pytest.approx(2 * values["wall_seconds"]), pytest.approx(2700.0))
     with pytest.raises(OutOfTime):
         train(FIRST, tmp_path, limits=Limits(cpu_seconds=901.0 - 3.0))
+
+
+@pytest.mark.parametrize("limit", ["seconds", "cpu_seconds"])
+def test_limits_count_from_before_the_network_is_made_as_its_outcome_does(limit, tmp_path, monkeypatch):
+    now = [0.0]
+    clock = SimpleNamespace(perf_counter=lambda: now[0], process_time=lambda: now[0])
+    monkeypatch.setattr(trainer, "time", clock)
+    monkeypatch.setattr(watching, "time", clock)
+
+    def slow(values):
+        now[0] += 100.0
+        return classifier(values)
+
+    found = train(FIRST, tmp_path, goes_on=False, limits=Limits(**{limit: 1000.0}), build=slow)
+    assert found.wall_seconds == found.cpu_seconds == now[0]
+    with pytest.raises(OutOfTime):
+        train(FIRST, tmp_path, goes_on=False, limits=Limits(**{limit: 50.0}), build=slow)
 
 
 def test_the_time_of_a_search_is_written_when_a_training_is_saved(tmp_path, monkeypatch):

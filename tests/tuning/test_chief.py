@@ -8,9 +8,11 @@ import pytest
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src import protos
 
+from nash_tf.architecture import Architecture
 from nash_tf.tuning import chief, private_api
 from nash_tf.tuning.client import SECRET_KEY
 from nash_tf.workers import roles
+from tests.helpers import wait_for
 from tests.helpers.stand_in import begin, report
 
 MESSAGES = protos.get_service()
@@ -43,6 +45,18 @@ def ask(call, name="ann|here:1"):
 
 def end(call, trial, **named):
     return call("EndTrial", MESSAGES.EndTrialRequest(trial=trial.to_proto()), **named)
+
+
+def test_the_trainings_of_workers_elsewhere_are_in_what_the_search_has_spent(port):
+    oracle, call = port
+    trial = ask(call)
+    trial.status = TrialStatus.COMPLETED
+    values = trial.hyperparameters.values
+    record = {"digest": Architecture.from_json(values["architecture"]).digest, "val_accuracy": 0.5, "cpu_seconds": 1e6}
+    values["record"] = json.dumps(record)
+    oracle.update_trial(trial.trial_id, {"val_accuracy": 0.5})
+    end(call, trial)
+    wait_for(lambda: oracle.limits.spent()[1] > 1e6, 10)
 
 
 @pytest.mark.parametrize("secret", ["", "another"])

@@ -176,6 +176,17 @@ def test_time_spent_before_an_interruption_counts(tmp_path):
     assert begin(tmp_path)[0].limits.before == (1.0, 7.0)
 
 
+@pytest.mark.parametrize(("waited_for", "spent"), [(0.0, 35.0), (40.0, 45.0)])
+def test_what_workers_train_counts_once_whether_they_are_waited_for_or_not(waited_for, spent):
+    cpu = [7.0, 7.0]
+    limits = TimeLimits(None, None, lambda: (0.0, cpu[0]), lambda: cpu[1])
+    cpu[:] = 12.0 + waited_for, 12.0
+    limits.trained_by_workers = 30.0
+    assert limits.spent()[1] == spent
+    limits.resume(limits.spent())
+    assert limits.spent()[1] == spent
+
+
 def test_a_limit_that_was_reached_stays_so_until_it_is_raised(tmp_path):
     oracle, _ = begin(tmp_path, max_hours=1.0)
     oracle.limits.reached = True

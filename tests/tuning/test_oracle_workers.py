@@ -6,6 +6,7 @@ import pytest
 from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf.tuning.lending import DEATHS
+from nash_tf.tuning.trial_values import lease_of
 from nash_tf.workers.leases import NameTaken, Worker
 from tests.helpers.stand_in import begin, finish, report, training_of
 
@@ -84,6 +85,17 @@ def test_a_worker_that_runs_out_of_time_ends_the_search_and_no_child(expected, t
     assert oracle.over() and not oracle.ongoing_trials
     assert oracle.create_trial("worker1|here:1").status == TrialStatus.STOPPED and oracle.stopped_by() is None
     assert finish(begin(tmp_path, max_cpu_hours=2.0)[0]) == expected
+
+
+@pytest.mark.parametrize(("changed", "share"), [({}, 0.5), ({"method": "one_epoch", "budget_epochs": 50.0}, 1.0)])
+def test_trainings_side_by_side_share_the_cpu_time_unless_all_are_laid_out_within_it(changed, share, tmp_path):
+    oracle, _ = begin(tmp_path, max_cpu_hours=1.0, **changed)
+    first = oracle.create_trial("worker0|here:0")
+    assert oracle.create_trial("worker1|here:1").status == TrialStatus.IDLE
+    assert lease_of(first.hyperparameters.values)["cpu_seconds"] == 3600  # it is the only one
+    report(oracle, first)
+    both = [oracle.create_trial(f"worker{number}|here:{number}") for number in range(2)]
+    assert [lease_of(trial.hyperparameters.values)["cpu_seconds"] for trial in both] == [3600 * share] * 2
 
 
 def test_a_name_has_one_process(tmp_path):

@@ -3,17 +3,22 @@
 import contextlib
 import math
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import keras_tuner
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models import checkpoint
 from nash_tf.training.errors import OutOfTime
+from nash_tf.tuning import chief
 from nash_tf.tuning.tuner import SearchStopped
+from nash_tf.workers import roles
+from tests.helpers.stand_in import begin
 from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, records, tuner_of
 
 
@@ -145,6 +150,26 @@ def test_a_disk_that_is_full_fails_no_child_and_the_search_goes_on_later(tmp_pat
     tuner = tuner_of(Still(), tmp_path)
     tuner.search(IMAGES, CLASSES, **data)
     assert len(records(tuner)) == 4
+
+
+def test_a_worker_s_disk_that_is_full_ends_the_search_of_its_chief_and_fails_no_child(tmp_path, monkeypatch):
+    def full(directory, *_):
+        raise checkpoint.CheckpointError(f"{directory}: no space")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    for name, value in roles.local_chief().items():
+        monkeypatch.setenv(name, value)
+    oracle, clock = begin(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(chief.serve, oracle)
+        monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker0")
+        with pytest.raises(keras_tuner.errors.FatalError, match="trial_0000.*: no space"):
+            tuner_of(Still(), tmp_path).search(IMAGES, CLASSES)
+        clock.now, oracle.limits.reached = 100.0, oracle.fatal is None  # else it would go on serving
+        with pytest.raises(keras_tuner.errors.FatalError, match="trial_0000.*: no space"):
+            serving.result()
+    assert not oracle.ongoing_trials and oracle.book.lending.deaths("0000") == 0
+    assert oracle.trials["0000"].status == TrialStatus.RUNNING and oracle.end_reason() is None
 
 
 def test_a_search_goes_on_under_another_tuner_id_and_is_overwritten_when_asked(tmp_path):

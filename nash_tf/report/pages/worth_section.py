@@ -22,7 +22,7 @@ def section(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup 
     control = found if isinstance(found, dict) else {}
     accuracy = number(control.get("test_accuracy"))
     if accuracy is None:
-        words = "This run has no control, the first network trained on alone for as long as the search took. "
+        words = "This run has no control, the first network trained on alone. "
         if not search_plan.searches(run):
             words = f"There is nothing to compare: method {run.method} searches for nothing and trains the first network alone."
         elif family.is_first(children):
@@ -47,7 +47,10 @@ def section(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup 
     )
     if cut := worth.cut_short({name: number(control.get(name)) for name in ("epochs", "epochs_wanted")}):
         words += f" {cut}"
-    head = worth.verdict(is_better, family.is_first(children), compared, accuracy, images)
+    share = worth.compute_share(*(number(control.get(name)) for name in ("cpu_seconds", "search_cpu_seconds")))
+    if not is_better and (less := worth.less(share)):
+        words += f" {less}"
+    head = worth.verdict(is_better, family.is_first(children), compared, accuracy, images, share)
     rows = [
         [
             left("the search's winner"),
