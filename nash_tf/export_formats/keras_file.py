@@ -10,7 +10,7 @@ load = None
 
 def write(model, folder, calibration):
     """Writes the file; see `nash_tf.export_formats`."""
-    with _uncompiled(model.layers):
+    with _uncompiled(_inside(model)):
         model.save(folder / FILE)
 
 
@@ -25,11 +25,17 @@ def code(file, inputs):
     ]
 
 
+def _inside(model):
+    """The networks within a network, and those within them."""
+    networks = [layer for layer in model.layers if hasattr(layer, "layers")]
+    return [each for network in networks for each in (network, *_inside(network))]
+
+
 @contextlib.contextmanager
-def _uncompiled(layers):
+def _uncompiled(networks):
     """Networks within one are written without their optimizer and loss: these would be of no use there, and a file with an optimizer that
     is not Keras' own could be read only where its module is imported."""
-    compiled = [layer for layer in layers if getattr(layer, "compiled", False)]
+    compiled = [network for network in networks if getattr(network, "compiled", False)]
     for network in compiled:
         network.compiled = False
     try:

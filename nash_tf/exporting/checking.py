@@ -23,6 +23,8 @@ from nash_tf.keras_models.private_api import parts
 
 # Relative to the largest output, by the coarsest arithmetic in the model: a graph rounds in other places than operations.
 _TOLERANCES = {"bfloat16": 0.0625, "float16": 0.0078125, "float32": TOLERANCE, "float64": 1e-10}
+# Seconds after which a process is taken to hang: to load a runtime, and for the test, which may be so many times slower than planned.
+LOADING, SLOWER = 600.0, 10.0
 
 
 class ExportError(Exception):
@@ -84,6 +86,7 @@ class Checker:
     ):
         self.model, self.folder, self.example, self.images = model, folder, example, images
         self._scores: np.ndarray | None = None  # of the first format
+        self._seconds = seconds
         self._job = {"inputs": signature.for_runtimes(model), "seconds": seconds, "count": None}
         if example is not None:
             np.savez(folder / "example.npz", *example.inputs)
@@ -102,7 +105,11 @@ class Checker:
         (self.folder / "job.txt").write_text(repr(self._job))
         source = inspect.getsourcefile(module.load)
         arguments = [clean_process.__file__, str(source), str(path), str(self.folder)]
-        done = subprocess.run([sys.executable, "-I", *arguments], capture_output=True, text=True, errors="replace")
+        command, most = [sys.executable, "-I", *arguments], LOADING + SLOWER * self._seconds
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=most)
+        except subprocess.TimeoutExpired:
+            raise ExportError(f"the {module.TITLE} has not served in a fresh process within {most:g} s") from None
         if done.returncode:
             why = signature.reason(done.stderr) if done.stderr.strip() else f"it ended with status {done.returncode}"
             raise ExportError(f"the {module.TITLE} does not serve in a fresh process: {why}")

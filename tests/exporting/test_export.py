@@ -17,6 +17,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.exporting import checking, clean_process
 from nash_tf.exporting.export import ExportError, export
 from nash_tf.exporting.scaling import with_scaling
+from nash_tf.keras_models import views
 from nash_tf.optimizers import Muon
 
 DICE = np.random.default_rng(0)
@@ -124,10 +125,11 @@ def test_a_model_of_any_kind(case, here, tmp_path):
     assert written.digest == Architecture.from_keras(model).digest
 
 
-def test_a_network_trained_by_an_optimizer_of_ours_can_be_read_where_that_is_not_known(here, tmp_path):
+@pytest.mark.parametrize("view", views.REGISTRY)
+def test_a_network_trained_by_an_optimizer_of_ours_can_be_read_where_that_is_not_known(view, here, tmp_path):
     inner = plain()
     inner.compile(Muon(0.1), "mse")
-    export(with_scaling(inner, [1.0, 2, 3], [4.0, 5, 6]), tmp_path / "out")
+    export(views.REGISTRY[view](with_scaling(inner, [1.0, 2, 3], [4.0, 5, 6])), tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "out" / "model.keras") as file:
         assert b"Muon" not in file.read("config.json")
     assert isinstance(inner.optimizer, Muon) and inner.compiled  # it can be trained on as it was
@@ -136,6 +138,13 @@ def test_a_network_trained_by_an_optimizer_of_ours_can_be_read_where_that_is_not
 def test_a_model_is_served_in_another_process(tmp_path):
     nash_tf.export(several(), tmp_path / "out", [np.ones((2, 5)), numbers(2, 3)])
     assert (tmp_path / "out" / "model.keras").exists()
+
+
+def test_a_process_that_hangs_is_ended_and_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(checking, "LOADING", 0.0)
+    with pytest.raises(ExportError, match="the SavedModel has not served in a fresh process within 0.01 s"):
+        export(several(), tmp_path / "out", [np.ones((2, 5)), numbers(2, 3)], seconds=0.001)
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_architecture_of_a_model_in_a_model_is_that_of_the_whole(tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from nash_tf import data
+from nash_tf import data, optimizers  # noqa: F401  files of earlier versions name Muon
 from nash_tf.keras_models.views import mirrored, one_view
 
 
