@@ -179,6 +179,15 @@ class TestJson:
         assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [run_directory.CONFIG]
         assert json.loads((tmp_path / "a" / "b" / run_directory.CONFIG).read_text())["versions"] == {"keras": "3"}
 
+    def test_a_run_that_goes_on_keeps_the_versions_it_was_begun_by(self, tmp_path):
+        config = SearchConfig(method="sh", output_dir=str(tmp_path))
+        for keras in "3345":
+            run_directory.write_config(config, {"keras": keras})
+        written = json.loads((tmp_path / run_directory.CONFIG).read_text())
+        assert (written["versions"], written["later_versions"]) == ({"keras": "3"}, [{"keras": "4"}, {"keras": "5"}])
+        assert run_directory.read_config(tmp_path) == config
+        assert run_directory.read_versions(tmp_path) == {"keras": "3"}
+
 
 class TestResume:
     old = SearchConfig(method="sh", steps=2, max_hours=1.0, max_params=1000, output_dir="a")
