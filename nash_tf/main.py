@@ -115,7 +115,7 @@ def unused_lines(configs: Sequence[SearchConfig], values: flags.FlagValues, othe
     """
     found = dict[str, dict[str, str]]()
     for config in configs:
-        idle = unused(config) | data.unused(config.dataset)
+        idle = unused(config, roles.is_told()) | data.unused(config.dataset)
         found[config.method] = {name: why for name, why in idle.items() if values[name].present}
     first, *further = found.values()
     shared = [name for name in first if all(name in idle for idle in further)]

@@ -4,6 +4,7 @@ import io
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -85,6 +86,8 @@ def run(
     directory = config.directory
     if roles.is_worker():
         config = run_directory.await_config(config)
+    elif roles.is_told():
+        config = replace(config, workers=1, isolate=False)  # a chief that is told its part begins no processes
     begun = run_directory.read_config(directory) if resume else None
     before = run_directory.read_versions(directory) if resume or roles.is_worker() else None
     dataset = going_on.as_begun(config, dataset, before)
@@ -160,7 +163,7 @@ def _plan(
     limits, formats = tuner.oracle.limits, len(handing_over.formats(config))
     export_seconds = time_plan.export_seconds(loading, formats, config.max_hours)
     after = final_training.after(config, dataset, export_seconds)
-    plan = TimePlan(tuner.oracle.search, limits, after, config.workers)
+    plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
     limits.count_from(began)
     limits.reserve = plan.reserve
     return plan
