@@ -4,8 +4,10 @@ import pytest
 
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.keras_models.building import to_keras
 from nash_tf.tasks.latency import Latencies
 from nash_tf.tuning import kept_latencies
+from nash_tf.tuning.kept_latencies import KeptLatencies
 
 SMALL, LARGE = vanilla((8, 8, 1), 10, (4,)), vanilla((8, 8, 1), 10, (16,))
 
@@ -38,6 +40,14 @@ def test_each_network_is_timed_once_in_the_whole_run(tmp_path, timed):
     assert resumed.fits(SMALL) and not resumed.fits(LARGE) and len(timed) == 2
     assert resumed.of(SMALL)[32] == 32 * resumed.of(SMALL)[1] and timed[2][3] == (32,)
     assert Latencies(limited).of(SMALL) == resumed.of(SMALL) and len(timed) == 3
+
+
+@pytest.mark.parametrize("changed", [{"runtime": "litert"}, {"threads": 4}])
+def test_what_was_measured_in_another_way_is_measured_anew(tmp_path, timed, changed):
+    measured_in = {"runtime": "tensorflow", "threads": 2}
+    for settings in (measured_in, measured_in, {**measured_in, **changed}):
+        KeptLatencies(tmp_path, **settings).of(SMALL, lambda: to_keras(SMALL), (1,))
+    assert [each[1:3] for each in timed] == [tuple(each.values()) for each in (measured_in, {**measured_in, **changed})]
 
 
 def test_a_damaged_file_is_said_and_measured_anew(tmp_path, timed, capsys):
