@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras_tuner
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
@@ -26,6 +25,7 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import trial_values
+from nash_tf.tuning.arguments import callbacks_of
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.trial_training import TrialTraining
 
@@ -92,15 +92,12 @@ class RayWorker:
             runtime.set_up(spec.threads)
         parts = spec.make(data)
         self._positional, self._arguments = spec.positional, dict(parts.arguments)
-        given = self._arguments.pop("callbacks", None)
-        self._callbacks = list(given) if isinstance(given, list | tuple) else [given] if given else []
-        hypermodel = GrownHyperModel(parts.hypermodel)
-        self._is_own = type(hypermodel.first).fit is not keras_tuner.HyperModel.fit
+        self._callbacks = callbacks_of(self._arguments.pop("callbacks", None))
+        self._hypermodel = hypermodel = GrownHyperModel(parts.hypermodel)
 
         def build(hyperparameters):
             model = hypermodel.build(hyperparameters)
-            if any(spec.compiled.values()):
-                compile_with(model, *(spec.compiled[name] for name in ("optimizer", "loss", "metrics")))
+            compile_with(model, **spec.compiled)
             return model
 
         self._training = TrialTraining(
@@ -143,7 +140,7 @@ class RayWorker:
                 trial,
                 FitArguments(self._positional, self._arguments),
                 copy.deepcopy(self._callbacks),
-                self._is_own,
+                self._hypermodel.has_own_fit,
                 source=placed,
                 target=Path(folder) / "target",
                 source_value=source_value,

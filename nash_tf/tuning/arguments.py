@@ -93,6 +93,11 @@ def as_tuple(given: Any) -> Any:
     return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else given
 
 
+def callbacks_of(given: Any) -> list:
+    """What `fit` takes as callbacks, none, one or several, as a list."""
+    return list(given) if isinstance(given, list | tuple) else [given] if given else []
+
+
 def check_of_search(positional: Sequence, named: Mapping, has_own_fit: bool, calibration: Any) -> None:
     """Checks what a search is given for `fit`, before the first training.
 
@@ -104,8 +109,7 @@ def check_of_search(positional: Sequence, named: Mapping, has_own_fit: bool, cal
     Raises:
         ValueError: a callback is none, or a data set has no batches.
     """
-    given = named.get("callbacks")
-    for each in given if isinstance(given, list | tuple) else [given] if given else []:
+    for each in callbacks_of(named.get("callbacks")):
         if isinstance(each, type) or not hasattr(each, "set_model"):
             raise ValueError(f"callbacks must be instances of keras.callbacks.Callback, received {each!r}")
     x, is_needed = positional[0] if positional else named.get("x"), not has_own_fit
