@@ -10,6 +10,8 @@ import keras
 import keras_tuner
 import tensorflow as tf
 
+from nash_tf.morphisms import registry
+from nash_tf.strategy import methods
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.strategy.unused import unused
 
@@ -30,7 +32,17 @@ class NotUsed(UserWarning):
 
 
 def warn_of_unused(settings: Settings) -> None:
-    """Warns of settings that change nothing though they are not the default."""
+    """Warns of settings that change nothing though they are not the default, and of operators that users have registered for a
+    method that draws from its own."""
+    own = [name for name, operator in registry.items() if not type(operator).__module__.startswith("nash_tf.")]
+    method = methods.registry[settings.method]
+    if own and method.grows and not method.has_foresight:
+        weighing = ", ".join(name for name, each in methods.registry.items() if each.has_foresight)
+        warnings.warn(
+            f"registered operators are not drawn by method {method.name!r}, which has its own: {', '.join(own)}; {weighing} weigh them",
+            NotUsed,
+            stacklevel=4,
+        )
     for name, why in unused(settings).items():
         value = getattr(settings, name)
         if value != getattr(Settings, name):
