@@ -96,7 +96,7 @@ def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> N
     )
     if not values["dataset"].present:
         paper = f"--flagfile=paper_{config.method}"
-        more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
+        more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.OF_SLIDES else ""
         print(f"No --dataset given: the small experiment on the bundled digits{more}.")
     for line in unused_lines([config], values, {}):
         print(line)

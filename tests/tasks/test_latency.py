@@ -71,6 +71,17 @@ def test_a_network_that_does_not_grow_has_no_limit(tmp_path, timed):
     assert said == "An image takes the first network 3.78 ms, in tensorflow on this machine."
 
 
+@pytest.mark.parametrize("setting", [{"max_latency_ms": 2.0}, {"objective_cost": "latency_ms"}])
+def test_a_network_of_open_size_is_refused_under_what_asks_for_its_time(tmp_path, monkeypatch, setting):
+    def latencies(*arguments):
+        raise ValueError("input image has an open size")
+
+    monkeypatch.setattr(kept_latencies, "latencies", latencies)
+    ((name, value),) = setting.items()
+    with pytest.raises(ConfigError, match=f"^--{name}={value}: input image has an open size"):
+        Latencies(config(tmp_path, **setting)).check(SMALL)
+
+
 def test_nothing_is_timed_where_nobody_asks(tmp_path, timed):
     untimed = Latencies(config(tmp_path))
     assert untimed.check(LARGE) == [] and untimed.facts(LARGE) == {} and not timed

@@ -155,7 +155,7 @@ class Run:
 
     @property
     def winner(self) -> Place | None:
-        """Step, rung and child of the network that was handed over, as results.json names them."""
+        """Step, rung and child of the best network of the search, as results.json names them; the control may be handed over in its place."""
         return place_of(self.results.get("winner"))
 
     def result(self, name: str) -> float | None:
