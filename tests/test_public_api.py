@@ -43,6 +43,7 @@ NAMES = {
         "IdentitySeparableConv2D",
         "UnitInterval",
     ],
+    "nash_tf.metrics": ["BalancedAccuracy"],
     "nash_tf.morphisms": [
         *("Morphism", "Move", "Option", "Reduction", "Site"),
         *("option", "reductions", "register", "registry", "sites", "why"),
@@ -94,6 +95,7 @@ def test_public_names_are_listed():
         "distill",
         "export",
         "layers",
+        "metrics",
         "morph",
         "morphisms",
         "optimizers",
