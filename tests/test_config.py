@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nash_tf import settings
-from nash_tf.config import AUGMENTATIONS, LARGEST, RAISABLE, ConfigError, SearchConfig, check_resume, differences
+from nash_tf.config import AUGMENTATIONS, LARGEST, ConfigError, SearchConfig, check_resume, differences
 from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
-from nash_tf.strategy import methods
+from nash_tf.strategy import methods, search_settings
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.search_settings import planned_by
 
@@ -257,7 +257,12 @@ def test_a_setting_is_written_once():
     for each in settings.declared(SearchConfig):
         assert each.help.endswith(".") and each.group and each.rule.text.startswith("must be "), each.name
         assert each.name == "method" or each.rule.holds(each.default), each.name
-    assert set(RAISABLE) == {"steps", "max_params", "max_hours", "max_cpu_hours", "max_flops", "max_latency_ms"}
+
+
+def test_a_run_may_be_given_more_of_the_limits_that_its_search_may():
+    """And of that on latency, which only a run knows."""
+    assert set(settings.raisable(SearchConfig)) == {*search_settings.RAISABLE, "max_latency_ms"}
+    assert set(search_settings.RAISABLE) == {"steps", "max_params", "max_hours", "max_cpu_hours", "max_flops"}
 
 
 def test_pure_modules_import_no_tensorflow():
