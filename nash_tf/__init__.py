@@ -21,7 +21,7 @@ _PUBLIC = {
     "pick": "nash_tf.exporting.picking",
     "shrink": "nash_tf.surgery.shrinking",
 }
-_MODULES = ("callbacks", "certificate", "layers", "morphisms", "optimizers", "testing")
+_MODULES = ("callbacks", "certificate", "layers", "metrics", "morphisms", "optimizers", "testing")
 
 __all__ = [*_PUBLIC, *_MODULES]
 

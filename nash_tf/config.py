@@ -310,6 +310,3 @@ class SearchConfig(
         except ValueError as error:
             flag = "children" if str(error).startswith("children") else "epochs_per_step"
             raise refusal(flag, getattr(self, flag), str(error).removeprefix(f"{flag} ")) from None
-
-
-RAISABLE = settings.raisable(SearchConfig)

@@ -43,7 +43,6 @@ from nash_tf.settings.baselines import SCRATCH
 from nash_tf.strategy import methods
 from nash_tf.terminal import command_line
 
-SEARCHES = tuple(method.name for method in methods.SEARCHES)
 PROGRAM = "nash_tf.main"  # of each run
 POLL = 0.5  # seconds between two looks at the runs
 _GROUP = "Experiment"
@@ -60,7 +59,7 @@ class Settings:
     methods: tuple[str, ...] = setting(
         tuple_of(one_of(tuple(methods.registry)), 1, 64, f"must be some of {', '.join(methods.registry)}"),
         "Methods to compare, baselines among them.",
-        default=SEARCHES,
+        default=tuple(method.name for method in methods.OF_SLIDES),
         group=_GROUP,
     )
     runs: int = setting(whole(1, 10_000), "Number of seeds of each method.", default=8, group=_GROUP)

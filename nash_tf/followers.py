@@ -17,7 +17,8 @@ from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 
 Results = Mapping[Path, Mapping[str, Any]]  # of finished searches, by directory
-SEARCHES = (methods.GROW.name, methods.SCALE.name, *(method.name for method in methods.SEARCHES))
+# Whose winners are followed, the preferred first.
+SEARCHES = (methods.GROW.name, methods.SCALE.name, *(method.name for method in methods.OF_SLIDES))
 
 
 class Hindrance(Exception):

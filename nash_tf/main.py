@@ -96,7 +96,7 @@ def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> N
     )
     if not values["dataset"].present:
         paper = f"--flagfile=paper_{config.method}"
-        more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.SEARCHES else ""
+        more = f"; {paper} runs the paper's" if methods.registry[config.method] in methods.OF_SLIDES else ""
         print(f"No --dataset given: the small experiment on the bundled digits{more}.")
     for line in unused_lines([config], values, {}):
         print(line)
@@ -115,7 +115,7 @@ def unused_lines(configs: Sequence[SearchConfig], values: flags.FlagValues, othe
     """
     found = dict[str, dict[str, str]]()
     for config in configs:
-        idle = unused(config) | data.unused(config.dataset)
+        idle = unused(config, roles.is_told()) | data.unused(config.dataset)
         found[config.method] = {name: why for name, why in idle.items() if values[name].present}
     first, *further = found.values()
     shared = [name for name in first if all(name in idle for idle in further)]

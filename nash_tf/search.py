@@ -3,7 +3,8 @@
 import io
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import keras
 import keras_tuner
 from keras_tuner import errors
 
-from nash_tf import __version__, data, prior, report, runtime
-from nash_tf.architecture import Architecture, costs
+from nash_tf import data, prior, report, runtime
+from nash_tf.architecture import Architecture
 from nash_tf.config import SearchConfig
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.engines import Engine, Parts, Task
@@ -28,7 +29,7 @@ from nash_tf.strategy import methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
-from nash_tf.tasks import final_training, front, handing_over, start
+from nash_tf.tasks import final_training, front, going_on, handing_over, start
 from nash_tf.tasks import image_classification as task
 from nash_tf.tasks.final_training import Finishing
 from nash_tf.tasks.latency import Latencies
@@ -85,7 +86,11 @@ def run(
     directory = config.directory
     if roles.is_worker():
         config = run_directory.await_config(config)
+    elif roles.is_told():
+        config = replace(config, workers=1, isolate=False)  # a chief that is told its part begins no processes
     begun = run_directory.read_config(directory) if resume else None
+    before = run_directory.read_versions(directory) if resume or roles.is_worker() else None
+    dataset = going_on.as_begun(config, dataset, before)
     config = config.with_threads(begun.threads if begun else None)
     runtime.set_up(config.threads)  # before a model is loaded
     task.check(config, dataset)
@@ -101,14 +106,14 @@ def run(
         *start.describe(config, dataset),
         *task.describe(config, dataset),
         *prior.describe(config),
-        *_repriced(config, run_directory.read_versions(directory) if resume else None),
+        *going_on.describe(config, before),
         *timed,
         sep="\n",
         flush=True,
     )
     with locked(directory):
         tidy(directory)
-        run_directory.write_config(config, _versions())
+        run_directory.write_config(config, going_on.versions(config, dataset))
         latencies.save()
         searched = search(config, dataset, command, began, loading)
         if searched is None:
@@ -116,28 +121,6 @@ def run(
         results = finish(searched)
     searched.progress.finished(results, directory)
     return results
-
-
-def _versions() -> dict[str, str]:
-    """What a run depends on beside its settings and data, by name."""
-    return {"nash_tf": __version__, **runtime.versions(), run_directory.COSTS: costs.coefficients()}
-
-
-def _repriced(config: SearchConfig, before: Mapping[str, str] | None) -> list[str]:
-    """What there is to say where the budget of a run was laid out by another prediction of costs.
-
-    Args:
-        config: the settings.
-        before: the versions by which the run was begun; None for a new run.
-    """
-    has_budget = methods.registry[config.method].is_budgeted or config.budget_epochs or config.budget_seconds
-    if not has_budget or before is None or before.get(run_directory.COSTS) == costs.coefficients():
-        return []
-    known = before.get(run_directory.COSTS, "not recorded")
-    return [
-        f"This run was begun by a version of nash_tf that predicts costs otherwise ({known}; now {costs.coefficients()}): what is "
-        "left of its budget is laid out anew."
-    ]
 
 
 def search(
@@ -180,7 +163,7 @@ def _plan(
     limits, formats = tuner.oracle.limits, len(handing_over.formats(config))
     export_seconds = time_plan.export_seconds(loading, formats, config.max_hours)
     after = final_training.after(config, dataset, export_seconds)
-    plan = TimePlan(tuner.oracle.search, limits, after, config.workers)
+    plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
     tuner.oracle.search.side_by_side = config.side_by_side
     limits.count_from(began)
     limits.reserve = plan.reserve

@@ -8,10 +8,14 @@ from nash_tf.strategy import methods
 from nash_tf.strategy.unused import unused as search_unused
 
 
-def unused(config: SearchConfig) -> dict[str, str]:
+def unused(config: SearchConfig, is_told: bool = False) -> dict[str, str]:
     """The settings that change nothing, whatever their values, by name: why.
 
     Those that `--start` makes so are told by `nash_tf.tasks.start`.
+
+    Args:
+        config: the settings.
+        is_told: whether this process is told its part, see `nash_tf.workers.roles`.
     """
     method = methods.registry[config.method]
     found = {name: why for name, why in search_unused(config).items() if hasattr(config, name)}  # not Keras Tuner's own
@@ -48,6 +52,10 @@ def unused(config: SearchConfig) -> dict[str, str]:
     else:
         names = ("ray_address", "cpus_per_training", "gpus_per_training", "storage")
         found |= dict.fromkeys(names, f"the engine is {config.engine}")
+    if is_told:
+        found |= dict.fromkeys(
+            ("workers", "isolate"), "KERASTUNER_ORACLE_IP is set: the workers are those that are begun with it"
+        )
     if "cutout" not in (config.augment or ()):
         found["cutout_size"] = "cutout is not among the augmentations"
     return found

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nash_tf import settings
-from nash_tf.config import AUGMENTATIONS, LARGEST, RAISABLE, ConfigError, SearchConfig, check_resume, differences
+from nash_tf.config import AUGMENTATIONS, LARGEST, ConfigError, SearchConfig, check_resume, differences
 from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
-from nash_tf.strategy import methods
+from nash_tf.strategy import methods, search_settings
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.search_settings import planned_by
 
@@ -179,6 +179,15 @@ class TestJson:
         assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [run_directory.CONFIG]
         assert json.loads((tmp_path / "a" / "b" / run_directory.CONFIG).read_text())["versions"] == {"keras": "3"}
 
+    def test_a_run_that_goes_on_keeps_the_versions_it_was_begun_by(self, tmp_path):
+        config = SearchConfig(method="sh", output_dir=str(tmp_path))
+        for keras in "3345":
+            run_directory.write_config(config, {"keras": keras})
+        written = json.loads((tmp_path / run_directory.CONFIG).read_text())
+        assert (written["versions"], written["later_versions"]) == ({"keras": "3"}, [{"keras": "4"}, {"keras": "5"}])
+        assert run_directory.read_config(tmp_path) == config
+        assert run_directory.read_versions(tmp_path) == {"keras": "3"}
+
 
 class TestResume:
     old = SearchConfig(method="sh", steps=2, max_hours=1.0, max_params=1000, output_dir="a")
@@ -248,7 +257,12 @@ def test_a_setting_is_written_once():
     for each in settings.declared(SearchConfig):
         assert each.help.endswith(".") and each.group and each.rule.text.startswith("must be "), each.name
         assert each.name == "method" or each.rule.holds(each.default), each.name
-    assert set(RAISABLE) == {"steps", "max_params", "max_hours", "max_cpu_hours", "max_flops", "max_latency_ms"}
+
+
+def test_a_run_may_be_given_more_of_the_limits_that_its_search_may():
+    """And of that on latency, which only a run knows."""
+    assert set(settings.raisable(SearchConfig)) == {*search_settings.RAISABLE, "max_latency_ms"}
+    assert set(search_settings.RAISABLE) == {"steps", "max_params", "max_hours", "max_cpu_hours", "max_flops"}
 
 
 def test_pure_modules_import_no_tensorflow():

@@ -44,6 +44,7 @@ NAMES = {
         "IdentitySeparableConv2D",
         "UnitInterval",
     ],
+    "nash_tf.metrics": ["BalancedAccuracy"],
     "nash_tf.morphisms": [
         *("Morphism", "Move", "Option", "Reduction", "Site"),
         *("option", "reductions", "register", "registry", "sites", "why"),
@@ -96,6 +97,7 @@ def test_public_names_are_listed():
         "export",
         "layers",
         "mirrored",
+        "metrics",
         "morph",
         "morphisms",
         "one_view",

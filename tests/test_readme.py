@@ -3,9 +3,11 @@
 import os
 import re
 import shlex
+from importlib import import_module
 
 import pytest
 
+import nash_tf
 from nash_tf import experiment, main
 from nash_tf.report import __main__ as report
 from tests.helpers import ROOT
@@ -50,3 +52,13 @@ def test_there_are_commands_to_try():
 @pytest.mark.parametrize("path", sorted({*LINKS, *PATHS}))
 def test_what_is_pointed_to_is_there(path):
     assert (ROOT / path).exists()
+
+
+def test_names_are_there_as_they_are_written():
+    """After `import nash_tf` alone, or by an import that is written out."""
+    for module, name in re.findall(r"from (nash_tf[.\w]*) import (\w+)", TEXT):
+        assert hasattr(import_module(module), name), name
+    written = set(re.findall(r"(?<!from )\bnash_tf\.(\w+)", TEXT))
+    for_users = re.search(r"for\s+users, (.*?)\.\n", TEXT, re.DOTALL)
+    written |= set(re.findall(r"`(\w+)\.py`", for_users[1]))
+    assert "metrics" in written and written <= set(nash_tf.__all__)

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 import nash_tf
-from nash_tf import data
+from nash_tf import config as config_of_runs
+from nash_tf import data, search
 from nash_tf.architecture import costs
+from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
 from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.search import search_results
@@ -88,7 +90,23 @@ def test_a_budget_that_another_prediction_of_costs_laid_out_is_named(tmp_path):
         if before is None:
             del config["versions"][run_directory.COSTS]
         file.write_text(json.dumps(with_checksum(config)))
-        assert told in here(tmp_path / "run", *arguments, "--resume")
+        for _ in range(2):
+            assert told in here(tmp_path / "run", *arguments, "--resume")
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "Later versions" in page and costs.coefficients() in page
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_a_chief_that_is_told_its_part_has_all_cores(tmp_path, monkeypatch, is_told):
+    monkeypatch.setattr(search, "search", lambda *arguments: None)
+    monkeypatch.setattr(config_of_runs.os, "sched_getaffinity", lambda process: range(8))
+    monkeypatch.setattr("nash_tf.runtime.set_up", lambda threads: None)
+    for name, value in {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_TUNER_ID": "chief"}.items() if is_told else ():
+        monkeypatch.setenv(name, value)
+    asked = SearchConfig(method="sh", workers=4, isolate=True, train_limit=200, output_dir=str(tmp_path / "run"))
+    search.run(asked, resume=False)
+    begun = run_directory.read_config(tmp_path / "run")
+    assert (begun.workers, begun.isolate, begun.threads) == ((1, False, 8) if is_told else (4, True, 2))
 
 
 def compared_by(objective, directory, printed):

@@ -76,6 +76,16 @@ def test_what_an_engine_does_not_use(monkeypatch):
     assert ours["storage"] == "the engine is keras_tuner" and "isolate" not in ours
 
 
+def test_who_is_told_its_part_begins_no_processes(monkeypatch, capsys):
+    config, values = main.parse(["nash", "--method=sh", "--workers=3", "--isolate"])
+    main._announce(config, values, resume=False)
+    assert "--workers" not in capsys.readouterr().out
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    main._announce(config, values, resume=False)
+    assert "Not used: --workers, --isolate (KERASTUNER_ORACLE_IP is set: " in capsys.readouterr().out
+
+
 def test_what_is_only_for_image_files(tmp_path):
     assert set(data.unused("digits")) == {"image_fit", "memory_share", "cache_dir"}
     assert data.unused(str(tmp_path)) == {}

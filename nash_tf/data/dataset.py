@@ -27,7 +27,8 @@ class Dataset:
             are `Rows`: indexing gives arrays.
         y_train, y_valid, y_test: labels int32 [n].
         class_names: one for each label.
-        flips: whether a horizontally flipped image keeps its class; None where that is not known.
+        flips: whether a horizontally flipped image keeps its class; None where that is not known. Image files are taken for photographs,
+            which do.
         mean, std: float32 [c] in units of the pixels, over x_train.
         notes: what one should know of the data, a sentence each.
         form: the form that image files were given; None where the images were arrays already.

@@ -110,8 +110,7 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
 
 def _open(source: str) -> Source:
     others = sorted(_members(source).keys() - set(KEYS))
-    # What the images show is unknown; most photographs may be mirrored, and --augment can leave the flip out.
-    opened = from_arrays(Path(source).stem, read(source), flips=True)
+    opened = from_arrays(Path(source).stem, read(source), flips=None)  # what the images show is unknown
     notes = (printable(f"{source}: not used: {listed(others)}"),) if others else ()
     return replace(opened, notes=notes)
 

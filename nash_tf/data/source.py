@@ -84,7 +84,8 @@ class Source:
     Attributes:
         name: short name, e.g. "cifar10".
         class_names: one name for each label.
-        flips: whether a horizontally flipped image keeps its class; None where that is not known.
+        flips: whether a horizontally flipped image keeps its class; None where that is not known. Image files are taken for photographs,
+            which do.
         y_train, y_test: int32 labels [n].
         read: from chosen training indices [k], the settings for image files, and what is told of progress, to the images.
         notes: what is there and not used, a sentence each.

@@ -2,8 +2,9 @@
 
 import contextlib
 import time
+import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +91,7 @@ class Driver:
         self._class = ray.remote(**resources, max_restarts=0, max_task_retries=0)(RayWorker)
         self._workers: dict[str, _Worker] = {}
         self._hired, self._failures = 0, 0  # workers so far, and those in a row that died without a training
+        self._warned: set[str] = set()
         self._losses: Counter[str] = Counter()  # by the trial that did not get what it starts from
 
     def run(self) -> None:
@@ -181,8 +183,9 @@ class Driver:
         self.account.busy += time.monotonic() - worker.began
         oracle.limits.add_cpu_seconds(report.cpu_seconds)
         worker.trial_id, delivered, worker.delivered = None, worker.delivered, None
+        self._warn(report.warned)
         if report.fatal:
-            raise errors.FatalError(report.fatal)
+            raise report.fatal
         try:
             if report.lost:
                 raise Lost(report.lost)
@@ -199,6 +202,13 @@ class Driver:
         self._failures = 0
         self.account.trainings += trial.status != TrialStatus.STOPPED
         self._states.forget([each for each in oracle.trials if not self._tuner.checkpoint(each).is_dir()])
+
+    def _warn(self, messages: Sequence[str]) -> None:
+        """Passes on what workers warn of, once for all of them."""
+        for message in messages:
+            if message not in self._warned:
+                self._warned.add(message)
+                warnings.warn(message, stacklevel=2)
 
     def _send_again(self, worker: _Worker, trial: Trial, error: Lost) -> None:
         """Has a trial wait again, one of whose networks was lost on its way."""

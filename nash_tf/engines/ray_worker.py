@@ -7,11 +7,12 @@ import os
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import keras_tuner
+from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf import runtime
@@ -24,6 +25,8 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import trial_values
+from nash_tf.tuning.arguments import callbacks_of
+from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.trial_training import TrialTraining
 
 
@@ -53,16 +56,18 @@ class Report(NamedTuple):
     Attributes:
         trial: its state.
         metrics: what Keras Tuner's oracle is told of a completed one.
-        fatal: why the search cannot go on; None where it can.
+        fatal: why the search cannot go on, to be raised; None where it can.
         lost: why the network to start from has not arrived; None where it has.
         cpu_seconds: of the process since its last report, or since it began.
+        warned: what users are to be warned of.
     """
 
     trial: dict[str, Any]
     metrics: Mapping[str, float]
-    fatal: str | None
+    fatal: errors.FatalError | None
     lost: str | None
     cpu_seconds: float
+    warned: Sequence[str] = ()
 
 
 class Place(NamedTuple):
@@ -87,15 +92,12 @@ class RayWorker:
             runtime.set_up(spec.threads)
         parts = spec.make(data)
         self._positional, self._arguments = spec.positional, dict(parts.arguments)
-        given = self._arguments.pop("callbacks", None)
-        self._callbacks = list(given) if isinstance(given, list | tuple) else [given] if given else []
-        hypermodel = parts.hypermodel
-        self._is_own = type(hypermodel).fit is not keras_tuner.HyperModel.fit
+        self._callbacks = callbacks_of(self._arguments.pop("callbacks", None))
+        self._hypermodel = hypermodel = GrownHyperModel(parts.hypermodel)
 
         def build(hyperparameters):
             model = hypermodel.build(hyperparameters)
-            if any(spec.compiled.values()):
-                compile_with(model, *(spec.compiled[name] for name in ("optimizer", "loss", "metrics")))
+            compile_with(model, **spec.compiled)
             return model
 
         self._training = TrialTraining(
@@ -126,7 +128,11 @@ class RayWorker:
         began, trial = time.monotonic(), Trial.from_state(state)
         told: dict[str, Any] = {"metrics": {}, "fatal": None, "lost": None}
         delivered = None
-        with tempfile.TemporaryDirectory(prefix="nash_tf-") as folder, self._ending(trial, told):
+        with (
+            tempfile.TemporaryDirectory(prefix="nash_tf-") as folder,
+            warnings.catch_warnings(record=True) as warned,  # what this process prints nobody sees
+            self._ending(trial, told),
+        ):
             lease = trial_values.lease_of(trial.hyperparameters.values)
             placed = self._placed(trial, source, Path(folder) / "source")
             waited = time.monotonic() - began
@@ -134,7 +140,7 @@ class RayWorker:
                 trial,
                 FitArguments(self._positional, self._arguments),
                 copy.deepcopy(self._callbacks),
-                self._is_own,
+                self._hypermodel.has_own_fit,
                 source=placed,
                 target=Path(folder) / "target",
                 source_value=source_value,
@@ -144,7 +150,8 @@ class RayWorker:
             trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
             trial.status, told["metrics"] = TrialStatus.COMPLETED, dict(outcome.metrics)
         before, self._reported = self._reported, time.process_time()
-        return Report(trial.get_state(), **told, cpu_seconds=self._reported - before), delivered
+        said = [str(each.message) for each in warned if issubclass(each.category, UserWarning)]
+        return Report(trial.get_state(), **told, cpu_seconds=self._reported - before, warned=said), delivered
 
     def _placed(self, trial: Trial, source: Source | None, folder: Path) -> Path | None:
         """The checkpoint of the network to start from, which is there where its model is not at hand."""
@@ -166,7 +173,10 @@ class RayWorker:
         except Lost as error:
             told["lost"] = str(error)
         except (CheckpointError, Unsearchable) as error:  # no child's fault
-            told["fatal"] = " ".join(str(error).split())
+            kind = (
+                errors.FatalValueError if isinstance(error, Unsearchable) else errors.FatalError
+            )  # as `HillClimbing` has it
+            told["fatal"] = kind(" ".join(str(error).split()))
         except FailedTraining:
             trial.status, trial.message = TrialStatus.FAILED, traceback.format_exc()
         except Exception:

@@ -26,7 +26,8 @@ TENSORBOARD = "tensorboard"
 _LEFTOVERS = (f"{CONFIG}.partial", f".{CONFIG}.", f".{REPORT}.")  # begin the names of what interrupted writes leave
 _LARGEST_CONFIG = 2**20  # bytes
 _REMEDY = "put back the one that was there, or give another --output_dir"
-_VERSIONS = "versions"  # kept in config.json beside the settings
+# Kept in config.json beside the settings: by which versions the run was begun, and by which others it went on.
+_VERSIONS, LATER_VERSIONS = "versions", "later_versions"
 _START = "--start"  # among the versions: which file it was
 COSTS = "predicted CPU-seconds"  # among the versions: the coefficients by which costs are predicted
 
@@ -84,15 +85,22 @@ def check_tree(directory: str | os.PathLike) -> None:
 def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
     """Makes the output directory and writes its config.json, whole or not at all.
 
+    The versions by which a run was begun stay there when it goes on; others by which it does are listed after them.
+
     Args:
         config: the settings.
         versions: package name -> version number; and by COSTS, how costs are predicted.
+
+    Raises:
+        ConfigError: as of `read_config`, where there is a config.json.
     """
     directory = config.directory
     directory.mkdir(parents=True, exist_ok=True)
-    versions = {**versions, **({_START: start_file.version(config.start)} if config.start else {})}
-    text = json.dumps(with_checksum({**config.to_json(), _VERSIONS: versions}), indent=2) + "\n"
-    write_atomically(directory / CONFIG, text.encode())
+    now = {**versions, **({_START: start_file.version(config.start)} if config.start else {})}
+    known = _read(directory)[1] if (directory / CONFIG).exists() else []
+    first, *later = known if now in known[-1:] else [*known, now]
+    values = {**config.to_json(), _VERSIONS: first, **({LATER_VERSIONS: later} if later else {})}
+    write_atomically(directory / CONFIG, (json.dumps(with_checksum(values), indent=2) + "\n").encode())
 
 
 def read_config(directory: str | os.PathLike) -> SearchConfig:
@@ -105,19 +113,19 @@ def read_config(directory: str | os.PathLike) -> SearchConfig:
 
 
 def read_versions(directory: str | os.PathLike) -> Mapping[str, str]:
-    """What a run's config.json says of versions; see `write_config`.
+    """The versions by which a run was begun, as its config.json says; see `write_config`.
 
     Raises:
         ConfigError: as of `read_config`.
     """
-    return _read(directory)[1]
+    return _read(directory)[1][0]
 
 
-def _read(directory: str | os.PathLike) -> tuple[SearchConfig, Mapping[str, str]]:
-    """Settings and versions."""
+def _read(directory: str | os.PathLike) -> tuple[SearchConfig, list[dict[str, str]]]:
+    """Settings, and versions from the first to the last."""
     try:
         values = without_checksum(json.loads(read_regular(Path(directory) / CONFIG, _LARGEST_CONFIG)))
-        versions = dict(values.pop(_VERSIONS, {}))
+        versions = [dict(each) for each in (values.pop(_VERSIONS, {}), *values.pop(LATER_VERSIONS, ()))]
         return SearchConfig.from_json({**of_before(SearchConfig), **values}), versions
     except ConfigError as error:
         raise refusal("output_dir", directory, f"its {CONFIG} holds {error}; {_REMEDY}") from None
@@ -148,7 +156,7 @@ def _check_same(directory: str | os.PathLike, wanted: SearchConfig) -> SearchCon
     """
     saved, versions = _read(directory)
     check_resume(saved, wanted, planned_by(saved.method))
-    begun, given = versions.get(_START), start_file.version(wanted.start) if wanted.start else None
+    begun, given = versions[0].get(_START), start_file.version(wanted.start) if wanted.start else None
     if begun == given:
         return saved
     if begun is None:

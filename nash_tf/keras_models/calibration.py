@@ -20,6 +20,11 @@ from nash_tf.keras_models.state import restoring
 CALIBRATION_BATCH = 128  # examples that a search calibrates on, and measures certificates on
 
 
+def parts_of(batch: Any) -> tuple[Any, Any]:
+    """Inputs and labels of a batch, which is (inputs, labels) or inputs alone; None for the labels that it does not have."""
+    return batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
+
+
 def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[str], batch) -> None:
     """Sets the statistics of batch normalisations to those of their inputs on a batch; inference does not change.
 

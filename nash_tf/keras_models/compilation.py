@@ -48,7 +48,9 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
 
 
 def compile_with(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) -> None:
-    """Compiles a model with another optimiser, loss or metrics; None keeps what it is compiled with."""
+    """Compiles a model with another optimiser, loss or metrics; None keeps what it is compiled with, and three of them change nothing."""
+    if not (optimizer or loss or metrics):
+        return
     optimizer = optimizer or getattr(model, "optimizer", None)
     if isinstance(optimizer, keras.Optimizer):
         optimizer = type(optimizer).from_config(optimizer.get_config())

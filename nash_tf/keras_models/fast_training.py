@@ -25,8 +25,8 @@ plain = tf.autograph.experimental.do_not_convert
 def prepare(model: keras.Model) -> keras.Model:
     """Changes a compiled model so that it trains and evaluates faster; `fit`, its callbacks and metrics work as before.
 
-    What may not give the same result is not changed: optimisers other than `keras.optimizers.SGD` itself, unusual batch
-    normalisations, and models that run eagerly, with XLA or distributed. `model.compile` undoes the change.
+    What may not give the same result is not changed: optimisers other than `keras.optimizers.SGD` and `nash_tf.optimizers.Muon`, classes
+    derived from these among them, unusual batch normalisations, and models that run eagerly, with XLA or distributed. `model.compile` undoes the change.
 
     Args:
         model: a compiled model; a user-defined `train_step` or `test_step` is used.

@@ -65,9 +65,10 @@ def are_exact(operators: Iterable[str]) -> bool:
 
 
 def register(operator: Morphism) -> Morphism:
-    """Adds an operator to the registry, so that `sites`, `morph` and searches know it by its name.
+    """Adds an operator to the registry, so that `sites` and `morph` know it by its name, and searches that weigh morphisms
+    (`grow`, `scale`, `front`) weigh it too. The other methods draw from operators of their own, and never this one.
 
-    A `Reduction` is added to `reductions`; searches do not draw it.
+    A `Reduction` is added to `reductions`; searches do not apply it.
 
     Every process of a search must do this before it draws or replays a move of that operator. An operator of the same
     class may be registered again and then replaces the first.

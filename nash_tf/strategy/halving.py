@@ -62,15 +62,6 @@ def trunk_and_branch(children: int, epochs: int) -> tuple[Rung, ...]:
     return (Rung(2, epochs // 2),)
 
 
-def undivided(children: int, epochs: int) -> tuple[Rung, ...]:
-    """One child has the whole budget, in the rungs of successive halving (1x40 + 1x40 + 1x40 + 1x40 = 160).
-
-    Raises:
-        ValueError: as `successive_halving`.
-    """
-    return tuple(Rung(1, rung.children * rung.epochs) for rung in successive_halving(children, epochs))
-
-
 def one_epoch(children: int, epochs: int) -> tuple[Rung, ...]:
     """One epoch for each child, all the rest of the budget for the best (8x1 + 1x152 = 160).
 

@@ -84,7 +84,7 @@ def _uniform(*operators: str) -> dict[str, float]:
 
 
 _slides = partial(Method, as_in_slides=True)
-SEARCHES = (
+OF_SLIDES = (
     _slides(
         "nash", "all children are trained to the end", halving.one_rung, schedules.one_cosine, _uniform(*FIVE_OPERATORS)
     ),
@@ -117,14 +117,14 @@ FUTURE_WORK = (
         "as shrsep, with two rungs, the first of them longer",
         halving.two_rungs,
         schedules.restart_every_rung,
-        SEARCHES[-1].operators,
+        OF_SLIDES[-1].operators,
     ),
     _slides(
         "shr_ties",
         "as shrsep, keeping those too that are as good as the last one kept",
         halving.successive_halving,
         schedules.restart_every_rung,
-        SEARCHES[-1].operators,
+        OF_SLIDES[-1].operators,
         promote=halving.promote_ties,
     ),
 )
@@ -168,7 +168,7 @@ BASELINES = (
         "random",
         "one random child a step",
         halving.one_child,
-        operators=SEARCHES[-1].operators,
+        operators=OF_SLIDES[-1].operators,
         keeps_parent=False,
         as_in_slides=True,
     ),
@@ -177,12 +177,12 @@ BASELINES = (
         "one_epoch",
         "the child that is best after one epoch",
         halving.one_epoch,
-        operators=SEARCHES[-1].operators,
+        operators=OF_SLIDES[-1].operators,
         as_in_slides=True,
     ),
     # One network, trained on and on (see `nash_tf.followers`).
     *(_budgeted(name, summary, halving.one_child, operators={}) for name, summary in baselines.BASELINES.items()),
 )
 registry: dict[str, Method] = {
-    method.name: method for method in (GROW, SCALE, FRONT, *SEARCHES, *FUTURE_WORK, *BASELINES)
+    method.name: method for method in (GROW, SCALE, FRONT, *OF_SLIDES, *FUTURE_WORK, *BASELINES)
 }

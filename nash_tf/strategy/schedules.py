@@ -34,34 +34,6 @@ class Phase(NamedTuple):
         return self.end + (self.start - self.end) * SHAPES[self.shape](min(position / self.length, 1.0))
 
 
-def cosine_annealing(step: float, total_steps: float, initial_rate: float) -> float:
-    """Half a cosine from `initial_rate` at step 0 to 0 at `total_steps`, and 0 from there on.
-
-    Args:
-        step: training step (batch) counted from 0.
-        total_steps: length of the annealing, in the same unit.
-        initial_rate: rate at step 0.
-    """
-    progress = min(step / total_steps, 1.0)
-    return initial_rate * 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-def sgdr(step: float, periods: Sequence[float], initial_rate: float) -> float:
-    """Cosine annealing restarted at `initial_rate` at the start of each of `periods`; 0 after the last.
-
-    Args:
-        step: training step counted from 0.
-        periods: length of each annealing, in steps.
-        initial_rate: rate at every restart.
-    """
-    start = 0.0
-    for period in periods:
-        if step < start + period:
-            return cosine_annealing(step - start, period, initial_rate)
-        start += period
-    return 0.0
-
-
 def phased(step: float, phases: Sequence[Phase], initial_rate: float) -> float:
     """The rate in phases that follow one another; after the last, the one that it ends with.
 

@@ -82,13 +82,6 @@ def parsed(moves: str | Sequence[Sequence[Any]], argument: str) -> list[Move]:
     return [Move(name, plain_site(site), seed) for name, site, seed in parsed]
 
 
-def parts_of(calibration: Any) -> tuple[Any, Any]:
-    """Inputs and labels of a calibration batch; None for what it does not have."""
-    if isinstance(calibration, tuple) and len(calibration) == 2:
-        return calibration
-    return calibration, None
-
-
 def check_calibration(
     model: keras.Model, parent: Architecture, inputs: Any, labels: Any, argument: str = "calibration"
 ) -> None:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models.calibration import parts_of
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.morphisms import are_exact, known, reductions
@@ -93,7 +94,7 @@ def morph(
         None if value is None else checked_limit(name, value)
         for name, value in (("max_channels", max_channels), ("max_loss_change", max_loss_change))
     )
-    inputs, labels = arguments.parts_of(calibration)
+    inputs, labels = parts_of(calibration)
     parent = from_keras(model)
     wishes = arguments.wishes(parent, operators, count, moves, edits)
     arguments.check_calibration(model, parent, inputs, labels)

@@ -177,7 +177,7 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
     Args:
         run: the run.
         chosen: the network.
-        key: which it is, e.g. "3,2,0" or "control".
+        key: which it is, e.g. "[3, 2, 0]" or "control".
 
     Returns:
         The trained network, and what results.json says of its training.

@@ -17,6 +17,7 @@ from nash_tf.optimizers import Muon
 from nash_tf.scores import objectives
 from nash_tf.scores.classification import class_weights
 from nash_tf.settings.costs import MIRRORED, OPERATIONS, VIEWS
+from nash_tf.settings.training import DEFAULT_AUGMENTATIONS
 from nash_tf.strategy import course, methods
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.unused import why_fewer_first
@@ -154,12 +155,9 @@ def class_weights_of(config: SearchConfig, dataset: data.Dataset) -> np.ndarray 
 
 
 def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
-    """What children are compared by, whether images are mirrored that may not stand it, and the weights of the classes, a line each."""
-    lines = [f"Children are compared by {objectives.REGISTRY[config.objective].words}."]
-    if dataset.flips is None and "flip" in config.augmentations(dataset.flips):
-        lines.append(
-            "Training images are mirrored, as --augment says; whether these keep their class then is not known of such files: digits do not."
-        )
+    """What children are compared by, whether images are mirrored where it is not known if they may be, and the weights of the classes,
+    a line each."""
+    lines = [f"Children are compared by {objectives.REGISTRY[config.objective].words}.", *_mirrored(config, dataset)]
     weights = class_weights_of(config, dataset)
     if weights is not None:
         low, high = int(weights.argmin()), int(weights.argmax())
@@ -169,6 +167,29 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
             f"({names[high]}), also in the final training; validation and test loss are not."
         )
     return [*lines, *_first_epochs(config, dataset), *_too_small_a_budget(config, dataset)]
+
+
+def _mirrored(config: SearchConfig, dataset: data.Dataset) -> list[str]:
+    """A line where it is not known whether a mirrored image keeps its class, and the user may not have thought of it."""
+    names = config.augmentations(dataset.flips)
+    if dataset.flips is None and "flip" in names:
+        return [
+            "Training images are mirrored, as --augment says; whether these keep their class then is not known of such files: digits do not."
+        ]
+    if config.augment is not None:
+        return []
+    if dataset.flips is None:
+        return [
+            "Training images are not mirrored, as it is not known of such files whether these keep their class then; where they do, "
+            f"--augment={','.join(DEFAULT_AUGMENTATIONS)} mirrors them."
+        ]
+    if dataset.form is not None and "flip" in names:
+        without = ",".join(name for name in names if name != "flip")
+        return [
+            "Training images are mirrored, as photographs may be; where a mirrored image is of another class, as of digits and letters, "
+            f"give --augment={without}."
+        ]
+    return []
 
 
 def _first_epochs(config: SearchConfig, dataset: data.Dataset) -> list[str]:

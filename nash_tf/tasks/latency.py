@@ -46,7 +46,8 @@ class Latencies:
         try:
             took = self.of(first, BATCHES[:1])[1]
         except ValueError as error:
-            raise refusal("objective_cost", self.config.objective_cost, str(error)) from None
+            name = "objective_cost" if self.config.max_latency_ms is None else "max_latency_ms"
+            raise refusal(name, getattr(self.config, name), str(error)) from None
         grows = methods.registry[self.config.method].grows
         if grows and not self.fits(first):
             rule = f"the first network takes {took:g} ms on this machine; give more, or a smaller one by --widths"

@@ -14,6 +14,7 @@ import numpy as np
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import checkpoint, fast_training, private_api
 from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.calibration import parts_of
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_optimizer, write_state
@@ -171,8 +172,7 @@ class ChildModels:
             state.slots = {}
         child = inherit(parent, state, assignment.moves)
         model = self.build(assignment.hyperparameters, child.architecture, child.state)
-        batch = self.calibration
-        inputs, labels = batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
+        inputs, labels = parts_of(self.calibration)
         calibrate_child(model, child, inputs)
         restart_averages(model)
         source = assignment.source

@@ -10,6 +10,8 @@ import keras
 import keras_tuner
 import tensorflow as tf
 
+from nash_tf.morphisms import registry
+from nash_tf.strategy import methods
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.strategy.unused import unused
 
@@ -30,7 +32,17 @@ class NotUsed(UserWarning):
 
 
 def warn_of_unused(settings: Settings) -> None:
-    """Warns of settings that change nothing though they are not the default."""
+    """Warns of settings that change nothing though they are not the default, and of operators that users have registered for a
+    method that draws from its own."""
+    own = [name for name, operator in registry.items() if not type(operator).__module__.startswith("nash_tf.")]
+    method = methods.registry[settings.method]
+    if own and method.grows and not method.has_foresight:
+        weighing = ", ".join(name for name, each in methods.registry.items() if each.has_foresight)
+        warnings.warn(
+            f"registered operators are not drawn by method {method.name!r}, which has its own: {', '.join(own)}; {weighing} weigh them",
+            NotUsed,
+            stacklevel=4,
+        )
     for name, why in unused(settings).items():
         value = getattr(settings, name)
         if value != getattr(Settings, name):
@@ -93,6 +105,11 @@ def as_tuple(given: Any) -> Any:
     return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else given
 
 
+def callbacks_of(given: Any) -> list:
+    """What `fit` takes as callbacks, none, one or several, as a list."""
+    return list(given) if isinstance(given, list | tuple) else [given] if given else []
+
+
 def check_of_search(positional: Sequence, named: Mapping, has_own_fit: bool, calibration: Any) -> None:
     """Checks what a search is given for `fit`, before the first training.
 
@@ -104,8 +121,7 @@ def check_of_search(positional: Sequence, named: Mapping, has_own_fit: bool, cal
     Raises:
         ValueError: a callback is none, or a data set has no batches.
     """
-    given = named.get("callbacks")
-    for each in given if isinstance(given, list | tuple) else [given] if given else []:
+    for each in callbacks_of(named.get("callbacks")):
         if isinstance(each, type) or not hasattr(each, "set_model"):
             raise ValueError(f"callbacks must be instances of keras.callbacks.Callback, received {each!r}")
     x, is_needed = positional[0] if positional else named.get("x"), not has_own_fit

@@ -23,6 +23,11 @@ class GrownHyperModel(keras_tuner.HyperModel):
             raise AttributeError(name)
         return getattr(self.first, name)
 
+    @property
+    def has_own_fit(self) -> bool:
+        """Whether the user's hypermodel has a `fit` of its own."""
+        return type(self.first).fit is not keras_tuner.HyperModel.fit
+
     def build(self, hp):
         model = self.first.build(hp)
         if "architecture" not in hp.values:

@@ -13,7 +13,8 @@ FILE = "latencies.json"  # in the directory of a run, and in that of a project o
 
 
 class KeptLatencies:
-    """What an earlier process has measured is not measured anew, so that a search goes on by the same numbers, on whatever machine.
+    """What an earlier process has measured is not measured anew, so that a search goes on by the same numbers, on whatever machine;
+    unless it was in another runtime or with another number of threads, which makes other numbers.
 
     Args:
         directory: where the file is. It is written once there is such a directory.
@@ -31,7 +32,8 @@ class KeptLatencies:
         except ValueError as error:
             print(f"{self._path} is damaged ({error}): networks are timed anew", flush=True)
             return
-        self._known = {digest: dict(each) for digest, each in kept["milliseconds"].items()}
+        if (kept.get("runtime"), kept.get("threads")) == (runtime, threads):
+            self._known = {digest: dict(each) for digest, each in kept["milliseconds"].items()}
 
     def of(
         self, architecture: Architecture, model: Callable[[], keras.Model], batches: Sequence[int] = BATCHES

@@ -21,7 +21,7 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import checked_json, first_network, front_objectives, private_api, trial_values
-from nash_tf.tuning.arguments import check_of_search, check_of_tuner
+from nash_tf.tuning.arguments import callbacks_of, check_of_search, check_of_tuner
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -146,8 +146,8 @@ class HillClimbing(keras_tuner.Tuner):
                 was reached before it had been trained.
         """
         arguments = FitArguments(fit_args, {name: value for name, value in fit_kwargs.items() if name != "callbacks"})
-        arguments.check(self.oracle.objective.name, self.has_own_fit())
-        check_of_search(fit_args, fit_kwargs, self.has_own_fit(), self.calibration)
+        arguments.check(self.oracle.objective.name, self.hypermodel.has_own_fit)
+        check_of_search(fit_args, fit_kwargs, self.hypermodel.has_own_fit, self.calibration)
         for name in {"epochs", "initial_epoch"} & fit_kwargs.keys():
             warnings.warn(
                 f"search({name}={fit_kwargs.pop(name)}) is not used: see budget_epochs, epochs_per_step and vanilla_epochs",
@@ -217,13 +217,12 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _train(self, trial: Trial, fit_args, fit_kwargs, limits: Limits) -> Outcome:
         source_id = trial.hyperparameters.values.get("tuner/trial_id")
-        given = fit_kwargs.pop("callbacks", None)
-        callbacks = list(given) if isinstance(given, list | tuple) else [given] if given else []
+        callbacks = callbacks_of(fit_kwargs.pop("callbacks", None))
         return self._training.train(
             trial,
             FitArguments(fit_args, fit_kwargs),
             self._deepcopy_callbacks(callbacks),
-            self.has_own_fit(),
+            self.hypermodel.has_own_fit,
             source=None if source_id is None else self.checkpoint(source_id),
             target=self.checkpoint(trial.trial_id),
             source_value=self.source_value(trial),
@@ -237,10 +236,6 @@ class HillClimbing(keras_tuner.Tuner):
         if not trial_values.decode(values).is_birth:
             return None
         return trial_values.measurement(self.oracle.get_trial(values["tuner/trial_id"]), self.oracle.objective.name)
-
-    def has_own_fit(self) -> bool:
-        """Whether the hypermodel has a `fit` of its own."""
-        return type(self.hypermodel.first).fit is not keras_tuner.HyperModel.fit
 
     def load_model(self, trial):
         """The trained model of a trial, compiled."""
@@ -305,8 +300,7 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _override_compile_args(self, model):
         # Keras Tuner's own hands Keras the metrics that are compiled already, which it refuses.
-        if self.optimizer or self.loss or self.metrics:
-            compile_with(model, self.optimizer, self.loss, self.metrics)
+        compile_with(model, self.optimizer, self.loss, self.metrics)
 
     def checkpoint(self, trial_id) -> Path:
         """Where the checkpoint of a trial lies."""

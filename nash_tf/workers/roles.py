@@ -1,7 +1,8 @@
 """Which part a process has, by the environment variables of Keras Tuner.
 
 `KERASTUNER_ORACLE_IP` and `KERASTUNER_ORACLE_PORT` say where the chief listens, `KERASTUNER_TUNER_ID` who this process is; the id of
-the chief begins with "chief". `NASH_TF_SECRET`, where it is set, must be the same for all: a chief answers nobody else.
+the chief holds "chief", at any place, and that of a worker must not: so Keras Tuner has it. `NASH_TF_SECRET`, where it is set, must be
+the same for all: a chief answers nobody else.
 """
 
 import hashlib

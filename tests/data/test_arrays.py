@@ -13,7 +13,7 @@ class TestNpz:
         path = save(tmp_path / "parts.npz")
         data.check(str(path))
         d = data.load(str(path), valid_fraction=0.2)
-        assert (d.name, d.flips, d.class_names) == ("parts", True, ("0", "1", "2"))
+        assert (d.name, d.flips, d.class_names) == ("parts", None, ("0", "1", "2"))
         labels = {image.tobytes(): label for image, label in zip(a["x_train"], a["y_train"], strict=True)}
         seen = [*zip(d.x_train, d.y_train, strict=True), *zip(d.x_valid, d.y_valid, strict=True)]
         assert len(seen) == 30 and all(labels[image.tobytes()] == label for image, label in seen)

@@ -99,7 +99,8 @@ class StandInRay:
             trial.status = TrialStatus.STOPPED
             return Ref(Report(trial.get_state(), {}, None, None, 1.0)), Ref(None)
         if fault == "disk full":
-            return Ref(Report(trial.get_state(), {}, "No space left on device", None, 1.0)), Ref(None)
+            full = errors.FatalError("No space left on device")
+            return Ref(Report(trial.get_state(), {}, full, None, 1.0)), Ref(None)
         self.trained.append(stand_in.training_of(trial))
         architecture = Architecture.from_json(values["architecture"]) if "architecture" in values else stand_in.FIRST
         score = stand_in.score_of(values)

@@ -142,7 +142,7 @@ def test_each_step_takes_its_own_rate_however_many_are_done_at_once(together):
         np.testing.assert_allclose(before["loss"], after["loss"], rtol=1e-5)
     assert_alike(alone, grouped)
     assert float(alone.optimizer.learning_rate) == float(grouped.optimizer.learning_rate)
-    rates = [schedules.sgdr(step, (3, 9), 0.1) for step in range(12)]
+    rates = [schedules.phased(step, schedules.annealings((3, 9)), 0.1) for step in range(12)]
     assert float(grouped.total) == pytest.approx(sum(rates), rel=1e-5)
     grouped.optimizer.learning_rate = 0.25  # no callback: the rate is again what it is set to
     trained(grouped, epochs=1)

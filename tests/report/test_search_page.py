@@ -12,6 +12,7 @@ import pytest
 from nash_tf import report
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
+from nash_tf.strategy import schedules
 from tests.helpers.synthetic_runs import add_test, make_run
 from tests.report.helpers import HOSTILE, Outline, check_texts, lineage, page_of, write_lineage
 
@@ -112,6 +113,12 @@ class TestSearchPage:
         assert ("test accuracy, after final training" in page.words) == (before in page.words) == bool(epochs)
         assert ("test accuracy" in page.words) == (not epochs)
         assert ("trained once more on training and validation images" in page.text) == bool(epochs)
+
+    def test_the_learning_rate_is_drawn_by_the_schedule_of_trainings(self, tmp_path, monkeypatch):
+        asked = []
+        monkeypatch.setattr(schedules, "phased", lambda step, phases, rate: asked.append(phases) or rate)
+        page_of(make_run(tmp_path / "run", "shr", steps=1))
+        assert schedules.annealings((5, 10, 20, 40)) in asked
 
     def test_a_final_training_that_had_no_time_is_not_named(self, tmp_path):
         run = make_run(tmp_path / "run", "nash", steps=1)

@@ -124,7 +124,7 @@ class TestStates:
         results = json.loads((run / "results.json").read_text()) | {"winner": [1, 1, winner[2]]}
         (run / "results.json").write_text(json.dumps(results))
         (chosen,) = [child for child in family.children(loading.read(run)) if child.chosen]
-        assert chosen.rung == 3 and chosen.chosen_accuracy == chosen.records[1].accuracy != chosen.accuracy
+        assert chosen.rung == 3 and chosen.chosen_record == chosen.records[1] != chosen.records[-1]
 
     def test_one_child_whose_step_a_limit_ended_closes_no_step(self, tmp_path):
         run = make_run(tmp_path / "run", "random", steps=2, stop_after=4)

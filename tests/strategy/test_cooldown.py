@@ -6,11 +6,11 @@ import random
 import pytest
 
 from nash_tf.strategy.cooldown import Cooldown, last_epoch, replanned
-from nash_tf.strategy.schedules import cosine_annealing
+from nash_tf.strategy.schedules import annealings, phased
 
 
 def rate(cooldown, epoch):
-    return cosine_annealing(epoch - cooldown.start, cooldown.length, 0.1)
+    return phased(epoch - cooldown.start, annealings([cooldown.length]), 0.1)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -13,13 +13,22 @@ from nash_tf.tasks import image_classification
 
 
 @pytest.mark.parametrize(
-    "flips, augment, said",
-    [(None, ("flip",), True), (None, ("shift",), False), (True, ("flip",), False), (None, None, False)],
+    "flips, form, augment, said",
+    [
+        (None, None, ("flip",), ["are mirrored, as --augment says"]),
+        (None, None, ("shift",), []),
+        (None, None, None, ["are not mirrored", "--augment=normalise,flip,shift mirrors them"]),
+        (True, None, ("flip",), []),
+        (True, None, None, []),  # a data set that is known
+        (True, "of files", None, ["are mirrored, as photographs may be", "give --augment=normalise,shift."]),
+        (True, "of files", ("flip",), []),
+        (False, None, None, []),
+    ],
 )
-def test_that_images_are_mirrored_without_knowing_whether_they_may_is_said(flips, augment, said):
-    dataset = SimpleNamespace(flips=flips, class_names=("a", "b"), y_train=np.arange(20) % 2)
-    lines = image_classification.describe(SearchConfig(method="sh", augment=augment), dataset)
-    assert ("mirrored, as --augment says" in " ".join(lines)) is said
+def test_whether_images_of_unknown_content_are_mirrored_is_said(flips, form, augment, said):
+    dataset = SimpleNamespace(flips=flips, form=form, class_names=("a", "b"), y_train=np.arange(20) % 2)
+    lines = " ".join(image_classification.describe(SearchConfig(method="sh", augment=augment), dataset))
+    assert all(words in lines for words in said) and ("mirrored" in lines) == bool(said)
 
 
 def test_mirrored_views_want_mirrored_training_images_and_count_twice():

@@ -4,8 +4,10 @@ import pytest
 
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.keras_models.building import to_keras
 from nash_tf.tasks.latency import Latencies
 from nash_tf.tuning import kept_latencies
+from nash_tf.tuning.kept_latencies import KeptLatencies
 
 SMALL, LARGE = vanilla((8, 8, 1), 10, (4,)), vanilla((8, 8, 1), 10, (16,))
 
@@ -40,6 +42,14 @@ def test_each_network_is_timed_once_in_the_whole_run(tmp_path, timed):
     assert Latencies(limited).of(SMALL) == resumed.of(SMALL) and len(timed) == 3
 
 
+@pytest.mark.parametrize("changed", [{"runtime": "litert"}, {"threads": 4}])
+def test_what_was_measured_in_another_way_is_measured_anew(tmp_path, timed, changed):
+    measured_in = {"runtime": "tensorflow", "threads": 2}
+    for settings in (measured_in, measured_in, {**measured_in, **changed}):
+        KeptLatencies(tmp_path, **settings).of(SMALL, lambda: to_keras(SMALL), (1,))
+    assert [each[1:3] for each in timed] == [tuple(each.values()) for each in (measured_in, {**measured_in, **changed})]
+
+
 def test_a_damaged_file_is_said_and_measured_anew(tmp_path, timed, capsys):
     limited = config(tmp_path, max_latency_ms=2.0)
     limited.directory.mkdir()
@@ -59,6 +69,17 @@ def test_a_first_network_over_the_limit_is_refused_at_once(tmp_path, timed):
 def test_a_network_that_does_not_grow_has_no_limit(tmp_path, timed):
     (said,) = Latencies(config(tmp_path, method="fixed", max_latency_ms=0.5)).check(LARGE)
     assert said == "An image takes the first network 3.78 ms, in tensorflow on this machine."
+
+
+@pytest.mark.parametrize("setting", [{"max_latency_ms": 2.0}, {"objective_cost": "latency_ms"}])
+def test_a_network_of_open_size_is_refused_under_what_asks_for_its_time(tmp_path, monkeypatch, setting):
+    def latencies(*arguments):
+        raise ValueError("input image has an open size")
+
+    monkeypatch.setattr(kept_latencies, "latencies", latencies)
+    ((name, value),) = setting.items()
+    with pytest.raises(ConfigError, match=f"^--{name}={value}: input image has an open size"):
+        Latencies(config(tmp_path, **setting)).check(SMALL)
 
 
 def test_nothing_is_timed_where_nobody_asks(tmp_path, timed):

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nash_tf.morphisms import registry
+from nash_tf.morphisms.split import Split
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
+from nash_tf.tuning.oracle import HillClimbingOracle
 from tests.helpers.tuners import CLASSES, IMAGES, OwnFit, Still, classifier, network, records, tuner_of
 
 SINGLE = tf.data.Dataset.from_tensor_slices((IMAGES, CLASSES))
@@ -67,6 +70,23 @@ def test_an_own_fit_may_make_batches_where_calibration_is_given(tmp_path):
     tuner = tuner_of(Still(), tmp_path / "b", calibration=(IMAGES[:8], CLASSES[:8]))
     tuner.search(SINGLE)
     assert len(records(tuner)) == 4
+
+
+@pytest.mark.parametrize(("method", "is_told"), [("shr", True), ("random", True), ("grow", False), ("fixed", False)])
+def test_a_registered_operator_that_a_method_does_not_draw_is_told(monkeypatch, recwarn, method, is_told):
+    class Own(Split):
+        name = "own_split"
+
+    monkeypatch.setitem(registry, "own_split", Own())
+    HillClimbingOracle("val_accuracy", method=method, **({} if method == "shr" else {"budget_epochs": 9.0}))
+    told = [str(each.message) for each in recwarn if "registered operators" in str(each.message)]
+    assert (
+        told
+        == [
+            f"registered operators are not drawn by method {method!r}, which has its own: own_split; grow, scale, front weigh them"
+        ]
+        * is_told
+    )
 
 
 class TestEpochsOfAnOwnFit:

@@ -56,7 +56,7 @@ def test_seeds_differ_and_0_is_a_seed(seeds, tmp_path):
 
 def test_a_method_whose_rungs_have_changed_meanwhile_is_refused(tmp_path, monkeypatch):
     begin(tmp_path)
-    other = dataclasses.replace(methods.registry["shrsep"], rungs=halving.undivided)
+    other = dataclasses.replace(methods.registry["shrsep"], rungs=halving.one_rung)
     monkeypatch.setitem(methods.registry, "shrsep", other)
     with pytest.raises(ValueError, match="rungs was"):
         begin(tmp_path)

@@ -68,11 +68,6 @@ class Child:
         return next((record for record in self.records if record.rung == self.chosen_rung), self.records[-1])
 
     @property
-    def chosen_accuracy(self) -> float | None:
-        """Its accuracy after that training."""
-        return self.chosen_record.accuracy
-
-    @property
     def params(self) -> float | None:
         return next((record.params for record in reversed(self.records) if record.params is not None), None)
 

@@ -176,15 +176,15 @@ def _rate(
     bottom = top + _RATE
     parts: list[Markup] = []
     if periods and rate:
-        y = Scale(0.0, rate, bottom, top + 4)
+        y, phases = Scale(0.0, rate, bottom, top + 4), schedules.annealings(periods)
         total = borders[-1]
         samples = sorted({*(total * index / 240 for index in range(240)), *borders[:-1]})
         way: list[tuple[float, float]] = []
         for sample in samples:
             if sample in borders and way:
-                way.append((x(sample), y(schedules.sgdr(sample - 1e-6, periods, rate))))
-            way.append((x(sample), y(schedules.sgdr(sample, periods, rate))))
-        way.append((x(total), y(0.0 if sum(periods) <= total else schedules.sgdr(total, periods, rate))))
+                way.append((x(sample), y(schedules.phased(sample - 1e-6, phases, rate))))
+            way.append((x(sample), y(schedules.phased(sample, phases, rate))))
+        way.append((x(total), y(schedules.phased(total, phases, rate))))
         parts.append(path(way, "line s0"))
         parts += [text(x.start - 7, top + 10, f"{rate:g}", "end soft"), text(x.start - 7, bottom + 3, "0", "end soft")]
     else:

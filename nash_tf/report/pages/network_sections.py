@@ -163,9 +163,11 @@ def settings(run: Run) -> Markup:
 
     settings = [(str(name), words(value)) for name, value in run.config.items()]
     versions = [(str(name), words(value)) for name, value in run.versions.items()]
+    later = [(str(name), words(value)) for each in run.later_versions for name, value in each.items()]
     results = [(str(name), words(value)) for name, value in run.results.items() if name != "test"]  # shown above
     return html.together(
         html.folded(run_directory.CONFIG, html.facts(settings), open_=True),
         html.folded("Versions", html.facts(versions), open_=True) if versions else None,
+        html.folded("Later versions, by which the run went on", html.facts(later)) if later else None,
         html.folded(run_directory.RESULTS, html.facts(results)) if results else None,
     )

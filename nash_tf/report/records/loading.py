@@ -52,7 +52,7 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
     directory = Path(directory)
     problems: list[str] = []
     config = _object(directory, run_directory.CONFIG, problems)
-    versions = config.pop("versions", {})
+    versions, later = config.pop("versions", {}), config.pop(run_directory.LATER_VERSIONS, ())
     config.pop(CHECKSUM, None)
     results = _object(directory, run_directory.RESULTS, problems, needed=False)
     if results and number(results.get("test_accuracy")) is None:
@@ -75,6 +75,7 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
         directory,
         config=config,
         versions=versions if isinstance(versions, dict) else {},
+        later_versions=tuple(each for each in later if isinstance(each, dict)) if isinstance(later, list) else (),
         records=tuple(sorted(records, key=lambda record: record.place)),
         results=results,
         architecture=_architecture(directory, problems, needed=bool(results)),

@@ -89,7 +89,8 @@ class Run:
 
     Attributes:
         config: the settings; empty where config.json cannot be read.
-        versions: package -> version.
+        versions: package -> version, by which the run was begun.
+        later_versions: others by which it went on.
         records: of the lineage, by step, rung and child.
         results: empty until the run is finished.
         architecture: the winner's.
@@ -102,6 +103,7 @@ class Run:
     directory: Path
     config: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, Any] = field(default_factory=dict)
+    later_versions: tuple[Mapping[str, Any], ...] = ()
     records: tuple[Record, ...] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
     architecture: Architecture | None = None
@@ -153,7 +155,7 @@ class Run:
 
     @property
     def winner(self) -> Place | None:
-        """Step, rung and child of the network that was handed over, as results.json names them."""
+        """Step, rung and child of the best network of the search, as results.json names them; the control may be handed over in its place."""
         return place_of(self.results.get("winner"))
 
     def result(self, name: str) -> float | None:
