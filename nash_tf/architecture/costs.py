@@ -16,8 +16,8 @@ def flops(architecture: Architecture) -> int | None:
     - the kernels of attention at each place of query, key or value, and in each head the two products: a query with each key,
       and its scores with the values, masked or not.
 
-    Biases, normalisations, activations, gates, pools, merges, look-ups in an embedding, further calls of a layer that has
-    weights, and other layers without a rule are not counted.
+    Biases, normalisations, activations, gates, pools, merges, look-ups in an embedding, layers with weights that
+    are called more than once, and other layers without a rule are not counted.
 
     Returns:
         The number of operations, or None where the size of an image is open.

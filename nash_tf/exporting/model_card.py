@@ -11,7 +11,7 @@ from nash_tf.export_formats import FORMATS
 from nash_tf.exporting import card_scores, signature
 from nash_tf.exporting.images import Images
 from nash_tf.exporting.markdown import row
-from nash_tf.keras_models.views import one_view
+from nash_tf.keras_models.views import inner, one_view
 
 _FITS = {
     "crop": "they are scaled to cover it, and cut to their centre",
@@ -56,7 +56,7 @@ def written(
 
 def gives_logits(model: keras.Model, searched: keras.Model | None) -> bool:
     """Whether the output is logits, as the loss says."""
-    return bool(getattr(getattr(searched or model, "loss", None), "from_logits", False))
+    return bool(getattr(getattr(searched or inner(model), "loss", None), "from_logits", False))
 
 
 def _head(

@@ -16,7 +16,7 @@ VIEWS = {ONE: 1, MIRRORED: 2}  # -> times that a network is computed for an imag
 
 @dataclass(frozen=True, kw_only=True)
 class CostSettings:
-    """What networks of a front are compared by beside their score, and what a network may cost."""
+    """What networks of a front are compared by beside their score, what a network may cost, and how often it is computed for an image."""
 
     objective_cost: str = setting(
         one_of(tuple(COSTS)),
@@ -61,7 +61,7 @@ class CostSettings:
     @property
     def max_flops_of_a_view(self) -> int | None:
         """Limit on the operations of a network, which is computed once for each view of an image."""
-        return self.max_flops and self.max_flops // VIEWS[self.views]
+        return self.max_flops and max(1, self.max_flops // VIEWS[self.views])
 
     @property
     def needs_latency(self) -> bool:

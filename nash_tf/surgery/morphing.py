@@ -14,6 +14,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.keras_models.calibration import parts_of
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
+from nash_tf.keras_models.views import check_one_view
 from nash_tf.morphisms import are_exact, known, reductions
 from nash_tf.morphisms.base import Move, Reduction
 from nash_tf.morphisms.draw import draw
@@ -82,7 +83,7 @@ def morph(
         What changed is in its `changes()`, as lines, and its `picture()`, as SVG.
 
     Raises:
-        ValueError: the model cannot be represented as an architecture, an operator is unknown or has no site under the
+        ValueError: the model answers by the mean over two views, or cannot be represented as an architecture; an operator is unknown or has no site under the
             limits, or none at the given place, with the reason; a move does not fit, moves lead over a limit, a number is out
             of range, or the calibration data do not fit the model's inputs; or the model's outputs on them, or the loss where
             it is limited, are not finite.
@@ -95,6 +96,7 @@ def morph(
         for name, value in (("max_channels", max_channels), ("max_loss_change", max_loss_change))
     )
     inputs, labels = parts_of(calibration)
+    check_one_view(model, "morph")
     parent = from_keras(model)
     wishes = arguments.wishes(parent, operators, count, moves, edits)
     arguments.check_calibration(model, parent, inputs, labels)

@@ -8,6 +8,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models.importing import from_keras
+from nash_tf.keras_models.views import check_one_view
 from nash_tf.morphisms import reductions
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.options import checked_limit, named
@@ -61,6 +62,7 @@ def shrink(
     if max_params is None or not checked_limit("max_params", max_params) >= 1:
         raise ValueError(f"max_params must be a number of at least 1, received {max_params!r}")
     most = checked_limit("max_loss_change", max_loss_change)
+    check_one_view(model, "shrink")
     architecture, made, moves = from_keras(model), model, list[Move]()
     inputs, labels = _examples(model, architecture, data)
     if architecture.params <= max_params:

@@ -166,6 +166,10 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
             f"The training loss is weighted by class, from {weights[low]:.3g} ({names[low]}) to {weights[high]:.3g} "
             f"({names[high]}), also in the final training; validation and test loss are not."
         )
+    if config.views == MIRRORED:
+        limit = config.max_flops_of_a_view
+        most = f": for one of them a network may have {limit:,} operations (max_flops)" if limit else ""
+        lines.append(f"The model that is handed over answers by the mean over each image and its mirror image{most}.")
     return [*lines, *_first_epochs(config, dataset), *_too_small_a_budget(config, dataset)]
 
 

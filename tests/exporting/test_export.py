@@ -140,6 +140,14 @@ def test_a_model_is_served_in_another_process(tmp_path):
     assert (tmp_path / "out" / "model.keras").exists()
 
 
+def test_the_card_of_two_views_says_so_and_what_the_outputs_are(here, tmp_path):
+    model = plain()
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    export(views.mirrored(model), tmp_path / "out")
+    card = (tmp_path / "out" / "model_card.md").read_text()
+    assert "the mean of its outputs for an image and for its mirror image" in card and ", logits" in card
+
+
 def test_a_process_that_hangs_is_ended_and_said(tmp_path, monkeypatch):
     monkeypatch.setattr(checking, "LOADING", 0.0)
     with pytest.raises(ExportError, match="the SavedModel has not served in a fresh process within 0.01 s"):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import nash_tf
 from nash_tf.keras_models import model_file, views
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.morphisms import registry
@@ -57,13 +58,46 @@ def test_the_model_of_one_view_comes_back_and_can_grow(saved, tmp_path):
     assert not widened.sites(from_keras(both)) and widened.sites(from_keras(one))
 
 
+def of_two_images():
+    """The mean of the answers for two images, or for one shown and one turned upside down."""
+    one, other = keras.Input((8, 6, 3)), keras.Input((8, 6, 3))
+    model = classifier()
+    yield keras.Model([one, other], layers.Average()([model(one), model(other)]))
+    yield keras.Model(one, layers.Average()([model(one), model(keras.ops.flip(one, 1))]))
+    another = keras.Model(model.input, model.output, name="another")
+    yield keras.Model(one, layers.Average()([model(one), another(keras.ops.flip(one, -2))]))
+
+
 def test_of_other_models_one_view_is_the_model_itself():
     class Subclassed(keras.Model):
         pass
 
-    model = classifier(lambda x: layers.Average()([layers.Dense(2)(x), layers.Dense(2)(x)]))
-    subclassed = Subclassed()
-    assert views.one_view(model) is model and views.one_view(subclassed) is subclassed
+    within = classifier(lambda x: layers.Average()([layers.Dense(2)(x), layers.Dense(2)(x)]))
+    for model in (within, Subclassed(), *of_two_images()):
+        assert views.one_view(model) is model and views.inner(model) is model
+
+
+@pytest.mark.parametrize("structure", [lambda image: [image], lambda image: {"image": image}])
+def test_one_input_may_be_in_a_list_or_a_dict(structure):
+    model = classifier()
+    image = keras.Input((8, 6, 3), name="image")
+    wrapped = keras.Model(structure(image), model(image))
+    np.testing.assert_array_equal(views.mirrored(wrapped)(IMAGES), views.mirrored(model)(IMAGES))
+
+
+def test_it_computes_in_the_precision_of_the_model_and_any_name_will_do():
+    image = keras.Input((8, 6, 3), name="image")
+    double = layers.Dense(2, dtype="float64")(layers.Flatten(dtype="float64")(image))
+    model = keras.Model(image, double, name="image")
+    both = views.mirrored(model)
+    assert both(IMAGES).dtype == "float64" and views.inner(both) is model
+
+
+@pytest.mark.parametrize("change", [nash_tf.morph, nash_tf.shrink])
+def test_surgery_wants_one_view(change):
+    given = {"count": 1} if change is nash_tf.morph else {"max_params": 10, "data": IMAGES}
+    with pytest.raises(ValueError, match=f"{change.__name__}: .*give nash_tf.one_view"):
+        change(views.mirrored(classifier()), **given)
 
 
 def test_a_search_starts_from_the_model_of_one_view(tmp_path):

@@ -35,6 +35,7 @@ def test_mirrored_views_want_mirrored_training_images_and_count_twice():
     images = SimpleNamespace(
         flips=True,
         dataset="photos",
+        form=None,
         class_names=("a", "b"),
         x_train=np.zeros((20, 16, 16, 3)),
         y_train=np.arange(20) % 2,
@@ -46,6 +47,10 @@ def test_mirrored_views_want_mirrored_training_images_and_count_twice():
     image_classification.check(replace(config, max_flops=2 * needed), images)
     with pytest.raises(ConfigError, match=f"max_flops.*must be at least the first network's {2 * needed}"):
         image_classification.check(replace(config, max_flops=2 * needed - 1), images)
+    (said,) = [
+        line for line in image_classification.describe(replace(config, max_flops=10**6), images) if "mirror" in line
+    ]
+    assert "one of them a network may have 500,000 operations" in said
     for without in (replace(config, augment=("shift",)), replace(config, augment=())):
         with pytest.raises(ConfigError, match="views.*wants flip in --augment"):
             image_classification.check(without, images)
