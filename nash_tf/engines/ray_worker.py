@@ -27,7 +27,7 @@ from nash_tf.training.watching import Limits
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.arguments import callbacks_of
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
-from nash_tf.tuning.trial_training import TrialTraining
+from nash_tf.tuning.trial_training import TrialTraining, fatal
 
 
 class Spec(NamedTuple):
@@ -173,10 +173,7 @@ class RayWorker:
         except Lost as error:
             told["lost"] = str(error)
         except (CheckpointError, Unsearchable) as error:  # no child's fault
-            kind = (
-                errors.FatalValueError if isinstance(error, Unsearchable) else errors.FatalError
-            )  # as `HillClimbing` has it
-            told["fatal"] = kind(" ".join(str(error).split()))
+            told["fatal"] = fatal(error, " ".join(str(error).split()))
         except FailedTraining:
             trial.status, trial.message = TrialStatus.FAILED, traceback.format_exc()
         except Exception:

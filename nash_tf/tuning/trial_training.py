@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras_tuner import HyperParameters
+from keras_tuner import HyperParameters, errors
 from keras_tuner.engine.trial import Trial
 
 from nash_tf.strategy.records import Outcome
@@ -19,6 +19,11 @@ from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.trial_files import UNFINISHED
+
+
+def fatal(error: Exception, why: str) -> errors.FatalError:
+    """What ends a search, with the reason: a ValueError too where what was given is to blame."""
+    return (errors.FatalValueError if isinstance(error, Unsearchable) else errors.FatalError)(why)
 
 
 class TrialTraining:

@@ -29,7 +29,7 @@ from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.results_table import results_table, warn_of_fewer
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import TrialFiles
-from nash_tf.tuning.trial_training import TrialTraining
+from nash_tf.tuning.trial_training import TrialTraining, fatal
 from nash_tf.workers import roles
 
 TUNER = "tuner.json"
@@ -213,7 +213,7 @@ class HillClimbing(keras_tuner.Tuner):
         why = f"{error}{TrialFiles(Path(self.project_dir)).remedy(error, source)}"
         if roles.is_worker():
             self.oracle.give_up(trial, why)
-        return (errors.FatalValueError if isinstance(error, Unsearchable) else errors.FatalError)(why)
+        return fatal(error, why)
 
     def _train(self, trial: Trial, fit_args, fit_kwargs, limits: Limits) -> Outcome:
         source_id = trial.hyperparameters.values.get("tuner/trial_id")

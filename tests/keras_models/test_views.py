@@ -9,6 +9,7 @@ import nash_tf
 from nash_tf.keras_models import model_file, views
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.morphisms import registry
+from nash_tf.settings.costs import VIEWS
 
 IMAGES = np.random.default_rng(0).random((5, 8, 6, 3), np.float32)  # higher than wide: only the width may be turned
 
@@ -17,6 +18,10 @@ def classifier(outputs=lambda x: layers.Dense(4)(x)):
     image = keras.Input((8, 6, 3), name="pixels")
     x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(5, 3, use_bias=False)(image)))
     return keras.Model(image, outputs(layers.Flatten()(x)), name="classifier")
+
+
+def test_each_value_of_the_setting_has_its_views():
+    assert set(views.REGISTRY) == set(VIEWS)
 
 
 def test_it_gives_the_mean_of_both_answers_and_cannot_tell_the_images_apart():
