@@ -1,7 +1,7 @@
 """Neural architecture search by network morphisms, on the command line.
 
     nash-tf                               a search on the bundled digits, minutes
-    nash-tf --method=grow --flagfile=cifar10_cpu --dataset=DIR --max_hours=3
+    nash-tf --flagfile=evening --dataset=DIR --max_hours=3
                                           a search on a folder of images, in an evening
     nash-tf predict RUN_DIR IMAGES...     the classes of images, by a run's model
     nash-tf report DIR...                 the page of a run, or of several

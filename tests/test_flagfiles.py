@@ -14,6 +14,7 @@ class TestFlagfiles:
     def test_all_are_there(self):
         names = [
             "cifar10_cpu",
+            "evening",
             "fashion_cpu",
             "front_cifar10",
             "paper_nash",
