@@ -19,7 +19,7 @@ def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> 
         shown: name of the score.
     """
     if len(trainings) == 1:
-        return "Only the first network was trained: more time is needed for a search."
+        return "Only the first network was trained: a search needs more time, or fewer examples."
     best = max(trainings, key=lambda each: (each.score, -each.key.step))
     first, spent = trainings[0].score, sum(each.seconds for each in trainings)
     passed, halfway = 0.0, first

@@ -106,6 +106,17 @@ class TestFinished:
         page = page_of(run)
         assert "1.8 MB" in page.words and "as a SavedModel" in page.words and "model.keras" in page.words
 
+    def test_a_format_that_was_measured_on_fewer_images_says_on_how_many(self, run):
+        measured = {
+            "file": "saved_model",
+            "bytes": 1_800_000,
+            "test_accuracy": 0.733,
+            "test_images": 970,
+            "milliseconds": 4.45,
+        }
+        page = page_of(change_results(run, exports={"saved_model": measured}))
+        assert {"73.30", "970", "4.45"} <= set(page.words)
+
 
 class TestControl:
     def test_without_one_it_is_said(self, run):

@@ -151,12 +151,17 @@ def _formats(run: Run) -> Markup | None:
         size = number(each.get("bytes"))
         if size is None:
             continue
-        accuracy, time = number(each.get("test_accuracy")), number(each.get("milliseconds"))
+        accuracy, images, time = (number(each.get(key)) for key in ("test_accuracy", "test_images", "milliseconds"))
         file = tag("code", module.FILE)
-        rows.append([left(html.together(module.TITLE, " ", file)), _bytes(size), f"{percent(accuracy)}", _time(time)])
+        counted = NONE if images is None else f"{images:,.0f}"
+        rows.append(
+            [left(html.together(module.TITLE, " ", file)), _bytes(size), percent(accuracy), counted, _time(time)]
+        )
     if not rows:
         return None
-    return html.table([left("format"), "size", "test accuracy, %", "one image, ms"], rows, narrow=True)
+    return html.table(
+        [left("format"), "size", "test accuracy, %", "of test images", "one image, ms"], rows, narrow=True
+    )
 
 
 def _time(milliseconds: float | None) -> str:
