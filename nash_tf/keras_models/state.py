@@ -112,7 +112,8 @@ def write_weights(model: keras.Model, values: Mapping[Key, Any], but: Iterable[k
 
 
 def write_optimizer(model: keras.Model, state: State) -> None:
-    """Sets the optimiser's slots and counters that `state` has."""
+    """Sets the optimiser's slots and counters that `state` has. Slots that are UNSET keep the optimiser's initial values: these are not 0 of
+    each (Adagrad, Ftrl)."""
     if not (state.slots or state.counters) or getattr(model, "optimizer", None) is None:
         return
     model.optimizer.build(model.trainable_variables)
@@ -122,7 +123,8 @@ def write_optimizer(model: keras.Model, state: State) -> None:
         for trained, slot in pairs:
             value = state.slots.get(sort, {}).get(keys[id(trained)])
             if value is not None:
-                slot.assign(value)
+                unset = np.isnan(value)
+                slot.assign(np.where(unset, _view(slot), value) if unset.any() else value)
     if slots and not state.slots:
         return  # Adam corrects the bias of its slots by the step count, so with new slots the count must be new too
     for name, counter in counters.items():
@@ -131,10 +133,26 @@ def write_optimizer(model: keras.Model, state: State) -> None:
 
 
 def restart_averages(model: keras.Model) -> None:
-    """Sets the optimiser's moving averages of the weights (`use_ema`) to the model's present weights."""
+    """Sets those of the optimiser's slots that are like the weights to the model's present weights: moving averages of them (`use_ema`),
+    and what begins as a copy of them, as in schedule-free optimisers."""
     slots, _ = _optimizer_state(model)
-    for trained, average in slots.get(private_api.AVERAGES, ()):
-        average.assign(trained)
+    copies = {private_api.AVERAGES, *_copies_of_weights(model.optimizer)} if slots else set()
+    for sort in slots.keys() & copies:
+        for trained, copied in slots[sort]:
+            copied.assign(trained)
+
+
+def _copies_of_weights(optimizer: keras.Optimizer) -> set[str]:
+    """The sorts of slots that an optimiser begins as copies of the weights."""
+    inner = inner_optimizer(optimizer)
+    untouched, value = type(inner).from_config(inner.get_config()), 0.5
+    untouched.build([keras.Variable([value])])
+    _, lists = private_api.optimizer_lists(untouched)
+    return {
+        sort
+        for sort, values in lists.items()
+        if len(values) == 1 and isinstance(values[0], keras.Variable) and _view(values[0]).tolist() == [value]
+    }
 
 
 def all_variables(model) -> dict[Key, keras.Variable]:

@@ -14,7 +14,7 @@ class FoldBatchNorm(Reduction):
 
     1. The kernel is scaled, and the bias takes the rest; a layer without bias gets one. The batch normalisation goes.
     2. In inference the function stays the same. In training mode it does not: there is nothing left that normalises.
-    3. The optimiser's slots of kernel and bias start at zero.
+    3. The optimiser's slots of kernel and bias begin anew.
     """
 
     name = "fold_batch_norm"

@@ -17,7 +17,7 @@ class SeparateConv(Reduction):
     """Makes a separable convolution of a convolution. Site: (convolution,).
 
     1. Its two kernels are the best approximation of the convolution's, in least squares. The bias stays.
-    2. The optimiser's slots of both kernels start at zero. A regulariser of the kernel is then on both.
+    2. The optimiser's slots of both kernels begin anew. A regulariser of the kernel is then on both.
     """
 
     name = "separate_conv"

@@ -13,13 +13,14 @@ Key = tuple[str, str]  # node name, variable name
 Insertions = tuple[tuple[int, int], ...]  # (index in the parent's axis, number of slices put in before it), ascending
 Arrays = Mapping[Key, np.ndarray]
 
+UNSET = math.nan  # in the slots of what is new, which the optimiser gives their initial values
 SCALED = ("he_normal", "he_normal_depthwise", "he_normal_transposed")  # fills of filters
 SCALE = 0.75  # length of new filters, as a share of that of the old ones (BUILD_NOTES.md, "The scale of new filters")
 
 
 @dataclass(frozen=True)
 class Fresh:
-    """A new variable. Its slots are zero.
+    """A new variable. Its slots are UNSET.
 
     Attributes:
         shape: its shape.
@@ -32,7 +33,7 @@ class Fresh:
 
 @dataclass(frozen=True)
 class Extend:
-    """The parent's variable of the same name with new slices along one axis. The new part of its slots is zero.
+    """The parent's variable of the same name with new slices along one axis. The new part of its slots is UNSET.
 
     Attributes:
         axis: the axis along which slices are put in.
@@ -94,7 +95,7 @@ class Take:
 
 @dataclass(frozen=True)
 class Fold:
-    """The kernel or bias of a layer, with the batch normalisation behind it folded in. Its slots are zero.
+    """The kernel or bias of a layer, with the batch normalisation behind it folded in. Its slots are UNSET.
 
     In inference that computes s * x + t with s = gamma / sqrt(variance + epsilon) and t = beta - s * mean. The kernel
     becomes s * kernel and the bias s * bias + t.
@@ -114,7 +115,7 @@ class Fold:
 
 @dataclass(frozen=True)
 class Separate:
-    """A kernel of the separable convolution that comes nearest to a convolution (least squares). Its slots are zero.
+    """A kernel of the separable convolution that comes nearest to a convolution (least squares). Its slots are UNSET.
 
     For each input channel the convolution has a matrix [height * width, filters]. Its best approximation of rank 1 is the
     outer product of a depthwise filter and of the weights that read it, both times the root of the singular value (Guo et
@@ -132,7 +133,7 @@ class Separate:
 
 
 Recipe = Fresh | Extend | ExtendTwice | Copy | Take | Fold | Separate
-MADE_ANEW = (Fresh, Fold, Separate)  # recipes that state a shape, and whose slots are zero
+MADE_ANEW = (Fresh, Fold, Separate)  # recipes that state a shape, and whose slots are UNSET
 
 
 @dataclass(frozen=True)
@@ -208,21 +209,28 @@ def apply_to_slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.nda
         transfer: what the morphism did.
         parent: the parent's slots of that sort; they are not changed. A variable that is not trained has none, and then
             the child's has none either.
+
+    Returns:
+        The slots; UNSET where they are of something new.
     """
     child = dict(parent)
     for key, recipe in transfer.recipes.items():
         match recipe:
             case Fresh(shape=shape) | Fold(shape=shape) | Separate(shape=shape):
-                child[key] = np.zeros(shape, np.float32)  # type: ignore[arg-type]
+                child[key] = _unset(shape)  # type: ignore[arg-type]
             case Take() if key in parent:
                 child[key] = _taken(parent[key], recipe)
             case Extend() if key in parent:
-                child[key] = _extended(parent[key], recipe, np.zeros)
+                child[key] = _extended(parent[key], recipe, _unset)
             case ExtendTwice(first, second) if key in parent:
-                child[key] = _extended(_extended(parent[key], first, np.zeros), second, np.zeros)
+                child[key] = _extended(_extended(parent[key], first, _unset), second, _unset)
             case Copy(source, _, slot_factor) if source in parent:
                 child[key] = (parent[source] * np.float32(slot_factor)).astype(parent[source].dtype)
     return child
+
+
+def _unset(shape: tuple[int, ...]) -> np.ndarray:
+    return np.full(shape, UNSET, np.float32)
 
 
 def inherited_calibration(transfer: WeightTransfer, pending: Iterable[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from nash_tf.keras_models.calibration import calibrate
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.morphisms.base import Morphism, Move
 from nash_tf.morphisms.weight_transfer import (
+    Arrays,
     Copy,
     Extend,
     ExtendTwice,
@@ -114,7 +115,7 @@ class ChildCheck:
         weights = apply_to_weights(self.transfer, self.parent.weights, self.move.seed)
         trained = {(node.name, name): shape for node in parent.nodes for name, shape in node.weights.items()}
         ones = {key: np.ones(shape, np.float32) for key, shape in trained.items()}  # type: ignore[type-var]
-        slots = apply_to_slots(self.transfer, ones)
+        slots = _slots(self.transfer, ones)
         for node in self.child.nodes:
             for name, shape in node.variables.items():
                 value = weights[node.name, name]
@@ -143,8 +144,8 @@ class ChildCheck:
 
     def _check_gradients(self, gradients: dict[Key, np.ndarray]) -> None:
         before = self.parent.gradients
-        expected = apply_to_slots(self.transfer, before)
-        old = apply_to_slots(self.transfer, {key: np.ones_like(value) for key, value in before.items()})
+        expected = _slots(self.transfer, before)
+        old = _slots(self.transfer, {key: np.ones_like(value) for key, value in before.items()})
         largest = max((float(np.max(np.abs(value))) for value in before.values()), default=0.0)
         for key, value in gradients.items():
             if key not in expected or isinstance(self.transfer.recipes.get(key), Fresh):
@@ -180,7 +181,7 @@ class ChildCheck:
     def _new_parts(self) -> dict[Key, np.ndarray]:
         """By trained variable a mask of its new or scaled numbers."""
         ones = {key: np.ones_like(value) for key, value in self.parent.weights.items()}
-        old = apply_to_slots(self.transfer, ones)
+        old = _slots(self.transfer, ones)
         parts = {}
         for key, recipe in self.transfer.recipes.items():
             if key[1] in self.child[key[0]].weights:
@@ -211,6 +212,11 @@ class ChildCheck:
                 if variable.constraint is not None:
                     variable.assign(variable.constraint(variable))
         return waiting
+
+
+def _slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.ndarray]:
+    """The child's slots, 0 where they are UNSET."""
+    return {key: np.nan_to_num(slot) for key, slot in apply_to_slots(transfer, parent).items()}
 
 
 def _copying(recipe) -> Extend | None:

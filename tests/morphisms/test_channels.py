@@ -10,6 +10,7 @@ from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import registry, sites
 from nash_tf.morphisms.slides import SLIDES
 from nash_tf.morphisms.weight_transfer import (
+    UNSET,
     Extend,
     ExtendTwice,
     WeightTransfer,
@@ -199,7 +200,7 @@ class TestJoined:
         np.testing.assert_array_equal(child[:2, :2], [[1, 2], [3, 4]])
         assert child[:2, 2:].all() and not child[2:].any()
         slots = apply_to_slots(edit, kernel)["only", "kernel"][0, 0]
-        np.testing.assert_array_equal(slots, [[1, 2, 0, 0], [3, 4, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])
+        np.testing.assert_array_equal(slots, [[1, 2, UNSET, UNSET], [3, 4, UNSET, UNSET], [UNSET] * 4, [UNSET] * 4])
 
     def test_the_networks_input_in_the_sum_forbids_it(self):
         parent = architecture_of(lambda x: conv("head", 2)(layers.Add(name="add")([x, conv("a")(x)])))

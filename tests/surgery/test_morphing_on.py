@@ -30,6 +30,38 @@ def test_slots_and_steps_are_carried(adam):
     assert grown.model.optimizer.get_config() == adam.optimizer.get_config()
 
 
+@pytest.mark.parametrize("optimizer", [keras.optimizers.Adagrad(0.01), keras.optimizers.Ftrl(0.01)], ids=type)
+def test_slots_of_what_is_new_begin_as_the_optimiser_begins_them(optimizer):
+    model = trained(optimizer=optimizer)
+    child = nash_tf.morph(model, ["alter_channels", "insert_conv"], seed=2, calibration=IMAGES).model
+    before, after = read_state(model).slots, read_state(child).slots
+    sort = "_accumulators"
+    new = [after[sort][key] for key in after[sort].keys() - before[sort].keys()]
+    assert new and all((slot == np.float32(optimizer.initial_accumulator_value)).all() for slot in new)
+    for key, slot in before[sort].items():
+        np.testing.assert_array_equal(after[sort][key][tuple(slice(size) for size in slot.shape)], slot)
+    child.fit(IMAGES, LABELS, verbose=0)
+    assert read_state(child).is_finite
+
+
+class Following(keras.optimizers.SGD):
+    """SGD with slots that begin as copies of the weights, as schedule-free optimisers have them."""
+
+    def build(self, variables):
+        super().build(variables)
+        self._followers = [self.add_variable_from_reference(each, "follower") for each in variables]
+        for follower, variable in zip(self._followers, variables, strict=True):
+            follower.assign(variable)
+
+
+def test_copies_of_the_weights_begin_at_the_newborn():
+    model = trained(optimizer=Following(0.01, momentum=0.9))
+    child = nash_tf.morph(model, ["split", "alter_channels"], seed=2, calibration=IMAGES).model
+    assert set(read_state(child).slots) == {"momentums", "_followers"}
+    for key, follower in read_state(child).slots["_followers"].items():
+        np.testing.assert_array_equal(follower, read_state(child).weights[key], err_msg=str(key))
+
+
 @pytest.mark.parametrize("operator", ["insert_conv", "split"])
 def test_carried_slots_keep_to_the_parents_path(parent, operator):
     # Of every operator, and with Adam: tests/scripts/momentum_table.py.
