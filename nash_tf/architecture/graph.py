@@ -185,11 +185,11 @@ class Architecture:
         return child
 
     def in_float32(self) -> "Architecture":
-        """The same network with all layers computing in float32; `self` where they do already."""
+        """The same network with layers that compute in less computing in float32; `self` where none does."""
 
         def widened(node: Node) -> Node:
             dtype = node.config.get("dtype")
-            if dtype is None or node.kind == "InputLayer":
+            if dtype in (None, "float64") or node.kind == "InputLayer":
                 return node
             if node.kind.startswith("keras.ops>"):  # a cast's dtype is that of its result
                 return replace(node, config={**node.config, "dtype": "float32"}) if dtype in _HALVES else node

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def pick(
     directory = Path(run)
     limits = {"max_params": max_params, "max_flops": max_flops, "max_latency_ms": max_latency_ms}
     for name, limit in limits.items():
-        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0):
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Real) or not limit > 0):
             raise ValueError(f"{name} must be a number above 0, received {limit!r}")
     members, objective = _members(directory)
     for name, limit in limits.items():

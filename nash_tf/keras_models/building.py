@@ -68,11 +68,18 @@ def _alike(inputs: Any, outputs: Any, like: keras.Model) -> keras.Model:
         )
     )
     cls = keras.Model if isinstance(like, keras.Sequential) else type(like)
+    of_class = f"model {like.name!r} of class {cls.__name__} is not supported: "
+    call = f"{cls.__name__}(inputs, outputs, name=...)"
     try:
-        return cls(inputs, outputs, name=like.name)
+        model = cls(inputs, outputs, name=like.name)
     except TypeError as error:
-        reason = f"it cannot be made again by {cls.__name__}(inputs, outputs, name=...): {error}"
-        raise ValueError(f"model {like.name!r} of class {cls.__name__} is not supported: {reason}") from error
+        raise ValueError(f"{of_class}it cannot be made again by {call}: {error}") from error
+    wanted, received = (list(map(id, tree.flatten(tensors))) for tensors in (outputs, getattr(model, "outputs", ())))
+    if wanted != received:
+        raise ValueError(
+            f"{of_class}{call} does not have the outputs that it is given; its __init__ must hand them to keras.Model"
+        )
+    return model
 
 
 def taking(architecture: Architecture, shape: Shape) -> Architecture:

@@ -60,14 +60,14 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
         if name in named:
             values = _calibrated(layer, args[0])
             for variable, value in values:  # the layers after it are measured with them
-                variable.assign(value)
+                _assign(variable, value)
             calibrated.extend(values)
         return on_own_statistics(name, layer, args, kwargs)
 
     with restoring(model):
         node_outputs(model, architecture, batch, normalise)
     for variable, value in calibrated:
-        variable.assign(value)
+        _assign(variable, value)
 
 
 def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[str], inputs) -> None:
@@ -92,7 +92,7 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
     def normalise(name, layer, args, kwargs):
         if name not in named:
             return layer(*args, **{**kwargs, "training": False})
-        values = ops.cast(args[0], "float32")
+        values = _precise(args[0])
         axes = [axis for axis in range(len(values.shape)) if axis != layer.axis % len(values.shape)]
         mean, variance = (_numbers(part) for part in ops.moments(values, axes))
         for place, part in enumerate((mean, variance + mean**2)):
@@ -106,8 +106,8 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
             node_outputs(model, architecture, tree.map_structure(lambda part: part[rows], inputs), normalise)  # noqa: B023
     for name, (total, squares) in sums.items():
         mean = total / examples
-        layers[name].moving_mean.assign(mean.astype(np.float32))
-        layers[name].moving_variance.assign(np.maximum(squares / examples - mean**2, 0.0).astype(np.float32))
+        _assign(layers[name].moving_mean, mean)
+        _assign(layers[name].moving_variance, np.maximum(squares / examples - mean**2, 0.0))
 
 
 def node_outputs(model: keras.Model, architecture: Architecture, batch, normalise=None) -> dict[str, Any]:
@@ -146,15 +146,24 @@ def on_own_statistics(name: str, layer: keras.layers.BatchNormalization, args, k
 def _calibrated(layer, inputs) -> list[tuple[keras.Variable, np.ndarray]]:
     """The variables of a batch normalisation, each with its value for these inputs."""
     axes = tuple(range(len(inputs.shape) - 1))
-    mean, variance = (_numbers(part) for part in ops.moments(ops.cast(inputs, "float32"), axes))
+    mean, variance = (_numbers(part) for part in ops.moments(_precise(inputs), axes))
     scale = _numbers(layer.gamma) / np.sqrt(_numbers(layer.moving_variance) + layer.epsilon)
     offset = _numbers(layer.beta) - _numbers(layer.moving_mean) * scale
     return [
-        (layer.gamma, (scale * np.sqrt(variance + layer.epsilon)).astype(np.float32)),
-        (layer.beta, (offset + mean * scale).astype(np.float32)),
-        (layer.moving_mean, mean.astype(np.float32)),
-        (layer.moving_variance, variance.astype(np.float32)),
+        (layer.gamma, scale * np.sqrt(variance + layer.epsilon)),
+        (layer.beta, offset + mean * scale),
+        (layer.moving_mean, mean),
+        (layer.moving_variance, variance),
     ]
+
+
+def _assign(variable: keras.Variable, value: np.ndarray) -> None:
+    variable.assign(value.astype(variable.dtype))
+
+
+def _precise(tensor):
+    """In float32 at least."""
+    return tensor if keras.backend.standardize_dtype(tensor.dtype) == "float64" else ops.cast(tensor, "float32")
 
 
 def _numbers(tensor) -> np.ndarray:

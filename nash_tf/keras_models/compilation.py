@@ -34,6 +34,9 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
     }
     private_api.set_decay_exclusions(new, patterns, namesakes)
     metrics, weighted_metrics = private_api.compiled_metrics(parent)
+    # Dicts of losses and labels have these names. Nodes are called otherwise where a model or a layer with several outputs ends a network.
+    if names := getattr(parent, "output_names", None):
+        child.output_names = list(names)
     child.compile(
         optimizer=optimizer,
         loss=parent.loss,

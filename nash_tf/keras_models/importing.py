@@ -1,6 +1,7 @@
 """Reads the architecture of a functional Keras model."""
 
 import math
+from typing import Any
 
 import keras
 from keras import tree
@@ -13,6 +14,8 @@ from nash_tf.keras_models.layer_configs import config_of, copied, refuse
 from nash_tf.keras_models.private_api import input_structure, output_structure
 from nash_tf.keras_models.variables import variables
 from nash_tf.layers import Output
+
+_OTHER_WEIGHTS = "it has other weights than its settings tell, as with LoRA"
 
 
 def from_keras(model: keras.Model, *, one_by_one: bool = False) -> Architecture:
@@ -65,17 +68,20 @@ def _node(call: Call, known: dict | None) -> Node:
     kind = trusted.kind_of(type(operation))
     if kind is None:
         refuse(operation, "its class is not registered; use keras.saving.register_keras_serializable")
+    _check_state(operation)
     config = config_of(operation, kind, len(shape), known)
     weights, statistics = ({}, {}) if call.layer_of else _variable_shapes(operation)
     # A usual call is on one tensor or on a list of several. A call for which the layer rule is wrong (an Add that
     # broadcasts) is stored as unusual, so that no operator changes it.
     tensors = _listed(args[0]) if len(args) == 1 and not call.kwargs else []
     is_usual = bool(tensors) and all(map(is_tensor, tensors)) and is_tensor(args[0]) == (len(tensors) == 1)
-    if is_usual and not call.closed:
+    closed = call.closed
+    if is_usual and not closed:
         inferred = layer_rules.infer(kind, config, [tuple(tensor.shape[1:]) for tensor in tensors])
         is_usual = inferred in (None, layer_rules.Inferred(shape, weights, statistics))
-    if call.closed:
-        closing = {layer_rules.CLOSED: call.closed} | ({layer_rules.LAYER_OF: call.layer_of} if call.layer_of else {})
+        closed = _OTHER_WEIGHTS if inferred and not is_usual and inferred.shape == shape else ""
+    if closed:
+        closing = {layer_rules.CLOSED: closed} | ({layer_rules.LAYER_OF: call.layer_of} if call.layer_of else {})
         config[layer_rules.CALL] = encode(operation, kind, args, call.kwargs) | closing
     elif not is_usual:
         config[layer_rules.CALL] = encode(operation, kind, args, call.kwargs)
@@ -84,6 +90,20 @@ def _node(call: Call, known: dict | None) -> Node:
         if inferred not in (None, layer_rules.Inferred(shape, weights, statistics)):
             config[layer_rules.CALL][layer_rules.CLOSED] = True
     return Node(call.name, kind, config, call.sources, shape, weights, statistics)
+
+
+def _check_state(operation: Any) -> None:
+    """Refuses a layer in a state that its config, of which a child's layer is made, does not tell."""
+    if mode := getattr(operation, "quantization_mode", None):
+        refuse(operation, f"it is quantized ({mode}): change the model as it was before, and quantize the result")
+    for part in private_api.parts(operation) if isinstance(operation, keras.layers.Layer) else ():
+        frozen = [variable.name for variable in private_api.own_weights(part) if not variable.trainable]
+        if part.trainable and frozen and not getattr(part, "lora_enabled", False):
+            names = " and ".join(frozen)
+            refuse(
+                operation,
+                f"of it {names} alone is frozen, which a child would not know: freeze the whole layer, or nothing of it",
+            )
 
 
 def _shape_of(outputs: list[keras.KerasTensor]) -> tuple[int | None, ...]:

@@ -53,7 +53,8 @@ class FoldBatchNorm(Reduction):
     def _apply(self, architecture, site):
         norm = architecture[site[0]]
         layer = architecture[norm.inputs[0]]
-        config = {key: value for key, value in layer.config.items() if key != "use_bias"}  # it has one by default
+        config = layer_rules.with_settings(layer.config, {"use_bias": True})
+        config.pop("use_bias", None)  # it has one by default; a layer within keeps all its settings
         folded = replace(layer, config=config, weights={**layer.weights, "bias": (layer.channels,)})
         nodes = []
         for node in architecture.nodes:

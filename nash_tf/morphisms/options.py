@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from numbers import Real
 from typing import Any, NamedTuple
 
 from nash_tf.architecture import Architecture
@@ -118,9 +119,9 @@ def checked_limit(name: str, value: Any) -> float:
     """
     if value is None:
         return math.inf
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+    if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= 0:
         raise ValueError(f"{name} must be a number of at least 0, received {value!r}")
-    return value
+    return float(value)
 
 
 def explanation(operator: Morphism, architecture: Architecture, place: Any) -> str:

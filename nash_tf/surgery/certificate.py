@@ -36,8 +36,8 @@ class Measured:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """A copy of a model that computes in float32; the model itself if it does already."""
-    if all(layer.compute_dtype in (None, "float32") for layer in model.layers):
+    """A copy of a model that computes in float32; the model itself if it computes in that or float64 already."""
+    if all(layer.compute_dtype in (None, "float32", "float64") for layer in model.layers):
         return model
     copy = to_keras(from_keras(model).in_float32(), weights=read_state(model, copied=False).weights)
     if getattr(model, "optimizer", None) is not None:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
 import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models import private_api
 from nash_tf.morphisms import known, registry
 from nash_tf.morphisms.base import Move, Site, plain_site
 from nash_tf.morphisms.options import Option, named
@@ -25,7 +27,7 @@ def wishes(parent: Architecture, operators, count, moves, edits) -> list[str | P
         raise ValueError(f"{argument} already say which morphisms to make: give them without operators and count")
     if not has_moves and operators is None and count is None:
         raise ValueError("say which morphisms to make: an operator, a list of operators, count=..., or moves=...")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+    if count is not None and (isinstance(count, bool) or not isinstance(count, Integral) or count < 1):
         raise ValueError(f"count must be a whole number of at least 1, received {count!r}")
     listed = [operators] if _is_place(operators) or isinstance(operators, str) else operators
     listed = listed if isinstance(listed, list | tuple) else []
@@ -61,11 +63,11 @@ def _is_place(wish: Any) -> bool:
 
 def check_numbers(seed: Any, noise: Any, max_params: Any) -> None:
     """Checks the arguments of these names."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"seed must be a whole number of at least 0, received {seed!r}")
-    if not (isinstance(noise, int | float) and 0 <= noise < np.inf):
+    if not (isinstance(noise, Real) and 0 <= float(noise) < np.inf):
         raise ValueError(f"noise must be a number of at least 0, received {noise!r}")
-    if not (isinstance(max_params, int | float) and max_params > 0):
+    if not (isinstance(max_params, Real) and float(max_params) > 0):
         raise ValueError(f"max_params must be a number above 0, received {max_params!r}")
 
 
@@ -88,13 +90,22 @@ def check_calibration(
     """Checks a calibration batch, given as this argument, against a model and its architecture."""
     if any(isinstance(part, int | float) for part in keras.tree.flatten((inputs, labels))):
         raise ValueError(f"{argument} must hold arrays, received lists of numbers: make each one by np.asarray")
-    if inputs is not None:
+    if inputs is not None or labels is not None:
         _check_inputs(parent, inputs, argument)
+    size = parent[parent.inputs[0]].config.get("batch_size")
+    stateful = [layer.name for layer in private_api.parts(model) if getattr(layer, "stateful", False)]
+    if inputs is not None and stateful and len(keras.tree.flatten(inputs)[0]) != size:
+        examples = len(keras.tree.flatten(inputs)[0])
+        raise ValueError(
+            f"{argument} must have {size} examples, as many as {stateful[0]} keeps states for, received {examples}"
+        )
     if labels is not None:
         _check_labels(model, inputs, labels, argument)
 
 
 def _check_inputs(parent: Architecture, inputs, argument: str) -> None:
+    if hasattr(inputs, "__next__") or hasattr(inputs, "element_spec"):
+        raise ValueError(f"{argument} must be one batch, received {type(inputs).__name__}: give next(iter(...)) of it")
     tensors = keras.tree.flatten(inputs)
     expected = [parent[name].shape for name in parent.inputs]
     received = [tuple(np.shape(part)) for part in tensors]

@@ -91,6 +91,7 @@ def morph(
             the loss rose by more than `max_loss_change`.
     """
     arguments.check_numbers(seed, noise, max_params)
+    seed = int(seed)  # NumPy's numbers are no JSON
     limit, most = (
         None if value is None else checked_limit(name, value)
         for name, value in (("max_channels", max_channels), ("max_loss_change", max_loss_change))

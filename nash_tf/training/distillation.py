@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import reduce
+from numbers import Real
 from operator import getitem
 from typing import Any
 
@@ -175,7 +176,7 @@ def _check(student: keras.Model, teacher: keras.Model, share: float, temperature
         ("share", share, "from 0 to 1", lambda value: 0 <= value <= 1),
         ("temperature", temperature, "above 0", lambda value: 0 < value < float("inf")),
     ):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+        if isinstance(value, bool) or not isinstance(value, Real) or not holds(value):
             raise ValueError(f"{name} must be a number {rule}, received {value!r}")
     for name, model in (("student", student), ("teacher", teacher)):
         if not isinstance(model, keras.Model) or not getattr(model, "outputs", None):

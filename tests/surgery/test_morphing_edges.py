@@ -1,0 +1,150 @@
+"""Models in unusual states, and arguments of unusual kinds: what is kept, and what is refused with which reason."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import nash_tf
+from nash_tf.morphisms import sites, why
+
+layers = keras.layers
+RANDOM = np.random.default_rng(0)
+X, Y = RANDOM.normal(size=(16, 6)).astype(np.float32), RANDOM.normal(size=(16, 2)).astype(np.float32)
+WIDER = ("alter_channels", ("a", 2))
+
+
+def dense(**arguments):
+    inputs = keras.Input(**(arguments or {"shape": (6,)}))
+    model = keras.Model(inputs, layers.Dense(2, name="h")(layers.Dense(6, activation="relu", name="a")(inputs)))
+    model.compile("adam", "mse")
+    return model
+
+
+class OfItsOwn(keras.Model):
+    """Makes the same network whatever it is given."""
+
+    def __init__(self, *args, name=None):
+        inputs = keras.Input((6,))
+        super().__init__(
+            inputs, layers.Dense(2, name="h")(layers.Dense(6, activation="relu", name="a")(inputs)), name=name
+        )
+
+
+class TestStates:
+    def test_in_float64_all_stays_to_the_last_bit(self):
+        keras.config.set_dtype_policy("float64")
+        try:
+            inputs = keras.Input((8, 8, 3))
+            x = layers.BatchNormalization(name="bn")(layers.Conv2D(4, 3, name="a")(inputs))
+            x = layers.Conv2D(4, 3, name="b")(layers.ReLU(name="r")(x))
+            model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+        finally:
+            keras.config.set_dtype_policy("float32")
+        model.compile("sgd", "mse")
+        images, labels = RANDOM.normal(size=(8, 8, 8, 3)), RANDOM.normal(size=(8, 2))
+        model.fit(images, labels, verbose=0)
+        before = {variable.path: variable.numpy() for variable in model.variables}
+        for morphism in (WIDER, ("insert_conv", ("a", "bn", 3))):
+            child = nash_tf.morph(model, morphism, calibration=(images, labels)).model
+            assert {str(variable.dtype) for variable in child.variables} == {"float64"}
+            np.testing.assert_allclose(child(images), model(images), rtol=0, atol=1e-7)
+            same = [variable for variable in child.variables if variable.shape == before.get(variable.path, X).shape]
+            assert len(same) >= 3
+            for variable in same:
+                np.testing.assert_array_equal(variable, before[variable.path], err_msg=variable.path)
+
+    def test_a_variable_that_is_frozen_alone_is_refused(self):
+        model = dense()
+        model.get_layer("a").kernel.trainable = False
+        with pytest.raises(ValueError, match="layer 'a' .Dense. is not supported: of it kernel alone is frozen"):
+            nash_tf.morph(model, WIDER)
+        model.get_layer("a").trainable = False
+        assert "it is frozen" in why(model, "alter_channels", "a")
+
+    def test_what_is_quantized_is_refused(self):
+        model = dense()
+        model.get_layer("h").quantize("int8")
+        with pytest.raises(ValueError, match="layer 'h' .Dense. is not supported: it is quantized .int8."):
+            sites(model)
+
+    def test_low_rank_updates_stay(self):
+        inputs = keras.Input((6,))
+        x = layers.Dense(6, activation="relu", name="b")(layers.Dense(6, activation="relu", name="a")(inputs))
+        model = keras.Model(inputs, layers.Dense(2)(x))
+        model.get_layer("a").enable_lora(2)
+        assert "it has other weights than its settings tell, as with LoRA" in why(model, "alter_channels", "a")
+        child = nash_tf.morph(model, ("alter_channels", ("b", 2)))
+        paths = [variable.path for variable in child.model.trainable_variables]
+        assert "a/lora_kernel_a" in paths and "a/kernel" not in paths
+
+    @pytest.mark.parametrize("use_bias", [False, True])
+    def test_a_normalisation_is_folded_into_a_layer_of_each_step(self, use_bias):
+        inputs = keras.Input((3, 8, 8, 3))
+        x = layers.TimeDistributed(layers.Conv2D(4, 3, use_bias=use_bias), name="td")(inputs)
+        x = layers.ReLU()(layers.BatchNormalization(name="bn")(x))
+        model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
+        model.compile("sgd", "mse")
+        videos, labels = RANDOM.normal(size=(4, 3, 8, 8, 3)), RANDOM.normal(size=(4, 2))
+        model.fit(videos, labels, verbose=0)
+        folded = nash_tf.morph(model, ("fold_batch_norm", ("bn",)), calibration=(videos, labels)).model
+        np.testing.assert_allclose(folded(videos), model(videos), rtol=0, atol=1e-5)
+
+    def test_outputs_keep_their_names(self):
+        inner_input = keras.Input((6,))
+        inner = keras.Model(
+            inner_input, [layers.Dense(2, name="p")(inner_input), layers.Dense(3, name="q")(inner_input)], name="inner"
+        )
+        inputs = keras.Input((6,))
+        one, two = inner(layers.Dense(6, activation="relu", name="a")(inputs))
+        model = keras.Model(inputs, [one, layers.Dense(1, name="z")(two)])
+        model.compile("sgd", {"inner": "mse", "z": "mae"})
+        labels = {"inner": Y, "z": Y[:, :1]}
+        child = nash_tf.morph(model, WIDER, calibration=(X, labels)).model
+        assert child.output_names == ["inner", "z"]
+        assert child.evaluate(X, labels, verbose=0) == pytest.approx(model.evaluate(X, labels, verbose=0), rel=1e-5)
+
+    def test_a_class_that_makes_a_network_of_its_own_is_refused(self):
+        with pytest.raises(ValueError, match=r"OfItsOwn\(inputs, outputs, name=...\) does not have the outputs"):
+            nash_tf.morph(OfItsOwn(name="mine"), WIDER)
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("calibration", "reason"),
+        [
+            (tf.data.Dataset.from_tensor_slices((X, Y)).batch(4), "must be one batch, received _BatchDataset"),
+            (iter([(X, Y)]), "must be one batch, received list_iterator"),
+            ((None, Y), r"must be a batch of the model's inputs.*received \[\(\)\]"),
+        ],
+        ids=["dataset", "iterator", "no inputs"],
+    )
+    def test_what_is_no_batch_is_refused(self, calibration, reason):
+        with pytest.raises(ValueError, match=reason):
+            nash_tf.morph(dense(), WIDER, calibration=calibration)
+
+    def test_a_layer_with_states_wants_batches_of_its_size(self):
+        inputs = keras.Input(batch_shape=(4, 5, 6))
+        model = keras.Model(
+            inputs, layers.Dense(2)(layers.Dense(6, name="a")(layers.LSTM(5, stateful=True, name="l")(inputs)))
+        )
+        steps = RANDOM.normal(size=(16, 5, 6))
+        with pytest.raises(ValueError, match="must have 4 examples, as many as l keeps states for, received 16"):
+            nash_tf.morph(model, WIDER, calibration=steps)
+        assert nash_tf.morph(model, WIDER, calibration=steps[:4]).certificate["max_difference"] < 1e-6
+
+    def test_numbers_may_be_numpys(self):
+        one, two = (
+            nash_tf.morph(
+                dense(),
+                count=kind(2),
+                seed=kind(3),
+                noise=real(0),
+                max_params=kind(2000),
+                max_channels=kind(50),
+                calibration=X,
+            )
+            for kind, real in ((int, float), (np.int64, np.float32))
+        )
+        assert one.moves == two.moves
+        assert nash_tf.shrink(dense(), np.int64(40), data=(X, Y)).model.count_params() <= 40
