@@ -45,7 +45,7 @@ class TestStates:
         images, labels = RANDOM.normal(size=(8, 8, 8, 3)), RANDOM.normal(size=(8, 2))
         model.fit(images, labels, verbose=0)
         before = {variable.path: variable.numpy() for variable in model.variables}
-        for morphism in (WIDER, ("insert_conv", ("a", "bn", 3))):
+        for morphism in (WIDER, ("insert_conv", ("r", "b", 3))):
             child = nash_tf.morph(model, morphism, calibration=(images, labels)).model
             assert {str(variable.dtype) for variable in child.variables} == {"float64"}
             np.testing.assert_allclose(child(images), model(images), rtol=0, atol=1e-7)
