@@ -46,7 +46,7 @@ class PhasedRate(keras.callbacks.Callback):
         steps = self.params.get("steps")
         if not steps:
             raise UnknownLength(
-                "a rate stepped every batch needs the number of batches of an epoch; give steps_per_epoch to fit"
+                "the learning rate changes with every batch, and how many an epoch has is not known: give steps_per_epoch"
             )
         phases = [phase._replace(length=phase.length * steps) for phase in self.phases]
         before = (epoch - self.first_epoch) * steps

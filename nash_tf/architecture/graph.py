@@ -77,7 +77,7 @@ class Architecture:
 
     @cached_property
     def params(self) -> int:
-        """Number of trained parameters, without moving averages, as in the published tables."""
+        """Number of parameters, of frozen layers too, without moving averages, as in the published tables."""
         return sum(node.params for node in self.nodes)
 
     @cached_property

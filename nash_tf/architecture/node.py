@@ -60,7 +60,7 @@ class Node:
 
     @cached_property
     def params(self) -> int:
-        """Number of trained parameters."""
+        """Number of parameters, frozen or not, without moving averages."""
         return sum(math.prod(shape) for shape in self.weights.values())  # type: ignore[arg-type, misc]
 
     @cached_property

@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.state import all_variables, inner_optimizer
@@ -45,7 +44,7 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
         weighted_metrics=_fresh(weighted_metrics),
         run_eagerly=parent.run_eagerly,
         steps_per_execution=parent.steps_per_execution,
-        jit_compile=parent.jit_compile if tf.config.list_physical_devices("GPU") else False,
+        jit_compile=parent.jit_compile,
         auto_scale_loss=False,  # the parent's optimiser already scales the loss where it should
     )
 

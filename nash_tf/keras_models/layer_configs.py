@@ -162,7 +162,10 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any], al
     if reason := trusted.objection(kind, full):
         refuse(operation, reason)
     if isinstance(operation, _LOOKUPS) and full["vocabulary"] is None:
-        refuse(operation, "its config does not hold its vocabulary; give it as a list, vocabulary=[...]")
+        refuse(
+            operation,
+            "its config does not hold its vocabulary; make it with vocabulary=layer.get_vocabulary(), or apply it to the data before",
+        )
     pruned = None
     with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
         required = {name: full[name] for name in _needed(operation)}

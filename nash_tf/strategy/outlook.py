@@ -42,8 +42,9 @@ def above_limits(first: Architecture, settings: Settings) -> str | None:
     """
     if not methods.registry[settings.method].grows:
         return None
+    is_frozen = any(not node.config.get("trainable", True) for node in first.nodes if node.params)
     needed = {
-        "max_params": (first.params, "trained parameters"),
+        "max_params": (first.params, "parameters, of frozen layers too" if is_frozen else "trained parameters"),
         "max_flops": (first.flops or 0, "floating-point operations"),
     }
     above = [

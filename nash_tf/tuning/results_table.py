@@ -7,11 +7,44 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.morphisms.names import counted
+from nash_tf.strategy.records import TrainingKey
+from nash_tf.workers import roles
+
+WITH_CHIEF = (
+    "this process is a worker, and the results are with its chief: ask for them there, or after the search in a process that "
+    "has no KERASTUNER_ORACLE_IP"
+)
+
+
+def at_hand(oracle: keras_tuner.Oracle) -> keras_tuner.Oracle:
+    """A `HillClimbingOracle` as it is.
+
+    Raises:
+        RuntimeError: this process is a worker, and the results are its chief's.
+    """
+    if roles.is_worker():
+        raise RuntimeError(WITH_CHIEF)
+    return oracle
+
+
+def first_trial(oracle: keras_tuner.Oracle) -> Trial:
+    """The trial of the first network.
+
+    Raises:
+        RuntimeError: as of `at_hand`; or it has not been trained.
+    """
+    trial = at_hand(oracle).book.by_training().get(TrainingKey(0, 0, 0))
+    if trial is None or trial.status != TrialStatus.COMPLETED:
+        raise RuntimeError("nothing has been trained yet: call search")
+    return trial
 
 
 def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
     """Lines of a table of a `HillClimbingOracle`: a heading, the first `count` of its `ranking`, and, where the one that is handed over
-    has not the best score, why."""
+    has not the best score, why; in a worker one line, since a script may be the same for all processes."""
+    if roles.is_worker():
+        yield WITH_CHIEF
+        return
     yield f"{'trial':>6} {'step':>5} {'rung':>5} {'child':>5} {'params':>11} {oracle.objective.name:>14}"
     for trial in ranking(oracle)[:count]:
         assignment = oracle.book.assignment(trial)

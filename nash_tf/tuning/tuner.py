@@ -16,7 +16,7 @@ from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import outlook
-from nash_tf.strategy.records import Outcome, TrainingKey
+from nash_tf.strategy.records import Outcome
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
@@ -26,7 +26,7 @@ from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
-from nash_tf.tuning.results_table import results_table, warn_of_fewer
+from nash_tf.tuning.results_table import at_hand, first_trial, results_table, warn_of_fewer
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.tuning.trial_training import TrialTraining, fatal
@@ -245,11 +245,11 @@ class HillClimbing(keras_tuner.Tuner):
 
     def first_model(self):
         """The trained first network, from which all others descend."""
-        return self.load_model(self.oracle.book.by_training()[TrainingKey(0, 0, 0)])
+        return self.load_model(first_trial(self.oracle))
 
     def untrained_first_model(self):
         """The first network as it was before its training."""
-        asked = self.oracle.search.outcomes[TrainingKey(0, 0, 0)].assignment
+        asked = self.oracle.book.assignment(first_trial(self.oracle))
         return self._trainer.models.first(asked.hyperparameters, asked.seed)
 
     def get_best_models(self, num_models=1):
@@ -260,7 +260,7 @@ class HillClimbing(keras_tuner.Tuner):
         """With method="front": the finished networks of which none is both better and cheaper, the cheapest first, each as (model,
         value of the objective, costs by name). The model is trained and compiled. A latency, in milliseconds of one example, is
         measured when it is first asked for, and kept in `latencies.json` of the project."""
-        return front_objectives.front(self, self.oracle.costs)
+        return front_objectives.front(self, at_hand(self.oracle).costs)
 
     def get_best_hyperparameters(self, num_trials=1):
         """The values of the models that `get_best_models` returns, in the same order; `tuner.hypermodel.build` makes an
@@ -268,6 +268,7 @@ class HillClimbing(keras_tuner.Tuner):
         return [trial.hyperparameters for trial in self._best_kept(num_trials)]
 
     def _best_kept(self, number: int) -> list:
+        at_hand(self.oracle)
         kept = [trial for trial in self.oracle.get_best_trials(len(self.oracle.trials)) if self._is_kept(trial)]
         warn_of_fewer(self.oracle, len(kept), number)
         return kept[:number]

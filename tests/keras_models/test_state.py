@@ -217,6 +217,15 @@ def test_compiled_like():
     assert set(child.evaluate(IMAGES, LABELS, verbose=0, return_dict=True)) == {"loss", "hits", "accuracy"}
 
 
+def test_whether_xla_compiles_is_the_users_choice():
+    for chosen in (True, False):
+        parent = sample_model()
+        parent.compile("sgd", "mse", jit_compile=chosen)
+        child = copied(parent)
+        compile_like(child, parent)
+        assert child.jit_compile is chosen
+
+
 def test_compiled_like_needs_a_compiled_model():
     with pytest.raises(ValueError, match="compiled"):
         compile_like(sample_model(), sample_model())

@@ -1,5 +1,7 @@
 """What more time might bring."""
 
+from dataclasses import replace
+
 import pytest
 
 from nash_tf.strategy.forecast import Size, Trained
@@ -44,6 +46,16 @@ def test_a_first_network_above_a_limit_is_the_reason_why_none_grows():
         "more than max_flops=2,000: nothing can be added"
     )
     assert without_growth(search.outcomes.values(), search.settings) == f"The network has not grown: it has {above}."
+
+
+def test_parameters_of_frozen_layers_count_and_it_is_said():
+    nodes = tuple(
+        replace(node, config={**node.config, "trainable": False}) if node.params else node for node in FIRST.nodes
+    )
+    frozen = replace(FIRST, nodes=nodes)
+    assert f"{FIRST.params:,} parameters, of frozen layers too, more than" in above_limits(
+        frozen, Settings("shr", max_params=10)
+    )
 
 
 def test_a_method_that_adds_nothing_is_above_no_limit():

@@ -37,3 +37,20 @@ def test_before_the_search_there_are_no_models_and_a_word_says_why(tmp_path, cap
         assert tuner.get_best_models() == []
     assert [each.filename for each in caught] == [__file__]
     assert len(table(tuner, capsys)) == 2
+
+
+def test_the_first_model_before_the_search(tmp_path):
+    tuner = tuner_of(Still(), tmp_path)
+    for first in (tuner.first_model, tuner.untrained_first_model):
+        with pytest.raises(RuntimeError, match="nothing has been trained yet: call search"):
+            first()
+
+
+def test_a_worker_has_no_results_and_says_who_has(tmp_path, capsys, monkeypatch):
+    tuner = tuner_of(Still(), tmp_path)
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "tuner0")
+    for results in (tuner.get_best_models, tuner.get_best_hyperparameters, tuner.first_model, tuner.get_front):
+        with pytest.raises(RuntimeError, match="this process is a worker, and the results are with its chief"):
+            results()
+    assert "the results are with its chief" in table(tuner, capsys)[1]
