@@ -156,7 +156,7 @@ def test_a_vocabulary_that_the_config_does_not_hold_is_refused(layer):
     words = keras.Input((1,), dtype="string")
     lookup = layer(name="culprit")
     lookup.adapt(["one", "two"])
-    with pytest.raises(ValueError, match="'culprit'.*vocabulary.*as a list"):
+    with pytest.raises(ValueError, match="'culprit'.*its vocabulary; make it with vocabulary=layer.get_vocabulary"):
         Architecture.from_keras(keras.Model(words, lookup(words)))
 
 
