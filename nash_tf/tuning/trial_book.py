@@ -185,7 +185,7 @@ class TrialBook:
         cause = _cause(failed[-1].message or "no reason given")
         last = ", the last one" if len(failed) > 1 else ""
         where = self.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
-        return f"{self.search.finished}{last} with {cause} (see {where})"
+        return f"{self.search.finished}{last} with {cause} (see {where}); a search that is resumed does it again"
 
     def dispose(self) -> None:
         """Removes the checkpoints that nothing will ask for any more."""
