@@ -86,6 +86,8 @@ class TestExperiment:
         given = SearchConfig(method="sh", dataset="one").to_json()
         both = [runs.Run(tmp_path, config=config) for config in (given, {**given, **other})]
         assert method_comparison.unequal_settings(both) == {}
+        earlier = {name: value for name, value in given.items() if name not in ("front_sizes", "objective_cost")}
+        assert method_comparison.unequal_settings([*both, runs.Run(tmp_path, config=earlier)]) == {}
         unlike = {"start": "/a.keras", "views": "mirrored", "max_params": 7}
         third = runs.Run(tmp_path, config={**given, **unlike})
         assert list(method_comparison.unequal_settings([*both, third])) == sorted(unlike, key=list(given).index)

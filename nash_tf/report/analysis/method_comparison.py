@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import mean
+from typing import Any
 
 from nash_tf import settings
 from nash_tf.config import SearchConfig
@@ -19,6 +20,7 @@ _ORDER = ("nash", "sh", "shr", "shrsep")
 # May differ between runs that are compared: what they are compared by, and what changes no result. What a prior says is the gain_factor;
 # of a start the path alone is free, and another path may be another network.
 _MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchConfig)} - {"start"}
+_BEFORE = {each.name: each.before for each in settings.declared(SearchConfig)}
 # Methods and settings that follow from winners: see `nash_tf.followers`.
 _BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels")}
 
@@ -148,7 +150,7 @@ def unequal_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
     """Settings, beyond method and seed, that are not the same in all runs which they count in: name -> its values."""
     names = dict.fromkeys(name for run in runs for name in run.config if name not in _MAY_DIFFER)
     found = {
-        name: sorted({repr(run.config.get(name)) for run in runs if run.config and _counts(name, run.method)})
+        name: sorted({repr(_value(name, run)) for run in runs if run.config and _counts(name, run.method)})
         for name in names
     }
     return {name: values for name, values in found.items() if len(values) > 1}
@@ -159,6 +161,12 @@ def _counts(name: str, method: str) -> bool:
     if name == "gain_factor" and method in methods.registry:
         return methods.registry[method].has_foresight
     return (method, name) not in _BY_DESIGN
+
+
+def _value(name: str, run: Run) -> Any:
+    """What a run was given; where its version did not have the setting, what that did."""
+    before = _BEFORE.get(name)
+    return run.config.get(name, list(before) if isinstance(before, tuple) else before)
 
 
 def twins(runs: Sequence[Run]) -> dict[str, int]:
