@@ -24,6 +24,8 @@ def test_a_score_that_is_not_finite_never_wins(score, tmp_path):
     report(oracle, oracle.create_trial("tuner0"))
     bad = oracle.create_trial("tuner0")
     report(oracle, bad, score=score)
+    told = oracle.lineage()
+    assert begin(tmp_path)[0].lineage() == told, "it is the same failure when it is read again"
     records = finish(oracle)
     assert all(record["child"] != 0 for record in records if record["step"] == 1 and record["rung"])
 
