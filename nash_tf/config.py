@@ -31,7 +31,7 @@ from nash_tf.settings import (
     tuple_of,
     whole,
 )
-from nash_tf.settings.baselines import HAND
+from nash_tf.settings.baselines import HAND, WIDE
 from nash_tf.settings.budget import BudgetSettings
 from nash_tf.settings.costs import CostSettings
 from nash_tf.settings.data import DataSettings
@@ -211,6 +211,10 @@ class SearchConfig(
         self.check_budget()
         self._check_rungs()
         self._check_front()
+        if self.method == WIDE and self.layout == HAND:
+            raise refusal(
+                "layout", self.layout, f"must be another for method {WIDE}, for this one has widths of its own"
+            )
         self.check_start(self.method, self.precision)
         self.check_engine()
         self.check_costs()
@@ -237,7 +241,7 @@ class SearchConfig(
     def first_layout(self) -> str:
         """Layout of the first network."""
         if self.method == HAND:
-            return "hand"
+            return HAND
         return self.layout or ("pooled" if methods.registry[self.method].has_foresight else "plain")
 
     @property

@@ -17,8 +17,12 @@ from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 
 Results = Mapping[Path, Mapping[str, Any]]  # of finished searches, by directory
-# Whose winners are followed, the preferred first.
-SEARCHES = (methods.GROW.name, methods.SCALE.name, *(method.name for method in methods.OF_SLIDES))
+# Whose winners are followed, the preferred first: of a front one is the best, but none was chosen for its size.
+SEARCHES = tuple(
+    method.name
+    for method in sorted(methods.registry.values(), key=lambda method: method.has_branches)
+    if method.grows and method not in methods.BASELINES
+)
 
 
 class Hindrance(Exception):

@@ -4,11 +4,10 @@ import os
 from dataclasses import replace
 
 from nash_tf.config import SearchConfig, refusal
+from nash_tf.report.analysis import brought
 from nash_tf.report.records import loading
-from nash_tf.report.records.runs import Run, number
 from nash_tf.strategy import evidence, methods
 from nash_tf.strategy.evidence import Evidence
-from nash_tf.strategy.growing import excess, weight
 
 
 def with_prior(config: SearchConfig, begun: SearchConfig | None) -> SearchConfig:
@@ -50,39 +49,14 @@ def _evidence(directory: str) -> Evidence:
     if not os.path.isdir(directory):
         raise refusal("prior", directory, "must be the directory of a run")
     run = loading.read(directory)
-    control = run.results.get("control")
-    control = control if isinstance(control, dict) else {}
-    winner = next((record for record in run.records if record.place == run.winner), None)
     if not run.results:
         raise refusal("prior", directory, "holds no finished run: it has no results.json")
     if run.method not in methods.registry or not methods.registry[run.method].has_foresight:
         raise refusal(
             "prior", directory, f"is a run of {run.method}, which expects no gains; give one of {methods.GROW.name}"
         )
-    numbers = [number(control.get(name)) for name in ("val_loss", "epochs", "cpu_seconds", "search_cpu_seconds")]
-    known = [each for each in (*numbers, winner and winner.loss, number(run.results.get("train_images"))) if each]
-    if len(known) < len(numbers) + 2:
-        rule = (
-            "has no control to tell what growing brought, or is of an earlier version; give a run without --nocontrol"
-        )
-        raise refusal("prior", directory, rule)
-    loss, epochs, took, search, of_winner, images = known
-    return Evidence(*_expected(run), loss - of_winner - _missing(epochs * weight(int(images)), search / took))
-
-
-def _expected(run: Run) -> tuple[float, float]:
-    """Gain and cost that were expected of the morphisms that were taken."""
-    taken = [
-        weighing.best[0] for each in run.records if not each.rung for weighing in each.considered[: len(each.moves)]
-    ]
-    return sum(each.gain for each in taken), sum(each.cost for each in taken)
-
-
-def _missing(epochs: float, share: float) -> float:
-    """By how much the loss of a control would be lower with as much compute as the search.
-
-    Args:
-        epochs: of the control, times `nash_tf.strategy.growing.weight`.
-        share: compute of the search, by that of the control.
-    """
-    return excess(epochs) - excess(epochs * share)
+    found = brought.against_control(run)
+    if found is None or found.with_as_much is None:
+        rule = "has no control to tell what growing brought, or one that was trained for no time, or is of an earlier version"
+        raise refusal("prior", directory, f"{rule}; give a run without --nocontrol")
+    return Evidence(*brought.expected(run), found.loss)

@@ -151,8 +151,6 @@ def search(
     if roles.is_worker():
         return None
     progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
-    plan.limits.reached = tuner.oracle.search.finished is None
-    tuner.oracle.save()
     return Finishing(config, dataset, pipeline, progress, tuner, plan)
 
 

@@ -150,6 +150,12 @@ def test_without_its_search_a_run_that_follows_has_failed(tmp_path, capsys):
     assert "wide-seed0: needs the searches of its seed" in capsys.readouterr().err
 
 
+def test_a_network_that_has_widths_of_its_own_cannot_be_made_as_wide_as_a_winner(tmp_path, capsys):
+    given = ["experiment", "--methods=grow,wide", "--layout=hand", "--runs=1", f"--output_dir={tmp_path / 'out'}"]
+    assert experiment.main(given) == 2 and not (tmp_path / "out").exists()
+    assert "--layout=hand: must be another for method wide" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("method", ["wide", "scratch"])
 def test_what_follows_no_search_is_refused_before_anything_starts(method, tmp_path, monkeypatch, capsys):
     begun = []
@@ -169,7 +175,8 @@ def test_what_follows_no_search_is_refused_before_anything_starts(method, tmp_pa
     line = f"--methods=fixed,{method}: {method} needs a winner of seed 1; name a search too, one of grow, scale, nash,"
     assert line in capsys.readouterr().err
     assert status(f"fixed,{method}", "--only=1") == 0  # seed 0, whose search is finished
-    assert status(f"fixed,{method},sh") == 0  # a search that is to come
+    for search in ("sh", "shr_ties", "front"):
+        assert status(f"fixed,{method},{search}") == 0  # one that is to come
     put(f"{method}-seed1", "config.json")
     assert status(f"fixed,{method}") == 0  # it goes on with what it has
 

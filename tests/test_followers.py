@@ -46,7 +46,8 @@ def test_finished_searches_are_followed_and_those_elsewhere_waited_for(method, t
 
 
 def test_scratch_has_the_winner_of_the_first_search(tmp_path):
-    assert followers.SEARCHES[0] == "grow"
+    searching = ("grow", "scale", "nash", "sh", "shr", "shrsep", "shr_two_rungs", "shr_ties", "front")
+    assert searching == followers.SEARCHES, "all that search, and no baseline"
     searches = [search(tmp_path, name, params=400, vanilla_params=100) for name in ("grow", "sh")]
     expected = [f"--start={searches[0] / 'best' / 'architecture.json'}"]
     assert followers.arguments("scratch", searches, WIDE, None, alone=False) == expected

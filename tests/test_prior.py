@@ -6,6 +6,9 @@ import pytest
 
 from nash_tf import prior
 from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.report.drawing.number_words import decrease
+from nash_tf.report.pages import budget_section, html_page
+from nash_tf.report.records import loading
 from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.evidence import Evidence, gain_factor
@@ -18,18 +21,21 @@ TAKEN, OTHER = ["alter_channels", ["conv_1", 2], 500, 0.05, 0.02], ["insert_conv
 
 
 def run_in(directory, **results):
-    """A run that has grown once, and once not."""
+    """A run that has grown once, and once not; and once more after its winner."""
     directory.mkdir()
+    config = {name: results.pop(name, default) for name, default in (("method", "grow"), ("gain_factor", None))}
     grown = {
         "morphisms": [["alter_channels", ["conv_1", 2], 1]],
         "considered": [{"best": [TAKEN, OTHER], "weighed": 9, "refused": {}}] * 2,  # of the second none was taken
+        "expected_gain": 0.03,
         "history": {"val_loss": [1.5]},
     }
-    trained = {"rung": 1, "morphisms": grown["morphisms"], "history": {"val_loss": [1.3, 1.1]}}
-    records = [{"step": 0}, {"step": 1, **grown}, {"step": 1, **trained}]
+    trained = {"rung": 1, "parent": [1, 0, 0], "morphisms": grown["morphisms"], "history": {"val_loss": [1.3, 1.1]}}
+    births = [{"step": 1, "parent": [0, 0, 0], **grown}, {"step": 2, "parent": [1, 1, 0], **grown}]
+    records = [{"step": 0}, births[0], {"step": 1, **trained}, births[1]]
     lines = [json.dumps({"rung": 0, "child": 0, "status": "completed", "epochs": 2, **each}) for each in records]
     results = {"test_accuracy": 0.5, "winner": [1, 1, 0], "control": CONTROL, "train_images": 10_000, **results}
-    (directory / "config.json").write_text(json.dumps({"method": results.pop("method", "grow")}))
+    (directory / "config.json").write_text(json.dumps(config))
     (directory / "lineage.jsonl").write_text("\n".join(lines) + "\n")
     (directory / "results.json").write_text(json.dumps(results))
     return str(directory)
@@ -50,6 +56,38 @@ def test_a_run_says_what_its_growth_was_to_bring_and_brought(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_a_run_that_had_a_factor_itself_says_the_same_of_gains_without_it(factor, tmp_path):
+    search = Search(Settings("grow", steps=1, budget_epochs=400, gain_factor=factor), Goal("val_accuracy"))
+    while not search.finished:
+        for assignment in search.ask():
+            network, scores = assignment.architecture or FIRST, {"val_accuracy": 0.5}
+            search.tell(Outcome(assignment, COMPLETED, network, scores, history={"val_loss": [1.0]}))
+    (tmp_path / "config.json").write_text(json.dumps({"method": "grow", "gain_factor": factor}))
+    (tmp_path / "lineage.jsonl").write_text("".join(json.dumps(each) + "\n" for each in search.lineage()))
+    found = next(each for each in search.lineage() if each["step"] == 1)
+    taken = [each["best"][0] for each in found["considered"][: len(found["morphisms"])]]
+    gain, cost = (sum(each[place] for each in taken) for place in (3, 4))
+    # Size has brought just what is expected of it without a factor.
+    control = {**CONTROL, "cpu_seconds": 200.0, "val_loss": 1.0 + gain / factor - cost}
+    told = {"test_accuracy": 0.5, "winner": list(search.best), "control": control, "train_images": 10_000}
+    (tmp_path / "results.json").write_text(json.dumps(told))
+    assert taken and prior.with_prior(config(prior=(str(tmp_path),)), None).gain_factor == 1.0
+
+
+def test_the_report_says_what_prior_goes_by(tmp_path):
+    run = loading.read(run_in(tmp_path / "run"))
+    page = str(budget_section.budget(run, html_page.shown))
+    as_much = 1.2 - excess(25) + excess(100)
+    assert f"have brought {decrease(as_much - 1.1)}: the control, the first network trained alone with 25% of" in page
+    assert f"ends at 1.200 and, with as much as the search had, would be expected to end at {as_much:.3f}" in page
+
+
+def test_a_loss_of_nothing_is_one(tmp_path):
+    run = run_in(tmp_path / "run", control={**CONTROL, "val_loss": 0.0})
+    assert prior.with_prior(config(prior=(run,)), None).gain_factor == 0.0
+
+
 def test_a_run_that_goes_on_keeps_its_factor_whatever_became_of_the_runs(tmp_path):
     begun = config(prior=("/gone",), gain_factor=0.7)
     assert prior.with_prior(config(prior=("/gone",)), begun) == begun
@@ -66,6 +104,7 @@ def test_without_earlier_runs_nothing_changes():
         ({"control": None}, "has no control"),
         ({"control": {**CONTROL, "val_loss": None}}, "has no control"),
         ({"train_images": None}, "of an earlier version"),
+        ({"control": {**CONTROL, "cpu_seconds": 0.0}}, "trained for no time"),
         ({"winner": [7, 0, 0]}, "has no control"),
         ({"method": "shr"}, "is a run of shr"),
     ],

@@ -22,6 +22,7 @@ from nash_tf.engines.ray_driver import Account, Driver
 from nash_tf.engines.ray_worker import Spec
 from nash_tf.engines.states import States
 from nash_tf.files.atomic import write_atomically
+from nash_tf.terminal.errors import cause
 
 NAME = "storage.txt"  # of which the name of a search in the storage is made
 
@@ -81,7 +82,7 @@ class Engine:
                     resources = {"num_cpus": self.cpus, "num_gpus": self.gpus}
                     Driver(ray, tuner, sent, kept, most, resources, self.account).run()
             except ray.exceptions.RayError as error:
-                raise NoCluster(f"Ray has failed: {' '.join(str(error).split())}") from error
+                raise NoCluster(f"Ray has failed: {cause(error)}") from error
 
     def results(self) -> dict[str, Any]:
         """What results.json says of it: of this process, where the search went on after others."""

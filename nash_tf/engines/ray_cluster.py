@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from nash_tf.terminal.errors import cause
+
 TRIES = 3  # to begin one on this machine
 LEAST_MEMORY = 256 * 2**20  # bytes of Ray's object store on this machine, beside what is sent
 # What decides how a worker computes, and goes to the machines of a cluster with it; one of this machine has all of it anyway.
@@ -100,7 +102,7 @@ def _connected(ray, address: str | None, where: dict[str, Any]) -> bool:
                     if address
                     else "Ray could not be begun on this machine"
                 )
-                raise NoCluster(f"{what}: {' '.join(str(error).split()) or type(error).__name__}") from error
+                raise NoCluster(f"{what}: {cause(error)}") from error
     return False
 
 
@@ -117,7 +119,7 @@ def _size_of(data: Any) -> int:
         text = cloudpickle.dumps(data, protocol=5, buffer_callback=buffers.append)
     except Exception as error:  # there is no end to what an object may do
         raise ValueError(
-            f"the search cannot be sent to other processes: {' '.join(str(error).split())}; give data as arrays, and make "
+            f"the search cannot be sent to other processes: {cause(error)}; give data as arrays, and make "
             "tf.data.Dataset in HyperModel.fit"
         ) from error
     return len(text) + sum(buffer.raw().nbytes for buffer in buffers)

@@ -15,6 +15,7 @@ from nash_tf.engines.ray_worker import Place, RayWorker, Report
 from nash_tf.engines.states import Lost, States
 from nash_tf.keras_models import checkpoint
 from nash_tf.strategy.records import TrainingKey
+from nash_tf.terminal.errors import cause
 from nash_tf.workers.local import WorkersDie
 
 PATIENCE = 120.0  # seconds without a worker, after which that is said
@@ -166,14 +167,13 @@ class Driver:
             else:  # it was asked for a sign of life, and has one; what it trains may be lost
                 self._lose(worker, "it was out of reach for a while", is_blamed=False)
         except ray.exceptions.RayTaskError as error:
-            raise errors.FatalError(f"a worker failed: {' '.join(str(error.cause).split())}") from error
+            raise errors.FatalError(f"a worker failed: {cause(error.cause)}") from error
         except ray.exceptions.ActorUnavailableError:
             worker.waits_for = worker.actor.place.remote()
         except ray.exceptions.RayError as error:
             if getattr(error, "actor_init_failed", False):
-                told = str(error).strip().splitlines()[-1]
                 raise WorkersDie(
-                    f"Ray's workers cannot be begun: {told}; do all machines have this nash_tf, and the files that it reads?"
+                    f"Ray's workers cannot be begun: {cause(error)}; do all machines have this nash_tf, and the files that it reads?"
                 ) from error
             self._lose(worker, *self._cause(worker, error))
 

@@ -20,6 +20,7 @@ from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.exporting import clean_process, signature
 from nash_tf.exporting.images import Images
 from nash_tf.keras_models.private_api import parts
+from nash_tf.terminal.errors import cause
 
 # Relative to the largest output, by the coarsest arithmetic in the model: a graph rounds in other places than operations.
 _TOLERANCES = {"bfloat16": 0.0625, "float16": 0.0078125, "float32": TOLERANCE, "float64": 1e-10}
@@ -74,7 +75,7 @@ def on_example(model: keras.Model, example) -> Computed:
             ]
             outputs = model(tree.pack_sequence_as(structure, inputs), training=False)
     except Exception as error:  # of any layer's code
-        raise ExportError(f"{expected}; {signature.reason(error)}") from error
+        raise ExportError(f"{expected}; {cause(error)}") from error
     return Computed(list(map(_as_array, inputs)), list(map(_as_array, tree.flatten(outputs))))
 
 
@@ -111,7 +112,7 @@ class Checker:
         except subprocess.TimeoutExpired:
             raise ExportError(f"the {module.TITLE} has not served in a fresh process within {most:g} s") from None
         if done.returncode:
-            why = signature.reason(done.stderr) if done.stderr.strip() else f"it ended with status {done.returncode}"
+            why = cause(done.stderr) if done.stderr.strip() else f"it ended with status {done.returncode}"
             raise ExportError(f"the {module.TITLE} does not serve in a fresh process: {why}")
         if self.example is not None:
             with np.load(self.folder / "outputs.npz") as file:

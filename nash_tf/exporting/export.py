@@ -11,11 +11,12 @@ import keras
 
 from nash_tf.architecture import Architecture
 from nash_tf.export_formats import ALWAYS, FORMATS
-from nash_tf.exporting import checking, model_card, predict_script, signature
+from nash_tf.exporting import checking, model_card, predict_script
 from nash_tf.exporting.checking import ExportError
 from nash_tf.exporting.images import Images, fits, for_script
 from nash_tf.files.atomic import replace_directory
 from nash_tf.keras_models.importing import from_keras
+from nash_tf.terminal.errors import cause
 from nash_tf.terminal.streams import without_errors_shown
 
 __all__ = ["ExportError", "export"]
@@ -135,7 +136,7 @@ def _made(name: str, checker: checking.Checker, calibration, folder: Path, direc
         except Exception as error:  # of any layer's code, of a converter, or of TensorFlow for a full disk
             failure = error
     if failure:
-        what = f"the model cannot be exported to {directory / module.FILE}: {signature.reason(failure)}"
+        what = f"the model cannot be exported to {directory / module.FILE}: {cause(failure)}"
         raise ExportError(what) from failure
     record: dict[str, Any] = {"file": module.FILE, "bytes": checking.size_of(folder / module.FILE)}
     if module.load is None or (name in ALWAYS and checker.example is None and checker.images is None):

@@ -1,7 +1,5 @@
 """What a functional model takes and gives: structures, names, shapes."""
 
-import re
-
 import keras
 from keras import tree
 
@@ -46,13 +44,6 @@ def for_runtimes(model: keras.Model) -> dict:
         "parts": ["x" + "".join(f"[{part!r}]" for part in path) for path in paths],
         "modules": sorted(name for name in layers if not name.startswith("keras.")),
     }
-
-
-def reason(error) -> str:
-    """The last line of an error's text, Keras' list of arguments left out."""
-    text = re.sub(r"\x1b\[\d*m", "", str(error)).split("Arguments received by")[0]
-    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
 
 
 def _graph(model: keras.Model):

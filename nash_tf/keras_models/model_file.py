@@ -11,6 +11,7 @@ from nash_tf.keras_models import trusted  # noqa: F401  registers the package's 
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state
 from nash_tf.keras_models.views import one_view
+from nash_tf.terminal.errors import cause
 
 _SEARCHABLE = ("Functional", "Sequential", "Model")
 
@@ -34,7 +35,7 @@ def load(path: str) -> tuple[Architecture, State]:
         with zipfile.ZipFile(path) as archive:
             sort = json.loads(archive.read("config.json"))["class_name"]
     except (OSError, zipfile.BadZipFile, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"is not a file that model.save wrote: {_short(error)}") from error
+        raise ValueError(f"is not a file that model.save wrote: {cause(error)}") from error
     if sort not in _SEARCHABLE:
         remedy = "where it was made of inputs and outputs, save keras.Model(model.inputs, model.outputs)"
         raise ValueError(
@@ -58,9 +59,4 @@ def _reason(error: Exception) -> str:
         )
     if absent := re.search(r"Could not locate (?:class|function) '(.+?)'", str(error)):
         return f"{absent[1]} is not Keras'; give the model to nash_tf.HillClimbing, in a program that imports it"
-    return _short(error)
-
-
-def _short(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:200]} ..."
+    return cause(error)

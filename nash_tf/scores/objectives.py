@@ -1,5 +1,6 @@
 """What children may be compared by on the validation images."""
 
+import math
 from typing import NamedTuple
 
 
@@ -21,7 +22,9 @@ class Objective(NamedTuple):
     is_share: bool
 
     def score(self, value: float) -> float:
-        """The value as a score, larger is better."""
+        """The value as a score, larger is better; the lowest where it is no finite number, since nothing compares with NaN."""
+        if not math.isfinite(value):
+            return -math.inf
         return -value if self.direction == "min" else value
 
 

@@ -163,6 +163,11 @@ def raisable(settings: type) -> tuple[str, ...]:
     return tuple(each.name for each in declared(settings) if each.resumed == RAISABLE)
 
 
+def free(settings: type) -> tuple[str, ...]:
+    """Names of the settings that a run which goes on may be given anything of: what it comes to does not follow from their values."""
+    return tuple(each.name for each in declared(settings) if each.resumed == FREE)
+
+
 def of_before(settings: type) -> dict[str, Any]:
     """Values of settings that runs of earlier versions did not have, where these are not the defaults."""
     return {each.name: each.before for each in declared(settings) if each.before not in (each.default, MISSING)}

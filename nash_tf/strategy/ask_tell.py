@@ -232,11 +232,13 @@ class Search:
 
     def _end(self) -> str | None:
         if failed := self.failures():
-            first = failed[0].key.step == 0
-            return "the training of the first network failed" if first else f"{len(failed)} trainings in a row failed"
+            if len(failed) > 1:
+                return f"{len(failed)} trainings in a row failed"
+            return f"the training of {'the last step' if failed[0].key.step else 'the first network'} failed"
         if self._opened is None:
             steps = len(self.steps) - 1
-            return ("its one step is done" if steps == 1 else f"all {steps} steps are done") + self._overrun()
+            done = "its one step is done" if steps == 1 else f"all {steps} steps are done"
+            return f"{done}{self._lost()}{self._overrun()}"
         budget = self.settings.budget_epochs
         if budget and not self.method.is_budgeted and self.spent(self.outcomes.values()) >= budget:
             return f"the budget of {budget:g} epochs of the first network is spent"
@@ -248,6 +250,14 @@ class Search:
             limits += ["the size of the step"] if self.method.has_branches else []
             return f"nothing can grow in step {step}: no child fits under {' and '.join(limits)}"
         return None
+
+    def _lost(self) -> str:
+        """What there is to say of networks of a front whose trainings failed; "" where none did."""
+        if not isinstance(self._proposer, BranchingProposer):
+            return ""
+        front = self._proposer.front(self.outcomes)
+        lost = sum(score is None and front.is_branch(key) for key, score in self.scores.items())
+        return f"; the trainings of {lost} of its {lost + len(self.finished_networks)} networks failed" if lost else ""
 
     def _overrun(self) -> str:
         """What there is to say of a budget that could not be kept; "" where it was."""
@@ -262,19 +272,31 @@ class Search:
     def failures(self) -> list[Outcome]:
         """The failed trainings that end the search, with none between them that succeeded, in canonical order.
 
-        The first network's is enough by itself: nothing can come after it.
+        The first network's is enough by itself, for nothing can come after it; and so is one that leaves a budget without an end.
         """
-        ended = [self.outcomes[key] for key in sorted(self.outcomes)]
-        for has_failed, streak in itertools.groupby(ended, key=lambda outcome: self.scores[outcome.key] is None):
-            failed = list(streak)
-            if has_failed and (len(failed) >= self.failures_in_a_row or failed[0].key.step == 0):
+        for failed in self._failed_streaks():
+            if len(failed) >= self.failures_in_a_row or failed[0].key.step == 0:
                 return failed
-        return []
+        is_cut = hill_climbing.lacks_end(self._opened, self.method, self.scores, self.finished_networks)
+        return self._failed_streaks()[-1] if is_cut else []
+
+    def _failed_streaks(self) -> list[list[Outcome]]:
+        """The failed trainings, in canonical order, those together that have none between them that succeeded."""
+        ended = [self.outcomes[key] for key in sorted(self.outcomes)]
+        streaks = itertools.groupby(ended, key=lambda outcome: self.scores[outcome.key] is None)
+        return [list(streak) for has_failed, streak in streaks if has_failed]
 
     def needed(self) -> frozenset[TrainingKey]:
-        """The trainings whose weights may still be asked for."""
+        """The trainings whose weights may still be asked for; also by failed trainings that are done again where the search goes on."""
         handed_over = set(self.finished_networks) if self.best is None else {self.best, *self.finished_networks}
-        return hill_climbing.needed(self.steps, self.method.promote, self.scores) | handed_over
+        again = {source for outcome in self._to_be_done_again() if (source := outcome.assignment.source)}
+        return hill_climbing.needed(self.steps, self.method.promote, self.scores) | handed_over | again
+
+    def _to_be_done_again(self) -> list[Outcome]:
+        """The failed trainings that have ended the search, or will if those after them fail too."""
+        streaks = self._failed_streaks()
+        is_going_on = bool(streaks) and streaks[-1][-1].key == max(self.outcomes)
+        return [*self.failures(), *(streaks[-1] if is_going_on else ())]
 
     @property
     def finished_networks(self) -> tuple[TrainingKey, ...]:

@@ -9,7 +9,7 @@ from nash_tf.seeds import derive
 from nash_tf.strategy import branches, growing
 from nash_tf.strategy.branches import ENOUGH, TRUNK, Front
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
-from nash_tf.strategy.proposals import Outcomes, Proposed
+from nash_tf.strategy.proposals import Outcomes, Proposed, before
 from nash_tf.strategy.records import COMPLETED, TrainingKey
 
 PART = 0.2  # of the parameters that are missing, which a morphism adds at least where one does: many small ones make slow networks
@@ -62,21 +62,17 @@ class BranchingProposer(BudgetedProposer):
             return True
         return any(child.moves for child in self.children(key.step, parent, outcomes))
 
-    def children(self, step: int, parent: TrainingKey, outcomes: Outcomes) -> list[Proposed]:
+    def _propose(self, step: int, parent: Architecture, outcomes: Outcomes) -> list[Proposed]:
         """The trunk, grown to the step's size, and the branch, which is its parent; the branch alone in the last step."""
-        if self._children[0] != (step, parent):
-            trunk = outcomes[parent].architecture
-            assert trunk is not None  # a failed training is no parent
-            proposed = [Proposed(trunk)]
-            if step <= len(self.front(outcomes).above):
-                proposed.insert(TRUNK, self._grown(trunk, step, outcomes))
-            self._children = (step, parent), proposed
-        return self._children[1]
+        proposed = [Proposed(parent)]
+        if step <= len(self.front(outcomes).above):
+            proposed.insert(TRUNK, self._grown(parent, step, outcomes))
+        return proposed
 
     def _grown(self, parent: Architecture, step: int, outcomes: Outcomes) -> Proposed:
         """The trunk with morphisms, one after the other, until it is of its size."""
         plan, child = self.front(outcomes), Proposed(parent)
-        compute = self._left_of_budget(_before(step, outcomes)) * plan.share_of_size(step)
+        compute = self._left_of_budget(outcomes) * plan.share_of_size(step)
         foresight = self._foresight(_Reaching, outcomes, math.inf, min(plan.target(step), self.max_params))
         while child.architecture.params < ENOUGH * plan.target(step):
             epochs = compute / self.price(child.architecture, outcomes) * growing.weight(self.examples)
@@ -92,18 +88,13 @@ class BranchingProposer(BudgetedProposer):
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
         if architecture is None:
             return super()._schedule(key, architecture, outcomes)
-        before = _before(key.step, outcomes)
-        plan = self.front(before)
-        compute = plan.share(key) * self._left_of_budget(before)
-        prices = self.prices(before)
+        earlier = before(key.step, outcomes)
+        plan = self.front(earlier)
+        compute = plan.share(key) * self._left_of_budget(earlier)
+        prices = self.prices(earlier)
         epochs = max(1, int((compute - prices.beginning) / prices.epoch(architecture) + 1e-9))
         return {"initial_epoch": 0, "epochs": epochs, "phases": branches.phases(epochs, plan.is_branch(key))}
 
     def _left_of_budget(self, outcomes: Outcomes) -> float:
         """In epochs of the first network."""
         return max(0.0, self.course(outcomes).budget - self.prices(outcomes).spent(outcomes.values()))
-
-
-def _before(step: int, outcomes: Outcomes) -> Outcomes:
-    """What came of the steps before one: the trainings of a step may end in any order."""
-    return {key: outcome for key, outcome in outcomes.items() if key.step < step}

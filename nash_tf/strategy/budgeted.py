@@ -45,25 +45,19 @@ class BudgetedProposer(Proposer):
         """Always: where nothing fits, the network is trained on."""
         return True
 
-    def children(self, step: int, parent: TrainingKey, outcomes: Outcomes) -> list[Proposed]:
-        """The children of a step: drawn, or chosen by what they are worth."""
+    def _propose(self, step: int, parent: Architecture, outcomes: Outcomes) -> list[Proposed]:
+        """Drawn, or chosen by what they are worth."""
         if not self.method.has_foresight:
-            return super().children(step, parent, outcomes)
-        if self._children[0] != (step, parent):
-            architecture = outcomes[parent].architecture
-            assert architecture is not None  # a failed training is no parent
-            plan = self.course(outcomes)
-            prices = self.prices(outcomes)
-            used, own = prices.spent(outcomes.values()), prices.epoch(architecture)
-            foresight = self._foresight(growing.Foresight, outcomes, plan.highest_price(used, own), self.max_params)
-            epochs = (plan.budget - used) / own * growing.weight(self.examples)
-            seed = derive(self.seed, step, 0)
-            children = foresight.choose(architecture, self.mutations, epochs, seed)
-            child = next(each for each in reversed(children) if not each.moves or self.fits(each.architecture))
-            if child is not children[-1]:
-                child = child._replace(considered=cut(children[-1].considered, len(child.moves)))
-            self._children = (step, parent), [child]
-        return self._children[1]
+            return super()._propose(step, parent, outcomes)
+        plan, prices = self.course(outcomes), self.prices(outcomes)
+        used, own = prices.spent(outcomes.values()), prices.epoch(parent)
+        foresight = self._foresight(growing.Foresight, outcomes, plan.highest_price(used, own), self.max_params)
+        epochs = (plan.budget - used) / own * growing.weight(self.examples)
+        children = foresight.choose(parent, self.mutations, epochs, derive(self.seed, step, 0))
+        child = next(each for each in reversed(children) if not each.moves or self.fits(each.architecture))
+        if child is not children[-1]:
+            child = child._replace(considered=cut(children[-1].considered, len(child.moves)))
+        return [child]
 
     def _limit(self, parent: Architecture, outcomes: Outcomes) -> Callable[[Architecture], bool]:
         """Within further limits, and cheap enough for some epochs in what is left of the budget."""

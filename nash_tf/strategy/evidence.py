@@ -9,6 +9,8 @@ Recognition and Machine Learning, 2006, section 3.3). Runs that hardly grew, and
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from nash_tf.strategy.growing import excess
+
 DEVIATION = 0.5  # standard deviation of the factor over data sets, before anything was seen
 ERROR = 0.015  # standard deviation of a difference of two losses: over seeds it was 0.006 to 0.011 a network
 
@@ -34,3 +36,13 @@ def gain_factor(runs: Iterable[Evidence]) -> float:
         weight += run.gain**2 / ERROR**2
         weighted += run.gain * (run.brought + run.cost) / ERROR**2
     return max(0.0, weighted / weight)
+
+
+def missing(epochs: float, share: float) -> float:
+    """By how much the loss of a control would be lower with as much compute as the search.
+
+    Args:
+        epochs: of the control, times `nash_tf.strategy.growing.weight`.
+        share: its compute, as a share of the search's.
+    """
+    return excess(epochs) - excess(epochs / share)

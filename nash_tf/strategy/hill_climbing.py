@@ -5,7 +5,7 @@ child 0 is the unmodified parent. Nothing here depends on the order or the time 
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from nash_tf.strategy.halving import Rung
@@ -99,6 +99,19 @@ def winner(scores: Scores, method: Method, is_accuracy: bool = True) -> Training
         if scored[last] >= least:
             return last
     return best(scores)
+
+
+def lacks_end(opened: OpenRung | None, method: Method, scores: Scores, finished: Collection[TrainingKey] = ()) -> bool:
+    """Whether a search under one budget is over since its last training failed. Its rate has not fallen to zero then, so that nothing is
+    finished.
+
+    Args:
+        opened: the open rung.
+        method: that of the search.
+        scores: of the trainings that have ended.
+        finished: the trainings that have finished a network, of a method with branches: one of them can be handed over.
+    """
+    return opened is None and method.is_budgeted and not finished and scores[max(scores)] is None
 
 
 def needed(

@@ -129,18 +129,23 @@ class Proposer:
         return any(child.moves for child in self.children(key.step, parent, outcomes))
 
     def children(self, step: int, parent: TrainingKey, outcomes: Outcomes) -> list[Proposed]:
-        """The children of a step. Those of the last step asked for are kept."""
+        """The children of a step, by what came of the steps before it. Those of the last step asked for are kept."""
         if self._children[0] != (step, parent):
-            architecture = outcomes[parent].architecture
+            earlier = before(step, outcomes)
+            architecture = earlier[parent].architecture
             assert architecture is not None  # a failed training is no parent
-            unmodified = [Proposed(architecture)] if self.method.keeps_parent else []
-            fits = self._limit(architecture, outcomes)
-            drawn = [
-                self._within(architecture, partial(self._drawn, architecture, derive(self.seed, step, child)), fits)
-                for child in range(len(unmodified), self.steps[step][0].children)
-            ]
-            self._children = (step, parent), [*unmodified, *drawn]
+            self._children = (step, parent), self._propose(step, architecture, earlier)
         return self._children[1]
+
+    def _propose(self, step: int, parent: Architecture, outcomes: Outcomes) -> list[Proposed]:
+        """The children of a step, by the outcomes of those before it."""
+        unmodified = [Proposed(parent)] if self.method.keeps_parent else []
+        fits = self._limit(parent, outcomes)
+        drawn = [
+            self._within(parent, partial(self._drawn, parent, derive(self.seed, step, child)), fits)
+            for child in range(len(unmodified), self.steps[step][0].children)
+        ]
+        return [*unmodified, *drawn]
 
     def _drawn(self, parent: Architecture, seed: int, count: int) -> tuple[Architecture, tuple[Move, ...]]:
         """A child of at most `count` random morphisms."""
@@ -174,3 +179,9 @@ class Proposer:
         if self.tune_hyperparameters and not is_parent_itself and not key.rung:
             return self.hyperparameters.perturbed(values, derive(self.seed, key.step, key.child, "hp"))
         return values
+
+
+def before(step: int, outcomes: Outcomes) -> Outcomes:
+    """What came of the steps before one. What follows from these alone is the same whichever of its own trainings have ended, as after an
+    interruption some have."""
+    return {key: outcome for key, outcome in outcomes.items() if key.step < step}

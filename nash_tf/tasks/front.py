@@ -1,6 +1,7 @@
 """Networks of several sizes: those that the search has finished, and smaller ones, each made of the next larger one and taught by the
 one that is handed over."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -133,6 +134,12 @@ def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, imag
             run.progress.line(too_late if facts["ended"] == CUT else f"Front: {size:,} parameters: {facts['ended']}.")
             break
         made = {**_record(run, model, _folder(model)), "made_of": before, **facts}
+        if not math.isfinite(_score(made, config)):  # what is made of it would be no better
+            metric = objectives.REGISTRY[config.objective].metric
+            run.progress.line(
+                f"Front: {made['params']:,} parameters: not handed over, for its {metric} is no finite number."
+            )
+            break
         if over := _over(made, config):
             run.progress.line(f"Front: {made['params']:,} parameters: not handed over, for it {over}.")
             continue

@@ -10,7 +10,7 @@ import keras
 
 from nash_tf.morphisms.names import counted
 from nash_tf.strategy.records import TrainingKey
-from nash_tf.terminal import summary
+from nash_tf.terminal import errors, summary
 
 LIVE_EVERY = 0.2  # seconds between two states of the live line
 PLAIN_EVERY = 60.0  # seconds between two plain lines of one training, where there is no terminal
@@ -67,7 +67,7 @@ class Progress:
         self._end = time.monotonic() + self._forecast()
         score = f"{name} {record[name]:.4f}" if name in record else record["status"]
         if record["status"] == "failed":
-            score = f"failed: {(outcome.message or 'no reason given').strip().splitlines()[-1]}"
+            score = f"failed: {errors.cause(outcome.message or '')}"
         self.line(f"{label(outcome.key)}  {record.get('params', 0):>9,} params  {score}  {self.left()}")
         step, incumbent = outcome.key.step, oracle.search.incumbent
         if incumbent and incumbent.step == step and oracle.search.open_step != step:

@@ -10,6 +10,7 @@ from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
+from nash_tf.terminal import errors
 from nash_tf.training import interrupted
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.lending import DEATHS, Lending
@@ -17,8 +18,6 @@ from nash_tf.tuning.reopening import not_ours, read_trials
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
 from nash_tf.tuning.trial_values import ENDED
 from nash_tf.workers.leases import Worker
-
-LONGEST_CAUSE = 300  # letters
 
 
 class SearchStopped(RuntimeError):
@@ -182,10 +181,10 @@ class TrialBook:
         failed = self.search.failures()
         if not failed:
             return None
-        cause = _cause(failed[-1].message or "no reason given")
+        cause = errors.cause(failed[-1].message or "")
         last = ", the last one" if len(failed) > 1 else ""
         where = self.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
-        return f"{self.search.finished}{last} with {cause} (see {where})"
+        return f"{self.search.finished}{last} with {cause} (see {where}); a search that is resumed does it again"
 
     def dispose(self) -> None:
         """Removes the checkpoints that nothing will ask for any more."""
@@ -305,11 +304,3 @@ class TrialBook:
 
     def _unused_id(self) -> str:
         return f"{1 + max(map(int, self.trials), default=-1):04}"
-
-
-def _cause(message: str) -> str:
-    """The error at the end of a traceback, in a line: from its class on, for the last line alone may say nothing."""
-    lines = message.strip().splitlines()
-    ends = [number for number, line in enumerate(lines) if line.startswith(" ")]
-    error = " ".join(" ".join(lines[max(ends, default=-1) + 1 :] or lines[-1:]).split())
-    return error if len(error) <= LONGEST_CAUSE else f"{error[:LONGEST_CAUSE]} ..."

@@ -188,7 +188,7 @@ def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
     outcome = decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), goal.name)
     if outcome.status == COMPLETED and goal.score(outcome) is None:
-        return replace(outcome, status=FAILED, message=f"{goal.name} is not a finite number")
+        return Outcome(outcome.assignment, FAILED, message=f"{goal.name} is not a finite number")
     return outcome
 
 

@@ -163,7 +163,11 @@ class HillClimbing(keras_tuner.Tuner):
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
             self.save()
-            self.engine.search(self, fit_args, fit_kwargs)
+            try:
+                self.engine.search(self, fit_args, fit_kwargs)
+                self.oracle.limits.reached = self._is_out_of_time()
+            finally:
+                self.oracle.save()
         if cause := self.oracle.stopped_by():
             raise SearchStopped(cause)
         if not self.oracle.lineage():
@@ -174,6 +178,11 @@ class HillClimbing(keras_tuner.Tuner):
             growth = outlook.without_growth(search.outcomes.values(), search.settings)
             for said in filter(None, [growth, front_objectives.not_made(search)]):
                 print(said, flush=True)
+
+    def _is_out_of_time(self) -> bool:
+        """Whether a limit on time has ended the search. So it is where nothing else has, though less may be held back from it by now."""
+        reason, search = self.oracle.end_reason(), self.oracle.search
+        return reason in (None, self.oracle.limits.reached_by(search.outcomes.values()))
 
     def search_here(self, *fit_args, **fit_kwargs) -> None:
         """Trains in this process what its oracle hands out, until there is nothing left."""

@@ -237,7 +237,9 @@ def test_workers_that_cannot_begin_are_given_up(files, tmp_path):
     gone.place = place
     driven(tmp_path / "c", gone, workers=2)
     assert gone.hired > 20
-    failed = ActorDiedError("the actor died\nModuleNotFoundError: No module named 'nash_tf'")
+    failed = ActorDiedError(
+        "the actor died\n  File \"a.py\", line 1, in f\nModuleNotFoundError: No module named 'nash_tf'"
+    )
     failed.actor_init_failed = True
     ray.place = lambda number: failed
     with pytest.raises(

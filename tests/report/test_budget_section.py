@@ -50,10 +50,14 @@ def test_growths_and_what_they_were_expected_to_bring():
 
 
 def test_what_growths_have_brought_is_measured_against_the_control():
-    last = Record(1, 2, 0, epochs=3, expected_gain=0.0123, history={"val_loss": (1.25, None)})
+    last = Record(1, 2, 0, (1, 1, 0), epochs=3, expected_gain=0.0123, history={"val_loss": (1.25, None)})
     results = {"winner": [1, 2, 0], "control": {"val_loss": 1.3}}
     page = page_of({}, (*RECORDS, last), results)
-    assert "Of all it is 0.0123. They have brought 0.0500" in page and "ends at 1.300, the winner at 1.250" in page
+    assert "Of all that led to the winner it is 0.0123. They have brought 0.0500" in page
+    assert "trained alone, ends at 1.300; the winner at 1.250" in page
+
+    none = page_of({}, (*RECORDS, last), {**results, "winner": [0, 0, 0]})
+    assert "None of them led to the winner." in none and "have brought" not in none
 
 
 def test_a_network_that_has_not_grown():

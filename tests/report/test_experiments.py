@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nash_tf.config import SearchConfig
 from nash_tf.report.__main__ import main
 from nash_tf.report.analysis import (
     accuracy_course,
@@ -67,6 +68,32 @@ class TestExperiment:
         make_run(tmp_path / "c", "nash", steps=1, dataset="one")
         first = method_comparison.by_dataset([*found, loading.read(tmp_path / "c")])["one"]
         assert method_comparison.twins(first) == {"nash, seed 0": 2}
+
+    def test_settings_that_change_no_result_make_no_runs_unequal(self, tmp_path):
+        other = {
+            "isolate": True,
+            "cache_dir": "/b",
+            "memory_share": 0.5,
+            "export": ["keras"],
+            "prior": ["/run"],
+            "workers": 3,
+            "storage": "/c",
+            "output_dir": "/d",
+            "seed": 1,
+            "tensorboard": True,
+            "gain_factor": 0.7,  # of a method that expects no gains
+        }
+        given = SearchConfig(method="sh", dataset="one").to_json()
+        both = [runs.Run(tmp_path, config=config) for config in (given, {**given, **other})]
+        assert method_comparison.unequal_settings(both) == {}
+        earlier = {name: value for name, value in given.items() if name not in ("front_sizes", "objective_cost")}
+        assert method_comparison.unequal_settings([*both, runs.Run(tmp_path, config=earlier)]) == {}
+        unlike = {"start": "/a.keras", "views": "mirrored", "max_params": 7}
+        third = runs.Run(tmp_path, config={**given, **unlike})
+        assert list(method_comparison.unequal_settings([*both, third])) == sorted(unlike, key=list(given).index)
+        grown = [{**given, "method": "grow", "gain_factor": factor} for factor in (None, 0.7)]
+        found = method_comparison.unequal_settings([runs.Run(tmp_path, config=each) for each in grown])
+        assert found == {"gain_factor": ["0.7", "None"]}
 
     def test_every_table_says_what_makes_runs_unequal(self, tmp_path, capsys):
         make_run(tmp_path / "a", "nash", steps=1)

@@ -101,6 +101,15 @@ class TestStates:
         assert f"The winner is child {winner[0]}.{winner[2]}" in page and "final winner" in page
         assert "incumbent" not in page and "waits" not in page
 
+    def test_a_cooldown_that_lacks_its_end(self, tmp_path):
+        run = make_run(tmp_path / "run", "grow", steps=1)
+        (run / "results.json").unlink()
+        lines = [line for line in lineage(run) if (line["step"], line["rung"]) <= (1, 2)]
+        write_lineage(run, [*lines[:-1], {**lines[-1], "status": "failed"}])
+        page = page_of(run).text
+        assert "The last training failed, and the learning rate had not fallen to zero before it" in page
+        assert "search is over" not in page and "The best network so far is" in page
+
     @pytest.mark.parametrize("kept", [(1, 3, 9), (2, 0, 3), (2, 1, 4)])
     def test_a_step_that_a_limit_ended_is_not_decided(self, tmp_path, kept):
         run = change_settings(make_run(tmp_path / "run", "shr", steps=2), max_hours=0.5)

@@ -121,6 +121,44 @@ def test_a_search_that_is_over_says_why(changed, fail, reason):
     assert search.finished == reason and search.ask() == ()
 
 
+@pytest.mark.parametrize("method", ["grow", "fixed", "random", "one_epoch"])
+@pytest.mark.parametrize("place", range(1, 6), ids="{} from the end".format)
+def test_a_failure_that_leaves_a_budget_without_its_end_is_told_and_done_again(method, place):
+    """All parts of the last step are of one network, whose rate falls to zero in the last."""
+    given = dataclasses.replace(SETTINGS, method=method, budget_epochs=300, epochs_per_step=24)
+    whole = climb(Search(given, GOAL))
+    failing = sorted(whole.outcomes)[-place]
+    search = climb(Search(given, GOAL), fail=[failing])
+    assert search.finished == "the training of the last step failed" and max(search.outcomes) == failing
+    assert search.outcomes[failing].assignment.source in search.needed()
+    assert [outcome.key for outcome in search.failures()] == [failing]
+    assert search.retract(failing) == [] and search.finished is None
+    assert climb(search).lineage() == whole.lineage()
+
+
+def test_a_race_of_two_that_both_failed_leaves_no_end():
+    given = dataclasses.replace(SETTINGS, method="one_epoch", children=2, budget_epochs=300)
+    search = climb(Search(given, GOAL), fail=[TrainingKey(2, 0, child) for child in range(2)])
+    assert search.finished == "2 trainings in a row failed" and len(search.failures()) == 2
+
+
+def test_what_failures_start_from_is_kept_until_they_are_done_again():
+    """Also where the last of them closes their step, whose weights nothing else asks for then."""
+    fail = [TrainingKey(1, 0, 2), TrainingKey(1, 0, 3), TrainingKey(1, 1, 0), TrainingKey(1, 1, 1)]
+    search = climb(Search(SETTINGS, GOAL, failures_in_a_row=4), fail=fail)
+    assert [outcome.key for outcome in search.failures()] == fail and search.opened.step == 2
+    assert {outcome.assignment.source for outcome in search.failures()} <= search.needed()
+
+
+@pytest.mark.parametrize(("failing", "left"), [([(3, 0, 0)], 2), ([(1, 0, 1), (2, 0, 1), (3, 0, 0)], 0)])
+def test_a_front_says_which_networks_failed_and_stops_where_all_did(failing, left):
+    given = dataclasses.replace(SETTINGS, method="front", budget_epochs=300)
+    search = climb(Search(given, GOAL), fail=[TrainingKey(*key) for key in failing])
+    told = "all 3 steps are done; the trainings of 1 of its 3 networks failed"
+    assert search.finished == (told if left else "2 trainings in a row failed")
+    assert len(search.finished_networks) == left and bool(search.failures()) == (not left)
+
+
 @pytest.mark.parametrize(("budget", "kept"), [(3, False), (300, True)])
 def test_a_budget_that_could_not_be_kept_is_told(budget, kept):
     search = climb(Search(dataclasses.replace(SETTINGS, method="grow", budget_epochs=budget), GOAL))

@@ -155,6 +155,21 @@ def test_a_drawn_child_has_some_epochs_in_what_is_left(method):
     assert 1.2 < max(prices) <= 40 / FEWEST_EPOCHS
 
 
+@pytest.mark.parametrize("method", ["one_epoch", "front"])
+def test_a_search_that_goes_on_in_the_middle_of_a_step_asks_for_the_same(method):
+    """What the rest of a race may cost does not depend on how much of it has ended."""
+    given = dataclasses.replace(SETTINGS, method=method, budget_epochs=40, children=8, max_params=2_000_000)
+    search = Search(given, Goal("val_accuracy"))
+    while not search.finished:
+        asked = search.ask()
+        again = Search(given, Goal("val_accuracy"))
+        for key in sorted(search.outcomes):
+            again.tell(search.outcomes[key])
+        assert again.ask() == asked
+        network = asked[0].architecture or FIRST
+        search.tell(Outcome(asked[0], COMPLETED, network, {"val_accuracy": 0.5 + 0.01 * asked[0].key.child}))
+
+
 @pytest.mark.parametrize("pace", [0.5, 1.0, 2.0])
 @pytest.mark.parametrize("limit", ["max_hours", "max_cpu_hours"])
 def test_a_limit_on_time_is_kept_and_used_though_the_machine_changes(limit, pace):

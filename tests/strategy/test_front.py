@@ -1,8 +1,13 @@
 """The set of networks of which none is both better and cheaper."""
 
+import itertools
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nash_tf.scores import objectives
 from nash_tf.strategy.front import Point, best_within, dominates, front
 
 POINTS = st.lists(st.builds(Point, st.integers(0, 4), st.tuples(st.integers(0, 4), st.integers(0, 4))), max_size=12)
@@ -36,6 +41,20 @@ def test_the_best_within_limits_is_on_the_front(points, most):
     assert (found is None) == (not fitting)
     if found is not None:
         assert found in front(fitting, same) and found.score == max(each.score for each in fitting)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("objective", objectives.REGISTRY.values(), ids=lambda objective: objective.name)
+def test_a_network_whose_value_is_no_number_is_the_last_choice(objective, order):
+    sign = -1 if objective.direction == "min" else 1
+    all_of = [("good", 0.9 * sign, 100), ("none", math.nan, 200), ("bad", 0.1 * sign, 50)]
+    items = [all_of[place] for place in order]
+
+    def point(item):
+        return Point(objective.score(item[1]), (item[2],))
+
+    assert best_within(items, point, [None])[0] == "good"
+    assert [item[0] for item in front(items, point)] == ["bad", "good"]
 
 
 def test_limits():

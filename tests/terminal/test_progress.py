@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from nash_tf.strategy import methods
+from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.records import FAILED, Goal, Outcome
 from nash_tf.terminal import progress, summary
 from nash_tf.terminal.progress import Progress
 
@@ -198,6 +200,20 @@ def test_a_control_that_had_less_compute_than_the_search_decides_nothing():
     assert "by 0.10 points, which may be chance" in last_lines(control=less, winner_test_accuracy=0.801)
     assert "decides nothing" not in last_lines(control={**less, "is_better": True}, handed_over="control")
     assert "Yes." in last_lines(control={**less, "cpu_seconds": 50.0}, winner_test_accuracy=0.9)
+
+
+def test_a_failed_training_is_told_with_its_whole_error():
+    asked = Search(Settings("grow", budget_epochs=9), Goal("val_accuracy")).ask()[0]
+    why = (
+        'Traceback (most recent call last):\n  File "a.py", line 1, in f\nValueError: sizes differ:\n  • x: 9\n  • y: 5'
+    )
+    search = SimpleNamespace(incumbent=None)
+    oracle = SimpleNamespace(
+        last_outcome=Outcome(asked, FAILED, message=why), objective=Goal("val_accuracy"), search=search
+    )
+    stream = io.StringIO()
+    Progress(stream).trained(oracle)
+    assert "failed: ValueError: sizes differ: • x: 9 • y: 5" in stream.getvalue()
 
 
 def test_a_control_that_was_cut_short_is_said_to_be():

@@ -8,7 +8,7 @@ import pytest
 from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf.tuning.trial_book import SearchStopped
-from tests.helpers.stand_in import begin, finish, report
+from tests.helpers.stand_in import begin, finish, report, training_of
 
 
 def test_without_a_first_network_the_search_stops_and_says_why(tmp_path):
@@ -24,6 +24,8 @@ def test_a_score_that_is_not_finite_never_wins(score, tmp_path):
     report(oracle, oracle.create_trial("tuner0"))
     bad = oracle.create_trial("tuner0")
     report(oracle, bad, score=score)
+    told = oracle.lineage()
+    assert begin(tmp_path)[0].lineage() == told, "it is the same failure when it is read again"
     records = finish(oracle)
     assert all(record["child"] != 0 for record in records if record["step"] == 1 and record["rung"])
 
@@ -77,6 +79,26 @@ def test_failures_that_stopped_the_search_are_run_again_and_others_are_not(first
     fail(alone, lost := alone.create_trial("tuner0"))
     alone.retry_failures()
     assert alone.trials[lost.trial_id].status == TrialStatus.FAILED
+
+
+def test_a_part_of_the_cooldown_that_failed_is_told_and_done_again(tmp_path):
+    given = {"method": "grow", "budget_epochs": 60.0}
+    whole = finish(begin(tmp_path / "whole", **given)[0])
+    oracle, _ = begin(tmp_path / "failing", **given)
+    while (trial := oracle.create_trial("tuner0")).status == TrialStatus.RUNNING:
+        is_part = training_of(trial) == (2, 2, 0)
+        # The score falls: what the part that failed starts from is not the best.
+        score = 1 / (1 + len(oracle.end_order))
+        report(oracle, trial, score=score, status=TrialStatus.FAILED if is_part else TrialStatus.COMPLETED)
+    told = oracle.end_reason()
+    assert told.startswith("the training of the last step failed with") and told.endswith("resumed does it again")
+    again, _ = begin(tmp_path / "failing", **given)
+    assert again.over() and again.end_reason() == told
+    again.retry_failures()
+    assert again.book.files.checkpoint(oracle.end_order[-2]).is_dir()
+    resumed = finish(again)
+    assert [record["status"] for record in resumed] == ["completed"] * len(whole)
+    assert [record.get("rate") for record in resumed] == [record.get("rate") for record in whole]
 
 
 def test_a_tuner_that_sets_no_architecture_fails_after_its_first_training(tmp_path):

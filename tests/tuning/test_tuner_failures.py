@@ -69,6 +69,40 @@ def test_a_time_limit_reached_before_the_first_network_stops_the_search(tmp_path
         tuner_of(classifier, tmp_path, max_hours=1e-9).search(IMAGES, CLASSES, validation_split=0.25)
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_search_that_a_limit_on_time_has_ended_trains_no_more_when_its_script_is_run_again(cut, tmp_path):
+    trained = []
+
+    def returns(values):
+        trained.append(values["step"])
+        if cut and values["step"]:
+            raise OutOfTime("the limit on time is reached")
+        return {"val_accuracy": 0.5, "loss": 1.0}
+
+    for _ in range(2):
+        tuner = tuner_of(Still(returns=returns), tmp_path, max_hours=1.0)
+        # Time is held back for what follows: after the first network all, afterwards nothing.
+        if not cut and not trained:
+            tuner.oracle.limits.reserve = lambda: math.inf if trained else 0.0
+        tuner.search(IMAGES, CLASSES, verbose=0)
+        assert "limit on time" in tuner.oracle.end_reason()
+    assert trained == ([0, 1] if cut else [0])
+    tuner_of(Still(returns=returns), tmp_path, max_hours=2.0).search(IMAGES, CLASSES, verbose=0)
+    assert len(trained) == (3 if cut else 4), "more time, more trainings"
+
+
+def test_the_time_before_an_interruption_counts(tmp_path):
+    def returns(values):
+        tuner.oracle.limits.before = (60.0, 0.0)
+        raise KeyboardInterrupt
+
+    tuner = tuner_of(Still(returns=returns), tmp_path, max_hours=1.0)
+    with pytest.raises(KeyboardInterrupt):
+        tuner.search(IMAGES, CLASSES, verbose=0)
+    again = tuner_of(Still(), tmp_path, max_hours=1.0)
+    assert again.oracle.limits.spent()[0] >= 60 and again.oracle.end_reason() is None
+
+
 def test_a_training_that_is_dropped_at_a_limit_names_the_limit_as_the_end_of_the_search(tmp_path):
     def returns(values):
         if values["step"]:

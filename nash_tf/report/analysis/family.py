@@ -129,7 +129,7 @@ def children(run: Run) -> tuple[Child, ...]:
         found, closed[step] = _fates(run, step, of_step)
         fates |= {(step, child): fate for child, fate in found.items()}
     standing, plan = search_plan.standing(run), search_plan.front_plan(run)
-    over = bool(run.results) or (standing is not None and standing.opened is None)
+    over = bool(run.results) or (standing is not None and standing.is_over)
     chosen = _chosen(run, fates, standing if over else None)
     key = (chosen[0], chosen[2]) if chosen else None
     if over and key:

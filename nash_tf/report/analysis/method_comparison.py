@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import mean
+from typing import Any
 
+from nash_tf import settings
+from nash_tf.config import SearchConfig
 from nash_tf.report.analysis import layer_shares, stats
 from nash_tf.report.analysis.stats import Summary
 from nash_tf.report.records.runs import Run
 from nash_tf.settings.baselines import SCRATCH, WIDE
+from nash_tf.strategy import methods
 
 _ORDER = ("nash", "sh", "shr", "shrsep")
-_ENGINES = {"engine", "ray_address", "cpus_per_training", "gpus_per_training", "storage"}
-_OF_A_RUN = {
-    "method",
-    "seed",
-    "output_dir",
-    "tensorboard",
-    "workers",
-} | _ENGINES  # may differ between runs that are compared
+# May differ between runs that are compared: what they are compared by, and what changes no result. What a prior says is the gain_factor;
+# of a start the path alone is free, and another path may be another network.
+_MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchConfig)} - {"start"}
+_BEFORE = {each.name: each.before for each in settings.declared(SearchConfig)}
 # Methods and settings that follow from winners: see `nash_tf.followers`.
 _BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels")}
 
@@ -147,15 +147,26 @@ def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[fl
 
 
 def unequal_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Settings, beyond method and seed, that are not the same in all runs: name -> its values."""
-    names = dict.fromkeys(name for run in runs for name in run.config if name not in _OF_A_RUN)
+    """Settings, beyond method and seed, that are not the same in all runs which they count in: name -> its values."""
+    names = dict.fromkeys(name for run in runs for name in run.config if name not in _MAY_DIFFER)
     found = {
-        name: sorted(
-            {repr(run.config.get(name)) for run in runs if run.config and (run.method, name) not in _BY_DESIGN}
-        )
+        name: sorted({repr(_value(name, run)) for run in runs if run.config and _counts(name, run.method)})
         for name in names
     }
     return {name: values for name, values in found.items() if len(values) > 1}
+
+
+def _counts(name: str, method: str) -> bool:
+    """Whether a setting is the same in all runs of an experiment, and changes what those of a method come to."""
+    if name == "gain_factor" and method in methods.registry:
+        return methods.registry[method].has_foresight
+    return (method, name) not in _BY_DESIGN
+
+
+def _value(name: str, run: Run) -> Any:
+    """What a run was given; where its version did not have the setting, what that did."""
+    before = _BEFORE.get(name)
+    return run.config.get(name, list(before) if isinstance(before, tuple) else before)
 
 
 def twins(runs: Sequence[Run]) -> dict[str, int]:

@@ -26,13 +26,20 @@ class Standing:
         trained: children that have been trained in it.
         best: the training that is handed over if the search ends now.
         limits: settings that limit its time, with their values.
+        lacks_end: whether all steps are closed since the last training failed, which nothing was finished without.
     """
 
     steps: int
     opened: OpenRung | None
+    lacks_end: bool
     trained: int
     best: TrainingKey | None
     limits: tuple[tuple[str, float], ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.opened is None and not self.lacks_end
 
 
 def rungs(run: Run, step: int) -> tuple[Rung, ...]:
@@ -146,11 +153,14 @@ def standing(run: Run) -> Standing | None:
     last = max((record.step for record in run.records), default=0)
     all_rungs = [rungs(run, step) for step in range(min(steps, last + 1) + 1)]
     scores = {TrainingKey(*record.place): None if record.failed else record.score for record in run.records}
-    opened, _ = hill_climbing.frontier(all_rungs, methods.registry[run.method].promote, scores)
+    method, plan = methods.registry[run.method], front_plan(run)
+    opened, _ = hill_climbing.frontier(all_rungs, method.promote, scores)
+    finished = [key for key, score in scores.items() if plan and plan.is_branch(key) and score is not None]
+    lacks_end = hill_climbing.lacks_end(opened, method, scores, finished)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)
-    winner = hill_climbing.winner(scores, methods.registry[run.method], run.objective.is_share)
-    return Standing(steps, opened, trained, winner, limits)
+    winner = hill_climbing.winner(scores, method, run.objective.is_share)
+    return Standing(steps, opened, lacks_end, trained, winner, limits)
 
 
 def _seen(run: Run, step: int) -> tuple[Rung, ...]:

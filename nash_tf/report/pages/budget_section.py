@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from nash_tf.morphisms.names import counted
-from nash_tf.report.analysis import growth_line, search_plan
+from nash_tf.report.analysis import brought, growth_line, search_plan
 from nash_tf.report.charts import budget_course
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
@@ -12,6 +12,7 @@ from nash_tf.report.pages import considered_section
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Record, Run
+from nash_tf.scores import worth
 from nash_tf.strategy import branches, course
 from nash_tf.strategy.branches import Front
 from nash_tf.strategy.records import TrainingKey
@@ -65,18 +66,26 @@ def _gains(run: Run) -> str:
 
 def _realised(run: Run) -> str:
     """What the morphisms have brought, in words, measured against the control, which is the first network without them."""
-    control, losses = (
-        run.results.get("control"),
-        [record.loss for record in run.records if record.place == run.winner],
-    )
-    without = control.get("val_loss") if isinstance(control, dict) else None
-    if not isinstance(without, float) or not losses or losses[0] is None:
+    found, births = brought.against_control(run), brought.births(run)
+    if found is None:
         return "What they have brought cannot be told without a control: the network would have gone on learning without them too."
-    expected = sum(record.expected_gain or 0.0 for record in run.records if not record.rung)
+    if not any(record.operators for record in births):
+        return "None of them led to the winner."
+    expected = sum(record.expected_gain or 0.0 for record in births)
+    ends = f"ends at {found.control:.3f}"
+    if found.with_as_much is not None and f"{found.with_as_much:.3f}" != f"{found.control:.3f}":
+        ends += f" and, with as much as the search had, would be expected to end at {found.with_as_much:.3f}"
     return (
-        f"Of all it is {decrease(expected)}. They have brought {decrease(without - losses[0])}: the control, the first network trained alone for as "
-        f"long, ends at {without:.3f}, the winner at {losses[0]:.3f}."
+        f"Of all that led to the winner it is {decrease(expected)}. They have brought {decrease(found.loss)}: the control, the first network "
+        f"trained alone{_for_how_long(found.share)}, {ends}; the winner at {found.winner:.3f}."
     )
+
+
+def _for_how_long(share: float | None) -> str:
+    """How long a control was trained, beside the search, where that is known."""
+    if share is None:
+        return ""
+    return f" with {share:.0%} of the search's CPU time" if worth.has_less(share) else " for as long"
 
 
 def _row(record: Record, total: float, plan: Front | None) -> list:

@@ -152,6 +152,11 @@ def _progress(run: Run, standing: search_plan.Standing | None, ended: str | None
     limits = " and ".join(f"{name} = {value:g}" for name, value in standing.limits)
     opened = standing.opened
     if opened is None:
+        if standing.lacks_end:
+            return html.paragraph(
+                "The last training failed, and the learning rate had not fallen to zero before it: the network is not finished. "
+                "--resume does that training again."
+            )
         if run.results:
             return None
         rest = "the test and the export" if run.setting("final_epochs") == 0 else "final training, test and export"
