@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.state import all_variables, inner_optimizer
+from nash_tf.optimizers import Muon
 
 
 def compile_like(child: keras.Model, parent: keras.Model) -> None:
@@ -33,6 +34,8 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
         private_api.decay_key(new, variable) for key, variable in all_variables(child).items() if key in excluded
     }
     private_api.set_decay_exclusions(new, patterns, namesakes)
+    if isinstance(new, Muon):
+        new.exclude_depthwise(private_api.parts(child))
     metrics, weighted_metrics = private_api.compiled_metrics(parent)
     child.compile(
         optimizer=optimizer,
