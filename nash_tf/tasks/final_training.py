@@ -106,7 +106,7 @@ def control(run: Finishing) -> Control | None:
     architecture = Architecture.from_keras(untrained)
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
-    until = plan.limits.spent()[0] + plan.control_seconds(size)
+    until = plan.limits.spent()[0] + plan.control_seconds()
     job = Job(
         name=CONTROL,
         identity={"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate},
