@@ -17,8 +17,10 @@ class Muon(keras.optimizers.SGD):
 
     The step that SGD with momentum would take on a kernel [..., inputs, filters], as a matrix [places x inputs, filters], is
     replaced by kernel_rate x learning_rate x the nearest matrix with orthonormal rows or columns. So it is for all kernels of three
-    or more axes, which those of attention have too. All other variables, among them those of dense layers, depthwise kernels and
-    single filters, are trained as by SGD. The slots are SGD's.
+    or more axes, which those of attention have too; that of a grouped convolution is one matrix. All other variables, among them
+    those of dense layers, depthwise kernels and single filters, are trained as by SGD. The slots are SGD's.
+
+    A variable does not tell that it is a depthwise kernel with several filters for each channel: see `exclude_depthwise`.
 
     Sources: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), from which iteration and
     coefficients are; `keras.optimizers.Muon` leaves kernels of convolutions to AdamW.
@@ -48,11 +50,18 @@ class Muon(keras.optimizers.SGD):
         _check(learning_rate, kernel_rate, iterations_per_step)
         super().__init__(learning_rate, momentum, nesterov, weight_decay, name=name, **kwargs)
         self.kernel_rate, self.iterations_per_step = kernel_rate, iterations_per_step
+        self._depthwise: set[int] = set()  # ids of kernels
+
+    def exclude_depthwise(self, layers):
+        """Has it train the kernels of the depthwise layers among some as by SGD, also those with several filters for each channel.
+        To be called before it is built; for the models of a search, and for those that `morph` returns, it is done."""
+        depthwise = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
+        self._depthwise |= {id(layer.kernel) for layer in layers if isinstance(layer, depthwise)}
 
     def build(self, variables):
         """Makes the slots."""
         super().build(variables)
-        self._orthogonal = [_mixes_channels(variable) for variable in variables]
+        self._orthogonal = [_mixes_channels(each) and True for each in variables]
 
     def is_orthogonal(self, variable) -> bool:
         """Whether steps on one of its variables are orthogonal."""

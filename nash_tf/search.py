@@ -99,7 +99,7 @@ def run(
     latencies = Latencies(config)
     timed = [] if roles.is_worker() else latencies.check(task.first_network(config, dataset))
     if roles.is_worker():
-        search(config, dataset)
+        search(config, dataset, latencies)
         return {}
     print(
         *data.describe(dataset),
@@ -115,7 +115,7 @@ def run(
         tidy(directory)
         run_directory.write_config(config, going_on.versions(config, dataset))
         latencies.save()
-        searched = search(config, dataset, command, began, loading)
+        searched = search(config, dataset, latencies, command, began, loading)
         if searched is None:
             return {}
         results = finish(searched)
@@ -126,6 +126,7 @@ def run(
 def search(
     config: SearchConfig,
     dataset: data.Dataset,
+    latencies: Latencies,
     command: Sequence[str] = (),
     began: tuple[float, float] | None = None,
     loading: float = 0.0,
@@ -134,13 +135,14 @@ def search(
 
     Args:
         config, dataset, command, began: as for `run`.
+        latencies: of the run's networks.
         loading: seconds that the libraries took to load.
     """
     progress = Progress()
     parts, pipeline = _parts(config, dataset, progress)
     others = Task(dataset, partial(_parts_of_worker, config))
     with engine_settings.engine(config.engine).started(config, command, others) as engine:
-        tuner = tuner_of(config, dataset, parts, progress, engine)
+        tuner = tuner_of(config, dataset, parts, progress, engine, latencies)
         if not roles.is_worker():
             plan = _plan(config, dataset, tuner, began or wall_and_cpu_seconds(), loading)
             progress.begins(plan.left, plan.follows)
@@ -151,7 +153,7 @@ def search(
     if roles.is_worker():
         return None
     progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
-    return Finishing(config, dataset, pipeline, progress, tuner, plan)
+    return Finishing(config, dataset, pipeline, progress, tuner, plan, latencies)
 
 
 def _plan(
@@ -242,7 +244,12 @@ def _parts_of_worker(config: SearchConfig, dataset: data.Dataset) -> Parts:
 
 
 def tuner_of(
-    config: SearchConfig, dataset: data.Dataset, parts: Parts, progress: Progress, engine: Engine
+    config: SearchConfig,
+    dataset: data.Dataset,
+    parts: Parts,
+    progress: Progress,
+    engine: Engine,
+    latencies: Latencies,
 ) -> HillClimbing:
     """The tuner of a run; it goes on from what is in the output directory."""
     directory, objective = config.directory, objectives.REGISTRY[config.objective]
@@ -265,7 +272,7 @@ def tuner_of(
             vanilla_epochs=config.vanilla_epochs,
             max_params=config.max_params,
             max_flops=config.max_flops_of_a_view,
-            fits=None if config.max_latency_ms is None else Latencies(config).fits,
+            fits=None if config.max_latency_ms is None else latencies.fits,
             budget_epochs=task.budget_epochs(config, dataset),
             examples=len(dataset.y_train),
             batch_size=config.batch_size,

@@ -9,6 +9,7 @@ from keras import layers
 
 from nash_tf import morph
 from nash_tf.keras_models import fast_training
+from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.state import read_state
 from nash_tf.optimizers import Muon, orthogonal
 from nash_tf.settings import training
@@ -96,6 +97,26 @@ def test_a_step_on_a_kernel_is_that_of_sgd_made_orthogonal(momentum, nesterov):
         step = momentum * average - 0.05 * gradient if nesterov else average
         expected = expected * (1 - 0.05 * 0.1) + 0.3 * 0.05 * orthogonal(step).numpy()
         np.testing.assert_allclose(kernel, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"use_bias": False}, {"name": "mine"}])
+def test_depthwise_kernels_of_several_filters_step_as_by_sgd_where_the_layers_are_known(settings):
+    image = keras.Input((8, 8, 4))
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, **settings)(layers.Conv2D(4, 3)(image))
+    x = layers.TimeDistributed(layers.DepthwiseConv1D(3, depth_multiplier=3, **settings))(x)
+    model = keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)))
+    model.compile(Muon(0.1), "mse", jit_compile=False)
+
+    def orthogonal_kernels(model):
+        model.optimizer.build(model.trainable_variables)
+        kernels = [each for each in model.trainable_variables if each.name == "kernel" and len(each.shape) >= 3]
+        return [tuple(each.shape) for each in kernels if model.optimizer.is_orthogonal(each)]
+
+    child = keras.models.clone_model(model)
+    compile_like(child, model)
+    assert orthogonal_kernels(child) == [(3, 3, 4, 4)]
+    model.optimizer.exclude_depthwise([model.layers[2], model.layers[3].layer])
+    assert orthogonal_kernels(model) == [(3, 3, 4, 4)]
 
 
 @pytest.mark.parametrize("arguments", [{}, {"nesterov": False, "weight_decay": 0.1, "clipnorm": 0.1}])

@@ -37,7 +37,7 @@ def folder(settings: ImageSettings) -> Path:
     return Path(settings.cache_dir or os.path.join(usual, "nash_tf"), "images")
 
 
-def entry(name: str, root: Path, paths: Sequence[Path], tests: int, settings: ImageSettings) -> Path:
+def entry(name: str, root: Path, paths: Sequence[Path], tests: int, settings: ImageSettings, limited: bool) -> Path:
     """The place of an entry.
 
     Args:
@@ -46,10 +46,12 @@ def entry(name: str, root: Path, paths: Sequence[Path], tests: int, settings: Im
         paths: the image files.
         tests: how many of them, the last ones, are test images.
         settings: how they are read.
+        limited: whether the training images are some of more, by which the form is decided otherwise.
     """
     from PIL import __version__ as pillow
 
-    digest = hashlib.sha256(json.dumps([VERSION, pillow, settings.size, settings.fit, tests]).encode())
+    how = [VERSION, pillow, settings.size, settings.fit, tests, *["limited"] * limited]
+    digest = hashlib.sha256(json.dumps(how).encode())
     for path in paths:
         about = os.stat(path)
         digest.update(

@@ -51,15 +51,19 @@ def covering(size: tuple[int, int], form: Form) -> float:
     return min(ratios) if form.fit == PAD else max(ratios)
 
 
-def choose(facts: Sequence[Facts], test: Sequence[Facts], settings: ImageSettings) -> tuple[Form, tuple[str, ...]]:
+def choose(
+    facts: Sequence[Facts], test: Sequence[Facts], settings: ImageSettings, limited: bool = False
+) -> tuple[Form, tuple[str, ...]]:
     """The form for a data set's images, and notes on what becomes of them.
 
     Args:
         facts: of all images, `test` among them.
         test: of the test images. The chosen size follows from them alone, since they are the same for every seed.
         settings: what is asked for.
+        limited: whether the others are drawn by the seed, so that they must not decide on the form at all.
     """
-    sizes, channels = {fact[:2] for fact in facts}, 1 if all(fact.grey for fact in facts) else 3
+    deciding = test if limited else facts
+    sizes, channels = {fact[:2] for fact in deciding}, 1 if all(fact.grey for fact in deciding) else 3
     if settings.size is None and len(sizes) == 1:
         form, reason = Form(*sizes.pop(), channels, settings.fit), ""
     elif settings.size is None:
@@ -97,8 +101,12 @@ def _fitting(facts: Sequence[Facts], form: Form, reason: str) -> str:
 def _kinds(facts: Sequence[Facts], channels: int) -> tuple[str, ...]:
     total = f"{len(facts):,}"
     grey, transparent, frames = (sum(getattr(fact, name) for fact in facts) for name in Facts._fields[2:])
+    coloured = len(facts) - grey
     return (
         f"{grey:,} of {total} images are grey; all are read as colour" if channels == 3 and grey else "",
+        f"{coloured:,} of {total} images have colours; all are read as grey, since all test images are"
+        if channels == 1 and coloured
+        else "",
         f"{transparent:,} of {total} images have a transparent layer; they are laid on white" if transparent else "",
         f"{frames:,} of {total} image files hold several frames; the first is used" if frames else "",
     )

@@ -66,7 +66,8 @@ def source_of(
     def read(chosen: np.ndarray, settings: ImageSettings, progress: Progress) -> Read:
         order = np.sort(chosen)  # the same files for every seed, where all are chosen
         files = [*train.files[order], *test.files]  # together: one size and one colour mode
-        held, form, said = _held(name, root, files, len(test.files), settings, progress, where)
+        limited = len(order) < len(train.files)
+        held, form, said = _held(name, root, files, len(test.files), settings, limited, progress, where)
         rows, test_rows = np.searchsorted(order, chosen), np.arange(len(order), len(files))
         if len(files) * form.bytes > SMALL:
             return Read(Rows(held, rows), Rows(held, test_rows), said, form)
@@ -76,12 +77,19 @@ def source_of(
 
 
 def _held(
-    name: str, root: Path, files: Sequence[Path], tests: int, settings: ImageSettings, progress: Progress, where: str
+    name: str,
+    root: Path,
+    files: Sequence[Path],
+    tests: int,
+    settings: ImageSettings,
+    limited: bool,
+    progress: Progress,
+    where: str,
 ) -> tuple[np.ndarray | ImageFile, Form, tuple[str, ...]]:
     """Images uint8 [n, h, w, c] in the order of the files, their form, and notes on them."""
     notes: tuple[str, ...] = ()
     with images.pillow(where):
-        place = cache.entry(name, root, files, tests, settings)
+        place = cache.entry(name, root, files, tests, settings, limited)
     try:
         if stored := cache.open_entry(place, len(files), progress):
             entry, form, said = stored
@@ -89,7 +97,7 @@ def _held(
     except cache.Damaged as damage:
         notes = (f"{place}: decoded images were damaged ({damage}) and have been made anew",)
     facts = decoding.survey(files, progress)
-    form, said = choose(facts, facts[len(files) - tests :], settings)
+    form, said = choose(facts, facts[len(files) - tests :], settings, limited)
     size = len(files) * form.bytes
 
     def fill(put) -> None:

@@ -14,14 +14,13 @@ from nash_tf.export_formats import ALWAYS, FORMATS
 from nash_tf.exporting import checking, model_card, predict_script
 from nash_tf.exporting.checking import ExportError
 from nash_tf.exporting.images import Images, fits, for_script
+from nash_tf.files import run_directory
 from nash_tf.files.atomic import replace_directory
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.terminal.errors import cause
 from nash_tf.terminal.streams import without_errors_shown
 
 __all__ = ["ExportError", "export"]
-
-SCRIPT = "predict.py"
 
 
 def export(
@@ -156,7 +155,7 @@ def _write_script(folder: Path, images: Images, logits: bool) -> dict | None:
     script = for_script(images, logits)
     if script is not None:
         _write(folder / predict_script.IMAGE, json.dumps(script, indent=1))
-        shutil.copyfile(predict_script.__file__, folder / SCRIPT)
+        shutil.copyfile(predict_script.__file__, folder / run_directory.SCRIPT)
     return script
 
 

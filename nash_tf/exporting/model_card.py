@@ -44,7 +44,7 @@ def written(
     """
     parts = [
         _head(model, architecture, searched, images),
-        _purpose(images, script) if images else [],
+        _purpose(images) if images else [],
         card_scores.written(test, facts) if test else [],
         _formats(exported),
         _use(model, exported, images, script),
@@ -83,7 +83,7 @@ def _head(
     ]
 
 
-def _purpose(images: Images, script: Mapping[str, Any] | None) -> list[str]:
+def _purpose(images: Images) -> list[str]:
     names = [*images.labels]
     counts = images.counts()
     height, width, channels = images.training.shape[1:]
@@ -139,7 +139,7 @@ def _use(
     lines += ["", "In a program, here for each format with a batch of one:"]
     for name, each in exported.items():
         if "left_out" not in each:
-            code = [*_input(model, inputs, images, script), *FORMATS[name].code(each["file"], inputs), *_output(images)]
+            code = [*_input(model, inputs, script), *FORMATS[name].code(each["file"], inputs), *_output(images)]
             lines += ["", f"### {FORMATS[name].TITLE}", "", "```python", *_imports_first(code), "```"]
     own = ", ".join(f"`{name}`" for name in inputs["modules"])
     note = "A SavedModel is code: load only what you trust."
@@ -150,7 +150,7 @@ def _use(
     ]
 
 
-def _input(model: keras.Model, inputs: dict, images: Images | None, script: Mapping[str, Any] | None) -> list[str]:
+def _input(model: keras.Model, inputs: dict, script: Mapping[str, Any] | None) -> list[str]:
     """Lines that make `x`."""
     if not script:
         arrays = [

@@ -20,6 +20,7 @@ LINEAGE = "lineage.jsonl"
 RESULTS = "results.json"
 REPORT = "report.html"
 BEST = "best"
+SCRIPT = "predict.py"  # in BEST, where image files hold what the model takes
 MISTAKES = "mistakes"  # folder of pictures
 TUNER = "tuner"
 TENSORBOARD = "tensorboard"

@@ -6,6 +6,7 @@ import keras
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.state import all_variables, inner_optimizer
+from nash_tf.optimizers import Muon
 
 
 def compile_like(child: keras.Model, parent: keras.Model) -> None:
@@ -32,6 +33,8 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
         private_api.decay_key(new, variable) for key, variable in all_variables(child).items() if key in excluded
     }
     private_api.set_decay_exclusions(new, patterns, namesakes)
+    if isinstance(new, Muon):
+        new.exclude_depthwise(private_api.parts(child))
     metrics, weighted_metrics = private_api.compiled_metrics(parent)
     # Dicts of losses and labels have these names. Nodes are called otherwise where a model or a layer with several outputs ends a network.
     if names := getattr(parent, "output_names", None):

@@ -177,7 +177,7 @@ def _one_pass(
         outgoing = producers.get(node.name, ())
         if not grown.keys().isdisjoint(node.inputs):
             flow = _flow(architecture, node, barrier)
-            arriving[node.name] = _arriving(architecture, node, flow, grown, barrier)
+            arriving[node.name] = _arriving(architecture, node, flow, grown)
             if flow is ChannelFlow.NORMALISED:
                 check_groups(node, arriving[node.name], copies)
             if flow is ChannelFlow.JOINED:
@@ -211,7 +211,7 @@ def _flow(architecture: Architecture, node: Node, barrier: Barrier) -> ChannelFl
     return flow
 
 
-def _obstacle(architecture: Architecture, node: Node, barrier: Barrier) -> str:
+def _obstacle(architecture: Architecture, node: Node) -> str:
     """Why `_flow` is stopped, in words."""
     flow, shapes = channel_flow(node.rule, node.config, node.rank), architecture.input_shapes(node)
     if flow is ChannelFlow.CARRIED:
@@ -232,9 +232,7 @@ def _full_inputs(architecture: Architecture, node: Node) -> list[str]:
     return [name for name in dict.fromkeys(node.inputs) if architecture[name].shape[-1] == node.shape[-1]]
 
 
-def _arriving(
-    architecture: Architecture, node: Node, flow: ChannelFlow, grown: Mapping[str, Insertions], barrier: Barrier
-) -> Insertions:
+def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: Mapping[str, Insertions]) -> Insertions:
     """The insertions in the channels of a node's input; of several inputs, in those of their concatenation or merge."""
     match flow:
         case ChannelFlow.CONCATENATED:
@@ -270,7 +268,7 @@ def _arriving(
                 reason = "it attends to all of them"
                 raise CannotPropagate(f"{node.name} ({node.kind}) cannot lose channels: {reason}", node.name, reason)
             return ins
-    reason = _obstacle(architecture, node, barrier)
+    reason = _obstacle(architecture, node)
     raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason)
 
 

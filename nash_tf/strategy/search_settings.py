@@ -8,8 +8,8 @@ from numbers import Integral, Real
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
 
-# Limits: a search that goes on may be given more of them.
-RAISABLE = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
+# A search that goes on may be given more of them; the settings of a run say it again, by `resumed`.
+SEARCH_LIMITS = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
 
 
 def planned_by(method: str) -> tuple[str, ...]:

@@ -112,10 +112,6 @@ class TimePlan:
         """Nothing is held back for the control any more."""
         self.after = replace(self.after, has_control=False)
 
-    def search_seconds_left(self) -> float:
-        """What is left for the search, also before it has begun."""
-        return self.limits.seconds_left_in_all() - self.planned_reserve()
-
     def final_reserve(self, size: Size | None = None) -> float:
         """What is held back for the final training of a network, by default of the search's winner-to-be."""
         if not self.after.final_epochs:
@@ -148,8 +144,8 @@ class TimePlan:
             return min(spent, max(MINUTES, QUARTER * spent))
         return spent
 
-    def control_seconds(self, size: Size) -> float:
-        """Wall-clock seconds that the control may take now, where the first network has this size; what follows is held back."""
+    def control_seconds(self) -> float:
+        """Wall-clock seconds that the control may take now; what follows is held back."""
         left = self.limits.seconds_left_in_all() - self.after.export - self.test_seconds() - self.final_reserve()
         share = self.limit * QUARTER if self.limit < math.inf else math.inf
         return max(0.0, min(share, left))

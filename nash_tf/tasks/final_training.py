@@ -20,6 +20,7 @@ from nash_tf.strategy import forecast, methods
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_plan import After, TimePlan
 from nash_tf.tasks import scoring
+from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training
 from nash_tf.training.long_training import Job
@@ -40,6 +41,7 @@ class Finishing:
         config, dataset, pipeline, progress: of the run.
         tuner: whose search is over.
         plan: of the run's time.
+        latencies: of the run's networks.
     """
 
     config: SearchConfig
@@ -48,6 +50,7 @@ class Finishing:
     progress: Progress
     tuner: HillClimbing
     plan: TimePlan
+    latencies: Latencies
 
     def train(self, job: Job, make: Callable[[], keras.Model], folder: str):
         """Does a job, and keeps account of the run's time as it goes."""
@@ -106,7 +109,7 @@ def control(run: Finishing) -> Control | None:
     architecture = Architecture.from_keras(untrained)
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
-    until = plan.limits.spent()[0] + plan.control_seconds(size)
+    until = plan.limits.spent()[0] + plan.control_seconds()
     job = Job(
         name=CONTROL,
         identity={"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate},

@@ -113,6 +113,9 @@ def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, imag
     # Of a method with branches the larger ones are there already, or the search has not come to them.
     has_branches = methods.registry[config.method].has_branches
     sizes = run.tuner.oracle.search.sizes_below if has_branches else sorted(set(config.front_sizes), reverse=True)
+    if not sizes:
+        return members
+    examples = _measured(run)  # once: the pipeline keeps what it makes
     for size in sizes:
         before = Architecture.from_keras(model).params
         held = run.plan.after.export  # as long as the export of the next one may take
@@ -124,7 +127,7 @@ def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, imag
             run.progress.line(too_late)
             break
         try:
-            small = shrink(model, size, _measured(run)).model
+            small = shrink(model, size, examples).model
         except ValueError as error:
             run.progress.line(f"Front: no network of {size:,} parameters: {error}.")
             break

@@ -17,7 +17,6 @@ from nash_tf.keras_models import views
 from nash_tf.settings.costs import VIEWS
 from nash_tf.strategy import time_plan
 from nash_tf.tasks.final_training import Finishing
-from nash_tf.tasks.latency import Latencies
 
 
 def export_best(
@@ -77,4 +76,4 @@ def costs(run: Finishing, architecture: Architecture) -> dict[str, Any]:
     """What results.json says of a network's operations and latency, in all its views; of its parameters it says more elsewhere."""
     operations = flops(architecture)
     of_all_views = operations and operations * VIEWS[run.config.views]
-    return {"flops": of_all_views, **Latencies(run.config).facts(architecture)}
+    return {"flops": of_all_views, **run.latencies.facts(architecture)}

@@ -1,7 +1,9 @@
 """What a run says before it begins to train, and its last lines: what there is, how it was come by, and how to use it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from nash_tf.files import run_directory
 from nash_tf.scores import classification, worth
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.methods import Method
@@ -36,6 +38,9 @@ def lines(results: Mapping, directory) -> list[str]:
         directory: of the run.
     """
     control, chosen = results.get("control"), results.get("handed_over", "winner")
+    use = f"{directory}/best/model_card.md has code for programs"
+    if Path(directory, run_directory.BEST, run_directory.SCRIPT).is_file():
+        use = f"nash-tf predict {directory} IMAGES...   (code for programs: {directory}/best/model_card.md)"
     said = []
     if results.get("more_time"):
         said += [f"The search was ended by a limit on time. {results['more_time']}"]
@@ -59,7 +64,7 @@ def lines(results: Mapping, directory) -> list[str]:
         "",
         f"Model:   {directory}/best, {results['params']:,} parameters, test accuracy {results['test_accuracy']:.4f}",
         f"Report:  {directory}/report.html",
-        f"Use it:  nash-tf predict {directory} IMAGES...   (code for programs: {directory}/best/model_card.md)",
+        f"Use it:  {use}",
         f"Time:    {duration(results['seconds'])} in all",
     ]
     return said

@@ -1,6 +1,6 @@
 """Distillation: a student is trained against the outputs of a teacher as well as the labels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import reduce
 from numbers import Real
@@ -16,6 +16,7 @@ from nash_tf.keras_models import fast_training, private_api
 from nash_tf.training.output_forms import Form, by_output, form_of_loss, losses_of, output_forms
 
 SHARE, TEMPERATURE = 0.9, 4.0
+MEAN = "sum_over_batch_size"  # how Keras reduces the values of a mere function
 
 
 def distill(
@@ -31,6 +32,7 @@ def distill(
     Hinton, Vinyals and Dean 2015 (arXiv 1503.02531): the loss is (1 - share) times the student's own, and share times
     temperature ** 2 times the divergence of the student's class probabilities from the teacher's, both softened by the
     temperature. Where the student's loss is no cross-entropy, it is that loss with the teacher's outputs as the targets.
+    Over the examples of a batch the teacher's part is a sum or a mean as the student's own loss is (its `reduction`).
     Either may give logits and the other probabilities: the student gives what its loss takes, and the teacher what its own
     loss takes, or, without a cross-entropy of its own, what its last activation gives.
     The teacher sees the same images as the student, augmented alike (Beyer et al. 2022, arXiv 2106.05237).
@@ -76,14 +78,10 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
         outputs, targets = (
             [ops.cast(each, "float32") for each in keras.tree.flatten(nested)] for nested in (y_pred, targets)
         )
-        soft = ops.sum(
-            [
-                weight * _divergence(each, output, target, temperature, _at(path, sample_weight), form)
-                for (each, weight), path, output, target, form in zip(
-                    losses, paths, outputs, targets, forms, strict=True
-                )
-                if each is not None
-            ]
+        soft = sum(
+            weight * _divergence(each, output, target, temperature, _at(path, sample_weight), form)
+            for (each, weight), path, output, target, form in zip(losses, paths, outputs, targets, forms, strict=True)
+            if each is not None
         )
         regular = ops.sum([ops.sum(ops.cast(each, "float32")) for each in student.losses] or [0.0])
         return loss + share * (soft - (ops.cast(loss, "float32") - regular))
@@ -98,7 +96,7 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
 
 
 def _divergence(loss: Any, output, target, temperature: float, weights: Any = None, form: Form | None = None):
-    """How far outputs are from those of the teacher, as one number.
+    """How far outputs are from those of the teacher, over the examples as the loss is.
 
     Args:
         loss: the student's.
@@ -108,31 +106,27 @@ def _divergence(loss: Any, output, target, temperature: float, weights: Any = No
         weights: of the examples, as for a Keras loss.
         form: of the teacher's output; None for that of the student's.
     """
-    own = form_of_loss(loss)
+    own, target = form_of_loss(loss), ops.stop_gradient(target)
     if own is None:
-        target = ops.stop_gradient(target)
-        if isinstance(loss, keras.losses.Loss):
-            return ops.mean(loss(target, output, weights))
-        return _mean(loss(target, output), weights)
-    logs = [
-        ops.log_softmax(_logits(each, bool(own.is_binary), of) / temperature)
-        for each, of in ((output, own), (ops.stop_gradient(target), form or own))
-    ]
-    divergence = ops.sum(ops.exp(logs[1]) * (logs[1] - logs[0]), -1)
-    return temperature**2 * _mean(divergence, weights)
+        return (loss if isinstance(loss, keras.losses.Loss) else _Loss(loss))(target, output, weights)
+
+    def divergence(target, output):
+        pairs = (output, own), (target, form or own)
+        of_student, of_teacher = (
+            ops.log_softmax(_logits(each, bool(own.is_binary), of) / temperature) for each, of in pairs
+        )
+        values = temperature**2 * ops.sum(ops.exp(of_teacher) * (of_teacher - of_student), -1)
+        return ops.mean(values, -1) if own.is_binary else values  # one for each example, as the loss has it
+
+    return _Loss(divergence, getattr(loss, "reduction", MEAN))(target, output, weights)
 
 
-def _mean(values, weights: Any):
-    """The mean over all values, [batch, ...], each times its weight, [batch], [batch, 1] or [batch, ...]."""
-    if weights is None:
-        return ops.mean(values)
-    weights = ops.cast(weights, values.dtype)
-    missing = len(values.shape) - len(weights.shape)
-    if missing == -1 and weights.shape[-1] == 1:
-        weights = ops.squeeze(weights, -1)
-    elif missing > 0:
-        weights = ops.reshape(weights, (*ops.shape(weights), *[1] * missing))
-    return ops.mean(values * weights)
+class _Loss(keras.losses.Loss):
+    """A loss of a function's values: Keras weighs and reduces them, as those of the student's own loss."""
+
+    def __init__(self, values: Callable, reduction: str | None = MEAN):
+        super().__init__("distillation", reduction, "float32")
+        self.call = values
 
 
 def _at(path: tuple, weights: Any):

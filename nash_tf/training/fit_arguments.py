@@ -1,7 +1,9 @@
 """What a search is given for `fit`: the training data, the validation data, and the settings of both."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import GeneratorType
 from typing import Any
 
 import keras
@@ -22,10 +24,12 @@ class FitArguments:
     Attributes:
         positional: those without a name.
         named: those with one, `callbacks` left out.
+        ahead: the first batch of a generator, which was looked at and put back; None for other data.
     """
 
     positional: Sequence[Any] = ()
     named: Mapping[str, Any] = field(default_factory=dict)
+    ahead: Any = None
 
     def check(self, objective: str, has_own_fit: bool) -> None:
         """Refuses what `fit` could not be searched with, before any training.
@@ -53,20 +57,53 @@ class FitArguments:
             raise ValueError(
                 f"objective {objective!r} needs validation data: give search validation_data or validation_split"
             )
+        if objective.startswith("val_") and is_read_once(self.named.get("validation_data")):
+            raise ValueError(
+                "validation_data must not be a generator, of which each child would see other examples: all are judged by the same; "
+                "give arrays, a tf.data.Dataset or a keras.utils.PyDataset"
+            )
+
+    def for_training(self) -> "FitArguments":
+        """The same for one training: of a generator the first batch is looked at, and put back in front.
+
+        Raises:
+            Unsearchable: the generator has ended.
+        """
+        x = self._by_name().get("x")
+        if not isinstance(x, GeneratorType):
+            return self
+        ahead = next(x, None)
+        if ahead is None:
+            raise Unsearchable(
+                "the generator that search was given as x has no batches left, and every training goes on where the last one ended: "
+                "give one without an end and steps_per_epoch, arrays, or a tf.data.Dataset"
+            )
+        # Keras takes only a generator; with this one x is not closed at the end of the training.
+        whole = (batch for batch in itertools.chain([ahead], x))
+        if self.positional:
+            return replace(self, positional=(whole, *self.positional[1:]), ahead=ahead)
+        return replace(self, named={**self.named, "x": whole}, ahead=ahead)
 
     def first_batch(self) -> tuple[Any, Any]:
         """Up to 128 of the training examples, as (inputs, labels); labels are None where there are none.
 
         Raises:
-            Unsearchable: there is no x.
+            Unsearchable: there is no x, or it has no batches, or none that `fit` would not miss.
         """
+        if self.ahead is not None:
+            return first_batch(iter([self.ahead]))
         by_name = self._by_name()
-        if "x" not in by_name:
-            raise Unsearchable("search was given no x that it could calibrate with: give calibration, a batch of it")
+        if "x" not in by_name or is_read_once(by_name["x"]):
+            what = f"as x {by_name['x']!r}, which is read once only" if "x" in by_name else "no x"
+            raise Unsearchable(
+                f"search was given {what}, and cannot calibrate with it: give calibration, a batch of it"
+            )
         return first_batch(by_name["x"], by_name.get("y"))
 
     def validation(self) -> Any:
-        """The validation data that `fit` judges by, as it takes them; None where it is given none."""
+        """The validation data that `fit` judges by, as it takes them; None where it is given none, or such as are read once only."""
+        if is_read_once(self.named.get("validation_data")):
+            return None
         split = self.named.get("validation_split")
         if self.named.get("validation_data") is not None or not split:
             return self.named.get("validation_data")
@@ -91,10 +128,17 @@ class FitArguments:
         return {**self.named, **dict(zip(("x", "y"), self.positional, strict=False))}
 
 
+def is_read_once(given: Any) -> bool:
+    """Whether what has been read of data is gone: of generators, and of other iterators."""
+    return isinstance(given, Iterator) and not hasattr(given, "__getitem__")  # some Keras data sets are iterators too
+
+
 def first_batch(x: Any, y: Any = None) -> tuple[Any, Any]:
     """Up to 128 examples of what `fit` is given, as (inputs, labels); labels are None where there are none."""
     if isinstance(x, tf.data.Dataset) or not hasattr(x, "shape") and not isinstance(x, dict | list | tuple):
-        taken = next(iter(x)) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
+        taken = next(iter(x), None) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
+        if taken is None:
+            raise Unsearchable("search was given an x without any batch")
         x, y = (*taken, None)[:2] if isinstance(taken, tuple) else (taken, None)
     inputs, labels = (
         part if part is None else keras.tree.map_structure(lambda array: np.asarray(array[:CALIBRATION_BATCH]), part)

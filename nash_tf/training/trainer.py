@@ -21,7 +21,7 @@ from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, Unsearchable
-from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.watching import Limits, Scores, Watch
@@ -89,6 +89,7 @@ class Trainer:
         """
         limits = limits or Limits()
         began = time.perf_counter(), time.process_time()
+        fit = replace(fit, arguments=fit.arguments.for_training())
         with without_autotuning():
             if self.models.calibration is None:
                 self.models.calibration = fit.arguments.first_batch()
@@ -180,6 +181,8 @@ class Trainer:
         """By how much the objective on validation data, where `fit` is given some, changes as a child is born."""
         validation = fit.arguments.named.get("validation_data")
         if source_value is None or validation is None or not self.objective.startswith("val_"):
+            return {}
+        if is_read_once(validation):  # a `fit` of the user's making, which the batches are for, may judge by it
             return {}
         value = fit.arguments.evaluate(model, validation).get(self.objective.removeprefix("val_"))
         if value is None:  # the hypermodel has measured it in a way of its own

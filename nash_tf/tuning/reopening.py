@@ -10,7 +10,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.settings import is_raised
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
-from nash_tf.strategy.search_settings import RAISABLE, planned_by
+from nash_tf.strategy.search_settings import SEARCH_LIMITS, planned_by
 from nash_tf.tuning import checked_json, trial_values
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
 
@@ -111,7 +111,7 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
     Raises:
         DamagedSearch: one differs that is no limit, or a limit is lowered; the message names each with both values.
     """
-    limits = [name for name in RAISABLE if name not in planned_by(wanted["method"])]
+    limits = [name for name in SEARCH_LIMITS if name not in planned_by(wanted["method"])]
     changed = [
         f"{name} was {saved[name]!r}, is {value!r}"
         for name, value in wanted.items()

@@ -92,6 +92,25 @@ class TestSize:
         forms = {data.load(str(tmp_path), train_limit=20, seed=seed).form for seed in range(4)}
         assert len(forms) == 1
 
+    @pytest.mark.parametrize("images", [ImageSettings(), NO_MEMORY])
+    @pytest.mark.parametrize("odd", [((12, 12), "RGB"), ((20, 30), "L")])
+    def test_one_odd_training_image_does_not_make_the_form_follow_the_seed(self, tmp_path, cache_home, odd, images):
+        for number in range(80):
+            path = tmp_path / ("nut", "bolt")[number % 2] / f"{number}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.new("L", (12, 12), number).save(path)
+        tested = set(data.load(str(tmp_path)).x_test[:, 0, 0, 0].tolist())
+        size, mode = odd
+        number = next(number for number in range(80) if number not in tested)
+        Image.new(mode, size).save(tmp_path / ("nut", "bolt")[number % 2] / f"{number}.png")
+        loaded = [data.load(str(tmp_path), train_limit=30, seed=seed, images=images) for seed in range(6)]
+        assert {each.form for each in loaded} == {Form(12, 12, 1)}
+        said = "1 of 46 images have colours; all are read as grey, since all test images are"
+        assert {any(said in note for note in each.notes) for each in loaded} == (
+            {True, False} if mode == "RGB" else {False}
+        )
+        assert data.load(str(tmp_path), images=images).form == (Form(12, 12, 3) if mode == "RGB" else Form(32, 32, 1))
+
     def test_asked_for(self, tmp_path):
         d = data.load(str(folder(tmp_path)), images=ImageSettings(size=(8, 10)))
         assert d.x_train.shape[1:] == (8, 10, 3) and any("8x10" in note for note in d.notes)

@@ -97,6 +97,7 @@ def make_run(
         }
         (directory / "results.json").write_text(json.dumps(results, indent=2))
         (directory / "best").mkdir()
+        (directory / "best" / "predict.py").write_text("")
         (directory / "best" / "architecture.json").write_text(architecture.to_json(indent=1))
     return directory
 

@@ -52,6 +52,12 @@ class TestFinished:
         assert f"{run}/best/model_card.md" in page.words
         assert len(page.sources) == 6 and all(each.startswith("data:image/png;base64,") for each in page.sources)
 
+    def test_a_model_of_what_no_image_file_holds(self, run):
+        (run / "best" / "predict.py").unlink()
+        page = page_of(run)
+        assert "IMAGES..." not in page.words and "The same without this package" not in page.text
+        assert "In a program:" in page.text and f"{run}/best/model_card.md" in page.words
+
     def test_no_better_than_the_largest_class(self, tmp_path):
         run = add_test(make_run(tmp_path / "run", "nash", steps=1), ["a", "b"], [90, 10], [0.95, 0.3])
         assert "do not show that it is better than always naming the largest class" in page_of(run).text

@@ -69,7 +69,7 @@ class Machine:
     def finish(self):
         """Control, final training, test and export; epochs of the first two."""
         plan, first = self.plan, size_of(FIRST)
-        until = self.clock.now + plan.control_seconds(first)
+        until = self.clock.now + plan.control_seconds()
         epochs = round(plan.control_epochs(first)) if plan.after.has_control else 0
         control = self.anneal(first, epochs, lambda: until - self.clock.now)
         size = size_of(self.search.outcomes[self.search.best].architecture)
@@ -108,15 +108,15 @@ def test_a_final_training_that_does_not_fit_has_a_third_of_the_limit_and_the_epo
 
 def test_without_a_limit_nothing_is_held_back():
     machine = Machine(After(20, 1.0, True, 1.0, 30.0), None)
-    assert machine.plan.reserve() == 0 and machine.plan.search_seconds_left() == math.inf
+    assert machine.plan.reserve() == machine.plan.planned_reserve() == 0
     assert math.isnan(machine.plan.left())
     machine.search.tell(replace(train(machine.search.ask()[0]), wall_seconds=3.0, cpu_seconds=3.0))
-    assert machine.plan.reserve() == 0 and machine.plan.control_seconds(size_of(FIRST)) == math.inf
+    assert machine.plan.reserve() == 0 and machine.plan.control_seconds() == math.inf
 
 
 def test_before_anything_is_trained_shares_are_known_and_the_first_network_may_use_them():
     machine = Machine(After(20, 1.0, True, 0.0, 30.0), 0.1)
-    assert machine.plan.search_seconds_left() == pytest.approx(360 - 30 - 60 - 90)
+    assert machine.plan.planned_reserve() == pytest.approx(30 + 60 + 90)
     assert machine.limits.seconds_left() == pytest.approx(330)
 
 

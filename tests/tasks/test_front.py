@@ -2,6 +2,7 @@
 
 import math
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import keras
 import numpy as np
@@ -14,6 +15,7 @@ from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models.building import to_keras
 from nash_tf.tasks import final_training, front
+from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training
 
@@ -61,7 +63,7 @@ def run_of(digits, tmp_path, monkeypatch):
         plan = SimpleNamespace(limits=limits, after=SimpleNamespace(export=10.0))
         pipeline = Pipeline(digits.mean, digits.std, 10, 32, Augmentation())
         tuner = SimpleNamespace(oracle=SimpleNamespace(save=lambda: None))
-        run = final_training.Finishing(config, digits, pipeline, Progress(Stream()), tuner, plan)
+        run = final_training.Finishing(config, digits, pipeline, Progress(Stream()), tuner, plan, Latencies(config))
         return run, exported
 
     return make
@@ -76,6 +78,8 @@ def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, larges
 
     monkeypatch.setattr(long_training, "taught", spied)
     run, exported = run_of(front_sizes=(200, 400, 10_000), front_epochs=1, distillation=0.7)
+    batches = MagicMock(wraps=run.pipeline.evaluation)
+    monkeypatch.setattr(run.pipeline, "evaluation", batches)
     before = largest.get_weights()
     members = front.front(run, largest, images=None)
     sizes = [member["params"] for member in members]
@@ -90,6 +94,8 @@ def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, larges
     )
     assert all(teacher is largest and share == 0.7 for teacher, share in lessons) and len(lessons) == 2
     assert f"no network of 10,000 parameters, for the one before it has {sizes[2]:,}" in run.progress.stream.text
+    given = {tuple(map(id, call.args)) for call in batches.call_args_list}
+    assert len(given) == 3, "training examples, validation and test images: the pipeline keeps each"
     for one, two in zip(before, largest.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     assert (run.config.directory / "front_training" / "200" / "training.json").is_file()

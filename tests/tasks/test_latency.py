@@ -1,10 +1,13 @@
 """The latencies of a run's networks."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.keras_models.building import to_keras
+from nash_tf.tasks.handing_over import costs
 from nash_tf.tasks.latency import Latencies
 from nash_tf.tuning import kept_latencies
 from nash_tf.tuning.kept_latencies import KeptLatencies
@@ -40,6 +43,14 @@ def test_each_network_is_timed_once_in_the_whole_run(tmp_path, timed):
     assert resumed.fits(SMALL) and not resumed.fits(LARGE) and len(timed) == 2
     assert resumed.of(SMALL)[32] == 32 * resumed.of(SMALL)[1] and timed[2][3] == (32,)
     assert Latencies(limited).of(SMALL) == resumed.of(SMALL) and len(timed) == 3
+
+
+def test_what_the_search_has_timed_is_known_to_what_follows_it(tmp_path, timed):
+    limited = config(tmp_path, max_latency_ms=2.0)
+    run = SimpleNamespace(config=limited, latencies=Latencies(limited))
+    assert run.latencies.fits(SMALL)
+    assert costs(run, SMALL)["latency_ms"] == run.latencies.of(SMALL)[1]
+    assert [each[3] for each in timed] == [(1,), (32,)]
 
 
 @pytest.mark.parametrize("changed", [{"runtime": "litert"}, {"threads": 4}])

@@ -137,10 +137,17 @@ CONTROL = {
 }
 
 
-def last_lines(**changed):
+def last_lines(directory="run", **changed):
     stream = io.StringIO()
-    Progress(stream).finished({**RESULTS, **changed}, "run")
+    Progress(stream).finished({**RESULTS, **changed}, directory)
     return stream.getvalue()
+
+
+def test_files_are_predicted_where_a_script_for_them_is_there(tmp_path):
+    assert f"Use it:  {tmp_path}/best/model_card.md has code" in last_lines(tmp_path)
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "predict.py").write_text("")
+    assert f"Use it:  nash-tf predict {tmp_path} IMAGES...   (code for programs: " in last_lines(tmp_path)
 
 
 def test_the_last_lines_name_model_report_use_time_and_how_many_images():
@@ -148,7 +155,7 @@ def test_the_last_lines_name_model_report_use_time_and_how_many_images():
     for part in (
         "run/best",
         "run/report.html",
-        "nash-tf predict run IMAGES",
+        "run/best/model_card.md",
         "4 min in all",
         "On 1,797 test images the accuracy is 87.50 %",
     ):

@@ -129,6 +129,51 @@ def test_a_student_comes_nearer_and_is_itself_again(teacher, prepare, tmp_path):
     assert after > history["loss"][-1]  # it is the cross-entropy again
 
 
+class TestReduction:
+    """The teacher's part is a sum or a mean over the examples as the student's own loss is."""
+
+    WEIGHTS = np.array([0, 1, 0, 2, 0.5, 0], np.float32)
+    KINDS = (
+        (losses.CategoricalCrossentropy, {"from_logits": True}),
+        (losses.BinaryCrossentropy, {"from_logits": True}),
+        (losses.MeanSquaredError, {}),
+    )
+
+    @pytest.mark.parametrize(("kind", "settings"), KINDS)
+    @pytest.mark.parametrize("weights", [None, WEIGHTS, WEIGHTS[:, None]])
+    @pytest.mark.parametrize("reduction", ["sum", "mean", "sum_over_batch_size", "mean_with_sample_weight", None])
+    def test_it_is_that_of_the_loss(self, kind, settings, weights, reduction):
+        loss, each = kind(**settings, reduction=reduction), kind(**settings, reduction=None)
+        apart = _divergence(each, LOGITS, OTHERS, 2.0).numpy()
+        given = np.ones(6) if weights is None else weights.reshape(6)
+        wanted = {"sum": apart @ given, None: apart * given}.get(reduction, apart @ given / 6)
+        if reduction == "mean_with_sample_weight":
+            wanted = apart @ given / given.sum()
+        found = _divergence(loss, LOGITS, OTHERS, 2.0, weights)
+        np.testing.assert_allclose(np.squeeze(found), wanted, rtol=1e-5)
+
+    @pytest.mark.parametrize("reduction", ["sum", None])
+    def test_a_step_is_that_of_the_mean_at_a_rate_to_match(self, reduction):
+        def stepped(reduction, rate):
+            pixels = keras.Input((8, 8, 3))
+            x = keras.layers.Flatten()(pixels)
+            heads = {"kind": keras.layers.Dense(3, name="kind")(x), "marks": keras.layers.Dense(2, name="marks")(x)}
+            model = keras.Model(pixels, heads)
+            kind = losses.SparseCategoricalCrossentropy(from_logits=True, reduction=reduction)
+            marks = losses.BinaryCrossentropy(from_logits=True, reduction=reduction)
+            model.compile(keras.optimizers.SGD(rate), {"kind": kind, "marks": marks}, {"kind": 1.0, "marks": 0.5})
+            return model
+
+        models = [stepped("mean", 0.5), stepped(reduction, 0.5 / 32)]
+        teacher, weights = stepped("mean", 0.1), np.linspace(0, 2, 32)
+        models[1].set_weights(models[0].get_weights())
+        targets = {"kind": LABELS, "marks": np.zeros((32, 2))}
+        for model in models:
+            nash_tf.distill(model, teacher, IMAGES, targets, sample_weight=weights, batch_size=32, verbose=0)
+        for one, other in zip(*(model.get_weights() for model in models), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5)
+
+
 def test_several_outputs_each_with_its_loss(teacher):
     def two():
         image = keras.Input((8, 8, 3))

@@ -1,5 +1,6 @@
 """The tuner and the oracle as users of Keras Tuner take them, each example whole; small, so that they run in seconds."""
 
+import itertools
 import json
 from functools import partial
 
@@ -92,6 +93,58 @@ def test_data_of_every_sort(kind, tmp_path):
         tuner.search({"image": IMAGES}, CLASSES, batch_size=16, **common)
     assert len(records(tuner)) == 4
     assert Counted.seen == [0, 0, 0, 1, 2]
+
+
+def test_a_generator_loses_no_batch_to_the_search_and_goes_on_from_training_to_training(tmp_path):
+    """A `fit` of one's own takes just the batches that it trains on, where Keras reads some ahead."""
+    taken, closed = [], []
+
+    def endless():
+        try:
+            for number in range(1000):
+                yield np.full_like(IMAGES[:16], number), CLASSES[:16]
+        finally:
+            closed.append(True)
+
+    class Taking(keras_tuner.HyperModel):
+        def build(self, hp):
+            return classifier(hp)
+
+        def fit(self, hp, model, x, validation_data, **kwargs):
+            for _ in range(2):
+                images, classes = next(x)
+                taken.append(int(images[0, 0, 0, 0]))
+                model.train_on_batch(images, classes)
+            return {"val_accuracy": float(next(validation_data)), "loss": 1.0}
+
+    batches, scores = endless(), iter(np.linspace(0.1, 0.4, 4))
+    tuner_of(Taking(), tmp_path).search(batches, validation_data=scores)
+    assert taken == list(range(8)) and next(batches)[0][0, 0, 0, 0] == 8
+    assert not closed and next(scores, None) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (lambda batches: {"x": itertools.islice(batches, 6)}, "as x <itertools.islice .*: give calibration, a batch"),
+        (lambda batches: {"x": (each for each in batches[:3])}, "no batches left, .*: give one without an end"),
+        (lambda batches: {"x": (each for each in ())}, "no batches left"),
+        (
+            lambda batches: {"x": tf.data.Dataset.from_tensor_slices((IMAGES, CLASSES)).take(0).batch(16)},
+            "without any batch",
+        ),
+        (
+            lambda batches: {"x": IMAGES, "y": CLASSES, "validation_data": (each for each in batches)},
+            "validation_data must not be a generator, .* all are judged by the same; give arrays",
+        ),
+    ],
+    ids=["iterator", "ended", "empty generator", "empty data set", "validation"],
+)
+def test_data_that_run_out_or_differ_between_children_are_refused(given, message, tmp_path):
+    batches = [(IMAGES[:16], CLASSES[:16])] * 100
+    fit = {"validation_data": (IMAGES, CLASSES), "steps_per_epoch": 3, **given(batches)}
+    with pytest.raises(ValueError, match=message):
+        tuner_of(classifier, tmp_path).search(**fit)
 
 
 def test_a_regression_whose_objective_is_to_be_small(tmp_path):

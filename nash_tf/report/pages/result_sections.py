@@ -272,11 +272,15 @@ def what_next(run: Run) -> Markup | None:
         "probabilities = tf.nn.softmax(logits)  # of each class\n"
         "print([classes[number] for number in tf.argmax(logits, axis=1)])"
     )
-    parts: list[object] = [
+    script = best / run_directory.SCRIPT
+    of_files: list[object] = [
         html.paragraph("The classes of images, files or folders, of any size:"),
         html.code(f"nash-tf predict {shlex.quote(str(run.directory))} IMAGES..."),
         html.paragraph("The same without this package:"),
-        html.code(f"python {shlex.quote(str(best / 'predict.py'))} IMAGES..."),
+        html.code(f"python {shlex.quote(str(script))} IMAGES..."),
+    ]
+    parts: list[object] = [
+        *(of_files if script.is_file() else []),
         html.paragraph("In a program:"),
         html.code(code),
         html.paragraph(
