@@ -11,7 +11,6 @@ import numpy as np
 from nash_tf.architecture import Architecture
 from nash_tf.strategy import outlook
 from nash_tf.strategy.budgeted import FIRST
-from nash_tf.strategy.records import Assignment
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.training.child_models import ChildModels
 from nash_tf.tuning import trial_values
@@ -44,9 +43,12 @@ def warn_of_another(oracle: Any, training: TrialTraining) -> None:
     training.hyperparameters = hyperparameters
     asked, began = trial_values.decode(hyperparameters.values), outcome.architecture
     try:
-        now = _built(training.trainer.models, asked)
+        now = _built(training.trainer.models, asked.hyperparameters, asked.seed)
         # A builder that never makes the same twice makes no other one.
-        is_another = now.digest != began.digest and now.digest == _built(training.trainer.models, asked).digest
+        is_another = (
+            now.digest != began.digest
+            and now.digest == _built(training.trainer.models, asked.hyperparameters, asked.seed).digest
+        )
     except Exception:  # where a model is needed, it is raised again; results need none
         return
     if is_another:
@@ -58,13 +60,44 @@ def warn_of_another(oracle: Any, training: TrialTraining) -> None:
         )
 
 
-def _built(models: ChildModels, asked: Assignment) -> Architecture:
+def hold_shaping(oracle: Any, models: ChildModels) -> None:
+    """Has a search that perturbs hyperparameters leave those as they are that shape the network, and says so: a child has its parent's
+    layers, whatever their values, and they would be reported of a network that they did not make.
+
+    Args:
+        oracle: the `HillClimbingOracle`.
+        models: with the builder.
+    """
+    declared = oracle.search.hyperparameters
+    if not oracle.search.settings.tune_hyperparameters:
+        return
+    defaults, seed = declared.defaults(), oracle.search.settings.seed
+    first = _built(models, defaults, seed).digest
+    if _built(models, defaults, seed).digest != first:
+        return  # a builder that never makes the same twice
+
+    def shapes(name: str, value: Any) -> bool:
+        try:
+            return _built(models, {**defaults, name: value}, seed).digest != first
+        except Exception:  # where the search comes to such a value, it is raised again
+            return False
+
+    declared.held.update(name for name, value in declared.others().items() if shapes(name, value))
+    if declared.held:
+        names = ", ".join(sorted(declared.held))
+        warnings.warn(
+            f"tune_hyperparameters leaves {names} at the first network's: a child has its parent's layers, which morphisms alone change",
+            stacklevel=3,
+        )
+
+
+def _built(models: ChildModels, hyperparameters: Any, seed: int) -> Architecture:
     """The first network's architecture as it is made now, with what it draws, e.g. a layer's seed, as it was drawn for its training."""
     states = random.getstate(), np.random.get_state()
     try:
-        random.seed(asked.seed)
-        np.random.seed(asked.seed)
-        return Architecture.from_keras(models.build(asked.hyperparameters))
+        random.seed(seed)
+        np.random.seed(seed)
+        return Architecture.from_keras(models.build(hyperparameters))
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])

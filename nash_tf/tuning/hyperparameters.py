@@ -1,7 +1,7 @@
 """Declared hyperparameters of a child: its parent's, or near to them. Values are those that survive the wire, float32."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,11 @@ class DeclaredHyperparameters:
 
     Attributes:
         space: gives what is declared by now.
+        held: names of those that are not perturbed.
     """
 
     space: Callable[[], HyperParameters]
+    held: set[str] = field(default_factory=set)
 
     def defaults(self) -> dict[str, Any]:
         """The default of each."""
@@ -32,13 +34,23 @@ class DeclaredHyperparameters:
         return {hp.name: _wire(parent.get(hp.name, hp.default)) for hp in self.space().space}
 
     def perturbed(self, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
-        """Values near the given ones: each moves by a normal step along its range, on its own scale, and stays within it."""
+        """Values near the given ones: each that is not held moves by a normal step along its range, on its own scale, and stays within it."""
         moved = dict(values)
         for hp in self.space().space:
+            if hp.name in self.held:
+                continue
             rng = np.random.default_rng(derive(seed, hp.name))
             place = hp.value_to_prob(_declared(hp, values[hp.name])) + rng.normal(0.0, SPREAD)
             moved[hp.name] = _wire(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
         return moved
+
+    def others(self) -> dict[str, Any]:
+        """A value far from the default, of each that has one."""
+        far = {
+            hp.name: (hp.default, hp.prob_to_value(1 - 1e-9 if hp.value_to_prob(hp.default) < 0.5 else 0.0))
+            for hp in self.space().space
+        }
+        return {name: other for name, (default, other) in far.items() if other != default}
 
 
 def _declared(hp, value):

@@ -1,4 +1,4 @@
-"""The trials of a search in the order in which they are handed out, one a line."""
+"""What a search says of its results: its trials in the order in which they are handed out, one a line, and why it is over."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,7 +7,9 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.morphisms.names import counted
+from nash_tf.strategy import outlook
 from nash_tf.strategy.records import TrainingKey
+from nash_tf.tuning import front_objectives
 from nash_tf.workers import roles
 
 WITH_CHIEF = (
@@ -60,6 +62,13 @@ def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
             "Some scored better than the one that is handed over, the last part of one training: they are earlier parts, at a higher "
             "learning rate, and the weights of most are gone."
         )
+
+
+def last_words(oracle: keras_tuner.Oracle) -> list[str]:
+    """What there is to say of a `HillClimbingOracle` whose search is over."""
+    search = oracle.search
+    growth = outlook.without_growth(search.outcomes.values(), search.settings)
+    return [f"The search is over: {oracle.end_reason()}.", *filter(None, [growth, front_objectives.not_made(search)])]
 
 
 def warn_of_fewer(oracle: keras_tuner.Oracle, kept: int, wanted: int) -> None:

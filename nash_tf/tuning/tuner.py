@@ -15,7 +15,6 @@ from nash_tf.files.lock import locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
 from nash_tf.settings import engine as engine_settings
-from nash_tf.strategy import outlook
 from nash_tf.strategy.records import Outcome
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
@@ -26,7 +25,7 @@ from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
-from nash_tf.tuning.results_table import at_hand, first_trial, results_table, warn_of_fewer
+from nash_tf.tuning.results_table import at_hand, first_trial, last_words, results_table, warn_of_fewer
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.tuning.trial_training import TrialTraining, fatal
@@ -156,6 +155,7 @@ class HillClimbing(keras_tuner.Tuner):
         if roles.is_worker():
             self.search_here(*fit_args, **fit_kwargs)
             return
+        first_network.hold_shaping(self.oracle, self._trainer.models)
         with locked(Path(self.project_dir)):
             tidy(self.project_dir)
             self.oracle.book.verify_checkpoints()
@@ -173,11 +173,7 @@ class HillClimbing(keras_tuner.Tuner):
         if not self.oracle.lineage():
             raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
         if self.oracle.verbose:
-            print(f"The search is over: {self.oracle.end_reason()}.", flush=True)
-            search = self.oracle.search
-            growth = outlook.without_growth(search.outcomes.values(), search.settings)
-            for said in filter(None, [growth, front_objectives.not_made(search)]):
-                print(said, flush=True)
+            print(*last_words(self.oracle), sep="\n", flush=True)
 
     def _is_out_of_time(self) -> bool:
         """Whether a limit on time has ended the search. So it is where nothing else has, though less may be held back from it by now."""

@@ -12,7 +12,7 @@ from keras import layers
 
 import nash_tf
 from nash_tf.tuning import first_network
-from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
+from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, network, tuner_of
 
 ANOTHER = "began with another network"
 DEEPER = partial(classifier, convolutions=2)
@@ -110,3 +110,22 @@ class TestAnother:
         monkeypatch.setenv("KERASTUNER_ORACLE_PORT", "1")
         built = []
         assert said(tuner_of, Still(built.append), searched)[1] == [] and not built
+
+
+def test_hyperparameters_that_shape_the_network_stay_and_it_is_said(tmp_path):
+    def build(hp):
+        image, x = network()
+        x = layers.Dropout(hp.Float("dropout", 0.0, 0.5, default=0.1))(
+            layers.Conv2D(hp.Int("width", 4, 16, default=8), 3)(x)
+        )
+        model = keras.Model(image, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x)))
+        rate = hp.Float("rate", 1e-3, 1e-1, sampling="log", default=0.02)
+        model.compile(keras.optimizers.SGD(rate, momentum=0.9), "sparse_categorical_crossentropy")
+        return model
+
+    tuner = tuner_of(Still(build), tmp_path, tune_hyperparameters=True, children=4, epochs_per_step=12)
+    _, (warning,) = said(tuner.search, IMAGES, CLASSES, verbose=0)
+    assert "tune_hyperparameters leaves dropout, width at the first network's" in warning[0] and warning[1] == __file__
+    values = [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
+    assert {each["width"] for each in values} == {8} and len({each["dropout"] for each in values}) == 1
+    assert len({each["rate"] for each in values}) > 1
