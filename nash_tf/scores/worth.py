@@ -58,6 +58,14 @@ def may_be_chance(one: float, other: float, images: int | None) -> bool:
     return abs(one - other) <= Z * math.sqrt(sum(share * (1 - share) / images for share in (one, other)))
 
 
+def made_worse(before: float | None, after: float | None, images: int | None) -> str | None:
+    """That a final training lowered the accuracy on so many test images by more than chance; None where it did not, or is not known."""
+    if before is None or after is None or after >= before or may_be_chance(before, after, images):
+        return None
+    by = f"by {100 * (before - after):.2f} points on the test images"
+    return f"The final training made it worse, {by}: give it more epochs, or none by --final_epochs=0."
+
+
 def cut_short(control: Mapping) -> str | None:
     """That the control had fewer epochs than it was to have; None where it had all.
 

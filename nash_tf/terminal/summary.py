@@ -58,6 +58,9 @@ def lines(results: Mapping, directory) -> list[str]:
         said += [f"{words}; the first network's was {results['vanilla_test_accuracy']:.4f}."]
     if control:
         said += _control(control, results)
+    before = control["test_accuracy"] if control and chosen == "control" else results["winner_test_accuracy"]
+    if worse := worth.made_worse(before, results["test_accuracy"], (results.get("test") or {}).get("images")):
+        said += [worse]
     if results.get("test"):
         said += [classification.words(results["test"])]
     said += [

@@ -123,6 +123,11 @@ class TestFinished:
         page = page_of(change_results(run, exports={"saved_model": measured}))
         assert {"73.30", "970", "4.45"} <= set(page.words)
 
+    def test_a_final_training_that_made_it_worse(self, run):
+        worse = "The final training made it worse, by 30.00 points on the test images"
+        assert worse not in page_of(run).text
+        assert worse in page_of(change_results(run, winner_test_accuracy=0.8, test_accuracy=0.5)).text
+
 
 class TestControl:
     def test_without_one_it_is_said(self, run):

@@ -179,6 +179,14 @@ def test_a_final_training_is_reported_where_there_was_one():
     assert "after final training" not in last_lines(final_epochs_done=0)
 
 
+def test_a_final_training_that_made_it_worse_is_said_to_have():
+    worse = "The final training made it worse, by 2.50 points on the test images: give it more epochs, or none by --final_epochs=0."
+    assert worse in last_lines(winner_test_accuracy=0.9, test_accuracy=0.875)
+    assert worse in last_lines(control={**CONTROL, "test_accuracy": 0.9, "is_better": True}, handed_over="control")
+    for by_chance in ({"winner_test_accuracy": 0.885}, {"winner_test_accuracy": 0.9, "test": None}, {}):
+        assert "made it worse" not in last_lines(**by_chance)
+
+
 def test_what_a_limit_has_done_is_said():
     said = last_lines(more_time="More may help.", final_ended="max_hours=0.1 left time for 12 of 20 epochs")
     assert "ended by a limit on time. More may help." in said and "12 of 20 epochs" in said

@@ -16,6 +16,7 @@ from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Run, name_of, number
 from nash_tf.report.records.tested import Share, Tested
+from nash_tf.scores import worth
 from nash_tf.settings.costs import MIRRORED
 
 
@@ -53,8 +54,21 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         html.cards(cards),
         html.paragraph(*_what_it_is(run, test, children)),
         html.notice("A limit ended the search", search_summary.cut(run)),
+        html.notice("The final training", _made_worse(run, test)),
         _formats(run),
     )
+
+
+def _made_worse(run: Run, test: Tested | None) -> list[str]:
+    """That the final training lowered the accuracy, where it did."""
+    is_control = run.results.get("handed_over") == "control"
+    before = (
+        number(_of(run.results.get("control")).get("test_accuracy"))
+        if is_control
+        else run.result("winner_test_accuracy")
+    )
+    worse = worth.made_worse(before, run.result("test_accuracy"), test.images if test else None)
+    return [worse] if worse else []
 
 
 def _measured_latency(run: Run) -> tuple[str, ...]:
