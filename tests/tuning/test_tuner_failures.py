@@ -27,7 +27,7 @@ def test_training_data_that_run_out_end_the_search(tmp_path):
         yield from ((IMAGES[:16], CLASSES[:16]) for _ in range(5))
 
     tuner = tuner_of(classifier, tmp_path, vanilla_epochs=2)
-    with pytest.raises(keras_tuner.errors.FatalValueError, match="ran out after 1 of the 3 batches of epoch 2"):
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="ran out after 2 of the 3 batches of epoch 2"):
         tuner.search(finite(), steps_per_epoch=3, validation_data=(IMAGES, CLASSES))
 
 
