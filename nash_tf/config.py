@@ -142,7 +142,8 @@ class SearchConfig(
     )
     max_params: int = setting(
         whole(1),
-        "Maximum number of trained parameters of a network; a morphism that would exceed it is not drawn. The method front keeps it when it is resumed.",
+        "Maximum number of parameters of a network, of frozen layers too, without moving averages; a morphism that would exceed it is not "
+        "drawn. The method front keeps it when it is resumed.",
         default=1_000_000,
         group=LIMITS,
         resumed=settings.RAISABLE,
