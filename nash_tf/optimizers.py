@@ -61,7 +61,7 @@ class Muon(keras.optimizers.SGD):
     def build(self, variables):
         """Makes the slots."""
         super().build(variables)
-        self._orthogonal = [_mixes_channels(each) and True for each in variables]
+        self._orthogonal = [_mixes_channels(each) and id(each) not in self._depthwise for each in variables]
 
     def is_orthogonal(self, variable) -> bool:
         """Whether steps on one of its variables are orthogonal."""
