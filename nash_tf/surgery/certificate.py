@@ -173,8 +173,11 @@ def certify(
 
     Raises:
         NotPreserved: the difference in inference exceeds the bound, or is not a number; or the loss rose by more than its
-            limit.
+            limit; or an output has another shape, whether `strict` or not.
     """
+    shapes, others = ([output.shape for output in each.outputs] for each in (parent, child))
+    if shapes != others:  # a difference would be taken by broadcasting
+        raise NotPreserved(f"the outputs have the shapes {others}, they had {shapes}")
     bound = max(1, morphisms) * TOLERANCE * max(1.0, _largest(parent.outputs))
     certificate = {
         "max_difference": _difference(parent.outputs, child.outputs),
