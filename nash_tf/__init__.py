@@ -1,6 +1,7 @@
 """Neural architecture search by network morphisms, on Keras 3, TensorFlow and Keras Tuner.
 
-Importing the package costs nothing: each public name is imported when it is first used.
+Importing the package costs nothing: each public name is imported when it is first used. Once Keras is there too, it can load models
+that have layers of the package.
 """
 
 import os
@@ -21,6 +22,7 @@ _PUBLIC = {
     "pick": "nash_tf.exporting.picking",
     "shrink": "nash_tf.surgery.shrinking",
 }
+_REGISTERED = ("layers", "metrics", "optimizers")  # modules with classes that a saved model may be made of
 _MODULES = ("callbacks", "certificate", "layers", "metrics", "morphisms", "optimizers", "testing")
 
 __all__ = [*_PUBLIC, *_MODULES]
@@ -35,6 +37,39 @@ def _require_tensorflow() -> None:
         raise RuntimeError(
             f"Keras' backend is {chosen}; nash_tf needs KERAS_BACKEND=tensorflow, set before Keras is imported"
         )
+
+
+def _register(keras) -> None:
+    """Makes the package's classes known to Keras, so that `keras.saving.load_model` reads what has grown."""
+    configuration = getattr(keras, "config", None)  # None while Keras is being imported
+    if configuration and configuration.backend() == "tensorflow":
+        for name in _REGISTERED:
+            import_module(f"nash_tf.{name}")
+
+
+class _KerasFinder:
+    """Finds Keras as the other finders do, and has the classes registered as soon as it is imported."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "keras":
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module):
+                execute(module)
+                _register(module)
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec
+
+
+if "keras" in sys.modules:
+    _register(sys.modules["keras"])
+else:
+    sys.meta_path.insert(0, _KerasFinder())  # type: ignore[arg-type]
 
 
 def __getattr__(name: str):

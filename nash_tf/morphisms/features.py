@@ -71,6 +71,8 @@ def why_no_feature(architecture: Architecture, name: str) -> str:
     node = architecture[name]
     if not is_map(architecture, name):
         return why_no_map(architecture, name)
+    if node.kind == "InputLayer":
+        return f"{name} is an input of the network"
     if node.rule is None:
         return f"{name} ({node.kind}) is not understood: {layer_rules.why_unruled(node.kind, node.config, node.rank)}"
     if node.rule.role == "merge":
