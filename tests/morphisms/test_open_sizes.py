@@ -99,6 +99,16 @@ def test_a_concatenation_tells_that_its_inputs_are_equally_large():
     assert "coarse need not be as large as fine" in why(architecture, "merge_convex", ("coarse", "fine"))
 
 
+def test_no_branch_goes_where_another_may_be_of_another_size():
+    def build(x):
+        x = conv("stem")(x)
+        up = conv("up")(layers.UpSampling2D(name="larger")(layers.MaxPooling2D(name="smaller")(x)))
+        return conv("head", 2)(layers.Add(name="sum")([up, x, conv("side")(x)]))
+
+    assert known()["cut_merge"].sites(architecture_of(build)) == [("sum", "up"), ("sum", "side")]
+    assert "of sum another shape would be left" in why(architecture_of(build, OPEN), "cut_merge", "sum")
+
+
 @pytest.mark.parametrize("build", [strided, one_pixel])
 @pytest.mark.parametrize("operator", ["merge_convex", "remove_block"])
 def test_maps_that_need_not_be_equally_large_are_not_merged(build, operator):
