@@ -1,6 +1,7 @@
 """Neural architecture search by network morphisms, on Keras 3, TensorFlow and Keras Tuner.
 
-Importing the package costs nothing: each public name is imported when it is first used.
+Importing the package costs nothing: each public name is imported when it is first used. Where Keras is imported before it, Keras can load
+models that have layers of the package; else after `import nash_tf.layers`.
 """
 
 import os
@@ -21,6 +22,7 @@ _PUBLIC = {
     "pick": "nash_tf.exporting.picking",
     "shrink": "nash_tf.surgery.shrinking",
 }
+_REGISTERED = ("layers", "metrics", "optimizers")  # modules with classes that a saved model may be made of
 _MODULES = ("callbacks", "certificate", "layers", "metrics", "morphisms", "optimizers", "testing")
 
 __all__ = [*_PUBLIC, *_MODULES]
@@ -35,6 +37,17 @@ def _require_tensorflow() -> None:
         raise RuntimeError(
             f"Keras' backend is {chosen}; nash_tf needs KERAS_BACKEND=tensorflow, set before Keras is imported"
         )
+
+
+def _register() -> None:
+    """Makes the package's classes known to Keras, where that is imported, so that `keras.saving.load_model` reads what has grown."""
+    configuration = getattr(sys.modules.get("keras"), "config", None)  # None while Keras is being imported
+    if configuration and configuration.backend() == "tensorflow":
+        for name in _REGISTERED:
+            import_module(f"nash_tf.{name}")
+
+
+_register()
 
 
 def __getattr__(name: str):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib import import_module
 
+import keras
 import pytest
 
 import nash_tf
@@ -168,6 +169,26 @@ def test_records_of_morphisms():
 def test_the_package_is_imported_without_keras():
     code = "import sys, nash_tf; print([name for name in ('keras', 'tensorflow', 'numpy') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.fixture(scope="module")
+def grown_file(tmp_path_factory):
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="a")(image)
+    model = keras.Model(image, keras.layers.Conv2D(2, 3, name="b")(x))
+    model.compile(nash_tf.optimizers.Muon(), "mse", metrics=[nash_tf.metrics.BalancedAccuracy(2)])
+    path = tmp_path_factory.mktemp("grown") / "grown.keras"
+    nash_tf.morph(model, ("insert_conv", ("a", "b", 3))).model.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "imports", ["import keras, nash_tf", "import nash_tf, keras, nash_tf.layers, nash_tf.metrics, nash_tf.optimizers"]
+)
+def test_what_has_grown_is_loaded_where_the_package_is_imported_after_keras(grown_file, imports):
+    code = f"{imports}; print(keras.saving.load_model({str(grown_file)!r}).optimizer.name)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.stdout == "muon\n", found.stderr
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

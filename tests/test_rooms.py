@@ -46,8 +46,12 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "benchmark",
 ]
 # An architecture is made of a Keras model, and a model of it, by methods that import Keras when they are called.
-# What a morph changed is drawn by a method that imports the drawings when it is called.
-UPWARD = {"architecture.graph": frozenset({"from_keras", "to_keras"}), "surgery.morphed": frozenset({"picture"})}
+# What a morph changed is drawn by a method that imports the drawings when it is called. Operators are asked about Keras models too.
+UPWARD = {
+    "architecture.graph": frozenset({"from_keras", "to_keras"}),
+    "morphisms.options": frozenset({"architecture_of"}),
+    "surgery.morphed": frozenset({"picture"}),
+}
 USES = {name: imported(path, UPWARD.get(name, frozenset())) for name, path in modules().items()}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from nash_tf.architecture import layer_rules
 from nash_tf.architecture.json_values import leaves, names_of, part
 from nash_tf.architecture.node import Node, Shape
+from nash_tf.architecture.open_sizes import Sizes, sizes_of
 
 _HALVES = ("float16", "bfloat16")
 
@@ -123,6 +124,11 @@ class Architecture:
     def nonnegative(self) -> frozenset[str]:
         """Names of the nodes whose output is never negative, whatever the weights and the network's input."""
         return frozenset(name for name, (low, _) in self.bounds.items() if low >= 0.0)
+
+    @cached_property
+    def sizes(self) -> dict[str, Sizes]:
+        """By each node's name the sizes of its output; of open ones those that are equal for every input have one name."""
+        return sizes_of(self.nodes)
 
     def input_shapes(self, node: Node) -> list[Shape]:
         """Shapes of a node's inputs, without the batch axis."""

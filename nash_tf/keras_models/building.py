@@ -70,14 +70,15 @@ def _alike(inputs: Any, outputs: Any, like: keras.Model) -> keras.Model:
     cls = keras.Model if isinstance(like, keras.Sequential) else type(like)
     of_class = f"model {like.name!r} of class {cls.__name__} is not supported: "
     call = f"{cls.__name__}(inputs, outputs, name=...)"
+    remedy = "give keras.Model(model.input, model.output), compiled as it is"
     try:
         model = cls(inputs, outputs, name=like.name)
-    except TypeError as error:
-        raise ValueError(f"{of_class}it cannot be made again by {call}: {error}") from error
+    except Exception as error:  # whatever an __init__ of other arguments does with these
+        raise ValueError(f"{of_class}it cannot be made again by {call}; {remedy}. It says: {error}") from error
     wanted, received = (list(map(id, tree.flatten(tensors))) for tensors in (outputs, getattr(model, "outputs", ())))
     if wanted != received:
         raise ValueError(
-            f"{of_class}{call} does not have the outputs that it is given; its __init__ must hand them to keras.Model"
+            f"{of_class}{call} does not have the outputs that it is given; its __init__ must hand them to keras.Model, or {remedy}"
         )
     return model
 

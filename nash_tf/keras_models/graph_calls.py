@@ -8,6 +8,7 @@ from functools import lru_cache
 import keras
 from keras import tree
 
+from nash_tf.architecture import Architecture
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.call_arguments import is_tensor
 from nash_tf.keras_models.layer_configs import in_words, refuse
@@ -64,8 +65,11 @@ def graph_of(model) -> Functional:
     if graph is None and is_sequential:
         raise ValueError(f"the sequential model {model.name!r} is not built; begin it with a keras.Input")
     if not isinstance(graph, Functional) or type(graph).call is not Functional.call:
-        remedy = "" if not isinstance(graph, Functional) else "; give keras.Model(model.inputs, model.outputs)"
-        raise ValueError(f"expected a functional keras.Model, received {in_words(model)}{remedy}")
+        remedy = "" if not isinstance(graph, Functional) else "; give keras.Model(model.input, model.output)"
+        received = f"{in_words(model)}{remedy}"
+        if isinstance(model, Architecture):
+            received = "an Architecture; its to_keras() makes one, with new weights"
+        raise ValueError(f"expected a functional keras.Model, received {received}")
     return graph
 
 

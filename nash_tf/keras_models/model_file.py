@@ -37,7 +37,7 @@ def load(path: str) -> tuple[Architecture, State]:
     except (OSError, zipfile.BadZipFile, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"is not a file that model.save wrote: {cause(error)}") from error
     if sort not in _SEARCHABLE:
-        remedy = "where it was made of inputs and outputs, save keras.Model(model.inputs, model.outputs)"
+        remedy = "where it was made of inputs and outputs, save keras.Model(model.input, model.output)"
         raise ValueError(
             f"holds a model of class {sort}; only functional and sequential ones can be searched: {remedy}"
         )

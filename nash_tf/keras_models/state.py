@@ -48,19 +48,20 @@ def read_state(model: keras.Model, copied: bool = True) -> State:
     of = all_variables(model)
     keys = {id(variable): key for key, variable in of.items()}
     slots, counters = _optimizer_state(model)
-    array = _copy if copied else _view
+    array = copy_of if copied else _view
     tensors = {} if copied else {key: private_api.tensor_of(variable) for key, variable in of.items()}
     return State(
         {key: array(tensors.get(key, variable)) for key, variable in of.items()},
         {sort: {keys[id(trained)]: array(slot) for trained, slot in pairs} for sort, pairs in slots.items()},
-        {name: _copy(counter) for name, counter in counters.items()},
+        {name: copy_of(counter) for name, counter in counters.items()},
         tensors,
     )
 
 
 def _view(value: Any) -> np.ndarray:
     """A view of a tensor, or of the present value of a variable."""
-    return np.asarray(private_api.tensor_of(value) if isinstance(value, keras.Variable) else value)
+    tensor = private_api.tensor_of(value) if isinstance(value, keras.Variable) else value
+    return np.asarray(tensor if tensor.shape.rank else tensor.numpy())  # NumPy takes no single bfloat16 number as it is
 
 
 def as_tensors(read: State, weights: Mapping[Key, Any]) -> dict[Key, Any]:
@@ -77,8 +78,9 @@ def as_tensors(read: State, weights: Mapping[Key, Any]) -> dict[Key, Any]:
     }
 
 
-def _copy(variable: keras.Variable) -> np.ndarray:
-    return np.array(private_api.tensor_of(variable))  # Keras' own conversion takes longer, and NumPy warns of it
+def copy_of(variable: keras.Variable) -> np.ndarray:
+    """A copy of the present value of a variable."""
+    return np.array(_view(variable))  # Keras' own conversion takes longer, and NumPy warns of it
 
 
 def write_state(model: keras.Model, state: State) -> None:
@@ -186,7 +188,7 @@ def restoring(model: keras.Model) -> Iterator[None]:
     and metrics. It does not change the optimiser.
     """
     everything = [*model.variables, *model.metrics_variables, *_recurrent_states(model).values()]
-    before = {id(variable): (variable, variable.numpy()) for variable in everything}
+    before = {id(variable): (variable, copy_of(variable)) for variable in everything}
     try:
         yield
     finally:

@@ -39,7 +39,8 @@ def mirrored(model: keras.Model) -> keras.Model:
 
 def one_view(model: keras.Model) -> keras.Model:
     """The model without the mean that `mirrored` has put behind it, with the same weights; any other model itself."""
-    firsts = [_first_view(tensor) for tensor in getattr(model, "outputs", None) or ()]
+    outputs = getattr(model, "outputs", None) if isinstance(model, keras.Model) else None
+    firsts = [_first_view(tensor) for tensor in outputs or ()]
     if not firsts or None in firsts:
         return model
     return keras.Model(model.input, tree.pack_sequence_as(output_structure(model), firsts))

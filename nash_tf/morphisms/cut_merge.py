@@ -7,6 +7,7 @@ from nash_tf.architecture.layer_rules import ChannelFlow
 from nash_tf.morphisms.base import Reduction
 from nash_tf.morphisms.channels import CannotPropagate, drop
 from nash_tf.morphisms.cutting import needed, reading, why_not_read, why_nothing_gained
+from nash_tf.morphisms.features import is_alike
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 
@@ -59,7 +60,7 @@ class CutMerge(Reduction):
             return why_nothing_gained(architecture, child)
         if len(left) == 1 and (reason := why_not_read(architecture, name, left[0])):
             return reason
-        if all(architecture[other].shape != merge.shape for other in left):
+        if not any(is_alike(architecture, name, other) for other in left):
             return f"of {name} another shape would be left"
         return why_nothing_gained(architecture, self._apply(architecture, site)[0])
 

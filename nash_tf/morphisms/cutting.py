@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nash_tf.architecture import Architecture, Node, layer_rules
+from nash_tf.morphisms.features import why_unlike
 
 
 def needed(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
@@ -31,9 +32,8 @@ def why_not_read(architecture: Architecture, before: str, now: str) -> str:
     """Why one node cannot be read in place of another, in words; "" where it can."""
     if before in architecture.outputs:
         return f"{before} is an output of the network"
-    one, two = architecture[before].shape, architecture[now].shape
-    if one != two:
-        return f"{before} has the shape {one}, {now} {two}"
+    if reason := why_unlike(architecture, before, now):
+        return reason
     for consumer in architecture.consumers[before]:
         if now in architecture[consumer].inputs:
             return f"{consumer} reads {now} already"

@@ -71,6 +71,8 @@ def why_no_feature(architecture: Architecture, name: str) -> str:
     node = architecture[name]
     if not is_map(architecture, name):
         return why_no_map(architecture, name)
+    if node.kind == "InputLayer":
+        return f"{name} is an input of the network"
     if node.rule is None:
         return f"{name} ({node.kind}) is not understood: {layer_rules.why_unruled(node.kind, node.config, node.rank)}"
     if node.rule.role == "merge":
@@ -86,6 +88,23 @@ def why_no_pair(architecture: Architecture, later: str, earlier: str) -> str:
     if earlier not in architecture.ancestors[later]:
         return f"{later} does not depend on {earlier}"
     return why_no_feature(architecture, later) or why_no_feature(architecture, earlier)
+
+
+def is_alike(architecture: Architecture, one: str, two: str) -> bool:
+    """Whether two nodes' outputs have one shape, whatever the input."""
+    shape = architecture[one].shape
+    return shape == architecture[two].shape and (
+        None not in shape or architecture.sizes[one] == architecture.sizes[two]
+    )
+
+
+def why_unlike(architecture: Architecture, one: str, two: str) -> str:
+    """Why two nodes' outputs need not have one shape, in words; "" where they have one, whatever the input."""
+    if is_alike(architecture, one, two):
+        return ""
+    if architecture[one].shape == architecture[two].shape:
+        return f"{one} need not be as large as {two}: the size of the input is open, and a layer between them may change it"
+    return f"{one} has the shape {architecture[one].shape}, {two} {architecture[two].shape}"
 
 
 def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,8 @@ class Insert(Morphism):
     If the source is never negative, the block is the identity:
     1. y = activation(norm(conv(source))). The kernel is a Dirac kernel, without bias.
     2. The batch normalisation is the identity for any statistics, with gamma = sqrt(var + eps) and beta = mean. It
-       begins with mean 0 and variance 1, and calibration on a batch makes it the identity in training mode too.
+       begins with mean 0 and variance 1, and calibration on a batch makes it the identity in training mode too, on that batch:
+       but where a layer before it does something else in training (noise, random images, spectral normalisation).
     3. The activation is ReLU, which is the identity on what is not negative. If the source is also at most 6, as the
        output of a ReLU6 is, the activation is ReLU6.
 

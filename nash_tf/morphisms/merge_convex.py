@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from nash_tf.morphisms.base import Morphism
-from nash_tf.morphisms.features import feature_pairs, why_no_feature, why_no_pair
+from nash_tf.morphisms.features import feature_pairs, why_no_feature, why_no_pair, why_unlike
 from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
 
 
@@ -35,11 +35,10 @@ class MergeConvex(Morphism):
     def _misfit(self, architecture, site):
         """Why a pair of features cannot be merged, in words; "" where it can."""
         later, earlier = site
-        one, two = architecture[later].shape, architecture[earlier].shape
         if later in architecture.outputs:
             return f"{later} is an output of the network"
-        if one != two:
-            return f"{later} has the shape {one}, {earlier} {two}"
+        if reason := why_unlike(architecture, later, earlier):
+            return reason
         if any(architecture[consumer].inputs == (later, earlier) for consumer in architecture.consumers[later]):
             return f"{later} and {earlier} are merged already"
         if self._is_activation_of(architecture, later, earlier):

@@ -32,8 +32,13 @@ class Option(NamedTuple):
 
 
 def architecture_of(parent: Any) -> Architecture:
-    """An `Architecture` as it is, or that of a functional `keras.Model`."""
-    return parent if isinstance(parent, Architecture) else Architecture.from_keras(parent)
+    """An `Architecture` as it is, or that of a functional `keras.Model`; of one of two views an error says what to give."""
+    if isinstance(parent, Architecture):
+        return parent
+    from nash_tf.keras_models.views import check_one_view  # at run time, so that this room imports without Keras
+
+    check_one_view(parent, "nash_tf.morphisms")
+    return Architecture.from_keras(parent)
 
 
 def options_of(operator: Morphism, parent: Any, wanted: Callable[[Site], bool] = lambda site: True) -> list[Option]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.morphisms.base import Reduction
 from nash_tf.morphisms.cutting import reading, why_not_read, why_nothing_gained
+from nash_tf.morphisms.features import is_alike
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 
@@ -27,8 +28,8 @@ class RemoveBlock(Reduction):
         for later in (node.name for node in architecture.nodes if node.name in ends):
             earlier = before[later]
             while earlier is not None:
-                is_alike = earlier in ends and architecture[earlier].shape == architecture[later].shape
-                if is_alike and any(_has_kernel(architecture[name]) for name in _between(architecture, later, earlier)):
+                is_block = earlier in ends and is_alike(architecture, later, earlier)
+                if is_block and any(_has_kernel(architecture[name]) for name in _between(architecture, later, earlier)):
                     yield (later, earlier)
                     break
                 earlier = before[earlier]

@@ -10,7 +10,7 @@ from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
-from nash_tf.keras_models.state import read_state, restoring
+from nash_tf.keras_models.state import copy_of, read_state, restoring
 from nash_tf.surgery.losses import loss_of
 
 
@@ -90,7 +90,7 @@ def check_finite(
                 f"{argument} must hold finite numbers: its {word} have NaN or infinite ones; leave these out"
             )
     what = "loss" if outputs_fit else "outputs"
-    spoilt = [layer.name for layer in model.layers if not all(map(_is_finite, layer.get_weights()))]
+    spoilt = [layer.name for layer in model.layers if not all(map(_is_finite, map(copy_of, layer.weights)))]
     reason = "weights and batch are finite: look for what overflows in it"
     if spoilt:
         reason = f"so are weights of {', '.join(spoilt[:3])}: give it as it was before"
@@ -107,16 +107,15 @@ def _is_finite(array) -> bool:
 def rounding(model: keras.Model, inputs) -> float:
     """How far rounding alone moves the outputs of a model in inference: what no float32 program can promise to be below.
 
-    Measured in float32, as the largest absolute change of an output where each weight is moved by one unit in its last place,
-    up or down at random, always the same. A network multiplies the rounding of its first layers by what its later ones do; most
+    Measured in float32, as the largest absolute change of an output where each weight is moved by one unit in its last place (of
+    the type in which the model keeps it), up or down at random, always the same. A network multiplies the rounding of its first layers by what its later ones do; most
     stay below `TOLERANCE`, some lie far above. The model is not changed.
 
     Args:
         model: the model.
         inputs: a batch of its inputs.
     """
-    model = in_float32(model)
-    return moved_by_rounding(model, lambda: _pass(model, inputs, None, False)[0])
+    return moved_by_rounding(model, lambda: _pass(in_float32(model), inputs, None, False)[0])
 
 
 def moved_by_rounding(model: keras.Model, outputs: Callable[[], list[np.ndarray]]) -> float:
@@ -125,7 +124,7 @@ def moved_by_rounding(model: keras.Model, outputs: Callable[[], list[np.ndarray]
     with restoring(model):
         for variable in model.variables:
             if keras.backend.is_float_dtype(variable.dtype):
-                value = variable.numpy()
+                value = copy_of(variable)
                 towards = np.where(rng.random(value.shape) < 0.5, -np.inf, np.inf).astype(value.dtype)
                 variable.assign(np.nextafter(value, towards))
         return _difference(before, outputs())
@@ -173,8 +172,11 @@ def certify(
 
     Raises:
         NotPreserved: the difference in inference exceeds the bound, or is not a number; or the loss rose by more than its
-            limit.
+            limit; or an output has another shape, whether `strict` or not.
     """
+    shapes, others = ([output.shape for output in each.outputs] for each in (parent, child))
+    if shapes != others:  # a difference would be taken by broadcasting
+        raise NotPreserved(f"the outputs have the shapes {others}, they had {shapes}")
     bound = max(1, morphisms) * TOLERANCE * max(1.0, _largest(parent.outputs))
     certificate = {
         "max_difference": _difference(parent.outputs, child.outputs),

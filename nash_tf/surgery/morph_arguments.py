@@ -117,7 +117,8 @@ def _check_inputs(parent: Architecture, inputs, argument: str) -> None:
     )
     if not fits:
         wanted = ", ".join(str(("batch", *shape)) for shape in expected)
-        or_else = ", or a tuple (inputs, labels)" if argument == "calibration" else ""
+        or_else = " in a list, or by their names" if len(expected) > 1 else ""  # a tuple would be inputs and labels
+        or_else += ", or a tuple (inputs, labels)" if argument == "calibration" else ""
         raise ValueError(
             f"{argument} must be a batch of the model's inputs, of shape {wanted}{or_else}; received {received}"
         )
@@ -127,6 +128,8 @@ def _check_labels(model: keras.Model, inputs, labels, argument: str) -> None:
     if not model.compiled:
         raise ValueError(f"{argument} holds labels, but the model is not compiled: there is no loss to measure")
     batch = len(keras.tree.flatten(inputs)[0])
-    received = [len(part) for part in keras.tree.flatten(labels)]
+    received = [np.shape(part)[0] if np.ndim(part) else f"no array: {part!r}" for part in keras.tree.flatten(labels)]
     if set(received) != {batch}:
-        raise ValueError(f"{argument} must hold labels of each of its {batch} inputs, received {received}")
+        raise ValueError(
+            f"{argument} must hold labels of each of its {batch} inputs, received {list(dict.fromkeys(received))}"
+        )

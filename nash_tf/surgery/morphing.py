@@ -148,7 +148,14 @@ def _certified(
     except certificate.NotPreserved as error:
         if not is_exact:
             raise
-        raise certificate.NotPreserved(f"{_culprit(model, parent, moves, inputs, before, own)}: {error}") from None
+        culprit, halves = _culprit(model, parent, moves, inputs, before, own), _in_half(model)
+        cause = f"; its weights are kept in {halves[0]}, to which new ones are rounded" if halves else ""
+        raise certificate.NotPreserved(f"{culprit}: {error}{cause}") from None
+
+
+def _in_half(model: keras.Model) -> list[str]:
+    """The types of half precision in which some weights are kept; none under mixed policies."""
+    return sorted({str(variable.dtype) for variable in model.weights} & {"float16", "bfloat16"})
 
 
 def _culprit(

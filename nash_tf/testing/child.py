@@ -26,7 +26,7 @@ from nash_tf.morphisms.weight_transfer import (
     is_copying,
     origins,
 )
-from nash_tf.testing.parent import Parent, arrays, constrained, forward, gradients_of, trained_variables
+from nash_tf.testing.parent import Parent, arrays, check_shapes, constrained, forward, gradients_of, trained_variables
 
 STEPS = 3  # optimiser steps within which each new part must have had a gradient
 STEP_LENGTH = 0.01  # norm of a step; larger steps kill all ReLUs of some layers in networks as small as these
@@ -247,6 +247,7 @@ def close(outputs, before, tolerance: float, mode: str, rounding: Callable[[], f
 
     Where they are not, and rounding alone moves the outputs by more than that, they may differ by so much.
     """
+    check_shapes(outputs, before, mode)
     worst = 0.0
     for one, two in zip(outputs, before, strict=True):
         scale = max(1.0, float(np.max(np.abs(two))))

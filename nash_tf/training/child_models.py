@@ -150,7 +150,7 @@ class ChildModels:
         if isinstance(template, private_api.Functional) and type(template) is not private_api.Functional:
             raise ValueError(
                 f"expected a functional keras.Model, received {template.name!r} of class {type(template).__name__}; give "
-                f"keras.Model(model.inputs, model.outputs): children would be of class Model, not {type(template).__name__}. "
+                f"keras.Model(model.input, model.output): children would be of class Model, not {type(template).__name__}. "
                 "A training step of its own goes into the `fit` of a keras_tuner.HyperModel"
             )
         return template

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import nash_tf
-from nash_tf.morphisms import sites, why
+from nash_tf.morphisms import option, sites, why
 
 layers = keras.layers
 RANDOM = np.random.default_rng(0)
@@ -29,6 +29,15 @@ class OfItsOwn(keras.Model):
         super().__init__(
             inputs, layers.Dense(2, name="h")(layers.Dense(6, activation="relu", name="a")(inputs)), name=name
         )
+
+
+class OfSizes(keras.Model):
+    """Makes its network of numbers."""
+
+    def __init__(self, classes=2, width=6, **settings):
+        inputs = keras.Input((6,))
+        x = layers.Dense(width, activation="relu", name="a")(inputs)
+        super().__init__(inputs, layers.Dense(classes, name="h")(x), **settings)
 
 
 class TestStates:
@@ -108,6 +117,13 @@ class TestStates:
         with pytest.raises(ValueError, match=r"OfItsOwn\(inputs, outputs, name=...\) does not have the outputs"):
             nash_tf.morph(OfItsOwn(name="mine"), WIDER)
 
+    def test_so_is_one_that_is_made_of_other_arguments_and_the_error_says_what_to_give(self):
+        model = OfSizes(name="mine")
+        wanted = r"class OfSizes .* again by OfSizes\(inputs.*; give keras.Model\(model.input, model.output\)"
+        with pytest.raises(ValueError, match=wanted):
+            nash_tf.morph(model, WIDER)
+        assert nash_tf.morph(keras.Model(model.input, model.output), WIDER, calibration=X).certificate
+
 
 class TestArguments:
     @pytest.mark.parametrize(
@@ -116,12 +132,46 @@ class TestArguments:
             (tf.data.Dataset.from_tensor_slices((X, Y)).batch(4), "must be one batch, received _BatchDataset"),
             (iter([(X, Y)]), "must be one batch, received list_iterator"),
             ((None, Y), r"must be a batch of the model's inputs.*received \[\(\)\]"),
+            ((X, [None] * 16), "must hold labels of each of its 16 inputs, received .'no array: None'."),
+            ((X, np.float32(1)), "must hold labels of each of its 16 inputs, received .'no array: "),
         ],
-        ids=["dataset", "iterator", "no inputs"],
+        ids=["dataset", "iterator", "no inputs", "no labels", "a number"],
     )
     def test_what_is_no_batch_is_refused(self, calibration, reason):
         with pytest.raises(ValueError, match=reason):
             nash_tf.morph(dense(), WIDER, calibration=calibration)
+
+    def test_two_inputs_are_wanted_in_a_list(self):
+        inputs = [keras.Input((6,)), keras.Input((6,))]
+        model = keras.Model(inputs, layers.Dense(2)(layers.Dense(6, name="a")(layers.Add()(inputs))))
+        with pytest.raises(
+            ValueError, match=r"of shape \('batch', 6\), \('batch', 6\) in a list, or by their names, or"
+        ):
+            nash_tf.morph(model, WIDER, calibration=(X, X))
+        assert nash_tf.morph(model, WIDER, calibration=[X, X]).certificate
+
+    def test_an_architecture_is_no_model(self):
+        architecture = nash_tf.Architecture.from_keras(dense())
+        for function in (lambda: nash_tf.morph(architecture, WIDER), lambda: nash_tf.shrink(architecture, 9, (X, Y))):
+            with pytest.raises(ValueError, match=r"received an Architecture; its to_keras\(\) makes one"):
+                function()
+        assert nash_tf.morph(architecture.to_keras(), WIDER).model
+
+    def test_operators_are_asked_about_one_view_too(self):
+        image = keras.Input((8, 8, 3))
+        model = keras.Model(image, layers.Dense(2, name="h")(layers.Flatten()(layers.Conv2D(4, 3, name="a")(image))))
+        mirrored = nash_tf.mirrored(model)
+        asked = (lambda given: sites(given), lambda given: why(given, "split", "a"))
+        for ask in (*asked, lambda given: option(given, "alter_channels", "a", 2)):
+            with pytest.raises(ValueError, match=r"nash_tf.morphisms: .* give nash_tf.one_view\(model\)"):
+                ask(mirrored)
+        assert len(sites(nash_tf.one_view(mirrored))) == len(sites(model)) > 0
+
+    @pytest.mark.parametrize("operator", ["alter_channels", "remove_filters", "split", "insert_conv", "merge_convex"])
+    def test_an_input_is_called_one(self, operator):
+        image = keras.Input((8, 8, 3), name="image")
+        model = keras.Model(image, layers.Dense(2)(layers.Flatten()(layers.Conv2D(4, 3, name="a")(image))))
+        assert why(model, operator, "image").endswith("an input of the network")
 
     def test_a_layer_with_states_wants_batches_of_its_size(self):
         inputs = keras.Input(batch_shape=(4, 5, 6))

@@ -83,3 +83,34 @@ def test_the_contract_of_operators_says_the_same(chaotic):
     assert close([np.full(3, 1e-3)], before, 1e-5, "", lambda: 2e-3) == 1e-3
     with pytest.raises(AssertionError, match="in inference it moves an output by 0.001 of 0.0005 allowed"):
         close([np.full(3, 1e-3)], before, 1e-5, "in inference", lambda: 5e-4)
+
+
+@pytest.fixture(scope="module", params=["float16", "bfloat16"])
+def halved(request):
+    """A trained model whose weights are kept in half precision."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(6, 3, padding="same", name="conv_1", dtype=request.param)(image)
+    x = keras.layers.ReLU(name="relu_1", dtype=request.param)(x)
+    x = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="conv_2", dtype=request.param)(x)
+    x = keras.layers.GlobalAveragePooling2D(dtype=request.param)(x)
+    model = keras.Model(image, keras.layers.Dense(2, name="head", dtype=request.param)(x))
+    model.compile("adam", "mse", run_eagerly=True)
+    model.train_on_batch(IMAGES, np.zeros((4, 2)))
+    return model
+
+
+def test_in_half_precision_rounding_is_that_of_the_weights(halved, monkeypatch):
+    kept = [np.array(variable) for variable in halved.variables]
+    grown = nash_tf.morph(halved, ("merge_convex", ("conv_2", "relu_1")), calibration=IMAGES).model
+    grown.train_on_batch(IMAGES, np.zeros((4, 2)))
+    for model in (halved, grown):  # the second has a single number among its weights
+        for morphism in (("split", ("conv_1",)), ("insert_conv", SITE)):
+            found = nash_tf.morph(model, morphism, seed=0, calibration=IMAGES).certificate
+            assert found["max_difference"] <= found["bound"] < 0.1
+    for variable, value in zip(halved.variables, kept, strict=True):
+        np.testing.assert_array_equal(np.array(variable), value)
+    monkeypatch.setitem(registry, "inexact", Inexact())
+    half = halved.layers[1].variable_dtype
+    with pytest.raises(certificate.NotPreserved, match=f"; its weights are kept in {half}, to which new ones are"):
+        nash_tf.morph(halved, ("inexact", SITE), seed=0, calibration=IMAGES)

@@ -202,7 +202,7 @@ def test_a_model_that_cannot_be_searched_is_refused_before_any_training(tmp_path
         model.compile("sgd", "mse", metrics=[Weighed(2.0)])
         return model
 
-    with pytest.raises(ValueError, match="Functional; give keras.Model.model.inputs, model.outputs"):
+    with pytest.raises(ValueError, match="Functional; give keras.Model.model.input, model.output"):
         tuner_of(functional, tmp_path / "e")
     with pytest.raises(ValueError, match="get_config of Weighed must return all arguments"):
         tuner_of(measured, tmp_path / "f")

@@ -23,6 +23,8 @@ def why_unruled(kind: str, config: Config, rank: int) -> str:
     """
     if isinstance(closed := config.get(CALL, {}).get(CLOSED), str):
         return closed
+    if kind == "InputLayer":
+        return "it is an input of the network"
     if kind == OUTPUT:
         return "it is one of several outputs of a layer"
     if kind in WRAPPERS:
