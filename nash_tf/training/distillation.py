@@ -90,7 +90,7 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
         if not training:
             return loss
         outputs, targets = keras.tree.flatten(y_pred), _answers(teacher, x)
-        labels = _labels(y, y_pred, sorted({number for number, *_ in parts}), student.output_names)
+        labels = _labels(y, y_pred, sorted({number for number, *_ in parts}), functional(student).output_names)
         soft = 0.0
         for number, each, form in parts:
             weights = _at(each.path, sample_weight)
@@ -195,7 +195,7 @@ def _labels(y: Any, y_pred: Any, numbers: list[int], names: list[str]) -> dict[i
         names: of all outputs.
     """
     if isinstance(y, dict) and not isinstance(y_pred, dict):
-        y = [y[name] for name in names if name in y]
+        y = [y[name] for name in names]
     flat = keras.tree.flatten(y)
     return dict(zip(numbers if len(flat) == len(numbers) else range(len(flat)), flat, strict=True))
 

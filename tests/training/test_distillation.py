@@ -451,7 +451,7 @@ class TestNested:
             (
                 lambda one, two, three: [one, two, three],
                 {"one": None, "two": "mse", "three": KIND},
-                {"two": np.zeros((6, 3)), "three": LABELS},
+                {"one": np.zeros((6, 3)), "two": np.zeros((6, 3)), "three": LABELS},
                 (2, 1),
             ),
             (lambda one, two, three: [one, two, three], [KIND, None, "mse"], [LABELS, np.zeros((6, 3))], (0, 2)),
@@ -492,7 +492,7 @@ def test_data_without_labels_are_refused(teacher, kind):
 
 @pytest.mark.parametrize("is_sequential", [True, False])
 def test_a_teacher_of_other_inputs_is_refused(is_sequential):
-    pixels = keras.Input((5,))
+    pixels = keras.Input((5,), name="pixels")
     teacher = keras.Model({"pixels": pixels}, keras.layers.Dense(3)(pixels))
     taken = "{'pixels': .None, 5.}"
     if is_sequential:
