@@ -95,7 +95,7 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
         for number, each, form in parts:
             weights = _at(each.path, sample_weight)
             soft += each.weight * _divergence(
-                each.loss, outputs[number], targets[number], temperature, weights, form, labels[number]
+                each.loss, outputs[number], targets[number], temperature, weights, form, labels.get(number)
             )
         regular = ops.sum([ops.sum(ops.cast(each, "float32")) for each in student.losses] or [0.0])
         return loss + share * (soft - (ops.cast(loss, "float32") - regular))
@@ -195,7 +195,7 @@ def _labels(y: Any, y_pred: Any, numbers: list[int], names: list[str]) -> dict[i
         names: of all outputs.
     """
     if isinstance(y, dict) and not isinstance(y_pred, dict):
-        y = [y[name] for name in names]
+        y = [y.get(name) for name in names]
     flat = keras.tree.flatten(y)
     return dict(zip(numbers if len(flat) == len(numbers) else range(len(flat)), flat, strict=True))
 
