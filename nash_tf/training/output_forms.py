@@ -42,7 +42,6 @@ _CATEGORICAL = (
     _losses.CategoricalCrossentropy,
     _losses.SparseCategoricalCrossentropy,
     _losses.CategoricalFocalCrossentropy,
-    _losses.KLDivergence,
 )
 _BINARY = (_losses.BinaryCrossentropy, _losses.BinaryFocalCrossentropy)
 _FUNCTIONS = {
@@ -90,8 +89,8 @@ def losses_of(model: keras.Model) -> list[OutputLoss]:
 def form_of_loss(loss: Any) -> Form | None:
     """The form of outputs that a loss takes; None for what is no cross-entropy or divergence of Keras."""
     if isinstance(loss, (*_CATEGORICAL, *_BINARY)):
-        return Form(getattr(loss, "from_logits", False), isinstance(loss, _BINARY))
-    function = getattr(loss, "fn", loss)  # Keras makes a loss of a mere function
+        return Form(loss.from_logits, isinstance(loss, _BINARY))
+    function = getattr(loss, "fn", loss)  # of a loss that is made of a function
     is_binary = next((binary for known, binary in _FUNCTIONS.items() if known is function), None)
     return None if is_binary is None else Form(False, is_binary)
 
