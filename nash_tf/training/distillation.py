@@ -132,10 +132,10 @@ def _divergence(
     own, target = form_of_loss(loss), ops.stop_gradient(target)
     if own is None:
         return loss(target, output, weights)
-    ignored = getattr(loss, "ignore_class", None)
+    axis, ignored = getattr(loss, "axis", -1), getattr(loss, "ignore_class", None)
 
     def divergence(target, output):
-        pairs = (output, own), (target, form or own)
+        pairs = (ops.moveaxis(output, axis, -1), own), (ops.moveaxis(target, axis, -1), form or own)
         of_student, of_teacher = (
             ops.log_softmax(_logits(each, bool(own.is_binary), of) / temperature) for each, of in pairs
         )

@@ -58,6 +58,12 @@ class TestDivergence:
         found = _divergence(resolved("sparse_categorical_crossentropy"), softmax(LOGITS), softmax(OTHERS), 2.0)
         assert float(found) == pytest.approx(self.expected(LOGITS, OTHERS, 2.0), rel=1e-3)
 
+    @pytest.mark.parametrize("loss", [losses.CategoricalCrossentropy, losses.BinaryCrossentropy])
+    def test_classes_on_another_axis(self, loss):
+        wanted = float(_divergence(loss(from_logits=True), LOGITS, OTHERS, 3.0))
+        one, two = (each.T[None] for each in (LOGITS, OTHERS))
+        assert float(_divergence(loss(from_logits=True, axis=1), one, two, 3.0)) == pytest.approx(wanted, rel=1e-4)
+
     def test_binary_outputs_are_two_classes(self):
         two = [np.stack([each, np.zeros_like(each)], -1) for each in (LOGITS, OTHERS)]
         wanted = self.expected(*two, 2.0)
