@@ -19,6 +19,7 @@ from keras.src.ops.core import Cast
 from keras.src.ops.operation import Operation
 from keras.src.saving import serialization_lib
 from keras.src.trainers import data_adapters
+from keras.src.trainers.compile_utils import CompileLoss
 from keras.src.trainers.data_adapters.array_slicing import train_validation_split
 from keras.src.utils import naming
 
@@ -179,6 +180,24 @@ def loss_weights(model: keras.Model) -> Any:
     return None if model._compile_loss is None else model._compile_loss._user_loss_weights
 
 
+def resolved_losses(model: keras.Model, outputs: Any) -> list[tuple[tuple, keras.Loss, float | None]]:
+    """The losses of a compiled model as Keras makes them of what it was compiled with.
+
+    Args:
+        model: the model.
+        outputs: its symbolic outputs, nested as it gives them.
+
+    Returns:
+        Of each loss the path in the outputs to what it is of, the loss, and its weight.
+    """
+    given = model._compile_loss
+    if given is None:
+        return []
+    resolved = CompileLoss(given._user_loss, given._user_loss_weights, output_names=given.output_names)
+    resolved.build(outputs, outputs)
+    return [(each.path, each.loss, each.loss_weights) for each in resolved._flat_losses]
+
+
 def compiled_metrics(model: keras.Model) -> tuple[Any, Any]:
     """The `metrics` and `weighted_metrics` that a model was compiled with."""
     compiled = model._compile_metrics
@@ -262,6 +281,11 @@ def adapters_as(wrapped: Callable[[Any, Any], Any]) -> Iterator[None]:
 def has_training_loss(model: keras.Model) -> bool:
     """Whether a model's `compute_loss` has an argument `training`."""
     return model._compute_loss_has_training_arg
+
+
+def set_mask(values: Any, mask: Any) -> None:
+    """Lets a loss of Keras leave out the values where a mask is False."""
+    masking.set_keras_mask(values, mask)
 
 
 def keras_function(model: keras.Model, step: Callable) -> Callable:

@@ -21,6 +21,22 @@ class Form(NamedTuple):
     is_binary: bool | None
 
 
+class OutputLoss(NamedTuple):
+    """A loss of a compiled model.
+
+    Attributes:
+        path: where in the outputs that is what the loss is of.
+        number: of that output, in the order of `outputs`; None for a loss of several outputs together.
+        loss: the loss.
+        weight: in the loss of the model.
+    """
+
+    path: tuple
+    number: int | None
+    loss: keras.Loss
+    weight: float
+
+
 _losses = keras.losses
 _CATEGORICAL = (
     _losses.CategoricalCrossentropy,
@@ -32,6 +48,7 @@ _FUNCTIONS = {
     _losses.categorical_crossentropy: False,
     _losses.sparse_categorical_crossentropy: False,
     _losses.categorical_focal_crossentropy: False,
+    _losses.kl_divergence: False,
     _losses.binary_crossentropy: True,
     _losses.binary_focal_crossentropy: True,
 }
@@ -52,39 +69,49 @@ _PASSING = (
 )
 
 
-def losses_of(model: keras.Model) -> list[Any]:
-    """The loss of each output of a compiled model, in the order of `outputs`; None for an output without."""
-    return [None if each is None else keras.losses.get(each) for each in by_output(model, model.loss)]
+def functional(model: keras.Model) -> Any:
+    """The functional model that a model is, or that a sequential one runs."""
+    return private_api.functional_of(model) if type(model) is keras.Sequential else model
 
 
-def by_output(model: keras.Model, given: Any) -> list[Any]:
-    """By output what was given as one for all, as a list or as a dict."""
-    structure = private_api.output_structure(
-        private_api.functional_of(model) if type(model) is keras.Sequential else model  # type: ignore[arg-type]
-    )
-    if isinstance(given, dict):
-        names = sorted(structure) if isinstance(structure, dict) else model.output_names
-        return [given.get(name) for name in names]
-    return list(given) if isinstance(given, list | tuple) else [given] * len(model.outputs)
+def losses_of(model: keras.Model) -> list[OutputLoss]:
+    """The losses of a model; none of one that is not compiled."""
+    if not model.compiled:
+        return []
+    outputs = private_api.output_structure(functional(model))
+    numbers = {path: number for number, (path, _) in enumerate(keras.tree.flatten_with_path(outputs))}
+    return [
+        OutputLoss(path, numbers.get(path), loss, 1.0 if weight is None else weight)
+        for path, loss, weight in private_api.resolved_losses(model, outputs)
+    ]
 
 
 def form_of_loss(loss: Any) -> Form | None:
-    """The form of outputs that a loss takes; None for what is no cross-entropy of Keras."""
+    """The form of outputs that a loss takes; None for what is no cross-entropy or divergence of Keras."""
     if isinstance(loss, (*_CATEGORICAL, *_BINARY)):
         return Form(loss.from_logits, isinstance(loss, _BINARY))
-    is_binary = next((binary for function, binary in _FUNCTIONS.items() if function is loss), None)
+    function = getattr(loss, "fn", loss)  # of a loss that is made of a function
+    is_binary = next((binary for known, binary in _FUNCTIONS.items() if known is function), None)
     return None if is_binary is None else Form(False, is_binary)
+
+
+def forms_by_loss(model: keras.Model) -> list[Form | None]:
+    """The form of each output of a model that its loss takes; None where the loss does not tell, or there is none."""
+    forms = {each.number: form_of_loss(each.loss) for each in losses_of(model)}
+    return [forms.get(number) for number in range(len(model.outputs))]
+
+
+def forms_by_activation(model: keras.Model) -> list[Form | None]:
+    """The form of each output of a model that its last activation gives; None where that does not tell."""
+    try:
+        return [_given_by(tensor) for tensor in graph_of(model).outputs]
+    except ValueError:  # it computes more than its layers show
+        return [None] * len(model.outputs)
 
 
 def output_forms(model: keras.Model) -> list[Form | None]:
     """The form of each output of a model: what its loss takes, or else what its last activation gives; None if neither tells."""
-    losses = losses_of(model) if model.compiled else [None] * len(model.outputs)
-    forms = [form_of_loss(loss) for loss in losses]
-    try:
-        graph = graph_of(model)
-    except ValueError:  # it computes more than its layers show
-        return forms
-    return [form or _given_by(tensor) for form, tensor in zip(forms, graph.outputs, strict=True)]
+    return [one or other for one, other in zip(forms_by_loss(model), forms_by_activation(model), strict=True)]
 
 
 def _given_by(tensor: keras.KerasTensor) -> Form | None:

@@ -147,7 +147,10 @@ def test_compile_settings():
     assert private.has_unbuilt_metrics(made)
     made.train_on_batch(np.ones((2, 4)), np.ones((2, 3)))
     assert not private.has_unbuilt_metrics(made)
+    ((path, loss, weight),) = private.resolved_losses(made, made.outputs[0])
+    assert path == () and loss.fn is keras.losses.mean_squared_error and weight == 2.0
     bare = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    assert private.resolved_losses(bare, bare.outputs[0]) == []
     assert private.loss_weights(bare) is None and not private.has_unbuilt_metrics(bare)
     assert private.compiled_metrics(bare) == (None, None)
 
@@ -225,6 +228,15 @@ def test_whether_a_loss_is_told_the_mode():
     outputs = keras.layers.Dense(1)(image)
     assert private.has_training_loss(keras.Model(image, outputs))
     assert not private.has_training_loss(Own(image, outputs))
+
+
+def test_a_loss_leaves_out_what_is_masked():
+    class Masking(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            private.set_mask(y_pred, ops.not_equal(y_true, 0))
+            return y_pred
+
+    assert float(Masking()(np.array([1, 0, 1]), np.array([2.0, 100.0, 4.0]))) == 3.0
 
 
 def test_the_part_for_validation_is_that_of_fit():

@@ -3,12 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import losses
 
 import nash_tf
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.state import read_state
 from nash_tf.training.distillation import _divergence, taught
+from nash_tf.training.output_forms import losses_of
 from tests.helpers.parents import IMAGES, LABELS, network, outputs, states_equal, trained
 
 RNG = np.random.default_rng(0)
@@ -18,6 +20,13 @@ LOGITS, OTHERS = (RNG.normal(size=(6, 3)).astype(np.float32) for _ in range(2))
 def softmax(values):
     powers = np.exp(values)
     return powers / powers.sum(-1, keepdims=True)
+
+
+def resolved(loss):
+    """A loss as Keras makes it of what a model is compiled with."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Identity()])
+    model.compile(loss=loss)
+    return losses_of(model)[0].loss
 
 
 @pytest.fixture(scope="module")
@@ -46,29 +55,35 @@ class TestDivergence:
         assert float(found) == pytest.approx(wanted, rel=1e-3)
 
     def test_a_loss_by_name_takes_probabilities(self):
-        found = _divergence(losses.get("sparse_categorical_crossentropy"), softmax(LOGITS), softmax(OTHERS), 2.0)
+        found = _divergence(resolved("sparse_categorical_crossentropy"), softmax(LOGITS), softmax(OTHERS), 2.0)
         assert float(found) == pytest.approx(self.expected(LOGITS, OTHERS, 2.0), rel=1e-3)
+
+    @pytest.mark.parametrize("loss", [losses.CategoricalCrossentropy, losses.BinaryCrossentropy])
+    def test_classes_on_another_axis(self, loss):
+        wanted = float(_divergence(loss(from_logits=True), LOGITS, OTHERS, 3.0))
+        one, two = (each.T[None] for each in (LOGITS, OTHERS))
+        assert float(_divergence(loss(from_logits=True, axis=1), one, two, 3.0)) == pytest.approx(wanted, rel=1e-4)
 
     def test_binary_outputs_are_two_classes(self):
         two = [np.stack([each, np.zeros_like(each)], -1) for each in (LOGITS, OTHERS)]
         wanted = self.expected(*two, 2.0)
         found = _divergence(losses.BinaryCrossentropy(from_logits=True), LOGITS, OTHERS, 2.0)
         assert float(found) == pytest.approx(wanted, rel=1e-4)
-        found = _divergence(
-            losses.get("binary_crossentropy"), 1 / (1 + np.exp(-LOGITS)), 1 / (1 + np.exp(-OTHERS)), 2.0
-        )
+        found = _divergence(resolved("binary_crossentropy"), 1 / (1 + np.exp(-LOGITS)), 1 / (1 + np.exp(-OTHERS)), 2.0)
         assert float(found) == pytest.approx(wanted, rel=1e-3)
 
-    @pytest.mark.parametrize("loss", [losses.MeanSquaredError(), losses.get("mse")])
+    @pytest.mark.parametrize("loss", ["mse", losses.MeanSquaredError()])
     def test_any_other_loss_takes_the_teacher_s_outputs_as_targets(self, loss):
-        assert float(_divergence(loss, LOGITS, OTHERS, 4.0)) == pytest.approx(np.mean((LOGITS - OTHERS) ** 2), rel=1e-5)
+        assert float(_divergence(resolved(loss), LOGITS, OTHERS, 4.0)) == pytest.approx(
+            np.mean((LOGITS - OTHERS) ** 2), rel=1e-5
+        )
 
     @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "mse", losses.MeanSquaredError()])
     def test_weights_of_examples_are_those_of_a_keras_loss(self, loss):
-        loss, weights = losses.get(loss), np.array([0, 1, 0, 2, 0.5, 0], np.float32)
+        is_mse, loss, weights = loss == "mse", resolved(loss), np.array([0, 1, 0, 2, 0.5, 0], np.float32)
         one, two = softmax(LOGITS), softmax(OTHERS)
         apart = [float(_divergence(loss, one[[at]], two[[at]], 2.0)) for at in range(6)]
-        for given in (weights, weights[:, None] if loss is losses.get("mse") else weights):
+        for given in (weights, weights[:, None] if is_mse else weights):
             found = float(_divergence(loss, one, two, 2.0, given))
             assert found == pytest.approx(np.mean(apart * weights), rel=1e-4)
 
@@ -271,6 +286,227 @@ class TestForms:
         assert np.isfinite(self.soft_loss(student, teacher))
         student.compile("sgd", "mse")
         assert np.isfinite(self.soft_loss(student, self.model(head)))
+
+
+def own_cross_entropy(labels, outputs):
+    return losses.binary_crossentropy(labels, outputs, from_logits=True)
+
+
+def own_for_classes(labels, outputs):
+    return losses.sparse_categorical_crossentropy(labels, outputs, from_logits=True)
+
+
+def own_root(labels, outputs):
+    return keras.ops.sqrt(keras.ops.mean(keras.ops.square(labels - outputs)))
+
+
+def own_quantile(labels, outputs):
+    return keras.ops.mean(keras.ops.maximum(0.9 * (labels - outputs), 0.1 * (outputs - labels)))
+
+
+def own_of_logs(labels, outputs):
+    return keras.ops.mean(keras.ops.square(keras.ops.log(1 + labels) - keras.ops.log(1 + outputs)), -1)
+
+
+def own_of_probabilities(labels, outputs):
+    return -keras.ops.sum(labels * keras.ops.log(outputs), -1)
+
+
+class TestTargets:
+    """A loss that is no cross-entropy of Keras takes the teacher's outputs as labels, if it may."""
+
+    X = np.linspace(-1, 1, 20, dtype=np.float32).reshape(10, 2)
+
+    def model(self, loss, activation=None, size=3):
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(size, activation)], name="mine")
+        model.compile("sgd", loss)
+        return model
+
+    def taught(self, loss, activation=None, teacher=None, **settings):
+        student = self.model(loss, activation)
+        return nash_tf.distill(
+            student, teacher or self.model(loss, activation), self.X, np.eye(3)[[0, 1] * 5], verbose=0, **settings
+        ).history["loss"]
+
+    @pytest.mark.parametrize(
+        "loss",
+        [
+            *("mse", "mae", "msle", "huber", "log_cosh", "cosine_similarity"),
+            *(losses.mean_squared_error, losses.Huber(0.1, reduction="sum")),
+            *(own_root, own_quantile, own_of_logs),
+        ],
+    )
+    def test_distances_are_taken(self, loss):
+        with taught(self.model(loss), self.model(loss), 0.5, 2.0):
+            pass
+
+    @pytest.mark.parametrize("loss", ["poisson", own_of_logs, own_root])
+    def test_of_numbers_above_0(self, loss):
+        assert np.isfinite(self.taught(loss, "softplus")).all()
+
+    @pytest.mark.parametrize(
+        "loss",
+        [
+            *("hinge", "squared_hinge", "categorical_hinge", losses.Dice(), losses.Tversky(), own_cross_entropy),
+            *(own_for_classes, losses.CTC()),
+        ],
+    )
+    def test_what_takes_classes_is_refused_before_training(self, loss):
+        before = self.model(loss)
+        kept = before.get_weights()
+        with pytest.raises(ValueError, match="student 'mine': its loss .* cannot .*CategoricalCrossentropy.*share=0"):
+            nash_tf.distill(before, self.model(loss), self.X, np.eye(3)[[0, 1] * 5], verbose=0)
+        for one, other in zip(kept, before.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_with_nothing_of_the_teacher_any_loss_trains(self):
+        found = self.taught(own_cross_entropy, share=0.0)
+        student = self.model(own_cross_entropy)
+        assert np.isfinite(found).all() and "compute_loss" not in vars(student)
+
+    def test_an_own_loss_of_probabilities_takes_probabilities_alone(self):
+        assert np.isfinite(self.taught(own_of_probabilities, "softmax")).all()
+        for teacher in (self.model(None), self.model(losses.CategoricalCrossentropy(from_logits=True))):
+            for loss in (own_of_probabilities, "mse"):
+                with pytest.raises(ValueError, match=r"'mine' gives probabilities .* logits, .*Sequential\(\[teacher"):
+                    self.taught(loss, "softmax", teacher)
+        assert np.isfinite(self.taught("mse", "sigmoid", self.model("mse"))).all()  # numbers from 0 to 1
+
+    @pytest.mark.parametrize("loss", ["kl_divergence", losses.KLDivergence()])
+    def test_a_divergence_of_keras_is_one_of_classes(self, loss):
+        student, other = self.model(loss, "softmax"), self.model(losses.CategoricalCrossentropy(from_logits=True))
+        given, theirs = student(self.X), other(self.X)
+        with taught(student, other, 1.0, 2.0):
+            found = student.compute_loss(x=self.X, y=np.eye(3)[[0, 1] * 5], y_pred=given)
+        wanted = TestDivergence().expected(np.log(given), theirs.numpy(), 2.0)
+        assert float(found) == pytest.approx(wanted, rel=1e-3)
+
+
+class TestSteps:
+    """Steps that the student's own loss leaves out teach nothing."""
+
+    WORDS = np.array([[1, 2, 0, 0], [3, 0, 0, 0], [4, 5, 6, 0]])
+
+    def model(self, loss, activation=None):
+        words = keras.Input((4,), dtype="int32")
+        x = keras.layers.Embedding(7, 8, mask_zero=True, embeddings_initializer="glorot_normal")(words)
+        model = keras.Model(words, keras.layers.Dense(3, activation)(x))
+        model.compile(keras.optimizers.SGD(0.0), loss)
+        return model
+
+    @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+    @pytest.mark.parametrize("loss", [losses.SparseCategoricalCrossentropy(from_logits=True), "mse"])
+    def test_masked_ones(self, loss, policy):
+        before = keras.config.dtype_policy()
+        keras.config.set_dtype_policy(policy)
+        try:
+            models = self.model(loss), self.model(loss)
+        finally:
+            keras.config.set_dtype_policy(before)
+        labels = np.zeros((3, 4, 3) if loss == "mse" else (3, 4))
+        found = nash_tf.distill(*models, self.WORDS, labels, share=1.0, verbose=0).history["loss"][0]
+        one, other = (np.float32(each.predict(self.WORDS, verbose=0))[self.WORDS > 0] for each in models)
+        wanted = np.mean((one - other) ** 2) if loss == "mse" else TestDivergence().expected(one, other, 4.0)
+        assert found == pytest.approx(wanted, rel=2e-2 if policy != "float32" else 1e-4)
+
+    @pytest.mark.parametrize(
+        "labels", [np.array([[0, -1, 2], [-1, -1, 1]]), np.array([[[0], [-1], [2]], [[-1], [-1], [1]]])]
+    )
+    def test_those_of_an_ignored_class(self, labels):
+        def model():
+            numbers = keras.Input((3, 2))
+            model = keras.Model(numbers, keras.layers.Dense(3)(numbers))
+            model.compile(keras.optimizers.SGD(0.0), losses.SparseCategoricalCrossentropy(True, ignore_class=-1))
+            return model
+
+        x, models = RNG.normal(size=(2, 3, 2)).astype(np.float32), (model(), model())
+        found = nash_tf.distill(*models, x, labels, share=1.0, verbose=0).history["loss"][0]
+        one, other = (each.predict(x, verbose=0)[labels.reshape(2, 3) >= 0] for each in models)
+        assert found == pytest.approx(TestDivergence().expected(one, other, 4.0), rel=1e-4)
+
+
+class TestNested:
+    """Losses, labels and weights in the forms that Keras takes."""
+
+    X = RNG.normal(size=(6, 2)).astype(np.float32)
+    KIND = losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+    LABELS = np.array([0, -1, 2, 1, -1, 0])
+
+    def model(self, outputs, loss, **settings):
+        numbers = keras.Input((2,))
+        heads = {name: keras.layers.Dense(3, name=name)(numbers) for name in ("one", "two", "three")}
+        model = keras.Model(numbers, outputs(**heads), name="mine")
+        model.compile(keras.optimizers.SGD(0.0), loss, **settings)
+        return model
+
+    def wanted(self, student, teacher, of_kind, of_number):
+        pairs = [[each.numpy() for each in keras.tree.flatten(model(self.X))] for model in (student, teacher)]
+        kind = [each[of_kind][self.LABELS >= 0] for each in pairs]
+        numbers = [each[of_number] for each in pairs]
+        return TestDivergence().expected(*kind, 4.0), np.mean((numbers[0] - numbers[1]) ** 2)
+
+    @pytest.mark.parametrize(
+        ("outputs", "loss", "labels", "places"),
+        [
+            (
+                lambda one, two, three: {"u": one, "v": (two, three)},
+                {"u": None, "v": ("mse", KIND)},
+                {"u": np.zeros((6, 3)), "v": (np.zeros((6, 3)), LABELS)},
+                (2, 1),
+            ),
+            (
+                lambda one, two, three: [one, two, three],
+                {"one": None, "two": "mse", "three": KIND},
+                {"one": np.zeros((6, 3)), "two": np.zeros((6, 3)), "three": LABELS},
+                (2, 1),
+            ),
+            (lambda one, two, three: [one, two, three], [KIND, None, "mse"], [LABELS, np.zeros((6, 3))], (0, 2)),
+            (lambda one, two, three: {"b": one, "a": two}, {"b": "mse", "a": KIND}, [LABELS, np.zeros((6, 3))], (0, 1)),
+            (
+                lambda one, two, three: {"c": three, "b": one, "a": two},
+                {"c": KIND, "a": "mse"},
+                {"a": np.zeros((6, 3)), "c": LABELS},
+                (2, 0),
+            ),
+        ],
+    )
+    def test_losses(self, outputs, loss, labels, places):
+        student, teacher = self.model(outputs, loss), self.model(outputs, loss)
+        wanted = self.wanted(student, teacher, *places)
+        student.evaluate(self.X, labels, verbose=0)  # Keras takes it
+        found = nash_tf.distill(student, teacher, self.X, labels, share=1.0, verbose=0).history["loss"][0]
+        assert found == pytest.approx(sum(wanted), rel=1e-4)
+
+    def test_a_loss_of_several_outputs_together_is_refused(self):
+        def outputs(one, two, three):
+            return {"u": one, "v": (two, three)}
+
+        student = self.model(outputs, {"u": "mse", "v": "mse"})
+        with pytest.raises(ValueError, match="'mine' has one loss, .* for the outputs at .'v'. together"):
+            nash_tf.distill(student, self.model(outputs, None), self.X, {}, verbose=0)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "generator"])
+def test_data_without_labels_are_refused(teacher, kind):
+    batches = {
+        "dataset": tf.data.Dataset.from_tensors(IMAGES),
+        "generator": ((IMAGES,) for _ in range(2)),
+    }[kind]
+    with pytest.raises(ValueError, match="labels are missing: there are inputs alone; give both"):
+        nash_tf.distill(student(), teacher, batches, verbose=0)
+
+
+@pytest.mark.parametrize("is_sequential", [True, False])
+def test_a_teacher_of_other_inputs_is_refused(is_sequential):
+    pixels = keras.Input((5,), name="pixels")
+    teacher = keras.Model({"pixels": pixels}, keras.layers.Dense(3)(pixels))
+    taken = "{'pixels': .None, 5.}"
+    if is_sequential:
+        teacher, taken = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)]), ".None, 5."
+    with pytest.raises(
+        ValueError, match=rf"fails on the student's inputs: it takes shapes {taken}, received .*8, 8, 3"
+    ):
+        nash_tf.distill(student(), teacher, IMAGES, LABELS, verbose=0)
 
 
 @pytest.mark.parametrize(
