@@ -88,7 +88,8 @@ def test_a_users_own_search_whose_node_and_networks_are_lost_is_that_of_one_proc
     there = tuner_of(classifier, tmp_path / "there", engine="ray", **FRONT)
     there.engine.workers, there.engine.address = 1, nodes.address
     with pytest.raises(ValueError, match="cannot be sent to other processes"):
-        there.search(IMAGES, CLASSES, validation_data=(part for part in (IMAGES, CLASSES)), verbose=0)
+        batches = ((IMAGES, CLASSES) for _ in range(100))
+        there.search(batches, steps_per_epoch=1, validation_data=(IMAGES, CLASSES), verbose=0)
     handler = signal.getsignal(signal.SIGTERM)
     there.search(IMAGES, CLASSES, validation_split=0.25, verbose=0)
     assert records(there) == records(here)

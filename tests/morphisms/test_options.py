@@ -174,7 +174,7 @@ def _input_in_sum(x):
 REASONS = [  # what is built, operator, layer or site, reason
     (_soft, "alter_channels", "a", "soft .Softmax. cannot take new channels: it mixes its channels"),
     (_soft, "alter_channels", "c", "c is an output of the network and must keep its channels"),
-    (_soft, "alter_channels", "image", "image .InputLayer. cannot be widened: there is no rule"),
+    (_soft, "alter_channels", "image", "image .InputLayer. cannot be widened: it is an input of the network"),
     (_frozen, "alter_channels", "a", "c .Conv2D. cannot take new channels: it is frozen"),
     (_frozen, "alter_channels", "c", "c .Conv2D. cannot be widened: it is frozen"),
     (_constrained, "alter_channels", "a", "the constraint on c/kernel would undo it at the first step"),
