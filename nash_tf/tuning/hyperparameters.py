@@ -41,6 +41,8 @@ class DeclaredHyperparameters:
                 continue
             rng = np.random.default_rng(derive(seed, hp.name))
             place = hp.value_to_prob(_declared(hp, values[hp.name])) + rng.normal(0.0, SPREAD)
+            # Turned back at the ends: Keras Tuner's default is an end, and half of its steps would come to nothing.
+            place = abs(place) if place < 1.0 else 2.0 - place
             moved[hp.name] = _wire(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
         return moved
 

@@ -29,6 +29,18 @@ def test_perturbed_hyperparameters_stay_in_their_range(seed):
         assert values["kind"] in "abc" and isinstance(values["flag"], bool) and values["constant"] == 5
 
 
+def test_a_value_at_an_end_of_its_range_moves_too():
+    def ends():
+        hp = HyperParameters()
+        hp.Float("low", 0.0, 1.0)
+        hp.Float("high", 0.0, 1.0, default=1.0)
+        return hp
+
+    declared = DeclaredHyperparameters(ends)
+    found = [declared.perturbed(declared.defaults(), seed) for seed in range(20)]
+    assert all(0.0 < each["low"] < 1.0 and 0.0 < each["high"] < 1.0 for each in found)
+
+
 def test_children_inherit_and_child_0_keeps_hyperparameters(tmp_path):
     def values(tune):
         oracle, _ = begin(tmp_path / str(tune), tune_hyperparameters=tune)
