@@ -59,7 +59,8 @@ class _Untuned:
 @functools.cache
 def _warn_once() -> None:
     warnings.warn(
-        "training may be slower than it need be, with the same results: this tf.data.Dataset is autotuned, and each of its iterators may wait for seconds as it ends; give "
+        "training may be slower than it need be, with the same results: this tf.data.Dataset is autotuned, and each of its "
+        "iterators may wait for seconds as it ends; give "
         "dataset.with_options(options) with options = tf.data.Options(); options.autotune.enabled = False",
         AutotuningWarning,
         stacklevel=2,

@@ -40,7 +40,8 @@ class Settings:
         mutations: morphisms of each other child.
         epochs_per_step: epochs of a step, all its children and rungs together.
         vanilla_epochs: epochs of the first network.
-        max_params: limit on parameters, of frozen layers too, without moving averages; no morphism passes it. A first network above it is trained as it is, and does not grow.
+        max_params: limit on parameters, of frozen layers too, without moving averages; no morphism passes it. A first
+            network above it is trained as it is, and does not grow.
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent, but for those that shape the network.
         budget_epochs: of compute, in epochs of the first network, all trainings together; it ends a search whose method does not

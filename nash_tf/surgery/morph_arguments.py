@@ -92,15 +92,20 @@ def check_calibration(
         raise ValueError(f"{argument} must hold arrays, received lists of numbers: make each one by np.asarray")
     if inputs is not None or labels is not None:
         _check_inputs(parent, inputs, argument)
+    if inputs is not None:
+        _check_stateful(model, parent, len(keras.tree.flatten(inputs)[0]), argument)
+    if labels is not None:
+        _check_labels(model, inputs, labels, argument)
+
+
+def _check_stateful(model: keras.Model, parent: Architecture, examples: int, argument: str) -> None:
+    """Checks that a batch has as many examples as layers keep states for."""
     size = parent[parent.inputs[0]].config.get("batch_size")
     stateful = [layer.name for layer in private_api.parts(model) if getattr(layer, "stateful", False)]
-    if inputs is not None and stateful and len(keras.tree.flatten(inputs)[0]) != size:
-        examples = len(keras.tree.flatten(inputs)[0])
+    if stateful and examples != size:
         raise ValueError(
             f"{argument} must have {size} examples, as many as {stateful[0]} keeps states for, received {examples}"
         )
-    if labels is not None:
-        _check_labels(model, inputs, labels, argument)
 
 
 def _check_inputs(parent: Architecture, inputs, argument: str) -> None:

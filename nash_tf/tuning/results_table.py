@@ -8,7 +8,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.morphisms.names import counted
 from nash_tf.strategy import outlook
-from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.budgeted import FIRST
 from nash_tf.tuning import front_objectives
 from nash_tf.workers import roles
 
@@ -35,7 +35,7 @@ def first_trial(oracle: keras_tuner.Oracle) -> Trial:
     Raises:
         RuntimeError: as of `at_hand`; or it has not been trained.
     """
-    trial = at_hand(oracle).book.by_training().get(TrainingKey(0, 0, 0))
+    trial = at_hand(oracle).book.by_training().get(FIRST)
     if trial is None or trial.status != TrialStatus.COMPLETED:
         raise RuntimeError("nothing has been trained yet: call search")
     return trial
