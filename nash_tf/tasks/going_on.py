@@ -5,12 +5,14 @@ from dataclasses import replace
 
 from nash_tf import __version__, data, runtime
 from nash_tf.architecture import costs
-from nash_tf.config import SearchConfig
-from nash_tf.data import npz, registry
+from nash_tf.config import SearchConfig, refusal
+from nash_tf.data import identity, npz, registry
 from nash_tf.files import run_directory
 from nash_tf.strategy import methods
 
-AUGMENTATION = "augmentation"  # among the versions: what happens to training images
+# Among the versions:
+AUGMENTATION = "augmentation"  # what happens to training images
+IMAGES, PIXELS = "images", "pixels"  # which images they are
 
 
 def versions(config: SearchConfig, dataset: data.Dataset) -> dict[str, str]:
@@ -20,7 +22,24 @@ def versions(config: SearchConfig, dataset: data.Dataset) -> dict[str, str]:
         **runtime.versions(),
         run_directory.COSTS: costs.coefficients(),
         AUGMENTATION: ",".join(config.augmentations(dataset.flips)),
+        IMAGES: identity.labels(dataset),
+        PIXELS: identity.pixels(dataset),
     }
+
+
+def check(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, str] | None) -> None:
+    """Checks that a run goes on with the images that it was begun with: of others some that it was trained on would validate it.
+
+    Args:
+        before: the versions by which the run was begun; None for a new run. Earlier ones do not tell the images.
+
+    Raises:
+        ConfigError: they are others, or others are in a part of them.
+    """
+    now, then = identity.labels(dataset), (before or {}).get(IMAGES)
+    if then not in (None, now):
+        rule = f"the run was begun with {then}, and these are {now}; give those that it was begun with, or another --output_dir"
+        raise refusal("dataset", config.dataset, rule)
 
 
 def as_begun(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, str] | None) -> data.Dataset:
@@ -32,7 +51,7 @@ def as_begun(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, s
     return replace(dataset, flips=True) if _is_still_mirrored(config, before) else dataset
 
 
-def describe(config: SearchConfig, before: Mapping[str, str] | None) -> list[str]:
+def describe(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, str] | None) -> list[str]:
     """What there is to say where this version would begin the run otherwise, a line each.
 
     Args:
@@ -41,6 +60,10 @@ def describe(config: SearchConfig, before: Mapping[str, str] | None) -> list[str
     if before is None:
         return []
     lines = []
+    if before.get(PIXELS) not in (None, identity.pixels(dataset)):
+        lines.append(
+            "The images have the labels of those that this run was begun with, but other pixels: scores before and after may not compare."
+        )
     if _is_still_mirrored(config, before):
         lines.append(
             "Training images are mirrored, as this run was begun; a new one of such a file mirrors them only where --augment names flip."
