@@ -69,7 +69,7 @@ class FitArguments:
         Raises:
             Unsearchable: the generator has ended.
         """
-        x = self._by_name().get("x")
+        x = self.by_name().get("x")
         if not isinstance(x, GeneratorType):
             return self
         ahead = next(x, None)
@@ -92,7 +92,7 @@ class FitArguments:
         """
         if self.ahead is not None:
             return first_batch(iter([self.ahead]))
-        by_name = self._by_name()
+        by_name = self.by_name()
         if "x" not in by_name or is_read_once(by_name["x"]):
             what = f"as x {by_name['x']!r}, which is read once only" if "x" in by_name else "no x"
             raise Unsearchable(
@@ -107,7 +107,7 @@ class FitArguments:
         split = self.named.get("validation_split")
         if self.named.get("validation_data") is not None or not split:
             return self.named.get("validation_data")
-        by_name = self._by_name()
+        by_name = self.by_name()
         whole = tuple(by_name.get(name) for name in POSITIONAL)
         return private_api.validation_part(whole, split)
 
@@ -124,7 +124,7 @@ class FitArguments:
             return_dict=True,
         )
 
-    def _by_name(self) -> dict[str, Any]:
+    def by_name(self) -> dict[str, Any]:
         return {**self.named, **dict(zip(("x", "y"), self.positional, strict=False))}
 
 

@@ -1,7 +1,10 @@
-"""What is said of the first network before a search goes on from it: that it is above a limit, or another than the builder's now."""
+"""What is said of the first network before a search goes on from it: that it is above a limit, or another than the builder's now, or
+compiled otherwise."""
 
+import contextlib
 import random
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,7 +16,8 @@ from nash_tf.strategy import outlook
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.training.child_models import ChildModels
-from nash_tf.tuning import trial_values
+from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.tuning import given, trial_values
 from nash_tf.tuning.trial_training import TrialTraining
 from nash_tf.workers import roles
 
@@ -60,6 +64,22 @@ def warn_of_another(oracle: Any, training: TrialTraining) -> None:
         )
 
 
+def warn_of_other_data(oracle: Any, models: ChildModels, arguments: FitArguments) -> None:
+    """Warns where a search goes on with other data, or a network compiled otherwise, than it began with.
+
+    Args:
+        oracle: the `HillClimbingOracle`.
+        models: with the builder.
+        arguments: of `fit`.
+    """
+    try:
+        with _drawing(oracle.search.settings.seed):
+            model = models.build(oracle.search.hyperparameters.defaults())
+    except Exception:  # where a model is needed, it is raised again
+        return
+    given.warn_of_others(oracle.book.files.directory, model, arguments)
+
+
 def hold_shaping(oracle: Any, models: ChildModels) -> None:
     """Has a search that perturbs hyperparameters leave those as they are that shape the network, and says so: a child has its parent's
     layers, whatever their values, and they would be reported of a network that they did not make.
@@ -92,12 +112,19 @@ def hold_shaping(oracle: Any, models: ChildModels) -> None:
 
 
 def _built(models: ChildModels, hyperparameters: Any, seed: int) -> Architecture:
-    """The first network's architecture as it is made now, with what it draws, e.g. a layer's seed, as it was drawn for its training."""
+    """The first network's architecture as it is made now."""
+    with _drawing(seed):
+        return Architecture.from_keras(models.build(hyperparameters))
+
+
+@contextlib.contextmanager
+def _drawing(seed: int) -> Iterator[None]:
+    """What a builder draws within, e.g. a layer's seed, is as it was drawn for the first network's training; after it goes on as before."""
     states = random.getstate(), np.random.get_state()
     try:
         random.seed(seed)
         np.random.seed(seed)
-        return Architecture.from_keras(models.build(hyperparameters))
+        yield
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])

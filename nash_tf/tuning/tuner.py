@@ -160,6 +160,7 @@ class HillClimbing(keras_tuner.Tuner):
             tidy(self.project_dir)
             self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
+            first_network.warn_of_other_data(self.oracle, self._trainer.models, arguments)
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
             self.save()

@@ -37,12 +37,20 @@ def test_a_run_goes_on_with_the_images_that_it_was_begun_with_or_says_so(tmp_pat
 
     def printed(status=0, **changed):
         np.savez(tmp_path / "parts.npz", **(parts | changed))
-        arguments = [f"--dataset={tmp_path / 'parts.npz'}", "--method=fixed", "--steps=0", "--final_epochs=0", "--resume"]
+        arguments = [
+            f"--dataset={tmp_path / 'parts.npz'}",
+            "--method=fixed",
+            "--steps=0",
+            "--final_epochs=0",
+            "--resume",
+        ]
         return here(tmp_path / "run", *arguments, status=status)
 
     assert "other pixels" not in printed() + printed()
     assert "other pixels" in printed(x_train=parts["x_train"][:, :, ::-1])
     begun = (tmp_path / "run" / "config.json").read_bytes()
     other = printed(status=2, y_train=parts["y_train"][::-1])
-    assert re.search(r"--dataset=\S+: the run was begun with 180 \+ 20 \+ 359 images of .*, labels .*, and these are", other), other
+    assert re.search(
+        r"--dataset=\S+: the run was begun with 180 \+ 20 \+ 359 images of .*, labels .*, and these are", other
+    ), other
     assert (tmp_path / "run" / "config.json").read_bytes() == begun

@@ -1,0 +1,102 @@
+"""What a search was given, so that one that goes on with other data or another compiled model says so."""
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nash_tf.keras_models import private_api
+from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.tuning import checked_json
+
+FILE = "given.json"
+LOOKED_AT = 64  # examples of an array, evenly spaced
+_VALUES = ", values"  # ends the names of digests
+_NO_MATTER = {"verbose", "epochs", "initial_epoch"}
+
+
+def warn_of_others(directory: Path, model: keras.Model, arguments: FitArguments) -> None:
+    """Writes down what a search begins with; warns where it goes on with something else.
+
+    Args:
+        directory: of the search.
+        model: the compiled first network, as it is built now.
+        arguments: of `fit`.
+    """
+    file, now = directory / FILE, dict(_described(model, arguments))
+    try:
+        then = checked_json.read(file)
+    except Exception:  # there is none yet, or it is damaged: what the search began with is not known
+        checked_json.write(file, now)
+        return
+    changed = [
+        _sentence(name, then.get(name), now.get(name)) for name in {**then, **now} if then.get(name) != now.get(name)
+    ]
+    if changed:
+        warnings.warn(
+            f"the search in {directory} goes on with something else than it began with: {'; '.join(changed)}. What it has trained so "
+            "far was trained and judged as before, so that scores may not compare. To begin anew, give overwrite=True or another "
+            "project_name",
+            stacklevel=4,
+        )
+
+
+def _described(model: keras.Model, arguments: FitArguments) -> Iterator[tuple[str, str]]:
+    """Name and text of each thing that is given; equal texts are of equal things, as far as can be seen from outside."""
+    optimizer = model.optimizer
+    yield "optimizer", type(optimizer).__name__
+    for name, value in optimizer.get_config().items():
+        yield f"optimizer's {name}", _text(value)
+    yield "loss", _text(model.loss)
+    yield "loss_weights", _text(private_api.loss_weights(model))
+    yield "metrics", _text(private_api.compiled_metrics(model))
+    for name, value in arguments.by_name().items():
+        if value is not None and name not in _NO_MATTER:
+            yield from _data(name, value)
+
+
+def _data(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _data(f"{name}[{key!r}]", each)
+    elif isinstance(value, list | tuple) and not all(isinstance(each, int | float) for each in value):
+        for number, each in enumerate(value):
+            yield from _data(f"{name}[{number}]", each)
+    elif isinstance(value, tf.data.Dataset):
+        yield name, f"a data set of {value.element_spec}, {int(value.cardinality())} batches"
+    elif isinstance(value, keras.utils.PyDataset):
+        yield name, f"a {type(value).__name__} of {value.num_batches} batches"
+    elif getattr(value, "shape", ()):
+        rows = np.unique(np.linspace(0, len(value) - 1, LOOKED_AT).astype(int))
+        try:
+            some = np.ascontiguousarray([np.asarray(value[row]) for row in rows])
+        except Exception:  # a data frame, or what else Keras takes
+            some = np.asarray(value)
+        yield name, f"{some.dtype} {list(map(int, value.shape))}"
+        yield f"{name}{_VALUES}", hashlib.blake2b(some.tobytes(), digest_size=8).hexdigest()
+    else:
+        yield name, _text(value)
+
+
+def _text(value: Any) -> str:
+    """A text that is the same in another process."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{name}: {_text(each)}' for name, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    if value is None or isinstance(value, str | int | float | np.generic):
+        return str(value)
+    if hasattr(value, "get_config"):
+        return f"{type(value).__name__}{_text({n: v for n, v in value.get_config().items() if n != 'name'})}"
+    return getattr(value, "__name__", type(value).__name__)
+
+
+def _sentence(name: str, then: str | None, now: str | None) -> str:
+    if name.endswith(_VALUES):
+        return f"{name.removesuffix(_VALUES)} has other values"
+    return f"{name} was {'not given' if then is None else then}, is {'not given' if now is None else now}"

@@ -1,0 +1,87 @@
+"""A search that goes on with other data, or a network compiled otherwise, says so."""
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.tuning import given
+from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
+from tests.tuning.test_first_network import said
+
+BEGAN = "goes on with something else than it began with"
+
+
+def slower(hp):
+    model = classifier(hp)
+    model.compile("sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    return model
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    """Of a search that has ended."""
+    directory = tmp_path_factory.mktemp("searched")
+    tuner_of(Still(), directory, steps=1).search(IMAGES, CLASSES, batch_size=8, verbose=0)
+    return directory
+
+
+def warning_of(directory, build=classifier, data=(IMAGES, CLASSES), **fit):
+    """What is said of the data and the compiled network when the search goes on."""
+    tuner = tuner_of(Still(build), directory, steps=1)
+    _, found = said(tuner.search, *data, **({"batch_size": 8} | fit))
+    return [text for text, _ in found if BEGAN in text]
+
+
+def test_with_the_same_it_goes_on_silently(directory):
+    assert warning_of(directory) == []
+    assert warning_of(directory, data=(IMAGES.copy(), tf.constant(CLASSES)), verbose=2) == []
+
+
+def test_other_data_are_named(directory):
+    (fewer,) = warning_of(directory, data=(IMAGES[:-1], CLASSES[:-1]))
+    assert (
+        f"x was {IMAGES.dtype} {list(IMAGES.shape)}, is {IMAGES.dtype} {[len(IMAGES) - 1, *IMAGES.shape[1:]]}" in fewer
+    )
+    (others,) = warning_of(directory, data=(IMAGES + 1, CLASSES))
+    assert "x has other values" in others and "y has" not in others
+    (batches,) = warning_of(directory, batch_size=16, class_weight={0: 2.0})
+    assert "batch_size was 8, is 16" in batches and "class_weight[0] was not given, is 2.0" in batches
+
+
+def test_another_optimiser_or_loss_is_named(directory):
+    (text,) = warning_of(directory, build=slower)
+    assert "optimizer" in text and "loss was" in text and "x " not in text.split("it began with: ")[1]
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_data_sets_are_known_by_what_they_say_of_themselves(tmp_path, changed):
+    def data(size):
+        return tf.data.Dataset.from_tensor_slices((IMAGES, CLASSES)).shuffle(100).batch(size)
+
+    tuner_of(Still(), tmp_path, steps=1).search(data(8), verbose=0)
+    found = warning_of(tmp_path, data=(data(4 if changed else 8),), batch_size=None)
+    assert [("batches" in text) for text in found] == [True] * changed
+
+
+def test_dicts_and_lists_of_arrays_are_looked_into(tmp_path):
+    model = classifier(keras_tuner.HyperParameters())
+
+    def said_of(last):
+        x = {"a": IMAGES, "b": [CLASSES, last]}
+        return said(given.warn_of_others, tmp_path, model, FitArguments((x, CLASSES)))[1]
+
+    assert said_of(np.ones((3, 2))) == said_of(np.ones((3, 2))) == []
+    ((text, _),) = said_of(np.zeros((3, 2)))
+    assert "x['b'][1] has other values" in text and "other values;" not in text
+
+
+def test_a_damaged_file_is_written_anew(tmp_path):
+    model, arguments = classifier(keras_tuner.HyperParameters()), FitArguments((IMAGES, CLASSES))
+    (tmp_path / given.FILE).write_text("{")
+    for _ in range(2):
+        assert said(given.warn_of_others, tmp_path, model, arguments)[1] == []
+    (text, _), *_ = said(given.warn_of_others, tmp_path, model, FitArguments((IMAGES[:5], CLASSES[:5])))[1]
+    assert BEGAN in text
