@@ -288,7 +288,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Goes on with the search in the project's directory.
 
         Raises:
-            DamagedSearch: it is of other settings or another tuner, or a trial's file is damaged; the message says what to do.
+            OtherSearch, DamagedSearch: of other settings or another tuner; a trial's file is damaged. The message says what to do.
         """
         check_tree(self._project_dir)
         is_restored = restore_state(Path(self._project_dir), self.set_state)

@@ -12,7 +12,7 @@ from nash_tf.settings import is_raised
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
 from nash_tf.strategy.search_settings import SEARCH_LIMITS, planned_by
 from nash_tf.tuning import checked_json, trial_values
-from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
+from nash_tf.tuning.trial_files import DamagedSearch, OtherSearch, TrialFiles
 
 STATE = "oracle.json"
 
@@ -44,13 +44,13 @@ def restore_state(directory: Path, take: Callable[[dict[str, Any]], None]) -> bo
 
     Args:
         directory: of the search.
-        take: takes the state; raises DamagedSearch where the search is not the one that is wanted.
+        take: takes the state; raises OtherSearch where the search is not the one that is wanted.
 
     Returns:
         Whether it was taken. Where the file is lost or damaged, a line says so: all else follows from the trials.
 
     Raises:
-        DamagedSearch: it is the state of another tuner's search, or `take` raises it.
+        OtherSearch: it is the state of another tuner's search, or `take` raises it.
     """
     file = directory / STATE
     try:
@@ -59,11 +59,11 @@ def restore_state(directory: Path, take: Callable[[dict[str, Any]], None]) -> bo
             "settings",
             "trial_id",
         }:  # as Keras Tuner's oracles have it
-            raise DamagedSearch(
+            raise OtherSearch(
                 f"{directory} holds the search of another tuner; give another project_name, or overwrite=True"
             )
         take(state)
-    except DamagedSearch:
+    except OtherSearch:
         raise
     except Exception as error:  # there is no end to what a file may hold
         reason = "is lost" if isinstance(error, FileNotFoundError) else f"is damaged ({error or type(error).__name__})"
@@ -109,7 +109,7 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
     """Checks that a search that was begun with some settings may go on with others.
 
     Raises:
-        DamagedSearch: one differs that is no limit, or a limit is lowered; the message names each with both values.
+        OtherSearch: one differs that is no limit, or a limit is lowered; the message names each with both values.
     """
     limits = [name for name in SEARCH_LIMITS if name not in planned_by(wanted["method"])]
     changed = [
@@ -118,7 +118,7 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
         if name in saved and not _same(saved[name], value) and not (name in limits and is_raised(saved[name], value))
     ]
     if changed:
-        raise DamagedSearch(
+        raise OtherSearch(
             f"the search in {directory} was begun with other settings ({'; '.join(changed)}); only "
             f"{', '.join(limits)} may change, and only be raised. Give another project_name, or overwrite=True"
         )

@@ -26,6 +26,10 @@ class DamagedSearch(ValueError):
     """A file of a search is not what was written, or not of this search; the message names it and what to do."""
 
 
+class OtherSearch(DamagedSearch):
+    """A search that is whole, but another tuner's, or begun with other settings; the message names them and what to do."""
+
+
 @dataclass(frozen=True)
 class TrialFiles:
     """The trials' folders in the directory of a search.
