@@ -13,6 +13,7 @@ from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, front_objectives, trial_values
+from nash_tf.tuning.display import TrialDisplay
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, check_settings, restore_state
@@ -87,12 +88,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
         settings = Settings(method, budget_epochs=budget_epochs, **limits, **counts, **drawn, **sizes, **costs)
         arguments.warn_of_unused(settings)
         goal, declared = Goal(self.objective.name, self.objective.direction), DeclaredHyperparameters(self.get_space)
-        failures = self.max_consecutive_failed_trials
-        self.search = Search(settings, goal, declared, failures, self._seconds_left, fits)
+        self.search = Search(settings, goal, declared, self.max_consecutive_failed_trials, self._seconds_left, fits)
         self.limits = TimeLimits(max_hours, max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
         self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
-        self._mutex = threading.RLock()
+        self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()
 
     @property
     def settings(self) -> dict:

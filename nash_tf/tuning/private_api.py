@@ -12,10 +12,12 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute import oracle_client
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.distribute.oracle_client import OracleClient
+from keras_tuner.src.engine.oracle import Display
 from keras_tuner.src.engine.tuner import maybe_distribute
 
 __all__ = [
     "HOOKS",
+    "Display",
     "OracleClient",
     "add_oracle_servicer",
     "maybe_distribute",

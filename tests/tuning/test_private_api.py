@@ -29,6 +29,7 @@ def test_the_project_directory_is_made_of_both_names(tmp_path):
 def test_the_display_tells_when_a_trial_began():
     display = keras_tuner.Oracle("val_loss")._display
     assert isinstance(display, engine.Display) and display.trial_start == {} and "trial_start" in display.get_state()
+    assert callable(display.show_hyperparameter_table) and display.format_value(0.25) == "0.25"
 
 
 def test_the_service_of_the_oracle():
