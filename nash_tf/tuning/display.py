@@ -36,7 +36,7 @@ def in_words(assignment: Assignment, source: str | None) -> str:
     step, rung, child = assignment.key
     if source is None:
         what = "The first network"
-    elif assignment.moves:
+    elif assignment.is_birth and assignment.moves:
         what = f"Step {step}, child {child}: that of trial {source}, altered by {counted(move.operator for move in assignment.moves)}"
     else:
         what = f"Step {step}, rung {rung}, child {child}: that of trial {source}, trained on"

@@ -2,6 +2,9 @@
 
 import re
 
+from nash_tf.morphisms.base import Move
+from nash_tf.strategy.records import Assignment, TrainingKey
+from nash_tf.tuning.display import in_words
 from tests.helpers.tuners import CLASSES, IMAGES, Still, tuner_of
 
 
@@ -14,6 +17,12 @@ def test_trials_are_told_in_words_and_with_the_users_hyperparameters_alone(tmp_p
     assert re.fullmatch(r"Step 1, child 1: that of trial 0000, altered by [a-z_, 2]+; epoch 1", others[1][0])
     assert re.fullmatch(r"Step 1, rung 1, child [01]: that of trial 000[12], trained on; epochs 2 to 3", others[2][0])
     assert all(lines[1:] == ["rate = 0.02"] for lines in others)
+
+
+def test_a_child_is_altered_once_in_its_life():
+    moves = (Move("split", ("conv", 2), 0),)
+    born, later = (Assignment(TrainingKey(1, rung, 1), 0, TrainingKey(0, 0, 0), moves, rung, rung + 1, ()) for rung in (0, 1))
+    assert "altered by split" in in_words(born, "0000") and in_words(later, "0001").endswith("trained on; epoch 2")
 
 
 def test_another_value_of_the_best_is_named(tmp_path, capsys):
