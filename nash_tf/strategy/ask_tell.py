@@ -96,6 +96,7 @@ class Search:
             "examples": settings.examples,
             "batch_size": settings.batch_size,
             "gain_factor": settings.gain_factor,
+            "is_averaged": settings.average_weights,
             "side_by_side": lambda: self.side_by_side,
         }
         if not self.method.has_branches:

@@ -93,7 +93,11 @@ class BranchingProposer(BudgetedProposer):
         compute = plan.share(key) * self._left_of_budget(earlier)
         prices = self.prices(earlier)
         epochs = max(1, int((compute - prices.beginning) / prices.epoch(architecture) + 1e-9))
-        return {"initial_epoch": 0, "epochs": epochs, "phases": branches.phases(epochs, plan.is_branch(key))}
+        return {
+            "initial_epoch": 0,
+            "epochs": epochs,
+            "phases": branches.phases(epochs, plan.is_branch(key), self.is_averaged),
+        }
 
     def _left_of_budget(self, outcomes: Outcomes) -> float:
         """In epochs of the first network."""

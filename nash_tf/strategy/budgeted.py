@@ -31,6 +31,7 @@ class BudgetedProposer(Proposer):
         examples, batch_size: of an epoch, by which it has its price; None where they are not known.
         gain_factor: by how much the gains that the method expects are multiplied.
         side_by_side: gives how many trainings go on at a time.
+        is_averaged: whether networks end on the mean of their weights over the end of their training.
     """
 
     budget: float = math.inf
@@ -40,6 +41,7 @@ class BudgetedProposer(Proposer):
     batch_size: int | None = None
     gain_factor: float = 1.0
     side_by_side: Callable[[], int] = lambda: 1
+    is_averaged: bool = True
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
@@ -91,7 +93,7 @@ class BudgetedProposer(Proposer):
                 beside = self._overlapping(outcomes) if name == "wall_seconds" else 0.0
                 within = prices.spent(ended) + (1 - RESERVE) * max(0.0, left) / pace
                 budget = min(budget, within / (1 - beside))
-        return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1)
+        return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1, self.is_averaged)
 
     def on_the_clock(self, left: float, outcomes: Outcomes) -> float:
         """What is left of the budget, without what is trained beside other trainings."""

@@ -56,6 +56,7 @@ class Settings:
         front_sizes: for a method with branches, the trained parameters of its networks (see `nash_tf.strategy.branches`); none for
             those of the first network, doubled `steps` times.
         gain_factor: by how much the gains that a method with foresight expects of size are multiplied.
+        average_weights: whether the networks of a method with one budget end on the mean of their weights over the end of their training.
 
     Raises:
         TypeError: a value is of another type.
@@ -80,6 +81,7 @@ class Settings:
     front_sizes: tuple[int, ...] = ()
     batch_size: int | None = None
     gain_factor: float = 1.0
+    average_weights: bool = True
 
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
@@ -110,8 +112,9 @@ class Settings:
                 raise TypeError(f"{name} must be a number, received {value!r}")
             if not holds(float(value)):
                 raise ValueError(f"{name} must be {rule}, received {value!r}")
-        if not isinstance(self.tune_hyperparameters, bool):
-            raise TypeError(f"tune_hyperparameters must be True or False, received {self.tune_hyperparameters!r}")
+        for name in ("tune_hyperparameters", "average_weights"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, received {value!r}")
         if not isinstance(self.front_sizes, tuple):
             raise TypeError(f"front_sizes must be a tuple of whole numbers, received {self.front_sizes!r}")
         if self.front_sizes and not methods.registry[self.method].has_branches:

@@ -36,6 +36,8 @@ def unused(settings: Any) -> dict[str, str]:
     budget = settings.budget_epochs if method.is_budgeted else None
     if budget and (why := why_fewer_first(settings.vanilla_epochs, budget)):
         found["vanilla_epochs"] = why
+    if not method.is_budgeted:
+        found["average_weights"] = f"method {method.name} has no single cooldown"
     if not method.has_foresight:
         found["gain_factor"] = f"method {method.name} expects no gains"
     if method.has_branches:

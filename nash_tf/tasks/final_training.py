@@ -17,6 +17,7 @@ from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy import forecast, methods
+from nash_tf.strategy.course import AVERAGED
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_plan import After, TimePlan
 from nash_tf.tasks import scoring
@@ -61,6 +62,11 @@ class Finishing:
 def has_control(config: SearchConfig) -> bool:
     """Whether a control follows the search: that of a first network, which is trained alone anyway, would be itself."""
     return config.control and config.steps > 0 and methods.registry[config.method].grows
+
+
+def averaged(config: SearchConfig) -> float:
+    """The last share of the epochs over which weights are averaged in what follows a search: as in the search itself."""
+    return AVERAGED if config.average_weights and methods.registry[config.method].is_budgeted else 0.0
 
 
 def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> After:
@@ -122,6 +128,7 @@ def control(run: Finishing) -> Control | None:
         seconds_left=lambda: until - plan.limits.spent()[0],
         pace=0.0 if limit is None else plan.cost().seconds(1, size),
         limit=limit,
+        averaged=averaged(run.config),
     )
     run.progress.line(
         f"Is it worth it? The control: the first network trained alone, with one cooldown, for {wanted:.0f} s of CPU time; the "
@@ -211,6 +218,7 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
         seconds_left=lambda: plan.limits.seconds_left_in_all() - held,
         pace=pace if config.max_hours else 0.0,
         limit=config.max_hours,
+        averaged=averaged(config),
     )
     run.progress.then(lambda: held)
     model, course = run.train(job, lambda: copied(chosen), FINAL)

@@ -28,6 +28,7 @@ from nash_tf.training.distillation import TEMPERATURE, taught
 from nash_tf.training.errors import OutOfTime
 from nash_tf.training.layer_seeds import seed_layers
 from nash_tf.training.watching import Limits, Watch
+from nash_tf.training.weight_average import WeightAverage
 
 DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not finite"
 _AT_FIRST = 20  # epochs at least, until the pace tells how many there will be
@@ -67,6 +68,7 @@ class Job:
         pace: wall-clock seconds of an epoch, as it looks before.
         limit: what limits its time, as a JSON value; one that was cut is done anew under another limit.
         lesson: what is learnt beside the labels; None for nothing.
+        averaged: share of its epochs, the last ones, over which the weights are averaged; 0 for the last weights alone.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Job:
     pace: float = 0.0
     limit: float | None = None
     lesson: Lesson | None = None
+    averaged: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class Course:
         seconds, cpu_seconds: that the epochs done have taken.
         limit: that of its job.
         ended: DONE, CUT or NOT_FINITE; None while it goes on.
+        averaged: of how many states of the weights there is a mean.
     """
 
     identity: Mapping[str, Any]
@@ -107,6 +111,7 @@ class Course:
     cpu_seconds: float = 0.0
     limit: float | None = None
     ended: str | None = None
+    averaged: int = 0
 
 
 def train(
@@ -136,7 +141,7 @@ def train(
     Raises:
         CheckpointError: it could not be saved, or what was saved is damaged.
     """
-    model = make()
+    model, mean = make(), {}
     saved = _load(directory, job)
     if saved is None:
         last = last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
@@ -144,15 +149,17 @@ def train(
         course = Course(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
     else:
         course, state = saved
-        write_state(model, state)
+        mean = state.mean
+        write_state(model, ended_on_mean(state) if course.ended else state)
     if course.ended:
         return model, course
     keras.utils.set_random_seed(job.seed)
     batches = pipeline.training(job.images, job.labels, job.seed, passes=course.epoch)
     group_steps(model, pipeline.batch_size, len(batches) * job.epochs)
-    keeper = _Keeper(job, course, directory, on_epoch)
+    average = WeightAverage(0, mean, course.averaged)
+    keeper = _Keeper(job, course, directory, on_epoch, average)
     shown = progress.callback(job.name, course.epoch, lambda: keeper.course.last)
-    callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), keeper, shown]
+    callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), average, keeper, shown]
     try:
         with job.lesson.given_to(model) if job.lesson else nullcontext():
             model.fit(
@@ -164,7 +171,7 @@ def train(
     if course.ended in (CUT, NOT_FINITE):
         model = make()
         if kept := _load(directory, job):
-            write_state(model, kept[1])
+            write_state(model, ended_on_mean(kept[1]))
             _save(directory, course, Architecture.from_keras(model), kept[1])
     return model, course
 
@@ -185,10 +192,11 @@ class _Rate(PhasedRate):
 class _Keeper(keras.callbacks.Callback):
     """Saves each epoch, and sets how many there will be."""
 
-    def __init__(self, job: Job, course: Course, directory: Path, on_epoch: Callable[[], None]):
+    def __init__(self, job: Job, course: Course, directory: Path, on_epoch: Callable[[], None], average: WeightAverage):
         super().__init__()
-        self.course = course
+        self.course, self._average = course, average
         self._job, self._directory, self._on_epoch = job, directory, on_epoch
+        self._set_average()
         self._paces: list[tuple[float, float]] = []  # seconds and CPU seconds of epochs
         self._is_traced = False  # whether the one pace that is known is of an epoch in which the step was traced
         self._began: tuple[float, float] | None = None  # of the epoch, the saving of the one before included
@@ -215,10 +223,17 @@ class _Keeper(keras.callbacks.Callback):
         self._paces.append(taken if self._paces else untraced or taken)
         spent = self.course.seconds + taken[0], self.course.cpu_seconds + taken[1]
         self.course = replace(self.course, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3))
-        self.course = self._planned(self.course)
+        self.course = replace(self._planned(self.course), averaged=self._average.count)
+        state.mean.update(self._average.mean)
+        self._set_average()
         _save(self._directory, self.course, Architecture.from_keras(self.model), state)
         self._on_epoch()
         self.model.stop_training = self.course.ended is not None
+
+    def _set_average(self) -> None:
+        """The average begins where its share of the epochs does; as long as it has not begun, that moves with their end."""
+        if not self._average.count:
+            self._average.first_epoch = math.ceil((1 - self._job.averaged) * self.course.last)
 
     def _untraced(self) -> tuple[float, float] | None:
         """What this epoch takes without tracing, by its steps after the first call; None where there are none."""
@@ -244,6 +259,11 @@ class _Keeper(keras.callbacks.Callback):
         if last != course.last:
             course = replace(course, last=last, cooldown=course.cooldown.ending(epoch, last))
         return course
+
+
+def ended_on_mean(state: State) -> State:
+    """The state of a training that has ended: where weights were averaged, the mean is theirs."""
+    return replace(state, weights={**state.weights, **state.mean}, mean={})
 
 
 def group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
