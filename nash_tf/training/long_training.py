@@ -230,7 +230,7 @@ class _Keeper(keras.callbacks.Callback):
         return seconds * share, cpu * share
 
     def _planned(self, course: Course) -> Course:
-        """The course with its last epoch as time allows; small differences, which are noise, change nothing."""
+        """The course with its last epoch as time allows, and its cooldown until then; small differences, which are noise, change nothing."""
         recent = self._paces[-max(3, len(self._paces) // 2) :]
         seconds, cpu = (sum(part) / len(recent) for part in zip(*recent, strict=True))
         epoch, wanted, left = course.epoch, course.wanted, self._job.seconds_left()
@@ -241,9 +241,8 @@ class _Keeper(keras.callbacks.Callback):
         course = replace(course, wanted=wanted)
         if last <= epoch or course.cooldown.is_over(epoch):
             return replace(course, last=epoch, ended=DONE if epoch >= wanted else CUT)
-        if last != course.last:
-            course = replace(course, last=last, cooldown=course.cooldown.ending(epoch, last))
-        return course
+        is_kept = math.isclose(course.cooldown.end, last)
+        return replace(course, last=last, cooldown=course.cooldown if is_kept else course.cooldown.ending(epoch, last))
 
 
 def group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
