@@ -230,7 +230,7 @@ class _Keeper(keras.callbacks.Callback):
         return seconds * share, cpu * share
 
     def _planned(self, course: Course) -> Course:
-        """The course with its last epoch as time allows, and its cooldown until then; small differences, which are noise, change nothing."""
+        """The course with its last epoch as time allows, and its cooldown until then; small differences are noise and change nothing."""
         recent = self._paces[-max(3, len(self._paces) // 2) :]
         seconds, cpu = (sum(part) / len(recent) for part in zip(*recent, strict=True))
         epoch, wanted, left = course.epoch, course.wanted, self._job.seconds_left()
