@@ -96,8 +96,8 @@ class BudgetedProposer(Proposer):
             pace = getattr(ended[-1], name) / prices.spent(ended[-1:])
             if pace > 0:
                 beside = self._overlapping(outcomes) if name == "wall_seconds" else 0.0
-                within = prices.spent(ended) + (1 - RESERVE) * max(0.0, left) / pace
-                budget = min(budget, within / (1 - beside))
+                reached = prices.spent(ended) + (1 - RESERVE) * max(0.0, left) / pace
+                budget = min(budget, reached / (1 - beside))
         return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1)
 
     def on_the_clock(self, left: float, outcomes: Outcomes) -> float:
