@@ -53,6 +53,13 @@ def test_what_a_front_does_not_use(settings, expected):
     assert unused(SearchConfig(**settings)).keys() - OTHERS - {"cutout_size"} == expected
 
 
+def test_steps_make_the_budget_of_a_front_that_is_given_none():
+    sizes = {"method": "front", "front_sizes": (99,)}
+    assert "steps" not in unused(SearchConfig(**sizes))
+    for given in ({"budget_epochs": 99.0}, {"budget_seconds": 99.0}, {"max_hours": 1.0}, {"max_cpu_hours": 1.0}):
+        assert "steps" in unused(SearchConfig(**sizes, **given))
+
+
 @pytest.mark.parametrize(("method", "expects"), [("grow", True), ("front", True), ("random", False), ("shr", False)])
 def test_what_a_method_without_foresight_does_not_use(method, expects):
     assert ({"prior", "gain_factor"} <= unused(SearchConfig(method=method)).keys()) is not expects
