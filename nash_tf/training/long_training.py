@@ -3,8 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -245,6 +245,19 @@ class _Keeper(keras.callbacks.Callback):
         return replace(course, last=last, cooldown=course.cooldown if is_kept else course.cooldown.ending(epoch, last))
 
 
+def seconds_taken(directory: Path, identity: Mapping[str, Any], limit: float | None) -> float:
+    """Wall-clock seconds that a training has taken of which a job goes on in a directory; 0 where there is none.
+
+    Args:
+        directory, identity, limit: as of `train` and `Job`.
+
+    Raises:
+        CheckpointError: what was saved is damaged.
+    """
+    course = _course(directory, identity, limit)
+    return course.seconds if course else 0.0
+
+
 def group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
     """Lets a prepared model do several training steps in one call, if that saves time; not where its operations are not known.
 
@@ -276,14 +289,28 @@ def _save(directory: Path, course: Course, architecture: Architecture, state: St
 
 def _load(directory: Path, job: Job) -> tuple[Course, State] | None:
     """The training that was saved; None where there is none of this job."""
-    try:
+    course = _course(directory, job.identity, job.limit)
+    if course is None:
+        return None
+    with _remedied(directory):
+        return course, saved_training.model(directory)[1]
+
+
+def _course(directory: Path, identity: Mapping[str, Any], limit: float | None) -> Course | None:
+    """How far it has come."""
+    with _remedied(directory):
         values = saved_training.values(directory)
         if values is None:
             return None
         course = Course(**{**values, "cooldown": Cooldown(*values["cooldown"])})
-        is_same = json.loads(json.dumps(job.identity)) == course.identity
-        if not is_same or (course.ended == CUT and course.limit != job.limit):
-            return None
-        return course, saved_training.model(directory)[1]
+    is_same = json.loads(json.dumps(identity)) == course.identity
+    return course if is_same and (course.ended != CUT or course.limit == limit) else None
+
+
+@contextmanager
+def _remedied(directory: Path) -> Iterator[None]:
+    """Says of what is damaged what to do."""
+    try:
+        yield
     except (CheckpointError, TypeError, KeyError) as error:
         raise CheckpointError(f"{error}; remove {directory}, and the training is done again") from error

@@ -134,6 +134,16 @@ def test_cut_within_an_epoch_the_last_whole_one_is_kept_and_done_anew_under_anot
     assert train(make, tmp_path / "run", limit=0.2)[1].epoch == 4
 
 
+def test_what_an_interrupted_training_has_taken_is_known(make, tmp_path):
+    directory, first = tmp_path / "run", {"of": "first"}
+    assert long_training.seconds_taken(directory, first, 0.1) == 0
+    with pytest.raises(Killed):
+        train(make, directory, killed_after(2), limit=0.1)
+    taken = long_training.seconds_taken(directory, first, 0.1)
+    assert taken == json.loads((directory / "training.json").read_text())["seconds"] > 0
+    assert long_training.seconds_taken(directory, {"of": "another"}, 0.1) == 0
+
+
 def test_weights_that_are_not_finite_are_those_of_the_epoch_before(make, tmp_path):
     made = []
 
