@@ -126,7 +126,8 @@ class Settings:
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step."""
-        return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
+        has_budget = self.budget_epochs is not None or bool(self.time_limits)
+        return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property
     def budget(self) -> float:
