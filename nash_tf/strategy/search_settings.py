@@ -44,8 +44,9 @@ class Settings:
             network above it is trained as it is, and does not grow.
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent, but for those that shape the network.
-        budget_epochs: of compute, in epochs of the first network, all trainings together; it ends a search whose method does not
-            lay it out in advance. None: no limit there; for a method that does, what the limits on time allow, or as many as the
+        budget_epochs: of compute, in epochs of the first network, all trainings together. Of a method that does not lay it out in
+            advance it ends the search: no training begins that those before it, by step, rung and child, leave nothing for; so it is the
+            same for any number of workers. None: no limit there; for a method that does, what the limits on time allow, or as many as the
             other methods have, `vanilla_epochs + steps * epochs_per_step`.
         max_hours, max_cpu_hours: limits on the time of trainings, by which such a method lays out its budget; the engine ends the
             search at its limits.
@@ -128,7 +129,8 @@ class Settings:
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step."""
-        return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
+        has_budget = self.budget_epochs is not None or bool(self.time_limits)
+        return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property
     def budget(self) -> float:

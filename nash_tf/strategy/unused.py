@@ -42,7 +42,7 @@ def unused(settings: Any) -> dict[str, str]:
         found["gain_factor"] = f"method {method.name} expects no gains"
     if method.has_branches:
         found["mutations"] = "the network grows to sizes"
-        if settings.front_sizes:
+        if settings.front_sizes and (budgets or limits):  # else the budget follows from them
             found["steps"] = "there is one for each of front_sizes"
     return found
 

@@ -115,10 +115,12 @@ def control(run: Finishing) -> Control | None:
     architecture = Architecture.from_keras(untrained)
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
-    until = plan.limits.spent()[0] + plan.control_seconds()
+    identity = {"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate}
+    taken = long_training.seconds_taken(run.config.directory / CONTROL, identity, limit)
+    until = plan.limits.spent()[0] + plan.control_seconds(taken)
     job = Job(
         name=CONTROL,
-        identity={"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate},
+        identity=identity,
         images=run.dataset.x_train,
         labels=run.dataset.y_train,
         seed=derive(run.config.seed, CONTROL),

@@ -3,8 +3,8 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -245,7 +245,7 @@ class _Keeper(keras.callbacks.Callback):
         return seconds * share, cpu * share
 
     def _planned(self, course: Course) -> Course:
-        """The course with its last epoch as time allows; small differences, which are noise, change nothing."""
+        """The course with its last epoch as time allows, and its cooldown until then; small differences are noise and change nothing."""
         recent = self._paces[-max(3, len(self._paces) // 2) :]
         seconds, cpu = (sum(part) / len(recent) for part in zip(*recent, strict=True))
         epoch, wanted, left = course.epoch, course.wanted, self._job.seconds_left()
@@ -256,9 +256,21 @@ class _Keeper(keras.callbacks.Callback):
         course = replace(course, wanted=wanted)
         if last <= epoch or course.cooldown.is_over(epoch):
             return replace(course, last=epoch, ended=DONE if epoch >= wanted else CUT)
-        if last != course.last:
-            course = replace(course, last=last, cooldown=course.cooldown.ending(epoch, last))
-        return course
+        is_kept = math.isclose(course.cooldown.end, last)
+        return replace(course, last=last, cooldown=course.cooldown if is_kept else course.cooldown.ending(epoch, last))
+
+
+def seconds_taken(directory: Path, identity: Mapping[str, Any], limit: float | None) -> float:
+    """Wall-clock seconds that a training has taken of which a job goes on in a directory; 0 where there is none.
+
+    Args:
+        directory, identity, limit: as of `train` and `Job`.
+
+    Raises:
+        CheckpointError: what was saved is damaged.
+    """
+    course = _course(directory, identity, limit)
+    return course.seconds if course else 0.0
 
 
 def ended_on_mean(state: State) -> State:
@@ -297,14 +309,28 @@ def _save(directory: Path, course: Course, architecture: Architecture, state: St
 
 def _load(directory: Path, job: Job) -> tuple[Course, State] | None:
     """The training that was saved; None where there is none of this job."""
-    try:
+    course = _course(directory, job.identity, job.limit)
+    if course is None:
+        return None
+    with _remedied(directory):
+        return course, saved_training.model(directory)[1]
+
+
+def _course(directory: Path, identity: Mapping[str, Any], limit: float | None) -> Course | None:
+    """How far it has come."""
+    with _remedied(directory):
         values = saved_training.values(directory)
         if values is None:
             return None
         course = Course(**{**values, "cooldown": Cooldown(*values["cooldown"])})
-        is_same = json.loads(json.dumps(job.identity)) == course.identity
-        if not is_same or (course.ended == CUT and course.limit != job.limit):
-            return None
-        return course, saved_training.model(directory)[1]
+    is_same = json.loads(json.dumps(identity)) == course.identity
+    return course if is_same and (course.ended != CUT or course.limit == limit) else None
+
+
+@contextmanager
+def _remedied(directory: Path) -> Iterator[None]:
+    """Says of what is damaged what to do."""
+    try:
+        yield
     except (CheckpointError, TypeError, KeyError) as error:
         raise CheckpointError(f"{error}; remove {directory}, and the training is done again") from error

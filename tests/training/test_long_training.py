@@ -92,15 +92,21 @@ def test_what_is_done_is_not_done_again_and_another_job_replaces_it(make, tmp_pa
     assert course.epoch == len(calls) == 2
 
 
-def test_where_time_is_short_it_has_the_epochs_that_fit_with_one_whole_cooldown(make, tmp_path, monkeypatch):
-    rates, ends = [], long_training._Rate.on_epoch_end
-    monkeypatch.setattr(long_training, "replanned", lambda epoch, wanted, last, *_: last if epoch < 2 else 6)
+@pytest.fixture
+def rates(monkeypatch):
+    """The rate at the end of each epoch."""
+    seen, ends = [], long_training._Rate.on_epoch_end
 
     def record(self, epoch, logs=None):
         ends(self, epoch, logs)
-        rates.append(float(self.model.optimizer.learning_rate))
+        seen.append(float(self.model.optimizer.learning_rate))
 
     monkeypatch.setattr(long_training._Rate, "on_epoch_end", record)
+    return seen
+
+
+def test_where_time_is_short_it_has_the_epochs_that_fit_with_one_whole_cooldown(make, tmp_path, monkeypatch, rates):
+    monkeypatch.setattr(long_training, "replanned", lambda epoch, wanted, last, *_: last if epoch < 2 else 6)
     _, course = train(make, tmp_path / "run", epochs=50, limit=0.1)
     assert (course.epoch, course.wanted, course.ended) == (6, 50, CUT)
     assert rates[1] > 0.099 and rates == sorted(rates, reverse=True)
@@ -128,6 +134,16 @@ def test_cut_within_an_epoch_the_last_whole_one_is_kept_and_done_anew_under_anot
     assert train(make, tmp_path / "run", limit=0.2)[1].epoch == 4
 
 
+def test_what_an_interrupted_training_has_taken_is_known(make, tmp_path):
+    directory, first = tmp_path / "run", {"of": "first"}
+    assert long_training.seconds_taken(directory, first, 0.1) == 0
+    with pytest.raises(Killed):
+        train(make, directory, killed_after(2), limit=0.1)
+    taken = long_training.seconds_taken(directory, first, 0.1)
+    assert taken == json.loads((directory / "training.json").read_text())["seconds"] > 0
+    assert long_training.seconds_taken(directory, {"of": "another"}, 0.1) == 0
+
+
 def test_weights_that_are_not_finite_are_those_of_the_epoch_before(make, tmp_path):
     made = []
 
@@ -150,6 +166,23 @@ def test_its_length_may_be_given_in_cpu_seconds(make, tmp_path, monkeypatch):
     _, short = train(make, tmp_path / "short", epochs=1, cpu_seconds=1.0)
     assert short.epoch == short.wanted > 1 and short.ended == DONE
     assert 0.8 <= short.cpu_seconds <= 1.2
+
+
+@pytest.mark.parametrize("saved_epochs", [0, 3])
+def test_it_ends_at_no_rate_also_where_it_takes_as_long_as_was_foretold(
+    make, tmp_path, monkeypatch, rates, saved_epochs
+):
+    """Its cooldown is longer at first, also in what earlier versions have saved."""
+    monkeypatch.setattr(long_training, "is_about", lambda *epochs: True)
+    if saved_epochs:
+        kept = long_training._Keeper._planned
+        monkeypatch.setattr(long_training._Keeper, "_planned", lambda self, course: course)
+        with pytest.raises(Killed):
+            train(make, tmp_path / "run", killed_after(saved_epochs), epochs=9, cpu_seconds=99.0)
+        monkeypatch.setattr(long_training._Keeper, "_planned", kept)
+    _, course = train(make, tmp_path / "run", epochs=9, cpu_seconds=99.0)
+    assert (course.epoch, course.last, course.ended) == (9, 9, DONE) and course.cooldown.end == pytest.approx(9)
+    assert rates == sorted(rates, reverse=True) and rates[-1] < 0.001
 
 
 @pytest.mark.parametrize("damage", ["digit", "array"])
