@@ -23,7 +23,7 @@ from nash_tf.strategy.time_plan import After, TimePlan
 from nash_tf.tasks import scoring
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
-from nash_tf.training import long_training
+from nash_tf.training import long_training, saved_course
 from nash_tf.training.long_training import Job
 from nash_tf.training.watching import digest
 from nash_tf.tuning.tuner import HillClimbing
@@ -116,7 +116,7 @@ def control(run: Finishing) -> Control | None:
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
     identity = {"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate}
-    taken = long_training.seconds_taken(run.config.directory / CONTROL, identity, limit)
+    taken = saved_course.seconds_taken(run.config.directory / CONTROL, identity, limit)
     until = plan.limits.spent()[0] + plan.control_seconds(taken)
     job = Job(
         name=CONTROL,
@@ -139,7 +139,7 @@ def control(run: Finishing) -> Control | None:
     run.progress.then(lambda: plan.final_reserve() + plan.test_seconds() + plan.after.export)
     model, course = run.train(job, lambda: untrained, CONTROL)
     if not course.epoch:
-        why = "its weights were not finite" if course.ended == long_training.NOT_FINITE else "no time was left for it"
+        why = "its weights were not finite" if course.ended == saved_course.NOT_FINITE else "no time was left for it"
         run.progress.line(f"There is no control: {why}.")
         return None
     found = scores(run, model)
@@ -225,9 +225,9 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
     run.progress.then(lambda: held)
     model, course = run.train(job, lambda: copied(chosen), FINAL)
     said = {
-        long_training.CUT: f"max_hours={config.max_hours or math.inf:g} left time for {course.epoch} of "
+        saved_course.CUT: f"max_hours={config.max_hours or math.inf:g} left time for {course.epoch} of "
         f"{config.final_epochs} epochs of final training",
-        long_training.NOT_FINITE: f"weights were not finite after epoch {course.epoch + 1} of the final training; those of "
+        saved_course.NOT_FINITE: f"weights were not finite after epoch {course.epoch + 1} of the final training; those of "
         f"{'epoch ' + str(course.epoch) if course.epoch else 'before it'} are kept",
     }.get(course.ended or "")
     if said:

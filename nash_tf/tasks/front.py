@@ -27,7 +27,8 @@ from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
 from nash_tf.tasks import handing_over
 from nash_tf.tasks.final_training import Finishing, averaged, copied, scores
-from nash_tf.training.long_training import CUT, Job, Lesson
+from nash_tf.training.long_training import Job, Lesson
+from nash_tf.training.saved_course import CUT
 from nash_tf.training.watching import digest
 
 KNOWN = (

@@ -1,11 +1,10 @@
 """A long training of one network with one cooldown: saved each epoch, gone on with exactly, and at its end in time."""
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,19 @@ from nash_tf.callbacks import PhasedRate
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.data.rows import Rows
 from nash_tf.keras_models import fast_training
-from nash_tf.keras_models.checkpoint import CheckpointError
-from nash_tf.keras_models.state import State, read_state, write_state
+from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy.cooldown import SLACK, Cooldown, is_about, last_epoch, replanned
 from nash_tf.strategy.schedules import annealings
 from nash_tf.terminal.progress import Progress
-from nash_tf.training import saved_training
+from nash_tf.training import saved_course
 from nash_tf.training.distillation import TEMPERATURE, taught
 from nash_tf.training.errors import OutOfTime
 from nash_tf.training.layer_seeds import seed_layers
+from nash_tf.training.saved_course import CUT, DONE, NOT_FINITE, Course
 from nash_tf.training.watching import Limits, Watch
 from nash_tf.training.weight_average import WeightAverage
 
-DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not finite"
 _AT_FIRST = 20  # epochs at least, until the pace tells how many there will be
 _ENDLESS = 10**9  # epochs; the course says when to stop
 
@@ -86,34 +84,6 @@ class Job:
     averaged: float = 0.0
 
 
-@dataclass(frozen=True)
-class Course:
-    """How far a training has come.
-
-    Attributes:
-        identity: of its job.
-        epoch: epochs done.
-        wanted: epochs that it would have without a limit.
-        last: epochs that it will have.
-        cooldown: of its learning rate.
-        seconds, cpu_seconds: that the epochs done have taken.
-        limit: that of its job.
-        ended: DONE, CUT or NOT_FINITE; None while it goes on.
-        averaged: of how many states of the weights there is a mean.
-    """
-
-    identity: Mapping[str, Any]
-    epoch: int
-    wanted: int
-    last: int
-    cooldown: Cooldown
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    limit: float | None = None
-    ended: str | None = None
-    averaged: int = 0
-
-
 def train(
     job: Job,
     make: Callable[[], keras.Model],
@@ -142,7 +112,7 @@ def train(
         CheckpointError: it could not be saved, or what was saved is damaged.
     """
     model, mean = make(), {}
-    saved = _load(directory, job)
+    saved = saved_course.load(directory, job.identity, job.limit)
     if saved is None:
         last = last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
         cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else _AT_FIRST)), None if last else CUT
@@ -150,7 +120,7 @@ def train(
     else:
         course, state = saved
         mean = state.mean
-        write_state(model, ended_on_mean(state) if course.ended else state)
+        write_state(model, saved_course.ended_on_mean(state) if course.ended else state)
     if course.ended:
         return model, course
     keras.utils.set_random_seed(job.seed)
@@ -170,9 +140,9 @@ def train(
         course = replace(keeper.course, ended=CUT)
     if course.ended in (CUT, NOT_FINITE):
         model = make()
-        if kept := _load(directory, job):
-            write_state(model, ended_on_mean(kept[1]))
-            _save(directory, course, Architecture.from_keras(model), kept[1])
+        if kept := saved_course.load(directory, job.identity, job.limit):
+            write_state(model, saved_course.ended_on_mean(kept[1]))
+            saved_course.save(directory, course, Architecture.from_keras(model), kept[1])
     return model, course
 
 
@@ -226,7 +196,7 @@ class _Keeper(keras.callbacks.Callback):
         self.course = replace(self._planned(self.course), averaged=self._average.count)
         state.mean.update(self._average.mean)
         self._set_average()
-        _save(self._directory, self.course, Architecture.from_keras(self.model), state)
+        saved_course.save(self._directory, self.course, Architecture.from_keras(self.model), state)
         self._on_epoch()
         self.model.stop_training = self.course.ended is not None
 
@@ -260,24 +230,6 @@ class _Keeper(keras.callbacks.Callback):
         return replace(course, last=last, cooldown=course.cooldown if is_kept else course.cooldown.ending(epoch, last))
 
 
-def seconds_taken(directory: Path, identity: Mapping[str, Any], limit: float | None) -> float:
-    """Wall-clock seconds that a training has taken of which a job goes on in a directory; 0 where there is none.
-
-    Args:
-        directory, identity, limit: as of `train` and `Job`.
-
-    Raises:
-        CheckpointError: what was saved is damaged.
-    """
-    course = _course(directory, identity, limit)
-    return course.seconds if course else 0.0
-
-
-def ended_on_mean(state: State) -> State:
-    """The state of a training that has ended: where weights were averaged, the mean is theirs."""
-    return replace(state, weights={**state.weights, **state.mean}, mean={})
-
-
 def group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
     """Lets a prepared model do several training steps in one call, if that saves time; not where its operations are not known.
 
@@ -298,39 +250,3 @@ def _now() -> tuple[float, float]:
 def _since(before: tuple[float, float]) -> tuple[float, float]:
     now = _now()
     return now[0] - before[0], now[1] - before[1]
-
-
-# Files ----------------------------------------------------------------------------------------------------------------
-
-
-def _save(directory: Path, course: Course, architecture: Architecture, state: State) -> None:
-    saved_training.save(directory, asdict(course) | {"cooldown": list(course.cooldown)}, architecture, state)
-
-
-def _load(directory: Path, job: Job) -> tuple[Course, State] | None:
-    """The training that was saved; None where there is none of this job."""
-    course = _course(directory, job.identity, job.limit)
-    if course is None:
-        return None
-    with _remedied(directory):
-        return course, saved_training.model(directory)[1]
-
-
-def _course(directory: Path, identity: Mapping[str, Any], limit: float | None) -> Course | None:
-    """How far it has come."""
-    with _remedied(directory):
-        values = saved_training.values(directory)
-        if values is None:
-            return None
-        course = Course(**{**values, "cooldown": Cooldown(*values["cooldown"])})
-    is_same = json.loads(json.dumps(identity)) == course.identity
-    return course if is_same and (course.ended != CUT or course.limit == limit) else None
-
-
-@contextmanager
-def _remedied(directory: Path) -> Iterator[None]:
-    """Says of what is damaged what to do."""
-    try:
-        yield
-    except (CheckpointError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{error}; remove {directory}, and the training is done again") from error

@@ -16,8 +16,9 @@ from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.strategy.cooldown import Cooldown
 from nash_tf.terminal.progress import Progress
-from nash_tf.training import long_training
-from nash_tf.training.long_training import CUT, DONE, NOT_FINITE, Job
+from nash_tf.training import long_training, saved_course
+from nash_tf.training.long_training import Job
+from nash_tf.training.saved_course import CUT, DONE, NOT_FINITE
 from nash_tf.training.watching import digest
 from tests.helpers.pipelines import CLASSES, examples, pipeline
 
@@ -136,12 +137,12 @@ def test_cut_within_an_epoch_the_last_whole_one_is_kept_and_done_anew_under_anot
 
 def test_what_an_interrupted_training_has_taken_is_known(make, tmp_path):
     directory, first = tmp_path / "run", {"of": "first"}
-    assert long_training.seconds_taken(directory, first, 0.1) == 0
+    assert saved_course.seconds_taken(directory, first, 0.1) == 0
     with pytest.raises(Killed):
         train(make, directory, killed_after(2), limit=0.1)
-    taken = long_training.seconds_taken(directory, first, 0.1)
+    taken = saved_course.seconds_taken(directory, first, 0.1)
     assert taken == json.loads((directory / "training.json").read_text())["seconds"] > 0
-    assert long_training.seconds_taken(directory, {"of": "another"}, 0.1) == 0
+    assert saved_course.seconds_taken(directory, {"of": "another"}, 0.1) == 0
 
 
 def test_weights_that_are_not_finite_are_those_of_the_epoch_before(make, tmp_path):
@@ -200,5 +201,5 @@ def test_damaged_files_are_named_with_the_remedy(damage, make, tmp_path):
 def test_the_course_is_json_for_whoever_reads_the_run(make, tmp_path):
     train(make, tmp_path / "run", epochs=1)
     values = json.loads((tmp_path / "run" / "training.json").read_text())
-    fields = {field.name for field in dataclasses.fields(long_training.Course)}
+    fields = {field.name for field in dataclasses.fields(saved_course.Course)}
     assert values.keys() == fields | {"sha256"} and values["cooldown"] == [0.0, 1]

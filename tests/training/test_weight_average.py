@@ -13,7 +13,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.state import all_variables, read_state, real_weights, write_weights
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.schedules import Phase, averaged_from
-from nash_tf.training import interrupted, long_training
+from nash_tf.training import interrupted, long_training, saved_course
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.weight_average import WeightAverage
@@ -170,7 +170,7 @@ class TestLongTraining:
         monkeypatch.setattr(long_training.Watch, "on_train_batch_end", late)
         model, course = train_long(make, tmp_path, averaged=0.5)
         state = checkpoint.load(tmp_path / "checkpoint")[1]
-        assert course.ended == long_training.CUT and course.averaged == 4
+        assert course.ended == saved_course.CUT and course.averaged == 4
         for key, variable in real_weights(model).items():
             np.testing.assert_array_equal(variable.numpy(), state.mean[key])
 
