@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nash_tf.data import images
 from nash_tf.data.image_files import Labelled, labelled, source_of
-from nash_tf.data.source import DataError, Kind, Source, listed, printable
+from nash_tf.data.source import DataError, Kind, Source, is_text, listed, printable
 
 
 def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry]:
@@ -70,6 +70,9 @@ def _classes(folder: Path, root: Path) -> dict[str, Path]:
         raise DataError(f"{folder}: expected a folder of class folders of images, got no folder in it")
     if len(classes) < 2:
         raise DataError(f"{folder}: expected at least two class folders, got only {next(iter(classes))}")
+    for name, path in classes.items():
+        if not is_text(name):
+            raise DataError(f"{path}: expected a class folder whose name is UTF-8, got {os.fsencode(name)!r}; rename it")
     return classes
 
 

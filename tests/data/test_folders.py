@@ -1,5 +1,7 @@
 """Data sets in folders of images."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -80,6 +82,10 @@ class TestFolders:
         def test_train_alone(self, tmp_path, how):
             folder(tmp_path / "train")
             refuse(tmp_path, tmp_path, "expected test/ beside train/", how=how)
+
+        def test_class_whose_name_is_no_text(self, tmp_path, how):
+            folder(tmp_path, ("bolt", os.fsdecode(b"caf\xe9")))
+            refuse(tmp_path, tmp_path, "name is UTF-8", r"b'caf\xe9'; rename it", how=how)
 
         def test_class_only_in_test(self, tmp_path, how):
             folder(tmp_path / "train"), folder(tmp_path / "test", ("bolt", "washer"))
