@@ -106,7 +106,8 @@ class Checker:
         (self.folder / "job.txt").write_text(repr(self._job))
         source = inspect.getsourcefile(module.load)
         arguments = [clean_process.__file__, str(source), str(path), str(self.folder)]
-        command, most = [sys.executable, "-I", *arguments], LOADING + SLOWER * self._seconds
+        # -P: the script's folder, which is this package's, is not searched. -I would leave out where TensorFlow may be, too.
+        command, most = [sys.executable, "-P", *arguments], LOADING + SLOWER * self._seconds
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=most)
         except subprocess.TimeoutExpired:

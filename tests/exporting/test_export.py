@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import runpy
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -97,7 +98,7 @@ def here(monkeypatch):
     """Serves in this process: TensorFlow takes seconds to load in another."""
 
     def run(command, **_):
-        assert command[1:3] == ["-I", clean_process.__file__]
+        assert command[1:3] == ["-P", clean_process.__file__]
         try:
             clean_process.main(*command[3:5], Path(command[5]))
         except Exception as error:
@@ -153,6 +154,21 @@ def test_a_process_that_hangs_is_ended_and_said(tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="the SavedModel has not served in a fresh process within 0.01 s"):
         export(several(), tmp_path / "out", [np.ones((2, 5)), numbers(2, 3)], seconds=0.001)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_process_finds_what_pythonpath_names(tmp_path, monkeypatch):
+    """TensorFlow may be there alone, as on clusters."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "only_there.py").write_text("def call(arrays):\n    return arrays\n")
+    source = tmp_path / "form.py"
+    source.write_text("def load(path, inputs):\n    import only_there\n\n    return only_there.call\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "there"))
+    (tmp_path / "out").mkdir()
+    computed = checking.Computed([numbers(2, 3)], [numbers(2, 2)])
+    with checking.checker(sequential(), tmp_path / "out", computed, None, 1.0) as checker:
+        module = SimpleNamespace(load=runpy.run_path(str(source))["load"], TITLE="form", TOLERANCE=0.0)
+        with pytest.raises(ExportError, match="output 'dense' of the form differs"):  # it ran
+            checker.check(module, tmp_path)
 
 
 def test_the_architecture_of_a_model_in_a_model_is_that_of_the_whole(tmp_path):
