@@ -156,11 +156,29 @@ def test_a_line_for_a_person(exported, capsys):
     assert file.endswith("0.png") and name in NAMES and probability.endswith("%")
 
 
+def unnamed(inputs):
+    """One or two inputs without a name of their own."""
+    images = [keras.Input((3,)) for _ in range(inputs)]
+    x = layers.Concatenate()(images) if inputs > 1 else images[0]
+    return keras.Model(images, layers.Dense(2)(x))
+
+
+WORDS = {"weight": numbers(2, 3), "words": np.array([[1, 2, 3, 4, 5], [0, 0, 6, 0, 0]])}
+
+
 @pytest.mark.parametrize("name", [each for each in OTHERS if each != "int8"])
-def test_several_inputs_and_outputs(name, here, tmp_path):  # noqa: F811
+@pytest.mark.parametrize(
+    ("make", "example"),
+    [
+        (several, WORDS),
+        (lambda: unnamed(1), [numbers(2, 3)]),
+        (lambda: unnamed(2), [numbers(2, 3), numbers(2, 3)]),
+    ],
+    ids=["several", "one_unnamed", "two_unnamed"],
+)
+def test_inputs_and_outputs_of_any_number_and_name(make, example, name, here, tmp_path):  # noqa: F811
     need(name)
-    example = {"weight": numbers(2, 3), "words": np.array([[1, 2, 3, 4, 5], [0, 0, 6, 0, 0]])}
-    found = export(several(), tmp_path / "out", example, formats=[name])
+    found = export(make(), tmp_path / "out", example, formats=[name])
     assert sorted(found) == sorted([*export_formats.ALWAYS, name]) and "test_accuracy" not in found[name]
     card = (tmp_path / "out" / "model_card.md").read_text()
     block = card.split(f"### {FORMATS[name].TITLE}\n")[1].split("```python\n")[1].split("```")[0]
