@@ -271,7 +271,12 @@ def test_only_an_earlier_export_is_replaced(tmp_path):
         model = sequential()
         model.layers[-1].bias.assign([bias, bias])
         export(model, tmp_path / "out")
+        (tmp_path / "out" / "__pycache__").mkdir()
     assert keras.models.load_model(tmp_path / "out" / "model.keras").layers[-1].bias.numpy()[0] == 2.0
+    (tmp_path / "out" / "notes.txt").write_text("text")
+    with pytest.raises(ExportError, match="holds an export and notes.txt, which would be lost; move that"):
+        export(sequential(), tmp_path / "out")
+    assert (tmp_path / "out" / "notes.txt").exists()
 
 
 def test_a_full_disk_names_the_path_and_leaves_what_was_there(tmp_path):
