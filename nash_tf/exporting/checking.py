@@ -121,6 +121,21 @@ class Checker:
             self._compare(module, found, self.example.outputs)
         return None if self.images is None else self._measured(module, self.images)
 
+    def check_here(self, module: ModuleType, path: Path) -> None:
+        """Checks, in this process, a format's file that needs the modules of the model's layers.
+
+        Raises:
+            ExportError: the file cannot be loaded, or an output differs.
+        """
+        try:
+            with keras.device("cpu:0"):
+                loaded = module.load_here(path)
+        except Exception as error:  # of any layer's code
+            raise ExportError(f"{path.name} cannot be loaded again: {cause(error)}") from error
+        if self.example is not None:
+            again = tree.pack_sequence_as(signature.inputs_of(loaded), self.example.inputs)
+            self._compare(module, on_example(loaded, again).outputs, self.example.outputs)
+
     def _compare(self, module: ModuleType, found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
         tolerance = _tolerance(self.model) if module.TOLERANCE is None else module.TOLERANCE
         if len(found) != len(expected):

@@ -51,7 +51,7 @@ def export(
         directory: where to; an earlier export there is replaced whole, once this one is complete and checked, but not where
             there are files beside it.
         example: batch of inputs, in the structure that the model takes. With it each format is loaded in a fresh process that
-            does not know this package, and must give the same outputs: the SavedModel to 1e-5 of the largest, in half precision
+            does not know this package, `.keras` in this one, and must give the same outputs: the SavedModel to 1e-5 of the largest, in half precision
             to what that holds, other runtimes to 1e-3; int8 is not compared.
         facts: name -> value, for the model card.
         searched: where `model` is a network that a search found with its scaling of pixels in front, that network: its
@@ -146,9 +146,11 @@ def _made(name: str, checker: checking.Checker, calibration, folder: Path, direc
         what = f"the model cannot be exported to {directory / module.FILE}: {cause(failure)}"
         raise ExportError(what) from failure
     record: dict[str, Any] = {"file": module.FILE, "bytes": checking.size_of(folder / module.FILE)}
-    if module.load is None or (name in ALWAYS and checker.example is None and checker.images is None):
+    if name in ALWAYS and checker.example is None and checker.images is None:
         return record
-    if measured := checker.check(module, folder / module.FILE):
+    if module.load is None:
+        checker.check_here(module, folder / module.FILE)
+    elif measured := checker.check(module, folder / module.FILE):
         record |= {
             "test_accuracy": measured.accuracy,
             "test_images": measured.images,

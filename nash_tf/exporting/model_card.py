@@ -123,9 +123,12 @@ def _formats(exported: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if measured:
         lines += [
             "",
-            "Each format was loaded in a process of its own by its own runtime. The time is the median of calls with",
+            "Each format but Keras was loaded in a process of its own by its own runtime. The time is the median of calls with",
         ]
-        lines[-1] += " one image, by one thread of the processor of the machine that exported the model."
+        lines[-1] += (
+            " one image, by one thread of the processor of the machine that exported the model. The Keras file was loaded"
+        )
+        lines[-1] += " where it was written."
     lines += [
         f"\nWithout {FORMATS[name].TITLE}: {each['left_out']}." for name, each in exported.items() if "left_out" in each
     ]

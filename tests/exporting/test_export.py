@@ -15,6 +15,7 @@ from keras import layers
 
 import nash_tf
 from nash_tf.architecture import Architecture
+from nash_tf.export_formats import keras_file
 from nash_tf.exporting import checking, clean_process
 from nash_tf.exporting.export import ExportError, export
 from nash_tf.exporting.scaling import with_scaling
@@ -147,6 +148,25 @@ def test_the_card_of_two_views_says_so_and_what_the_outputs_are(here, tmp_path):
     export(views.mirrored(model), tmp_path / "out")
     card = (tmp_path / "out" / "model_card.md").read_text()
     assert "the mean of its outputs for an image and for its mirror image" in card and ", logits" in card
+
+
+@pytest.mark.parametrize(
+    ("bias", "said"), [(0.5, "output 'dense' of the Keras differs"), (None, "model.keras cannot be loaded again: ")]
+)
+def test_the_keras_file_is_loaded_and_compared(bias, said, here, tmp_path, monkeypatch):
+    def write(model, folder, calibration):
+        right(model, folder, calibration)
+        if bias is None:
+            return (folder / "model.keras").write_bytes(b"PK")
+        other = sequential()
+        other.layers[-1].bias.assign([bias, bias])
+        return other.save(folder / "model.keras")
+
+    right = keras_file.write
+    monkeypatch.setattr(keras_file, "write", write)
+    with pytest.raises(ExportError, match=said):
+        export(sequential(), tmp_path / "out", numbers(2, 3))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_process_that_hangs_is_ended_and_said(tmp_path, monkeypatch):
