@@ -14,6 +14,7 @@ HOW = {
     STRETCH: "stretched to it",
 }
 DEFAULT_SIDES, DEFAULT_STEP = (32, 64), 8  # of the size that is chosen where sizes differ
+LARGE_SIDE = 128  # beyond it, a size that nobody asked for is worth a word
 
 
 class Form(NamedTuple):
@@ -71,7 +72,8 @@ def choose(
         form = Form(side, side, channels, settings.fit)
     else:
         form, reason = Form(*settings.size, channels, settings.fit), ""
-    return form, tuple(note for note in (_fitting(facts, form, reason), *_kinds(facts, channels)) if note)
+    large = _large(form) if settings.size is None else ""
+    return form, tuple(note for note in (_fitting(facts, form, reason), large, *_kinds(facts, channels)) if note)
 
 
 def _default_side(test: Sequence[Facts]) -> tuple[int, str]:
@@ -79,6 +81,12 @@ def _default_side(test: Sequence[Facts]) -> tuple[int, str]:
     side = int(np.clip(DEFAULT_STEP * math.floor(median / DEFAULT_STEP + 0.5), low, high))
     rule = f"in steps of {DEFAULT_STEP} and within {low} to {high}, as larger images train slowly"
     return side, f"{side} is the median test image's shorter side, {median:g}, {rule}; --image_size sets another"
+
+
+def _large(form: Form) -> str:
+    if max(form[:2]) <= LARGE_SIDE:
+        return ""
+    return f"Images keep their size, {form.text} (height x width), and large ones train slowly; --image_size makes them smaller"
 
 
 def _fitting(facts: Sequence[Facts], form: Form, reason: str) -> str:

@@ -67,6 +67,20 @@ class TestSize:
         assert d.x_train.shape[1:] == (12, 20, 3) and d.form == Form(12, 20, 3)
         assert not any("Image files" in note for note in d.notes)
 
+    @pytest.mark.parametrize(
+        "size, settings, told",
+        [
+            ((1200, 1600), ImageSettings(), True),
+            ((128, 128), ImageSettings(), False),
+            ((1200, 1600), ImageSettings((200, 200)), False),
+        ],
+    )
+    def test_one_large_size_is_told(self, size, settings, told):
+        facts = [Facts(*size, False, False, False)] * 4
+        form, notes = choose(facts, facts[:1], settings)
+        assert form[:2] == (settings.size or size)
+        assert any("keep their size, 1200x1600" in note and "--image_size" in note for note in notes) == told
+
     def test_where_sizes_differ_one_is_chosen_and_told(self, tmp_path):
         d = data.load(str(folder(tmp_path)))
         note = next(note for note in d.notes if note.startswith("Image files"))
