@@ -99,7 +99,7 @@ def _are_bytes(dataset: Dataset) -> bool:
     """Whether black is 0 and white 255 in a data set."""
     if dataset.form is not None:  # image files
         return True
-    images = dataset.x_test
+    images = np.asarray(dataset.x_test)
     return images.dtype == np.uint8 and black_and_white(int(images.min()), int(images.max())) == (0, 255)
 
 
