@@ -44,6 +44,7 @@ class Facts(NamedTuple):
     grey: bool
     transparent: bool
     frames: bool
+    deep: bool = False
 
 
 def covering(size: tuple[int, int], form: Form) -> float:
@@ -108,7 +109,7 @@ def _fitting(facts: Sequence[Facts], form: Form, reason: str) -> str:
 
 def _kinds(facts: Sequence[Facts], channels: int) -> tuple[str, ...]:
     total = f"{len(facts):,}"
-    grey, transparent, frames = (sum(getattr(fact, name) for fact in facts) for name in Facts._fields[2:])
+    grey, transparent, frames, deep = (sum(getattr(fact, name) for fact in facts) for name in Facts._fields[2:])
     coloured = len(facts) - grey
     return (
         f"{grey:,} of {total} images are grey; all are read as colour" if channels == 3 and grey else "",
@@ -117,4 +118,5 @@ def _kinds(facts: Sequence[Facts], channels: int) -> tuple[str, ...]:
         else "",
         f"{transparent:,} of {total} images have a transparent layer; they are laid on white" if transparent else "",
         f"{frames:,} of {total} image files hold several frames; the first is used" if frames else "",
+        f"{deep:,} of {total} image files have 16 bits a channel; the upper 8 are used" if deep else "",
     )
