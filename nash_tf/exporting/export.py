@@ -51,8 +51,8 @@ def export(
         directory: where to; an earlier export there is replaced whole, once this one is complete and checked, but not where
             there are files beside it.
         example: batch of inputs, in the structure that the model takes. With it each format is loaded in a fresh process that
-            does not know this package, `.keras` in this one, and must give the same outputs: the SavedModel to 1e-5 of the largest, in half precision
-            to what that holds, other runtimes to 1e-3; int8 is not compared.
+            does not know this package, `.keras` in this one, and must give the same outputs: the SavedModel to 1e-5 of the
+            largest, in half precision to what that holds, other runtimes to 1e-3; int8 is not compared.
         facts: name -> value, for the model card.
         searched: where `model` is a network that a search found with its scaling of pixels in front, that network: its
             architecture is the one that is written.
