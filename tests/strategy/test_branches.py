@@ -3,6 +3,7 @@
 import dataclasses
 import random
 
+import numpy as np
 import pytest
 
 from nash_tf.architecture.costs import training_seconds
@@ -10,7 +11,9 @@ from nash_tf.architecture.first_networks import residual
 from nash_tf.strategy import branches
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.branches import ENOUGH, TRUNK_SHARE, Front, front, phases
+from nash_tf.strategy.course import AVERAGED
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
+from nash_tf.strategy.schedules import averaged_from, phased
 
 FIRST = residual((8, 8, 1), 10, (4, 8))
 SIZES = (500, 2 * FIRST.params, 3 * FIRST.params)
@@ -75,11 +78,20 @@ class TestPlan:
 
     @pytest.mark.parametrize("epochs", [1, 2, 7, 100])
     def test_a_branch_is_at_the_rate_until_half_of_its_life(self, epochs):
-        *constant, cooldown = phases(epochs, is_branch=True)
+        *constant, cooldown = phases(epochs, is_branch=True, is_averaged=False)
         assert cooldown.start == 1.0 and cooldown.end == 0.0 and cooldown.length >= epochs / 2
         assert sum(phase.length for phase in constant) == epochs - cooldown.length
         life = epochs / (1 - TRUNK_SHARE)
-        assert abs(life / 2 - cooldown.length) <= 1 and phases(epochs, is_branch=False)[0].end == 1.0
+        assert abs(life / 2 - cooldown.length) <= 1 and phases(epochs, is_branch=False, is_averaged=True)[0].end == 1.0
+
+    @pytest.mark.parametrize("epochs", [1, 2, 7, 100])
+    def test_the_end_of_a_branch_is_averaged_over_a_quarter_of_its_life(self, epochs):
+        plain, averaged = (phases(epochs, is_branch=True, is_averaged=each) for each in (False, True))
+        assert averaged_from(plain) is None and [phase.is_averaged for phase in averaged].count(True) == 1
+        assert sum(phase.length for phase in averaged) == epochs
+        assert abs(epochs - averaged_from(averaged) - AVERAGED * epochs / (1 - TRUNK_SHARE)) <= 1
+        for position in np.linspace(0, epochs, 50):
+            assert phased(position, averaged, 1.0) == pytest.approx(phased(position, plain, 1.0), abs=1e-9)
 
 
 def at(step, child):

@@ -64,7 +64,7 @@ def test_states_of_recurrent_layers_are_no_weights():
     model = keras.Model(steps, keras.layers.LSTM(2, stateful=True)(steps))
     assert {name for _, name in all_variables(model)} - {name for _, name in real_weights(model)} == {
         "rnn_state",
-        "rnn_state_1",
+        "rnn_state:1",
     }
 
 
