@@ -11,6 +11,7 @@ from keras import tree
 from nash_tf.architecture import Architecture, Node, Shape, layer_rules
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import arguments, output_of
+from nash_tf.keras_models.garbage import without_collecting
 from nash_tf.keras_models.graph_calls import graph_of
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.layer_configs import copied, make
@@ -19,6 +20,7 @@ from nash_tf.keras_models.state import write_weights
 from nash_tf.morphisms.weight_transfer import Key
 
 
+@without_collecting()
 def to_keras(
     architecture: Architecture, like: keras.Model | None = None, *, weights: Mapping[Key, Any] | None = None
 ) -> keras.Model:

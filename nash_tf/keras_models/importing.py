@@ -9,6 +9,7 @@ from keras import tree
 from nash_tf.architecture import Architecture, Node, layer_rules
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import encode, is_tensor
+from nash_tf.keras_models.garbage import without_collecting
 from nash_tf.keras_models.graph_calls import Call, calls_of, graph_of
 from nash_tf.keras_models.layer_configs import config_of, copied, refuse
 from nash_tf.keras_models.private_api import input_structure, output_structure
@@ -18,6 +19,7 @@ from nash_tf.layers import Output
 _OTHER_WEIGHTS = "it has other weights than its settings tell, as with LoRA"
 
 
+@without_collecting()
 def from_keras(model: keras.Model, *, one_by_one: bool = False) -> Architecture:
     """The architecture of a functional model, or of a built sequential model.
 
