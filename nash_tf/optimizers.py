@@ -20,7 +20,9 @@ class Muon(keras.optimizers.SGD):
     or more axes, which those of attention have too; that of a grouped convolution is one matrix. All other variables, among them
     those of dense layers, depthwise kernels and single filters, are trained as by SGD. The slots are SGD's.
 
-    A variable does not tell that it is a depthwise kernel with several filters for each channel: see `exclude_depthwise`.
+    A variable does not tell that it is a depthwise kernel with several filters for each channel (`depth_multiplier` above 1): its shape
+    and name are those of a convolution. Where you compile a model with such layers yourself, call `exclude_depthwise(model.layers)`
+    before it is trained, and again on the optimiser of a model that was loaded. Those with one filter for each channel are known.
 
     Sources: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), from which iteration and
     coefficients are; `keras.optimizers.Muon` leaves kernels of convolutions to AdamW.

@@ -25,7 +25,7 @@ def from_keras(model: keras.Model, *, one_by_one: bool = False) -> Architecture:
 
     Keras operations that are not layers become nodes too; those for which there is a layer of the same function become
     that layer. Models inside the model are flattened: the names of their nodes get the inner model's name as a prefix. If
-    an inner model has one output, the node of that output has the inner model's name.
+    an inner model has one output, or one that is an output of the whole, the node of that output has the inner model's name.
 
     A layer that is called more than once becomes a node for each call, "relu" and "relu_call_2". Without weights these are
     separate layers from then on (of noise each call draws its own numbers). With weights all are calls of the first one's
