@@ -56,13 +56,18 @@ class Muon(keras.optimizers.SGD):
 
     def exclude_depthwise(self, layers):
         """Has it train the kernels of the depthwise layers among some as by SGD, also those with several filters for each channel.
-        To be called before it is built; for the models of a search, and for those that `morph` returns, it is done."""
+        To be called before the first step; for the models of a search, and for those that `morph` returns, it is done."""
         depthwise = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
         self._depthwise |= {id(layer.kernel) for layer in layers if isinstance(layer, depthwise)}
+        if self.built:  # as that of a model that was loaded is
+            self._choose(self._trainable_variables)
 
     def build(self, variables):
         """Makes the slots."""
         super().build(variables)
+        self._choose(variables)
+
+    def _choose(self, variables):
         self._orthogonal = [_mixes_channels(each) and id(each) not in self._depthwise for each in variables]
 
     def is_orthogonal(self, variable) -> bool:
