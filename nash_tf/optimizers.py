@@ -20,7 +20,9 @@ class Muon(keras.optimizers.SGD):
     or more axes, which those of attention have too; that of a grouped convolution is one matrix. All other variables, among them
     those of dense layers, depthwise kernels and single filters, are trained as by SGD. The slots are SGD's.
 
-    A variable does not tell that it is a depthwise kernel with several filters for each channel: see `exclude_depthwise`.
+    A variable does not tell that it is a depthwise kernel with several filters for each channel (`depth_multiplier` above 1): its shape
+    and name are those of a convolution. Where you compile a model with such layers yourself, call `exclude_depthwise(model.layers)`
+    before it is trained, and again on the optimiser of a model that was loaded. Those with one filter for each channel are known.
 
     Sources: K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks" (2024), from which iteration and
     coefficients are; `keras.optimizers.Muon` leaves kernels of convolutions to AdamW.
@@ -54,13 +56,18 @@ class Muon(keras.optimizers.SGD):
 
     def exclude_depthwise(self, layers):
         """Has it train the kernels of the depthwise layers among some as by SGD, also those with several filters for each channel.
-        To be called before it is built; for the models of a search, and for those that `morph` returns, it is done."""
+        To be called before the first step; for the models of a search, and for those that `morph` returns, it is done."""
         depthwise = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
         self._depthwise |= {id(layer.kernel) for layer in layers if isinstance(layer, depthwise)}
+        if self.built:  # as that of a model that was loaded is
+            self._choose(self._trainable_variables)
 
     def build(self, variables):
         """Makes the slots."""
         super().build(variables)
+        self._choose(variables)
+
+    def _choose(self, variables):
         self._orthogonal = [_mixes_channels(each) and id(each) not in self._depthwise for each in variables]
 
     def is_orthogonal(self, variable) -> bool:

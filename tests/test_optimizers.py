@@ -119,6 +119,18 @@ def test_depthwise_kernels_of_several_filters_step_as_by_sgd_where_the_layers_ar
     assert orthogonal_kernels(model) == [(3, 3, 4, 4)]
 
 
+def test_a_model_that_was_loaded_can_be_told_of_them_too(tmp_path):
+    image = keras.Input((8, 8, 4))
+    model = keras.Model(image, layers.DepthwiseConv2D(3, depth_multiplier=2)(image))
+    model.compile(Muon(0.1), "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.built and loaded.optimizer.is_orthogonal(loaded.layers[1].kernel)
+    loaded.optimizer.exclude_depthwise(loaded.layers)
+    assert not loaded.optimizer.is_orthogonal(loaded.layers[1].kernel)
+
+
 @pytest.mark.parametrize("arguments", [{}, {"nesterov": False, "weight_decay": 0.1, "clipnorm": 0.1}])
 def test_faster_training_changes_nothing(arguments):
     plain, lean = network(Muon(0.05, **arguments)), network(Muon(0.05, **arguments))

@@ -11,14 +11,16 @@ from keras import tree
 from nash_tf.architecture import Architecture, Node, Shape, layer_rules
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import arguments, output_of
+from nash_tf.keras_models.garbage import without_collecting
 from nash_tf.keras_models.graph_calls import graph_of
 from nash_tf.keras_models.importing import from_keras
-from nash_tf.keras_models.layer_configs import copied, make
+from nash_tf.keras_models.layer_configs import PLAIN_MODEL, copied, make
 from nash_tf.keras_models.private_api import Operation
 from nash_tf.keras_models.state import write_weights
 from nash_tf.morphisms.weight_transfer import Key
 
 
+@without_collecting()
 def to_keras(
     architecture: Architecture, like: keras.Model | None = None, *, weights: Mapping[Key, Any] | None = None
 ) -> keras.Model:
@@ -70,7 +72,7 @@ def _alike(inputs: Any, outputs: Any, like: keras.Model) -> keras.Model:
     cls = keras.Model if isinstance(like, keras.Sequential) else type(like)
     of_class = f"model {like.name!r} of class {cls.__name__} is not supported: "
     call = f"{cls.__name__}(inputs, outputs, name=...)"
-    remedy = "give keras.Model(model.input, model.output), compiled as it is"
+    remedy = f"give {PLAIN_MODEL}, compiled as it is"
     try:
         model = cls(inputs, outputs, name=like.name)
     except Exception as error:  # whatever an __init__ of other arguments does with these

@@ -11,7 +11,7 @@ from keras import tree
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.call_arguments import is_tensor
-from nash_tf.keras_models.layer_configs import in_words, refuse
+from nash_tf.keras_models.layer_configs import PLAIN_MODEL, in_words, refuse
 from nash_tf.keras_models.operation_layers import WITH_LOGITS, as_layer
 from nash_tf.keras_models.private_api import Cast, Functional, Operation, input_structure, maker
 from nash_tf.layers import Output
@@ -65,7 +65,7 @@ def graph_of(model) -> Functional:
     if graph is None and is_sequential:
         raise ValueError(f"the sequential model {model.name!r} is not built; begin it with a keras.Input")
     if not isinstance(graph, Functional) or type(graph).call is not Functional.call:
-        remedy = "" if not isinstance(graph, Functional) else "; give keras.Model(model.input, model.output)"
+        remedy = f"; give {PLAIN_MODEL}" if isinstance(graph, Functional) else ""
         received = f"{in_words(model)}{remedy}"
         if isinstance(model, Architecture):
             received = "an Architecture; its to_keras() makes one, with new weights"
@@ -105,6 +105,7 @@ class _Reader:
         self._graph = graph
         self._used = {operation.name for operation in graph.operations}
         self._ends = set(map(id, graph.outputs))
+        self._last = set(self._ends)  # with the outputs of inner models that are outputs of the whole
 
     def read(self) -> CallOf:
         """Adds all calls of the graph."""
@@ -122,7 +123,7 @@ class _Reader:
             name = self._named(operation, graph, prefix)
             args, kwargs = _arguments_of(node)
             if isinstance(operation, keras.Model):
-                new_calls = self._enter(operation, name, args, kwargs, call_of, resized, is_masked)
+                new_calls = self._enter(operation, name, args, kwargs, node.outputs, call_of, resized, is_masked)
             else:
                 outputs = None if resized else list(node.outputs)
                 new_calls = self._add(name, operation, args, kwargs, call_of, outputs, is_masked)
@@ -135,14 +136,23 @@ class _Reader:
             name = f"{earlier[0]}_call_{len(earlier) + 1}"
             name = name if isinstance(operation, keras.Model) else self._unused(name)
         elif prefix:
-            is_output = [operation] == [maker(tensor) for tensor in graph.outputs]
-            name = prefix if is_output else self._unused(f"{prefix}_{name}")
+            name = prefix if operation is self._heir(graph) else self._unused(f"{prefix}_{name}")
         earlier.append(name)
         return name
 
-    def _enter(self, operation, name, args, kwargs, call_of: CallOf, resized, is_masked) -> list[Call]:
+    def _heir(self, graph: Functional) -> Operation | None:
+        """The operation of an inner model that gets its name: that of its one output, or of the one that is an output of the whole
+        model too. Losses and labels are of these names, and a file of the model keeps no others."""
+        outputs = graph.outputs
+        last = outputs if len(outputs) == 1 else [tensor for tensor in outputs if id(tensor) in self._last]
+        return maker(last[0]) if len(last) == 1 else None
+
+    def _enter(self, operation, name, args, kwargs, outputs, call_of: CallOf, resized, is_masked) -> list[Call]:
         """Adds the calls inside an inner model, and returns those of its outputs."""
         graph = graph_of(operation)
+        self._last |= {
+            id(inner) for inner, outer in zip(graph.outputs, outputs, strict=True) if id(outer) in self._last
+        }
         if len(args) != 1 or kwargs or isinstance(args[0], dict) != isinstance(input_structure(graph), dict):
             refuse(operation, "it is called with other arguments than its inputs")
         inside: CallOf = {}  # a separate one, because an inner and an outer model may share an input tensor

@@ -9,6 +9,7 @@ from keras import tree
 from nash_tf.architecture import Architecture, Node, layer_rules
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import encode, is_tensor
+from nash_tf.keras_models.garbage import without_collecting
 from nash_tf.keras_models.graph_calls import Call, calls_of, graph_of
 from nash_tf.keras_models.layer_configs import config_of, copied, refuse
 from nash_tf.keras_models.private_api import input_structure, output_structure
@@ -18,12 +19,13 @@ from nash_tf.layers import Output
 _OTHER_WEIGHTS = "it has other weights than its settings tell, as with LoRA"
 
 
+@without_collecting()
 def from_keras(model: keras.Model, *, one_by_one: bool = False) -> Architecture:
     """The architecture of a functional model, or of a built sequential model.
 
     Keras operations that are not layers become nodes too; those for which there is a layer of the same function become
     that layer. Models inside the model are flattened: the names of their nodes get the inner model's name as a prefix. If
-    an inner model has one output, the node of that output has the inner model's name.
+    an inner model has one output, or one that is an output of the whole, the node of that output has the inner model's name.
 
     A layer that is called more than once becomes a node for each call, "relu" and "relu_call_2". Without weights these are
     separate layers from then on (of noise each call draws its own numbers). With weights all are calls of the first one's

@@ -16,6 +16,7 @@ from nash_tf.architecture import layer_rules
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.private_api import Functional, Operation
 
+PLAIN_MODEL = "keras.Model(model.input, model.output)"  # what to give in place of a class that a child cannot be of
 _MISSING = object()
 _LOOKUPS = (keras.layers.IntegerLookup, keras.layers.StringLookup, keras.layers.TextVectorization)
 

@@ -9,6 +9,7 @@ import keras
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import trusted  # noqa: F401  registers the package's layers
 from nash_tf.keras_models.importing import from_keras
+from nash_tf.keras_models.layer_configs import PLAIN_MODEL
 from nash_tf.keras_models.state import State, read_state
 from nash_tf.keras_models.views import one_view
 from nash_tf.terminal.errors import cause
@@ -37,7 +38,7 @@ def load(path: str) -> tuple[Architecture, State]:
     except (OSError, zipfile.BadZipFile, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"is not a file that model.save wrote: {cause(error)}") from error
     if sort not in _SEARCHABLE:
-        remedy = "where it was made of inputs and outputs, save keras.Model(model.input, model.output)"
+        remedy = f"where it was made of inputs and outputs, save {PLAIN_MODEL}"
         raise ValueError(
             f"holds a model of class {sort}; only functional and sequential ones can be searched: {remedy}"
         )

@@ -190,7 +190,7 @@ class Reduction(Morphism):
     2. Where one is not `exact`, the certificate says how far outputs and loss moved, and is no error; the call may limit it.
     3. A site whose first entry is a layer may leave open which of its filters go (`is_open`). Applied there it takes the
        last, which is good for the cost only. `morph` first ranks the filters on data and puts their numbers into the site
-       (`settled`), so that a replay makes the same child.
+       (`settled`), so that a replay makes the same child. In a search the parent's weights rank them at each birth.
     """
 
     exact = False

@@ -24,12 +24,12 @@ _PART = 1 << 15  # numbers that are drawn at once
 
 
 def _normal(deviation: float, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """The same numbers as drawn all at once, in a third of the memory."""
-    numbers = np.empty(shape, np.float32)
+    """The numbers of `rng.normal`, drawn in less time, and not all at once."""
+    numbers, drawn = np.empty(shape, np.float32), np.empty(_PART)
     flat = numbers.reshape(-1)
     for start in range(0, flat.size, _PART):
         part = flat[start : start + _PART]
-        part[:] = rng.normal(0.0, deviation, part.size)
+        np.multiply(rng.standard_normal(out=drawn[: part.size]), deviation, out=part, casting="same_kind")
     return numbers
 
 

@@ -18,7 +18,7 @@ class RemoveFilters(Reduction):
     2. Where an element-wise merge joins the channels with those of other layers, these layers lose theirs too; the site is
        named after the first of them.
     3. (layer, count) and (layer, "to", channels) leave open which filters go. `nash_tf.morph` ranks them on its calibration
-       batch (see `nash_tf.surgery.filter_ranking`) and records their numbers.
+       batch (see `nash_tf.surgery.filter_ranking`) and records their numbers; a search ranks them by the parent's weights.
     4. Sites are found that remove half of a layer's filters, which are left open.
     """
 

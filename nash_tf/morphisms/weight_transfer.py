@@ -270,7 +270,9 @@ def _to_scale(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     2017, arXiv 1706.05350). New filters that are longer than the old ones learn at a slower pace, and do not make up for it.
     """
     length = _length(old)
-    return new * np.float32(SCALE * length / _length(new)) if 0 < length < math.inf else new
+    if 0 < length < math.inf:
+        new *= np.float32(SCALE * length / _length(new))
+    return new
 
 
 def _length(kernel: np.ndarray) -> float:
@@ -280,16 +282,14 @@ def _length(kernel: np.ndarray) -> float:
 
 
 def _extended(array: np.ndarray, recipe: Extend, fill: Callable[[tuple[int, ...]], np.ndarray]) -> np.ndarray:
-    axis, insertions = recipe.axis % array.ndim, recipe.insertions
-    added = sum(count for _, count in insertions)
-    is_old = np.ones(array.shape[axis] + added, dtype=bool)
-    shift = 0
-    for at, count in insertions:
-        is_old[at + shift : at + shift + count] = False
-        shift += count
-    shape = (*array.shape[:axis], array.shape[axis] + added, *array.shape[axis + 1 :])
-    result = np.array(fill(shape), dtype=array.dtype)
-    np.moveaxis(result, axis, 0)[is_old] = np.moveaxis(array, axis, 0)
+    axis, length = recipe.axis % array.ndim, array.shape[recipe.axis]
+    added = sum(count for _, count in recipe.insertions)
+    result = fill((*array.shape[:axis], length + added, *array.shape[axis + 1 :])).astype(array.dtype, copy=False)
+    new, old = np.moveaxis(result, axis, 0), np.moveaxis(array, axis, 0)
+    begin, shift = 0, 0
+    for at, count in (*recipe.insertions, (length, 0)):
+        new[begin + shift : at + shift] = old[begin:at]
+        begin, shift = at, shift + count
     return result
 
 

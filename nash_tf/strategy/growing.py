@@ -1,7 +1,8 @@
 """Which morphisms a network grows by: those that are expected to lower the loss by more than the slower training costs. Or shrinks by:
 those that are expected to raise it by less than the faster training wins.
 
-A pure function of the parent's architecture, the gains expected of operators, and the limits.
+A pure function of the parent's architecture, the gains expected of operators, and the limits. Where filters go it says how many; which
+of them, the parent's weights tell at the birth (`nash_tf.surgery.birth.inherit`).
 
 The loss at the end is taken to be what the network could come to, plus an excess that falls with the epochs e that are left, as
 EXCESS / sqrt(e). A morphism lowers the first by its operator's gain for each doubling of the operations on images of each size,
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from nash_tf.architecture import Architecture, Shape
 from nash_tf.architecture.costs import flops, kernel_operations
 from nash_tf.morphisms import known, reductions
-from nash_tf.morphisms.base import Morphism, Move, Reduction, Site
+from nash_tf.morphisms.base import Move, Reduction
 from nash_tf.seeds import derive
 from nash_tf.strategy import considered
 from nash_tf.strategy.considered import Candidate, Weighing
@@ -150,7 +151,7 @@ class Foresight:
                     continue
                 cost = excess(epochs * before / after) - excess(epochs)
                 gained, added = gain * added_compute(self.shape, parent, child), int(child.params - parent.params)
-                move = Move(name, _settled(operator, parent, site), seed)
+                move = Move(name, site, seed)
                 found.append(Growth(move, child, Candidate(name, site, added, gained, cost)))
         return found, refused
 
@@ -194,14 +195,6 @@ def excess(epochs: float) -> float:
 def _shrinks(moves: Sequence[Move]) -> bool:
     """Whether morphisms make a network smaller: all of them do, or none."""
     return bool(moves) and moves[0].operator in reductions
-
-
-def _settled(operator: Morphism, parent: Architecture, site: Site) -> Site:
-    """A site as it is applied: where it leaves open which filters go, these are the last ones, and so the youngest. The network has just
-    begun to learn, so that they are much alike."""
-    if isinstance(operator, Reduction) and operator.is_open(site):
-        return operator.settled(parent, site, [0.0] * (parent[str(site[0])].channels or 0))
-    return site
 
 
 def _in_a_small_kernel(shape: Sequence[int]) -> int:

@@ -24,6 +24,7 @@ from nash_tf.morphisms.weight_transfer import (
     inherited_calibration,
 )
 from nash_tf.surgery import certificate
+from nash_tf.surgery.filter_ranking import settled
 
 
 class Child(NamedTuple):
@@ -45,7 +46,8 @@ class Child(NamedTuple):
 
 
 def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
-    """The child that moves make of a trained parent.
+    """The child that moves make of a trained parent. Where a move leaves open which filters go, the parent's weights tell (see
+    `nash_tf.surgery.filter_ranking.by_weights`).
 
     Args:
         parent: the parent's architecture.
@@ -55,11 +57,12 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
     Raises:
         ValueError: a move's site is not a site of the architecture it is applied to.
     """
-    child, transfers = replay(parent, moves)
-    weights, slots = dict(state.weights), dict(state.slots)
+    child, weights, slots = parent, dict(state.weights), dict(state.slots)
     pending: tuple[str, ...] = ()
-    fresh: set[Key] = set()
-    for transfer, seed in transfers:
+    fresh, touched = set[Key](), set[str]()
+    for move in moves:
+        child, ((transfer, seed),) = replay(child, [settled(child, weights, move)])
+        touched |= {name for name, _ in transfer.recipes}
         pending = inherited_calibration(transfer, pending)
         weights = apply_to_weights(transfer, weights, seed)
         slots = {sort: apply_to_slots(transfer, arrays) for sort, arrays in slots.items()}
@@ -74,7 +77,6 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
     )
     state = State(weights, dict(zip(slots, kept, strict=True)), state.counters)
     pending = tuple(name for name in pending if name in child)
-    touched = {key[0] for transfer, _ in transfers for key in transfer.recipes}
     stale = () if are_exact(operator for operator, *_ in moves) else _stale(parent, child, touched)
     stale = tuple(name for name in stale if name not in pending)
     return Child(child, state, pending, frozenset(key for key in fresh if key[0] in child), stale)

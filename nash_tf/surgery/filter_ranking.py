@@ -1,15 +1,20 @@
-"""How much each filter of a layer matters, measured on a batch: what `remove_filters` ranks by."""
+"""How much each filter of a layer matters, measured on a batch or by the weights alone: what `remove_filters` ranks by."""
 
+import math
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from nash_tf.architecture import Architecture
+from nash_tf.architecture import Architecture, Node
+from nash_tf.architecture.layer_rules import growths
 from nash_tf.keras_models.state import all_variables, restoring
+from nash_tf.morphisms import known
+from nash_tf.morphisms.base import Move, Reduction
 from nash_tf.morphisms.channels import propagate
 from nash_tf.morphisms.remove_filters import readers
+from nash_tf.morphisms.weight_transfer import Arrays
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.losses import loss_of
 
@@ -76,18 +81,58 @@ def by_loss(
     return {name: each / parts for name, each in total.items()}
 
 
+def settled(architecture: Architecture, weights: Arrays, move: Move) -> Move:
+    """A move as the weights have it: where it leaves open which filters go, the least by `by_weights` are named."""
+    operator, site = known()[move.operator], tuple(move.site)
+    if not (isinstance(operator, Reduction) and operator.is_open(site)):
+        return move
+    operator.apply(architecture, site)  # refuses what is no site
+    return move._replace(
+        site=operator.settled(architecture, site, by_weights(architecture, weights, str(site[0])).tolist())
+    )
+
+
+def by_weights(architecture: Architecture, weights: Arrays, name: str) -> np.ndarray:
+    """By filter of a layer the square of the length of its weights, times that of the weights that read its channel.
+
+    It needs no data, so that a search replays to the same child. On networks that had just begun to learn, what it took raised the loss
+    no more than what `by_loss` took (BUILD_NOTES.md, "`scale`").
+
+    Args:
+        architecture: the network.
+        weights: its weights.
+        name: the layer, as a site of `remove_filters` names it.
+    """
+    channels = architecture[name].channels or 0
+
+    def squares(array: np.ndarray, axis: int) -> np.ndarray:
+        """By channel; an axis that holds all channels several times, as that of gates does, holds them one after the other."""
+        along = np.moveaxis(np.asarray(array, np.float64), axis, 0)
+        return (along.reshape(len(along), -1) ** 2).sum(1).reshape(-1, channels).sum(0)
+
+    made = [
+        squares(weights[node.name, variable], growth.axis)
+        for node in _together(architecture, name)
+        if node.rule and node.rule.parts(node.config) == 1
+        for variable, growth in growths(node.rule.output_growth)
+        if (node.name, variable) in weights
+    ]
+    read = [
+        squares(np.take(weights[key], positions, axis), axis)
+        for key, (axis, positions) in readers(architecture, name).items()
+    ]
+    return math.prod((np.sum(each, 0) for each in (made, read) if each), start=np.ones(channels))
+
+
 def by_gamma(model: keras.Model, architecture: Architecture, name: str) -> np.ndarray:
     """The sum of |gamma| of the batch normalisations that directly take the layer's channels (Liu et al. 2017, 1708.06519).
 
     Where a merge joins the channels with those of other layers, theirs count too.
     """
-    channels = architecture[name].channels or 0
-    together = propagate(architecture, name, tuple((number, 1) for number in range(channels))).producers
     norms = [
         consumer
-        for producer in together
-        if architecture[producer].channels == channels
-        for consumer in architecture.consumers[producer]
+        for producer in _together(architecture, name)
+        for consumer in architecture.consumers[producer.name]
         if architecture[consumer].kind == "BatchNormalization" and "gamma" in architecture[consumer].weights
     ]
     if not norms:
@@ -97,3 +142,10 @@ def by_gamma(model: keras.Model, architecture: Architecture, name: str) -> np.nd
         )
     variables = all_variables(model)
     return np.sum([np.abs(keras.ops.convert_to_numpy(variables[norm, "gamma"])) for norm in norms], 0)
+
+
+def _together(architecture: Architecture, name: str) -> list[Node]:
+    """The layers that lose filters with a layer, itself among them, but for those whose channels are others too."""
+    channels = architecture[name].channels or 0
+    producers = propagate(architecture, name, tuple((number, 1) for number in range(channels))).producers
+    return [architecture[producer] for producer in producers if architecture[producer].channels == channels]

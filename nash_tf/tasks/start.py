@@ -113,7 +113,7 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
         )
     if start.weights and methods.registry[config.method].shrinks:
         lines.append(
-            f"Method {config.method} may take filters from it whatever they have learned; nash_tf.shrink takes those that matter least."
+            f"Method {config.method} may take filters from it, judged by their weights alone; nash_tf.shrink tries on data what matters least."
         )
     own = ", since it scales them itself" if start.preprocesses and config.start_pixels == RAW else ""
     lines.append(f"It is given {_WORDS[str(config.start_pixels)]}{own}; --start_pixels= says otherwise.")

@@ -17,6 +17,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import parts_of
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
+from nash_tf.keras_models.layer_configs import PLAIN_MODEL
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_optimizer, write_state
 from nash_tf.morphisms import are_exact
 from nash_tf.seeds import derive
@@ -150,7 +151,7 @@ class ChildModels:
         if isinstance(template, private_api.Functional) and type(template) is not private_api.Functional:
             raise ValueError(
                 f"expected a functional keras.Model, received {template.name!r} of class {type(template).__name__}; give "
-                f"keras.Model(model.input, model.output): children would be of class Model, not {type(template).__name__}. "
+                f"{PLAIN_MODEL}: children would be of class Model, not {type(template).__name__}. "
                 "A training step of its own goes into the `fit` of a keras_tuner.HyperModel"
             )
         return template

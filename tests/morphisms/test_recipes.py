@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nash_tf.morphisms import registry
+from nash_tf.morphisms.fills import filled
 from nash_tf.morphisms.weight_transfer import (
     SCALE,
     UNSET,
@@ -57,6 +58,15 @@ class TestExtend:
         same, other = (apply_to_weights(edit, {("a", "kernel"): kernel}, seed=seed)["a", "kernel"] for seed in (0, 1))
         np.testing.assert_array_equal(child, same)
         assert not np.array_equal(child, other)
+
+    @pytest.mark.parametrize("shape", [(7,), (3, 3, 64, 57), (1, 1, 512, 64)])
+    def test_random_numbers_are_those_that_numpy_draws_all_at_once(self, shape):
+        """Recorded runs are replayed to the same weights."""
+        drawn, expected = (np.random.default_rng(3) for _ in range(2))
+        deviation = np.sqrt(2.0 / np.prod(shape[:-1]))
+        wanted = expected.normal(0.0, deviation, shape).astype(np.float32)
+        np.testing.assert_array_equal(filled("he_normal", shape, drawn), wanted)
+        assert drawn.random() == expected.random()
 
     def test_zeros_do_not_count_for_the_scale_of_new_filters(self):
         kernel = np.full((3, 3, 8, 4), 5, np.float32)

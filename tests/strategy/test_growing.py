@@ -174,11 +174,9 @@ class TestShrinking:
         shares = [small[size] / share for size, share in shape(PARENT).items()]
         assert len(shares) == 4 and min(shares) >= growing.LEAST_SHARE
 
-    def test_the_filters_that_go_are_named_and_the_last(self):
-        for operator, site, _ in chosen(self.BOTH, epochs=5.0).moves:
-            _, word, *numbers = site
-            assert operator == "remove_filters" and word == "filters"
-            assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-        widths = {node.name: node.channels for node in PARENT.nodes}
-        (name, _, *numbers) = chosen(self.BOTH, epochs=5.0).moves[0].site
-        assert numbers[-1] == widths[name] - 1 and len(numbers) in (widths[name] // 4, widths[name] // 2)
+    def test_which_filters_go_is_left_open(self):
+        moves = chosen(self.BOTH, epochs=5.0).moves
+        assert {(operator, site[1]) for operator, site, _ in moves} == {("remove_filters", "to")}
+        name, _, kept = moves[0].site
+        channels = PARENT[name].channels
+        assert kept in (channels - channels // 4, channels - channels // 2)

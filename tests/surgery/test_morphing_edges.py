@@ -99,19 +99,26 @@ class TestStates:
         folded = nash_tf.morph(model, ("fold_batch_norm", ("bn",)), calibration=(videos, labels)).model
         np.testing.assert_allclose(folded(videos), model(videos), rtol=0, atol=1e-5)
 
-    def test_outputs_keep_their_names(self):
+    @pytest.mark.parametrize("is_deep", [False, True])
+    def test_outputs_keep_their_names_in_a_file_too(self, is_deep, tmp_path):
         inner_input = keras.Input((6,))
         inner = keras.Model(
             inner_input, [layers.Dense(2, name="p")(inner_input), layers.Dense(3, name="q")(inner_input)], name="inner"
         )
+        if is_deep:
+            outer_input = keras.Input((6,))
+            inner.name = "innermost"
+            inner = keras.Model(outer_input, inner(layers.Dense(6)(outer_input)), name="inner")
         inputs = keras.Input((6,))
         one, two = inner(layers.Dense(6, activation="relu", name="a")(inputs))
         model = keras.Model(inputs, [one, layers.Dense(1, name="z")(two)])
         model.compile("sgd", {"inner": "mse", "z": "mae"})
         labels = {"inner": Y, "z": Y[:, :1]}
         child = nash_tf.morph(model, WIDER, calibration=(X, labels)).model
-        assert child.output_names == ["inner", "z"]
-        assert child.evaluate(X, labels, verbose=0) == pytest.approx(model.evaluate(X, labels, verbose=0), rel=1e-5)
+        child.save(tmp_path / "child.keras")
+        for each in (child, keras.models.load_model(tmp_path / "child.keras")):
+            assert each.output_names == ["inner", "z"]
+            assert each.evaluate(X, labels, verbose=0) == pytest.approx(model.evaluate(X, labels, verbose=0), rel=1e-5)
 
     def test_a_class_that_makes_a_network_of_its_own_is_refused(self):
         with pytest.raises(ValueError, match=r"OfItsOwn\(inputs, outputs, name=...\) does not have the outputs"):

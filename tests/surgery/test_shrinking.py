@@ -12,7 +12,7 @@ from nash_tf.certificate import NotPreserved
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import Move
 from nash_tf.surgery.birth import inherit
-from nash_tf.surgery.filter_ranking import by_gamma, by_loss
+from nash_tf.surgery.filter_ranking import by_gamma, by_loss, by_weights
 from nash_tf.surgery.morphing import morph
 from nash_tf.surgery.ranking import ranked
 from tests.helpers.parents import IMAGES, LABELS, assert_preserved, outputs
@@ -102,6 +102,38 @@ class TestRanking:
         ranks = by_loss(model, Architecture.from_keras(model), ["conv_1"], IMAGES, LABELS)["conv_1"]
         assert ranks.shape == (4,) and ranks[2] == 0.0 and (np.delete(ranks, 2) > 0).all()
         assert site(morph(model, ("remove_filters", ("conv_1", 1)), calibration=DATA)) == ["conv_1", "filters", 2]
+
+    def test_by_weights_what_nothing_reads_or_makes_goes_first(self, parent):
+        architecture, weights = Architecture.from_keras(parent), read_state(silenced(parent, [2])).weights
+        ranks = by_weights(architecture, weights, "conv_1")
+        assert ranks.shape == (4,) and ranks[2] == 0.0 and (np.delete(ranks, 2) > 0).all()
+        weights["conv_1", "kernel"][..., 1] = weights["conv_1", "bias"][1] = 0.0
+        assert np.flatnonzero(by_weights(architecture, weights, "conv_1")).tolist() == [0, 3]
+
+    def test_by_weights_the_gates_of_a_unit_count_together(self):
+        words = keras.Input((5, 3))
+        x = keras.layers.Dense(2, name="head")(keras.layers.LSTM(4, name="units")(words))
+        model = keras.Model(words, x)
+        weights = read_state(model).weights
+        for name in ("kernel", "recurrent_kernel", "bias"):
+            weights["units", name].reshape(-1, 4, 4)[..., 2] = 0.0  # [..., gate, unit]
+        weights["units", "recurrent_kernel"][2] = 0.0
+        assert np.flatnonzero(by_weights(Architecture.from_keras(model), weights, "units") == 0.0).tolist() == [2]
+
+    def test_a_child_is_born_without_those_that_matter_least_by_weights(self, parent):
+        architecture, state = Architecture.from_keras(parent), read_state(silenced(parent, [0, 2]))
+        for name in ("conv_2", "conv_3"):  # which lose filters together
+            state.weights[name, "kernel"][..., 1] = state.weights[name, "bias"][1] = 0.0
+        opened, named = (
+            inherit(architecture, state, [Move("remove_filters", one, 0), Move("remove_filters", two, 0)])
+            for one, two in (
+                (("conv_1", "to", 2), ("conv_2", 1)),
+                (("conv_1", "filters", 0, 2), ("conv_2", "filters", 1)),
+            )
+        )
+        assert opened.architecture.digest == named.architecture.digest
+        for key, value in named.state.weights.items():
+            np.testing.assert_array_equal(opened.state.weights[key], value)
 
     def test_it_is_the_slope_of_the_loss(self, parent):
         """As all of the batch is one part, the square root is how fast the loss moves when the channel is scaled."""

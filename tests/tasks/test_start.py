@@ -113,7 +113,7 @@ def test_a_model_that_scales_its_pixels_is_given_them_as_they_are(tmp_path):
 @pytest.mark.parametrize("method, said", [("scale", True), ("grow", False)])
 def test_that_learned_filters_may_go_is_said(unit, method, said):
     lines = start.describe(config_of(unit[1], start_pixels="unit", method=method), DATA)
-    assert ("whatever they have learned; nash_tf.shrink" in " ".join(lines)) is said
+    assert ("judged by their weights alone; nash_tf.shrink" in " ".join(lines)) is said
 
 
 def test_what_is_done_with_the_model_is_said(unit):
