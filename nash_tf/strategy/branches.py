@@ -34,7 +34,7 @@ def phases(epochs: int, is_branch: bool, is_averaged: bool) -> tuple[Phase, ...]
         return (Phase(epochs, 1.0, 1.0),)
     constant = min(epochs - 1, round(CONSTANT * epochs))
     falling = epochs - constant
-    last = min(falling, max(1, round(AVERAGED / (1 - CONSTANT) * falling))) if is_averaged else 0
+    last = min(falling, max(1, round(AVERAGED / (1 - COOLDOWN) * falling))) if is_averaged else 0
     parts = (
         Phase(constant, 1.0, 1.0),
         Phase(falling - last, 1.0, last / falling, "linear"),
