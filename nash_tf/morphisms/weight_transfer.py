@@ -67,7 +67,8 @@ class Copy:
     Attributes:
         source: the parent's variable.
         factor: factor of the values.
-        slot_factor: factor of the optimiser's slots: how the gradient of the copy compares with that of the source.
+        slot_factor: how the gradient of the copy compares with that of the source. The optimiser's momentum is times this factor, and a
+            mean of squares times its square.
     """
 
     source: Key
@@ -202,13 +203,14 @@ def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dic
     return {**parent, **{key: value(key, recipe) for key, recipe in transfer.recipes.items()}}
 
 
-def apply_to_slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.ndarray]:
+def apply_to_slots(transfer: WeightTransfer, parent: Arrays, power: int = 1) -> dict[Key, np.ndarray]:
     """The child's optimiser slots of one sort, e.g. momentum.
 
     Args:
         transfer: what the morphism did.
         parent: the parent's slots of that sort; they are not changed. A variable that is not trained has none, and then
             the child's has none either.
+        power: n, where slots of that sort grow with the n-th power of the gradient: 2 for means of squares.
 
     Returns:
         The slots; UNSET where they are of something new.
@@ -225,7 +227,7 @@ def apply_to_slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.nda
             case ExtendTwice(first, second) if key in parent:
                 child[key] = _extended(_extended(parent[key], first, _unset), second, _unset)
             case Copy(source, _, slot_factor) if source in parent:
-                child[key] = (parent[source] * np.float32(slot_factor)).astype(parent[source].dtype)
+                child[key] = (parent[source] * np.float32(slot_factor**power)).astype(parent[source].dtype)
     return child
 
 
