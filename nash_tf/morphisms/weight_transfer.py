@@ -191,7 +191,7 @@ def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dic
             case ExtendTwice(first, second):
                 return _grown(_grown(parent[key], first, rng), second, rng)
             case Copy(source, factor, _):
-                return (parent[source] * np.float32(factor)).astype(parent[source].dtype)
+                return _times(parent[source], factor)
             case Take():
                 return _taken(parent[key], recipe)
             case Fold():
@@ -227,8 +227,13 @@ def apply_to_slots(transfer: WeightTransfer, parent: Arrays, power: int = 1) -> 
             case ExtendTwice(first, second) if key in parent:
                 child[key] = _extended(_extended(parent[key], first, _unset), second, _unset)
             case Copy(source, _, slot_factor) if source in parent:
-                child[key] = (parent[source] * np.float32(slot_factor**power)).astype(parent[source].dtype)
+                child[key] = _times(parent[source], slot_factor**power)
     return child
+
+
+def _times(array: np.ndarray, factor: float) -> np.ndarray:
+    """An array times a factor, computed in float32 or finer."""
+    return (array * np.result_type(array.dtype, np.float32).type(factor)).astype(array.dtype)
 
 
 def _unset(shape: tuple[int, ...]) -> np.ndarray:
@@ -310,7 +315,7 @@ def _folded(parent: Arrays, key: Key, recipe: Fold) -> np.ndarray:
         along = [1] * len(recipe.shape)
         along[recipe.axis] = -1
         folded = parent[key] * scale.reshape(along)
-    return folded.astype(np.float32)
+    return folded.astype(parent.get(key, parent[recipe.norm, "moving_variance"]).dtype)
 
 
 def _separated(kernel: np.ndarray, recipe: Separate) -> np.ndarray:
@@ -319,5 +324,5 @@ def _separated(kernel: np.ndarray, recipe: Separate) -> np.ndarray:
     left, values, right = np.linalg.svd(by_input, full_matrices=False)
     root = np.sqrt(values[:, :1])
     if recipe.part == "depthwise_kernel":
-        return (root * left[:, :, 0]).T.reshape(*window, inputs, 1).astype(np.float32)
-    return (root * right[:, 0]).reshape(1, 1, inputs, filters).astype(np.float32)
+        return (root * left[:, :, 0]).T.reshape(*window, inputs, 1).astype(kernel.dtype)
+    return (root * right[:, 0]).reshape(1, 1, inputs, filters).astype(kernel.dtype)
