@@ -31,7 +31,7 @@ def architecture(run: Run, figures: list[Figure]) -> Markup:
     drawn = architecture_graph.graph(run.architecture)
     shares = layer_shares.shares(run.architecture)
     which = ", the control," if run.gives_control else ""
-    size = f"{len(run.architecture.nodes)} layers and {count(run.architecture.params)} trained parameters"
+    size = f"{len(run.architecture.nodes)} layers and {count(run.architecture.params)} parameters"
     words = f"The network handed over{which} has {size}. "
     pictures: list[Markup] = []
     if drawn is None:

@@ -44,7 +44,7 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
             (f"{percent(balanced.value)} %", "balanced accuracy: the mean over the classes", interval(balanced))
         )
     if params := run.result("params"):
-        cards.append((short(params), "trained parameters"))
+        cards.append((short(params), "parameters"))
     if latency := run.result("latency_ms"):
         cards.append((f"{latency:.3g} ms", *_measured_latency(run)))
     size = number(_of(_exports(run).get("saved_model")).get("bytes"))
