@@ -81,8 +81,8 @@ def compile_with(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) ->
         run_eagerly=model.run_eagerly,
         steps_per_execution=getattr(model, "steps_per_execution", 1),
         jit_compile=model.jit_compile if model.compiled else "auto",
-        auto_scale_loss=bool(optimizer)
-        or not model.compiled,  # the model's own already scales the loss where it should
+        # The model's own optimiser already scales the loss where it should.
+        auto_scale_loss=bool(optimizer) or not model.compiled,
     )
 
 

@@ -20,8 +20,8 @@ class CostSettings:
 
     objective_cost: str = setting(
         one_of(tuple(COSTS)),
-        "What the networks of a front are compared by beside their accuracy: params, parameters, of frozen layers too; operations, floating-point "
-        "ones of an image; latency_ms, milliseconds of a single image, measured on this machine.",
+        "What the networks of a front are compared by beside their accuracy: params, parameters, of frozen layers too; operations, "
+        "floating-point ones of an image; latency_ms, milliseconds of a single image, measured on this machine.",
         default=PARAMS,
         group=GROUP,
     )

@@ -172,7 +172,7 @@ class TestSeparateConv:
         depthwise, pointwise = rng.normal(size=(3, 3, 2, 1)), rng.normal(size=(1, 1, 2, 5))
         kernel = (depthwise * pointwise[0]).astype(dtype)
         one, two = self._separated(kernel)
-        np.testing.assert_allclose(one * two[0], kernel, atol=error)
+        np.testing.assert_allclose(one * two[0], kernel, rtol=0, atol=error)
 
     def test_no_other_is_nearer(self):
         kernel = np.random.default_rng(1).normal(size=(3, 3, 2, 5)).astype(np.float32)

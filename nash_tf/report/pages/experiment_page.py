@@ -199,9 +199,8 @@ def one_line(run: Run) -> str:
         return state_words(run)
     words = [f"{run.method}, seed {run.seed}, {run.dataset}: {state_words(run)}"]
     if accuracy is not None:
-        words.append(
-            f"test accuracy {percent(accuracy)} %, {short(run.result('params'))} parameters{', of its control' if run.gives_control else ''}"
-        )
+        whose = ", of its control" if run.gives_control else ""
+        words.append(f"test accuracy {percent(accuracy)} %, {short(run.result('params'))} parameters{whose}")
     elif run.records:
         best = max((record.accuracy for record in run.records if record.accuracy is not None), default=None)
         words.append(f"{plural(len(run.records), 'training')}, best validation accuracy {percent(best)} %")
