@@ -3,6 +3,7 @@
 #   bash launchers/search.sh --method=shrsep
 #   EXTRAS=gpu bash launchers/search.sh --flagfile=paper_shrsep     # with TensorFlow's CUDA libraries
 set -euo pipefail
+unset CDPATH  # `cd` would print what it finds there, or go there
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 source launchers/environment.sh

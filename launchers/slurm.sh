@@ -15,20 +15,45 @@
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:?is set by sbatch; to run on one machine use bash launchers/search.sh --workers=N}"
 
+# A search, or a worker of it, with the chief at $address.
+run() {
+  read -r KERASTUNER_ORACLE_IP KERASTUNER_ORACLE_PORT _ <<< "$address"
+  export KERASTUNER_ORACLE_IP KERASTUNER_ORACLE_PORT
+  .venv/bin/python -m nash_tf.main "$@"
+}
+
+# Waits until another address is in $meeting than $address, which becomes it.
+meet() {
+  local found seconds="${NASH_TF_MEET_SECONDS:-600}"
+  for _ in $(seq "$seconds"); do
+    found="$(cat "$meeting" 2>/dev/null || true)"
+    if [ -n "$found" ] && [ "$found" != "$address" ]; then
+      address="$found"
+      return
+    fi
+    sleep 1
+  done
+  echo "no chief within $seconds s" >&2
+  return 1
+}
+
 meeting=".nash_tf-chief-$SLURM_ARRAY_JOB_ID"
 if [ "$SLURM_ARRAY_TASK_ID" = 0 ]; then
   export KERASTUNER_TUNER_ID=chief
   # SLURM has put it back into the queue: it goes on, or begins where it had not begun.
   [ "${SLURM_RESTART_COUNT:-0}" -eq 0 ] || set -- "$@" --resume
-  address="$(hostname -I | cut -d' ' -f1) $((20000 + SLURM_ARRAY_JOB_ID % 20000))"
+  # The last word tells a chief that began again at the same place.
+  address="$(hostname -I | cut -d' ' -f1) $((20000 + SLURM_ARRAY_JOB_ID % 20000)) ${SLURM_RESTART_COUNT:-0}"
   echo "$address" > "$meeting.$$" && mv "$meeting.$$" "$meeting"
   trap 'rm -f "$meeting"' EXIT
+  run "$@"
 else
   export KERASTUNER_TUNER_ID="worker$SLURM_ARRAY_TASK_ID"
-  for _ in $(seq 600); do [ -e "$meeting" ] && break; sleep 1; done
-  [ -e "$meeting" ] || { echo "no chief within ten minutes" >&2; exit 1; }
-  address="$(cat "$meeting")"
+  address=""
+  meet
+  # An address may be that of a chief that is gone: one that was put back into the queue writes another.
+  until run "$@"; do
+    [ $? -ne 2 ] || exit 2 # the command line is refused
+    meet
+  done
 fi
-read -r KERASTUNER_ORACLE_IP KERASTUNER_ORACLE_PORT <<< "$address"
-export KERASTUNER_ORACLE_IP KERASTUNER_ORACLE_PORT
-.venv/bin/python -m nash_tf.main "$@"

@@ -2,6 +2,7 @@
 # Lint, types and tests; arguments go to pytest, e.g. `bash launchers/test.sh tests/data -k idx`, or `-n 0` for one process.
 # `bash launchers/test.sh --all` takes hours: 50 kills, 1,000 random models, all networks of keras.applications.
 set -euo pipefail
+unset CDPATH  # `cd` would go there
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 source launchers/environment.sh

@@ -248,7 +248,9 @@ class SearchConfig(
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step: how many children are trained for how many epochs more."""
-        return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
+        budgets = (self.budget_epochs, self.budget_seconds, self.max_hours, self.max_cpu_hours)
+        has_budget = any(each is not None for each in budgets)
+        return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property
     def side_by_side(self) -> int:

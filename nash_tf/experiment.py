@@ -136,6 +136,27 @@ def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, Sear
     return found
 
 
+def _left_with_lower_limits(runs: Sequence[Run], configs: dict[str, SearchConfig]) -> list[str]:
+    """What there is to say of finished runs whose limits were lower than those given now: they are not gone on with.
+
+    Raises:
+        ConfigError: the settings of one cannot be read.
+    """
+    found: dict[str, list[str]] = {}
+    for run in (run for run in runs if run.finished and run.method in configs):
+        saved = run_directory.read_config(run.directory)
+        limits = [(name, getattr(saved, name)) for name in settings.raisable(SearchConfig)]
+        lower = [
+            f"{name}={old:,.15g}" for name, old in limits if settings.is_raised(old, getattr(configs[run.method], name))
+        ]
+        if lower:
+            found.setdefault(", ".join(lower), []).append(run.directory.name)
+    return [
+        f"Finished with {lower}, and left so: {', '.join(names)}. Another --output_dir has them with what is given now."
+        for lower, names in found.items()
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 or 143 when stopped by a signal."""
     argv = sys.argv if argv is None else argv
@@ -164,10 +185,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
         chosen = planned if own.only is None else [planned[own.only]]
         check_followed(chosen, planned)
+        left = _left_with_lower_limits(chosen, configs)
     except (ConfigError, data.DataError) as error:
         return program.refuse(error)
     of_chosen = [configs[name] for name in dict.fromkeys(run.method for run in chosen)]
-    for line in program.unused_lines(of_chosen, flags, _overridden(arguments, flags)):
+    for line in [*program.unused_lines(of_chosen, flags, _overridden(arguments, flags)), *left]:
         print(line)
     try:
         with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):

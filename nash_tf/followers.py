@@ -5,18 +5,18 @@ its weights drawn anew.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
 from nash_tf.report.records import loading
+from nash_tf.report.records.runs import Run
 from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 
-Results = Mapping[Path, Mapping[str, Any]]  # of finished searches, by directory
+Finished = Sequence[Run]  # of the searches
 # Whose winners are followed, the preferred first: of a front one is the best, but none was chosen for its size.
 SEARCHES = tuple(
     method.name
@@ -42,19 +42,18 @@ def arguments(
         alone: whether other runs may be done by other processes, so that a search without results may be going on.
 
     Raises:
-        Hindrance: no search is finished, or one may be going on, or the network would be too wide.
+        Hindrance: no search is finished, or one may be going on, or the network would be too wide, or the winner's is not known.
     """
     if method not in REGISTRY:
         return []
-    results = {search: loading.read(search).results or {} for search in searches}
-    finished = {search: found for search, found in results.items() if found.get("params")}
+    finished = [run for run in map(loading.read, searches) if run.results.get("params")]
     if begun is None and (not finished or (alone and len(finished) < len(searches))):
         raise Hindrance("needs the searches of its seed to be finished, whose winners tell its first network")
     return REGISTRY[method](finished, config, begun)
 
 
-def _wide(finished: Results, config: SearchConfig, begun: SearchConfig | None) -> list[str]:
-    widths = begun.widths if begun else _widths(list(finished.values()), config)
+def _wide(finished: Finished, config: SearchConfig, begun: SearchConfig | None) -> list[str]:
+    widths = begun.widths if begun else _widths(finished, config)
     if max(widths) > MAX_CHANNELS:
         raise Hindrance(
             f"needs {max(widths):,} channels in a layer to be as large as the winners; {MAX_CHANNELS} are the most"
@@ -62,18 +61,39 @@ def _wide(finished: Results, config: SearchConfig, begun: SearchConfig | None) -
     return [f"--widths={','.join(map(str, widths))}"]
 
 
-def _widths(results: Sequence[Mapping[str, Any]], config: SearchConfig) -> tuple[int, ...]:
-    median = sorted(each["params"] for each in results)[len(results) // 2]
-    factor = math.sqrt(median / results[0]["vanilla_params"])  # a convolution's kernel grows with the square
+def _widths(finished: Finished, config: SearchConfig) -> tuple[int, ...]:
+    median = sorted(map(_winner_params, finished))[len(finished) // 2]
+    factor = math.sqrt(median / finished[0].results["vanilla_params"])  # a convolution's kernel grows with the square
     return tuple(max(1, round(width * factor)) for width in config.widths)
 
 
-def _scratch(finished: Results, config: SearchConfig, begun: SearchConfig | None) -> list[str]:
-    start = begun.start if begun else next(iter(finished)) / run_directory.BEST / "architecture.json"
-    return [f"--start={start}"]
+def _winner_params(run: Run) -> float:
+    """Parameters of a search's winner; results.json has those of the network that was handed over."""
+    if not _has_control(run):
+        return run.results["params"]
+    for record in run.records:
+        if record.place == run.winner and record.params:
+            return record.params
+    raise Hindrance(f"needs the parameters of the winner, which the lineage of {run.directory} does not tell")
 
 
-REGISTRY: dict[str, Callable[[Results, SearchConfig, SearchConfig | None], list[str]]] = {
+def _has_control(run: Run) -> bool:
+    """Whether a search has handed over its control in place of its winner."""
+    return run.results.get("handed_over") == "control"
+
+
+def _scratch(finished: Finished, config: SearchConfig, begun: SearchConfig | None) -> list[str]:
+    if begun:
+        return [f"--start={begun.start}"]
+    run = finished[0]
+    if _has_control(run):
+        raise Hindrance(
+            f"needs the winner's architecture, and {run.directory} has handed over its control; run that search with --nocontrol"
+        )
+    return [f"--start={run.directory / run_directory.BEST / 'architecture.json'}"]
+
+
+REGISTRY: dict[str, Callable[[Finished, SearchConfig, SearchConfig | None], list[str]]] = {
     WIDE: _wide,
     SCRATCH: _scratch,
 }

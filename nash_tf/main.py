@@ -189,7 +189,7 @@ def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:
     if not os.path.exists(os.path.join(str(config.output_dir), run_directory.CONFIG)):
         return "Stopped before anything was written."
     arguments = [argument for argument in argv[1:] if argument.lstrip("-") != "resume"]
-    return f"Stopped. To go on: {shlex.join(['python', '-m', 'nash_tf.main', *arguments, '--resume'])}"
+    return f"Stopped. To go on: {shlex.join([sys.executable, '-m', 'nash_tf.main', *arguments, '--resume'])}"
 
 
 def refuse(error: Exception) -> int:

@@ -278,6 +278,7 @@ def tuner_of(
             examples=len(dataset.y_train),
             batch_size=config.batch_size,
             gain_factor=1.0 if config.gain_factor is None else config.gain_factor,
+            average_weights=config.average_weights,
             front_sizes=config.front_sizes if methods.registry[config.method].has_branches else (),
             reserve=time_plan.planned_share(
                 config.final_epochs + front.epochs_after(config), final_training.has_control(config)

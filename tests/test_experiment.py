@@ -240,6 +240,19 @@ def test_a_run_that_is_there_with_other_settings_is_refused_before_anything_star
     assert said.startswith(f"{run.directory}: ") and "weight_decay was 0.002, is 0.0005" in said
 
 
+def test_finished_runs_with_lower_limits_than_those_given_are_named(prepared, tmp_path):
+    given = ["--methods=shr,sh", f"--output_dir={tmp_path}", "--max_cpu_hours=3"]
+    for name, steps in (("shr", 2), ("sh", 3)):
+        run = Run(name, 0, tmp_path / f"{name}-seed0")
+        begin(run, [*given[2:], f"--steps={steps}", "--max_hours=0.5"])
+        (run.directory / "results.json").write_text("{}")
+    told = "Finished with {}, and left so: {}. Another --output_dir has them with what is given now."
+    assert prepared(*given, "--steps=3", "--max_hours=0.5") == [told.format("steps=2", "shr-seed0")]
+    assert prepared(*given, "--steps=3", "--max_hours=0.5", "--only=1") == []
+    both = [told.format("max_hours=0.5, steps=2", "shr-seed0"), told.format("max_hours=0.5", "sh-seed0")]
+    assert prepared(*given, "--steps=3") == both
+
+
 def begin(run, arguments):
     """Writes the settings of a run, as one that was begun with these arguments has them."""
     run_directory.write_config(main.parse(["main", *run.command(arguments)])[0], {})

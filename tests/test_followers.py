@@ -30,6 +30,30 @@ def test_wide_is_as_large_as_the_median_winner(winners, tmp_path):
     assert found == pytest.approx(sorted(winners)[len(winners) // 2], rel=0.05)
 
 
+def after_control(folder, **winner):
+    """A search that has handed over its control of 100 parameters, and whose lineage tells its winner so."""
+    run = search(
+        folder, "sh", params=100, vanilla_params=100, handed_over="control", winner=[1, 0, 1], test_accuracy=0.5
+    )
+    record = {"rung": 0, "parent": None, "morphisms": [], "epochs": 1, "status": "completed", "val_accuracy": 0.5}
+    lines = [{**record, "step": 0, "child": 0, "params": 100}, {**record, "step": 1, "child": 1, **winner}]
+    (run / "lineage.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return run
+
+
+def test_the_winner_is_followed_also_where_the_control_was_handed_over(tmp_path):
+    assert widths([after_control(tmp_path, params=400)]) == (32, 64, 128)
+
+
+@pytest.mark.parametrize(
+    ("method", "why"),
+    [("scratch", "has handed over its control; run that search with --nocontrol"), ("wide", "does not tell")],
+)
+def test_what_is_not_known_of_the_winner_is_not_taken_from_the_control(method, why, tmp_path):
+    with pytest.raises(followers.Hindrance, match=f"the winner.*{why}"):
+        followers.arguments(method, [after_control(tmp_path)], WIDE, None, alone=False)
+
+
 def test_wide_has_no_more_channels_than_a_layer_may_have(tmp_path):
     huge = search(tmp_path, "sh", params=62_500, vanilla_params=100)
     with pytest.raises(followers.Hindrance, match="1,600 channels"):

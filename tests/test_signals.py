@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -26,7 +27,9 @@ class TestSignals:
         search.act = stop
         handler = signal.getsignal(number)
         assert start("--method=sh", "--dataset=digits", "--output_dir=my run") == status
-        command = "python -m nash_tf.main --method=sh --dataset=digits '--output_dir=my run' --resume"
+        command = (
+            f"{shlex.quote(sys.executable)} -m nash_tf.main --method=sh --dataset=digits '--output_dir=my run' --resume"
+        )
         assert capsys.readouterr().err == f"Stopped. To go on: {command}\n"
         assert signal.getsignal(number) == handler
 

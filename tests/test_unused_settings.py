@@ -6,6 +6,7 @@ from nash_tf import data, main
 from nash_tf.config import SearchConfig
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods
+from nash_tf.strategy.ask_tell import Settings
 from nash_tf.unused_settings import unused
 
 # Of an engine that is not chosen, of latencies that nobody asks for, of gains that most methods do not expect.
@@ -51,6 +52,26 @@ def test_what_a_method_does_not_use(settings, expected):
 )
 def test_what_a_front_does_not_use(settings, expected):
     assert unused(SearchConfig(**settings)).keys() - OTHERS - {"cutout_size"} == expected
+
+
+def test_steps_make_the_budget_of_a_front_that_is_given_none():
+    sizes = {"method": "front", "front_sizes": (99,)}
+    assert "steps" not in unused(SearchConfig(**sizes))
+    for given in ({"budget_epochs": 99.0}, {"budget_seconds": 99.0}, {"max_hours": 1.0}, {"max_cpu_hours": 1.0}):
+        assert "steps" in unused(SearchConfig(**sizes, **given))
+
+
+@pytest.mark.parametrize("budget", ["budget_epochs", "budget_seconds", "max_hours", "max_cpu_hours"])
+def test_what_is_unused_is_not_refused(budget):
+    """Of so many children each has an epoch, and so the epochs of a step would be too few, if they were used."""
+    given = {"method": "one_epoch", "children": 64, "epochs_per_step": 64}
+    config = SearchConfig(**given, **{budget: 600.0})
+    assert "epochs_per_step" in unused(config) and config.rungs[0] == (64, 1)
+    if budget != "budget_seconds":
+        assert Settings(**given, **{budget: 600.0}).rungs == config.rungs
+    for refused in (SearchConfig, Settings):
+        with pytest.raises(ValueError, match="epochs_per_step.*the nearest is 65"):
+            refused(**given)
 
 
 @pytest.mark.parametrize(("method", "expects"), [("grow", True), ("front", True), ("random", False), ("shr", False)])

@@ -131,16 +131,15 @@ def _watch_fits(profile: Profile) -> None:
     keras.Model.fit, keras.Model.evaluate = watched_fit, watched_evaluate
 
 
-def run(arguments: list[str]) -> dict:
-    """Runs `nash_tf.main` in this process and returns its status, the seconds of each part, and the peak memory."""
-    profile = Profile()
+def _watch_parts(profile: Profile) -> None:
+    """Imports what a search needs, and watches its parts where they are called."""
     import keras
 
     import nash_tf.search as search
-    from nash_tf import data, main, report
-    from nash_tf.exporting import export
+    from nash_tf import data, report
     from nash_tf.keras_models import checkpoint
     from nash_tf.surgery import birth, certificate
+    from nash_tf.tasks import front, handing_over
     from nash_tf.training import child_models
     from nash_tf.tuning import oracle
 
@@ -156,11 +155,20 @@ def run(arguments: list[str]) -> dict:
     profile.watch(child_models.gc, "collect", "garbage collection")
     profile.watch(keras.utils, "set_random_seed", "seeding")
     profile.watch(search, "tuner_of", "tuner set-up")
-    profile.watch(export, "export", "export")
+    for module in (handing_over, front):  # which know it by its own name
+        profile.watch(module, "export", "export")
     profile.watch(report, "write", "report")
     for name in ("create_trial", "end_trial", "update_trial", "save"):
         profile.watch(oracle.HillClimbingOracle, name, "oracle")
+
+
+def run(arguments: list[str]) -> dict:
+    """Runs `nash_tf.main` in this process and returns its status, the seconds of each part, and the peak memory."""
+    profile = Profile()
+    _watch_parts(profile)
     _watch_fits(profile)
+    from nash_tf import main
+
     status = main.main(["nash_tf.main", *arguments])
     ended = os.times()
     parts = {**profile.close(), "export, in its child process": ended.children_user + ended.children_system}

@@ -109,7 +109,13 @@ def load(
             if used < there
             else ()
         )
-        said = (*left_out, *opened.notes, *read.notes, *notes.of_arrays(x_train, x_valid, read.x_test))
+        said = (
+            *registry.shadowed(source),
+            *left_out,
+            *opened.notes,
+            *read.notes,
+            *notes.of_arrays(x_train, x_valid, read.x_test),
+        )
     arrays = (x_train, opened.y_train[train], x_valid, opened.y_train[valid], read.x_test, opened.y_test)
     for array in arrays:
         if isinstance(array, np.ndarray):

@@ -12,15 +12,15 @@ from pathlib import Path
 
 from nash_tf.data import images
 from nash_tf.data.image_files import Labelled, labelled, source_of
-from nash_tf.data.source import DataError, Kind, Source, listed, printable
+from nash_tf.data.source import DataError, Kind, Source, is_text, listed, printable
 
 
 def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry]:
-    """What is in a folder, hidden entries left out; refuses links that lead nowhere or leave the root."""
+    """What is in a folder, hidden entries and what macOS packs beside them left out; refuses links that lead nowhere or leave the root."""
     inside = Path(os.path.realpath(root))
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
             if entry.is_symlink():
                 target = os.path.realpath(entry.path)
@@ -44,7 +44,10 @@ def _is_image(name: str) -> bool:
 def _images(folder: Path, root: Path) -> Iterator[Path]:
     for entry in _entries(folder, root):
         if entry.is_dir():
-            raise DataError(f"{entry.path}: expected images in class folder {folder}, got a folder; move its files up")
+            what = f"where {folder.name} holds classes, name such folders train and test, or give it itself"
+            raise DataError(
+                f"{entry.path}: expected images in class folder {folder}, got a folder; {what}; where it is a class, move its files up"
+            )
         if _is_image(entry.name):
             if not entry.is_file():
                 raise DataError(f"{entry.path}: expected an image file, got a pipe, socket or device; remove it")
@@ -53,14 +56,23 @@ def _images(folder: Path, root: Path) -> Iterator[Path]:
 
 def _parts(root: Path) -> tuple[Path, Path | None]:
     """The folders that hold the training and the test classes; no test folder where it must be split off."""
-    subfolders = {folder.name: folder for folder in _subfolders(root, root)}
-    train, test = subfolders.get("train"), subfolders.get("test")
+    train, test = (_part(name, root) for name in ("train", "test"))
     if train and test:
         return train, test
     for found, other in ((train, "test"), (test, "train")):
         if found and _subfolders(found, root):  # otherwise it is a class that happens to be called so
-            raise DataError(f"{root}: expected {other}/ beside {found.name}/, got none; add it, or give {found} itself")
+            others = [folder.name + "/" for folder in _subfolders(root, root) if folder != found]
+            raise DataError(
+                f"{root}: expected {other}/ beside {found.name}/, got {listed(others) or 'none'}; "
+                f"name the folders train and test, or give {found} itself"
+            )
     return root, None
+
+
+def _part(name: str, root: Path) -> Path | None:
+    """The folder of that name, in capitals or not; one that is called so exactly comes first."""
+    found = [folder for folder in _subfolders(root, root) if folder.name.lower() == name]
+    return next((folder for folder in found if folder.name == name), found[0] if found else None)
 
 
 def _classes(folder: Path, root: Path) -> dict[str, Path]:
@@ -70,6 +82,11 @@ def _classes(folder: Path, root: Path) -> dict[str, Path]:
         raise DataError(f"{folder}: expected a folder of class folders of images, got no folder in it")
     if len(classes) < 2:
         raise DataError(f"{folder}: expected at least two class folders, got only {next(iter(classes))}")
+    for name, path in classes.items():
+        if not is_text(name):
+            raise DataError(
+                f"{path}: expected a class folder whose name is UTF-8, got {os.fsencode(name)!r}; rename it"
+            )
     return classes
 
 

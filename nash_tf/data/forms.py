@@ -14,6 +14,7 @@ HOW = {
     STRETCH: "stretched to it",
 }
 DEFAULT_SIDES, DEFAULT_STEP = (32, 64), 8  # of the size that is chosen where sizes differ
+LARGE_SIDE = 128  # beyond it, a size that nobody asked for is worth a word
 
 
 class Form(NamedTuple):
@@ -43,6 +44,7 @@ class Facts(NamedTuple):
     grey: bool
     transparent: bool
     frames: bool
+    deep: bool = False
 
 
 def covering(size: tuple[int, int], form: Form) -> float:
@@ -71,7 +73,8 @@ def choose(
         form = Form(side, side, channels, settings.fit)
     else:
         form, reason = Form(*settings.size, channels, settings.fit), ""
-    return form, tuple(note for note in (_fitting(facts, form, reason), *_kinds(facts, channels)) if note)
+    large = _large(form) if settings.size is None else ""
+    return form, tuple(note for note in (_fitting(facts, form, reason), large, *_kinds(facts, channels)) if note)
 
 
 def _default_side(test: Sequence[Facts]) -> tuple[int, str]:
@@ -79,6 +82,12 @@ def _default_side(test: Sequence[Facts]) -> tuple[int, str]:
     side = int(np.clip(DEFAULT_STEP * math.floor(median / DEFAULT_STEP + 0.5), low, high))
     rule = f"in steps of {DEFAULT_STEP} and within {low} to {high}, as larger images train slowly"
     return side, f"{side} is the median test image's shorter side, {median:g}, {rule}; --image_size sets another"
+
+
+def _large(form: Form) -> str:
+    if max(form[:2]) <= LARGE_SIDE:
+        return ""
+    return f"Images keep their size, {form.text} (height x width), and large ones train slowly; --image_size makes them smaller"
 
 
 def _fitting(facts: Sequence[Facts], form: Form, reason: str) -> str:
@@ -100,7 +109,7 @@ def _fitting(facts: Sequence[Facts], form: Form, reason: str) -> str:
 
 def _kinds(facts: Sequence[Facts], channels: int) -> tuple[str, ...]:
     total = f"{len(facts):,}"
-    grey, transparent, frames = (sum(getattr(fact, name) for fact in facts) for name in Facts._fields[2:])
+    grey, transparent, frames, deep = (sum(getattr(fact, name) for fact in facts) for name in Facts._fields[2:])
     coloured = len(facts) - grey
     return (
         f"{grey:,} of {total} images are grey; all are read as colour" if channels == 3 and grey else "",
@@ -109,4 +118,5 @@ def _kinds(facts: Sequence[Facts], channels: int) -> tuple[str, ...]:
         else "",
         f"{transparent:,} of {total} images have a transparent layer; they are laid on white" if transparent else "",
         f"{frames:,} of {total} image files hold several frames; the first is used" if frames else "",
+        f"{deep:,} of {total} image files have 16 bits a channel; the upper 8 are used" if deep else "",
     )

@@ -51,9 +51,8 @@ def facts(path: Path) -> Facts:
             raise DataError(f"{path}: expected {rule}, got {as_text(size)} (height x width); remove it")
         if _sideways(image):
             size = size[::-1]
-        return Facts(
-            size[0], size[1], image.mode in GREY_MODES, _is_layered(image), getattr(image, "is_animated", False)
-        )
+        frames = getattr(image, "is_animated", False)
+        return Facts(size[0], size[1], image.mode in GREY_MODES, _is_layered(image), frames, _is_deep(image))
 
 
 def decode(path: Path, form: Form) -> np.ndarray:
@@ -97,6 +96,14 @@ def _on_white(image):
 
     layer = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+
+
+def _is_deep(image) -> bool:
+    """Whether Pillow cuts a file's 16 bits a channel to 8, as it does of colours."""
+    parts = [(codec, arguments) for codec, _, _, arguments in image.tile]
+    return any(
+        ";16" in str(arguments) or (codec.startswith("ppm") and arguments[-1] > 255) for codec, arguments in parts
+    )
 
 
 def _sideways(image) -> bool:

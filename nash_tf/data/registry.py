@@ -5,12 +5,15 @@ from pathlib import Path
 from nash_tf.data import digits, folders, idx, keras_sets, npz, tables
 from nash_tf.data.source import DataError, Kind
 
-KINDS: tuple[Kind, ...] = (
+NAMED: tuple[Kind, ...] = (
     digits.KIND,
     keras_sets.CIFAR10_KIND,
     keras_sets.CIFAR100_KIND,
     keras_sets.MNIST_KIND,
     keras_sets.FASHION_MNIST_KIND,
+)
+KINDS: tuple[Kind, ...] = (
+    *NAMED,
     npz.KIND,
     idx.KIND,
     tables.KIND,
@@ -20,6 +23,13 @@ EXPECTED = (
     "expected digits, cifar10, cifar100, mnist, fashion_mnist, or the path of an .npz file, "
     "a folder of class folders of images, a .csv file of path,label, a folder with such a metadata.csv, or a folder of IDX files"
 )
+
+
+def shadowed(source: str) -> tuple[str, ...]:
+    """A note where a source is a known name and a folder is called so too."""
+    if not Path(source).is_dir() or find(source) not in NAMED:
+        return ()
+    return (f"{source} is the known data set; a folder of this name is there too: ./{source} names it",)
 
 
 def find(source: str) -> Kind:

@@ -10,7 +10,8 @@ A module holds, without importing this package or anything heavy before it is ca
   batches, one for each input of the model, or None;
 - `load(path, inputs)`: in a process of its own that has not imported this package, a function from a list of batches to a list
   of outputs, computed in one thread. `inputs` has `structure` (what the model takes, numbers in place of tensors), `names`
-  and `dtypes` of the inputs. None in place of `load` where the format cannot be loaded without this package;
+  and `dtypes` of the inputs. None in place of `load` where the format may need this package to be loaded, or
+  modules of the user's; `load_here(path)` then, which gives a Keras model in this process;
 - `code(file, inputs)`: lines of Python that load the file and compute `output`, the first output for the batches in `x`.
 """
 

@@ -14,6 +14,13 @@ def write(model, folder, calibration):
         model.save(folder / FILE)
 
 
+def load_here(path):
+    """The model in the file; see `nash_tf.export_formats`."""
+    import keras
+
+    return keras.models.load_model(path, compile=False, safe_mode=False)  # it was written here
+
+
 def code(file, inputs):
     """Lines for the model card; see `nash_tf.export_formats`."""
     return [

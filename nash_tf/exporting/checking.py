@@ -106,7 +106,8 @@ class Checker:
         (self.folder / "job.txt").write_text(repr(self._job))
         source = inspect.getsourcefile(module.load)
         arguments = [clean_process.__file__, str(source), str(path), str(self.folder)]
-        command, most = [sys.executable, "-I", *arguments], LOADING + SLOWER * self._seconds
+        # -P: the script's folder, which is this package's, is not searched. -I would leave out where TensorFlow may be, too.
+        command, most = [sys.executable, "-P", *arguments], LOADING + SLOWER * self._seconds
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=most)
         except subprocess.TimeoutExpired:
@@ -119,6 +120,21 @@ class Checker:
                 found = [file[f"arr_{number}"] for number in range(len(file.files))]
             self._compare(module, found, self.example.outputs)
         return None if self.images is None else self._measured(module, self.images)
+
+    def check_here(self, module: ModuleType, path: Path) -> None:
+        """Checks, in this process, a format's file that needs the modules of the model's layers.
+
+        Raises:
+            ExportError: the file cannot be loaded, or an output differs.
+        """
+        try:
+            with keras.device("cpu:0"):
+                loaded = module.load_here(path)
+        except Exception as error:  # of any layer's code
+            raise ExportError(f"{path.name} cannot be loaded again: {cause(error)}") from error
+        if self.example is not None:
+            again = tree.pack_sequence_as(signature.inputs_of(loaded), self.example.inputs)
+            self._compare(module, on_example(loaded, again).outputs, self.example.outputs)
 
     def _compare(self, module: ModuleType, found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> None:
         tolerance = _tolerance(self.model) if module.TOLERANCE is None else module.TOLERANCE

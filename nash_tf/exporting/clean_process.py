@@ -1,6 +1,6 @@
 """What an exported model computes by its own runtime, and how fast: a script for a process that knows nothing of this package.
 
-    python -I clean_process.py MODULE_OF_THE_FORMAT MODEL FOLDER
+    python -P clean_process.py MODULE_OF_THE_FORMAT MODEL FOLDER
 
 FOLDER holds `job.txt`, a dict as Python writes it, and of `example.npz` and `images.npy` what there is; `outputs.npz`,
 `scores.npy` and `measured.json` are written there. One thread computes, and no GPU.

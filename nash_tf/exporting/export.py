@@ -22,6 +22,13 @@ from nash_tf.terminal.streams import without_errors_shown
 
 __all__ = ["ExportError", "export"]
 
+_ARCHITECTURE, _CARD = "architecture.json", "model_card.md"
+_NAMES = {
+    *(module.FILE for module in FORMATS.values()),
+    *(_ARCHITECTURE, _CARD, predict_script.CLASSES, predict_script.IMAGE, run_directory.SCRIPT),
+    *("__pycache__", ".DS_Store"),  # what Python and a desktop leave
+}
+
 
 def export(
     model: keras.Model,
@@ -41,10 +48,11 @@ def export(
 
     Args:
         model: functional model; what it takes and gives is what the exported ones take and give.
-        directory: where to; an earlier export there is replaced whole, once this one is complete and checked.
+        directory: where to; an earlier export there is replaced whole, once this one is complete and checked, but not where
+            there are files beside it.
         example: batch of inputs, in the structure that the model takes. With it each format is loaded in a fresh process that
-            does not know this package, and must give the same outputs: the SavedModel to 1e-5 of the largest, in half precision
-            to what that holds, other runtimes to 1e-3; int8 is not compared.
+            does not know this package, `.keras` in this one, and must give the same outputs: the SavedModel to 1e-5 of the
+            largest, in half precision to what that holds, other runtimes to 1e-3; int8 is not compared.
         facts: name -> value, for the model card.
         searched: where `model` is a network that a search found with its scaling of pixels in front, that network: its
             architecture is the one that is written.
@@ -74,9 +82,9 @@ def export(
         script = None
         if images is not None:
             script = _write_script(beside, images, model_card.gives_logits(model, searched))
-        _write(beside / "architecture.json", architecture.to_json(indent=1))
+        _write(beside / _ARCHITECTURE, architecture.to_json(indent=1))
         card = model_card.written(model, architecture, exported, facts or {}, searched, images, script, test)
-        (beside / "model_card.md").write_text(card, encoding="utf-8")
+        (beside / _CARD).write_text(card, encoding="utf-8")
     return exported
 
 
@@ -138,9 +146,11 @@ def _made(name: str, checker: checking.Checker, calibration, folder: Path, direc
         what = f"the model cannot be exported to {directory / module.FILE}: {cause(failure)}"
         raise ExportError(what) from failure
     record: dict[str, Any] = {"file": module.FILE, "bytes": checking.size_of(folder / module.FILE)}
-    if module.load is None or (name in ALWAYS and checker.example is None and checker.images is None):
+    if name in ALWAYS and checker.example is None and checker.images is None:
         return record
-    if measured := checker.check(module, folder / module.FILE):
+    if module.load is None:
+        checker.check_here(module, folder / module.FILE)
+    elif measured := checker.check(module, folder / module.FILE):
         record |= {
             "test_accuracy": measured.accuracy,
             "test_images": measured.images,
@@ -169,3 +179,6 @@ def _check_replaceable(directory: Path) -> None:
     names = {path.name for path in directory.iterdir()} if directory.exists() else set()
     if names and not {FORMATS[name].FILE for name in ALWAYS} <= names:
         raise ExportError(f"{directory}: holds other files than an export, which would be lost; give a new directory")
+    if others := sorted(names - _NAMES):
+        what = f"{directory}: holds an export and {others[0]}, which would be lost"
+        raise ExportError(f"{what}; move that, or give a new directory")

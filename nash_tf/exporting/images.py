@@ -7,8 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
-# What black and white may be in a data set; the narrowest that holds all values is taken.
-_RANGES = ((0, 1), (-1, 1), (0, 255))
+# What black and white may be in a data set. Values must reach either end to this share of the range: digits from 0 to 16 are not
+# dark images of 0 to 255.
+RANGES, NEARLY = ((0, 1), (-1, 1), (0, 255)), 1 / 16
 _MOST_BYTES = 2**29  # of test images that formats are compared on
 _MOST_IMAGES = 10_000
 _MOST_SEEN, _MOST_CALIBRATING = 5_000, 500  # training images, for the range of values and for quantisation
@@ -25,6 +26,7 @@ class Images:
         test: such images, on which formats are compared.
         test_labels: int [n].
         fit: how an image of another size was, or is to be, brought to the model's: "crop", "pad" or "stretch".
+        of_files: whether they were read from image files, so that black and white are 0 and 255.
     """
 
     class_names: Sequence[str]
@@ -33,6 +35,7 @@ class Images:
     test: Any
     test_labels: np.ndarray
     fit: str = "crop"
+    of_files: bool = False
 
     def counts(self) -> dict[str, list[int]]:
         """Name of a part -> number of its images of each class."""
@@ -46,9 +49,8 @@ class Images:
         return float(seen.min()), float(seen.max())
 
     def values(self) -> tuple[int, int] | None:
-        """What black and white are; None where no usual range holds the training images' values."""
-        low, high = self.range()
-        return next((pair for pair in _RANGES if pair[0] <= low and high <= pair[1]), None)
+        """What black and white are; None where the training images do not tell."""
+        return (0, 255) if self.of_files else black_and_white(*self.range())
 
     def compared(self) -> np.ndarray:
         """Indices of the test images on which formats are compared: all, or as many as are reasonable, evenly chosen."""
@@ -61,6 +63,15 @@ class Images:
 
     def _some(self, most: int) -> np.ndarray:
         return self.training[_evenly(len(self.training), most)]
+
+
+def black_and_white(low: float, high: float) -> tuple[int, int] | None:
+    """What black and white are where values go from one number to another: the usual range that they fill, if there is one."""
+    for black, white in RANGES:
+        slack = NEARLY * (white - black)
+        if black <= low <= black + slack and white - slack <= high <= white:
+            return black, white
+    return None
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The model card: what a model takes, gives and is for, how good and fast each format is, and code to copy."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,6 +12,8 @@ from nash_tf.export_formats import FORMATS
 from nash_tf.exporting import card_scores, signature
 from nash_tf.exporting.images import Images
 from nash_tf.exporting.markdown import row
+from nash_tf.exporting.predict_script import IMAGE
+from nash_tf.files.run_directory import SCRIPT
 from nash_tf.keras_models.views import inner, one_view
 
 _FITS = {
@@ -120,9 +123,12 @@ def _formats(exported: Mapping[str, Mapping[str, Any]]) -> list[str]:
     if measured:
         lines += [
             "",
-            "Each format was loaded in a process of its own by its own runtime. The time is the median of calls with",
+            "Each format but Keras was loaded in a process of its own by its own runtime. The time is the median of calls with",
         ]
-        lines[-1] += " one image, by one thread of the processor of the machine that exported the model."
+        lines[-1] += (
+            " one image, by one thread of the processor of the machine that exported the model. The Keras file was loaded"
+        )
+        lines[-1] += " where it was written."
     lines += [
         f"\nWithout {FORMATS[name].TITLE}: {each['left_out']}." for name, each in exported.items() if "left_out" in each
     ]
@@ -136,7 +142,7 @@ def _use(
     lines = ["", "## How to use it"]
     if script:
         lines += ["", "On files, with TensorFlow, NumPy and Pillow:", "", "    python predict.py IMAGES... [--csv]"]
-    lines += ["", "In a program, here for each format with a batch of one:"]
+    lines += ["", "In a program that runs in this folder, here for each format with a batch of one:"]
     for name, each in exported.items():
         if "left_out" not in each:
             code = [*_input(model, inputs, script), *FORMATS[name].code(each["file"], inputs), *_output(images)]
@@ -158,20 +164,12 @@ def _input(model: keras.Model, inputs: dict, script: Mapping[str, Any] | None) -
             for tensor, dtype in zip(model.inputs, inputs["dtypes"], strict=True)
         ]
         return ["import numpy as np", f"x = {_with(inputs['structure'], arrays)}"]
-    mode = "L" if script["channels"] == 1 else "RGB"
-    size = f"({script['width']}, {script['height']})"
-    fitted = {"crop": f"ImageOps.fit(image, {size})", "pad": f"ImageOps.pad(image, {size})"}
-    black, white = script["values"]
-    lines = [
+    return [
+        "import json",
         "import numpy as np",
-        "from PIL import Image, ImageOps",
-        f'image = ImageOps.exif_transpose(Image.open("image.png")).convert("{mode}")',
-        f"image = {fitted.get(script['fit'], f'image.resize({size})')}  # as the training images were",
-        f"x = np.asarray(image, np.float32).reshape(1, {script['height']}, {script['width']}, {script['channels']})",
+        f"from {Path(SCRIPT).stem} import read",
+        f'x = np.stack([read("image.png", json.load(open("{IMAGE}")))])  # as the training images were read',
     ]
-    if (black, white) != (0, 255):
-        lines.append(f"x = {black} + x * ({white - black} / 255)  # from an image file's 0 to 255")
-    return lines
 
 
 def _output(images: Images | None) -> list[str]:
@@ -181,7 +179,7 @@ def _output(images: Images | None) -> list[str]:
 
 
 def _imports_first(lines: Sequence[str]) -> list[str]:
-    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    imports = {line for line in lines if line.startswith(("import ", "from "))}
     return [
         *sorted(imports, key=lambda line: (line != "import json", line)),
         "",

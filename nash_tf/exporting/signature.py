@@ -33,13 +33,16 @@ def described(name: str, tensor) -> str:
 
 
 def for_runtimes(model: keras.Model) -> dict:
-    """What a format's `load` and `code` must know of a model's inputs, as values that Python can write and read."""
+    """What a format's `load` and `code` must know of a model's inputs, as values that Python can write and read.
+
+    `names` are those of the tensors, as in the signature of a SavedModel; the layer of an input without a name is called otherwise.
+    """
     structure = inputs_of(model)
     paths = [path for path, _ in tree.flatten_with_path(structure)]
     layers = {type(layer).__module__ for layer in parts(model)}
     return {
         "structure": tree.pack_sequence_as(structure, list(range(len(model.inputs)))),
-        "names": [maker(tensor).name for tensor in model.inputs],
+        "names": [tensor.name for tensor in model.inputs],
         "dtypes": [keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs],
         "parts": ["x" + "".join(f"[{part!r}]" for part in path) for path in paths],
         "modules": sorted(name for name in layers if not name.startswith("keras.")),

@@ -1,8 +1,8 @@
 """Checkpoints of trained children: architecture, weights and optimiser slots, written atomically, verified on loading.
 
 A checkpoint is a directory of three files. `architecture.json` holds the architecture. `state.npz` holds the arrays,
-each under `sort|node|variable|dtype` with percent-encoded parts; the sort is "weights", "counters", or the name of an
-optimiser slot. `manifest.json` holds the SHA-256 of both.
+each under `sort|node|variable|dtype` with percent-encoded parts; the sort is "weights", "counters", "mean of weights", or the name
+of an optimiser slot. `manifest.json` holds the SHA-256 of both.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ from nash_tf.keras_models import trusted
 from nash_tf.keras_models.state import State
 
 _MANIFEST, _ARCHITECTURE, _STATE = "manifest.json", "architecture.json", "state.npz"
+_MEAN = "mean of weights"
 _FORMAT = 2  # format 1 had no percent-encoding, so that "|" in a name broke it, and no dtypes
 _MOST_JSON, _MOST_STATE = 1 << 28, 1 << 36  # bytes
 _NUMBERS = "biuf"  # kinds of NumPy dtypes that arrays may have
@@ -168,6 +169,7 @@ def _packed(state: State) -> Iterator[tuple[str, np.ndarray]]:
     sorts = {
         "weights": state.weights,
         **state.slots,
+        _MEAN: state.mean,
         "counters": {("", name): of for name, of in state.counters.items()},
     }
     for sort, arrays in sorts.items():
@@ -191,9 +193,10 @@ def _state(file: BinaryIO, architecture: Architecture, version: int) -> State:
                 state.counters[name] = _array(archive, entry, (), dtype)
                 continue
             # A layer may hold more than its variables, e.g. a recurrent one its states.
-            if node not in architecture or (sort != "weights" and (node, name) not in shapes):
+            places = {"weights": state.weights, _MEAN: state.mean}
+            if node not in architecture or (sort not in places and (node, name) not in shapes):
                 raise ValueError(f"holds {sort} for {name!r} of layer {node!r}, which the architecture does not have")
-            place = state.weights if sort == "weights" else state.slots.setdefault(sort, {})
+            place = places[sort] if sort in places else state.slots.setdefault(sort, {})
             place[node, name] = _array(archive, entry, shapes.get((node, name)), dtype)
     trained = set().union(*state.slots.values())  # each sort of slot must have all of these
     needed = {"weights": (state.weights, shapes.keys())} | {sort: (of, trained) for sort, of in state.slots.items()}

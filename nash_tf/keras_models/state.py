@@ -24,12 +24,14 @@ class State:
         slots: by sort (e.g. "_momentums") and then by (node, variable) the optimiser's slots.
         counters: by name the optimiser's single numbers, e.g. its iterations.
         tensors: of weights that are views, the tensors that they are views of.
+        mean: of a training that was interrupted, the mean of weights so far; see `nash_tf.training.weight_average`.
     """
 
     weights: dict[Key, np.ndarray]
     slots: dict[str, dict[Key, np.ndarray]]
     counters: dict[str, np.ndarray] = field(default_factory=dict)
     tensors: dict[Key, Any] = field(default_factory=dict)
+    mean: dict[Key, np.ndarray] = field(default_factory=dict)
 
     @property
     def is_finite(self) -> bool:
@@ -167,6 +169,15 @@ def all_variables(model) -> dict[Key, keras.Variable]:
         (node, name): variable
         for node, operation in layers.values()
         for name, variable in {**variables(operation), **_recurrent_states(operation)}.items()
+    }
+
+
+def real_weights(model) -> dict[Key, keras.Variable]:
+    """Those of the variables that hold real numbers and are no states of recurrent layers."""
+    return {
+        key: variable
+        for key, variable in all_variables(model).items()
+        if keras.backend.is_float_dtype(variable.dtype) and not key[1].startswith(_RECURRENT)
     }
 
 

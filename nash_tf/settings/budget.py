@@ -13,7 +13,8 @@ class BudgetSettings:
     budget_epochs: float | None = setting(
         optional(number("of at least 1", lambda value: value >= 1)),
         "Budget of compute of all trainings together, in epochs of the first network; those of other networks count by their "
-        "predicted cost. grow and the baselines lay it out in advance, the other methods end when it is spent. Unset: "
+        "predicted cost. grow and the baselines lay it out in advance, the other methods begin no training when those before it, by "
+        "step, rung and child, have spent it, for any number of workers. Unset: "
         "vanilla_epochs + steps * epochs_per_step for the former, or what the limits on time allow; no limit for the latter.",
         default=None,
         group=LIMITS,

@@ -58,6 +58,14 @@ class TrainingSettings:
         default="sgd",
         group=GROUP,
     )
+    average_weights: bool = setting(
+        switch(),
+        "End on the mean of the weights after each step of the last part of the cooldown, not on the last ones: of methods with one budget, "
+        "and of the control beside them.",
+        default=True,
+        group=GROUP,
+        before=False,
+    )
     momentum: float = setting(_SHARE, "Momentum of the optimiser.", default=0.9, group=GROUP)
     nesterov: bool = setting(switch(), "Nesterov's momentum.", default=True, group=GROUP, before=False)
     label_smoothing: float = setting(

@@ -15,18 +15,16 @@ from dataclasses import replace
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.strategy import course, hill_climbing, methods, records
+from nash_tf.strategy import course, hill_climbing, methods, prices, records
 from nash_tf.strategy.branching import BranchingProposer
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
-from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
-from nash_tf.strategy.records import Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, Assignment, Goal, Outcome, TrainingKey
 from nash_tf.strategy.search_settings import Settings
 
 __all__ = ["Search", "Settings"]
-OVERRUN = 1.05  # share of the budget from which it is said that it was not kept
 
 FAILURES_IN_A_ROW = 3
 
@@ -96,6 +94,7 @@ class Search:
             "examples": settings.examples,
             "batch_size": settings.batch_size,
             "gain_factor": settings.gain_factor,
+            "is_averaged": settings.average_weights,
             "side_by_side": lambda: self.side_by_side,
         }
         if not self.method.has_branches:
@@ -117,14 +116,19 @@ class Search:
         return [first, *course.planned(self.method, steps, rungs)]
 
     def ask(self) -> tuple[Assignment, ...]:
-        """The trainings of the open rung that have not ended, in order; none where the search is over.
+        """The trainings of the open rung that have not ended and come within a budget, in order; none where the search is over.
 
         Which of them are being done already is the engine's to know.
         """
         if self._opened is None or self.finished:
             return ()
-        step, rung, missing, _ = self._opened
-        return tuple(self.assignment(TrainingKey(step, rung, child)) for child in missing)
+        asked = list[Assignment]()
+        for child in self._opened.missing:
+            key = TrainingKey(*self._opened[:2], child)
+            if self._is_spent(key, asked):
+                break
+            asked.append(self.assignment(key))
+        return tuple(asked)
 
     def assignment(self, key: TrainingKey) -> Assignment:
         """What an open training is to do.
@@ -174,9 +178,9 @@ class Search:
             return max(0.0, left)
         step, rung, missing, _ = self._opened
         later = [*self.steps[step][rung + 1 :], *(each for rungs in self.steps[step + 1 :] for each in rungs)]
-        prices = self._proposer.prices(self.outcomes)
+        costs = self._proposer.prices(self.outcomes)
         to_come = len(missing) + sum(each.children for each in later)
-        return max(left, to_come * (prices.epoch(last) + prices.beginning))
+        return max(left, to_come * (costs.epoch(last) + costs.beginning))
 
     def budget_left_on_the_clock(self) -> float | None:
         """The same without what is trained beside other trainings, which takes no time of its own."""
@@ -190,7 +194,15 @@ class Search:
         first = self.outcomes[FIRST].architecture if FIRST in self.outcomes else None
         if first is None:
             return 0.0
-        return Prices(first, self.settings.examples, self.settings.batch_size).spent(trainings)
+        return prices.Prices(first, self.settings.examples, self.settings.batch_size).spent(trainings)
+
+    def _is_spent(self, key: TrainingKey, going: Iterable[Assignment] = ()) -> bool:
+        """Whether a budget that is not laid out in advance is spent before a training: by those before it in canonical order, as far as
+        they have ended, and by some that may be going on. So it ends a search at the same training for any number of workers."""
+        budget = None if self.method.is_budgeted else self.settings.budget_epochs
+        before = [outcome for other, outcome in self.outcomes.items() if other < key]
+        before += [Outcome(each, COMPLETED, each.architecture) for each in going]
+        return budget is not None and self.spent(before) >= budget
 
     @property
     def open_step(self) -> int | None:
@@ -238,11 +250,12 @@ class Search:
         if self._opened is None:
             steps = len(self.steps) - 1
             done = "its one step is done" if steps == 1 else f"all {steps} steps are done"
-            return f"{done}{self._lost()}{self._overrun()}"
-        budget = self.settings.budget_epochs
-        if budget and not self.method.is_budgeted and self.spent(self.outcomes.values()) >= budget:
-            return f"the budget of {budget:g} epochs of the first network is spent"
-        step, rung, _, parent = self._opened
+            budget = self.settings.budget_epochs if self.method.is_budgeted else None
+            over = prices.overrun(budget, self.spent(self.outcomes.values()), len(self.outcomes)) if budget else ""
+            return f"{done}{self._lost()}{over}"
+        step, rung, missing, parent = self._opened
+        if self._is_spent(TrainingKey(step, rung, missing[0])):
+            return f"the budget of {self.settings.budget_epochs:g} epochs of the first network is spent"
         if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):
             limits = [f"max_params={self.settings.max_params:,.0f}"]
             limits += [f"max_flops={self.settings.max_flops:,.0f}"] if self.settings.max_flops else []
@@ -258,16 +271,6 @@ class Search:
         front = self._proposer.front(self.outcomes)
         lost = sum(score is None and front.is_branch(key) for key, score in self.scores.items())
         return f"; the trainings of {lost} of its {lost + len(self.finished_networks)} networks failed" if lost else ""
-
-    def _overrun(self) -> str:
-        """What there is to say of a budget that could not be kept; "" where it was."""
-        budget, spent = self.settings.budget_epochs, self.spent(self.outcomes.values())
-        if not (budget and self.method.is_budgeted) or spent <= OVERRUN * budget:
-            return ""
-        return (
-            f"; they took {spent:.4g} epochs of the first network, and the budget was {budget:.4g}: each of the "
-            f"{len(self.outcomes)} trainings has at least one epoch, and costs something whatever its epochs"
-        )
 
     def failures(self) -> list[Outcome]:
         """The failed trainings that end the search, with none between them that succeeded, in canonical order.

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum
 
-from nash_tf.strategy.course import COOLDOWN
+from nash_tf.strategy.course import AVERAGED, COOLDOWN
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.schedules import Phase
@@ -28,12 +28,18 @@ ENOUGH = 0.9  # a network with this share of the parameters that were asked for 
 TRUNK, BRANCH = 0, 1  # children of a step
 
 
-def phases(epochs: int, is_branch: bool) -> tuple[Phase, ...]:
-    """The rate of a training of so many epochs: constant, and of a branch then falling to zero."""
+def phases(epochs: int, is_branch: bool, is_averaged: bool) -> tuple[Phase, ...]:
+    """The rate of a training of so many epochs: constant, and of a branch then falling to zero, at its end with averaged weights."""
     if not is_branch:
         return (Phase(epochs, 1.0, 1.0),)
     constant = min(epochs - 1, round(CONSTANT * epochs))
-    parts = (Phase(constant, 1.0, 1.0), Phase(epochs - constant, 1.0, 0.0, "linear"))
+    falling = epochs - constant
+    last = min(falling, max(1, round(AVERAGED / (1 - CONSTANT) * falling))) if is_averaged else 0
+    parts = (
+        Phase(constant, 1.0, 1.0),
+        Phase(falling - last, 1.0, last / falling, "linear"),
+        Phase(last, last / falling, 0.0, "linear", is_averaged),
+    )
     return tuple(part for part in parts if part.length)
 
 

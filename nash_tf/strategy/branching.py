@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from nash_tf.architecture import Architecture
 from nash_tf.seeds import derive
 from nash_tf.strategy import branches, growing
 from nash_tf.strategy.branches import ENOUGH, TRUNK, Front
-from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
+from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, of_rung
 from nash_tf.strategy.proposals import Outcomes, Proposed, before
 from nash_tf.strategy.records import COMPLETED, TrainingKey
 
@@ -90,11 +91,15 @@ class BranchingProposer(BudgetedProposer):
             return super()._schedule(key, architecture, outcomes)
         earlier = before(key.step, outcomes)
         plan = self.front(earlier)
-        compute = plan.share(key) * self._left_of_budget(earlier)
+        compute = plan.share(key) * self._left_of_budget(earlier, of_rung(key, outcomes))
         prices = self.prices(earlier)
         epochs = max(1, int((compute - prices.beginning) / prices.epoch(architecture) + 1e-9))
-        return {"initial_epoch": 0, "epochs": epochs, "phases": branches.phases(epochs, plan.is_branch(key))}
+        return {
+            "initial_epoch": 0,
+            "epochs": epochs,
+            "phases": branches.phases(epochs, plan.is_branch(key), self.is_averaged),
+        }
 
-    def _left_of_budget(self, outcomes: Outcomes) -> float:
-        """In epochs of the first network."""
-        return max(0.0, self.course(outcomes).budget - self.prices(outcomes).spent(outcomes.values()))
+    def _left_of_budget(self, outcomes: Outcomes, within: Outcomes = MappingProxyType({})) -> float:
+        """In epochs of the first network; arguments as of `course`."""
+        return max(0.0, self.course(outcomes, within).budget - self.prices(outcomes).spent(outcomes.values()))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from nash_tf.architecture import Architecture
@@ -31,6 +32,7 @@ class BudgetedProposer(Proposer):
         examples, batch_size: of an epoch, by which it has its price; None where they are not known.
         gain_factor: by how much the gains that the method expects are multiplied.
         side_by_side: gives how many trainings go on at a time.
+        is_averaged: whether networks end on the mean of their weights over the end of their training.
     """
 
     budget: float = math.inf
@@ -40,6 +42,7 @@ class BudgetedProposer(Proposer):
     batch_size: int | None = None
     gain_factor: float = 1.0
     side_by_side: Callable[[], int] = lambda: 1
+    is_averaged: bool = True
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
@@ -79,19 +82,25 @@ class BudgetedProposer(Proposer):
             self.max_flops,
         )
 
-    def course(self, outcomes: Outcomes) -> Course:
-        """How the budget is spent, as far as it is known: a limit on time becomes one in epochs by what trainings have taken."""
+    def course(self, outcomes: Outcomes, within: Outcomes = MappingProxyType({})) -> Course:
+        """How the budget is spent, as far as it is known: a limit on time becomes one in epochs by what trainings have taken.
+
+        Args:
+            outcomes: of all trainings that it is to follow from.
+            within: outcomes of the rung that is planned, whose time counts as not taken yet: so all trainings of a rung have the same
+                course, also by a clock that has gone on.
+        """
         ended = [outcomes[key] for key in sorted(outcomes) if outcomes[key].status == COMPLETED]
         budget = self.budget
-        for name, left in self._left(outcomes).items() if ended else ():
+        for name, left in self._left(outcomes, within).items() if ended else ():
             # The pace of the last training, since machines do not stay as fast as they were.
             prices = self.prices(outcomes)
             pace = getattr(ended[-1], name) / prices.spent(ended[-1:])
             if pace > 0:
                 beside = self._overlapping(outcomes) if name == "wall_seconds" else 0.0
-                within = prices.spent(ended) + (1 - RESERVE) * max(0.0, left) / pace
-                budget = min(budget, within / (1 - beside))
-        return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1)
+                reached = prices.spent(ended) + (1 - RESERVE) * max(0.0, left) / pace
+                budget = min(budget, reached / (1 - beside))
+        return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1, self.is_averaged)
 
     def on_the_clock(self, left: float, outcomes: Outcomes) -> float:
         """What is left of the budget, without what is trained beside other trainings."""
@@ -108,16 +117,22 @@ class BudgetedProposer(Proposer):
         """What trainings cost."""
         return Prices(first_network(outcomes), self.examples, self.batch_size)
 
-    def _left(self, outcomes: Outcomes) -> Mapping[str, float]:
-        if self.seconds_left is not None:
-            return {name: left for name, left in self.seconds_left().items() if left < math.inf}
+    def _left(self, outcomes: Outcomes, within: Outcomes) -> Mapping[str, float]:
+        if self.seconds_left is None:
+            return {
+                name: most - sum(getattr(each, name) for each in outcomes.values())
+                for name, most in self.seconds.items()
+            }
+        at_a_time = {"wall_seconds": self.side_by_side()}
         return {
-            name: most - sum(getattr(each, name) for each in outcomes.values()) for name, most in self.seconds.items()
+            name: left + sum(getattr(each, name) for each in within.values()) / at_a_time.get(name, 1)
+            for name, left in self.seconds_left().items()
+            if left < math.inf
         }
 
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
         before = {other: outcome for other, outcome in outcomes.items() if other[:2] < key[:2]}
-        plan, has_race = self.course(before), self.steps[key.step][0].children > 1
+        plan, has_race = self.course(before, of_rung(key, outcomes)), self.steps[key.step][0].children > 1
         begun = before[key._replace(rung=key.rung - 1)].assignment if key.rung else None
         if architecture is None:
             phases = plan.warmup()
@@ -136,6 +151,11 @@ class BudgetedProposer(Proposer):
             "epochs": first + round(math.fsum(phase.length for phase in phases)),
             "phases": (begun.phases if begun else ()) + phases,
         }
+
+
+def of_rung(key: TrainingKey, outcomes: Outcomes) -> Outcomes:
+    """What came of the trainings in the rung of one."""
+    return {other: outcome for other, outcome in outcomes.items() if other[:2] == key[:2]}
 
 
 def first_network(outcomes: Outcomes) -> Architecture:

@@ -16,9 +16,14 @@ class Cooldown(NamedTuple):
     start: float
     length: float
 
+    @property
+    def end(self) -> float:
+        """The epoch at which the rate is zero."""
+        return self.start + self.length
+
     def is_over(self, epoch: int) -> bool:
         """Whether it is at its end: then no other end can be given to it."""
-        return epoch >= self.start + self.length
+        return epoch >= self.end
 
     def ending(self, epoch: int, last: int) -> "Cooldown":
         """The same rate at `epoch`, and from there on as much faster or slower as brings it to its end at `last`."""

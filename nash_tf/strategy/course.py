@@ -19,6 +19,9 @@ GROWING = 0.15  # share of the budget after which the network no longer grows: w
 COOLDOWN = 0.5  # share of the budget after which the rate falls
 # Ends of the trainings of the last step: what is open is lost where a run is stopped.
 SEGMENTS = (0.3, COOLDOWN, 0.75, 0.9, 1.0)
+# The same where weights are averaged: over the last one, a quarter of the budget.
+AVERAGED_SEGMENTS = (0.3, COOLDOWN, 0.6, 0.75, 1.0)
+AVERAGED = 1.0 - AVERAGED_SEGMENTS[-2]
 GROWTH = 2.0  # most that a step may multiply the price of an epoch by
 FEWEST_EPOCHS = 15  # that must be left for a network to grow to a price
 RACE = 0.02  # share of the budget that each child of a race has, where all races end before the cooldown
@@ -67,11 +70,13 @@ class Course:
         budget: in epochs of the first network, all trainings together.
         first_epochs: epochs of the first network before it grows for the first time.
         steps: steps after it; the network may grow at the beginning of each.
+        is_averaged: whether the network ends on the mean of its weights over the last training.
     """
 
     budget: float
     first_epochs: int
     steps: int
+    is_averaged: bool = True
 
     @property
     def first(self) -> int:
@@ -83,7 +88,8 @@ class Course:
         if step < self.steps:
             growing = max(GROWING * self.budget - self.first, 0.0)
             return (self.first + growing * step / (self.steps - 1),)
-        return tuple(share * self.budget for share in SEGMENTS)
+        segments = AVERAGED_SEGMENTS if self.is_averaged else SEGMENTS
+        return tuple(share * self.budget for share in segments)
 
     def share(self, spent: float) -> float:
         """Share of the initial rate where a part of the budget is spent, after the warm-up."""
@@ -126,9 +132,11 @@ class Course:
         rate = replace(self, budget=max(self.budget, least))
         epochs = max(1, int((end - spent) / price + 1e-9))
         constant = min(epochs, max(0, round((COOLDOWN * rate.budget - spent) / price)))
-        last = 0.0 if end >= self.budget else rate.share(spent + epochs * price)  # what is left is less than an epoch
+        is_last = end >= self.budget  # what is left is less than an epoch
+        last = 0.0 if is_last else rate.share(spent + epochs * price)
+        averaged = is_last and self.is_averaged
         phases = (
             Phase(constant, 1.0, 1.0),
-            Phase(epochs - constant, rate.share(spent + constant * price), last, "linear"),
+            Phase(epochs - constant, rate.share(spent + constant * price), last, "linear", averaged),
         )
         return tuple(phase for phase in phases if phase.length)

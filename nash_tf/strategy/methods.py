@@ -49,6 +49,19 @@ class Method:
     has_branches: bool = False
     as_in_slides: bool = False
 
+    def rungs_of(self, children: int, epochs: int, has_budget: bool) -> tuple[halving.Rung, ...]:
+        """The rungs of a step.
+
+        Args:
+            children, epochs: as of `rungs`.
+            has_budget: whether a budget or a limit is given, in which a budgeted method has its epochs: those of a step are not used then,
+                however few they are.
+
+        Raises:
+            ValueError: they do not add up.
+        """
+        return self.rungs(children, max(epochs, children + 1) if has_budget and self.is_budgeted else epochs)
+
     @property
     def grows(self) -> bool:
         """Whether networks grow at all: baselines train the first one alone."""

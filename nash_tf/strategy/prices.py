@@ -8,6 +8,8 @@ from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import SECONDS_PER_TRAINING, epoch_seconds
 from nash_tf.strategy.records import Outcome
 
+OVERRUN = 1.05  # share of a budget from which it is said that it was not kept
+
 
 @dataclass(frozen=True)
 class Prices:
@@ -47,3 +49,19 @@ class Prices:
 
     def _seconds(self, architecture: Architecture) -> float:
         return epoch_seconds(architecture, self.examples or 1, self.batch_size if self.examples else None)
+
+
+def overrun(budget: float, spent: float, trainings: int) -> str:
+    """What there is to say of a budget that could not be kept; "" where it was.
+
+    Args:
+        budget: in epochs of the first network.
+        spent: of it.
+        trainings: how many.
+    """
+    if spent <= OVERRUN * budget:
+        return ""
+    return (
+        f"; they took {spent:.4g} epochs of the first network, and the budget was {budget:.4g}: each of the {trainings} trainings "
+        f"has at least one epoch, and costs something whatever its epochs"
+    )

@@ -73,7 +73,10 @@ class Assignment:
 
     def _essence(self) -> tuple:
         bare = dataclasses.replace(self, architecture=None, hyperparameters={}, considered=())
-        return dataclasses.astuple(bare), self.architecture and self.architecture.digest
+        values = zip(dataclasses.fields(bare), dataclasses.astuple(bare), strict=True)
+        plain = [phase.plain() for phase in self.phases]
+        essence = tuple(plain if field.name == "phases" else value for field, value in values)
+        return essence, self.architecture and self.architecture.digest
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,19 @@ class Phase(NamedTuple):
         length: of the phase, in epochs or in steps.
         start, end: share of the initial rate at its begin and at its end.
         shape: of the way between, a name in `SHAPES`.
+        is_averaged: whether the network ends on the mean of the weights that it has after each training step of this phase, or of several
+            such phases at the end of a training, and not on the last ones.
     """
 
     length: float
     start: float = 1.0
     end: float = 0.0
     shape: str = "cosine"
+    is_averaged: bool = False
+
+    def plain(self) -> list:
+        """As JSON values, as versions before had them where nothing is averaged."""
+        return list(self if self.is_averaged else self[:-1])
 
     def share(self, position: float) -> float:
         """Share of the initial rate at a position within the phase, in the unit of its length."""
@@ -48,6 +55,15 @@ def phased(step: float, phases: Sequence[Phase], initial_rate: float) -> float:
             return initial_rate * phase.share(step - start)
         start += phase.length
     return initial_rate * phases[-1].end if phases else 0.0
+
+
+def averaged_from(phases: Sequence[Phase]) -> int | None:
+    """The epoch from which on the weights of a training are averaged; None where they are not."""
+    if not phases or not phases[-1].is_averaged:
+        return None
+    before = [phase.is_averaged for phase in phases]
+    last = len(before) - next((n for n, is_averaged in enumerate(reversed(before)) if not is_averaged), len(before))
+    return round(sum(phase.length for phase in phases[:last]))
 
 
 def annealings(periods: Sequence[float]) -> tuple[Phase, ...]:

@@ -44,8 +44,9 @@ class Settings:
             network above it is trained as it is, and does not grow.
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent, but for those that shape the network.
-        budget_epochs: of compute, in epochs of the first network, all trainings together; it ends a search whose method does not
-            lay it out in advance. None: no limit there; for a method that does, what the limits on time allow, or as many as the
+        budget_epochs: of compute, in epochs of the first network, all trainings together. Of a method that does not lay it out in
+            advance it ends the search: no training begins that those before it, by step, rung and child, leave nothing for; so it is the
+            same for any number of workers. None: no limit there; for a method that does, what the limits on time allow, or as many as the
             other methods have, `vanilla_epochs + steps * epochs_per_step`.
         max_hours, max_cpu_hours: limits on the time of trainings, by which such a method lays out its budget; the engine ends the
             search at its limits.
@@ -56,6 +57,7 @@ class Settings:
         front_sizes: for a method with branches, the trained parameters of its networks (see `nash_tf.strategy.branches`); none for
             those of the first network, doubled `steps` times.
         gain_factor: by how much the gains that a method with foresight expects of size are multiplied.
+        average_weights: whether the networks of a method with one budget end on the mean of their weights over the end of their training.
 
     Raises:
         TypeError: a value is of another type.
@@ -80,6 +82,7 @@ class Settings:
     front_sizes: tuple[int, ...] = ()
     batch_size: int | None = None
     gain_factor: float = 1.0
+    average_weights: bool = True
 
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
@@ -110,8 +113,9 @@ class Settings:
                 raise TypeError(f"{name} must be a number, received {value!r}")
             if not holds(float(value)):
                 raise ValueError(f"{name} must be {rule}, received {value!r}")
-        if not isinstance(self.tune_hyperparameters, bool):
-            raise TypeError(f"tune_hyperparameters must be True or False, received {self.tune_hyperparameters!r}")
+        for name in ("tune_hyperparameters", "average_weights"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, received {value!r}")
         if not isinstance(self.front_sizes, tuple):
             raise TypeError(f"front_sizes must be a tuple of whole numbers, received {self.front_sizes!r}")
         if self.front_sizes and not methods.registry[self.method].has_branches:
@@ -125,7 +129,8 @@ class Settings:
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step."""
-        return methods.registry[self.method].rungs(self.children, self.epochs_per_step)
+        has_budget = self.budget_epochs is not None or bool(self.time_limits)
+        return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property
     def budget(self) -> float:

@@ -47,6 +47,7 @@ class TimeLimits:
         """Goes on after processes that spent so many seconds and CPU seconds."""
         self.before, self._began, self._own_began = before, self._clock(), self._own()
         self.trained_by_workers = 0.0
+        self._named: list[str] = []
 
     @property
     def given(self) -> dict[str, float | None]:
@@ -89,9 +90,12 @@ class TimeLimits:
         return min(self.seconds_left(), self.cpu_seconds_left(ended) * (wall / cpu if cpu else 1.0))
 
     def reached_by(self, outcomes: Iterable[Outcome]) -> str | None:
-        """Which limit is reached, if one is."""
-        if not self.reached and min(self.seconds_left(), self.cpu_seconds_left(outcomes)) > 0:
+        """Which limit is reached, if one is, as it looked when it first was; where a trainer alone has found it so, one of those given."""
+        left = {"max_hours": self.seconds_left(), "max_cpu_hours": self.cpu_seconds_left(outcomes)}
+        over = [name for name in left if left[name] <= 0]
+        if not over and not self.reached:
+            self._named = []
             return None
-        return "a limit on time was reached: " + ", ".join(
-            f"{name}={given:g}" for name, given in self.given.items() if given
-        )
+        self._named = self._named or over  # by now time may be up, too, which has not ended the search
+        names = self._named or [name for name, given in self.given.items() if given]
+        return "a limit on time was reached: " + " or ".join(f"{name}={self.given[name]:g}" for name in names)

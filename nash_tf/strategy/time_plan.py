@@ -144,11 +144,15 @@ class TimePlan:
             return min(spent, max(MINUTES, QUARTER * spent))
         return spent
 
-    def control_seconds(self) -> float:
-        """Wall-clock seconds that the control may take now; what follows is held back."""
+    def control_seconds(self, taken: float = 0.0) -> float:
+        """Wall-clock seconds that the control may take now; what follows is held back.
+
+        Args:
+            taken: what it has taken already, in processes that were interrupted.
+        """
         left = self.limits.seconds_left_in_all() - self.after.export - self.test_seconds() - self.final_reserve()
         share = self.limit * QUARTER if self.limit < math.inf else math.inf
-        return max(0.0, min(share, left))
+        return max(0.0, min(share - taken, left))
 
     def control_epochs(self, size: Size) -> float:
         """Epochs of a network of this size that take the control's CPU seconds."""

@@ -36,11 +36,13 @@ def unused(settings: Any) -> dict[str, str]:
     budget = settings.budget_epochs if method.is_budgeted else None
     if budget and (why := why_fewer_first(settings.vanilla_epochs, budget)):
         found["vanilla_epochs"] = why
+    if not method.is_budgeted:
+        found["average_weights"] = f"method {method.name} has no single cooldown"
     if not method.has_foresight:
         found["gain_factor"] = f"method {method.name} expects no gains"
     if method.has_branches:
         found["mutations"] = "the network grows to sizes"
-        if settings.front_sizes:
+        if settings.front_sizes and (budgets or limits):  # else the budget follows from them
             found["steps"] = "there is one for each of front_sizes"
     return found
 

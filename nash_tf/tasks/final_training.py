@@ -17,12 +17,13 @@ from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy import forecast, methods
+from nash_tf.strategy.course import AVERAGED
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_plan import After, TimePlan
 from nash_tf.tasks import scoring
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
-from nash_tf.training import long_training
+from nash_tf.training import long_training, saved_course
 from nash_tf.training.long_training import Job
 from nash_tf.training.watching import digest
 from nash_tf.tuning.tuner import HillClimbing
@@ -61,6 +62,11 @@ class Finishing:
 def has_control(config: SearchConfig) -> bool:
     """Whether a control follows the search: that of a first network, which is trained alone anyway, would be itself."""
     return config.control and config.steps > 0 and methods.registry[config.method].grows
+
+
+def averaged(config: SearchConfig) -> float:
+    """The last share of the epochs over which weights are averaged in what follows a search: as in the search itself."""
+    return AVERAGED if config.average_weights and methods.registry[config.method].is_budgeted else 0.0
 
 
 def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> After:
@@ -109,10 +115,12 @@ def control(run: Finishing) -> Control | None:
     architecture = Architecture.from_keras(untrained)
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
-    until = plan.limits.spent()[0] + plan.control_seconds()
+    identity = {"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate}
+    taken = saved_course.seconds_taken(run.config.directory / CONTROL, identity, limit)
+    until = plan.limits.spent()[0] + plan.control_seconds(taken)
     job = Job(
         name=CONTROL,
-        identity={"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate},
+        identity=identity,
         images=run.dataset.x_train,
         labels=run.dataset.y_train,
         seed=derive(run.config.seed, CONTROL),
@@ -122,6 +130,7 @@ def control(run: Finishing) -> Control | None:
         seconds_left=lambda: until - plan.limits.spent()[0],
         pace=0.0 if limit is None else plan.cost().seconds(1, size),
         limit=limit,
+        averaged=averaged(run.config),
     )
     run.progress.line(
         f"Is it worth it? The control: the first network trained alone, with one cooldown, for {wanted:.0f} s of CPU time; the "
@@ -130,7 +139,7 @@ def control(run: Finishing) -> Control | None:
     run.progress.then(lambda: plan.final_reserve() + plan.test_seconds() + plan.after.export)
     model, course = run.train(job, lambda: untrained, CONTROL)
     if not course.epoch:
-        why = "its weights were not finite" if course.ended == long_training.NOT_FINITE else "no time was left for it"
+        why = "its weights were not finite" if course.ended == saved_course.NOT_FINITE else "no time was left for it"
         run.progress.line(f"There is no control: {why}.")
         return None
     found = scores(run, model)
@@ -211,13 +220,14 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
         seconds_left=lambda: plan.limits.seconds_left_in_all() - held,
         pace=pace if config.max_hours else 0.0,
         limit=config.max_hours,
+        averaged=averaged(config),
     )
     run.progress.then(lambda: held)
     model, course = run.train(job, lambda: copied(chosen), FINAL)
     said = {
-        long_training.CUT: f"max_hours={config.max_hours or math.inf:g} left time for {course.epoch} of "
+        saved_course.CUT: f"max_hours={config.max_hours or math.inf:g} left time for {course.epoch} of "
         f"{config.final_epochs} epochs of final training",
-        long_training.NOT_FINITE: f"weights were not finite after epoch {course.epoch + 1} of the final training; those of "
+        saved_course.NOT_FINITE: f"weights were not finite after epoch {course.epoch + 1} of the final training; those of "
         f"{'epoch ' + str(course.epoch) if course.epoch else 'before it'} are kept",
     }.get(course.ended or "")
     if said:

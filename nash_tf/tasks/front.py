@@ -26,8 +26,9 @@ from nash_tf.strategy.records import TrainingKey
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
 from nash_tf.tasks import handing_over
-from nash_tf.tasks.final_training import Finishing, copied, scores
-from nash_tf.training.long_training import CUT, Job, Lesson
+from nash_tf.tasks.final_training import Finishing, averaged, copied, scores
+from nash_tf.training.long_training import Job, Lesson
+from nash_tf.training.saved_course import CUT
 from nash_tf.training.watching import digest
 
 KNOWN = (
@@ -224,6 +225,7 @@ def _trained(
         pace=plan.cost().seconds(1, forecast.size_of(architecture)) if config.max_hours else 0.0,
         limit=config.max_hours,
         lesson=Lesson(teacher, config.distillation) if config.distillation else None,
+        averaged=averaged(config),
     )
     run.progress.then(lambda: held)
     model, course = run.train(job, lambda: copied(small), f"{TRAINING}/{size}")

@@ -64,7 +64,15 @@ def images(run: Finishing) -> Images:
     """The images that the run's models are made from."""
     dataset = run.dataset
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
-    return Images(dataset.class_names, parts, dataset.x_train, dataset.x_test, dataset.y_test, run.config.image_fit)
+    return Images(
+        dataset.class_names,
+        parts,
+        dataset.x_train,
+        dataset.x_test,
+        dataset.y_test,
+        run.config.image_fit,
+        of_files=dataset.form is not None,
+    )
 
 
 def formats(config: SearchConfig) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from nash_tf.data import Dataset, description
 from nash_tf.data.pipeline import Pipeline
+from nash_tf.exporting.images import black_and_white
 from nash_tf.files.atomic import replace_directory
 from nash_tf.keras_models import views
 from nash_tf.scores import classification
@@ -79,7 +80,7 @@ def write_mistakes(folder: Path, dataset: Dataset, mistakes: Sequence[Mistake]) 
     images = dataset.x_test[np.array([mistake.image for mistake in mistakes], int)]
     names, records = dataset.class_names, []
     with replace_directory(folder) as beside:
-        for mistake, picture in zip(mistakes, pictures(images), strict=True):
+        for mistake, picture in zip(mistakes, pictures(images, _are_bytes(dataset)), strict=True):
             name = f"{mistake.image:06}.png"
             (beside / name).write_bytes(picture)
             records.append(
@@ -94,10 +95,18 @@ def write_mistakes(folder: Path, dataset: Dataset, mistakes: Sequence[Mistake]) 
     return records
 
 
-def pictures(images: np.ndarray) -> list[bytes]:
-    """Images [n, h, w, c] as PNG files. Colours where there are 3 or 4 channels, else the first channel in grey; floats are
-    scaled so that the least value of all images is black and the largest white."""
-    if images.dtype != np.uint8 and images.size:
+def _are_bytes(dataset: Dataset) -> bool:
+    """Whether black is 0 and white 255 in a data set."""
+    if dataset.form is not None:  # image files
+        return True
+    images = np.asarray(dataset.x_test)
+    return images.dtype == np.uint8 and black_and_white(int(images.min()), int(images.max())) == (0, 255)
+
+
+def pictures(images: np.ndarray, are_bytes: bool = False) -> list[bytes]:
+    """Images [n, h, w, c] as PNG files. Colours where there are 3 or 4 channels, else the first channel in grey; where black is
+    not 0 and white not 255, they are scaled so that the least value of all images is black and the largest white."""
+    if not are_bytes and images.size:
         low, high = float(images.min()), float(images.max())
         images = np.round((images.astype(np.float64) - low) * (255 / ((high - low) or 1.0))).astype(np.uint8)
     shown = images[..., :3] if images.shape[-1] in (3, 4) else images[..., 0]

@@ -1,5 +1,6 @@
 """What a run says before it begins to train, and its last lines: what there is, how it was come by, and how to use it."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def lines(results: Mapping, directory) -> list[str]:
     control, chosen = results.get("control"), results.get("handed_over", "winner")
     use = f"{directory}/best/model_card.md has code for programs"
     if Path(directory, run_directory.BEST, run_directory.SCRIPT).is_file():
-        use = f"nash-tf predict {directory} IMAGES...   (code for programs: {directory}/best/model_card.md)"
+        use = f"nash-tf predict {shlex.quote(str(directory))} IMAGES...   (code for programs: {directory}/best/model_card.md)"
     said = []
     if results.get("more_time"):
         said += [f"The search was ended by a limit on time. {results['more_time']}"]

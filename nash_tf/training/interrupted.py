@@ -16,6 +16,7 @@ from nash_tf.keras_models.state import State, read_state
 from nash_tf.strategy.records import Assignment
 from nash_tf.training import saved_training
 from nash_tf.training.layer_seeds import read_layers
+from nash_tf.training.weight_average import WeightAverage
 
 SAVE_EVERY = 60.0  # seconds at least between two savings
 SAVING = 0.01  # share of the time that saving may take
@@ -32,6 +33,7 @@ class TrainingState:
         certificate: of a child at its birth; None for others.
         generators: states of the random generators of the model's layers.
         cpu_seconds, wall_seconds: that it has taken.
+        averaged: of how many states of the weights there is a mean.
     """
 
     digest: str
@@ -41,6 +43,7 @@ class TrainingState:
     generators: Sequence[Sequence[int]] = ()
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
+    averaged: int = 0
 
 
 def state(directory: Path) -> TrainingState | None:
@@ -102,6 +105,7 @@ class Saver(keras.callbacks.Callback):
         last: number of the epoch that it ends before.
         began: seconds (`time.perf_counter`) and CPU seconds (`time.process_time`) when it began, or went on.
         saved: called when it has been saved.
+        average: of the weights; None where there is none.
     """
 
     def __init__(
@@ -112,8 +116,10 @@ class Saver(keras.callbacks.Callback):
         last: int,
         began: tuple[float, float],
         saved: Callable[[], None],
+        average: WeightAverage | None = None,
     ):
         super().__init__()
+        self._average = average
         self._directory, self._architecture, self._start, self._last = directory, architecture, start, last
         self._began, self._saved = began, saved
         self._history = {name: list(series) for name, series in start.history.items()}
@@ -134,6 +140,8 @@ class Saver(keras.callbacks.Callback):
         model = read_state(self.model)
         if not model.is_finite or not model.counters:
             return
+        if self._average:
+            model.mean.update(self._average.mean)
         wall, cpu = now - self._began[0], time.process_time() - self._began[1]
         reached = replace(
             self._start,
@@ -142,6 +150,7 @@ class Saver(keras.callbacks.Callback):
             generators=read_layers(self.model),
             cpu_seconds=round(self._start.cpu_seconds + cpu, 3),
             wall_seconds=round(self._start.wall_seconds + wall, 3),
+            averaged=self._average.count if self._average else 0,
         )
         try:
             saved_training.save(self._directory, asdict(reached), self._architecture, model)

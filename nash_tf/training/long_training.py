@@ -1,11 +1,10 @@
 """A long training of one network with one cooldown: saved each epoch, gone on with exactly, and at its end in time."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,19 @@ from nash_tf.callbacks import PhasedRate
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.data.rows import Rows
 from nash_tf.keras_models import fast_training
-from nash_tf.keras_models.checkpoint import CheckpointError
-from nash_tf.keras_models.state import State, read_state, write_state
+from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy.cooldown import SLACK, Cooldown, is_about, last_epoch, replanned
 from nash_tf.strategy.schedules import annealings
 from nash_tf.terminal.progress import Progress
-from nash_tf.training import saved_training
+from nash_tf.training import saved_course
 from nash_tf.training.distillation import TEMPERATURE, taught
 from nash_tf.training.errors import OutOfTime
 from nash_tf.training.layer_seeds import seed_layers
+from nash_tf.training.saved_course import CUT, DONE, NOT_FINITE, Course
 from nash_tf.training.watching import Limits, Watch
+from nash_tf.training.weight_average import WeightAverage
 
-DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not finite"
 _AT_FIRST = 20  # epochs at least, until the pace tells how many there will be
 _ENDLESS = 10**9  # epochs; the course says when to stop
 
@@ -67,6 +66,7 @@ class Job:
         pace: wall-clock seconds of an epoch, as it looks before.
         limit: what limits its time, as a JSON value; one that was cut is done anew under another limit.
         lesson: what is learnt beside the labels; None for nothing.
+        averaged: share of its epochs, the last ones, over which the weights are averaged; 0 for the last weights alone.
     """
 
     name: str
@@ -81,32 +81,7 @@ class Job:
     pace: float = 0.0
     limit: float | None = None
     lesson: Lesson | None = None
-
-
-@dataclass(frozen=True)
-class Course:
-    """How far a training has come.
-
-    Attributes:
-        identity: of its job.
-        epoch: epochs done.
-        wanted: epochs that it would have without a limit.
-        last: epochs that it will have.
-        cooldown: of its learning rate.
-        seconds, cpu_seconds: that the epochs done have taken.
-        limit: that of its job.
-        ended: DONE, CUT or NOT_FINITE; None while it goes on.
-    """
-
-    identity: Mapping[str, Any]
-    epoch: int
-    wanted: int
-    last: int
-    cooldown: Cooldown
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    limit: float | None = None
-    ended: str | None = None
+    averaged: float = 0.0
 
 
 def train(
@@ -136,23 +111,25 @@ def train(
     Raises:
         CheckpointError: it could not be saved, or what was saved is damaged.
     """
-    model = make()
-    saved = _load(directory, job)
+    model, mean = make(), {}
+    saved = saved_course.load(directory, job.identity, job.limit)
     if saved is None:
         last = last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
         cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else _AT_FIRST)), None if last else CUT
         course = Course(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
     else:
         course, state = saved
-        write_state(model, state)
+        mean = state.mean
+        write_state(model, saved_course.ended_on_mean(state) if course.ended else state)
     if course.ended:
         return model, course
     keras.utils.set_random_seed(job.seed)
     batches = pipeline.training(job.images, job.labels, job.seed, passes=course.epoch)
     group_steps(model, pipeline.batch_size, len(batches) * job.epochs)
-    keeper = _Keeper(job, course, directory, on_epoch)
+    average = WeightAverage(0, mean, course.averaged)
+    keeper = _Keeper(job, course, directory, on_epoch, average)
     shown = progress.callback(job.name, course.epoch, lambda: keeper.course.last)
-    callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), keeper, shown]
+    callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), average, keeper, shown]
     try:
         with job.lesson.given_to(model) if job.lesson else nullcontext():
             model.fit(
@@ -163,9 +140,9 @@ def train(
         course = replace(keeper.course, ended=CUT)
     if course.ended in (CUT, NOT_FINITE):
         model = make()
-        if kept := _load(directory, job):
-            write_state(model, kept[1])
-            _save(directory, course, Architecture.from_keras(model), kept[1])
+        if kept := saved_course.load(directory, job.identity, job.limit):
+            write_state(model, saved_course.ended_on_mean(kept[1]))
+            saved_course.save(directory, course, Architecture.from_keras(model), kept[1])
     return model, course
 
 
@@ -185,10 +162,11 @@ class _Rate(PhasedRate):
 class _Keeper(keras.callbacks.Callback):
     """Saves each epoch, and sets how many there will be."""
 
-    def __init__(self, job: Job, course: Course, directory: Path, on_epoch: Callable[[], None]):
+    def __init__(self, job: Job, course: Course, directory: Path, on_epoch: Callable[[], None], average: WeightAverage):
         super().__init__()
-        self.course = course
+        self.course, self._average = course, average
         self._job, self._directory, self._on_epoch = job, directory, on_epoch
+        self._set_average()
         self._paces: list[tuple[float, float]] = []  # seconds and CPU seconds of epochs
         self._is_traced = False  # whether the one pace that is known is of an epoch in which the step was traced
         self._began: tuple[float, float] | None = None  # of the epoch, the saving of the one before included
@@ -215,10 +193,17 @@ class _Keeper(keras.callbacks.Callback):
         self._paces.append(taken if self._paces else untraced or taken)
         spent = self.course.seconds + taken[0], self.course.cpu_seconds + taken[1]
         self.course = replace(self.course, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3))
-        self.course = self._planned(self.course)
-        _save(self._directory, self.course, Architecture.from_keras(self.model), state)
+        self.course = replace(self._planned(self.course), averaged=self._average.count)
+        state.mean.update(self._average.mean)
+        self._set_average()
+        saved_course.save(self._directory, self.course, Architecture.from_keras(self.model), state)
         self._on_epoch()
         self.model.stop_training = self.course.ended is not None
+
+    def _set_average(self) -> None:
+        """The average begins where its share of the epochs does; as long as it has not begun, that moves with their end."""
+        if not self._average.count:
+            self._average.first_epoch = math.ceil((1 - self._job.averaged) * self.course.last)
 
     def _untraced(self) -> tuple[float, float] | None:
         """What this epoch takes without tracing, by its steps after the first call; None where there are none."""
@@ -230,7 +215,7 @@ class _Keeper(keras.callbacks.Callback):
         return seconds * share, cpu * share
 
     def _planned(self, course: Course) -> Course:
-        """The course with its last epoch as time allows; small differences, which are noise, change nothing."""
+        """The course with its last epoch as time allows, and its cooldown until then; small differences are noise and change nothing."""
         recent = self._paces[-max(3, len(self._paces) // 2) :]
         seconds, cpu = (sum(part) / len(recent) for part in zip(*recent, strict=True))
         epoch, wanted, left = course.epoch, course.wanted, self._job.seconds_left()
@@ -241,9 +226,8 @@ class _Keeper(keras.callbacks.Callback):
         course = replace(course, wanted=wanted)
         if last <= epoch or course.cooldown.is_over(epoch):
             return replace(course, last=epoch, ended=DONE if epoch >= wanted else CUT)
-        if last != course.last:
-            course = replace(course, last=last, cooldown=course.cooldown.ending(epoch, last))
-        return course
+        is_kept = math.isclose(course.cooldown.end, last)
+        return replace(course, last=last, cooldown=course.cooldown if is_kept else course.cooldown.ending(epoch, last))
 
 
 def group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
@@ -266,25 +250,3 @@ def _now() -> tuple[float, float]:
 def _since(before: tuple[float, float]) -> tuple[float, float]:
     now = _now()
     return now[0] - before[0], now[1] - before[1]
-
-
-# Files ----------------------------------------------------------------------------------------------------------------
-
-
-def _save(directory: Path, course: Course, architecture: Architecture, state: State) -> None:
-    saved_training.save(directory, asdict(course) | {"cooldown": list(course.cooldown)}, architecture, state)
-
-
-def _load(directory: Path, job: Job) -> tuple[Course, State] | None:
-    """The training that was saved; None where there is none of this job."""
-    try:
-        values = saved_training.values(directory)
-        if values is None:
-            return None
-        course = Course(**{**values, "cooldown": Cooldown(*values["cooldown"])})
-        is_same = json.loads(json.dumps(job.identity)) == course.identity
-        if not is_same or (course.ended == CUT and course.limit != job.limit):
-            return None
-        return course, saved_training.model(directory)[1]
-    except (CheckpointError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{error}; remove {directory}, and the training is done again") from error

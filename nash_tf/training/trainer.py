@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.autotuning import without_autotuning
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import registry
+from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
+from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, Unsearchable
@@ -25,6 +27,9 @@ from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.watching import Limits, Scores, Watch
+from nash_tf.training.weight_average import WeightAverage
+
+Mean = Mapping[Key, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -95,13 +100,15 @@ class Trainer:
                 self.models.calibration = fit.arguments.first_batch()
             keras.utils.set_random_seed(assignment.seed)
             saved = self._interrupted(assignment, unfinished) if unfinished else None
-            model, architecture, start = saved or self._begun(assignment, fit, source, source_value)
+            model, architecture, start, mean = saved or self._begun(assignment, fit, source, source_value)
+            average = self._average(model, assignment, fit, mean, start.averaged)
             watches: list[keras.callbacks.Callback] = [
                 Watch(replace(limits, cpu_seconds=limits.cpu_seconds - start.cpu_seconds), began)
             ]
             if unfinished:
-                watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, limits.saved))
-            history, metrics = self._fitted(model, architecture, assignment, fit, start, watches)
+                watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, limits.saved, average))
+            callbacks = [*([average] if average else []), *_callbacks(model, architecture, assignment, fit.callbacks)]
+            history, metrics = self._fitted(model, assignment, fit, start, callbacks, watches)
         limits.confirm()
         checkpoint.save(target, architecture, read_state(model))
         self.models.keep(assignment.key, model)
@@ -116,17 +123,18 @@ class Trainer:
             wall_seconds=round(start.wall_seconds + time.perf_counter() - began[0], 3),
         )
 
-    def _begun(self, assignment, fit, source, source_value) -> tuple[keras.Model, Architecture, TrainingState]:
-        """The model that is to be trained, its architecture, and how far it has come: nowhere."""
+    def _begun(self, assignment, fit, source, source_value) -> tuple[keras.Model, Architecture, TrainingState, Mean]:
+        """The model that is to be trained, its architecture, how far it has come: nowhere, and the mean of its weights: none yet."""
         model, architecture, certificate = self.models.to_train(assignment, source)
         if certificate is not None:
             certificate |= self._change(model, fit, source_value)
         seed_layers(model, assignment.seed)
-        return model, architecture, TrainingState(assignment.digest, assignment.initial_epoch, certificate=certificate)
+        start = TrainingState(assignment.digest, assignment.initial_epoch, certificate=certificate)
+        return model, architecture, start, {}
 
     def _interrupted(
         self, assignment: Assignment, unfinished: Path
-    ) -> tuple[keras.Model, Architecture, TrainingState] | None:
+    ) -> tuple[keras.Model, Architecture, TrainingState, Mean] | None:
         """The same of a training that was interrupted; None where it was not, or not saved."""
         saved = interrupted.load(unfinished, assignment)
         if saved is None:
@@ -134,27 +142,36 @@ class Trainer:
         start, architecture, state = saved
         model = self.models.gone_on_with(assignment, architecture, state)
         write_layers(model, start.generators)
-        return model, architecture, start
+        return model, architecture, start, state.mean
+
+    def _average(
+        self, model: keras.Model, assignment: Assignment, fit: Fit, mean: Mean, count: int
+    ) -> WeightAverage | None:
+        """What averages the weights over the end of a training; None where its phases have no such part, or are not what sets the rate,
+        or the mean could not be scored."""
+        first_epoch = averaged_from(assignment.phases)
+        if first_epoch is None or not _is_annealed(model, fit.callbacks) or fit.arguments.validation() is None:
+            return None
+        return WeightAverage(first_epoch, mean, count)
 
     def _fitted(
         self,
         model: keras.Model,
-        architecture: Architecture,
         assignment: Assignment,
         fit: Fit,
         start: TrainingState,
+        callbacks: Sequence[keras.callbacks.Callback],
         watches: Sequence[keras.callbacks.Callback],
     ) -> tuple[dict[str, list], dict[str, float]]:
         """The history of a training, and the scores of the weights that it ended on."""
         scores = Scores(None if fit.is_own else self.objective)
-        callbacks = [*_callbacks(model, architecture, assignment, fit.callbacks), keras.callbacks.TerminateOnNaN()]
         try:
             returned = fit.call(
                 model,
                 *fit.arguments.positional,
                 initial_epoch=start.epoch,
                 epochs=assignment.epochs,
-                callbacks=[*callbacks, scores, *watches],
+                callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), scores, *watches],
                 **{"verbose": 0, **fit.arguments.named},
             )
         except UnknownLength as error:  # the same for every child
@@ -207,6 +224,11 @@ def as_history(returned: Any, objective: str) -> dict[str, list]:
         raise Unsearchable(
             f"HyperModel.fit must return a History, a dict of numbers by name, or a number, received {returned!r}"
         ) from None
+
+
+def _is_annealed(model: keras.Model, given: Sequence[keras.callbacks.Callback]) -> bool:
+    """Whether the rate is set here, and not by a schedule or a callback of the user's."""
+    return model.optimizer.initial_rate is not None and not rate_setters(given)
 
 
 def _callbacks(

@@ -29,7 +29,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     Args:
         objective: as for any Keras Tuner oracle; with method front a list of one and of costs too (see `front_objectives.split`).
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
-            reserve, examples, max_flops, front_sizes, batch_size, gain_factor: see `nash_tf.strategy.ask_tell.Settings`; a seed of None is 0.
+            reserve, examples, max_flops, front_sizes, batch_size, gain_factor, average_weights: see `nash_tf.strategy.ask_tell.Settings`; a seed of None is 0.
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         max_hours, max_cpu_hours: limits on wall-clock time, that before an interruption too, and on the CPU time of all trainings, or None.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
@@ -71,6 +71,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         front_sizes=(),
         batch_size=None,
         gain_factor=1.0,
+        average_weights=True,
         fits=None,
         heartbeat=5.0,
         on_trained=None,
@@ -85,7 +86,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         drawn = {"vanilla_epochs": vanilla_epochs, "seed": self.seed, "tune_hyperparameters": tune_hyperparameters}
         sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": arguments.as_tuple(front_sizes)}
         costs = {"examples": examples, "batch_size": batch_size, "gain_factor": gain_factor, "reserve": reserve}
-        settings = Settings(method, budget_epochs=budget_epochs, **limits, **counts, **drawn, **sizes, **costs)
+        how = {"budget_epochs": budget_epochs, "average_weights": average_weights}
+        settings = Settings(method, **how, **limits, **counts, **drawn, **sizes, **costs)
         arguments.warn_of_unused(settings)
         goal, declared = Goal(self.objective.name, self.objective.direction), DeclaredHyperparameters(self.get_space)
         self.search = Search(settings, goal, declared, self.max_consecutive_failed_trials, self._seconds_left, fits)

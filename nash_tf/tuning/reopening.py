@@ -15,6 +15,9 @@ from nash_tf.tuning import checked_json, trial_values
 from nash_tf.tuning.trial_files import DamagedSearch, OtherSearch, TrialFiles
 
 STATE = "oracle.json"
+BEFORE = {
+    "average_weights": False
+}  # of methods with one budget, what searches of earlier versions did that do not tell
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
     Raises:
         OtherSearch: one differs that is no limit, or a limit is lowered; the message names each with both values.
     """
+    saved = {**(BEFORE if planned_by(wanted["method"]) else {}), **saved}
     limits = [name for name in SEARCH_LIMITS if name not in planned_by(wanted["method"])]
     changed = [
         f"{name} was {saved[name]!r}, is {value!r}"

@@ -271,7 +271,7 @@ def _encoded_phases(phases: Sequence[Phase]) -> dict[str, str]:
     """Annealings to 0 by their lengths alone, which every version can read."""
     if all(phase == Phase(phase.length) for phase in phases):
         return {"periods": json.dumps([phase.length for phase in phases])}
-    return {"phases": json.dumps(phases)}
+    return {"phases": json.dumps([phase.plain() for phase in phases])}
 
 
 def _decoded_phases(values: Mapping[str, Any]) -> tuple[Phase, ...]:

@@ -93,6 +93,20 @@ def test_steps_are_taken_out_of_what_surrounds_them():
     assert profile.overhead(parts) == pytest.approx(1 - 4.5 / 14)
 
 
+def test_the_export_is_watched_where_it_is_called():
+    """A module that has imported a function by its name calls that, whatever is put in its place at home."""
+
+    class Watched(profile.Profile):
+        def watch(self, owner, function, name):
+            seen.append((owner, function))
+
+    seen: list = []
+    profile._watch_parts(Watched())
+    tasks = [module for name, module in sys.modules.items() if name.startswith("nash_tf.tasks.")]
+    callers = [(module, "export") for module in tasks if hasattr(module, "export")]
+    assert len(callers) == 2 and all(each in seen for each in callers)
+
+
 def test_networks_are_vanilla_grown_and_found(tmp_path):
     file = tmp_path / "run" / "best" / "architecture.json"
     file.parent.mkdir(parents=True)

@@ -1,5 +1,7 @@
 """Data sets in folders of images."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,6 +23,29 @@ class TestFolders:
         for x, y in ((d.x_train, d.y_train), (d.x_valid, d.y_valid), (d.x_test, d.y_test)):
             assert np.array_equal(y, np.where(x[:, 0, 0, 0] >= 10, 0, 1))
         assert d.x_train.shape[1:] == (5, 6, 3)
+
+    def test_train_and_test_in_capitals(self, tmp_path):
+        folder(tmp_path / "Train"), folder(tmp_path / "TEST", each=3)
+        assert len(data.load(str(tmp_path)).x_test) == 6
+        folder(tmp_path / "test", each=4)
+        d = data.load(str(tmp_path))
+        assert len(d.x_test) == 8 and any(
+            "not used: TEST/; validation images are split off Train/" in note for note in d.notes
+        )
+
+    def test_what_macos_packs_is_passed_over(self, tmp_path):
+        folder(tmp_path), (tmp_path / "__MACOSX" / "bolt").mkdir(parents=True)
+        (tmp_path / "__MACOSX" / "bolt" / "._00.png").write_bytes(b"")
+        assert data.load(str(tmp_path)).class_names == ("bolt", "nut")
+
+    def test_a_folder_called_like_a_known_data_set_is_told(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        note = "a folder of this name is there too: ./digits names it"
+        assert not any(note in each for each in data.load("digits").notes)
+        folder(tmp_path / "digits")
+        assert any(note in each for each in data.load("digits").notes)
+        own = data.load("./digits")
+        assert own.class_names == ("bolt", "nut") and not any(note in each for each in own.notes)
 
     def test_split_without_test_folder(self, tmp_path):
         first, second = (data.load(str(folder(tmp_path)), seed=seed) for seed in (0, 1))
@@ -81,6 +106,10 @@ class TestFolders:
             folder(tmp_path / "train")
             refuse(tmp_path, tmp_path, "expected test/ beside train/", how=how)
 
+        def test_class_whose_name_is_no_text(self, tmp_path, how):
+            folder(tmp_path, ("bolt", os.fsdecode(b"caf\xe9")))
+            refuse(tmp_path, tmp_path, "name is UTF-8", r"b'caf\xe9'; rename it", how=how)
+
         def test_class_only_in_test(self, tmp_path, how):
             folder(tmp_path / "train"), folder(tmp_path / "test", ("bolt", "washer"))
             refuse(tmp_path, tmp_path / "test" / "washer", "no training images", how=how)
@@ -90,6 +119,16 @@ class TestFolders:
             for path in (tmp_path / "nut").glob("*.png"):
                 path.unlink()
             refuse(tmp_path, tmp_path / "nut" / "more", "got a folder", how=how)
+
+        def test_parts_of_other_names(self, tmp_path, how):
+            folder(tmp_path / "Training"), folder(tmp_path / "Testing")
+            remedy = "where Testing holds classes, name such folders train and test, or give it itself"
+            refuse(tmp_path, tmp_path / "Testing", remedy, how=how)
+
+        def test_one_part_of_another_name(self, tmp_path, how):
+            folder(tmp_path / "Training"), folder(tmp_path / "Test")
+            remedy = f"name the folders train and test, or give {tmp_path / 'Test'} itself"
+            refuse(tmp_path, "expected train/ beside Test/, got Training/", remedy, how=how)
 
         def test_link_to_class_outside(self, tmp_path, how):
             folder(tmp_path / "in"), picture(tmp_path / "out" / "a.png")

@@ -289,6 +289,32 @@ def test_memory_is_found():
     assert 1 << 26 < limits.available_memory() < 1 << 50
 
 
+SECOND = ("0::/job/task", "sys/fs/cgroup", "memory.max", "memory.current", "")
+FIRST = ("4:cpu,memory:/job/task", "sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+
+
+@pytest.mark.parametrize("version", [FIRST, SECOND])
+@pytest.mark.parametrize("where", [".", "job", "job/task"])
+def test_memory_is_what_a_control_group_leaves(where, version, tmp_path):
+    line, top, limit, usage, prefix = version
+    files = {"proc/meminfo": "MemAvailable: 1000 kB\n", "proc/self/cgroup": f"{line}\n"}
+    for each in (".", "job"):
+        files |= {f"{top}/{each}/{limit}": "max\n", f"{top}/{each}/{usage}": "9\n", f"{top}/{each}/memory.stat": ""}
+
+    def available():
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        return limits.available_memory(tmp_path)
+
+    assert available() == 1000 << 10
+    held = f"{prefix}inactive_file 30\n{prefix}active_file 4\n{prefix}anon 7000\n"
+    files |= {f"{top}/{where}/{limit}": "9000", f"{top}/{where}/{usage}": "8000", f"{top}/{where}/memory.stat": held}
+    assert available() == 1034
+    files["proc/meminfo"] = "MemAvailable: 1 kB\n"
+    assert available() == 1024
+
+
 def test_postscript_is_not_run(tmp_path, monkeypatch):
     ghostscript = tmp_path / "bin" / "gs"
     ghostscript.parent.mkdir()

@@ -4,8 +4,10 @@ import importlib.util
 import os
 import pickle
 import signal
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,32 @@ def large(monkeypatch):
     monkeypatch.setattr(image_files, "SMALL", 0)
 
 
+def deep_png():
+    """8 x 8 pixels, red, green and blue of 16 bits each."""
+    rows = zlib.compress(8 * (b"\0" + 24 * b"\x12\x34"))
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b""))
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deep.png", deep_png()),
+        ("deep.ppm", b"P6 8 8 65535\n" + 192 * b"\x12\x34"),
+        ("usual.ppm", b"P6 8 8 15\n" + bytes(192)),
+    ],
+)
+def test_sixteen_bits_of_colours_are_told(name, content, tmp_path):
+    folder(tmp_path)
+    (next(path for path in tmp_path.iterdir() if path.is_dir()) / name).write_bytes(content)
+    notes = data.load(str(tmp_path)).notes
+    said = "1 of 13 image files have 16 bits a channel; the upper 8 are used"
+    assert any(said in note for note in notes) == name.startswith("deep")
+
+
 class TestSize:
     @pytest.mark.parametrize(
         "text, size", [("64", (64, 64)), ("48x64", (48, 64)), ("4", (4, 4)), ("4096", (4096,) * 2)]
@@ -66,6 +94,20 @@ class TestSize:
         d = data.load(str(folder(tmp_path, sizes=((12, 20),))))
         assert d.x_train.shape[1:] == (12, 20, 3) and d.form == Form(12, 20, 3)
         assert not any("Image files" in note for note in d.notes)
+
+    @pytest.mark.parametrize(
+        "size, settings, told",
+        [
+            ((1200, 1600), ImageSettings(), True),
+            ((128, 128), ImageSettings(), False),
+            ((1200, 1600), ImageSettings((200, 200)), False),
+        ],
+    )
+    def test_one_large_size_is_told(self, size, settings, told):
+        facts = [Facts(*size, False, False, False)] * 4
+        form, notes = choose(facts, facts[:1], settings)
+        assert form[:2] == (settings.size or size)
+        assert any("keep their size, 1200x1600" in note and "--image_size" in note for note in notes) == told
 
     def test_where_sizes_differ_one_is_chosen_and_told(self, tmp_path):
         d = data.load(str(folder(tmp_path)))

@@ -43,6 +43,9 @@ def test_the_cluster_launcher_takes_its_file(monkeypatch):
     jsonschema.validate(config, json.loads(schema.read_text()))
     assert any("--include-dashboard=false" in command for command in config["head_start_ray_commands"])
     assert "--env=RAY_AUTH_MODE=token" in config["docker"]["run_options"]
+    assert (
+        "--entrypoint=" in config["docker"]["run_options"]
+    )  # Ray begins a shell in the container; the image's is nash-tf
     (command,) = re.findall(r"nash-tf .*--engine=ray --.*", text)
     assert parsed(command.replace("--dataset=DIR ", ""), monkeypatch).ray_address == "auto"
 

@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import runpy
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from keras import layers
 
 import nash_tf
 from nash_tf.architecture import Architecture
+from nash_tf.export_formats import keras_file
 from nash_tf.exporting import checking, clean_process
 from nash_tf.exporting.export import ExportError, export
 from nash_tf.exporting.scaling import with_scaling
@@ -97,7 +99,7 @@ def here(monkeypatch):
     """Serves in this process: TensorFlow takes seconds to load in another."""
 
     def run(command, **_):
-        assert command[1:3] == ["-I", clean_process.__file__]
+        assert command[1:3] == ["-P", clean_process.__file__]
         try:
             clean_process.main(*command[3:5], Path(command[5]))
         except Exception as error:
@@ -148,11 +150,45 @@ def test_the_card_of_two_views_says_so_and_what_the_outputs_are(here, tmp_path):
     assert "the mean of its outputs for an image and for its mirror image" in card and ", logits" in card
 
 
+@pytest.mark.parametrize(
+    ("bias", "said"), [(0.5, "output 'dense' of the Keras differs"), (None, "model.keras cannot be loaded again: ")]
+)
+def test_the_keras_file_is_loaded_and_compared(bias, said, here, tmp_path, monkeypatch):
+    def write(model, folder, calibration):
+        right(model, folder, calibration)
+        if bias is None:
+            return (folder / "model.keras").write_bytes(b"PK")
+        other = sequential()
+        other.layers[-1].bias.assign([bias, bias])
+        return other.save(folder / "model.keras")
+
+    right = keras_file.write
+    monkeypatch.setattr(keras_file, "write", write)
+    with pytest.raises(ExportError, match=said):
+        export(sequential(), tmp_path / "out", numbers(2, 3))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_process_that_hangs_is_ended_and_said(tmp_path, monkeypatch):
     monkeypatch.setattr(checking, "LOADING", 0.0)
     with pytest.raises(ExportError, match="the SavedModel has not served in a fresh process within 0.01 s"):
         export(several(), tmp_path / "out", [np.ones((2, 5)), numbers(2, 3)], seconds=0.001)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_process_finds_what_pythonpath_names(tmp_path, monkeypatch):
+    """TensorFlow may be there alone, as on clusters."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "only_there.py").write_text("def call(arrays):\n    return arrays\n")
+    source = tmp_path / "form.py"
+    source.write_text("def load(path, inputs):\n    import only_there\n\n    return only_there.call\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "there"))
+    (tmp_path / "out").mkdir()
+    computed = checking.Computed([numbers(2, 3)], [numbers(2, 2)])
+    with checking.checker(sequential(), tmp_path / "out", computed, None, 1.0) as checker:
+        module = SimpleNamespace(load=runpy.run_path(str(source))["load"], TITLE="form", TOLERANCE=0.0)
+        with pytest.raises(ExportError, match="output 'dense' of the form differs"):  # it ran
+            checker.check(module, tmp_path)
 
 
 def test_the_architecture_of_a_model_in_a_model_is_that_of_the_whole(tmp_path):
@@ -255,7 +291,12 @@ def test_only_an_earlier_export_is_replaced(tmp_path):
         model = sequential()
         model.layers[-1].bias.assign([bias, bias])
         export(model, tmp_path / "out")
+        (tmp_path / "out" / "__pycache__").mkdir()
     assert keras.models.load_model(tmp_path / "out" / "model.keras").layers[-1].bias.numpy()[0] == 2.0
+    (tmp_path / "out" / "notes.txt").write_text("text")
+    with pytest.raises(ExportError, match="holds an export and notes.txt, which would be lost; move that"):
+        export(sequential(), tmp_path / "out")
+    assert (tmp_path / "out" / "notes.txt").exists()
 
 
 def test_a_full_disk_names_the_path_and_leaves_what_was_there(tmp_path):

@@ -117,11 +117,15 @@ def test_the_cards_code_names_the_class_by_every_format(exported, classifier, im
     card = (directory / "model_card.md").read_text()
     blocks = [block.split("```")[0] for block in card.split("```python\n")[1:]]
     assert len(blocks) == len(found)
-    assert all("ImageOps.fit(image, (8, 8))" in block and "exif_transpose" in block for block in blocks)
-    program = "\n".join(blocks).replace("image.png", str(photos / "0.png"))
-    done = subprocess.run([sys.executable, "-I", "-c", program], cwd=directory, capture_output=True, text=True)
-    expected = NAMES[int(np.argmax(classifier(images.test[:1].astype(np.float32))))]
-    assert done.stdout.splitlines() == [expected] * len(blocks), done.stderr
+    clear = directory.parent / "clear.png"  # light only where it is laid on white
+    Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(clear)
+    program = "\n".join(blocks)
+    program = "\n".join(program.replace("image.png", str(file)) for file in (photos / "0.png", clear))
+    done = subprocess.run([sys.executable, "-E", "-c", program], cwd=directory, capture_output=True, text=True)
+    pixels = np.stack([images.test[0], np.full((8, 8, 3), 255)]).astype(np.float32)
+    expected = [NAMES[number] for number in np.argmax(classifier(pixels), axis=1)]
+    assert expected[0] != expected[1]
+    assert done.stdout.splitlines() == [name for name in expected for _ in blocks], done.stderr
 
 
 def test_the_script_needs_nothing_of_this_package_and_does_what_the_command_does(exported, classifier, images, capsys):
@@ -156,11 +160,29 @@ def test_a_line_for_a_person(exported, capsys):
     assert file.endswith("0.png") and name in NAMES and probability.endswith("%")
 
 
+def unnamed(inputs):
+    """One or two inputs without a name of their own."""
+    images = [keras.Input((3,)) for _ in range(inputs)]
+    x = layers.Concatenate()(images) if inputs > 1 else images[0]
+    return keras.Model(images, layers.Dense(2)(x))
+
+
+WORDS = {"weight": numbers(2, 3), "words": np.array([[1, 2, 3, 4, 5], [0, 0, 6, 0, 0]])}
+
+
 @pytest.mark.parametrize("name", [each for each in OTHERS if each != "int8"])
-def test_several_inputs_and_outputs(name, here, tmp_path):  # noqa: F811
+@pytest.mark.parametrize(
+    ("make", "example"),
+    [
+        (several, WORDS),
+        (lambda: unnamed(1), [numbers(2, 3)]),
+        (lambda: unnamed(2), [numbers(2, 3), numbers(2, 3)]),
+    ],
+    ids=["several", "one_unnamed", "two_unnamed"],
+)
+def test_inputs_and_outputs_of_any_number_and_name(make, example, name, here, tmp_path):  # noqa: F811
     need(name)
-    example = {"weight": numbers(2, 3), "words": np.array([[1, 2, 3, 4, 5], [0, 0, 6, 0, 0]])}
-    found = export(several(), tmp_path / "out", example, formats=[name])
+    found = export(make(), tmp_path / "out", example, formats=[name])
     assert sorted(found) == sorted([*export_formats.ALWAYS, name]) and "test_accuracy" not in found[name]
     card = (tmp_path / "out" / "model_card.md").read_text()
     block = card.split(f"### {FORMATS[name].TITLE}\n")[1].split("```python\n")[1].split("```")[0]

@@ -73,7 +73,7 @@ def test_probabilities():
 
 @pytest.mark.parametrize(
     ("low", "high", "channels", "values"),
-    [(0, 255, 3, [0, 255]), (3, 200, 1, [0, 255]), (0.0, 1.0, 3, [0, 1]), (-1.0, 0.9, 1, [-1, 1])],
+    [(0, 255, 3, [0, 255]), (3, 243, 1, [0, 255]), (0.0, 1.0, 3, [0, 1]), (-1.0, 0.9, 1, [-1, 1])],
 )
 def test_what_black_and_white_are_follows_from_the_data(low, high, channels, values):
     x = np.linspace(low, high, 2 * 4 * 6 * channels).reshape(2, 4, 6, channels)
@@ -82,10 +82,27 @@ def test_what_black_and_white_are_follows_from_the_data(low, high, channels, val
     assert (found["fit"], found["output"]) == ("pad", "probabilities")
 
 
-@pytest.mark.parametrize(("low", "channels"), [(-3.0, 3), (0, 2)])
-def test_what_no_image_file_holds(low, channels):
-    x = np.linspace(low, 200, 2 * 4 * 6 * channels).reshape(2, 4, 6, channels)
+@pytest.mark.parametrize(
+    ("low", "high", "channels"),
+    [
+        (-3.0, 255, 3),
+        (0, 255, 2),
+        (-0.5, 0.5, 3),
+        (0, 16, 1),
+        (0.0, 1.02, 3),
+        (-0.02, 1.02, 3),
+        (0, 200, 3),
+        (30, 255, 1),
+    ],
+)
+def test_what_no_image_file_holds_or_nobody_knows(low, high, channels):
+    x = np.linspace(low, high, 2 * 4 * 6 * channels).reshape(2, 4, 6, channels)
     assert for_script(Images("ab", {}, x, x, np.zeros(2)), logits=True) is None
+
+
+def test_of_image_files_black_and_white_are_known_however_dark_they_are():
+    x = np.full((2, 4, 6, 3), 1, np.uint8)
+    assert for_script(Images("ab", {}, x, x, np.zeros(2), of_files=True), logits=True)["values"] == [0, 255]
 
 
 def test_formats_are_compared_on_evenly_chosen_test_images():

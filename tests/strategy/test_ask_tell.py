@@ -69,6 +69,24 @@ def test_any_order_failures_and_interruptions_give_one_lineage(order, workers, f
     assert search.lineage() == alone
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    method=st.sampled_from(["nash", "sh", "shr_ties"]),
+    budget=st.integers(1, 30),
+    order=st.randoms(use_true_random=False),
+    workers=st.integers(1, 6),
+    fail=st.frozensets(st.sampled_from(sorted(FAILING))),
+)
+def test_a_budget_ends_it_at_one_training_for_any_number_of_workers(method, budget, order, workers, fail):
+    unlimited = dataclasses.replace(SETTINGS, method=method)
+    alone = Search(unlimited, GOAL)
+    while not alone.finished and alone.spent(alone.outcomes.values()) < budget:
+        alone.tell(train(alone.ask()[0], fail))
+    search = climb(Search(dataclasses.replace(unlimited, budget_epochs=budget), GOAL), order, workers, fail)
+    assert search.lineage() == alone.lineage() and search.best == alone.best
+    assert alone.finished or search.finished == f"the budget of {budget} epochs of the first network is spent"
+
+
 def test_asking_changes_nothing(expected):
     search = Search(SETTINGS, GOAL)
     while not search.finished:

@@ -210,6 +210,41 @@ def test_the_engine_s_clock_lays_out_the_budget_where_it_is_given():
     assert 200 < clock[0] <= 360 and assignment.phases[-1].end == 0.0
 
 
+def by_rungs(workers=1, **changed):
+    """A search of two hours, by the engine's clock: of each rung what was left when it was opened, and of its trainings key, seconds, and
+    seconds an epoch."""
+    limited = dataclasses.replace(SETTINGS, **changed, children=8, max_params=600_000, max_hours=2.0)
+    left, rungs = 7200.0, {}
+    search = Search(limited, Goal("val_accuracy"), seconds_left=lambda: {"wall_seconds": left})
+    search.side_by_side = workers
+    while not search.finished:
+        for assignment in search.ask()[:workers]:
+            network = assignment.architecture or FIRST
+            epoch = training_seconds(network) * 1e4
+            took = (assignment.epochs - assignment.initial_epoch) * epoch
+            rungs.setdefault(assignment.key[:2], (left, []))[1].append((assignment.key, took, epoch))
+            search.tell(Outcome(assignment, COMPLETED, network, {"val_accuracy": 0.5}, wall_seconds=took))
+        left -= took
+    return search, rungs.values()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_all_children_of_a_race_have_the_same_time_though_it_passes(workers):
+    _, rungs = by_rungs(workers, method="one_epoch")
+    races = [trainings for _, trainings in rungs if len(trainings) > 1]
+    assert [len(race) for race in races] == [8, 8, 8]
+    for (_, first, _), *others in races:
+        assert all(took == pytest.approx(first, abs=1.01 * epoch) for _, took, epoch in others)
+
+
+def test_trunk_and_branch_have_their_shares_of_what_was_left_when_their_step_began():
+    search, (_, *rungs) = by_rungs(method="front")
+    plan = search._proposer.front(search.outcomes)
+    for left, trainings in rungs:
+        for key, took, epoch in trainings:
+            assert 0 <= plan.share(key) * (1 - RESERVE) * left - took < 1.01 * epoch
+
+
 def beside(side_by_side, workers):
     """A search under a limit on wall-clock time whose rungs are trained by so many workers: its compute, seconds that it took, and those
     that it expected of what followed each rung."""

@@ -120,6 +120,14 @@ def test_before_anything_is_trained_shares_are_known_and_the_first_network_may_u
     assert machine.limits.seconds_left() == pytest.approx(330)
 
 
+def test_a_control_that_goes_on_has_the_rest_of_its_share():
+    machine = Machine(After(has_control=True), 1.0)
+    machine.search.tell(replace(train(machine.search.ask()[0]), wall_seconds=3.0, cpu_seconds=3.0))
+    assert [machine.plan.control_seconds(taken) for taken in (0.0, 600.0, 1000.0)] == [900.0, 300.0, 0.0]
+    machine.clock.now = 3500.0  # what the limit leaves has lost these seconds already
+    assert machine.plan.control_seconds(600.0) == pytest.approx(100.0)
+
+
 def test_a_control_is_as_long_as_a_search_of_minutes_and_a_quarter_of_a_long_one():
     machine = Machine(After(has_control=True), None)
     for seconds, expected in ((500.0, 500.0), (1000.0, 600.0), (40_000.0, 10_000.0)):

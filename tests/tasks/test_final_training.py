@@ -49,3 +49,36 @@ def test_the_control_s_test_loss_has_no_label_smoothing_and_compares_with_the_ot
 def test_of_equals_the_smaller_is_better(name, direction, score, params, expected):
     winner = types.SimpleNamespace(metrics={name: 0.9}, architecture=types.SimpleNamespace(params=100))
     assert final_training._is_better(Goal(name, direction), {name: score}, params, winner) is expected
+
+
+def test_a_control_that_goes_on_has_what_it_has_not_taken_of_its_quarter(monkeypatch, tmp_path):
+    class Asked(Exception):
+        """The job is known."""
+
+    def train(job, *_):
+        raise Asked(job.seconds_left())
+
+    image = keras.Input((4, 4, 1))
+    model = keras.Model(image, keras.layers.Dense(3)(keras.layers.Flatten()(image)))
+    limits = types.SimpleNamespace(spent=lambda: (500.0, 0.0))
+    plan = types.SimpleNamespace(
+        limits=limits,
+        control_cpu_seconds=lambda: 100.0,
+        control_seconds=lambda taken=0.0: 900.0 - taken,
+        control_epochs=lambda size: 5.0,
+        cost=lambda: types.SimpleNamespace(seconds=lambda epochs, size: 1.0),
+    )
+    outcome = types.SimpleNamespace(cpu_seconds=50.0)
+    oracle = types.SimpleNamespace(search=types.SimpleNamespace(outcomes={0: outcome, 1: outcome}))
+    run = types.SimpleNamespace(
+        config=SearchConfig(max_hours=1.0, output_dir=str(tmp_path)),
+        dataset=types.SimpleNamespace(x_train=None, y_train=None),
+        progress=types.SimpleNamespace(line=lambda text: None, then=lambda follows: None),
+        tuner=types.SimpleNamespace(oracle=oracle, untrained_first_model=lambda: model),
+        plan=plan,
+        train=train,
+    )
+    monkeypatch.setattr(final_training.long_training, "seconds_taken", lambda *_: 600.0, raising=False)
+    with pytest.raises(Asked) as asked:
+        final_training.control(run)
+    assert asked.value.args == (300.0,)

@@ -14,11 +14,17 @@ from nash_tf.tasks import scoring
 
 
 def data_set(kind=np.uint8, channels=3, size=(4, 5)):
-    """Images whose first pixel says their class; what a data set has of it for the test."""
+    """Images, read from files, whose first pixel says their class; what a data set has of it for the test."""
     labels = np.repeat([0, 1, 2], [20, 9, 3]).astype(np.int32)
     images = np.zeros((32, *size, channels), kind)
     images[:, 0, 0, 0] = labels
-    named = {"class_names": ("a", "b", "c"), "y_train": np.array([0, 1, 1]), "x_test": images, "y_test": labels}
+    named = {
+        "class_names": ("a", "b", "c"),
+        "y_train": np.array([0, 1, 1]),
+        "x_test": images,
+        "y_test": labels,
+        "form": size,
+    }
     return types.SimpleNamespace(**named)
 
 
@@ -78,6 +84,15 @@ def test_the_worst_mistakes_are_pictures(tested):
     assert sorted(path.name for path in folder.iterdir()) == [f"{number:06}.png" for number in range(20, 32)]
     with Image.open(folder / "000029.png") as picture:
         assert picture.size == (5, 4) and picture.getpixel((0, 0)) == (2, 0, 0)
+
+
+@pytest.mark.parametrize(("form", "most", "shown"), [(None, 16, 255), (None, 250, 2), ((4, 5), 16, 2)])
+def test_a_picture_of_arrays_is_stretched_where_they_do_not_reach_from_0_to_255(form, most, shown, tested, tmp_path):
+    found = data_set()
+    found.form, found.x_test[0, 1, 1, 1] = form, most  # of an image that is no mistake
+    scoring.write_mistakes(tmp_path / "mistakes", found, tested[3][0].mistakes)
+    with Image.open(tmp_path / "mistakes" / "000029.png") as picture:
+        assert picture.getpixel((0, 0)) == (shown, 0, 0)
 
 
 @pytest.mark.parametrize(

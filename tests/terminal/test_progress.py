@@ -144,6 +144,10 @@ def last_lines(directory="run", **changed):
 
 
 def test_files_are_predicted_where_a_script_for_them_is_there(tmp_path):
+    spaced = tmp_path / "my run"
+    (spaced / "best").mkdir(parents=True)
+    (spaced / "best" / "predict.py").write_text("")
+    assert f"Use it:  nash-tf predict '{spaced}' IMAGES...   (code" in last_lines(spaced)
     assert f"Use it:  {tmp_path}/best/model_card.md has code" in last_lines(tmp_path)
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "predict.py").write_text("")

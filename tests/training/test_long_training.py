@@ -16,8 +16,9 @@ from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.strategy.cooldown import Cooldown
 from nash_tf.terminal.progress import Progress
-from nash_tf.training import long_training
-from nash_tf.training.long_training import CUT, DONE, NOT_FINITE, Job
+from nash_tf.training import long_training, saved_course
+from nash_tf.training.long_training import Job
+from nash_tf.training.saved_course import CUT, DONE, NOT_FINITE
 from nash_tf.training.watching import digest
 from tests.helpers.pipelines import CLASSES, examples, pipeline
 
@@ -92,15 +93,21 @@ def test_what_is_done_is_not_done_again_and_another_job_replaces_it(make, tmp_pa
     assert course.epoch == len(calls) == 2
 
 
-def test_where_time_is_short_it_has_the_epochs_that_fit_with_one_whole_cooldown(make, tmp_path, monkeypatch):
-    rates, ends = [], long_training._Rate.on_epoch_end
-    monkeypatch.setattr(long_training, "replanned", lambda epoch, wanted, last, *_: last if epoch < 2 else 6)
+@pytest.fixture
+def rates(monkeypatch):
+    """The rate at the end of each epoch."""
+    seen, ends = [], long_training._Rate.on_epoch_end
 
     def record(self, epoch, logs=None):
         ends(self, epoch, logs)
-        rates.append(float(self.model.optimizer.learning_rate))
+        seen.append(float(self.model.optimizer.learning_rate))
 
     monkeypatch.setattr(long_training._Rate, "on_epoch_end", record)
+    return seen
+
+
+def test_where_time_is_short_it_has_the_epochs_that_fit_with_one_whole_cooldown(make, tmp_path, monkeypatch, rates):
+    monkeypatch.setattr(long_training, "replanned", lambda epoch, wanted, last, *_: last if epoch < 2 else 6)
     _, course = train(make, tmp_path / "run", epochs=50, limit=0.1)
     assert (course.epoch, course.wanted, course.ended) == (6, 50, CUT)
     assert rates[1] > 0.099 and rates == sorted(rates, reverse=True)
@@ -128,6 +135,16 @@ def test_cut_within_an_epoch_the_last_whole_one_is_kept_and_done_anew_under_anot
     assert train(make, tmp_path / "run", limit=0.2)[1].epoch == 4
 
 
+def test_what_an_interrupted_training_has_taken_is_known(make, tmp_path):
+    directory, first = tmp_path / "run", {"of": "first"}
+    assert saved_course.seconds_taken(directory, first, 0.1) == 0
+    with pytest.raises(Killed):
+        train(make, directory, killed_after(2), limit=0.1)
+    taken = saved_course.seconds_taken(directory, first, 0.1)
+    assert taken == json.loads((directory / "training.json").read_text())["seconds"] > 0
+    assert saved_course.seconds_taken(directory, {"of": "another"}, 0.1) == 0
+
+
 def test_weights_that_are_not_finite_are_those_of_the_epoch_before(make, tmp_path):
     made = []
 
@@ -152,6 +169,23 @@ def test_its_length_may_be_given_in_cpu_seconds(make, tmp_path, monkeypatch):
     assert 0.8 <= short.cpu_seconds <= 1.2
 
 
+@pytest.mark.parametrize("saved_epochs", [0, 3])
+def test_it_ends_at_no_rate_also_where_it_takes_as_long_as_was_foretold(
+    make, tmp_path, monkeypatch, rates, saved_epochs
+):
+    """Its cooldown is longer at first, also in what earlier versions have saved."""
+    monkeypatch.setattr(long_training, "is_about", lambda *epochs: True)
+    if saved_epochs:
+        kept = long_training._Keeper._planned
+        monkeypatch.setattr(long_training._Keeper, "_planned", lambda self, course: course)
+        with pytest.raises(Killed):
+            train(make, tmp_path / "run", killed_after(saved_epochs), epochs=9, cpu_seconds=99.0)
+        monkeypatch.setattr(long_training._Keeper, "_planned", kept)
+    _, course = train(make, tmp_path / "run", epochs=9, cpu_seconds=99.0)
+    assert (course.epoch, course.last, course.ended) == (9, 9, DONE) and course.cooldown.end == pytest.approx(9)
+    assert rates == sorted(rates, reverse=True) and rates[-1] < 0.001
+
+
 @pytest.mark.parametrize("damage", ["digit", "array"])
 def test_damaged_files_are_named_with_the_remedy(damage, make, tmp_path):
     train(make, tmp_path / "run", epochs=1)
@@ -167,5 +201,5 @@ def test_damaged_files_are_named_with_the_remedy(damage, make, tmp_path):
 def test_the_course_is_json_for_whoever_reads_the_run(make, tmp_path):
     train(make, tmp_path / "run", epochs=1)
     values = json.loads((tmp_path / "run" / "training.json").read_text())
-    fields = {field.name for field in dataclasses.fields(long_training.Course)}
+    fields = {field.name for field in dataclasses.fields(saved_course.Course)}
     assert values.keys() == fields | {"sha256"} and values["cooldown"] == [0.0, 1]

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import warnings
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -203,3 +204,15 @@ def test_a_part_of_the_limit_is_held_back_and_time_before_the_search_counts():
     assert limits.reached_by([]) is None
     limits.reserve = lambda: 3540.0
     assert limits.reached_by([]) == "a limit on time was reached: max_hours=1"
+
+
+def test_of_two_limits_on_time_the_one_that_was_reached_is_named():
+    seconds = [0.0]
+    limits, spent = TimeLimits(1.0, 0.5, lambda: (seconds[0], 0.0)), [SimpleNamespace(cpu_seconds=1800.0)]
+    assert limits.reached_by([]) is None
+    assert limits.reached_by(spent) == "a limit on time was reached: max_cpu_hours=0.5"
+    limits.reached, seconds[0] = True, 4000.0  # what follows the search takes time
+    assert limits.reached_by(spent) == "a limit on time was reached: max_cpu_hours=0.5"
+    limits = TimeLimits(1.0, 0.5, lambda: (0.0, 0.0))
+    limits.reached = True  # by a training that was cut, and is in no outcome
+    assert limits.reached_by([]) == "a limit on time was reached: max_hours=1 or max_cpu_hours=0.5"

@@ -79,7 +79,9 @@ def planned(run: Run) -> tuple[Rung, ...] | None:
     if _is_of_budget(run) and "budget_epochs" not in run.config:
         return None
     try:
-        found = methods.registry[run.method].rungs(run.config["children"], run.config["epochs_per_step"])
+        found = methods.registry[run.method].rungs_of(
+            run.config["children"], run.config["epochs_per_step"], has_budget=True
+        )
     except (KeyError, TypeError, ValueError):
         return None
     return found if found[0].children <= _MOST_CHILDREN else None

@@ -1,0 +1,104 @@
+"""How far a long training has come, and its files."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nash_tf.architecture import Architecture
+from nash_tf.keras_models.checkpoint import CheckpointError
+from nash_tf.keras_models.state import State
+from nash_tf.strategy.cooldown import Cooldown
+from nash_tf.training import saved_training
+
+DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not finite"
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far a training has come.
+
+    Attributes:
+        identity: of its job.
+        epoch: epochs done.
+        wanted: epochs that it would have without a limit.
+        last: epochs that it will have.
+        cooldown: of its learning rate.
+        seconds, cpu_seconds: that the epochs done have taken.
+        limit: that of its job.
+        ended: DONE, CUT or NOT_FINITE; None while it goes on.
+        averaged: of how many states of the weights there is a mean.
+    """
+
+    identity: Mapping[str, Any]
+    epoch: int
+    wanted: int
+    last: int
+    cooldown: Cooldown
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    limit: float | None = None
+    ended: str | None = None
+    averaged: int = 0
+
+
+def save(directory: Path, course: Course, architecture: Architecture, state: State) -> None:
+    """Saves a training, and how far it has come, in place of what is there; errors as of `saved_training.save`."""
+    saved_training.save(directory, asdict(course) | {"cooldown": list(course.cooldown)}, architecture, state)
+
+
+def load(directory: Path, identity: Mapping[str, Any], limit: float | None) -> tuple[Course, State] | None:
+    """The training that was saved; None where there is none of this job.
+
+    Args:
+        directory: where.
+        identity, limit: those of its job; one that was cut by another limit is done anew.
+
+    Raises:
+        CheckpointError: it is damaged; the message says what to do.
+    """
+    course = _course(directory, identity, limit)
+    if course is None:
+        return None
+    with _remedied(directory):
+        return course, saved_training.model(directory)[1]
+
+
+def seconds_taken(directory: Path, identity: Mapping[str, Any], limit: float | None) -> float:
+    """Wall-clock seconds that a training has taken of which a job goes on in a directory; 0 where there is none.
+
+    Args:
+        directory, identity, limit: as of `load`.
+
+    Raises:
+        CheckpointError: what was saved is damaged.
+    """
+    course = _course(directory, identity, limit)
+    return course.seconds if course else 0.0
+
+
+def ended_on_mean(state: State) -> State:
+    """The state of a training that has ended: where weights were averaged, the mean is theirs."""
+    return replace(state, weights={**state.weights, **state.mean}, mean={})
+
+
+def _course(directory: Path, identity: Mapping[str, Any], limit: float | None) -> Course | None:
+    """How far it has come."""
+    with _remedied(directory):
+        values = saved_training.values(directory)
+        if values is None:
+            return None
+        course = Course(**{**values, "cooldown": Cooldown(*values["cooldown"])})
+    is_same = json.loads(json.dumps(identity)) == course.identity
+    return course if is_same and (course.ended != CUT or course.limit == limit) else None
+
+
+@contextmanager
+def _remedied(directory: Path) -> Iterator[None]:
+    """Says of what is damaged what to do."""
+    try:
+        yield
+    except (CheckpointError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{error}; remove {directory}, and the training is done again") from error

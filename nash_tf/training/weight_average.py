@@ -1,0 +1,53 @@
+"""The mean of a network's weights over the end of its training.
+
+What a training step moves the weights by is half noise of its batch, the more the higher the rate; a mean over many steps leaves that out
+(Polyak and Juditsky 1992; Izmailov et al. 2018, arXiv 1803.05407).
+"""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from nash_tf.keras_models.state import copy_of, real_weights
+from nash_tf.morphisms.weight_transfer import Key
+
+
+class WeightAverage(keras.callbacks.Callback):
+    """Leaves a model with the mean of its weights after the training steps from an epoch on, moving statistics of normalisations among
+    them. Steps that are done in one call count as one. Where the training ends before that epoch, nothing is changed.
+
+    Args:
+        first_epoch: from which on.
+        mean, count: of a training that goes on after an interruption, the mean so far and of how many states it is.
+
+    Attributes:
+        mean, count: the same now.
+    """
+
+    def __init__(self, first_epoch: int, mean: Mapping[Key, np.ndarray] | None = None, count: int = 0):
+        super().__init__()
+        self.first_epoch, self.mean, self.count = first_epoch, dict(mean or {}), count
+        self._variables: dict[Key, keras.Variable] = {}
+        self._is_on = False
+
+    def on_train_begin(self, logs=None):
+        self._variables = real_weights(self.model)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._is_on = epoch >= self.first_epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not self._is_on:
+            return
+        self.count += 1
+        for key, variable in self._variables.items():
+            value = copy_of(variable)
+            if key in self.mean:
+                self.mean[key] += ((value - self.mean[key]) / self.count).astype(self.mean[key].dtype)
+            else:
+                self.mean[key] = value.astype(max(value.dtype, np.dtype(np.float32), key=lambda dtype: dtype.itemsize))
+
+    def on_train_end(self, logs=None):
+        for key, value in self.mean.items():
+            self._variables[key].assign(value)

@@ -1,0 +1,199 @@
+"""Networks end on the mean of their weights over the end of their training."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+import nash_tf
+from nash_tf.keras_models import checkpoint
+from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.state import all_variables, read_state, real_weights, write_weights
+from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.schedules import Phase, averaged_from
+from nash_tf.training import interrupted, long_training, saved_course
+from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.training.trainer import Fit, Trainer
+from nash_tf.training.weight_average import WeightAverage
+from tests.helpers.pipelines import CLASSES, pipeline
+from tests.helpers.tuners import CLASSES as LABELS_3
+from tests.helpers.tuners import IMAGES as IMAGES_3
+from tests.helpers.tuners import OwnFit, classifier, tuner_of
+from tests.training.test_interrupted import FIRST, IMAGES, LABELS, Killed, killed, save, train, weights, with_everything  # noqa: F401
+from tests.training.test_long_training import first, killed_after, make  # noqa: F401
+from tests.training.test_long_training import train as train_long
+
+CONSTANT, FALLING, LAST = Phase(1, 1.0, 1.0), Phase(1, 1.0, 0.5, "linear"), Phase(2, 0.5, 0.0, "linear", True)
+AVERAGED = replace(FIRST, epochs=4, phases=(CONSTANT, FALLING, LAST))
+
+
+class States(keras.callbacks.Callback):
+    """All weights after each call of the training step, with its epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.epoch = [], 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append((self.epoch, read_state(self.model).weights))
+
+    def mean(self, first_epoch):
+        chosen = [state for epoch, state in self.seen if epoch >= first_epoch]
+        return {key: np.mean([state[key] for state in chosen], axis=0) for key in chosen[0]}
+
+
+def test_it_is_that_after_each_step_from_an_epoch_on_statistics_too():
+    model, states = with_everything(None), States()
+    data = np.float32(IMAGES), np.eye(CLASSES, dtype=np.float32)[LABELS]
+    model.fit(*data, batch_size=8, epochs=3, verbose=0, callbacks=[WeightAverage(1), states])
+    now, expected = read_state(model).weights, states.mean(1)
+    keys = real_weights(model).keys()
+    assert any(name == "moving_mean" for _, name in keys)
+    for key in keys:
+        np.testing.assert_allclose(now[key], expected[key], rtol=1e-5, atol=1e-7)
+    assert any(not np.allclose(now[key], states.seen[-1][1][key], rtol=1e-3) for key in keys)
+
+
+def test_states_of_recurrent_layers_are_no_weights():
+    steps = keras.Input(batch_shape=(2, 3, 4))
+    model = keras.Model(steps, keras.layers.LSTM(2, stateful=True)(steps))
+    assert {name for _, name in all_variables(model)} - {name for _, name in real_weights(model)} == {
+        "rnn_state",
+        "rnn_state_1",
+    }
+
+
+def test_a_training_that_ends_before_keeps_its_weights():
+    model, states = with_everything(None), States()
+    data = np.float32(IMAGES), np.eye(CLASSES, dtype=np.float32)[LABELS]
+    model.fit(*data, epochs=2, verbose=0, callbacks=[WeightAverage(2), states])
+    assert all(np.array_equal(array, states.seen[-1][1][key]) for key, array in read_state(model).weights.items())
+
+
+@pytest.mark.parametrize(
+    "phases, epoch",
+    [
+        ((), None),
+        ((CONSTANT,), None),
+        ((LAST,), 0),
+        ((CONSTANT, FALLING, LAST), 2),
+        ((LAST, CONSTANT), None),
+        ((CONSTANT, LAST, LAST), 1),
+    ],
+)
+def test_it_begins_with_the_last_phases_that_are_averaged(phases, epoch):
+    assert averaged_from(phases) == epoch
+
+
+def test_a_training_keeps_and_scores_the_mean(tmp_path):
+    states = States()
+    outcome = train(AVERAGED, tmp_path, goes_on=False, callbacks=[states], build=with_everything)
+    kept, expected = checkpoint.load(tmp_path / "checkpoint")[1], states.mean(2)
+    kernel = ("conv", "kernel")
+    np.testing.assert_allclose(kept.weights[kernel], expected[kernel], rtol=1e-5)
+    model = to_keras(outcome.architecture)
+    model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+    write_weights(model, kept.weights)
+    found = model.evaluate(pipeline().evaluation(IMAGES, LABELS), verbose=0, return_dict=True)
+    assert outcome.metrics["val_loss"] == pytest.approx(found["loss"], rel=1e-5)
+    assert outcome.metrics["val_loss"] != pytest.approx(outcome.history["val_loss"][-1], rel=1e-7)
+
+
+def test_interrupted_while_weights_are_averaged_it_comes_to_the_same_end(tmp_path, monkeypatch, save):  # noqa: F811
+    train(AVERAGED, tmp_path / "whole", goes_on=False, build=with_everything)
+
+    def and_die(*given):
+        save(*given)
+        raise Killed
+
+    monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(interrupted, "SAVING", 1e9)
+    monkeypatch.setattr(interrupted.saved_training, "save", and_die)
+    for _ in range(3):
+        with pytest.raises(Killed):
+            train(AVERAGED, tmp_path, build=with_everything)
+    assert interrupted.state(tmp_path / "unfinished").averaged == 4, "steps of an epoch"
+    train(AVERAGED, tmp_path, build=with_everything)
+    assert weights(tmp_path) == weights(tmp_path / "whole")
+
+
+def test_where_the_user_sets_the_rate_or_the_mean_could_not_be_scored_there_is_none():
+    model = with_everything(None)
+    scored = FitArguments((), {"validation_data": (IMAGES, LABELS)})
+    trainer = Trainer(SimpleNamespace(), "val_accuracy")
+    model.optimizer.initial_rate = 0.05
+
+    def average(assignment=AVERAGED, arguments=scored, callbacks=()):
+        return trainer._average(model, assignment, Fit(lambda: None, arguments, callbacks), {}, 0)
+
+    assert average().first_epoch == 2
+    assert (
+        average(FIRST)
+        is average(arguments=FitArguments())
+        is average(callbacks=[keras.callbacks.ReduceLROnPlateau()])
+        is None
+    )
+
+
+class TestLongTraining:
+    def test_it_ends_on_the_mean_of_its_last_share_of_epochs(self, make, tmp_path):  # noqa: F811
+        model, course = train_long(make, tmp_path / "a", averaged=0.5)
+        last, _ = train_long(make, tmp_path / "b")
+        assert course.averaged == 8 and not np.allclose(model.get_weights()[0], last.get_weights()[0], rtol=1e-3)
+        again, _ = train_long(make, tmp_path / "a", averaged=0.5)
+        assert all(map(np.array_equal, model.get_weights(), again.get_weights())), (
+            "and that is what it is when it is read again"
+        )
+
+    def test_interrupted_it_comes_to_the_same_end(self, make, tmp_path):  # noqa: F811
+        model, _ = train_long(make, tmp_path / "whole", averaged=0.5)
+        for epochs in (1, 2):
+            with pytest.raises(Killed.__mro__[1]):
+                train_long(make, tmp_path / "cut", killed_after(epochs), averaged=0.5)
+        again, _ = train_long(make, tmp_path / "cut", averaged=0.5)
+        assert all(map(np.array_equal, model.get_weights(), again.get_weights()))
+
+    def test_cut_by_a_limit_it_ends_on_what_there_is_of_the_mean(self, make, tmp_path, monkeypatch):  # noqa: F811
+        monkeypatch.setattr(long_training, "replanned", lambda epoch, wanted, last, *_: last)
+        watched = long_training.Watch.on_train_batch_end
+
+        def late(self, batch, logs=None):
+            watched(self, batch, logs)
+            if int(self.model.optimizer.iterations) == 15:  # within the last epoch
+                raise long_training.OutOfTime("late")
+
+        monkeypatch.setattr(long_training.Watch, "on_train_batch_end", late)
+        model, course = train_long(make, tmp_path, averaged=0.5)
+        state = checkpoint.load(tmp_path / "checkpoint")[1]
+        assert course.ended == saved_course.CUT and course.averaged == 4
+        for key, variable in real_weights(model).items():
+            np.testing.assert_array_equal(variable.numpy(), state.mean[key])
+
+
+class TestSearch:
+    @pytest.mark.parametrize("is_averaged", [True, False])
+    def test_the_last_training_of_a_budget_alone_is_averaged(self, tmp_path, is_averaged):
+        search = {"method": "grow", "budget_epochs": 12, "steps": 1, "average_weights": is_averaged}
+        tuner = tuner_of(classifier, tmp_path, **search)
+        tuner.search(IMAGES_3, LABELS_3, validation_split=0.25, verbose=0)
+        phases = {key: outcome.assignment.phases for key, outcome in tuner.oracle.search.outcomes.items()}
+        last = max(phases)
+        assert [key for key in phases if averaged_from(phases[key]) is not None] == [last] * is_averaged
+        outcome = tuner.oracle.search.outcomes[last]
+        is_last_epoch_s = outcome.metrics["val_loss"] == pytest.approx(outcome.history["val_loss"][-1], rel=1e-5)
+        assert is_last_epoch_s != is_averaged
+
+    def test_a_fit_of_the_user_s_own_without_known_validation_data_ends_on_its_last_weights(self, tmp_path):
+        tuner = tuner_of(OwnFit(), tmp_path, method="fixed", budget_epochs=6, steps=1)
+        tuner.search(IMAGES_3, LABELS_3, verbose=0)
+        assert averaged_from(tuner.oracle.search.outcomes[TrainingKey(1, 4, 0)].assignment.phases) is not None
+        assert all(record["status"] == "completed" for record in tuner.oracle.lineage())
+
+    def test_methods_without_one_budget_say_that_it_is_not_used(self):
+        with pytest.warns(UserWarning, match="average_weights=False is not used: method shr has no single cooldown"):
+            nash_tf.HillClimbingOracle(method="shr", average_weights=False, steps=1, children=2, epochs_per_step=4)
