@@ -63,17 +63,13 @@ def inherit(
     """
     child, transfers = replay(parent, moves)
     weights, slots = dict(state.weights), dict(state.slots)
-    are_scaled = any(
-        isinstance(recipe, Copy) and recipe.slot_factor != 1
-        for transfer, _ in transfers
-        for recipe in transfer.recipes.values()
-    )
-    powers = slot_powers(optimizer()) if optimizer and slots and are_scaled else {}
     pending: tuple[str, ...] = ()
     fresh: set[Key] = set()
     for transfer, seed in transfers:
         pending = inherited_calibration(transfer, pending)
         weights = apply_to_weights(transfer, weights, seed)
+        is_scaling = any(isinstance(each, Copy) and each.slot_factor != 1 for each in transfer.recipes.values())
+        powers = slot_powers(optimizer()) if optimizer and slots and is_scaling else {}
         slots = {sort: apply_to_slots(transfer, arrays, powers.get(sort, 1)) for sort, arrays in slots.items()}
         fresh |= {
             key
