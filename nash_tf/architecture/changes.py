@@ -60,7 +60,7 @@ def listed(parent: Architecture, child: Architecture) -> list[str]:
             lines.append(str(change))
     if passing:
         lines.append(f"{Sort.CARRIES.value} {', '.join(passing)}: other numbers of channels go through")
-    return [*lines, f"trained parameters: {parent.params:,} before, {child.params:,} now"]
+    return [*lines, f"parameters: {parent.params:,} before, {child.params:,} now"]
 
 
 def bare(kind: str) -> str:

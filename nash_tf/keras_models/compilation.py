@@ -21,26 +21,21 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
     """
     if not parent.compiled:
         raise ValueError(f"expected a compiled model, received {parent.name!r}, which is not")
-    optimizer = type(parent.optimizer).from_config(parent.optimizer.get_config())
-    new, old = inner_optimizer(optimizer), inner_optimizer(parent.optimizer)
-    # Keras' optimiser config does not hold the exclusions from weight decay.
-    patterns, excluded_keys = private_api.decay_exclusions(old)
-    # A single variable is excluded by its identity; in the child its namesake is.
+    # A single variable is excluded from weight decay by its identity; in the child its namesake is.
+    old = inner_optimizer(parent.optimizer)
+    _, excluded_keys = private_api.decay_exclusions(old)
     excluded = {
         key for key, variable in all_variables(parent).items() if private_api.decay_key(old, variable) in excluded_keys
     }
     namesakes = {
-        private_api.decay_key(new, variable) for key, variable in all_variables(child).items() if key in excluded
+        private_api.decay_key(old, variable) for key, variable in all_variables(child).items() if key in excluded
     }
-    private_api.set_decay_exclusions(new, patterns, namesakes)
-    if isinstance(new, Muon):
-        new.exclude_depthwise(private_api.parts(child))
     metrics, weighted_metrics = private_api.compiled_metrics(parent)
     # Dicts of losses and labels have these names. Nodes are called otherwise where a model or a layer with several outputs ends a network.
     if names := getattr(parent, "output_names", None):
         child.output_names = list(names)
     child.compile(
-        optimizer=optimizer,
+        optimizer=_made_again(parent.optimizer, child, namesakes),
         loss=parent.loss,
         loss_weights=private_api.loss_weights(parent),
         metrics=_fresh(metrics),
@@ -52,16 +47,33 @@ def compile_like(child: keras.Model, parent: keras.Model) -> None:
     )
 
 
+def _made_again(optimizer: keras.Optimizer, model: keras.Model, excluded: set | None = None) -> keras.Optimizer:
+    """A new optimiser for a model, with the settings of another and no state.
+
+    Args:
+        optimizer: the other.
+        model: the model.
+        excluded: keys of the single variables that are excluded from weight decay; by default the other's.
+    """
+    made = type(optimizer).from_config(optimizer.get_config())
+    new = inner_optimizer(made)
+    # Keras' optimiser config does not hold the exclusions from weight decay.
+    patterns, keys = private_api.decay_exclusions(inner_optimizer(optimizer))
+    private_api.set_decay_exclusions(new, patterns, keys if excluded is None else excluded)
+    if isinstance(new, Muon):
+        new.exclude_depthwise(private_api.parts(model))
+    return made
+
+
 def compile_with(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) -> None:
-    """Compiles a model with another optimiser, loss or metrics; None keeps what it is compiled with, and three of them change nothing."""
+    """Compiles a model with another optimiser, loss or metrics; None keeps what it is compiled with, and three of them change nothing.
+    An optimiser that is given is made again for the model; the model's own is kept, with its state."""
     if not (optimizer or loss or metrics):
         return
-    optimizer = optimizer or getattr(model, "optimizer", None)
-    if isinstance(optimizer, keras.Optimizer):
-        optimizer = type(optimizer).from_config(optimizer.get_config())
+    own = getattr(model, "optimizer", None)
     own_metrics, weighted_metrics = private_api.compiled_metrics(model) if model.compiled else (None, None)
     model.compile(
-        optimizer=optimizer,
+        optimizer=_made_again(optimizer, model) if isinstance(optimizer, keras.Optimizer) else optimizer or own,
         loss=loss or getattr(model, "loss", None),
         loss_weights=private_api.loss_weights(model) if model.compiled and not loss else None,
         metrics=metrics or own_metrics,
@@ -69,6 +81,8 @@ def compile_with(model: keras.Model, optimizer: Any, loss: Any, metrics: Any) ->
         run_eagerly=model.run_eagerly,
         steps_per_execution=getattr(model, "steps_per_execution", 1),
         jit_compile=model.jit_compile if model.compiled else "auto",
+        # The model's own optimiser already scales the loss where it should.
+        auto_scale_loss=bool(optimizer) or not model.compiled,
     )
 
 

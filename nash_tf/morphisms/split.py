@@ -20,8 +20,8 @@ class Split(Morphism):
        are scaled by 0.3 in one branch and by 0.7 in the other.
     3. The activation is positively homogeneous, so the outputs of the branches are 0.3 and 0.7 of the block's, in
        inference and in training mode.
-    4. The gradients of a branch's other variables are scaled by the same factor, so their optimiser slots are too. The
-       slots of the scaled variables are not.
+    4. The gradients of a branch's other variables are scaled by the same factor, so their optimiser slots are scaled as they follow
+       from gradients: momentum by the factor, means of squares by its square. The slots of the scaled variables are not.
     """
 
     name = "split"

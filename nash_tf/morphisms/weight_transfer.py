@@ -67,7 +67,8 @@ class Copy:
     Attributes:
         source: the parent's variable.
         factor: factor of the values.
-        slot_factor: factor of the optimiser's slots: how the gradient of the copy compares with that of the source.
+        slot_factor: how the gradient of the copy compares with that of the source. The optimiser's momentum is times this factor, and a
+            mean of squares times its square.
     """
 
     source: Key
@@ -190,7 +191,7 @@ def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dic
             case ExtendTwice(first, second):
                 return _grown(_grown(parent[key], first, rng), second, rng)
             case Copy(source, factor, _):
-                return (parent[source] * np.float32(factor)).astype(parent[source].dtype)
+                return _times(parent[source], factor)
             case Take():
                 return _taken(parent[key], recipe)
             case Fold():
@@ -202,13 +203,14 @@ def apply_to_weights(transfer: WeightTransfer, parent: Arrays, seed: int) -> dic
     return {**parent, **{key: value(key, recipe) for key, recipe in transfer.recipes.items()}}
 
 
-def apply_to_slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.ndarray]:
+def apply_to_slots(transfer: WeightTransfer, parent: Arrays, power: int = 1) -> dict[Key, np.ndarray]:
     """The child's optimiser slots of one sort, e.g. momentum.
 
     Args:
         transfer: what the morphism did.
         parent: the parent's slots of that sort; they are not changed. A variable that is not trained has none, and then
             the child's has none either.
+        power: n, where slots of that sort grow with the n-th power of the gradient: 2 for means of squares.
 
     Returns:
         The slots; UNSET where they are of something new.
@@ -225,8 +227,13 @@ def apply_to_slots(transfer: WeightTransfer, parent: Arrays) -> dict[Key, np.nda
             case ExtendTwice(first, second) if key in parent:
                 child[key] = _extended(_extended(parent[key], first, _unset), second, _unset)
             case Copy(source, _, slot_factor) if source in parent:
-                child[key] = (parent[source] * np.float32(slot_factor)).astype(parent[source].dtype)
+                child[key] = _times(parent[source], slot_factor**power)
     return child
+
+
+def _times(array: np.ndarray, factor: float) -> np.ndarray:
+    """An array times a factor, computed in float32 or finer."""
+    return (array * np.result_type(array.dtype, np.float32).type(factor)).astype(array.dtype)
 
 
 def _unset(shape: tuple[int, ...]) -> np.ndarray:
@@ -308,7 +315,7 @@ def _folded(parent: Arrays, key: Key, recipe: Fold) -> np.ndarray:
         along = [1] * len(recipe.shape)
         along[recipe.axis] = -1
         folded = parent[key] * scale.reshape(along)
-    return folded.astype(np.float32)
+    return folded.astype(parent.get(key, parent[recipe.norm, "moving_variance"]).dtype)
 
 
 def _separated(kernel: np.ndarray, recipe: Separate) -> np.ndarray:
@@ -317,5 +324,5 @@ def _separated(kernel: np.ndarray, recipe: Separate) -> np.ndarray:
     left, values, right = np.linalg.svd(by_input, full_matrices=False)
     root = np.sqrt(values[:, :1])
     if recipe.part == "depthwise_kernel":
-        return (root * left[:, :, 0]).T.reshape(*window, inputs, 1).astype(np.float32)
-    return (root * right[:, 0]).reshape(1, 1, inputs, filters).astype(np.float32)
+        return (root * left[:, :, 0]).T.reshape(*window, inputs, 1).astype(kernel.dtype)
+    return (root * right[:, 0]).reshape(1, 1, inputs, filters).astype(kernel.dtype)

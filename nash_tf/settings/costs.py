@@ -8,7 +8,7 @@ from nash_tf.settings.front import GROUP
 
 PARAMS, OPERATIONS, LATENCY = "params", "operations", "latency_ms"
 COSTS = {PARAMS: "params", OPERATIONS: "flops", LATENCY: "latency_ms"}  # -> the key in results.json
-WORDS = {PARAMS: "trained parameters", OPERATIONS: "operations", LATENCY: "milliseconds an image"}
+WORDS = {PARAMS: "parameters", OPERATIONS: "operations", LATENCY: "milliseconds an image"}
 TENSORFLOW, LITERT = "tensorflow", "litert"  # what latencies are measured in
 ONE, MIRRORED = "one", "mirrored"
 VIEWS = {ONE: 1, MIRRORED: 2}  # -> times that a network is computed for an image
@@ -20,8 +20,8 @@ class CostSettings:
 
     objective_cost: str = setting(
         one_of(tuple(COSTS)),
-        "What the networks of a front are compared by beside their accuracy: params, trained parameters; operations, floating-point "
-        "ones of an image; latency_ms, milliseconds of a single image, measured on this machine.",
+        "What the networks of a front are compared by beside their accuracy: params, parameters, of frozen layers too; operations, "
+        "floating-point ones of an image; latency_ms, milliseconds of a single image, measured on this machine.",
         default=PARAMS,
         group=GROUP,
     )

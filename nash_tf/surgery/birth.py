@@ -1,6 +1,6 @@
 """The birth of a child: its weights and optimiser slots from its parent's."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -11,12 +11,14 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.own_attributes import carry_attributes
+from nash_tf.keras_models.slot_powers import slot_powers
 from nash_tf.keras_models.state import State, as_tensors, read_state, write_optimizer, write_state
 from nash_tf.morphisms import are_exact
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
 from nash_tf.morphisms.weight_transfer import (
     MADE_ANEW,
+    Copy,
     Fresh,
     Key,
     apply_to_slots,
@@ -45,7 +47,9 @@ class Child(NamedTuple):
     stale: tuple[str, ...] = ()
 
 
-def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
+def inherit(
+    parent: Architecture, state: State, moves: Sequence[Move], optimizer: Callable[[], keras.Optimizer] | None = None
+) -> Child:
     """The child that moves make of a trained parent. Where a move leaves open which filters go, the parent's weights tell (see
     `nash_tf.surgery.filter_ranking.by_weights`).
 
@@ -53,6 +57,8 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
         parent: the parent's architecture.
         state: the parent's weights and optimiser slots; they are not changed.
         moves: the moves, in order.
+        optimizer: gives one with the settings of the optimiser that has the slots, where it must be known how they grow with gradients;
+            without it all are taken for momentum.
 
     Raises:
         ValueError: a move's site is not a site of the architecture it is applied to.
@@ -65,7 +71,9 @@ def inherit(parent: Architecture, state: State, moves: Sequence[Move]) -> Child:
         touched |= {name for name, _ in transfer.recipes}
         pending = inherited_calibration(transfer, pending)
         weights = apply_to_weights(transfer, weights, seed)
-        slots = {sort: apply_to_slots(transfer, arrays) for sort, arrays in slots.items()}
+        is_scaling = any(isinstance(each, Copy) and each.slot_factor != 1 for each in transfer.recipes.values())
+        powers = slot_powers(optimizer()) if optimizer and slots and is_scaling else {}
+        slots = {sort: apply_to_slots(transfer, arrays, powers.get(sort, 1)) for sort, arrays in slots.items()}
         fresh |= {
             key
             for key, recipe in transfer.recipes.items()
@@ -109,7 +117,7 @@ def make_child(
         inputs: a batch to calibrate the child on; None for none.
     """
     state = read_state(model, copied=False)
-    child = inherit(parent, state, moves)
+    child = inherit(parent, state, moves, lambda: model.optimizer)
     made = to_keras(child.architecture, like=model, weights=as_tensors(state, child.state.weights))
     if model.compiled:
         compile_like(made, model)

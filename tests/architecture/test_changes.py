@@ -29,7 +29,7 @@ def test_wider():
     ]
     assert listed(PARENT, child)[-2:] == [
         "= bn_1, relu_1, pool_1: other numbers of channels go through",
-        f"trained parameters: {PARENT.params:,} before, {child.params:,} now",
+        f"parameters: {PARENT.params:,} before, {child.params:,} now",
     ]
 
 

@@ -5,14 +5,16 @@ from keras import layers
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
+from nash_tf.keras_models import private_api
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import calibrate
-from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.compilation import compile_like, compile_with
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, write_state
 from nash_tf.layers import ConvexMerge, IdentityConv2D
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
+from nash_tf.optimizers import Muon
 from nash_tf.surgery.morphing import morph
 
 IMAGES = np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype(np.float32)
@@ -215,6 +217,36 @@ def test_compiled_like():
     assert hits.name == "hits" and hits is not parent._compile_metrics._user_metrics[0] and accuracy == "accuracy"
     assert child.jit_compile is False
     assert set(child.evaluate(IMAGES, LABELS, verbose=0, return_dict=True)) == {"loss", "hits", "accuracy"}
+
+
+def test_compiled_with_other_metrics_its_optimiser_stays():
+    optimizer = keras.optimizers.SGD(0.03, momentum=0.8, weight_decay=0.1)
+    model = sample_model()
+    optimizer.exclude_from_weight_decay(var_list=[model.get_layer("conv").kernel], var_names=["bias"])
+    compiled(model, optimizer).train_on_batch(IMAGES, LABELS)
+    compile_with(model, None, None, ["accuracy"])
+    assert model.optimizer is optimizer and int(optimizer.iterations) == 1
+    assert model.train_on_batch(IMAGES, LABELS, return_dict=True).keys() == {"loss", "accuracy"}
+    assert int(optimizer.iterations) == 2
+
+
+def test_compiled_with_another_optimiser_it_excludes_the_same():
+    model = sample_model()
+    kernel, given = model.get_layer("conv").kernel, keras.optimizers.SGD(0.03, weight_decay=0.1)
+    given.exclude_from_weight_decay(var_list=[kernel], var_names=["bias"])
+    compile_with(model, given, "mse", None)
+    assert model.optimizer is not given and model.optimizer.get_config() == given.get_config()
+    kept = {id(v) for v in model.trainable_variables if not private_api.decays(model.optimizer, v)}
+    assert kept == {id(v) for v in model.trainable_variables if v is kernel or v.name == "bias"}
+
+
+def test_compiled_with_muon_it_knows_the_depthwise_kernels():
+    image = keras.Input((8, 8, 3))
+    depthwise = layers.DepthwiseConv2D(3, depth_multiplier=4)
+    model = keras.Model(image, layers.GlobalAveragePooling2D()(depthwise(image)))
+    compile_with(model, Muon(0.1), "mse", None)
+    model.optimizer.build(model.trainable_variables)
+    assert not model.optimizer.is_orthogonal(depthwise.kernel)
 
 
 def test_whether_xla_compiles_is_the_users_choice():

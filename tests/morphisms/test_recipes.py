@@ -113,6 +113,15 @@ class TestCopy:
         np.testing.assert_array_equal(child["b", "kernel"], [20, 40])  # of the parent's, not of the child's halved one
         np.testing.assert_array_equal(child["c", "bias"], [1])
 
+    def test_a_factor_is_as_precise_as_the_variable(self):
+        edit = WeightTransfer({("b", "k"): Copy(("a", "k"), 0.3)})
+        (value,) = apply_to_weights(edit, {("a", "k"): np.array([1.0])}, seed=0)["b", "k"]
+        assert value == 0.3
+
+    def test_slots_of_a_power_of_the_gradient(self):
+        slot = apply_to_slots(self.edit, self.parent, 2)["b", "kernel"]
+        np.testing.assert_array_equal(slot, [10 * 0.75**2, 20 * 0.75**2])
+
     def test_slots(self):
         child = apply_to_slots(self.edit, self.parent)
         np.testing.assert_array_equal(child["a", "kernel"], [2.5, 5])

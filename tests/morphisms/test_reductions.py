@@ -162,6 +162,10 @@ class TestFoldBatchNorm:
         np.testing.assert_allclose(child["a", "kernel"], [[2.0, 1.0]])
         np.testing.assert_allclose(child["a", "bias"], [5.0, 2.0])
         assert np.isnan(apply_to_slots(transfer, parent)["a", "kernel"]).all()
+        for dtype in (np.float64, np.float32, np.float16):
+            without_bias = {key: array.astype(dtype) for key, array in parent.items() if key != ("a", "bias")}
+            made = apply_to_weights(transfer, without_bias, 0)
+            assert made["a", "kernel"].dtype == made["a", "bias"].dtype == dtype
 
     @pytest.mark.parametrize(
         ("build", "reason"),

@@ -166,12 +166,13 @@ class TestSeparateConv:
         assert config["depthwise_regularizer"] == config["pointwise_regularizer"] and "kernel_regularizer" not in config
         assert transfer.recipes.keys() == {("a", "depthwise_kernel"), ("a", "pointwise_kernel")}
 
-    def test_the_kernel_of_a_separable_one_comes_back(self):
+    @pytest.mark.parametrize(("dtype", "error"), [(np.float32, 1e-5), (np.float64, 1e-12)])
+    def test_the_kernel_of_a_separable_one_comes_back(self, dtype, error):
         rng = np.random.default_rng(0)
         depthwise, pointwise = rng.normal(size=(3, 3, 2, 1)), rng.normal(size=(1, 1, 2, 5))
-        kernel = (depthwise * pointwise[0]).astype(np.float32)
+        kernel = (depthwise * pointwise[0]).astype(dtype)
         one, two = self._separated(kernel)
-        np.testing.assert_allclose(one * two[0], kernel, atol=1e-5)
+        np.testing.assert_allclose(one * two[0], kernel, rtol=0, atol=error)
 
     def test_no_other_is_nearer(self):
         kernel = np.random.default_rng(1).normal(size=(3, 3, 2, 5)).astype(np.float32)

@@ -96,6 +96,12 @@ class TestCourse:
 
         assert "dashed: the network grew, by so many parameters" in drawn
 
+    def test_a_training_without_an_epoch_has_a_rate(self):
+        rates = ((0.0, *8 * (1.0,)), (1.0,), (1.0, 0.6, 0.3, 0.0))
+        records = [dataclasses.replace(record, rate=rate) for record, rate in zip(RECORDS, rates, strict=True)]
+        records[1] = dataclasses.replace(records[1], epochs=0)
+        assert ">0.1<" in str(budget_course.chart(records, 0.1).body)
+
     @pytest.mark.parametrize("grows_too", [False, True])
     def test_a_network_that_became_smaller_has_a_minus_sign(self, grows_too):
         smaller = Record(2, 0, 0, (1, 1, 0), ("remove_filters",), epochs=2, params=750, cpu_seconds=25.0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nash_tf.architecture import first_networks
 from nash_tf.config import SearchConfig
 from nash_tf.report.__main__ import main
 from nash_tf.report.analysis import (
@@ -106,6 +107,29 @@ class TestExperiment:
                 assert told in words
         page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
         assert "mutations: 3, 5" in page.text and "sh, seed 0: 2" in page.text
+
+    def test_a_control_that_is_handed_over_is_not_taken_for_the_search(self, tmp_path, capsys):
+        for method in ("nash", "sh"):
+            make_run(tmp_path / method, method, steps=2)
+        before = [loading.read(tmp_path / method) for method in ("nash", "sh")]
+        own = json.loads((tmp_path / "nash" / "results.json").read_text())
+        first = first_networks.registry["hand"]((32, 32, 3), 10, (64, 128, 256))
+        changed = {**own, "handed_over": "control", "test_accuracy": 0.99, "params": first.params}
+        (tmp_path / "nash" / "results.json").write_text(json.dumps(changed))
+        (tmp_path / "nash" / "best" / "architecture.json").write_text(first.to_json())
+        found = method_comparison.by_dataset([loading.read(tmp_path / method) for method in ("nash", "sh")])["cifar10"]
+        assert [run.state for run in found] == ["finished", "finished"]
+        for row, was in zip(method_comparison.method_rows(found), method_comparison.method_rows(before), strict=True):
+            assert row.accuracy == was.before and row.params == was.params and row.layers == was.layers
+        (pair,), (was,) = method_comparison.comparisons(found), method_comparison.comparisons(before)
+        winners = [run.result("winner_test_accuracy") for run in before]
+        assert pair.difference == pytest.approx(winners[0] - winners[1]) and pair.ratio == pytest.approx(was.ratio)
+        assert main([str(tmp_path)]) == 0
+        words, page = capsys.readouterr().out, Outline((tmp_path / "report.html").read_text(encoding="utf-8")).text
+        assert "Runs that handed over their control" in words and "parameters, of its control" in words
+        assert "nash: nash, seed 0" in page and "finished, its control handed over" in page
+        drawn = (tmp_path / "report" / "accuracy.svg").read_text()
+        assert f"{100 * winners[0]:.2f} %" in drawn and "99.00 %" not in drawn
 
     def test_page_and_terminal(self, many, capsys):
         assert main([str(many)]) == 0

@@ -46,6 +46,7 @@ class TestSearchPage:
             "Settings and versions",
         ]
         assert len(page.ids) == len(set(page.ids))
+        assert "trained parameters" not in page.text, "those of frozen layers count too"
         assert all(target[1:] in page.ids for target in page.targets if target.startswith("#"))
         assert page.names.count("script") == 1
         assert {f"child-{step}-{child}" for step in range(1, 6) for child in range(8)} <= set(page.ids)

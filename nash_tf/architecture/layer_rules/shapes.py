@@ -166,7 +166,7 @@ def rms_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 def layer_scale(config: Config, inputs: Sequence[Shape]) -> Inferred:
     """`LayerScale` of ConvNeXt: one factor for each channel."""
-    return Inferred(inputs[0], {"gamma": (config["projection_dim"],)})
+    return Inferred(inputs[0], {"variable": (config["projection_dim"],)})
 
 
 def batch_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:

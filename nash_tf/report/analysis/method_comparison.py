@@ -10,7 +10,7 @@ from typing import Any
 
 from nash_tf import settings
 from nash_tf.config import SearchConfig
-from nash_tf.report.analysis import layer_shares, stats
+from nash_tf.report.analysis import compared, layer_shares, stats
 from nash_tf.report.analysis.stats import Summary
 from nash_tf.report.records.runs import Run
 from nash_tf.settings.baselines import SCRATCH, WIDE
@@ -65,11 +65,11 @@ class Comparison:
 
 
 def by_dataset(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs grouped by data set: accuracies on different ones are never pooled."""
+    """Runs grouped by data set: accuracies on different ones are never pooled, nor those of controls with those of winners."""
     groups: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.dataset):
         groups.setdefault(run.dataset, []).append(run)
-    return groups
+    return {dataset: compared.of_winners(group) for dataset, group in groups.items()}
 
 
 def methods_of(runs: Sequence[Run]) -> list[str]:

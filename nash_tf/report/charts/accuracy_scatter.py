@@ -30,7 +30,7 @@ def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int])
     x = logarithmic([params for _, params, _ in known], 60, _WIDTH - 14)
     y = linear(_without_outliers([score for *_, score in known]), _HEIGHT - 84, 34)
     title = f"{objective.words}{', %' if objective.is_share else ''}"
-    parts = [frame(x, y, "trained parameters", title, short, words)]
+    parts = [frame(x, y, "parameters", title, short, words)]
     front = pareto([(params, score) for _, params, score in known])
     corners: list[tuple[float, float]] = []
     for index in front:
@@ -101,7 +101,7 @@ def runs_by_method(runs: Sequence[Run], methods: Sequence[str]) -> Figure | None
         return None
     x = logarithmic([params for _, params, _ in known], 60, _WIDTH - 14)
     y = linear([accuracy for *_, accuracy in known], _HEIGHT - 84, 34)
-    parts = [frame(x, y, "trained parameters", "test accuracy, %", short, lambda value: percent(value, 1))]
+    parts = [frame(x, y, "parameters", "test accuracy, %", short, lambda value: percent(value, 1))]
     for run, params, accuracy in known:
         series = methods.index(run.method)
         words = f"{run.method}, seed {run.seed}: {percent(accuracy)} %, {short(params)} parameters"

@@ -81,7 +81,7 @@ def _rate(
         return [*parts, text(x.start + 8, bottom - 14, "learning rate not known", "soft")]
     y = Scale(0.0, rate, bottom, bottom - _RATE + 8)
     way = [
-        (x(begin + (end - begin) * epoch / record.epochs), y(share * rate))
+        (x(begin + (end - begin) * epoch / max(record.epochs, 1)), y(share * rate))
         for record, (begin, end) in zip(records, pairwise(ends), strict=True)
         for epoch, share in enumerate(record.rate)
     ]

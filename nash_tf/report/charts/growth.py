@@ -31,7 +31,7 @@ def growth(children: Sequence[Child], limit: float | None) -> Figure | None:
             x,
             y,
             "step (0 is the first network)",
-            "trained parameters",
+            "parameters",
             lambda step: f"{step:g}",
             short,
             steps[::every],

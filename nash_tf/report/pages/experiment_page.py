@@ -180,7 +180,7 @@ def _runs(runs: Sequence[Run], place: Path) -> Markup:
                 left(run.dataset),
                 left(run.method),
                 Cell(run.seed, run.seed),
-                left(run.state),
+                left(f"{run.state}, its control handed over" if run.gives_control else run.state),
                 Cell(percent(accuracy), accuracy if accuracy is not None else -1),
                 Cell(short(params), params or 0),
                 Cell(count(max((record.step for record in run.records), default=0))),
@@ -199,7 +199,8 @@ def one_line(run: Run) -> str:
         return state_words(run)
     words = [f"{run.method}, seed {run.seed}, {run.dataset}: {state_words(run)}"]
     if accuracy is not None:
-        words.append(f"test accuracy {percent(accuracy)} %, {short(run.result('params'))} parameters")
+        whose = ", of its control" if run.gives_control else ""
+        words.append(f"test accuracy {percent(accuracy)} %, {short(run.result('params'))} parameters{whose}")
     elif run.records:
         best = max((record.accuracy for record in run.records if record.accuracy is not None), default=None)
         words.append(f"{plural(len(run.records), 'training')}, best validation accuracy {percent(best)} %")

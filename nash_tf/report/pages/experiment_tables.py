@@ -35,6 +35,12 @@ def cautions(runs: Sequence[Run]) -> list[Table]:
             twins,
             "Comparisons take the last of them.",
         ),
+        Table(
+            "Runs that handed over their control",
+            ("run", "search"),
+            tuple((run.name, f"{run.method}, seed {run.seed}") for run in runs if run.gives_control),
+            "Here test accuracy, parameters and layers are those of the searches' winners, of all runs before a final training.",
+        ),
     ]
     return [entry for entry in found if entry.rows]
 

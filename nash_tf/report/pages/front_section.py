@@ -94,7 +94,7 @@ def _made_by(run: Run, member: Mapping) -> str:
         return f"shrinking {short(larger)}{trained}"
     if member.get("directory") != run_directory.BEST:
         return "the search"
-    return f"the {'control' if run.results.get('handed_over') == 'control' else 'search'}; handed over"
+    return f"the {'control' if run.gives_control else 'search'}; handed over"
 
 
 def _chart(run: Run, members: list[dict], keep: Keep) -> Markup | None:

@@ -30,8 +30,8 @@ def architecture(run: Run, figures: list[Figure]) -> Markup:
     assert run.architecture is not None
     drawn = architecture_graph.graph(run.architecture)
     shares = layer_shares.shares(run.architecture)
-    which = ", the control," if run.results.get("handed_over") == "control" else ""
-    size = f"{len(run.architecture.nodes)} layers and {count(run.architecture.params)} trained parameters"
+    which = ", the control," if run.gives_control else ""
+    size = f"{len(run.architecture.nodes)} layers and {count(run.architecture.params)} parameters"
     words = f"The network handed over{which} has {size}. "
     pictures: list[Markup] = []
     if drawn is None:

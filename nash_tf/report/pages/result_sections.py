@@ -44,7 +44,7 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
             (f"{percent(balanced.value)} %", "balanced accuracy: the mean over the classes", interval(balanced))
         )
     if params := run.result("params"):
-        cards.append((short(params), "trained parameters"))
+        cards.append((short(params), "parameters"))
     if latency := run.result("latency_ms"):
         cards.append((f"{latency:.3g} ms", *_measured_latency(run)))
     size = number(_of(_exports(run).get("saved_model")).get("bytes"))
@@ -61,7 +61,7 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
 
 def _made_worse(run: Run, test: Tested | None) -> list[str]:
     """That the final training lowered the accuracy, where it did."""
-    is_control = run.results.get("handed_over") == "control"
+    is_control = run.gives_control
     before = (
         number(_of(run.results.get("control")).get("test_accuracy"))
         if is_control
@@ -96,7 +96,7 @@ def _what_it_is(run: Run, test: Tested | None, children: Sequence[Child]) -> lis
     if test and test.classes:
         words += f" that says which of {plural(len(test.classes), 'class', 'classes')} {image} shows"
     origin = "was found by the search"
-    if run.results.get("handed_over") == "control":
+    if run.gives_control:
         origin = (
             "is the control: the first network, trained on alone, which was at least as good as the search's winner"
         )

@@ -68,7 +68,7 @@ def _cards(run: Run, children: Sequence[Child], chosen: Child | None) -> Markup 
     return html.cards(
         [
             (measured(chosen.objective, chosen.chosen_record.value), words),
-            (short(chosen.params), "trained parameters"),
+            (short(chosen.params), "parameters"),
             (f"{last.step}", f"{steps}{begun}, {plural(len(children), 'network')}"),
             (f"{sum(record.epochs for record in run.records):,}", "epochs of training"),
         ]

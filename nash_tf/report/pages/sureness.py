@@ -71,7 +71,7 @@ def _networks(run: Run, test: Tested) -> Markup:
         return [left(name, wide=True), _share(network.accuracy), _share(network.balanced)]
 
     rows = [row("the model", test.model)]
-    is_control = run.results.get("handed_over") == "control"
+    is_control = run.gives_control
     if test.winner.accuracy and (is_control or search_plan.trained_finally(run)):
         winner = "the search's winner" if is_control else "the search's winner, before final training"
         rows.append(row(winner, test.winner))

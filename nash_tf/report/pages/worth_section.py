@@ -35,7 +35,7 @@ def section(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup 
         return html.paragraph(words)
     is_better, winner = control.get("is_better") is True, run.result("winner_test_accuracy")
     compared = own if winner is None else winner
-    handed_over = " and is handed over" if run.results.get("handed_over") == "control" else ""
+    handed_over = " and is handed over" if run.gives_control else ""
     judged = f"it is {'at least as good as' if is_better else 'not as good as'} the search's winner{handed_over}"
     above = f"{percent(abs(compared - accuracy))} points {'below' if compared < accuracy else 'above'} the control"
     images = test.images if test else None

@@ -158,6 +158,11 @@ class Run:
         """Step, rung and child of the best network of the search, as results.json names them; the control may be handed over in its place."""
         return place_of(self.results.get("winner"))
 
+    @property
+    def gives_control(self) -> bool:
+        """Whether it hands over its control, the first network trained on alone, and not the search's winner."""
+        return self.results.get("handed_over") == "control"
+
     def result(self, name: str) -> float | None:
         """A number in results.json."""
         return number(self.results.get(name))
