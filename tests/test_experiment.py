@@ -1,8 +1,11 @@
-"""The experiment: its plan in pure parts, and a small one in real processes."""
+"""The experiment: its plan in pure parts, its processes with runs that are stand-ins, and a small one whose runs are real."""
 
 import contextlib
 import json
+import os
 import signal
+import subprocess
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,10 +15,11 @@ from nash_tf.experiment_runs import Run
 from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT, wait_for
-from tests.helpers.processes import TINY, finish
+from tests.helpers.processes import TINY, finish, here
 from tests.helpers.processes import start as start_process
 
-TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps", "--final"))]
+TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps"))]
+COMMON = [*TASK, "--widths=4,8", "--steps=1"]
 
 
 def test_the_plan_is_seed_by_seed(tmp_path):
@@ -259,8 +263,7 @@ def begin(run, arguments):
 
 
 def start(directory, *arguments):
-    common = [*TASK, "--widths=4,8", "--steps=1", "--final_epochs=0"]
-    return start_process(directory, *arguments, module="tests.helpers.light_experiment", common=common)
+    return start_process(directory, *arguments, module="tests.helpers.light_experiment", common=COMMON)
 
 
 @pytest.mark.parametrize(
@@ -280,25 +283,40 @@ def test_all_methods_begin_with_one_first_network(methods, given, layouts, tmp_p
 
 
 def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
-    directory, names = tmp_path / "out", ["sh", "fixed", "wide", "scratch"]
-    arguments = [f"--methods={','.join(names)}", "--runs=1", "--jobs=2"]
-    first = directory / "sh-seed0" / "results.json"
-    process = start(directory, *arguments)
-    wait_for(lambda: first.exists() or process.poll() is not None, 200)
+    directory = tmp_path / "out"
+    done, begun = directory / "sh-seed0" / "results.json", directory / "fixed-seed0" / "config.json"
+    process = start(directory, "--methods=sh,fixed", "--runs=1", "--jobs=2")
+    wait_for(lambda: (done.exists() and begun.exists()) or process.poll() is not None, 200)
+    going = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    before = first.stat().st_mtime_ns
-    finish(start(directory, *arguments))
-    assert first.stat().st_mtime_ns == before
-    results = {name: json.loads((directory / f"{name}-seed0" / "results.json").read_text()) for name in names}
+    assert going and not any(os.path.exists(f"/proc/{run}") for run in going)
+    before = done.stat().st_mtime_ns
+    assert "1 of them are finished" in finish(start(directory, "--methods=sh,fixed", "--runs=1", "--jobs=2"))
+    assert done.stat().st_mtime_ns == before and (directory / "fixed-seed0" / "results.json").exists()
+    assert (directory / "report.html").exists() and (directory / "fixed-seed0.log").exists()
+
+
+def test_all_methods_spend_as_much_and_baselines_follow_the_winner(tmp_path, monkeypatch):
+    """A whole experiment, its runs one after another in this process."""
+
+    def run_here(run, command):
+        here(run.directory, *command)
+        return SimpleNamespace(poll=lambda: 0)
+
+    names = ["sh", "fixed", "wide", "scratch"]
+    monkeypatch.setattr(experiment, "_start", run_here)
+    arguments = [f"--methods={','.join(names)}", "--runs=1", f"--output_dir={tmp_path}"]
+    assert experiment.main(["experiment", *COMMON, *arguments]) == 0
+    results = {name: json.loads((tmp_path / f"{name}-seed0" / "results.json").read_text()) for name in names}
     # All but those that follow the winner have the same first network, and all as many epochs; a part of a budget has at least one.
     assert results["sh"]["epochs"] == 1 + 2 + 2
     assert {results[name]["epochs"] for name in names[1:]} == {1 + 5}
     assert results["fixed"]["params"] == results["fixed"]["vanilla_params"] == results["sh"]["vanilla_params"]
     assert results["wide"]["params"] == pytest.approx(results["sh"]["params"], rel=0.1)
     assert results["scratch"]["params"] == results["scratch"]["vanilla_params"] == results["sh"]["params"]
-    assert "wide" in (directory / "report.html").read_text() and (directory / "wide-seed0.log").exists()
+    assert "wide" in (tmp_path / "report.html").read_text()
 
 
 def test_runs_share_one_cluster_of_ray_as_many_as_fit(monkeypatch, tmp_path, capsys):

@@ -409,15 +409,12 @@ def test_the_lock_is_not_taken_through_a_link(tmp_path):
     assert (tmp_path / "mine").read_text() == "text"
 
 
-def test_data_that_is_refused_names_the_flag(place):
+def test_data_that_is_refused_names_the_flag(place, monkeypatch, capsys):
+    monkeypatch.setattr("nash_tf.runtime.set_up", lambda threads: None)  # TensorFlow has computed before
     for flags, expected in (
         (["--dataset=digits", "--train_limit=5"], "--train_limit: expected at least 20"),
         (["--dataset=no/such"], "--dataset: "),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "nash_tf.main", "--method=sh", *flags],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-        assert done.returncode == 2 and done.stderr.startswith(expected) and len(done.stderr.splitlines()) == 1
+        assert start("--method=sh", *flags) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(expected) and len(said.splitlines()) == 1

@@ -21,7 +21,7 @@ from nash_tf.files import run_directory
 from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.search import search_results
 from tests.helpers import wait_for
-from tests.helpers.processes import FORMATS, PROGRAM, finish, here, lineage, start
+from tests.helpers.processes import FINAL, FORMATS, finish, here, lineage, start
 
 
 def test_the_output_directory_is_complete(whole):
@@ -78,20 +78,23 @@ def test_children_that_morphisms_made_are_counted_apart():
     assert (results["children"], results["grown_children"], results["epochs"]) == (4, 2, 5)
 
 
-def test_a_budget_that_another_prediction_of_costs_laid_out_is_named(tmp_path):
+def test_a_budget_that_another_prediction_of_costs_laid_out_is_named(tmp_path, monkeypatch):
     arguments = ["--method=fixed", "--budget_epochs=2", "--optimizer=muon"]
     assert "predicts costs otherwise" not in here(tmp_path / "run", *arguments)
     file = tmp_path / "run" / "config.json"
     config = without_checksum(json.loads(file.read_text()))
     assert config["versions"][run_directory.COSTS] == costs.coefficients()
-    assert "predicts costs otherwise" not in here(tmp_path / "run", *arguments, "--resume")
-    for before, told in (("operation 1", "(operation 1; now operation 2.5e-11,"), (None, "(not recorded; now")):
-        config["versions"][run_directory.COSTS] = before
-        if before is None:
-            del config["versions"][run_directory.COSTS]
+    with monkeypatch.context() as patch:
+        patch.setattr(search, "search", lambda *_: None)  # what is said is said before
+        assert "predicts costs otherwise" not in here(tmp_path / "run", *arguments, "--resume")
+        config["versions"][run_directory.COSTS] = "operation 1"
         file.write_text(json.dumps(with_checksum(config)))
         for _ in range(2):
-            assert told in here(tmp_path / "run", *arguments, "--resume")
+            assert "(operation 1; now operation 2.5e-11," in here(tmp_path / "run", *arguments, "--resume")
+        del config["versions"][run_directory.COSTS]
+        file.write_text(json.dumps(with_checksum(config)))
+        assert "(not recorded; now" in here(tmp_path / "run", *arguments, "--resume")
+    assert "(not recorded; now" in here(tmp_path / "run", *arguments, "--resume")
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Later versions" in page and costs.coefficients() in page
 
@@ -122,13 +125,6 @@ def compared_by(objective, directory, printed):
     return records
 
 
-def test_children_may_be_compared_by_loss_and_classes_weighted(tmp_path):
-    arguments = ["--objective=loss", "--class_weight=balanced", "--mixup=0.2", "--steps=1"]
-    printed = here(tmp_path / "run", *arguments)
-    compared_by("loss", tmp_path / "run", printed)
-    assert "The training loss is weighted by class, from " in printed and "validation and test loss are not" in printed
-
-
 def test_every_rung_of_every_step_is_in_the_lineage(whole):
     records = lineage(whole[0])
     trained = [(record["step"], record["rung"]) for record in records]
@@ -151,22 +147,42 @@ def assert_same(directory, whole):
     """A run has come to the same end as the one that was never interrupted, and has left nothing of its own behind."""
     assert lineage(directory) == lineage(whole[0]) and not list(directory.rglob(".*"))
     results = [json.loads((path / "results.json").read_text()) for path in (directory, whole[0])]
-    for name in ("test_accuracy", "test_loss", "winner_test_accuracy", "params", "winner", "epochs"):
+    for name in (
+        "test_accuracy",
+        "test_loss",
+        "winner_test_accuracy",
+        "params",
+        "winner",
+        "epochs",
+        "final_epochs_done",
+    ):
         assert results[0][name] == results[1][name]
 
 
-def test_the_same_seed_gives_the_same_lineage_in_another_process_though_it_is_killed(whole, tmp_path):
+def test_the_same_seed_gives_the_same_run_in_other_processes_though_they_are_killed_and_their_terminal_is_gone(
+    whole, tmp_path
+):
     directory = tmp_path / "run"
-    process = start(directory)
+    process = start(directory, FINAL)
     wait_for(lambda: (directory / "lineage.jsonl").exists() or process.poll() is not None)
     time.sleep(0.3)  # into the training of a child
     process.kill()
     process.communicate()
-    process = start(directory, "--resume", KILLED_AFTER="2")  # into the training of another
+    process = start(directory, FINAL, "--resume", KILLED_AFTER="2")  # into the training of another
     process.communicate()
     assert process.returncode == -signal.SIGKILL and list(directory.rglob("unfinished"))
+    process = start(directory, FINAL, "--resume", KILLED_AFTER="2")  # into the final training
+    printed, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL and "goes on after 1 of" in printed
+    assert json.loads((directory / "final_training" / "training.json").read_text())["epoch"] == 2
     (directory / ".best.0123abcd.new").mkdir(exist_ok=True)  # what a kill during the export leaves
-    assert "goes on after 1 of" in finish(start(directory, "--resume"))
+    config = directory / "config.json"
+    before = config.stat().st_mtime_ns
+    process = start(directory, FINAL, "--resume")
+    process.stdout.close()  # nobody reads what it prints, and its terminal is gone
+    wait_for(lambda: config.stat().st_mtime_ns != before or process.poll() is not None)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(300) == 0
     assert_same(directory, whole)
     assert not list(directory.rglob("unfinished"))
 
@@ -178,7 +194,7 @@ def test_fifty_kills_at_random_moments_change_nothing(whole, tmp_path):
         directory, ended = tmp_path / f"after-{kills}", False
         while not ended:
             resume = ["--resume"] if (directory / "config.json").exists() else []
-            process = start(directory, *resume, KILLED_AFTER="0")
+            process = start(directory, FINAL, *resume, KILLED_AFTER="0")
             try:
                 printed, _ = process.communicate(timeout=moments.uniform(5, 15) if kills < wanted else 300)
                 assert process.returncode == 0, printed
@@ -203,7 +219,7 @@ def test_a_run_is_not_overwritten(whole):
 
 
 def test_a_limit_ends_the_search_with_the_best_so_far_and_results_and_card_say_what_more_might_bring(tmp_path):
-    printed = here(tmp_path / "run", "--steps=500", "--max_cpu_hours=0.0005", exports=True)
+    printed = here(tmp_path / "run", "--steps=500", "--final_epochs=1", "--max_cpu_hours=0.0005", exports=True)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert 0 <= results["steps"] < 500 and "winner:" in printed and results["more_time"] in printed
     assert results["ended_by_limit"] and results["final_epochs_done"] == 1 and results["handed_over"] == "winner"
@@ -221,33 +237,21 @@ def test_max_hours_is_the_limit_of_the_whole_run(tmp_path):
     assert results["final_epochs_done"] > 0 and results["control"]["epochs"] > 0 and results["seconds"] < 0.03 * 3600
 
 
-def test_a_final_training_that_is_killed_goes_on_to_the_same_end(tmp_path):
-    own, results = ["--steps=0", "--final_epochs=40"], []
-    finish(start(tmp_path / "whole", *own))
-    course = tmp_path / "run" / "final_training" / "training.json"
-    process = start(tmp_path / "run", *own)
-    wait_for(lambda: course.exists() or process.poll() is not None)
-    process.kill()
-    process.communicate()
-    assert 0 < json.loads(course.read_text())["epoch"] < 40
-    finish(start(tmp_path / "run", *own, "--resume"))
-    for name in ("whole", "run"):
-        found = json.loads((tmp_path / name / "results.json").read_text())
-        results.append({key: found[key] for key in ("test_accuracy", "test_loss", "final_epochs_done", "winner")})
-    assert results[0] == results[1] and results[0]["final_epochs_done"] == 40
-
-
 def test_the_control_is_part_of_the_run_and_the_better_one_is_handed_over_with_a_smaller_one_beside_it(
     tmp_path, monkeypatch
 ):
+    """Children are compared by loss, and classes weighted."""
     monkeypatch.setattr("nash_tf.surgery.shrinking.STEP", 0.5)  # fewer steps
     directory = tmp_path / "run"
     small = ["--widths=4,8", "--front_sizes=250", "--front_epochs=1"]
-    printed = here(directory, "--steps=1", "--control", *small)
+    others = ["--objective=loss", "--class_weight=balanced", "--mixup=0.2"]
+    printed = here(directory, "--steps=1", "--control", *small, *others)
+    compared_by("loss", directory, printed)
+    assert "The training loss is weighted by class, from " in printed and "validation and test loss are not" in printed
     results = json.loads((directory / "results.json").read_text())
     control = results["control"]
     assert control["epochs"] > 1 and control["params"] == results["vanilla_params"] and "control: " in printed
-    is_better = control["val_accuracy"] >= results["winner_val_accuracy"]
+    is_better = control["val_loss"] <= results["winner_val_loss"]
     assert control["is_better"] == is_better
     assert results["handed_over"] == ("control" if is_better else "winner")
     handed = keras.models.load_model(directory / "best" / "model.keras")
@@ -263,7 +267,7 @@ def test_the_control_is_part_of_the_run_and_the_better_one_is_handed_over_with_a
 
 def test_mixed_precision_is_certified_and_handed_over_in_float32_and_logged(tmp_path):
     directory = tmp_path / "run"
-    arguments = ["--objective=balanced_accuracy", "--precision=mixed_bfloat16", "--tensorboard"]
+    arguments = ["--objective=balanced_accuracy", "--precision=mixed_bfloat16", "--tensorboard", "--final_epochs=1"]
     records = compared_by("balanced_accuracy", directory, here(directory, "--steps=1", *arguments))
     assert len(records) == 4
     for record in records[1:3]:
@@ -281,14 +285,7 @@ def test_mixed_precision_is_certified_and_handed_over_in_float32_and_logged(tmp_
 def test_no_steps_train_the_first_network_only_and_it_takes_pixels_as_they_are(augment, tmp_path):
     directory = tmp_path / "run"
     arguments = ["--steps=0", "--vanilla_epochs=8", "--learning_rate=0.1", "--threads=2"]
-    if augment == "none":  # nobody reads what it prints, and its terminal is gone
-        process = start(directory, f"--augment={augment}", *arguments, module=PROGRAM)
-        process.stdout.close()
-        wait_for((directory / "config.json").exists)
-        process.send_signal(signal.SIGHUP)
-        assert process.wait(300) == 0
-    else:
-        here(directory, f"--augment={augment}", *arguments)
+    here(directory, f"--augment={augment}", *arguments)
     exported = keras.models.load_model(tmp_path / "run" / "best" / "model.keras")
     digits = data.load("digits")
     right = np.argmax(exported.predict(digits.x_test, verbose=0), axis=-1) == digits.y_test

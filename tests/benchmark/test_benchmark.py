@@ -13,6 +13,7 @@ from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.benchmark import __main__ as program
 from nash_tf.benchmark import measure, plot, profile
+from tests.helpers.processes import PLACE
 
 
 def test_a_ratio_is_the_median_over_the_turns():
@@ -136,9 +137,15 @@ def test_precision_is_set_on_all_but_inputs_and_dense_layers():
     assert [node.kind for node in mixed.nodes if "dtype" not in node.config] == ["InputLayer", "Dense"]
 
 
-def test_the_program_measures_and_writes(tmp_path):
-    command = [sys.executable, "-m", "nash_tf.benchmark", "--parts=throughput,augmentation,trace,idle", "--widths=2-4"]
-    command += [
+def test_the_program_measures_and_writes(tmp_path, monkeypatch, capsys):
+    command = program._command
+    as_a_test = {"nash_tf.main": "tests.helpers.keras_files"}  # its exports take seconds
+    monkeypatch.setattr(program, "_command", lambda *given: [as_a_test.get(each, each) for each in command(*given)])
+    for name, value in PLACE.items():
+        monkeypatch.setenv(name, value)
+    arguments = [
+        "--parts=throughput,augmentation,trace,idle",
+        "--widths=2-4",
         "--grown=0",
         "--batches=2",
         "--repeats=1",
@@ -147,14 +154,14 @@ def test_the_program_measures_and_writes(tmp_path):
         f"--json={tmp_path}/out.json",
         "--search=--method=nash --train_limit=100 --steps=0 --vanilla_epochs=1 --final_epochs=0 --widths=2 --export=keras",
     ]
-    printed = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert printed.returncode == 0, printed.stderr
+    program.main(arguments)
+    printed = capsys.readouterr().out
     found = json.loads((tmp_path / "out.json").read_text())
     row = dict(zip(*found["throughput"]["rows"], strict=True))
     assert row["network"] == "vanilla 2-4" and row["times fit"] > 0 and 0 < row["of the matmul peak"] < 1
-    assert "| vanilla 2-4 |" in printed.stdout
+    assert "| vanilla 2-4 |" in printed
     idle = dict(zip(*found["idle"]["rows"], strict=True))
-    assert idle["wall seconds"] == pytest.approx(idle["CPU-s"] + idle["idle, s"]) and "share of wall" in printed.stdout
+    assert idle["wall seconds"] == pytest.approx(idle["CPU-s"] + idle["idle, s"]) and "share of wall" in printed
     assert idle["share of wall"] == pytest.approx(idle["idle, s"] / idle["wall seconds"])
 
 

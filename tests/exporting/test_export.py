@@ -5,7 +5,6 @@ import os
 import resource
 import runpy
 import zipfile
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -21,6 +20,7 @@ from nash_tf.exporting.export import ExportError, export
 from nash_tf.exporting.scaling import with_scaling
 from nash_tf.keras_models import views
 from nash_tf.optimizers import Muon
+from tests.helpers.processes import checked_here
 
 DICE = np.random.default_rng(0)
 
@@ -96,19 +96,8 @@ CASES = {
 
 @pytest.fixture
 def here(monkeypatch):
-    """Serves in this process: TensorFlow takes seconds to load in another."""
-
-    def run(command, **_):
-        assert command[1:3] == ["-P", clean_process.__file__]
-        try:
-            clean_process.main(*command[3:5], Path(command[5]))
-        except Exception as error:
-            return SimpleNamespace(returncode=1, stderr=f"{type(error).__name__}: {error}")
-        return SimpleNamespace(returncode=0)
-
-    monkeypatch.setattr(checking.subprocess, "run", run)
-    for name in ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads"):  # those of the whole suite
-        monkeypatch.setattr(f"tensorflow.config.threading.{name}", lambda number: None)
+    """Serves in this process."""
+    checked_here(monkeypatch)
 
 
 @pytest.mark.parametrize("case", CASES)

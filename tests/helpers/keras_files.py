@@ -1,14 +1,17 @@
 """Runs that export a Keras file and the architecture alone: the other formats are tested elsewhere, and each is checked in a process of its own.
 
-As a program it is `nash_tf.main` with such exports, which saves a training of the search after each epoch and is killed when it has
-saved as many as the environment's KILLED_AFTER says; never, where that is 0.
+As a program it is `nash_tf.main` with such exports, which saves each training after each epoch and is killed when it has saved as
+many as the environment's KILLED_AFTER says; never, where that is 0.
 """
 
 import os
+import runpy
 import signal
-import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:  # processes start without it
+    import pytest
 
 
 def written(model, directory, *_, searched=None, **given):
@@ -21,7 +24,7 @@ def written(model, directory, *_, searched=None, **given):
     return {}
 
 
-def instead_of_exports(patch: pytest.MonkeyPatch) -> None:
+def instead_of_exports(patch: "pytest.MonkeyPatch") -> None:
     """Until `patch` is undone, what is handed over is written so."""
     from nash_tf.tasks import front, handing_over
 
@@ -29,8 +32,8 @@ def instead_of_exports(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(module, "export", written)
 
 
-def killed_after(saved: int, patch: pytest.MonkeyPatch) -> None:
-    """Until `patch` is undone, trainings of the search are saved after each epoch, and this process dies when it has saved so many."""
+def killed_after(saved: int, patch: "pytest.MonkeyPatch") -> None:
+    """Until `patch` is undone, trainings are saved after each epoch, and this process dies when it has saved so many."""
     from nash_tf.training import interrupted
 
     save, left = interrupted.saved_training.save, [saved]
@@ -47,9 +50,8 @@ def killed_after(saved: int, patch: pytest.MonkeyPatch) -> None:
 
 
 if __name__ == "__main__":
-    from nash_tf import main
-
-    instead_of_exports(pytest.MonkeyPatch())
+    for_good = SimpleNamespace(setattr=setattr)
+    instead_of_exports(for_good)
     if saved := os.environ.get("KILLED_AFTER"):
-        killed_after(int(saved), pytest.MonkeyPatch())
-    sys.exit(main.main())
+        killed_after(int(saved), for_good)
+    runpy.run_module("nash_tf.main", run_name="__main__")

@@ -1,9 +1,9 @@
-"""As a program, `nash_tf.experiment` whose runs export as `tests.helpers.keras_files` does."""
+"""As a program, `nash_tf.experiment` whose runs are those of `tests.helpers.light_run`."""
 
 import sys
 
 from nash_tf import experiment
 
 if __name__ == "__main__":
-    experiment.PROGRAM = "tests.helpers.keras_files"
+    experiment.PROGRAM = "tests.helpers.light_run"
     sys.exit(experiment.main())

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -26,20 +28,23 @@ TINY = [
     "--mutations=2",
     "--epochs_per_step=4",
     "--vanilla_epochs=1",
-    "--final_epochs=1",
+    "--final_epochs=0",
     "--max_params=3000",
     "--export=keras",
     "--nocontrol",
     "--threads=1",
 ]
+FINAL = "--final_epochs=3"  # of the whole run
+# The package of this checkout, and no GPU; `quick_start` is about how fast the libraries are imported.
+PLACE = {"PYTHONPATH": f"{ROOT}/tests/helpers/quick_start:{ROOT}", "CUDA_VISIBLE_DEVICES": "-1"}
 MEASURED = ("cpu_seconds", "wall_seconds")  # differ from run to run
 
 
 def start(directory, *arguments, module=WITHOUT_EXPORTS, common=TINY, output=subprocess.PIPE, **environment):
-    """A process of the program, which has the package of this checkout and no GPU. It waits when nobody reads a full pipe."""
+    """A process of the program. It waits when nobody reads a full pipe."""
     return subprocess.Popen(
         [sys.executable, "-m", module, *common, f"--output_dir={directory}", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1", **environment},
+        env={**os.environ, **PLACE, **environment},
         cwd=ROOT,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -54,6 +59,23 @@ def finish(process):
     return printed
 
 
+def checked_here(patch: pytest.MonkeyPatch) -> None:
+    """Until `patch` is undone, each export is checked in this process: TensorFlow takes seconds to load in another."""
+    from nash_tf.exporting import checking, clean_process
+
+    def run(command, **_):
+        assert command[1:3] == ["-P", clean_process.__file__]
+        try:
+            clean_process.main(*command[3:5], Path(command[5]))
+        except Exception as error:
+            return SimpleNamespace(returncode=1, stderr=f"{type(error).__name__}: {error}")
+        return SimpleNamespace(returncode=0)
+
+    patch.setattr(checking, "subprocess", SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired))
+    for name in ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads"):  # those of the whole suite
+        patch.setattr(f"tensorflow.config.threading.{name}", lambda number: None)
+
+
 def here(directory, *arguments, status=0, exports=False):
     """What the program prints in this process: for what needs none of its own, as that takes seconds to start.
 
@@ -61,7 +83,7 @@ def here(directory, *arguments, status=0, exports=False):
 
     Args:
         status: with which it ends.
-        exports: whether it exports as it would, or Keras files alone.
+        exports: whether it exports as it would, checked in this process too, or Keras files alone.
     """
     from nash_tf import runtime  # here, not above: it imports TensorFlow, and all tests import this
 
@@ -72,8 +94,9 @@ def here(directory, *arguments, status=0, exports=False):
         contextlib.redirect_stderr(printed),
     ):
         patch.setattr(runtime, "set_up", lambda threads: None)  # TensorFlow has computed before
-        if not exports:
-            instead_of_exports(patch)
+        for name, value in PLACE.items():  # of the workers that it starts
+            patch.setenv(name, value)
+        (checked_here if exports else instead_of_exports)(patch)
         found = main.main(["main", *TINY, f"--output_dir={directory}", *arguments])
     assert found == status, printed.getvalue()
     return printed.getvalue()

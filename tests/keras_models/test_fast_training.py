@@ -133,7 +133,7 @@ class Rated(keras.Model):
 
 @pytest.mark.parametrize("together", [1, 2, 8])
 def test_each_step_takes_its_own_rate_however_many_are_done_at_once(together):
-    alone, grouped = network(), fast_training.prepare(network(model=Rated))
+    alone, grouped = network(middle=dense), fast_training.prepare(network(model=Rated, middle=dense))
     grouped.total = tf.Variable(0.0, trainable=False)
     grouped.steps_per_execution = together
     for epochs, first in ((2, 0), (4, 2)):
@@ -150,7 +150,7 @@ def test_each_step_takes_its_own_rate_however_many_are_done_at_once(together):
 
 
 def test_a_last_group_of_an_endless_data_set_is_done_whole():
-    lean = fast_training.prepare(network(steps_per_execution=4))
+    lean = fast_training.prepare(network(middle=dense, steps_per_execution=4))
     endless = tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).repeat()
     lean.fit(endless, steps_per_epoch=5, epochs=2, verbose=0, callbacks=[SGDR(0.1, (1, 1))])
     assert int(lean.optimizer.iterations) == 16
@@ -163,7 +163,7 @@ class Stop(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("together", [1, 2])
 def test_an_interrupted_fit_leaves_no_rates_behind(together):
-    lean = fast_training.prepare(network(model=Rated, steps_per_execution=together))
+    lean = fast_training.prepare(network(model=Rated, middle=dense, steps_per_execution=together))
     lean.total = tf.Variable(0.0, trainable=False)
     with pytest.raises(KeyboardInterrupt):
         trained(lean, callbacks=[SGDR(0.1, (2,)), Stop()])
@@ -183,7 +183,7 @@ def test_many_cheap_steps_are_grouped(share, updates, steps):
 
 
 def test_a_trained_model_and_one_that_is_not_prepared_are_not_grouped():
-    for model in (network(), fast_training.prepare(network())):
+    for model in (network(middle=dense), fast_training.prepare(network(middle=dense))):
         trained(model, epochs=1)
         fast_training.group_steps(model, 1.0, 1000)
         assert model.steps_per_execution == 1
@@ -202,7 +202,7 @@ def test_an_iterator_of_unknown_length_ends_the_epoch():
 
     spec = (tf.TensorSpec((None, 8, 8, 3)), tf.TensorSpec((None, 5)))
     for steps in (1, 2):
-        plain, lean = network(steps_per_execution=steps), network(steps_per_execution=steps)
+        plain, lean = (network(middle=dense, steps_per_execution=steps) for _ in range(2))
         fast_training.prepare(lean)
         for model in (plain, lean):
             model.fit(tf.data.Dataset.from_generator(batches, output_signature=spec), epochs=2, verbose=0)

@@ -108,6 +108,7 @@ def test_the_code_in_the_readme_runs(monkeypatch, tmp_path):
     for code in blocks:
         code = code.replace("size=(512,", "size=(64,").replace("size=512", "size=64")  # of the images
         code = code.replace("size=(256,", "size=(64,").replace("size=256", "size=64")
+        code = code.replace("budget_epochs=20", "budget_epochs=8")
         exec(compile(code, "README.md", "exec"), found)
     assert found["tuner"].oracle.lineage()[-1]["status"] == "completed"
     assert len(json.loads(found["grown"].edits)) == 5 and found["grown"].certificate["added_params"] > 0

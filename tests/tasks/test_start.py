@@ -16,8 +16,7 @@ from nash_tf.data.pixels import scaling
 from nash_tf.files import start_file
 from nash_tf.settings.images import PIXELS
 from nash_tf.tasks import image_classification, start
-from tests.helpers.processes import TINY, finish, lineage
-from tests.helpers.processes import start as process
+from tests.helpers.processes import here, lineage
 
 RNG = np.random.default_rng(0)
 
@@ -284,8 +283,8 @@ def test_every_scaling_of_pixels():
 
 
 def test_a_search_with_workers_that_load_the_file_themselves(unit, tmp_path):
-    arguments = [f"--start={unit[1]}", "--steps=1", "--train_limit=100", "--final_epochs=0", "--workers=2"]
-    printed = finish(process(tmp_path / "run", *arguments, common=TINY))
+    arguments = [f"--start={unit[1]}", "--steps=1", "--train_limit=100", "--workers=2"]
+    printed = here(tmp_path / "run", *arguments)
     first, *others = lineage(tmp_path / "run")
     assert (
         first["params"] == 123 - 27 + 90 and len(others) == 3 and {each["status"] for each in others} == {"completed"}

@@ -22,8 +22,8 @@ from nash_tf.testing import Parent, Report, check_operator, check_reduction, ran
 from nash_tf.testing.random_models import value
 
 ON_DEMAND = int(os.environ.get("NASH_TF_CONFORMANCE", "0"))
-MODELS = ON_DEMAND or 60
-SITES = {"insert_conv": 300, "insert_separable_conv": 300, "merge_convex": 60}  # at least
+MODELS = ON_DEMAND or 30
+SITES = {"insert_conv": 150, "insert_separable_conv": 150, "merge_convex": 30}  # at least
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,12 @@ def parents():
 @pytest.mark.parametrize(("place", "name"), list(enumerate(registry)))
 def test_operators_conform(parents, place, name):
     # Sites are looked at in all models; making and measuring children is dear, so in a third of them unless on demand.
-    thirds = [parents[(place + shift) % 3 :: 3] for shift in range(3)]
+    thirds = [parents[(place + shift) % 3 :: 3] for shift in (1, 2, 3)]
     measured, others = (parents, []) if ON_DEMAND else (thirds[0], thirds[1] + thirds[2])
     report = check_operator(registry[name], measured)
     looked = check_operator(registry[name], others, per_model=0) if others else Report()
     assert report.models + looked.models == MODELS
-    assert report.sites + looked.sites >= SITES.get(name, 120)
+    assert report.sites + looked.sites >= SITES.get(name, 60)
     assert report.alive >= 0.6 * len(measured)
 
 
@@ -226,7 +226,7 @@ class TestRegister:
 
     def test_the_example_conforms(self, squeeze, parents):
         report = check_operator(squeeze, parents[::4])
-        assert report.models == MODELS // 4 and report.sites >= 30
+        assert report.models == len(parents[::4]) and report.sites >= 15
         assert check_operator(squeeze, count=3).models == 3  # of random models that it makes itself
 
     def test_a_search_draws_it(self, squeeze):

@@ -1,5 +1,6 @@
 """A training of a search goes on where it was interrupted, to the same end."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,23 +73,41 @@ def train(assignment, folder, source=None, goes_on=True, limits=None, build=clas
     return Trainer(models, "val_accuracy").train(assignment, given, source, target, 0.5, limits, unfinished)
 
 
-@pytest.fixture
-def save():
-    """The real one."""
-    return interrupted.saved_training.save
+save = interrupted.saved_training.save
 
 
-@pytest.fixture
-def killed(save, monkeypatch):
+def die_when_saved(patch):
     """Has trainings saved after each epoch, and interrupted right after that."""
 
     def and_die(*given):
         save(*given)
         raise Killed
 
-    monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(interrupted, "SAVING", 1e9)
-    monkeypatch.setattr(interrupted.saved_training, "save", and_die)
+    patch.setattr(interrupted, "SAVE_EVERY", 0.0)
+    patch.setattr(interrupted, "SAVING", 1e9)
+    patch.setattr(interrupted.saved_training, "save", and_die)
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    die_when_saved(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory):
+    """The directory of a training that was interrupted after its first epoch."""
+    folder = tmp_path_factory.mktemp("cut")
+    with pytest.MonkeyPatch.context() as patch:
+        die_when_saved(patch)
+        with pytest.raises(Killed):
+            train(FIRST, folder)
+    return folder
+
+
+@pytest.fixture
+def once_killed(cut, tmp_path):
+    """Such a directory of a test's own."""
+    return shutil.copytree(cut, tmp_path / "once killed")
 
 
 def weights(folder):
@@ -149,16 +168,14 @@ def test_so_does_a_child_with_the_certificate_of_its_birth(first, tmp_path, kill
     assert again.certificate["max_difference"] <= again.certificate["bound"]
 
 
-def test_its_times_are_those_of_all_its_parts(tmp_path, killed, save):
-    with pytest.raises(Killed):
-        train(FIRST, tmp_path)
-    folder = tmp_path / UNFINISHED
+def test_its_times_are_those_of_all_its_parts(once_killed, killed):
+    folder = once_killed / UNFINISHED
     saved = interrupted.saved_training.values(folder)
     assert saved["cpu_seconds"] > 0 and saved["wall_seconds"] > 0
     save(folder, {**saved, "cpu_seconds": 2e3, "wall_seconds": 1e3}, *interrupted.saved_training.model(folder))
     with pytest.raises(Killed):
-        train(FIRST, tmp_path)
-    outcome = train(FIRST, tmp_path)
+        train(FIRST, once_killed)
+    outcome = train(FIRST, once_killed)
     assert 2e3 < outcome.cpu_seconds < 2.1e3 and 1e3 < outcome.wall_seconds < 1.1e3
 
 
@@ -171,15 +188,13 @@ def test_what_is_saved_of_another_training_is_not_taken(first, tmp_path, killed)
 
 
 @pytest.mark.parametrize("name", ["training.json", "checkpoint/state.npz"])
-def test_where_what_is_saved_is_damaged_the_training_begins_anew(name, first, tmp_path, killed):
-    with pytest.raises(Killed):
-        train(FIRST, tmp_path)
-    path = tmp_path / UNFINISHED / name
+def test_where_what_is_saved_is_damaged_the_training_begins_anew(name, once_killed, killed):
+    path = once_killed / UNFINISHED / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.warns(UserWarning, match=f"begins anew.*{name}"), pytest.raises(Killed):
-        train(FIRST, tmp_path)
+        train(FIRST, once_killed)
 
 
 def test_nothing_is_saved_within_a_minute_nor_where_going_on_would_differ(tmp_path, monkeypatch):
@@ -190,23 +205,18 @@ def test_nothing_is_saved_within_a_minute_nor_where_going_on_would_differ(tmp_pa
     monkeypatch.setattr(interrupted, "SAVING", 1e9)
     train(FIRST, tmp_path / "b", goes_on=False)
     assert not saved
-    train(FIRST, tmp_path / "c")
-    assert len(saved) == 2  # not after the last epoch
 
 
-def test_a_limit_on_cpu_time_counts_what_was_spent_before_the_interruption(tmp_path, killed, save):
-    with pytest.raises(Killed):
-        train(FIRST, tmp_path)
-    folder = tmp_path / UNFINISHED
+def test_a_limit_on_cpu_time_counts_what_was_spent_before_the_interruption(once_killed, killed):
+    folder = once_killed / UNFINISHED
     values = {**interrupted.saved_training.values(folder), "cpu_seconds": 900.0}
     save(folder, values, *interrupted.saved_training.model(folder))
     assert interrupted.seconds(folder, FIRST) == (pytest.approx(2 * values["wall_seconds"]), pytest.approx(2700.0))
     with pytest.raises(OutOfTime):
-        train(FIRST, tmp_path, limits=Limits(cpu_seconds=901.0 - 3.0))
+        train(FIRST, once_killed, limits=Limits(cpu_seconds=901.0 - 3.0))
 
 
-@pytest.mark.parametrize("limit", ["seconds", "cpu_seconds"])
-def test_limits_count_from_before_the_network_is_made_as_its_outcome_does(limit, tmp_path, monkeypatch):
+def test_limits_count_from_before_the_network_is_made_as_its_outcome_does(tmp_path, monkeypatch):
     now = [0.0]
     clock = SimpleNamespace(perf_counter=lambda: now[0], process_time=lambda: now[0])
     monkeypatch.setattr(trainer, "time", clock)
@@ -216,10 +226,11 @@ def test_limits_count_from_before_the_network_is_made_as_its_outcome_does(limit,
         now[0] += 100.0
         return classifier(values)
 
-    found = train(FIRST, tmp_path, goes_on=False, limits=Limits(**{limit: 1000.0}), build=slow)
+    found = train(FIRST, tmp_path, goes_on=False, limits=Limits(seconds=1000.0, cpu_seconds=1000.0), build=slow)
     assert found.wall_seconds == found.cpu_seconds == now[0]
-    with pytest.raises(OutOfTime):
-        train(FIRST, tmp_path, goes_on=False, limits=Limits(**{limit: 50.0}), build=slow)
+    for limit in ("seconds", "cpu_seconds"):
+        with pytest.raises(OutOfTime):
+            train(FIRST, tmp_path, goes_on=False, limits=Limits(**{limit: 50.0}), build=slow)
 
 
 def test_the_time_of_a_search_is_written_when_a_training_is_saved(tmp_path, monkeypatch):
@@ -227,7 +238,7 @@ def test_the_time_of_a_search_is_written_when_a_training_is_saved(tmp_path, monk
     monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
     monkeypatch.setattr(interrupted, "SAVING", 1e9)
     train(FIRST, tmp_path, limits=Limits(saved=lambda: calls.append(interrupted.state(tmp_path / UNFINISHED).epoch)))
-    assert calls == [1, 2]
+    assert calls == [1, 2]  # not after the last epoch
 
 
 def test_a_training_goes_on_where_it_cannot_be_saved(tmp_path, monkeypatch):
@@ -264,17 +275,13 @@ def test_no_weights_are_saved_that_are_not_finite_nor_an_optimiser_whose_state_c
     assert not list(tmp_path.rglob(UNFINISHED))
 
 
-def test_what_a_process_left_that_died_while_it_saved_is_taken(tmp_path, killed):
-    with pytest.raises(Killed):
-        train(FIRST, tmp_path)
-    (tmp_path / UNFINISHED).rename(tmp_path / f".{UNFINISHED}.0123abcd.old")  # between two renames
-    assert interrupted.load(tmp_path / UNFINISHED, FIRST)[0].epoch == 1
+def test_what_a_process_left_that_died_while_it_saved_is_taken(once_killed):
+    (once_killed / UNFINISHED).rename(once_killed / f".{UNFINISHED}.0123abcd.old")  # between two renames
+    assert interrupted.load(once_killed / UNFINISHED, FIRST)[0].epoch == 1
 
 
-def test_another_process_may_save_it_while_it_is_read(tmp_path, killed, save, monkeypatch):
-    with pytest.raises(Killed):
-        train(FIRST, tmp_path)
-    folder, read = tmp_path / UNFINISHED, interrupted.saved_training.model
+def test_another_process_may_save_it_while_it_is_read(once_killed, monkeypatch):
+    folder, read = once_killed / UNFINISHED, interrupted.saved_training.model
     values, model, left = interrupted.saved_training.values(folder), read(folder), [1]
 
     def late(directory):

@@ -9,7 +9,7 @@ from nash_tf.strategy import budgeted
 from nash_tf.tuning.tuner import HillClimbing
 from tests.helpers.tuners import CLASSES, IMAGES, network, tuner_of
 
-GROW = {"method": "grow", "steps": 1, "budget_epochs": 30}
+GROW = {"method": "grow", "steps": 1, "budget_epochs": 70}
 
 
 def compiled(optimizer):
@@ -22,20 +22,25 @@ def compiled(optimizer):
     return build
 
 
-def searched(tmp_path, optimizer=keras.optimizers.SGD, **changed) -> HillClimbing:
+def searched(tmp_path, optimizer=keras.optimizers.AdamW, **changed) -> HillClimbing:
     tuner = tuner_of(compiled(optimizer), tmp_path, keras_tuner.Objective("val_loss", "min"), **{**GROW, **changed})
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), batch_size=16, verbose=0)
     return tuner
 
 
-def test_any_optimiser_and_objective(tmp_path):
-    tuner = searched(tmp_path, keras.optimizers.AdamW, budget_epochs=70)
-    search = tuner.oracle.search
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A search that was never interrupted."""
+    return searched(tmp_path_factory.mktemp("whole"))
+
+
+def test_any_optimiser_and_objective(whole):
+    search = whole.oracle.search
     assert search.finished == "its one step is done"
     assert any(outcome.assignment.moves for outcome in search.outcomes.values())
     used = search.spent(search.outcomes.values())
     assert 30 < used <= 70
-    assert type(tuner.get_best_models()[0].optimizer) is keras.optimizers.AdamW
+    assert type(whole.get_best_models()[0].optimizer) is keras.optimizers.AdamW
 
 
 def interrupted_at(trainings: int, tmp_path, **changed) -> None:
@@ -58,15 +63,15 @@ def told(tuner) -> list[dict]:
     return [{name: value for name, value in record.items() if name not in times} for record in tuner.oracle.lineage()]
 
 
-def test_an_interrupted_search_comes_to_the_same_end(tmp_path):
-    interrupted_at(3, tmp_path / "interrupted")
-    resumed = told(searched(tmp_path / "interrupted"))
-    assert resumed == told(searched(tmp_path / "whole")) and resumed[1]["considered"]
+def test_an_interrupted_search_comes_to_the_same_end(whole, tmp_path):
+    interrupted_at(3, tmp_path)
+    resumed = told(searched(tmp_path))
+    assert resumed == told(whole) and resumed[1]["considered"]
 
 
 def test_a_limit_on_time_lays_out_the_budget(tmp_path, monkeypatch):
     monkeypatch.setattr(budgeted, "RESERVE", 0.5)  # a machine may slow down to half meanwhile
-    tuner = searched(tmp_path, budget_epochs=None, max_cpu_hours=7 / 3600)
+    tuner = searched(tmp_path, keras.optimizers.SGD, budget_epochs=None, max_cpu_hours=7 / 3600)
     assert tuner.oracle.end_reason() == "its one step is done"
     last = tuner.oracle.search.outcomes[max(tuner.oracle.search.outcomes)].assignment
     assert last.phases[-1].end == 0.0
@@ -77,21 +82,24 @@ class TestScale:
 
     WIDE = {"method": "scale", "steps": 2, "budget_epochs": 14, "vanilla_epochs": 1, "mutations": 2}
 
-    def test_its_filters_go_and_it_learns_on(self, tmp_path):
-        tuner = searched(tmp_path, keras.optimizers.AdamW, **self.WIDE)
-        lineage = tuner.oracle.lineage()
+    @pytest.fixture(scope="class")
+    def whole(self, tmp_path_factory):
+        return searched(tmp_path_factory.mktemp("whole"), **self.WIDE)
+
+    def test_its_filters_go_and_it_learns_on(self, whole):
+        lineage = whole.oracle.lineage()
         births = [record for record in lineage if record["morphisms"]]
         assert births and {name for record in births for name, *_ in record["morphisms"]} == {"remove_filters"}
         assert births[0]["params"] < lineage[0]["params"] and births[0]["expected_gain"] > 0
         assert births[0]["certificate"]["added_params"] == births[0]["params"] - lineage[0]["params"]
         assert all(record["status"] == "completed" for record in lineage)
-        model = tuner.get_best_models()[0]
-        assert model.count_params() < tuner.untrained_first_model().count_params()
+        model = whole.get_best_models()[0]
+        assert model.count_params() < whole.untrained_first_model().count_params()
         outputs = model.predict(IMAGES, verbose=0)
         assert outputs.shape == (48, 3)
 
-    def test_an_interrupted_search_comes_to_the_same_end(self, tmp_path):
-        interrupted_at(2, tmp_path / "interrupted", **self.WIDE)
-        resumed = told(searched(tmp_path / "interrupted", **self.WIDE))
-        assert resumed == told(searched(tmp_path / "whole", **self.WIDE))
+    def test_an_interrupted_search_comes_to_the_same_end(self, whole, tmp_path):
+        interrupted_at(2, tmp_path, **self.WIDE)
+        resumed = told(searched(tmp_path, **self.WIDE))
+        assert resumed == told(whole)
         assert any(record["morphisms"] for record in resumed)

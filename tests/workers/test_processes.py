@@ -76,7 +76,7 @@ def test_a_worker_that_is_paused_and_one_that_is_killed_change_nothing(alone, tm
 
 def test_a_process_for_each_child_gives_the_same_lineage(alone, tmp_path):
     directory = tmp_path / "run"
-    finish(start(directory, "--isolate", "--steps=1"))
+    here(directory, "--isolate", "--steps=1")
     assert lineage(directory) == of_step_1(alone)
 
 
@@ -98,19 +98,10 @@ def test_a_worker_outlives_its_chief_and_a_name_is_one_worker_s(alone, tmp_path)
 
 
 def test_a_limit_on_cpu_time_ends_a_search_with_workers(tmp_path):
-    finish(start(tmp_path / "run", "--workers=2", "--steps=500", "--max_cpu_hours=0.0015"))
+    here(tmp_path / "run", "--workers=2", "--steps=500", "--max_cpu_hours=0.0005")
     records = lineage(tmp_path / "run")
     assert {record["status"] for record in records} == {"completed"} and max(record["step"] for record in records) < 500
     assert (tmp_path / "run" / "best" / "model.keras").is_file()
-
-
-def test_a_directory_has_one_process(tmp_path):
-    directory = tmp_path / "run"
-    first = start(directory)
-    wait_for(lambda: (directory / "tuner" / "oracle.json").exists())
-    assert f"process {first.pid} on" in here(directory, "--resume", status=1).splitlines()[-1]
-    first.kill()
-    first.communicate()
 
 
 @pytest.mark.skipif("NASH_TF_ALL" not in os.environ, reason="a long one: bash launchers/test.sh --all")
@@ -155,11 +146,13 @@ def test_workers_that_do_not_listen_are_killed_within_seconds(tmp_path):
 
 @pytest.mark.parametrize(("sent", "at_work"), [(signal.SIGTERM, True), (signal.SIGINT, False)])
 def test_a_stopped_chief_takes_its_workers_along_and_can_go_on(sent, at_work, tmp_path):
-    """While they train, and while they load."""
+    """While they train, and while they load; until then its directory is its own."""
     directory = tmp_path / "run"
     process = start(directory, "--workers=2", "--steps=1")
     if at_work:
         wait_for(lambda: (directory / "lineage.jsonl").exists())
+        refused = here(directory, "--workers=2", "--steps=1", "--resume", status=1)
+        assert f"process {process.pid} on" in refused.splitlines()[-1]
     workers = wait_for(lambda: workers_of(process))
     process.send_signal(sent)
     printed, _ = process.communicate(timeout=10)
