@@ -140,6 +140,11 @@ class ChildModels:
         """Holds a trained model, already traced, for a further training of the same child."""
         self._trained[key.step, key.child] = key, model
 
+    def forget(self) -> None:
+        """Lets go of all that is held of trainings: others may have taken their places."""
+        self._trained.clear()
+        self._parents.clear()
+
     def _template(self, hyperparameters: Mapping[str, Any]) -> keras.Model:
         private_api.reset_names()  # as Keras Tuner does: else equal seeds name layers by what the process made before
         template = self._build(hyperparameters)

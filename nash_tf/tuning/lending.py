@@ -89,6 +89,11 @@ class Lending:
         """Whether no worker gives signs of life."""
         return not self.leases.alive()
 
+    def forget(self) -> None:
+        """Forgets all trials; who gives signs of life is known still."""
+        for known in (self.lent, self._holders, self._deaths, self._inherited):
+            known.clear()
+
     def state(self, trial_id: str) -> dict[str, Any]:
         """What is to be known of a trial by the next chief, as JSON values."""
         holder = self._holders.get(trial_id)

@@ -16,7 +16,7 @@ from nash_tf.tuning import arguments, checked_json, front_objectives, trial_valu
 from nash_tf.tuning.display import TrialDisplay
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.lending import Lending
-from nash_tf.tuning.reopening import STATE, check_settings, restore_state
+from nash_tf.tuning.reopening import STATE, check_settings, restore_state, stamp
 from nash_tf.tuning.results_table import ranking
 from nash_tf.tuning.trial_book import SearchStopped, TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
@@ -93,6 +93,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
         self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()
+        self._stamp: tuple | None = None  # of the state as it was read or written last
 
     @property
     def settings(self) -> dict:
@@ -283,6 +284,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def save(self):
         with self._mutex:
             checked_json.write(Path(self._project_dir) / STATE, self.get_state())
+            self._stamp = stamp(Path(self._project_dir))
 
     def reload(self):
         """Goes on with the search in the project's directory.
@@ -291,6 +293,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             OtherSearch, DamagedSearch: of other settings or another tuner; a trial's file is damaged. The message says what to do.
         """
         check_tree(self._project_dir)
+        self._stamp = stamp(Path(self._project_dir))
         is_restored = restore_state(Path(self._project_dir), self.set_state)
         self.book.reopen(are_trusted=is_restored)
         for trial in self.trials.values():
@@ -298,6 +301,15 @@ class HillClimbingOracle(keras_tuner.Oracle):
         if not is_restored:
             ended = self.search.outcomes.values()
             self.limits.resume((sum(o.wall_seconds for o in ended), sum(o.cpu_seconds for o in ended)))
+
+    def renew(self) -> bool:
+        """Reads the search again where another process, or another object, has gone on with it meanwhile; whether one has. Errors as of
+        `reload`."""
+        with self._mutex:
+            has_gone_on = stamp(Path(self._project_dir)) != self._stamp
+            if has_gone_on:
+                self.reload()
+            return has_gone_on
 
     # What the search is -----------------------------------------------------------------------------------------------
 

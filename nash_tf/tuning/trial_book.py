@@ -206,6 +206,7 @@ class TrialBook:
         self.search.retract(*self.search.outcomes)
         for known in (self.trials, self._assignments, self._early, self.end_order):
             known.clear()
+        self.lending.forget()
         for reopened in read_trials(self.files, self.search.goal.name):
             trial, outcome = reopened.trial, reopened.outcome
             self.trials[trial.trial_id], self._assignments[trial.trial_id] = trial, reopened.assignment

@@ -155,9 +155,12 @@ class HillClimbing(keras_tuner.Tuner):
         if roles.is_worker():
             self.search_here(*fit_args, **fit_kwargs)
             return
-        first_network.hold_shaping(self.oracle, self._trainer.models)
         with locked(Path(self.project_dir)):
             tidy(self.project_dir)
+            if self.oracle.renew():  # another has gone on with it since it was opened here
+                self._trainer.models.forget()
+                first_network.warn_of_another(self.oracle, self._training)
+            first_network.hold_shaping(self.oracle, self._trainer.models)
             self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
             first_network.warn_of_other_data(self.oracle, self._trainer.models, arguments)
