@@ -68,8 +68,8 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
 
 
 def _cpu_seconds(oracle) -> float:
-    """Of all trainings that have ended."""
-    return sum(outcome.cpu_seconds for outcome in list(oracle.search.outcomes.values()))
+    """Of all trainings that have ended, and of those that came to nothing."""
+    return oracle.limits.in_vain + sum(outcome.cpu_seconds for outcome in list(oracle.search.outcomes.values()))
 
 
 class _Doorkeeper(grpc.ServerInterceptor):

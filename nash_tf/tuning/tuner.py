@@ -11,7 +11,7 @@ from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.files.atomic import tidy
-from nash_tf.files.lock import locked
+from nash_tf.files.lock import check_idle, locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
 from nash_tf.settings import engine as engine_settings
@@ -100,7 +100,7 @@ class HillClimbing(keras_tuner.Tuner):
         is_worker = roles.is_worker()
         overwrite = overwrite and not is_worker
         if overwrite:
-            _check_idle(Path(directory or ".") / (project_name or "untitled_project"))  # as Keras Tuner has it
+            check_idle(Path(directory or ".") / (project_name or "untitled_project"))  # as Keras Tuner has it
         super().__init__(
             oracle,
             hypermodel,
@@ -186,8 +186,11 @@ class HillClimbing(keras_tuner.Tuner):
 
     def search_here(self, *fit_args, **fit_kwargs) -> None:
         """Trains in this process what its oracle hands out, until there is nothing left."""
-        with contextlib.suppress(_TimeIsUp):
-            super().search(*fit_args, **fit_kwargs)
+        is_over = False
+        while not is_over:
+            with contextlib.suppress(_TimeIsUp):  # of one training: whether of the search, the oracle says
+                super().search(*fit_args, **fit_kwargs)
+                is_over = True
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):
         lease = trial_values.lease_of(trial.hyperparameters.values)
@@ -207,11 +210,8 @@ class HillClimbing(keras_tuner.Tuner):
             except (CheckpointError, Unsearchable) as error:  # the child must not fail for disk or data
                 raise self._fatal(trial, error) from error
             except OutOfTime as error:
-                if is_worker:
-                    trial.status = TrialStatus.STOPPED
-                    self.oracle.end_trial(trial)
-                else:  # of a limit on CPU time, what the dropped training spent is in no outcome
-                    self.oracle.limits.reached = True
+                trial.status = TrialStatus.STOPPED
+                self.oracle.end_trial(trial)
                 raise _TimeIsUp(str(error)) from error
         trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
         return dict(outcome.metrics)
@@ -318,13 +318,6 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _is_kept(self, trial) -> bool:
         return trial.status == TrialStatus.COMPLETED and self.checkpoint(trial.trial_id).is_dir()
-
-
-def _check_idle(place: Path) -> None:
-    """An error where another process is at work in a project's directory."""
-    if place.exists():
-        with locked(place):
-            pass
 
 
 class _TimeIsUp(errors.FatalError):
