@@ -57,7 +57,7 @@ class HillClimbing(keras_tuner.Tuner):
         **kwargs: others of `keras_tuner.Oracle`.
 
     Raises:
-        ValueError: an argument is refused, the first network cannot be searched, a hyperparameter has a name in
+        ValueError: an argument is refused, a variable of Keras Tuner's is missing, the first network cannot be searched, a hyperparameter has a name in
             `nash_tf.tuning.trial_values.OWN`, or the project directory holds another tuner's search.
         Locked: `overwrite` of a search that another process is at work on.
     """
@@ -82,6 +82,7 @@ class HillClimbing(keras_tuner.Tuner):
         executions_per_trial=1,
         **kwargs,
     ):
+        roles.check()
         check_of_tuner(hypermodel, executions_per_trial, max_model_size)
         self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat
