@@ -1,4 +1,5 @@
-"""Declared hyperparameters of a child: its parent's, or near to them. Values are those that survive the wire, float32."""
+"""Declared hyperparameters of a child: its parent's, or near to them. Numbers are rounded to what a float32 holds, as those of searches
+before were: so a search goes on with what it has drawn."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,11 +28,11 @@ class DeclaredHyperparameters:
 
     def defaults(self) -> dict[str, Any]:
         """The default of each."""
-        return {hp.name: _wire(hp.default) for hp in self.space().space}
+        return {hp.name: _rounded(hp.default) for hp in self.space().space}
 
     def inherited(self, parent: Mapping[str, Any]) -> dict[str, Any]:
         """The parent's value of each; the default of one that the parent has not."""
-        return {hp.name: _wire(parent.get(hp.name, hp.default)) for hp in self.space().space}
+        return {hp.name: _rounded(parent.get(hp.name, hp.default)) for hp in self.space().space}
 
     def perturbed(self, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Values near the given ones: each that is not held moves by a normal step along its range, on its own scale, and stays within it."""
@@ -43,7 +44,7 @@ class DeclaredHyperparameters:
             place = hp.value_to_prob(_declared(hp, values[hp.name])) + rng.normal(0.0, SPREAD)
             # Turned back at the ends: Keras Tuner's default is an end, and half of its steps would come to nothing.
             place = abs(place) if place < 1.0 else 2.0 - place
-            moved[hp.name] = _wire(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
+            moved[hp.name] = _rounded(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
         return moved
 
     def others(self) -> dict[str, Any]:
@@ -56,10 +57,10 @@ class DeclaredHyperparameters:
 
 
 def _declared(hp, value):
-    """The number of a `Choice` that went over the wire as `value`."""
+    """The number of a `Choice` that was rounded to `value`."""
     numbers = isinstance(value, float) and isinstance(hp, Choice)
     return min(hp.values, key=lambda each: abs(each - value)) if numbers else value
 
 
-def _wire(value):
+def _rounded(value):
     return float(np.float32(value)) if isinstance(value, float) else value
