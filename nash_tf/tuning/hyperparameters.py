@@ -19,7 +19,7 @@ class DeclaredHyperparameters:
     """Those that a user's function declares.
 
     Attributes:
-        space: gives what is declared by now.
+        space: gives what is declared.
         held: names of those that are not perturbed.
     """
 
@@ -31,8 +31,8 @@ class DeclaredHyperparameters:
         return {hp.name: _rounded(hp.default) for hp in self.space().space}
 
     def inherited(self, parent: Mapping[str, Any]) -> dict[str, Any]:
-        """The parent's value of each; the default of one that the parent has not."""
-        return {hp.name: _rounded(parent.get(hp.name, hp.default)) for hp in self.space().space}
+        """The parent's value of each, of those too that it has declared itself; the default of one that the parent has not."""
+        return self.defaults() | {name: _rounded(value) for name, value in parent.items()}
 
     def perturbed(self, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Values near the given ones: each that is not held moves by a normal step along its range, on its own scale, and stays within it."""
@@ -54,6 +54,33 @@ class DeclaredHyperparameters:
             for hp in self.space().space
         }
         return {name: other for name, (default, other) in far.items() if other != default}
+
+
+class OfStep:
+    """The hyperparameters that were declared when a step opened, whatever its own trainings have declared since then: a child's values do
+    not depend on which of its siblings ended before it was asked for, nor on interruptions.
+
+    Args:
+        oracle: a `HillClimbingOracle`.
+    """
+
+    def __init__(self, oracle: Any):
+        self._oracle = oracle
+        self._known: tuple[list[str], HyperParameters] = [], HyperParameters()
+
+    def space(self) -> HyperParameters:
+        """What the trainings before the open step have declared, in their canonical order; before the first step all that is declared."""
+        step, trials = self._oracle.search.open_step, self._oracle.book.by_training()
+        if not step or not self._oracle.tune_new_entries:
+            return self._oracle.get_space()
+        before = [trials[key] for key in sorted(trials) if key.step < step]
+        ids = [trial.trial_id for trial in before]
+        if ids != self._known[0]:
+            space = HyperParameters()
+            for trial in before:
+                space.merge(trial.hyperparameters)
+            self._known = ids, space
+        return self._known[1]
 
 
 def _declared(hp, value):

@@ -13,7 +13,7 @@ from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, front_objectives, oracle_state, trial_values
 from nash_tf.tuning.allowance import Allowance
 from nash_tf.tuning.display import TrialDisplay
-from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep
 from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, stamp
 from nash_tf.tuning.results_table import ranking
@@ -89,10 +89,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
         costs = {"examples": examples, "batch_size": batch_size, "gain_factor": gain_factor, "reserve": reserve}
         settings = Settings(method, budget_epochs=budget_epochs, **limits, **counts, **drawn, **sizes, **costs)
         arguments.warn_of_unused(settings)
-        goal, declared = Goal(self.objective.name, self.objective.direction), DeclaredHyperparameters(self.get_space)
-        self.search = Search(
-            settings, goal, declared, self.max_consecutive_failed_trials, lambda: self.allowance.left(), fits
-        )
+        self._of_step, goal = OfStep(self), Goal(self.objective.name, self.objective.direction)
+        declared, failures = DeclaredHyperparameters(self._of_step.space), self.max_consecutive_failed_trials
+        self.search = Search(settings, goal, declared, failures, lambda: self.allowance.left(), fits)
         self.limits = TimeLimits(settings.max_hours, settings.max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
         self.allowance = Allowance(self.search, self.book, self.limits)
@@ -142,7 +141,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 return Trial(self.get_space(), status=TrialStatus.STOPPED)
             trial = self.ongoing_trials.get(worker.name)
             if trial is None:
-                trial = self.allowance.lend_next(worker, self.get_space(), self.max_trials or math.inf)
+                trial = self.allowance.lend_next(worker, self._of_step.space().copy(), self.max_trials or math.inf)
                 if trial is None:
                     return Trial(self.get_space(), status=TrialStatus.IDLE)
                 self.save()
