@@ -39,3 +39,14 @@ def locked(directory: Path):
             os.truncate(file, 0)
     finally:
         os.close(file)
+
+
+def check_idle(directory: Path) -> None:
+    """Checks that nobody works in a directory, if it is there.
+
+    Raises:
+        Locked: another process does.
+    """
+    if directory.exists():
+        with locked(directory):
+            pass

@@ -24,6 +24,8 @@ _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("max_params", lambda value: value > 0, "above 0"),
     ("max_flops", lambda value: value > 0, "above 0, or None"),
     ("budget_epochs", lambda value: value >= 1, "at least 1, or None"),
+    ("max_hours", lambda value: 0 < value < math.inf, "above 0 and finite, or None"),
+    ("max_cpu_hours", lambda value: 0 < value < math.inf, "above 0 and finite, or None"),
     ("gain_factor", lambda value: 0 <= value < math.inf, "a number of at least 0"),
     ("reserve", lambda value: 0 <= value < 1, "at least 0 and below 1"),
 )
@@ -105,6 +107,7 @@ class Settings:
                 raise TypeError(f"{name} must be a whole number, received {value!r}")
             if value < low:
                 raise ValueError(f"{name} must be at least {low}, received {value!r}")
+            object.__setattr__(self, name, int(value))  # NumPy's numbers are no JSON
         for name, holds, rule in _NUMBERS:
             value = getattr(self, name)
             if value is None and rule.endswith("None"):
@@ -113,6 +116,7 @@ class Settings:
                 raise TypeError(f"{name} must be a number, received {value!r}")
             if not holds(float(value)):
                 raise ValueError(f"{name} must be {rule}, received {value!r}")
+            object.__setattr__(self, name, int(value) if isinstance(value, Integral) else float(value))
         for name in ("tune_hyperparameters", "average_weights"):
             if not isinstance(value := getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, received {value!r}")
@@ -124,6 +128,7 @@ class Settings:
             )
         if not all(isinstance(size, Integral) and 0 < size <= self.max_params for size in self.front_sizes):
             raise ValueError(f"front_sizes must be whole numbers from 1 to max_params, received {self.front_sizes!r}")
+        object.__setattr__(self, "front_sizes", tuple(map(int, self.front_sizes)))
         _ = self.rungs
 
     @property

@@ -25,8 +25,8 @@ class TimeLimits:
 
     Attributes:
         reserve: gives the seconds of `max_hours` that are held back for what follows the search.
-        reached: whether a limit has ended the search, as a trainer finds whose time is up, or as it looked when the search ended;
-            what a training that was cut spent in vain is in no outcome.
+        reached: whether a limit has ended the search, as a trainer finds whose time is up, or as it looked when the search ended.
+        in_vain: CPU seconds of trainings that came to nothing and are done again: they are in no outcome.
         before: seconds and CPU seconds of earlier processes.
         trained_by_workers: CPU seconds of the trainings that workers have ended since then.
     """
@@ -40,7 +40,7 @@ class TimeLimits:
     ):
         self.max_hours, self.max_cpu_hours, self._clock, self._own = max_hours, max_cpu_hours, clock, own
         self.reserve: Callable[[], float] = lambda: 0.0
-        self.reached = False
+        self.reached, self.in_vain = False, 0.0
         self.resume((0.0, 0.0))
 
     def resume(self, before: tuple[float, float]) -> None:
@@ -81,7 +81,7 @@ class TimeLimits:
         """CPU seconds of trainings before `max_cpu_hours`."""
         if self.max_cpu_hours is None:
             return math.inf
-        return self.max_cpu_hours * 3600 - sum(outcome.cpu_seconds for outcome in outcomes)
+        return self.max_cpu_hours * 3600 - self.in_vain - sum(outcome.cpu_seconds for outcome in outcomes)
 
     def wall_seconds_left(self, outcomes: Iterable[Outcome]) -> float:
         """Wall-clock seconds that the search may still take before one of the limits, at the share of CPU time that trainings have had."""

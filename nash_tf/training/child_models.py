@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -50,6 +51,7 @@ class ChildModels:
         self._build, self._inherit_momentum, self._scope = build, inherit_momentum, scope
         self._trained: dict[tuple[int, int], tuple[TrainingKey, keras.Model]] = {}  # by step and child
         self._parents: dict[TrainingKey | None, certificate.Measured] = {}  # the last one
+        self._has_said = False
 
     def build(
         self,
@@ -138,8 +140,25 @@ class ChildModels:
         return trained is not None and trained == assignment.source and assignment.architecture is not None
 
     def keep(self, key: TrainingKey, model: keras.Model) -> None:
-        """Holds a trained model, already traced, for a further training of the same child."""
+        """Holds a trained model, already traced, for a further training of the same child; unless its optimiser has a state that no checkpoint
+        carries: the training would depend on which process has the model."""
+        if model.optimizer.built and not read_state(model, copied=False).counters:
+            self._say_not_carried(model.optimizer)
+            return
         self._trained[key.step, key.child] = key, model
+
+    def _say_not_carried(self, optimizer: keras.Optimizer) -> None:
+        if not self._has_said:
+            warnings.warn(
+                f"the state of {type(optimizer).__name__} cannot be carried from training to training: each begins with a new one",
+                stacklevel=3,
+            )
+        self._has_said = True
+
+    def forget(self) -> None:
+        """Lets go of all that is held of trainings: others may have taken their places."""
+        self._trained.clear()
+        self._parents.clear()
 
     def _template(self, hyperparameters: Mapping[str, Any]) -> keras.Model:
         private_api.reset_names()  # as Keras Tuner does: else equal seeds name layers by what the process made before

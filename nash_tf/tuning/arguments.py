@@ -1,6 +1,7 @@
 """What the constructors of a search accept, checked before anything else."""
 
 import inspect
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -68,6 +69,8 @@ def check(given: Mapping, others: Mapping) -> None:
         if name in ABOVE_0:
             _require(isinstance(value, Real) and not isinstance(value, bool), TypeError, name, "a number", value)
             _require(value > 0, ValueError, name, "above 0", value)
+            or_none = ", or None for no limit" if name in MAY_BE_NONE else ""
+            _require(value < math.inf, ValueError, name, f"finite{or_none}", value)
         elif name == "on_trained":
             _require(callable(value), TypeError, name, "callable with the oracle", value)
         elif name == "fits":

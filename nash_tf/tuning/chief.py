@@ -43,6 +43,7 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
         raise OSError(
             f"KERASTUNER_ORACLE_IP:KERASTUNER_ORACLE_PORT={roles.address()}: cannot be listened on; is another chief there?"
         )
+    oracle.fatal = None  # what ended an earlier search here may have passed
     server.start()
     # A chief that is started again may find the search over; workers of the one before are told so when they come back.
     awaited = time.monotonic() + (0.0 if workers else oracle.book.lending.leases.timeout)
@@ -68,8 +69,8 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
 
 
 def _cpu_seconds(oracle) -> float:
-    """Of all trainings that have ended."""
-    return sum(outcome.cpu_seconds for outcome in list(oracle.search.outcomes.values()))
+    """Of all trainings that have ended, and of those that came to nothing."""
+    return oracle.limits.in_vain + sum(outcome.cpu_seconds for outcome in list(oracle.search.outcomes.values()))
 
 
 class _Doorkeeper(grpc.ServerInterceptor):

@@ -1,5 +1,7 @@
-"""Which worker trains which trial. What is not lent and has not ended waits for the next worker that asks."""
+"""Which worker trains which trial, with which share of the CPU time. What is not lent and has not ended waits for the next worker that
+asks."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +23,8 @@ class Lending:
         self.leases = Leases(timeout, clock)
         self.lent: dict[str, str] = {}  # worker's name -> id of the trial that it has
         self._holders: dict[str, Worker] = {}  # id of a trial -> who has it, or had it when it ended
+        self._since: dict[str, float] = {}  # when it was lent
+        self._shares: dict[str, float] = {}  # CPU seconds that it may take, where there is a limit on them
         self._deaths: dict[str, int] = {}
         self._inherited: set[str] = set()  # workers of an earlier chief that have not been heard since
 
@@ -33,9 +37,25 @@ class Lending:
         self.leases.heard(worker)
         self._inherited.discard(worker.name)
 
-    def lend(self, trial_id: str, worker: Worker) -> None:
-        """Gives a trial to a worker."""
+    def lend(self, trial_id: str, worker: Worker, cpu_seconds: float = math.inf) -> None:
+        """Gives a trial to a worker, with CPU seconds that it may take."""
         self.lent[worker.name], self._holders[trial_id] = trial_id, worker
+        self._since[trial_id] = self.leases.clock()
+        self._shares.pop(trial_id, None)
+        if cpu_seconds < math.inf:
+            self._shares[trial_id] = cpu_seconds
+
+    def cpu_seconds(self, trial_id: str) -> float:
+        """CPU seconds that a trial was lent with."""
+        return self._shares.get(trial_id, math.inf)
+
+    def cpu_seconds_lent(self) -> float:
+        """CPU seconds that the trials that are lent may take together, those without a limit left out."""
+        return sum(self._shares.get(trial_id, 0.0) for trial_id in self.lent.values())
+
+    def seconds_since(self, trial_id: str) -> float:
+        """Seconds since a trial was lent: a little at least, for it was trained."""
+        return max(0.001, self.leases.clock() - self._since.get(trial_id, math.inf))
 
     def holder(self, trial_id: str) -> Worker | None:
         """Who has a trial, or had it when it ended."""
@@ -89,10 +109,16 @@ class Lending:
         """Whether no worker gives signs of life."""
         return not self.leases.alive()
 
+    def forget(self) -> None:
+        """Forgets all trials; who gives signs of life is known still."""
+        for known in (self.lent, self._holders, self._since, self._shares, self._deaths, self._inherited):
+            known.clear()
+
     def state(self, trial_id: str) -> dict[str, Any]:
         """What is to be known of a trial by the next chief, as JSON values."""
         holder = self._holders.get(trial_id)
-        state = {"holder": holder and str(holder), "deaths": self._deaths.get(trial_id)}
+        share = self._shares.get(trial_id) if self.is_lent(trial_id) else None
+        state = {"holder": holder and str(holder), "deaths": self._deaths.get(trial_id), "cpu_seconds": share}
         return {name: value for name, value in state.items() if value}
 
     def restore(self, trial_id: str, state: dict[str, Any], has_ended: bool) -> None:
@@ -105,6 +131,6 @@ class Lending:
         if has_ended:
             self._holders[trial_id] = holder
         elif holder.name not in self.lent:
-            self.lend(trial_id, holder)
+            self.lend(trial_id, holder, float(state.get("cpu_seconds", math.inf)))
             self.leases.heard(holder)
             self._inherited.add(holder.name)

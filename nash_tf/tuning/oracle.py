@@ -5,18 +5,17 @@ import threading
 from pathlib import Path
 
 import keras_tuner
-from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf.files.run_directory import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
-from nash_tf.tuning import arguments, checked_json, front_objectives, trial_values
+from nash_tf.tuning import arguments, checked_json, front_objectives, oracle_state, trial_values
+from nash_tf.tuning.allowance import Allowance
 from nash_tf.tuning.display import TrialDisplay
-from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep
 from nash_tf.tuning.lending import Lending
-from nash_tf.tuning.reopening import STATE, check_settings, restore_state
+from nash_tf.tuning.reopening import STATE, stamp
 from nash_tf.tuning.results_table import ranking
 from nash_tf.tuning.trial_book import SearchStopped, TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
@@ -32,16 +31,19 @@ class HillClimbingOracle(keras_tuner.Oracle):
             reserve, examples, max_flops, front_sizes, batch_size, gain_factor, average_weights: see `nash_tf.strategy.ask_tell.Settings`; a seed of None is 0.
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         max_hours, max_cpu_hours: limits on wall-clock time, that before an interruption too, and on the CPU time of all trainings, or None.
+            Of a training whose report does not say what it has taken, the time between lending and report counts as CPU time.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
         on_trained: called with the oracle after each training.
         **kwargs: of `keras_tuner.Oracle`.
 
     A tuner of another make finds in a trial's values what to train (see `nash_tf.tuning.trial_values`), and must set `architecture`
-    there to the JSON of the `nash_tf.Architecture` that it has trained.
+    there to the JSON of the `nash_tf.Architecture` that it has trained. In `record` it may say what the training has taken, as the JSON of
+    {"cpu_seconds": ..., "wall_seconds": ...}.
 
     Attributes:
         search: the search itself, which takes all decisions.
         limits: on its time.
+        allowance: what each training may take of that.
         book: its trials, and who trains them.
         fatal: why a worker says that the search cannot go on, which no child is to blame for; None where it can.
 
@@ -89,12 +91,15 @@ class HillClimbingOracle(keras_tuner.Oracle):
         how = {"budget_epochs": budget_epochs, "average_weights": average_weights}
         settings = Settings(method, **how, **limits, **counts, **drawn, **sizes, **costs)
         arguments.warn_of_unused(settings)
-        goal, declared = Goal(self.objective.name, self.objective.direction), DeclaredHyperparameters(self.get_space)
-        self.search = Search(settings, goal, declared, self.max_consecutive_failed_trials, self._seconds_left, fits)
-        self.limits = TimeLimits(max_hours, max_cpu_hours)
+        self._of_step, goal = OfStep(self), Goal(self.objective.name, self.objective.direction)
+        declared, failures = DeclaredHyperparameters(self._of_step.space), self.max_consecutive_failed_trials
+        self.search = Search(settings, goal, declared, failures, lambda: self.allowance.left(), fits)
+        self.limits = TimeLimits(settings.max_hours, settings.max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
+        self.allowance = Allowance(self.search, self.book, self.limits)
         self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()
+        self._stamp: tuple | None = None  # of the state as it was read or written last
 
     @property
     def settings(self) -> dict:
@@ -138,7 +143,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
                 return Trial(self.get_space(), status=TrialStatus.STOPPED)
             trial = self.ongoing_trials.get(worker.name)
             if trial is None:
-                trial = self.book.lend_next(worker, self.get_space(), self.max_trials or math.inf, self._seconds_lent())
+                trial = self.allowance.lend_next(worker, self._of_step.space().copy(), self.max_trials or math.inf)
                 if trial is None:
                     return Trial(self.get_space(), status=TrialStatus.IDLE)
                 self.save()
@@ -155,24 +160,26 @@ class HillClimbingOracle(keras_tuner.Oracle):
             return trial
 
     def end_trial(self, trial):
-        """Takes a report. That of a trial which has ended, or was given to another worker meanwhile, is refused; that of one
-        which a limit on time has stopped ends the search, and the trial is as if it had not begun.
+        """Takes a report. That of a trial which has ended, or was given to another worker meanwhile, is refused; one which a limit on time
+        has stopped is as if it had not begun, and ends the search unless it was its share of the CPU time alone.
 
         Raises:
             InvalidReport: the report does not hold what came of the training; nothing of it is taken.
             SearchStopped: too many trainings failed, where `raises_failures` is set, as it is but for `HillClimbing`.
         """
         with self._mutex:
-            own = self.get_trial(trial.trial_id)
-            lease, holder = trial_values.take_lease(trial.hyperparameters.values), self.book.holder(own)
+            own, values = self.get_trial(trial.trial_id), trial.hyperparameters.values
+            lease, holder = trial_values.take_lease(values), self.book.holder(own)
+            taken = trial_values.note_seconds(values, self.book.lending.seconds_since(own.trial_id))
             if own.status in ENDED or not holder or lease.get("holder") != holder:
                 print(f"trial {own.trial_id}: a late report was refused", flush=True)
             elif trial.status == TrialStatus.STOPPED:
                 self.fatal = trial_values.message_of(lease, trial_values.FATAL) or self.fatal
-                self.limits.reached = self.limits.reached or self.fatal is None
-                self.book.put_back(own)
+                if self.fatal is None:
+                    self.allowance.cut(own.trial_id, taken.cpu_seconds)
+                self.allowance.do_again(own, taken.cpu_seconds)
             elif trial.status == TrialStatus.INVALID and self._is_to_be_retried(own):
-                self.book.put_back(own)
+                self.allowance.do_again(own, taken.cpu_seconds)
             else:
                 trial.metrics = own.metrics
                 trial.message = trial.message or trial_values.message_of(lease)
@@ -234,23 +241,16 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def retry_failures(self) -> None:
         """Has the failed trainings that ended the search wait to be done again: their cause may have passed."""
         with self._mutex:
+            for failed in self.search.failures():
+                self.limits.in_vain += failed.cpu_seconds
             self.book.retry_failures()
 
     def _sent(self, trial: Trial) -> Trial:
         """A copy of a trial for its worker, which says whose it is and how much time it may take."""
         sent = Trial.from_state(trial.get_state())
-        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), *self._seconds_lent().values())
+        seconds, cpu_seconds = self.limits.seconds_left(), self.book.lending.cpu_seconds(trial.trial_id)
+        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), seconds, cpu_seconds)
         return sent
-
-    def _seconds_lent(self) -> dict[str, float]:
-        """What a training may take of the time left. Those beside it share the CPU time, unless all are laid out within it."""
-        left, among = self._seconds_left(), 1 if self.search.method.is_budgeted else self.book.side_by_side()
-        return left | {"cpu_seconds": left["cpu_seconds"] / among}
-
-    def _seconds_left(self) -> dict[str, float]:
-        """What is left of the limits on time, by the measurement that they are on."""
-        cpu_seconds = self.limits.cpu_seconds_left(self.search.outcomes.values())
-        return {"wall_seconds": self.limits.seconds_left(), "cpu_seconds": cpu_seconds}
 
     def _is_to_be_retried(self, trial: Trial) -> bool:
         self._run_times[trial.trial_id] += 1
@@ -266,25 +266,15 @@ class HillClimbingOracle(keras_tuner.Oracle):
     # State ------------------------------------------------------------------------------------------------------------
 
     def get_state(self):
-        return {
-            "settings": self.settings,
-            "spent": list(self.limits.spent()),
-            "reached": self.limits.given if self.limits.reached else None,
-            "hyperparameters": self.hyperparameters.get_config(),
-            "display": self._display.get_state(),
-        }
+        return oracle_state.state_of(self)
 
     def set_state(self, state):
-        check_settings(state["settings"], self.settings, Path(self._project_dir))
-        hyperparameters, (wall, cpu) = HyperParameters.from_config(state["hyperparameters"]), map(float, state["spent"])
-        self._display.set_state(state["display"])
-        self.hyperparameters = hyperparameters
-        self.limits.resume((wall, cpu))
-        self.limits.reached = state.get("reached") == self.limits.given
+        oracle_state.take(self, state)
 
     def save(self):
         with self._mutex:
             checked_json.write(Path(self._project_dir) / STATE, self.get_state())
+            self._stamp = stamp(Path(self._project_dir))
 
     def reload(self):
         """Goes on with the search in the project's directory.
@@ -292,14 +282,17 @@ class HillClimbingOracle(keras_tuner.Oracle):
         Raises:
             OtherSearch, DamagedSearch: of other settings or another tuner; a trial's file is damaged. The message says what to do.
         """
-        check_tree(self._project_dir)
-        is_restored = restore_state(Path(self._project_dir), self.set_state)
-        self.book.reopen(are_trusted=is_restored)
-        for trial in self.trials.values():
-            self.update_space(trial.hyperparameters)
-        if not is_restored:
-            ended = self.search.outcomes.values()
-            self.limits.resume((sum(o.wall_seconds for o in ended), sum(o.cpu_seconds for o in ended)))
+        self._stamp = stamp(Path(self._project_dir))
+        oracle_state.reload(self)
+
+    def renew(self) -> bool:
+        """Reads the search again where another process, or another object, has gone on with it meanwhile; whether one has. Errors as of
+        `reload`."""
+        with self._mutex:
+            has_gone_on = stamp(Path(self._project_dir)) != self._stamp
+            if has_gone_on:
+                self.reload()
+            return has_gone_on
 
     # What the search is -----------------------------------------------------------------------------------------------
 

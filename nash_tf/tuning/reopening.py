@@ -1,6 +1,7 @@
 """What is on disk of a search that is to go on. The trials' files are the truth; `oracle.json` is a cache beside them."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,15 @@ class Reopened:
 def has_search(directory: Path) -> bool:
     """Whether a directory holds a search, or what is left of one."""
     return (directory / STATE).exists() or TrialFiles(directory).are_there()
+
+
+def stamp(directory: Path) -> tuple[int, int, int] | None:
+    """Tells one writing of the oracle's own state from another; None where there is none."""
+    try:
+        file = os.stat(directory / STATE)
+    except FileNotFoundError:
+        return None
+    return file.st_ino, file.st_mtime_ns, file.st_size
 
 
 def restore_state(directory: Path, take: Callable[[dict[str, Any]], None]) -> bool:

@@ -1,6 +1,6 @@
 """The trials of a search: which training each of them is, who trains it, what came of it, and their files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from keras_tuner import HyperParameters
@@ -74,29 +74,32 @@ class TrialBook:
 
     # From assignments to outcomes ---------------------------------------------------------------------------------------
 
-    def lend_next(
-        self, worker: Worker, space: HyperParameters, limit: float, left: Mapping[str, float]
-    ) -> Trial | None:
-        """The trial that a worker is to train next, one whose model it has at hand if there is one; None while all are lent.
+    def waiting(self, limit: float) -> list[tuple[Assignment, str | None]]:
+        """What waits for a worker, with the ids of the trials that there are of it already.
 
         Args:
+            limit: trials of the search at most.
+        """
+        ids = {key: trial.trial_id for key, trial in self.by_training().items()}
+        asked = [(assignment, ids.get(assignment.key)) for assignment in self.search.ask()]
+        return [
+            (assignment, trial_id)
+            for assignment, trial_id in asked
+            if (len(ids) < limit if trial_id is None else not self.lending.is_lent(trial_id))
+        ]
+
+    def lend_one(
+        self, waiting: Sequence[Assignment], worker: Worker, space: HyperParameters, share: Mapping[str, float]
+    ) -> Trial:
+        """The trial that a worker is to train next, one whose model it has at hand if there is one.
+
+        Args:
+            waiting: trainings to choose from, one at least.
             worker: who asks.
             space: the declared hyperparameters.
-            limit: trials of the search at most.
-            left: "wall_seconds" and "cpu_seconds" that are left for it.
+            share: "wall_seconds" and "cpu_seconds" that it may take.
         """
         trials = self.by_training()
-        waiting = [
-            assignment
-            for assignment in self.search.ask()
-            if (
-                not self.lending.is_lent(trials[assignment.key].trial_id)
-                if assignment.key in trials
-                else len(trials) < limit
-            )
-        ]
-        if not waiting:
-            return None
 
         def distance(assignment: Assignment):
             before = trials.get(assignment.key._replace(rung=assignment.key.rung - 1))
@@ -105,11 +108,11 @@ class TrialBook:
 
         assignment = min(waiting, key=distance)
         trial = trials.get(assignment.key) or Trial(space, trial_id=self._unused_id())
-        assignment = self._interrupted(trial, left) or assignment
+        assignment = self._interrupted(trial, share) or assignment
         source = None if assignment.source is None else trials[assignment.source].trial_id
         trial.hyperparameters.values = trial_values.encode(assignment, source)
         self.trials[trial.trial_id], self._assignments[trial.trial_id] = trial, assignment
-        self.lending.lend(trial.trial_id, worker)
+        self.lending.lend(trial.trial_id, worker, share["cpu_seconds"])
         self.write(trial)
         return trial
 
@@ -206,6 +209,7 @@ class TrialBook:
         self.search.retract(*self.search.outcomes)
         for known in (self.trials, self._assignments, self._early, self.end_order):
             known.clear()
+        self.lending.forget()
         for reopened in read_trials(self.files, self.search.goal.name):
             trial, outcome = reopened.trial, reopened.outcome
             self.trials[trial.trial_id], self._assignments[trial.trial_id] = trial, reopened.assignment

@@ -1,6 +1,7 @@
 """Has the trainer train trials: between Keras Tuner's values and hypermodels on one side, assignments and outcomes on the other."""
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from keras_tuner import HyperParameters, errors
 from keras_tuner.engine.trial import Trial
 
-from nash_tf.strategy.records import Outcome
+from nash_tf.strategy.records import Assignment, Outcome
+from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
@@ -66,7 +68,8 @@ class TrialTraining:
         limits: Limits,
         goes_on: bool = False,
     ) -> Outcome:
-        """Does the training of a trial; see `nash_tf.training.trainer.Trainer.train`, whose errors are raised.
+        """Does the training of a trial; see `nash_tf.training.trainer.Trainer.train`, whose errors are raised. Of one that comes to nothing the
+        trial's values then tell the time that it has taken.
 
         Args:
             trial: with the values of an assignment.
@@ -89,21 +92,35 @@ class TrialTraining:
                 )
             return returned
 
-        return self.trainer.train(
-            trial_values.decode(trial.hyperparameters.values),
-            Fit(call, arguments, callbacks, is_own),
-            source=source,
-            target=target,
-            source_value=source_value,
-            limits=limits,
-            unfinished=target.with_name(UNFINISHED) if goes_on and not _with_state(callbacks) else None,
-        )
+        assignment = trial_values.decode(trial.hyperparameters.values)
+        unfinished = target.with_name(UNFINISHED) if goes_on and not _with_state(callbacks) else None
+        before, began = _taken(unfinished, assignment), (time.process_time(), time.monotonic())
+        try:
+            return self.trainer.train(
+                assignment,
+                Fit(call, arguments, callbacks, is_own),
+                source=source,
+                target=target,
+                source_value=source_value,
+                limits=limits,
+                unfinished=unfinished,
+            )
+        except Exception:
+            taken = before[0] + time.process_time() - began[0], before[1] + time.monotonic() - began[1]
+            trial.hyperparameters.values = trial_values.with_seconds(trial.hyperparameters.values, *taken)
+            raise
 
     def _first_network(self, values: Mapping[str, Any]) -> keras.Model:
         """What the hypermodel builds for values of its hyperparameters."""
         hyperparameters = self.hyperparameters.copy()
         hyperparameters.values = dict(values)
         return self._build(hyperparameters)
+
+
+def _taken(unfinished: Path | None, assignment: Assignment) -> tuple[float, float]:
+    """CPU seconds and wall-clock seconds that a training has taken before it was interrupted."""
+    saved = interrupted.state(unfinished) if unfinished else None
+    return (saved.cpu_seconds, saved.wall_seconds) if saved and saved.digest == assignment.digest else (0.0, 0.0)
 
 
 def _with_state(callbacks: Sequence[keras.callbacks.Callback]) -> bool:

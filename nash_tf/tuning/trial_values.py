@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -43,6 +43,13 @@ MOST_NAMES = 1000  # of metrics, and of hyperparameters
 _KEPT_APART = ("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds")
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
+
+
+class Taken(NamedTuple):
+    """The time that a training has taken."""
+
+    cpu_seconds: float
+    wall_seconds: float
 
 
 class InvalidReport(errors.FatalValueError):
@@ -165,6 +172,19 @@ def check_names(names: Iterable[str]) -> None:
         raise ValueError(f"expected at most {MOST_NAMES} hyperparameters, received {len(distinct)}")
 
 
+def with_seconds(values: Mapping[str, Any], cpu_seconds: float, wall_seconds: float) -> dict[str, Any]:
+    """Values of a trial whose training came to nothing, with the time that it has taken."""
+    return {**values, "record": json.dumps({"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds})}
+
+
+def note_seconds(values: dict[str, Any], measured: float) -> Taken:
+    """The time that a report says its training has taken. Values that have no record are given one, with what was measured from outside: nobody
+    knows how much of it was CPU time, so that all counts as such."""
+    if "record" not in values:
+        values |= with_seconds(values, measured, measured)
+    return _taken(values)
+
+
 def encode_outcome(outcome: Outcome) -> dict[str, Any]:
     """What a completed training adds to its trial's values."""
     assert outcome.architecture is not None
@@ -188,7 +208,7 @@ def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
     outcome = decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), goal.name)
     if outcome.status == COMPLETED and goal.score(outcome) is None:
-        return Outcome(outcome.assignment, FAILED, message=f"{goal.name} is not a finite number")
+        return _failed(trial, outcome.assignment, f"{goal.name} is not a finite number")
     return outcome
 
 
@@ -204,7 +224,7 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
         InvalidReport: the trial's values are no report of this assignment.
     """
     if trial.status in (TrialStatus.FAILED, TrialStatus.INVALID):
-        return Outcome(assignment, FAILED, message=(trial.message or "").strip() or None)
+        return _failed(trial, assignment, (trial.message or "").strip() or None)
     if trial.status != TrialStatus.COMPLETED:
         raise InvalidReport(
             f"trial {trial.trial_id}: expected the status of one that has ended, received {trial.status}"
@@ -219,9 +239,17 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
         architecture = Architecture.from_json(values["architecture"])
         if assignment.architecture is not None and architecture.digest != assignment.architecture.digest:
             raise ValueError("the architecture is not the one that was to be trained")
-        if "record" not in values:
-            return Outcome(assignment, COMPLETED, architecture, {objective: float(_reported(trial, objective))})
-        record = json.loads(values["record"])
+        record, taken = json.loads(values.get("record", "{}")), _taken(values)
+        if not record.keys() - set(Taken._fields):
+            metrics = {objective: float(_reported(trial, objective))}
+            return Outcome(
+                assignment,
+                COMPLETED,
+                architecture,
+                metrics,
+                cpu_seconds=taken.cpu_seconds,
+                wall_seconds=taken.wall_seconds,
+            )
         if record["digest"] != architecture.digest:
             raise ValueError("the digest is not that of the architecture")
         return Outcome(
@@ -231,8 +259,8 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
             metrics={name: float(value) for name, value in record.items() if name not in _KEPT_APART},
             history={name: [float(value) for value in series] for name, series in record.get("history", {}).items()},
             certificate=record.get("certificate"),
-            cpu_seconds=float(record.get("cpu_seconds", 0.0)),
-            wall_seconds=float(record.get("wall_seconds", 0.0)),
+            cpu_seconds=taken.cpu_seconds,
+            wall_seconds=taken.wall_seconds,
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
@@ -259,6 +287,21 @@ def note_metrics(trial: Trial, metrics: Mapping[str, float], step: int, goal: Go
 def measurement(trial: Trial, name: str) -> float | None:
     """A metric of a completed trial, if it was reported."""
     return json.loads(trial.hyperparameters.values.get("record", "{}")).get(name)
+
+
+def _taken(values: Mapping[str, Any]) -> Taken:
+    """The time in a record; 0 of what is not there, or no such number."""
+    try:
+        record = json.loads(values.get("record", "{}"))
+        told = [float(record.get(name, 0.0)) for name in Taken._fields]
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        return Taken(0.0, 0.0)
+    return Taken(*(seconds if 0.0 <= seconds < math.inf else 0.0 for seconds in told))
+
+
+def _failed(trial: Trial, assignment: Assignment, why: str | None) -> Outcome:
+    cpu_seconds, wall_seconds = _taken(trial.hyperparameters.values)
+    return Outcome(assignment, FAILED, message=why, cpu_seconds=cpu_seconds, wall_seconds=wall_seconds)
 
 
 def _reported(trial: Trial, objective: str) -> float:

@@ -11,7 +11,7 @@ from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.files.atomic import tidy
-from nash_tf.files.lock import locked
+from nash_tf.files.lock import check_idle, locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
 from nash_tf.settings import engine as engine_settings
@@ -58,7 +58,7 @@ class HillClimbing(keras_tuner.Tuner):
         **kwargs: others of `keras_tuner.Oracle`.
 
     Raises:
-        ValueError: an argument is refused, the first network cannot be searched, a hyperparameter has a name in
+        ValueError: an argument is refused, a variable of Keras Tuner's is missing, the first network cannot be searched, a hyperparameter has a name in
             `nash_tf.tuning.trial_values.OWN`, or the project directory holds another tuner's search.
         Locked: `overwrite` of a search that another process is at work on.
     """
@@ -83,6 +83,7 @@ class HillClimbing(keras_tuner.Tuner):
         executions_per_trial=1,
         **kwargs,
     ):
+        roles.check()
         check_of_tuner(hypermodel, executions_per_trial, max_model_size)
         self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat
@@ -101,7 +102,7 @@ class HillClimbing(keras_tuner.Tuner):
         is_worker = roles.is_worker()
         overwrite = overwrite and not is_worker
         if overwrite:
-            _check_idle(Path(directory or ".") / (project_name or "untitled_project"))  # as Keras Tuner has it
+            check_idle(Path(directory or ".") / (project_name or "untitled_project"))  # as Keras Tuner has it
         super().__init__(
             oracle,
             hypermodel,
@@ -156,9 +157,12 @@ class HillClimbing(keras_tuner.Tuner):
         if roles.is_worker():
             self.search_here(*fit_args, **fit_kwargs)
             return
-        first_network.hold_shaping(self.oracle, self._trainer.models)
         with locked(Path(self.project_dir)):
             tidy(self.project_dir)
+            if self.oracle.renew():  # another has gone on with it since it was opened here
+                self._trainer.models.forget()
+                first_network.warn_of_another(self.oracle, self._training)
+            first_network.hold_shaping(self.oracle, self._trainer.models)
             self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
             first_network.warn_of_other_data(self.oracle, self._trainer.models, arguments)
@@ -184,8 +188,11 @@ class HillClimbing(keras_tuner.Tuner):
 
     def search_here(self, *fit_args, **fit_kwargs) -> None:
         """Trains in this process what its oracle hands out, until there is nothing left."""
-        with contextlib.suppress(_TimeIsUp):
-            super().search(*fit_args, **fit_kwargs)
+        is_over = False
+        while not is_over:
+            with contextlib.suppress(_TimeIsUp):  # of one training: whether of the search, the oracle says
+                super().search(*fit_args, **fit_kwargs)
+                is_over = True
 
     def run_trial(self, trial, *fit_args, **fit_kwargs):
         lease = trial_values.lease_of(trial.hyperparameters.values)
@@ -205,11 +212,8 @@ class HillClimbing(keras_tuner.Tuner):
             except (CheckpointError, Unsearchable) as error:  # the child must not fail for disk or data
                 raise self._fatal(trial, error) from error
             except OutOfTime as error:
-                if is_worker:
-                    trial.status = TrialStatus.STOPPED
-                    self.oracle.end_trial(trial)
-                else:  # of a limit on CPU time, what the dropped training spent is in no outcome
-                    self.oracle.limits.reached = True
+                trial.status = TrialStatus.STOPPED
+                self.oracle.end_trial(trial)
                 raise _TimeIsUp(str(error)) from error
         trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
         return dict(outcome.metrics)
@@ -316,13 +320,6 @@ class HillClimbing(keras_tuner.Tuner):
 
     def _is_kept(self, trial) -> bool:
         return trial.status == TrialStatus.COMPLETED and self.checkpoint(trial.trial_id).is_dir()
-
-
-def _check_idle(place: Path) -> None:
-    """An error where another process is at work in a project's directory."""
-    if place.exists():
-        with locked(place):
-            pass
 
 
 class _TimeIsUp(errors.FatalError):

@@ -31,6 +31,22 @@ def is_worker() -> bool:
     return is_told() and not is_chief()
 
 
+def check() -> None:
+    """Checks that the variables of Keras Tuner say all that they must.
+
+    Raises:
+        ValueError: some are missing; the message names them.
+    """
+    names = ("KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID")
+    missing = [name for name in names if not os.environ.get(name)]
+    if missing and (is_told() or is_chief()):
+        given = ", ".join(f"{name}={os.environ[name]}" for name in names if name not in missing)
+        raise ValueError(
+            f"{' and '.join(missing)} must be set beside {given}: where the chief listens and who this process is; or unset all, for a "
+            "search in this process alone"
+        )
+
+
 def address() -> str:
     """Host and port of the chief."""
     return f"{os.environ['KERASTUNER_ORACLE_IP']}:{os.environ['KERASTUNER_ORACLE_PORT']}"

@@ -47,14 +47,14 @@ def training_of_values(values):
     return values["step"], values["rung"], values["child"]
 
 
-def report(oracle, trial, score=None, status=TrialStatus.COMPLETED):
-    """Trains, as `HillClimbing` does, and tells the oracle, as it comes over the wire."""
+def report(oracle, trial, score=None, status=TrialStatus.COMPLETED, taken=None):
+    """Trains, as `HillClimbing` does, and tells the oracle, as it comes over the wire; the time that it has `taken` where that is given."""
     trial = type(trial).from_proto(trial.to_proto())
     values = trial.hyperparameters.values
     architecture = Architecture.from_json(values["architecture"]) if "architecture" in values else FIRST
     values["architecture"] = architecture.to_json()
     score = score_of(values) if score is None else score
-    told = {"digest": architecture.digest, "params": architecture.params, "val_accuracy": score}
+    told = {"digest": architecture.digest, "params": architecture.params, "val_accuracy": score, **(taken or {})}
     values["record"] = json.dumps(told)
     folder = Path(oracle._get_trial_dir(trial.trial_id)) / CHECKPOINT
     folder.mkdir(exist_ok=True)

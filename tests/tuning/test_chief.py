@@ -59,6 +59,15 @@ def test_the_trainings_of_workers_elsewhere_are_in_what_the_search_has_spent(por
     wait_for(lambda: oracle.limits.spent()[1] > 1e6, 10)
 
 
+def test_what_ended_an_earlier_search_ends_no_later_one(tmp_path, monkeypatch):
+    for name, value in roles.local_chief().items():
+        monkeypatch.setenv(name, value)
+    oracle, clock = begin(tmp_path)
+    oracle.fatal, clock.now, oracle.limits.reached = "the disk was full", 100.0, True
+    oracle.book.lending.leases.timeout = 0.0
+    chief.serve(oracle)
+
+
 @pytest.mark.parametrize("secret", ["", "another"])
 def test_a_caller_without_the_secret_is_refused_everywhere(port, secret):
     oracle, call = port

@@ -1,11 +1,13 @@
 """Hyperparameters beside the architecture: child 0 inherits them, the others change them within their ranges."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras_tuner import HyperParameters
+from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
-from tests.helpers.stand_in import begin, finish, training_of
+from tests.helpers.stand_in import begin, finish, report, training_of
 
 
 def space():
@@ -55,3 +57,42 @@ def test_children_inherit_and_child_0_keeps_hyperparameters(tmp_path):
     for (step, rung, child), each in tuned.items():
         if rung:
             assert each["rate"] == tuned[step, rung - 1, child]["rate"]
+
+
+def values_of(directory, at_a_time, stop_after=None):
+    """The values of each training, where every other child declares one of its own; so many are trained at a time."""
+    trained, found = 0, {}
+    oracle, _ = begin(directory, tune_hyperparameters=True)
+    if not oracle.trials:
+        space = HyperParameters()
+        space.Float("rate", 0.0, 1.0)
+        oracle.update_space(space)
+    while trained != stop_after:
+        asked = [oracle.create_trial(f"worker{number}") for number in range(at_a_time)]
+        for trial in asked:
+            if trial.status != TrialStatus.RUNNING:
+                continue
+            if (child := training_of(trial).child) % 2:
+                trial.hyperparameters.Float(f"own_{child}", 0.0, 0.5)
+            report(oracle, trial)
+            trained += 1
+            if trained == stop_after:
+                break
+        if oracle.over():
+            break
+    for trial in oracle.trials.values():
+        values = trial.hyperparameters.values
+        found[training_of(trial)] = {name: values[name] for name in values if name.startswith(("rate", "own"))}
+    return found
+
+
+@pytest.mark.parametrize("stop_after", [None, 3])
+def test_what_a_sibling_declares_meanwhile_is_no_matter(stop_after, tmp_path):
+    alone = values_of(tmp_path / "alone", 1)
+    assert [set(alone[1, 0, child]) for child in (1, 2)] == [{"rate", "own_1"}, {"rate"}]
+    assert alone[1, 0, 1]["own_1"] == 0 and any(each.get("own_1") for each in alone.values()), (
+        "the next step draws it too"
+    )
+    if stop_after:
+        values_of(tmp_path / "beside", 3, stop_after)
+    assert values_of(tmp_path / "beside", 3) == alone

@@ -6,11 +6,13 @@ import json
 import warnings
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nash_tf.strategy import halving, methods
+from nash_tf.strategy.search_settings import Settings
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning.arguments import NotUsed
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -79,6 +81,8 @@ def test_a_method_whose_rungs_have_changed_meanwhile_is_refused(tmp_path, monkey
         ({"mutations": True}, "mutations must be a whole number, received True"),
         ({"vanilla_epochs": 0}, "vanilla_epochs must be at least 1, received 0"),
         ({"max_hours": "2"}, "max_hours must be a number, received '2'"),
+        ({"max_hours": float("inf")}, "max_hours must be finite, or None for no limit, received inf"),
+        ({"max_cpu_hours": float("inf")}, "max_cpu_hours must be finite, or None for no limit, received inf"),
         ({"max_params": 0}, "max_params must be above 0, received 0"),
         ({"seed": 0.5}, "seed must be a whole number"),
         ({"tune_hyperparameters": "no"}, "tune_hyperparameters must be True or False"),
@@ -112,6 +116,19 @@ def test_arguments_are_checked_at_once(given, message):
 def test_arguments_that_change_nothing_are_told(given, message):
     with pytest.warns(NotUsed, match=message + "$"):
         HillClimbingOracle("val_accuracy", **given)
+
+
+def test_numbers_of_numpy_are_taken_as_they_are_without(tmp_path):
+    given = {"steps": 2, "children": 4, "seed": 3, "examples": 100, "max_params": 10**6, "max_hours": 2}
+    fractions = {"max_cpu_hours": 1.5, "gain_factor": 1.0}
+    numbers = {name: np.int64(value) for name, value in given.items()}
+    oracle, _ = begin(tmp_path, **numbers, **{name: np.float32(value) for name, value in fractions.items()})
+    oracle.limits.reached = True
+    oracle.save()
+    again, _ = begin(tmp_path, **given, **fractions)
+    assert again.settings == oracle.settings and again.limits.reached
+    front = Settings(method="front", front_sizes=tuple(np.array([5000, 9000])))
+    assert json.dumps(front.to_json()["front_sizes"]) == "[5000, 9000]"
 
 
 @pytest.mark.parametrize("method", methods.registry)
