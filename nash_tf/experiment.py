@@ -143,7 +143,7 @@ def _left_with_lower_limits(runs: Sequence[Run], configs: dict[str, SearchConfig
         ConfigError: the settings of one cannot be read.
     """
     found: dict[str, list[str]] = {}
-    for run in (run for run in runs if run.finished and run.method in configs):
+    for run in (run for run in runs if run.finished and run.begun and run.method in configs):
         saved = run_directory.read_config(run.directory)
         limits = [(name, getattr(saved, name)) for name in settings.raisable(SearchConfig)]
         lower = [

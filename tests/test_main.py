@@ -332,6 +332,7 @@ class TestAccepted:
             "prior",
             "gain_factor",
             "views",
+            "average_weights",
         }
         assert {*settings, *others} == set(arrived.to_json())
 

@@ -12,7 +12,7 @@ import pytest
 import nash_tf
 from nash_tf import callbacks, certificate, morphisms, testing
 
-FRONT = ["max_flops", "front_sizes", "batch_size", "gain_factor", "fits"]
+FRONT = ["max_flops", "front_sizes", "batch_size", "gain_factor", "average_weights", "fits"]
 SEARCH = [
     "method",
     "steps",

@@ -36,8 +36,15 @@ OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "max
     ],
 )
 def test_what_a_method_does_not_use(settings, expected):
-    of_others = {*OTHERS, "cutout_size", "front_epochs", "distillation", "objective_cost"}
+    of_others = {*OTHERS, "cutout_size", "front_epochs", "distillation", "objective_cost", "average_weights"}
     assert unused(SearchConfig(**settings)).keys() - of_others == expected
+
+
+@pytest.mark.parametrize(
+    "method, is_unused", [("grow", False), ("front", False), ("one_epoch", False), ("shrsep", True), ("nash", True)]
+)
+def test_weights_are_averaged_by_methods_with_one_budget(method, is_unused):
+    assert ("average_weights" in unused(SearchConfig(method=method))) == is_unused
 
 
 @pytest.mark.parametrize(
@@ -51,7 +58,7 @@ def test_what_a_method_does_not_use(settings, expected):
     ],
 )
 def test_what_a_front_does_not_use(settings, expected):
-    assert unused(SearchConfig(**settings)).keys() - OTHERS - {"cutout_size"} == expected
+    assert unused(SearchConfig(**settings)).keys() - OTHERS - {"cutout_size", "average_weights"} == expected
 
 
 def test_steps_make_the_budget_of_a_front_that_is_given_none():

@@ -191,10 +191,7 @@ class ChildModels:
     def _born(self, assignment: Assignment, parent: Architecture, state: State):
         if not self._inherit_momentum:
             state.slots = {}
-        with self._scope():
-            child = inherit(
-                parent, state, assignment.moves, lambda: self._template(assignment.hyperparameters).optimizer
-            )
+        child = inherit(parent, state, assignment.moves, lambda: self._template(assignment.hyperparameters).optimizer)
         model = self.build(assignment.hyperparameters, child.architecture, child.state)
         inputs, labels = parts_of(self.calibration)
         calibrate_child(model, child, inputs)

@@ -78,7 +78,7 @@ def test_a_control_that_goes_on_has_what_it_has_not_taken_of_its_quarter(monkeyp
         plan=plan,
         train=train,
     )
-    monkeypatch.setattr(final_training.long_training, "seconds_taken", lambda *_: 600.0, raising=False)
+    monkeypatch.setattr(final_training.saved_course, "seconds_taken", lambda *_: 600.0)
     with pytest.raises(Asked) as asked:
         final_training.control(run)
     assert asked.value.args == (300.0,)

@@ -21,7 +21,7 @@ from tests.helpers.pipelines import CLASSES, pipeline
 from tests.helpers.tuners import CLASSES as LABELS_3
 from tests.helpers.tuners import IMAGES as IMAGES_3
 from tests.helpers.tuners import OwnFit, classifier, tuner_of
-from tests.training.test_interrupted import FIRST, IMAGES, LABELS, Killed, killed, save, train, weights, with_everything  # noqa: F401
+from tests.training.test_interrupted import FIRST, IMAGES, LABELS, Killed, killed, train, weights, with_everything  # noqa: F401
 from tests.training.test_long_training import first, killed_after, make  # noqa: F401
 from tests.training.test_long_training import train as train_long
 
@@ -104,16 +104,10 @@ def test_a_training_keeps_and_scores_the_mean(tmp_path):
     assert outcome.metrics["val_loss"] != pytest.approx(outcome.history["val_loss"][-1], rel=1e-7)
 
 
-def test_interrupted_while_weights_are_averaged_it_comes_to_the_same_end(tmp_path, monkeypatch, save):  # noqa: F811
-    train(AVERAGED, tmp_path / "whole", goes_on=False, build=with_everything)
-
-    def and_die(*given):
-        save(*given)
-        raise Killed
-
-    monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(interrupted, "SAVING", 1e9)
-    monkeypatch.setattr(interrupted.saved_training, "save", and_die)
+def test_interrupted_while_weights_are_averaged_it_comes_to_the_same_end(tmp_path, killed):  # noqa: F811
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(interrupted, "SAVE_EVERY", 1e9)
+        train(AVERAGED, tmp_path / "whole", build=with_everything)
     for _ in range(3):
         with pytest.raises(Killed):
             train(AVERAGED, tmp_path, build=with_everything)

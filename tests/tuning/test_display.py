@@ -22,7 +22,7 @@ def test_trials_are_told_in_words_and_with_the_users_hyperparameters_alone(tmp_p
 def test_a_child_is_altered_once_in_its_life():
     moves = (Move("split", ("conv", 2), 0),)
     born, later = (
-        Assignment(TrainingKey(1, rung, 1), 0, TrainingKey(0, 0, 0), moves, rung, rung + 1, ()) for rung in (0, 1)
+        Assignment(TrainingKey(1, rung, 1), 0, TrainingKey(0, 0, 0), moves, None, rung, rung + 1, ()) for rung in (0, 1)
     )
     assert "altered by split" in in_words(born, "0000") and in_words(later, "0001").endswith("trained on; epoch 2")
 
