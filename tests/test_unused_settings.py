@@ -21,7 +21,7 @@ OF_GROWTH = {"children", "mutations", "control", "max_params", "max_flops", "max
         ({"final_epochs": 0, "augment": ("cutout",)}, {"final_learning_rate"}),
         ({"method": "grow"}, {"children", "workers", "final_learning_rate"}),
         ({"method": "grow", "final_epochs": 3, "max_hours": 1.0}, {"children", "workers", "epochs_per_step"}),
-        ({"method": "fixed", "budget_epochs": 400.0}, {*OF_GROWTH, "final_learning_rate", "epochs_per_step", "steps"}),
+        ({"method": "fixed", "budget_epochs": 4000.0}, {*OF_GROWTH, "final_learning_rate", "epochs_per_step", "steps"}),
         (
             {"method": "random", "budget_epochs": 9.0},
             {"children", "workers", "epochs_per_step", "final_learning_rate", "vanilla_epochs"},

@@ -14,8 +14,9 @@ from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.methods import Method
 from nash_tf.strategy.schedules import Phase
 
-LONGEST_FIRST = 0.05  # share of the budget that the first network has at most before the first growth
-GROWING = 0.15  # share of the budget after which the network no longer grows: what grows late does not come to what it could be
+# The earlier a network grows, the better it becomes (BUILD_NOTES.md, "Averaged weights, a race, ..."):
+LONGEST_FIRST = 0.01  # share of the budget that the first network has at most before the first growth, an epoch at least
+GROWING = 0.03  # share of the budget after which the network no longer grows
 COOLDOWN = 0.5  # share of the budget after which the rate falls
 # Ends of the trainings of the last step: what is open is lost where a run is stopped.
 SEGMENTS = (0.3, COOLDOWN, 0.75, 0.9, 1.0)

@@ -33,7 +33,7 @@ def test_the_more_is_the_same_for_all_the_less_dear_a_larger_network_is():
 
 @pytest.mark.parametrize("known", [{}, {"examples": 500}, {"batch_size": 128}, {"examples": 500, "batch_size": 128}])
 def test_trainings_cost_their_epochs_and_their_beginning(known):
-    search = Search(Settings("fixed", budget_epochs=100, vanilla_epochs=4, **known), Goal("val_accuracy"))
+    search = Search(Settings("fixed", budget_epochs=400, vanilla_epochs=4, **known), Goal("val_accuracy"))
     assert search.spent(search.outcomes.values()) == 0
     (first,) = search.ask()
     search.tell(Outcome(first, COMPLETED, FIRST, {"val_accuracy": 0.5}))
