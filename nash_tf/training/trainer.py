@@ -152,7 +152,7 @@ class Trainer:
         first_epoch = averaged_from(assignment.phases)
         if first_epoch is None or not _is_annealed(model, fit.callbacks) or fit.arguments.validation() is None:
             return None
-        return WeightAverage(first_epoch, mean, count)
+        return WeightAverage(first_epoch, assignment.epochs, mean, count)
 
     def _fitted(
         self,

@@ -12,33 +12,37 @@ import numpy as np
 from nash_tf.keras_models.state import copy_of, real_weights
 from nash_tf.morphisms.weight_transfer import Key
 
+STATES = 500
+
 
 class WeightAverage(keras.callbacks.Callback):
     """Leaves a model with the mean of its weights after the training steps from an epoch on, moving statistics of normalisations among
-    them. Steps that are done in one call count as one. Where the training ends before that epoch, nothing is changed.
+    them; of many steps, after some STATES of them, evenly spaced, since a large model is read slowly. Steps that are done in one call
+    count as one. Where the training ends before that epoch, nothing is changed.
 
     Args:
         first_epoch: from which on.
+        last_epoch: the one before which training ends.
         mean, count: of a training that goes on after an interruption, the mean so far and of how many states it is.
 
     Attributes:
         mean, count: the same now.
     """
 
-    def __init__(self, first_epoch: int, mean: Mapping[Key, np.ndarray] | None = None, count: int = 0):
+    def __init__(self, first_epoch: int, last_epoch: int, mean: Mapping[Key, np.ndarray] | None = None, count: int = 0):
         super().__init__()
-        self.first_epoch, self.mean, self.count = first_epoch, dict(mean or {}), count
+        self.first_epoch, self.last_epoch, self.mean, self.count = first_epoch, last_epoch, dict(mean or {}), count
         self._variables: dict[Key, keras.Variable] = {}
-        self._is_on = False
+        self._epoch = 0
 
     def on_train_begin(self, logs=None):
         self._variables = real_weights(self.model)
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._is_on = epoch >= self.first_epoch
+        self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if not self._is_on:
+        if not self._is_taken(batch):
             return
         self.count += 1
         for key, variable in self._variables.items():
@@ -47,6 +51,15 @@ class WeightAverage(keras.callbacks.Callback):
                 self.mean[key] += ((value - self.mean[key]) / self.count).astype(self.mean[key].dtype)
             else:
                 self.mean[key] = value.astype(max(value.dtype, np.dtype(np.float32), key=lambda dtype: dtype.itemsize))
+
+    def _is_taken(self, batch: int) -> bool:
+        """Whether the weights after a batch are among the states."""
+        if self._epoch < self.first_epoch:
+            return False
+        steps, together = self.params.get("steps") or 1, self.model.steps_per_execution
+        calls = steps // together if isinstance(together, int) else 1
+        every = max(1, (self.last_epoch - self.first_epoch) * calls // STATES)
+        return (self._epoch * steps + batch) * calls // steps % every == 0
 
     def on_train_end(self, logs=None):
         for key, value in self.mean.items():

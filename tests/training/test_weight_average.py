@@ -13,7 +13,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.state import all_variables, read_state, real_weights, write_weights
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.schedules import Phase, averaged_from
-from nash_tf.training import interrupted, long_training, saved_course
+from nash_tf.training import interrupted, long_training, saved_course, weight_average
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.weight_average import WeightAverage
@@ -22,6 +22,7 @@ from tests.helpers.tuners import CLASSES as LABELS_3
 from tests.helpers.tuners import IMAGES as IMAGES_3
 from tests.helpers.tuners import OwnFit, classifier, tuner_of
 from tests.training.test_interrupted import FIRST, IMAGES, LABELS, Killed, killed, train, weights, with_everything  # noqa: F401
+from tests.training.test_interrupted import classifier as classifier_of
 from tests.training.test_long_training import first, killed_after, make  # noqa: F401
 from tests.training.test_long_training import train as train_long
 
@@ -50,13 +51,27 @@ class States(keras.callbacks.Callback):
 def test_it_is_that_after_each_step_from_an_epoch_on_statistics_too():
     model, states = with_everything(None), States()
     data = np.float32(IMAGES), np.eye(CLASSES, dtype=np.float32)[LABELS]
-    model.fit(*data, batch_size=8, epochs=3, verbose=0, callbacks=[WeightAverage(1), states])
+    model.fit(*data, batch_size=8, epochs=3, verbose=0, callbacks=[WeightAverage(1, 3), states])
     now, expected = read_state(model).weights, states.mean(1)
     keys = real_weights(model).keys()
     assert any(name == "moving_mean" for _, name in keys)
     for key in keys:
         np.testing.assert_allclose(now[key], expected[key], rtol=1e-5, atol=1e-7)
     assert any(not np.allclose(now[key], states.seen[-1][1][key], rtol=1e-3) for key in keys)
+
+
+@pytest.mark.parametrize("most", [1, 3, 5, 100])
+def test_of_many_steps_it_is_the_mean_of_some_evenly_spaced(most, monkeypatch):
+    monkeypatch.setattr(weight_average, "STATES", most)
+    model, states = classifier_of(None), States()
+    average = WeightAverage(1, 5)
+    data = np.float32(IMAGES), np.eye(CLASSES, dtype=np.float32)[LABELS]
+    model.fit(*data, batch_size=8, epochs=5, verbose=0, callbacks=[average, states])
+    every = max(1, 20 // most)
+    chosen = [state for number, (epoch, state) in enumerate(states.seen) if epoch >= 1 and number % every == 0]
+    assert average.count == len(chosen) <= most + 1
+    for key, array in read_state(model).weights.items():
+        np.testing.assert_allclose(array, np.mean([state[key] for state in chosen], axis=0), rtol=1e-4, atol=1e-6)
 
 
 def test_states_of_recurrent_layers_are_no_weights():
@@ -71,7 +86,7 @@ def test_states_of_recurrent_layers_are_no_weights():
 def test_a_training_that_ends_before_keeps_its_weights():
     model, states = with_everything(None), States()
     data = np.float32(IMAGES), np.eye(CLASSES, dtype=np.float32)[LABELS]
-    model.fit(*data, epochs=2, verbose=0, callbacks=[WeightAverage(2), states])
+    model.fit(*data, epochs=2, verbose=0, callbacks=[WeightAverage(2, 3), states])
     assert all(np.array_equal(array, states.seen[-1][1][key]) for key, array in read_state(model).weights.items())
 
 
