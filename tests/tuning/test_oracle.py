@@ -108,7 +108,7 @@ def test_arguments_are_checked_at_once(given, message):
         ),
         (
             {"method": "grow", "budget_epochs": 100, "vanilla_epochs": 30},
-            "vanilla_epochs=30 is not used: it is 5, since the first network has at most 5% of the budget",
+            "vanilla_epochs=30 is not used: it is 1, since the first network has at most 1% of the budget",
         ),
         ({"gain_factor": 2.0}, "gain_factor=2.0 is not used: method shrsep expects no gains"),
     ],

@@ -46,7 +46,7 @@ def course(trial):
 def interrupted(tmp_path):
     """A search under a limit on time, and the second of its trainings, in which it is interrupted when half of the time is over."""
     oracle, _ = begin(tmp_path, **IN_TIME)
-    timed(oracle, oracle.create_trial("tuner0"), 20.0)
+    timed(oracle, oracle.create_trial("tuner0"), 4.0)
     trial = oracle.create_trial("tuner0")
     oracle.limits.before = (1800.0, 1800.0)
     oracle.save()
@@ -63,7 +63,7 @@ def test_a_training_goes_on_as_it_was_planned_though_the_clock_has_gone_on(inter
 @pytest.mark.parametrize("seconds", [None, {"wall_seconds": 1200.0}])
 def test_it_is_planned_anew_where_nothing_is_saved_or_no_time_is_left_for_the_rest(seconds, interrupted, tmp_path):
     oracle, trial = interrupted
-    if seconds:  # for 3 of 8 epochs, where 1,800 are left
+    if seconds:  # for 3 of its epochs, where 1,800 are left
         save(oracle, trial, 3, **seconds)
     again = begin(tmp_path, **IN_TIME)[0].create_trial("tuner0")
     assert again.trial_id == trial.trial_id and course(again)[0] < course(trial)[0]
