@@ -1,5 +1,6 @@
 """What a search was given, so that one that goes on with other data or another compiled model says so."""
 
+import contextlib
 import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
@@ -72,13 +73,14 @@ def _data(name: str, value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, keras.utils.PyDataset):
         yield name, f"a {type(value).__name__} of {value.num_batches} batches"
     elif getattr(value, "shape", ()):
-        rows = np.unique(np.linspace(0, len(value) - 1, LOOKED_AT).astype(int))
-        try:
+        kind = getattr(value, "dtype", type(value))
+        yield name, f"{getattr(kind, 'name', kind)} {list(map(int, value.shape))}"
+        with contextlib.suppress(
+            Exception
+        ):  # a data frame, a sparse matrix, or what else Keras takes: its shape must do
+            rows = np.unique(np.linspace(0, len(value) - 1, LOOKED_AT).astype(int))
             some = np.ascontiguousarray([np.asarray(value[row]) for row in rows])
-        except Exception:  # a data frame, or what else Keras takes
-            some = np.asarray(value)
-        yield name, f"{some.dtype} {list(map(int, value.shape))}"
-        yield f"{name}{_VALUES}", hashlib.blake2b(some.tobytes(), digest_size=8).hexdigest()
+            yield f"{name}{_VALUES}", hashlib.blake2b(some.tobytes(), digest_size=8).hexdigest()
     else:
         yield name, _text(value)
 

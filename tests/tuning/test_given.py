@@ -78,6 +78,20 @@ def test_dicts_and_lists_of_arrays_are_looked_into(tmp_path):
     assert "x['b'][1] has other values" in text and "other values;" not in text
 
 
+class OfNoRows:
+    """Data that have a shape alone."""
+
+    def __init__(self, *shape):
+        self.shape = shape
+
+
+def test_of_data_that_cannot_be_looked_into_the_shape_is_compared(tmp_path):
+    model = classifier(keras_tuner.HyperParameters())
+    for count, other in ((3, False), (3, False), (4, True)):
+        found = said(given.warn_of_others, tmp_path, model, FitArguments((OfNoRows(count, 2), CLASSES)))[1]
+        assert [BEGAN in text for text, _ in found] == [True] * other
+
+
 def test_a_damaged_file_is_written_anew(tmp_path):
     model, arguments = classifier(keras_tuner.HyperParameters()), FitArguments((IMAGES, CLASSES))
     (tmp_path / given.FILE).write_text("{")
