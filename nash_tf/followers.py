@@ -69,24 +69,18 @@ def _widths(finished: Finished, config: SearchConfig) -> tuple[int, ...]:
 
 def _winner_params(run: Run) -> float:
     """Parameters of a search's winner; results.json has those of the network that was handed over."""
-    if not _has_control(run):
+    if not run.gives_control:
         return run.results["params"]
-    for record in run.records:
-        if record.place == run.winner and record.params:
-            return record.params
+    if (winner := run.winner_record) and winner.params:
+        return winner.params
     raise Hindrance(f"needs the parameters of the winner, which the lineage of {run.directory} does not tell")
-
-
-def _has_control(run: Run) -> bool:
-    """Whether a search has handed over its control in place of its winner."""
-    return run.results.get("handed_over") == "control"
 
 
 def _scratch(finished: Finished, config: SearchConfig, begun: SearchConfig | None) -> list[str]:
     if begun:
         return [f"--start={begun.start}"]
     run = finished[0]
-    if _has_control(run):
+    if run.gives_control:
         raise Hindrance(
             f"needs the winner's architecture, and {run.directory} has handed over its control; run that search with --nocontrol"
         )

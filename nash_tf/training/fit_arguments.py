@@ -125,6 +125,7 @@ class FitArguments:
         )
 
     def by_name(self) -> dict[str, Any]:
+        """All arguments, those without a name by that of their place."""
         return {**self.named, **dict(zip(("x", "y"), self.positional, strict=False))}
 
 

@@ -55,14 +55,20 @@ def state(directory: Path) -> TrainingState | None:
         return None
 
 
+def state_of(directory: Path, assignment: Assignment) -> TrainingState | None:
+    """The same; None where none of this assignment is saved."""
+    saved = state(directory)
+    return saved if saved is not None and saved.digest == assignment.digest else None
+
+
 def seconds(directory: Path, assignment: Assignment) -> tuple[float, float] | None:
     """What a training that is saved would take at the pace that it has had.
 
     Returns:
         The wall-clock seconds of what is left of it, and the CPU seconds of all of it; None where none of this assignment is saved.
     """
-    saved = state(directory)
-    if saved is None or saved.digest != assignment.digest:
+    saved = state_of(directory, assignment)
+    if saved is None:
         return None
     done, all_epochs = saved.epoch - assignment.initial_epoch, assignment.epochs - assignment.initial_epoch
     return saved.wall_seconds * (all_epochs / done - 1), saved.cpu_seconds * all_epochs / done

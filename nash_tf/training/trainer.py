@@ -235,16 +235,16 @@ def _callbacks(
     model: keras.Model, architecture: Architecture, assignment: Assignment, given: Sequence[keras.callbacks.Callback]
 ) -> list[keras.callbacks.Callback]:
     """The user's callbacks, and the one that anneals the learning rate, where none of them sets it."""
-    setters, key = rate_setters(given), assignment.key
-    is_annealed = model.optimizer.initial_rate is not None
-    if is_annealed and setters:
+    key, is_annealed = assignment.key, _is_annealed(model, given)
+    if not is_annealed and model.optimizer.initial_rate is not None:
         model.optimizer.learning_rate = model.optimizer.initial_rate  # a model at hand has that of its last batch
         warnings.warn(
-            f"the learning rate is left to {', '.join(setters)}: it is not annealed as the method has it", stacklevel=2
+            f"the learning rate is left to {', '.join(rate_setters(given))}: it is not annealed as the method has it",
+            stacklevel=2,
         )
     operators = [operator for operator, *_ in assignment.moves]
     callbacks = log_apart(
-        watched(list(given)) if is_annealed and not setters else list(given),
+        watched(list(given)) if is_annealed else list(given),
         f"step{key.step:03}/child{key.child:02}",
         {
             "step": key.step,
@@ -253,6 +253,6 @@ def _callbacks(
             **{operator: operators.count(operator) for operator in registry},
         },
     )
-    if is_annealed and not setters:
+    if is_annealed:
         callbacks.append(PhasedRate(model.optimizer.initial_rate, assignment.phases))
     return callbacks

@@ -119,8 +119,8 @@ class TrialTraining:
 
 def _taken(unfinished: Path | None, assignment: Assignment) -> tuple[float, float]:
     """CPU seconds and wall-clock seconds that a training has taken before it was interrupted."""
-    saved = interrupted.state(unfinished) if unfinished else None
-    return (saved.cpu_seconds, saved.wall_seconds) if saved and saved.digest == assignment.digest else (0.0, 0.0)
+    saved = interrupted.state_of(unfinished, assignment) if unfinished else None
+    return (saved.cpu_seconds, saved.wall_seconds) if saved else (0.0, 0.0)
 
 
 def _with_state(callbacks: Sequence[keras.callbacks.Callback]) -> bool:

@@ -46,9 +46,8 @@ class HillClimbing(keras_tuner.Tuner):
             mere number, of which nobody knows what it is. With method="front" a list may name costs after it, "params", "operations"
             or "latency_ms", which are to be least: `get_front` is over all of them. Other methods take one.
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
-            tune_hyperparameters, budget_epochs, reserve, examples, max_flops, front_sizes, batch_size, gain_factor, average_weights, fits, heartbeat,
-            on_trained: see
-            `HillClimbingOracle`.
+            tune_hyperparameters, budget_epochs, reserve, examples, max_flops, front_sizes, batch_size, gain_factor, average_weights,
+            fits, heartbeat, on_trained: see `HillClimbingOracle`.
         engine: who trains: a name in `nash_tf.settings.engine.REGISTRY`, or an engine (see `nash_tf.engines`).
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given.

@@ -55,7 +55,7 @@ def expected(run: Run) -> tuple[float, float]:
 def against_control(run: Run) -> Brought | None:
     """What the morphisms have brought; None where there is no control, or a loss is not known."""
     control = run.results.get("control")
-    winner = next((record.loss for record in run.records if record.place == run.winner), None)
+    winner = run.winner_record.loss if run.winner_record else None
     if not isinstance(control, dict) or winner is None or (loss := number(control.get("val_loss"))) is None:
         return None
     epochs, own, of_search = (number(control.get(name)) for name in ("epochs", "cpu_seconds", "search_cpu_seconds"))

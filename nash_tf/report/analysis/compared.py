@@ -17,7 +17,7 @@ def _of_winner(run: Run) -> Run:
     accuracy = run.result("winner_test_accuracy")
     if not run.gives_control:
         return run if accuracy is None else replace(run, results={**run.results, "test_accuracy": accuracy})
-    params = next((record.params for record in run.records if record.place == run.winner), None)
+    params = run.winner_record.params if run.winner_record else None
     results = {**run.results, "test_accuracy": accuracy, "params": params}
     return replace(run, results=results, architecture=_architecture(run))
 

@@ -159,6 +159,11 @@ class Run:
         return place_of(self.results.get("winner"))
 
     @property
+    def winner_record(self) -> Record | None:
+        """The record of that network's training; None where the lineage has none."""
+        return next((record for record in self.records if record.place == self.winner), None)
+
+    @property
     def gives_control(self) -> bool:
         """Whether it hands over its control, the first network trained on alone, and not the search's winner."""
         return self.results.get("handed_over") == "control"
