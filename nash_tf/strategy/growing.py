@@ -8,7 +8,7 @@ The loss at the end is taken to be what the network could come to, plus an exces
 EXCESS / sqrt(e). A morphism lowers the first by its operator's gain for each doubling of the operations on images of each size,
 sizes weighted by their shares of the first network's operations; and it raises the second, since with the same time a dearer network
 has fewer epochs. So a network keeps the shape of the first one while it grows (compound scaling: Tan and Le 2019, arXiv 1905.11946),
-until the epochs that are left are worth more than its size. Where nothing is worth more than 0, it does not grow. That the loss
+until the epochs that are left are worth more than its size. Where nothing is worth more than LEAST_WORTH, it does not grow. That the loss
 falls by as much for each doubling of the operations, wherever they are, and that a budget of twice the images is worth larger
 networks, is what trainings of 18 networks on CIFAR-10 showed (BUILD_NOTES.md, "What a network comes to").
 """
@@ -34,6 +34,7 @@ from nash_tf.strategy.proposals import Proposed
 EXCESS = 0.54  # of the loss, after one epoch of EXAMPLES
 EXAMPLES = 10_000
 UNKNOWN = 0.015  # gain of an operator of the user's own
+LEAST_WORTH = 1e-4  # of the loss; no training shows less, and by gain for cost the cheapest trifles would come first
 LEAST_SHARE = 0.5  # of the share of the operations that images of a size had at first is left where a network shrinks
 MOST_REDUCTIONS = 50  # of a step
 KERNEL = 3  # pixels on a side; a larger kernel is not taken to bring more
@@ -125,7 +126,7 @@ class Foresight:
 
     def order(self, parent: Architecture, growth: Growth) -> tuple[float, ...]:
         """What morphisms are compared by, larger is better: whether it may be taken at all, then what is gained for the cost."""
-        return growth.expected.worth > 0, growth.expected.ratio
+        return growth.expected.worth > LEAST_WORTH, growth.expected.ratio
 
     def _alike(self, parent: Architecture, taken: Sequence[Move]) -> Mapping[str, float]:
         """The gains of the operators that go with morphisms. What has grown, so that it costs more than the first network, does not

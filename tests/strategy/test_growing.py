@@ -1,5 +1,6 @@
 """Which morphisms a network grows by."""
 
+import importlib
 import math
 
 import pytest
@@ -48,6 +49,20 @@ def test_what_growth_is_worth_is_the_sum_of_its_gains_less_the_epochs_lost():
         gained += GAINS[move.operator] * added_compute(shape(PARENT), network, grown)
         network = grown
     assert len(moves) > 1 and 0 < worth == pytest.approx(gained - excess(150 / price(child)) + excess(150), abs=1e-6)
+
+
+@pytest.fixture
+def gated():
+    operator = importlib.import_module("tests.example_squeeze_excite").SqueezeExcite()
+    yield operator.apply(PARENT, ("relu_3",))[0]
+    registry.pop(operator.name, None)
+
+
+def test_what_costs_next_to_nothing_and_brings_as_little_is_not_taken(gated):
+    """The layers of a gate have the best ratio of gain and cost: both are a millionth."""
+    foresight = Foresight(shape(gated), {"alter_channels": GAINS["alter_channels"]}, price, 2.0, math.inf)
+    moves = foresight.choose(gated, 5, 150.0, seed=0)[-1].moves
+    assert moves and not {move.site[0] for move in moves} & {node.name for node in gated.nodes if "reduce" in node.name}
 
 
 @pytest.mark.parametrize("fewer, more", [(60, 150), (150, 600)])
