@@ -126,7 +126,7 @@ def train(
     keras.utils.set_random_seed(job.seed)
     batches = pipeline.training(job.images, job.labels, job.seed, passes=course.epoch)
     group_steps(model, pipeline.batch_size, len(batches) * job.epochs)
-    average = WeightAverage(0, course.last, mean, course.averaged)
+    average = WeightAverage(*course.average, mean, course.averaged)
     keeper = _Keeper(job, course, directory, on_epoch, average)
     shown = progress.callback(job.name, course.epoch, lambda: keeper.course.last)
     callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), average, keeper, shown]
@@ -135,6 +135,7 @@ def train(
             model.fit(
                 batches, initial_epoch=course.epoch, epochs=_ENDLESS, callbacks=callbacks, shuffle=False, verbose=0
             )
+        average.assign()  # an end that time has moved is not the average's
         course = keeper.course
     except OutOfTime:
         course = replace(keeper.course, ended=CUT)
@@ -203,8 +204,10 @@ class _Keeper(keras.callbacks.Callback):
     def _set_average(self) -> None:
         """The average begins where its share of the epochs does; as long as it has not begun, that moves with their end."""
         if not self._average.count:
-            self._average.first_epoch = math.ceil((1 - self._job.averaged) * self.course.last)
-            self._average.last_epoch = self.course.last
+            self.course = replace(
+                self.course, average=(math.ceil((1 - self._job.averaged) * self.course.last), self.course.last)
+            )
+            self._average.first_epoch, self._average.last_epoch = self.course.average
 
     def _untraced(self) -> tuple[float, float] | None:
         """What this epoch takes without tracing, by its steps after the first call; None where there are none."""

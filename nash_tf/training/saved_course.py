@@ -30,6 +30,7 @@ class Course:
         limit: that of its job.
         ended: DONE, CUT or NOT_FINITE; None while it goes on.
         averaged: of how many states of the weights there is a mean.
+        average: the epochs between which the states are taken.
     """
 
     identity: Mapping[str, Any]
@@ -42,6 +43,7 @@ class Course:
     limit: float | None = None
     ended: str | None = None
     averaged: int = 0
+    average: tuple[int, int] = (0, 0)
 
 
 def save(directory: Path, course: Course, architecture: Architecture, state: State) -> None:
@@ -90,7 +92,13 @@ def _course(directory: Path, identity: Mapping[str, Any], limit: float | None) -
         values = saved_training.values(directory)
         if values is None:
             return None
-        course = Course(**{**values, "cooldown": Cooldown(*values["cooldown"])})
+        course = Course(
+            **{
+                **values,
+                "cooldown": Cooldown(*values["cooldown"]),
+                "average": tuple(values.get("average", (0, values["last"]))),
+            }
+        )
     is_same = json.loads(json.dumps(identity)) == course.identity
     return course if is_same and (course.ended != CUT or course.limit == limit) else None
 

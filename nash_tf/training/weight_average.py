@@ -18,7 +18,8 @@ STATES = 500
 class WeightAverage(keras.callbacks.Callback):
     """Leaves a model with the mean of its weights after the training steps from an epoch on, moving statistics of normalisations among
     them; of many steps, after some STATES of them, evenly spaced, since a large model is read slowly. Steps that are done in one call
-    count as one. Where the training ends before that epoch, nothing is changed.
+    count as one. It is assigned before the validation of the last epoch, so that scores, and what other callbacks see then, are
+    the mean's; at the end of the training where there is none. Where the training ends before its last epoch, nothing is changed.
 
     Args:
         first_epoch: from which on.
@@ -33,7 +34,7 @@ class WeightAverage(keras.callbacks.Callback):
         super().__init__()
         self.first_epoch, self.last_epoch, self.mean, self.count = first_epoch, last_epoch, dict(mean or {}), count
         self._variables: dict[Key, keras.Variable] = {}
-        self._epoch = 0
+        self._epoch, self._is_assigned = 0, False
 
     def on_train_begin(self, logs=None):
         self._variables = real_weights(self.model)
@@ -61,6 +62,16 @@ class WeightAverage(keras.callbacks.Callback):
         every = max(1, (self.last_epoch - self.first_epoch) * calls // STATES)
         return (self._epoch * steps + batch) * calls // steps % every == 0
 
+    def on_test_begin(self, logs=None):
+        if self._epoch + 1 >= self.last_epoch:
+            self.assign()
+
     def on_train_end(self, logs=None):
-        for key, value in self.mean.items():
+        if self._epoch + 1 >= self.last_epoch:
+            self.assign()
+
+    def assign(self) -> None:
+        """Gives the model the mean, once."""
+        for key, value in self.mean.items() if not self._is_assigned else ():
             self._variables[key].assign(value)
+        self._is_assigned = True

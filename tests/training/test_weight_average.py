@@ -4,6 +4,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
+import keras_tuner
 import numpy as np
 import pytest
 
@@ -116,7 +117,9 @@ def test_a_training_keeps_and_scores_the_mean(tmp_path):
     write_weights(model, kept.weights)
     found = model.evaluate(pipeline().evaluation(IMAGES, LABELS), verbose=0, return_dict=True)
     assert outcome.metrics["val_loss"] == pytest.approx(found["loss"], rel=1e-5)
-    assert outcome.metrics["val_loss"] != pytest.approx(outcome.history["val_loss"][-1], rel=1e-7)
+    assert outcome.metrics["val_loss"] == pytest.approx(outcome.history["val_loss"][-1], rel=1e-5), (
+        "fit has measured it"
+    )
 
 
 def test_interrupted_while_weights_are_averaged_it_comes_to_the_same_end(tmp_path, killed):  # noqa: F811
@@ -159,7 +162,9 @@ class TestLongTraining:
             "and that is what it is when it is read again"
         )
 
-    def test_interrupted_it_comes_to_the_same_end(self, make, tmp_path):  # noqa: F811
+    @pytest.mark.parametrize("most", [weight_average.STATES, 3])
+    def test_interrupted_it_comes_to_the_same_end(self, make, tmp_path, monkeypatch, most):  # noqa: F811
+        monkeypatch.setattr(weight_average, "STATES", most)
         model, _ = train_long(make, tmp_path / "whole", averaged=0.5)
         for epochs in (1, 2):
             with pytest.raises(Killed.__mro__[1]):
@@ -186,16 +191,51 @@ class TestLongTraining:
 
 class TestSearch:
     @pytest.mark.parametrize("is_averaged", [True, False])
-    def test_the_last_training_of_a_budget_alone_is_averaged(self, tmp_path, is_averaged):
+    def test_the_last_training_of_a_budget_alone_is_averaged(self, tmp_path, is_averaged, monkeypatch):
+        taken, averages = [], Trainer._average
+
+        def average(self, model, assignment, *others):
+            made = averages(self, model, assignment, *others)
+            taken.extend([assignment.key] if made else [])
+            return made
+
+        monkeypatch.setattr(Trainer, "_average", average)
         search = {"method": "grow", "budget_epochs": 12, "steps": 1, "average_weights": is_averaged}
         tuner = tuner_of(classifier, tmp_path, **search)
         tuner.search(IMAGES_3, LABELS_3, validation_split=0.25, verbose=0)
         phases = {key: outcome.assignment.phases for key, outcome in tuner.oracle.search.outcomes.items()}
         last = max(phases)
         assert [key for key in phases if averaged_from(phases[key]) is not None] == [last] * is_averaged
+        assert taken == [last] * is_averaged
+
+    def test_what_a_callback_measures_in_the_last_epoch_is_of_the_mean(self, tmp_path):
+        """No evaluation after the training could measure it."""
+
+        class Measured(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch, logs=None):
+                logs["val_mine"] = logs["val_accuracy"]
+
+        tuner = tuner_of(
+            classifier, tmp_path, objective=keras_tuner.Objective("val_mine", "max"), method="fixed", budget_epochs=12
+        )
+        tuner.search(IMAGES_3, LABELS_3, validation_split=0.25, callbacks=[Measured()], verbose=0)
+        *_, last = tuner.oracle.lineage()
+        assert last["status"] == "completed"
+        assert last["val_mine"] == last["val_accuracy"] == pytest.approx(last["history"]["val_mine"][-1], rel=1e-5)
+
+    def test_a_fit_of_the_user_s_own_scores_the_mean_on_its_own_data(self, tmp_path):
+        class Scaled(OwnFit):
+            def fit(self, hp, model, x, y, validation_data=None, **named):
+                images, labels = validation_data
+                return model.fit(x / 100, y, validation_data=(images / 100, labels), **named)
+
+        tuner = tuner_of(Scaled(), tmp_path, method="fixed", budget_epochs=12)
+        images = 100 * IMAGES_3
+        tuner.search(images, LABELS_3, validation_data=(images, LABELS_3), verbose=0)
+        last = max(tuner.oracle.search.outcomes)
         outcome = tuner.oracle.search.outcomes[last]
-        is_last_epoch_s = outcome.metrics["val_loss"] == pytest.approx(outcome.history["val_loss"][-1], rel=1e-5)
-        assert is_last_epoch_s != is_averaged
+        assert averaged_from(outcome.assignment.phases) is not None
+        assert outcome.metrics["val_loss"] == pytest.approx(outcome.history["val_loss"][-1], rel=1e-5)
 
     def test_a_fit_of_the_user_s_own_without_known_validation_data_ends_on_its_last_weights(self, tmp_path):
         tuner = tuner_of(OwnFit(), tmp_path, method="fixed", budget_epochs=6, steps=1)
