@@ -222,6 +222,7 @@ def _record(plain: Any, objective: Objective) -> Record:
         accuracy=number(plain.get("val_accuracy")),
         objective=objective,
         measured=number(plain.get(objective.metric)),
+        kept_loss=number(plain.get("val_loss")),
         history={
             name_of(name): tuple(number(value) for value in series)
             for name, series in curves.items()

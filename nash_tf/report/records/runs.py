@@ -31,6 +31,7 @@ class Record:
         accuracy: on the validation images.
         objective: what children are compared by.
         measured: its value, where it is not the accuracy.
+        kept_loss: on the validation images, of the weights that were kept, which averaging or a callback may have changed at the end.
         history: metric -> its value after each epoch of this rung.
         certificate: numbers measured at the child's birth.
         expected_gain: what its morphisms were expected to lower the loss by.
@@ -49,6 +50,7 @@ class Record:
     accuracy: float | None = None
     objective: Objective = objectives.ACCURACY
     measured: float | None = None
+    kept_loss: float | None = None
     history: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     certificate: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float | None = None
@@ -75,7 +77,9 @@ class Record:
 
     @property
     def loss(self) -> float | None:
-        """The last loss on the validation images."""
+        """On the validation images: that of the weights that were kept, or else the last that is known."""
+        if self.kept_loss is not None:
+            return self.kept_loss
         return next((loss for loss in reversed(self.history.get("val_loss", ())) if loss is not None), None)
 
     @property
