@@ -257,6 +257,16 @@ def test_finished_runs_with_lower_limits_than_those_given_are_named(prepared, tm
     assert prepared(*given, "--steps=3") == both
 
 
+def test_a_finished_run_that_goes_on_with_raised_limits_is_not_finished(tmp_path):
+    run = Run("fixed", 0, tmp_path / "fixed-seed0")
+    run.directory.mkdir()
+    record = {"step": 0, "rung": 0, "child": 0, "epochs": 2}
+    (run.directory / "lineage.jsonl").write_text(json.dumps(record))
+    for epochs in (2, 1):
+        (run.directory / "results.json").write_text(json.dumps({"epochs": epochs}))
+        assert run.finished == (epochs == 2)
+
+
 def begin(run, arguments):
     """Writes the settings of a run, as one that was begun with these arguments has them."""
     run_directory.write_config(main.parse(["main", *run.command(arguments)])[0], {})

@@ -96,6 +96,20 @@ class TestWatch:
         watch.watch(lambda: sorted(tmp_path.iterdir()), lambda: seen.append(len(moments)), 10.0, sleep, patience=60.0)
         assert seen == [0, 3] and len(moments) == 9 and first.exists()
 
+    def test_waits_for_a_finished_run_that_goes_on(self, tmp_path):
+        run, moments, seen = make_run(tmp_path / "run", "nash", steps=1), [], []
+        told = run / "results.json"
+        results = told.read_text()
+        told.write_text('{"epochs": 1}')
+
+        def sleep(seconds):
+            moments.append(seconds)
+            if len(moments) == 2:
+                told.write_text(results)
+
+        watch.watch(lambda: [run], lambda: seen.append(loading.read(run).state), 0.5, sleep)
+        assert seen == ["unfinished", "finished"] and len(moments) == 2
+
     def test_a_watched_page_loads_itself_again(self, tmp_path):
         run = make_run(tmp_path / "run", "nash", steps=1, stop_after=5)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}

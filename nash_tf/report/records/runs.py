@@ -96,7 +96,8 @@ class Run:
         versions: package -> version, by which the run was begun.
         later_versions: others by which it went on.
         records: of the lineage, by step, rung and child.
-        results: empty until the run is finished.
+        results: empty until the run is finished, and where it has gone on since.
+        goes_on: whether it was finished once, and has gone on since with raised limits: what its results.json says is of before.
         architecture: the winner's.
         networks: architectures of the front's networks by their directories, as results.json names them.
         owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.
@@ -110,6 +111,7 @@ class Run:
     later_versions: tuple[Mapping[str, Any], ...] = ()
     records: tuple[Record, ...] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
+    goes_on: bool = False
     architecture: Architecture | None = None
     networks: Mapping[str, Architecture] = field(default_factory=dict)
     owner: str | None = None
@@ -144,7 +146,7 @@ class Run:
         """finished, failed, unfinished (running or interrupted), begun (no training has ended yet), broken or empty."""
         if self.result("test_accuracy") is not None:
             return "finished"
-        if self._holds(run_directory.RESULTS):
+        if self._holds(run_directory.RESULTS) and not self.goes_on:
             return "broken"
         if self.records and all(record.failed for record in self.records):
             return "failed"
