@@ -18,6 +18,7 @@ Place = tuple[int, int, int]  # step, rung, child
 
 _LARGEST = 1e15
 _LETTERS = 200  # of a name
+_FILES = (".npz", ".csv")  # suffixes of data sets that are files
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ class Run:
     def dataset(self) -> str:
         """Its name; that of a folder or file is the same before the run is finished and after."""
         name = name_of(self.results.get("dataset", self.config.get("dataset", "unknown data set")))
-        return Path(name).name.removesuffix(".npz") or name
+        path = Path(name)
+        return (path.stem if path.suffix.lower() in _FILES else path.name) or name
 
     @property
     def seed(self) -> str:
