@@ -137,6 +137,13 @@ def test_an_experiment_in_a_file_is_refused(tmp_path, capsys):
     assert "must be a directory" in capsys.readouterr().err
 
 
+def test_a_page_of_another_program_is_not_replaced(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "_conduct", lambda *_: {})
+    (tmp_path / "report.html").write_text("mine")
+    assert experiment.main(["experiment", "--methods=sh", f"--output_dir={tmp_path}"]) == 2
+    assert "holds a report.html of another program; move it" in capsys.readouterr().err
+
+
 def test_help_lists_all_flags(capsys):
     assert experiment.main(["experiment", "--help"]) == 0
     printed = capsys.readouterr().out

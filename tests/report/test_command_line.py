@@ -42,6 +42,24 @@ class TestCommandLine:
         assert len(done.stderr.splitlines()) == 1
         assert not (ROOT / "nash_tf" / "report.html").exists()
 
+    @pytest.mark.parametrize("option", [[], ["--watch"]])
+    def test_where_no_run_is_nothing_is_written(self, option, big, tmp_path, capsys):
+        (tmp_path / "report.html").write_text("mine")
+        (tmp_path / "report").mkdir()
+        for others in ([], [str(big)]):
+            assert main([str(tmp_path), *others, *option]) == 2
+            assert capsys.readouterr().err == f"{tmp_path}: holds no run\n"
+        assert (tmp_path / "report.html").read_text() == "mine" and not list((tmp_path / "report").iterdir())
+
+    def test_a_page_of_another_program_is_left(self, small, tmp_path, capsys):
+        shutil.copytree(small, tmp_path / "run")
+        page = tmp_path / "report.html"
+        for text, status in (("mine", 1), ("", 0)):
+            page.write_text(text)
+            assert main([str(tmp_path)]) == status
+        assert main([str(tmp_path)]) == 0, "its own page"
+        assert capsys.readouterr().err == f"cannot write {page}: it is of another program, and is left as it is\n"
+
     def test_options_that_do_nothing_are_named(self, big, tmp_path, capsys):
         assert main([str(big), "--markdown", "--interval=9", f"--output={tmp_path / 'page.html'}"]) == 0
         assert capsys.readouterr().err.splitlines() == [
