@@ -6,7 +6,7 @@ Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_t
 import importlib.util
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -41,13 +41,19 @@ from nash_tf.settings.growth import GrowthSettings
 from nash_tf.settings.images import ImageSettings, parse_size
 from nash_tf.settings.start import StartSettings
 from nash_tf.settings.training import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, TrainingSettings
-from nash_tf.strategy import methods
+from nash_tf.strategy import halving, methods
+from nash_tf.strategy.course import LONGEST_FIRST
 from nash_tf.strategy.halving import Rung
 
 __all__ = ["AUGMENTATIONS", "LARGEST", "ConfigError", "SearchConfig", "check_resume", "differences", "refusal"]
 
 FINAL_EPOCHS = 20
 _SEARCH, _RUN = "Search", settings.RUN
+
+
+def _those(wanted: Callable[[methods.Method], bool]) -> str:
+    """The names of some methods, for the help text."""
+    return ", ".join(name for name, method in methods.registry.items() if wanted(method))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +100,9 @@ class SearchConfig(
     )
     children: int = setting(
         whole(2),
-        "Children of a step, the unmodified parent among them; a power of two, except for nash.",
+        "Children of a step, the unmodified parent among them; a power of two for "
+        f"{_those(lambda method: method.rungs is halving.successive_halving)}, an even number for "
+        f"{_those(lambda method: method.rungs is halving.two_rungs)}.",
         default=8,
         group=_SEARCH,
     )
@@ -109,7 +117,7 @@ class SearchConfig(
     )
     vanilla_epochs: int = setting(
         whole(1),
-        "Epochs of the first network, before the search; under one budget at most a twentieth of it.",
+        f"Epochs of the first network, before the search; under one budget at most {LONGEST_FIRST:.0%} of it, but one at least.",
         default=8,
         group=_SEARCH,
     )
@@ -135,8 +143,8 @@ class SearchConfig(
         "residual one after each pool; pooled is residual with each pool right behind a convolution, two residual ones of the last "
         "width but one, and more convolutions first for images of 64 pixels or more; separable is pooled with "
         "separable convolutions of the last width, for a small network; hand is residual with the widths 32,64,128. Unset: pooled for "
-        "method grow, and for all methods of an "
-        "experiment with it, else plain. The method hand is always of the layout hand.",
+        f"{_those(lambda method: method.has_foresight)}, and for all methods of an "
+        "experiment with one of these, else plain. The method hand is always of the layout hand.",
         default=None,
         group=_SEARCH,
     )
@@ -189,8 +197,9 @@ class SearchConfig(
     )
     control: bool = setting(
         switch(),
-        "After the search train the first network alone for as long as the search took, ten minutes or a quarter of the time at "
-        "most if that is longer, and hand over the better one of the two. On, unless --nocontrol is given.",
+        "After the search train the first network alone for as long as the search took, at most ten minutes or a quarter "
+        "of the search's time, whichever is longer, but under max_hours at most a quarter of that; and hand over the better one of the "
+        "two. On, unless --nocontrol is given.",
         default=True,
         group=_SEARCH,
     )

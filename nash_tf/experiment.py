@@ -181,6 +181,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         start_file.check(first.start)
         data.check(first.dataset, first.images)
         run_directory.check_creatable(str(directory))
+        run_directory.check_page(directory)
         if own.only is not None and not own.only < len(planned):
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
         chosen = planned if own.only is None else [planned[own.only]]

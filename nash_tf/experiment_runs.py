@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from nash_tf import followers
 from nash_tf.files import run_directory
+from nash_tf.report.records import loading
 from nash_tf.settings import refusal
 
 # Unless the arguments say more: runs are compared at equal cost, and few of their models used.
@@ -21,8 +22,8 @@ class Run(NamedTuple):
 
     @property
     def finished(self) -> bool:
-        """Whether its results are there."""
-        return (self.directory / run_directory.RESULTS).exists()
+        """Whether its results are there, and it has not gone on since."""
+        return loading.is_finished(self.directory)
 
     @property
     def begun(self) -> bool:

@@ -50,7 +50,7 @@ def _evidence(directory: str) -> Evidence:
         raise refusal("prior", directory, "must be the directory of a run")
     run = loading.read(directory)
     if not run.results:
-        raise refusal("prior", directory, "holds no finished run: it has no results.json")
+        raise refusal("prior", directory, "holds no finished run: it has no results.json, or has gone on since")
     if run.method not in methods.registry or not methods.registry[run.method].has_foresight:
         raise refusal(
             "prior", directory, f"is a run of {run.method}, which expects no gains; give one of {methods.GROW.name}"

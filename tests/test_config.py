@@ -17,6 +17,7 @@ from nash_tf.config import AUGMENTATIONS, LARGEST, ConfigError, SearchConfig, ch
 from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods, search_settings
+from nash_tf.strategy.course import first_epochs
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.search_settings import planned_by
 
@@ -257,6 +258,27 @@ def test_a_setting_is_written_once():
     for each in settings.declared(SearchConfig):
         assert each.help.endswith(".") and each.group and each.rule.text.startswith("must be "), each.name
         assert each.name == "method" or each.rule.holds(each.default), each.name
+
+
+def test_the_help_says_what_methods_take_and_do():
+    said = {each.name: each.help for each in settings.declared(SearchConfig)}
+    names = said["children"].split("a power of two for ")[1].removesuffix(".").split(", an even number for ")
+    powers, even = (set(each.split(", ")) for each in names)
+    for name, method in methods.registry.items():
+        taken = [count for count in (3, 6) if _takes(method, count)]
+        assert taken == ([] if name in powers else [6] if name in even else [3, 6]), name
+    assert "at most 1% of it, but one at least" in said["vanilla_epochs"]
+    assert [first_epochs(1000, budget) for budget in (20, 1000)] == [1, 10]
+    pooled = {name for name in methods.registry if SearchConfig(method=name).first_layout == "pooled"}
+    assert set(said["layout"].split("Unset: pooled for ")[1].split(", and for")[0].split(", ")) == pooled
+
+
+def _takes(method, children):
+    try:
+        method.rungs(children, children * 8)
+    except ValueError:
+        return False
+    return True
 
 
 def test_a_run_may_be_given_more_of_the_limits_that_its_search_may():

@@ -137,6 +137,13 @@ def test_an_experiment_in_a_file_is_refused(tmp_path, capsys):
     assert "must be a directory" in capsys.readouterr().err
 
 
+def test_a_page_of_another_program_is_not_replaced(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiment, "_conduct", lambda *_: {})
+    (tmp_path / "report.html").write_text("mine")
+    assert experiment.main(["experiment", "--methods=sh", f"--output_dir={tmp_path}"]) == 2
+    assert "holds a report.html of another program; move it" in capsys.readouterr().err
+
+
 def test_help_lists_all_flags(capsys):
     assert experiment.main(["experiment", "--help"]) == 0
     printed = capsys.readouterr().out
@@ -255,6 +262,16 @@ def test_finished_runs_with_lower_limits_than_those_given_are_named(prepared, tm
     assert prepared(*given, "--steps=3", "--max_hours=0.5", "--only=1") == []
     both = [told.format("max_hours=0.5, steps=2", "shr-seed0"), told.format("max_hours=0.5", "sh-seed0")]
     assert prepared(*given, "--steps=3") == both
+
+
+def test_a_finished_run_that_goes_on_with_raised_limits_is_not_finished(tmp_path):
+    run = Run("fixed", 0, tmp_path / "fixed-seed0")
+    run.directory.mkdir()
+    record = {"step": 0, "rung": 0, "child": 0, "epochs": 2}
+    (run.directory / "lineage.jsonl").write_text(json.dumps(record))
+    for epochs in (2, 1):
+        (run.directory / "results.json").write_text(json.dumps({"epochs": epochs}))
+        assert run.finished == (epochs == 2)
 
 
 def begin(run, arguments):

@@ -386,9 +386,16 @@ class TestAccepted:
     @pytest.mark.parametrize("directory", ["new/and/deep", "empty", "started"])
     def test_new_empty_and_barely_begun_directories(self, directory, place, search):
         (place / "started").mkdir()
-        for name in ("config.json.partial", ".config.json.0123abcd.new", "owner.lock", "report.html"):
+        for name in ("config.json.partial", ".config.json.0123abcd.new", "owner.lock"):
             (place / "started" / name).write_text("{")
+        (place / "started" / "report.html").write_text("<p>Written by nash_tf 0.1.0")
         assert start("--method=shr", f"--output_dir={directory}") == 0
+
+    def test_a_page_of_another_program_is_not_replaced(self, place, search, capsys):
+        (place / "own").mkdir()
+        (place / "own" / "report.html").write_text("mine")
+        assert start("--method=shr", "--output_dir=own") == 2 and not search.calls
+        assert "holds a report.html of another program; move it" in capsys.readouterr().err
 
     def test_help(self, search, capsys):
         assert start("--help") == 0

@@ -14,7 +14,7 @@ LARGE = 1e15  # pixels whose squares, summed over a feature map, come near float
 
 def of_arrays(x_train: np.ndarray | Rows, x_valid: np.ndarray | Rows, x_test: np.ndarray | Rows) -> tuple[str, ...]:
     """Notes on images [n, h, w, c]."""
-    notes = [scales(x_train, x_test), copies((x_train, x_valid), x_test), large((x_train, x_valid, x_test))]
+    notes = [scales(x_train, x_test), *copies(x_train, x_valid, x_test), large((x_train, x_valid, x_test))]
     return tuple(note for note in notes if note)
 
 
@@ -35,14 +35,26 @@ def _scale(x: np.ndarray | Rows) -> tuple[float, float]:
     return float(sample.mean(dtype=np.float64)), float(sample.std(dtype=np.float64))
 
 
-def copies(seen: Sequence[np.ndarray | Rows], x_test: np.ndarray | Rows) -> str:
-    """How many test images are, pixel for pixel, images that are trained or validated on."""
-    known = {_digest(image) for x in seen for chunk in chunks(x) for image in chunk}
-    count = sum(_digest(image) in known for chunk in chunks(x_test) for image in chunk)
+def copies(x_train: np.ndarray | Rows, x_valid: np.ndarray | Rows, x_test: np.ndarray | Rows) -> tuple[str, str]:
+    """How many validation images are, pixel for pixel, images that are trained on, and how many test images any of these."""
+    train, valid, test = map(_digests, (x_train, x_valid, x_test))
+    return (
+        _copies(train, valid, "training", "validation"),
+        _copies(train + valid, test, "training or validation", "test"),
+    )
+
+
+def _copies(known: Sequence[bytes], asked: Sequence[bytes], of_known: str, of_asked: str) -> str:
+    seen = set(known)
+    count = sum(digest in seen for digest in asked)
     if not count:
         return ""
     verb = "is an exact copy" if count == 1 else "are exact copies"
-    return f"{count:,} of {len(x_test):,} test images {verb} of training or validation images"
+    return f"{count:,} of {len(asked):,} {of_asked} images {verb} of {of_known} images"
+
+
+def _digests(x: np.ndarray | Rows) -> list[bytes]:
+    return [_digest(image) for chunk in chunks(x) for image in chunk]
 
 
 def _digest(image: np.ndarray) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nash_tf.config import ConfigError, SearchConfig, check_resume, refusal
 from nash_tf.files import start_file
-from nash_tf.files.atomic import read_regular, write_atomically
+from nash_tf.files.atomic import open_regular, read_regular, write_atomically
 from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.files.lock import LOCK
 from nash_tf.settings import of_before
@@ -19,6 +19,7 @@ CONFIG = "config.json"
 LINEAGE = "lineage.jsonl"
 RESULTS = "results.json"
 REPORT = "report.html"
+PAGE_MARK = "Written by nash_tf "  # at the end of each page
 BEST = "best"
 SCRIPT = "predict.py"  # in BEST, where image files hold what the model takes
 MISTAKES = "mistakes"  # folder of pictures
@@ -26,6 +27,7 @@ TUNER = "tuner"
 TENSORBOARD = "tensorboard"
 _LEFTOVERS = (f"{CONFIG}.partial", f".{CONFIG}.", f".{REPORT}.")  # begin the names of what interrupted writes leave
 _LARGEST_CONFIG = 2**20  # bytes
+_END_OF_PAGE = 2**16  # bytes that hold its mark
 _REMEDY = "put back the one that was there, or give another --output_dir"
 # Kept in config.json beside the settings: by which versions the run was begun, and by which others it went on.
 _VERSIONS, LATER_VERSIONS = "versions", "later_versions"
@@ -62,7 +64,32 @@ def check(config: SearchConfig, resume: bool) -> bool:
     check_tree(directory)
     if CONFIG in names:
         _check_same(directory, config)
+    else:
+        check_page(directory)
     return CONFIG in names
+
+
+def check_page(directory: str | os.PathLike) -> None:
+    """Checks that no file of somebody else's is where a report will be written.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    if is_foreign(Path(directory) / REPORT):
+        raise refusal(
+            "output_dir", directory, f"holds a {REPORT} of another program; move it, or give another --output_dir"
+        )
+
+
+def is_foreign(page: Path) -> bool:
+    """Whether there is a file in the place of a page, not empty, that is no page of ours."""
+    try:
+        with open_regular(page) as file:
+            size = os.fstat(file.fileno()).st_size
+            file.seek(max(0, size - _END_OF_PAGE))
+            return size > 0 and PAGE_MARK.encode() not in file.read(_END_OF_PAGE)
+    except OSError:  # there is none; what else it may be is refused by those who write there
+        return False
 
 
 def check_tree(directory: str | os.PathLike) -> None:

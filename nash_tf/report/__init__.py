@@ -3,6 +3,7 @@
 Neither TensorFlow nor Keras is imported, and nothing is read but the files of the runs.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ def write(
         The path of the page.
 
     Raises:
-        OSError: the page cannot be written, or a link or something else than a file is in its place.
+        OSError: the page cannot be written, or a link, something else than a file or a file of another program is in its place.
     """
     target = Path(path) if path else Path(directory) / run_directory.REPORT
     run = loading.read(directory, pictures=True)
@@ -77,6 +78,8 @@ def write_experiment(
 
 def _put(build: Callable[[Sequence[str]], Report], target: Path, svg_dir: str | os.PathLike | None) -> Path:
     """Writes figures and page; `build` makes them, given what could not be written."""
+    if run_directory.is_foreign(target):
+        raise OSError(errno.EEXIST, "it is of another program, and is left as it is", str(target))
     report = build(())
     lost = []
     folder = Path(svg_dir) if svg_dir else target.parent / FIGURES

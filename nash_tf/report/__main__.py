@@ -66,6 +66,9 @@ def _run(given: argparse.Namespace) -> int:
     asked = [_checked(name) for name in given.directories]
     for link in (link for directory in asked if not runs.is_run(directory) for link in _linked(directory)):
         print(printable(f"{link}: a link, left out; name it as DIR to have its report written"), file=sys.stderr)
+    for directory in asked:
+        if not given.watch and not runs.is_run(directory) and not _inside(directory):
+            raise _Refused(f"{directory}: holds no run")
     for line in _unused(given, is_one=len(asked) == 1 and runs.is_run(asked[0])):
         print(line, file=sys.stderr)
     page = Path(given.output) if given.output else _common(asked) / run_directory.REPORT

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nash_tf.files import run_directory
 from nash_tf.files.lock import LOCK
+from nash_tf.report.records import loading
 
 _WATCHED = (run_directory.CONFIG, run_directory.LINEAGE, run_directory.RESULTS, LOCK)
 
@@ -19,8 +20,8 @@ def stamp(directories: Sequence[Path]) -> Stamp:
 
 
 def finished(directories: Sequence[Path]) -> bool:
-    """Whether all runs have results."""
-    return all((directory / run_directory.RESULTS).exists() for directory in directories)
+    """Whether all runs have results, and none has gone on since."""
+    return all(map(loading.is_finished, directories))
 
 
 def watch(
@@ -40,11 +41,12 @@ def watch(
         patience: seconds that a further run may take to appear, once all have results.
     """
     before: Stamp | None = None
-    waited = 0.0
+    waited, done = 0.0, False
     while True:
         directories = found()
-        done, now = finished(directories), stamp(directories)
+        now = stamp(directories)
         if now != before:
+            done = finished(directories)
             renew()
             before, waited = now, 0.0
         if done and waited >= patience:

@@ -10,6 +10,11 @@ from nash_tf.morphisms.base import Site
 
 MOST = 7  # candidates of a weighing that are kept
 PARAMS, FLOPS, PRICE, LATENCY = "params", "flops", "price", "latency"
+BUDGET, GAINS = "budget", "gains"
+NOTHING = {  # why no morphism could be worth anything
+    BUDGET: "the budget was spent",
+    GAINS: "nothing is expected of size, with a gain_factor of 0",
+}
 LIMITS = {PARAMS: "parameters", FLOPS: "operations", PRICE: "the price of an epoch", LATENCY: "latency"}
 
 
@@ -57,11 +62,13 @@ class Weighing:
         best: the best candidate of each operator, the best of all first; MOST of them at most.
         weighed: how many candidates there were.
         refused: how many of them were over each limit; of several limits the first counts.
+        nothing: why none was weighed, one of NOTHING; empty where some might have been.
     """
 
     best: tuple[Candidate, ...] = ()
     weighed: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
+    nothing: str = ""
 
     @property
     def within_limits(self) -> int:
@@ -80,7 +87,8 @@ class Weighing:
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
         best = [[operator, list(site), *numbers] for operator, site, *numbers in self.best]
-        return {"best": best, "weighed": self.weighed, "refused": dict(self.refused)}
+        nothing = {"nothing": self.nothing} if self.nothing else {}
+        return {"best": best, "weighed": self.weighed, "refused": dict(self.refused), **nothing}
 
 
 def parsed(plain: Any) -> tuple[Weighing, ...]:
@@ -94,6 +102,7 @@ def parsed(plain: Any) -> tuple[Weighing, ...]:
             tuple(_candidate(*candidate) for candidate in each["best"]),
             _count(each["weighed"]),
             {limit: _count(each["refused"][limit]) for limit in LIMITS if limit in each["refused"]},
+            next((why for why in NOTHING if why == each.get("nothing")), ""),
         )
         for each in plain
     )
@@ -113,6 +122,8 @@ def why_none(weighing: Weighing, wanted: str = "was worth what it costs") -> str
     """
     if LATENCY in weighing.refused:
         return "with the best morphism the network would have been over the limit on latency"
+    if weighing.nothing:
+        return NOTHING[weighing.nothing]
     if not weighing.weighed:
         return "there was no morphism to be weighed"
     over = _over(weighing.refused)

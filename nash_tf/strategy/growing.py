@@ -114,7 +114,11 @@ class Foresight:
         Returns:
             None where none is to be taken.
         """
-        growths, refused = self._growths(parent, epochs, seed, self._alike(parent, taken))
+        gains = self._alike(parent, taken)
+        nothing = considered.BUDGET if epochs <= 0 else "" if any(gains.values()) else considered.GAINS
+        if nothing:
+            return None, Weighing(nothing=nothing)
+        growths, refused = self._growths(parent, epochs, seed, gains)
         order, by_operator = partial(self.order, parent), defaultdict[str, list[Growth]](list)
         for growth in growths:
             by_operator[growth.move.operator].append(growth)
@@ -142,7 +146,7 @@ class Foresight:
         found, refused, before = list[Growth](), Counter[str](), self.price(parent)
         for name, gain in gains.items():
             operator = known()[name]
-            for site in operator.choices(parent) if gain > 0 and epochs > 0 else ():
+            for site in operator.choices(parent) if gain > 0 else ():
                 child, _ = operator.apply(parent, site)
                 if isinstance(operator, Reduction) and not self._keeps_shape(child):
                     continue

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from nash_tf.architecture import Architecture
 from nash_tf.strategy import growing, methods
-from nash_tf.strategy.considered import PRICE, why_none
+from nash_tf.strategy.considered import BUDGET, GAINS, NOTHING, PRICE, why_none
 from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
 from nash_tf.strategy.search_settings import Settings
@@ -74,8 +74,12 @@ def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | Non
         return f"The network has not grown: it has {above}."
     if not growing.shape(first):
         return "The network has not grown: of its layers no operations are counted, so nothing is expected to be worth its compute."
+    if not settings.gain_factor:
+        return f"The network has not grown: {NOTHING[GAINS]}."
     last = [outcome.assignment.considered[-1] for outcome in trained if outcome.assignment.considered]
     # The price of an epoch is limited by the budget itself.
     if last and all(weighing.is_limited and PRICE not in weighing.refused for weighing in last):
         return f"The network has not grown: {why_none(last[0])}."
+    if last and all(weighing.nothing == BUDGET for weighing in last):
+        return f"The network has not grown: {NOTHING[BUDGET]} before it could; in a larger one it may."
     return "The network has not grown: no morphism was expected to be worth its compute in this budget; in a larger one it may be."

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nash_tf import data, main
-from nash_tf.data import keras_sets, splits
+from nash_tf.data import keras_sets, notes, splits
 from nash_tf.data.dataset import channel_statistics
 from tests.helpers.data_files import arrays, folder, picture, refuse, save
 
@@ -167,6 +167,13 @@ class TestNotes:
         x = np.random.default_rng(0).integers(0, 256, (33, 6, 5, 3)).astype(dtype)
         path = save(tmp_path / "a.npz", x_train=x[:30], x_test=np.concatenate([x[4:7], x[30:]]))
         assert data.load(str(path)).notes == ("3 of 6 test images are exact copies of training or validation images",)
+
+    def test_copies_among_training_and_validation_images_are_counted(self):
+        x = np.random.default_rng(0).integers(0, 256, (12, 6, 5, 3)).astype(np.uint8)
+        assert notes.of_arrays(x[:9], np.concatenate([x[2:4], x[9:10]]), x[9:]) == (
+            "2 of 3 validation images are exact copies of training images",
+            "1 of 3 test images is an exact copy of training or validation images",
+        )
 
     def test_pixels_that_must_be_normalised(self, tmp_path):
         x = (1e25 * np.random.default_rng(0).uniform(size=(36, 6, 5, 3))).astype(np.float32)

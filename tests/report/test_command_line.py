@@ -42,6 +42,23 @@ class TestCommandLine:
         assert len(done.stderr.splitlines()) == 1
         assert not (ROOT / "nash_tf" / "report.html").exists()
 
+    def test_where_no_run_is_nothing_is_written(self, big, tmp_path, capsys):
+        (tmp_path / "report.html").write_text("mine")
+        (tmp_path / "report").mkdir()
+        for others in ([], [str(big)]):
+            assert main([str(tmp_path), *others]) == 2
+            assert capsys.readouterr().err == f"{tmp_path}: holds no run\n"
+        assert (tmp_path / "report.html").read_text() == "mine" and not list((tmp_path / "report").iterdir())
+
+    def test_a_page_of_another_program_is_left(self, small, tmp_path, capsys):
+        shutil.copytree(small, tmp_path / "run")
+        page = tmp_path / "report.html"
+        for text, status in (("mine", 1), ("", 0)):
+            page.write_text(text)
+            assert main([str(tmp_path)]) == status
+        assert main([str(tmp_path)]) == 0, "its own page"
+        assert capsys.readouterr().err == f"cannot write {page}: it is of another program, and is left as it is\n"
+
     def test_options_that_do_nothing_are_named(self, big, tmp_path, capsys):
         assert main([str(big), "--markdown", "--interval=9", f"--output={tmp_path / 'page.html'}"]) == 0
         assert capsys.readouterr().err.splitlines() == [
@@ -95,6 +112,20 @@ class TestWatch:
 
         watch.watch(lambda: sorted(tmp_path.iterdir()), lambda: seen.append(len(moments)), 10.0, sleep, patience=60.0)
         assert seen == [0, 3] and len(moments) == 9 and first.exists()
+
+    def test_waits_for_a_finished_run_that_goes_on(self, tmp_path):
+        run, moments, seen = make_run(tmp_path / "run", "nash", steps=1), [], []
+        told = run / "results.json"
+        results = told.read_text()
+        told.write_text('{"epochs": 1}')
+
+        def sleep(seconds):
+            moments.append(seconds)
+            if len(moments) == 2:
+                told.write_text(results)
+
+        watch.watch(lambda: [run], lambda: seen.append(loading.read(run).state), 0.5, sleep)
+        assert seen == ["unfinished", "finished"] and len(moments) == 2
 
     def test_a_watched_page_loads_itself_again(self, tmp_path):
         run = make_run(tmp_path / "run", "nash", steps=1, stop_after=5)

@@ -55,7 +55,9 @@ class TestExperiment:
         assert pair.ratio == pytest.approx(math.prod(ratios) ** (1 / 3))
         assert pair.p >= 2 / 8
 
-    @pytest.mark.parametrize(("given", "name"), [("/data/cifar", "cifar"), ("digits", "digits"), ("a/b.npz", "b")])
+    @pytest.mark.parametrize(
+        ("given", "name"), [("/data/cifar", "cifar"), ("digits", "digits"), ("a/b.npz", "b"), ("a/b.CSV", "b")]
+    )
     def test_a_data_set_has_one_name_before_the_end_and_after(self, given, name, tmp_path):
         found = runs.Run(tmp_path, config={"dataset": given}), runs.Run(tmp_path, results={"dataset": name})
         assert [run.dataset for run in found] == [name, name]

@@ -66,6 +66,18 @@ class TestStates:
         page = page_of(change_settings(make_run(tmp_path / "run", "shr", steps=1), method="mine")).text
         assert "When this method restarts the rate is not known" in page and "at birth only" not in page
 
+    def test_a_finished_run_that_goes_on_is_not_finished(self, tmp_path):
+        """With raised limits; its results are of before."""
+        run = make_run(tmp_path / "run", "nash", steps=1)
+        told, epochs = run / "results.json", sum(record["epochs"] for record in lineage(run))
+        results = json.loads(told.read_text())
+        for counted, state in ((epochs, "finished"), (epochs - 1, "unfinished")):
+            told.write_text(json.dumps({**results, "epochs": counted}))
+            read = loading.read(run)
+            assert (read.state, loading.is_finished(run)) == (state, state == "finished")
+            assert bool(read.results) == bool(read.architecture) == (state == "finished")
+        assert "unfinished, was finished before" in page_of(run).text
+
     def test_running(self, tmp_path):
         page = page_of(
             change_settings(make_run(tmp_path / "run", "shr", steps=2, stop_after=6), max_cpu_hours=1.5)

@@ -75,9 +75,16 @@ class TestWeighing:
         words = f"of {within} morphisms none was worth what it costs; {over} more were over a limit ("
         assert why_none(weighing).startswith(words)
 
-    @pytest.mark.parametrize("nothing", [{"epochs": 0.0}, {"gains": dict.fromkeys(GAINS, 0.0)}])
-    def test_where_there_is_nothing_to_weigh(self, nothing):
-        assert weighed(**nothing) == (None, Weighing())
+    @pytest.mark.parametrize(
+        "given, why, words",
+        [
+            ({"epochs": 0.0}, "budget", "the budget was spent"),
+            ({"gains": dict.fromkeys(GAINS, 0.0)}, "gains", "nothing is expected of size, with a gain_factor of 0"),
+        ],
+    )
+    def test_where_nothing_can_be_worth_anything_the_reason_is_told(self, given, why, words):
+        assert weighed(**given) == (None, Weighing(nothing=why))
+        assert why_none(Weighing(nothing=why)) == words
         assert why_none(Weighing()) == "there was no morphism to be weighed"
 
     def test_it_is_as_large_however_many_operators_there_are(self, monkeypatch):
@@ -89,7 +96,7 @@ class TestWeighing:
     def test_it_is_json_and_comes_back(self):
         (_, first), (_, last) = weighed(), weighed(max_price=1.5, epochs=1.0)
         nested = Weighing((Candidate("mine", (("a", 1), 0.5), 3, 0.1, 0.0),), 1, {"latency": 1})
-        for weighings in ((), (first, last, nested)):
+        for weighings in ((), (first, last, nested), (Weighing(nothing="budget"),)):
             assert considered.parsed(json.loads(json.dumps([each.plain() for each in weighings]))) == weighings
 
     @pytest.mark.parametrize(
@@ -157,3 +164,15 @@ def test_without_growth_the_limit_is_named():
     assert words.startswith("The network has not grown: all ") and words.endswith(" over the limit on parameters.")
     poor = grow.conduct(budget_epochs=8.0)
     assert "no morphism was expected to be worth" in outlook.without_growth(poor.outcomes.values(), poor.settings)
+    spent = grow.conduct(budget_epochs=1.0)
+    words = outlook.without_growth(spent.outcomes.values(), spent.settings)
+    assert words == "The network has not grown: the budget was spent before it could; in a larger one it may."
+
+
+@pytest.mark.parametrize("method", ["grow", "scale", "front"])
+def test_with_a_factor_of_0_no_larger_budget_is_advised(method):
+    search = TestInSearch().conduct(method, gain_factor=0.0)
+    moves = any(outcome.assignment.moves for outcome in search.outcomes.values())
+    words = outlook.without_growth(search.outcomes.values(), search.settings)
+    expected = "The network has not grown: nothing is expected of size, with a gain_factor of 0."
+    assert words == (None if moves else expected) and (method == "scale" or not moves)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import nash_tf
+from nash_tf.files.run_directory import PAGE_MARK
 from nash_tf.report.drawing import figure
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup, join, tag
@@ -107,7 +108,7 @@ def _details(title: str, words: Markup, sections: Sequence[Section]) -> Markup:
 def foot() -> Markup:
     """Who made the page, and when."""
     moment = time.strftime("%Y-%m-%d %H:%M:%S %Z")
-    return paragraph(f"Written by nash_tf {nash_tf.__version__} on {moment}.")
+    return paragraph(f"{PAGE_MARK}{nash_tf.__version__} on {moment}.")
 
 
 def paragraph(*content: object, class_: str | None = None) -> Markup:

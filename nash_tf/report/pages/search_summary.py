@@ -24,7 +24,7 @@ _STATES = {
 
 def state_words(run: Run) -> str:
     """The state of a run, for people."""
-    words = _STATES[run.state]
+    words = _STATES[run.state] + (", was finished before" if run.goes_on else "")
     if run.state not in ("unfinished", "begun"):
         return words
     if run.owner is None:

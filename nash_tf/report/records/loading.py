@@ -1,5 +1,6 @@
 """Reads a run's directory. Whatever is missing, broken or too large becomes a line in `problems`, never an exception."""
 
+import math
 import os
 import re
 from collections.abc import Callable
@@ -55,10 +56,12 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
     versions, later = config.pop("versions", {}), config.pop(run_directory.LATER_VERSIONS, ())
     config.pop(CHECKSUM, None)
     results = _object(directory, run_directory.RESULTS, problems, needed=False)
-    if results and number(results.get("test_accuracy")) is None:
-        problems.append(f"{run_directory.RESULTS} holds no test_accuracy.")
     objective = objective_of(config)
     records = _lineage(directory, problems, objective)
+    goes_on = sum(record.epochs for record in records) > (number(results.get("epochs")) or math.inf)
+    results = {} if goes_on else results
+    if results and number(results.get("test_accuracy")) is None:
+        problems.append(f"{run_directory.RESULTS} holds no test_accuracy.")
     winner = place_of(results.get("winner"))
     if results and winner not in {record.place for record in records}:
         named = f"a winner, {winner}, that is not in {run_directory.LINEAGE}" if winner else "no winner"
@@ -78,12 +81,18 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
         later_versions=tuple(each for each in later if isinstance(each, dict)) if isinstance(later, list) else (),
         records=tuple(sorted(records, key=lambda record: record.place)),
         results=results,
-        architecture=_architecture(directory, problems, needed=bool(results)),
+        goes_on=goes_on,
+        architecture=None if goes_on else _architecture(directory, problems, needed=bool(results)),
         owner=_load(directory, LOCK, lambda data: name_of(data.decode("utf-8", "replace").strip()), problems),
     )
     if pictures:
         run = replace(run, pictures=_pictures(run, problems), networks=_networks(run, problems))
     return replace(run, problems=tuple(problems))
+
+
+def is_finished(directory: str | os.PathLike) -> bool:
+    """Whether a run has results, and has not gone on since."""
+    return (Path(directory) / run_directory.RESULTS).exists() and not read(directory).goes_on
 
 
 def _pictures(run: Run, problems: list[str]) -> dict[str, bytes]:
@@ -222,6 +231,7 @@ def _record(plain: Any, objective: Objective) -> Record:
         accuracy=number(plain.get("val_accuracy")),
         objective=objective,
         measured=number(plain.get(objective.metric)),
+        kept_loss=number(plain.get("val_loss")),
         history={
             name_of(name): tuple(number(value) for value in series)
             for name, series in curves.items()

@@ -18,6 +18,7 @@ Place = tuple[int, int, int]  # step, rung, child
 
 _LARGEST = 1e15
 _LETTERS = 200  # of a name
+_FILES = (".npz", ".csv")  # suffixes of data sets that are files
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Record:
         accuracy: on the validation images.
         objective: what children are compared by.
         measured: its value, where it is not the accuracy.
+        kept_loss: on the validation images, of the weights that were kept, which averaging or a callback may have changed at the end.
         history: metric -> its value after each epoch of this rung.
         certificate: numbers measured at the child's birth.
         expected_gain: what its morphisms were expected to lower the loss by.
@@ -49,6 +51,7 @@ class Record:
     accuracy: float | None = None
     objective: Objective = objectives.ACCURACY
     measured: float | None = None
+    kept_loss: float | None = None
     history: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     certificate: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float | None = None
@@ -75,7 +78,9 @@ class Record:
 
     @property
     def loss(self) -> float | None:
-        """The last loss on the validation images."""
+        """On the validation images: that of the weights that were kept, or else the last that is known."""
+        if self.kept_loss is not None:
+            return self.kept_loss
         return next((loss for loss in reversed(self.history.get("val_loss", ())) if loss is not None), None)
 
     @property
@@ -92,7 +97,8 @@ class Run:
         versions: package -> version, by which the run was begun.
         later_versions: others by which it went on.
         records: of the lineage, by step, rung and child.
-        results: empty until the run is finished.
+        results: empty until the run is finished, and where it has gone on since.
+        goes_on: whether it was finished once, and has gone on since with raised limits: what its results.json says is of before.
         architecture: the winner's.
         networks: architectures of the front's networks by their directories, as results.json names them.
         owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.
@@ -106,6 +112,7 @@ class Run:
     later_versions: tuple[Mapping[str, Any], ...] = ()
     records: tuple[Record, ...] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
+    goes_on: bool = False
     architecture: Architecture | None = None
     networks: Mapping[str, Architecture] = field(default_factory=dict)
     owner: str | None = None
@@ -124,7 +131,8 @@ class Run:
     def dataset(self) -> str:
         """Its name; that of a folder or file is the same before the run is finished and after."""
         name = name_of(self.results.get("dataset", self.config.get("dataset", "unknown data set")))
-        return Path(name).name.removesuffix(".npz") or name
+        path = Path(name)
+        return (path.stem if path.suffix.lower() in _FILES else path.name) or name
 
     @property
     def seed(self) -> str:
@@ -140,7 +148,7 @@ class Run:
         """finished, failed, unfinished (running or interrupted), begun (no training has ended yet), broken or empty."""
         if self.result("test_accuracy") is not None:
             return "finished"
-        if self._holds(run_directory.RESULTS):
+        if self._holds(run_directory.RESULTS) and not self.goes_on:
             return "broken"
         if self.records and all(record.failed for record in self.records):
             return "failed"
