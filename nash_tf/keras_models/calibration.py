@@ -4,7 +4,7 @@ and measures those of others anew.
 Also the layer-by-layer run of a model that this needs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -23,6 +23,14 @@ CALIBRATION_BATCH = 128  # examples that a search calibrates on, and measures ce
 def parts_of(batch: Any) -> tuple[Any, Any]:
     """Inputs and labels of a batch, which is (inputs, labels) or inputs alone; None for the labels that it does not have."""
     return batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
+
+
+def in_order(architecture: Architecture, inputs: Any) -> list:
+    """A batch's arrays in the order of an architecture's inputs; they may be given by their names, as Keras takes them."""
+    is_named = isinstance(inputs, Mapping) and not isinstance(architecture.structure.get("inputs"), Mapping)
+    if is_named and set(architecture.inputs) <= set(inputs):
+        return [inputs[name] for name in architecture.inputs]
+    return tree.flatten(inputs)
 
 
 def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[str], batch) -> None:
@@ -123,7 +131,7 @@ def node_outputs(model: keras.Model, architecture: Architecture, batch, normalis
         The output of every node, by name.
     """
     layers, values = operations(model), {}
-    for name, value in zip(architecture.inputs, tree.flatten(batch), strict=True):
+    for name, value in zip(architecture.inputs, in_order(architecture, batch), strict=True):
         values[name] = ops.convert_to_tensor(value, architecture[name].config.get("dtype", "float32"))
     for node in architecture.nodes:
         if node.kind == "InputLayer":
