@@ -10,7 +10,7 @@ from nash_tf.architecture.costs import flops
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.compilation import compile_like
-from nash_tf.keras_models.own_attributes import carry_attributes
+from nash_tf.keras_models.own_attributes import carry_attributes, carry_weights
 from nash_tf.keras_models.slot_powers import slot_powers
 from nash_tf.keras_models.state import State, as_tensors, read_state, write_optimizer, write_state
 from nash_tf.morphisms import are_exact
@@ -123,6 +123,7 @@ def make_child(
         compile_like(made, model)
     carry_attributes(made, model)
     write_optimizer(made, child.state)
+    carry_weights(made, model)
     if inputs is not None:
         calibrate_child(made, child, inputs)
     return made, child
