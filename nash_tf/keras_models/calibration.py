@@ -66,7 +66,7 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
 
     def normalise(name, layer, args, kwargs):
         if name in named:
-            values = _calibrated(layer, args[0])
+            values = _calibrated(layer, args, kwargs)
             for variable, value in values:  # the layers after it are measured with them
                 _assign(variable, value)
             calibrated.extend(values)
@@ -95,16 +95,17 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
     named = frozenset(name for name in names if layers[name].trainable)
     if not named:
         return
-    sums: dict[str, list[np.ndarray]] = {}  # of each the mean and the mean square, times examples
+    sums: dict[
+        str, list[Any]
+    ] = {}  # of each the mean and the mean square, times the weight of the batch, and these weights
 
     def normalise(name, layer, args, kwargs):
         if name not in named:
             return layer(*args, **{**kwargs, "training": False})
-        values = _precise(args[0])
-        axes = [axis for axis in range(len(values.shape)) if axis != layer.axis % len(values.shape)]
-        mean, variance = (_numbers(part) for part in ops.moments(values, axes))
-        for place, part in enumerate((mean, variance + mean**2)):
-            sums.setdefault(name, [np.zeros_like(mean), np.zeros_like(mean)])[place] += part * values.shape[0]
+        mean, variance, weight = _moments(layer, args, kwargs)
+        sums.setdefault(name, [0.0, 0.0, 0])
+        for place, part in enumerate((mean * weight, (variance + mean**2) * weight, weight)):
+            sums[name][place] = sums[name][place] + part
         return on_own_statistics(name, layer, args, kwargs)
 
     examples = len(tree.flatten(inputs)[0])
@@ -112,10 +113,12 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
         for start in range(0, examples, CALIBRATION_BATCH):
             rows = slice(start, start + CALIBRATION_BATCH)
             node_outputs(model, architecture, tree.map_structure(lambda part: part[rows], inputs), normalise)  # noqa: B023
-    for name, (total, squares) in sums.items():
-        mean = total / examples
+    for name, (total, squares, weight) in sums.items():
+        if np.any(weight == 0):  # all is masked
+            continue
+        mean = total / weight
         _assign(layers[name].moving_mean, mean)
-        _assign(layers[name].moving_variance, np.maximum(squares / examples - mean**2, 0.0))
+        _assign(layers[name].moving_variance, np.maximum(squares / weight - mean**2, 0.0))
 
 
 def node_outputs(model: keras.Model, architecture: Architecture, batch, normalise=None) -> dict[str, Any]:
@@ -151,10 +154,27 @@ def on_own_statistics(name: str, layer: keras.layers.BatchNormalization, args, k
     return layer(*args, **{**kwargs, "training": True})
 
 
-def _calibrated(layer, inputs) -> list[tuple[keras.Variable, np.ndarray]]:
-    """The variables of a batch normalisation, each with its value for these inputs."""
-    axes = tuple(range(len(inputs.shape) - 1))
-    mean, variance = (_numbers(part) for part in ops.moments(_precise(inputs), axes))
+def _moments(layer: keras.layers.BatchNormalization, args, kwargs) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Mean and variance of a batch normalisation's input, without what is masked, and how much they count beside those of other
+    batches: by examples, or by what is not masked."""
+    values = _precise(args[0])
+    axes = tuple(axis for axis in range(len(values.shape)) if axis != layer.axis % len(values.shape))
+    mask = kwargs.get("mask")
+    mask = private_api.mask_of(args[0]) if mask is None else mask
+    if mask is None:
+        mean, variance = (_numbers(part) for part in ops.moments(values, axes))
+        return mean, variance, values.shape[0]
+    numbers = _numbers(values)
+    shown = np.broadcast_to(_numbers(mask)[..., None] != 0, numbers.shape)
+    count = shown.sum(axes, keepdims=True)
+    mean = numbers.sum(axes, keepdims=True, where=shown) / np.maximum(count, 1)
+    variance = ((numbers - mean) ** 2).sum(axes, keepdims=True, where=shown) / np.maximum(count, 1)
+    return mean.ravel(), variance.ravel(), count.ravel()
+
+
+def _calibrated(layer, args, kwargs) -> list[tuple[keras.Variable, np.ndarray]]:
+    """The variables of a batch normalisation, each with its value for the inputs of this call."""
+    mean, variance, _ = _moments(layer, args, kwargs)
     scale = _numbers(layer.gamma) / np.sqrt(_numbers(layer.moving_variance) + layer.epsilon)
     offset = _numbers(layer.beta) - _numbers(layer.moving_mean) * scale
     return [

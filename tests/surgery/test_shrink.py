@@ -10,7 +10,7 @@ import pytest
 import nash_tf
 from nash_tf.architecture import Architecture
 from nash_tf.certificate import NotPreserved
-from nash_tf.keras_models.calibration import remeasure
+from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import Move, reductions
 from nash_tf.surgery import ranking
@@ -51,6 +51,30 @@ class TestRemeasure:
         model.get_layer("bn_1").trainable = False
         remeasure(model, Architecture.from_keras(model), ["bn_1"], IMAGES)
         np.testing.assert_array_equal(model.get_layer("bn_1").moving_mean, parent.get_layer("bn_1").moving_mean)
+
+    def test_what_is_masked_does_not_count(self):
+        keras.utils.set_random_seed(0)
+        words = keras.Input((20,), dtype="int32")
+        x = keras.layers.Embedding(30, 8, mask_zero=True, name="words")(words)
+        x = keras.layers.Dense(8, activation="relu", name="dense_1")(x)
+        x = keras.layers.BatchNormalization(name="bn", momentum=0.0)(keras.layers.Dense(8, name="dense_2")(x))
+        model = keras.Model(words, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling1D()(x)))
+        table = model.get_layer("words").embeddings
+        table.assign(np.concatenate([np.full((1, 8), 3.0), table[1:]]))
+        rng = np.random.default_rng(0)
+        texts = np.where(np.arange(20) < rng.integers(1, 6, (256, 1)), rng.integers(1, 30, (256, 20)), 0)
+        child = nash_tf.morph(model, ("remove_filters", ("dense_1", "filters", 0)), calibration=texts).model
+        assert_masked(child.get_layer("bn"), child, texts)
+        calibrate(model, Architecture.from_keras(model), ["bn"], texts)
+        assert_masked(model.get_layer("bn"), model, texts)
+
+
+def assert_masked(bn, model, texts):
+    """That the statistics of a batch normalisation are those that it takes in training."""
+    found = [np.array(bn.moving_mean), np.array(bn.moving_variance)]
+    model(texts, training=True)
+    for value, variable in zip(found, (bn.moving_mean, bn.moving_variance), strict=True):
+        np.testing.assert_allclose(value, variable, rtol=1e-4, atol=1e-6)
 
 
 class TestStale:
