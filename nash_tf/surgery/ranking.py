@@ -23,7 +23,7 @@ from nash_tf.surgery.filter_ranking import by_loss
 from nash_tf.surgery.losses import loss_of
 
 HELD = 2**27  # numbers of the parent's layer outputs that are held at a time
-LEAST = 1e-6  # rises of the loss below this count as this
+LEAST = 1e-6  # rises of the loss below this count as this; of a loss below 1, rises below this share of it
 
 
 class Ranked(NamedTuple):
@@ -77,8 +77,9 @@ def ranked(
         if np.isfinite(loss)
     ]
 
-    def cost(each: Ranked) -> float:
-        return max(each.loss - before, LEAST) / min(each.removed, params or each.removed)
+    def cost(each: Ranked) -> tuple[float, float]:
+        rise = each.loss - before
+        return max(rise, LEAST * min(1.0, abs(before))) / min(each.removed, params or each.removed), rise
 
     return sorted(found, key=cost)
 

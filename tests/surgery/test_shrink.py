@@ -118,6 +118,24 @@ class TestRanking:
         costs = [max(each.loss - before, ranking.LEAST) / each.removed for each in found]
         assert costs == sorted(costs)
 
+    def test_labels_of_another_unit_change_nothing(self):
+        """The loss goes from some hundredths to some billionths."""
+        rng = np.random.default_rng(0)
+        x, noise = rng.normal(size=(64, 6)).astype(np.float32), rng.normal(0.0, 0.1, size=(64, 1)).astype(np.float32)
+        moves = []
+        for unit in (1.0, 2.0**-13):
+            keras.utils.set_random_seed(0)
+            hidden = inputs = keras.Input((6,))
+            for width in (16, 8, 12, 8):
+                hidden = keras.layers.Dense(width, activation="relu")(hidden)
+            model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False, name="end")(hidden))
+            model.compile("sgd", "mse")
+            model.get_layer("end").kernel.assign(unit * model.get_layer("end").kernel)
+            y = np.asarray(model(x)) + unit * noise
+            found = ranking.ranked(model, Architecture.from_keras(model), ["remove_filters"], x, y)
+            moves.append([each.move.site[1:] for each in found])
+        assert moves[0] == moves[1] and len(moves[0]) == 4
+
     def test_more_than_is_wanted_counts_as_that(self, parent):
         found = ranking.ranked(parent, Architecture.from_keras(parent), ["remove_filters"], *DATA, params=30)
         assert [len(each.move.site) for each in found] == [3, 3]  # a filter each; one has 42 parameters, or 124
