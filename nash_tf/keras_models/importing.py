@@ -106,6 +106,28 @@ def _check_state(operation: Any) -> None:
                 operation,
                 f"of it {names} alone is frozen, which a child would not know: freeze the whole layer, or nothing of it",
             )
+        if type(part).__module__.startswith(("keras.", "nash_tf.")):
+            _check_rules(operation, part)
+
+
+def _check_rules(operation: Any, part: keras.layers.Layer) -> None:
+    """Refuses a layer with a variable that has another regularizer or constraint than the layer says, here of a layer or one in it."""
+    for sort in ("regularizer", "constraint"):
+        for variable in private_api.own_weights(part):
+            stem = variable.name.removesuffix("_kernel")  # as of recurrent and pointwise ones
+            names = [f"{each}_{sort}" for each in (variable.name, stem, "depthwise" if stem == "kernel" else stem)]
+            stated = [getattr(part, name) for name in names if hasattr(part, name)]
+            if stated and _plain(getattr(variable, sort)) != _plain(stated[0]):
+                refuse(
+                    operation,
+                    f"its {variable.name} has another {sort} than the layer was made with, which a child would not know: make the "
+                    f"layer with it, and give it the weights",
+                )
+
+
+def _plain(rule: Any) -> Any:
+    """What is equal where two regularizers or constraints are."""
+    return (type(rule), str(rule.get_config())) if hasattr(rule, "get_config") else rule
 
 
 def _shape_of(outputs: list[keras.KerasTensor]) -> tuple[int | None, ...]:
