@@ -1,6 +1,7 @@
 """The birth of a child: its weights and optimiser slots from its parent's."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import keras
@@ -38,6 +39,7 @@ class Child(NamedTuple):
         pending: names of the batch normalisations that are still to be calibrated.
         fresh: its variables that the parent does not have.
         stale: names of the batch normalisations behind what approximate moves changed: their statistics no longer fit.
+        copies: by variable that is a copy the parent's of which it is one.
     """
 
     architecture: Architecture
@@ -45,6 +47,7 @@ class Child(NamedTuple):
     pending: tuple[str, ...]
     fresh: frozenset[Key]
     stale: tuple[str, ...] = ()
+    copies: Mapping[Key, Key] = MappingProxyType({})
 
 
 def inherit(
@@ -65,12 +68,17 @@ def inherit(
     """
     child, weights, slots = parent, dict(state.weights), dict(state.slots)
     pending: tuple[str, ...] = ()
-    fresh, touched = set[Key](), set[str]()
+    fresh, touched, copies = set[Key](), set[str](), dict[Key, Key]()
     for move in moves:
         child, ((transfer, seed),) = replay(child, [settled(child, weights, move)])
         touched |= {name for name, _ in transfer.recipes}
         pending = inherited_calibration(transfer, pending)
         weights = apply_to_weights(transfer, weights, seed)
+        copies |= {
+            key: copies.get(recipe.source, recipe.source)
+            for key, recipe in transfer.recipes.items()
+            if isinstance(recipe, Copy)
+        }
         is_scaling = any(isinstance(each, Copy) and each.slot_factor != 1 for each in transfer.recipes.values())
         powers = slot_powers(optimizer()) if optimizer and slots and is_scaling else {}
         slots = {sort: apply_to_slots(transfer, arrays, powers.get(sort, 1)) for sort, arrays in slots.items()}
@@ -87,7 +95,7 @@ def inherit(
     pending = tuple(name for name in pending if name in child)
     stale = () if are_exact(operator for operator, *_ in moves) else _stale(parent, child, touched)
     stale = tuple(name for name in stale if name not in pending)
-    return Child(child, state, pending, frozenset(key for key in fresh if key[0] in child), stale)
+    return Child(child, state, pending, frozenset(key for key in fresh if key[0] in child), stale, copies)
 
 
 def _stale(parent: Architecture, child: Architecture, touched: Collection[str]) -> tuple[str, ...]:
@@ -120,7 +128,7 @@ def make_child(
     child = inherit(parent, state, moves, lambda: model.optimizer)
     made = to_keras(child.architecture, like=model, weights=as_tensors(state, child.state.weights))
     if model.compiled:
-        compile_like(made, model)
+        compile_like(made, model, child.copies)
     carry_attributes(made, model)
     write_optimizer(made, child.state)
     carry_weights(made, model)
