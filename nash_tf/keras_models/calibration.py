@@ -4,7 +4,8 @@ and measures those of others anew.
 Also the layer-by-layer run of a model that this needs.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -88,37 +89,79 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
     Args:
         model: the model, built from `architecture`; only the named layers change.
         architecture: its architecture.
-        names: names of the batch normalisations.
+        names: names of the batch normalisations, and of layers that have such inside.
         inputs: examples, nested as the model takes them.
     """
     layers = operations(model)
     named = frozenset(name for name in names if layers[name].trainable)
     if not named:
         return
-    sums: dict[
-        str, list[Any]
-    ] = {}  # of each the mean and the mean square, times the weight of the batch, and these weights
+    # Of each the mean and the mean square, times the weight of the batch; and these weights.
+    sums: dict[int, list[Any]] = {}
+    measured: dict[int, keras.layers.BatchNormalization] = {}
+
+    def measure(layer, args, kwargs):
+        mean, variance, weight = _moments(layer, args, kwargs)
+        measured[id(layer)] = layer
+        each = sums.setdefault(id(layer), [0.0, 0.0, 0])
+        for place, part in enumerate((mean * weight, (variance + mean**2) * weight, weight)):
+            each[place] = each[place] + part
 
     def normalise(name, layer, args, kwargs):
         if name not in named:
             return layer(*args, **{**kwargs, "training": False})
-        mean, variance, weight = _moments(layer, args, kwargs)
-        sums.setdefault(name, [0.0, 0.0, 0])
-        for place, part in enumerate((mean * weight, (variance + mean**2) * weight, weight)):
-            sums[name][place] = sums[name][place] + part
+        measure(layer, args, kwargs)
         return on_own_statistics(name, layer, args, kwargs)
 
     examples = len(tree.flatten(inputs)[0])
-    with restoring(model):
+    with restoring(model), inside_on_own_statistics([layers[name] for name in named], measure):
         for start in range(0, examples, CALIBRATION_BATCH):
             rows = slice(start, start + CALIBRATION_BATCH)
             node_outputs(model, architecture, tree.map_structure(lambda part: part[rows], inputs), normalise)  # noqa: B023
-    for name, (total, squares, weight) in sums.items():
+    for key, (total, squares, weight) in sums.items():
         if np.any(weight == 0):  # all is masked
             continue
         mean = total / weight
-        _assign(layers[name].moving_mean, mean)
-        _assign(layers[name].moving_variance, np.maximum(squares / weight - mean**2, 0.0))
+        _assign(measured[key].moving_mean, mean)
+        _assign(measured[key].moving_variance, np.maximum(squares / weight - mean**2, 0.0))
+
+
+@contextmanager
+def inside_on_own_statistics(
+    layers: Iterable[Any], measure: Callable[..., None] = lambda layer, args, kwargs: None
+) -> Iterator[None]:
+    """Context in which the batch normalisations inside layers, as in wrappers, are in training mode; moving averages change.
+
+    Frozen ones, and layers that are batch normalisations themselves, stay as they are.
+
+    Args:
+        layers: layers and operations.
+        measure: is called before each with the batch normalisation, and the arguments of its call; not where it is traced.
+    """
+    holders = [each for each in layers if isinstance(each, keras.layers.Layer)]
+    norms = {id(part): part for each in holders for part in private_api.parts(each)[1:] if _is_open(part)}
+    calls = {key: vars(norm).get("call") for key, norm in norms.items()}
+
+    def normalising(norm, call):
+        def normalised(inputs, training=None, mask=None):
+            if hasattr(inputs, "numpy"):
+                measure(norm, [inputs], {"mask": mask})
+            return call(inputs, training=True, **({} if mask is None else {"mask": mask}))
+
+        return normalised
+
+    for norm in norms.values():
+        vars(norm)["call"] = normalising(norm, norm.call)
+    try:
+        yield
+    finally:
+        for key, norm in norms.items():
+            del vars(norm)["call"]
+            vars(norm).update({"call": calls[key]} if calls[key] else {})
+
+
+def _is_open(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
 
 
 def node_outputs(model: keras.Model, architecture: Architecture, batch, normalise=None) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class Child(NamedTuple):
         state: its weights, optimiser slots and counters.
         pending: names of the batch normalisations that are still to be calibrated.
         fresh: its variables that the parent does not have.
-        stale: names of the batch normalisations behind what approximate moves changed: their statistics no longer fit.
+        stale: names of the batch normalisations, and layers with such inside, behind what approximate moves changed: their statistics no
+            longer fit.
         copies: by variable that is a copy the parent's of which it is one.
     """
 
@@ -99,7 +100,8 @@ def inherit(
 
 
 def _stale(parent: Architecture, child: Architecture, touched: Collection[str]) -> tuple[str, ...]:
-    """The batch normalisations that read other nodes than in the parent, or lie behind nodes that have changed."""
+    """The batch normalisations, and layers with such inside, that read other nodes than in the parent, or lie behind nodes that
+    have changed."""
 
     def reads_as_before(node: Node) -> bool:
         return node.name in parent and node.inputs == parent[node.name].inputs
@@ -108,7 +110,7 @@ def _stale(parent: Architecture, child: Architecture, touched: Collection[str]) 
     return tuple(
         node.name
         for node in child.nodes
-        if node.kind == "BatchNormalization"
+        if any(name.partition(":")[0] == "moving_mean" for name in node.statistics)
         and not (reads_as_before(node) and changed.isdisjoint(child.ancestors[node.name]))
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import elements
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.calibration import CALIBRATION_BATCH, node_outputs
+from nash_tf.keras_models.calibration import CALIBRATION_BATCH, inside_on_own_statistics, node_outputs
 from nash_tf.keras_models.call_arguments import arguments, output_of
 from nash_tf.keras_models.graph_calls import graph_of, operations
 from nash_tf.keras_models.layer_configs import make
@@ -150,7 +150,8 @@ def _computed(
         args, kwargs = arguments(node, inputs)
         if private_api.has_training_argument(layer):
             kwargs = {**kwargs, "training": isinstance(layer, keras.layers.BatchNormalization)}
-        found[node.name] = output_of(layer, args, kwargs)
+        with inside_on_own_statistics([layer]):
+            found[node.name] = output_of(layer, args, kwargs)
         changed.add(node.name)
     return found
 

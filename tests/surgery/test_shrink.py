@@ -68,6 +68,41 @@ class TestRemeasure:
         calibrate(model, Architecture.from_keras(model), ["bn"], texts)
         assert_masked(model.get_layer("bn"), model, texts)
 
+    @pytest.mark.parametrize("is_timed", [True, False])
+    def test_those_inside_other_layers_are_measured_too(self, is_timed):
+        keras.utils.set_random_seed(0)
+        timed, inputs = keras.layers.TimeDistributed, keras.Input((6, 16))
+        x = timed(keras.layers.Dense(16, activation="relu"), name="a")(inputs)
+        x = timed(keras.layers.Dense(8), name="b")(x)
+        holder = timed(keras.layers.BatchNormalization(), name="bn") if is_timed else Holder(name="bn")
+        model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(holder(x))))
+        model.compile("sgd", "mse")
+        rng = np.random.default_rng(0)
+        data = rng.normal(2.0, 1.0, (64, 6, 16)).astype(np.float32), rng.normal(size=(64, 2))
+        move = Move("remove_filters", ("a", "filters", *range(10)), 0)
+        child = nash_tf.morph(model, (move.operator, move.site), calibration=data).model
+        taken = keras.Model(child.inputs, child.get_layer("b").output).predict(data[0], verbose=0).reshape(-1, 8)
+        mean, variance = (np.array(each) for each in child.get_layer("bn").non_trainable_variables)
+        np.testing.assert_allclose(mean, taken.mean(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(variance, taken.var(0), rtol=1e-3)
+        assert "call" not in vars(child.get_layer("bn").layer if is_timed else child.get_layer("bn").norm)
+        if not is_timed:  # in a wrapper each step has statistics of its own
+            architecture = Architecture.from_keras(model)
+            for each in ranking.ranked(model, architecture, ["remove_filters"], *data):
+                made, _ = make_child(model, architecture, [each.move], data[0])
+                loss = made.evaluate(*data, verbose=0)
+                assert each.loss == pytest.approx(loss, rel=1e-3)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Holder(keras.layers.Layer):
+    def build(self, shape):
+        self.norm = keras.layers.BatchNormalization()
+        self.norm.build(shape)
+
+    def call(self, inputs, training=None):
+        return self.norm(inputs, training=training)
+
 
 def assert_masked(bn, model, texts):
     """That the statistics of a batch normalisation are those that it takes in training."""
