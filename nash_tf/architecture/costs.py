@@ -11,7 +11,8 @@ def flops(architecture: Architecture) -> int | None:
 
     Counted are
     - the kernels of convolutions (plain, grouped, separable, depthwise) and of dense layers: twice the size of the kernel at
-      each output position, of transposed convolutions at each input position. The depthwise half of a separable convolution has the stride, so it counts at the output's positions;
+      each output position, and of transposed convolutions at each input position. The depthwise half of a separable convolution
+      has the stride, so it counts at the output's positions;
     - both kernels of a recurrent layer at each step, in each direction; of `ConvLSTM` layers at each place of the output too;
     - the kernels of attention at each place of query, key or value, and in each head the two products: a query with each key,
       and its scores with the values, masked or not.

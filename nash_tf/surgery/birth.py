@@ -38,8 +38,8 @@ class Child(NamedTuple):
         state: its weights, optimiser slots and counters.
         pending: names of the batch normalisations that are still to be calibrated.
         fresh: its variables that the parent does not have.
-        stale: names of the batch normalisations, and layers with such inside, behind what approximate moves changed: their statistics no
-            longer fit.
+        stale: names of the batch normalisations, and of layers with such inside, behind what approximate moves changed: their
+            statistics no longer fit.
         copies: by variable that is a copy the parent's of which it is one.
     """
 

@@ -88,6 +88,13 @@ class TestStates:
         setattr(layer, f"kernel_{sort}", rule)
         assert len(nash_tf.morph(model, WIDER).model.losses) == len(model.losses)
 
+    def test_a_rule_of_the_users_without_a_config_is_refused_as_that(self):
+        inputs = keras.Input((6,))
+        rule = type("Own", (keras.regularizers.Regularizer,), {"__call__": lambda self, x: 0.0})()
+        model = keras.Model(inputs, layers.Dense(2, name="a", kernel_regularizer=rule)(inputs))
+        with pytest.raises(ValueError, match="layer 'a' .Dense. is not supported: (?!its kernel)"):
+            sites(model)
+
     def test_rules_of_other_names_are_known(self):
         l2, inputs = keras.regularizers.L2(0.1), keras.Input((8, 8, 3))
         x = layers.DepthwiseConv2D(3, depthwise_regularizer=l2, depthwise_constraint="max_norm")(inputs)
