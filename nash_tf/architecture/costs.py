@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from nash_tf.architecture import Architecture, Node
+from nash_tf.architecture import Architecture, Node, layer_rules
 
 
 def flops(architecture: Architecture) -> int | None:
@@ -11,7 +11,8 @@ def flops(architecture: Architecture) -> int | None:
 
     Counted are
     - the kernels of convolutions (plain, grouped, separable, depthwise) and of dense layers: twice the size of the kernel at
-      each output position. The depthwise half of a separable convolution has the stride, so it counts at the output's positions;
+      each output position, and of transposed convolutions at each input position. The depthwise half of a separable convolution
+      has the stride, so it counts at the output's positions;
     - both kernels of a recurrent layer at each step, in each direction; of `ConvLSTM` layers at each place of the output too;
     - the kernels of attention at each place of query, key or value, and in each head the two products: a query with each key,
       and its scores with the values, masked or not.
@@ -35,9 +36,10 @@ def kernel_operations(
         size: numbers in a kernel of a shape.
     """
     for node in architecture.nodes:
+        inner, *_ = layer_rules.inside(node.kind, node.config, 0)
         for product in node.products(architecture.input_shapes(node)):
             positions = math.prod(side or 1 for side in product.positions)
-            is_depthwise = product.name == "depthwise_kernel" or node.kind == "DepthwiseConv2D"
+            is_depthwise = product.name == "depthwise_kernel" or inner.startswith("DepthwiseConv")
             yield node, is_depthwise, 2 * size([side or 1 for side in product.shape]) * positions
 
 

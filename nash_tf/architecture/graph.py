@@ -18,6 +18,21 @@ from nash_tf.architecture.open_sizes import Sizes, sizes_of
 _HALVES = ("float16", "bfloat16")
 
 
+def _widened(value: Any) -> Any:
+    """A part of a config, in which layers inside compute in float32 where they did in less."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_widened, value))
+    if not isinstance(value, Mapping):
+        return value
+    is_policy = value.get("class_name") == "DTypePolicy"
+    name = (value.get("config") or {}).get("name") if is_policy else value.get("dtype")
+    if not (isinstance(name, str) and name.endswith(_HALVES)):
+        return {key: _widened(each) for key, each in value.items()}
+    if is_policy:
+        return {**value, "config": {**value["config"], "name": "float32"}}
+    return {key: "float32" if key == "dtype" else _widened(each) for key, each in value.items()}
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A functional network as data.
@@ -195,11 +210,16 @@ class Architecture:
 
         def widened(node: Node) -> Node:
             dtype = node.config.get("dtype")
-            if dtype in (None, "float64") or node.kind == "InputLayer":
-                return node
             if node.kind.startswith("keras.ops>"):  # a cast's dtype is that of its result
                 return replace(node, config={**node.config, "dtype": "float32"}) if dtype in _HALVES else node
-            return replace(node, config={key: value for key, value in node.config.items() if key != "dtype"})
+            if node.kind == "InputLayer":
+                return node
+            config = {
+                key: value if key == layer_rules.CALL else _widened(value)
+                for key, value in node.config.items()
+                if key != "dtype" or value in (None, "float64")
+            }
+            return node if config == node.config else replace(node, config=config)
 
         nodes = tuple(map(widened, self.nodes))
         return self if nodes == self.nodes else replace(self, nodes=nodes)

@@ -4,7 +4,8 @@ and measures those of others anew.
 Also the layer-by-layer run of a model that this needs.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -23,6 +24,14 @@ CALIBRATION_BATCH = 128  # examples that a search calibrates on, and measures ce
 def parts_of(batch: Any) -> tuple[Any, Any]:
     """Inputs and labels of a batch, which is (inputs, labels) or inputs alone; None for the labels that it does not have."""
     return batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
+
+
+def in_order(architecture: Architecture, inputs: Any) -> list:
+    """A batch's arrays in the order of an architecture's inputs; they may be given by their names, as Keras takes them."""
+    is_named = isinstance(inputs, Mapping) and not isinstance(architecture.structure.get("inputs"), Mapping)
+    if is_named and set(architecture.inputs) <= set(inputs):
+        return [inputs[name] for name in architecture.inputs]
+    return tree.flatten(inputs)
 
 
 def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[str], batch) -> None:
@@ -58,7 +67,7 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
 
     def normalise(name, layer, args, kwargs):
         if name in named:
-            values = _calibrated(layer, args[0])
+            values = _calibrated(layer, args, kwargs)
             for variable, value in values:  # the layers after it are measured with them
                 _assign(variable, value)
             calibrated.extend(values)
@@ -80,34 +89,79 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
     Args:
         model: the model, built from `architecture`; only the named layers change.
         architecture: its architecture.
-        names: names of the batch normalisations.
+        names: names of the batch normalisations, and of layers that have such inside.
         inputs: examples, nested as the model takes them.
     """
     layers = operations(model)
     named = frozenset(name for name in names if layers[name].trainable)
     if not named:
         return
-    sums: dict[str, list[np.ndarray]] = {}  # of each the mean and the mean square, times examples
+    # Of each the mean and the mean square, times the weight of the batch; and these weights.
+    sums: dict[int, list[Any]] = {}
+    measured: dict[int, keras.layers.BatchNormalization] = {}
+
+    def measure(layer, args, kwargs):
+        mean, variance, weight = _moments(layer, args, kwargs)
+        measured[id(layer)] = layer
+        each = sums.setdefault(id(layer), [0.0, 0.0, 0])
+        for place, part in enumerate((mean * weight, (variance + mean**2) * weight, weight)):
+            each[place] = each[place] + part
 
     def normalise(name, layer, args, kwargs):
         if name not in named:
             return layer(*args, **{**kwargs, "training": False})
-        values = _precise(args[0])
-        axes = [axis for axis in range(len(values.shape)) if axis != layer.axis % len(values.shape)]
-        mean, variance = (_numbers(part) for part in ops.moments(values, axes))
-        for place, part in enumerate((mean, variance + mean**2)):
-            sums.setdefault(name, [np.zeros_like(mean), np.zeros_like(mean)])[place] += part * values.shape[0]
+        measure(layer, args, kwargs)
         return on_own_statistics(name, layer, args, kwargs)
 
     examples = len(tree.flatten(inputs)[0])
-    with restoring(model):
+    with restoring(model), inside_on_own_statistics([layers[name] for name in named], measure):
         for start in range(0, examples, CALIBRATION_BATCH):
             rows = slice(start, start + CALIBRATION_BATCH)
             node_outputs(model, architecture, tree.map_structure(lambda part: part[rows], inputs), normalise)  # noqa: B023
-    for name, (total, squares) in sums.items():
-        mean = total / examples
-        _assign(layers[name].moving_mean, mean)
-        _assign(layers[name].moving_variance, np.maximum(squares / examples - mean**2, 0.0))
+    for key, (total, squares, weight) in sums.items():
+        if np.any(weight == 0):  # all is masked
+            continue
+        mean = total / weight
+        _assign(measured[key].moving_mean, mean)
+        _assign(measured[key].moving_variance, np.maximum(squares / weight - mean**2, 0.0))
+
+
+@contextmanager
+def inside_on_own_statistics(
+    layers: Iterable[Any], measure: Callable[..., None] = lambda layer, args, kwargs: None
+) -> Iterator[None]:
+    """Context in which the batch normalisations inside layers, as in wrappers, are in training mode; moving averages change.
+
+    Frozen ones, and layers that are batch normalisations themselves, stay as they are.
+
+    Args:
+        layers: layers and operations.
+        measure: is called before each with the batch normalisation, and the arguments of its call; not where it is traced.
+    """
+    holders = [each for each in layers if isinstance(each, keras.layers.Layer)]
+    norms = {id(part): part for each in holders for part in private_api.parts(each)[1:] if _is_open(part)}
+    calls = {key: vars(norm).get("call") for key, norm in norms.items()}
+
+    def normalising(norm, call):
+        def normalised(inputs, training=None, mask=None):
+            if hasattr(inputs, "numpy"):
+                measure(norm, [inputs], {"mask": mask})
+            return call(inputs, training=True, **({} if mask is None else {"mask": mask}))
+
+        return normalised
+
+    for norm in norms.values():
+        vars(norm)["call"] = normalising(norm, norm.call)
+    try:
+        yield
+    finally:
+        for key, norm in norms.items():
+            del vars(norm)["call"]
+            vars(norm).update({"call": calls[key]} if calls[key] else {})
+
+
+def _is_open(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
 
 
 def node_outputs(model: keras.Model, architecture: Architecture, batch, normalise=None) -> dict[str, Any]:
@@ -123,7 +177,7 @@ def node_outputs(model: keras.Model, architecture: Architecture, batch, normalis
         The output of every node, by name.
     """
     layers, values = operations(model), {}
-    for name, value in zip(architecture.inputs, tree.flatten(batch), strict=True):
+    for name, value in zip(architecture.inputs, in_order(architecture, batch), strict=True):
         values[name] = ops.convert_to_tensor(value, architecture[name].config.get("dtype", "float32"))
     for node in architecture.nodes:
         if node.kind == "InputLayer":
@@ -143,10 +197,27 @@ def on_own_statistics(name: str, layer: keras.layers.BatchNormalization, args, k
     return layer(*args, **{**kwargs, "training": True})
 
 
-def _calibrated(layer, inputs) -> list[tuple[keras.Variable, np.ndarray]]:
-    """The variables of a batch normalisation, each with its value for these inputs."""
-    axes = tuple(range(len(inputs.shape) - 1))
-    mean, variance = (_numbers(part) for part in ops.moments(_precise(inputs), axes))
+def _moments(layer: keras.layers.BatchNormalization, args, kwargs) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Mean and variance of a batch normalisation's input, without what is masked, and how much they count beside those of other
+    batches: by examples, or by what is not masked."""
+    values = _precise(args[0])
+    axes = tuple(axis for axis in range(len(values.shape)) if axis != layer.axis % len(values.shape))
+    mask = kwargs.get("mask")
+    mask = private_api.mask_of(args[0]) if mask is None else mask
+    if mask is None:
+        mean, variance = (_numbers(part) for part in ops.moments(values, axes))
+        return mean, variance, values.shape[0]
+    numbers = _numbers(values)
+    shown = np.broadcast_to(_numbers(mask)[..., None] != 0, numbers.shape)
+    count = shown.sum(axes, keepdims=True)
+    mean = numbers.sum(axes, keepdims=True, where=shown) / np.maximum(count, 1)
+    variance = ((numbers - mean) ** 2).sum(axes, keepdims=True, where=shown) / np.maximum(count, 1)
+    return mean.ravel(), variance.ravel(), count.ravel()
+
+
+def _calibrated(layer, args, kwargs) -> list[tuple[keras.Variable, np.ndarray]]:
+    """The variables of a batch normalisation, each with its value for the inputs of this call."""
+    mean, variance, _ = _moments(layer, args, kwargs)
     scale = _numbers(layer.gamma) / np.sqrt(_numbers(layer.moving_variance) + layer.epsilon)
     offset = _numbers(layer.beta) - _numbers(layer.moving_mean) * scale
     return [

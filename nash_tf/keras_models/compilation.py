@@ -1,34 +1,40 @@
 """Compiles a rebuilt model like its original."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import keras
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.state import all_variables, inner_optimizer
+from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.optimizers import Muon
 
 
-def compile_like(child: keras.Model, parent: keras.Model) -> None:
+def compile_like(child: keras.Model, parent: keras.Model, copies: Mapping[Key, Key] = MappingProxyType({})) -> None:
     """Compiles a model with the optimiser settings, loss and metrics of another. The new optimiser has no state yet.
 
     Args:
         child: the model to compile.
         parent: the compiled model.
+        copies: by variable that is a copy the parent's of which it is one.
 
     Raises:
         ValueError: the parent is not compiled, or one of its metrics cannot be made again from its config.
     """
     if not parent.compiled:
         raise ValueError(f"expected a compiled model, received {parent.name!r}, which is not")
-    # A single variable is excluded from weight decay by its identity; in the child its namesake is.
+    # A single variable is excluded from weight decay by its identity; in the child its namesake is, and copies of it.
     old = inner_optimizer(parent.optimizer)
     _, excluded_keys = private_api.decay_exclusions(old)
     excluded = {
         key for key, variable in all_variables(parent).items() if private_api.decay_key(old, variable) in excluded_keys
     }
     namesakes = {
-        private_api.decay_key(old, variable) for key, variable in all_variables(child).items() if key in excluded
+        private_api.decay_key(old, variable)
+        for key, variable in all_variables(child).items()
+        if copies.get(key, key) in excluded
     }
     metrics, weighted_metrics = private_api.compiled_metrics(parent)
     # Dicts of losses and labels have these names. Nodes are called otherwise where a model or a layer with several outputs ends a network.

@@ -245,6 +245,7 @@ def _can_fuse(layer) -> bool:
         and not layer.renorm
         and not layer.synchronized
         and layer.compute_dtype in ("float32", "bfloat16", "float16")
+        and layer.variable_dtype == "float32"
     )
 
 

@@ -1,5 +1,6 @@
 """Reads the architecture of a functional Keras model."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -106,6 +107,32 @@ def _check_state(operation: Any) -> None:
                 operation,
                 f"of it {names} alone is frozen, which a child would not know: freeze the whole layer, or nothing of it",
             )
+        if type(part).__module__.startswith(("keras.", "nash_tf.")):
+            _check_rules(operation, part)
+
+
+def _check_rules(operation: Any, part: keras.layers.Layer) -> None:
+    """Refuses a layer if in a part of it a variable has another regularizer or constraint than the part says."""
+    for sort in ("regularizer", "constraint"):
+        for variable in private_api.own_weights(part):
+            stem = variable.name.removesuffix("_kernel")  # as of recurrent and pointwise ones
+            names = [f"{each}_{sort}" for each in (variable.name, stem, "depthwise" if stem == "kernel" else stem)]
+            stated = [getattr(part, name) for name in names if hasattr(part, name)]
+            if stated and not _are_equal(getattr(variable, sort), stated[0]):
+                refuse(
+                    operation,
+                    f"its {variable.name} has another {sort} than the layer was made with, which a child would not know: make the "
+                    f"layer with it, and give it the weights",
+                )
+
+
+def _are_equal(one: Any, two: Any) -> bool:
+    """Whether two regularizers or constraints, or None, are the same or of one config."""
+    if one is two or type(one) is not type(two) or not hasattr(one, "get_config"):
+        return one is two
+    with contextlib.suppress(NotImplementedError):  # as of a class of the user
+        return one.get_config() == two.get_config()
+    return False
 
 
 def _shape_of(outputs: list[keras.KerasTensor]) -> tuple[int | None, ...]:

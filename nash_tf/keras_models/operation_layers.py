@@ -1,5 +1,6 @@
 """Operations of `keras.ops` as the layers that compute the same, to the bit; the rules of these layers then hold for them."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -151,9 +152,9 @@ def _pool(op: _Op) -> _Layer | None:
 
 
 def _reshape(op: _Op) -> _Layer | None:
-    """An operation that gives the same numbers in another shape."""
-    sizes = op.output.shape[1:]
-    if None in sizes or None in op.tensors[0].shape[1:]:
+    """An operation that gives the same numbers of each example in another shape."""
+    sizes, taken = op.output.shape[1:], op.tensors[0].shape[1:]
+    if None in (*sizes, *taken) or math.prod(sizes) != math.prod(taken):
         return None
     return ("Flatten", {}) if len(sizes) == 1 else ("Reshape", {"target_shape": sizes})
 

@@ -58,7 +58,12 @@ def origin(tensor: keras.KerasTensor) -> tuple[Operation, list[keras.KerasTensor
 
 def has_mask(tensor: keras.KerasTensor) -> bool:
     """Whether a symbolic tensor has a mask, which layers behind it use."""
-    return masking.get_keras_mask(tensor) is not None
+    return mask_of(tensor) is not None
+
+
+def mask_of(tensor: Any) -> Any:
+    """The mask of a tensor, or None."""
+    return masking.get_keras_mask(tensor)
 
 
 def recorded_calls(graph: Functional) -> Iterator:

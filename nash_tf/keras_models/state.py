@@ -49,12 +49,15 @@ def read_state(model: keras.Model, copied: bool = True) -> State:
     """
     of = all_variables(model)
     keys = {id(variable): key for key, variable in of.items()}
-    slots, counters = _optimizer_state(model)
+    slots, counters = optimizer_state(model)
     array = copy_of if copied else _view
     tensors = {} if copied else {key: private_api.tensor_of(variable) for key, variable in of.items()}
     return State(
         {key: array(tensors.get(key, variable)) for key, variable in of.items()},
-        {sort: {keys[id(trained)]: array(slot) for trained, slot in pairs} for sort, pairs in slots.items()},
+        {
+            sort: {keys[id(trained)]: array(slot) for trained, slot in pairs if id(trained) in keys}
+            for sort, pairs in slots.items()
+        },
         {name: copy_of(counter) for name, counter in counters.items()},
         tensors,
     )
@@ -122,10 +125,10 @@ def write_optimizer(model: keras.Model, state: State) -> None:
         return
     model.optimizer.build(model.trainable_variables)
     keys = {id(variable): key for key, variable in all_variables(model).items()}
-    slots, counters = _optimizer_state(model)
+    slots, counters = optimizer_state(model)
     for sort, pairs in slots.items():
         for trained, slot in pairs:
-            value = state.slots.get(sort, {}).get(keys[id(trained)])
+            value = state.slots.get(sort, {}).get(keys.get(id(trained), ("", "")))
             if value is not None:
                 unset = np.isnan(value)
                 slot.assign(np.where(unset, _view(slot), value) if unset.any() else value)
@@ -139,7 +142,7 @@ def write_optimizer(model: keras.Model, state: State) -> None:
 def restart_averages(model: keras.Model) -> None:
     """Sets those of the optimiser's slots that are like the weights to the model's present weights: moving averages of them (`use_ema`),
     and what begins as a copy of them, as in schedule-free optimisers."""
-    slots, _ = _optimizer_state(model)
+    slots, _ = optimizer_state(model)
     copies = {private_api.AVERAGES, *_copies_of_weights(model.optimizer)} if slots else set()
     for sort in slots.keys() & copies:
         for trained, copied in slots[sort]:
@@ -215,7 +218,7 @@ def inner_optimizer(optimizer):
     return getattr(optimizer, "inner_optimizer", optimizer)
 
 
-def _optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Variable]]:
+def optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Variable]]:
     """Slots and counters of a model's optimiser.
 
     Returns:

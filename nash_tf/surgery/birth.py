@@ -1,6 +1,7 @@
 """The birth of a child: its weights and optimiser slots from its parent's."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import keras
@@ -10,7 +11,7 @@ from nash_tf.architecture.costs import flops
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.compilation import compile_like
-from nash_tf.keras_models.own_attributes import carry_attributes
+from nash_tf.keras_models.own_attributes import carry_attributes, carry_weights
 from nash_tf.keras_models.slot_powers import slot_powers
 from nash_tf.keras_models.state import State, as_tensors, read_state, write_optimizer, write_state
 from nash_tf.morphisms import are_exact
@@ -37,7 +38,9 @@ class Child(NamedTuple):
         state: its weights, optimiser slots and counters.
         pending: names of the batch normalisations that are still to be calibrated.
         fresh: its variables that the parent does not have.
-        stale: names of the batch normalisations behind what approximate moves changed: their statistics no longer fit.
+        stale: names of the batch normalisations, and of layers with such inside, behind what approximate moves changed: their
+            statistics no longer fit.
+        copies: by variable that is a copy the parent's of which it is one.
     """
 
     architecture: Architecture
@@ -45,6 +48,7 @@ class Child(NamedTuple):
     pending: tuple[str, ...]
     fresh: frozenset[Key]
     stale: tuple[str, ...] = ()
+    copies: Mapping[Key, Key] = MappingProxyType({})
 
 
 def inherit(
@@ -65,12 +69,17 @@ def inherit(
     """
     child, weights, slots = parent, dict(state.weights), dict(state.slots)
     pending: tuple[str, ...] = ()
-    fresh, touched = set[Key](), set[str]()
+    fresh, touched, copies = set[Key](), set[str](), dict[Key, Key]()
     for move in moves:
         child, ((transfer, seed),) = replay(child, [settled(child, weights, move)])
         touched |= {name for name, _ in transfer.recipes}
         pending = inherited_calibration(transfer, pending)
         weights = apply_to_weights(transfer, weights, seed)
+        copies |= {
+            key: copies.get(recipe.source, recipe.source)
+            for key, recipe in transfer.recipes.items()
+            if isinstance(recipe, Copy)
+        }
         is_scaling = any(isinstance(each, Copy) and each.slot_factor != 1 for each in transfer.recipes.values())
         powers = slot_powers(optimizer()) if optimizer and slots and is_scaling else {}
         slots = {sort: apply_to_slots(transfer, arrays, powers.get(sort, 1)) for sort, arrays in slots.items()}
@@ -87,11 +96,12 @@ def inherit(
     pending = tuple(name for name in pending if name in child)
     stale = () if are_exact(operator for operator, *_ in moves) else _stale(parent, child, touched)
     stale = tuple(name for name in stale if name not in pending)
-    return Child(child, state, pending, frozenset(key for key in fresh if key[0] in child), stale)
+    return Child(child, state, pending, frozenset(key for key in fresh if key[0] in child), stale, copies)
 
 
 def _stale(parent: Architecture, child: Architecture, touched: Collection[str]) -> tuple[str, ...]:
-    """The batch normalisations that read other nodes than in the parent, or lie behind nodes that have changed."""
+    """The batch normalisations, and layers with such inside, that read other nodes than in the parent, or lie behind nodes that
+    have changed."""
 
     def reads_as_before(node: Node) -> bool:
         return node.name in parent and node.inputs == parent[node.name].inputs
@@ -100,7 +110,7 @@ def _stale(parent: Architecture, child: Architecture, touched: Collection[str]) 
     return tuple(
         node.name
         for node in child.nodes
-        if node.kind == "BatchNormalization"
+        if any(name.partition(":")[0] == "moving_mean" for name in node.statistics)
         and not (reads_as_before(node) and changed.isdisjoint(child.ancestors[node.name]))
     )
 
@@ -120,9 +130,10 @@ def make_child(
     child = inherit(parent, state, moves, lambda: model.optimizer)
     made = to_keras(child.architecture, like=model, weights=as_tensors(state, child.state.weights))
     if model.compiled:
-        compile_like(made, model)
+        compile_like(made, model, child.copies)
     carry_attributes(made, model)
     write_optimizer(made, child.state)
+    carry_weights(made, model)
     if inputs is not None:
         calibrate_child(made, child, inputs)
     return made, child

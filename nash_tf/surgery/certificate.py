@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from nash_tf.architecture.constants import TOLERANCE
+from nash_tf.keras_models import private_api
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
@@ -37,7 +38,8 @@ class Measured:
 
 def in_float32(model: keras.Model) -> keras.Model:
     """A copy of a model that computes in float32; the model itself if it computes in that or float64 already."""
-    if all(layer.compute_dtype in (None, "float32", "float64") for layer in model.layers):
+    layers = [part for part in private_api.parts(model) if not isinstance(part, keras.Model)]
+    if all(layer.compute_dtype in (None, "float32", "float64") for layer in layers):
         return model
     copy = to_keras(from_keras(model).in_float32(), weights=read_state(model, copied=False).weights)
     if getattr(model, "optimizer", None) is not None:

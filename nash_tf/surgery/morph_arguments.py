@@ -10,6 +10,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import private_api
+from nash_tf.keras_models.calibration import in_order
 from nash_tf.morphisms import known, registry
 from nash_tf.morphisms.base import Move, Site, plain_site
 from nash_tf.morphisms.options import Option, named
@@ -111,7 +112,7 @@ def _check_stateful(model: keras.Model, parent: Architecture, examples: int, arg
 def _check_inputs(parent: Architecture, inputs, argument: str) -> None:
     if hasattr(inputs, "__next__") or hasattr(inputs, "element_spec"):
         raise ValueError(f"{argument} must be one batch, received {type(inputs).__name__}: give next(iter(...)) of it")
-    tensors = keras.tree.flatten(inputs)
+    tensors = in_order(parent, inputs)
     expected = [parent[name].shape for name in parent.inputs]
     received = [tuple(np.shape(part)) for part in tensors]
     fits = len(tensors) == len(expected) and all(

@@ -9,7 +9,7 @@ import numpy as np
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import elements
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.calibration import CALIBRATION_BATCH, node_outputs
+from nash_tf.keras_models.calibration import CALIBRATION_BATCH, inside_on_own_statistics, node_outputs
 from nash_tf.keras_models.call_arguments import arguments, output_of
 from nash_tf.keras_models.graph_calls import graph_of, operations
 from nash_tf.keras_models.layer_configs import make
@@ -23,7 +23,7 @@ from nash_tf.surgery.filter_ranking import by_loss
 from nash_tf.surgery.losses import loss_of
 
 HELD = 2**27  # numbers of the parent's layer outputs that are held at a time
-LEAST = 1e-6  # rises of the loss below this count as this
+LEAST = 1e-6  # rises of the loss below this count as this; of a loss below 1, rises below this share of it
 
 
 class Ranked(NamedTuple):
@@ -77,8 +77,9 @@ def ranked(
         if np.isfinite(loss)
     ]
 
-    def cost(each: Ranked) -> float:
-        return max(each.loss - before, LEAST) / min(each.removed, params or each.removed)
+    def cost(each: Ranked) -> tuple[float, float]:
+        rise = each.loss - before
+        return max(rise, LEAST * min(1.0, abs(before))) / min(each.removed, params or each.removed), rise
 
     return sorted(found, key=cost)
 
@@ -149,7 +150,8 @@ def _computed(
         args, kwargs = arguments(node, inputs)
         if private_api.has_training_argument(layer):
             kwargs = {**kwargs, "training": isinstance(layer, keras.layers.BatchNormalization)}
-        found[node.name] = output_of(layer, args, kwargs)
+        with inside_on_own_statistics([layer]):
+            found[node.name] = output_of(layer, args, kwargs)
         changed.add(node.name)
     return found
 

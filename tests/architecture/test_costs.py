@@ -61,6 +61,36 @@ def test_a_transposed_convolution_counts_where_its_kernel_is_applied():
     assert sum(operations for _, _, operations in kernel_operations(chain.architecture)) == flops(chain.architecture)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "strides", "padding"), [(5, 1, "valid"), (3, 2, "valid"), (3, 2, "same"), (2, 3, "valid")]
+)
+def test_that_is_at_each_place_of_its_input(kernel, strides, padding):
+    image = keras.Input((4, 4, 3))
+    layer = layers.Conv2DTranspose(6, kernel, strides, padding=padding)
+    assert flops(from_keras(keras.Model(image, layer(image)))) == 2 * 4 * 4 * kernel**2 * 3 * 6
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"),
+    [((32, 64), layers.DepthwiseConv1D(3)), ((5, 8, 8, 6), layers.TimeDistributed(layers.DepthwiseConv2D(3)))],
+)
+def test_depthwise_kernels_of_all_kinds_are_known(shape, layer):
+    inputs = keras.Input(shape)
+    assert [each for _, each, _ in kernel_operations(from_keras(keras.Model(inputs, layer(inputs))))] == [True]
+
+
+@pytest.mark.parametrize("name", ["Conv2D", "Conv2DTranspose", "SeparableConv2D", "ConvLSTM2D"])
+def test_channels_may_come_first(name):
+    shape = (2, 9, 8, 3) if name == "ConvLSTM2D" else (9, 8, 3)
+    last, first = keras.Input(shape), keras.Input((*shape[:-3], 3, 9, 8))
+    layer = getattr(layers, name)
+    counted = [
+        flops(from_keras(keras.Model(each, layer(4, 3, data_format=order)(each))))
+        for each, order in ((last, "channels_last"), (first, "channels_first"))
+    ]
+    assert counted[0] == counted[1] > 0
+
+
 @pytest.fixture(scope="module")
 def operations():
     """By layer the operations of recurrent layers and attention on 7 steps of 5 channels, and on 4 of 6 to attend to."""

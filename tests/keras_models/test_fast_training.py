@@ -265,3 +265,12 @@ def test_mixed_precision_trains_as_plain_does():
         keras.config.set_dtype_policy("float32")
     before, after = trained(plain), trained(lean)
     np.testing.assert_allclose(before["loss"], after["loss"], rtol=0.05)
+
+
+def test_weights_kept_in_half_precision_keep_keras_own_normalisation():
+    def middle(image):
+        return layers.BatchNormalization(dtype="bfloat16")(layers.Conv2D(4, 3, dtype="bfloat16")(image))
+
+    plain, lean = network(middle=middle), fast_training.prepare(network(middle=middle))
+    before, after = trained(plain, epochs=1), trained(lean, epochs=1)
+    np.testing.assert_allclose(before["loss"], after["loss"], rtol=0.05)

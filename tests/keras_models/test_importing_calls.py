@@ -77,6 +77,15 @@ def test_what_no_layer_computes_stays_an_operation():
     assert found == {"Mean", "Gelu", "GetItem", "Square", "Add", "Negative", "Absolute", "Clip", "TrueDivide"}
 
 
+def test_a_reshape_that_moves_examples_stays_an_operation():
+    """Into the axis of examples and out of it again: a layer keeps to one example."""
+    rows = keras.Input((4, 8))
+    x = layers.Dense(8)(ops.reshape(rows, (-1, 8)))
+    model = perturbed(keras.Model(rows, ops.reshape(x, (-1, 4, 8))))
+    architecture, _ = round_trip(model)
+    assert kinds(architecture) == ["keras.ops>Reshape", "Dense", "keras.ops>Reshape"]
+
+
 def test_masks_stay_where_they_are():
     """A layer would hand a mask on, or use it, where the operation does not."""
     words = keras.Input((5,), dtype="int32")

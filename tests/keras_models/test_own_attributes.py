@@ -67,6 +67,51 @@ def test_what_its_class_makes_is_its_own():
         )
 
 
+class Weighing(Own):
+    """It has weights that its layers do not."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.share = self.add_weight(name="share", shape=(), trainable=False)
+        self.heads = [layers.Dense(2), layers.Dense(2)]
+        for head in self.heads:
+            head.build((None, 3))
+
+
+def weighing(optimizer):
+    keras.utils.set_random_seed(0)
+    made = network()
+    model = Weighing(made.inputs, made.outputs, name="mine")
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.share.assign(7.0)
+    return model
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_weights_outside_the_layers_are_carried(optimizer):
+    model = weighing(optimizer)
+    for number, head in enumerate(model.heads):
+        head.kernel.assign(np.full((3, 2), 5.0 + number))
+    model.optimizer.build(model.trainable_variables)
+    slots = [variable for variable in model.optimizer.variables if variable.shape == (3, 2)]
+    for number, slot in enumerate(slots):
+        slot.assign(np.full((3, 2), float(number)))
+    child = morphed(model)
+    assert float(child.share) == 7
+    for one, two in zip(model.heads, child.heads, strict=True):
+        assert one is not two
+        np.testing.assert_array_equal(one.kernel, two.kernel)
+    new = [variable for variable in child.optimizer.variables if variable.shape == (3, 2)]
+    assert [slot.numpy()[0, 0] for slot in new] == [slot.numpy()[0, 0] for slot in slots]
+
+
+def test_weights_that_the_class_does_not_make_are_named():
+    model = weighing("sgd")
+    model.add_weight(name="late", shape=(2,))
+    with pytest.raises(ValueError, match="a weight 'mine/late' of shape .2,. outside its layers.*make and build it"):
+        morphed(model)
+
+
 def test_a_stopped_training_is_not_carried():
     model = own()
     model.stop_training = True

@@ -165,6 +165,21 @@ def test_the_loss_is_that_of_training():
     assert after - before == pytest.approx((0.3**2 + 0.7**2 - 1) * decay, rel=1e-3)
 
 
+class Plain(keras.Model):
+    """Its loss does not ask for the mode."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return 2.0 * super().compute_loss(x, y, y_pred, sample_weight)
+
+
+def test_a_loss_of_its_own_need_not_take_the_mode():
+    made = network()
+    model = trained(Plain(made.inputs, made.outputs, name=made.name))
+    found = nash_tf.morph(model, ("alter_channels", ("conv_1", 2)), calibration=(IMAGES, LABELS)).certificate
+    assert abs(found["loss_change"]) < 1e-5
+    assert nash_tf.shrink(model, 690, (IMAGES, LABELS)).model
+
+
 def test_dropout_draws_what_it_would_have_drawn():
     model = trained(network(dropout=0.5))
     seeds = [variable.numpy() for variable in model.variables if "seed" in variable.path]

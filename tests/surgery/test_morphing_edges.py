@@ -71,6 +71,41 @@ class TestStates:
         model.get_layer("a").trainable = False
         assert "it is frozen" in why(model, "alter_channels", "a")
 
+    @pytest.mark.parametrize("is_late", [True, False])
+    @pytest.mark.parametrize("sort", ["regularizer", "constraint"])
+    def test_rules_that_are_not_the_layers_are_refused(self, sort, is_late):
+        """Given to a variable alone, or to a layer when its variables are made."""
+        rule = keras.regularizers.L2(0.1) if sort == "regularizer" else keras.constraints.NonNeg()
+        model = dense()
+        layer = model.get_layer("a")
+        if is_late:
+            setattr(layer, f"kernel_{sort}", rule)
+        else:
+            setattr(layer.kernel, sort, rule)
+        with pytest.raises(ValueError, match=f"layer 'a' .Dense. is not supported: its kernel has another {sort} than"):
+            nash_tf.morph(model, WIDER)
+        setattr(layer.kernel, sort, rule)
+        setattr(layer, f"kernel_{sort}", rule)
+        assert len(nash_tf.morph(model, WIDER).model.losses) == len(model.losses)
+
+    def test_a_rule_of_the_users_without_a_config_is_refused_as_that(self):
+        inputs = keras.Input((6,))
+        rule = type("Own", (keras.regularizers.Regularizer,), {"__call__": lambda self, x: 0.0})()
+        model = keras.Model(inputs, layers.Dense(2, name="a", kernel_regularizer=rule)(inputs))
+        with pytest.raises(ValueError, match="layer 'a' .Dense. is not supported: (?!its kernel)"):
+            sites(model)
+
+    def test_rules_of_other_names_are_known(self):
+        l2, inputs = keras.regularizers.L2(0.1), keras.Input((8, 8, 3))
+        x = layers.DepthwiseConv2D(3, depthwise_regularizer=l2, depthwise_constraint="max_norm")(inputs)
+        x = layers.SeparableConv2D(4, 3, depthwise_regularizer="l1", pointwise_regularizer=l2)(x)
+        x = layers.BatchNormalization(gamma_regularizer="l2")(layers.PReLU(alpha_regularizer="l1")(x))
+        rnn = layers.GRU(3, kernel_regularizer="l1", recurrent_regularizer=l2, bias_constraint="non_neg")
+        x = layers.Bidirectional(rnn)(
+            layers.TimeDistributed(layers.Dense(3, kernel_regularizer=l2))(layers.Reshape((16, 4))(x))
+        )
+        assert len(sites(keras.Model(inputs, layers.Dense(2)(x)))) > 0
+
     def test_what_is_quantized_is_refused(self):
         model = dense()
         model.get_layer("h").quantize("int8")

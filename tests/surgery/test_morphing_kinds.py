@@ -52,6 +52,26 @@ def test_a_list_of_inputs():
         nash_tf.morph(model, count=3, calibration=IMAGES)
 
 
+def test_inputs_by_their_names_are_those_of_the_list():
+    last, first = keras.Input((8, 8, 3), name="z"), keras.Input((8, 8, 3), name="a")
+    x = layers.Conv2D(4, 3, padding="same", use_bias=False, name="conv_1")(last)
+    x = layers.ReLU(name="relu")(layers.BatchNormalization(name="bn")(x))
+    x = layers.Concatenate(name="both")([x, layers.Conv2D(4, 3, padding="same", name="conv_2")(first)])
+    model = keras.Model([last, first], layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    model.compile("sgd", "mse")
+    labels = _rng.normal(size=(32, 2))
+    listed, named = [5 * IMAGES + 3, 0.01 * IMAGES], {"z": 5 * IMAGES + 3, "a": 0.01 * IMAGES}
+
+    def children(inputs):
+        yield nash_tf.morph(model, ("insert_conv", ("relu", "both", 3)), calibration=inputs)
+        yield nash_tf.morph(model, ("remove_filters", ("conv_1", "to", 2)), calibration=(inputs, labels))
+        yield nash_tf.shrink(model, 200, (inputs, labels))
+
+    for one, two in zip(children(listed), children(named), strict=True):
+        assert (one.moves, one.certificate) == (two.moves, two.certificate)
+        states_equal(read_state(one.model), read_state(two.model))
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision(policy):
     keras.config.set_dtype_policy(policy)

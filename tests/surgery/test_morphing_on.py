@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import nash_tf
+from nash_tf.keras_models import private_api
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import known
-from tests.helpers.parents import IMAGES, LABELS, states_equal, trained
+from tests.helpers.parents import IMAGES, LABELS, network, states_equal, trained
 from tests.scripts import momentum_table
 
 # Training on ----------------------------------------------------------------------------------------------------------
@@ -92,6 +93,17 @@ def test_it_is_compiled_like_the_parent_and_learns(parent):
     assert before == pytest.approx(parent.evaluate(IMAGES, LABELS, verbose=0, return_dict=True), rel=1e-4)
     grown.fit(IMAGES, LABELS, 16, 3, verbose=0)
     assert grown.evaluate(IMAGES, LABELS, verbose=0, return_dict=True)["loss"] < before["loss"]
+
+
+def test_copies_are_spared_weight_decay_as_what_they_are_copies_of():
+    model = network()
+    optimizer, bn = keras.optimizers.AdamW(1e-3, weight_decay=0.1), model.get_layer("bn_1")
+    optimizer.exclude_from_weight_decay(var_list=[bn.gamma, bn.beta])
+    model.compile(optimizer, "mse")
+    child = nash_tf.morph(model, [("split", ("conv_1",)), ("split", ("conv_1",))]).model
+    child.optimizer.build(child.trainable_variables)
+    spared = [each.name for each in child.trainable_variables if not private_api.decays(child.optimizer, each)]
+    assert sorted(spared) == ["beta"] * 3 + ["gamma"] * 3
 
 
 def test_copies_stay_copies_without_noise_and_do_not_with_it(parent):

@@ -9,6 +9,7 @@ import pytest
 import nash_tf
 from nash_tf import certificate
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models import private_api
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.insert_separable_conv import InsertSeparableConv
 from nash_tf.testing import Parent
@@ -114,3 +115,22 @@ def test_in_half_precision_rounding_is_that_of_the_weights(halved, monkeypatch):
     half = halved.layers[1].variable_dtype
     with pytest.raises(certificate.NotPreserved, match=f"; its weights are kept in {half}, to which new ones are"):
         nash_tf.morph(halved, ("inexact", SITE), seed=0, calibration=IMAGES)
+
+
+@pytest.mark.parametrize("is_timed", [True, False])
+def test_what_is_inside_is_compared_in_float32_too(is_timed):
+    """A layer in a wrapper, and one in an inner model."""
+    keras.utils.set_random_seed(0)
+    one, two = (keras.layers.Dense(32, activation="relu", name=name, dtype="mixed_float16") for name in ("a", "b"))
+    steps, inner = keras.Input((5, 16)), keras.Input((5, 16))
+    if is_timed:
+        x = keras.layers.TimeDistributed(two)(keras.layers.TimeDistributed(one, name="wide")(steps))
+    else:
+        x = keras.Model(inner, two(one(inner)), name="inner")(steps)
+    model = keras.Model(steps, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling1D()(x)))
+    batch = 30 * np.random.default_rng(0).normal(size=(64, 5, 16))
+    wide = certificate.in_float32(model)
+    computed = [part for part in private_api.parts(wide) if not isinstance(part, keras.Model)]
+    assert {part.compute_dtype for part in computed} == {"float32"}
+    grown = nash_tf.morph(model, ("alter_channels", ("wide" if is_timed else "inner_a", 2)), calibration=batch)
+    assert grown.certificate["max_difference"] <= grown.certificate["bound"] and "rounding" not in grown.certificate

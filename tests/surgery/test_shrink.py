@@ -10,7 +10,7 @@ import pytest
 import nash_tf
 from nash_tf.architecture import Architecture
 from nash_tf.certificate import NotPreserved
-from nash_tf.keras_models.calibration import remeasure
+from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import Move, reductions
 from nash_tf.surgery import ranking
@@ -51,6 +51,65 @@ class TestRemeasure:
         model.get_layer("bn_1").trainable = False
         remeasure(model, Architecture.from_keras(model), ["bn_1"], IMAGES)
         np.testing.assert_array_equal(model.get_layer("bn_1").moving_mean, parent.get_layer("bn_1").moving_mean)
+
+    def test_what_is_masked_does_not_count(self):
+        keras.utils.set_random_seed(0)
+        words = keras.Input((20,), dtype="int32")
+        x = keras.layers.Embedding(30, 8, mask_zero=True, name="words")(words)
+        x = keras.layers.Dense(8, activation="relu", name="dense_1")(x)
+        x = keras.layers.BatchNormalization(name="bn", momentum=0.0)(keras.layers.Dense(8, name="dense_2")(x))
+        model = keras.Model(words, keras.layers.Dense(1)(keras.layers.GlobalAveragePooling1D()(x)))
+        table = model.get_layer("words").embeddings
+        table.assign(np.concatenate([np.full((1, 8), 3.0), table[1:]]))
+        rng = np.random.default_rng(0)
+        texts = np.where(np.arange(20) < rng.integers(1, 6, (256, 1)), rng.integers(1, 30, (256, 20)), 0)
+        child = nash_tf.morph(model, ("remove_filters", ("dense_1", "filters", 0)), calibration=texts).model
+        assert_masked(child.get_layer("bn"), child, texts)
+        calibrate(model, Architecture.from_keras(model), ["bn"], texts)
+        assert_masked(model.get_layer("bn"), model, texts)
+
+    @pytest.mark.parametrize("is_timed", [True, False])
+    def test_those_inside_other_layers_are_measured_too(self, is_timed):
+        keras.utils.set_random_seed(0)
+        timed, inputs = keras.layers.TimeDistributed, keras.Input((6, 16))
+        x = timed(keras.layers.Dense(16, activation="relu"), name="a")(inputs)
+        x = timed(keras.layers.Dense(8), name="b")(x)
+        holder = timed(keras.layers.BatchNormalization(), name="bn") if is_timed else Holder(name="bn")
+        model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(holder(x))))
+        model.compile("sgd", "mse")
+        rng = np.random.default_rng(0)
+        data = rng.normal(2.0, 1.0, (64, 6, 16)).astype(np.float32), rng.normal(size=(64, 2))
+        move = Move("remove_filters", ("a", "filters", *range(10)), 0)
+        child = nash_tf.morph(model, (move.operator, move.site), calibration=data).model
+        taken = keras.Model(child.inputs, child.get_layer("b").output).predict(data[0], verbose=0).reshape(-1, 8)
+        mean, variance = (np.array(each) for each in child.get_layer("bn").non_trainable_variables)
+        np.testing.assert_allclose(mean, taken.mean(0), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(variance, taken.var(0), rtol=1e-3)
+        assert "call" not in vars(child.get_layer("bn").layer if is_timed else child.get_layer("bn").norm)
+        if not is_timed:  # in a wrapper each step has statistics of its own
+            architecture = Architecture.from_keras(model)
+            for each in ranking.ranked(model, architecture, ["remove_filters"], *data):
+                made, _ = make_child(model, architecture, [each.move], data[0])
+                loss = made.evaluate(*data, verbose=0)
+                assert each.loss == pytest.approx(loss, rel=1e-3)
+
+
+@keras.saving.register_keras_serializable("tests")
+class Holder(keras.layers.Layer):
+    def build(self, shape):
+        self.norm = keras.layers.BatchNormalization()
+        self.norm.build(shape)
+
+    def call(self, inputs, training=None):
+        return self.norm(inputs, training=training)
+
+
+def assert_masked(bn, model, texts):
+    """That the statistics of a batch normalisation are those that it takes in training."""
+    found = [np.array(bn.moving_mean), np.array(bn.moving_variance)]
+    model(texts, training=True)
+    for value, variable in zip(found, (bn.moving_mean, bn.moving_variance), strict=True):
+        np.testing.assert_allclose(value, variable, rtol=1e-4, atol=1e-6)
 
 
 class TestStale:
@@ -93,6 +152,24 @@ class TestRanking:
         before = float(parent.compute_loss(x=IMAGES, y=LABELS, y_pred=parent(IMAGES, training=False)))
         costs = [max(each.loss - before, ranking.LEAST) / each.removed for each in found]
         assert costs == sorted(costs)
+
+    def test_labels_of_another_unit_change_nothing(self):
+        """The loss goes from some hundredths to some billionths."""
+        rng = np.random.default_rng(0)
+        x, noise = rng.normal(size=(64, 6)).astype(np.float32), rng.normal(0.0, 0.1, size=(64, 1)).astype(np.float32)
+        moves = []
+        for unit in (1.0, 2.0**-13):
+            keras.utils.set_random_seed(0)
+            hidden = inputs = keras.Input((6,))
+            for width in (16, 8, 12, 8):
+                hidden = keras.layers.Dense(width, activation="relu")(hidden)
+            model = keras.Model(inputs, keras.layers.Dense(1, use_bias=False, name="end")(hidden))
+            model.compile("sgd", "mse")
+            model.get_layer("end").kernel.assign(unit * model.get_layer("end").kernel)
+            y = np.asarray(model(x)) + unit * noise
+            found = ranking.ranked(model, Architecture.from_keras(model), ["remove_filters"], x, y)
+            moves.append([each.move.site[1:] for each in found])
+        assert moves[0] == moves[1] and len(moves[0]) == 4
 
     def test_more_than_is_wanted_counts_as_that(self, parent):
         found = ranking.ranked(parent, Architecture.from_keras(parent), ["remove_filters"], *DATA, params=30)

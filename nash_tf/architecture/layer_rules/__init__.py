@@ -14,7 +14,7 @@ from nash_tf.architecture.layer_rules.constraints import (
     keeps_extended,
     keeps_scaled,
 )
-from nash_tf.architecture.layer_rules.products import BY_INPUTS, Product
+from nash_tf.architecture.layer_rules.products import BY_INPUTS, Product, places_of
 from nash_tf.architecture.layer_rules.reasons import along_channels, why_not_widened, why_stopped, why_unruled
 from nash_tf.architecture.layer_rules.rule import (
     CALL,
@@ -51,6 +51,7 @@ __all__ = [
     "growths",
     "has_activation",
     "infer",
+    "inside",
     "is_constrained",
     "keeps_cut",
     "keeps_extended",
@@ -151,7 +152,7 @@ def has_activation(rule: LayerRule | None, config: Config) -> bool:
 
 
 def kernels(kind: str, config: Config) -> tuple[str, ...]:
-    """Variables of which each number is multiplied once at each of `positions`; grouped convolutions are included."""
+    """Variables of which each number is multiplied once at each place of the output; grouped convolutions are included."""
     kind, own, _ = inside(kind, config, 0)
     rule = LAYER_RULES.get(kind)
     is_usual = CALL not in config and own.get("data_format", "channels_last") == "channels_last"
@@ -166,7 +167,7 @@ def multiplies_by_inputs(kind: str, config: Config) -> bool:
 def products(
     kind: str, config: Config, weights: Mapping[str, Shape], inputs: Sequence[Shape], shape: Shape
 ) -> list[Product]:
-    """What a layer multiplies: its `kernels` at the positions of its rule, or by its entry in `products.BY_INPUTS`.
+    """What a layer multiplies: its kernels at the places of its output, or by its entry in `products.BY_INPUTS`.
 
     Args:
         kind: the layer's kind.
@@ -179,11 +180,10 @@ def products(
     if kind == TIMED:
         each = products(inner, own, weights, [steps[1:] for steps in inputs], shape[1:]) if CALL not in config else []
         return [product._replace(positions=(shape[0], *product.positions)) for product in each]
-    if own.get("data_format", "channels_last") != "channels_last":
-        return []
     if inner in BY_INPUTS:
         return BY_INPUTS[inner](own, weights, inputs, shape)
-    return [Product(name, weights[name], LAYER_RULES[inner].positions(own, shape)) for name in kernels(kind, config)]
+    rule = LAYER_RULES.get(inner) if CALL not in config else None
+    return [Product(name, weights[name], places_of(own, shape)) for name in rule.kernels] if rule else []
 
 
 def growths(growth: Mapping[str, Growth | tuple[Growth, Growth]]) -> list[tuple[str, Growth]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from nash_tf.architecture.layer_rules.calls import attended, has_attended
-from nash_tf.architecture.layer_rules.rule import Config, Shape
+from nash_tf.architecture.layer_rules.rule import CALL, Config, Shape
 
 
 class Product(NamedTuple):
@@ -24,6 +24,16 @@ class Product(NamedTuple):
 Shapes = Mapping[str, Shape]
 
 
+def places_of(config: Config, shape: Shape) -> Shape:
+    """The axes of a shape that are not of channels."""
+    return shape[:-1] if config.get("data_format", "channels_last") == "channels_last" else shape[1:]
+
+
+def _transposed(config: Config, weights: Shapes, inputs: Sequence[Shape], shape: Shape) -> list[Product]:
+    """The kernel of a transposed convolution, at each place of the input."""
+    return [] if CALL in config else [Product("kernel", weights["kernel"], places_of(config, inputs[0]))]
+
+
 def _recurrent(config: Config, weights: Shapes, inputs: Sequence[Shape], shape: Shape) -> list[Product]:
     """Both kernels of each direction, at each step of the input."""
     return [
@@ -35,7 +45,7 @@ def _recurrent(config: Config, weights: Shapes, inputs: Sequence[Shape], shape: 
 
 def _recurrent_conv(config: Config, weights: Shapes, inputs: Sequence[Shape], shape: Shape) -> list[Product]:
     """The kernel at each step and each place of the output, and so the recurrent one, which keeps the size of the image."""
-    places = shape[config.get("return_sequences", False) : -1]
+    places = places_of(config, shape[config.get("return_sequences", False) :])
     return [
         product._replace(positions=(*product.positions, *places))
         for product in _recurrent(config, weights, inputs, shape)
@@ -68,9 +78,10 @@ def _bare_attention(config: Config, weights: Shapes, inputs: Sequence[Shape], sh
     return [Product("keys", (key or [value])[0], query[:-1]), Product("values", value, query[:-1])]
 
 
-# By kind, where it is not each of the rule's `kernels` at the rule's `positions`: (config, shapes of the variables,
+# By kind, where it is not each of the rule's `kernels` at the places of the output: (config, shapes of the variables,
 # shapes of the inputs, shape of the output) -> what is multiplied.
 BY_INPUTS: dict[str, Callable[[Config, Shapes, Sequence[Shape], Shape], list[Product]]] = {
+    **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _transposed),
     **dict.fromkeys(("SimpleRNN", "GRU", "LSTM"), _recurrent),
     **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), _recurrent_conv),
     **dict.fromkeys(("MultiHeadAttention", "GroupQueryAttention"), _attention),

@@ -74,8 +74,7 @@ class LayerRule:
             more. A variable that grows along two axes has two of them. In a layer with `kernels` these variables also
             scale the output before its activation.
         size: the entry of the config that holds the number of output channels; "" where there is none.
-        kernels: variables of which each number is multiplied once at each of the `positions`.
-        positions: (config, shape of the output) -> sizes of the axes of positions; by default those of the output.
+        kernels: variables of which each number is multiplied once at each place of the output, or of the input (`products.BY_INPUTS`).
         groups: (config, number of channels) -> into how many groups of adjacent channels a layer divides them that it
             normalises together; for `ChannelFlow.NORMALISED`.
         homogeneous: config -> whether, for each c > 0, c times the input (or, for a layer with a kernel, c times the
@@ -97,7 +96,6 @@ class LayerRule:
     output_growth: Mapping[str, Growth | tuple[Growth, Growth]] = field(default_factory=dict)
     size: str = ""
     kernels: tuple[str, ...] = ()
-    positions: Callable[[Config, Shape], Shape] = lambda config, shape: shape[:-1]
     groups: Callable[[Config, int], int] = lambda config, channels: 1
     homogeneous: Callable[[Config], bool] = lambda config: False
     role: str = ""

@@ -65,12 +65,6 @@ def transposed_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
     return Inferred((*sides, filters), {"kernel": (*windows, filters, shape[-1]), **_bias(config, filters)})
 
 
-def transposed_positions(config: Config, shape: Shape) -> Shape:
-    """The input's sides of a transposed convolution of which the output has this shape: there its kernel is applied."""
-    strides = sizes(config.get("strides", 1), len(shape) - 1)
-    return tuple(None if side is None else -(-side // stride) for side, stride in zip(shape, strides, strict=False))
-
-
 def separable_conv(config: Config, inputs: Sequence[Shape]) -> Inferred:
     """Separable convolutions with multiplier m: kernels [..., inputs, m] and [1, ..., inputs * m, filters]."""
     filters, multiplier, (shape,) = config["filters"], config.get("depth_multiplier", 1), inputs

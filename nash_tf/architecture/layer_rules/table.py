@@ -38,7 +38,6 @@ _TRANSPOSED_CONV = LayerRule(
     output_growth={"kernel": Growth(-2, "he_normal_transposed"), **_BIAS},
     size="filters",
     kernels=("kernel",),
-    positions=shapes.transposed_positions,
     homogeneous=_homogeneous_activation,
 )
 _SEPARABLE_CONV = LayerRule(
