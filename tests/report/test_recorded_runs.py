@@ -14,7 +14,7 @@ RUNS = sorted(path.parent for path in (ROOT / "tests" / "experiments").glob("*/*
 
 
 def test_all_are_there():
-    assert len(RUNS) == 240
+    assert len(RUNS) >= 240
 
 
 @pytest.mark.parametrize("directory", RUNS, ids=lambda path: f"{path.parent.name}-{path.name}")
