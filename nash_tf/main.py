@@ -32,6 +32,7 @@ from absl import flags
 from nash_tf import data, export_formats
 from nash_tf.config import ConfigError, SearchConfig, refusal
 from nash_tf.files import run_directory, start_file
+from nash_tf.garbage import without_collecting
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
@@ -167,7 +168,7 @@ def _choose_backend() -> None:
 def _run(config: SearchConfig, resume: bool, argv: Sequence[str], began: tuple[float, float]) -> int:
     try:
         with stoppable():
-            with streams.without_errors_shown():
+            with streams.without_errors_shown(), without_collecting():
                 from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
             try:
                 command = [sys.executable, "-m", "nash_tf.main", *argv[1:]]

@@ -7,6 +7,7 @@ import pytest
 from tests.helpers.imports import circle, imported, large, modules
 
 ORDER = [  # rooms, and the modules beside them, from low to high
+    "garbage",
     "seeds",
     "scores",
     "settings",

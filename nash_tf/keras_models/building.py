@@ -9,9 +9,9 @@ import keras
 from keras import tree
 
 from nash_tf.architecture import Architecture, Node, Shape, layer_rules
+from nash_tf.garbage import without_collecting
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import arguments, output_of
-from nash_tf.keras_models.garbage import without_collecting
 from nash_tf.keras_models.graph_calls import graph_of
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.layer_configs import PLAIN_MODEL, copied, make

@@ -8,9 +8,9 @@ import keras
 from keras import tree
 
 from nash_tf.architecture import Architecture, Node, layer_rules
+from nash_tf.garbage import without_collecting
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import encode, is_tensor
-from nash_tf.keras_models.garbage import without_collecting
 from nash_tf.keras_models.graph_calls import Call, calls_of, graph_of
 from nash_tf.keras_models.layer_configs import config_of, copied, refuse
 from nash_tf.keras_models.private_api import input_structure, output_structure

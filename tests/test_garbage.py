@@ -7,8 +7,8 @@ import pytest
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
+from nash_tf.garbage import without_collecting
 from nash_tf.keras_models import building, importing
-from nash_tf.keras_models.garbage import without_collecting
 
 
 def test_none_while_a_network_is_read_or_built(monkeypatch):

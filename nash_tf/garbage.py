@@ -1,4 +1,4 @@
-"""Python's search for garbage, put off while networks are read and built."""
+"""Python's search for garbage, put off while TensorFlow is imported, and while networks are read and built."""
 
 import contextlib
 import gc
