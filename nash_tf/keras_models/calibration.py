@@ -97,13 +97,11 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
     if not named:
         return
     # Of each the mean and the mean square, times the weight of the batch; and these weights.
-    sums: dict[int, list[Any]] = {}
-    measured: dict[int, keras.layers.BatchNormalization] = {}
+    sums: dict[keras.layers.BatchNormalization, list[Any]] = {}
 
     def measure(layer, args, kwargs):
         mean, variance, weight = _moments(layer, args, kwargs)
-        measured[id(layer)] = layer
-        each = sums.setdefault(id(layer), [0.0, 0.0, 0])
+        each = sums.setdefault(layer, [0.0, 0.0, 0])
         for place, part in enumerate((mean * weight, (variance + mean**2) * weight, weight)):
             each[place] = each[place] + part
 
@@ -118,12 +116,12 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
         for start in range(0, examples, CALIBRATION_BATCH):
             rows = slice(start, start + CALIBRATION_BATCH)
             node_outputs(model, architecture, tree.map_structure(lambda part: part[rows], inputs), normalise)  # noqa: B023
-    for key, (total, squares, weight) in sums.items():
+    for layer, (total, squares, weight) in sums.items():
         if np.any(weight == 0):  # all is masked
             continue
         mean = total / weight
-        _assign(measured[key].moving_mean, mean)
-        _assign(measured[key].moving_variance, np.maximum(squares / weight - mean**2, 0.0))
+        _assign(layer.moving_mean, mean)
+        _assign(layer.moving_variance, np.maximum(squares / weight - mean**2, 0.0))
 
 
 @contextmanager

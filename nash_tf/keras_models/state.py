@@ -128,7 +128,8 @@ def write_optimizer(model: keras.Model, state: State) -> None:
     slots, counters = optimizer_state(model)
     for sort, pairs in slots.items():
         for trained, slot in pairs:
-            value = state.slots.get(sort, {}).get(keys.get(id(trained), ("", "")))
+            key = keys.get(id(trained))  # none of what a model's class holds outside its layers
+            value = state.slots.get(sort, {}).get(key) if key else None
             if value is not None:
                 unset = np.isnan(value)
                 slot.assign(np.where(unset, _view(slot), value) if unset.any() else value)

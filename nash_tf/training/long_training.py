@@ -194,9 +194,11 @@ class _Keeper(keras.callbacks.Callback):
         self._paces.append(taken if self._paces else untraced or taken)
         spent = self.course.seconds + taken[0], self.course.cpu_seconds + taken[1]
         self.course = replace(self.course, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3))
-        self.course = replace(self._planned(self.course), averaged=self._average.count)
+        self.course = self._planned(self.course)
         state.mean.update(self._average.mean)
         self._set_average()
+        average = self._average.first_epoch, self._average.last_epoch
+        self.course = replace(self.course, averaged=self._average.count, average=average)
         saved_course.save(self._directory, self.course, Architecture.from_keras(self.model), state)
         self._on_epoch()
         self.model.stop_training = self.course.ended is not None
@@ -204,10 +206,8 @@ class _Keeper(keras.callbacks.Callback):
     def _set_average(self) -> None:
         """The average begins where its share of the epochs does; as long as it has not begun, that moves with their end."""
         if not self._average.count:
-            self.course = replace(
-                self.course, average=(math.ceil((1 - self._job.averaged) * self.course.last), self.course.last)
-            )
-            self._average.first_epoch, self._average.last_epoch = self.course.average
+            self._average.first_epoch = math.ceil((1 - self._job.averaged) * self.course.last)
+            self._average.last_epoch = self.course.last
 
     def _untraced(self) -> tuple[float, float] | None:
         """What this epoch takes without tracing, by its steps after the first call; None where there are none."""
