@@ -14,7 +14,7 @@ do those with one budget.
 import sys
 
 from nash_tf.terminal import streams
-from nash_tf.terminal.signals import Stopped, end, exit_at_once, stoppable
+from nash_tf.terminal.signals import Stopped, deferred, end, exit_at_once, stoppable
 
 if __name__ == "__main__":  # the imports below take a while
     streams.outlive_readers()
@@ -233,7 +233,8 @@ def _conduct(
                 except followers.Hindrance as hindrance:
                     failed[run] = str(hindrance)
                     continue
-                going[run] = _start(run, run.command(arguments, first_network))
+                with deferred():
+                    going[run] = _start(run, run.command(arguments, first_network))
                 _say(run, "begun")
             for run, process in list(going.items()):
                 if process.poll() is None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nash_tf.terminal.errors import cause
+from nash_tf.terminal.signals import deferred
 
 TRIES = 3  # to begin one on this machine
 LEAST_MEMORY = 256 * 2**20  # bytes of Ray's object store on this machine, beside what is sent
@@ -174,7 +175,8 @@ def _last_words() -> Iterator[None]:
         "What had been trained is kept; the same command with --resume goes on."
     )
     command = ["/bin/sh", "-c", 'read -r word || echo "$0" >&2', words]
-    watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    with deferred():
+        watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         yield
     finally:

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any
 
 _AGAIN = 0.5  # seconds after which an exception that was swallowed is raised again
+_deferred: list[None] = []  # one for each `deferred` that is in force
 
 
 class Stopped(KeyboardInterrupt):
@@ -48,11 +49,11 @@ def stoppable() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         came.append(number)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
-        if not _is_stopping(sys.exception()):  # or else what ends the workers would be cut short
-            raise Stopped(number)
+        stop_again(number, frame)
 
     def stop_again(number: int, frame: FrameType | None) -> None:
-        if not _is_stopping(sys.exception()):
+        # What ends the workers must not be cut short.
+        if not _deferred and not _is_stopping(sys.exception()):
             raise Stopped(came[-1])
 
     def unraisable(dropped: Any) -> None:
@@ -75,6 +76,19 @@ def stoppable() -> Iterator[None]:
         sys.unraisablehook = hook
 
 
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Has what `stoppable` raises wait until what runs inside is over, and at most half a second longer.
+
+    For the begin and the end of other processes: one that is begun but not yet known would not be ended.
+    """
+    _deferred.append(None)
+    try:
+        yield
+    finally:
+        _deferred.pop()
+
+
 def _is_stopping(error: BaseException | None) -> bool:
     """Whether what is being handled comes from a signal: what is tidied up on its way out is left alone."""
     while error is not None and not isinstance(error, Stopped):
@@ -84,12 +98,13 @@ def _is_stopping(error: BaseException | None) -> bool:
 
 def end(processes: Collection[subprocess.Popen], patience: float = 30.0) -> None:
     """Asks processes to end, and kills those that still run after so many seconds."""
-    for process in processes:
-        process.terminate()
-    deadline = time.monotonic() + patience
-    for process in processes:
-        try:
-            process.wait(max(deadline - time.monotonic(), 0.0))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with deferred():
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + patience
+        for process in processes:
+            try:
+                process.wait(max(deadline - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()

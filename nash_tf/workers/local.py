@@ -4,7 +4,7 @@ import os
 import subprocess
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from nash_tf.terminal.signals import end
+from nash_tf.terminal.signals import deferred, end
 
 
 class WorkersDie(RuntimeError):
@@ -46,8 +46,9 @@ class LocalWorkers:
                     raise WorkersDie(f"the workers keep dying, the last with exit status {process.returncode}")
             if wanted:
                 environment = {**os.environ, **self._environment(number), "KERASTUNER_TUNER_ID": name}
-                # What there is to see, the chief shows.
-                self._processes[name] = subprocess.Popen(self._command, env=environment, stdout=subprocess.DEVNULL)
+                with deferred():
+                    # What there is to see, the chief shows.
+                    self._processes[name] = subprocess.Popen(self._command, env=environment, stdout=subprocess.DEVNULL)
         return died
 
     def running(self) -> bool:

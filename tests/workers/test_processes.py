@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from nash_tf.terminal.signals import Stopped, stoppable
 from nash_tf.tuning.client import ChiefLost, Heartbeat
 from nash_tf.workers.local import LocalWorkers, WorkersDie
 from nash_tf.workers.roles import free_port
@@ -144,6 +145,26 @@ def test_workers_that_do_not_listen_are_killed_within_seconds(tmp_path):
     assert not workers.running() and time.monotonic() - began < 8
 
 
+def test_a_signal_that_comes_while_a_worker_is_begun_leaves_no_worker_behind(monkeypatch):
+    begun = []
+
+    class Begun(subprocess.Popen):
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            begun.append(self)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(subprocess, "Popen", Begun)
+    workers = LocalWorkers(2, [sys.executable, "-c", "import time; time.sleep(60)"], lambda _: {})
+    with pytest.raises(Stopped), stoppable():
+        try:
+            workers.keep_up(True)
+            time.sleep(30)
+        finally:
+            workers.stop()
+    assert [each.poll() for each in begun] == [-signal.SIGTERM] * 2
+
+
 @pytest.mark.parametrize(("sent", "at_work"), [(signal.SIGTERM, True), (signal.SIGINT, False)])
 def test_a_stopped_chief_takes_its_workers_along_and_can_go_on(sent, at_work, tmp_path):
     """While they train, and while they load; until then its directory is its own."""
@@ -155,6 +176,6 @@ def test_a_stopped_chief_takes_its_workers_along_and_can_go_on(sent, at_work, tm
         assert f"process {process.pid} on" in refused.splitlines()[-1]
     workers = wait_for(lambda: workers_of(process))
     process.send_signal(sent)
-    printed, _ = process.communicate(timeout=10)
+    printed, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + sent and "--resume" in printed
     assert not any(os.path.exists(f"/proc/{worker}") for worker in workers)
