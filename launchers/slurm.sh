@@ -51,9 +51,14 @@ else
   export KERASTUNER_TUNER_ID="worker$SLURM_ARRAY_TASK_ID"
   address=""
   meet
-  # An address may be that of a chief that is gone: one that was put back into the queue writes another.
+  failed=0
   until run "$@"; do
     [ $? -ne 2 ] || exit 2 # the command line is refused
-    meet
+    failed=$((failed + 1))
+    # The chief may live, and this worker have been killed. Else it is gone: one that was put back into the queue writes another address.
+    if [ "$failed" -ge 3 ] || [ "$(cat "$meeting" 2>/dev/null)" != "$address" ]; then
+      meet
+      failed=0
+    fi
   done
 fi

@@ -16,6 +16,7 @@ from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.scores import objectives
 from nash_tf.settings import (
+    BUDGET,
     LARGEST,
     LIMITS,
     ConfigError,
@@ -77,6 +78,7 @@ class SearchConfig(
 
     GROUPS = (
         settings.data.GROUP,
+        BUDGET,
         LIMITS,
         _RUN,
         settings.engine.GROUP,

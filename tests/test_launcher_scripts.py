@@ -52,6 +52,12 @@ class TestSlurm:
         done = slurm(tmp_path, "3", NASH_TF_MEET_SECONDS="1")
         assert (done.returncode, done.stderr) == (status, said)
 
+    def test_a_worker_that_is_killed_goes_on_with_a_chief_that_lives(self, tmp_path):
+        program(tmp_path / ".venv" / "bin" / "python", "#!/bin/sh\necho >> ran\n[ $(wc -l < ran) = 3 ] || exit 137\n")
+        (tmp_path / ".nash_tf-chief-5").write_text("10.0.0.1 7 0\n")
+        done = slurm(tmp_path, "3", NASH_TF_MEET_SECONDS="1")
+        assert (done.returncode, done.stderr) == (0, "")
+
     @pytest.mark.parametrize(("restarts", "more"), [("0", ""), ("2", " --resume")])
     def test_a_chief_says_where_it_is_and_how_often_it_began(self, restarts, more, tmp_path):
         program(tmp_path / "bin" / "hostname", "#!/bin/sh\necho 10.0.0.9 fe80::1\n")

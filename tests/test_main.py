@@ -403,7 +403,8 @@ class TestAccepted:
         listed = set(re.findall(r"--(?:\[no\])?(\w+)", printed))
         assert {"resume", "flagfile", *config.SearchConfig.__dataclass_fields__} <= listed
         heads = re.findall(r"^(\w+).*:$", printed, re.MULTILINE)
-        assert heads == ["Data", "Limits", "Run", "Engine", "Search", "Training", "Front"]
+        assert "Default: --nesterov." in printed
+        assert heads == ["Data", "Budget", "Limits", "Run", "Engine", "Search", "Training", "Front"]
         assert all(f"nash-tf {command} " in printed for command in ("predict", "report", "experiment"))
         assert search.calls == []
 

@@ -110,6 +110,11 @@ class Architecture:
         return max((node.shape[-1] or 0 for node in self.nodes if len(node.shape) == 3), default=0)
 
     @cached_property
+    def has_channels_first(self) -> bool:
+        """Whether there is a layer that takes the first axis of what it is given for the channels; all else takes the last."""
+        return any(node.config.get("data_format") == "channels_first" for node in self.nodes)
+
+    @cached_property
     def consumers(self) -> dict[str, tuple[str, ...]]:
         """By each node's name the names of the nodes that take its output, in order, each once."""
         consumers: dict[str, dict[str, None]] = {node.name: {} for node in self.nodes}

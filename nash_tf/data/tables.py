@@ -40,7 +40,7 @@ def _lines(table: Path) -> Iterator:
     if (size := os.stat(table).st_size) > MOST_BYTES:
         raise DataError(f"{table}: expected a table of at most {MOST_BYTES:,} bytes, got {size:,}")
     with open(table, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(file, strict=True, skipinitialspace=True)
         try:
             yield reader
         except (csv.Error, UnicodeError) as error:
@@ -117,13 +117,26 @@ def _tables(source: str) -> list[tuple[Path, str]]:
         return [(root, "")]
     if (root / METADATA).is_file():
         return [(root / METADATA, "")]
-    found = [(root / split / METADATA, split) for split in (TRAIN, TEST) if (root / split / METADATA).is_file()]
+    found = [(table, split) for split, table in _part_tables(root).items()]
     if len(found) == 1:
         split = found[0][1]
         other = TEST if split == TRAIN else TRAIN
-        rule = f"{METADATA} in {other}/ beside that in {split}/"
-        raise DataError(f"{root}: expected {rule}, got none; add it, or give {root / split} itself")
+        rule = f"{METADATA} in {other}/ beside that in {found[0][0].parent.name}/"
+        raise DataError(f"{root}: expected {rule}, got none; add it, or give {found[0][0].parent} itself")
     return found
+
+
+def _part_tables(root: Path) -> dict[str, Path]:
+    """The tables in train/ and test/, in capitals or not, those that are called so exactly first."""
+    found = {table.parent.name.lower(): table for table in sorted(root.glob(f"*/{METADATA}")) if table.is_file()}
+    return {split: found[split] for split in (TRAIN, TEST) if split in found}
+
+
+def _other_tables(source: str) -> list[str]:
+    """The names of folders beside train/ and test/ that hold a table too."""
+    used = [table.parent.name for table, split in _tables(source) if split]
+    tables = sorted(Path(source).glob(f"*/{METADATA}")) if used else []
+    return [name for table in tables if (name := table.parent.name) not in used and not name.startswith(".")]
 
 
 def _require_inside(table: Path, root: Path) -> None:
@@ -139,9 +152,7 @@ def _matches(source: str) -> bool:
         return True
     if not root.is_dir():
         return False
-    tables = [
-        path for path in (root / METADATA, *(root / split / METADATA for split in (TRAIN, TEST))) if path.is_file()
-    ]
+    tables = [path for path in (root / METADATA, *_part_tables(root).values()) if path.is_file()]
     # A table without labels is about something else where class folders tell them.
     return any(LABEL in _header(table) for table in tables) or bool(tables and not _has_folders(tables[0].parent))
 
@@ -173,10 +184,16 @@ def _by_folders(rows: list[Row], root: Path) -> list[Row]:
     """Rows without a split that all lie in train/ and test/ are given it."""
     if any(row.split for row in rows):
         return rows
-    parts = [os.path.relpath(row.path, root).split(os.sep) for row in rows]
-    if not all(len(names) > 1 for names in parts) or not {TRAIN, TEST} <= {names[0] for names in parts}:
+    parts = _folders(rows, root)
+    if "" in parts or not {TRAIN, TEST} <= set(parts):
         return rows
-    return [row._replace(split=names[0]) for row, names in zip(rows, parts, strict=True)]
+    return [row._replace(split=part) for row, part in zip(rows, parts, strict=True)]
+
+
+def _folders(rows: list[Row], root: Path) -> list[str]:
+    """The uppermost folder of each row's image, in small letters; "" of one that lies in none."""
+    paths = [os.path.relpath(row.path, root).lower().split(os.sep) for row in rows]
+    return [names[0] if len(names) > 1 else "" for names in paths]
 
 
 def _root(source: str) -> Path:
@@ -213,7 +230,13 @@ def _divided(source: str) -> tuple[tuple[str, ...], Labelled, Labelled | None, t
     others = [
         f"{count:,} of split {split}" for split, count in sorted(splits.items()) if split not in ("", TRAIN, TEST)
     ]
-    notes = (f"{source}: not used: {listed(others)}; validation images are split off train",) if others else ()
+    others += [f"{folder}/{METADATA}" for folder in _other_tables(source)]
+    notes = [f"{source}: not used: {listed(others)}; validation images are split off train"] if others else []
+    if not divided and {TRAIN, TEST} & set(_folders(rows, _root(source))):
+        notes.append(
+            f"{source}: the test is a fifth of all images, wherever they lie; for {TRAIN}/ and {TEST}/ to be the parts, all images must "
+            f"lie in one of them, or a column {SPLIT} must say so"
+        )
     files, test_files = (
         labelled([row.path for row in part], [labels[row.label] for row in part]) for part in (train, test)
     )

@@ -27,7 +27,10 @@ def load(path, inputs):
             name: np.asarray(array, dtype) for name, array, dtype in zip(names, arrays, inputs["dtypes"], strict=True)
         }
         found = runner(**given)
-        return [found[name] for name in sorted(found, key=lambda name: (len(name), name))]  # output_10 after output_9
+        numbered = all(
+            name.startswith("output_") and name[7:].isdigit() for name in found
+        )  # those without names of their own
+        return [found[name] for name in sorted(found, key=(lambda name: int(name[7:])) if numbered else None)]
 
     return call
 

@@ -175,7 +175,7 @@ def _input(model: keras.Model, inputs: dict, script: Mapping[str, Any] | None) -
 def _output(images: Images | None) -> list[str]:
     if images is None:
         return ["print(output)"]
-    return ["import json", 'print(json.load(open("classes.json"))[output[0].argmax()])']
+    return ["import json", 'print(json.load(open("classes.json", encoding="utf-8"))[output[0].argmax()])']
 
 
 def _imports_first(lines: Sequence[str]) -> list[str]:

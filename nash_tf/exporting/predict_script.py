@@ -50,10 +50,13 @@ def main(
         prog, description=description, epilog=more[-1], formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("images", nargs="+", metavar="IMAGES", help="files or folders")
-    parser.add_argument("--csv", action="store_true", help="print file,class,probability with a heading")
+    parser.add_argument("--csv", action="store_true", help="print file,class,probability with a heading, in UTF-8")
     given = parser.parse_args(arguments)
-    if given.csv and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # names of files as they are
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if given.csv:
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # names of files as they are
+        else:
+            sys.stdout.reconfigure(errors="backslashreplace")  # letters that a terminal does not have
     try:
         return predict(Path(directory or Path(__file__).parent), given.images, given.csv)
     except Refused as refused:
@@ -195,8 +198,11 @@ def _files(images: Iterable[str]) -> tuple[list[str], list[str]]:
         if not os.path.isdir(name):
             files.append(name)
             continue
-        for folder, folders, names in os.walk(name):
-            folders[:] = sorted(each for each in folders if not each.startswith("."))
+        been = {os.path.realpath(name)}  # links may lead in a circle
+        for folder, folders, names in os.walk(name, followlinks=True):
+            real = {each: os.path.realpath(os.path.join(folder, each)) for each in folders if not each.startswith(".")}
+            folders[:] = sorted(each for each in real if real[each] not in been)
+            been.update(real.values())
             for each in sorted(each for each in names if not each.startswith(".")):
                 for suffixes, found in ((SUFFIXES, files), (OTHERS, others)):
                     if each.lower().endswith(suffixes):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple
 
-LIMITS, RUN = "Limits (a resumed run may be given more)", "Run"  # headings of their flags
+# Headings of their flags.
+BUDGET, LIMITS, RUN = "Budget", "Limits (a resumed run may be given more)", "Run"
 LARGEST = 10**9  # no count here is meant to be larger: a ceiling keeps a slip of the keyboard out of the arithmetic
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nash_tf import settings
-from nash_tf.settings import ABOVE_0, LIMITS, number, optional, refusal, setting
+from nash_tf.settings import ABOVE_0, BUDGET, LIMITS, number, optional, refusal, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,14 +17,14 @@ class BudgetSettings:
         "step, rung and child, have spent it, for any number of workers. Unset: "
         "vanilla_epochs + steps * epochs_per_step for the former, or what the limits on time allow; no limit for the latter.",
         default=None,
-        group=LIMITS,
+        group=BUDGET,
     )
     budget_seconds: float | None = setting(
         optional(ABOVE_0),
         "The same budget in predicted CPU-seconds of one core of a common server (see nash_tf.architecture.costs): equal for first "
         "networks of any size, on any machine. Not together with budget_epochs.",
         default=None,
-        group=LIMITS,
+        group=BUDGET,
     )
     max_hours: float | None = setting(
         optional(ABOVE_0),

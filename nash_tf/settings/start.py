@@ -24,7 +24,7 @@ class StartSettings:
     )
     start_pixels: str | None = setting(
         optional(one_of(PIXELS)),
-        "Pixel values that the model of --start was trained on: raw, 0 to 255; unit, 0 to 1; signed, -1 to 1; imagenet, unit "
+        "Pixel values that the model of --start was trained on: raw, as they are, 0 to 255 in image files; unit, 0 to 1; signed, -1 to 1; imagenet, unit "
         "less ImageNet's mean by its deviation; standard, the same by the data set's own. Unset: raw where it begins with "
         "Rescaling or Normalization, else those that it is least wrong with, or signed where its head is replaced.",
         default=None,

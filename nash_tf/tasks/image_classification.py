@@ -1,5 +1,6 @@
 """Images in classes: the first network, how networks are trained on a data set, the final training, the test."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -59,12 +60,27 @@ def check(config: SearchConfig, dataset: data.Dataset) -> None:
 
 
 def _check_widths(config: SearchConfig, dataset: data.Dataset) -> None:
-    side = min(dataset.x_train.shape[1:3])
-    if side >> (len(config.widths) - 1) == 0:
-        most = side.bit_length()
+    """Checks that the pools of the first network leave something of the images."""
+
+    def fits(count: int) -> bool:
+        network = vanilla_of(replace(config, widths=config.widths[:count]), dataset)
+        return not any(0 in node.shape for node in network.nodes)
+
+    if fits(len(config.widths)):
+        return
+    side, layout = min(dataset.x_train.shape[1:3]), config.first_layout
+    most = next((count for count in range(len(config.widths) - 1, 0, -1) if fits(count)), None)
+    if most is None:
         raise refusal(
-            "widths", config.widths, f"must be at most {most} for images of {side} pixels, with a pool between two"
+            "method",
+            config.method,
+            f"its first network ({layout}) halves images more often than their {side} pixels allow",
         )
+    raise refusal(
+        "widths",
+        config.widths,
+        f"must be at most {most} for images of {side} pixels, which the layout {layout} halves for each",
+    )
 
 
 class ImageClassifier(keras_tuner.HyperModel):
@@ -180,18 +196,17 @@ def _mirrored(config: SearchConfig, dataset: data.Dataset) -> list[str]:
         return [
             "Training images are mirrored, as --augment says; whether these keep their class then is not known of such files: digits do not."
         ]
-    if config.augment is not None:
-        return []
-    if dataset.flips is None:
+    if dataset.flips is None and config.augment is None:
         return [
             "Training images are not mirrored, as it is not known of such files whether these keep their class then; where they do, "
             f"--augment={','.join(DEFAULT_AUGMENTATIONS)} mirrors them."
         ]
     if dataset.form is not None and "flip" in names:
         without = ",".join(name for name in names if name != "flip")
+        views = " --views=one" if config.views == MIRRORED else ""
         return [
             "Training images are mirrored, as photographs may be; where a mirrored image is of another class, as of digits and letters, "
-            f"give --augment={without}."
+            f"give --augment={without}{views}."
         ]
     return []
 

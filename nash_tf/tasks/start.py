@@ -86,6 +86,7 @@ def with_pixels(config: SearchConfig, dataset: data.Dataset, begun: SearchConfig
         return replace(config, start_pixels=begun.start_pixels)
     start = start_of(config, dataset)
     if start.preprocesses:
+        _check_bytes(config, dataset)
         return replace(config, start_pixels=RAW)
     if not start.weights:
         return replace(config, start_pixels=STANDARD)
@@ -94,6 +95,20 @@ def with_pixels(config: SearchConfig, dataset: data.Dataset, begun: SearchConfig
     candidates = [pixels for pixels in PIXELS if pixels != IMAGENET or channels == 3]
     losses = {pixels: loss for pixels, (loss, _) in _measured(start, dataset, candidates).items()}
     return replace(config, start_pixels=min(losses, key=losses.__getitem__))
+
+
+def _check_bytes(config: SearchConfig, dataset: data.Dataset) -> None:
+    """Checks that what a model is given that scales pixels itself can be the 0 to 255 that such models mostly take.
+
+    Raises:
+        ConfigError: it is floats from 0 to 1.
+    """
+    if np.issubdtype(dataset.x_train.dtype, np.floating) and float(_some(dataset)[0].max()) <= 1.0:
+        rule = (
+            "scales pixel values itself, those of the data set are floats up to 1, and what it expects is not known; "
+            "give --start_pixels=raw where it takes them as they are, or store them as uint8 from 0 to 255"
+        )
+        raise refusal("start", config.start, rule)
 
 
 def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
@@ -116,6 +131,8 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
             f"Method {config.method} may take filters from it, judged by their weights alone; nash_tf.shrink tries on data what matters least."
         )
     own = ", since it scales them itself" if start.preprocesses and config.start_pixels == RAW else ""
+    if config.start_pixels == RAW and dataset.x_train.dtype == np.uint8:
+        own = f", 0 to 255{own}"
     lines.append(f"It is given {_WORDS[str(config.start_pixels)]}{own}; --start_pixels= says otherwise.")
     if start.network.keeps_head and start.weights:
         ((_, accuracy),) = _measured(start, dataset, [str(config.start_pixels)]).values()
@@ -129,7 +146,7 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
 
 
 _WORDS = {
-    "raw": "pixel values as they are, 0 to 255",
+    "raw": "pixel values as they are",
     "unit": "pixel values from 0 to 1",
     "signed": "pixel values from -1 to 1",
     "imagenet": "pixel values less ImageNet's mean, divided by its deviation",
@@ -213,8 +230,7 @@ def _can_grow(config: SearchConfig, architecture: Architecture) -> bool:
 
 def _measured(start: Start, dataset: data.Dataset, candidates: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Cross-entropy and accuracy on some training images, spread over all of them, by the pixel values that it is given."""
-    chosen = np.unique(np.linspace(0, len(dataset.y_train) - 1, MEASURED).astype(int))
-    images, labels, model = dataset.x_train[chosen], dataset.y_train[chosen], start.model()
+    (images, labels), model = _some(dataset), start.model()
     found = {}
     for pixels in candidates:
         offset, divisor = scaling(pixels, dataset.mean, dataset.std, dataset.x_train.dtype)
@@ -226,3 +242,9 @@ def _measured(start: Start, dataset: data.Dataset, candidates: Sequence[str]) ->
         loss = float(-likely.mean())
         found[pixels] = (loss if np.isfinite(loss) else np.inf, float(np.mean(logits.argmax(axis=1) == labels)))
     return found
+
+
+def _some(dataset: data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Some training images and their labels, spread over all of them."""
+    chosen = np.unique(np.linspace(0, len(dataset.y_train) - 1, MEASURED).astype(int))
+    return dataset.x_train[chosen], dataset.y_train[chosen]

@@ -109,7 +109,8 @@ def _with_paths(argv: Sequence[str]) -> list[str]:
 
 def _entry(each: Setting) -> str:
     if each.is_switch:
-        return f"  --[no]{each.name}\n{_wrapped(each.help)}"
+        default = f" Default: --{'' if each.default else 'no'}{each.name}."
+        return f"  --[no]{each.name}\n{_wrapped(each.help + default)}"
     default = "" if each.default is None else f" Default: {as_text(each.default)}."
     choice = each.rule.text.removeprefix("must be ")
     rule = f" One of {choice.removeprefix('one of ')}." if choice.startswith("one of ") else ""

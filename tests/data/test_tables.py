@@ -69,6 +69,12 @@ class TestCsv:
         d = data.load(str(table(tmp_path / "a.csv", rows, ("path", "label", "split"))))
         assert "not used: 5 of split val" in d.notes[0] and levels(d.x_test) == [21, 22, 23, 24]
 
+    def test_spaces_before_quotes_are_none_of_the_label(self, tmp_path):
+        pictures(tmp_path)
+        rows = [f'{i}.png,{" " * (i % 3)}"{LABELS[i % 2]}, large"' for i in range(20)]
+        (tmp_path / "a.csv").write_text("\n".join(["path,label", *rows]))
+        assert data.load(str(tmp_path / "a.csv")).class_names == ("bolt, large", "nut, large")
+
     def test_numbers_are_sorted_by_size(self, tmp_path):
         pictures(tmp_path, 33)
         d = data.load(str(table(tmp_path / "a.csv", [[f"{i}.png", i % 11] for i in range(33)])))
@@ -185,6 +191,30 @@ class TestMetadata:
             table(tmp_path / "test" / "metadata.csv", listed(10, 20), self.HEADER)
         d = data.load(str(tmp_path))
         assert levels(d.x_test) == list(range(20, 30)) and len(d.x_train) + len(d.x_valid) == 20
+
+    @pytest.mark.parametrize("one", [True, False])
+    def test_in_folders_in_capitals_and_another_part_is_told(self, tmp_path, one):
+        pictures(tmp_path / "Train"), pictures(tmp_path / "TEST", 10, 20), pictures(tmp_path / "validation", 5, 30)
+        if one:
+            rows = [*listed(folder="Train/"), *listed(10, 20, "TEST/"), *listed(5, 30, "validation/")]
+            table(tmp_path / "metadata.csv", rows, self.HEADER)
+        else:
+            table(tmp_path / "Train" / "metadata.csv", listed(), self.HEADER)
+            table(tmp_path / "TEST" / "metadata.csv", listed(10, 20), self.HEADER)
+            table(tmp_path / "validation" / "metadata.csv", listed(5, 30), self.HEADER)
+        d = data.load(str(tmp_path))
+        assert levels(d.x_test) == list(range(20, 30)) and len(d.x_train) + len(d.x_valid) == 20
+        unused = "5 of split validation" if one else "validation/metadata.csv"
+        assert any(f"not used: {unused}; validation images are split off train" in note for note in d.notes)
+
+    def test_parts_that_are_not_all_there_is_are_no_parts_and_that_is_told(self, tmp_path):
+        pictures(tmp_path / "train"), pictures(tmp_path / "more", 10, 20)
+        table(tmp_path / "metadata.csv", [*listed(folder="train/"), *listed(10, 20, "more/")], self.HEADER)
+        assert any(
+            "the test is a fifth of all images, wherever they lie" in note for note in data.load(str(tmp_path)).notes
+        )
+        table(tmp_path / "metadata.csv", listed(10, 20, "more/"), self.HEADER)
+        assert not any("the test is" in note for note in data.load(str(tmp_path)).notes)
 
     def test_in_train_alone(self, tmp_path):
         pictures(tmp_path / "train")

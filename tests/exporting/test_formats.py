@@ -110,6 +110,7 @@ def test_the_card_tells_what_a_person_needs(exported):
         assert said in card
     assert "python predict.py" in card and "Each class has 30 training images" in card
     assert json.loads((directory / "classes.json").read_text()) == list(NAMES)
+    assert 'open("classes.json", encoding="utf-8")' in card  # as it is written, whatever the system's encoding
 
 
 def test_the_cards_code_names_the_class_by_every_format(exported, classifier, images):
@@ -167,6 +168,13 @@ def unnamed(inputs):
     return keras.Model(images, layers.Dense(2)(x))
 
 
+def called():
+    """Outputs by names of unequal length, in whose order they are, and images of any size."""
+    image = keras.Input((None, None, 3), name="image")
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, padding="same")(image))
+    return keras.Model(image, {"aa": layers.Dense(2)(x), "b": layers.Dense(2)(x)})
+
+
 WORDS = {"weight": numbers(2, 3), "words": np.array([[1, 2, 3, 4, 5], [0, 0, 6, 0, 0]])}
 
 
@@ -177,8 +185,9 @@ WORDS = {"weight": numbers(2, 3), "words": np.array([[1, 2, 3, 4, 5], [0, 0, 6, 
         (several, WORDS),
         (lambda: unnamed(1), [numbers(2, 3)]),
         (lambda: unnamed(2), [numbers(2, 3), numbers(2, 3)]),
+        (called, numbers(2, 6, 7, 3)),
     ],
-    ids=["several", "one_unnamed", "two_unnamed"],
+    ids=["several", "one_unnamed", "two_unnamed", "called"],
 )
 def test_inputs_and_outputs_of_any_number_and_name(make, example, name, here, tmp_path):  # noqa: F811
     need(name)

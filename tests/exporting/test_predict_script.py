@@ -1,5 +1,6 @@
 """Image files as a model takes them, and the commands that name their classes. No TensorFlow here."""
 
+import io
 import json
 
 import numpy as np
@@ -168,6 +169,32 @@ def test_bad_files_are_named_and_the_others_done(run, capsys):
     printed = capsys.readouterr()
     assert printed.out == "file,class,probability\n1.png,light,1.000000\n4.png,light,1.000000\n"
     assert [line.split(": left out: ")[0] for line in printed.err.splitlines()] == ["absent.png", r"'2\n.png'"]
+
+
+def test_linked_folders_are_gone_through_once(run, capsys):
+    (run.parent / "far" / "inner").mkdir(parents=True)
+    (run.parent / "photos").mkdir()
+    for name in ("photos/a.png", "far/inner/b.png"):
+        Image.new("L", (8, 8), 255).save(name)
+    (run.parent / "photos" / "far").symlink_to("../far")
+    (run.parent / "far" / "round").symlink_to("../photos")  # and back
+    (run.parent / "far" / "inner" / "round").symlink_to(".")
+    assert predict.main(["run", "photos"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "photos/a.png",
+        "photos/far/inner/b.png",
+    ]
+
+
+@pytest.mark.parametrize("as_csv", [True, False])
+def test_class_names_that_the_output_has_no_letters_for(run, as_csv, monkeypatch):
+    (run / "best" / "classes.json").write_text(json.dumps(["dark", "\u732b"]))
+    Image.new("L", (8, 8), 255).save("a.png")
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, "cp1252"))
+    assert predict.main(["run", "a.png", *(["--csv"] if as_csv else [])]) == 0
+    said = written.getvalue()
+    assert said.endswith("a.png,\u732b,1.000000\n".encode() if as_csv else rb"a.png  \u732b  100.0%" + b"\n")
 
 
 @pytest.mark.parametrize(

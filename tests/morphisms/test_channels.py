@@ -156,8 +156,12 @@ class TestChannelsPass:
         image = Node("image", "InputLayer", {}, (), (4, 8, 8))
         config = {"filters": 4, "kernel_size": 3, "data_format": "channels_first", "use_bias": False}
         nodes = [image, Node("a", "Conv2D", config, ("image",), (4, 6, 6), {"kernel": (3, 3, 4, 4)})]
-        nodes.append(Node("b", "Conv2D", config, ("a",), (4, 4, 4), {"kernel": (3, 3, 4, 4)}))
-        assert sites(Architecture(tuple(nodes), ("b",))) == []
+        nodes.append(Node("r", "ReLU", {}, ("a",), (4, 6, 6)))
+        nodes.append(Node("b", "Conv2D", config, ("r",), (4, 4, 4), {"kernel": (3, 3, 4, 4)}))
+        architecture = Architecture(tuple(nodes), ("b",))
+        assert sites(architecture) == []
+        inserted = registry["insert_conv"]
+        assert "the channels come first" in inserted.refusal(architecture, ("r", "b", 3))
 
     def test_a_hidden_dense_layer(self):
         def build(x):

@@ -1,5 +1,6 @@
 """What a run says of its data and settings before it begins."""
 
+import contextlib
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -21,7 +22,8 @@ from nash_tf.tasks import image_classification
         (True, None, ("flip",), []),
         (True, None, None, []),  # a data set that is known
         (True, "of files", None, ["are mirrored, as photographs may be", "give --augment=normalise,shift."]),
-        (True, "of files", ("flip",), []),
+        (True, "of files", ("flip", "zoom"), ["are mirrored, as photographs may be", "give --augment=zoom."]),
+        (True, "of files", ("zoom",), []),
         (False, None, None, []),
     ],
 )
@@ -29,6 +31,39 @@ def test_whether_images_of_unknown_content_are_mirrored_is_said(flips, form, aug
     dataset = SimpleNamespace(flips=flips, form=form, class_names=("a", "b"), y_train=np.arange(20) % 2)
     lines = " ".join(image_classification.describe(SearchConfig(method="sh", augment=augment), dataset))
     assert all(words in lines for words in said) and ("mirrored" in lines) == bool(said)
+
+
+@pytest.mark.parametrize(
+    "method, side, widths, said",
+    [
+        (
+            "grow",
+            8,
+            (4, 4, 4, 4),
+            "widths=4,4,4,4: must be at most 3 for images of 8 pixels, which the layout pooled halves",
+        ),
+        ("sh", 8, (4, 4, 4, 4), None),
+        (
+            "sh",
+            7,
+            (4, 4, 4, 4),
+            "widths=4,4,4,4: must be at most 3 for images of 7 pixels, which the layout plain halves",
+        ),
+        (
+            "grow",
+            1,
+            (4, 4),
+            "method=grow: its first network .pooled. halves images more often than their 1 pixels allow",
+        ),
+        ("hand", 8, (4,), None),
+        ("hand", 7, (4,), "method=hand: its first network .hand. halves images more often than their 7 pixels allow"),
+    ],
+)
+def test_a_first_network_that_leaves_nothing_of_the_images_is_refused(method, side, widths, said):
+    images = SimpleNamespace(flips=True, form=None, class_names=("a", "b"), x_train=np.zeros((20, side, side + 1, 3)))
+    config = SearchConfig(method=method, widths=widths)
+    with pytest.raises(ConfigError, match=f"--{said}") if said else contextlib.nullcontext():
+        image_classification.check(config, images)
 
 
 def test_mirrored_views_want_mirrored_training_images_and_count_twice():

@@ -109,6 +109,19 @@ def test_a_model_that_scales_its_pixels_is_given_them_as_they_are(tmp_path):
     assert "As it is, it is right for 100% of 60 training images" in lines
 
 
+def test_floats_for_a_model_that_scales_its_pixels_are_not_guessed_at(tmp_path):
+    trained("raw", layers.Rescaling(1 / 255), epochs=0).save(tmp_path / "model.keras")
+    config, floats = config_of(tmp_path / "model.keras"), DATA.x_train.astype(np.float32)
+    small, large = dataclasses.replace(DATA, x_train=floats / 255), dataclasses.replace(DATA, x_train=floats)
+    with pytest.raises(
+        ConfigError, match="scales pixel values itself, .* give --start_pixels=raw .* uint8 from 0 to 255"
+    ):
+        start.with_pixels(config, small, None)
+    assert start.with_pixels(config, large, None).start_pixels == "raw"
+    config = start.with_pixels(config_of(tmp_path / "model.keras", start_pixels="raw"), small, None)
+    assert "pixel values as they are, since it scales them itself" in " ".join(start.describe(config, small))
+
+
 @pytest.mark.parametrize("method, said", [("scale", True), ("grow", False)])
 def test_that_learned_filters_may_go_is_said(unit, method, said):
     lines = start.describe(config_of(unit[1], start_pixels="unit", method=method), DATA)
