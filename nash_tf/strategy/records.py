@@ -79,33 +79,6 @@ class Assignment:
         return essence, self.architecture and self.architecture.digest
 
 
-# What a record has beside metrics: of what was asked for, and of what was measured.
-MEASURED = ("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds")
-_FIELDS = {
-    *TrainingKey._fields,
-    "parent",
-    "morphisms",
-    "epochs",
-    "status",
-    "rate",
-    "expected_gain",
-    "considered",
-    *MEASURED,
-}
-
-
-def check_metrics(names: Iterable[str]) -> None:
-    """Refuses metrics that would stand in the lineage in place of something else.
-
-    Raises:
-        ValueError: naming them.
-    """
-    if taken := sorted(_FIELDS.intersection(names)):
-        raise ValueError(
-            f"metrics must have other names than {', '.join(taken)}: records of the search use these; rename them"
-        )
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What came of a training.

@@ -18,7 +18,7 @@ from nash_tf.keras_models.autotuning import without_autotuning
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.weight_transfer import Key
-from nash_tf.strategy.records import COMPLETED, Assignment, Outcome, check_metrics
+from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
@@ -150,17 +150,7 @@ class Trainer:
         """What averages the weights over the end of a training; None where its phases have no such part, or are not what sets the rate,
         or the mean could not be scored."""
         first_epoch = averaged_from(assignment.phases)
-        if first_epoch is None:
-            return None
-        why = (
-            "" if fit.arguments.validation() is not None else "no validation data are known here to measure the mean on"
-        )
-        if not _is_annealed(model, fit.callbacks):
-            why = "the learning rate does not follow the method's cooldown"
-        if why:
-            warnings.warn(
-                f"weights are not averaged over the end of the training: {why} (average_weights=False)", stacklevel=2
-            )
+        if first_epoch is None or not _is_annealed(model, fit.callbacks) or fit.arguments.validation() is None:
             return None
         return WeightAverage(first_epoch, assignment.epochs, mean, count)
 
@@ -199,10 +189,6 @@ class Trainer:
                 )
             return {} if validation is None else fit.arguments.evaluate(model, validation)
 
-        try:
-            check_metrics(history)
-        except ValueError as error:  # the same for every child
-            raise Unsearchable(str(error)) from None
         metrics = scores.of_kept({name: float(series[-1]) for name, series in history.items()}, evaluate)
         if not all(math.isfinite(metrics.get(name, 0.0)) for name in ("loss", self.objective)):
             raise FailedTraining(f"the loss or the objective is not finite: {metrics}")

@@ -8,7 +8,7 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.records import Goal, Outcome, check_metrics
+from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, front_objectives, oracle_state, trial_values
 from nash_tf.tuning.allowance import Allowance
@@ -91,7 +91,6 @@ class HillClimbingOracle(keras_tuner.Oracle):
         how = {"budget_epochs": budget_epochs, "average_weights": average_weights}
         settings = Settings(method, **how, **limits, **counts, **drawn, **sizes, **costs)
         arguments.warn_of_unused(settings)
-        check_metrics([self.objective.name])
         self._of_step, goal = OfStep(self), Goal(self.objective.name, self.objective.direction)
         declared, failures = DeclaredHyperparameters(self._of_step.space), self.max_consecutive_failed_trials
         self.search = Search(settings, goal, declared, failures, lambda: self.allowance.left(), fits)

@@ -16,7 +16,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
 from nash_tf.strategy import considered
-from nash_tf.strategy.records import COMPLETED, FAILED, MEASURED, Assignment, Goal, Outcome, TrainingKey, check_metrics
+from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Goal, Outcome, TrainingKey
 from nash_tf.strategy.schedules import Phase, annealings
 
 # Beside the user's hyperparameters; those that begin with "tuner/" are Keras Tuner's way of saying the same.
@@ -40,6 +40,7 @@ LEASE = "tuner/lease"  # only on its way to a worker and back
 MESSAGE, FATAL = "message", "fatal"  # what a worker tells beside it
 LONGEST_MESSAGE = 4000  # letters, the last ones
 MOST_NAMES = 1000  # of metrics, and of hyperparameters
+_KEPT_APART = ("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds")
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
@@ -255,7 +256,7 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
             assignment,
             COMPLETED,
             architecture,
-            metrics={name: float(value) for name, value in record.items() if name not in MEASURED},
+            metrics={name: float(value) for name, value in record.items() if name not in _KEPT_APART},
             history={name: [float(value) for value in series] for name, series in record.get("history", {}).items()},
             certificate=record.get("certificate"),
             cpu_seconds=taken.cpu_seconds,
@@ -271,7 +272,6 @@ def note_metrics(trial: Trial, metrics: Mapping[str, float], step: int, goal: Go
     Raises:
         ValueError: the one that children are compared by is not among them, or there are too many.
     """
-    check_metrics(metrics)
     if goal.name not in metrics:
         raise ValueError(
             f"Objective value missing in what was reported: expected {goal.name}, found {sorted(metrics)[:20]}"

@@ -19,7 +19,7 @@ from nash_tf.strategy.records import Outcome
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import checked_json, first_network, front_objectives, hooks, private_api, trial_values
+from nash_tf.tuning import checked_json, first_network, front_objectives, private_api, trial_values
 from nash_tf.tuning.arguments import callbacks_of, check_of_search, check_of_tuner
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
@@ -231,7 +231,7 @@ class HillClimbing(keras_tuner.Tuner):
         return self._training.train(
             trial,
             FitArguments(fit_args, fit_kwargs),
-            [*self._deepcopy_callbacks(callbacks), *hooks.of_tuner(self, trial)],
+            self._deepcopy_callbacks(callbacks),
             self.hypermodel.has_own_fit,
             source=None if source_id is None else self.checkpoint(source_id),
             target=self.checkpoint(trial.trial_id),

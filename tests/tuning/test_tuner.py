@@ -244,21 +244,3 @@ def test_a_distribution_strategy(tmp_path):
     )
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
     assert len(records(tuner)) == 4
-
-
-def test_hooks_of_a_subclass_are_called_as_keras_tuner_calls_them(tmp_path):
-    called = []
-
-    class Listening(nash_tf.HillClimbing):
-        def on_epoch_end(self, trial, model, epoch, logs=None):
-            called.append(("epoch", trial.trial_id, model.count_params() > 0, epoch, "val_loss" in logs))
-
-        def on_batch_begin(self, trial, model, batch, logs=None):
-            called.append(("batch", trial.trial_id, batch))
-
-    given = {**SMALL, "steps": 0, "vanilla_epochs": 2, "directory": str(tmp_path)}
-    tuner = Listening(classifier, "val_accuracy", **given)
-    tuner.search(IMAGES, CLASSES, validation_split=0.25, batch_size=18, verbose=0)
-    (first,) = tuner.oracle.trials
-    batches = [("batch", first, 0), ("batch", first, 1)]
-    assert called == [*batches, ("epoch", first, True, 0, True), *batches, ("epoch", first, True, 1, True)]

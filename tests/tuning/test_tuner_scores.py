@@ -120,16 +120,6 @@ def test_a_return_value_of_fit_that_cannot_be_used_is_refused(returned, message,
         tuner_of(Still(returns=lambda values: returned), tmp_path, None).search(IMAGES, CLASSES)
 
 
-@pytest.mark.parametrize("name", ["params", "digest", "step", "epochs", "rate"])
-def test_metrics_that_would_stand_in_place_of_what_a_record_says_are_refused(name, tmp_path):
-    fit = Still(returns=lambda values: {"error": 0.5, name: 7.0})
-    tuner = tuner_of(fit, tmp_path / "a", keras_tuner.Objective("error", "min"))
-    with pytest.raises(keras_tuner.errors.FatalValueError, match=f"metrics must have other names than {name}: records"):
-        tuner.search(IMAGES, CLASSES)
-    with pytest.raises(ValueError, match=f"metrics must have other names than {name}: records"):
-        tuner_of(fit, tmp_path / "b", keras_tuner.Objective(name, "min"))
-
-
 def test_a_number_that_an_objective_explains(tmp_path):
     tuner = tuner_of(
         Still(returns=lambda values: 0.3 + values["child"]), tmp_path, keras_tuner.Objective("error", "min")
