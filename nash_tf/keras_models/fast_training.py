@@ -136,14 +136,18 @@ class _TestFunction(_StepFunction):
     """Evaluation steps, called one by one, because they are few and large."""
 
     def _run(self, iterator):
-        one, logs = self._function(iterator, self._one), None
-        for _ in range(self._model.steps_per_execution):
-            try:
-                logs = one(iterator)
-            except tf.errors.OutOfRangeError:
-                if logs is None:
-                    raise
+        limit = self._model.steps_per_execution
+        if limit == 1:
+            return self._function(iterator, self._one)(iterator)
+        one, logs = self._function(iterator, lambda: lambda batch: self._step(batch.get_value()), "several"), None
+        for _ in range(limit):
+            # Not `next`: a step that is called beyond the last batch counts it in its metrics before it fails.
+            batch = iterator.get_next_as_optional()
+            if not batch.has_value():
                 break
+            logs = one(batch)
+        if logs is None:
+            raise StopIteration
         return logs
 
 
