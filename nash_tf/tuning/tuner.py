@@ -156,7 +156,7 @@ class HillClimbing(keras_tuner.Tuner):
         if roles.is_worker():
             self.search_here(*fit_args, **fit_kwargs)
             return
-        with locked(Path(self.project_dir)):
+        with locked(Path(self.project_dir)), self.oracle.limits.counting():
             tidy(self.project_dir)
             if self.oracle.renew():  # another has gone on with it since it was opened here
                 self._trainer.models.forget()
