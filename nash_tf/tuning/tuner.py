@@ -231,7 +231,7 @@ class HillClimbing(keras_tuner.Tuner):
         return self._training.train(
             trial,
             FitArguments(fit_args, fit_kwargs),
-            self._deepcopy_callbacks(callbacks),
+            self._deepcopy_callbacks(callbacks) + private_api.callbacks_for_hooks(self, trial),
             self.hypermodel.has_own_fit,
             source=None if source_id is None else self.checkpoint(source_id),
             target=self.checkpoint(trial.trial_id),
@@ -249,7 +249,7 @@ class HillClimbing(keras_tuner.Tuner):
 
     def load_model(self, trial):
         """The trained model of a trial, compiled."""
-        self._training.hyperparameters = trial.hyperparameters
+        self._training.hyperparameters = trial.hyperparameters.copy()
         values = trial_values.decode(trial.hyperparameters.values).hyperparameters
         return self._trainer.models.load(self.checkpoint(trial.trial_id), values)
 
