@@ -89,6 +89,11 @@ def follow_rates(model: keras.Model, rates: Sequence[float] | None) -> bool:
     return is_prepared
 
 
+def is_followed(model: keras.Model) -> bool:
+    """Whether the steps of a pass set the rates of `follow_rates`: those of `fit` do, those of a loop of the user's own do not."""
+    return isinstance(model.train_function, _TrainFunction) and model.train_function.is_followed
+
+
 # Train and test functions ---------------------------------------------------------------------------------------------
 
 
@@ -160,6 +165,11 @@ class _TrainFunction(_StepFunction):
         with tf.device("CPU"):
             self._rates = tf.Variable([0.0], shape=(None,), trainable=False)
             self._steps_taken = tf.Variable(0, trainable=False, dtype=tf.int64)  # index of the next of these rates
+
+    @property
+    def is_followed(self) -> bool:
+        """See `is_followed` of the module."""
+        return self._following and self._iterator is not None
 
     def follow_rates(self, rates: Sequence[float] | None) -> None:
         """See `follow_rates` of the module."""
