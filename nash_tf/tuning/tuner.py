@@ -57,8 +57,9 @@ class HillClimbing(keras_tuner.Tuner):
         **kwargs: others of `keras_tuner.Oracle`.
 
     Raises:
-        ValueError: an argument is refused, a variable of Keras Tuner's is missing, the first network cannot be searched, a hyperparameter has a name in
-            `nash_tf.tuning.trial_values.OWN`, or the project directory holds another tuner's search.
+        ValueError: an argument is refused, a variable of Keras Tuner's is missing, the first network cannot be searched, a hyperparameter has
+            a name in `nash_tf.tuning.trial_values.OWN`, or the objective one in `nash_tf.strategy.records.FIELDS`, or the project directory
+            holds another tuner's search.
         Locked: `overwrite` of a search that another process is at work on.
     """
 
