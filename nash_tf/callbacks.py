@@ -34,16 +34,21 @@ class PhasedRate(keras.callbacks.Callback):
     def __init__(self, initial_rate, phases, first_epoch=0):
         super().__init__()
         self.initial_rate, self.phases, self.first_epoch = initial_rate, tuple(phases), first_epoch
-        self._rates, self._model_follows = [], False
+        self._rates = []
         self._last_rate = None  # when this callback last looked
         self._has_warned = False  # that the last phase is over
+
+    @property
+    def has_run(self) -> bool:
+        """Whether it has been told of an epoch's begin: a training loop of the user's own may not."""
+        return bool(self._rates)
 
     def on_train_begin(self, logs=None):
         self._last_rate = None  # another model, or one that was trained on otherwise
 
     def on_epoch_begin(self, epoch, logs=None):
         _warn_of_others(self._last_rate, self.model)
-        steps = self.params.get("steps")
+        steps = (self.params or {}).get("steps")
         if not steps:
             raise UnknownLength(
                 "the learning rate changes with every batch, and how many an epoch has is not known: give steps_per_epoch"
@@ -54,7 +59,7 @@ class PhasedRate(keras.callbacks.Callback):
         together = self.model.steps_per_execution  # Keras completes the last group of steps where the data are endless
         count = -(-steps // together) * together if isinstance(together, int) else steps
         self._rates = [schedules.phased(max(0, before + step), phases, self.initial_rate) for step in range(count)]
-        self._model_follows = fast_training.follow_rates(self.model, self._rates)
+        fast_training.follow_rates(self.model, self._rates)
         self._last_rate = _rate(self.model)
 
     def _warn_of_end(self, steps_behind):
@@ -73,7 +78,7 @@ class PhasedRate(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if batch == 0:
             _warn_of_others(self._last_rate, self.model)
-        if not self._model_follows:
+        if self._rates and not fast_training.is_followed(self.model):
             self.model.optimizer.learning_rate = self._rates[batch]
 
     def on_train_end(self, logs=None):

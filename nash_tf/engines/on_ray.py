@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from nash_tf.engines.ray_worker import Spec
 from nash_tf.engines.states import States
 from nash_tf.files.atomic import write_atomically
 from nash_tf.terminal.errors import cause
+from nash_tf.tuning import private_api
 
 NAME = "storage.txt"  # of which the name of a search in the storage is made
 
@@ -60,6 +62,10 @@ class Engine:
         """
         if tuner.distribution_strategy is not None:
             raise ValueError("distribution_strategy must be left out with engine 'ray', which places trainings itself")
+        if own := private_api.hooks(tuner):
+            warnings.warn(
+                f"{', '.join(own)} of the tuner are not called with engine 'ray': its workers have none", stacklevel=2
+            )
         tuner.oracle.verbose = fit_kwargs.get("verbose", 1)
         positional = tuple(fit_args) if self.task is None else ()
         task = self.task or Task(_data_of(tuner, fit_kwargs), Parts._make)

@@ -89,6 +89,11 @@ def follow_rates(model: keras.Model, rates: Sequence[float] | None) -> bool:
     return is_prepared
 
 
+def is_followed(model: keras.Model) -> bool:
+    """Whether the steps of a pass set the rates of `follow_rates`: those of `fit` do, those of a loop of the user's own do not."""
+    return isinstance(model.train_function, _TrainFunction) and model.train_function.is_followed
+
+
 # Train and test functions ---------------------------------------------------------------------------------------------
 
 
@@ -136,14 +141,18 @@ class _TestFunction(_StepFunction):
     """Evaluation steps, called one by one, because they are few and large."""
 
     def _run(self, iterator):
-        one, logs = self._function(iterator, self._one), None
-        for _ in range(self._model.steps_per_execution):
-            try:
-                logs = one(iterator)
-            except tf.errors.OutOfRangeError:
-                if logs is None:
-                    raise
+        limit = self._model.steps_per_execution
+        if limit == 1:
+            return self._function(iterator, self._one)(iterator)
+        one, logs = self._function(iterator, lambda: lambda batch: self._step(batch.get_value()), "several"), None
+        for _ in range(limit):
+            # Not `next`: a step that is called beyond the last batch counts it in its metrics before it fails.
+            batch = iterator.get_next_as_optional()
+            if not batch.has_value():
                 break
+            logs = one(batch)
+        if logs is None:
+            raise StopIteration
         return logs
 
 
@@ -156,6 +165,11 @@ class _TrainFunction(_StepFunction):
         with tf.device("CPU"):
             self._rates = tf.Variable([0.0], shape=(None,), trainable=False)
             self._steps_taken = tf.Variable(0, trainable=False, dtype=tf.int64)  # index of the next of these rates
+
+    @property
+    def is_followed(self) -> bool:
+        """See `is_followed` of the module."""
+        return self._following and self._iterator is not None
 
     def follow_rates(self, rates: Sequence[float] | None) -> None:
         """See `follow_rates` of the module."""

@@ -17,6 +17,24 @@ from nash_tf.strategy.schedules import Phase, phased
 
 COMPLETED, FAILED = "completed", "failed"
 
+# What a training's line in the lineage tells beside its metrics.
+FIELDS = frozenset(
+    {
+        *("step", "rung", "child", "parent", "morphisms", "epochs", "status", "rate", "expected_gain", "considered"),
+        *("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds"),
+    }
+)
+
+
+def check_metrics(names: Iterable[str]) -> None:
+    """Refuses metrics that would be taken for something else of a training.
+
+    Raises:
+        ValueError: naming them.
+    """
+    if taken := sorted(FIELDS.intersection(names)):
+        raise ValueError(f"metrics must have other names than {', '.join(taken)}: records of trainings use these")
+
 
 class TrainingKey(NamedTuple):
     """Which training: one child in one rung of one step."""
@@ -157,10 +175,16 @@ class Goal:
     Attributes:
         name: of a metric, e.g. "val_accuracy".
         direction: "max" or "min".
+
+    Raises:
+        ValueError: no metric may have that name.
     """
 
     name: str
     direction: str = "max"
+
+    def __post_init__(self):
+        check_metrics([self.name])
 
     @property
     def is_accuracy(self) -> bool:

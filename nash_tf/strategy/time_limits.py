@@ -1,9 +1,10 @@
 """Limits on the time of a search, over all processes that go on with it."""
 
+import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from nash_tf.strategy.records import Outcome
 
@@ -15,7 +16,7 @@ def wall_and_cpu_seconds() -> tuple[float, float]:
 
 
 class TimeLimits:
-    """Limits on wall-clock time, and on the CPU time of a search's trainings.
+    """Limits on wall-clock time, and on the CPU time of a search's trainings. Time counts from `begin` or `count_from` on.
 
     Args:
         max_hours: of wall-clock time; interruptions do not count. None for no limit.
@@ -27,7 +28,7 @@ class TimeLimits:
         reserve: gives the seconds of `max_hours` that are held back for what follows the search.
         reached: whether a limit has ended the search, as a trainer finds whose time is up, or as it looked when the search ended.
         in_vain: CPU seconds of trainings that came to nothing and are done again: they are in no outcome.
-        before: seconds and CPU seconds of earlier processes.
+        before: seconds and CPU seconds of earlier processes, and of this one up to the last pause.
         trained_by_workers: CPU seconds of the trainings that workers have ended since then.
     """
 
@@ -41,13 +42,31 @@ class TimeLimits:
         self.max_hours, self.max_cpu_hours, self._clock, self._own = max_hours, max_cpu_hours, clock, own
         self.reserve: Callable[[], float] = lambda: 0.0
         self.reached, self.in_vain = False, 0.0
+        self._began: tuple[float, float, float] | None = None  # seconds, CPU seconds, own ones; None in a pause
         self.resume((0.0, 0.0))
 
     def resume(self, before: tuple[float, float]) -> None:
         """Goes on after processes that spent so many seconds and CPU seconds."""
-        self.before, self._began, self._own_began = before, self._clock(), self._own()
-        self.trained_by_workers = 0.0
+        self.before, self.trained_by_workers = before, 0.0
+        self._began = None if self._began is None else self._now()
         self._named: list[str] = []
+
+    def begin(self) -> bool:
+        """Counts from now on, if it does not yet; whether it did not."""
+        is_paused = self._began is None
+        if is_paused:
+            self._began = self._now()
+        return is_paused
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[None]:
+        """Context in which time counts; after it there is a pause, if there was one before."""
+        was_paused = self.begin()
+        try:
+            yield
+        finally:
+            if was_paused:
+                self.before, self.trained_by_workers, self._began = self.spent(), 0.0, None
 
     @property
     def given(self) -> dict[str, float | None]:
@@ -55,8 +74,8 @@ class TimeLimits:
         return {"max_hours": self.max_hours, "max_cpu_hours": self.max_cpu_hours}
 
     def count_from(self, began: tuple[float, float]) -> None:
-        """Counts this process's time from when it began, in the clock's seconds and CPU seconds, and not from `resume`."""
-        self._began, self._own_began = began, began[1]  # a process that begins has waited for no other
+        """Counts this process's time from when it began, in the clock's seconds and CPU seconds."""
+        self._began = (*began, began[1])  # a process that begins has waited for no other
 
     def add_cpu_seconds(self, seconds: float) -> None:
         """Counts those of a process that this one does not wait for."""
@@ -64,10 +83,14 @@ class TimeLimits:
 
     def spent(self) -> tuple[float, float]:
         """Seconds and CPU seconds of this process, of its workers and of those before it."""
-        now = self._clock()
+        if self._began is None:
+            return self.before
+        wall, cpu, own = (now - began for now, began in zip(self._now(), self._began, strict=True))
         # Workers that it has not waited for, and those elsewhere, which it never does, count by what they have trained.
-        own = self._own() - self._own_began + self.trained_by_workers
-        return (self.before[0] + now[0] - self._began[0], self.before[1] + max(now[1] - self._began[1], own))
+        return self.before[0] + wall, self.before[1] + max(cpu, own + self.trained_by_workers)
+
+    def _now(self) -> tuple[float, float, float]:
+        return (*self._clock(), self._own())
 
     def seconds_left_in_all(self) -> float:
         """Wall-clock seconds before `max_hours`."""

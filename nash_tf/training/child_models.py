@@ -19,7 +19,14 @@ from nash_tf.keras_models.calibration import parts_of
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.layer_configs import PLAIN_MODEL
-from nash_tf.keras_models.state import State, read_state, restart_averages, write_optimizer, write_state
+from nash_tf.keras_models.state import (
+    State,
+    inner_optimizer,
+    read_state,
+    restart_averages,
+    write_optimizer,
+    write_state,
+)
 from nash_tf.morphisms import are_exact
 from nash_tf.seeds import derive
 from nash_tf.strategy.records import Assignment, TrainingKey
@@ -73,7 +80,7 @@ class ChildModels:
             fast_training.prepare(model)
             if state is not None:
                 write_optimizer(model, state)
-        scheduled = private_api.has_schedule(template.optimizer)
+        scheduled = private_api.has_schedule(inner_optimizer(template.optimizer))
         model.optimizer.initial_rate = (
             None if scheduled else float(keras.ops.convert_to_numpy(template.optimizer.learning_rate))
         )

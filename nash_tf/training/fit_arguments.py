@@ -140,7 +140,7 @@ def first_batch(x: Any, y: Any = None) -> tuple[Any, Any]:
         taken = next(iter(x), None) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
         if taken is None:
             raise Unsearchable("search was given an x without any batch")
-        x, y = (*taken, None)[:2] if isinstance(taken, tuple) else (taken, None)
+        x, y = (*taken, None)[:2] if isinstance(taken, tuple | list) else (taken, None)
     inputs, labels = (
         part if part is None else keras.tree.map_structure(lambda array: np.asarray(array[:CALIBRATION_BATCH]), part)
         for part in (x, y)

@@ -18,7 +18,7 @@ from nash_tf.keras_models.autotuning import without_autotuning
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.weight_transfer import Key
-from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
+from nash_tf.strategy.records import COMPLETED, Assignment, Outcome, check_metrics
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
@@ -60,6 +60,7 @@ class Trainer:
 
     def __init__(self, models: ChildModels, objective: str):
         self.models, self.objective = models, objective
+        self._said: set[str] = set()
 
     def train(
         self,
@@ -150,9 +151,25 @@ class Trainer:
         """What averages the weights over the end of a training; None where its phases have no such part, or are not what sets the rate,
         or the mean could not be scored."""
         first_epoch = averaged_from(assignment.phases)
-        if first_epoch is None or not _is_annealed(model, fit.callbacks) or fit.arguments.validation() is None:
+        if first_epoch is None:
+            return None
+        if not _is_annealed(model, fit.callbacks):
+            self._say(
+                "average_weights: the weights are not averaged, for the learning rate is not annealed as the method has it"
+            )
+            return None
+        if fit.arguments.validation() is None:
+            self._say(
+                "average_weights: the weights are not averaged, for search was given no validation data by which their mean could be scored"
+            )
             return None
         return WeightAverage(first_epoch, assignment.epochs, mean, count)
+
+    def _say(self, what: str) -> None:
+        """Warns of what is the same for all trainings, once."""
+        if what not in self._said:
+            self._said.add(what)
+            warnings.warn(what, stacklevel=3)
 
     def _fitted(
         self,
@@ -176,20 +193,37 @@ class Trainer:
             )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
+        rates = [callback for callback in callbacks if isinstance(callback, PhasedRate)]
+        if start.epoch < assignment.epochs and not all(rate.has_run for rate in rates):
+            self._say(
+                "the learning rate is not annealed, nor are weights averaged: fit does not tell its callbacks where epochs and batches begin; "
+                "have it call them by keras.callbacks.CallbackList(callbacks, model=model, epochs=..., steps=...), or model.fit"
+            )
         history = as_history(returned, self.objective)
         if isinstance(returned, keras.callbacks.History):
             history = {name: [*start.history.get(name, []), *series] for name, series in history.items()}
         validation = fit.arguments.validation()
 
         def evaluate() -> dict[str, float]:
-            if validation is None and isinstance(returned, keras.callbacks.History):
-                raise Unsearchable(
-                    "fit ended on other weights than those of its last epoch, and its validation data are not known; return "
-                    f"a dict from HyperModel.fit, with {self.objective!r} measured after the training"
-                )
             return {} if validation is None else fit.arguments.evaluate(model, validation)
 
-        metrics = scores.of_kept({name: float(series[-1]) for name, series in history.items()}, evaluate)
+        measured = {name: float(series[-1]) for name, series in history.items()}
+        metrics = scores.of_kept(measured, evaluate)
+        try:
+            check_metrics(metrics)
+        except ValueError as error:
+            raise Unsearchable(str(error)) from None
+        if math.isnan(metrics.get(self.objective, 0.0)) and math.isfinite(measured[self.objective]):
+            if validation is None:
+                raise Unsearchable(
+                    "fit ended on other weights than those that it validated last, and its validation data are not known; return "
+                    f"a dict from HyperModel.fit, with {self.objective!r} measured after the training"
+                )
+            self._say(
+                f"{self.objective} is taken as a callback has measured it, on other weights than those that the training ended on: "
+                "model.evaluate, which could score these, does not report it"
+            )
+            metrics[self.objective] = measured[self.objective]
         if not all(math.isfinite(metrics.get(name, 0.0)) for name in ("loss", self.objective)):
             raise FailedTraining(f"the loss or the objective is not finite: {metrics}")
         return history, metrics

@@ -89,7 +89,7 @@ class Scores(keras.callbacks.Callback):
         self._judged = digest(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
-        logs, steps = logs or {}, self.params.get("steps")
+        logs, steps = logs or {}, (self.params or {}).get("steps")  # a loop of the user's own may set none
         if steps and self._batches < steps and not self.model.stop_training:
             raise Unsearchable(
                 f"the training data ran out after {self._batches} of the {steps} batches of epoch {epoch + 1}; every child "
@@ -103,24 +103,35 @@ class Scores(keras.callbacks.Callback):
     def of_kept(self, last: dict[str, float], evaluate: Callable[[], dict[str, float]]) -> dict[str, float]:
         """The scores of the weights that the model has now, where `last` tells those of the last epoch.
 
-        Others they are where a callback restored those of an earlier epoch, or the optimiser ended on averaged ones.
+        Others they are where a callback restored those of an earlier epoch, the optimiser ended on averaged ones, or the last epochs
+        were not validated.
 
         Args:
             last: what `fit` returned of its last epoch.
             evaluate: scores the model on validation data; {} where there are none.
+
+        Returns:
+            Those of `last`; NaN in place of a score of validation data that is of other weights, and was not measured on those that are
+            kept.
         """
         now = digest(self.model) if self._weights else None
-        stale = [name for name, value in last.items() if self._logs and self._logs[-1].get(name) == value]
-        if not stale or now == self._weights[-1]:
-            return last
-        if now in self._weights:
-            scores = self._logs[self._weights.index(now)]
-        else:
-            scores = {f"val_{name}": float(value) for name, value in evaluate().items() if np.ndim(value) == 0}
+        stale = [name for name, value in last.items() if self._is_stale(name, value, now)]
+        kept: dict[str, float] = {}
+        for weights, logs in zip(self._weights, self._logs, strict=True):
+            kept |= logs if weights == now else {}
+        if any(name.startswith("val_") and name not in kept for name in stale):
+            kept |= {f"val_{name}": float(value) for name, value in evaluate().items() if np.ndim(value) == 0}
         return {
             **last,
-            **{name: scores.get(name, math.nan if name.startswith("val_") else last[name]) for name in stale},
+            **{name: kept.get(name, math.nan if name.startswith("val_") else last[name]) for name in stale},
         }
+
+    def _is_stale(self, name: str, value: float, now: str | None) -> bool:
+        """Whether a score is that of the last epoch which has it, and that was of other weights than those now."""
+        for weights, logs in zip(reversed(self._weights), reversed(self._logs), strict=True):
+            if name in logs:
+                return logs[name] == value and weights != now
+        return False
 
 
 def digest(model: keras.Model) -> str:

@@ -44,7 +44,7 @@ def warn_of_another(oracle: Any, training: TrialTraining) -> None:
     if outcome is None or outcome.architecture is None:
         return
     hyperparameters: keras_tuner.HyperParameters = oracle.book.by_training()[FIRST].hyperparameters
-    training.hyperparameters = hyperparameters
+    training.hyperparameters = hyperparameters.copy()
     asked, began = trial_values.decode(hyperparameters.values), outcome.architecture
     try:
         now = _built(training.trainer.models, asked.hyperparameters, asked.seed)

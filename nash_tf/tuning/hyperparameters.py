@@ -1,13 +1,13 @@
 """Declared hyperparameters of a child: its parent's, or near to them. Numbers are rounded to what a float32 holds, as those of searches
-before were: so a search goes on with what it has drawn."""
+before were: so a search goes on with what it has drawn. A user's function is given those of a `Choice` as it has declared them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from keras_tuner import HyperParameters
-from keras_tuner.engine.hyperparameters import Choice
+from keras_tuner.engine.hyperparameters import Choice, Fixed
 
 from nash_tf.seeds import derive
 
@@ -28,11 +28,11 @@ class DeclaredHyperparameters:
 
     def defaults(self) -> dict[str, Any]:
         """The default of each."""
-        return {hp.name: _rounded(hp.default) for hp in self.space().space}
+        return {hp.name: rounded(hp.default) for hp in self.space().space}
 
     def inherited(self, parent: Mapping[str, Any]) -> dict[str, Any]:
         """The parent's value of each, of those too that it has declared itself; the default of one that the parent has not."""
-        return self.defaults() | {name: _rounded(value) for name, value in parent.items()}
+        return self.defaults() | {name: rounded(value) for name, value in parent.items()}
 
     def perturbed(self, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Values near the given ones: each that is not held moves by a normal step along its range, on its own scale, and stays within it."""
@@ -44,7 +44,7 @@ class DeclaredHyperparameters:
             place = hp.value_to_prob(_declared(hp, values[hp.name])) + rng.normal(0.0, SPREAD)
             # Turned back at the ends: Keras Tuner's default is an end, and half of its steps would come to nothing.
             place = abs(place) if place < 1.0 else 2.0 - place
-            moved[hp.name] = _rounded(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
+            moved[hp.name] = rounded(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
         return moved
 
     def others(self) -> dict[str, Any]:
@@ -78,16 +78,52 @@ class OfStep:
         if ids != self._known[0]:
             space = HyperParameters()
             for trial in before:
-                space.merge(trial.hyperparameters)
+                space.merge(trial.hyperparameters, overwrite=False)  # else each is there once more
             self._known = ids, space
         return self._known[1]
 
 
+class HandedOut(HyperParameters):
+    """Those that a user's function is given. A `Choice` and a `Fixed` give the very number that is declared in the call: over the wire, declared
+    ones are rounded too."""
+
+    @classmethod
+    def of(cls, hyperparameters: HyperParameters) -> "HandedOut":
+        """A copy of others."""
+        made = cls.from_config(hyperparameters.get_config())
+        as_declared(made)
+        return made
+
+    def Choice(self, name, values, *args, **kwargs):  # noqa: N802  Keras Tuner's name
+        return self._exact(name, super().Choice(name, values, *args, **kwargs), values)
+
+    def Fixed(self, name, value, *args, **kwargs):  # noqa: N802
+        return self._exact(name, super().Fixed(name, value, *args, **kwargs), [value])
+
+    def _exact(self, name, value, numbers):
+        if isinstance(value, float):
+            self.values[self._get_name(name)] = value = _nearest(value, numbers)
+        return value
+
+
+def as_declared(hyperparameters: HyperParameters) -> None:
+    """Gives those with a `Choice` the very number that was declared: a user's function may compare it, or look it up."""
+    values = hyperparameters.values
+    for hp in hyperparameters.space:  # a condition comes before what is declared under it
+        if hp.name in values and hyperparameters.is_active(hp):
+            values[hp.name] = _declared(hp, values[hp.name])
+
+
 def _declared(hp, value):
-    """The number of a `Choice` that was rounded to `value`."""
-    numbers = isinstance(value, float) and isinstance(hp, Choice)
-    return min(hp.values, key=lambda each: abs(each - value)) if numbers else value
+    """The number of a `Choice`, or of a `Fixed`, that was rounded to `value`."""
+    numbers = hp.values if isinstance(hp, Choice) else [hp.value] if isinstance(hp, Fixed) else []
+    return _nearest(value, numbers) if numbers and isinstance(value, float) else value
 
 
-def _rounded(value):
+def _nearest(value: float, numbers: Sequence[float]) -> float:
+    return min(numbers, key=lambda each: abs(each - value))
+
+
+def rounded(value: Any) -> Any:
+    """A number as a float32 holds it; anything else as it is."""
     return float(np.float32(value)) if isinstance(value, float) else value

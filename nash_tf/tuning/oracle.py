@@ -30,7 +30,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
             reserve, examples, max_flops, front_sizes, batch_size, gain_factor, average_weights: see `nash_tf.strategy.ask_tell.Settings`; a seed of None is 0.
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
-        max_hours, max_cpu_hours: limits on wall-clock time, that before an interruption too, and on the CPU time of all trainings, or None.
+        max_hours, max_cpu_hours: limits on the wall-clock time of `search`, or from the first trial of a loop of your own on, that before an
+            interruption too; and on the CPU time of all trainings; or None.
             Of a training whose report does not say what it has taken, the time between lending and report counts as CPU time.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
         on_trained: called with the oracle after each training.
@@ -141,6 +142,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             if self.over():
                 self.book.lending.leases.forget(worker.name)
                 return Trial(self.get_space(), status=TrialStatus.STOPPED)
+            self.limits.begin()  # where no `search` has
             trial = self.ongoing_trials.get(worker.name)
             if trial is None:
                 trial = self.allowance.lend_next(worker, self._of_step.space().copy(), self.max_trials or math.inf)

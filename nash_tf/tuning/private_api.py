@@ -1,6 +1,6 @@
 """Every reach into what Keras Tuner does not document (tested with 1.4.8). `tests/tuning/test_private_api.py` fails where it changes.
 
-Beside these, `HillClimbing` and `HillClimbingOracle` override or call methods of their base classes whose names begin with an
+Beside these, `HillClimbing`, `HillClimbingOracle` and `HandedOut` override or call methods of their base classes whose names begin with an
 underscore; `HOOKS` lists them.
 """
 
@@ -14,6 +14,7 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from keras_tuner.src.distribute.oracle_client import OracleClient
 from keras_tuner.src.engine.oracle import Display
 from keras_tuner.src.engine.tuner import maybe_distribute
+from keras_tuner.src.engine.tuner_utils import TunerCallback
 
 __all__ = [
     "HOOKS",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 HOOKS = {
+    keras_tuner.HyperParameters: ("_get_name",),
     keras_tuner.Oracle: ("_project_dir", "_display", "_run_times"),
     keras_tuner.Tuner: (
         "_build_hypermodel",
@@ -35,6 +37,23 @@ HOOKS = {
         "_populate_initial_space",
     ),
 }
+
+
+_CALLED = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
+
+
+def hooks(tuner: keras_tuner.Tuner) -> list[str]:
+    """The methods that Keras Tuner calls at epochs and batches, as far as a tuner has its own."""
+    return [
+        name
+        for name in _CALLED
+        if getattr(getattr(tuner, name), "__func__", None) is not getattr(keras_tuner.Tuner, name)
+    ]
+
+
+def callbacks_for_hooks(tuner: keras_tuner.Tuner, trial: Any) -> list[TunerCallback]:
+    """What calls them in a training; nothing where there are none."""
+    return [TunerCallback(tuner, trial)] if hooks(tuner) else []
 
 
 def oracle_stub(channel: grpc.Channel) -> Any:

@@ -13,6 +13,7 @@ from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
 from nash_tf.terminal import errors
 from nash_tf.training import interrupted
 from nash_tf.tuning import trial_values
+from nash_tf.tuning.hyperparameters import as_declared
 from nash_tf.tuning.lending import DEATHS, Lending
 from nash_tf.tuning.reopening import not_ours, read_trials
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
@@ -108,9 +109,13 @@ class TrialBook:
 
         assignment = min(waiting, key=distance)
         trial = trials.get(assignment.key) or Trial(space, trial_id=self._unused_id())
+        trial.metrics = type(trial.metrics)()  # what a process reported that died in it is of weights that are gone
         assignment = self._interrupted(trial, share) or assignment
-        source = None if assignment.source is None else trials[assignment.source].trial_id
-        trial.hyperparameters.values = trial_values.encode(assignment, source)
+        source = None if assignment.source is None else trials[assignment.source]
+        if source is not None:  # what it has declared itself, its child may have a value of
+            trial.hyperparameters.merge(source.hyperparameters, overwrite=False)
+        trial.hyperparameters.values = trial_values.encode(assignment, source and source.trial_id)
+        as_declared(trial.hyperparameters)
         self.trials[trial.trial_id], self._assignments[trial.trial_id] = trial, assignment
         self.lending.lend(trial.trial_id, worker, share["cpu_seconds"])
         self.write(trial)
@@ -148,6 +153,7 @@ class TrialBook:
         score = self.search.goal.score(outcome)
         ended = Trial.from_state(trial.get_state())
         ended.hyperparameters = hyperparameters or trial.hyperparameters
+        as_declared(ended.hyperparameters)
         ended.status = TrialStatus.FAILED if score is None else TrialStatus.COMPLETED
         ended.score = None if score is None else outcome.metrics[self.search.goal.name]
         ended.message = outcome.message

@@ -20,6 +20,7 @@ from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import trial_values
+from nash_tf.tuning.hyperparameters import HandedOut, as_declared
 from nash_tf.tuning.trial_files import UNFINISHED
 
 
@@ -40,7 +41,7 @@ class TrialTraining:
 
     Attributes:
         trainer: does the work.
-        hyperparameters: of the trial at hand.
+        hyperparameters: of the trial at hand, or a copy of them while it is not being trained: what `build` declares is added to them.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class TrialTraining:
             goes_on: whether the hypermodel says of its `fit` that it does each epoch as it would have without an interruption before it:
                 then the training is saved while it goes on, unless a callback has a state, which an interruption would lose.
         """
-        self.hyperparameters = trial.hyperparameters
+        self.hyperparameters = trial.hyperparameters = HandedOut.of(trial.hyperparameters)
 
         def call(model, *args, **kwargs):
             returned = self._fit(trial.hyperparameters, model, *args, **kwargs)
@@ -109,12 +110,23 @@ class TrialTraining:
             taken = before[0] + time.process_time() - began[0], before[1] + time.monotonic() - began[1]
             trial.hyperparameters.values = trial_values.with_seconds(trial.hyperparameters.values, *taken)
             raise
+        finally:
+            self.hyperparameters = trial.hyperparameters.copy()
 
     def _first_network(self, values: Mapping[str, Any]) -> keras.Model:
-        """What the hypermodel builds for values of its hyperparameters."""
-        hyperparameters = self.hyperparameters.copy()
-        hyperparameters.values = dict(values)
-        return self._build(hyperparameters)
+        """What the hypermodel builds for values of its hyperparameters. Those that it declares in doing so, as under an `if`, are the
+        trial's from then on."""
+        hyperparameters = HandedOut.of(self.hyperparameters)
+        # What an earlier build for the same values has declared is not among them.
+        hyperparameters.values = {hp.name: hp.default for hp in hyperparameters.space} | dict(values)
+        as_declared(hyperparameters)
+        model = self._build(hyperparameters)
+        try:
+            trial_values.check_names(hp.name for hp in hyperparameters.space)
+        except ValueError as error:
+            raise Unsearchable(str(error)) from None
+        self.hyperparameters.merge(hyperparameters, overwrite=False)
+        return model
 
 
 def _taken(unfinished: Path | None, assignment: Assignment) -> tuple[float, float]:

@@ -16,8 +16,9 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
 from nash_tf.strategy import considered
-from nash_tf.strategy.records import COMPLETED, FAILED, Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, FAILED, FIELDS, Assignment, Goal, Outcome, TrainingKey
 from nash_tf.strategy.schedules import Phase, annealings
+from nash_tf.tuning.hyperparameters import rounded
 
 # Beside the user's hyperparameters; those that begin with "tuner/" are Keras Tuner's way of saying the same.
 OWN = frozenset(
@@ -40,7 +41,6 @@ LEASE = "tuner/lease"  # only on its way to a worker and back
 MESSAGE, FATAL = "message", "fatal"  # what a worker tells beside it
 LONGEST_MESSAGE = 4000  # letters, the last ones
 MOST_NAMES = 1000  # of metrics, and of hyperparameters
-_KEPT_APART = ("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds")
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
 
@@ -115,7 +115,7 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
         epochs=values["tuner/epochs"],
         phases=_decoded_phases(values),
         hyperparameters={
-            name: value for name, value in values.items() if name not in OWN and not name.startswith("tuner/")
+            name: rounded(value) for name, value in values.items() if name not in OWN and not name.startswith("tuner/")
         },
         expected_gain=values.get("expected_gain"),
         considered=considered.parsed(json.loads(values.get("considered", "[]"))),
@@ -256,7 +256,7 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
             assignment,
             COMPLETED,
             architecture,
-            metrics={name: float(value) for name, value in record.items() if name not in _KEPT_APART},
+            metrics={name: float(value) for name, value in record.items() if name not in FIELDS},
             history={name: [float(value) for value in series] for name, series in record.get("history", {}).items()},
             certificate=record.get("certificate"),
             cpu_seconds=taken.cpu_seconds,

@@ -57,8 +57,9 @@ class HillClimbing(keras_tuner.Tuner):
         **kwargs: others of `keras_tuner.Oracle`.
 
     Raises:
-        ValueError: an argument is refused, a variable of Keras Tuner's is missing, the first network cannot be searched, a hyperparameter has a name in
-            `nash_tf.tuning.trial_values.OWN`, or the project directory holds another tuner's search.
+        ValueError: an argument is refused, a variable of Keras Tuner's is missing, the first network cannot be searched, a hyperparameter has
+            a name in `nash_tf.tuning.trial_values.OWN`, or the objective one in `nash_tf.strategy.records.FIELDS`, or the project directory
+            holds another tuner's search.
         Locked: `overwrite` of a search that another process is at work on.
     """
 
@@ -156,7 +157,7 @@ class HillClimbing(keras_tuner.Tuner):
         if roles.is_worker():
             self.search_here(*fit_args, **fit_kwargs)
             return
-        with locked(Path(self.project_dir)):
+        with locked(Path(self.project_dir)), self.oracle.limits.counting():
             tidy(self.project_dir)
             if self.oracle.renew():  # another has gone on with it since it was opened here
                 self._trainer.models.forget()
@@ -231,7 +232,7 @@ class HillClimbing(keras_tuner.Tuner):
         return self._training.train(
             trial,
             FitArguments(fit_args, fit_kwargs),
-            self._deepcopy_callbacks(callbacks),
+            self._deepcopy_callbacks(callbacks) + private_api.callbacks_for_hooks(self, trial),
             self.hypermodel.has_own_fit,
             source=None if source_id is None else self.checkpoint(source_id),
             target=self.checkpoint(trial.trial_id),
@@ -249,7 +250,7 @@ class HillClimbing(keras_tuner.Tuner):
 
     def load_model(self, trial):
         """The trained model of a trial, compiled."""
-        self._training.hyperparameters = trial.hyperparameters
+        self._training.hyperparameters = trial.hyperparameters.copy()
         values = trial_values.decode(trial.hyperparameters.values).hyperparameters
         return self._trainer.models.load(self.checkpoint(trial.trial_id), values)
 

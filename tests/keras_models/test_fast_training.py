@@ -209,6 +209,17 @@ def test_an_iterator_of_unknown_length_ends_the_epoch():
         assert_alike(plain, lean)
 
 
+@pytest.mark.parametrize("size", [8, 16])
+def test_an_evaluation_counts_no_batch_beyond_the_last_of_a_group(size):
+    batches = tf.data.Dataset.from_tensor_slices((X, Y)).batch(size, drop_remainder=True)
+    scores = []
+    for prepare in (lambda model: model, fast_training.prepare):
+        model = prepare(network(middle=dense, steps_per_execution=4))
+        # Of an unknown length Keras asks once more when all is taken.
+        scores += [model.evaluate(each, verbose=0) for each in (batches, batches.filter(lambda *_: True))]
+    np.testing.assert_allclose(scores, scores[:1] * 4, rtol=1e-5)
+
+
 def test_sample_weights_and_single_batches():
     plain, lean = network(weighted_metrics=["mse"]), fast_training.prepare(network(weighted_metrics=["mse"]))
     weights = np.linspace(0, 1, 40)

@@ -31,6 +31,7 @@ class Machine:
     def __init__(self, after, max_hours, noise=lambda: 1.0):
         self.clock, self.noise = Clock(), noise
         self.limits = TimeLimits(max_hours, None, self.clock)
+        self.limits.begin()
         self.search = Search(MANY, GOAL)
         self.plan = TimePlan(self.search, self.limits, after)
         self.limits.reserve = self.plan.reserve

@@ -134,7 +134,7 @@ def test_interrupted_while_weights_are_averaged_it_comes_to_the_same_end(tmp_pat
     assert weights(tmp_path) == weights(tmp_path / "whole")
 
 
-def test_where_the_user_sets_the_rate_or_the_mean_could_not_be_scored_there_is_none():
+def test_where_the_user_sets_the_rate_or_the_mean_could_not_be_scored_there_is_none(recwarn):
     model = with_everything(None)
     scored = FitArguments((), {"validation_data": (IMAGES, LABELS)})
     trainer = Trainer(SimpleNamespace(), "val_accuracy")
@@ -143,13 +143,12 @@ def test_where_the_user_sets_the_rate_or_the_mean_could_not_be_scored_there_is_n
     def average(assignment=AVERAGED, arguments=scored, callbacks=()):
         return trainer._average(model, assignment, Fit(lambda: None, arguments, callbacks), {}, 0)
 
-    assert average().first_epoch == 2
-    assert (
-        average(FIRST)
-        is average(arguments=FitArguments())
-        is average(callbacks=[keras.callbacks.ReduceLROnPlateau()])
-        is None
-    )
+    assert average().first_epoch == 2 and average(FIRST) is None
+    assert not [each for each in recwarn if "not averaged" in str(each.message)]
+    for _ in range(2):
+        assert average(arguments=FitArguments()) is average(callbacks=[keras.callbacks.ReduceLROnPlateau()]) is None
+    told = [str(each.message) for each in recwarn if "not averaged" in str(each.message)]
+    assert len(told) == 2 and "no validation data" in told[0] and "learning rate" in told[1]
 
 
 class TestLongTraining:

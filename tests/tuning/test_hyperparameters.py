@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import TrialStatus
 
-from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, HandedOut
 from tests.helpers.stand_in import begin, finish, report, training_of
+from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
 
 
 def space():
@@ -84,6 +85,87 @@ def values_of(directory, at_a_time, stop_after=None):
         values = trial.hyperparameters.values
         found[training_of(trial)] = {name: values[name] for name in values if name.startswith(("rate", "own"))}
     return found
+
+
+def test_what_is_declared_under_an_if_is_recorded_and_goes_on_to_children(tmp_path):
+    """Declared in `build` and read in `fit`; the child that has it is the better one."""
+
+    def build(hp):
+        if hp.Float("a", 0.0, 1.0, default=0.5) != 0.5:
+            hp.Float("momentum", 0.0, 0.9, default=0.5)
+        return classifier(hp)
+
+    tuner = tuner_of(
+        Still(build, lambda values: {"val_accuracy": 0.5 + 0.1 * ("momentum" in values), "loss": 1.0}),
+        tmp_path,
+        steps=2,
+        tune_hyperparameters=True,
+    )
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    assert "momentum" in {hp.name for hp in tuner.oracle.get_space().space}
+    found = {training_of(trial): trial.hyperparameters.values.get("momentum") for trial in tuner.oracle.trials.values()}
+    assert (found[0, 0, 0], found[1, 0, 0], found[1, 0, 1], found[2, 0, 0]) == (None, None, 0.5, 0.5)
+    assert found[2, 0, 1] not in (None, 0.5), "the next step draws it"
+    assert tuner.get_best_hyperparameters()[0].get("momentum") in found.values()
+    names = [hp.name for hp in tuner.oracle.search.hyperparameters.space().space]
+    assert len(names) == len(set(names))
+
+
+def test_a_name_of_the_search_s_own_under_an_if_ends_the_search(tmp_path):
+    def build(hp):
+        if hp.Float("a", 0.0, 1.0, default=0.5) != 0.5:
+            hp.Int("step", 0, 9)
+        return classifier(hp)
+
+    tuner = tuner_of(Still(build), tmp_path, tune_hyperparameters=True)
+    with pytest.raises(ValueError, match="other names than step"):
+        tuner.search(IMAGES, CLASSES, verbose=0)
+
+
+def test_what_is_declared_beside_the_space_that_is_given_is_recorded(tmp_path):
+    def build(hp):
+        hp.Int("units", 4, 8)
+        return classifier(hp)
+
+    given = HyperParameters()
+    given.Float("rate", 1e-3, 1e-1, default=0.02)
+    tuner = tuner_of(Still(build), tmp_path, hyperparameters=given, tune_new_entries=False)
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    assert tuner.get_best_hyperparameters()[0].get("units") == 4
+    assert [hp.name for hp in tuner.oracle.get_space().space] == ["rate"]
+
+
+def test_choices_are_handed_out_as_they_were_declared(tmp_path):
+    kinds = {0.1 * number: number for number in range(1, 9)}
+
+    def build(hp):
+        kind = hp.Choice("kind", list(kinds), default=0.1 * 4)
+        assert kinds[kind] and hp.Fixed("share", 0.3) == 0.3
+        with hp.conditional_scope("kind", [0.1 * 4]):
+            assert hp.Choice("under", [0.7, 0.2]) in ((0.7, 0.2) if kind == 0.1 * 4 else (None,))
+        return classifier(hp)
+
+    seen = set()
+
+    def returns(values):
+        seen.add(kinds[values["kind"]])
+        return {"val_accuracy": 0.5, "loss": 1.0}
+
+    tuner = tuner_of(Still(build, returns), tmp_path, tune_hyperparameters=True, steps=2)
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    assert len(seen) > 1
+    tuner.hypermodel.build(tuner.get_best_hyperparameters()[0])
+    tuner.load_model(tuner.oracle.get_best_trials()[0])
+
+
+def test_choices_that_come_over_the_wire_are_as_they_were_declared():
+    hp = HyperParameters()
+    hp.Choice("kind", [0.1, 0.01])
+    hp.Fixed("share", 0.3)
+    handed = HandedOut.of(HyperParameters.from_proto(hp.to_proto()))
+    assert (handed.Choice("kind", [0.1, 0.01]), handed.Fixed("share", 0.3), handed.get("kind")) == (0.1, 0.3, 0.1)
+    with handed.name_scope("head"):
+        assert handed.Choice("kind", [0.7]) == handed.values["head/kind"] == 0.7
 
 
 @pytest.mark.parametrize("stop_after", [None, 3])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf.strategy import halving, methods
 from nash_tf.strategy.search_settings import Settings
@@ -190,14 +191,42 @@ def test_when_no_child_fits_a_search_ends_and_a_baseline_trains_on(method, steps
 def test_time_spent_before_an_interruption_counts(tmp_path):
     oracle, _ = begin(tmp_path)
     oracle.limits = TimeLimits(None, None, iter([(0.0, 100.0), (1.0, 107.0)]).__next__)
+    oracle.limits.begin()
     oracle.save()
     assert begin(tmp_path)[0].limits.before == (1.0, 7.0)
+
+
+def test_time_counts_from_the_first_trial_on(tmp_path):
+    oracle, _ = begin(tmp_path, max_hours=1.0)
+    now = [0.0]
+    oracle.limits = TimeLimits(1.0, None, lambda: (now[0], 0.0), lambda: 0.0)
+    now[0] = 1e6
+    assert oracle.create_trial("tuner0").status == TrialStatus.RUNNING
+    now[0] += 60.0
+    assert oracle.limits.spent()[0] == 60.0
+
+
+def test_a_pause_does_not_count():
+    now, cpu = [0.0], [0.0]
+    limits = TimeLimits(1.0, None, lambda: (now[0], cpu[0]), lambda: cpu[0])
+    for _ in range(2):
+        now[0] += 1000.0
+        with limits.counting():
+            now[0], cpu[0], limits.trained_by_workers = now[0] + 10.0, cpu[0] + 1.0, 5.0
+    now[0] += 1000.0
+    assert limits.spent() == (20.0, 12.0)
+    limits.count_from((now[0] - 30.0, 0.0))
+    with limits.counting():
+        pass
+    now[0] += 30.0
+    assert limits.spent()[0] == 80.0, "who counts already goes on"
 
 
 @pytest.mark.parametrize(("waited_for", "spent"), [(0.0, 35.0), (40.0, 45.0)])
 def test_what_workers_train_counts_once_whether_they_are_waited_for_or_not(waited_for, spent):
     cpu = [7.0, 7.0]
     limits = TimeLimits(None, None, lambda: (0.0, cpu[0]), lambda: cpu[1])
+    limits.begin()
     cpu[:] = 12.0 + waited_for, 12.0
     limits.trained_by_workers = 30.0
     assert limits.spent()[1] == spent
@@ -226,6 +255,7 @@ def test_a_part_of_the_limit_is_held_back_and_time_before_the_search_counts():
 def test_of_two_limits_on_time_the_one_that_was_reached_is_named():
     seconds = [0.0]
     limits, spent = TimeLimits(1.0, 0.5, lambda: (seconds[0], 0.0)), [SimpleNamespace(cpu_seconds=1800.0)]
+    limits.begin()
     assert limits.reached_by([]) is None
     assert limits.reached_by(spent) == "a limit on time was reached: max_cpu_hours=0.5"
     limits.reached, seconds[0] = True, 4000.0  # what follows the search takes time

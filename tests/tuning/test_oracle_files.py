@@ -8,7 +8,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf.files import atomic
 from nash_tf.tuning.trial_files import CHECKPOINT, TrialFiles
-from tests.helpers.stand_in import begin, finish, report, training_of
+from tests.helpers.stand_in import FIRST, begin, finish, report, training_of
 
 
 class Killed(BaseException):
@@ -46,6 +46,20 @@ def test_a_kill_at_every_write_loses_nothing(tmp_path, monkeypatch):
             before = len(oracle.lineage())
             assert finish(oracle) == expected
             assert before <= len(expected) == len(oracle.trials)  # nothing is trained twice
+
+
+def test_what_was_reported_before_a_kill_is_no_part_of_the_score(tmp_path):
+    oracle, _ = begin(tmp_path)
+    killed = oracle.create_trial("tuner0")
+    oracle.update_trial(killed.trial_id, {"val_accuracy": 0.9}, step=3)
+    again, _ = begin(tmp_path)
+    trial = again.create_trial("tuner0")
+    assert trial.trial_id == killed.trial_id and not trial.metrics.exists("val_accuracy")
+    again.update_trial(trial.trial_id, {"val_accuracy": 0.5}, step=3)
+    trial.hyperparameters.values["architecture"] = FIRST.to_json()
+    trial.status = TrialStatus.COMPLETED
+    again.end_trial(trial)
+    assert again.get_trial(trial.trial_id).score == 0.5
 
 
 @pytest.mark.parametrize("place", ["id", "parent"])

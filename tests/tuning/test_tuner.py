@@ -74,7 +74,18 @@ def test_a_seeded_search_with_real_training_stays(tmp_path):
     assert [r["val_loss"] for r in found] == pytest.approx([1.197348, 1.175783, 1.159783, 1.106438], abs=2e-3)
 
 
-@pytest.mark.parametrize("kind", ["dataset", "generator", "dictionary"])
+class Listing(keras.utils.PyDataset):
+    """Batches that are lists, as data loaders of PyTorch give them."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        part = slice(16 * index, 16 * index + 16)
+        return [IMAGES[part], CLASSES[part]]
+
+
+@pytest.mark.parametrize("kind", ["dataset", "generator", "dictionary", "lists"])
 def test_data_of_every_sort(kind, tmp_path):
     batches = tf.data.Dataset.from_tensor_slices((IMAGES, CLASSES)).batch(16)
 
@@ -89,6 +100,8 @@ def test_data_of_every_sort(kind, tmp_path):
         tuner.search(batches, **common)
     elif kind == "generator":
         tuner.search(endless(), steps_per_epoch=3, **common)
+    elif kind == "lists":
+        tuner.search(Listing(), **common)
     else:
         tuner.search({"image": IMAGES}, CLASSES, batch_size=16, **common)
     assert len(records(tuner)) == 4

@@ -103,6 +103,15 @@ def test_the_time_before_an_interruption_counts(tmp_path):
     assert again.oracle.limits.spent()[0] >= 60 and again.oracle.end_reason() is None
 
 
+def test_what_passes_before_and_after_a_search_does_not_count(tmp_path):
+    tuner, seconds = tuner_of(Still(), tmp_path, max_hours=1.0), [0.0]
+    tuner.oracle.limits._clock = lambda: (seconds[0], 0.0)
+    seconds[0] += 7200.0
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    seconds[0] += 7200.0
+    assert len(records(tuner)) == 4 and tuner.oracle.limits.seconds_left_in_all() == 3600.0
+
+
 def test_a_training_that_is_dropped_at_a_limit_names_the_limit_as_the_end_of_the_search(tmp_path):
     def returns(values):
         if values["step"]:

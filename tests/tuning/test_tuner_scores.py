@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import nash_tf
-from tests.helpers.tuners import CLASSES, IMAGES, Counted, Still, classifier, records, tuner_of
+from tests.helpers.tuners import CLASSES, IMAGES, SMALL, Counted, Still, classifier, records, tuner_of
 
 
 class EndsElsewhere(keras.callbacks.Callback):
@@ -182,3 +182,105 @@ def test_inputs_without_labels(tmp_path):
     tuner = tuner_of(Still(), tmp_path)
     tuner.search(IMAGES)
     assert all(r["certificate"].keys().isdisjoint({"loss_change"}) for r in records(tuner) if r["certificate"])
+
+
+class Measured(keras.callbacks.Callback):
+    """Measures what `model.evaluate` does not report."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["val_f1"] = 0.5 + 0.01 * epoch
+
+
+def test_what_a_callback_has_measured_on_other_weights_is_kept_and_told_once(tmp_path, recwarn):
+    tuner = tuner_of(averaged, tmp_path, keras_tuner.Objective("val_f1", "max"))
+    tuner.search(IMAGES, CLASSES, batch_size=12, callbacks=[Measured()], verbose=0, **WITHIN)
+    assert [record["val_f1"] for record in records(tuner)] == [0.5, 0.5, 0.5, 0.52]
+    assert len([each for each in recwarn if "val_f1 is taken as a callback has measured it" in str(each.message)]) == 1
+
+
+class NowAndThen(keras_tuner.HyperModel):
+    """Validates every other epoch."""
+
+    def build(self, hp):
+        return classifier(hp)
+
+    def fit(self, hp, model, x, y, validation_data=None, **kwargs):
+        return model.fit(x, y, validation_data=validation_data or (x, y), validation_freq=2, **kwargs)
+
+
+def test_a_last_epoch_that_fit_has_not_validated_is_evaluated_after_it(tmp_path):
+    tuner = tuner_of(
+        NowAndThen(), tmp_path / "known", keras_tuner.Objective("val_loss", "min"), steps=0, vanilla_epochs=3
+    )
+    tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), verbose=0)
+    found = tuner.first_model().evaluate(IMAGES, CLASSES, verbose=0, return_dict=True)
+    assert tuner.oracle.lineage()[0]["val_loss"] == pytest.approx(found["loss"], rel=1e-5)
+    tuner = tuner_of(NowAndThen(), tmp_path / "unknown", steps=0, vanilla_epochs=3)
+    with pytest.raises(ValueError, match="other weights than those that it validated last"):
+        tuner.search(IMAGES, CLASSES, verbose=0)
+
+
+class OwnLoop(keras_tuner.HyperModel):
+    """A training loop as in Keras Tuner's guide; with `whole` its callbacks are called as `model.fit` calls them."""
+
+    def __init__(self, whole=False):
+        super().__init__()
+        self.whole, self.rates = whole, []
+
+    def build(self, hp):
+        return classifier(hp)
+
+    def fit(self, hp, model, x, y, callbacks, initial_epoch, epochs, **_):
+        told = keras.callbacks.CallbackList(callbacks if self.whole else [], model=model, epochs=epochs, steps=3)
+        for callback in callbacks:
+            callback.set_model(model)
+        told.on_train_begin()
+        for epoch in range(initial_epoch, epochs):
+            told.on_epoch_begin(epoch)
+            for batch in range(3):
+                told.on_train_batch_begin(batch)
+                self.rates.append(float(model.optimizer.learning_rate))
+                loss, _ = model.train_on_batch(x[16 * batch :][:16], y[16 * batch :][:16])
+                told.on_train_batch_end(batch, {"loss": loss})
+            for callback in callbacks:
+                callback.on_epoch_end(epoch, {"val_accuracy": 0.5, "loss": float(loss)})
+        told.on_train_end()
+        return {"val_accuracy": 0.5, "loss": float(loss)}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_training_loop_as_in_keras_tuner_s_guide(whole, tmp_path, recwarn):
+    hypermodel = OwnLoop(whole)
+    tuner = tuner_of(hypermodel, tmp_path)
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    assert len(records(tuner)) == 4
+    assert len([each for each in recwarn if "the learning rate is not annealed" in str(each.message)]) == (not whole)
+    first = hypermodel.rates[:3]
+    if whole:
+        assert first == sorted(first, reverse=True) and first[-1] < 0.5 * first[0]
+    else:
+        assert len(set(hypermodel.rates)) == 1
+
+
+@pytest.mark.parametrize("name", ["params", "epochs", "step", "digest", "cpu_seconds"])
+def test_metrics_that_records_would_take_for_something_else_are_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=f"metrics must have other names than {name}"):
+        tuner_of(Still(), tmp_path / "objective", keras_tuner.Objective(name, "max"))
+    tuner = tuner_of(Still(returns=lambda values: {"val_accuracy": 0.5, name: 7.0}), tmp_path / "metric")
+    with pytest.raises(ValueError, match=f"metrics must have other names than {name}"):
+        tuner.search(IMAGES, CLASSES, verbose=0)
+
+
+class Hooked(nash_tf.HillClimbing):
+    """A tuner with a hook of Keras Tuner's."""
+
+    seen = ()
+
+    def on_epoch_end(self, trial, model, epoch, logs=None):
+        self.seen = [*self.seen, (trial.trial_id, epoch, "val_accuracy" in logs, isinstance(model, keras.Model))]
+
+
+def test_hooks_of_a_tuner_are_called(tmp_path):
+    tuner = Hooked(classifier, directory=str(tmp_path), project_name="p", **{**SMALL, "steps": 0, "vanilla_epochs": 2})
+    tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), batch_size=48, verbose=0)
+    assert tuner.seen == [("0000", epoch, True, True) for epoch in range(2)]

@@ -134,12 +134,14 @@ def test_data_of_unknown_length_is_refused_at_once(tmp_path):
     assert len(tuner.oracle.trials) == 1
 
 
-def test_a_schedule_of_the_user_is_kept(tmp_path):
+@pytest.mark.parametrize("scaled", [lambda optimizer: optimizer, keras.optimizers.LossScaleOptimizer])
+def test_a_schedule_of_the_user_is_kept(scaled, tmp_path):
     schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
 
     def build(hp):
         model = classifier(hp)
-        model.compile(keras.optimizers.SGD(schedule), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        optimizer = scaled(keras.optimizers.SGD(schedule))  # as mixed precision has it
+        model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model
 
     tuner = tuner_of(build, tmp_path)
