@@ -20,6 +20,18 @@ def test_hooks_are_there(owner):
     assert [name for name in private_api.HOOKS[owner] if name not in there] == []
 
 
+def test_the_methods_called_at_epochs_are_told_where_a_tuner_has_its_own():
+    class Hooked(keras_tuner.Tuner):
+        def on_epoch_end(self, trial, model, epoch, logs=None):
+            pass
+
+    tuner = Hooked.__new__(Hooked)
+    assert private_api.hooks(tuner) == ["on_epoch_end"]
+    tuner.on_batch_end = print
+    assert private_api.hooks(tuner) == ["on_epoch_end", "on_batch_end"]
+    assert private_api.hooks(keras_tuner.Tuner.__new__(keras_tuner.Tuner)) == []
+
+
 def test_the_project_directory_is_made_of_both_names(tmp_path):
     an_oracle = keras_tuner.Oracle("val_loss")
     an_oracle._set_project_dir(str(tmp_path), "b")
