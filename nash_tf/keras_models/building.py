@@ -123,6 +123,8 @@ def _tensors(
             made[node.name] = operation
             with starting(node.name, operation):
                 tensors[node.name] = output_of(operation, args, kwargs)
+            if "lora_alpha" in node.config:
+                operation.lora_alpha = node.config["lora_alpha"]  # Keras builds it with its rank for that
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             reason = str(error).rpartition("Exception encountered: ")[2].strip().partition("\n")[0]
             raise ValueError(f"layer {node.name!r} ({node.kind}) cannot be built: {reason}") from error

@@ -100,6 +100,11 @@ def _check_state(operation: Any) -> None:
     if mode := getattr(operation, "quantization_mode", None):
         refuse(operation, f"it is quantized ({mode}): change the model as it was before, and quantize the result")
     for part in private_api.parts(operation) if isinstance(operation, keras.layers.Layer) else ():
+        if part is not operation and (getattr(part, "quantization_mode", None) or getattr(part, "lora_enabled", False)):
+            refuse(
+                operation,
+                f"{part.name} in it is quantized or has LoRA, which a child would not know: change the model as it was before",
+            )
         frozen = [variable.name for variable in private_api.own_weights(part) if not variable.trainable]
         if part.trainable and frozen and not getattr(part, "lora_enabled", False):
             names = " and ".join(frozen)

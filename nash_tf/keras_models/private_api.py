@@ -111,6 +111,11 @@ def own_weights(layer: keras.layers.Layer) -> list[keras.Variable]:
     return layer._trainable_variables
 
 
+def set_own_trainable(model: keras.Model, trainable: bool) -> None:
+    """Whether a model trains at all; each of its layers stays as it is."""
+    model._trainable = trainable
+
+
 def has_training_argument(operation: Operation) -> bool:
     """Whether an operation is a layer whose `call` has an argument `training`."""
     return isinstance(operation, keras.layers.Layer) and operation._call_has_training_arg
@@ -128,8 +133,10 @@ def starting_with(operation: Operation, values: Mapping[str, Any], started: list
     """
     layers = parts(operation) if isinstance(operation, keras.layers.Layer) else []
     own = [layer for layer in layers if type(layer).__module__.startswith(("keras.", "nash_tf."))]
+    # A layer of another class may set the variables of those in it when it is built: they are to be set again.
+    begun = started if len(own) == len(layers) else []
     for layer in own:
-        vars(layer)["add_weight"] = _adding(layer.add_weight, values, started)
+        vars(layer)["add_weight"] = _adding(layer.add_weight, values, begun)
     try:
         yield
     finally:

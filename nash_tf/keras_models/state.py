@@ -140,6 +140,18 @@ def write_optimizer(model: keras.Model, state: State) -> None:
             counter.assign(state.counters[name])
 
 
+def carry_trainable(model: keras.Model, like: keras.Model) -> None:
+    """Freezes in a model what is frozen in another and stands in no config: parts of their common layers, and the model as a whole."""
+    theirs = operations(like)
+    for name, operation in operations(model).items():
+        other = theirs.get(name)
+        if isinstance(operation, keras.layers.Layer) and type(operation) is type(other):
+            for part, of in zip(private_api.parts(operation), private_api.parts(other), strict=False):
+                if type(part) is type(of) and part.trainable != of.trainable:
+                    part.trainable = of.trainable
+    private_api.set_own_trainable(model, like.trainable)
+
+
 def restart_averages(model: keras.Model) -> None:
     """Sets those of the optimiser's slots that are like the weights to the model's present weights: moving averages of them (`use_ema`),
     and what begins as a copy of them, as in schedule-free optimisers."""
@@ -152,8 +164,13 @@ def restart_averages(model: keras.Model) -> None:
 
 def _copies_of_weights(optimizer: keras.Optimizer) -> set[str]:
     """The sorts of slots that an optimiser begins as copies of the weights."""
-    inner = inner_optimizer(optimizer)
-    untouched, value = type(inner).from_config(inner.get_config()), 0.5
+    # Two weights, for slots may happen to begin at the value of one.
+    return set.intersection(*(_beginning_at(inner_optimizer(optimizer), value) for value in (0.5, -0.25)))
+
+
+def _beginning_at(optimizer: keras.Optimizer, value: float) -> set[str]:
+    """The sorts of slots that an optimiser begins at a value where that is the only weight's."""
+    untouched = type(optimizer).from_config(optimizer.get_config())
     untouched.build([keras.Variable([value])])
     _, lists = private_api.optimizer_lists(untouched)
     return {

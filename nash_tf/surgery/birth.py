@@ -13,7 +13,7 @@ from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.own_attributes import carry_attributes, carry_weights
 from nash_tf.keras_models.slot_powers import slot_powers
-from nash_tf.keras_models.state import State, as_tensors, read_state, write_optimizer, write_state
+from nash_tf.keras_models.state import State, as_tensors, carry_trainable, read_state, write_optimizer, write_state
 from nash_tf.morphisms import are_exact
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
@@ -129,6 +129,7 @@ def make_child(
     state = read_state(model, copied=False)
     child = inherit(parent, state, moves, lambda: model.optimizer)
     made = to_keras(child.architecture, like=model, weights=as_tensors(state, child.state.weights))
+    carry_trainable(made, model)
     if model.compiled:
         compile_like(made, model, child.copies)
     carry_attributes(made, model)

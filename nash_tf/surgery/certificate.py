@@ -14,6 +14,8 @@ from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import copy_of, read_state, restoring
 from nash_tf.surgery.losses import loss_of
 
+_OF_COPIES = 2.0**-6  # of the largest output: two units in the last place of bfloat16
+
 
 class NotPreserved(ValueError):
     """The outputs of a child differ from its parent's by more than rounding, or its loss by more than a limit."""
@@ -58,6 +60,27 @@ def measure(model: keras.Model, inputs, labels=None) -> Measured:
     model = in_float32(model)
     inference, training = _pass(model, inputs, labels, False), _pass(model, inputs, labels, True)
     return Measured(*inference, *training)
+
+
+def check_copy(model: keras.Model, inputs) -> None:
+    """Checks that a model can be judged by a copy: in half precision copies in float32 are compared, of the parent and of the child.
+
+    Args:
+        model: the parent.
+        inputs: a batch of its inputs.
+
+    Raises:
+        ValueError: a copy of its architecture and weights computes something else, as where a layer has a state that its config does not tell.
+    """
+    if in_float32(model) is model:
+        return
+    copy = to_keras(from_keras(model), weights=read_state(model, copied=False).weights)
+    outputs, copied = (_pass(each, inputs, None, False)[0] for each in (model, copy))
+    if not (change := _difference(outputs, copied)) <= _OF_COPIES * max(1.0, _largest(outputs)):
+        raise ValueError(
+            f"model {model.name!r} is not supported: one made again of its configs and weights computes something else, by {change:.3g}; a layer has a "
+            "state that its config does not tell"
+        )
 
 
 def check_finite(

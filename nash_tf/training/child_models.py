@@ -21,6 +21,7 @@ from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.layer_configs import PLAIN_MODEL
 from nash_tf.keras_models.state import (
     State,
+    carry_trainable,
     inner_optimizer,
     read_state,
     restart_averages,
@@ -76,6 +77,7 @@ class ChildModels:
             template = self._template(hyperparameters)
             weights = None if state is None else state.weights
             model = to_keras(architecture or from_keras(template, one_by_one=True), weights=weights)
+            carry_trainable(model, template)
             compile_like(model, template)
             fast_training.prepare(model)
             if state is not None:
