@@ -6,7 +6,15 @@ are not offered where they would have to change it. Configs hold only what diffe
 
 from collections.abc import Mapping, Sequence
 
-from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
+from nash_tf.architecture.layer_rules.bounds import (
+    ACTIVATION_ENTRIES,
+    ACTIVATIONS,
+    NOT_PER_CHANNEL,
+    SOFTMAXES,
+    UNBOUNDED,
+    Bounds,
+    activation_of,
+)
 from nash_tf.architecture.layer_rules.constraints import (
     constraint_on,
     is_constrained,
@@ -67,8 +75,6 @@ __all__ = [
 ]
 
 _SHAPE_PRESERVING = ACTIVATIONS.keys() | SOFTMAXES
-# A softmax depends on all channels. An exponential may be infinite, and zero times infinity is not zero.
-_NOT_PER_CHANNEL = SOFTMAXES | {"exponential"}
 
 
 def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
@@ -91,7 +97,7 @@ def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
         and (config.get("depth_multiplier", 1) == 1 or kind.startswith("DepthwiseConv"))
         and not config.get("stateful", False)
         # Keras' few other activations, and a user's own, may change the shape.
-        and activation_of(config) in _SHAPE_PRESERVING
+        and all(activation_of(config, entry) in _SHAPE_PRESERVING for entry in ACTIVATION_ENTRIES)
     )
     return rule if is_usual else None
 
@@ -192,7 +198,7 @@ def growths(growth: Mapping[str, Growth | tuple[Growth, Growth]]) -> list[tuple[
 
 
 def _acts_per_channel(config: Config) -> bool:
-    return activation_of(config) not in _NOT_PER_CHANNEL
+    return not any(activation_of(config, entry) in NOT_PER_CHANNEL for entry in ACTIVATION_ENTRIES)
 
 
 def _fixes_channels(config: Config, rank: int) -> bool:
