@@ -34,10 +34,19 @@ def convolution_before(architecture: Architecture, name: str) -> Node | None:
 
 
 def is_causal(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output is a sequence in a network that has convolutions which see no later steps."""
-    return len(architecture[name].shape) == 2 and any(
-        node.config.get("padding") == "causal" for node in architecture.nodes
-    )
+    """Whether a node's output is a sequence in a network that has convolutions or attention which see no later steps."""
+    return len(architecture[name].shape) == 2 and any(map(_hides_later_steps, architecture.nodes))
+
+
+def _hides_later_steps(node: Node) -> bool:
+    """Whether a layer, or a convolution behind it, is made to see no later steps."""
+    if node.config.get(layer_rules.CALL, {}).get("kwargs", {}).get("use_causal_mask"):
+        return True
+    padding = node.config.get("padding")
+    if node.kind == "ZeroPadding1D" and isinstance(padding, list | tuple):
+        front, back = padding
+        return front > back == 0
+    return padding == "causal"
 
 
 def is_feature(architecture: Architecture, name: str) -> bool:

@@ -1,11 +1,13 @@
 """Sequences: gates of recurrent layers, steps that must not see later ones, and masks."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import registry, why
+from nash_tf.morphisms.draw import replay
 from tests.helpers.small_architectures import own_activation
 
 
@@ -26,6 +28,54 @@ class TestGates:
 
     def test_that_keep_units_apart_do_not(self):
         assert registry["alter_channels"].sites(recurrent(layers.LSTM(4, recurrent_activation="hard_sigmoid")))
+
+
+def attending(x):
+    return layers.Conv1D(4, 1)(layers.MultiHeadAttention(2, 2)(x, x, use_causal_mask=True))
+
+
+def padded_in_front(x):
+    return layers.Conv1D(4, 3)(layers.ZeroPadding1D((2, 0))(x))
+
+
+def padded_at_both_ends(x):
+    return layers.Conv1D(4, 3)(layers.ZeroPadding1D(1)(x))
+
+
+class TestLaterSteps:
+    """What is computed of a step does not depend on later steps, before and after."""
+
+    @pytest.mark.parametrize("make", [attending, padded_in_front])
+    @pytest.mark.parametrize("operator", ["insert_conv", "insert_residual"])
+    def test_are_not_seen(self, make, operator):
+        architecture = sequence(make)
+        assert not registry["insert_separable_conv"].sites(architecture)
+        before, after = outputs_with_other_end(architecture)
+        np.testing.assert_array_equal(before[:, :5], after[:, :5])
+        child, _ = replay(architecture, [(operator, ("mixed", "out", 5), 0)])
+        before, after = outputs_with_other_end(child)
+        np.testing.assert_array_equal(before[:, :5], after[:, :5])
+        assert np.abs(before - after)[:, 5:].min() > 0
+
+    def test_may_be_seen_where_padding_is_at_both_ends(self):
+        assert registry["insert_separable_conv"].sites(sequence(padded_at_both_ends))
+
+
+def sequence(make):
+    steps = keras.Input((8, 4))
+    x = layers.Conv1D(4, 1, activation="relu", name="mixed")(make(steps))
+    return Architecture.from_keras(keras.Model(steps, layers.Conv1D(2, 1, name="out")(x)))
+
+
+def outputs_with_other_end(architecture):
+    """Outputs for two sequences that differ from the sixth step on, with weights none of which is zero."""
+    model, rng = architecture.to_keras(), np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(rng.uniform(0.1, 1.0, variable.shape))
+    one = rng.normal(size=(1, 8, 4)).astype(np.float32)
+    two = one.copy()
+    two[:, 5:] += 1.0
+    return np.asarray(model(one)), np.asarray(model(two))
 
 
 def recurrent(layer):
