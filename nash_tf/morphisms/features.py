@@ -11,10 +11,13 @@ def is_map(architecture: Architecture, name: str) -> bool:
     """Whether a node's output is a map: positions along one, two or three axes, and a known number of channels, which come last.
 
     What has two axes beside that of the channels is an image. A sequence or a volume must come from a convolution of as many
-    axes: else it may hold words or steps, which must not see those after them, or of which some are masked.
+    axes: else it may hold words or steps, which must not see those after them. What may have a mask is no map: new layers would
+    drop it, and the loss would count what it hides.
     """
     node = architecture[name]
     if node.channels is None or len(node.shape) not in (2, 3, 4) or architecture.has_channels_first:
+        return False
+    if name in architecture.masked:
         return False
     return len(node.shape) == 3 or convolution_before(architecture, name) is not None
 
@@ -69,6 +72,8 @@ def why_no_map(architecture: Architecture, name: str) -> str:
         return ""
     if architecture.has_channels_first:
         return f"{name} is no image: the channels come first in this network, and operators take them to come last"
+    if name in architecture.masked:
+        return f"{name} is no image: it may have a mask, which new layers would drop"
     shape = architecture[name].shape
     if len(shape) in (2, 4) and shape[-1] is not None:
         return f"{name} is no image, and comes from no {len(shape) - 1}-D convolution: its output has the shape {shape}"

@@ -78,6 +78,38 @@ def outputs_with_other_end(architecture):
     return np.asarray(model(one)), np.asarray(model(two))
 
 
+class TestMasks:
+    INSERTIONS = ("insert_conv", "insert_residual", "insert_separable_conv")
+
+    @pytest.mark.parametrize("operator", [*INSERTIONS, "merge_convex", "merge_concat"])
+    def test_are_not_dropped(self, operator):
+        masked = of_words(layers.Embedding(9, 4, mask_zero=True))
+        assert registry[operator].sites(of_words(layers.Embedding(9, 4)))
+        assert not registry[operator].sites(masked)
+        assert "it may have a mask" in why(masked, operator, "later")
+
+    def test_of_other_layers_are_not_dropped(self):
+        image = keras.Input((4, 6, 3))
+        x = layers.ReLU(name="relu")(layers.Masking()(image))
+        architecture = Architecture.from_keras(keras.Model(image, layers.Dense(2, name="out")(x)))
+        assert "relu is no image: it may have a mask" in why(architecture, "insert_conv", ("relu", "out", 3))
+
+    @pytest.mark.parametrize("operator", INSERTIONS)
+    def test_behind_a_convolution_there_are_none(self, operator):
+        words = keras.Input((4, 6), dtype="int32")
+        x = layers.Conv2D(4, 3, padding="same")(layers.Embedding(9, 4, mask_zero=True)(words))
+        x = layers.Dense(4, activation="relu", name="relu")(x)
+        architecture = Architecture.from_keras(keras.Model(words, layers.Dense(2, name="out")(x)))
+        assert ("relu", "out", 3) in registry[operator].sites(architecture)
+
+
+def of_words(embedding):
+    words = keras.Input((4, 6), dtype="int32")
+    x = layers.Dense(4, activation="relu", name="earlier")(embedding(words))
+    x = layers.Dense(4, activation="relu", name="later")(x)
+    return Architecture.from_keras(keras.Model(words, layers.Dense(2, name="out")(x)))
+
+
 def recurrent(layer):
     steps = keras.Input((5, 3))
     return Architecture.from_keras(keras.Model(steps, layers.Dense(2)(layer(steps))))

@@ -56,6 +56,7 @@ __all__ = [
     "can_grow",
     "channel_flow",
     "constraint_on",
+    "drops_mask",
     "growths",
     "has_activation",
     "infer",
@@ -65,6 +66,7 @@ __all__ = [
     "keeps_extended",
     "keeps_scaled",
     "kernels",
+    "makes_mask",
     "multiplies_by_inputs",
     "products",
     "rule_of",
@@ -163,6 +165,16 @@ def kernels(kind: str, config: Config) -> tuple[str, ...]:
     rule = LAYER_RULES.get(kind)
     is_usual = CALL not in config and own.get("data_format", "channels_last") == "channels_last"
     return rule.kernels if rule and is_usual else ()
+
+
+def makes_mask(kind: str, config: Config) -> bool:
+    """Whether a layer's output has a mask of its own."""
+    return kind == "Masking" or (kind == "Embedding" and bool(config.get("mask_zero")))
+
+
+def drops_mask(kind: str, config: Config) -> bool:
+    """Whether a layer hands no mask on, as convolutions do not; others may."""
+    return "Conv" in kind and bool(kernels(kind, config))
 
 
 def multiplies_by_inputs(kind: str, config: Config) -> bool:
