@@ -101,8 +101,11 @@ def _changed(node: Node, parent: Architecture, child: Architecture) -> Change | 
 
 
 def _read(node: Node, architecture: Architecture) -> int:
-    """The number of channels that come in."""
-    return sum(shape[-1] or 0 for shape in architecture.input_shapes(node) if shape)
+    """The number of channels that its kernels read, or of all its inputs where none is known to; each input counts once."""
+    rule = node.rule
+    read = {node.inputs[rule.reads(node.config, variable)] for variable in rule.input_growth} if rule else set()
+    shapes = [architecture[name].shape for name in read or set(node.inputs)]
+    return sum(shape[-1] or 0 for shape in shapes if shape)
 
 
 def _names(names: Sequence[str]) -> str:

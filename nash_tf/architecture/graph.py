@@ -146,6 +146,16 @@ class Architecture:
         return frozenset(name for name, (low, _) in self.bounds.items() if low >= 0.0)
 
     @cached_property
+    def masked(self) -> frozenset[str]:
+        """Names of the nodes whose output may have a mask, which layers behind it, losses and metrics use."""
+        masked: set[str] = set()
+        for node in self.nodes:
+            is_handed_on = not masked.isdisjoint(node.inputs) and not layer_rules.drops_mask(node.kind, node.config)
+            if is_handed_on or layer_rules.makes_mask(node.kind, node.config):
+                masked.add(node.name)
+        return frozenset(masked)
+
+    @cached_property
     def sizes(self) -> dict[str, Sizes]:
         """By each node's name the sizes of its output; of open ones those that are equal for every input have one name."""
         return sizes_of(self.nodes)

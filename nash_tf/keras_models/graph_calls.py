@@ -153,6 +153,8 @@ class _Reader:
         self._last |= {
             id(inner) for inner, outer in zip(graph.outputs, outputs, strict=True) if id(outer) in self._last
         }
+        if "mask" in kwargs:  # Keras adds it where an input has one
+            refuse(operation, "it is called with a mask, its input's or another; call its layers one by one instead")
         if len(args) != 1 or kwargs or isinstance(args[0], dict) != isinstance(input_structure(graph), dict):
             refuse(operation, "it is called with other arguments than its inputs")
         inside: CallOf = {}  # a separate one, because an inner and an outer model may share an input tensor

@@ -11,10 +11,13 @@ def is_map(architecture: Architecture, name: str) -> bool:
     """Whether a node's output is a map: positions along one, two or three axes, and a known number of channels, which come last.
 
     What has two axes beside that of the channels is an image. A sequence or a volume must come from a convolution of as many
-    axes: else it may hold words or steps, which must not see those after them, or of which some are masked.
+    axes: else it may hold words or steps, which must not see those after them. What may have a mask is no map: new layers would
+    drop it, and the loss would count what it hides.
     """
     node = architecture[name]
     if node.channels is None or len(node.shape) not in (2, 3, 4) or architecture.has_channels_first:
+        return False
+    if name in architecture.masked:
         return False
     return len(node.shape) == 3 or convolution_before(architecture, name) is not None
 
@@ -34,10 +37,19 @@ def convolution_before(architecture: Architecture, name: str) -> Node | None:
 
 
 def is_causal(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output is a sequence in a network that has convolutions which see no later steps."""
-    return len(architecture[name].shape) == 2 and any(
-        node.config.get("padding") == "causal" for node in architecture.nodes
-    )
+    """Whether a node's output is a sequence in a network that has convolutions or attention which see no later steps."""
+    return len(architecture[name].shape) == 2 and any(map(_hides_later_steps, architecture.nodes))
+
+
+def _hides_later_steps(node: Node) -> bool:
+    """Whether a layer, or a convolution behind it, is made to see no later steps."""
+    if node.config.get(layer_rules.CALL, {}).get("kwargs", {}).get("use_causal_mask"):
+        return True
+    padding = node.config.get("padding")
+    if node.kind == "ZeroPadding1D" and isinstance(padding, list | tuple):
+        front, back = padding
+        return front > back == 0
+    return padding == "causal"
 
 
 def is_feature(architecture: Architecture, name: str) -> bool:
@@ -60,6 +72,8 @@ def why_no_map(architecture: Architecture, name: str) -> str:
         return ""
     if architecture.has_channels_first:
         return f"{name} is no image: the channels come first in this network, and operators take them to come last"
+    if name in architecture.masked:
+        return f"{name} is no image: it may have a mask, which new layers would drop"
     shape = architecture[name].shape
     if len(shape) in (2, 4) and shape[-1] is not None:
         return f"{name} is no image, and comes from no {len(shape) - 1}-D convolution: its output has the shape {shape}"

@@ -1,5 +1,9 @@
 """Changes between two networks, as lines to read."""
 
+import keras
+from keras import layers
+
+from nash_tf.architecture import Architecture
 from nash_tf.architecture.changes import Sort, changes, listed
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms.draw import replay
@@ -47,3 +51,21 @@ def test_narrower_and_gone():
     found = sorts(child)
     assert found["conv_3"] is Sort.NARROWED and found["bn_1"] is Sort.REMOVED and found["conv_1"] is Sort.ALTERED
     assert "− bn_1 (BatchNormalization) is gone, with 4 parameters" in listed(PARENT, child)
+
+
+def test_a_mask_is_not_read_as_channels():
+    inputs = keras.Input((7,), dtype="int32")
+    x = layers.Embedding(9, 8, mask_zero=True, name="words")(inputs)
+    parent = Architecture.from_keras(keras.Model(inputs, layers.LSTM(3, name="steps")(x)))
+    child = replay(parent, [("alter_channels", ("words", "to", 10), 0)])[0]
+    assert "» steps (LSTM) reads 10 channels, 8 before" in listed(parent, child)
+
+
+def test_an_input_taken_twice_is_read_once():
+    inputs = keras.Input((7, 5))
+    x = layers.Dense(8, name="wide")(inputs)
+    x = layers.MultiHeadAttention(2, 4, name="attention")(x, x)
+    parent = Architecture.from_keras(keras.Model(inputs, x))
+    child = replay(parent, [("alter_channels", ("wide", "to", 12), 0)])[0]
+    (line,) = [line for line in listed(parent, child) if "attention" in line]
+    assert line == "» attention (MultiHeadAttention) reads 12 channels, 8 before"

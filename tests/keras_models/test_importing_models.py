@@ -174,6 +174,11 @@ REFUSED = {
     "lambda": ("arbitrary code", _recorded(lambda x: x * 2.0)),
     "forgetful": ("get_config", Forgetful(3, name="culprit")),
     "nested model in training mode": ("other arguments", lambda x: small(IMAGE, "culprit")(x, training=True)),
+    "nested model on a mask": ("called with a mask", lambda x: small(IMAGE, "culprit")(layers.Masking()(x))),
+    "nested model on a mask of its own": (
+        "called with a mask",
+        lambda x: small(IMAGE, "culprit")(x, mask=x[..., 0] > 0.0),
+    ),
     "free variable": ("variable", lambda x: Scaled(1.0, name="culprit")(x, shift=keras.Variable(2.0))),
     "function": ("plain data", lambda x: Scaled(1.0, name="culprit")(x, then=lambda y: y)),
 }

@@ -6,7 +6,15 @@ are not offered where they would have to change it. Configs hold only what diffe
 
 from collections.abc import Mapping, Sequence
 
-from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, UNBOUNDED, Bounds, activation_of
+from nash_tf.architecture.layer_rules.bounds import (
+    ACTIVATION_ENTRIES,
+    ACTIVATIONS,
+    NOT_PER_CHANNEL,
+    SOFTMAXES,
+    UNBOUNDED,
+    Bounds,
+    activation_of,
+)
 from nash_tf.architecture.layer_rules.constraints import (
     constraint_on,
     is_constrained,
@@ -48,6 +56,7 @@ __all__ = [
     "can_grow",
     "channel_flow",
     "constraint_on",
+    "drops_mask",
     "growths",
     "has_activation",
     "infer",
@@ -57,6 +66,7 @@ __all__ = [
     "keeps_extended",
     "keeps_scaled",
     "kernels",
+    "makes_mask",
     "multiplies_by_inputs",
     "products",
     "rule_of",
@@ -67,8 +77,6 @@ __all__ = [
 ]
 
 _SHAPE_PRESERVING = ACTIVATIONS.keys() | SOFTMAXES
-# A softmax depends on all channels. An exponential may be infinite, and zero times infinity is not zero.
-_NOT_PER_CHANNEL = SOFTMAXES | {"exponential"}
 
 
 def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
@@ -91,7 +99,7 @@ def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
         and (config.get("depth_multiplier", 1) == 1 or kind.startswith("DepthwiseConv"))
         and not config.get("stateful", False)
         # Keras' few other activations, and a user's own, may change the shape.
-        and activation_of(config) in _SHAPE_PRESERVING
+        and all(activation_of(config, entry) in _SHAPE_PRESERVING for entry in ACTIVATION_ENTRIES)
     )
     return rule if is_usual else None
 
@@ -159,6 +167,16 @@ def kernels(kind: str, config: Config) -> tuple[str, ...]:
     return rule.kernels if rule and is_usual else ()
 
 
+def makes_mask(kind: str, config: Config) -> bool:
+    """Whether a layer's output has a mask of its own."""
+    return kind == "Masking" or (kind == "Embedding" and bool(config.get("mask_zero")))
+
+
+def drops_mask(kind: str, config: Config) -> bool:
+    """Whether a layer hands no mask on, as convolutions do not; others may."""
+    return "Conv" in kind and bool(kernels(kind, config))
+
+
 def multiplies_by_inputs(kind: str, config: Config) -> bool:
     """Whether what a layer multiplies depends on the shapes of its inputs, and not on its variables and its output alone."""
     return inside(kind, config, 0)[0] in BY_INPUTS
@@ -192,7 +210,7 @@ def growths(growth: Mapping[str, Growth | tuple[Growth, Growth]]) -> list[tuple[
 
 
 def _acts_per_channel(config: Config) -> bool:
-    return activation_of(config) not in _NOT_PER_CHANNEL
+    return not any(activation_of(config, entry) in NOT_PER_CHANNEL for entry in ACTIVATION_ENTRIES)
 
 
 def _fixes_channels(config: Config, rank: int) -> bool:

@@ -20,6 +20,9 @@ _INF = math.inf
 UNBOUNDED = Bounds(-_INF, _INF)
 
 SOFTMAXES = frozenset({"softmax", "log_softmax"})
+# A softmax depends on all channels. An exponential may be infinite, and zero times infinity is not zero.
+NOT_PER_CHANNEL = SOFTMAXES | {"exponential"}
+ACTIVATION_ENTRIES = ("activation", "recurrent_activation")  # the second is that of a recurrent layer's gates
 
 # Ranges of Keras' element-wise activations over all real inputs.
 ACTIVATIONS = {
@@ -56,9 +59,9 @@ _SHRINKING = (
 )
 
 
-def activation_of(config: Config) -> str:
+def activation_of(config: Config, entry: str = "activation") -> str:
     """Name of the activation in a config, "linear" by default; "" for a user's own, which is not stored as a name."""
-    name = settings(config).get("activation") or "linear"
+    name = settings(config).get(entry) or "linear"
     return name if isinstance(name, str) else ""
 
 

@@ -1,6 +1,12 @@
 """Why a layer cannot be given more channels, or cannot take more, in words."""
 
-from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS, SOFTMAXES, activation_of
+from nash_tf.architecture.layer_rules.bounds import (
+    ACTIVATION_ENTRIES,
+    ACTIVATIONS,
+    NOT_PER_CHANNEL,
+    SOFTMAXES,
+    activation_of,
+)
 from nash_tf.architecture.layer_rules.rule import CALL, CLOSED, OUTPUT, ChannelFlow, Config
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
 from nash_tf.architecture.layer_rules.wrapped import BOTH_WAYS, WRAPPERS, directions_differ, inside
@@ -43,12 +49,10 @@ def why_unruled(kind: str, config: Config, rank: int) -> str:
         return f"it has a depth multiplier of {config['depth_multiplier']}"
     if config.get("stateful", False):
         return "it keeps states from one batch to the next"
-    activation = activation_of(config)
-    return (
-        ""
-        if activation in ACTIVATIONS.keys() | SOFTMAXES
-        else f"its activation, {activation or 'of its own'}, is not known"
-    )
+    for entry in ACTIVATION_ENTRIES:
+        if (activation := activation_of(config, entry)) not in ACTIVATIONS.keys() | SOFTMAXES:
+            return f"its {_words(entry)}, {activation or 'of its own'}, is not known"
+    return ""
 
 
 def _why_wrapper(kind: str, config: Config, rank: int) -> str:
@@ -71,7 +75,7 @@ def why_stopped(kind: str, config: Config, rank: int) -> str:
         return "it mixes its channels"
     if not config.get("trainable", True) and LAYER_RULES[kind].channels is ChannelFlow.ABSORBED:
         return "it is frozen, and what it would read of them could never be learnt"
-    if (activation := activation_of(config)) in SOFTMAXES | {"exponential"}:
+    if (activation := activation_of(config)) in NOT_PER_CHANNEL:
         return f"its activation, {activation}, is not kept by new channels"
     if kind == "Permute":
         return "it moves the axis of the channels"
@@ -82,9 +86,15 @@ def why_not_widened(kind: str, config: Config, rank: int) -> str:
     """Why a layer cannot be given more filters or units, where it cannot; arguments as of `why_unruled`."""
     if reason := why_unruled(kind, config, rank):
         return reason
+    is_frozen = not config.get("trainable", True)  # a wrapper may be frozen where the layer in it is not
     kind, config, rank = inside(kind, config, rank)
     if not LAYER_RULES[kind].output_growth:
         return "it has no filters or units of its own"
-    if not config.get("trainable", True):
+    if is_frozen or not config.get("trainable", True):
         return "it is frozen, and new filters could never be learnt"
-    return f"its activation, {activation_of(config)}, is not kept by new channels"
+    entry = next(entry for entry in ACTIVATION_ENTRIES if activation_of(config, entry) in NOT_PER_CHANNEL)
+    return f"its {_words(entry)}, {activation_of(config, entry)}, is not kept by new channels"
+
+
+def _words(entry: str) -> str:
+    return entry.replace("_", " ")
