@@ -46,7 +46,7 @@ class TestSignals:
             assert process.poll() is None
             handled = int(re.search(r"SigCgt:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())[1], 16)
         process.send_signal(number)
-        printed, _ = process.communicate(timeout=30)
+        printed, _ = process.communicate(timeout=120)
         assert process.returncode == status and b"Traceback" not in printed
 
     def test_a_signal_that_a_library_turned_into_an_exception(self, place, search, capsys):

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -146,8 +145,7 @@ def test_only_regular_files_are_read(tmp_path):
         atomic.read_regular(file, 4)
     (tmp_path / "link").symlink_to(file)
     os.mkfifo(tmp_path / "fifo")
-    start = time.monotonic()
-    for name, found in (
+    for name, found in (  # nor is the pipe waited for, which nobody writes to
         ("link", "a link"),
         ("fifo", "something else"),
         ("", "something else"),
@@ -156,7 +154,6 @@ def test_only_regular_files_are_read(tmp_path):
         with pytest.raises(OSError, match=f"{found}.*{name}") as raised:
             atomic.read_regular(tmp_path / name, 5)
         assert Path(raised.value.filename) == tmp_path / name
-    assert time.monotonic() - start < 1.0
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ class TestWatch:
             process.stdout.readline()
             assert 'http-equiv="refresh"' in (run / "report.html").read_text()
             (run / "results.json").write_text('{"test_accuracy": 0.5}')
-            words, _ = process.communicate(timeout=30)
+            words, _ = process.communicate(timeout=120)
         finally:
             process.kill()
         assert process.returncode == 0 and "finished" in words

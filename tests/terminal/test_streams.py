@@ -36,7 +36,7 @@ def begin(file, **streams):
 def ended(process, file):
     process.stdin.write("\n")
     process.stdin.close()
-    assert process.wait(30) == 7
+    assert process.wait(120) == 7
     return file.read_text() == "went on"
 
 

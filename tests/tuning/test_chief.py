@@ -56,7 +56,7 @@ def test_the_trainings_of_workers_elsewhere_are_in_what_the_search_has_spent(por
     values["record"] = json.dumps(record)
     oracle.update_trial(trial.trial_id, {"val_accuracy": 0.5})
     end(call, trial)
-    wait_for(lambda: oracle.limits.spent()[1] > 1e6, 10)
+    wait_for(lambda: oracle.limits.spent()[1] > 1e6)
 
 
 def test_what_ended_an_earlier_search_ends_no_later_one(tmp_path, monkeypatch):
