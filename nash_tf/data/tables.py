@@ -119,10 +119,10 @@ def _tables(source: str) -> list[tuple[Path, str]]:
         return [(root / METADATA, "")]
     found = [(table, split) for split, table in _part_tables(root).items()]
     if len(found) == 1:
-        split = found[0][1]
+        ((table, split),) = found
         other = TEST if split == TRAIN else TRAIN
-        rule = f"{METADATA} in {other}/ beside that in {found[0][0].parent.name}/"
-        raise DataError(f"{root}: expected {rule}, got none; add it, or give {found[0][0].parent} itself")
+        rule = f"{METADATA} in {other}/ beside that in {table.parent.name}/"
+        raise DataError(f"{root}: expected {rule}, got none; add it, or give {table.parent} itself")
     return found
 
 

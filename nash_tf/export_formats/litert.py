@@ -27,9 +27,8 @@ def load(path, inputs):
             name: np.asarray(array, dtype) for name, array, dtype in zip(names, arrays, inputs["dtypes"], strict=True)
         }
         found = runner(**given)
-        numbered = all(
-            name.startswith("output_") and name[7:].isdigit() for name in found
-        )  # those without names of their own
+        # Those without names of their own; others are in the order of the alphabet.
+        numbered = all(name.startswith("output_") and name[7:].isdigit() for name in found)
         return [found[name] for name in sorted(found, key=(lambda name: int(name[7:])) if numbered else None)]
 
     return call

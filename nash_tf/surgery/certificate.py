@@ -40,13 +40,18 @@ class Measured:
 
 def in_float32(model: keras.Model) -> keras.Model:
     """A copy of a model that computes in float32; the model itself if it computes in that or float64 already."""
-    layers = [part for part in private_api.parts(model) if not isinstance(part, keras.Model)]
-    if all(layer.compute_dtype in (None, "float32", "float64") for layer in layers):
+    if not _is_coarse(model):
         return model
     copy = to_keras(from_keras(model).in_float32(), weights=read_state(model, copied=False).weights)
     if getattr(model, "optimizer", None) is not None:
         compile_like(copy, model)
     return copy
+
+
+def _is_coarse(model: keras.Model) -> bool:
+    """Whether a layer of a model computes in less than float32."""
+    layers = [part for part in private_api.parts(model) if not isinstance(part, keras.Model)]
+    return any(layer.compute_dtype not in (None, "float32", "float64") for layer in layers)
 
 
 def measure(model: keras.Model, inputs, labels=None) -> Measured:
@@ -72,7 +77,7 @@ def check_copy(model: keras.Model, inputs) -> None:
     Raises:
         ValueError: a copy of its architecture and weights computes something else, as where a layer has a state that its config does not tell.
     """
-    if in_float32(model) is model:
+    if not _is_coarse(model):
         return
     copy = to_keras(from_keras(model), weights=read_state(model, copied=False).weights)
     outputs, copied = (_pass(each, inputs, None, False)[0] for each in (model, copy))

@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 from keras import layers
 
 from nash_tf.architecture import Architecture
@@ -44,3 +45,14 @@ def residual(x):
     x = conv("stem")(x)
     y = conv("last")(layers.ReLU(name="relu")(conv("inner", 2)(x)))
     return conv("head", 2)(layers.Add(name="add")([x, y]))
+
+
+def outputs_with_other_end(architecture):
+    """Outputs for two sequences of 8 steps that differ from the sixth on, with weights none of which is zero."""
+    model, rng = architecture.to_keras(), np.random.default_rng(0)
+    for variable in model.weights:
+        variable.assign(rng.uniform(0.1, 1.0, variable.shape))
+    one = rng.normal(size=(1, *model.input_shape[1:])).astype(np.float32)
+    two = one.copy()
+    two[:, 5:] += 1.0
+    return np.asarray(model(one)), np.asarray(model(two))

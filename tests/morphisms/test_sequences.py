@@ -8,7 +8,7 @@ from keras import layers
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import registry, why
 from nash_tf.morphisms.draw import replay
-from tests.helpers.small_architectures import own_activation
+from tests.helpers.small_architectures import outputs_with_other_end, own_activation
 
 
 class TestGates:
@@ -65,17 +65,6 @@ def sequence(make):
     steps = keras.Input((8, 4))
     x = layers.Conv1D(4, 1, activation="relu", name="mixed")(make(steps))
     return Architecture.from_keras(keras.Model(steps, layers.Conv1D(2, 1, name="out")(x)))
-
-
-def outputs_with_other_end(architecture):
-    """Outputs for two sequences that differ from the sixth step on, with weights none of which is zero."""
-    model, rng = architecture.to_keras(), np.random.default_rng(0)
-    for variable in model.weights:
-        variable.assign(rng.uniform(0.1, 1.0, variable.shape))
-    one = rng.normal(size=(1, 8, 4)).astype(np.float32)
-    two = one.copy()
-    two[:, 5:] += 1.0
-    return np.asarray(model(one)), np.asarray(model(two))
 
 
 class TestMasks:
