@@ -201,7 +201,7 @@ class SearchConfig(
         switch(),
         "After the search train the first network alone for as long as the search took, at most ten minutes or a quarter "
         "of the search's time, whichever is longer, but under max_hours at most a quarter of that; and hand over the better one of the "
-        "two. On, unless --nocontrol is given.",
+        "two.",
         default=True,
         group=_SEARCH,
     )

@@ -111,7 +111,7 @@ def _entry(each: Setting) -> str:
     if each.is_switch:
         default = f" Default: --{'' if each.default else 'no'}{each.name}."
         return f"  --[no]{each.name}\n{_wrapped(each.help + default)}"
-    default = "" if each.default is None else f" Default: {as_text(each.default)}."
+    default = "" if each.default in (None, ()) else f" Default: {as_text(each.default)}."
     choice = each.rule.text.removeprefix("must be ")
     rule = f" One of {choice.removeprefix('one of ')}." if choice.startswith("one of ") else ""
     return f"  --{each.name}=\n{_wrapped(each.help + rule + default)}"
