@@ -64,7 +64,8 @@ class Foresight:
         shape: share of the operations by size of the images, as `shape` gives it of the first network.
         gains: operator name -> decrease of the loss that it is expected to bring for each unit of `added_compute`.
         price: what an epoch of a network costs, in epochs of the first network.
-        max_price, max_params, max_flops: limits on the child.
+        max_price, max_params, max_flops: limits on the child, where it is the larger one. A parent above the last two shrinks, where
+            there are reductions, until it keeps them.
     """
 
     shape: Mapping[Shape, float]
@@ -129,15 +130,21 @@ class Foresight:
         return (best[0] if best and order(best[0])[0] else None), weighing
 
     def order(self, parent: Architecture, growth: Growth) -> tuple[float, ...]:
-        """What morphisms are compared by, larger is better: whether it may be taken at all, then what is gained for the cost."""
+        """What morphisms are compared by, larger is better: whether it may be taken at all, then what is gained for the cost; of a parent
+        that must shrink, how far it comes nearer to the limits for the loss that this costs."""
+        if self._must_shrink(parent):
+            nearer = self._doublings_above(parent) - self._doublings_above(growth.child)
+            return nearer > 0, nearer / max(LEAST_WORTH, -growth.expected.worth)
         return growth.expected.worth > LEAST_WORTH, growth.expected.ratio
 
     def _alike(self, parent: Architecture, taken: Sequence[Move]) -> Mapping[str, float]:
         """The gains of the operators that go with morphisms. What has grown, so that it costs more than the first network, does not
         shrink again as the budget goes."""
-        if not taken and self.price(parent) <= 1.0:
+        must_shrink = self._must_shrink(parent)
+        if not taken and not must_shrink and self.price(parent) <= 1.0:
             return self.gains
-        return {name: gain for name, gain in self.gains.items() if (name in reductions) == _shrinks(taken)}
+        shrinks = must_shrink or _shrinks(taken)
+        return {name: gain for name, gain in self.gains.items() if (name in reductions) == shrinks}
 
     def _growths(
         self, parent: Architecture, epochs: float, seed: int, gains: Mapping[str, float]
@@ -148,10 +155,10 @@ class Foresight:
             operator = known()[name]
             for site in operator.choices(parent) if gain > 0 else ():
                 child, _ = operator.apply(parent, site)
-                if isinstance(operator, Reduction) and not self._keeps_shape(child):
+                after, is_reduction = self.price(child), isinstance(operator, Reduction)
+                if is_reduction and not self._keeps_shape(child):
                     continue
-                after = self.price(child)
-                if limit := self._exceeded(child, after):
+                if not is_reduction and (limit := self._exceeded(child, after)):
                     refused[limit] += 1
                     continue
                 cost = excess(epochs * before / after) - excess(epochs)
@@ -159,6 +166,17 @@ class Foresight:
                 move = Move(name, site, seed)
                 found.append(Growth(move, child, Candidate(name, site, added, gained, cost)))
         return found, refused
+
+    def _must_shrink(self, parent: Architecture) -> bool:
+        """Whether a network is above a limit, and reductions are there to bring it below."""
+        return any(name in reductions for name in self.gains) and self._doublings_above(parent) > 0
+
+    def _doublings_above(self, architecture: Architecture) -> float:
+        """How far a network is above the limit that it is furthest above; 0 where it keeps both."""
+        shares = [architecture.params / self.max_params]
+        if self.max_flops < math.inf:
+            shares.append((flops(architecture) or 0) / self.max_flops)
+        return math.log2(max(1.0, *shares))
 
     def _keeps_shape(self, child: Architecture) -> bool:
         """Whether images of each size have about the share of the operations that they have in the first network."""

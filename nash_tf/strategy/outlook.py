@@ -34,25 +34,36 @@ def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> 
     return f"{course}. The last {since} steps brought none better: more time may bring little."
 
 
-def above_limits(first: Architecture, settings: Settings) -> str | None:
-    """Which limits a first network is above by itself, in words that follow "it has"; None where it keeps them, or the method adds
-    nothing to a network.
+def above_limits(network: Architecture, settings: Settings) -> str | None:
+    """Which limits a network is above, in words that follow "it has"; None where it keeps them, or the method adds nothing to a network.
 
     A limit refuses what morphisms make, and not what a search begins with.
     """
     if not methods.registry[settings.method].grows:
         return None
-    is_frozen = any(not node.config.get("trainable", True) for node in first.nodes if node.params)
+    is_frozen = any(not node.config.get("trainable", True) for node in network.nodes if node.params)
     needed = {
-        "max_params": (first.params, "parameters, of frozen layers too" if is_frozen else "trained parameters"),
-        "max_flops": (first.flops or 0, "floating-point operations"),
+        "max_params": (network.params, "parameters, of frozen layers too" if is_frozen else "trained parameters"),
+        "max_flops": (network.flops or 0, "floating-point operations"),
     }
     above = [
         f"{number:,} {unit}, more than {name}={limit:,.0f}"
         for name, (number, unit) in needed.items()
         if (limit := getattr(settings, name)) is not None and number > limit
     ]
-    return f"{' and '.join(above)}: nothing can be added" if above else None
+    return " and ".join(above) or None
+
+
+def without_reduction(network: Architecture, settings: Settings) -> str | None:
+    """That a method that can shrink ends above a limit, a sentence for people; None where it does not, and of other methods.
+
+    Args:
+        network: the best one.
+        settings: of the search.
+    """
+    if not methods.registry[settings.method].shrinks or not (above := above_limits(network, settings)):
+        return None
+    return f"The network could not be made small enough: it has {above}."
 
 
 def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | None:
@@ -70,8 +81,8 @@ def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | Non
         return None
     first = min(trained, key=lambda outcome: outcome.key).architecture
     assert first is not None
-    if above := above_limits(first, settings):
-        return f"The network has not grown: it has {above}."
+    if not methods.registry[settings.method].shrinks and (above := above_limits(first, settings)):
+        return f"The network has not grown: it has {above}: nothing can be added."
     if not growing.shape(first):
         return "The network has not grown: of its layers no operations are counted, so nothing is expected to be worth its compute."
     if not settings.gain_factor:

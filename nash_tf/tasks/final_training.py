@@ -16,7 +16,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
-from nash_tf.strategy import forecast, methods
+from nash_tf.strategy import forecast, methods, outlook
 from nash_tf.strategy.course import AVERAGED
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_plan import After, TimePlan
@@ -113,6 +113,10 @@ def control(run: Finishing) -> Control | None:
         return None
     untrained = run.tuner.untrained_first_model()
     architecture = Architecture.from_keras(untrained)
+    above, winner = outlook.above_limits(architecture, search.settings), search.outcomes[search.best].architecture
+    if above and winner and not outlook.above_limits(winner, search.settings):
+        run.progress.line(f"There is no control: the first network has {above}.")
+        return None
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
     identity = {"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate}

@@ -12,7 +12,7 @@ import keras_tuner
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.strategy import outlook
+from nash_tf.strategy import methods, outlook
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.training.child_models import ChildModels
@@ -26,9 +26,11 @@ def warn_of_size(first: keras.Model, settings: Settings) -> None:
     """Warns where a first network is above a limit of a search that begins; for workers their chief does."""
     if roles.is_worker():
         return
-    if above := outlook.above_limits(Architecture.from_keras(first), settings):
+    above = outlook.above_limits(Architecture.from_keras(first), settings)
+    if above and not methods.registry[settings.method].shrinks:
         warnings.warn(
-            f"the first network is searched as it is, though it has {above}; give a higher limit, or begin with a smaller network",
+            f"the first network is searched as it is, though it has {above}: nothing can be added; give a higher limit, or begin with a "
+            "smaller network",
             stacklevel=6,
         )
 

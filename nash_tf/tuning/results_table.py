@@ -67,8 +67,13 @@ def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
 def last_words(oracle: keras_tuner.Oracle) -> list[str]:
     """What there is to say of a `HillClimbingOracle` whose search is over."""
     search = oracle.search
-    growth = outlook.without_growth(search.outcomes.values(), search.settings)
-    return [f"The search is over: {oracle.end_reason()}.", *filter(None, [growth, front_objectives.not_made(search)])]
+    best = search.outcomes[search.best].architecture if search.best else None
+    reasons = [
+        outlook.without_growth(search.outcomes.values(), search.settings),
+        best and outlook.without_reduction(best, search.settings),
+        front_objectives.not_made(search),
+    ]
+    return [f"The search is over: {oracle.end_reason()}.", *filter(None, reasons)]
 
 
 def warn_of_fewer(oracle: keras_tuner.Oracle, kept: int, wanted: int) -> None:

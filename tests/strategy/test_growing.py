@@ -8,7 +8,7 @@ import pytest
 from nash_tf.architecture.costs import training_seconds
 from nash_tf.architecture.first_networks import residual
 from nash_tf.architecture.vanilla import vanilla
-from nash_tf.morphisms import reductions, registry
+from nash_tf.morphisms import known, reductions, registry
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
 from nash_tf.strategy import growing, methods
@@ -130,6 +130,13 @@ def test_gain_for_cost_is_what_trainings_showed(images):
     assert law.gain / law.excess == pytest.approx(expected, rel=0.15)
 
 
+def losing_by(child):
+    """Loss that a smaller child costs for each halving of the parameters."""
+    lost = methods.SCALE.operators["remove_filters"] * -added_compute(shape(PARENT), PARENT, child)
+    won = excess(150.0) - excess(150.0 / price(child))
+    return max(growing.LEAST_WORTH, lost - won) / math.log2(PARENT.params / child.params)
+
+
 class TestShrinking:
     """With reductions among the operators, as of the method `scale`."""
 
@@ -183,6 +190,21 @@ class TestShrinking:
         foresight = Foresight(shape(PARENT), self.BOTH, price, 2.0, math.inf)
         assert foresight.best(PARENT, 2.0, 0)[0].move.operator == "remove_filters"
         assert foresight.best(grown, 2.0, 0)[0] is None
+
+    @pytest.mark.parametrize("share", [0.8, 0.3, 0.1])
+    def test_a_network_above_a_limit_is_brought_just_below_it(self, share):
+        """Though the budget could train a larger one."""
+        child, moves, _, weighings = chosen(self.BOTH, max_params=share * PARENT.params)
+        assert 0.6 * share * PARENT.params < child.params <= share * PARENT.params
+        assert {move.operator for move in moves} == {"remove_filters"} and len(weighings) >= len(moves)
+        assert chosen(GAINS, max_params=share * PARENT.params).architecture == PARENT, "without reductions it stays"
+
+    def test_the_filters_go_that_cost_the_least_for_what_is_too_much(self):
+        foresight = Foresight(shape(PARENT), self.BOTH, price, 2.0, 0.5 * PARENT.params)
+        taken, weighing = foresight.best(PARENT, 150.0, 0)
+        sites = known()["remove_filters"].choices(PARENT)
+        losses = {site: losing_by(replay(PARENT, [Move("remove_filters", site, 0)])[0]) for site in sites}
+        assert losses[taken.move.site] == min(losses.values()) and weighing.weighed > 1
 
     def test_images_of_each_size_keep_half_of_their_share_of_the_operations(self):
         small = shape(chosen(self.BOTH, most=60, epochs=1.0).architecture)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nash_tf.strategy.forecast import Size, Trained
-from nash_tf.strategy.outlook import above_limits, more_time, without_growth
+from nash_tf.strategy.outlook import above_limits, more_time, without_growth, without_reduction
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.search_settings import Settings
 from tests.strategy.test_course import FIRST, conduct
@@ -43,9 +43,28 @@ def test_a_first_network_above_a_limit_is_the_reason_why_none_grows():
     above = above_limits(first, search.settings)
     assert above == (
         f"{first.params:,} trained parameters, more than max_params=10 and {first.flops:,} floating-point operations, "
-        "more than max_flops=2,000: nothing can be added"
+        "more than max_flops=2,000"
     )
-    assert without_growth(search.outcomes.values(), search.settings) == f"The network has not grown: it has {above}."
+    reason = f"The network has not grown: it has {above}: nothing can be added."
+    assert without_growth(search.outcomes.values(), search.settings) == reason
+
+
+@pytest.mark.parametrize("limit", ["max_params", "max_flops"])
+def test_a_method_that_shrinks_comes_below_its_limits_first(limit):
+    most = 0.4 * (FIRST.params if limit == "max_params" else FIRST.flops)
+    search = conduct(method="scale", budget_epochs=300, **{limit: int(most)})[0]
+    first, best = (search.outcomes[key].architecture for key in [(0, 0, 0), search.best])
+    assert above_limits(first, search.settings) and not above_limits(best, search.settings)
+    assert without_reduction(best, search.settings) is None and without_reduction(first, search.settings)
+    assert without_growth(search.outcomes.values(), search.settings) is None
+
+
+def test_a_network_that_cannot_be_made_small_enough_is_spoken_of():
+    search = conduct(method="scale", budget_epochs=300, max_params=10)[0]
+    best = search.outcomes[search.best].architecture
+    words = without_reduction(best, search.settings)
+    assert words == f"The network could not be made small enough: it has {best.params:,} trained parameters, more than max_params=10."
+    assert best.params < search.outcomes[0, 0, 0].architecture.params
 
 
 def test_parameters_of_frozen_layers_count_and_it_is_said():
