@@ -23,7 +23,7 @@ if __name__ == "__main__":  # the imports below take a while
 import contextlib
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from absl.flags import FlagValues
 from nash_tf import data, followers, prior, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
-from nash_tf.experiment_runs import Run, check_followed, plan
+from nash_tf.experiment_runs import Run, check_followed, lying_in, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.files.atomic import tidy
 from nash_tf.report.pages import experiment_page
@@ -202,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ConfigError) as error:  # a full disk, a run whose settings cannot be read
         print(command_line.one_line(error), file=sys.stderr)
         return program.FAILED
-    _report(planned, directory, show=True)
+    _report(planned, failed, directory, show=True)
     for run, reason in failed.items():
         print(f"{run.directory}: {reason}", file=sys.stderr)
     return 1 if failed else 0
@@ -229,7 +229,7 @@ def _conduct(
             for run in ready[: jobs - len(going)]:
                 waiting.remove(run)
                 try:
-                    first_network = _first_network(run, config, alone=len(chosen) == 1)
+                    first_network = _first_network(run, config, planned)
                 except followers.Hindrance as hindrance:
                     failed[run] = str(hindrance)
                     continue
@@ -243,7 +243,7 @@ def _conduct(
                 if not run.finished:
                     failed[run] = f"failed, see {run.directory}.log"
                 _say(run, _outcome(run))
-                _report(planned, directory)
+                _report(planned, failed, directory)
             time.sleep(POLL)
     finally:
         end(going.values())
@@ -299,20 +299,24 @@ def _outcome(run: Run) -> str:
     return f"finished: test accuracy {accuracy:.4f}, {params:,} params"
 
 
-def _first_network(run: Run, config: SearchConfig, alone: bool) -> list[str]:
-    """Arguments about the first network of a run that follows from winners; `alone` as of `followers.arguments`."""
+def _first_network(run: Run, config: SearchConfig, planned: Sequence[Run]) -> list[str]:
+    """Arguments about the first network of a run that follows from winners."""
     searches = [
-        search.directory for search in plan(run.directory.parent, followers.SEARCHES, [run.seed]) if search.begun
+        search.directory
+        for search in plan(run.directory.parent, followers.SEARCHES, [run.seed])
+        if search.begun or search in planned
     ]
     begun = run_directory.read_config(run.directory) if run.begun else None
-    return followers.arguments(run.method, searches, config, begun, alone)
+    return followers.arguments(run.method, searches, config, begun)
 
 
-def _report(planned: Sequence[Run], directory: Path, show: bool = False) -> None:
-    there = [run.directory for run in planned if run.begun]
+def _report(planned: Sequence[Run], failed: Mapping[Run, str], directory: Path, show: bool = False) -> None:
+    """Writes the page of all runs that lie in a directory, and of those planned that are not there."""
+    there = [run.directory for run in dict.fromkeys([*planned, *lying_in(directory)]) if run.begun]
+    missing = [f"{run.directory.name}: {failed.get(run, 'not begun')}" for run in planned if not run.begun]
     if there:
         try:
-            page = report.write_experiment(there, directory / run_directory.REPORT)
+            page = report.write_experiment(there, directory / run_directory.REPORT, missing=missing)
         except OSError as error:
             page = None
             print(f"report not written, {error.filename}: {error.strerror}", file=sys.stderr, flush=True)

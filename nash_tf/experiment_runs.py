@@ -8,6 +8,7 @@ from nash_tf import followers
 from nash_tf.files import run_directory
 from nash_tf.report.records import loading
 from nash_tf.settings import refusal
+from nash_tf.strategy import methods
 
 # Unless the arguments say more: runs are compared at equal cost, and few of their models used.
 _DEFAULTS = ("--export=keras", "--nocontrol")
@@ -50,6 +51,16 @@ class Run(NamedTuple):
 def plan(directory: Path, names: Sequence[str], seeds: Sequence[int]) -> list[Run]:
     """All runs, seed by seed, so that what is there of an interrupted experiment compares all methods."""
     return [Run(name, seed, directory / f"{name}-seed{seed}") for seed in seeds for name in names]
+
+
+def lying_in(directory: Path) -> list[Run]:
+    """The runs of experiments whose settings are in a directory, of whichever methods, by method and seed."""
+    found = []
+    for config in directory.glob(f"*-seed*/{run_directory.CONFIG}"):
+        method, _, seed = config.parent.name.rpartition("-seed")
+        if method in methods.registry and seed.isdecimal():
+            found.append(Run(method, int(seed), config.parent))
+    return sorted(found)
 
 
 def check_followed(chosen: Sequence[Run], planned: Sequence[Run]) -> None:

@@ -29,27 +29,30 @@ class Hindrance(Exception):
     """Why a baseline cannot have its first network; one line."""
 
 
-def arguments(
-    method: str, searches: Sequence[Path], config: SearchConfig, begun: SearchConfig | None, alone: bool
-) -> list[str]:
+def arguments(method: str, searches: Sequence[Path], config: SearchConfig, begun: SearchConfig | None) -> list[str]:
     """What tells a run of its first network; nothing where that does not follow from winners.
 
     Args:
         method: of the run.
-        searches: directories of the searches of its seed that have begun, in the order of `SEARCHES`.
+        searches: directories of the searches of its seed that are planned or there, in the order of `SEARCHES`.
         config: the settings that all runs have.
         begun: the settings of the run itself, where it goes on.
-        alone: whether other runs may be done by other processes, so that a search without results may be going on.
 
     Raises:
-        Hindrance: no search is finished, or one may be going on, or the network would be too wide, or the winner's is not known.
+        Hindrance: a search that it follows is not finished, so that it would follow others than in other seeds; or the network would be
+            too wide, or the winner's is not known.
     """
     if method not in REGISTRY:
         return []
-    finished = [run for run in map(loading.read, searches) if run.results.get("params")]
-    if begun is None and (not finished or (alone and len(finished) < len(searches))):
-        raise Hindrance("needs the searches of its seed to be finished, whose winners tell its first network")
-    return REGISTRY[method](finished, config, begun)
+    followed = searches[:1] if method == SCRATCH else searches
+    runs = [] if begun else [loading.read(search) for search in followed]
+    lacking = [run.directory.name for run in runs if not run.results.get("params")]
+    if lacking or not (runs or begun):
+        searching = ", ".join(lacking) or "there is none"
+        raise Hindrance(
+            f"needs the searches of its seed to be finished, whose winners tell its first network: {searching}"
+        )
+    return REGISTRY[method](runs, config, begun)
 
 
 def _wide(finished: Finished, config: SearchConfig, begun: SearchConfig | None) -> list[str]:

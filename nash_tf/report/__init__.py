@@ -65,13 +65,15 @@ def write_experiment(
     path: str | os.PathLike,
     svg_dir: str | os.PathLike | None = None,
     refresh: int = 0,
+    missing: Sequence[str] = (),
 ) -> Path:
-    """Writes the page of several searches to `path`; the other arguments are those of `write`."""
+    """Writes the page of several searches to `path`; `missing` are lines on runs that are planned and not there, the other arguments
+    those of `write`."""
     target = Path(path)
     found = [loading.read(directory) for directory in directories]
 
     def build(lost: Sequence[str]) -> Report:
-        return experiment_page.report(found, target.parent, refresh, lost)
+        return experiment_page.report(found, target.parent, refresh, lost, missing)
 
     return _put(build, target, svg_dir)
 

@@ -44,14 +44,14 @@ def check(config: SearchConfig, dataset: data.Dataset) -> None:
         rule = "wants flip in --augment: the network would answer for mirrored images, and is trained on none"
         raise refusal("views", config.views, rule)
     first = first_network(config, dataset)
-    grows = methods.registry[config.method].grows
+    method = methods.registry[config.method]
     operations = (costs.flops(first) or 0) * VIEWS[config.views]
     for name, needed in (("max_params", first.params), ("max_flops", operations)):
         most = getattr(config, name)
-        # What does not grow needs no limit: a baseline may be larger than what it is compared with.
-        if grows and most is not None and needed > most:
+        # What does not grow needs no limit: a baseline may be larger than what it is compared with. What shrinks comes to keep it.
+        if method.grows and not method.shrinks and most is not None and needed > most:
             raise refusal(name, most, f"must be at least the first network's {needed}")
-    is_limited = config.max_flops is not None and (grows or config.front_sizes)
+    is_limited = config.max_flops is not None and (method.grows or config.front_sizes)
     if costs.flops(first) is None and (is_limited or config.objective_cost == OPERATIONS):
         name = "max_flops" if is_limited else "objective_cost"
         raise refusal(

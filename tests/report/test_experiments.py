@@ -16,7 +16,7 @@ from nash_tf.report.analysis import (
     search_plan,
 )
 from nash_tf.report.charts import lifetimes, strip_plot
-from nash_tf.report.pages import published
+from nash_tf.report.pages import experiment_tables, published
 from nash_tf.report.records import loading, runs
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import Outline, check_texts
@@ -67,7 +67,7 @@ class TestExperiment:
         make_run(tmp_path / "b", "nash", steps=1, dataset="two", mutations=3)
         found = [loading.read(tmp_path / name) for name in "ab"]
         assert list(method_comparison.by_dataset(found)) == ["one", "two"]
-        assert method_comparison.unequal_settings(found)["mutations"] == ["3", "5"]
+        assert method_comparison.unequal_settings(found)["mutations"].keys() == {"3", "5"}
         make_run(tmp_path / "c", "nash", steps=1, dataset="one")
         first = method_comparison.by_dataset([*found, loading.read(tmp_path / "c")])["one"]
         assert method_comparison.twins(first) == {"nash, seed 0": 2}
@@ -96,7 +96,42 @@ class TestExperiment:
         assert list(method_comparison.unequal_settings([*both, third])) == sorted(unlike, key=list(given).index)
         grown = [{**given, "method": "grow", "gain_factor": factor} for factor in (None, 0.7)]
         found = method_comparison.unequal_settings([runs.Run(tmp_path, config=each) for each in grown])
-        assert found == {"gain_factor": ["0.7", "None"]}
+        assert {name: list(values) for name, values in found.items()} == {"gain_factor": ["0.7", "None"]}
+
+    def test_other_libraries_constants_and_images_are_spoken_of(self, tmp_path):
+        config, usual = (
+            {"method": "sh", "dataset": "one"},
+            {"keras": "3.15", "predicted CPU-seconds": "step 1", "images": "a"},
+        )
+        given = {
+            "a": (0, {}),
+            "b": (1, {"images": "b"}),  # by its seed other images validate
+            "c": (0, {"keras": "3.14"}),
+            "d": (1, {"images": "c", "predicted CPU-seconds": "step 2"}),
+        }
+        found = [
+            runs.Run(tmp_path / name, config={**config, "seed": seed}, versions={**usual, **other})
+            for name, (seed, other) in given.items()
+        ]
+        assert not experiment_tables.cautions(found[:2])
+        (entry,) = experiment_tables.cautions(found)
+        assert dict(entry.rows) == {
+            "keras": "3.14 (c); 3.15",
+            "predicted CPU-seconds": "step 1; step 2 (d)",
+            "images, seed 1": "b; c (d)",
+        }
+
+    def test_seeds_that_a_method_lacks_and_whose_winner_is_followed_are_told(self, tmp_path):
+        for method, seeds in {"nash": (0, 1), "sh": (1,), "scratch": (0, 1)}.items():
+            for seed in seeds:
+                make_run(tmp_path / f"{method}-seed{seed}", method, steps=1, seed=seed)
+        found = [loading.read(each) for each in sorted(tmp_path.iterdir())]
+        for run in found:
+            run.config["start"] = f"/x/nash-seed{run.seed}/best/architecture.json"
+        told = {entry.title: dict(entry.rows) for entry in experiment_tables.cautions(found)}
+        assert told["Seeds that some methods lack"] == {"sh": "0"}
+        first = {f"scratch-seed{seed}": f"that of nash-seed{seed}" for seed in (0, 1)}
+        assert told["First networks that follow from winners"] == first
 
     def test_every_table_says_what_makes_runs_unequal(self, tmp_path, capsys):
         make_run(tmp_path / "a", "nash", steps=1)
@@ -105,10 +140,10 @@ class TestExperiment:
         for style in ([], ["--markdown"]):
             assert main([str(tmp_path), *style]) == 0
             words = capsys.readouterr().out
-            for told in ("mutations", "3, 5", "Compare with care", "sh, seed 0", "Comparisons take the last of them"):
+            for told in ("mutations", "3; 5 (a)", "Compare with care", "sh, seed 0", "Comparisons take the last of them"):
                 assert told in words
         page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
-        assert "mutations: 3, 5" in page.text and "sh, seed 0: 2" in page.text
+        assert "mutations: 3; 5 (a)" in page.text and "sh, seed 0: 2" in page.text
 
     def test_a_control_that_is_handed_over_is_not_taken_for_the_search(self, tmp_path, capsys):
         for method in ("nash", "sh"):

@@ -63,7 +63,10 @@ def test_a_network_that_cannot_be_made_small_enough_is_spoken_of():
     search = conduct(method="scale", budget_epochs=300, max_params=10)[0]
     best = search.outcomes[search.best].architecture
     words = without_reduction(best, search.settings)
-    assert words == f"The network could not be made small enough: it has {best.params:,} trained parameters, more than max_params=10."
+    assert (
+        words
+        == f"The network could not be made small enough: it has {best.params:,} trained parameters, more than max_params=10."
+    )
     assert best.params < search.outcomes[0, 0, 0].architecture.params
 
 

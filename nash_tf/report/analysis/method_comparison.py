@@ -2,9 +2,10 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
@@ -23,6 +24,8 @@ _MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchCo
 _BEFORE = {each.name: each.before for each in settings.declared(SearchConfig)}
 # Methods and settings that follow from winners: see `nash_tf.followers`.
 _BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels")}
+
+_OF_A_SEED = {"images", "pixels"}  # what a run records of its data; which images validate is drawn by the seed
 
 
 @dataclass(frozen=True)
@@ -146,14 +149,59 @@ def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[fl
     return [bend(a) - bend(b) for a, b in values if a is not None and b is not None]
 
 
-def unequal_settings(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """Settings, beyond method and seed, that are not the same in all runs which they count in: name -> its values."""
+def unequal_settings(runs: Sequence[Run]) -> dict[str, dict[str, list[Run]]]:
+    """Settings, beyond method and seed, that are not the same in all runs which they count in: name -> value -> its runs."""
     names = dict.fromkeys(name for run in runs for name in run.config if name not in _MAY_DIFFER)
-    found = {
-        name: sorted({repr(_value(name, run)) for run in runs if run.config and _counts(name, run.method)})
-        for name in names
-    }
-    return {name: values for name, values in found.items() if len(values) > 1}
+    counted = {name: [run for run in runs if run.config and _counts(name, run.method)] for name in names}
+    return _unequal({name: [(repr(_value(name, run)), run) for run in those] for name, those in counted.items()})
+
+
+def unequal_surroundings(runs: Sequence[Run]) -> dict[str, dict[str, list[Run]]]:
+    """Versions of libraries and constants that are not the same in all runs, and images that are not in all of one seed; as
+    `unequal_settings`."""
+    found = _unequal(_versions(runs, lambda name: name not in _OF_A_SEED))
+    for seed in dict.fromkeys(run.seed for run in runs):
+        of_seed = [run for run in runs if run.seed == seed]
+        unequal = _unequal(_versions(of_seed, _OF_A_SEED.__contains__))
+        found |= {f"{name}, seed {seed}": values for name, values in unequal.items()}
+    return found
+
+
+def _versions(runs: Sequence[Run], is_meant: Callable[[str], bool]) -> dict[str, list[tuple[str, Run]]]:
+    names = dict.fromkeys(name for run in runs for name in run.versions if is_meant(name))
+    return {name: [(str(run.versions[name]), run) for run in runs if name in run.versions] for name in names}
+
+
+def _unequal(named: Mapping[str, Iterable[tuple[str, Run]]]) -> dict[str, dict[str, list[Run]]]:
+    """Those names that have several values, with the runs of each."""
+    found: dict[str, dict[str, list[Run]]] = {}
+    for name, pairs in named.items():
+        by_value: dict[str, list[Run]] = {}
+        for value, run in sorted(pairs, key=lambda pair: pair[0]):
+            by_value.setdefault(value, []).append(run)
+        if len(by_value) > 1:
+            found[name] = by_value
+    return found
+
+
+def unequal_seeds(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Method -> the seeds that it lacks, and another has finished; nothing where all have the same."""
+    finished = [run for run in runs if run.state == "finished"]
+    seeds = sorted({run.seed for run in finished}, key=lambda seed: seed.zfill(12))
+    has = {(run.method, run.seed) for run in finished}
+    lacking = {method: [seed for seed in seeds if (method, seed) not in has] for method in methods_of(finished)}
+    return {method: those for method, those in lacking.items() if those}
+
+
+def followed(runs: Sequence[Run]) -> dict[str, str]:
+    """Run -> what its first network follows from: the run of the winner, or widths."""
+    found = {}
+    for run in runs:
+        if run.method == SCRATCH and run.config.get("start"):
+            found[run.name] = f"that of {Path(str(run.config['start'])).parents[1].name}"
+        elif run.method == WIDE and run.config.get("widths"):
+            found[run.name] = f"widths {', '.join(map(str, run.config['widths']))}"
+    return found
 
 
 def _counts(name: str, method: str) -> bool:

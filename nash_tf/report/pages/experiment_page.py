@@ -22,7 +22,9 @@ from nash_tf.report.pages.text_tables import in_markdown, markdown, printable, t
 from nash_tf.report.records.runs import Run
 
 
-def report(runs: Sequence[Run], place: Path, refresh: int = 0, lost: Sequence[str] = ()) -> html.Report:
+def report(
+    runs: Sequence[Run], place: Path, refresh: int = 0, lost: Sequence[str] = (), missing: Sequence[str] = ()
+) -> html.Report:
     """The page of an experiment.
 
     Args:
@@ -30,6 +32,7 @@ def report(runs: Sequence[Run], place: Path, refresh: int = 0, lost: Sequence[st
         place: directory in which the page will lie; links are relative to it.
         refresh: see `page.page`.
         lost: sentences on figures that could not be written.
+        missing: lines on further runs, which have not begun.
     """
     groups = method_comparison.by_dataset(runs)
     sections: list[tuple[str, str, Markup]] = []
@@ -40,13 +43,14 @@ def report(runs: Sequence[Run], place: Path, refresh: int = 0, lost: Sequence[st
     sections.append(("runs", "All runs", _runs(runs, place)))
     finished = sum(run.state == "finished" for run in runs)
     cpu = sum(run.result("cpu_seconds") or 0 for run in runs)
-    title = f"{plural(len(runs), 'search', 'searches')} on {', '.join(groups)}" if runs else "No runs"
+    planned = len(runs) + len(missing)
+    title = f"{plural(planned, 'run', 'runs')} on {', '.join(groups)}" if runs else "No runs"
     head = html.together(
         tag("h1", title),
         html.paragraph(tag("code", str(place)), class_="soft"),
         html.notice(
             "Runs without a result",
-            [f"{run.name}: {state_words(run)}" for run in runs if run.state != "finished"],
+            [*(f"{run.name}: {state_words(run)}" for run in runs if run.state != "finished"), *missing],
         ),
         html.notice(
             "What is missing or could not be read",
@@ -54,7 +58,7 @@ def report(runs: Sequence[Run], place: Path, refresh: int = 0, lost: Sequence[st
         ),
         html.cards(
             [
-                (f"{finished} of {len(runs)}", "runs finished"),
+                (f"{finished} of {planned}", "runs finished"),
                 (str(len(method_comparison.methods_of(runs))), "methods"),
                 (duration(cpu), "of CPU time in finished runs"),
             ]

@@ -1,7 +1,7 @@
 """An experiment's tables as words, once for the page and for the terminal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nash_tf.report.analysis import layer_shares, method_comparison
@@ -11,6 +11,8 @@ from nash_tf.report.analysis.stats import EXACT_UP_TO, Summary
 from nash_tf.report.drawing.number_words import NONE, count, percent, points, short
 from nash_tf.report.pages.published import TABLE
 from nash_tf.report.records.runs import Run
+
+MOST_NAMED = 4  # runs that have another setting than the others
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,25 @@ class Table:
 
 def cautions(runs: Sequence[Run]) -> list[Table]:
     """What to know before runs of one data set are compared."""
-    unequal = tuple((name, ", ".join(values)) for name, values in method_comparison.unequal_settings(runs).items())
+    settings, around = method_comparison.unequal_settings(runs), method_comparison.unequal_surroundings(runs)
+    lacking = method_comparison.unequal_seeds(runs)
     twins = tuple((name, str(times)) for name, times in method_comparison.twins(runs).items())
     found = [
-        Table("Settings that are not the same in all runs", ("setting", "values"), unequal, "Compare with care."),
+        Table(
+            "Settings that are not the same in all runs", ("setting", "values"), _values(settings), "Compare with care."
+        ),
+        Table(
+            "Versions, constants or images that are not the same in all runs",
+            ("what", "values"),
+            _values(around),
+            "Compare with care.",
+        ),
+        Table(
+            "Seeds that some methods lack",
+            ("method", "seeds without a finished run"),
+            tuple((method, ", ".join(seeds)) for method, seeds in lacking.items()),
+            "The results of each method are of all its runs; comparisons take the seeds that both have.",
+        ),
         Table(
             "Finished runs of one method and seed",
             ("method and seed", "runs"),
@@ -41,8 +58,30 @@ def cautions(runs: Sequence[Run]) -> list[Table]:
             tuple((run.name, f"{run.method}, seed {run.seed}") for run in runs if run.gives_control),
             "Here test accuracy, parameters and layers are those of the searches' winners, of all runs before a final training.",
         ),
+        Table(
+            "First networks that follow from winners",
+            ("run", "first network"),
+            tuple(method_comparison.followed(runs).items()),
+            "All other runs have the same first network, where their settings are the same.",
+        ),
     ]
     return [entry for entry in found if entry.rows]
+
+
+def _values(unequal: Mapping[str, Mapping[str, Sequence[Run]]]) -> tuple[tuple[str, str], ...]:
+    """Names and their values, and whose each is but for the one that most runs have."""
+    rows = []
+    for name, by_value in unequal.items():
+        usual = max(by_value, key=lambda value: len(by_value[value]))
+        words = [value if value == usual else f"{value} ({_names(runs)})" for value, runs in by_value.items()]
+        rows.append((name, "; ".join(words)))
+    return tuple(rows)
+
+
+def _names(runs: Sequence[Run]) -> str:
+    """The first runs by name, and how many more there are."""
+    more = f" and {len(runs) - MOST_NAMED} more" if len(runs) > MOST_NAMED else ""
+    return ", ".join(run.name for run in runs[:MOST_NAMED]) + more
 
 
 def results(rows: Sequence[MethodRow]) -> Table:
