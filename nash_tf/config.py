@@ -119,7 +119,8 @@ class SearchConfig(
     )
     vanilla_epochs: int = setting(
         whole(1),
-        f"Epochs of the first network, before the search; under one budget at most {LONGEST_FIRST:.0%} of it, but one at least.",
+        f"Epochs of the first network, before the search; under one budget at most {LONGEST_FIRST:.0%} of it, but one at least; "
+        "all of them where time alone is limited, since they tell the pace.",
         default=8,
         group=_SEARCH,
     )
@@ -153,7 +154,8 @@ class SearchConfig(
     max_params: int = setting(
         whole(1),
         "Maximum number of parameters of a network, of frozen layers too, without moving averages; a morphism that would exceed it is not "
-        "drawn. The method front keeps it when it is resumed.",
+        "drawn. The first network must keep it; the method scale makes it smaller until it does. The method front keeps this when it is "
+        "resumed.",
         default=1_000_000,
         group=LIMITS,
         resumed=settings.RAISABLE,

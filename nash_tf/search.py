@@ -23,6 +23,7 @@ from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
+from nash_tf.report.records import loading as loading_of_runs
 from nash_tf.scores import objectives
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods, outlook, time_plan
@@ -114,6 +115,8 @@ def run(
     )
     with locked(directory):
         tidy(directory)
+        if begun == config and (directory / run_directory.BEST).is_dir() and loading_of_runs.is_finished(directory):
+            return _finished_before(directory)
         run_directory.write_config(config, going_on.versions(config, dataset))
         latencies.save()
         searched = search(config, dataset, latencies, command, began, loading)
@@ -121,6 +124,15 @@ def run(
             return {}
         results = finish(searched)
     searched.progress.finished(results, directory)
+    return results
+
+
+def _finished_before(directory: Path) -> dict:
+    """The results of a finished run that is given nothing new: made again, they would have taken more time, of which none may be left."""
+    results, progress = json.loads((directory / run_directory.RESULTS).read_bytes()), Progress()
+    progress.line("The run is finished, and nothing that it was given has changed: what is there stays.")
+    report.renew(directory)
+    progress.finished(results, directory)
     return results
 
 
@@ -167,7 +179,7 @@ def _plan(
     plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
     tuner.oracle.search.side_by_side = config.side_by_side
     limits.count_from(began)
-    limits.reserve = plan.reserve
+    limits.reserve, limits.least_reserve = plan.reserve, plan.least_reserve
     return plan
 
 

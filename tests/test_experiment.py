@@ -11,19 +11,21 @@ import pytest
 
 from nash_tf import experiment, export_formats, main
 from nash_tf.config import ConfigError
-from nash_tf.experiment_runs import Run
+from nash_tf.experiment_runs import Run, plan
 from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT, wait_for
 from tests.helpers.processes import TINY, finish, here
 from tests.helpers.processes import start as start_process
+from tests.helpers.synthetic_runs import make_run
+from tests.report.helpers import Outline
 
 TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps"))]
 COMMON = [*TASK, "--widths=4,8", "--steps=1"]
 
 
 def test_the_plan_is_seed_by_seed(tmp_path):
-    planned = experiment.plan(tmp_path, ["sh", "fixed"], [3, 4])
+    planned = plan(tmp_path, ["sh", "fixed"], [3, 4])
     assert [(run.method, run.seed, run.directory.name) for run in planned] == [
         ("sh", 3, "sh-seed3"),
         ("fixed", 3, "fixed-seed3"),
@@ -33,7 +35,7 @@ def test_the_plan_is_seed_by_seed(tmp_path):
 
 
 def test_what_an_experiment_is_is_said_before_it_begins(tmp_path):
-    planned = experiment.plan(tmp_path, ["sh", "fixed"], [3, 4])
+    planned = plan(tmp_path, ["sh", "fixed"], [3, 4])
     assert (
         experiment._what(planned, tmp_path, "digits")
         == f"sh, fixed, each with 2 seeds, on digits: 4 runs in {tmp_path}."
@@ -42,7 +44,7 @@ def test_what_an_experiment_is_is_said_before_it_begins(tmp_path):
 
 
 def test_an_unfinished_run_is_resumed(tmp_path):
-    (run,) = experiment.plan(tmp_path, ["sh"], [0])
+    (run,) = plan(tmp_path, ["sh"], [0])
     own = ["--method=sh", "--seed=0", f"--output_dir={run.directory}"]
     assert run.command(["--steps=1", "--resume"]) == [
         "--export=keras",
@@ -144,6 +146,16 @@ def test_a_page_of_another_program_is_not_replaced(tmp_path, monkeypatch, capsys
     assert "holds a report.html of another program; move it" in capsys.readouterr().err
 
 
+def test_the_page_tells_of_planned_runs_that_are_not_there_and_of_all_that_are(tmp_path):
+    for method in ("nash", "sh"):
+        make_run(tmp_path / f"{method}-seed0", method, steps=1)
+    planned = plan(tmp_path, ["nash", "scratch"], [0, 1])
+    experiment._report(planned, {planned[1]: "needs a winner"}, tmp_path)
+    text = Outline((tmp_path / "report.html").read_text(encoding="utf-8")).text
+    assert "2 of 5 runs finished" in text and "sh-seed0" in text
+    assert "scratch-seed0: needs a winner" in text and "nash-seed1: not begun" in text
+
+
 def test_help_lists_all_flags(capsys):
     assert experiment.main(["experiment", "--help"]) == 0
     printed = capsys.readouterr().out
@@ -151,7 +163,7 @@ def test_help_lists_all_flags(capsys):
 
 
 def test_wide_waits_for_the_searches_of_its_seed(tmp_path):
-    sh, fixed, wide, other = experiment.plan(tmp_path, ["sh", "fixed", "wide"], [0, 1])[:4]
+    sh, fixed, wide, other = plan(tmp_path, ["sh", "fixed", "wide"], [0, 1])[:4]
     assert not experiment._is_ready(wide, [sh, wide]) and experiment._is_ready(sh, [sh, wide])
     assert experiment._is_ready(wide, [fixed, wide, other])
 

@@ -94,6 +94,7 @@ def test_a_budget_that_another_prediction_of_costs_laid_out_is_named(tmp_path, m
         del config["versions"][run_directory.COSTS]
         file.write_text(json.dumps(with_checksum(config)))
         assert "(not recorded; now" in here(tmp_path / "run", *arguments, "--resume")
+    (tmp_path / "run" / "results.json").unlink()  # a finished run would stay as it is
     assert "(not recorded; now" in here(tmp_path / "run", *arguments, "--resume")
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Later versions" in page and costs.coefficients() in page
@@ -216,6 +217,14 @@ def test_equal_seeds_agree_in_fresh_processes_and_others_differ(seed, whole, tmp
 
 def test_a_run_is_not_overwritten(whole):
     assert "--resume" in here(whole[0], status=2)
+
+
+def test_a_finished_run_that_is_given_nothing_new_stays_as_it_is(whole):
+    directory = whole[0]
+    kept = {each: each.stat().st_mtime_ns for each in [directory / "results.json", *(directory / "best").rglob("*")]}
+    said = here(directory, FINAL, f"--export={','.join(FORMATS)}", "--resume")
+    assert "The run is finished, and nothing that it was given has changed" in said and f"Report:  {directory}" in said
+    assert kept == {each: each.stat().st_mtime_ns for each in kept}
 
 
 def test_a_limit_ends_the_search_with_the_best_so_far_and_results_and_card_say_what_more_might_bring(tmp_path):

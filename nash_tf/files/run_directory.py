@@ -161,14 +161,18 @@ def _read(directory: str | os.PathLike) -> tuple[SearchConfig, list[dict[str, st
         raise refusal("output_dir", directory, f"its {CONFIG} cannot be read ({_reason(error)}); {_REMEDY}") from None
 
 
-def await_config(wanted: SearchConfig, patience: float = 60.0) -> SearchConfig:
+def await_config(wanted: SearchConfig, patience: float = 600.0) -> SearchConfig:
     """The settings of the run that a chief begins in the output directory, for a worker that was started with `wanted`.
+
+    Its chief reads its images first, which may take minutes.
 
     Raises:
         ConfigError: there is none after `patience` seconds, or it has other settings.
     """
     directory = Path(str(wanted.output_dir))
     end = time.monotonic() + patience
+    if not (directory / CONFIG).exists():
+        print(f"Waiting for the chief to begin the run in {directory}, for {patience:.0f} s at most.", flush=True)
     while not (directory / CONFIG).exists():
         if time.monotonic() > end:
             raise refusal("output_dir", directory, f"no chief has begun a run there within {patience:.0f} s")

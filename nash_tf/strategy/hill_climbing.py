@@ -101,6 +101,11 @@ def winner(scores: Scores, method: Method, is_accuracy: bool = True) -> Training
     return best(scores)
 
 
+def is_end(key: TrainingKey, steps: Sequence[Sequence[Rung]], method: Method) -> bool:
+    """Whether a training is the one in which the rate falls to zero, of a search that is one training in parts."""
+    return method.has_one_network and (key.step, key.rung) == (len(steps) - 1, len(steps[-1]) - 1)
+
+
 def lacks_end(opened: OpenRung | None, method: Method, scores: Scores, finished: Collection[TrainingKey] = ()) -> bool:
     """Whether a search under one budget is over since its last training failed. Its rate has not fallen to zero then, so that nothing is
     finished.

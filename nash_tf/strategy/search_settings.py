@@ -43,7 +43,7 @@ class Settings:
         epochs_per_step: epochs of a step, all its children and rungs together.
         vanilla_epochs: epochs of the first network.
         max_params: limit on parameters, of frozen layers too, without moving averages; no morphism passes it. A first
-            network above it is trained as it is, and does not grow.
+            network above it is trained as it is, and does not grow; by a method that shrinks it is made smaller until it keeps it.
         seed: of all draws; 0 is a seed.
         tune_hyperparameters: whether children perturb the declared hyperparameters of their parent, but for those that shape the network.
         budget_epochs: of compute, in epochs of the first network, all trainings together. Of a method that does not lay it out in

@@ -26,6 +26,7 @@ class TimeLimits:
 
     Attributes:
         reserve: gives the seconds of `max_hours` that are held back for what follows the search.
+        least_reserve: gives those of them that are held back from its last training, too, where that takes longer than was planned.
         reached: whether a limit has ended the search, as a trainer finds whose time is up, or as it looked when the search ended.
         in_vain: CPU seconds of trainings that came to nothing and are done again: they are in no outcome.
         before: seconds and CPU seconds of earlier processes, and of this one up to the last pause.
@@ -41,6 +42,7 @@ class TimeLimits:
     ):
         self.max_hours, self.max_cpu_hours, self._clock, self._own = max_hours, max_cpu_hours, clock, own
         self.reserve: Callable[[], float] = lambda: 0.0
+        self.least_reserve: Callable[[], float] = lambda: 0.0
         self.reached, self.in_vain = False, 0.0
         self._began: tuple[float, float, float] | None = None  # seconds, CPU seconds, own ones; None in a pause
         self.resume((0.0, 0.0))
@@ -99,6 +101,10 @@ class TimeLimits:
     def seconds_left(self) -> float:
         """Wall-clock seconds that the search may still take."""
         return math.inf if self.max_hours is None else self.seconds_left_in_all() - self.reserve()
+
+    def seconds_left_at_most(self) -> float:
+        """Wall-clock seconds that the last training of the search may still take."""
+        return math.inf if self.max_hours is None else self.seconds_left_in_all() - self.least_reserve()
 
     def cpu_seconds_left(self, outcomes: Iterable[Outcome]) -> float:
         """CPU seconds of trainings before `max_cpu_hours`."""

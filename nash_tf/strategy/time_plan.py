@@ -56,7 +56,7 @@ class TimePlan:
 
     Args:
         search: the search.
-        limits: on its time; `reserve` is to be given to them.
+        limits: on its time; `reserve` and `least_reserve` are to be given to them.
         after: what follows the search.
         workers: how many trainings go on side by side.
     """
@@ -101,11 +101,19 @@ class TimePlan:
             return min(self.planned_reserve(), self.search.settings.reserve * self.limit)
         return self.planned_reserve()
 
+    def least_reserve(self) -> float:
+        """What is held back from the last training of a search whose rate falls to zero in it, too: where the machine has become slower, it
+        takes the time of the control, which is worth nothing without a finished network."""
+        return min(self.reserve(), self._needed())
+
+    def _needed(self) -> float:
+        return self.after.export + self.test_seconds() + self.final_reserve()
+
     def planned_reserve(self) -> float:
         """What will be held back from the search, as far as it is known; before the first training by shares of the limit."""
         if self.limit == math.inf:
             return 0.0
-        fixed = self.after.export + self.test_seconds() + self.final_reserve()
+        fixed = self._needed()
         return fixed + (self._control_share(self.limit - fixed) if self.after.has_control else 0.0)
 
     def control_is_over(self) -> None:

@@ -145,6 +145,15 @@ def test_nothing_is_held_back_for_a_control_that_is_over():
     assert machine.plan.reserve() < before - 30 and not machine.plan.after.has_control
 
 
+def test_the_last_training_may_take_the_control_s_time_and_no_other():
+    machine = Machine(After(0, 1.0, True, 0.5, 30.0), 0.1)
+    assert machine.plan.least_reserve() == machine.plan.reserve() == 30.0
+    machine.climb()
+    controls = machine.plan.reserve() - machine.plan.least_reserve()
+    machine.plan.control_is_over()
+    assert controls > 30 and machine.plan.least_reserve() == pytest.approx(machine.plan.reserve())
+
+
 def test_time_is_held_back_for_smaller_networks():
     machines = [Machine(After(0, 1.0, False, 0.5, 30.0, front), 0.1).climb() for front in (0.0, 20.0)]
     assert machines[1].clock.now < machines[0].clock.now

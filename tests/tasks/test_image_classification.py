@@ -82,6 +82,9 @@ def test_mirrored_views_want_mirrored_training_images_and_count_twice():
     image_classification.check(replace(config, max_flops=2 * needed), images)
     with pytest.raises(ConfigError, match=f"max_flops.*must be at least the first network's {2 * needed}"):
         image_classification.check(replace(config, max_flops=2 * needed - 1), images)
+    image_classification.check(
+        replace(config, method="scale", max_flops=2 * needed - 1), images
+    )  # makes it smaller first
     (said,) = [
         line for line in image_classification.describe(replace(config, max_flops=10**6), images) if "mirror" in line
     ]

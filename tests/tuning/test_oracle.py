@@ -17,7 +17,7 @@ from nash_tf.strategy.search_settings import Settings
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning.arguments import NotUsed
 from nash_tf.tuning.oracle import HillClimbingOracle
-from nash_tf.tuning.trial_values import LEASE, take_lease
+from nash_tf.tuning.trial_values import LEASE, lease_of, take_lease
 from tests.helpers.stand_in import FIRST, begin, finish, report
 
 # SHA-256 of the lineage of each method of the slides. A pin may move only with what defines a seeded search: the derivation of seeds, the draws of
@@ -168,6 +168,18 @@ def test_limits_may_be_raised(expected, tmp_path):
     finish(begin(tmp_path)[0])
     further = finish(begin(tmp_path, steps=3, max_params=30_000_000)[0])
     assert further[: len(expected)] == expected and max(record["step"] for record in further) == 3
+
+
+@pytest.mark.parametrize("method", ["fixed", "grow", "sh"])
+def test_the_last_part_of_one_training_may_take_what_is_held_back_for_a_control(method, tmp_path):
+    oracle, _ = begin(tmp_path, method=method, max_hours=1.0, steps=2, budget_epochs=60)
+    oracle.limits.reserve, oracle.limits.least_reserve = lambda: 1200.0, lambda: 100.0
+    seconds = []
+    while (trial := oracle.create_trial("tuner0")).status == TrialStatus.RUNNING:
+        seconds.append(lease_of(trial.hyperparameters.values)["seconds"])
+        report(oracle, trial)
+    assert len(seconds) > 4 and all(2300 < each <= 2400 for each in seconds[:-1])
+    assert (3400 < seconds[-1] <= 3500) == (method != "sh")
 
 
 def test_a_limit_that_is_lifted_does_not_live_on_in_a_trial(expected, tmp_path):
