@@ -119,8 +119,7 @@ class SearchConfig(
     )
     vanilla_epochs: int = setting(
         whole(1),
-        f"Epochs of the first network, before the search; under one budget at most {LONGEST_FIRST:.0%} of it, but one at least; "
-        "all of them where time alone is limited, since they tell the pace.",
+        f"Epochs of the first network; under one budget at most {LONGEST_FIRST:.0%} of it, one at least, but all under a limit on time alone.",
         default=8,
         group=_SEARCH,
     )
@@ -153,9 +152,8 @@ class SearchConfig(
     )
     max_params: int = setting(
         whole(1),
-        "Maximum number of parameters of a network, of frozen layers too, without moving averages; a morphism that would exceed it is not "
-        "drawn. The first network must keep it; the method scale makes it smaller until it does. The method front keeps this when it is "
-        "resumed.",
+        "Maximum number of parameters of a network, of frozen layers too, without moving averages; no morphism exceeds it. The first "
+        "network must keep it, or the method scale makes it smaller until it does. The method front keeps the limit when it is resumed.",
         default=1_000_000,
         group=LIMITS,
         resumed=settings.RAISABLE,

@@ -251,9 +251,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def _sent(self, trial: Trial) -> Trial:
         """A copy of a trial for its worker, which says whose it is and how much time it may take."""
         sent = Trial.from_state(trial.get_state())
-        key, limits = self.book.assignment(trial).key, self.limits
-        is_end = hill_climbing.is_end(key, self.search.steps, self.search.method)
-        seconds = limits.seconds_left_at_most() if is_end else limits.seconds_left()
+        is_end = hill_climbing.is_end(self.book.assignment(trial).key, self.search.steps, self.search.method)
+        seconds = self.limits.seconds_left_at_most() if is_end else self.limits.seconds_left()
         cpu_seconds = self.book.lending.cpu_seconds(trial.trial_id)
         sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), seconds, cpu_seconds)
         return sent
