@@ -189,6 +189,32 @@ class TestExperiment:
         assert max(course) == 6.0 and course[6.0] == pytest.approx(0.55)
         assert lifetimes.anytime([one, other], ["sh", "nash"]) and lifetimes.anytime([], ["sh"]) is None
 
+    def test_the_best_so_far_counts_epochs_not_trainings(self):
+        """Of methods that are compared one has more trainings than the other, of as many epochs."""
+        accuracies = (0.1, 0.5, 0.4, 0.6)
+        parts = [
+            runs.Record(0, 0, index, accuracy=accuracy, cpu_seconds=60.0, history={"val_accuracy": (accuracy,)})
+            for index, accuracy in enumerate(accuracies)
+        ]
+        whole = runs.Record(0, 0, 0, accuracy=0.6, cpu_seconds=240.0, history={"val_accuracy": accuracies})
+        one, other = (runs.Run(Path("x"), records=tuple(records)) for records in (parts, [whole]))
+        assert accuracy_course.best_so_far(one) == [(1.0, 0.1), (2.0, 0.5), (4.0, 0.6)]
+        assert accuracy_course.best_so_far(other) == accuracy_course.best_so_far(one)
+        failed = runs.Record(1, 0, 0, cpu_seconds=60.0, history={"val_accuracy": (0.9, None)})
+        later = runs.Run(Path("x"), records=(whole, failed))
+        assert accuracy_course.best_so_far(later) == [(1.0, 0.1), (2.0, 0.5), (4.0, 0.6), (5.0, 0.6)]
+
+    def test_methods_with_one_budget_are_not_measured_against_a_parent_at_a_high_rate(self, tmp_path):
+        rows = []
+        for method in ("fixed", "grow", "nash"):
+            run = loading.read(make_run(tmp_path / method, method, steps=2))
+            rows.append(behaviour.behaviour(method, [run]))
+        assert [bool(row.lives) for row in rows] == [False, False, True]
+        assert lifetimes.lives(rows[:2]) is None
+        drawn = str(lifetimes.lives(rows).body)
+        assert "; methods with one budget are left out" in drawn and "nash: " in drawn and "grow" not in drawn
+        assert "left out" not in str(lifetimes.lives(rows[2:]).body)
+
     def test_figures_across_runs_are_files_whose_text_fits(self, many, tmp_path):
         assert main([str(many), f"--svg_dir={tmp_path}", f"--output={tmp_path / 'page.html'}"]) == 0
         names = {"accuracy", "accuracy_params", "anytime", "growth", "lives", "favoured"}

@@ -1,9 +1,9 @@
 """How a budget of compute was spent: the loss on the validation images over it, where the network grew or shrank, and the learning rate."""
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
-from nash_tf.report.analysis import growth_line
+from nash_tf.report.analysis import accuracy_course, growth_line
 from nash_tf.report.drawing.axes import Scale, frame, linear
 from nash_tf.report.drawing.figure import Figure, line, path, text
 from nash_tf.report.drawing.markup import Markup, join, tag
@@ -21,10 +21,9 @@ def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
         records: of all trainings.
         rate: learning rate at its highest; None where that is not known.
     """
-    minutes = [(record.cpu_seconds or 0.0) / 60 for record in records]
-    ends = [0.0, *accumulate(minutes)]
-    losses = [[loss for loss in record.history.get("val_loss", ()) if loss is not None] for record in records]
-    every = [loss for each in losses for loss in each]
+    ends = accuracy_course.ends(records)
+    losses = accuracy_course.of_epochs(records, "val_loss")
+    every = [loss for each in losses for _, loss in each]
     if not every or not ends[-1] > 0:
         return None
     x, y = Scale(0.0, ends[-1], _LEFT, _WIDTH - 14), linear([*every], _TOP + _PLOT, _TOP)
@@ -35,11 +34,10 @@ def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
     )
     parts.append(text(12, 18, f"validation loss{dashed}"))
     last: dict = {}  # place -> the last loss
-    for record, own, (begin, end) in zip(records, losses, pairwise(ends), strict=True):
+    for record, own, begin in zip(records, losses, ends, strict=False):
         before = last.get(record.parent)
-        way = [(begin, before)] if before is not None else []
-        way += [(begin + (end - begin) * (epoch + 1) / len(own), loss) for epoch, loss in enumerate(own)]
-        last[record.place] = own[-1] if own else before
+        way = [(begin, before), *own] if before is not None else own
+        last[record.place] = own[-1][1] if own else before
         title = tag("title", f"step {record.step}, {plural(record.epochs, 'epoch')}, {short(record.params)} parameters")
         if len(way) > 1:
             parts.append(tag("g", title, path([(x(at), y(loss)) for at, loss in way], "line s0 won")))
