@@ -16,7 +16,7 @@ from nash_tf.report.analysis import (
     search_plan,
 )
 from nash_tf.report.charts import lifetimes, strip_plot
-from nash_tf.report.pages import published
+from nash_tf.report.pages import experiment_tables, published
 from nash_tf.report.records import loading, runs
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import Outline, check_texts
@@ -188,6 +188,28 @@ class TestExperiment:
         assert min(course) == 2.0 and course[2.0] == pytest.approx(0.3)
         assert max(course) == 6.0 and course[6.0] == pytest.approx(0.55)
         assert lifetimes.anytime([one, other], ["sh", "nash"]) and lifetimes.anytime([], ["sh"]) is None
+
+    def test_every_p_that_its_seeds_keep_above_a_twentieth_is_marked(self):
+        """Though another comparison has many seeds."""
+
+        def row(seeds, p, adjusted, ratio=(0.9, 1.2)):
+            return method_comparison.Comparison("a", "b", seeds, -0.02, (-0.03, -0.01), p, adjusted, 1.0, ratio, 0.125)
+
+        rows = [row(5, 0.0625, 0.1875), row(6, 0.03125, 0.125), row(8, 0.0078125, 0.0234375), row(1, 1.0, 1.0)]
+        table = experiment_tables.paired(rows)
+        assert [(cells[4], cells[5], cells[8]) for cells in table.rows] == [
+            ("0.062 *", "0.188 *", "0.125 *"),
+            ("0.031", "0.125 *", "0.125"),
+            ("0.008", "0.023", "0.125"),
+            ("–", "–", "–"),
+        ]
+        assert "* So few seeds cannot bring a p to 0.05" in table.note
+        assert "So few" not in experiment_tables.paired(rows[2:]).note
+
+    @pytest.mark.parametrize(("ratio", "p"), [((0.975, 0.975 + 1e-15), "–"), ((0.975, 0.976), "0.008"), (None, "–")])
+    def test_a_ratio_that_follows_from_the_settings_is_not_tested(self, ratio, p):
+        row = method_comparison.Comparison("a", "b", 8, 0.01, (0.0, 0.02), 0.3, 0.3, 0.975, ratio, 0.0078125)
+        assert experiment_tables.paired([row]).rows[0][8] == p
 
     def test_the_best_so_far_counts_epochs_not_trainings(self):
         """Of methods that are compared one has more trainings than the other, of as many epochs."""
