@@ -19,7 +19,7 @@ from nash_tf.strategy import methods
 def family_words(children: Sequence[Child]) -> Markup:
     """The words above the family tree."""
     chosen = next((child for child in children if child.chosen), None)
-    to = f", the thick line leads to the {'winner' if chosen.over else 'incumbent'}" if chosen else ""
+    to = f", the thick line leads to the {'winner' if chosen.over else 'best so far'}" if chosen else ""
     order = "from the winner to those discarded first"
     if children[0].is_trunk:
         order = "the trunk first, which grows on, then the branch that finishes a network of the size before"
