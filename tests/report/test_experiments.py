@@ -237,6 +237,16 @@ class TestExperiment:
         assert "; methods with one budget are left out" in drawn and "nash: " in drawn and "grow" not in drawn
         assert "left out" not in str(lifetimes.lives(rows[2:]).body)
 
+    def test_a_method_that_draws_no_morphisms_has_none_of_those_drawn(self, tmp_path):
+        rows = []
+        for method in ("grow", "random"):
+            run = loading.read(make_run(tmp_path / method, method, steps=2, mutations=3))
+            rows.append(behaviour.behaviour(method, [run]))
+        chose, drew = (experiment_tables.accepted([row]) for row in rows)
+        assert {cell for cell in chose.rows[0][1:] if cell != "–"} and "of" not in "".join(chose.rows[0][1:])
+        assert "grow: how many it chose; it draws none." in chose.note
+        assert any(" of " in cell for cell in drew.rows[0]) and "draws none" not in drew.note
+
     def test_figures_across_runs_are_files_whose_text_fits(self, many, tmp_path):
         assert main([str(many), f"--svg_dir={tmp_path}", f"--output={tmp_path / 'page.html'}"]) == 0
         names = {"accuracy", "accuracy_params", "anytime", "growth", "lives", "favoured"}

@@ -147,7 +147,7 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
             f"Inside the searches{where}",
             html.together(
                 _as_html(experiment_tables.behaviours(inside)),
-                tag("h3", "Morphisms accepted in winners, of those drawn"),
+                tag("h3", experiment_tables.ACCEPTED),
                 _as_html(experiment_tables.accepted(inside)),
             ),
         ),

@@ -11,7 +11,9 @@ from nash_tf.report.analysis.stats import EXACT_UP_TO, Summary
 from nash_tf.report.drawing.number_words import NONE, count, percent, points, short
 from nash_tf.report.pages.published import TABLE
 from nash_tf.report.records.runs import Run
+from nash_tf.strategy import methods
 
+ACCEPTED = "Morphisms accepted in winners, of those drawn"
 _SURE = 0.05  # a p from which a difference is taken for sure
 _FEW = f" * So few seeds cannot bring a p to {_SURE:g}, however sure the difference is: the interval tells more."
 
@@ -184,11 +186,13 @@ def behaviours(rows: Sequence[Behaviour]) -> Table:
 def accepted(rows: Sequence[Behaviour]) -> Table:
     """Morphisms accepted in winners, by method."""
     names = sorted({name for row in rows for name in row.accepted})
+    choosing = {row.method for row in rows if (known := methods.registry.get(row.method)) and known.has_foresight}
+    note = f" {', '.join(sorted(choosing))}: how many it chose; it draws none." if choosing else ""
     return Table(
-        "Morphisms accepted in winners, of those drawn",
+        ACCEPTED,
         ("method", *names),
-        tuple((row.method, *(_of(row.accepted.get(name)) for name in names)) for row in rows),
-        "Sums over the closed steps of all runs.",
+        tuple((row.method, *(_of(row.accepted.get(name), row.method in choosing) for name in names)) for row in rows),
+        f"Sums over the closed steps of all runs.{note}",
     )
 
 
@@ -226,8 +230,10 @@ def _signed(values: Summary | None) -> str:
     return points(values.mean) + (f" ± {percent(values.deviation)}" if values.deviation is not None else "")
 
 
-def _of(pair: tuple[int, int] | None) -> str:
-    return f"{pair[0]} of {pair[1]}" if pair and pair[1] else NONE
+def _of(pair: tuple[int, int] | None, were_chosen: bool) -> str:
+    if not pair or not pair[1]:
+        return NONE
+    return f"{pair[0]}" if were_chosen else f"{pair[0]} of {pair[1]}"
 
 
 def _plain(values: Summary | None) -> str:

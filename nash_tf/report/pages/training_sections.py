@@ -146,6 +146,8 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         return html.paragraph("This method draws no morphisms: each child is its parent, trained on.")
     if not any(operator.drawn for operator in tried):
         return html.paragraph("No morphism has been made: each child is its parent, trained on.")
+    method = methods.registry.get(run.method)
+    made = "chosen" if method is not None and method.has_foresight else "drawn"
     rows = []
     for operator in tried:
         interval = operator.interval
@@ -164,7 +166,7 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         )
     head = [
         left("operator"),
-        "drawn",
+        made,
         "accepted",
         "children with it",
         "promoted",
@@ -172,7 +174,6 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         "95 % interval",
         "median size",
     ]
-    method = methods.registry.get(run.method)
     gain = (
         "The gain is a child's validation accuracy after the first rung less that of the unmodified parent after the same "
         "epochs. A child has several morphisms, and each of its operators is credited with the whole gain. "
@@ -180,7 +181,7 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         else "There is no gain to measure: this method has no unmodified parent among its children. "
     )
     return html.together(
-        keep(operator_chart.chart(tried)),
+        keep(operator_chart.chart(tried, made)),
         html.table(head, rows),
         html.paragraph(f"{gain}Size is a child's parameters over its parent's.", class_="soft"),
     )
