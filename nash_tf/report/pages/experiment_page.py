@@ -59,6 +59,7 @@ def report(runs: Sequence[Run], place: Path, refresh: int = 0, lost: Sequence[st
                 (duration(cpu), "of CPU time in finished runs"),
             ]
         ),
+        html.sideways(),
     )
     return html.Report(html.page(f"{title} · nash_tf", head, sections, html.foot(), refresh), tuple(figures))
 

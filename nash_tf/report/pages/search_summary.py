@@ -50,7 +50,7 @@ def details(run: Run, children: Sequence[Child], hidden: Sequence[str]) -> Marku
         _summary(run, children, chosen),
         html.notice("Failed trainings", [line for line in run.problems if _is_failure(line)]),
         html.notice("Not drawn", hidden),
-        tag("p", "Figures that are wider than the screen move sideways.", class_="phone soft") if children else None,
+        html.sideways() if children else None,
     )
 
 
