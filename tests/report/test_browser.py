@@ -24,6 +24,13 @@ document.querySelectorAll("body *:not(script)").forEach(e=>{if(!e.checkVisibilit
 if(b.width&&(b.right>innerWidth+1||b.left<-1)&&!e.closest("table.matrix.many"))say.push("cut: "+e.tagName+" "+e.textContent.slice(0,40));
 if(e.clientWidth&&e.scrollWidth>e.clientWidth+1&&getComputedStyle(e).overflowX!=="visible"&&!e.querySelector("table.matrix.many"))
 say.push("moves: "+e.tagName+" "+e.className)})"""
+# Words of tables that stand on two lines, broken off where they have no blank.
+BROKEN = r"""
+const range=document.createRange();document.querySelectorAll(".narrow td.l").forEach(e=>{if(!e.checkVisibility())return;
+const texts=document.createTreeWalker(e,NodeFilter.SHOW_TEXT);let text;while(text=texts.nextNode())
+if(!text.parentElement.closest("code"))for(const word of text.textContent.matchAll(/\S+/g)){
+range.setStart(text,word.index);range.setEnd(text,word.index+word[0].length);
+if(range.getClientRects().length>1)say.push("broken: "+word[0])}})"""
 LONG = "a class with a name that is longer than others_and_has_no_blanks_in_it"
 
 
@@ -134,6 +141,19 @@ if(!document.body.classList.contains("picked"))say.push("nothing is picked")"""
         run = STATES[state](tmp_path / "run")
         page = report.write(run, tmp_path / "page.html")
         assert self.measure(page, OVERFLOW, 400, 800, 1400) == {"400": "fine", "800": "fine", "1400": "fine"}
+
+    def test_a_phone_breaks_no_usual_word_off(self, tmp_path):
+        names = ["airplane", "automobile", "motorcycle", "strawberry"]
+        run = add_test(make_run(tmp_path / "run", "nash", steps=1), names, [10_000] * 4, [0.7] * 4)
+        page = report.write(run, tmp_path / "page.html")
+        assert self.measure(page, f"{BROKEN};{OVERFLOW}", 360, 400) == {"360": "fine", "400": "fine"}
+
+    def test_a_phone_is_told_how_to_see_all_of_an_experiment(self, tmp_path):
+        run = make_run(tmp_path / "run", "nash", steps=1)
+        page = report.write_experiment([run], tmp_path / "page.html")
+        probe = """
+for(const p of document.querySelectorAll("p"))if(p.checkVisibility()&&p.textContent.includes("move sideways"))say.push("told")"""
+        assert self.measure(page, probe, 400, 800) == {"400": "told", "800": "fine"}
 
     def test_a_link_to_what_is_folded_unfolds_it(self, big, tmp_path):
         page = report.write(big, tmp_path / "page.html")

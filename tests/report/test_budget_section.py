@@ -1,6 +1,7 @@
 """The section on how a budget of compute was spent."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ class TestCourse:
         records = [dataclasses.replace(record, rate=rate) for record, rate in zip(RECORDS, rates, strict=True)]
         drawn = str(budget_course.chart(records, 0.1).body)
         assert "learning rate</text>" in drawn and ">0.1<" in drawn and "not known" not in drawn
-        assert ">+1k<" in drawn and drawn.count("+1k") == 1, "at its birth only"
+        assert drawn.count('class="halo">+1k<') == drawn.count("<title>+1k<") == 1, "at its birth only"
         assert budget_course.chart((RECORDS[1],), 0.1) is None, "no loss"
 
         assert "dashed: the network grew, by so many parameters" in drawn
@@ -101,6 +102,26 @@ class TestCourse:
         records = [dataclasses.replace(record, rate=rate) for record, rate in zip(RECORDS, rates, strict=True)]
         records[1] = dataclasses.replace(records[1], epochs=0)
         assert ">0.1<" in str(budget_course.chart(records, 0.1).body)
+
+    def test_growths_that_follow_each_other_all_have_a_label_that_no_line_crosses(self):
+        records = [RECORDS[0]]
+        for step in range(1, 6):
+            grown = {"operators": ("split",), "params": 1000.0 + 10 * step, "cpu_seconds": 1.0, "epochs": 1}
+            records.append(Record(step, 0, 0, (step - 1, 0, 0), **grown))
+        records.append(Record(5, 1, 0, (5, 0, 0), epochs=90, params=1050, cpu_seconds=900.0))
+        drawn = str(budget_course.chart(records, None).body)
+        labels = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="halo">\+10<', drawn)
+        lines = re.findall(r'<line x1="([\d.]+)" y1="([\d.]+)"[^>]*class="mark"', drawn)
+        assert len(labels) == len(lines) == 5 and len(set(labels)) == 5
+        for x, y in ((float(x), float(y)) for x, y in labels):
+            across = [line for line in lines if x + 4 < float(line[0]) < x + 24 and float(line[1]) < y]
+            assert not across and y > 30, "below the title"
+
+    def test_of_more_than_there_is_room_for_the_lines_are_there(self):
+        grown = {"operators": ("split",), "cpu_seconds": 0.1}
+        steps = [Record(step, 0, 0, (step - 1, 0, 0), params=1000 + step, **grown) for step in range(1, 40)]
+        drawn = str(budget_course.chart((RECORDS[0], *steps), None).body)
+        assert drawn.count('class="mark"') == 39 and drawn.count("<title>+1<") == 39
 
     @pytest.mark.parametrize("grows_too", [False, True])
     def test_a_network_that_became_smaller_has_a_minus_sign(self, grows_too):

@@ -230,6 +230,64 @@ class TestExperiment:
         assert max(course) == 6.0 and course[6.0] == pytest.approx(0.55)
         assert lifetimes.anytime([one, other], ["sh", "nash"]) and lifetimes.anytime([], ["sh"]) is None
 
+    def test_every_p_that_its_seeds_keep_above_a_twentieth_is_marked(self):
+        """Though another comparison has many seeds."""
+
+        def row(seeds, p, adjusted, ratio=(0.9, 1.2)):
+            return method_comparison.Comparison("a", "b", seeds, -0.02, (-0.03, -0.01), p, adjusted, 1.0, ratio, 0.125)
+
+        rows = [row(5, 0.0625, 0.1875), row(6, 0.03125, 0.125), row(8, 0.0078125, 0.0234375), row(1, 1.0, 1.0)]
+        table = experiment_tables.paired(rows)
+        assert [(cells[4], cells[5], cells[8]) for cells in table.rows] == [
+            ("0.062 *", "0.188 *", "0.125 *"),
+            ("0.031", "0.125 *", "0.125"),
+            ("0.008", "0.023", "0.125"),
+            ("–", "–", "–"),
+        ]
+        assert "* So few seeds cannot bring a p to 0.05" in table.note
+        assert "So few" not in experiment_tables.paired(rows[2:]).note
+
+    @pytest.mark.parametrize(("ratio", "p"), [((0.975, 0.975 + 1e-15), "–"), ((0.975, 0.976), "0.008"), (None, "–")])
+    def test_a_ratio_that_follows_from_the_settings_is_not_tested(self, ratio, p):
+        row = method_comparison.Comparison("a", "b", 8, 0.01, (0.0, 0.02), 0.3, 0.3, 0.975, ratio, 0.0078125)
+        assert experiment_tables.paired([row]).rows[0][8] == p
+
+    def test_the_best_so_far_counts_epochs_not_trainings(self):
+        """Of methods that are compared one has more trainings than the other, of as many epochs."""
+        accuracies = (0.1, 0.5, 0.4, 0.6)
+        parts = [
+            runs.Record(0, 0, index, accuracy=accuracy, cpu_seconds=60.0, history={"val_accuracy": (accuracy,)})
+            for index, accuracy in enumerate(accuracies)
+        ]
+        whole = runs.Record(0, 0, 0, accuracy=0.6, cpu_seconds=240.0, history={"val_accuracy": accuracies})
+        one, other = (runs.Run(Path("x"), records=tuple(records)) for records in (parts, [whole]))
+        assert accuracy_course.best_so_far(one) == [(1.0, 0.1), (2.0, 0.5), (4.0, 0.6)]
+        assert accuracy_course.best_so_far(other) == accuracy_course.best_so_far(one)
+        failed = runs.Record(1, 0, 0, cpu_seconds=60.0, history={"val_accuracy": (0.9, None)})
+        later = runs.Run(Path("x"), records=(whole, failed))
+        assert accuracy_course.best_so_far(later) == [(1.0, 0.1), (2.0, 0.5), (4.0, 0.6), (5.0, 0.6)]
+
+    def test_methods_with_one_budget_are_not_measured_against_a_parent_at_a_high_rate(self, tmp_path):
+        rows = []
+        for method in ("fixed", "grow", "nash"):
+            run = loading.read(make_run(tmp_path / method, method, steps=2))
+            rows.append(behaviour.behaviour(method, [run]))
+        assert [bool(row.lives) for row in rows] == [False, False, True]
+        assert lifetimes.lives(rows[:2]) is None
+        drawn = str(lifetimes.lives(rows).body)
+        assert "; methods with one budget are left out" in drawn and "nash: " in drawn and "grow" not in drawn
+        assert "left out" not in str(lifetimes.lives(rows[2:]).body)
+
+    def test_a_method_that_draws_no_morphisms_has_none_of_those_drawn(self, tmp_path):
+        rows = []
+        for method in ("grow", "random"):
+            run = loading.read(make_run(tmp_path / method, method, steps=2, mutations=3))
+            rows.append(behaviour.behaviour(method, [run]))
+        chose, drew = (experiment_tables.accepted([row]) for row in rows)
+        assert {cell for cell in chose.rows[0][1:] if cell != "–"} and "of" not in "".join(chose.rows[0][1:])
+        assert "grow: how many it chose; it draws none." in chose.note
+        assert any(" of " in cell for cell in drew.rows[0]) and "draws none" not in drew.note
+
     def test_figures_across_runs_are_files_whose_text_fits(self, many, tmp_path):
         assert main([str(many), f"--svg_dir={tmp_path}", f"--output={tmp_path / 'page.html'}"]) == 0
         names = {"accuracy", "accuracy_params", "anytime", "growth", "lives", "favoured"}

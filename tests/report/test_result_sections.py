@@ -190,11 +190,21 @@ class TestStates:
         best = max(lineage(run), key=lambda each: (each["val_accuracy"], each["step"], each["rung"]))
         page = page_of(run)
         assert f"There is no model to use yet. The best network so far is child 1.{best['child']}." in page.text
-        assert (
-            f"{100 * best['val_accuracy']:.2f} %" in page.words and "The incumbent is the first network." in page.text
-        )
+        reached = f"{100 * best['val_accuracy']:.2f} %"
+        assert f"{reached} validation accuracy child 1." in page.text
+        assert f"{reached} validation accuracy of the best network so far" in page.text
+        assert page.text.count(f"The best network so far is child 1.{best['child']}") == 2
         assert "How sure it is" not in page.headings and "Is it worth it?" not in page.headings
         assert "nash-tf predict" not in page.text and "--resume" in page.words
+
+    def test_a_network_that_is_trained_on_is_no_child(self, tmp_path):
+        run = change_settings(make_run(tmp_path / "run", "fixed", steps=1, stop_after=3), max_hours=1.0)
+        best = lineage(run)[-1]
+        page = page_of(run)
+        assert f"{100 * best['val_accuracy']:.2f} % validation accuracy of the best network so far" in page.text
+        assert page.text.count("The best network so far is the first network, trained on") == 2
+        assert "and what is handed over is the first network, trained on." in page.text
+        assert "above that after its first training" in page.text and "as large as" not in page.text
 
     def test_in_final_training(self, tmp_path):
         run = change_settings(make_run(tmp_path / "run", "shr", steps=1), final_epochs=20)

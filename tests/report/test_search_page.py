@@ -10,8 +10,11 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from nash_tf import report
+from nash_tf.report.analysis import family
+from nash_tf.report.charts import accuracy_scatter
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
+from nash_tf.report.records.runs import Record
 from nash_tf.strategy import schedules
 from tests.helpers.synthetic_runs import add_test, make_run
 from tests.report.helpers import HOSTILE, Outline, check_texts, lineage, page_of, write_lineage
@@ -126,6 +129,36 @@ class TestSearchPage:
         results = json.loads((run / "results.json").read_text())
         (run / "results.json").write_text(json.dumps(results | {"final_epochs_done": 0}))
         assert "after final training" not in page_of(run).text
+
+    @pytest.mark.parametrize(
+        ("method", "words", "has_front"),
+        [
+            ("shr", ": those discarded early have had fewer epochs.", True),
+            ("nash", ".", True),
+            ("front", ": those of the trunk are at a high learning rate.", True),
+            ("grow", ": those of earlier steps were at a high learning rate.", False),
+            ("fixed", ": those of earlier steps were at a high learning rate.", False),
+        ],
+    )
+    def test_which_networks_are_worse_than_they_might_be(self, method, words, has_front, tmp_path):
+        page = page_of(make_run(tmp_path / "run", method, steps=2))
+        assert f"Each network after its last training{words} Labels are step.child." in page.text
+        assert ("Pareto front" in page.text) == has_front
+
+    def test_a_front_goes_through_no_trunk(self):
+        def child(number, params, accuracy, is_trunk):
+            record = Record(1, 0, number, accuracy=accuracy, params=params)
+            return family.Child(1, number, (record,), family.WINNER, is_trunk=is_trunk)
+
+        children = [child(0, 2000.0, 0.9, True), child(1, 1000.0, 0.8, False)]
+        drawn = str(accuracy_scatter.accuracy_against_params(children, {1: 1}).body)
+        front, _ = re.findall(r'd="([^"]*)" class="front"', drawn)  # and in the legend
+        assert front.count("L") == 1, "level, from the branch on"
+
+    @pytest.mark.parametrize(("method", "made"), [("grow", "chosen"), ("random", "drawn")])
+    def test_morphisms_that_are_chosen_are_not_drawn(self, method, made, tmp_path):
+        page = page_of(make_run(tmp_path / "run", method, steps=2))
+        assert f"{made}; accepted in winners" in page.words and "after the first rung" not in page.words
 
     def test_hostile_names_are_text(self, big, tmp_path):
         directory = tmp_path / HOSTILE.replace("/", "_")

@@ -49,7 +49,7 @@ class TestStates:
         page = page_of(make_run(tmp_path / "run", method, steps=2, stop_after=stop_after)).text
         assert "All trainings share one budget and one learning rate, without restarts" in page
         assert "one learning rate over all trainings" in page and "at birth and" not in page
-        assert "The winner is" in page if stop_after is None else "The incumbent is" in page
+        assert "The winner is" in page if stop_after is None else "The best network so far is" in page
 
     @pytest.mark.parametrize("method", methods.registry)
     @pytest.mark.parametrize("steps", [0, 1, 3])
@@ -82,10 +82,11 @@ class TestStates:
         page = page_of(
             change_settings(make_run(tmp_path / "run", "shr", steps=2, stop_after=6), max_cpu_hours=1.5)
         ).text
-        assert "The incumbent is the first network." in page and "winner is" not in page
+        best = max(lineage(tmp_path / "run"), key=lambda each: each["val_accuracy"])
+        assert f"The best network so far is child 1.{best['child']}, " in page and "winner is" not in page
         assert "Open is step 1 of at most 2, rung 0 (of 0 to 3), with 5 of 8 children trained." in page
         assert "If the limit on time (max_cpu_hours = 1.5) has been reached since" in page
-        assert "step begun, 6 networks" in page and "waits" in page and "leads to the incumbent" in page
+        assert "step begun, 6 networks" in page and "waits" in page and "leads to the best so far" in page
 
     @pytest.mark.parametrize(
         ("lock", "words"),
@@ -111,7 +112,7 @@ class TestStates:
         page = page_of(run).text
         assert f"The one step is closed: the search is over, {rest} are not." in page
         assert f"The winner is child {winner[0]}.{winner[2]}" in page and "final winner" in page
-        assert "incumbent" not in page and "waits" not in page
+        assert "so far" not in page and "waits" not in page
 
     def test_a_cooldown_that_lacks_its_end(self, tmp_path):
         run = make_run(tmp_path / "run", "grow", steps=1)

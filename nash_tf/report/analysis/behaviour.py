@@ -25,7 +25,8 @@ class Behaviour:
         accepted: operator -> morphisms accepted in winners, of all drawn in closed steps.
         winners: step -> parameters of its winner, a value a run.
         lives: epoch since birth -> validation accuracy less the parent's, of those that lived to the end of the last rung of a
-            closed step; a value a run, the mean of its children.
+            closed step; a value a run, the mean of its children. Not of methods with one budget: they measure against a parent at a
+            high rate, the first one after an epoch.
     """
 
     method: str
@@ -114,6 +115,8 @@ def _lives(
 ) -> dict[int, list[float]]:
     """Epoch since birth -> changes of validation accuracy from the parent's, of those that were trained in the last rung."""
     found: dict[int, list[float]] = {}
+    if search_plan.is_budgeted(run):
+        return found
     for child in children:
         life = restart_drops.life(child, records)
         if child.step not in steps or child.fate == family.FAILED or 0 not in life:

@@ -21,7 +21,7 @@ class Child:
         records: its trainings, one a rung.
         fate: WINNER of its step, FINISHED, DISCARDED, FAILED, or OPEN while its rung is. Where a limit ended the search within a step,
             the network handed over is that step's winner, and the rung of the others stays open.
-        chosen: whether it is the network that the search hands over, or the incumbent where the search goes on.
+        chosen: whether it is the network that the search hands over, or would if it ended now.
         over: whether the search is over: results are there, or all of its steps are closed.
         closed: whether its step has been decided; one that a limit ended has not.
         is_trunk: whether it is of the trunk of a method with branches, and has not won anything.
@@ -99,7 +99,7 @@ class Child:
     def words(self) -> str:
         """Its fate in words."""
         if self.chosen:
-            return "the search's winner" if self.over else "incumbent"
+            return "the search's winner" if self.over else "the best so far"
         if self.fate == FINISHED:
             return "a finished network of the front"
         if self.fate == WINNER and self.is_trunk and self.step:
@@ -130,7 +130,7 @@ def children(run: Run) -> tuple[Child, ...]:
         fates |= {(step, child): fate for child, fate in found.items()}
     standing, plan = search_plan.standing(run), search_plan.front_plan(run)
     over = bool(run.results) or (standing is not None and standing.is_over)
-    chosen = _chosen(run, fates, standing if over else None)
+    chosen = _chosen(run, fates, standing)
     key = (chosen[0], chosen[2]) if chosen else None
     if over and key:
         fates[key] = WINNER
@@ -177,13 +177,13 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> tuple[dict[in
     return fates, True
 
 
-def _chosen(run: Run, fates: dict[tuple[int, int], str], ended: search_plan.Standing | None) -> Place | None:
-    """The training that is handed over by the results, by the search's own rule where it has `ended`, or the incumbent."""
+def _chosen(run: Run, fates: dict[tuple[int, int], str], standing: search_plan.Standing | None) -> Place | None:
+    """The training that is handed over by the results or, without them, by the search's own rule; the last winner where that is not known."""
     named = run.winner
     if named and (named[0], named[2]) in fates:
         return named
-    if ended:
-        return ended.best
+    if standing:
+        return standing.best
     key = max((key for key, fate in fates.items() if fate == WINNER), default=None)
     last = max((record.place for record in run.records if (record.step, record.child) == key), default=None)
     return last

@@ -117,7 +117,8 @@ def _last_step(run: Run, steps: int) -> int:
 
 
 def _budgeted(run: Run, step: int) -> tuple[Rung, ...]:
-    """The rungs of a step under a budget: how many children, by the settings, and for how long, as the lineage has it."""
+    """The rungs of a step under a budget: how many children, by the settings, and for how long, as the lineage has it: 0 epochs where
+    it has none yet."""
     steps = run.config.get("steps")
     plan = front_plan(run)
     if plan and step <= len(plan.above) + 1:
@@ -130,7 +131,7 @@ def _budgeted(run: Run, step: int) -> tuple[Rung, ...]:
     for record in run.records:
         if record.step == step:
             epochs[record.rung] = max(record.epochs, epochs.get(record.rung, 1))
-    return tuple(Rung(count, epochs.get(rung, 1)) for rung, count in enumerate(children))
+    return tuple(Rung(count, epochs.get(rung, 0)) for rung, count in enumerate(children))
 
 
 def front_plan(run: Run) -> branches.Front | None:

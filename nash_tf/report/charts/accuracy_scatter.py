@@ -16,8 +16,16 @@ from nash_tf.report.records.runs import Run
 _WIDTH, _HEIGHT = 760, 440
 
 
-def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int]) -> Figure | None:
-    """All children at the end of their lives; None where no two numbers are known."""
+def accuracy_against_params(
+    children: Sequence[Child], rungs: Mapping[int, int], has_front: bool = True
+) -> Figure | None:
+    """All children at the end of their lives; None where no two numbers are known.
+
+    Args:
+        children: all of them.
+        rungs: step -> number of rungs.
+        has_front: whether a Pareto front is drawn, through what is not of a trunk.
+    """
     known = [(child, child.params, child.score) for child in children if child.params and child.score is not None]
     if not known:
         return None
@@ -31,19 +39,23 @@ def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int])
     y = linear(_without_outliers([score for *_, score in known]), _HEIGHT - 84, 34)
     title = f"{objective.words}{', %' if objective.is_share else ''}"
     parts = [frame(x, y, "parameters", title, short, words)]
-    front = pareto([(params, score) for _, params, score in known])
+    finished = [entry for entry in known if has_front and not entry[0].is_trunk]
+    front = [finished[index] for index in pareto([(params, score) for _, params, score in finished])]
     corners: list[tuple[float, float]] = []
-    for index in front:
-        _, params, score = known[index]
+    for _, params, score in front:
         at = x(params), min(y(score), y.start)  # one that is far below lies on the axis
         corners += [(at[0], corners[-1][1]), at] if corners else [at]
-    parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
+    if corners:
+        parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
+    named = {child.label for child, *_ in front} | {
+        child.label for child, *_ in known if child.chosen or (not has_front and child.fate == family.WINNER)
+    }
     marks, wanted, points = [], [], []
-    for index, (child, params, score) in enumerate(known):
+    for child, params, score in known:
         at, below = (x(params), min(y(score), y.start - 6)), y(score) > y.start
         marks.append(at)
         points.append((child.fate == family.WINNER, _point(child, *at, _sort(child, rungs))))
-        if index in front or child.chosen or below:
+        if child.label in named or below:
             name = f"{child.label}: {words(score)} ↓" if below else child.label
             wanted.append((not child.chosen, -score, (*at, name)))
     parts += [drawn for _, drawn in sorted(points, key=lambda pair: pair[0])]  # winners lie above
@@ -54,7 +66,8 @@ def accuracy_against_params(children: Sequence[Child], rungs: Mapping[int, int])
         meaning.append((lambda a, b: mark(0, a, b, 5.5, "f1"), "reached the last rung"))
     if any(_sort(child, rungs) == "earlier" for child, *_ in known):
         meaning.append((lambda a, b: mark(3, a, b, 5, "hollow s2"), "other children"))
-    meaning.append((lambda a, b: path([(a - 9, b), (a + 9, b)], "front"), "Pareto front"))
+    if corners:
+        meaning.append((lambda a, b: path([(a - 9, b), (a + 9, b)], "front"), "Pareto front"))
     parts.append(legend(50, _HEIGHT - 10, meaning))
     return Figure(
         "accuracy_params",

@@ -1,17 +1,17 @@
 """How a budget of compute was spent: the loss on the validation images over it, where the network grew or shrank, and the learning rate."""
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 
-from nash_tf.report.analysis import growth_line
+from nash_tf.report.analysis import accuracy_course, growth_line
 from nash_tf.report.drawing.axes import Scale, frame, linear
 from nash_tf.report.drawing.figure import Figure, line, path, text
 from nash_tf.report.drawing.markup import Markup, join, tag
 from nash_tf.report.drawing.number_words import plural, short, signed_short
 from nash_tf.report.records.runs import Record
 
-_WIDTH, _LEFT, _TOP, _PLOT, _RATE = 760, 60, 66, 220, 50
-_ROWS, _LABEL = 2, 70  # of the labels of where it grew or shrank, and pixels that one takes
+_WIDTH, _LEFT, _PLOT, _RATE = 760, 60, 220, 50
+_ROWS, _ROW = 8, 18  # of the labels of where it grew or shrank, the most, and pixels between them
 
 
 def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
@@ -21,13 +21,15 @@ def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
         records: of all trainings.
         rate: learning rate at its highest; None where that is not known.
     """
-    minutes = [(record.cpu_seconds or 0.0) / 60 for record in records]
-    ends = [0.0, *accumulate(minutes)]
-    losses = [[loss for loss in record.history.get("val_loss", ()) if loss is not None] for record in records]
-    every = [loss for each in losses for loss in each]
+    ends = accuracy_course.ends(records)
+    losses = accuracy_course.of_epochs(records, "val_loss")
+    every = [loss for each in losses for _, loss in each]
     if not every or not ends[-1] > 0:
         return None
-    x, y = Scale(0.0, ends[-1], _LEFT, _WIDTH - 14), linear([*every], _TOP + _PLOT, _TOP)
+    x = Scale(0.0, ends[-1], _LEFT, _WIDTH - 14)
+    changes = _changes(records, ends, x)
+    top = 30 + _ROW * max((row + 1 for _, _, row in changes if row is not None), default=0)
+    y = linear([*every], top + _PLOT, top)
     parts = [frame(x, y, "", "", lambda _: "", lambda loss: f"{loss:g}", (), y.ticks(6))]
     grown = "changed its size" if growth_line.shrank(records) else "grew"
     dashed = (
@@ -35,16 +37,19 @@ def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
     )
     parts.append(text(12, 18, f"validation loss{dashed}"))
     last: dict = {}  # place -> the last loss
-    for record, own, (begin, end) in zip(records, losses, pairwise(ends), strict=True):
+    for record, own, begin in zip(records, losses, ends, strict=False):
         before = last.get(record.parent)
-        way = [(begin, before)] if before is not None else []
-        way += [(begin + (end - begin) * (epoch + 1) / len(own), loss) for epoch, loss in enumerate(own)]
-        last[record.place] = own[-1] if own else before
+        way = [(begin, before), *own] if before is not None else own
+        last[record.place] = own[-1][1] if own else before
         title = tag("title", f"step {record.step}, {plural(record.epochs, 'epoch')}, {short(record.params)} parameters")
         if len(way) > 1:
             parts.append(tag("g", title, path([(x(at), y(loss)) for at, loss in way], "line s0 won")))
-    parts += _growths(records, ends, x)
-    bottom = _TOP + _PLOT + 24 + _RATE
+    for at, words, row in changes:
+        label = top - 12 - _ROW * (row or 0)
+        parts.append(tag("g", tag("title", words), line(at, label + 6, at, top + _PLOT, "mark")))
+        if words and row is not None:
+            parts.append(text(at - 2, label, words, "halo"))
+    bottom = top + _PLOT + 24 + _RATE
     parts += _rate(records, ends, rate, x, bottom)
     for tick in x.ticks(8):
         parts += [
@@ -55,21 +60,23 @@ def chart(records: Sequence[Record], rate: float | None) -> Figure | None:
     return Figure("budget", "Validation loss and learning rate over the budget", _WIDTH, bottom + 48, join(parts))
 
 
-def _growths(records: Sequence[Record], ends: Sequence[float], x: Scale) -> list[Markup]:
-    """A line where a network grew or shrank, and by how many parameters; labels that would meet stand in rows."""
+def _changes(records: Sequence[Record], ends: Sequence[float], x: Scale) -> list[tuple[float, str | None, int | None]]:
+    """Where a network grew or shrank, by how many parameters, and in which row that is written; None where there is no room.
+
+    Rows count from below. Of labels that would meet the earlier one is higher, so that its line goes by those below it.
+    """
     added = growth_line.added(records)
-    parts, free = [], [0.0] * _ROWS  # from where on a row has room
-    for record, begin in zip(records, ends, strict=False):
+    found: list[tuple[float, str | None, int | None]] = []
+    free = [x.end + 14] * _ROWS  # up to where a row has room
+    for record, begin in reversed(list(zip(records, ends, strict=False))):
         if record.rung or not record.operators:
             continue
-        at = x(begin)
-        parts.append(line(at, _TOP - 6, at, _TOP + _PLOT, "mark"))
-        row = next((row for row in range(_ROWS) if free[row] <= at), None)
-        if row is None or record.place not in added:
-            continue
-        free[row] = at + _LABEL
-        parts.append(text(at - 2, _TOP - 12 - 18 * row, signed_short(added[record.place]), "halo"))
-    return parts
+        at, words = x(begin), signed_short(added[record.place]) if record.place in added else ""
+        row = next((row for row in range(_ROWS) if words and at + 8 * len(words) + 8 <= free[row]), None)
+        if row is not None:
+            free[row] = at
+        found.append((at, words or None, row))
+    return found
 
 
 def _rate(
@@ -85,5 +92,6 @@ def _rate(
         for record, (begin, end) in zip(records, pairwise(ends), strict=True)
         for epoch, share in enumerate(record.rate)
     ]
+    at = bottom - 8 if records[-1].rate[-1] > 0.5 else y(rate) + 5  # not across the line
     words = [text(x.start - 7, y(rate) + 5, f"{rate:g}", "end soft"), text(x.start - 7, bottom + 3, "0", "end soft")]
-    return [*parts, path(way, "line s1"), *words, text(x.end, y(rate) + 5, "learning rate", "end soft")]
+    return [*parts, path(way, "line s1"), *words, text(x.end, at, "learning rate", "end soft")]

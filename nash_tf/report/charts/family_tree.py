@@ -50,7 +50,7 @@ def tree(children: Sequence[Child], rungs: dict[int, int]) -> Figure:
         y += _HEIGHT + _BETWEEN_STEPS
     height = max(y - _BETWEEN_STEPS + 10, 40)
     chosen = next((child for child in children if child.chosen), None)
-    whose = f", the {'winner' if chosen.over else 'incumbent'}'s line thick" if chosen else ""
+    whose = f", the line of the {'winner' if chosen.over else 'best so far'} thick" if chosen else ""
     title = f"Family tree of {plural(len(children), 'network')} in {plural(len(steps), 'step')}{whose}"
     return Figure("family_tree", title, max(widest + 10, 320), height, join([*edges, *strong, *cards]))
 
@@ -68,15 +68,17 @@ def _way(source: tuple[float, float], x: float, y: float, row: int) -> list[tupl
 def _card(child: Child, x: float, y: float, rungs: int) -> Markup:
     look = {family.WINNER: "card won", family.FAILED: "card failed", family.OPEN: "card open"}.get(child.fate, "card")
     fate = {
-        family.WINNER: ("final winner" if child.over else "incumbent") if child.chosen else "winner",
+        family.WINNER: "winner",
         family.FINISHED: "finished",
         family.DISCARDED: f"out after rung {child.rung}",
         family.FAILED: f"failed in rung {child.rung}",
         family.OPEN: child.open_words(),
     }[child.fate]
-    if child.step == 0 and child.fate == family.WINNER and not child.chosen:
+    if child.chosen:
+        fate = "final winner" if child.over else "best so far"
+    elif child.step == 0 and child.fate == family.WINNER:
         fate = "trained first"
-    elif child.is_trunk and child.fate == family.WINNER and not child.chosen:
+    elif child.is_trunk and child.fate == family.WINNER:
         fate = "trunk"
     parts = [
         tag("title", description(child)),

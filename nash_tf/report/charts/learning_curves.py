@@ -1,6 +1,7 @@
 """Learning curves of a step's children, their learning rate below, and the drops at restarts."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
@@ -16,11 +17,12 @@ _WIDTH, _LEFT, _TOP, _PLOT, _RATE = 540, 58, 46, 220, 54
 _COLUMNS = 4
 
 
-def span_of(children: Sequence[Child], metric: str) -> tuple[float, float]:
-    """Least and largest value of a metric, accuracies far below the others left out."""
+def span_of(children: Sequence[Child], metric: str, birth: float | None = None) -> tuple[float, float]:
+    """Least and largest value of a metric, from the parent's at `birth` on; accuracies far below the others are left out."""
     values = sorted(value for child in children for _, value in child.series(metric))
     if not values:
         return (0.0, 1.0)
+    values = sorted([*values, *([] if birth is None else [birth])])
     low, middle = values[len(values) // 4], values[len(values) // 2]
     bottom = max(values[0], low - 15 * max(middle - low, 0.005))
     return (bottom, values[-1]) if metric.endswith("accuracy") else (values[0], values[-1])
@@ -49,7 +51,8 @@ def learning_curves(
     Args:
         step: which one.
         children: of this step.
-        rungs: of this step; each is drawn equally wide, so that the short ones can be read too.
+        rungs: of this step; each is drawn equally wide, so that the short ones can be read too, but for parts of one child's training.
+            One that has no epochs yet is not drawn.
         periods: lengths of the annealings, in epochs; None where they are not known.
         rate: initial learning rate.
         birth: the parent's value of the metric at the children's birth.
@@ -59,10 +62,9 @@ def learning_curves(
         without_rate: what is said where no rate can be drawn.
     """
     shares = metric.endswith("accuracy")
-    borders = [0]
-    for rung in rungs:
-        borders.append(borders[-1] + rung.epochs)
-    x = _Piecewise(borders, _LEFT, _WIDTH - 12)
+    borders = [0, *accumulate(rung.epochs for rung in rungs if rung.epochs)]
+    is_selected = any(rung.children > 1 for rung in rungs)
+    x = _Piecewise(borders if is_selected else [0, borders[-1]], _LEFT, _WIDTH - 12)
     y = linear(limits, _TOP + _PLOT, _TOP)
     parts: list[Markup] = [text(0, 18, _title(step, children), "strong big")]
     parts.append(text(_WIDTH - 12, 18, f"{_metric(metric)}{', %' if shares else ''}", "end soft"))
@@ -80,11 +82,10 @@ def learning_curves(
         tag("clipPath", tag("rect", x=x.start - 8, y=_TOP - 8, width=x.end - x.start + 16, height=_PLOT + 9), id=clip)
     )
     parts.append(tag("g", *curves, clip_path=f"url(#{clip})"))
-    below = sorted(
-        (least, child.label)
-        for child in children
-        if (least := min((value for _, value in child.series(metric)), default=limits[0])) < y.low
-    )
+    series = {child.label: child.series(metric) for child in children}
+    lowest = [(min(value for _, value in values), label) for label, values in series.items() if values]
+    lowest += [(birth, "the parent's")] if birth is not None and lowest else []
+    below = sorted(pair for pair in lowest if pair[0] < y.low)
     if below and shares:
         words = ", ".join(f"{percent(least, 1)} ({label})" for least, label in below[:3])
         words += f" and {len(below) - 3} more" if len(below) > 3 else ""
@@ -92,7 +93,7 @@ def learning_curves(
     if metric == "val_accuracy":
         parts += _restart_labels(drops, x, periods)
     bottom = _TOP + _PLOT + 26
-    parts += _rate(x, bottom, periods, rate, borders, without_rate)
+    parts += _rate(x, bottom, periods, rate, without_rate)
     rows = _legend(children, rank, bottom + _RATE + 64, metric)
     height = bottom + _RATE + 64 + 22 * ((len(children) - 1) // _COLUMNS) + 12
     name = f"curves_{metric}_step_{step}"
@@ -169,11 +170,9 @@ def _restart_labels(drops: Sequence[Drop], x: _Piecewise, periods: Sequence[int]
     return parts
 
 
-def _rate(
-    x: _Piecewise, top: float, periods: Sequence[int] | None, rate: float | None, borders: Sequence[int], without: str
-) -> list[Markup]:
+def _rate(x: _Piecewise, top: float, periods: Sequence[int] | None, rate: float | None, without: str) -> list[Markup]:
     """The learning rate, and the epochs below it."""
-    bottom = top + _RATE
+    bottom, borders = top + _RATE, x.borders
     parts: list[Markup] = []
     if periods and rate:
         y, phases = Scale(0.0, rate, bottom, top + 4), schedules.annealings(periods)
@@ -193,7 +192,8 @@ def _rate(
     ticks = [round(tick) for tick in linear_ticks(0, borders[1], 6) if tick == round(tick)] if len(borders) == 2 else []
     parts += [text(x(border), bottom + 18, border, "mid soft") for border in sorted({*borders, *ticks[:-1]})]
     drawn = "learning rate (blue); " if periods and rate else ""
-    parts.append(text(0, bottom + 36, f"{drawn}epochs of a child's life, each rung equally wide", "soft"))
+    widths = ", each rung equally wide" if len(borders) > 2 else ""
+    parts.append(text(0, bottom + 36, f"{drawn}epochs of a child's life{widths}", "soft"))
     return parts
 
 

@@ -21,11 +21,13 @@ def lives(rows: Sequence[Behaviour]) -> Figure | None:
         return None
     title = "Accuracy over the life of those that reach the last rung, against their parent's"
     y_title = "validation accuracy less the parent's, points"
-    return _figure("lives", title, courses, "epochs since birth", y_title, _whole_points, level=0.0)
+    lacks = any(row.steps and not courses[row.method] for row in rows)
+    x_title = f"epochs since birth{'; methods with one budget are left out' if lacks else ''}"
+    return _figure("lives", title, courses, x_title, y_title, _whole_points, level=0.0)
 
 
 def anytime(runs: Sequence[Run], methods: Sequence[str]) -> Figure | None:
-    """Best validation accuracy so far by CPU time spent on trainings, means over finished runs."""
+    """Best validation accuracy after any epoch so far by CPU time spent on trainings, means over finished runs."""
     courses = {
         method: accuracy_course.mean_course(
             [accuracy_course.best_so_far(run) for run in runs if run.method == method and run.state == "finished"]

@@ -9,8 +9,13 @@ from nash_tf.report.drawing.markup import Markup, join, tag
 from nash_tf.report.drawing.number_words import points
 
 
-def chart(operators: Sequence[Operator]) -> Figure | None:
-    """Drawn and accepted as bars, the gains of all carriers as dots."""
+def chart(operators: Sequence[Operator], made: str = "drawn") -> Figure | None:
+    """Drawn and accepted as bars, the gains of all carriers as dots.
+
+    Args:
+        operators: of a search.
+        made: how the method came to its morphisms, in a word.
+    """
     if not any(operator.drawn for operator in operators):
         return None
     row, top, left, middle, right = 40, 52, 178, 470, 900
@@ -19,7 +24,7 @@ def chart(operators: Sequence[Operator]) -> Figure | None:
     x = linear([0.0, *gains], middle + 20, right - 20)
     bottom = top + row * len(operators)
     parts: list[Markup] = [
-        text(left, 20, "drawn; accepted in winners", "strong"),
+        text(left, 20, f"{made}; accepted in winners", "strong"),
     ]
     if gains:
         parts.append(text(middle + 20, 20, "gain over the unmodified parent, points", "strong"))
@@ -45,10 +50,13 @@ def chart(operators: Sequence[Operator]) -> Figure | None:
         if operator.gain is not None:
             parts.append(line(x(operator.gain), y - 13, x(operator.gain), y + 13, "drop"))
     meaning = [
-        (lambda a, b: tag("rect", x=a - 8, y=b - 5, width=16, height=10, class_="f5"), "drawn"),
+        (lambda a, b: tag("rect", x=a - 8, y=b - 5, width=16, height=10, class_="f5"), made),
         (lambda a, b: tag("rect", x=a - 8, y=b - 5, width=16, height=10, class_="f0"), "accepted"),
-        (lambda a, b: mark(0, a, b, 4.2, "hollow s2"), "a child with the operator, after the first rung"),
-        (lambda a, b: line(a, b - 9, a, b + 9, "drop"), "mean"),
     ]
+    if gains:
+        meaning += [
+            (lambda a, b: mark(0, a, b, 4.2, "hollow s2"), "a child with the operator, after the first rung"),
+            (lambda a, b: line(a, b - 9, a, b + 9, "drop"), "mean"),
+        ]
     parts.append(legend(left, bottom + 50, meaning))
-    return Figure("operators", "Operators drawn, accepted, and what each bought", right, bottom + 64, join(parts))
+    return Figure("operators", f"Operators {made}, accepted, and what each bought", right, bottom + 64, join(parts))

@@ -63,6 +63,7 @@ def report(
                 (duration(cpu), "of CPU time in finished runs"),
             ]
         ),
+        html.sideways(),
     )
     return html.Report(html.page(f"{title} · nash_tf", head, sections, html.foot(), refresh), tuple(figures))
 
@@ -151,7 +152,7 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
             f"Inside the searches{where}",
             html.together(
                 _as_html(experiment_tables.behaviours(inside)),
-                tag("h3", "Morphisms accepted in winners, of those drawn"),
+                tag("h3", experiment_tables.ACCEPTED),
                 _as_html(experiment_tables.accepted(inside)),
             ),
         ),

@@ -4,13 +4,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nash_tf.report.analysis import layer_shares, method_comparison
+from nash_tf.report.analysis import layer_shares, method_comparison, stats
 from nash_tf.report.analysis.behaviour import Behaviour
 from nash_tf.report.analysis.method_comparison import Comparison, MethodRow
 from nash_tf.report.analysis.stats import EXACT_UP_TO, Summary
 from nash_tf.report.drawing.number_words import NONE, count, percent, points, short
 from nash_tf.report.pages.published import TABLE
 from nash_tf.report.records.runs import Run
+from nash_tf.strategy import methods
+
+ACCEPTED = "Morphisms accepted in winners, of those drawn"
+_SURE = 0.05  # a p from which a difference is taken for sure
+_FEW = f" * So few seeds cannot bring a p to {_SURE:g}, however sure the difference is: the interval tells more."
 
 MOST_NAMED = 4  # runs that have another setting than the others
 
@@ -148,12 +153,8 @@ def paired(rows: Sequence[Comparison]) -> Table:
         "95 % interval",
         "p (ratio)",
     )
-    seeds, tested = max((row.seeds for row in rows), default=0), sum(row.seeds > 1 for row in rows)
-    floor = 2 / 2**seeds if seeds else 1.0
-    few = (
-        f" With so few seeds no p can be below {floor:.3g}, and none below {min(1.0, floor * tested):.3g} after Holm: the "
-        "intervals tell more."
-    )
+    least, adjusted = _least(rows)
+    weak = any(value > _SURE for value in adjusted)
     return Table(
         "Paired comparisons over seeds",
         head,
@@ -163,18 +164,30 @@ def paired(rows: Sequence[Comparison]) -> Table:
                 count(row.seeds),
                 points(row.difference),
                 f"{points(row.interval[0])} to {points(row.interval[1])}" if row.interval else NONE,
-                _p(row.p, row.seeds),
-                _p(row.adjusted, row.seeds),
+                _p(row.p, row.seeds, floor),
+                _p(row.adjusted, row.seeds, floor_adjusted),
                 f"{row.ratio:.3g}×" if row.ratio else NONE,
                 f"{row.ratio_interval[0]:.3g} to {row.ratio_interval[1]:.3g}" if row.ratio_interval else NONE,
-                _p(row.ratio_p, row.seeds),
+                _p(row.ratio_p if _differs(row.ratio_interval) else None, row.seeds, floor),
             )
-            for row in rows
+            for row, floor, floor_adjusted in zip(rows, least, adjusted, strict=True)
         ),
         "Runs of the same seed are paired. Interval: Student's t of the differences. p: two-sided sign-flip permutation "
         f"test of the differences, exact up to {EXACT_UP_TO} pairs; p (Holm) allows for all pairs of methods. Ratios of "
-        f"parameters are tested on logarithms.{few if floor * tested > 0.05 else ''}",
+        f"parameters are tested on logarithms, where they are not all the same.{_FEW if weak else ''}",
     )
+
+
+def _least(rows: Sequence[Comparison]) -> tuple[list[float], list[float]]:
+    """The least p that each row's seeds allow, however sure its difference is; and the same after Holm."""
+    least = [min(1.0, 2 / 2**row.seeds) for row in rows]
+    tested = iter(stats.holm([floor for floor, row in zip(least, rows, strict=True) if row.seeds > 1]))
+    return least, [next(tested) if row.seeds > 1 else 0.0 for row in rows]
+
+
+def _differs(interval: tuple[float, float] | None) -> bool:
+    """Whether the seeds gave different ratios: those that follow from the settings are no matter of chance."""
+    return interval is not None and not math.isclose(*interval, rel_tol=1e-9)
 
 
 def behaviours(rows: Sequence[Behaviour]) -> Table:
@@ -212,11 +225,13 @@ def behaviours(rows: Sequence[Behaviour]) -> Table:
 def accepted(rows: Sequence[Behaviour]) -> Table:
     """Morphisms accepted in winners, by method."""
     names = sorted({name for row in rows for name in row.accepted})
+    choosing = {row.method for row in rows if (known := methods.registry.get(row.method)) and known.has_foresight}
+    note = f" {', '.join(sorted(choosing))}: how many it chose; it draws none." if choosing else ""
     return Table(
-        "Morphisms accepted in winners, of those drawn",
+        ACCEPTED,
         ("method", *names),
-        tuple((row.method, *(_of(row.accepted.get(name)) for name in names)) for row in rows),
-        "Sums over the closed steps of all runs.",
+        tuple((row.method, *(_of(row.accepted.get(name), row.method in choosing) for name in names)) for row in rows),
+        f"Sums over the closed steps of all runs.{note}",
     )
 
 
@@ -254,8 +269,10 @@ def _signed(values: Summary | None) -> str:
     return points(values.mean) + (f" ± {percent(values.deviation)}" if values.deviation is not None else "")
 
 
-def _of(pair: tuple[int, int] | None) -> str:
-    return f"{pair[0]} of {pair[1]}" if pair and pair[1] else NONE
+def _of(pair: tuple[int, int] | None, were_chosen: bool) -> str:
+    if not pair or not pair[1]:
+        return NONE
+    return f"{pair[0]}" if were_chosen else f"{pair[0]} of {pair[1]}"
 
 
 def _plain(values: Summary | None) -> str:
@@ -269,5 +286,9 @@ def _range(values: Summary | None) -> str:
     return f"{values.mean:.3g}" if same else f"{values.mean:.3g} ({values.least:g} to {values.largest:g})"
 
 
-def _p(value: float | None, seeds: int) -> str:
-    return NONE if value is None or seeds < 2 else f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
+def _p(value: float | None, seeds: int, least: float) -> str:
+    """A p, marked where the seeds are too few for one that says anything."""
+    if value is None or seeds < 2:
+        return NONE
+    words = f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"
+    return f"{words} *" if least > _SURE else words

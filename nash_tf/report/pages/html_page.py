@@ -124,6 +124,11 @@ def shown(figure_: Figure | None, fit: bool = True) -> Markup:
     return tag("div", figure_.inline(), class_=look, tabindex=0, role="region", aria_label=figure_.title)
 
 
+def sideways() -> Markup:
+    """What to do with what a phone cuts."""
+    return tag("p", "Figures and tables that are wider than the screen move sideways.", class_="phone soft")
+
+
 def table(
     head: Sequence[object],
     rows: Sequence[Sequence[object]],

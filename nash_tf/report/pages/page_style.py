@@ -81,7 +81,8 @@ footer{{margin-top:3.5rem;padding-bottom:3rem;color:var(--soft);font-size:.92rem
 .cards{{grid-template-columns:1fr 1fr}}.centred svg{{margin:0 auto;width:100%;max-width:var(--w);min-width:calc(.8*var(--w))}}
 .fit svg{{width:auto;max-width:none;min-width:620px}}.phone{{display:block}}
 nav{{position:static}}nav div{{flex-wrap:wrap;white-space:normal;gap:.1rem 1.1rem}}
-.narrow td,.narrow th{{white-space:normal;padding-left:.3rem;padding-right:.3rem}}.narrow td.w{{min-width:5rem}}
+.narrow{{font-size:.87rem}}.narrow td,.narrow th{{white-space:normal;padding-left:.2rem;padding-right:.2rem}}.narrow td.l{{min-width:6.6em}}
+.narrow td.w{{min-width:6.3em}}
 .bounds,.site{{display:block;padding-left:0;white-space:nowrap;font-size:.82em}}
 .matrix{{font-size:.69rem}}.matrix th,.matrix td{{padding:.2rem .05rem;min-width:1.5rem}}.matrix tbody th{{max-width:4.4rem;
 padding-right:.2rem}}.matrix thead th:first-child{{white-space:normal}}}}

@@ -184,13 +184,10 @@ def _time(milliseconds: float | None) -> str:
 
 def _not_yet(run: Run, children: Sequence[Child]) -> Markup:
     """The best network so far of a search that has no results."""
-    standing = search_plan.standing(run)
-    best = next((record for record in run.records if standing and record.place == standing.best), None)
-    if best is None:  # of an unknown method, or none that succeeded
-        best = next((child.chosen_record for child in children if child.chosen), None)
+    best = next((child.chosen_record for child in children if child.chosen), None)
     if best is None:
         return html.paragraph(f"There is no model yet: no training has {'succeeded' if run.records else 'ended'}.")
-    name = "the first network" if best.step == 0 else f"child {best.step}.{best.child}"
+    name = search_summary.named(run, best.step, best.child)
     over = "The search is over; its winner" if children[0].over else "The best network so far"
     return html.together(
         html.cards(
@@ -200,7 +197,7 @@ def _not_yet(run: Run, children: Sequence[Child]) -> Markup:
             f"There is no model to use yet. {over} is {name}. Its {best.objective.words} is measured on images that networks are "
             "chosen by, so that it tends to be too good; the test images are used once, at the end of the run."
         ),
-        *search_summary.how_it_ended(run, standing),
+        *search_summary.how_it_ended(run, search_plan.standing(run)),
     )
 
 

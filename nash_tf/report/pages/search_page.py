@@ -1,6 +1,6 @@
 """The report of one search: first what it gave and how sure that is, folded at the end how it went."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from nash_tf.report.analysis import compute_time, family, growth_line, operator_tally, restart_drops, search_plan
 from nash_tf.report.analysis.family import Child
@@ -109,9 +109,9 @@ def _course(
             f"{run.objective.words.removeprefix('validation ').capitalize()} against parameters",
             html.together(
                 html.paragraph(
-                    f"Each network after its last training: {_of_short_life(children[0])}. Labels are step.child."
+                    f"Each network after its last training{_of_short_life(run, counts)}. Labels are step.child."
                 ),
-                keep(accuracy_scatter.accuracy_against_params(children, counts)),
+                keep(accuracy_scatter.accuracy_against_params(children, counts, _has_front(run))),
             ),
         ),
         ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, figures)),
@@ -128,13 +128,18 @@ def _course(
     ]
 
 
-def _of_short_life(first: Child) -> str:
-    """Which networks are worse than they might be."""
-    return (
-        "those of the trunk are at a high learning rate"
-        if first.is_trunk
-        else "those discarded early have had fewer epochs"
-    )
+def _of_short_life(run: Run, rungs: Mapping[int, int]) -> str:
+    """Which networks are worse than they might be, by the method and the number of each step's rungs."""
+    if search_plan.front_plan(run):
+        return ": those of the trunk are at a high learning rate"
+    if search_plan.is_budgeted(run):
+        return ": those of earlier steps were at a high learning rate"
+    return ": those discarded early have had fewer epochs" if max(rungs.values()) > 1 else ""
+
+
+def _has_front(run: Run) -> bool:
+    """Whether networks are finished beside each other: of a method with one budget the last one is finished alone, but for branches."""
+    return not search_plan.is_budgeted(run) or search_plan.front_plan(run) is not None
 
 
 def _drawn(children: Sequence[Child], first: int) -> tuple[list[Child], list[str]]:

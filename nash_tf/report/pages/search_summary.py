@@ -50,7 +50,7 @@ def details(run: Run, children: Sequence[Child], hidden: Sequence[str]) -> Marku
         _summary(run, children, chosen),
         html.notice("Failed trainings", [line for line in run.problems if _is_failure(line)]),
         html.notice("Not drawn", hidden),
-        tag("p", "Figures that are wider than the screen move sideways.", class_="phone soft") if children else None,
+        html.sideways() if children else None,
     )
 
 
@@ -61,7 +61,7 @@ def _is_failure(line: str) -> bool:
 def _cards(run: Run, children: Sequence[Child], chosen: Child | None) -> Markup | None:
     if chosen is None:
         return None
-    words = chosen.objective.words if chosen.over else f"{chosen.objective.words} of the incumbent"
+    words = chosen.objective.words if chosen.over else f"{chosen.objective.words} of the best network so far"
     last = children[-1]
     steps = "step" if last.step == 1 else "steps"
     begun = "" if last.closed else " begun"
@@ -73,6 +73,13 @@ def _cards(run: Run, children: Sequence[Child], chosen: Child | None) -> Markup 
             (f"{sum(record.epochs for record in run.records):,}", "epochs of training"),
         ]
     )
+
+
+def named(run: Run, step: int, number: int) -> str:
+    """A network as people call it; where the method changes none there is but one."""
+    if not step:
+        return "the first network"
+    return f"child {step}.{number}" if search_plan.searches(run) else "the first network, trained on"
 
 
 def rest_of(run: Run) -> str:
@@ -114,9 +121,9 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
     if chosen is None:
         return None
     vanilla = next((child for child in children if child.step == 0), None)
-    name = "the first network" if chosen.step == 0 else f"child {chosen.label}"
+    name = named(run, chosen.step, chosen.number)
     if not chosen.over:
-        words = [f"The incumbent is {name}"]
+        words = [f"The best network so far is {name}"]
     elif run.results and not (run.winner and run.winner[::2] == (chosen.step, chosen.number)):
         words = [f"By the lineage the winner is {name}"]
     else:
@@ -125,9 +132,12 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
     if chosen.step and vanilla and vanilla.params and chosen.params and first is not None and reached is not None:
         factor = chosen.params / vanilla.params
         size = "as large as" if abs(factor - 1) < 0.005 else f"{factor:.3g} times the size of"
+        compared, what = f", {size} the first network", "the first network's"
+        if not search_plan.searches(run):  # it is the first network
+            compared, what = "", "that after its first training"
         words.append(
-            f", {size} the first network; its {chosen.objective.words} is {_distance(chosen.objective, reached - first)} "
-            f"{'below' if reached < first else 'above'} the first network's"
+            f"{compared}; its {chosen.objective.words} is {_distance(chosen.objective, reached - first)} "
+            f"{'below' if reached < first else 'above'} {what}"
         )
     words.append(". ")
     tested = run.result("vanilla_test_accuracy")
@@ -184,6 +194,6 @@ def _progress(run: Run, standing: search_plan.Standing | None, ended: str | None
         return html.paragraph(f"The search ended in {where}{within}, with {done}, before that step was closed: {why}.")
     words = f"Open is {where}{within}, with {done}."
     if limits and standing.best:
-        step, _, child = standing.best
-        words += f" If the limit on time ({limits}) has been reached since, the search is over, and child {step}.{child} is handed over."
+        best = named(run, standing.best.step, standing.best.child)
+        words += f" If the limit on time ({limits}) has been reached since, the search is over, and what is handed over is {best}."
     return html.paragraph(words)

@@ -1,6 +1,6 @@
 """Sections of a search's page on its trainings: learning curves, restarts, operators, time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, median
 
 from nash_tf.report.analysis import compute_time, operator_tally, restart_drops, search_plan
@@ -12,14 +12,14 @@ from nash_tf.report.drawing.number_words import NONE, count, duration, percent, 
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
-from nash_tf.report.records.runs import Run
+from nash_tf.report.records.runs import Place, Record, Run
 from nash_tf.strategy import methods
 
 
 def family_words(children: Sequence[Child]) -> Markup:
     """The words above the family tree."""
     chosen = next((child for child in children if child.chosen), None)
-    to = f", the thick line leads to the {'winner' if chosen.over else 'incumbent'}" if chosen else ""
+    to = f", the thick line leads to the {'winner' if chosen.over else 'best so far'}" if chosen else ""
     order = "from the winner to those discarded first"
     if children[0].is_trunk:
         order = "the trunk first, which grows on, then the branch that finishes a network of the size before"
@@ -36,21 +36,18 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
     records = {record.place: record for record in run.records}
     shown = list(dict.fromkeys([run.objective.metric, "val_accuracy"]))
     for metric in dict.fromkeys([*shown, "val_loss", "accuracy", "loss"]):
-        ranges = {
-            step: learning_curves.span_of([child for child in children if child.step == step], metric) for step in rungs
-        }
+        groups = {step: [child for child in children if child.step == step] for step in rungs}
+        births = {step: _birth(group, records, metric) for step, group in groups.items()}
+        ranges = {step: learning_curves.span_of(groups[step], metric, births[step]) for step in rungs}
         widest = max((high - low for step, (low, high) in ranges.items() if step), default=0.0)
-        for step in rungs:
-            group = [child for child in children if child.step == step]
-            parent = next((records.get(child.parent) for child in group if child.parent), None)
-            known = (parent.history.get(metric) or [None])[-1] if parent else None
+        for step, group in groups.items():
             drawn = learning_curves.learning_curves(
                 step,
                 group,
                 rungs[step],
                 lengths[step] or None,
                 rate,
-                known,
+                births[step],
                 [drop for drop in drops if drop.step == step],
                 learning_curves.widened(ranges[step], widest) if step else ranges[step],
                 metric,
@@ -64,7 +61,7 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
     main = [drawing for metric in shown for drawing in by_metric.pop(metric, [])]
     waits = "was undecided when the search ended" if children[0].over else "waits"
     words = [f"A line is a child; where it ends, the child has won, was discarded, has failed, or {waits}."]
-    if any(len(planned) > 1 for planned in rungs.values()):
+    if any(sum(rung.epochs > 0 for rung in planned) > 1 for planned in rungs.values()):
         words.append("Dashed verticals are the ends of rungs.")
     if drops:
         moments = "at birth and at each restart" if search_plan.restarts(run) else "at birth"
@@ -84,6 +81,12 @@ def curves(run, children, rungs, lengths, drops, figures) -> Markup:
             for metric, drawn in by_metric.items()
         ),
     )
+
+
+def _birth(children: Sequence[Child], records: Mapping[Place, Record], metric: str) -> float | None:
+    """The parent's value of a metric at its children's birth."""
+    parent = next((records.get(child.parent) for child in children if child.parent), None)
+    return (parent.history.get(metric) or (None,))[-1] if parent else None
 
 
 def _schedule(run: Run, reached: set[int], over: bool) -> str:
@@ -143,6 +146,8 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         return html.paragraph("This method draws no morphisms: each child is its parent, trained on.")
     if not any(operator.drawn for operator in tried):
         return html.paragraph("No morphism has been made: each child is its parent, trained on.")
+    method = methods.registry.get(run.method)
+    made = "chosen" if method is not None and method.has_foresight else "drawn"
     rows = []
     for operator in tried:
         interval = operator.interval
@@ -161,7 +166,7 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         )
     head = [
         left("operator"),
-        "drawn",
+        made,
         "accepted",
         "children with it",
         "promoted",
@@ -169,7 +174,6 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         "95 % interval",
         "median size",
     ]
-    method = methods.registry.get(run.method)
     gain = (
         "The gain is a child's validation accuracy after the first rung less that of the unmodified parent after the same "
         "epochs. A child has several morphisms, and each of its operators is credited with the whole gain. "
@@ -177,7 +181,7 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         else "There is no gain to measure: this method has no unmodified parent among its children. "
     )
     return html.together(
-        keep(operator_chart.chart(tried)),
+        keep(operator_chart.chart(tried, made)),
         html.table(head, rows),
         html.paragraph(f"{gain}Size is a child's parameters over its parent's.", class_="soft"),
     )
