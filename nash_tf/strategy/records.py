@@ -36,6 +36,16 @@ def check_metrics(names: Iterable[str]) -> None:
         raise ValueError(f"metrics must have other names than {', '.join(taken)}: records of trainings use these")
 
 
+def not_finite(metrics: Mapping[str, float], objective: str) -> str:
+    """What of a training's scores must be finite and is not, e.g. "val_loss=nan"; "" where all is well.
+
+    These are its losses, for an accuracy alone tells nothing of outputs that are NaN, and what it is compared by. Other metrics are the user's
+    own and may be undefined, as the recall of a class without examples is.
+    """
+    needed = dict.fromkeys(("loss", "val_loss", objective))
+    return ", ".join(f"{name}={metrics[name]}" for name in needed if not math.isfinite(metrics.get(name, 0.0)))
+
+
 class TrainingKey(NamedTuple):
     """Which training: one child in one rung of one step."""
 

@@ -16,7 +16,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
 from nash_tf.strategy import considered
-from nash_tf.strategy.records import COMPLETED, FAILED, FIELDS, Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, FAILED, FIELDS, Assignment, Goal, Outcome, TrainingKey, not_finite
 from nash_tf.strategy.schedules import Phase, annealings
 from nash_tf.tuning.hyperparameters import rounded
 
@@ -193,7 +193,7 @@ def encode_outcome(outcome: Outcome) -> dict[str, Any]:
 
 def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
     """What a report says of the training that a trial was given out for; hyperparameters that the model declared meanwhile are taken.
-    One whose objective is not a finite number has failed.
+    One whose losses or objective are not finite numbers has failed.
 
     Raises:
         InvalidReport: it is of another training, or `decode_outcome` raises it.
@@ -207,8 +207,9 @@ def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
     outcome = decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), goal.name)
-    if outcome.status == COMPLETED and goal.score(outcome) is None:
-        return _failed(trial, outcome.assignment, f"{goal.name} is not a finite number")
+    spoilt = not_finite(outcome.metrics, goal.name)
+    if outcome.status == COMPLETED and (spoilt or goal.score(outcome) is None):
+        return _failed(trial, outcome.assignment, f"not a finite number: {spoilt or goal.name}")
     return outcome
 
 

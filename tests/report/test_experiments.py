@@ -140,7 +140,13 @@ class TestExperiment:
         for style in ([], ["--markdown"]):
             assert main([str(tmp_path), *style]) == 0
             words = capsys.readouterr().out
-            for told in ("mutations", "3; 5 (a)", "Compare with care", "sh, seed 0", "Comparisons take the last of them"):
+            for told in (
+                "mutations",
+                "3; 5 (a)",
+                "Compare with care",
+                "sh, seed 0",
+                "Comparisons take the last of them",
+            ):
                 assert told in words
         page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
         assert "mutations: 3; 5 (a)" in page.text and "sh, seed 0: 2" in page.text
