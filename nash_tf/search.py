@@ -114,11 +114,12 @@ def run(
     with locked(directory):
         tidy(directory)
         run_directory.write_config(config, going_on.versions(config, dataset))
-        latencies.save()
-        searched = search(config, dataset, latencies, command, began, loading)
-        if searched is None:
-            return {}
-        results = finish(searched)
+        with run_directory.telling_failure(directory, then=report.renew):
+            latencies.save()
+            searched = search(config, dataset, latencies, command, began, loading)
+            if searched is None:
+                return {}
+            results = finish(searched)
     searched.progress.finished(results, directory)
     return results
 

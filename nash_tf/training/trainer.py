@@ -58,10 +58,13 @@ class Trainer:
     Args:
         models: makes the models. Where no calibration is set there, the first training examples are taken.
         objective: name of the metric that children are compared by.
+
+    Attributes:
+        epochs_done: those of the training at hand, or of the last one, that have ended, before an interruption too.
     """
 
     def __init__(self, models: ChildModels, objective: str):
-        self.models, self.objective = models, objective
+        self.models, self.objective, self.epochs_done = models, objective, 0
         self._said: set[str] = set()
 
     def train(
@@ -97,7 +100,7 @@ class Trainer:
             CheckpointError: a checkpoint could not be read or written.
         """
         limits = limits or Limits()
-        began = time.perf_counter(), time.process_time()
+        began, self.epochs_done = (time.perf_counter(), time.process_time()), 0
         fit = replace(fit, arguments=fit.arguments.for_training())
         with without_autotuning():
             if self.models.calibration is None:
@@ -105,6 +108,7 @@ class Trainer:
             keras.utils.set_random_seed(assignment.seed)
             saved = self._interrupted(assignment, unfinished) if unfinished else None
             model, architecture, start, mean = saved or self._begun(assignment, fit, source, source_value)
+            self.epochs_done = start.epoch - assignment.initial_epoch
             average = self._average(model, assignment, fit, mean, start.averaged)
             watches: list[keras.callbacks.Callback] = [
                 Watch(replace(limits, cpu_seconds=limits.cpu_seconds - start.cpu_seconds), began)
@@ -188,17 +192,25 @@ class Trainer:
     ) -> tuple[dict[str, list], dict[str, float]]:
         """The history of a training, and the scores of the weights that it ended on."""
         scores = Scores(None if fit.is_own else self.objective)
+
+        def count(epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            self.epochs_done = epoch + 1 - assignment.initial_epoch
+
+        counter = keras.callbacks.LambdaCallback(on_epoch_end=count)
         try:
             returned = fit.call(
                 model,
                 *fit.arguments.positional,
                 initial_epoch=start.epoch,
                 epochs=assignment.epochs,
-                callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), scores, *watches],
+                callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), counter, scores, *watches],
                 **{"verbose": 0, **fit.arguments.named},
             )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
+        self.epochs_done = (
+            self.epochs_done or assignment.epochs - assignment.initial_epoch
+        )  # by a loop without callbacks
         rates = [callback for callback in callbacks if isinstance(callback, PhasedRate)]
         if start.epoch < assignment.epochs and not all(rate.has_run for rate in rates):
             self._say(

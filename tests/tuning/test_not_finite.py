@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from nash_tf.surgery.certificate import NotPreserved
 from nash_tf.tuning.tuner import SearchStopped
 from tests.helpers.stand_in import begin, report
 from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
@@ -68,3 +69,34 @@ def test_a_report_with_a_loss_that_is_not_finite_is_of_a_failure(name, tmp_path)
         None,
         f"not a finite number: {name}=nan",
     ]
+
+
+def test_the_record_of_a_failure_says_why_and_what_it_took(tmp_path):
+    class Fails(Still):
+        """Of its children the second fails in the first of its two epochs, as `fit` has it."""
+
+        def fit(self, hp, model, x, y, **kwargs):
+            if hp.values["child"] == 1:
+                model.layers[-1].bias.assign([math.nan] * 3)
+                return model.fit(x, y, **kwargs)
+            return super().fit(hp, model)
+
+    tuner = tuner_of(Fails(), tmp_path, epochs_per_step=8)
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    first, _, failed, longer = tuner.oracle.lineage()
+    assert failed["status"] == "failed" and longer["epochs"] > failed["epochs"] == 1 and "message" not in first
+    assert failed["message"].startswith("not finite after the training: loss=nan")
+    assert 0 < failed["wall_seconds"] < 60 and 0 < failed["cpu_seconds"] < 600
+    assert tuner_of(Fails(), tmp_path, epochs_per_step=8).oracle.lineage() == tuner.oracle.lineage()
+
+
+def test_a_child_that_fails_at_its_birth_has_trained_no_epoch(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise NotPreserved("the outputs changed by nan")
+
+    monkeypatch.setattr("nash_tf.training.child_models.certificate.certify", refuse)
+    tuner = tuner_of(Still(), tmp_path, max_consecutive_failed_trials=9)
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    first, *children = tuner.oracle.lineage()
+    assert first["epochs"] == 1 and [child["epochs"] for child in children] == [0, 0]
+    assert all(child["message"].endswith("the outputs changed by nan") for child in children)
