@@ -1,7 +1,9 @@
 """A run that fails says why, in its directory, on its page and on the page of an experiment, until it goes on."""
 
 import json
+import math
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -47,6 +49,13 @@ def test_what_failed_after_the_search_is_told_until_the_run_goes_on_to_its_end(t
     here(run, *small, "--resume")
     assert lineage(run) == before and loading.read(run).state == "finished"
     assert not (run / "failure.json").exists() and "No space left" not in (run / "report.html").read_text()
+
+
+def test_a_lineage_is_json_whatever_a_metric_was(tmp_path):
+    records = [{"step": 0, "val_recall": math.nan, "history": {"val_loss": [math.inf, 1.0]}}]
+    search._write_lineage(tmp_path, SimpleNamespace(lineage=lambda: records))
+    told = json.loads((tmp_path / "lineage.jsonl").read_text(), parse_constant=lambda name: 1 / 0)
+    assert told == {"step": 0, "val_recall": None, "history": {"val_loss": [None, 1.0]}}
 
 
 class TestTelling:
