@@ -295,7 +295,7 @@ def _outcome(run: Run) -> str:
     record = loading.read(run.directory)
     accuracy, params = record.result("test_accuracy"), record.result("params")
     if accuracy is None or params is None:
-        return "failed"
+        return "failed" + (f": {record.failure}" if record.failure else "")
     return f"finished: test accuracy {accuracy:.4f}, {params:,} params"
 
 

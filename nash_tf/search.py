@@ -1,7 +1,6 @@
 """The whole story: data, search, final training, export, results."""
 
 import io
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from nash_tf.config import SearchConfig
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.engines import Engine, Parts, Task
 from nash_tf.exporting.export import ExportError
-from nash_tf.files import run_directory
+from nash_tf.files import plain_json, run_directory
 from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH
@@ -118,11 +117,12 @@ def run(
         if begun == config and (directory / run_directory.BEST).is_dir() and loading_of_runs.is_finished(directory):
             return _finished_before(directory)
         run_directory.write_config(config, going_on.versions(config, dataset))
-        latencies.save()
-        searched = search(config, dataset, latencies, command, began, loading)
-        if searched is None:
-            return {}
-        results = finish(searched)
+        with run_directory.telling_failure(directory, then=report.renew):
+            latencies.save()
+            searched = search(config, dataset, latencies, command, began, loading)
+            if searched is None:
+                return {}
+            results = finish(searched)
     searched.progress.finished(results, directory)
     return results
 
@@ -216,7 +216,7 @@ def finish(run: Finishing) -> dict:
     finished, knows_validation = front.finished(run, is_control), said["final_epochs_done"] > 0
     results["front"] = front.front(run, trained, handing_over.images(run), finished, knows_validation)
     results |= {**_time(run), "test": test}
-    write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
+    write_atomically(directory / run_directory.RESULTS, (plain_json.text(results, indent=2) + "\n").encode())
     oracle.save()
     report.renew(directory)
     return results
@@ -326,5 +326,5 @@ def search_results(oracle) -> dict:
 
 
 def _write_lineage(directory: Path, oracle) -> None:
-    lines = [json.dumps(record, sort_keys=True) for record in oracle.lineage()]
+    lines = [plain_json.text(record, sort_keys=True) for record in oracle.lineage()]
     write_atomically(directory / run_directory.LINEAGE, "".join(f"{line}\n" for line in lines).encode())

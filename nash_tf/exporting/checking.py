@@ -141,6 +141,11 @@ class Checker:
         if len(found) != len(expected):
             raise ExportError(f"the {module.TITLE} gives {len(found)} outputs, the model in memory {len(expected)}")
         for (name, _), one, other in zip(signature.named_outputs(self.model), expected, found, strict=True):
+            if _is_lost(one):  # it would agree with anything that is lost too
+                raise ExportError(
+                    f"output {name!r} of the model in memory is NaN for all of the example: give a model whose weights are finite, and an "
+                    "example that does not overflow in it"
+                )
             if not _agree(one, other, tolerance):
                 raise ExportError(f"output {name!r} of the {module.TITLE} differs from that of the model in memory")
 
@@ -152,7 +157,8 @@ class Checker:
         elif not _agree(self._scores, scores, module.TOLERANCE):
             raise ExportError(f"outputs of the {module.TITLE} for test images differ from those of the first format")
         labels = np.asarray(images.test_labels)[self._compared[measured["chosen"]]]
-        accuracy = float(np.mean(scores.argmax(axis=1) == labels))
+        is_right = (scores.argmax(axis=1) == labels) & np.isfinite(scores.max(axis=1))  # of NaN argmax makes class 0
+        accuracy = float(np.mean(is_right))
         return Measured(float(f"{measured['milliseconds']:.3g}"), round(accuracy, 6), len(scores))
 
 
@@ -187,6 +193,11 @@ def _tolerance(model: keras.Model) -> float:
     layers = [part for part in parts(model) if part is not model]
     used = {layer.compute_dtype for layer in layers} | {output.dtype for output in model.outputs}
     return max((_TOLERANCES[dtype] for dtype in used if dtype in _TOLERANCES), default=0.0)
+
+
+def _is_lost(output: np.ndarray) -> bool:
+    """Whether there is nothing but NaN in it."""
+    return bool(np.issubdtype(output.dtype, np.floating) and output.size and np.isnan(output).all())
 
 
 def _agree(expected: np.ndarray, found: np.ndarray, tolerance: float) -> bool:

@@ -3,8 +3,8 @@
     python predict.py IMAGES... [--csv]
 
 IMAGES are files, or folders that are gone through with all that is in them. An image is turned upright as its EXIF orientation
-says, laid on white where it is transparent, made grey or coloured, and brought to the model's size. A file that cannot be read is named on the error output and left
-out. Of a folder only files with an image's suffix are read; images of other formats there are named in one line, and do not
+says, laid on white where it is transparent, made grey or coloured, and brought to the model's size. A file that cannot be read, or for
+which the model has no finite outputs, is named on the error output and left out. Of a folder only files with an image's suffix are read; images of other formats there are named in one line, and do not
 count in the exit status: 0 where all were read, 1 where some were left out, 2 where nothing could be done.
 """
 
@@ -96,6 +96,10 @@ def predict(directory: Path, images: Iterable[str], as_csv: bool) -> int:
             table = csv.writer(sys.stdout, lineterminator="\n")
             table.writerow(("file", "class", "probability"))
         for file, row in zip(named, probabilities(serve(arrays), settings["output"]), strict=True):
+            if not math.isfinite(row.max()):  # of NaN `argmax` would make the first class
+                print(f"{_shown(file)}: left out: the model's outputs for it are no finite numbers", file=sys.stderr)
+                left_out += 1
+                continue
             best = int(row.argmax())
             if table:
                 table.writerow((file, classes[best], f"{row[best]:.6f}"))

@@ -1,10 +1,11 @@
 """The directory of a run: where its files lie, and whether a run may be begun or resumed there."""
 
+import contextlib
 import json
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from nash_tf.config import ConfigError, SearchConfig, check_resume, refusal
@@ -18,6 +19,7 @@ from nash_tf.strategy.search_settings import planned_by
 CONFIG = "config.json"
 LINEAGE = "lineage.jsonl"
 RESULTS = "results.json"
+FAILURE = "failure.json"  # why the run failed, until it goes on
 REPORT = "report.html"
 PAGE_MARK = "Written by nash_tf "  # at the end of each page
 BEST = "best"
@@ -159,6 +161,29 @@ def _read(directory: str | os.PathLike) -> tuple[SearchConfig, list[dict[str, st
         raise refusal("output_dir", directory, f"its {CONFIG} holds {error}; {_REMEDY}") from None
     except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise refusal("output_dir", directory, f"its {CONFIG} cannot be read ({_reason(error)}); {_REMEDY}") from None
+
+
+@contextlib.contextmanager
+def telling_failure(directory: Path, then: Callable[[Path], None]) -> Iterator[None]:
+    """Has the directory of a run tell why it failed, where an error ends what is done in it; that an earlier attempt failed is forgotten.
+
+    Args:
+        directory: of the run.
+        then: called with the directory when it tells.
+    """
+    (directory / FAILURE).unlink(missing_ok=True)
+    try:
+        yield
+    except Exception as error:  # a signal that stops the run is no failure
+        with contextlib.suppress(OSError):  # of a full disk, which may be why; the error itself is what matters
+            write_atomically(
+                directory / FAILURE,
+                (
+                    json.dumps({"reason": " ".join(str(error).split()) or type(error).__name__}, indent=2) + "\n"
+                ).encode(),
+            )
+        then(directory)
+        raise
 
 
 def await_config(wanted: SearchConfig, patience: float = 600.0) -> SearchConfig:

@@ -34,9 +34,14 @@ class State:
     mean: dict[Key, np.ndarray] = field(default_factory=dict)
 
     @property
+    def not_finite(self) -> list[Key]:
+        """The weights that are not all finite numbers."""
+        return [key for key, array in self.weights.items() if not np.isfinite(array).all()]
+
+    @property
     def is_finite(self) -> bool:
         """Whether all weights are finite numbers."""
-        return all(np.isfinite(array).all() for array in self.weights.values())
+        return not self.not_finite
 
 
 def read_state(model: keras.Model, copied: bool = True) -> State:

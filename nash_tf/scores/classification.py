@@ -13,17 +13,19 @@ MOST_PAIRS = 100
 DIGITS = 6
 
 
-def overall(confusion: np.ndarray) -> dict[str, Any]:
+def overall(confusion: np.ndarray, unnamed: np.ndarray | None = None) -> dict[str, Any]:
     """The scores over all classes, with their 95 % intervals.
 
     Args:
         confusion: int [classes, classes]; row: the image's class, column: the class that was named.
+        unnamed: int [classes]; images of each class for which none was named, which is wrong too; None for no such images.
 
     Returns:
         `images`; `correct`; `accuracy`, and `interval` (Wilson); `balanced_accuracy`, the mean of the recalls of
-        the `balanced_classes` that have images, and `balanced_interval` (Wilson, of the effective number of images).
+        the `balanced_classes` that have images, and `balanced_interval` (Wilson, of the effective number of images); `unnamed`, how
+        many images no class was named for, where there are any.
     """
-    hits, counts = np.diag(confusion), confusion.sum(axis=1)
+    hits, counts = np.diag(confusion), _images(confusion, unnamed)
     there = counts > 0
     images, correct = int(counts.sum()), int(hits.sum())
     recalls = hits[there] / counts[there]
@@ -35,14 +37,15 @@ def overall(confusion: np.ndarray) -> dict[str, Any]:
         "balanced_accuracy": _rounded(float(recalls.mean()) if images else None),
         "balanced_interval": _bounds(intervals.mean_of_shares(hits.tolist(), counts.tolist())),
         "balanced_classes": int(there.sum()),
+        **({"unnamed": int(unnamed.sum())} if unnamed is not None and unnamed.any() else {}),
     }
 
 
-def by_class(confusion: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]]:
+def by_class(confusion: np.ndarray, names: Sequence[str], unnamed: np.ndarray | None = None) -> list[dict[str, Any]]:
     """The scores of each class.
 
     Args:
-        confusion: as for `overall`.
+        confusion, unnamed: as for `overall`.
         names: of the classes.
 
     Returns:
@@ -50,7 +53,8 @@ def by_class(confusion: np.ndarray, names: Sequence[str]) -> list[dict[str, Any]
         `named`, how many images were given this class; `precision`, the share of these that are of it, with
         `precision_interval`. A share of no images is None.
     """
-    hits, counts, named = np.diag(confusion).tolist(), confusion.sum(axis=1).tolist(), confusion.sum(axis=0).tolist()
+    hits, counts = np.diag(confusion).tolist(), _images(confusion, unnamed).tolist()
+    named = confusion.sum(axis=0).tolist()
     return [
         {
             "class": name,
@@ -73,12 +77,12 @@ def confusions(confusion: np.ndarray, names: Sequence[str], most: int = MOST_PAI
     return [{"class": names[row], "named": names[column], "images": -count} for count, row, column in pairs]
 
 
-def in_detail(confusion: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
+def in_detail(confusion: np.ndarray, names: Sequence[str], unnamed: np.ndarray | None = None) -> dict[str, Any]:
     """All of the above: `overall`, with `by_class`, `confused`, and up to `SHOWN_CLASSES` classes the matrix as `confusion`."""
     matrix = {"confusion": confusion.tolist()} if len(names) <= SHOWN_CLASSES else {}
     return {
-        **overall(confusion),
-        "by_class": by_class(confusion, names),
+        **overall(confusion, unnamed),
+        "by_class": by_class(confusion, names, unnamed),
         "confused": confusions(confusion, names),
         **matrix,
     }
@@ -107,10 +111,17 @@ def words(test: Mapping[str, Any]) -> str:
             ("balanced_accuracy", found["balanced_interval"]),
         )
     )
+    lost = found.get("unnamed", 0)
     return (
         f"On {test['images']:,} test images the accuracy is {accuracy}, the balanced accuracy {balanced}; always naming the "
         f"largest class ({test['largest_class']}) is right for {100 * test['base_rate']:.2f} %."
+        + (f" For {lost:,} images its outputs are no finite numbers; these count as wrong." if lost else "")
     )
+
+
+def _images(confusion: np.ndarray, unnamed: np.ndarray | None) -> np.ndarray:
+    """How many images there are of each class."""
+    return confusion.sum(axis=1) + (0 if unnamed is None else unnamed)
 
 
 def _rounded(share: float | None) -> float | None:

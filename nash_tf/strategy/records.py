@@ -21,7 +21,7 @@ COMPLETED, FAILED = "completed", "failed"
 FIELDS = frozenset(
     {
         *("step", "rung", "child", "parent", "morphisms", "epochs", "status", "rate", "expected_gain", "considered"),
-        *("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds"),
+        *("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds", "message"),
     }
 )
 
@@ -34,6 +34,16 @@ def check_metrics(names: Iterable[str]) -> None:
     """
     if taken := sorted(FIELDS.intersection(names)):
         raise ValueError(f"metrics must have other names than {', '.join(taken)}: records of trainings use these")
+
+
+def not_finite(metrics: Mapping[str, float], objective: str) -> str:
+    """What of a training's scores must be finite and is not, e.g. "val_loss=nan"; "" where all is well.
+
+    These are its losses, for an accuracy alone tells nothing of outputs that are NaN, and what it is compared by. Other metrics are the user's
+    own and may be undefined, as the recall of a class without examples is.
+    """
+    needed = dict.fromkeys(("loss", "val_loss", objective))
+    return ", ".join(f"{name}={metrics[name]}" for name in needed if not math.isfinite(metrics.get(name, 0.0)))
 
 
 class TrainingKey(NamedTuple):
@@ -111,6 +121,7 @@ class Outcome:
         cpu_seconds: user and system time of the process that trained, in seconds.
         wall_seconds: time that passed meanwhile, in seconds.
         message: why it failed.
+        epochs: that it has done where it failed; None where that is not known, as of a completed one, which has done those asked for.
     """
 
     assignment: Assignment
@@ -122,6 +133,7 @@ class Outcome:
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     message: str | None = None
+    epochs: int | None = None
 
     @property
     def key(self) -> TrainingKey:
@@ -129,9 +141,10 @@ class Outcome:
         return self.assignment.key
 
     def measurements(self) -> dict[str, Any]:
-        """What was measured, as JSON values; empty where the training failed."""
+        """What was measured, as JSON values; where the training failed, why, and the time that it took, as far as these are known."""
         if self.architecture is None:
-            return {}
+            told = {"message": self.message, "cpu_seconds": self.cpu_seconds, "wall_seconds": self.wall_seconds}
+            return {name: value for name, value in told.items() if value}
         return {
             "digest": self.architecture.digest,
             "params": self.architecture.params,
@@ -144,28 +157,29 @@ class Outcome:
 
     def record(self) -> dict[str, Any]:
         """The training's line in the lineage, as JSON values."""
-        assignment = self.assignment
+        assignment, planned = self.assignment, self.assignment.epochs - self.assignment.initial_epoch
+        epochs = planned if self.epochs is None else min(self.epochs, planned)
         return {
             **assignment.key._asdict(),
             "parent": None if assignment.source is None else list(assignment.source),
             "morphisms": [[operator, list(site), seed] for operator, site, seed in assignment.moves],
-            "epochs": assignment.epochs - assignment.initial_epoch,
+            "epochs": epochs,
             "status": self.status,
-            **_rate(assignment),
+            **_rate(assignment, epochs),
             **({} if assignment.expected_gain is None else {"expected_gain": assignment.expected_gain}),
             **({"considered": [each.plain() for each in assignment.considered]} if assignment.considered else {}),
             **self.measurements(),
         }
 
 
-def _rate(assignment: Assignment) -> dict[str, list[float]]:
-    """Shares of the initial rate where each epoch of a training begins, and at its end; nothing where all phases are annealings,
+def _rate(assignment: Assignment, done: int) -> dict[str, list[float]]:
+    """Shares of the initial rate where each epoch that a training has done begins, and at their end; nothing where all phases are annealings,
     which follow from the settings."""
     if all(phase == Phase(phase.length) for phase in assignment.phases):
         return {}
     epochs = range(assignment.initial_epoch, assignment.epochs)
     shares = [phased(epoch, assignment.phases, 1.0) for epoch in epochs]
-    return {"rate": [round(share, 6) for share in (*shares, assignment.phases[-1].end)]}
+    return {"rate": [round(share, 6) for share in (*shares, assignment.phases[-1].end)][: done + 1]}
 
 
 @dataclass(frozen=True)

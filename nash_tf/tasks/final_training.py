@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -18,7 +18,7 @@ from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy import forecast, methods, outlook
 from nash_tf.strategy.course import AVERAGED
-from nash_tf.strategy.records import Goal, Outcome
+from nash_tf.strategy.records import Goal, Outcome, not_finite
 from nash_tf.strategy.time_plan import After, TimePlan
 from nash_tf.tasks import scoring
 from nash_tf.tasks.latency import Latencies
@@ -147,6 +147,9 @@ def control(run: Finishing) -> Control | None:
         run.progress.line(f"There is no control: {why}.")
         return None
     found = scores(run, model)
+    if spoilt := not_finite(found, search.goal.name):
+        run.progress.line(f"There is no control: it is not finite, {spoilt}.")
+        return None
     results = {
         **found,
         "params": architecture.params,
@@ -178,10 +181,15 @@ def scores(run: Finishing, model: keras.Model) -> dict[str, float]:
     # Unlike Keras', its loss has no label smoothing.
     (tallied,) = scoring.on_test_images(dataset, run.pipeline, run.config.views, model)
     test = scoring.overall(tallied)
-    valid = model.evaluate(run.pipeline.evaluation(dataset.x_valid, dataset.y_valid), verbose=0, return_dict=True)
     return {f"test_{name}": test[name] for name in ("accuracy", "loss")} | {
-        f"val_{name}": round(value, 6) for name, value in valid.items()
+        f"val_{name}": round(value, 6) for name, value in _validated(run, model).items()
     }
+
+
+def _validated(run: Finishing, model: keras.Model) -> dict[str, float]:
+    """All that is measured on validation images, of one view."""
+    batches = run.pipeline.evaluation(run.dataset.x_valid, run.dataset.y_valid)
+    return model.evaluate(batches, verbose=0, return_dict=True)
 
 
 # Final training -------------------------------------------------------------------------------------------------------
@@ -234,6 +242,9 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
         saved_course.NOT_FINITE: f"weights were not finite after epoch {course.epoch + 1} of the final training; those of "
         f"{'epoch ' + str(course.epoch) if course.epoch else 'before it'} are kept",
     }.get(course.ended or "")
+    if spoilt := not_finite(_validated(run, model), "loss"):
+        model, course = chosen, replace(course, epoch=0)
+        said = f"after the final training the network was not finite ({spoilt}); the one before it is kept"
     if said:
         run.progress.line(f"Note: {said}.")
     return model, {"final_epochs_done": course.epoch, "final_ended": said}

@@ -1,7 +1,6 @@
 """Networks of several sizes: those that the search has finished, and smaller ones, each made of the next larger one and taught by the
 one that is handed over."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from nash_tf.strategy.branches import ENOUGH
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.front import Point
 from nash_tf.strategy.front import front as undominated
-from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.records import TrainingKey, not_finite
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
 from nash_tf.tasks import handing_over
@@ -138,11 +137,9 @@ def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, imag
             run.progress.line(too_late if facts["ended"] == CUT else f"Front: {size:,} parameters: {facts['ended']}.")
             break
         made = {**_record(run, model, _folder(model)), "made_of": before, **facts}
-        if not math.isfinite(_score(made, config)):  # what is made of it would be no better
-            metric = objectives.REGISTRY[config.objective].metric
-            run.progress.line(
-                f"Front: {made['params']:,} parameters: not handed over, for its {metric} is no finite number."
-            )
+        # What is made of it would be no better.
+        if spoilt := not_finite(made, objectives.REGISTRY[config.objective].metric):
+            run.progress.line(f"Front: {made['params']:,} parameters: not handed over, for it is not finite: {spoilt}.")
             break
         if over := _over(made, config):
             run.progress.line(f"Front: {made['params']:,} parameters: not handed over, for it {over}.")

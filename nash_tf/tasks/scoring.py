@@ -46,7 +46,7 @@ def on_test_images(dataset: Dataset, pipeline: Pipeline, view: str, *models: ker
 
 def overall(tallied: Tally) -> dict[str, Any]:
     """The scores over all classes, as in results.json."""
-    return {**classification.overall(tallied.confusion), "loss": round(tallied.loss, 6)}
+    return {**classification.overall(tallied.confusion, tallied.unnamed), "loss": round(tallied.loss, 6)}
 
 
 def test_record(dataset: Dataset, model: Tally, winner: Tally, first: Tally) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def test_record(dataset: Dataset, model: Tally, winner: Tally, first: Tally) -> 
         "images": model.images,
         "largest_class": largest,  # of the training images
         "base_rate": round(share, 6),  # the accuracy of always naming it
-        "model": {**classification.in_detail(model.confusion, names), "loss": round(model.loss, 6)},
+        "model": {**classification.in_detail(model.confusion, names, model.unnamed), "loss": round(model.loss, 6)},
         "winner": overall(winner),
         "first_network": overall(first),
     }

@@ -6,6 +6,9 @@ from itertools import dropwhile
 LONGEST = 300  # letters
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
 _FRAME = re.compile(r'( {2,})(?:File ".*", line \d+|\[Previous line repeated )')
+_FAILED = re.compile(
+    r"^(keras_tuner|nash_tf)\.[\w.]*\.(FailedTrialError|FailedTraining): "
+)  # which say only that it failed
 _ARGUMENTS = "Arguments received by "  # of Keras' errors: a list, which tells what the error does not
 
 
@@ -21,7 +24,7 @@ def cause(error: object) -> str:
         last, indent = frames[-1]
         after = dropwhile(lambda line: line.startswith(f"{indent} "), lines[last + 1 :])  # code, deeper than its frame
         lines = list(after) or lines[-1:]
-    line = " ".join(" ".join(lines).split(_ARGUMENTS)[0].split())
+    line = _FAILED.sub("", " ".join(" ".join(lines).split(_ARGUMENTS)[0].split()), count=1)
     if not line:
         return "no reason given" if isinstance(error, str) else type(error).__name__
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 100]} ... {line[-95:]}"

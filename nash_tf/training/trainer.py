@@ -18,7 +18,7 @@ from nash_tf.keras_models.autotuning import without_autotuning
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.weight_transfer import Key
-from nash_tf.strategy.records import COMPLETED, Assignment, Outcome, check_metrics
+from nash_tf.strategy.records import COMPLETED, Assignment, Outcome, check_metrics, not_finite
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
@@ -30,6 +30,8 @@ from nash_tf.training.watching import Limits, Scores, Watch
 from nash_tf.training.weight_average import WeightAverage
 
 Mean = Mapping[Key, np.ndarray]
+
+_REMEDY = "where all trainings end so, a lower learning rate may help"
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,13 @@ class Trainer:
     Args:
         models: makes the models. Where no calibration is set there, the first training examples are taken.
         objective: name of the metric that children are compared by.
+
+    Attributes:
+        epochs_done: those of the training at hand, or of the last one, that have ended, before an interruption too.
     """
 
     def __init__(self, models: ChildModels, objective: str):
-        self.models, self.objective = models, objective
+        self.models, self.objective, self.epochs_done = models, objective, 0
         self._said: set[str] = set()
 
     def train(
@@ -88,13 +93,14 @@ class Trainer:
             The outcome of a completed training.
 
         Raises:
-            FailedTraining: the child does not compute what its parent does, or its scores are no finite numbers.
+            FailedTraining: the child does not compute what its parent does, or its losses, its objective or its weights are no finite
+                numbers.
             OutOfTime: a limit was reached.
             Unsearchable: data or metrics are such that no child can be trained.
             CheckpointError: a checkpoint could not be read or written.
         """
         limits = limits or Limits()
-        began = time.perf_counter(), time.process_time()
+        began, self.epochs_done = (time.perf_counter(), time.process_time()), 0
         fit = replace(fit, arguments=fit.arguments.for_training())
         with without_autotuning():
             if self.models.calibration is None:
@@ -102,6 +108,7 @@ class Trainer:
             keras.utils.set_random_seed(assignment.seed)
             saved = self._interrupted(assignment, unfinished) if unfinished else None
             model, architecture, start, mean = saved or self._begun(assignment, fit, source, source_value)
+            self.epochs_done = start.epoch - assignment.initial_epoch
             average = self._average(model, assignment, fit, mean, start.averaged)
             watches: list[keras.callbacks.Callback] = [
                 Watch(replace(limits, cpu_seconds=limits.cpu_seconds - start.cpu_seconds), began)
@@ -111,7 +118,10 @@ class Trainer:
             callbacks = [*([average] if average else []), *_callbacks(model, architecture, assignment, fit.callbacks)]
             history, metrics = self._fitted(model, assignment, fit, start, callbacks, watches)
         limits.confirm()
-        checkpoint.save(target, architecture, read_state(model))
+        state = read_state(model)
+        if spoilt := ["/".join(key) for key in state.not_finite]:
+            raise FailedTraining(f"weights are not finite after the training: {', '.join(spoilt[:3])}; {_REMEDY}")
+        checkpoint.save(target, architecture, state)
         self.models.keep(assignment.key, model)
         return Outcome(
             assignment,
@@ -182,17 +192,25 @@ class Trainer:
     ) -> tuple[dict[str, list], dict[str, float]]:
         """The history of a training, and the scores of the weights that it ended on."""
         scores = Scores(None if fit.is_own else self.objective)
+
+        def count(epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            self.epochs_done = epoch + 1 - assignment.initial_epoch
+
+        counter = keras.callbacks.LambdaCallback(on_epoch_end=count)
         try:
             returned = fit.call(
                 model,
                 *fit.arguments.positional,
                 initial_epoch=start.epoch,
                 epochs=assignment.epochs,
-                callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), scores, *watches],
+                callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), counter, scores, *watches],
                 **{"verbose": 0, **fit.arguments.named},
             )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
+        self.epochs_done = (
+            self.epochs_done or assignment.epochs - assignment.initial_epoch
+        )  # by a loop without callbacks
         rates = [callback for callback in callbacks if isinstance(callback, PhasedRate)]
         if start.epoch < assignment.epochs and not all(rate.has_run for rate in rates):
             self._say(
@@ -213,8 +231,9 @@ class Trainer:
             check_metrics(metrics)
         except ValueError as error:
             raise Unsearchable(str(error)) from None
-        if math.isnan(metrics.get(self.objective, 0.0)) and math.isfinite(measured[self.objective]):
-            if validation is None:
+        if self.objective in measured and self.objective not in metrics:
+            metrics[self.objective] = measured[self.objective]
+            if validation is None and math.isfinite(measured[self.objective]):
                 raise Unsearchable(
                     "fit ended on other weights than those that it validated last, and its validation data are not known; return "
                     f"a dict from HyperModel.fit, with {self.objective!r} measured after the training"
@@ -223,9 +242,8 @@ class Trainer:
                 f"{self.objective} is taken as a callback has measured it, on other weights than those that the training ended on: "
                 "model.evaluate, which could score these, does not report it"
             )
-            metrics[self.objective] = measured[self.objective]
-        if not all(math.isfinite(metrics.get(name, 0.0)) for name in ("loss", self.objective)):
-            raise FailedTraining(f"the loss or the objective is not finite: {metrics}")
+        if spoilt := not_finite(metrics, self.objective):
+            raise FailedTraining(f"not finite after the training: {spoilt}; {_REMEDY}")
         return history, metrics
 
     def _change(self, model, fit: Fit, source_value: float | None) -> dict[str, float]:

@@ -111,8 +111,7 @@ class Scores(keras.callbacks.Callback):
             evaluate: scores the model on validation data; {} where there are none.
 
         Returns:
-            Those of `last`; NaN in place of a score of validation data that is of other weights, and was not measured on those that are
-            kept.
+            Those of `last`, without scores of validation data that are of other weights, and were not measured on those that are kept.
         """
         now = digest(self.model) if self._weights else None
         stale = [name for name, value in last.items() if self._is_stale(name, value, now)]
@@ -121,9 +120,11 @@ class Scores(keras.callbacks.Callback):
             kept |= logs if weights == now else {}
         if any(name.startswith("val_") and name not in kept for name in stale):
             kept |= {f"val_{name}": float(value) for name, value in evaluate().items() if np.ndim(value) == 0}
+        unknown = {name for name in stale if name.startswith("val_") and name not in kept}
         return {
-            **last,
-            **{name: kept.get(name, math.nan if name.startswith("val_") else last[name]) for name in stale},
+            name: kept.get(name, value) if name in stale else value
+            for name, value in last.items()
+            if name not in unknown
         }
 
     def _is_stale(self, name: str, value: float, now: str | None) -> bool:

@@ -11,7 +11,7 @@ from nash_tf.strategy import hill_climbing
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
-from nash_tf.tuning import arguments, checked_json, front_objectives, oracle_state, trial_values
+from nash_tf.tuning import arguments, checked_json, front_objectives, oracle_state, taken, trial_values
 from nash_tf.tuning.allowance import Allowance
 from nash_tf.tuning.display import TrialDisplay
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep
@@ -173,16 +173,16 @@ class HillClimbingOracle(keras_tuner.Oracle):
         with self._mutex:
             own, values = self.get_trial(trial.trial_id), trial.hyperparameters.values
             lease, holder = trial_values.take_lease(values), self.book.holder(own)
-            taken = trial_values.note_seconds(values, self.book.lending.seconds_since(own.trial_id))
+            took = taken.note(values, self.book.lending.seconds_since(own.trial_id))
             if own.status in ENDED or not holder or lease.get("holder") != holder:
                 print(f"trial {own.trial_id}: a late report was refused", flush=True)
             elif trial.status == TrialStatus.STOPPED:
                 self.fatal = trial_values.message_of(lease, trial_values.FATAL) or self.fatal
                 if self.fatal is None:
-                    self.allowance.cut(own.trial_id, taken.cpu_seconds)
-                self.allowance.do_again(own, taken.cpu_seconds)
+                    self.allowance.cut(own.trial_id, took.cpu_seconds)
+                self.allowance.do_again(own, took.cpu_seconds)
             elif trial.status == TrialStatus.INVALID and self._is_to_be_retried(own):
-                self.allowance.do_again(own, taken.cpu_seconds)
+                self.allowance.do_again(own, took.cpu_seconds)
             else:
                 trial.metrics = own.metrics
                 trial.message = trial.message or trial_values.message_of(lease)
@@ -327,4 +327,4 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def lineage(self) -> list[dict]:
         """The records of all trainings that have ended, in canonical order."""
         with self._mutex:
-            return self.search.lineage()
+            return self.book.lineage()

@@ -12,10 +12,11 @@ from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
 from nash_tf.terminal import errors
 from nash_tf.training import interrupted
-from nash_tf.tuning import trial_values
+from nash_tf.tuning import taken, trial_values
 from nash_tf.tuning.hyperparameters import as_declared
 from nash_tf.tuning.lending import DEATHS, Lending
 from nash_tf.tuning.reopening import not_ours, read_trials
+from nash_tf.tuning.taken import Taken
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
 from nash_tf.tuning.trial_values import ENDED
 from nash_tf.workers.leases import Worker
@@ -181,7 +182,10 @@ class TrialBook:
             self.put_back(trial)
             if deaths >= DEATHS:
                 message = f"{deaths} processes died while they trained it; is it too large for memory?"
-                if self.end(trial, Outcome(self.assignment(trial), FAILED, message=message)):
+                assignment = self.assignment(trial)
+                done = max(0, self._reached.get(trial_id, 0) - assignment.initial_epoch)
+                trial.hyperparameters.values = taken.added(trial.hyperparameters.values, Taken(0.0, 0.0, done))
+                if self.end(trial, Outcome(assignment, FAILED, message=message, epochs=done)):
                     failed.append(trial)
         return failed
 
@@ -194,6 +198,11 @@ class TrialBook:
         last = ", the last one" if len(failed) > 1 else ""
         where = self.files.folder(self.by_training()[failed[-1].key].trial_id) / "trial.json"
         return f"{self.search.finished}{last} with {cause} (see {where}); a search that is resumed does it again"
+
+    def lineage(self) -> list[dict]:
+        """The records of all trainings that have ended, in canonical order; why one failed is a line, where its trial has a traceback."""
+        told = self.search.lineage()
+        return [each | {"message": errors.cause(each["message"])} if "message" in each else each for each in told]
 
     def dispose(self) -> None:
         """Removes the checkpoints that nothing will ask for any more."""

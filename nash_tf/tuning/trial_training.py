@@ -19,8 +19,9 @@ from nash_tf.training.errors import Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import trial_values
+from nash_tf.tuning import taken, trial_values
 from nash_tf.tuning.hyperparameters import HandedOut, as_declared
+from nash_tf.tuning.taken import Taken
 from nash_tf.tuning.trial_files import UNFINISHED
 
 
@@ -70,7 +71,7 @@ class TrialTraining:
         goes_on: bool = False,
     ) -> Outcome:
         """Does the training of a trial; see `nash_tf.training.trainer.Trainer.train`, whose errors are raised. Of one that comes to nothing the
-        trial's values then tell the time that it has taken.
+        trial's values then tell the time and epochs that it has taken.
 
         Args:
             trial: with the values of an assignment.
@@ -107,8 +108,10 @@ class TrialTraining:
                 unfinished=unfinished,
             )
         except Exception:
-            taken = before[0] + time.process_time() - began[0], before[1] + time.monotonic() - began[1]
-            trial.hyperparameters.values = trial_values.with_seconds(trial.hyperparameters.values, *taken)
+            cpu_seconds, wall_seconds = time.process_time() - began[0], time.monotonic() - began[1]
+            done = self.trainer.epochs_done
+            took = Taken(round(before[0] + cpu_seconds, 3), round(before[1] + wall_seconds, 3), done)
+            trial.hyperparameters.values = taken.added(trial.hyperparameters.values, took)
             raise
         finally:
             self.hyperparameters = trial.hyperparameters.copy()

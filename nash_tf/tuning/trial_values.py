@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -16,9 +16,11 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
 from nash_tf.strategy import considered
-from nash_tf.strategy.records import COMPLETED, FAILED, FIELDS, Assignment, Goal, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, FAILED, FIELDS, Assignment, Goal, Outcome, TrainingKey, not_finite
 from nash_tf.strategy.schedules import Phase, annealings
+from nash_tf.tuning import taken
 from nash_tf.tuning.hyperparameters import rounded
+from nash_tf.tuning.taken import Taken
 
 # Beside the user's hyperparameters; those that begin with "tuner/" are Keras Tuner's way of saying the same.
 OWN = frozenset(
@@ -43,13 +45,6 @@ LONGEST_MESSAGE = 4000  # letters, the last ones
 MOST_NAMES = 1000  # of metrics, and of hyperparameters
 
 ENDED = (TrialStatus.COMPLETED, TrialStatus.FAILED)
-
-
-class Taken(NamedTuple):
-    """The time that a training has taken."""
-
-    cpu_seconds: float
-    wall_seconds: float
 
 
 class InvalidReport(errors.FatalValueError):
@@ -172,19 +167,6 @@ def check_names(names: Iterable[str]) -> None:
         raise ValueError(f"expected at most {MOST_NAMES} hyperparameters, received {len(distinct)}")
 
 
-def with_seconds(values: Mapping[str, Any], cpu_seconds: float, wall_seconds: float) -> dict[str, Any]:
-    """Values of a trial whose training came to nothing, with the time that it has taken."""
-    return {**values, "record": json.dumps({"cpu_seconds": cpu_seconds, "wall_seconds": wall_seconds})}
-
-
-def note_seconds(values: dict[str, Any], measured: float) -> Taken:
-    """The time that a report says its training has taken. Values that have no record are given one, with what was measured from outside: nobody
-    knows how much of it was CPU time, so that all counts as such."""
-    if "record" not in values:
-        values |= with_seconds(values, measured, measured)
-    return _taken(values)
-
-
 def encode_outcome(outcome: Outcome) -> dict[str, Any]:
     """What a completed training adds to its trial's values."""
     assert outcome.architecture is not None
@@ -193,7 +175,7 @@ def encode_outcome(outcome: Outcome) -> dict[str, Any]:
 
 def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
     """What a report says of the training that a trial was given out for; hyperparameters that the model declared meanwhile are taken.
-    One whose objective is not a finite number has failed.
+    One whose losses or objective are not finite numbers has failed.
 
     Raises:
         InvalidReport: it is of another training, or `decode_outcome` raises it.
@@ -207,8 +189,9 @@ def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
     outcome = decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), goal.name)
-    if outcome.status == COMPLETED and goal.score(outcome) is None:
-        return _failed(trial, outcome.assignment, f"{goal.name} is not a finite number")
+    spoilt = not_finite(outcome.metrics, goal.name)
+    if outcome.status == COMPLETED and (spoilt or goal.score(outcome) is None):
+        return _failed(trial, outcome.assignment, f"not a finite number: {spoilt or goal.name}")
     return outcome
 
 
@@ -239,7 +222,7 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
         architecture = Architecture.from_json(values["architecture"])
         if assignment.architecture is not None and architecture.digest != assignment.architecture.digest:
             raise ValueError("the architecture is not the one that was to be trained")
-        record, taken = json.loads(values.get("record", "{}")), _taken(values)
+        record, took = json.loads(values.get("record", "{}")), taken.of(values)
         if not record.keys() - set(Taken._fields):
             metrics = {objective: float(_reported(trial, objective))}
             return Outcome(
@@ -247,8 +230,8 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
                 COMPLETED,
                 architecture,
                 metrics,
-                cpu_seconds=taken.cpu_seconds,
-                wall_seconds=taken.wall_seconds,
+                cpu_seconds=took.cpu_seconds,
+                wall_seconds=took.wall_seconds,
             )
         if record["digest"] != architecture.digest:
             raise ValueError("the digest is not that of the architecture")
@@ -259,8 +242,8 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
             metrics={name: float(value) for name, value in record.items() if name not in FIELDS},
             history={name: [float(value) for value in series] for name, series in record.get("history", {}).items()},
             certificate=record.get("certificate"),
-            cpu_seconds=taken.cpu_seconds,
-            wall_seconds=taken.wall_seconds,
+            cpu_seconds=took.cpu_seconds,
+            wall_seconds=took.wall_seconds,
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
@@ -289,19 +272,8 @@ def measurement(trial: Trial, name: str) -> float | None:
     return json.loads(trial.hyperparameters.values.get("record", "{}")).get(name)
 
 
-def _taken(values: Mapping[str, Any]) -> Taken:
-    """The time in a record; 0 of what is not there, or no such number."""
-    try:
-        record = json.loads(values.get("record", "{}"))
-        told = [float(record.get(name, 0.0)) for name in Taken._fields]
-    except (AttributeError, TypeError, ValueError, RecursionError):
-        return Taken(0.0, 0.0)
-    return Taken(*(seconds if 0.0 <= seconds < math.inf else 0.0 for seconds in told))
-
-
 def _failed(trial: Trial, assignment: Assignment, why: str | None) -> Outcome:
-    cpu_seconds, wall_seconds = _taken(trial.hyperparameters.values)
-    return Outcome(assignment, FAILED, message=why, cpu_seconds=cpu_seconds, wall_seconds=wall_seconds)
+    return Outcome(assignment, FAILED, message=why, **taken.of(trial.hyperparameters.values)._asdict())
 
 
 def _reported(trial: Trial, objective: str) -> float:

@@ -252,6 +252,16 @@ def test_a_model_that_cannot_be_exported_is_refused_and_leaves_nothing(make, wor
     assert len(str(refused.value).splitlines()) == 1 and not list(tmp_path.iterdir())
 
 
+def test_a_model_whose_outputs_are_all_nan_is_refused(here, tmp_path):
+    """It would agree with any other that computes nothing."""
+    model = sequential()
+    model.layers[-1].bias.assign([np.nan, np.nan])
+    with pytest.raises(ExportError, match="output 'dense' of the model in memory is NaN for all of the example"):
+        export(model, tmp_path / "out", numbers(2, 3))
+    model.layers[-1].bias.assign([np.nan, 0.0])
+    export(model, tmp_path / "out", numbers(2, 3))
+
+
 @pytest.mark.parametrize(
     "example",
     [

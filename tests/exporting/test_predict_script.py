@@ -161,6 +161,16 @@ def test_images_of_other_formats_in_folders_are_named_on_one_line(run, capsys):
     assert not set(predict_script.SUFFIXES) & set(predict_script.OTHERS)
 
 
+def test_outputs_that_are_no_finite_numbers_name_no_class(run, capsys, monkeypatch):
+    for name in ("1.png", "2.png"):
+        Image.new("L", (8, 8), 255).save(name)
+    monkeypatch.setattr(predict_script, "_load", lambda path: lambda arrays: np.array([[np.nan, 1.0], [0.0, 9.0]]))
+    assert predict.main(["run", "1.png", "2.png"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "2.png  light  100.0%\n"
+    assert printed.err == "1.png: left out: the model's outputs for it are no finite numbers\n"
+
+
 def test_bad_files_are_named_and_the_others_done(run, capsys):
     for name in ("1.png", "4.png"):
         Image.new("L", (8, 8), 255).save(name)

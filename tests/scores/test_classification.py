@@ -102,3 +102,17 @@ class TestTally:
         found = Tally(2, kept=2)
         found.add(np.zeros(4, int), np.array([[0.0, 1.0]] * 4))
         assert [each.image for each in found.mistakes] == [0, 1]
+
+
+@pytest.mark.parametrize("lost", [np.nan, np.inf])
+def test_outputs_that_are_no_finite_numbers_name_no_class(lost):
+    tally = Tally(3)
+    tally.add([0, 0, 1], np.array([[lost, 0, 0], [2, 1, -np.inf], [0, 3, 0]]))
+    tally.add([2, 0], np.full((2, 3), lost))
+    assert tally.confusion.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 0]] and tally.unnamed.tolist() == [2, 0, 1]
+    assert tally.images == 5 and np.isnan(tally.loss) and not tally.mistakes
+    found = scores.in_detail(tally.confusion, "abc", tally.unnamed)
+    assert (found["images"], found["correct"], found["accuracy"], found["unnamed"]) == (5, 2, 0.4, 3)
+    assert [each["images"] for each in found["by_class"]] == [3, 1, 1] and found["by_class"][0]["named"] == 1
+    test = {"images": 5, "largest_class": "a", "base_rate": 0.6, "model": found}
+    assert scores.words(test).endswith("For 3 images its outputs are no finite numbers; these count as wrong.")

@@ -116,16 +116,17 @@ def test_without_time_there_is_none(run_of, largest):
     assert "Front: no time was left for 400 parameters before max_hours=1.0" in run.progress.stream.text
 
 
-def test_one_without_a_finite_score_is_not_handed_over_and_none_is_made_of_it(run_of, largest, monkeypatch):
+@pytest.mark.parametrize("objective", ["loss", "accuracy"])
+def test_one_that_is_not_finite_is_not_handed_over_and_none_is_made_of_it(objective, run_of, largest, monkeypatch):
     def scores(run, model):
         is_small = model.count_params() < largest.count_params()
         return {"test_accuracy": 0.5, "val_accuracy": 0.5, "val_loss": math.nan if is_small else 1.0}
 
     monkeypatch.setattr(front, "scores", scores)
-    run, exported = run_of(front_sizes=(300, 200), front_epochs=0, objective="loss")
+    run, exported = run_of(front_sizes=(300, 200), front_epochs=0, objective=objective)
     (only,) = front.front(run, largest, None)
     assert only["val_loss"] == 1.0 and not exported
-    assert run.progress.stream.text.count("not handed over, for its val_loss is no finite number.") == 1
+    assert run.progress.stream.text.count("not handed over, for it is not finite: val_loss=nan.") == 1
 
 
 def test_one_that_time_left_untrained_is_not_kept(run_of, largest, monkeypatch):

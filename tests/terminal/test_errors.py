@@ -92,3 +92,8 @@ def test_an_error_in_a_user_s_function_that_tensorflow_has_rewritten():
 
 def test_of_what_a_process_has_said_without_a_traceback_the_end_is_there():
     assert cause("\n".join([*("I0000 a note" for _ in range(99)), "Killed: out of memory"])).endswith("out of memory")
+
+
+@pytest.mark.parametrize("name", ["keras_tuner.src.errors.FailedTrialError", "nash_tf.training.errors.FailedTraining"])
+def test_that_a_training_has_failed_is_not_said_beside_why(name):
+    assert cause(f"{name}: val_loss=nan") == "val_loss=nan" and cause(f"a.{name}: x") == f"a.{name}: x"

@@ -171,4 +171,7 @@ def _seen(run: Run, step: int) -> tuple[Rung, ...]:
     for record in run.records:
         if record.step == step:
             found.setdefault(record.rung, []).append(record)
-    return tuple(Rung(len(found[rung]), found[rung][0].epochs) for rung in sorted(found)) or (Rung(1, 1),)
+    longest = {
+        rung: max(record.epochs for record in records) for rung, records in found.items()
+    }  # the failed have fewer
+    return tuple(Rung(len(found[rung]), max(1, longest[rung])) for rung in sorted(found)) or (Rung(1, 1),)

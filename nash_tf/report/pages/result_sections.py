@@ -264,6 +264,15 @@ def _steps(children: Sequence[Child]) -> str:
 def what_next(run: Run) -> Markup | None:
     """Code to copy, and how to go on."""
     best = run.directory / run_directory.BEST
+    if run.state == "failed":
+        return html.paragraph(
+            "The same command with ",
+            tag("code", "--resume"),
+            " does again what failed, and goes on. It fails again unless the cause has passed, as a full disk may have; other settings, such "
+            "as a lower learning rate, want another ",
+            tag("code", "--output_dir"),
+            ".",
+        )
     if run.state != "finished":
         if run.state not in ("unfinished", "begun"):
             return None

@@ -8,14 +8,14 @@ from nash_tf.report.charts.child_words import measured
 from nash_tf.report.drawing.markup import Markup, tag
 from nash_tf.report.drawing.number_words import percent, plural, short
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.records.runs import Run
+from nash_tf.report.records.runs import Run, sentence_of
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import methods
 
 _STATES = {
     "finished": "finished",
     "unfinished": "unfinished",
-    "failed": "failed: no training succeeded",
+    "failed": "failed",
     "begun": "begun, no training has ended yet",
     "broken": "broken: its files cannot be read",
     "empty": "empty: no run in this directory",
@@ -23,7 +23,17 @@ _STATES = {
 
 
 def state_words(run: Run) -> str:
-    """The state of a run, for people."""
+    """The state of a run, for people, and why it failed."""
+    why = why_failed(run) if run.state == "failed" else ""
+    return _badge(run) + (f": {why}" if why else "")
+
+
+def why_failed(run: Run) -> str:
+    """Why a run failed when it was at work last, as far as it tells; "" where it did not."""
+    return run.failure or ("no training succeeded" if run.state == "failed" else "")
+
+
+def _badge(run: Run) -> str:
     words = _STATES[run.state] + (", was finished before" if run.goes_on else "")
     if run.state not in ("unfinished", "begun"):
         return words
@@ -37,7 +47,8 @@ def head(run: Run, title: str) -> Markup:
     broken = [line for line in run.problems if not _is_failure(line)]
     return html.together(
         tag("h1", title),
-        tag("p", html.badge(run.state, state_words(run)), " ", tag("code", str(run.directory)), class_="soft"),
+        tag("p", html.badge(run.state, _badge(run)), " ", tag("code", str(run.directory)), class_="soft"),
+        html.notice("Why it failed", [why] if (why := why_failed(run)) else []),
         html.notice("What is missing or could not be read", broken),
     )
 
@@ -112,8 +123,7 @@ def cut(run: Run) -> list[str]:
 
 
 def _sentence(run: Run, name: str) -> str | None:
-    value = run.results.get(name)
-    return " ".join(value.split())[:1000] if isinstance(value, str) and value.strip() else None
+    return sentence_of(run.results.get(name)) or None
 
 
 def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Markup | None:
@@ -157,7 +167,7 @@ def _distance(objective: Objective, difference: float) -> str:
 
 def _progress(run: Run, standing: search_plan.Standing | None, ended: str | None) -> Markup | None:
     """What of the search is done and what is not; nothing where it is finished as planned, or its plan is not known."""
-    if standing is None or not run.records or run.state == "failed":
+    if standing is None or all(record.failed for record in run.records):
         return None
     limits = " and ".join(f"{name} = {value:g}" for name, value in standing.limits)
     opened = standing.opened

@@ -14,7 +14,7 @@ from nash_tf.files.checksums import CHECKSUM
 from nash_tf.files.lock import LOCK
 from nash_tf.morphisms.base import Move
 from nash_tf.report.records import regular_files
-from nash_tf.report.records.runs import Place, Record, Run, name_of, number, objective_of, place_of
+from nash_tf.report.records.runs import Place, Record, Run, name_of, number, objective_of, place_of, sentence_of
 from nash_tf.report.records.tested import details_of
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import considered
@@ -26,6 +26,7 @@ _BEST = f"{run_directory.BEST}/{_ARCHITECTURE}"
 MOST_BYTES = {
     run_directory.CONFIG: 1 << 20,
     run_directory.RESULTS: 1 << 20,
+    run_directory.FAILURE: 64 << 10,
     run_directory.LINEAGE: 128 << 20,
     _BEST: 16 << 20,
     LOCK: 4 << 10,
@@ -68,8 +69,9 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
         problems.append(f"{run_directory.RESULTS} names {named}.")
     for record in records:
         if record.status != "completed":
+            why = f": {record.message.rstrip('.')}" if record.message else ""
             problems.append(
-                f"Training of child {record.child} in step {record.step}, rung {record.rung}: {record.status}."
+                f"Training of child {record.child} in step {record.step}, rung {record.rung}: {record.status}{why}."
             )
         elif record.score is None:
             what = objective.name.replace("_", " ")
@@ -83,6 +85,7 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
         results=results,
         goes_on=goes_on,
         architecture=None if goes_on else _architecture(directory, problems, needed=bool(results)),
+        failure=sentence_of(_object(directory, run_directory.FAILURE, problems, needed=False).get("reason")),
         owner=_load(directory, LOCK, lambda data: name_of(data.decode("utf-8", "replace").strip()), problems),
     )
     if pictures:
@@ -247,6 +250,7 @@ def _record(plain: Any, objective: Objective) -> Record:
         expected_gain=number(plain.get("expected_gain")),
         considered=_considered(plain.get("considered")),
         rate=_shares(plain.get("rate"), epochs),
+        message=sentence_of(plain.get("message")),
     )
 
 

@@ -18,6 +18,7 @@ Place = tuple[int, int, int]  # step, rung, child
 
 _LARGEST = 1e15
 _LETTERS = 200  # of a name
+_SENTENCE = 1000  # letters
 _FILES = (".npz", ".csv")  # suffixes of data sets that are files
 
 
@@ -38,6 +39,7 @@ class Record:
         expected_gain: what its morphisms were expected to lower the loss by.
         considered: what they were chosen among; empty where they were drawn, or where it is malformed.
         rate: shares of the highest learning rate where each epoch begins, and at the end; empty where they are not known.
+        message: why it failed; "" where it did not, or where that is not known.
     """
 
     step: int
@@ -61,6 +63,7 @@ class Record:
     rate: tuple[float, ...] = ()
     moves: tuple[Move, ...] = ()
     digest: str | None = None
+    message: str = ""
 
     @property
     def place(self) -> Place:
@@ -102,6 +105,7 @@ class Run:
         architecture: the winner's.
         networks: architectures of the front's networks by their directories, as results.json names them.
         owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.
+        failure: why it failed when it was at work last; "" where it did not, or of an earlier version.
         problems: what is missing or broken, a sentence each.
         pictures: file, as results.json names it -> PNG, of the worst mistakes; empty where they are not asked for.
     """
@@ -116,6 +120,7 @@ class Run:
     architecture: Architecture | None = None
     networks: Mapping[str, Architecture] = field(default_factory=dict)
     owner: str | None = None
+    failure: str = ""
     problems: tuple[str, ...] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict)
 
@@ -150,7 +155,7 @@ class Run:
             return "finished"
         if self._holds(run_directory.RESULTS) and not self.goes_on:
             return "broken"
-        if self.records and all(record.failed for record in self.records):
+        if self.failure or (self.records and all(record.failed for record in self.records)):
             return "failed"
         if self.records:
             return "unfinished"
@@ -200,6 +205,11 @@ def name_of(value: Any) -> str:
     """A value as a name, cut where it is too long for one."""
     text = str(value)
     return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
+
+
+def sentence_of(value: Any) -> str:
+    """A value as a sentence on one line, cut where it is too long for one; "" where it is no text."""
+    return " ".join(value.split())[:_SENTENCE] if isinstance(value, str) else ""
 
 
 def place_of(value: Any) -> Place | None:
