@@ -184,7 +184,7 @@ def cost(parent: Architecture, child: Architecture) -> dict[str, int]:
     """What a child has more than its parent.
 
     Returns:
-        `added_params`, trained parameters, and `added_flops`, operations per image; the latter only where the size of
+        `added_params`, of frozen layers too, and `added_flops`, operations per image; the latter only where the size of
         an image is fixed.
     """
     added = {"added_params": child.params - parent.params}

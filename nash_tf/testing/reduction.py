@@ -33,7 +33,7 @@ def check_reduction(
     2. A move that is written as JSON and replayed gives the same child and the same weights.
     3. Every new or changed variable has a recipe; weights and slots have the child's shapes, and are finite.
     4. Slots follow their weights: the slot of each surviving number is the one that it had.
-    5. An operator that is not exact leaves fewer trained parameters; one that is gives the parent's outputs in inference, up
+    5. An operator that is not exact leaves fewer parameters; one that is gives the parent's outputs in inference, up
        to `tolerance` * max(1, max |parent(x)|).
     6. In inference and in training mode the outputs keep their shapes and are finite.
     7. The certificate is honest: its differences are those that the outputs have.
