@@ -11,6 +11,7 @@ import pytest
 
 import nash_tf
 from nash_tf import callbacks, certificate, morphisms, testing
+from nash_tf.architecture import Architecture
 
 FRONT = ["max_flops", "front_sizes", "batch_size", "gain_factor", "average_weights", "fits"]
 SEARCH = [
@@ -142,6 +143,14 @@ def test_public_methods(owner):
 )
 def test_parameters(function, expected):
     assert parameters(function) == expected
+
+
+@pytest.mark.parametrize("function", [nash_tf.morph, nash_tf.shrink, nash_tf.pick], ids=lambda each: each.__name__)
+def test_max_params_is_told_as_it_counts(function):
+    (line,) = [line for line in function.__doc__.splitlines() if "max_params: " in line]
+    assert "of frozen layers too" in line
+    frozen = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, trainable=False), keras.layers.Dense(2)])
+    assert Architecture.from_keras(frozen).params == 15 + 8
 
 
 def test_parameters_of_the_tuner():

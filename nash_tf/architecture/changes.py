@@ -1,10 +1,13 @@
 """What differs between two networks of one family, layer by layer, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from nash_tf.architecture import Architecture, Node
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Sort(Enum):
@@ -39,21 +42,26 @@ class Change(NamedTuple):
         return f"{self.sort.value} {self.name} ({bare(self.kind)}) {self.words}"
 
 
-def changes(parent: Architecture, child: Architecture) -> list[Change]:
-    """The layers of a child that differ from those of its parent, in the child's order; then the parent's that are gone."""
+def changes(parent: Architecture, child: Architecture, folded: Mapping[str, str] = _NONE) -> list[Change]:
+    """The layers of a child that differ from those of its parent, in the child's order; then the parent's that are gone.
+
+    Args:
+        parent, child: the two.
+        folded: by normalisation that is gone the layer that computes it now, which the two alone do not tell.
+    """
     found = [_added(node, child) if node.name not in parent else _changed(node, parent, child) for node in child.nodes]
     gone = [
-        Change(Sort.REMOVED, node.name, node.kind, f"is gone, with {node.params:,} parameters")
+        Change(Sort.REMOVED, node.name, node.kind, f"is gone, with {node.params:,} parameters{_into(node, folded)}")
         for node in parent.nodes
         if node.name not in child
     ]
     return [*(change for change in found if change), *gone]
 
 
-def listed(parent: Architecture, child: Architecture) -> list[str]:
-    """The changes as lines to read; layers that only let channels through come together in one."""
+def listed(parent: Architecture, child: Architecture, folded: Mapping[str, str] = _NONE) -> list[str]:
+    """The `changes` as lines to read; layers that only let channels through come together in one."""
     lines, passing = [], []
-    for change in changes(parent, child):
+    for change in changes(parent, child, folded):
         if change.sort is Sort.CARRIES:
             passing.append(change.name)
         else:
@@ -66,6 +74,10 @@ def listed(parent: Architecture, child: Architecture) -> list[str]:
 def bare(kind: str) -> str:
     """A kind without the package in front."""
     return kind.rpartition(">")[2]
+
+
+def _into(node: Node, folded: Mapping[str, str]) -> str:
+    return f": {folded[node.name]} computes it now" if node.name in folded else ""
 
 
 def _added(node: Node, child: Architecture) -> Change:
@@ -81,9 +93,10 @@ def _changed(node: Node, parent: Architecture, child: Architecture) -> Change | 
     if node == old:
         return None
     own = node.channels != old.channels
+    was = "" if node.kind == old.kind else f"was {bare(old.kind)}, and "
 
     def change(sort: Sort, words: str) -> Change:
-        return Change(sort, node.name, node.kind, words)
+        return Change(sort, node.name, node.kind, was + words)
 
     if own and node.rule is not None and node.rule.output_growth:
         sort = Sort.WIDENED if (node.channels or 0) > (old.channels or 0) else Sort.NARROWED

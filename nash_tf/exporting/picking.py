@@ -36,7 +36,7 @@ def pick(
 
     Args:
         run: the run's directory.
-        max_params: the most trained parameters; None for no limit.
+        max_params: the most parameters, of frozen layers too, without moving averages; None for no limit.
         max_flops: the most floating-point operations per image (see `nash_tf.architecture.costs.flops`).
         max_latency_ms: the most milliseconds of a single image, as the run has measured them on its machine: one with
             `--objective_cost=latency_ms` or `--max_latency_ms`.

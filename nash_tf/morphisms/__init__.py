@@ -100,7 +100,7 @@ def sites(parent, operators=None, layer=None, max_added=None, max_channels=None)
         parent: an `Architecture`, or a functional `keras.Model`.
         operators: an operator's name, or a list of names; by default all of `registry`, without `reductions`.
         layer: name of a layer, or a pattern ("conv_*"); only sites that name such a layer.
-        max_added: maximum number of trained parameters that a morphism adds.
+        max_added: maximum number of parameters that a morphism adds, of frozen layers too.
         max_channels: the most channels that an image is given; None for 600, or as many as the widest image has.
 
     Returns:

@@ -210,7 +210,7 @@ class Reduction(Morphism):
         return site
 
     def sites_removing(self, architecture: Architecture, params: int) -> list[Site]:
-        """Sites to choose from where about so many trained parameters are to go: all, unless the operator has sizes."""
+        """Sites to choose from where about so many parameters are to go: all, unless the operator has sizes."""
         return self.sites(architecture)
 
     def _missing(self, parent, child):

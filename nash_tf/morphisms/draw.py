@@ -28,7 +28,7 @@ def draw(
         parent: the parent's architecture.
         count: number of moves.
         operators: operator name -> relative frequency; a reduction is drawn only if it is among them. An operator without a site is dropped from the draw.
-        max_params: maximum number of trained parameters; a move that would exceed it is not drawn.
+        max_params: maximum number of parameters, of frozen layers too; a move that would exceed it is not drawn.
         seed: seed of all random draws.
         variants: by name, operators that are used in place of the registered ones. Each of their sites must be a site
             of the registered operator too, because `replay` applies that one.

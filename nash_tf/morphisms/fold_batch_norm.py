@@ -26,13 +26,18 @@ class FoldBatchNorm(Reduction):
             if node.kind == "BatchNormalization":
                 yield (node.name,)
 
+    def why_not_considered(self, architecture, layer):
+        behind = [name for name in architecture.consumers[layer] if architecture[name].kind == "BatchNormalization"]
+        more = f"; ask about the one behind it, {', '.join(behind)}" if behind else ", and none is behind it"
+        return f"{layer} ({architecture[layer].kind}) is no batch normalisation{more}"
+
     def refusal(self, architecture, site):
         (name,) = site
         if name not in architecture:
             return no_layer(architecture, name)
         norm = architecture[name]
         if norm.kind != "BatchNormalization":
-            return f"{name} ({norm.kind}) is no batch normalisation"
+            return self.why_not_considered(architecture, name)
         if norm.rule is None or norm.config.get("renorm"):
             settings = layer_rules.why_unruled(norm.kind, norm.config, norm.rank) or "it renormalises batches"
             return f"{name} cannot be folded: {settings}"
@@ -40,7 +45,7 @@ class FoldBatchNorm(Reduction):
             return f"{name} is an output of the network"
         layer = architecture[norm.inputs[0]]
         if not _scaled(layer):
-            reason = layer_rules.why_unruled(layer.kind, layer.config, layer.rank) or "it has no kernel with filters"
+            reason = layer_rules.why_unruled(layer.kind, layer.config, layer.rank) or _why_not_scaled(layer)
             return f"{layer.name} ({layer.kind}), before {name}, cannot take it: {reason}"
         if activation := layer_rules.activation_of(layer.config).replace("linear", ""):
             return f"{layer.name} ends in {activation}, before {name}"
@@ -73,12 +78,22 @@ class FoldBatchNorm(Reduction):
         return replace(architecture, nodes=tuple(nodes)), WeightTransfer(recipes)
 
 
+def _multiplier(layer) -> int:
+    """How many channels a depthwise convolution makes of each; 1 of another layer."""
+    return layer.config.get("depth_multiplier", 1) if layer.kind.startswith("DepthwiseConv") else 1
+
+
+def _why_not_scaled(layer) -> str:
+    multiplier = _multiplier(layer)
+    return f"its depth_multiplier is {multiplier}, not 1" if multiplier != 1 else "it has no kernel with filters"
+
+
 def _scaled(layer) -> dict[str, int]:
     """The kernel that scales a layer's output channels, and its axis of them; empty for a layer that has none."""
     if layer.rule is None or not layer.rule.kernels:
         return {}
     growth = layer.rule.output_growth
-    if layer.kind.startswith("DepthwiseConv") and layer.config.get("depth_multiplier", 1) == 1:
+    if layer.kind.startswith("DepthwiseConv") and _multiplier(layer) == 1:
         growth = layer.rule.input_growth
     return {
         variable: each.axis % len(layer.weights[variable]) for variable, each in growth.items() if variable != "bias"

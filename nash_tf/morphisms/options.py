@@ -20,7 +20,7 @@ class Option(NamedTuple):
     Attributes:
         operator: name of the operator.
         site: where it would be applied.
-        params: number of trained parameters that it adds.
+        params: number of parameters that it adds, of frozen layers too.
         flops: floating-point operations per image that it adds (see `nash_tf.architecture.costs.flops`); None where the
             size of an image is open.
     """

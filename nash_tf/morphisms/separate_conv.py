@@ -29,7 +29,7 @@ class SeparateConv(Reduction):
                 yield (node.name,)
 
     def why_not_considered(self, architecture, layer):
-        return f"{layer} ({architecture[layer].kind}) is no convolution"
+        return f"{layer} ({architecture[layer].kind}) cannot be separated: only a full 2-D convolution can"
 
     def refusal(self, architecture, site):
         (name,) = site

@@ -45,7 +45,7 @@ def phases(epochs: int, is_branch: bool, is_averaged: bool) -> tuple[Phase, ...]
 
 @dataclass(frozen=True)
 class Front:
-    """The sizes of a front, in trained parameters.
+    """The sizes of a front, in parameters, of frozen layers too.
 
     Attributes:
         first: of the first network.
@@ -111,7 +111,7 @@ def front(first: int | None, wanted: Sequence[int], doublings: int, max_params: 
         wanted: the sizes that are asked for; one that the network of another size is of is left out. None for twice, four times, ... as
             many parameters as the first network's.
         doublings: how many, where no sizes are asked for.
-        max_params: limit on trained parameters.
+        max_params: limit on parameters, of frozen layers too.
     """
     own = first or 1
     sizes = sorted({int(size) for size in wanted}) or [own * 2**power for power in range(1, doublings + 1)]

@@ -32,7 +32,7 @@ class BranchingProposer(BudgetedProposer):
     """Proposes the trunk and the branches.
 
     Attributes:
-        sizes: in trained parameters, those that are asked for; none for doublings of the first network's.
+        sizes: in parameters, of frozen layers too, those that are asked for; none for doublings of the first network's.
         doublings: how many of these.
     """
 

@@ -23,7 +23,7 @@ class Candidate(NamedTuple):
 
     Attributes:
         operator, site: which one, as in `nash_tf.morphisms.Move`; the site names the layers.
-        params: trained parameters that it adds; below 0 where it makes the network smaller.
+        params: parameters that it adds, of frozen layers too; below 0 where it makes the network smaller.
         gain: expected decrease of the loss for as many epochs.
         cost: expected increase, since there are fewer epochs.
     """

@@ -145,7 +145,7 @@ def search_seconds(
         steps: the rungs of each step.
         trainings: those that have ended, in that order, one at least.
         opened: what is open.
-        max_params: limit on trained parameters.
+        max_params: limit on parameters, of frozen layers too.
     """
     cost, growth = cost_of(trainings), growth_of(trainings)
     step, rung, missing, source = opened

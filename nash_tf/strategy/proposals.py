@@ -63,7 +63,7 @@ class Proposer:
         method: whose operators are drawn.
         steps: the rungs of each step, the first network's first.
         mutations: morphisms of a child.
-        max_params: limit on trained parameters.
+        max_params: limit on parameters, of frozen layers too.
         seed: of all draws.
         hyperparameters: the declared ones.
         tune_hyperparameters: whether children perturb the hyperparameters of their parent.

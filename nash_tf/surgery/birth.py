@@ -14,12 +14,13 @@ from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.own_attributes import carry_attributes, carry_weights
 from nash_tf.keras_models.slot_powers import slot_powers
 from nash_tf.keras_models.state import State, as_tensors, carry_trainable, read_state, write_optimizer, write_state
-from nash_tf.morphisms import are_exact
+from nash_tf.morphisms import are_exact, known
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
 from nash_tf.morphisms.weight_transfer import (
     MADE_ANEW,
     Copy,
+    Fold,
     Fresh,
     Key,
     apply_to_slots,
@@ -120,6 +121,8 @@ def make_child(
 ) -> tuple[keras.Model, Child]:
     """The child's model, compiled like its parent and with its own attributes, and the child.
 
+    Before a move that folds a batch normalisation whose statistics no longer fit, they are measured.
+
     Args:
         model: the parent's model, which is not changed.
         parent: its architecture.
@@ -127,6 +130,10 @@ def make_child(
         inputs: a batch to calibrate the child on; None for none.
     """
     state = read_state(model, copied=False)
+    if inputs is not None and (before := _before_stale_fold(parent, state, moves)):
+        half, first = make_child(model, parent, before, inputs)
+        made, last = make_child(half, first.architecture, moves[len(before) :], inputs)
+        return made, _since_the_first(first, last)
     child = inherit(parent, state, moves, lambda: model.optimizer)
     made = to_keras(child.architecture, like=model, weights=as_tensors(state, child.state.weights))
     carry_trainable(made, model)
@@ -138,6 +145,24 @@ def make_child(
     if inputs is not None:
         calibrate_child(made, child, inputs)
     return made, child
+
+
+def _before_stale_fold(parent: Architecture, state: State, moves: Sequence[Move]) -> Sequence[Move]:
+    """The moves before the first that folds a batch normalisation which those leave stale; none where there is no such."""
+    for number, move in enumerate(moves):
+        if number and known()[move.operator].exact and not are_exact(name for name, *_ in moves[:number]):
+            child = inherit(parent, state, moves[:number])
+            _, ((transfer, _),) = replay(child.architecture, [move])
+            if any(isinstance(each, Fold) and each.norm in child.stale for each in transfer.recipes.values()):
+                return moves[:number]
+    return ()
+
+
+def _since_the_first(first: Child, last: Child) -> Child:
+    """A child in two steps, as that of the first parent."""
+    fresh = last.fresh | {key for key in first.fresh if key in last.state.weights}
+    copies = {key: first.copies.get(source, source) for key, source in last.copies.items()}
+    return last._replace(fresh=fresh, copies={**first.copies, **copies})
 
 
 def calibrate_child(model: keras.Model, child: Child, inputs: Any) -> None:
@@ -159,7 +184,7 @@ def cost(parent: Architecture, child: Architecture) -> dict[str, int]:
     """What a child has more than its parent.
 
     Returns:
-        `added_params`, trained parameters, and `added_flops`, operations per image; the latter only where the size of
+        `added_params`, of frozen layers too, and `added_flops`, operations per image; the latter only where the size of
         an image is fixed.
     """
     added = {"added_params": child.params - parent.params}

@@ -194,7 +194,7 @@ def certify(
     Returns:
         - `max_difference`: largest absolute difference of the outputs in inference.
         - `bound`: its upper bound, `morphisms` * `TOLERANCE` * max(1, largest absolute output); `morphisms` * `rounding` where
-          that is exceeded and less.
+          that is exceeded and less. Only if `strict`: nothing else is held to one.
         - `rounding`: that of the parent, where it was asked for.
         - `training_difference`: largest absolute difference of the outputs in training mode.
         - With labels `loss_change` and `training_loss_change`, child minus parent. These losses include regularisation,
@@ -210,7 +210,7 @@ def certify(
     bound = max(1, morphisms) * TOLERANCE * max(1.0, _largest(parent.outputs))
     certificate = {
         "max_difference": _difference(parent.outputs, child.outputs),
-        "bound": bound,
+        **({"bound": bound} if strict else {}),
         "training_difference": _difference(parent.training_outputs, child.training_outputs),
     }
     if strict and own_rounding is not None and certificate["max_difference"] > bound:

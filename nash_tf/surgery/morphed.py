@@ -1,5 +1,6 @@
 """What `morph` returns."""
 
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ import keras
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.changes import listed
 from nash_tf.files.atomic import write_atomically
+from nash_tf.morphisms.base import Move
+from nash_tf.morphisms.draw import replay
+from nash_tf.morphisms.weight_transfer import Fold
 
 
 class _Parts(NamedTuple):
@@ -47,7 +51,10 @@ class Morphed(_Parts):
 
     def changes(self) -> list[str]:
         """What changed, in lines to read: a layer each, with a sign in front (+ new, ↔ wider, » reads more, − gone)."""
-        return listed(self.before, self.after)
+        _, made = replay(self.before, [Move(*move) for move in json.loads(self.moves)])
+        recipes = [each for transfer, _ in made for each in transfer.recipes.items()]
+        folded = {recipe.norm: layer for (layer, _), recipe in recipes if isinstance(recipe, Fold)}
+        return listed(self.before, self.after, folded)
 
     def picture(self, path: str | Path | None = None) -> str:
         """A drawing of what changed, as SVG; layers far from any change are folded.

@@ -70,7 +70,8 @@ def morph(
             the certificate says how far it changed. It is added to what `split` copies and to the kernels of inserted layers.
             `alter_channels`, `merge_concat`, `merge_convex` and reductions make none that it is added to: a call of these
             alone warns. (Of variables that grow, the new part is random already, or zero so that the function stays.)
-        max_params: maximum number of trained parameters. A reduction at a given place may leave more.
+        max_params: maximum number of parameters, of frozen layers too, without moving averages. A reduction at a given place may leave
+            more.
         max_channels: the most channels that an image is given; None for 600, or as many as the widest image has, at a place that
             is drawn, and for no limit at a given one.
         max_loss_change: the most by which the loss may rise on the calibration batch, in inference; it needs labels.

@@ -32,7 +32,7 @@ class Ranked(NamedTuple):
     Attributes:
         move: it, with its filters named.
         child: the architecture that it makes.
-        removed: number of trained parameters that go.
+        removed: number of parameters that go, of frozen layers too.
         loss: the child's loss on the batch, behind the change with the batch's own statistics.
     """
 
@@ -67,7 +67,7 @@ def ranked(
         operators: names of reductions.
         inputs: a batch of the model's inputs.
         labels: the targets of the same batch.
-        params: about how many trained parameters are to go; more count as these. None for no matter how many.
+        params: about how many parameters are to go, of frozen layers too; more count as these. None for no matter how many.
     """
     candidates = _candidates(model, architecture, operators, inputs, labels, params)
     before, *losses = _losses(model, architecture, candidates, inputs, labels)

@@ -39,7 +39,7 @@ def shrink(
 
     Args:
         model: a trained and compiled functional model. It is not changed.
-        max_params: the most trained parameters that are left.
+        max_params: the most parameters that are left, of frozen layers too, without moving averages.
         data: (inputs, labels), as `model.fit` takes arrays; the first 512 examples are used, so they must be mixed. A step
             computes their outputs about once for each place where something could go: of a large network give fewer.
         operators: names of reductions in `nash_tf.morphisms.reductions`; by default all that are approximate.

@@ -52,7 +52,7 @@ def check_operator(
         models: functional models whose inputs all have one shape, or `Parent`s; by default `count` of `random_models`.
         calibration: batch of inputs for calibration and all measurements; by default 8 images of normal noise.
         count: number of random models.
-        per_model: number of sites at which children are made, for each model.
+        per_model: number of sites at which children are made, for each model; with 0 the sites alone are checked.
         seed: seed of the choice of sites and of initial values.
         tolerance: relative tolerance of outputs in inference.
 
@@ -62,7 +62,7 @@ def check_operator(
     Raises:
         AssertionError: the operator breaks its contract; the message names the operator, the model, the site and the
             clause. Or it has no site on any of the models, so that nothing was checked.
-        TypeError: it is no instance of an operator, or the models are no list.
+        TypeError: it is no instance of an operator, or a reduction; or the models are no list.
         ValueError: a number is out of range, or the calibration data are not one batch of a model's inputs.
     """
 

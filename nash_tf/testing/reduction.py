@@ -7,7 +7,7 @@ import numpy as np
 
 from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.morphisms.base import Move, Reduction
-from nash_tf.morphisms.weight_transfer import Take, apply_to_slots, apply_to_weights
+from nash_tf.morphisms.weight_transfer import apply_to_slots, apply_to_weights
 from nash_tf.surgery import certificate
 from nash_tf.testing.child import ChildCheck, Report, close, require
 from nash_tf.testing.parent import Parent, arrays, forward
@@ -33,7 +33,7 @@ def check_reduction(
     2. A move that is written as JSON and replayed gives the same child and the same weights.
     3. Every new or changed variable has a recipe; weights and slots have the child's shapes, and are finite.
     4. Slots follow their weights: the slot of each surviving number is the one that it had.
-    5. An operator that is not exact leaves fewer trained parameters; one that is gives the parent's outputs in inference, up
+    5. An operator that is not exact leaves fewer parameters; one that is gives the parent's outputs in inference, up
        to `tolerance` * max(1, max |parent(x)|).
     6. In inference and in training mode the outputs keep their shapes and are finite.
     7. The certificate is honest: its differences are those that the outputs have.
@@ -53,7 +53,7 @@ def check_reduction(
     Raises:
         AssertionError: the operator breaks its contract; the message names the operator, the model, the site and the
             clause. Or it has no site on any of the models, so that nothing was checked.
-        TypeError: it is no instance of an operator, or the models are no list.
+        TypeError: it is no instance of a reduction, or the models are no list.
         ValueError: a number is out of range, or the calibration data are not one batch of a model's inputs.
     """
 
@@ -97,13 +97,18 @@ class _ReductionCheck(ChildCheck):
         self._check_certificate(model, outputs)
 
     def _check_slots(self) -> None:
-        weights = apply_to_weights(self.transfer, self.parent.weights, self.move.seed)
-        slots = apply_to_slots(self.transfer, self.parent.weights)
-        for node in self.child.nodes:
-            for variable in node.weights:
-                key = (node.name, variable)
-                if isinstance(self.transfer.recipes.get(key, Take(())), Take):
-                    require(np.array_equal(slots[key], weights[key]), f"the slots of {key} do not follow its weights")
+        """Numbers that are all different, each with its negative as its slot, must have that in the child too."""
+        rng, before = np.random.default_rng(self.move.seed), self.parent.architecture
+        shapes = {key: array.shape for key, array in self.parent.weights.items() if key[1] in before[key[0]].weights}
+        numbers = {key: rng.random(shape) for key, shape in shapes.items()}
+        weights = apply_to_weights(self.transfer, {**self.parent.weights, **numbers}, self.move.seed)
+        slots = apply_to_slots(self.transfer, {key: -array for key, array in numbers.items()})
+        known = np.concatenate([array.ravel() for array in numbers.values()])
+        for key in ((node.name, name) for node in self.child.nodes for name in node.weights):
+            # Copies among new filters are of numbers that survive too, but begin with slots of their own.
+            is_kept = np.isin(weights[key], known) & ~np.isnan(slots[key])
+            follow = np.array_equal(slots[key][is_kept], -weights[key][is_kept])
+            require(follow, f"the slots of {key} do not follow its weights: a number that stays must keep its slot")
 
     def _check_certificate(self, model, outputs) -> None:
         batches = [self.parent.batch] * len(self.child.inputs)

@@ -7,7 +7,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models.layer_configs import in_words
-from nash_tf.morphisms.base import Morphism, checked_operator, is_whole
+from nash_tf.morphisms.base import Morphism, Reduction, checked_operator, is_whole
 from nash_tf.testing.child import Report, require
 from nash_tf.testing.parent import Parent
 from nash_tf.testing.random_models import random_models
@@ -37,8 +37,12 @@ def check_models(
         ValueError: a number is out of range, or the calibration data do not fit a model.
         AssertionError: the contract is broken, or there is no site at which it could be.
     """
+    if isinstance(operator, Morphism) and isinstance(operator, Reduction) != (kind is Reduction):
+        what, own = ("no reduction", "check_operator") if kind is Reduction else ("a reduction", "check_reduction")
+        raise TypeError(f"{operator.name} is {what} and has another contract: check it with nash_tf.testing.{own}")
     checked_operator(operator, kind)
-    for name, number, least in (("count", count, 1), ("per_model", per_model, 0)):
+    least_children = 1 if kind is Reduction else 0  # with none the sites alone are checked
+    for name, number, least in (("count", count, 1), ("per_model", per_model, least_children)):
         if not is_whole(number) or number < least:
             raise ValueError(f"{name} must be a whole number of at least {least}, received {number!r}")
     models = random_models(count, seed) if models is None else models

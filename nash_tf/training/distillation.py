@@ -1,5 +1,6 @@
 """Distillation: a student is trained against the outputs of a teacher as well as the labels."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import reduce
@@ -21,6 +22,7 @@ from nash_tf.training.output_forms import (
     functional,
     losses_of,
     output_forms,
+    output_names,
 )
 from nash_tf.training.soft_targets import why_not
 
@@ -53,7 +55,8 @@ def distill(
     Args:
         student: a compiled model. It has its own loss again afterwards, and holds nothing of the teacher; it is saved and
             exported as if it had been trained alone.
-        teacher: a model of the same inputs and outputs, compiled or not. It is not changed.
+        teacher: a model of the same inputs and outputs, compiled or not. It is not changed. Outputs that have the student's
+            names teach those of their name, wherever they stand; others those at their place.
         *data, **fit: what `fit` takes; `sample_weight` and `class_weight` weigh both parts of the loss. Losses on validation
             data are the student's own.
         share: of the teacher in the loss, from 0 to 1. With 0 nothing is learnt from the teacher.
@@ -65,7 +68,8 @@ def distill(
     Raises:
         ValueError: a number is out of range, the student is not compiled, the teacher takes other inputs or its outputs have
             other shapes, it is not known whether they are logits or probabilities, the student's loss cannot take them as
-            targets, or inputs or labels are missing.
+            targets, inputs or labels are missing, or the student's own `train_step` does not call `compute_loss`, through which the
+            teacher comes in.
     """
     _check(student, teacher, share, temperature)
     _check_data(*data[:2], **{name: fit[name] for name in ("x", "y") if name in fit})
@@ -80,32 +84,64 @@ def taught(student: keras.Model, teacher: keras.Model, share: float, temperature
     if share == 0:
         yield
         return
-    parts, own = _parts(student, teacher), student.compute_loss
+    parts, places = _parts(student, teacher), _places(student, teacher)
+    own, own_step = student.compute_loss, student.train_step
+    seen = Counter[str]()  # training steps that run now, and losses of the teacher so far
 
-    def compute_loss(x=None, y=None, y_pred=None, sample_weight=None, training=True):
+    def compute_loss(x=None, y=None, y_pred=None, sample_weight=None, training=None):
         if y is None:
             raise ValueError(_NO_LABELS)
+        # Steps do not say in which mode they are where the student's own `compute_loss` does not ask.
+        training = seen["steps"] > 0 if training is None else training
         given = (x, y, y_pred, sample_weight)
         loss = own(*given, training=training) if private_api.has_training_loss(student) else own(*given)
         if not training:
             return loss
-        outputs, targets = keras.tree.flatten(y_pred), _answers(teacher, x)
+        seen["losses"] += 1
+        outputs, answers = keras.tree.flatten(y_pred), _answers(teacher, x)
         labels = _labels(y, y_pred, sorted({number for number, *_ in parts}), functional(student).output_names)
         soft = 0.0
         for number, each, form in parts:
-            weights = _at(each.path, sample_weight)
+            weights, target = _at(each.path, sample_weight), answers[places[number]]
             soft += each.weight * _divergence(
-                each.loss, outputs[number], targets[number], temperature, weights, form, labels.get(number)
+                each.loss, outputs[number], target, temperature, weights, form, labels.get(number)
             )
         regular = ops.sum([ops.sum(ops.cast(each, "float32")) for each in student.losses] or [0.0])
         return loss + share * (soft - (ops.cast(loss, "float32") - regular))
 
-    student.compute_loss = compute_loss
+    def train_step(data):
+        before = seen["losses"]
+        seen["steps"] += 1
+        try:
+            logs = own_step(data)
+        finally:
+            seen["steps"] -= 1
+        if seen["losses"] == before:
+            raise ValueError(
+                f"student {student.name!r} would learn nothing from the teacher: {type(student).__name__}.train_step must take "
+                "its loss from self.compute_loss(x, y, y_pred, sample_weight), and did not call it in training mode; call "
+                "it there, or train on the labels alone, with share=0"
+            )
+        return logs
+
+    with _replaced(student, compute_loss=compute_loss, train_step=train_step):
+        yield
+
+
+@contextmanager
+def _replaced(student: keras.Model, **methods: Callable) -> Iterator[None]:
+    """Context in which a student has other methods, and its training step is traced with them."""
+    before = {name: vars(student)[name] for name in methods if name in vars(student)}
+    for name, method in methods.items():
+        setattr(student, name, method)
     fast_training.trace_anew(student)
     try:
         yield
     finally:
-        del student.compute_loss
+        for name in methods:
+            delattr(student, name)
+        for name, method in before.items():
+            setattr(student, name, method)
         fast_training.trace_anew(student)
 
 
@@ -200,9 +236,17 @@ def _labels(y: Any, y_pred: Any, numbers: list[int], names: list[str]) -> dict[i
     return dict(zip(numbers if len(flat) == len(numbers) else range(len(flat)), flat, strict=True))
 
 
+def _places(student: keras.Model, teacher: keras.Model) -> list[int]:
+    """By output of the student the place of the teacher's that teaches it: that of its name where both have the same names."""
+    own, theirs = output_names(student), output_names(teacher)
+    by_name = len(set(own)) == len(own) and sorted(own) == sorted(theirs)
+    return [theirs.index(name) for name in own] if by_name else list(range(len(own)))
+
+
 def _parts(student: keras.Model, teacher: keras.Model) -> list[tuple[int, OutputLoss, Form | None]]:
     """The student's losses: the number of the output, the loss, and in which form the teacher gives that output."""
-    parts, forms = [], output_forms(teacher)
+    forms = output_forms(teacher)
+    parts, forms = [], [forms[place] for place in _places(student, teacher)]
     for each in losses_of(student):
         path, number, loss, _ = each
         if number is None:
@@ -227,7 +271,8 @@ def _parts(student: keras.Model, teacher: keras.Model) -> list[tuple[int, Output
 def _check_targets(student: keras.Model, teacher: keras.Model, number: int, loss: keras.Loss) -> None:
     """Checks that the teacher's outputs can be the targets of a loss that is no cross-entropy of Keras."""
     output = keras.tree.flatten(student.outputs)[number]
-    own, theirs = forms_by_activation(student)[number], output_forms(teacher)[number]
+    place = _places(student, teacher)[number]
+    own, theirs = forms_by_activation(student)[number], output_forms(teacher)[place]
     if reason := why_not(loss, output, own):
         raise ValueError(
             f"student {student.name!r}: its loss {loss.name!r} of output {number} cannot take the teacher's outputs as labels: "
@@ -237,7 +282,7 @@ def _check_targets(student: keras.Model, teacher: keras.Model, number: int, loss
         )
     if own is None or own.are_logits or theirs is None or not theirs.are_logits:
         return
-    learnt = [each.loss for each in losses_of(teacher) if each.number == number]
+    learnt = [each.loss for each in losses_of(teacher) if each.number == place]
     if any(form_of_loss(each) is None and why_not(each, output, theirs) is None for each in learnt):
         return  # a linear output that learnt by a distance is near the labels, not logits
     raise ValueError(
@@ -263,6 +308,8 @@ def _check(student: keras.Model, teacher: keras.Model, share: float, temperature
     if student is teacher:
         raise ValueError("student and teacher are one model: the teacher must stay as it is")
     shapes = [[tuple(each.shape) for each in keras.tree.flatten(model.outputs)] for model in (student, teacher)]
+    if len(shapes[0]) == len(shapes[1]):
+        shapes[1] = [shapes[1][place] for place in _places(student, teacher)]
     if shapes[0] != shapes[1]:
         raise ValueError(f"the teacher's outputs must have the student's shapes {shapes[0]}, received {shapes[1]}")
 

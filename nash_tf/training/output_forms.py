@@ -1,4 +1,4 @@
-"""In which form a model gives classes, as logits or as probabilities: by its loss, or by its last activation."""
+"""Outputs of a model: their names, and in which form they give classes, as logits or as probabilities: by its loss, or by its last activation."""
 
 from typing import Any, NamedTuple
 
@@ -72,6 +72,16 @@ _PASSING = (
 def functional(model: keras.Model) -> Any:
     """The functional model that a model is, or that a sequential one runs."""
     return private_api.functional_of(model) if type(model) is keras.Sequential else model
+
+
+def output_names(model: keras.Model) -> list[str]:
+    """The names of a model's outputs: their keys, or else those of their layers. A single one needs none, and has none."""
+    if len(model.outputs) == 1:
+        return [""]
+    structure = private_api.output_structure(functional(model))
+    paths = [path for path, _ in keras.tree.flatten_with_path(structure)]
+    has_keys = any(isinstance(key, str) for path in paths for key in path)
+    return ["/".join(map(str, path)) for path in paths] if has_keys else list(functional(model).output_names)
 
 
 def losses_of(model: keras.Model) -> list[OutputLoss]:

@@ -59,7 +59,7 @@ def warn_of_another(oracle: Any, training: TrialTraining) -> None:
         return
     if is_another:
         warnings.warn(
-            f"the search in {oracle.book.files.directory} began with another network ({began.params:,} trained parameters) than "
+            f"the search in {oracle.book.files.directory} began with another network ({began.params:,} parameters) than "
             f"the hypermodel builds now ({now.params:,}): it goes on with the one that it began with, and its results are of that "
             "one. To begin anew with the other, give overwrite=True or another project_name",
             stacklevel=3,

@@ -53,6 +53,13 @@ def test_narrower_and_gone():
     assert "− bn_1 (BatchNormalization) is gone, with 4 parameters" in listed(PARENT, child)
 
 
+def test_another_kind_is_named():
+    child = after(("separate_conv", ("conv_2",)))
+    (change,) = changes(PARENT, child)
+    params = PARENT["conv_2"].params, child["conv_2"].params
+    assert str(change) == "* conv_2 (SeparableConv2D) was Conv2D, and has {1} parameters, {0} before".format(*params)
+
+
 def test_a_mask_is_not_read_as_channels():
     inputs = keras.Input((7,), dtype="int32")
     x = layers.Embedding(9, 8, mask_zero=True, name="words")(inputs)

@@ -176,6 +176,12 @@ class TestFoldBatchNorm:
                 r"r \(ReLU\), before n, cannot take it: it has no kernel with filters",
             ),
             (
+                lambda x: conv("b")(
+                    layers.BatchNormalization(name="n")(layers.DepthwiseConv2D(3, depth_multiplier=2, name="d")(x))
+                ),
+                r"d \(DepthwiseConv2D\), before n, cannot take it: its depth_multiplier is 2, not 1",
+            ),
+            (
                 lambda x: conv("b")(layers.BatchNormalization(name="n")(conv("a", activation="relu")(x))),
                 "a ends in relu, before n",
             ),
@@ -196,6 +202,20 @@ class TestFoldBatchNorm:
     def test_where_it_cannot_the_reason_is_said(self, build, reason):
         with pytest.raises(ValueError, match=reason):
             FOLD.apply(architecture_of(build), ("n",))
+
+    def test_at_another_layer_the_one_behind_it_is_named(self):
+        behind = "conv_1 (Conv2D) is no batch normalisation; ask about the one behind it, bn_1"
+        assert why(PARENT, "fold_batch_norm", "conv_1") == f"fold_batch_norm has no place at conv_1: {behind}"
+        assert why(PARENT, "fold_batch_norm", ("conv_1",)) == behind
+        assert why(PARENT, "fold_batch_norm", "relu_1").endswith(
+            "(ReLU) is no batch normalisation, and none is behind it"
+        )
+
+
+def test_what_can_be_separated_is_said():
+    parent = architecture_of(lambda x: conv("b")(layers.DepthwiseConv2D(3, name="c")(x)))
+    wanted = "no place at c: c (DepthwiseConv2D) cannot be separated: only a full 2-D convolution can"
+    assert why(parent, "separate_conv", "c").endswith(wanted)
 
 
 class TestRegistry:

@@ -119,6 +119,7 @@ def test_copies_stay_copies_without_noise_and_do_not_with_it(parent):
     other, moved = halves(0.1)
     assert np.max(np.abs(same)) < 1e-6 and np.max(np.abs(other)) > 1e-2
     assert exact["max_difference"] <= exact["bound"] < moved["max_difference"] < 1.0
+    assert "bound" not in moved
     assert moved["loss_change"] != 0
 
 

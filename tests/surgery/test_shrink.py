@@ -126,6 +126,30 @@ class TestStale:
     def test_what_lies_behind_an_approximate_move(self, parent, move, stale):
         assert inherit(Architecture.from_keras(parent), read_state(parent), [Move(*move, 0)]).stale == stale
 
+    @pytest.mark.parametrize("names", [("bn_1",), ("bn_2",), ("bn_2", "bn_1")])
+    def test_one_that_is_folded_then_is_measured_before(self, parent, names):
+        """In one call as in two."""
+        first, folds = ("separate_conv", ("conv_1",)), [("fold_batch_norm", (name,)) for name in names]
+        together = nash_tf.morph(parent, [first, *folds], calibration=IMAGES).model
+        between = nash_tf.morph(parent, first, calibration=IMAGES).model
+        apart = nash_tf.morph(between, folds, calibration=IMAGES).model
+        np.testing.assert_allclose(outputs(together)[0], outputs(apart)[0], atol=1e-5)
+        plain = nash_tf.morph(parent, [first, *folds]).model  # no data to measure on
+        assert np.abs(outputs(plain)[0] - outputs(apart)[0]).max() > 1e-3
+
+    def test_measured_between_it_is_a_child_of_the_first(self, parent):
+        moves = [
+            ("insert_conv", ("act_1", "conv_2", 3)),
+            ("separate_conv", ("conv_1",)),
+            ("fold_batch_norm", ("bn_2",)),
+        ]
+        moves, architecture = [Move(*move, 0) for move in moves], Architecture.from_keras(parent)
+        whole = inherit(architecture, read_state(parent), moves)
+        made, child = make_child(parent, architecture, moves, IMAGES)
+        assert child.architecture.digest == whole.architecture.digest
+        assert child.fresh == whole.fresh != frozenset() and child.copies == whole.copies
+        assert made.optimizer.iterations.numpy() == parent.optimizer.iterations.numpy()
+
 
 class TestRanking:
     def test_each_child_once(self, found):

@@ -213,8 +213,10 @@ def test_what_cannot_be_checked_is_refused(arguments, named, error, message):
 
 
 def test_reductions_have_their_own_check():
-    with pytest.raises(TypeError, match="an instance of a subclass of Reduction .* Received: <.*Wrong object"):
+    with pytest.raises(TypeError, match="wrong is no reduction .*: check it with nash_tf.testing.check_operator"):
         check_reduction(Wrong(), [_siteless()])
+    with pytest.raises(TypeError, match="an instance of a subclass of Reduction .* Received: 'split'"):
+        check_reduction("split", [_siteless()])
 
 
 class TestRegister:

@@ -10,6 +10,7 @@ import nash_tf
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.state import read_state
 from nash_tf.training.distillation import _divergence, taught
+from nash_tf.training.long_training import Lesson
 from nash_tf.training.output_forms import losses_of
 from tests.helpers.parents import IMAGES, LABELS, network, outputs, states_equal, trained
 
@@ -112,7 +113,7 @@ def test_the_loss_is_a_mean_of_both(teacher):
     apart = float(_divergence(model.loss, outputs, teacher(IMAGES, training=False), 2.0))
     assert regular > 0
     with taught(model, teacher, 0.75, 2.0):
-        assert float(model.compute_loss(**given)) == pytest.approx(
+        assert float(model.compute_loss(**given, training=True)) == pytest.approx(
             0.25 * (own - regular) + 0.75 * apart + regular, rel=1e-4
         )
         assert float(model.compute_loss(**given, training=False)) == pytest.approx(own)
@@ -205,9 +206,9 @@ def test_several_outputs_each_with_its_loss(teacher):
     wanted = _divergence(model.loss["kind"], given["kind"], theirs["kind"], 2.0)
     half_of_size = 0.5 * np.mean((given["size"] - theirs["size"]) ** 2)
     with taught(model, other, 1.0, 2.0):
-        found = model.compute_loss(x=IMAGES, y=targets, y_pred=given)
+        found = model.compute_loss(x=IMAGES, y=targets, y_pred=given, training=True)
         weights = {"kind": np.ones(32), "size": np.zeros(32)}
-        of_kind = model.compute_loss(x=IMAGES, y=targets, y_pred=given, sample_weight=weights)
+        of_kind = model.compute_loss(x=IMAGES, y=targets, y_pred=given, sample_weight=weights, training=True)
     assert float(found) == pytest.approx(float(wanted + half_of_size), rel=1e-4)
     assert float(of_kind) == pytest.approx(float(wanted), rel=1e-4)
 
@@ -232,7 +233,7 @@ class TestForms:
     def soft_loss(self, student, teacher):
         x = np.array([[0.5, 0.0], [1.0, -2.0]], np.float32)
         with taught(student, teacher, 1.0, 2.0):
-            return float(student.compute_loss(x=x, y=np.eye(3)[:2], y_pred=student(x)))
+            return float(student.compute_loss(x=x, y=np.eye(3)[:2], y_pred=student(x), training=True))
 
     @pytest.mark.parametrize("sort", ["categorical", "binary"])
     @pytest.mark.parametrize("taught_logits", [True, False])
@@ -377,7 +378,7 @@ class TestTargets:
         student, other = self.model(loss, "softmax"), self.model(losses.CategoricalCrossentropy(from_logits=True))
         given, theirs = student(self.X), other(self.X)
         with taught(student, other, 1.0, 2.0):
-            found = student.compute_loss(x=self.X, y=np.eye(3)[[0, 1] * 5], y_pred=given)
+            found = student.compute_loss(x=self.X, y=np.eye(3)[[0, 1] * 5], y_pred=given, training=True)
         wanted = TestDivergence().expected(np.log(given), theirs.numpy(), 2.0)
         assert float(found) == pytest.approx(wanted, rel=1e-3)
 
@@ -484,6 +485,120 @@ class TestNested:
         student = self.model(outputs, {"u": "mse", "v": "mse"})
         with pytest.raises(ValueError, match="'mine' has one loss, .* for the outputs at .'v'. together"):
             nash_tf.distill(student, self.model(outputs, None), self.X, {}, verbose=0)
+
+
+class TestOwnClasses:
+    """Students whose class has its own steps or its own loss."""
+
+    class WithoutMode(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return super().compute_loss(x, y, y_pred, sample_weight)
+
+    class OwnSteps(keras.Model):
+        """Steps that ask `compute_loss`, as the guide of Keras has it, and do not say in which mode."""
+
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True))
+            self.optimizer.apply_gradients(
+                zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True)
+            )
+            return {"own": loss}
+
+        def test_step(self, data):
+            x, y = data
+            return {"own": self.compute_loss(x, y, self(x, training=False))}
+
+    class OwnLoss(OwnSteps):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+            raise AssertionError("its step does not ask for it")
+
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                outputs = self(x, training=True)
+                loss = losses.sparse_categorical_crossentropy(y, outputs, from_logits=True)
+            self.optimizer.apply_gradients(
+                zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables, strict=True)
+            )
+            return {"loss": keras.ops.mean(loss)}
+
+    def model(self, cls=keras.Model, seed=0, **settings):
+        keras.utils.set_random_seed(seed)
+        pixels = keras.Input((8, 8, 3))
+        model = cls(pixels, keras.layers.Dense(3)(keras.layers.Flatten()(pixels)), name="mine")
+        loss = losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.1), loss, jit_compile=False, **settings)
+        return model
+
+    @pytest.mark.parametrize("cls", [keras.Model, WithoutMode, OwnSteps])
+    @pytest.mark.parametrize("prepare", [lambda model: model, fast_training.prepare], ids=["Keras", "prepared"])
+    def test_they_learn_from_the_teacher_and_validate_on_the_labels(self, cls, prepare):
+        model, other = prepare(self.model(cls)), self.model(seed=1)
+        wanted = self.model()
+        settings = {"share": 1.0, "batch_size": 32, "validation_data": (IMAGES, LABELS), "verbose": 0, "epochs": 3}
+        found = nash_tf.distill(model, other, IMAGES, LABELS, **settings).history
+        nash_tf.distill(wanted, other, IMAGES, LABELS, **settings)
+        for one, two in zip(model.get_weights(), wanted.get_weights(), strict=True):
+            np.testing.assert_allclose(one, two, atol=1e-5)
+        own, name = wanted.evaluate(IMAGES, LABELS, verbose=0), "own" if cls is self.OwnSteps else "loss"
+        assert found[f"val_{name}"][-1] == pytest.approx(own, rel=1e-4)
+        assert found[name][-1] < 0.9 * own
+
+    @pytest.mark.parametrize("eagerly", [False, True])
+    def test_a_step_that_takes_no_loss_from_it_is_refused_at_once(self, eagerly):
+        model = self.model(self.OwnLoss, run_eagerly=eagerly)
+        nash_tf.distill(model, self.model(), IMAGES, LABELS, share=0.0, verbose=0)
+        epochs = []
+        counted = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
+        with pytest.raises(ValueError, match="'mine' would learn nothing .*OwnLoss.train_step must .* with share=0"):
+            nash_tf.distill(model, self.model(), IMAGES, LABELS, verbose=0, callbacks=[counted])
+        assert not epochs and not {"compute_loss", "train_step"} & set(vars(model))
+        with Lesson(self.model(), 0.5).given_to(model), pytest.raises(ValueError, match="would learn nothing"):
+            model.fit(IMAGES, LABELS, verbose=0)
+
+    def test_a_method_of_the_one_student_is_there_again(self):
+        model = self.model()
+        model.train_step = step = model.train_step
+        model.compute_loss = own = model.compute_loss
+        nash_tf.distill(model, self.model(seed=1), IMAGES, LABELS, verbose=0)
+        assert vars(model)["train_step"] is step and vars(model)["compute_loss"] is own
+
+
+class TestNames:
+    """Outputs of equal names belong together, wherever they stand."""
+
+    X = RNG.normal(size=(6, 2)).astype(np.float32)
+
+    def model(self, outputs):
+        numbers = keras.Input((2,))
+        heads = {name: keras.layers.Dense(3, name=name)(numbers) for name in "abcd"}
+        model = keras.Model(numbers, outputs(heads))
+        cross, is_turned = losses.SparseCategoricalCrossentropy(from_logits=True), model.output_names[0] == "b"
+        of_both = [cross, "mse"] if is_turned else ["mse", cross]
+        model.compile(
+            keras.optimizers.SGD(0.0),
+            dict(zip("ab", of_both, strict=True)) if isinstance(model.output, dict) else of_both,
+        )
+        return model
+
+    @pytest.mark.parametrize(
+        ("outputs", "place_of_a"),
+        [
+            (lambda heads: [heads["b"], heads["a"]], 1),
+            (lambda heads: [heads["a"], heads["b"]], 0),
+            (lambda heads: {"b": heads["c"], "a": heads["d"]}, 0),  # its keys are its names, which Keras sorts
+            (lambda heads: [heads["c"], heads["d"]], 0),  # others: by their places
+        ],
+    )
+    def test_they_teach_those_of_their_name(self, outputs, place_of_a):
+        student, teacher = self.model(lambda heads: [heads["a"], heads["b"]]), self.model(outputs)
+        found = nash_tf.distill(student, teacher, self.X, [np.zeros((6, 3)), np.zeros(6)], share=1.0, verbose=0)
+        own, theirs = (keras.tree.flatten(model.predict(self.X, verbose=0)) for model in (student, teacher))
+        wanted = np.mean((own[0] - theirs[place_of_a]) ** 2)
+        wanted += TestDivergence().expected(own[1], theirs[1 - place_of_a], 4.0)
+        assert found.history["loss"][0] == pytest.approx(wanted, rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["dataset", "generator"])
