@@ -146,7 +146,7 @@ def control(run: Finishing) -> Control | None:
         why = "its weights were not finite" if course.ended == saved_course.NOT_FINITE else "no time was left for it"
         run.progress.line(f"There is no control: {why}.")
         return None
-    found = scores(run, model)
+    found = scores(run, model)  # as it was trained, in mixed precision too: so was the winner, that it is compared with
     results = {
         **found,
         "params": architecture.params,

@@ -233,6 +233,8 @@ def _trained(
 
 
 def _record(run: Finishing, model: keras.Model, directory: str) -> dict[str, Any]:
+    """What is said of a network, as it is handed over: in float32, whatever it was trained in."""
+    model = in_float32(model)
     architecture = Architecture.from_keras(model)
     return {
         "directory": directory,

@@ -24,8 +24,9 @@ class Latencies:
 
     def of(self, architecture: Architecture, batches: Sequence[int] = BATCHES) -> dict[int, float]:
         """Milliseconds of a network by the number of images that it is given together."""
+        architecture = architecture.in_float32()  # so that it is the same network before and after it is handed over
         view = views.REGISTRY[self.config.views]
-        return self._kept.of(architecture, lambda: view(to_keras(architecture.in_float32())), batches)
+        return self._kept.of(architecture, lambda: view(to_keras(architecture)), batches)
 
     def fits(self, architecture: Architecture) -> bool:
         """Whether a network keeps `max_latency_ms`."""

@@ -25,13 +25,17 @@ def digits():
     return data.load("digits", valid_fraction=0.2, train_limit=160, seed=0)
 
 
-@pytest.fixture(scope="module")
-def largest():
-    model = to_keras(vanilla((8, 8, 1), 10, (6, 8)))
+def compiled(precision="float32"):
+    model = to_keras(vanilla((8, 8, 1), 10, (6, 8), precision))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     measured = [keras.metrics.CategoricalAccuracy(name="accuracy")]
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=measured, jit_compile=False)
     return model
+
+
+@pytest.fixture(scope="module")
+def largest():
+    return compiled()
 
 
 class Stream:
@@ -99,6 +103,19 @@ def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, larges
     for one, two in zip(before, largest.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     assert (run.config.directory / "front_training" / "200" / "training.json").is_file()
+
+
+def test_scores_are_of_the_networks_that_are_handed_over(run_of, monkeypatch):
+    scored = []
+
+    def scores(run, model):
+        scored.append({layer.compute_dtype for layer in model.layers})
+        return {"test_accuracy": 0.5, "val_accuracy": 0.5}
+
+    monkeypatch.setattr(front, "scores", scores)
+    run, exported = run_of(front_sizes=(400,), front_epochs=0)
+    front.front(run, compiled("mixed_bfloat16"), images=None)
+    assert scored == [{"float32"}] * 2 and len(exported) == 1
 
 
 def test_what_cannot_be_is_said(run_of, largest):

@@ -45,6 +45,12 @@ def test_each_network_is_timed_once_in_the_whole_run(tmp_path, timed):
     assert Latencies(limited).of(SMALL) == resumed.of(SMALL) and len(timed) == 3
 
 
+def test_a_network_in_mixed_precision_is_timed_once_as_it_is_handed_over(tmp_path, timed):
+    mixed, latencies = vanilla((8, 8, 1), 10, (4,), "mixed_bfloat16"), Latencies(config(tmp_path, max_latency_ms=2.0))
+    assert mixed.digest != mixed.in_float32().digest
+    assert latencies.of(mixed) == latencies.of(mixed.in_float32()) and len(timed) == 1
+
+
 def test_what_the_search_has_timed_is_known_to_what_follows_it(tmp_path, timed):
     limited = config(tmp_path, max_latency_ms=2.0)
     run = SimpleNamespace(config=limited, latencies=Latencies(limited))
