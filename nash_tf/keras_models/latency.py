@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from nash_tf.keras_models.graph_calls import graph_of
+from nash_tf.keras_models.private_api import input_structure
 from nash_tf.settings.costs import LITERT
 from nash_tf.terminal.streams import without_errors_shown
 
@@ -80,11 +82,12 @@ def _litert(model: keras.Model, batch: int, threads: int | None) -> Callable[[],
 
 
 def _graph(model: keras.Model, batch: int):
-    """The model in inference, as a function of batches of one size."""
+    """The model in inference, as a function of batches of one size, one for each of its inputs in their order."""
     import tensorflow as tf
 
+    nested = input_structure(graph_of(model))  # a dict, say
     signature = [tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
-    function = tf.function(lambda *given: model(list(given) if len(given) > 1 else given[0], training=False))
+    function = tf.function(lambda *given: model(keras.tree.pack_sequence_as(nested, given), training=False))
     return function.get_concrete_function(*signature)
 
 

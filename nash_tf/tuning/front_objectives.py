@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import keras
 import keras_tuner
 
+from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import flops
+from nash_tf.keras_models.latency import latencies
 from nash_tf.settings.costs import COSTS, LATENCY, OPERATIONS, PARAMS, TENSORFLOW
 from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search
@@ -17,6 +19,8 @@ from nash_tf.strategy.front import Point
 from nash_tf.strategy.front import front as undominated
 from nash_tf.tuning.kept_latencies import KeptLatencies
 
+_REMEDY = f"give the hypermodel's inputs fixed sizes, or objective=[..., {PARAMS!r}]"
+
 
 class FrontModel(NamedTuple):
     """A finished network of a front.
@@ -24,12 +28,13 @@ class FrontModel(NamedTuple):
     Attributes:
         model: trained and compiled.
         value: of the objective.
-        costs: by name; "params" and "operations", and "latency_ms" where that is an objective: milliseconds of one example.
+        costs: by name; "params" and "operations", None where a size of the input is open; and "latency_ms", where that is an
+            objective: milliseconds of one example, of the model as it is here, in mixed precision too.
     """
 
     model: keras.Model
     value: float
-    costs: Mapping[str, float]
+    costs: Mapping[str, Any]
 
 
 def split(objective: Any, method: str) -> tuple[Any, tuple[str, ...]]:
@@ -60,6 +65,24 @@ def split(objective: Any, method: str) -> tuple[Any, tuple[str, ...]]:
     return first[0], tuple(dict.fromkeys(name for name in costs if name))
 
 
+def check(first: keras.Model, costs: Sequence[str]) -> None:
+    """Refuses costs that no network of a search could have, before it begins: all take what the first one takes.
+
+    Args:
+        first: its first network.
+        costs: the names of its costs.
+
+    Raises:
+        ValueError: they are no numbers, for a size of the input is open.
+    """
+    _counted(Architecture.from_keras(first), costs)
+    if LATENCY in costs:
+        try:
+            latencies(first, TENSORFLOW, batches=(1,))
+        except ValueError as error:
+            raise ValueError(f"objective {LATENCY!r}: {error}; {_REMEDY}") from None
+
+
 def not_made(search: Search) -> str | None:
     """What a search has left to others, a sentence for people: it makes no network smaller; None where there is nothing."""
     first = search.outcomes[FIRST].architecture
@@ -70,6 +93,16 @@ def not_made(search: Search) -> str | None:
         f"The first network has more than {', '.join(f'{size:,}' for size in below)} parameters: networks of these sizes are not made. "
         "Begin with a smaller one, or make them with nash_tf.shrink and nash_tf.distill; what is left of the budget is for that."
     )
+
+
+def _counted(architecture: Architecture, costs: Sequence[str]) -> dict[str, Any]:
+    """The costs that follow from an architecture; those that are objectives must be numbers."""
+    found = {PARAMS: architecture.params, OPERATIONS: flops(architecture)}
+    for name in costs:
+        if found.get(name, 0) is None:
+            sizes = ", ".join(str(architecture[each].shape) for each in architecture.inputs)
+            raise ValueError(f"objective {name!r}: a network with inputs of open size, {sizes}, has none; {_REMEDY}")
+    return found
 
 
 def _cost(objective: Any) -> str | None:
@@ -85,7 +118,7 @@ def front(tuner: Any, costs: Sequence[str]) -> list[FrontModel]:
     Latencies are kept in the project's directory, so that each network is timed once.
 
     Raises:
-        ValueError: its method finds no front, or a latency cannot be measured, for a size of the input is open.
+        ValueError: its method finds no front, or a cost is no number, for a size of the input is open.
     """
     search = tuner.oracle.search
     if not search.method.has_branches:
@@ -95,7 +128,7 @@ def front(tuner: Any, costs: Sequence[str]) -> list[FrontModel]:
     found = []
     for key in search.finished_networks:
         model, outcome = tuner.load_model(trials[key]), search.outcomes[key]
-        each = {PARAMS: outcome.architecture.params, OPERATIONS: flops(outcome.architecture)}
+        each = _counted(outcome.architecture, costs)
         if LATENCY in costs:
             each[LATENCY] = kept.of(outcome.architecture, partial(tuner.load_model, trials[key]), batches=(1,))[1]
         found.append((search.scores[key], FrontModel(model, outcome.metrics[search.goal.name], each)))

@@ -304,6 +304,7 @@ class HillClimbing(keras_tuner.Tuner):
         self._training.hyperparameters = self.oracle.get_space()
         # What cannot be searched is refused here.
         first = self._trainer.models.build(self.oracle.search.hyperparameters.defaults())
+        front_objectives.check(first, self.oracle.costs)
         first_network.warn_of_size(first, self.oracle.search.settings)
 
     def _get_tuner_fname(self):

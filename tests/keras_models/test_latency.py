@@ -44,6 +44,18 @@ def test_each_batch_is_timed(runtime, monkeypatch):
     assert found.keys() == {1, 3} and all(0 < each < 1000 for each in found.values())
 
 
+@pytest.mark.parametrize("runtime", [TENSORFLOW, LITERT])
+@pytest.mark.parametrize("names", [("zz",), ("zz", "aa")])
+def test_inputs_are_given_as_the_model_nests_them(runtime, names, monkeypatch, recwarn):
+    if runtime == LITERT:
+        pytest.importorskip("ai_edge_litert")
+    monkeypatch.setattr(latency, "SECONDS", 0.0)
+    inputs = {name: keras.Input((3 + len(names) * number,), name=name) for number, name in enumerate(names)}
+    joined = keras.layers.Dense(2)(keras.layers.Concatenate()([*inputs.values(), *inputs.values()]))
+    assert latency.latencies(keras.Model(inputs, joined), runtime, 1, (1,)).keys() == {1}
+    assert not [each for each in recwarn if "structure" in str(each.message)]
+
+
 def test_without_a_size_there_is_no_time():
     with pytest.raises(ValueError, match=r"has an open size, \(None, None, 1\): no time can be measured"):
         latency.latencies(model(None), TENSORFLOW)
