@@ -132,6 +132,9 @@ def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, imag
         except ValueError as error:
             run.progress.line(f"Front: no network of {size:,} parameters: {error}.")
             break
+        if over := _over(run, Architecture.from_keras(small)):
+            run.progress.line(f"Front: no network of {size:,} parameters: made of {before:,}, it {over}.")
+            continue
         epochs = _epochs(run, small, teacher, size)
         model, facts = _trained(run, small, teacher, size, held, epochs)
         if epochs and not facts["epochs"]:
@@ -144,9 +147,6 @@ def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, imag
                 f"Front: {made['params']:,} parameters: not handed over, for its {metric} is no finite number."
             )
             break
-        if over := _over(made, config):
-            run.progress.line(f"Front: {made['params']:,} parameters: not handed over, for it {over}.")
-            continue
         members.append(made)
         _export(run, model, made, images)
         _say(run, made)
@@ -180,11 +180,12 @@ def _score(member: Mapping[str, Any], config: SearchConfig) -> float:
     return objective.score(member[objective.metric])
 
 
-def _over(member: Mapping[str, Any], config: SearchConfig) -> str | None:
-    """Which limit a network is over, if it is: fewer parameters may take longer."""
-    limits = {"flops": config.max_flops, "latency_ms": config.max_latency_ms}
-    over = [name for name, most in limits.items() if most is not None and member[name] > most]
-    return f"has {over[0]}={member[over[0]]:g}, more than --max_{over[0]}={limits[over[0]]:g}" if over else None
+def _over(run: Finishing, architecture: Architecture) -> str | None:
+    """Which limit a network is over, if it is: fewer parameters may take longer. Neither depends on weights, so none is trained for it."""
+    limits = {"flops": run.config.max_flops, "latency_ms": run.config.max_latency_ms}
+    found = handing_over.costs(run, architecture)
+    over = [name for name, most in limits.items() if most is not None and found[name] > most]
+    return f"has {over[0]}={found[over[0]]:g}, more than --max_{over[0]}={limits[over[0]]:g}" if over else None
 
 
 def _measured(run: Finishing) -> tuple[np.ndarray, np.ndarray]:

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from nash_tf import data
+from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models.building import to_keras
-from nash_tf.tasks import final_training, front
+from nash_tf.tasks import final_training, front, handing_over
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training
@@ -143,6 +144,18 @@ def test_one_without_a_finite_score_is_not_handed_over_and_none_is_made_of_it(ru
     (only,) = front.front(run, largest, None)
     assert only["val_loss"] == 1.0 and not exported
     assert run.progress.stream.text.count("not handed over, for its val_loss is no finite number.") == 1
+
+
+def test_one_over_a_limit_is_not_trained_and_the_next_is_made_of_the_one_before(run_of, largest, monkeypatch):
+    flops, trained = handing_over.flops, []
+    most = flops(Architecture.from_keras(largest)) // 2
+    monkeypatch.setattr(handing_over, "flops", lambda made: flops(made) if made.params <= 300 else 2 * most)
+    monkeypatch.setattr(front, "_trained", lambda run, small, *_: trained.append(small) or (small, {"epochs": 1}))
+    run, _ = run_of(front_sizes=(400, 300), front_epochs=1, max_flops=most)
+    made, first = front.front(run, largest, images=None)
+    assert len(trained) == 1 and made["params"] <= 300 and made["made_of"] == first["params"]
+    words = f"no network of 400 parameters: made of {first['params']:,}, it has flops={2 * most:g}, more than --max_flops="
+    assert words in run.progress.stream.text
 
 
 def test_one_that_time_left_untrained_is_not_kept(run_of, largest, monkeypatch):
