@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from nash_tf import data
-from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.data.augmentation import Augmentation
@@ -148,15 +147,14 @@ def test_one_without_a_finite_score_is_not_handed_over_and_none_is_made_of_it(ru
 
 
 def test_one_over_a_limit_is_not_trained_and_the_next_is_made_of_the_one_before(run_of, largest, monkeypatch):
-    flops, trained = handing_over.flops, []
-    most = flops(Architecture.from_keras(largest)) // 2
-    monkeypatch.setattr(handing_over, "flops", lambda made: 2 * most if 300 < made.params <= 400 else flops(made))
+    trained = []
+    monkeypatch.setattr(handing_over, "flops", lambda made: 20 if 300 < made.params <= 400 else 1)
     monkeypatch.setattr(front, "_trained", lambda run, small, *_: trained.append(small) or (small, {"epochs": 1}))
-    run, _ = run_of(front_sizes=(400, 300), front_epochs=1, max_flops=most)
+    run, _ = run_of(front_sizes=(400, 300), front_epochs=1, max_flops=10)
     made, first = front.front(run, largest, images=None)
     assert len(trained) == 1 and made["params"] <= 300 and made["made_of"] == first["params"]
-    words = f"no network of 400 parameters: made of {first['params']:,}, it has flops={2 * most:g}, more than --max_flops="
-    assert words in run.progress.stream.text
+    words = "no network of 400 parameters: made of 604, it has flops=20, more than --max_flops=10."
+    assert first["params"] == 604 and words in run.progress.stream.text
 
 
 def test_one_that_time_left_untrained_is_not_kept(run_of, largest, monkeypatch):
