@@ -203,7 +203,7 @@ def finish(run: Finishing) -> dict:
     results["exports"] = handing_over.export_best(run, final, results, test)
     finished, knows_validation = front.finished(run, is_control), said["final_epochs_done"] > 0
     results["front"] = front.front(run, trained, handing_over.images(run), finished, knows_validation)
-    results |= {**_time(run), "test": test}
+    results |= {**front.latency_of_best(results["front"]), **_time(run), "test": test}
     write_atomically(directory / run_directory.RESULTS, (json.dumps(results, indent=2) + "\n").encode())
     oracle.save()
     report.renew(directory)

@@ -64,6 +64,11 @@ def has_control(config: SearchConfig) -> bool:
     return config.control and config.steps > 0 and methods.registry[config.method].grows
 
 
+def has_front(config: SearchConfig) -> bool:
+    """Whether networks of several sizes are handed over."""
+    return bool(config.front_sizes) or methods.registry[config.method].has_branches
+
+
 def averaged(config: SearchConfig) -> float:
     """The last share of the epochs over which weights are averaged in what follows a search: as in the search itself."""
     return AVERAGED if config.average_weights and methods.registry[config.method].is_budgeted else 0.0

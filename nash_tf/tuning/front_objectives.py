@@ -1,7 +1,7 @@
 """Several objectives: the first is what networks are compared by, the others are costs; the search's front is over all of them."""
 
+import warnings
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ import keras_tuner
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import flops
-from nash_tf.keras_models.latency import latencies
+from nash_tf.keras_models.latency import latencies, unsteady
 from nash_tf.settings.costs import COSTS, LATENCY, OPERATIONS, PARAMS, TENSORFLOW
 from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search
@@ -115,7 +115,7 @@ def _cost(objective: Any) -> str | None:
 def front(tuner: Any, costs: Sequence[str]) -> list[FrontModel]:
     """The finished networks of a `HillClimbing` tuner of which none is both better and cheaper, the cheapest first.
 
-    Latencies are kept in the project's directory, so that each network is timed once.
+    Latencies are measured together, and kept in the project's directory: the same networks are timed once.
 
     Raises:
         ValueError: its method finds no front, or a cost is no number, for a size of the input is open.
@@ -124,13 +124,20 @@ def front(tuner: Any, costs: Sequence[str]) -> list[FrontModel]:
     if not search.method.has_branches:
         raise ValueError(f"method {search.method.name!r} finds one network, no front; give method='front'")
     trials = tuner.oracle.book.by_training()
-    kept = KeptLatencies(Path(tuner.project_dir), TENSORFLOW)
-    found = []
-    for key in search.finished_networks:
-        model, outcome = tuner.load_model(trials[key]), search.outcomes[key]
-        each = _counted(outcome.architecture, costs)
-        if LATENCY in costs:
-            each[LATENCY] = kept.of(outcome.architecture, partial(tuner.load_model, trials[key]), batches=(1,))[1]
-        found.append((search.scores[key], FrontModel(model, outcome.metrics[search.goal.name], each)))
+    keys = search.finished_networks
+    models = [tuner.load_model(trials[key]) for key in keys]
+    outcomes = [search.outcomes[key] for key in keys]
+    known = [_counted(outcome.architecture, costs) for outcome in outcomes]
+    if LATENCY in costs:
+        kept = KeptLatencies(Path(tuner.project_dir), TENSORFLOW)
+        made = [(each.architecture, lambda model=model: model) for each, model in zip(outcomes, models, strict=True)]
+        timed = kept.of_front(made, batches=(1,))
+        known = [{**each, LATENCY: own[1].milliseconds} for each, own in zip(known, timed, strict=True)]
+        if words := unsteady(timed):
+            warnings.warn(words, stacklevel=3)
+    found = [
+        (search.scores[key], FrontModel(model, outcome.metrics[search.goal.name], each))
+        for key, model, outcome, each in zip(keys, models, outcomes, known, strict=True)
+    ]
     best = undominated(found, lambda pair: Point(pair[0], tuple(pair[1].costs[name] for name in costs)))
     return [network for _, network in best]

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from nash_tf import data
+from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.latency import Timed
 from nash_tf.tasks import final_training, front, handing_over
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training
+from nash_tf.tuning import kept_latencies
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +120,24 @@ def test_scores_are_of_the_networks_that_are_handed_over(run_of, monkeypatch):
     run, exported = run_of(front_sizes=(400,), front_epochs=0)
     front.front(run, compiled("mixed_bfloat16"), images=None)
     assert scored == [{"float32"}] * 2 and len(exported) == 1
+
+
+def test_latencies_that_are_compared_are_of_networks_timed_together(run_of, largest, monkeypatch):
+    busy = iter([9.0, 0.1])  # each on its own: the first one's at a bad moment, so that the smaller one looked better
+
+    def together(models, runtime, threads, batches):
+        trained = [sum(int(np.prod(each.shape)) for each in model.trainable_weights) for model in models]
+        return [{batch: Timed(params / 1000, 1.0) for batch in batches} for params in trained]
+
+    monkeypatch.setattr(kept_latencies, "latencies", lambda *given: dict.fromkeys(given[-1], next(busy)))
+    monkeypatch.setattr(kept_latencies, "together", together)
+    run, exported = run_of(front_sizes=(400,), front_epochs=0, objective_cost="latency_ms")
+    handing_over.costs(run, Architecture.from_keras(largest))
+    members = front.front(run, largest, images=None)
+    assert [member["latency_ms"] for member in members] == [member["params"] / 1000 for member in members]
+    assert front.latency_of_best(members) == {"latency_ms": 0.604, "latency_ms_32": 0.604}
+    assert "Front: latencies are of the quickest tenth of calls" in run.progress.stream.text
+    assert not any("latency_ms" in given["facts"] for _, given in exported), "a card tells none that is measured anew"
 
 
 def test_what_cannot_be_is_said(run_of, largest):
