@@ -1,6 +1,7 @@
 """The whole story: data, search, final training, export, results."""
 
 import io
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -151,8 +152,7 @@ def search(
         latencies: of the run's networks.
         loading: seconds that the libraries took to load.
     """
-    progress = Progress()
-    parts, pipeline = _parts(config, dataset, progress)
+    parts, pipeline = _parts(config, dataset, progress := Progress())
     others = Task(dataset, partial(_parts_of_worker, config))
     with engine_settings.engine(config.engine).started(config, command, others) as engine:
         tuner = tuner_of(config, dataset, parts, progress, engine, latencies)
@@ -215,7 +215,7 @@ def finish(run: Finishing) -> dict:
     results["exports"] = handing_over.export_best(run, final, results, test)
     finished, knows_validation = front.finished(run, is_control), said["final_epochs_done"] > 0
     results["front"] = front.front(run, trained, handing_over.images(run), finished, knows_validation)
-    results |= {**_time(run), "test": test}
+    results |= {**front.latency_of_best(results["front"]), **_time(run), "test": test}
     write_atomically(directory / run_directory.RESULTS, (plain_json.text(results, indent=2) + "\n").encode())
     oracle.save()
     report.renew(directory)

@@ -49,8 +49,8 @@ class CostSettings:
     )
     max_latency_ms: float | None = setting(
         optional(ABOVE_0),
-        "Maximum milliseconds of a single image, the median of calls on this machine. Each child is timed before it is trained and "
-        "has fewer morphisms where it takes longer. So the search depends on the machine, and on what else that does: the same seed "
+        "Maximum milliseconds of a single image, what the quickest tenth of calls takes on this machine. Each child is timed before it is "
+        "trained and has fewer morphisms where it takes longer. So the search depends on the machine, and on what else that does: the same seed "
         "may find another network elsewhere. What was measured is kept in latencies.json, and a resumed run goes by that. Unset: no "
         "limit.",
         default=None,

@@ -64,6 +64,11 @@ def has_control(config: SearchConfig) -> bool:
     return config.control and config.steps > 0 and methods.registry[config.method].grows
 
 
+def has_front(config: SearchConfig) -> bool:
+    """Whether networks of several sizes are handed over."""
+    return bool(config.front_sizes) or methods.registry[config.method].has_branches
+
+
 def averaged(config: SearchConfig) -> float:
     """The last share of the epochs over which weights are averaged in what follows a search: as in the search itself."""
     return AVERAGED if config.average_weights and methods.registry[config.method].is_budgeted else 0.0
@@ -146,7 +151,7 @@ def control(run: Finishing) -> Control | None:
         why = "its weights were not finite" if course.ended == saved_course.NOT_FINITE else "no time was left for it"
         run.progress.line(f"There is no control: {why}.")
         return None
-    found = scores(run, model)
+    found = scores(run, model)  # as it was trained, in mixed precision too: so was the winner, that it is compared with
     if spoilt := not_finite(found, search.goal.name):
         run.progress.line(f"There is no control: it is not finite, {spoilt}.")
         return None

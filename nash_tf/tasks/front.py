@@ -2,7 +2,7 @@
 one that is handed over."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -15,7 +15,7 @@ from nash_tf.exporting.images import Images
 from nash_tf.files import run_directory
 from nash_tf.scores import objectives
 from nash_tf.seeds import derive
-from nash_tf.settings.costs import COSTS
+from nash_tf.settings.costs import COSTS, LATENCY
 from nash_tf.strategy import forecast, methods
 from nash_tf.strategy.branches import ENOUGH
 from nash_tf.strategy.budgeted import FIRST
@@ -25,7 +25,7 @@ from nash_tf.strategy.records import TrainingKey, not_finite
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
 from nash_tf.tasks import handing_over
-from nash_tf.tasks.final_training import Finishing, averaged, copied, scores
+from nash_tf.tasks.final_training import Finishing, averaged, copied, has_front, scores
 from nash_tf.training.long_training import Job, Lesson
 from nash_tf.training.saved_course import CUT
 from nash_tf.training.watching import digest
@@ -35,6 +35,18 @@ KNOWN = (
     "were trained on"
 )
 FOLDER, TRAINING = "front", "front_training"  # in the directory of a run
+
+
+class _Member(NamedTuple):
+    """A network of the front.
+
+    Attributes:
+        architecture: it.
+        said: what results.json says of it, but for its latency.
+    """
+
+    architecture: Architecture
+    said: dict[str, Any]
 
 
 def front(
@@ -59,30 +71,45 @@ def front(
         asked for.
     """
     config = run.config
-    if not config.front_sizes and not methods.registry[config.method].has_branches:
+    if not has_front(config):
         return []
-    members, smallest = [_record(run, largest, run_directory.BEST)], largest
+    members, smallest = [_member(run, largest, run_directory.BEST)], largest
     for key in finished:
         model = run.tuner.load_model(run.tuner.oracle.book.by_training()[key])
-        member = {**_record(run, model, _folder(model)), "training": list(key)}
-        alike = [other for other in members if other["params"] == member["params"]]
+        member = _member(run, model, _folder(model), training=list(key))
+        alike = [other for other in members if other.said["params"] == member.said["params"]]
         smallest = min(smallest, model, key=lambda each: Architecture.from_keras(each).params)
-        if any(_score(other, config) >= _score(member, config) for other in alike):
+        if any(_score(other.said, config) >= _score(member.said, config) for other in alike):
             continue
-        members = [other for other in members if other not in alike or other["directory"] == run_directory.BEST]
+        members = [other for other in members if other not in alike or other.said["directory"] == run_directory.BEST]
         members.append(member)
-        _export(run, model, member, images)
-        _say(run, member)
+        _export(run, model, member.said, images)
+        _say(run, member.said)
     members += _made_smaller(run, smallest, largest, images)
-    _say_missing(run, [member["params"] for member in members])
-    best = {id(member) for member in undominated(members, lambda member: point(member, config))}
-    members.sort(key=lambda member: member["params"])
-    if knows_validation and len(members) > 1:
+    said = _compared(run, members)
+    _say_missing(run, [member["params"] for member in said])
+    best = {id(member) for member in undominated(said, lambda member: point(member, config))}
+    said.sort(key=lambda member: member["params"])
+    if knows_validation and len(said) > 1:
         run.progress.line(f"Front: {KNOWN}.")
     return [
         {**member, "on_front": id(member) in best, "knows_validation": knows_validation and "training" not in member}
-        for member in members
+        for member in said
     ]
+
+
+def _compared(run: Finishing, members: Sequence[_Member]) -> list[dict[str, Any]]:
+    """What is said of networks, with latencies that can be compared: all are timed together."""
+    latencies, varying = run.latencies.of_front([member.architecture for member in members])
+    if varying:
+        run.progress.line(f"Front: {varying}.")
+    return [{**member.said, **own} for member, own in zip(members, latencies, strict=True)]
+
+
+def latency_of_best(members: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The latency of the network that is handed over, as the front has it."""
+    (best,) = [member for member in members if member["directory"] == run_directory.BEST] or [{}]
+    return {name: value for name, value in best.items() if name.startswith(LATENCY)}
 
 
 def _say_missing(run: Finishing, params: Sequence[int]) -> None:
@@ -107,9 +134,9 @@ def epochs_after(config: SearchConfig) -> int:
     return 0 if methods.registry[config.method].has_branches else len(config.front_sizes) * config.front_epochs
 
 
-def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, images: Images) -> list[dict[str, Any]]:
-    """Networks of the sizes that are asked for below a network's, each made of the one before; what is said of each."""
-    config, members = run.config, list[dict[str, Any]]()
+def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, images: Images) -> list[_Member]:
+    """Networks of the sizes that are asked for below a network's, each made of the one before."""
+    config, members = run.config, list[_Member]()
     # Of a method with branches the larger ones are there already, or the search has not come to them.
     has_branches = methods.registry[config.method].has_branches
     sizes = run.tuner.oracle.search.sizes_below if has_branches else sorted(set(config.front_sizes), reverse=True)
@@ -131,20 +158,21 @@ def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, imag
         except ValueError as error:
             run.progress.line(f"Front: no network of {size:,} parameters: {error}.")
             break
+        if over := _over(run, Architecture.from_keras(small)):
+            run.progress.line(f"Front: no network of {size:,} parameters: made of {before:,}, it {over}.")
+            continue
         epochs = _epochs(run, small, teacher, size)
         model, facts = _trained(run, small, teacher, size, held, epochs)
         if epochs and not facts["epochs"]:
             run.progress.line(too_late if facts["ended"] == CUT else f"Front: {size:,} parameters: {facts['ended']}.")
             break
-        made = {**_record(run, model, _folder(model)), "made_of": before, **facts}
+        member = _member(run, model, _folder(model), made_of=before, **facts)
+        made = member.said
         # What is made of it would be no better.
         if spoilt := not_finite(made, objectives.REGISTRY[config.objective].metric):
             run.progress.line(f"Front: {made['params']:,} parameters: not handed over, for it is not finite: {spoilt}.")
             break
-        if over := _over(made, config):
-            run.progress.line(f"Front: {made['params']:,} parameters: not handed over, for it {over}.")
-            continue
-        members.append(made)
+        members.append(member)
         _export(run, model, made, images)
         _say(run, made)
     return members
@@ -177,11 +205,12 @@ def _score(member: Mapping[str, Any], config: SearchConfig) -> float:
     return objective.score(member[objective.metric])
 
 
-def _over(member: Mapping[str, Any], config: SearchConfig) -> str | None:
-    """Which limit a network is over, if it is: fewer parameters may take longer."""
-    limits = {"flops": config.max_flops, "latency_ms": config.max_latency_ms}
-    over = [name for name, most in limits.items() if most is not None and member[name] > most]
-    return f"has {over[0]}={member[over[0]]:g}, more than --max_{over[0]}={limits[over[0]]:g}" if over else None
+def _over(run: Finishing, architecture: Architecture) -> str | None:
+    """Which limit a network is over, if it is: fewer parameters may take longer. Neither depends on weights, so none is trained for it."""
+    limits = {"flops": run.config.max_flops, "latency_ms": run.config.max_latency_ms}
+    found = handing_over.costs(run, architecture)
+    over = [name for name, most in limits.items() if most is not None and found[name] > most]
+    return f"has {over[0]}={found[over[0]]:g}, more than --max_{over[0]}={limits[over[0]]:g}" if over else None
 
 
 def _measured(run: Finishing) -> tuple[np.ndarray, np.ndarray]:
@@ -229,14 +258,18 @@ def _trained(
     return model, {"epochs": course.epoch, "ended": course.ended, "cpu_seconds": round(course.cpu_seconds, 1)}
 
 
-def _record(run: Finishing, model: keras.Model, directory: str) -> dict[str, Any]:
+def _member(run: Finishing, model: keras.Model, directory: str, **facts: Any) -> _Member:
+    """A network as it is handed over: in float32, whatever it was trained in."""
+    model = in_float32(model)
     architecture = Architecture.from_keras(model)
-    return {
+    said = {
         "directory": directory,
         "params": architecture.params,
-        **handing_over.costs(run, architecture),
+        **handing_over.operations(run, architecture),
         **scores(run, model),
+        **facts,
     }
+    return _Member(architecture, said)
 
 
 def _export(run: Finishing, model: keras.Model, member: Mapping[str, Any], images: Images) -> None:

@@ -14,9 +14,9 @@ from nash_tf.exporting.images import Images
 from nash_tf.exporting.scaling import with_scaling
 from nash_tf.files import run_directory
 from nash_tf.keras_models import views
-from nash_tf.settings.costs import VIEWS
+from nash_tf.settings.costs import LATENCY, VIEWS
 from nash_tf.strategy import time_plan
-from nash_tf.tasks.final_training import Finishing
+from nash_tf.tasks.final_training import Finishing, has_front
 
 
 def export_best(
@@ -29,7 +29,8 @@ def export_best(
     """
     config, dataset, limits = run.config, run.dataset, run.plan.limits
     later = ("seconds", "cpu_seconds", "control")  # of the whole run, the export included; the last is spread out below
-    facts = {name: value for name, value in results.items() if name not in later}
+    timed_anew = (LATENCY,) if has_front(config) else ()  # together with the front's others, which are not there yet
+    facts = {name: value for name, value in results.items() if name not in later and not name.startswith(timed_anew)}
     facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
     wanted = formats(config)
     dropped = time_plan.dropped(wanted, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
@@ -82,6 +83,10 @@ def formats(config: SearchConfig) -> tuple[str, ...]:
 
 def costs(run: Finishing, architecture: Architecture) -> dict[str, Any]:
     """What results.json says of a network's operations and latency, in all its views; of its parameters it says more elsewhere."""
-    operations = flops(architecture)
-    of_all_views = operations and operations * VIEWS[run.config.views]
-    return {"flops": of_all_views, **run.latencies.facts(architecture)}
+    return {**operations(run, architecture), **run.latencies.facts(architecture)}
+
+
+def operations(run: Finishing, architecture: Architecture) -> dict[str, int | None]:
+    """What results.json says of a network's operations, in all its views."""
+    of_one = flops(architecture)
+    return {"flops": of_one and of_one * VIEWS[run.config.views]}

@@ -1,14 +1,19 @@
-"""The latencies of a run's networks: each is measured once, and kept in the directory of the run."""
+"""The latencies of a run's networks, kept in its directory: each is measured once for the search, those of a front once more, together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import keras
 
 from nash_tf.architecture import Architecture
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.keras_models import views
 from nash_tf.keras_models.building import to_keras
-from nash_tf.keras_models.latency import BATCHES
+from nash_tf.keras_models.latency import BATCHES, unsteady
+from nash_tf.settings.costs import COSTS, LATENCY
 from nash_tf.strategy import methods
 from nash_tf.tuning.kept_latencies import KeptLatencies
+
+KEY = COSTS[LATENCY]  # of a single image in results.json; with `_32` behind it of 32 images
 
 
 class Latencies:
@@ -24,8 +29,12 @@ class Latencies:
 
     def of(self, architecture: Architecture, batches: Sequence[int] = BATCHES) -> dict[int, float]:
         """Milliseconds of a network by the number of images that it is given together."""
-        view = views.REGISTRY[self.config.views]
-        return self._kept.of(architecture, lambda: view(to_keras(architecture.in_float32())), batches)
+        return self._kept.of(*self._handed_over(architecture), batches)
+
+    def _handed_over(self, architecture: Architecture) -> tuple[Architecture, Callable[[], keras.Model]]:
+        """A network as it is handed over, the same in whatever it was trained; and what makes its model."""
+        wide, view = architecture.in_float32(), views.REGISTRY[self.config.views]
+        return wide, lambda: view(to_keras(wide))
 
     def fits(self, architecture: Architecture) -> bool:
         """Whether a network keeps `max_latency_ms`."""
@@ -62,9 +71,20 @@ class Latencies:
         """What results.json says of a network's latency; nothing where none is asked for."""
         if not self.config.needs_latency:
             return {}
-        found = self.of(architecture)
-        return {"latency_ms": found[1], **{f"latency_ms_{batch}": found[batch] for batch in BATCHES if batch != 1}}
+        return _facts(self.of(architecture))
+
+    def of_front(self, architectures: Sequence[Architecture]) -> tuple[list[dict[str, float]], str | None]:
+        """What results.json says of the latencies of networks that are compared, timed together; and what is to be said of how they vary."""
+        if not self.config.needs_latency:
+            return [{} for _ in architectures], None
+        found = self._kept.of_front([self._handed_over(architecture) for architecture in architectures])
+        facts = [_facts({batch: timed.milliseconds for batch, timed in each.items()}) for each in found]
+        return facts, unsteady(found)
 
     def save(self) -> None:
         """Writes what is known, once the run has a directory."""
         self._kept.save()
+
+
+def _facts(milliseconds: Mapping[int, float]) -> dict[str, float]:
+    return {KEY if batch == 1 else f"{KEY}_{batch}": milliseconds[batch] for batch in BATCHES}

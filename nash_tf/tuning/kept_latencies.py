@@ -1,4 +1,4 @@
-"""Latencies of networks, each measured once and kept in a file."""
+"""Latencies of networks, kept in a file: each measured once for a search to go on by, and those of a front together, to be compared."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from nash_tf.architecture import Architecture
-from nash_tf.keras_models.latency import BATCHES, latencies
+from nash_tf.keras_models.latency import BATCHES, Timed, latencies, together
 from nash_tf.tuning import checked_json
 
 FILE = "latencies.json"  # in the directory of a run, and in that of a project of Keras Tuner
@@ -25,6 +25,7 @@ class KeptLatencies:
     def __init__(self, directory: Path, runtime: str, threads: int | None = None):
         self.runtime, self.threads, self._path = runtime, threads, directory / FILE
         self._known: dict[str, dict[str, float]] = {}  # digest -> number of examples -> milliseconds
+        self._front: dict[str, dict[str, Timed]] = {}  # of networks that were timed together
         try:
             kept = checked_json.read(self._path)
         except FileNotFoundError:
@@ -34,6 +35,10 @@ class KeptLatencies:
             return
         if (kept.get("runtime"), kept.get("threads")) == (runtime, threads):
             self._known = {digest: dict(each) for digest, each in kept["milliseconds"].items()}
+            self._front = {
+                digest: {batch: Timed(*timed) for batch, timed in each.items()}
+                for digest, each in kept.get("front", {}).items()
+            }
 
     def of(
         self, architecture: Architecture, model: Callable[[], keras.Model], batches: Sequence[int] = BATCHES
@@ -55,8 +60,33 @@ class KeptLatencies:
             self.save()
         return {batch: known[str(batch)] for batch in batches}
 
+    def of_front(
+        self, networks: Sequence[tuple[Architecture, Callable[[], keras.Model]]], batches: Sequence[int] = BATCHES
+    ) -> list[dict[int, Timed]]:
+        """The times of networks that are compared: what each took at some other moment, when the machine was busy or was not, is no
+        measure. They are timed anew, together; once for the same networks.
+
+        Args:
+            networks: each with what makes its model.
+            batches: numbers of examples.
+
+        Raises:
+            ValueError: a size of an input is open.
+        """
+        models, names = (
+            {architecture.digest: model for architecture, model in networks},
+            [str(batch) for batch in batches],
+        )
+        if self._front.keys() != models.keys() or any(each.keys() != set(names) for each in self._front.values()):
+            timed = together([model() for model in models.values()], self.runtime, self.threads, batches)
+            found = [dict(zip(names, each.values(), strict=True)) for each in timed]
+            self._front = dict(zip(models, found, strict=True))
+            self.save()
+        front = [self._front[architecture.digest] for architecture, _ in networks]
+        return [{batch: each[str(batch)] for batch in batches} for each in front]
+
     def save(self) -> None:
         """Writes what is known, where there is the directory."""
-        if any(self._known.values()) and self._path.parent.is_dir():
+        if (self._front or any(self._known.values())) and self._path.parent.is_dir():
             measured_in = {"runtime": self.runtime, "threads": self.threads}
-            checked_json.write(self._path, {**measured_in, "milliseconds": self._known})
+            checked_json.write(self._path, {**measured_in, "milliseconds": self._known, "front": self._front})

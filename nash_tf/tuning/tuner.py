@@ -269,8 +269,8 @@ class HillClimbing(keras_tuner.Tuner):
 
     def get_front(self):
         """With method="front": the finished networks of which none is both better and cheaper, the cheapest first, each as (model,
-        value of the objective, costs by name). The model is trained and compiled. A latency, in milliseconds of one example, is
-        measured when it is first asked for, and kept in `latencies.json` of the project."""
+        value of the objective, costs by name). The model is trained and compiled. Latencies, in milliseconds of one example,
+        are measured together when they are first asked for, and kept in `latencies.json` of the project."""
         return front_objectives.front(self, at_hand(self.oracle).costs)
 
     def get_best_hyperparameters(self, num_trials=1):
@@ -304,6 +304,7 @@ class HillClimbing(keras_tuner.Tuner):
         self._training.hyperparameters = self.oracle.get_space()
         # What cannot be searched is refused here.
         first = self._trainer.models.build(self.oracle.search.hyperparameters.defaults())
+        front_objectives.check(first, self.oracle.costs)
         first_network.warn_of_size(first, self.oracle.search.settings)
 
     def _get_tuner_fname(self):

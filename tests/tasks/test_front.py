@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from nash_tf import data
+from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models.building import to_keras
-from nash_tf.tasks import final_training, front
+from nash_tf.keras_models.latency import Timed
+from nash_tf.tasks import final_training, front, handing_over
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training
+from nash_tf.tuning import kept_latencies
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +28,18 @@ def digits():
     return data.load("digits", valid_fraction=0.2, train_limit=160, seed=0)
 
 
-@pytest.fixture(scope="module")
-def largest():
-    model = to_keras(vanilla((8, 8, 1), 10, (6, 8)))
+def compiled(precision="float32"):
+    keras.utils.set_random_seed(0)  # what shrinking takes follows from the weights
+    model = to_keras(vanilla((8, 8, 1), 10, (6, 8), precision))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     measured = [keras.metrics.CategoricalAccuracy(name="accuracy")]
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=measured, jit_compile=False)
     return model
+
+
+@pytest.fixture(scope="module")
+def largest():
+    return compiled()
 
 
 class Stream:
@@ -101,6 +109,37 @@ def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, larges
     assert (run.config.directory / "front_training" / "200" / "training.json").is_file()
 
 
+def test_scores_are_of_the_networks_that_are_handed_over(run_of, monkeypatch):
+    scored = []
+
+    def scores(run, model):
+        scored.append({layer.compute_dtype for layer in model.layers})
+        return {"test_accuracy": 0.5, "val_accuracy": 0.5}
+
+    monkeypatch.setattr(front, "scores", scores)
+    run, exported = run_of(front_sizes=(400,), front_epochs=0)
+    front.front(run, compiled("mixed_bfloat16"), images=None)
+    assert scored == [{"float32"}] * 2 and len(exported) == 1
+
+
+def test_latencies_that_are_compared_are_of_networks_timed_together(run_of, largest, monkeypatch):
+    busy = iter([9.0, 0.1])  # each on its own: the first one's at a bad moment, so that the smaller one looked better
+
+    def together(models, runtime, threads, batches):
+        trained = [sum(int(np.prod(each.shape)) for each in model.trainable_weights) for model in models]
+        return [{batch: Timed(params / 1000, 1.0) for batch in batches} for params in trained]
+
+    monkeypatch.setattr(kept_latencies, "latencies", lambda *given: dict.fromkeys(given[-1], next(busy)))
+    monkeypatch.setattr(kept_latencies, "together", together)
+    run, exported = run_of(front_sizes=(400,), front_epochs=0, objective_cost="latency_ms")
+    handing_over.costs(run, Architecture.from_keras(largest))
+    members = front.front(run, largest, images=None)
+    assert [member["latency_ms"] for member in members] == [member["params"] / 1000 for member in members]
+    assert front.latency_of_best(members) == {"latency_ms": 0.604, "latency_ms_32": 0.604}
+    assert "Front: latencies are of the quickest tenth of calls" in run.progress.stream.text
+    assert not any("latency_ms" in given["facts"] for _, given in exported), "a card tells none that is measured anew"
+
+
 def test_what_cannot_be_is_said(run_of, largest):
     run, exported = run_of(front_sizes=(400, 20), front_epochs=0)
     members = front.front(run, largest, images=None, knows_validation=True)
@@ -127,6 +166,17 @@ def test_one_that_is_not_finite_is_not_handed_over_and_none_is_made_of_it(object
     (only,) = front.front(run, largest, None)
     assert only["val_loss"] == 1.0 and not exported
     assert run.progress.stream.text.count("not handed over, for it is not finite: val_loss=nan.") == 1
+
+
+def test_one_over_a_limit_is_not_trained_and_the_next_is_made_of_the_one_before(run_of, largest, monkeypatch):
+    trained = []
+    monkeypatch.setattr(handing_over, "flops", lambda made: 20 if 300 < made.params <= 400 else 1)
+    monkeypatch.setattr(front, "_trained", lambda run, small, *_: trained.append(small) or (small, {"epochs": 1}))
+    run, _ = run_of(front_sizes=(400, 300), front_epochs=1, max_flops=10)
+    made, first = front.front(run, largest, images=None)
+    assert len(trained) == 1 and made["params"] <= 300 and made["made_of"] == first["params"]
+    words = "no network of 400 parameters: made of 604, it has flops=20, more than --max_flops=10."
+    assert first["params"] == 604 and words in run.progress.stream.text
 
 
 def test_one_that_time_left_untrained_is_not_kept(run_of, largest, monkeypatch):

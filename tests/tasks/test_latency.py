@@ -7,6 +7,7 @@ import pytest
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.latency import Timed
 from nash_tf.tasks.handing_over import costs
 from nash_tf.tasks.latency import Latencies
 from nash_tf.tuning import kept_latencies
@@ -43,6 +44,33 @@ def test_each_network_is_timed_once_in_the_whole_run(tmp_path, timed):
     assert resumed.fits(SMALL) and not resumed.fits(LARGE) and len(timed) == 2
     assert resumed.of(SMALL)[32] == 32 * resumed.of(SMALL)[1] and timed[2][3] == (32,)
     assert Latencies(limited).of(SMALL) == resumed.of(SMALL) and len(timed) == 3
+
+
+def test_a_network_in_mixed_precision_is_timed_once_as_it_is_handed_over(tmp_path, timed):
+    mixed, latencies = vanilla((8, 8, 1), 10, (4,), "mixed_bfloat16"), Latencies(config(tmp_path, max_latency_ms=2.0))
+    assert mixed.digest != mixed.in_float32().digest
+    assert latencies.of(mixed) == latencies.of(mixed.in_float32()) and len(timed) == 1
+
+
+def test_networks_of_a_front_are_timed_anew_together_and_the_same_ones_once(tmp_path, timed, monkeypatch):
+    compared = []
+
+    def together(models, runtime, threads, batches):
+        compared.append(len(models))
+        return [{batch: Timed(batch * 1.0, batch * 3.0) for batch in batches} for _ in models]
+
+    monkeypatch.setattr(kept_latencies, "together", together)
+    limited = config(tmp_path, max_latency_ms=2.0)
+    limited.directory.mkdir()
+    begun = Latencies(limited)
+    before = begun.of(SMALL)
+    front, said = begun.of_front([SMALL, LARGE, SMALL])
+    assert front == [{"latency_ms": 1.0, "latency_ms_32": 32.0}] * 3 and compared == [2]
+    assert "took 3.0 times as long" in said
+    resumed = Latencies(limited)
+    assert resumed.of_front([LARGE, SMALL]) == (front[:2], said) and compared == [2]
+    assert resumed.of(SMALL) == before and len(timed) == 1, "the search goes on by what it knew"
+    assert resumed.of_front([LARGE])[0] == front[:1] and compared == [2, 1]
 
 
 def test_what_the_search_has_timed_is_known_to_what_follows_it(tmp_path, timed):

@@ -1,5 +1,6 @@
 """The method front in Keras Tuner: a metric and costs as objectives, and the networks of the front."""
 
+import keras
 import keras_tuner
 import pytest
 
@@ -39,6 +40,21 @@ def test_the_front_is_over_the_metric_and_the_cost(tuner):
     timed = [network.costs for network in tuner.get_front()]
     assert all(0 < costs["latency_ms"] < 1000 for costs in timed)
     assert [network.costs for network in tuner.get_front()] == timed  # and not what another measurement gives
+
+
+@pytest.mark.parametrize("cost", ["operations", "latency_ms"])
+def test_a_cost_that_no_network_could_have_is_refused_before_the_search(cost, tmp_path):
+    def build(hp):
+        words = keras.Input((None, 3))
+        features = keras.layers.GlobalAveragePooling1D()(keras.layers.Conv1D(4, 3, padding="same")(words))
+        model = keras.Model(words, keras.layers.Dense(3, "softmax")(features))
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    words = rf"objective '{cost}': .* open size, \(None, 3\).*; give the hypermodel's inputs fixed sizes, or objective="
+    with pytest.raises(ValueError, match=words):
+        tuner_of(build, tmp_path, ["val_accuracy", cost], **FRONT)
+    tuner_of(build, tmp_path, ["val_accuracy", "params"], **FRONT)
 
 
 def test_each_finished_network_is_kept(tuner):
