@@ -20,6 +20,7 @@ class WeightAverage(keras.callbacks.Callback):
     them; of many steps, after some STATES of them, evenly spaced, since a large model is read slowly. Steps that are done in one call
     count as one. It is assigned before the validation of the last epoch, so that scores, and what other callbacks see then, are
     the mean's; at the end of the training where there is none. Where the training ends before its last epoch, nothing is changed.
+    A trained weight with a constraint gets what that makes of the mean: a mean of kernels of norm 1 is shorter.
 
     Args:
         first_epoch: from which on.
@@ -71,7 +72,11 @@ class WeightAverage(keras.callbacks.Callback):
             self.assign()
 
     def assign(self) -> None:
-        """Gives the model the mean, once."""
+        """Gives the model the mean, once; within the constraints, which an optimiser applies to what it trains, and to nothing else."""
+        trained = set(map(id, self.model.trainable_variables))
         for key, value in self.mean.items() if not self._is_assigned else ():
-            self._variables[key].assign(value)
+            variable = self._variables[key]
+            variable.assign(value)
+            if id(variable) in trained and variable.constraint is not None:
+                variable.assign(variable.constraint(variable))
         self._is_assigned = True

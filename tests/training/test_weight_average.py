@@ -11,7 +11,7 @@ import pytest
 import nash_tf
 from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.building import to_keras
-from nash_tf.keras_models.state import all_variables, read_state, real_weights, write_weights
+from nash_tf.keras_models.state import all_variables, copy_of, read_state, real_weights, write_weights
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.schedules import Phase, averaged_from
 from nash_tf.training import interrupted, long_training, saved_course, weight_average
@@ -73,6 +73,38 @@ def test_of_many_steps_it_is_the_mean_of_some_evenly_spaced(most, monkeypatch):
     assert average.count == len(chosen) <= most + 1
     for key, array in read_state(model).weights.items():
         np.testing.assert_allclose(array, np.mean([state[key] for state in chosen], axis=0), rtol=1e-4, atol=1e-6)
+
+
+@keras.saving.register_keras_serializable(package="test_weight_average")
+class Signs(keras.constraints.Constraint):
+    """A user's own: each number is -1 or 1, whichever is nearer."""
+
+    def __call__(self, w):
+        return keras.ops.where(w < 0, -1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        keras.constraints.UnitNorm(),
+        keras.constraints.MinMaxNorm(0.9, 1.1),
+        keras.constraints.MaxNorm(0.5),
+        keras.constraints.NonNeg(),
+        Signs(),
+    ],
+)
+def test_it_keeps_to_constraints_which_a_mean_of_weights_within_them_may_not(constraint):
+    image = keras.Input(IMAGES.shape[1:])
+    x = keras.layers.Dense(8, kernel_constraint=constraint, name="within")(keras.layers.Flatten()(image))
+    frozen = keras.layers.Dense(8, kernel_constraint=constraint, trainable=False, name="frozen")
+    model = keras.Model(image, keras.layers.Dense(CLASSES)(frozen(x)))
+    model.compile(keras.optimizers.SGD(0.5, momentum=0.9), keras.losses.CategoricalCrossentropy(from_logits=True))
+    begun, states = copy_of(frozen.kernel), States()
+    model.fit(np.float32(IMAGES) / 255, np.eye(CLASSES)[LABELS], 8, 4, 0, [WeightAverage(1, 4), states])
+    kernel, mean = copy_of(model.get_layer("within").kernel), states.mean(1)[("within", "kernel")]
+    np.testing.assert_allclose(constraint(kernel), kernel, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(kernel, constraint(mean), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(copy_of(frozen.kernel), begun, rtol=1e-6)  # no optimiser has applied a constraint to it
 
 
 def test_states_of_recurrent_layers_are_no_weights():
