@@ -100,7 +100,7 @@ class Search:
             return BudgetedProposer(**drawn, **budget)
         return BranchingProposer(**drawn, **budget, sizes=settings.front_sizes, doublings=settings.steps)
 
-    def know(self, **sizes: int | None) -> None:
+    def know(self, **sizes: Any) -> None:
         """Takes `examples` and `batch_size`, which are known only when the data are. No training has ended, or all ended with these."""
         self.settings, self._finished = replace(self.settings, **sizes), None
         vars(self._proposer).update(sizes if isinstance(self._proposer, BudgetedProposer) else {})
