@@ -189,7 +189,8 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str], began: tuple[f
 def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:
     if not os.path.exists(os.path.join(str(config.output_dir), run_directory.CONFIG)):
         return "Stopped before anything was written."
-    arguments = [argument for argument in argv[1:] if argument.lstrip("-") != "resume"]
+    said_before = {f"{dashes}{flag}" for dashes in ("-", "--") for flag in ("resume", "noresume")}
+    arguments = [each for each in argv[1:] if each.partition("=")[0] not in said_before]
     return f"Stopped. To go on: {shlex.join([sys.executable, '-m', 'nash_tf.main', *arguments, '--resume'])}"
 
 

@@ -8,9 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from nash_tf import main
+from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
 from tests.helpers import ROOT
 from tests.helpers.commands import start
@@ -32,6 +35,15 @@ class TestSignals:
         )
         assert capsys.readouterr().err == f"Stopped. To go on: {command}\n"
         assert signal.getsignal(number) == handler
+
+    @pytest.mark.parametrize("said", ["-resume", "--resume", "--resume=true", "--noresume"])
+    def test_how_to_go_on_is_said_once_and_a_value_is_no_flag(self, said, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "resume").mkdir()
+        config = SimpleNamespace(output_dir=Path("resume"))
+        run_directory.write_config(SearchConfig(method="sh", output_dir="resume"), {})
+        told = main._how_to_go_on(config, ["nash-tf", "--method=sh", said, "--output_dir", "resume"])
+        assert told.endswith(" -m nash_tf.main --method=sh --output_dir resume --resume")
 
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     @pytest.mark.parametrize("program", ["nash_tf.main", "nash_tf.experiment"])

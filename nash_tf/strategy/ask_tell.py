@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.strategy import course, hill_climbing, methods, prices, records
+from nash_tf.strategy import course, hill_climbing, methods, outlook, prices, records
 from nash_tf.strategy.branching import BranchingProposer
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
 from nash_tf.strategy.halving import Rung
@@ -39,8 +39,7 @@ class Search:
         failures_in_a_row: so many failed trainings, none between them that succeeded, end the search.
         seconds_left: gives what is left of limits on time, by the measurement that they are on, for a method that lays out its budget
             by them; where it is not given, what the outcomes leave of the settings' limits.
-        fits: whether a network keeps further limits, of the engine; one that does not is never proposed. What it says may depend on
-            the machine, and so the search on that.
+        fits: whether a network keeps further limits, of the engine, perhaps of its machine; one that does not is never proposed.
 
     Attributes:
         outcomes: of all trainings that have ended, by their keys.
@@ -100,6 +99,11 @@ class Search:
         if not self.method.has_branches:
             return BudgetedProposer(**drawn, **budget)
         return BranchingProposer(**drawn, **budget, sizes=settings.front_sizes, doublings=settings.steps)
+
+    def know(self, **sizes: Any) -> None:
+        """Takes `examples` and `batch_size`, which are known only when the data are. No training has ended, or all ended with these."""
+        self.settings, self._finished = replace(self.settings, **sizes), None
+        vars(self._proposer).update(sizes if isinstance(self._proposer, BudgetedProposer) else {})
 
     def _look(self) -> None:
         """Looks where the search stands by its scores; the sizes of a front are known when the first network is."""
@@ -257,11 +261,7 @@ class Search:
         if self._is_spent(TrainingKey(step, rung, missing[0])):
             return f"the budget of {self.settings.budget_epochs:g} epochs of the first network is spent"
         if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):
-            limits = [f"max_params={self.settings.max_params:,.0f}"]
-            limits += [f"max_flops={self.settings.max_flops:,.0f}"] if self.settings.max_flops else []
-            limits += ["the limit on latency"] if self._fits else []
-            limits += ["the size of the step"] if self.method.has_branches else []
-            return f"nothing can grow in step {step}: no child fits under {' and '.join(limits)}"
+            return f"nothing can grow in step {step}: no child fits under {outlook.limits(self.settings, bool(self._fits))}"
         return None
 
     def _lost(self) -> str:

@@ -1,5 +1,5 @@
 """What more time might bring to a search: to one that a limit has ended, from the course of its best score; to a network that
-has not grown."""
+has not grown. And what its other limits are, in words."""
 
 from collections.abc import Iterable, Sequence
 
@@ -52,6 +52,19 @@ def above_limits(network: Architecture, settings: Settings) -> str | None:
         if (limit := getattr(settings, name)) is not None and number > limit
     ]
     return " and ".join(above) or None
+
+
+def limits(settings: Settings, has_others: bool) -> str:
+    """What no child may pass, in words.
+
+    Args:
+        settings: of the search.
+        has_others: whether the engine has further limits.
+    """
+    flops = [f"max_flops={settings.max_flops:,.0f}"] if settings.max_flops else []
+    others = ["the limit on latency"] if has_others else []
+    size = ["the size of the step"] if methods.registry[settings.method].has_branches else []
+    return " and ".join([f"max_params={settings.max_params:,.0f}", *flops, *others, *size])
 
 
 def without_reduction(network: Architecture, settings: Settings) -> str | None:

@@ -1,8 +1,10 @@
 """What a search is given for `fit`: the training data, the validation data, and the settings of both."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from types import GeneratorType
 from typing import Any
 
@@ -15,6 +17,7 @@ from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.training.errors import Unsearchable
 
 POSITIONAL = ("x", "y", "sample_weight")
+KERAS_BATCH = 32  # examples of a batch that `fit` makes of arrays where it is not told
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,25 @@ class FitArguments:
             )
         return first_batch(by_name["x"], by_name.get("y"))
 
+    def of_an_epoch(self) -> dict[str, int]:
+        """The "examples" that a training epoch has, and the "batch_size" of its steps; empty where the arguments do not tell.
+
+        Of batches that are made while they are read the first is looked at, and taken to be as large as all others.
+        """
+        x, steps = self.by_name().get("x"), self.named.get("steps_per_epoch")
+        if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
+            steps, together = steps or _batches(x), _size_of_batches(x) if steps or _batches(x) else 0
+        else:
+            rows, together = _rows(x), self.named.get("batch_size") or KERAS_BATCH
+            if self.named.get("validation_data") is None and (split := self.named.get("validation_split")):
+                rows = math.floor(rows * (1.0 - split))
+            if not rows or not isinstance(together, Integral):
+                return {}
+            together = int(together)
+            if not steps:
+                return {"examples": rows, "batch_size": together}
+        return {"examples": int(steps) * together, "batch_size": together} if steps and together else {}
+
     def validation(self) -> Any:
         """The validation data that `fit` judges by, as it takes them; None where it is given none, or such as are read once only."""
         if is_read_once(self.named.get("validation_data")):
@@ -137,7 +159,7 @@ def is_read_once(given: Any) -> bool:
 def first_batch(x: Any, y: Any = None) -> tuple[Any, Any]:
     """Up to 128 examples of what `fit` is given, as (inputs, labels); labels are None where there are none."""
     if isinstance(x, tf.data.Dataset) or not hasattr(x, "shape") and not isinstance(x, dict | list | tuple):
-        taken = next(iter(x), None) if isinstance(x, tf.data.Dataset) or not hasattr(x, "__getitem__") else x[0]
+        taken = _one_of(x)
         if taken is None:
             raise Unsearchable("search was given an x without any batch")
         x, y = (*taken, None)[:2] if isinstance(taken, tuple | list) else (taken, None)
@@ -146,3 +168,25 @@ def first_batch(x: Any, y: Any = None) -> tuple[Any, Any]:
         for part in (x, y)
     )
     return inputs, labels
+
+
+def _one_of(batches: Any) -> Any:
+    """The first of some batches; None where there is none."""
+    is_read = isinstance(batches, tf.data.Dataset) or not hasattr(batches, "__getitem__")
+    return next(iter(batches), None) if is_read else batches[0]
+
+
+def _batches(x: tf.data.Dataset | keras.utils.PyDataset) -> int:
+    """How many there are; 0 where that is not known, or they have no end."""
+    return max(0, int(x.cardinality())) if isinstance(x, tf.data.Dataset) else x.num_batches or 0
+
+
+def _size_of_batches(x: tf.data.Dataset | keras.utils.PyDataset) -> int:
+    """Examples of a batch; 0 where it does not tell."""
+    return _rows(keras.utils.unpack_x_y_sample_weight(_one_of(x))[0])
+
+
+def _rows(inputs: Any) -> int:
+    """Examples of arrays, nested as a model takes them; 0 where they are none."""
+    shape = getattr(next(iter(keras.tree.flatten(inputs)), None), "shape", None)
+    return int(shape[0]) if shape else 0

@@ -30,6 +30,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         objective: as for any Keras Tuner oracle; with method front a list of one and of costs too (see `front_objectives.split`).
         method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
             reserve, examples, max_flops, front_sizes, batch_size, gain_factor, average_weights: see `nash_tf.strategy.ask_tell.Settings`; a seed of None is 0.
+            Where `examples` or `batch_size` is None, `HillClimbing.search` takes it from its data; in a tuner of another make it stays None.
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         max_hours, max_cpu_hours: limits on the wall-clock time of `search`, or from the first trial of a loop of your own on, that before an
             interruption too; and on the CPU time of all trainings; or None.
@@ -47,6 +48,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         limits: on its time.
         allowance: what each training may take of that.
         book: its trials, and who trains them.
+        left_to_data: which of `examples` and `batch_size` the user has not said.
         fatal: why a worker says that the search cannot go on, which no child is to blame for; None where it can.
 
     Raises:
@@ -89,8 +91,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
         counts = {"steps": steps, "children": children, "mutations": mutations, "epochs_per_step": epochs_per_step}
         drawn = {"vanilla_epochs": vanilla_epochs, "seed": self.seed, "tune_hyperparameters": tune_hyperparameters}
         sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": arguments.as_tuple(front_sizes)}
-        costs = {"examples": examples, "batch_size": batch_size, "gain_factor": gain_factor, "reserve": reserve}
-        how = {"budget_epochs": budget_epochs, "average_weights": average_weights}
+        told, costs = {"examples": examples, "batch_size": batch_size}, {"gain_factor": gain_factor, "reserve": reserve}
+        how = {**told, "budget_epochs": budget_epochs, "average_weights": average_weights}
+        self.left_to_data = tuple(name for name, value in told.items() if value is None)
         settings = Settings(method, **how, **limits, **counts, **drawn, **sizes, **costs)
         arguments.warn_of_unused(settings)
         self._of_step, goal = OfStep(self), Goal(self.objective.name, self.objective.direction)

@@ -6,6 +6,7 @@ from typing import Any
 from keras_tuner.engine.hyperparameters import HyperParameters
 
 from nash_tf.files.run_directory import check_tree
+from nash_tf.tuning import epoch_sizes
 from nash_tf.tuning.reopening import check_settings, restore_state
 
 
@@ -28,6 +29,7 @@ def take(oracle: Any, state: dict[str, Any]) -> None:
     Raises:
         OtherSearch: it is another search's.
     """
+    epoch_sizes.adopt(oracle, state["settings"])
     check_settings(state["settings"], oracle.settings, Path(oracle._project_dir))
     hyperparameters, (wall, cpu) = HyperParameters.from_config(state["hyperparameters"]), map(float, state["spent"])
     in_vain, limits = float(state.get("in_vain", 0.0)), oracle.limits
@@ -42,6 +44,8 @@ def reload(oracle: Any) -> None:
     directory = Path(oracle._project_dir)
     check_tree(directory)
     is_restored = restore_state(directory, oracle.set_state)
+    if not is_restored:
+        epoch_sizes.adopt(oracle, epoch_sizes.kept(directory))
     oracle.book.reopen(are_trusted=is_restored)
     for trial in oracle.trials.values():
         oracle.update_space(trial.hyperparameters)

@@ -19,7 +19,7 @@ from nash_tf.strategy.records import Outcome
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import checked_json, first_network, front_objectives, private_api, trial_values
+from nash_tf.tuning import checked_json, epoch_sizes, first_network, front_objectives, private_api, trial_values
 from nash_tf.tuning.arguments import callbacks_of, check_of_search, check_of_tuner
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
@@ -166,6 +166,7 @@ class HillClimbing(keras_tuner.Tuner):
             self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
             first_network.warn_of_other_data(self.oracle, self._trainer.models, arguments)
+            epoch_sizes.take(self.oracle, arguments)
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
             self.save()

@@ -5,7 +5,8 @@ import keras_tuner
 import pytest
 from keras import layers
 
-from nash_tf.strategy import budgeted
+from nash_tf.architecture import costs
+from nash_tf.strategy import budgeted, prices
 from nash_tf.tuning.tuner import HillClimbing
 from tests.helpers.tuners import CLASSES, IMAGES, network, tuner_of
 
@@ -81,6 +82,15 @@ class TestScale:
     """A network that is too large for its budget becomes smaller."""
 
     WIDE = {"method": "scale", "steps": 2, "budget_epochs": 14, "vanilla_epochs": 1, "mutations": 2}
+
+    @pytest.fixture(scope="class", autouse=True)
+    def without_what_all_cost(self):
+        """Of so small a network that is nearly everything, and a smaller one would win nothing."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(prices, "SECONDS_PER_TRAINING", 0.0)
+            patch.setattr(costs, "SECONDS_PER_EPOCH", 0.0)
+            patch.setattr(costs, "SECONDS_PER_STEP", 0.0)
+            yield
 
     @pytest.fixture(scope="class")
     def whole(self, tmp_path_factory):
