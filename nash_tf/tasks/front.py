@@ -142,6 +142,9 @@ def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, imag
     sizes = run.tuner.oracle.search.sizes_below if has_branches else sorted(set(config.front_sizes), reverse=True)
     if not sizes:
         return members
+    if config.class_weight != "none":
+        why = f"the loss without the weights of --class_weight={config.class_weight}; the training after it has them"
+        run.progress.line(f"Front: what goes from smaller networks is chosen by {why}.")
     examples = _measured(run)  # once: the pipeline keeps what it makes
     for size in sizes:
         before = Architecture.from_keras(model).params
@@ -241,6 +244,7 @@ def _trained(
             "epochs": None if by_clock else epochs,
             "rate": config.final_learning_rate,
             "distillation": config.distillation,
+            **({"teacher": digest(teacher)} if config.distillation else {}),  # with more time another is handed over
         },
         images=run.dataset.x_train,
         labels=run.dataset.y_train,

@@ -195,6 +195,31 @@ def test_one_whose_epochs_follow_from_the_clock_is_not_done_again_when_less_is_l
     assert trained == [2, epochs]
 
 
+@pytest.mark.parametrize("distillation, jobs", [(0.7, 2), (0.0, 1)])
+def test_one_taught_by_another_teacher_is_another_training(distillation, jobs, run_of, largest, monkeypatch):
+    seen = []
+
+    def train(job, make, *_):
+        seen.append(job.identity)
+        return make(), SimpleNamespace(epoch=1, ended=None, cpu_seconds=0.0)
+
+    monkeypatch.setattr(long_training, "train", train)
+    run, _ = run_of(distillation=distillation)
+    run.progress.then = lambda after: None
+    other = final_training.copied(largest)
+    other.set_weights([weight + 1 for weight in largest.get_weights()])
+    for teacher in (largest, largest, other):
+        front._trained(run, largest, teacher, 500, 0.0, 1)
+    assert seen[0] == seen[1] and len({str(identity) for identity in seen}) == jobs
+
+
+@pytest.mark.parametrize("class_weight, times", [("balanced", 1), ("none", 0)])
+def test_that_shrinking_does_not_weigh_classes_is_said(class_weight, times, run_of, largest):
+    run, _ = run_of(front_sizes=(500, 400), front_epochs=0, class_weight=class_weight)
+    front.front(run, largest, images=None)
+    assert run.progress.stream.text.count("chosen by the loss without the weights of --class_weight=balanced") == times
+
+
 def test_it_is_made_only_where_sizes_are_asked_for(run_of, largest):
     run, _ = run_of()
     assert front.front(run, largest, images=None) == [] and run.config.front_sizes == ()
