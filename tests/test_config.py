@@ -267,7 +267,7 @@ def test_the_help_says_what_methods_take_and_do():
     for name, method in methods.registry.items():
         taken = [count for count in (3, 6) if _takes(method, count)]
         assert taken == ([] if name in powers else [6] if name in even else [3, 6]), name
-    assert "at most 1% of it, but one at least" in said["vanilla_epochs"]
+    assert "at most 1% of it, one at least" in said["vanilla_epochs"]
     assert [first_epochs(1000, budget) for budget in (20, 1000)] == [1, 10]
     pooled = {name for name in methods.registry if SearchConfig(method=name).first_layout == "pooled"}
     assert set(said["layout"].split("Unset: pooled for ")[1].split(", and for")[0].split(", ")) == pooled

@@ -3,6 +3,7 @@
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial
 
+from nash_tf.strategy import hill_climbing
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.training import interrupted
@@ -62,6 +63,12 @@ class Allowance:
         if not lending.lent:
             self._limits.reached = True
         return None
+
+    def of(self, trial: Trial) -> tuple[float, float]:
+        """Seconds, and CPU seconds, that a trial may take. The training that ends the search may take the time of a control, too."""
+        is_end = hill_climbing.is_end(self._book.assignment(trial).key, self._search.steps, self._search.method)
+        seconds = self._limits.seconds_left_at_most() if is_end else self._limits.seconds_left()
+        return seconds, self._book.lending.cpu_seconds(trial.trial_id)
 
     def do_again(self, trial: Trial, cpu_seconds: float) -> None:
         """Has a trial wait for its next worker. What it has taken counts, but for what is saved of it: it goes on from there, and tells

@@ -7,7 +7,6 @@ from pathlib import Path
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf.strategy import hill_climbing
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
@@ -254,10 +253,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def _sent(self, trial: Trial) -> Trial:
         """A copy of a trial for its worker, which says whose it is and how much time it may take."""
         sent = Trial.from_state(trial.get_state())
-        is_end = hill_climbing.is_end(self.book.assignment(trial).key, self.search.steps, self.search.method)
-        seconds = self.limits.seconds_left_at_most() if is_end else self.limits.seconds_left()
-        cpu_seconds = self.book.lending.cpu_seconds(trial.trial_id)
-        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), seconds, cpu_seconds)
+        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), *self.allowance.of(trial))
         return sent
 
     def _is_to_be_retried(self, trial: Trial) -> bool:
