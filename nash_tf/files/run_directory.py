@@ -175,13 +175,9 @@ def telling_failure(directory: Path, then: Callable[[Path], None]) -> Iterator[N
     try:
         yield
     except Exception as error:  # a signal that stops the run is no failure
+        reason = " ".join(str(error).split()) or type(error).__name__
         with contextlib.suppress(OSError):  # of a full disk, which may be why; the error itself is what matters
-            write_atomically(
-                directory / FAILURE,
-                (
-                    json.dumps({"reason": " ".join(str(error).split()) or type(error).__name__}, indent=2) + "\n"
-                ).encode(),
-            )
+            write_atomically(directory / FAILURE, f"{json.dumps({'reason': reason}, indent=2)}\n".encode())
         then(directory)
         raise
 

@@ -6,9 +6,8 @@ from itertools import dropwhile
 LONGEST = 300  # letters
 _COLOURS = re.compile(r"\x1b\[[\d;]*m")
 _FRAME = re.compile(r'( {2,})(?:File ".*", line \d+|\[Previous line repeated )')
-_FAILED = re.compile(
-    r"^(keras_tuner|nash_tf)\.[\w.]*\.(FailedTrialError|FailedTraining): "
-)  # which say only that it failed
+# Names of errors that say only that a training failed.
+_FAILED = re.compile(r"^(keras_tuner|nash_tf)\.[\w.]*\.(FailedTrialError|FailedTraining): ")
 _ARGUMENTS = "Arguments received by "  # of Keras' errors: a list, which tells what the error does not
 
 

@@ -208,9 +208,8 @@ class Trainer:
             )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
-        self.epochs_done = (
-            self.epochs_done or assignment.epochs - assignment.initial_epoch
-        )  # by a loop without callbacks
+        # A loop without callbacks tells of no epoch.
+        self.epochs_done = self.epochs_done or assignment.epochs - assignment.initial_epoch
         rates = [callback for callback in callbacks if isinstance(callback, PhasedRate)]
         if start.epoch < assignment.epochs and not all(rate.has_run for rate in rates):
             self._say(

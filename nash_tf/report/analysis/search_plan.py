@@ -171,7 +171,6 @@ def _seen(run: Run, step: int) -> tuple[Rung, ...]:
     for record in run.records:
         if record.step == step:
             found.setdefault(record.rung, []).append(record)
-    longest = {
-        rung: max(record.epochs for record in records) for rung, records in found.items()
-    }  # the failed have fewer
+    # Trainings that failed have had fewer.
+    longest = {rung: max(record.epochs for record in records) for rung, records in found.items()}
     return tuple(Rung(len(found[rung]), max(1, longest[rung])) for rung in sorted(found)) or (Rung(1, 1),)
