@@ -7,6 +7,7 @@ its weights drawn anew.
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
@@ -44,15 +45,15 @@ def arguments(method: str, searches: Sequence[Path], config: SearchConfig, begun
     """
     if method not in REGISTRY:
         return []
-    followed = searches[:1] if method == SCRATCH else searches
-    runs = [] if begun else [loading.read(search) for search in followed]
+    follower = REGISTRY[method]
+    runs = [] if begun else [loading.read(search) for search in searches[: follower.most]]
     lacking = [run.directory.name for run in runs if not run.results.get("params")]
     if lacking or not (runs or begun):
         searching = ", ".join(lacking) or "there is none"
         raise Hindrance(
             f"needs the searches of its seed to be finished, whose winners tell its first network: {searching}"
         )
-    return REGISTRY[method](runs, config, begun)
+    return follower.arguments(runs, config, begun)
 
 
 def _wide(finished: Finished, config: SearchConfig, begun: SearchConfig | None) -> list[str]:
@@ -90,7 +91,16 @@ def _scratch(finished: Finished, config: SearchConfig, begun: SearchConfig | Non
     return [f"--start={run.directory / run_directory.BEST / 'architecture.json'}"]
 
 
-REGISTRY: dict[str, Callable[[Finished, SearchConfig, SearchConfig | None], list[str]]] = {
-    WIDE: _wide,
-    SCRATCH: _scratch,
-}
+class Follower(NamedTuple):
+    """How the first network of a method follows from winners.
+
+    Attributes:
+        arguments: what tells a run of it, given the searches, the settings of all runs and those of the run itself, where it goes on.
+        most: searches that it follows, the preferred ones; None for all.
+    """
+
+    arguments: Callable[[Finished, SearchConfig, SearchConfig | None], list[str]]
+    most: int | None = None
+
+
+REGISTRY = {WIDE: Follower(_wide), SCRATCH: Follower(_scratch, most=1)}

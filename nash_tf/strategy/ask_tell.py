@@ -59,19 +59,19 @@ class Search:
         seconds_left: Callable[[], Mapping[str, float]] | None = None,
         fits: Callable[[Architecture], bool] | None = None,
     ):
-        self.settings, self.goal, self.failures_in_a_row, self._fits = settings, goal, failures_in_a_row, fits
-        self.method = methods.registry[settings.method]
+        self.settings, self.goal, self.method = settings, goal, methods.registry[settings.method]
+        self.failures_in_a_row, self._seconds_left, self._fits = failures_in_a_row, seconds_left, fits
         self.steps: list[tuple[Rung, ...]] = []
         self.outcomes: dict[TrainingKey, Outcome] = {}
         self.scores: dict[TrainingKey, float | None] = {}
         self.hyperparameters = hyperparameters or NoHyperparameters()
-        self._proposer = self._made_proposer(seconds_left)
+        self._proposer = self._made_proposer()
         self._finished: tuple[str | None] | None = None  # the answer, once it was asked for
         self._opened: OpenRung | None = None
         self.incumbent: TrainingKey | None = None
         self._look()
 
-    def _made_proposer(self, seconds_left: Callable[[], Mapping[str, float]] | None) -> Proposer:
+    def _made_proposer(self) -> Proposer:
         settings = self.settings
         drawn: dict[str, Any] = {
             "method": self.method,
@@ -89,7 +89,7 @@ class Search:
         budget: dict[str, Any] = {
             "budget": settings.budget,
             "seconds": settings.time_limits,
-            "seconds_left": seconds_left,
+            "seconds_left": self._seconds_left,
             "examples": settings.examples,
             "batch_size": settings.batch_size,
             "gain_factor": settings.gain_factor,
@@ -103,7 +103,7 @@ class Search:
     def know(self, **sizes: Any) -> None:
         """Takes `examples` and `batch_size`, which are known only when the data are. No training has ended, or all ended with these."""
         self.settings, self._finished = replace(self.settings, **sizes), None
-        vars(self._proposer).update(sizes if isinstance(self._proposer, BudgetedProposer) else {})
+        self._proposer = self._made_proposer()
 
     def _look(self) -> None:
         """Looks where the search stands by its scores; the sizes of a front are known when the first network is."""

@@ -210,9 +210,10 @@ def _score(member: Mapping[str, Any], config: SearchConfig) -> float:
 
 def _over(run: Finishing, architecture: Architecture) -> str | None:
     """Which limit a network is over, if it is: fewer parameters may take longer. Neither depends on weights, so none is trained for it."""
-    limits = {"flops": run.config.max_flops, "latency_ms": run.config.max_latency_ms}
-    found = handing_over.costs(run, architecture)
-    over = [name for name, most in limits.items() if most is not None and found[name] > most]
+    given = {"flops": run.config.max_flops, "latency_ms": run.config.max_latency_ms}
+    limits = {name: most for name, most in given.items() if most is not None}
+    found = handing_over.costs(run, architecture) if limits else {}
+    over = [name for name, most in limits.items() if found[name] > most]
     return f"has {over[0]}={found[over[0]]:g}, more than --max_{over[0]}={limits[over[0]]:g}" if over else None
 
 
