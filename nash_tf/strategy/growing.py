@@ -172,24 +172,25 @@ class Foresight:
         return any(name in reductions for name in self.gains) and self._doublings_above(parent) > 0
 
     def _doublings_above(self, architecture: Architecture) -> float:
-        """How far a network is above the limit that it is furthest above; 0 where it keeps both."""
-        shares = [architecture.params / self.max_params]
+        """How far a network is above the limit on its size that it is furthest above; 0 where it keeps both."""
+        return math.log2(max(1.0, *self._shares(architecture).values()))
+
+    def _exceeded(self, child: Architecture, price: float) -> str | None:
+        """The first limit that a child is over; None where it keeps all."""
+        over = [limit for limit, share in self._shares(child).items() if share > 1]
+        return over[0] if over else considered.PRICE if price > self.max_price else None
+
+    def _shares(self, architecture: Architecture) -> Mapping[str, float]:
+        """How much of each limit on its size a network takes; more than 1 where it is above."""
+        shares = {considered.PARAMS: architecture.params / self.max_params}
         if self.max_flops < math.inf:
-            shares.append((flops(architecture) or 0) / self.max_flops)
-        return math.log2(max(1.0, *shares))
+            shares[considered.FLOPS] = (flops(architecture) or 0) / self.max_flops
+        return shares
 
     def _keeps_shape(self, child: Architecture) -> bool:
         """Whether images of each size have about the share of the operations that they have in the first network."""
         now = shape(child)
         return all(now.get(size, 0.0) >= LEAST_SHARE * share for size, share in self.shape.items())
-
-    def _exceeded(self, child: Architecture, price: float) -> str | None:
-        """The first limit that a child is over; None where it keeps all."""
-        if child.params > self.max_params:
-            return considered.PARAMS
-        if self.max_flops < math.inf and (flops(child) or 0) > self.max_flops:
-            return considered.FLOPS
-        return considered.PRICE if price > self.max_price else None
 
 
 def shape(architecture: Architecture) -> Mapping[Shape, float]:
