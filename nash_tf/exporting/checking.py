@@ -20,6 +20,7 @@ from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.exporting import clean_process, signature
 from nash_tf.exporting.images import Images
 from nash_tf.keras_models.private_api import parts
+from nash_tf.keras_models.state import restoring
 from nash_tf.terminal.errors import cause
 
 # Relative to the largest output, by the coarsest arithmetic in the model: a graph rounds in other places than operations.
@@ -68,7 +69,8 @@ def on_example(model: keras.Model, example) -> Computed:
     except (KeyError, TypeError, ValueError):
         raise ExportError(f"{expected}; received another structure") from None
     try:
-        with keras.device("cpu:0"):  # where the exported ones are checked; a GPU may round more coarsely
+        # On the CPU, where the exported ones are checked: a GPU may round more coarsely. They begin with the states of now.
+        with keras.device("cpu:0"), restoring(model):
             inputs = [
                 keras.ops.convert_to_tensor(array, tensor.dtype)
                 for array, (_, tensor) in zip(arrays, named, strict=True)

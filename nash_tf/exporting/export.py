@@ -3,7 +3,8 @@
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from nash_tf.exporting.images import Images, fits, for_script
 from nash_tf.files import run_directory
 from nash_tf.files.atomic import replace_directory
 from nash_tf.keras_models.importing import from_keras
+from nash_tf.keras_models.private_api import parts
+from nash_tf.keras_models.state import restoring
 from nash_tf.terminal.errors import cause
 from nash_tf.terminal.streams import without_errors_shown
 
@@ -75,17 +78,28 @@ def export(
     """
     directory = Path(directory).absolute()
     architecture = _checked(model, directory, searched, formats, images)
-    computed = None if example is None else checking.on_example(model, example)
-    with replace_directory(directory) as beside:
-        with checking.checker(model, beside, computed, images, seconds) as checker:
-            exported = _all_made(formats, checker, beside, directory, left_out)
-        script = None
-        if images is not None:
-            script = _write_script(beside, images, model_card.gives_logits(model, searched))
-        _write(beside / _ARCHITECTURE, architecture.to_json(indent=1))
-        card = model_card.written(model, architecture, exported, facts or {}, searched, images, script, test)
-        (beside / _CARD).write_text(card, encoding="utf-8")
+    with _without_states(model):
+        computed = None if example is None else checking.on_example(model, example)
+        with replace_directory(directory) as beside:
+            with checking.checker(model, beside, computed, images, seconds) as checker:
+                exported = _all_made(formats, checker, beside, directory, left_out)
+            script = None
+            if images is not None:
+                script = _write_script(beside, images, model_card.gives_logits(model, searched))
+            _write(beside / _ARCHITECTURE, architecture.to_json(indent=1))
+            card = model_card.written(model, architecture, exported, facts or {}, searched, images, script, test)
+            (beside / _CARD).write_text(card, encoding="utf-8")
     return exported
+
+
+@contextmanager
+def _without_states(model: keras.Model) -> Iterator[None]:
+    """Recurrent layers that keep states begin anew, as what is exported does: not every format holds states. Then a model is what it was."""
+    with restoring(model):
+        for layer in parts(model):
+            if getattr(layer, "stateful", False):
+                layer.reset_state()
+        yield
 
 
 def _checked(

@@ -57,9 +57,11 @@ def _wish(given: Any) -> str | Place:
 
 
 def _is_place(wish: Any) -> bool:
-    """Whether it is an option, or an operator and a site."""
+    """Whether it is an option, or an operator and a site; an operator and a place are two wishes."""
     is_listed = isinstance(wish, list | tuple) and len(wish) in (2, len(Option._fields))
-    return is_listed and isinstance(wish[0], str) and isinstance(wish[1], list | tuple)
+    if not is_listed or not isinstance(wish[0], str) or not isinstance(wish[1], list | tuple):
+        return False
+    return not (_is_place(wish[1]) and wish[1][0] in known())
 
 
 def check_numbers(seed: Any, noise: Any, max_params: Any) -> None:

@@ -126,6 +126,17 @@ def test_a_network_trained_by_an_optimizer_of_ours_can_be_read_where_that_is_not
     assert isinstance(inner.optimizer, Muon) and inner.compiled  # it can be trained on as it was
 
 
+def test_what_is_exported_begins_without_states_and_the_model_keeps_its_own(here, tmp_path):
+    steps = keras.Input((3, 4), batch_size=5)
+    lstm = layers.LSTM(2, stateful=True)
+    model, batch = keras.Model(steps, lstm(steps)), numbers(5, 3, 4)
+    first = np.asarray(model(batch))
+    states = [np.asarray(state) for state in lstm.states]
+    export(model, tmp_path / "best", batch)
+    assert all(map(np.array_equal, states, map(np.asarray, lstm.states)))
+    np.testing.assert_allclose(keras.models.load_model(tmp_path / "best" / keras_file.FILE)(batch), first, atol=1e-6)
+
+
 def test_a_model_is_served_in_another_process(tmp_path):
     nash_tf.export(several(), tmp_path / "out", [np.ones((2, 5)), numbers(2, 3)])
     assert (tmp_path / "out" / "model.keras").exists()

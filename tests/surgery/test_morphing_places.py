@@ -38,6 +38,13 @@ def test_a_list_of_options_places_and_names(parent):
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize("place", [WIDER, option], ids=["place", "option"])
+def test_a_name_before_a_place_is_a_wish_of_its_own(place, parent):
+    given = place if place is WIDER else option(parent, WIDER[0], *WIDER[1])
+    grown = morph(parent, ["split", given], calibration=IMAGES)
+    assert made(grown)[0][0] == "split" and made(grown)[1] == WIDER
+
+
 def test_whole_numbers_of_numpy_are_taken(parent):
     place = ("alter_channels", ("conv_1", "to", np.int64(7)))
     for grown in (morph(parent, place), morph(parent, moves=[(*place, 0)])):
