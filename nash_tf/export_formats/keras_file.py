@@ -23,11 +23,12 @@ def load_here(path):
 
 def code(file, inputs):
     """Lines for the model card; see `nash_tf.export_formats`."""
+    unsafe = ", safe_mode=False" if inputs["has_lambda"] else ""
     return [
         "import keras",
         *(f"import {module}" for module in inputs["modules"]),
         "",
-        f'model = keras.models.load_model("{file}")',
+        f'model = keras.models.load_model("{file}", compile=False{unsafe})',
         "output = keras.tree.flatten(model(x))[0].numpy()",
     ]
 

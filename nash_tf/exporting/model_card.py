@@ -152,7 +152,7 @@ def _use(
     return [
         *lines,
         "",
-        note + (f" `model.keras` can be loaded once the modules of its layers are imported: {own}." if own else ""),
+        note + (f" `model.keras` can be loaded once the modules of what is in it are imported: {own}." if own else ""),
     ]
 
 

@@ -1,9 +1,12 @@
 """What a functional model takes and gives: structures, names, shapes."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import keras
 from keras import tree
 
-from nash_tf.keras_models.private_api import functional_of, input_structure, maker, output_structure, parts
+from nash_tf.keras_models.private_api import functional_of, input_structure, maker, output_structure
 
 
 def inputs_of(model: keras.Model):
@@ -35,18 +38,42 @@ def described(name: str, tensor) -> str:
 def for_runtimes(model: keras.Model) -> dict:
     """What a format's `load` and `code` must know of a model's inputs, as values that Python can write and read.
 
-    `names` are those of the tensors, as in the signature of a SavedModel; the layer of an input without a name is called otherwise.
+    `names` are those of the tensors, as in the signature of a SavedModel; the layer of an input without a name is called otherwise. `modules`
+    are those to import before Keras' file can be read, `has_lambda` is whether there is code in it, so that it must be trusted.
     """
     structure = inputs_of(model)
     paths = [path for path, _ in tree.flatten_with_path(structure)]
-    layers = {type(layer).__module__ for layer in parts(model)}
+    config = {"module": type(model).__module__, "config": model.get_config()}  # without what it was compiled with
     return {
         "structure": tree.pack_sequence_as(structure, list(range(len(model.inputs)))),
         "names": [tensor.name for tensor in model.inputs],
         "dtypes": [keras.backend.standardize_dtype(tensor.dtype) for tensor in model.inputs],
         "parts": ["x" + "".join(f"[{part!r}]" for part in path) for path in paths],
-        "modules": sorted(name for name in layers if not name.startswith("keras.")),
+        "modules": sorted({name for name in _modules(config) if not name.startswith("keras.")}),
+        "has_lambda": any(each.get("class_name") == "__lambda__" for each in _dicts(config)),
     }
+
+
+def _dicts(config: Any) -> Iterator[Mapping[str, Any]]:
+    """All dicts in what Keras makes of an object to save it."""
+    if isinstance(config, Mapping):
+        yield config
+    if isinstance(config, Mapping | list | tuple):
+        for each in config.values() if isinstance(config, Mapping) else config:
+            yield from _dicts(each)
+
+
+def _modules(config: Any) -> Iterator[str]:
+    """The modules of all that is in it: of classes by name, of functions as they were registered."""
+    for each in _dicts(config):
+        registered = [
+            keras.saving.get_registered_object(each.get(key))
+            for key in ("registered_name", "config")
+            if isinstance(each.get(key), str)
+        ]
+        yield from (found.__module__ for found in registered if found is not None)
+        if isinstance(each.get("module"), str) and each["module"] not in ("keras", "builtins"):
+            yield each["module"]
 
 
 def _graph(model: keras.Model):

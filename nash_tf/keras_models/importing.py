@@ -112,8 +112,27 @@ def _check_state(operation: Any) -> None:
                 operation,
                 f"of it {names} alone is frozen, which a child would not know: freeze the whole layer, or nothing of it",
             )
+        if isinstance(part, keras.layers.Normalization) and _is_stale(part):
+            refuse(
+                operation,
+                f"{part.name} does not compute with the mean and variance that are its weights, as after set_weights: call its "
+                "finalize_state()",
+            )
         if type(part).__module__.startswith(("keras.", "nash_tf.")):
             _check_rules(operation, part)
+
+
+def _is_stale(layer: keras.layers.Normalization) -> bool:
+    """Whether it computes with other numbers than its weights: it has copies, and setting weights does not renew these."""
+    if layer.input_mean is not None or not layer.built:
+        return False
+    pairs = ((layer.mean, layer.adapt_mean), (layer.variance, layer.adapt_variance))
+    # A copy made while a graph was traced has no value to look at.
+    return any(
+        hasattr(copy, "numpy")
+        and not keras.ops.all(copy == keras.ops.cast(keras.ops.reshape(weight, copy.shape), copy.dtype))
+        for copy, weight in pairs
+    )
 
 
 def _check_rules(operation: Any, part: keras.layers.Layer) -> None:

@@ -25,7 +25,8 @@ class Morphed(_Parts):
 
     Attributes:
         model: the child, compiled like its parent.
-        moves: the morphisms as JSON; `morph(parent, moves=moves)` makes the same child again.
+        moves: the morphisms as JSON; `morph(parent, moves=moves)` makes the same child again, with the same `noise`, `seed` and
+            `calibration` where these were given.
         certificate: see `nash_tf.certificate.certify`, with what the child costs, `added_params` and `added_flops`;
             empty without calibration data.
         before: the parent's architecture.

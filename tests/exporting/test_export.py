@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import runpy
 import zipfile
@@ -18,7 +19,7 @@ from nash_tf.export_formats import keras_file
 from nash_tf.exporting import checking, clean_process
 from nash_tf.exporting.export import ExportError, export
 from nash_tf.exporting.scaling import with_scaling
-from nash_tf.keras_models import views
+from nash_tf.keras_models import private_api, views
 from nash_tf.optimizers import Muon
 from tests.helpers.processes import checked_here
 
@@ -124,6 +125,42 @@ def test_a_network_trained_by_an_optimizer_of_ours_can_be_read_where_that_is_not
     with zipfile.ZipFile(tmp_path / "out" / "model.keras") as file:
         assert b"Muon" not in file.read("config.json")
     assert isinstance(inner.optimizer, Muon) and inner.compiled  # it can be trained on as it was
+
+
+@keras.saving.register_keras_serializable("own")
+class Small(keras.regularizers.Regularizer):
+    def __call__(self, x):
+        return 1e-4 * keras.ops.sum(x * x)
+
+    def get_config(self):
+        return {}
+
+
+@keras.saving.register_keras_serializable("own")
+def steep(x):
+    return 2.0 * keras.ops.tanh(x)
+
+
+@pytest.mark.parametrize(
+    ("last", "imported"),
+    [
+        (lambda: layers.Dense(2, kernel_regularizer=Small()), True),
+        (lambda: layers.Dense(2, activation=steep), True),
+        (lambda: layers.Lambda(lambda x: 2.0 * x), False),
+        (lambda: layers.Dense(2), False),
+    ],
+    ids=["regularizer", "activation", "lambda", "plain"],
+)
+def test_the_code_of_the_card_reads_the_keras_file(last, imported, here, tmp_path, monkeypatch):
+    row = keras.Input((4,), name="row")
+    model = keras.Model(row, last()(row))
+    model.compile(Muon(0.1), lambda y, z: keras.ops.mean(y - z))
+    with private_api.serialization_lib.SafeModeScope(False):  # as `keras.config.enable_unsafe_deserialization` sets it
+        export(model, tmp_path / "out")
+    (code,) = re.findall(r"### Keras\n\n```python\n(.*?)```", (tmp_path / "out" / "model_card.md").read_text(), re.S)
+    assert (f"import {__name__}\n" in code) == imported
+    monkeypatch.chdir(tmp_path / "out")
+    exec(code, {})
 
 
 def test_what_is_exported_begins_without_states_and_the_model_keeps_its_own(here, tmp_path):

@@ -231,3 +231,16 @@ def test_what_is_no_model_is_shown(given, received):
     with pytest.raises(ValueError, match=f"^expected a functional keras.Model, received {received}$") as error:
         Architecture.from_keras(given)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_normalization_that_does_not_use_its_weights_is_refused():
+    row = keras.Input((3,), name="row")
+    layer = layers.Normalization(name="normalise")
+    layer.adapt(np.arange(12.0).reshape(4, 3))
+    model = keras.Model(row, layer(row))
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    with pytest.raises(ValueError, match="normalise .*finalize_state"):
+        Architecture.from_keras(clone)
+    clone.get_layer("normalise").finalize_state()
+    assert Architecture.from_keras(clone) == Architecture.from_keras(model)
