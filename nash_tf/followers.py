@@ -4,11 +4,11 @@
 its weights drawn anew.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
@@ -66,9 +66,30 @@ def _wide(finished: Finished, config: SearchConfig, begun: SearchConfig | None) 
 
 
 def _widths(finished: Finished, config: SearchConfig) -> tuple[int, ...]:
-    median = sorted(map(_winner_params, finished))[len(finished) // 2]
-    factor = math.sqrt(median / finished[0].results["vanilla_params"])  # a convolution's kernel grows with the square
-    return tuple(max(1, round(width * factor)) for width in config.widths)
+    """The widths of the method's layout that come nearest to the parameters of the median winner, all in the same proportion."""
+    run, wanted = finished[0], sorted(map(_winner_params, finished))[len(finished) // 2]
+    if run.architecture is None:
+        raise Hindrance(
+            f"needs the network of {run.directory}, which tells the images' shape and the number of classes"
+        )
+    (image, *_), (answer, *_) = run.architecture.inputs, run.architecture.outputs
+    height, width, channels = (size or 1 for size in run.architecture[image].shape)
+    classes = run.architecture[answer].shape[-1] or 1
+    make = first_networks.registry[config.first_layout]
+
+    def scaled(factor: float) -> tuple[int, ...]:
+        return tuple(max(1, round(each * factor)) for each in config.widths)
+
+    def params(factor: float) -> float:
+        return make((height, width, channels), classes, scaled(factor), config.precision).params
+
+    low, high = 0.0, 1.0
+    while params(high) < wanted:
+        low, high = high, 2 * high
+    while scaled(low) != scaled(high) and high - low > 1e-6:
+        middle = (low + high) / 2
+        low, high = (middle, high) if params(middle) < wanted else (low, middle)
+    return scaled(min(low, high, key=lambda factor: abs(params(factor) - wanted)))
 
 
 def _winner_params(run: Run) -> float:

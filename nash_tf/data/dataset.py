@@ -112,6 +112,7 @@ def load(
         said = (
             *registry.shadowed(source),
             *left_out,
+            *notes.share_of_validation(len(train), len(valid), valid_fraction),
             *opened.notes,
             *read.notes,
             *notes.of_arrays(x_train, x_valid, read.x_test),

@@ -18,6 +18,22 @@ def of_arrays(x_train: np.ndarray | Rows, x_valid: np.ndarray | Rows, x_test: np
     return tuple(note for note in notes if note)
 
 
+def share_of_validation(train: int, valid: int, fraction: float) -> tuple[str, ...]:
+    """Whether as many images validate as were asked for: of small classes each keeps one image on either side.
+
+    Args:
+        train, valid: numbers of images.
+        fraction: share that is asked for.
+    """
+    wanted = round(fraction * (train + valid))
+    if valid == wanted:
+        return ()
+    return (
+        f"{valid:,} images validate, not {wanted:,} (valid_fraction={fraction:g} of {train + valid:,}): each class keeps at least one to "
+        "train on and one to validate on",
+    )
+
+
 def scales(x_train: np.ndarray | Rows, x_test: np.ndarray | Rows) -> str:
     """Whether the test images look as if they were scaled in another way than the training images."""
     (mean, deviation), (test_mean, test_deviation) = map(_scale, (x_train, x_test))

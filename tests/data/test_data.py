@@ -156,6 +156,13 @@ class TestNotes:
         assert data.load(str(save(tmp_path / "a.npz", x_train=x[6:], x_test=x[:6]))).notes == ()
         assert data.load("digits").notes == ()
 
+    def test_a_share_of_validation_that_small_classes_do_not_allow(self, tmp_path):
+        y, x = np.repeat(np.arange(6), 5), np.random.default_rng(0).integers(0, 256, (36, 6, 5, 3)).astype(np.uint8)
+        path = save(tmp_path / "a.npz", x_train=x[:30], y_train=y, x_test=x[30:], y_test=np.arange(6))
+        (note,) = data.load(str(path), valid_fraction=0.1).notes
+        assert note.startswith("6 images validate, not 3 (valid_fraction=0.1 of 30)")
+        assert data.load(str(path), valid_fraction=0.2).notes == ()
+
     @pytest.mark.parametrize("scale, shift", [(1 / 255, 0), (255, 0), (1, 300), (2, -255), (0.5, 128)])
     def test_train_and_test_scaled_differently(self, tmp_path, scale, shift):
         x = np.random.default_rng(0).integers(0, 256, (60, 6, 5, 3)).astype(np.float32)

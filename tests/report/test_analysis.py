@@ -268,6 +268,19 @@ class TestOperators:
         assert (split.drawn, split.carriers, split.accepted) == (3, 2, 0)
         assert split.gains == pytest.approx((0.1, -0.1)) and split.growth == (2.0, 3.0)
 
+    def test_the_interval_is_over_steps_whose_children_share_a_parent(self):
+        def child(step, number, accuracy, *names):
+            record = runs.Record(step, 0, number, (0, 0, 0), names, 5, accuracy=accuracy, params=10.0)
+            return family.Child(step, number, (record,), family.DISCARDED)
+
+        run = runs.Run(Path("x"), {"method": "none"})
+        first = [child(1, 0, 0.5), *(child(1, number, 0.5 + number / 10, "split") for number in (1, 3))]
+        (split,) = operator_tally.tally(run, first)
+        assert split.gain == pytest.approx(0.2) and split.interval is None
+        second = [child(2, 0, 0.5), child(2, 1, 0.6, "split")]
+        (split,) = operator_tally.tally(run, [*first, *second])
+        assert split.gain == pytest.approx(0.15) and split.interval == pytest.approx(stats.t_interval([0.2, 0.1]))
+
     def test_a_first_child_that_was_grown_is_no_unmodified_parent(self):
         record = runs.Record(1, 0, 0, (0, 0, 0), ("split",), 5, accuracy=0.7, params=30.0)
         run = runs.Run(Path("x"), {"method": "random"}, records=(runs.Record(0, 0, 0, params=10.0), record))

@@ -1,8 +1,9 @@
 """How often each operator was drawn and accepted, and what it brought."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import mean
 
 from nash_tf.report.analysis import family
@@ -23,7 +24,7 @@ class Operator:
         carriers: children with at least one.
         promoted: carriers that passed the first rung or won.
         accepted: morphisms of it in the winners of steps.
-        gains: for each carrier, its accuracy after the first rung less that of the unmodified parent then.
+        gains_by_step: for each carrier of a step, its accuracy after the first rung less that of the unmodified parent then.
         growth: for each carrier, its parameters over its parent's.
     """
 
@@ -32,16 +33,21 @@ class Operator:
     carriers: int
     promoted: int
     accepted: int
-    gains: tuple[float, ...]
+    gains_by_step: tuple[tuple[float, ...], ...]
     growth: tuple[float, ...]
 
     @property
+    def gains(self) -> tuple[float, ...]:
+        return tuple(chain.from_iterable(self.gains_by_step))
+
+    @property
     def gain(self) -> float | None:
-        return mean(self.gains) if self.gains else None
+        """The mean over steps: the carriers of one are compared with the same parent, and are no independent values."""
+        return mean(map(mean, self.gains_by_step)) if self.gains_by_step else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        return t_interval(self.gains)
+        return t_interval([mean(gains) for gains in self.gains_by_step])
 
 
 def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
@@ -56,12 +62,12 @@ def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
     found = []
     for name in names:
         carriers = [child for child in children if name in child.operators]
-        gains, growth = [], []
+        gains, growth = defaultdict[int, list[float]](list), []
         for child in carriers:
             twin = unchanged.get(child.step)
             own, unmodified = child.records[0].accuracy, twin.records[0].accuracy if twin else None
             if own is not None and unmodified is not None and child.records[0].rung == 0:
-                gains.append(own - unmodified)
+                gains[child.step].append(own - unmodified)
             parent = records.get(child.parent) if child.parent else None
             if child.params and parent and parent.params:
                 growth.append(child.params / parent.params)
@@ -73,7 +79,7 @@ def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
                 carriers=len(carriers),
                 promoted=sum(child.rung > 0 or child.fate == family.WINNER for child in carriers),
                 accepted=sum(child.operators.count(name) for child in winners),
-                gains=tuple(gains),
+                gains_by_step=tuple(tuple(each) for each in gains.values()),
                 growth=tuple(growth),
             )
         )

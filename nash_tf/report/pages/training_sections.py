@@ -177,6 +177,7 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
     gain = (
         "The gain is a child's validation accuracy after the first rung less that of the unmodified parent after the same "
         "epochs. A child has several morphisms, and each of its operators is credited with the whole gain. "
+        "The children of a step are compared with one parent, so the mean and its interval are over steps. "
         if method is None or method.keeps_parent
         else "There is no gain to measure: this method has no unmodified parent among its children. "
     )
