@@ -17,7 +17,7 @@ from nash_tf.files.atomic import read_regular
 from nash_tf.keras_models.layer_configs import in_words
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
-from nash_tf.strategy.front import Point, best_within
+from nash_tf.strategy.pareto import Point, best_within
 
 _ON_TEST = objectives.ACCURACY._replace(metric="test_accuracy", words="test accuracy")
 _LARGEST = 2**26  # bytes of results.json

@@ -19,12 +19,15 @@ PART = 0.2  # of the parameters that are missing, which a morphism adds at least
 class _Reaching(growing.Foresight):
     """Grows to a size that is asked for, whether it is worth its compute or not."""
 
-    def order(self, parent: Architecture, growth: growing.Growth) -> tuple[float, ...]:
-        """First those that add parameters, and of these the large ones; then what is worth most for each parameter that it adds, for the
-        parameters are what is given."""
+    def may_take(self, parent: Architecture, growth: growing.Growth) -> bool:
+        """Whether it adds parameters."""
+        return growth.child.params > parent.params
+
+    def merit(self, parent: Architecture, growth: growing.Growth) -> tuple[float, ...]:
+        """First the large ones; then what is worth most for each parameter that it adds, for the parameters are what is given."""
         added = growth.child.params - parent.params
         is_large = growth.child.params >= parent.params + PART * (self.max_params - parent.params)
-        return added > 0, is_large, growth.expected.worth / added if added > 0 else 0.0
+        return is_large, growth.expected.worth / added if added > 0 else 0.0
 
 
 @dataclass

@@ -17,7 +17,6 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 from nash_tf.architecture import Architecture, Shape
@@ -120,22 +119,29 @@ class Foresight:
         if nothing:
             return None, Weighing(nothing=nothing)
         growths, refused = self._growths(parent, epochs, seed, gains)
-        order, by_operator = partial(self.order, parent), defaultdict[str, list[Growth]](list)
+        by_operator = defaultdict[str, list[Growth]](list)
         for growth in growths:
             by_operator[growth.move.operator].append(growth)
+
+        def order(growth: Growth) -> tuple:
+            return self.may_take(parent, growth), self.merit(parent, growth)
+
         best = sorted((max(each, key=order) for each in by_operator.values()), key=order, reverse=True)
         kept = tuple(growth.expected.rounded() for growth in best[: considered.MOST])
         over = {limit: refused[limit] for limit in considered.LIMITS if refused[limit]}
         weighing = Weighing(kept, len(growths) + refused.total(), over)
-        return (best[0] if best and order(best[0])[0] else None), weighing
+        return (best[0] if best and self.may_take(parent, best[0]) else None), weighing
 
-    def order(self, parent: Architecture, growth: Growth) -> tuple[float, ...]:
-        """What morphisms are compared by, larger is better: whether it may be taken at all, then what is gained for the cost; of a parent
-        that must shrink, how far it comes nearer to the limits for the loss that this costs."""
+    def may_take(self, parent: Architecture, growth: Growth) -> bool:
+        """Whether a morphism is worth its cost; of a parent that must shrink, whether it comes nearer to the limits."""
+        return self._nearer(parent, growth) > 0 if self._must_shrink(parent) else growth.expected.worth > LEAST_WORTH
+
+    def merit(self, parent: Architecture, growth: Growth) -> tuple[float, ...]:
+        """What the morphisms that may be taken are compared by, larger is better: what is gained for the cost; of a parent that must
+        shrink, how far it comes nearer to the limits for the loss that this costs."""
         if self._must_shrink(parent):
-            nearer = self._doublings_above(parent) - self._doublings_above(growth.child)
-            return nearer > 0, nearer / max(LEAST_WORTH, -growth.expected.worth)
-        return growth.expected.worth > LEAST_WORTH, growth.expected.ratio
+            return (self._nearer(parent, growth) / max(LEAST_WORTH, -growth.expected.worth),)
+        return (growth.expected.ratio,)
 
     def _alike(self, parent: Architecture, taken: Sequence[Move]) -> Mapping[str, float]:
         """The gains of the operators that go with morphisms. What has grown, so that it costs more than the first network, does not
@@ -174,6 +180,10 @@ class Foresight:
     def _doublings_above(self, architecture: Architecture) -> float:
         """How far a network is above the limit on its size that it is furthest above; 0 where it keeps both."""
         return math.log2(max(1.0, *self._shares(architecture).values()))
+
+    def _nearer(self, parent: Architecture, growth: Growth) -> float:
+        """How far a morphism brings a network nearer to the limits on its size, in doublings."""
+        return self._doublings_above(parent) - self._doublings_above(growth.child)
 
     def _exceeded(self, child: Architecture, price: float) -> str | None:
         """The first limit that a child is over; None where it keeps all."""

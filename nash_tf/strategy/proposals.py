@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from nash_tf.architecture import Architecture
@@ -142,34 +141,23 @@ class Proposer:
         unmodified = [Proposed(parent)] if self.method.keeps_parent else []
         fits = self._limit(parent, outcomes)
         drawn = [
-            self._within(parent, partial(self._drawn, parent, derive(self.seed, step, child)), fits)
+            self._drawn(parent, derive(self.seed, step, child), fits)
             for child in range(len(unmodified), self.steps[step][0].children)
         ]
         return [*unmodified, *drawn]
 
-    def _drawn(self, parent: Architecture, seed: int, count: int) -> tuple[Architecture, tuple[Move, ...]]:
-        """A child of at most `count` random morphisms."""
-        return draw(parent, count, self.method.operators, self.max_params, seed, self.method.variants, self.max_flops)
+    def _drawn(self, parent: Architecture, seed: int, fits: Callable[[Architecture], bool]) -> Proposed:
+        """A child of as many random morphisms as fit; the parent unmodified where none do."""
+        method = self.method
+        for count in range(self.mutations, 0, -1):
+            child, moves = draw(parent, count, method.operators, self.max_params, seed, method.variants, self.max_flops)
+            if not moves or fits(child):
+                return Proposed(child, moves)
+        return Proposed(parent)
 
     def _limit(self, parent: Architecture, outcomes: Outcomes) -> Callable[[Architecture], bool]:
         """Whether a drawn child of a parent is within the limits that are not on its size."""
         return self.fits
-
-    def _within(
-        self, parent: Architecture, make: Callable[[int], tuple], fits: Callable[[Architecture], bool]
-    ) -> Proposed:
-        """What is made with the most morphisms and fits; the parent unmodified where nothing does.
-
-        Args:
-            parent: the parent's architecture.
-            make: (most morphisms) -> a child as `Proposed` takes it.
-            fits: whether a child does.
-        """
-        for count in range(self.mutations, 0, -1):
-            proposed = Proposed(*make(count))
-            if not proposed.moves or fits(proposed.architecture):
-                return proposed
-        return Proposed(parent)
 
     def _hyperparameters(self, key: TrainingKey, source: TrainingKey | None, outcomes: Outcomes) -> dict[str, Any]:
         if source is None:

@@ -19,8 +19,7 @@ from nash_tf.settings.costs import COSTS, LATENCY
 from nash_tf.strategy import forecast, methods
 from nash_tf.strategy.branches import ENOUGH
 from nash_tf.strategy.budgeted import FIRST
-from nash_tf.strategy.front import Point
-from nash_tf.strategy.front import front as undominated
+from nash_tf.strategy.pareto import Point, undominated
 from nash_tf.strategy.records import TrainingKey, not_finite
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink

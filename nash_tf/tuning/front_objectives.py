@@ -15,8 +15,7 @@ from nash_tf.settings.costs import COSTS, LATENCY, OPERATIONS, PARAMS, TENSORFLO
 from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.budgeted import FIRST
-from nash_tf.strategy.front import Point
-from nash_tf.strategy.front import front as undominated
+from nash_tf.strategy.pareto import Point, undominated
 from nash_tf.tuning.kept_latencies import KeptLatencies
 
 _REMEDY = f"give the hypermodel's inputs fixed sizes, or objective=[..., {PARAMS!r}]"

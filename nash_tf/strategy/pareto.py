@@ -24,7 +24,7 @@ def dominates(one: Point, two: Point) -> bool:
     return all(first >= second for first, second in pairs) and any(first > second for first, second in pairs)
 
 
-def front(items: Iterable[_T], point: Callable[[_T], Point]) -> list[_T]:
+def undominated(items: Iterable[_T], point: Callable[[_T], Point]) -> list[_T]:
     """The items that no other dominates, the cheapest by the first cost first; of equal ones the first that was given.
 
     Args:
