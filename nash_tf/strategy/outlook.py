@@ -10,6 +10,11 @@ from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
 from nash_tf.strategy.search_settings import Settings
 
+LOST_END = (
+    "; the last training is lost, since its numbers were no longer finite (a lower learning rate may help): what is handed over was "
+    "trained before it, at a learning rate that had not come down to zero"
+)
+
 
 def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> str:
     """A sentence for people.

@@ -21,7 +21,7 @@ COMPLETED, FAILED = "completed", "failed"
 FIELDS = frozenset(
     {
         *("step", "rung", "child", "parent", "morphisms", "epochs", "status", "rate", "expected_gain", "considered"),
-        *("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds", "message"),
+        *("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds", "message", "diverged"),
     }
 )
 
@@ -122,6 +122,7 @@ class Outcome:
         wall_seconds: time that passed meanwhile, in seconds.
         message: why it failed.
         epochs: that it has done where it failed; None where that is not known, as of a completed one, which has done those asked for.
+        diverged: whether it failed since its numbers were no longer finite: the same training would again.
     """
 
     assignment: Assignment
@@ -134,6 +135,7 @@ class Outcome:
     wall_seconds: float = 0.0
     message: str | None = None
     epochs: int | None = None
+    diverged: bool = False
 
     @property
     def key(self) -> TrainingKey:
@@ -144,7 +146,7 @@ class Outcome:
         """What was measured, as JSON values; where the training failed, why, and the time that it took, as far as these are known."""
         if self.architecture is None:
             told = {"message": self.message, "cpu_seconds": self.cpu_seconds, "wall_seconds": self.wall_seconds}
-            return {name: value for name, value in told.items() if value}
+            return {name: value for name, value in (told | {"diverged": self.diverged}).items() if value}
         return {
             "digest": self.architecture.digest,
             "params": self.architecture.params,

@@ -22,7 +22,7 @@ from nash_tf.strategy.records import COMPLETED, Assignment, Outcome, check_metri
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
-from nash_tf.training.errors import FailedTraining, Unsearchable
+from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
@@ -93,8 +93,8 @@ class Trainer:
             The outcome of a completed training.
 
         Raises:
-            FailedTraining: the child does not compute what its parent does, or its losses, its objective or its weights are no finite
-                numbers.
+            FailedTraining: the child does not compute what its parent does; or, as NotFinite, its losses, its objective or its weights
+                are no finite numbers.
             OutOfTime: a limit was reached.
             Unsearchable: data or metrics are such that no child can be trained.
             CheckpointError: a checkpoint could not be read or written.
@@ -120,7 +120,7 @@ class Trainer:
         limits.confirm()
         state = read_state(model)
         if spoilt := ["/".join(key) for key in state.not_finite]:
-            raise FailedTraining(f"weights are not finite after the training: {', '.join(spoilt[:3])}; {_REMEDY}")
+            raise NotFinite(f"weights are not finite after the training: {', '.join(spoilt[:3])}; {_REMEDY}")
         checkpoint.save(target, architecture, state)
         self.models.keep(assignment.key, model)
         return Outcome(
@@ -242,7 +242,7 @@ class Trainer:
                 "model.evaluate, which could score these, does not report it"
             )
         if spoilt := not_finite(metrics, self.objective):
-            raise FailedTraining(f"not finite after the training: {spoilt}; {_REMEDY}")
+            raise NotFinite(f"not finite after the training: {spoilt}; {_REMEDY}")
         return history, metrics
 
     def _change(self, model, fit: Fit, source_value: float | None) -> dict[str, float]:

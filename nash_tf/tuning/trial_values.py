@@ -191,6 +191,8 @@ def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
     outcome = decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), goal.name)
     spoilt = not_finite(outcome.metrics, goal.name)
     if outcome.status == COMPLETED and (spoilt or goal.score(outcome) is None):
+        values = trial.hyperparameters.values
+        trial.hyperparameters.values = taken.added(values, taken.of(values)._replace(diverged=True))
         return _failed(trial, outcome.assignment, f"not a finite number: {spoilt or goal.name}")
     return outcome
 
@@ -273,7 +275,16 @@ def measurement(trial: Trial, name: str) -> float | None:
 
 
 def _failed(trial: Trial, assignment: Assignment, why: str | None) -> Outcome:
-    return Outcome(assignment, FAILED, message=why, **taken.of(trial.hyperparameters.values)._asdict())
+    took = taken.of(trial.hyperparameters.values)
+    return Outcome(
+        assignment,
+        FAILED,
+        message=why,
+        cpu_seconds=took.cpu_seconds,
+        wall_seconds=took.wall_seconds,
+        epochs=took.epochs,
+        diverged=took.diverged is True,
+    )
 
 
 def _reported(trial: Trial, objective: str) -> float:

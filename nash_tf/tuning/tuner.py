@@ -25,8 +25,7 @@ from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
-from nash_tf.tuning.results_table import at_hand, first_trial, last_words, results_table, warn_of_fewer
-from nash_tf.tuning.trial_book import SearchStopped
+from nash_tf.tuning.results_table import at_hand, first_trial, results_table, tell_end, warn_of_fewer
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.tuning.trial_training import TrialTraining, fatal
 from nash_tf.workers import roles
@@ -175,12 +174,7 @@ class HillClimbing(keras_tuner.Tuner):
                 self.oracle.limits.reached = self._is_out_of_time()
             finally:
                 self.oracle.save()
-        if cause := self.oracle.stopped_by():
-            raise SearchStopped(cause)
-        if not self.oracle.lineage():
-            raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
-        if self.oracle.verbose:
-            print(*last_words(self.oracle), sep="\n", flush=True)
+        tell_end(self.oracle)
 
     def _is_out_of_time(self) -> bool:
         """Whether a limit on time has ended the search. So it is where nothing else has, though less may be held back from it by now."""
