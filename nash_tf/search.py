@@ -38,7 +38,7 @@ from nash_tf.terminal import summary
 from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
 from nash_tf.tuning.arguments import NotUsed
-from nash_tf.tuning.results_table import search_results
+from nash_tf.tuning.results_table import search_results, why_over
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import DamagedSearch
 from nash_tf.tuning.tuner import HillClimbing
@@ -167,7 +167,7 @@ def search(
         tuner.search(**parts.arguments)
     if roles.is_worker():
         return None
-    progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
+    progress.line(f"The search is over: {why_over(tuner.oracle)}.")
     return Finishing(config, dataset, pipeline, progress, tuner, plan, latencies)
 
 
@@ -181,7 +181,7 @@ def _plan(
     plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
     tuner.oracle.search.side_by_side = config.side_by_side
     limits.count_from(began)
-    limits.reserve, limits.least_reserve = plan.reserve, plan.least_reserve
+    limits.reserve, limits.least_reserve, limits.first_reserve = plan.reserve, plan.least_reserve, plan.first_reserve
     return plan
 
 

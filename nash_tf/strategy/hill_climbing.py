@@ -107,6 +107,12 @@ def is_end(key: TrainingKey, steps: Sequence[Sequence[Rung]], method: Method) ->
     return method.has_one_network and (key.step, key.rung) == (len(steps) - 1, len(steps[-1]) - 1)
 
 
+def can_be_shortened(key: TrainingKey, steps: Sequence[Sequence[Rung]], method: Method) -> bool:
+    """Whether a training that cannot end in time is made shorter and not dropped: the first network's, without which there is nothing, and
+    the one without which nothing is finished."""
+    return key.step == 0 or is_end(key, steps, method)
+
+
 def lacks_end(
     opened: OpenRung | None,
     method: Method,

@@ -39,6 +39,17 @@ def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> 
     return f"{course}. The last {since} steps brought none better: more time may bring little."
 
 
+def shortened(outcomes: Iterable[Outcome]) -> str:
+    """What there is to say of trainings that a limit on time has made shorter; "" where there are none."""
+    told = (
+        f"time was left for {each.epochs_done} of {each.assignment.epochs - each.assignment.initial_epoch} epochs of the "
+        f"{'last' if each.key.step else 'first network' + chr(39) + 's'} training"
+        for each in outcomes
+        if each.is_shortened
+    )
+    return " and ".join(told)
+
+
 def above_limits(network: Architecture, settings: Settings) -> str | None:
     """Which limits a network is above, in words that follow "it has"; None where it keeps them, or the method adds nothing to a network.
 

@@ -26,6 +26,7 @@ from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
+from nash_tf.training.movable_end import MovableEnd, Moved
 from nash_tf.training.watching import Limits, Scores, Watch
 from nash_tf.training.weight_average import WeightAverage
 
@@ -110,12 +111,18 @@ class Trainer:
             model, architecture, start, mean = saved or self._begun(assignment, fit, source, source_value)
             self.epochs_done = start.epoch - assignment.initial_epoch
             average = self._average(model, assignment, fit, mean, start.averaged)
-            watches: list[keras.callbacks.Callback] = [
-                Watch(replace(limits, cpu_seconds=limits.cpu_seconds - start.cpu_seconds), began)
-            ]
-            if unfinished:
-                watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, limits.saved, average))
             callbacks = [*([average] if average else []), *_callbacks(model, architecture, assignment, fit.callbacks)]
+            left, end = limits.after(start.cpu_seconds), None
+            if limits.shortened:
+                rate = (
+                    callbacks[-1] if callbacks and type(callbacks[-1]) is PhasedRate else None
+                )  # others are the user's
+                moved = Moved(*start.moved) if start.moved else None
+                end = MovableEnd(left, began, assignment, rate, average, start.epoch, moved)
+            watches: list[keras.callbacks.Callback] = [end or Watch(left, began)]
+            if unfinished:
+                kept = limits.saved, average, lambda: end and end.moved
+                watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, *kept))
             history, metrics = self._fitted(model, assignment, fit, start, callbacks, watches)
         limits.confirm()
         state = read_state(model)
@@ -132,6 +139,7 @@ class Trainer:
             certificate=start.certificate,
             cpu_seconds=round(start.cpu_seconds + time.process_time() - began[1], 3),
             wall_seconds=round(start.wall_seconds + time.perf_counter() - began[0], 3),
+            **(end.told(self.epochs_done) if end else {}),
         )
 
     def _begun(self, assignment, fit, source, source_value) -> tuple[keras.Model, Architecture, TrainingState, Mean]:

@@ -74,7 +74,12 @@ def last_words(oracle: keras_tuner.Oracle) -> list[str]:
         best and outlook.without_reduction(best, search.settings),
         front_objectives.not_made(search),
     ]
-    return [f"The search is over: {oracle.end_reason()}.", *filter(None, reasons)]
+    return [f"The search is over: {why_over(oracle)}.", *filter(None, reasons)]
+
+
+def why_over(oracle: keras_tuner.Oracle) -> str:
+    """Why a search of a `HillClimbingOracle` is over, and which of its trainings were made shorter for that."""
+    return "; ".join(filter(None, [oracle.end_reason(), outlook.shortened(oracle.search.outcomes.values())]))
 
 
 def tell_end(oracle: keras_tuner.Oracle) -> None:
@@ -86,7 +91,11 @@ def tell_end(oracle: keras_tuner.Oracle) -> None:
     if cause := oracle.stopped_by():
         raise SearchStopped(cause)
     if not oracle.lineage():
-        raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
+        came = f" ({oracle.allowance.came})" if oracle.allowance.came else ""
+        raise SearchStopped(
+            f"{oracle.end_reason()} before the first network had been trained for one epoch{came}; give more time, or fewer "
+            "training examples, or a smaller first network"
+        )
     search = oracle.search
     if hill_climbing.lost_end(search.opened, search.method, search.scores, search.finished_networks):
         warnings.warn(f"{oracle.end_reason()}", stacklevel=3)
@@ -128,5 +137,5 @@ def search_results(oracle: keras_tuner.Oracle) -> dict:
         "children": len({(record["step"], record["child"]) for record in lineage}),
         "grown_children": len({(record["step"], record["child"]) for record in lineage if record["morphisms"]}),
         "epochs": sum(record["epochs"] for record in lineage),
-        "search_ended": oracle.end_reason(),
+        "search_ended": why_over(oracle),
     }

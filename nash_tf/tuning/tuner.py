@@ -1,7 +1,6 @@
 """The search as a Keras Tuner tuner: an adapter that has the trainer train each trial."""
 
 import contextlib
-import math
 import os
 import warnings
 from pathlib import Path
@@ -195,10 +194,12 @@ class HillClimbing(keras_tuner.Tuner):
         beating = Heartbeat(self.oracle, trial.trial_id, self.heartbeat) if is_worker else contextlib.nullcontext()
         with beating as heartbeat:
             limits = Limits(
-                lease.get("seconds", math.inf),
-                lease.get("cpu_seconds", math.inf),
-                *((heartbeat.check_lightly, heartbeat.check) if heartbeat else ()),
-                **({} if heartbeat else {"saved": self.oracle.save}),
+                **trial_values.times(lease),
+                **(
+                    {"check": heartbeat.check_lightly, "confirm": heartbeat.check}
+                    if heartbeat
+                    else {"saved": self.oracle.save}
+                ),
             )
             try:
                 outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)
@@ -207,7 +208,7 @@ class HillClimbing(keras_tuner.Tuner):
             except (CheckpointError, Unsearchable) as error:  # the child must not fail for disk or data
                 raise self._fatal(trial, error) from error
             except OutOfTime as error:
-                trial.status = TrialStatus.STOPPED
+                trial.status, trial.message = TrialStatus.STOPPED, str(error)
                 self.oracle.end_trial(trial)
                 raise _TimeIsUp(str(error)) from error
         trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
