@@ -38,8 +38,10 @@ from nash_tf.terminal import summary
 from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
 from nash_tf.tuning.arguments import NotUsed
+from nash_tf.tuning.results_table import search_results, why_over
+from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import DamagedSearch
-from nash_tf.tuning.tuner import HillClimbing, SearchStopped
+from nash_tf.tuning.tuner import HillClimbing
 from nash_tf.workers import roles
 from nash_tf.workers.local import WorkersDie
 
@@ -165,7 +167,7 @@ def search(
         tuner.search(**parts.arguments)
     if roles.is_worker():
         return None
-    progress.line(f"The search is over: {tuner.oracle.end_reason()}.")
+    progress.line(f"The search is over: {why_over(tuner.oracle)}.")
     return Finishing(config, dataset, pipeline, progress, tuner, plan, latencies)
 
 
@@ -179,7 +181,7 @@ def _plan(
     plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
     tuner.oracle.search.side_by_side = config.side_by_side
     limits.count_from(began)
-    limits.reserve, limits.least_reserve = plan.reserve, plan.least_reserve
+    limits.reserve, limits.least_reserve, limits.first_reserve = plan.reserve, plan.least_reserve, plan.first_reserve
     return plan
 
 
@@ -304,25 +306,6 @@ def tuner_of(
             directory=str(directory),
             project_name=run_directory.TUNER,
         )
-
-
-def search_results(oracle) -> dict:
-    """What the search itself did; `children` counts all networks that it trained, among them the first one and parents that go on
-    unchanged, `grown_children` only those that morphisms made."""
-    lineage, search = oracle.lineage(), oracle.search
-    winner, scored = search.outcomes[search.best], dict.fromkeys(["val_accuracy", search.goal.name])
-    return {
-        "winner": list(search.best),
-        "winner_is_first_network": lineage[0].get("digest") == winner.architecture.digest,  # trained on or not
-        "objective": search.goal.name,
-        **{f"winner_{name}": round(winner.metrics[name], 6) for name in scored},
-        **{f"vanilla_{name}": round(lineage[0][name], 6) for name in scored},
-        "steps": max(record["step"] for record in lineage),
-        "children": len({(record["step"], record["child"]) for record in lineage}),
-        "grown_children": len({(record["step"], record["child"]) for record in lineage if record["morphisms"]}),
-        "epochs": sum(record["epochs"] for record in lineage),
-        "search_ended": oracle.end_reason(),
-    }
 
 
 def _write_lineage(directory: Path, oracle) -> None:

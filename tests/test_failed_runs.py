@@ -11,6 +11,7 @@ from nash_tf import report, search
 from nash_tf.files import run_directory
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
+from nash_tf.tasks.image_classification import ImageClassifier
 from nash_tf.terminal.signals import Stopped
 from tests.helpers.processes import here, lineage
 from tests.helpers.synthetic_runs import make_run
@@ -28,6 +29,30 @@ def test_a_run_that_diverges_has_failed_and_says_so(tmp_path):
     assert record["message"].startswith(("not finite after the training: ", "weights are not finite"))
     page = page_of(run).text
     assert "Why it failed" in page and page.count("not finite") >= 2 and "interrupted" not in page
+
+
+def test_a_run_whose_last_part_diverges_hands_over_the_part_before_and_does_it_no_second_time(tmp_path, monkeypatch):
+    fit, trained = ImageClassifier.fit, []
+
+    def diverging(self, hp, model, **given):
+        trained.append((hp.values["step"], hp.values["rung"]))
+        if trained[-1] == (1, 4):
+            model.layers[-1].bias.assign(model.layers[-1].bias * math.nan)
+        return fit(self, hp, model, **given)
+
+    monkeypatch.setattr(ImageClassifier, "fit", diverging)
+    run, small = tmp_path / "run", ["--method=fixed", "--budget_epochs=8"]
+    printed = here(run, *small)
+    results = json.loads((run / "results.json").read_text())
+    assert results["winner"] == [1, 3, 0] and (run / "best").is_dir() and math.isfinite(results["test_loss"])
+    assert (
+        "no longer finite" in results["search_ended"] and f"The search is over: {results['search_ended']}." in printed
+    )
+    page = page_of(run).text
+    assert "no longer finite" in page and "rung 4: failed: not finite after the training" in page
+    assert trained[-1] == (1, 4)
+    here(run, *small, "--final_epochs=0", "--resume")
+    assert trained.count((1, 4)) == 1 and loading.read(run).state == "finished"
 
 
 def test_what_failed_after_the_search_is_told_until_the_run_goes_on_to_its_end(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from nash_tf.architecture import costs
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
 from nash_tf.files.checksums import with_checksum, without_checksum
-from nash_tf.search import search_results
+from nash_tf.tuning.results_table import search_results
 from tests.helpers import wait_for
 from tests.helpers.processes import FINAL, FORMATS, finish, here, lineage, start
 

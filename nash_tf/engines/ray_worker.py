@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import math
 import os
 import tempfile
 import time
@@ -144,7 +143,7 @@ class RayWorker:
                 source=placed,
                 target=Path(folder) / "target",
                 source_value=source_value,
-                limits=Limits(lease.get("seconds", math.inf) - waited, lease.get("cpu_seconds", math.inf)),
+                limits=Limits(**trial_values.times(lease)).after(0.0, waited),
             )
             delivered = states.deliver(url, trial.trial_id, checkpoint.read_files(Path(folder) / "target"))
             trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
@@ -168,8 +167,8 @@ class RayWorker:
         """Tells how a training ends that comes to nothing, as Keras Tuner has it."""
         try:
             yield
-        except OutOfTime:
-            trial.status = TrialStatus.STOPPED
+        except OutOfTime as error:
+            trial.status, trial.message = TrialStatus.STOPPED, str(error)
         except Lost as error:
             told["lost"] = str(error)
         except (CheckpointError, Unsearchable) as error:  # no child's fault

@@ -29,7 +29,8 @@ class BudgetSettings:
     max_hours: float | None = setting(
         optional(ABOVE_0),
         "Hours of wall-clock time for the whole run, from the start of the program: the search ends early enough for control, "
-        "final training and export, and a training that is open then is dropped. Unset: no limit.",
+        "final training and export, and a training that is open then is dropped; that of the first network, and the last part of one "
+        "training, have as many epochs as fit. Unset: no limit.",
         default=None,
         group=LIMITS,
         resumed=settings.RAISABLE,

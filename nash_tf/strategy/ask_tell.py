@@ -8,7 +8,6 @@
 Engines differ in who trains what, where and when; the lineage does not.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -265,9 +264,9 @@ class Search:
         return None
 
     def _lost(self) -> str:
-        """What there is to say of networks of a front whose trainings failed; "" where none did."""
+        """What there is to say of networks of a front whose trainings failed, or of the end of one training; "" where none did."""
         if not isinstance(self._proposer, BranchingProposer):
-            return ""
+            return outlook.LOST_END if hill_climbing.lost_end(self._opened, self.method, self.scores) else ""
         front = self._proposer.front(self.outcomes)
         lost = sum(score is None and front.is_branch(key) for key, score in self.scores.items())
         return f"; the trainings of {lost} of its {lost + len(self.finished_networks)} networks failed" if lost else ""
@@ -275,19 +274,19 @@ class Search:
     def failures(self) -> list[Outcome]:
         """The failed trainings that end the search, with none between them that succeeded, in canonical order.
 
-        The first network's is enough by itself, for nothing can come after it; and so is one that leaves a budget without an end.
+        The first network's is enough by itself, for nothing can come after it; and so is one that leaves a budget without an end,
+        unless its numbers were no longer finite.
         """
         for failed in self._failed_streaks():
             if len(failed) >= self.failures_in_a_row or failed[0].key.step == 0:
                 return failed
-        is_cut = hill_climbing.lacks_end(self._opened, self.method, self.scores, self.finished_networks)
-        return self._failed_streaks()[-1] if is_cut else []
+        unscored = (self.outcomes[key] for key, score in self.scores.items() if score is None)
+        diverged = {each.key for each in unscored if each.diverged or each.status == COMPLETED}
+        where = self._opened, self.method, self.scores, self.finished_networks
+        return self._failed_streaks()[-1] if hill_climbing.lacks_end(*where, diverged) else []
 
     def _failed_streaks(self) -> list[list[Outcome]]:
-        """The failed trainings, in canonical order, those together that have none between them that succeeded."""
-        ended = [self.outcomes[key] for key in sorted(self.outcomes)]
-        streaks = itertools.groupby(ended, key=lambda outcome: self.scores[outcome.key] is None)
-        return [list(streak) for has_failed, streak in streaks if has_failed]
+        return [[self.outcomes[key] for key in streak] for streak in hill_climbing.failed_streaks(self.scores)]
 
     def needed(self) -> frozenset[TrainingKey]:
         """The trainings whose weights may still be asked for; also by failed trainings that are done again where the search goes on."""

@@ -40,6 +40,12 @@ def first_epochs(wanted: int, budget: float) -> int:
     return max(1, int(min(wanted, LONGEST_FIRST * budget)))
 
 
+def first_share(method: Method) -> float:
+    """Share of the time left which the training of a first network may take that does not fit as it was planned: where a budget is one
+    training's, the part before the rate falls and the network grows no more."""
+    return SEGMENTS[0] if method.is_budgeted else 1.0
+
+
 def planned(method: Method, steps: int, rungs: tuple[Rung, ...]) -> list[tuple[Rung, ...]]:
     """The rungs of each step after the first network's. How long their trainings are, the course of the budget says.
 

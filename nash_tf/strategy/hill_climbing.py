@@ -4,6 +4,7 @@ Elsken, Metzen and Hutter 2017, arXiv 1711.04528. Step 0 is the vanilla network,
 child 0 is the unmodified parent. Nothing here depends on the order or the time in which trainings finish.
 """
 
+import itertools
 import statistics
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -106,17 +107,48 @@ def is_end(key: TrainingKey, steps: Sequence[Sequence[Rung]], method: Method) ->
     return method.has_one_network and (key.step, key.rung) == (len(steps) - 1, len(steps[-1]) - 1)
 
 
-def lacks_end(opened: OpenRung | None, method: Method, scores: Scores, finished: Collection[TrainingKey] = ()) -> bool:
-    """Whether a search under one budget is over since its last training failed. Its rate has not fallen to zero then, so that nothing is
-    finished.
+def can_be_shortened(key: TrainingKey, steps: Sequence[Sequence[Rung]], method: Method) -> bool:
+    """Whether a training that cannot end in time is made shorter and not dropped: the first network's, without which there is nothing, and
+    the one without which nothing is finished."""
+    return key.step == 0 or is_end(key, steps, method)
+
+
+def lacks_end(
+    opened: OpenRung | None,
+    method: Method,
+    scores: Scores,
+    finished: Collection[TrainingKey] = (),
+    diverged: Collection[TrainingKey] = (),
+) -> bool:
+    """Whether a search under one budget is over since its last training failed, and would come to its end if that were done again. Its
+    rate has not fallen to zero, so that nothing is finished.
 
     Args:
         opened: the open rung.
         method: that of the search.
         scores: of the trainings that have ended.
         finished: the trainings that have finished a network, of a method with branches: one of them can be handed over.
+        diverged: the trainings whose numbers were no longer finite. Done again they end so again: what was trained before them is all
+            that there is to hand over.
     """
-    return opened is None and method.is_budgeted and not finished and scores[max(scores)] is None
+    lost = lost_end(opened, method, scores, finished)
+    return bool(lost) and not (lost <= set(diverged) and best(scores) is not None)
+
+
+def lost_end(
+    opened: OpenRung | None, method: Method, scores: Scores, finished: Collection[TrainingKey] = ()
+) -> set[TrainingKey]:
+    """The failed trainings of the last rung of a search under one budget which is over with them; none where the last one did not fail, or
+    something is finished without it. Arguments as of `lacks_end`."""
+    if opened is not None or not method.is_budgeted or finished or scores[max(scores)] is not None:
+        return set()
+    return {key for key, score in scores.items() if key[:2] == max(scores)[:2] and score is None}
+
+
+def failed_streaks(scores: Scores) -> list[list[TrainingKey]]:
+    """The failed trainings, in canonical order, those together that have none between them that succeeded."""
+    streaks = itertools.groupby(sorted(scores), key=lambda key: scores[key] is None)
+    return [list(streak) for has_failed, streak in streaks if has_failed]
 
 
 def needed(

@@ -10,6 +10,11 @@ from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
 from nash_tf.strategy.search_settings import Settings
 
+LOST_END = (
+    "; the last training is lost, since its numbers were no longer finite (a lower learning rate may help): what is handed over was "
+    "trained before it, at a learning rate that had not come down to zero"
+)
+
 
 def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> str:
     """A sentence for people.
@@ -32,6 +37,18 @@ def more_time(trainings: Sequence[Trained], shown: str = "validation score") -> 
     if since < 2:
         return f"{course}. The step that this came in, or the one after it, was still open: more time may bring more."
     return f"{course}. The last {since} steps brought none better: more time may bring little."
+
+
+def shortened(outcomes: Iterable[Outcome]) -> str:
+    """What there is to say of trainings that a limit on time has made shorter; "" where there are none."""
+    names = {True: "the last", False: "the first network's"}
+    told = (
+        f"time was left for {each.epochs_done} of {each.assignment.epochs - each.assignment.initial_epoch} epochs of "
+        f"{names[each.key.step > 0]} training"
+        for each in outcomes
+        if each.is_shortened
+    )
+    return " and ".join(told)
 
 
 def above_limits(network: Architecture, settings: Settings) -> str | None:

@@ -21,7 +21,7 @@ COMPLETED, FAILED = "completed", "failed"
 FIELDS = frozenset(
     {
         *("step", "rung", "child", "parent", "morphisms", "epochs", "status", "rate", "expected_gain", "considered"),
-        *("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds", "message"),
+        *("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds", "message", "diverged"),
     }
 )
 
@@ -121,7 +121,11 @@ class Outcome:
         cpu_seconds: user and system time of the process that trained, in seconds.
         wall_seconds: time that passed meanwhile, in seconds.
         message: why it failed.
-        epochs: that it has done where it failed; None where that is not known, as of a completed one, which has done those asked for.
+        epochs: that it has done where it failed, or a limit on time has made it shorter; None where that is not known, as of a completed
+            one, which has done those asked for.
+        rate: shares of the initial rate where each epoch of one that was made shorter began, and at their end; nothing where the
+            assignment tells them.
+        diverged: whether it failed since its numbers were no longer finite: the same training would again.
     """
 
     assignment: Assignment
@@ -134,21 +138,36 @@ class Outcome:
     wall_seconds: float = 0.0
     message: str | None = None
     epochs: int | None = None
+    rate: Sequence[float] = ()
+    diverged: bool = False
 
     @property
     def key(self) -> TrainingKey:
         """Which training it is of."""
         return self.assignment.key
 
+    @property
+    def epochs_done(self) -> int:
+        """Those of this training, as far as that is known."""
+        planned = self.assignment.epochs - self.assignment.initial_epoch
+        return planned if self.epochs is None else min(self.epochs, planned)
+
+    @property
+    def is_shortened(self) -> bool:
+        """Whether a limit on time has made it shorter."""
+        return self.status == COMPLETED and self.epochs_done < self.assignment.epochs - self.assignment.initial_epoch
+
     def measurements(self) -> dict[str, Any]:
         """What was measured, as JSON values; where the training failed, why, and the time that it took, as far as these are known."""
         if self.architecture is None:
             told = {"message": self.message, "cpu_seconds": self.cpu_seconds, "wall_seconds": self.wall_seconds}
-            return {name: value for name, value in told.items() if value}
+            return {name: value for name, value in (told | {"diverged": self.diverged}).items() if value}
         return {
             "digest": self.architecture.digest,
             "params": self.architecture.params,
             **self.metrics,
+            **({} if self.epochs is None else {"epochs": self.epochs_done}),
+            **({"rate": list(self.rate)} if self.rate else {}),
             "history": {name: list(series) for name, series in self.history.items()},
             "certificate": None if self.certificate is None else dict(self.certificate),
             "cpu_seconds": self.cpu_seconds,
@@ -157,8 +176,7 @@ class Outcome:
 
     def record(self) -> dict[str, Any]:
         """The training's line in the lineage, as JSON values."""
-        assignment, planned = self.assignment, self.assignment.epochs - self.assignment.initial_epoch
-        epochs = planned if self.epochs is None else min(self.epochs, planned)
+        assignment, epochs = self.assignment, self.epochs_done
         return {
             **assignment.key._asdict(),
             "parent": None if assignment.source is None else list(assignment.source),

@@ -41,6 +41,37 @@ class Phase(NamedTuple):
         return self.end + (self.start - self.end) * SHAPES[self.shape](min(position / self.length, 1.0))
 
 
+class Timeline(NamedTuple):
+    """Phases that follow one another from an epoch on, lengths in epochs.
+
+    Attributes:
+        start: when the first begins; a part of an epoch where the end has been moved.
+        phases: one at least.
+    """
+
+    start: float
+    phases: tuple[Phase, ...]
+
+    @property
+    def end(self) -> float:
+        """When the last is over."""
+        return self.start + math.fsum(phase.length for phase in self.phases)
+
+    def at(self, epoch: float) -> float:
+        """Share of the initial rate there."""
+        return phased(epoch - self.start, self.phases, 1.0)
+
+    def ending(self, epoch: float, last: float) -> "Timeline":
+        """The same rate at `epoch`, which is before the end, and from there on as much faster or slower as brings it to its end at `last`."""
+        pace = (last - epoch) / (self.end - epoch)
+        return self.between(epoch - (epoch - self.start) * pace, last)
+
+    def between(self, start: float, last: float) -> "Timeline":
+        """The same phases from another start to another end."""
+        pace = (last - start) / (self.end - self.start)
+        return Timeline(start, tuple(phase._replace(length=phase.length * pace) for phase in self.phases))
+
+
 def phased(step: float, phases: Sequence[Phase], initial_rate: float) -> float:
     """The rate in phases that follow one another; after the last, the one that it ends with.
 

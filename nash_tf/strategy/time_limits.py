@@ -27,6 +27,8 @@ class TimeLimits:
     Attributes:
         reserve: gives the seconds of `max_hours` that are held back for what follows the search.
         least_reserve: gives those of them that are held back from its last training, too, where that takes longer than was planned.
+        first_reserve: gives those that are held back beside `reserve` of the first network's training, where that does not fit as it was
+            planned and is made shorter.
         reached: whether a limit has ended the search, as a trainer finds whose time is up, or as it looked when the search ended.
         in_vain: CPU seconds of trainings that came to nothing and are done again: they are in no outcome.
         before: seconds and CPU seconds of earlier processes, and of this one up to the last pause.
@@ -43,6 +45,7 @@ class TimeLimits:
         self.max_hours, self.max_cpu_hours, self._clock, self._own = max_hours, max_cpu_hours, clock, own
         self.reserve: Callable[[], float] = lambda: 0.0
         self.least_reserve: Callable[[], float] = lambda: 0.0
+        self.first_reserve: Callable[[], float] = lambda: 0.0
         self.reached, self.in_vain = False, 0.0
         self._began: tuple[float, float, float] | None = None  # seconds, CPU seconds, own ones; None in a pause
         self.resume((0.0, 0.0))

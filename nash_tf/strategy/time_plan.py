@@ -56,7 +56,7 @@ class TimePlan:
 
     Args:
         search: the search.
-        limits: on its time; `reserve` and `least_reserve` are to be given to them.
+        limits: on its time; `reserve`, `least_reserve` and `first_reserve` are to be given to them.
         after: what follows the search.
         workers: how many trainings go on side by side.
     """
@@ -105,6 +105,14 @@ class TimePlan:
         """What is held back from the last training of a search whose rate falls to zero in it, too: where the machine has become slower, it
         takes the time of the control, which is worth nothing without a finished network."""
         return min(self.reserve(), self._needed())
+
+    def first_reserve(self) -> float:
+        """What is held back of the first network's training, beside `reserve`, where it must be made shorter: for the test and a final
+        training at least; and for all that follows a search, where one is to come that has one budget with it."""
+        if self.limit == math.inf:
+            return 0.0
+        follows = self.search.settings.reserve * self.limit if self.search.method.is_budgeted else 0.0
+        return max(UNMEASURED_SHARE * self.limit, follows - self.reserve())
 
     def _needed(self) -> float:
         return self.after.export + self.test_seconds() + self.final_reserve()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 import keras
 
 from nash_tf.morphisms.names import counted
+from nash_tf.strategy import outlook
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.terminal import errors, summary
 
@@ -69,6 +70,8 @@ class Progress:
         if record["status"] == "failed":
             score = f"failed: {errors.cause(outcome.message or '')}"
         self.line(f"{label(outcome.key)}  {record.get('params', 0):>9,} params  {score}  {self.left()}")
+        if outcome.is_shortened:
+            self.line(f"Note: {outlook.shortened([outcome])}.")
         step, incumbent = outcome.key.step, oracle.search.incumbent
         if incumbent and incumbent.step == step and oracle.search.open_step != step:
             members = [other for other in oracle.lineage() if other["step"] == step]

@@ -5,6 +5,10 @@ class FailedTraining(Exception):
     """The child has failed, and would again."""
 
 
+class NotFinite(FailedTraining):
+    """Its numbers are no longer finite."""
+
+
 class OutOfTime(Exception):
     """A limit on time was reached; the training is dropped, as if it had not begun."""
 

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,6 +35,7 @@ class TrainingState:
         generators: states of the random generators of the model's layers.
         cpu_seconds, wall_seconds: that it has taken.
         averaged: of how many states of the weights there is a mean.
+        moved: where its end has been moved to, as `movable_end.Moved` has it; None where it has not been.
     """
 
     digest: str
@@ -44,6 +46,7 @@ class TrainingState:
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
     averaged: int = 0
+    moved: Sequence[Any] | None = None
 
 
 def state(directory: Path) -> TrainingState | None:
@@ -112,6 +115,7 @@ class Saver(keras.callbacks.Callback):
         began: seconds (`time.perf_counter`) and CPU seconds (`time.process_time`) when it began, or went on.
         saved: called when it has been saved.
         average: of the weights; None where there is none.
+        moved: gives where its end has been moved to.
     """
 
     def __init__(
@@ -123,9 +127,10 @@ class Saver(keras.callbacks.Callback):
         began: tuple[float, float],
         saved: Callable[[], None],
         average: WeightAverage | None = None,
+        moved: Callable[[], Sequence[Any] | None] = lambda: None,
     ):
         super().__init__()
-        self._average = average
+        self._average, self._moved = average, moved
         self._directory, self._architecture, self._start, self._last = directory, architecture, start, last
         self._began, self._saved = began, saved
         self._history = {name: list(series) for name, series in start.history.items()}
@@ -157,6 +162,7 @@ class Saver(keras.callbacks.Callback):
             cpu_seconds=round(self._start.cpu_seconds + cpu, 3),
             wall_seconds=round(self._start.wall_seconds + wall, 3),
             averaged=self._average.count if self._average else 0,
+            moved=self._moved(),
         )
         try:
             saved_training.save(self._directory, asdict(reached), self._architecture, model)

@@ -1,7 +1,6 @@
 """A long training of one network with one cooldown: saved each epoch, gone on with exactly, and at its end in time."""
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from nash_tf.training import saved_course
 from nash_tf.training.distillation import TEMPERATURE, taught
 from nash_tf.training.errors import OutOfTime
 from nash_tf.training.layer_seeds import seed_layers
+from nash_tf.training.pace import Pace
 from nash_tf.training.saved_course import CUT, DONE, NOT_FINITE, Course
 from nash_tf.training.watching import Limits, Watch
 from nash_tf.training.weight_average import WeightAverage
@@ -168,30 +168,23 @@ class _Keeper(keras.callbacks.Callback):
         self.course, self._average = course, average
         self._job, self._directory, self._on_epoch = job, directory, on_epoch
         self._set_average()
-        self._paces: list[tuple[float, float]] = []  # seconds and CPU seconds of epochs
-        self._is_traced = False  # whether the one pace that is known is of an epoch in which the step was traced
-        self._began: tuple[float, float] | None = None  # of the epoch, the saving of the one before included
-        self._first: tuple[float, float, float] | None = None  # the batch that the first call ended with, and when
+        self._pace = Pace()  # of epochs, the saving of the one before included
 
     def on_epoch_begin(self, epoch, logs=None):
         seed_layers(self.model, derive(self._job.seed, epoch))
-        self._began = self._began or _now()
+        self._pace.begins()
 
     def on_train_batch_end(self, batch, logs=None):
-        self._first = self._first or (batch, *_now())
+        self._pace.batch_ended(batch)
 
     def on_epoch_end(self, epoch, logs=None):
         state = read_state(self.model)
-        taken, untraced = _since(self._began or _now()), self._untraced()
-        self._began = _now()
+        taken = self._pace.ended(self.params.get("steps") or 1)
         if not state.is_finite:
             self.course = replace(self.course, ended=NOT_FINITE)
             self.model.stop_training = True
             return
-        if self._is_traced:
-            self._paces.clear()
-        self._is_traced = not self._paces and untraced is None
-        self._paces.append(taken if self._paces else untraced or taken)
+        self._pace.keep()
         spent = self.course.seconds + taken[0], self.course.cpu_seconds + taken[1]
         self.course = replace(self.course, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3))
         self.course = self._planned(self.course)
@@ -209,19 +202,9 @@ class _Keeper(keras.callbacks.Callback):
             self._average.first_epoch = math.ceil((1 - self._job.averaged) * self.course.last)
             self._average.last_epoch = self.course.last
 
-    def _untraced(self) -> tuple[float, float] | None:
-        """What this epoch takes without tracing, by its steps after the first call; None where there are none."""
-        steps = self.params.get("steps") or 1
-        if self._first is None or steps - 1 <= self._first[0]:
-            return None
-        share = steps / (steps - 1 - self._first[0])
-        seconds, cpu = _since(self._first[1:])
-        return seconds * share, cpu * share
-
     def _planned(self, course: Course) -> Course:
         """The course with its last epoch as time allows, and its cooldown until then; small differences are noise and change nothing."""
-        recent = self._paces[-max(3, len(self._paces) // 2) :]
-        seconds, cpu = (sum(part) / len(recent) for part in zip(*recent, strict=True))
+        seconds, cpu = self._pace.recent()
         epoch, wanted, left = course.epoch, course.wanted, self._job.seconds_left()
         if self._job.cpu_seconds is not None:
             more = max(0, int((self._job.cpu_seconds - course.cpu_seconds) / max(cpu, 1e-6)))
@@ -245,12 +228,3 @@ def group_steps(model: keras.Model, batch_size: int, updates: int) -> None:
     image = costs.flops(Architecture.from_keras(model))
     if image is not None:
         fast_training.group_steps(model, image * batch_size, updates)
-
-
-def _now() -> tuple[float, float]:
-    return time.monotonic(), time.process_time()
-
-
-def _since(before: tuple[float, float]) -> tuple[float, float]:
-    now = _now()
-    return now[0] - before[0], now[1] - before[1]

@@ -22,10 +22,11 @@ from nash_tf.strategy.records import COMPLETED, Assignment, Outcome, check_metri
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
-from nash_tf.training.errors import FailedTraining, Unsearchable
+from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
+from nash_tf.training.movable_end import MovableEnd, Moved
 from nash_tf.training.watching import Limits, Scores, Watch
 from nash_tf.training.weight_average import WeightAverage
 
@@ -93,8 +94,8 @@ class Trainer:
             The outcome of a completed training.
 
         Raises:
-            FailedTraining: the child does not compute what its parent does, or its losses, its objective or its weights are no finite
-                numbers.
+            FailedTraining: the child does not compute what its parent does; or, as NotFinite, its losses, its objective or its weights
+                are no finite numbers.
             OutOfTime: a limit was reached.
             Unsearchable: data or metrics are such that no child can be trained.
             CheckpointError: a checkpoint could not be read or written.
@@ -110,17 +111,22 @@ class Trainer:
             model, architecture, start, mean = saved or self._begun(assignment, fit, source, source_value)
             self.epochs_done = start.epoch - assignment.initial_epoch
             average = self._average(model, assignment, fit, mean, start.averaged)
-            watches: list[keras.callbacks.Callback] = [
-                Watch(replace(limits, cpu_seconds=limits.cpu_seconds - start.cpu_seconds), began)
-            ]
-            if unfinished:
-                watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, limits.saved, average))
             callbacks = [*([average] if average else []), *_callbacks(model, architecture, assignment, fit.callbacks)]
+            left, end = limits.after(start.cpu_seconds), None
+            if limits.shortened:
+                is_ours = callbacks and type(callbacks[-1]) is PhasedRate  # others are the user's
+                rate = callbacks[-1] if is_ours else None
+                moved = Moved(*start.moved) if start.moved else None
+                end = MovableEnd(left, began, assignment, rate, average, start.epoch, moved)
+            watches: list[keras.callbacks.Callback] = [end or Watch(left, began)]
+            if unfinished:
+                kept = limits.saved, average, lambda: end and end.moved
+                watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, *kept))
             history, metrics = self._fitted(model, assignment, fit, start, callbacks, watches)
         limits.confirm()
         state = read_state(model)
         if spoilt := ["/".join(key) for key in state.not_finite]:
-            raise FailedTraining(f"weights are not finite after the training: {', '.join(spoilt[:3])}; {_REMEDY}")
+            raise NotFinite(f"weights are not finite after the training: {', '.join(spoilt[:3])}; {_REMEDY}")
         checkpoint.save(target, architecture, state)
         self.models.keep(assignment.key, model)
         return Outcome(
@@ -132,6 +138,7 @@ class Trainer:
             certificate=start.certificate,
             cpu_seconds=round(start.cpu_seconds + time.process_time() - began[1], 3),
             wall_seconds=round(start.wall_seconds + time.perf_counter() - began[0], 3),
+            **(end.told(self.epochs_done) if end else {}),
         )
 
     def _begun(self, assignment, fit, source, source_value) -> tuple[keras.Model, Architecture, TrainingState, Mean]:
@@ -242,7 +249,7 @@ class Trainer:
                 "model.evaluate, which could score these, does not report it"
             )
         if spoilt := not_finite(metrics, self.objective):
-            raise FailedTraining(f"not finite after the training: {spoilt}; {_REMEDY}")
+            raise NotFinite(f"not finite after the training: {spoilt}; {_REMEDY}")
         return history, metrics
 
     def _change(self, model, fit: Fit, source_value: float | None) -> dict[str, float]:

@@ -4,7 +4,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -26,6 +26,8 @@ class Limits:
         check: raises where the training is another's by now; called after each batch.
         confirm: the same, called once more before the trained model is kept.
         saved: called when the training has been saved while it goes on.
+        shortened: seconds and CPU seconds that it may take where it cannot end in time and is made shorter, at most those above; None
+            where it is not made shorter, but dropped.
     """
 
     seconds: float = math.inf
@@ -33,6 +35,14 @@ class Limits:
     check: Callable[[], None] = _nothing
     confirm: Callable[[], None] = _nothing
     saved: Callable[[], None] = _nothing
+    shortened: tuple[float, float] | None = None
+
+    def after(self, cpu_seconds: float, seconds: float = 0.0) -> "Limits":
+        """The same where so many CPU seconds of them are gone, as before an interruption, and so many seconds."""
+        shortened = self.shortened and (self.shortened[0] - seconds, self.shortened[1] - cpu_seconds)
+        return replace(
+            self, seconds=self.seconds - seconds, cpu_seconds=self.cpu_seconds - cpu_seconds, shortened=shortened
+        )
 
 
 class Watch(keras.callbacks.Callback):
@@ -49,13 +59,33 @@ class Watch(keras.callbacks.Callback):
     def __init__(self, limits: Limits, began: tuple[float, float] | None = None):
         super().__init__()
         wall, cpu = began or (time.perf_counter(), time.process_time())
-        self._end, self._cpu_end = wall + limits.seconds, cpu + limits.cpu_seconds
-        self._check = limits.check
+        self._limits, self._began, self._batches = limits, (wall, cpu), 0
+
+    def left(self) -> tuple[float, float]:
+        """Seconds and CPU seconds that are left for a training that is made shorter."""
+        wall, cpu = self._taken()
+        seconds, cpu_seconds = self._limits.shortened or (self._limits.seconds, self._limits.cpu_seconds)
+        return seconds - wall, cpu_seconds - cpu
 
     def on_train_batch_end(self, batch, logs=None):
-        if time.perf_counter() > self._end or time.process_time() > self._cpu_end:
-            raise OutOfTime("the limit on time is reached")
-        self._check()
+        self._batches = batch + 1
+        wall, cpu = self._taken()
+        if wall > self._limits.seconds or cpu > self._limits.cpu_seconds:
+            self.time_is_up()
+        self._limits.check()
+
+    def time_is_up(self) -> None:
+        """Ends the training.
+
+        Raises:
+            OutOfTime: always, here.
+        """
+        steps = (self.params or {}).get("steps")
+        of_all = f" of {steps}" if steps else ""
+        raise OutOfTime(f"{self._batches}{of_all} batches of an epoch were done when the limit on time was reached")
+
+    def _taken(self) -> tuple[float, float]:
+        return time.perf_counter() - self._began[0], time.process_time() - self._began[1]
 
 
 class Scores(keras.callbacks.Callback):

@@ -1,9 +1,11 @@
 """How much of the limits on time a training may take, and what becomes of one that has taken it."""
 
+import math
+
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial
 
-from nash_tf.strategy import hill_climbing
+from nash_tf.strategy import course, hill_climbing
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.training import interrupted
@@ -21,10 +23,14 @@ class Allowance:
         search: with what its trainings have taken.
         book: its trials.
         limits: on its time.
+
+    Attributes:
+        came: how far the training had come that was cut last; "" where none was, or that is not known.
     """
 
     def __init__(self, search: Search, book: TrialBook, limits: TimeLimits):
         self._search, self._book, self._limits = search, book, limits
+        self.came = ""
         self._cut: dict[str, float] = {}  # CPU seconds that were not enough, by the ids of the trials
 
     def left(self) -> dict[str, float]:
@@ -64,11 +70,21 @@ class Allowance:
             self._limits.reached = True
         return None
 
-    def of(self, trial: Trial) -> tuple[float, float]:
-        """Seconds, and CPU seconds, that a trial may take. The training that ends the search may take the time of a control, too."""
-        is_end = hill_climbing.is_end(self._book.assignment(trial).key, self._search.steps, self._search.method)
+    def of(self, trial: Trial) -> tuple[float, float, tuple[float, float] | None]:
+        """Seconds, and CPU seconds, that a trial may take; and those which it may take where it is made shorter, so as to end in time; None
+        where it is not.
+
+        The training that ends the search may take the time of a control, too. It is made shorter, since without it nothing is finished;
+        and so is the first network's, since without it there is nothing at all.
+        """
+        key, search = self._book.assignment(trial).key, self._search
+        is_end = hill_climbing.is_end(key, search.steps, search.method)
         seconds = self._limits.seconds_left_at_most() if is_end else self._limits.seconds_left()
-        return seconds, self._book.lending.cpu_seconds(trial.trial_id)
+        cpu_seconds, shortened = self._book.lending.cpu_seconds(trial.trial_id), None
+        if hill_climbing.can_be_shortened(key, search.steps, search.method) and min(seconds, cpu_seconds) < math.inf:
+            held, share = (0.0, 1.0) if is_end else (self._limits.first_reserve(), course.first_share(search.method))
+            shortened = share * (seconds - held), share * cpu_seconds
+        return seconds, cpu_seconds, shortened
 
     def do_again(self, trial: Trial, cpu_seconds: float) -> None:
         """Has a trial wait for its next worker. What it has taken counts, but for what is saved of it: it goes on from there, and tells
@@ -77,8 +93,10 @@ class Allowance:
         self._limits.in_vain += max(0.0, cpu_seconds - (saved.cpu_seconds if saved else 0.0))
         self._book.put_back(trial)
 
-    def cut(self, trial_id: str, cpu_seconds: float) -> None:
-        """Takes it that a training was ended by a limit after so many CPU seconds: its share, or else the search's on wall-clock time."""
+    def cut(self, trial_id: str, cpu_seconds: float, came: str | None = None) -> None:
+        """Takes it that a training was ended by a limit after so many CPU seconds: its share, or else the search's on wall-clock time; and
+        how far it came, in words."""
+        self.came = came or ""
         if cpu_seconds >= self._book.lending.cpu_seconds(trial_id):
             self._cut[trial_id] = cpu_seconds
         else:

@@ -181,7 +181,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
             elif trial.status == TrialStatus.STOPPED:
                 self.fatal = trial_values.message_of(lease, trial_values.FATAL) or self.fatal
                 if self.fatal is None:
-                    self.allowance.cut(own.trial_id, took.cpu_seconds)
+                    came = trial.message or trial_values.message_of(lease)
+                    self.allowance.cut(own.trial_id, took.cpu_seconds, came)
                 self.allowance.do_again(own, took.cpu_seconds)
             elif trial.status == TrialStatus.INVALID and self._is_to_be_retried(own):
                 self.allowance.do_again(own, took.cpu_seconds)

@@ -7,9 +7,10 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.morphisms.names import counted
-from nash_tf.strategy import outlook
+from nash_tf.strategy import hill_climbing, outlook
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.tuning import front_objectives
+from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.workers import roles
 
 WITH_CHIEF = (
@@ -73,7 +74,33 @@ def last_words(oracle: keras_tuner.Oracle) -> list[str]:
         best and outlook.without_reduction(best, search.settings),
         front_objectives.not_made(search),
     ]
-    return [f"The search is over: {oracle.end_reason()}.", *filter(None, reasons)]
+    return [f"The search is over: {why_over(oracle)}.", *filter(None, reasons)]
+
+
+def why_over(oracle: keras_tuner.Oracle) -> str:
+    """Why a search of a `HillClimbingOracle` is over, and which of its trainings were made shorter for that."""
+    return "; ".join(filter(None, [oracle.end_reason(), outlook.shortened(oracle.search.outcomes.values())]))
+
+
+def tell_end(oracle: keras_tuner.Oracle) -> None:
+    """Says why the search of a `HillClimbingOracle` is over, to somebody two calls up.
+
+    Raises:
+        SearchStopped: there is nothing to hand over, or too many trainings failed.
+    """
+    if cause := oracle.stopped_by():
+        raise SearchStopped(cause)
+    if not oracle.lineage():
+        came = f" ({oracle.allowance.came})" if oracle.allowance.came else ""
+        raise SearchStopped(
+            f"{oracle.end_reason()} before the first network had been trained for one epoch{came}; give more time, or fewer "
+            "training examples, or a smaller first network"
+        )
+    search = oracle.search
+    if hill_climbing.lost_end(search.opened, search.method, search.scores, search.finished_networks):
+        warnings.warn(f"{oracle.end_reason()}", stacklevel=3)
+    if oracle.verbose:
+        print(*last_words(oracle), sep="\n", flush=True)
 
 
 def warn_of_fewer(oracle: keras_tuner.Oracle, kept: int, wanted: int) -> None:
@@ -93,3 +120,22 @@ def ranking(oracle: keras_tuner.Oracle) -> list[Trial]:
         return trial.status != TrialStatus.COMPLETED, oracle.book.assignment(trial).key != best
 
     return sorted(keras_tuner.Oracle.get_best_trials(oracle, len(oracle.trials)), key=place)
+
+
+def search_results(oracle: keras_tuner.Oracle) -> dict:
+    """What results.json says of the search of a `HillClimbingOracle`; `children` counts all networks that it trained, among them the first
+    one and parents that go on unchanged, `grown_children` only those that morphisms made."""
+    lineage, search = oracle.lineage(), oracle.search
+    winner, scored = search.outcomes[search.best], dict.fromkeys(["val_accuracy", search.goal.name])
+    return {
+        "winner": list(search.best),
+        "winner_is_first_network": lineage[0].get("digest") == winner.architecture.digest,  # trained on or not
+        "objective": search.goal.name,
+        **{f"winner_{name}": round(winner.metrics[name], 6) for name in scored},
+        **{f"vanilla_{name}": round(lineage[0][name], 6) for name in scored},
+        "steps": max(record["step"] for record in lineage),
+        "children": len({(record["step"], record["child"]) for record in lineage}),
+        "grown_children": len({(record["step"], record["child"]) for record in lineage if record["morphisms"]}),
+        "epochs": sum(record["epochs"] for record in lineage),
+        "search_ended": why_over(oracle),
+    }

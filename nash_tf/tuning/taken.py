@@ -12,11 +12,13 @@ class Taken(NamedTuple):
     Attributes:
         cpu_seconds, wall_seconds: time.
         epochs: that one which came to nothing has done; None where that is not known.
+        diverged: True where it came to nothing since its numbers were no longer finite, else None.
     """
 
     cpu_seconds: float
     wall_seconds: float
     epochs: int | None = None
+    diverged: bool | None = None
 
 
 def added(values: Mapping[str, Any], taken: Taken) -> dict[str, Any]:
@@ -37,10 +39,11 @@ def of(values: Mapping[str, Any]) -> Taken:
     try:
         record = json.loads(values.get("record", "{}"))
         cpu_seconds, wall_seconds = (float(record.get(name, 0.0)) for name in ("cpu_seconds", "wall_seconds"))
-        epochs = record.get("epochs")
+        epochs, diverged = record.get("epochs"), True if record.get("diverged") is True else None
     except (AttributeError, TypeError, ValueError, RecursionError):
         return Taken(0.0, 0.0)
-    return Taken(_seconds(cpu_seconds), _seconds(wall_seconds), epochs if type(epochs) is int and epochs >= 0 else None)
+    known = epochs if type(epochs) is int and epochs >= 0 else None
+    return Taken(_seconds(cpu_seconds), _seconds(wall_seconds), known, diverged)
 
 
 def _seconds(told: float) -> float:

@@ -15,7 +15,7 @@ from keras_tuner.engine.trial import Trial
 from nash_tf.strategy.records import Assignment, Outcome
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
-from nash_tf.training.errors import Unsearchable
+from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
@@ -107,10 +107,10 @@ class TrialTraining:
                 limits=limits,
                 unfinished=unfinished,
             )
-        except Exception:
+        except Exception as error:
             cpu_seconds, wall_seconds = time.process_time() - began[0], time.monotonic() - began[1]
-            done = self.trainer.epochs_done
-            took = Taken(round(before[0] + cpu_seconds, 3), round(before[1] + wall_seconds, 3), done)
+            done, diverged = self.trainer.epochs_done, isinstance(error, NotFinite) or None
+            took = Taken(round(before[0] + cpu_seconds, 3), round(before[1] + wall_seconds, 3), done, diverged)
             trial.hyperparameters.values = taken.added(trial.hyperparameters.values, took)
             raise
         finally:

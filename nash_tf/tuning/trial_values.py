@@ -117,10 +117,24 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
     )
 
 
-def lease(holder: str, seconds: float, cpu_seconds: float) -> str:
-    """What a trial's values tell a worker beside the assignment: that the trial is its own, and the time that it may take."""
+def lease(holder: str, seconds: float, cpu_seconds: float, shortened: tuple[float, float] | None = None) -> str:
+    """What a trial's values tell a worker beside the assignment: that the trial is its own, and the time that it may take, as
+    `nash_tf.training.watching.Limits` has it."""
     limits = {"seconds": seconds, "cpu_seconds": cpu_seconds}
-    return json.dumps({"holder": holder} | {name: left for name, left in limits.items() if left < math.inf})
+    told: dict[str, Any] = {name: left for name, left in limits.items() if left < math.inf}
+    if shortened is not None:
+        told["shortened"] = [left if left < math.inf else None for left in shortened]
+    return json.dumps({"holder": holder} | told)
+
+
+def times(lease: Mapping[str, Any]) -> dict[str, Any]:
+    """The time that a training may take by its lease, as arguments of `nash_tf.training.watching.Limits`."""
+    shortened = lease.get("shortened")
+    return {
+        "seconds": lease.get("seconds", math.inf),
+        "cpu_seconds": lease.get("cpu_seconds", math.inf),
+        "shortened": shortened and tuple(math.inf if left is None else left for left in shortened),
+    }
 
 
 def lease_of(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,6 +205,8 @@ def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
     outcome = decode_outcome(trial, replace(assignment, hyperparameters=reported.hyperparameters), goal.name)
     spoilt = not_finite(outcome.metrics, goal.name)
     if outcome.status == COMPLETED and (spoilt or goal.score(outcome) is None):
+        values = trial.hyperparameters.values
+        trial.hyperparameters.values = taken.added(values, taken.of(values)._replace(diverged=True))
         return _failed(trial, outcome.assignment, f"not a finite number: {spoilt or goal.name}")
     return outcome
 
@@ -244,6 +260,8 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
             certificate=record.get("certificate"),
             cpu_seconds=took.cpu_seconds,
             wall_seconds=took.wall_seconds,
+            epochs=took.epochs,
+            rate=tuple(float(share) for share in record.get("rate", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
@@ -273,7 +291,16 @@ def measurement(trial: Trial, name: str) -> float | None:
 
 
 def _failed(trial: Trial, assignment: Assignment, why: str | None) -> Outcome:
-    return Outcome(assignment, FAILED, message=why, **taken.of(trial.hyperparameters.values)._asdict())
+    took = taken.of(trial.hyperparameters.values)
+    return Outcome(
+        assignment,
+        FAILED,
+        message=why,
+        cpu_seconds=took.cpu_seconds,
+        wall_seconds=took.wall_seconds,
+        epochs=took.epochs,
+        diverged=took.diverged is True,
+    )
 
 
 def _reported(trial: Trial, objective: str) -> float:

@@ -1,7 +1,6 @@
 """The search as a Keras Tuner tuner: an adapter that has the trainer train each trial."""
 
 import contextlib
-import math
 import os
 import warnings
 from pathlib import Path
@@ -25,8 +24,7 @@ from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
-from nash_tf.tuning.results_table import at_hand, first_trial, last_words, results_table, warn_of_fewer
-from nash_tf.tuning.trial_book import SearchStopped
+from nash_tf.tuning.results_table import at_hand, first_trial, results_table, tell_end, warn_of_fewer
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.tuning.trial_training import TrialTraining, fatal
 from nash_tf.workers import roles
@@ -175,12 +173,7 @@ class HillClimbing(keras_tuner.Tuner):
                 self.oracle.limits.reached = self._is_out_of_time()
             finally:
                 self.oracle.save()
-        if cause := self.oracle.stopped_by():
-            raise SearchStopped(cause)
-        if not self.oracle.lineage():
-            raise SearchStopped("a limit on time was reached before the first network had been trained; give more")
-        if self.oracle.verbose:
-            print(*last_words(self.oracle), sep="\n", flush=True)
+        tell_end(self.oracle)
 
     def _is_out_of_time(self) -> bool:
         """Whether a limit on time has ended the search. So it is where nothing else has, though less may be held back from it by now."""
@@ -201,10 +194,12 @@ class HillClimbing(keras_tuner.Tuner):
         beating = Heartbeat(self.oracle, trial.trial_id, self.heartbeat) if is_worker else contextlib.nullcontext()
         with beating as heartbeat:
             limits = Limits(
-                lease.get("seconds", math.inf),
-                lease.get("cpu_seconds", math.inf),
-                *((heartbeat.check_lightly, heartbeat.check) if heartbeat else ()),
-                **({} if heartbeat else {"saved": self.oracle.save}),
+                **trial_values.times(lease),
+                **(
+                    {"check": heartbeat.check_lightly, "confirm": heartbeat.check}
+                    if heartbeat
+                    else {"saved": self.oracle.save}
+                ),
             )
             try:
                 outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)
@@ -213,7 +208,7 @@ class HillClimbing(keras_tuner.Tuner):
             except (CheckpointError, Unsearchable) as error:  # the child must not fail for disk or data
                 raise self._fatal(trial, error) from error
             except OutOfTime as error:
-                trial.status = TrialStatus.STOPPED
+                trial.status, trial.message = TrialStatus.STOPPED, str(error)
                 self.oracle.end_trial(trial)
                 raise _TimeIsUp(str(error)) from error
         trial.hyperparameters.values |= trial_values.encode_outcome(outcome)

@@ -114,6 +114,16 @@ class TestStates:
         assert f"The winner is child {winner[0]}.{winner[2]}" in page and "final winner" in page
         assert "so far" not in page and "waits" not in page
 
+    def test_a_cooldown_whose_end_is_lost_for_ever(self, tmp_path):
+        run = make_run(tmp_path / "run", "grow", steps=1)
+        (run / "results.json").unlink()
+        lines = [line for line in lineage(run) if (line["step"], line["rung"]) <= (1, 2)]
+        failed = {"status": "failed", "message": "weights are not finite after the training: a/b", "diverged": True}
+        write_lineage(run, [*lines[:-1], {**lines[-1], **failed}])
+        page = page_of(run).text
+        assert "The one step is closed: the search is over" in page and "does that training again" not in page
+        assert "rung 2: failed: weights are not finite after the training: a/b." in page
+
     def test_a_cooldown_that_lacks_its_end(self, tmp_path):
         run = make_run(tmp_path / "run", "grow", steps=1)
         (run / "results.json").unlink()

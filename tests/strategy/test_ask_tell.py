@@ -154,6 +154,27 @@ def test_a_failure_that_leaves_a_budget_without_its_end_is_told_and_done_again(m
     assert climb(search).lineage() == whole.lineage()
 
 
+@pytest.mark.parametrize("method", ["grow", "fixed"])
+@pytest.mark.parametrize("place", range(1, 6), ids="{} from the end".format)
+def test_a_last_part_whose_numbers_are_not_finite_is_not_done_again_and_the_part_before_is_handed_over(method, place):
+    given = dataclasses.replace(SETTINGS, method=method, budget_epochs=300, epochs_per_step=24)
+    *before, failing = sorted(climb(Search(given, GOAL)).outcomes)[: 1 - place or None]
+    search = Search(given, GOAL)
+    while not search.finished:
+        told = train(search.ask()[0], [failing])
+        rising = told.key != failing and {"metrics": {"val_accuracy": len(search.outcomes) / 100}}
+        search.tell(dataclasses.replace(told, **rising or {"diverged": True}))
+    assert max(search.outcomes) == failing and search.failures() == [] and search.ask() == ()
+    assert search.finished.startswith("all 2 steps") and "no longer finite" in search.finished or method == "fixed"
+    assert search.best == before[-1] and search.best in search.needed()
+
+
+def test_a_first_network_whose_numbers_are_not_finite_leaves_nothing_to_hand_over():
+    search = Search(dataclasses.replace(SETTINGS, method="grow", budget_epochs=300), GOAL)
+    search.tell(dataclasses.replace(train(search.ask()[0], [TrainingKey(0, 0, 0)]), diverged=True))
+    assert search.finished == "the training of the first network failed" and len(search.failures()) == 1
+
+
 def test_a_race_of_two_that_both_failed_leaves_no_end():
     given = dataclasses.replace(SETTINGS, method="one_epoch", children=2, budget_epochs=300)
     search = climb(Search(given, GOAL), fail=[TrainingKey(2, 0, child) for child in range(2)])

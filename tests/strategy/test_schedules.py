@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nash_tf.strategy.schedules import annealings, one_cosine, phased, restart_every_rung
+from nash_tf.strategy.schedules import Phase, Timeline, annealings, one_cosine, phased, restart_every_rung
 
 RUNGS = (5, 10, 20, 40)
 STEPS_PER_EPOCH = 7
@@ -59,3 +59,20 @@ def test_ends(total, rate):
 def test_after_the_last_period_the_rate_is_zero(periods):
     assert annealed_by_phases(sum(periods), periods) == 0.0
     assert annealed_by_phases(sum(periods) + 1, periods) == 0.0
+
+
+class TestTimeline:
+    LINE = Timeline(0.0, (Phase(2.0, 0.0, 1.0, "linear"), Phase(8.0, 1.0, 0.0)))
+
+    @pytest.mark.parametrize("last", [4, 6, 10, 15])
+    def test_it_ends_elsewhere_with_the_same_rate_until_then_and_at_its_end(self, last):
+        moved = self.LINE.ending(3, last)
+        assert moved.end == pytest.approx(last) and moved.at(last) == pytest.approx(0.0, abs=1e-9)
+        assert moved.at(3) == pytest.approx(self.LINE.at(3))
+        halfway = 3 + (last - 3) / 2
+        assert moved.at(halfway) == pytest.approx(self.LINE.at(6.5))
+
+    def test_it_follows_from_its_start_and_its_end(self):
+        moved = self.LINE.ending(3, 7).ending(5, 9)
+        again = self.LINE.between(moved.start, 9)
+        assert [again.at(epoch) for epoch in range(5, 10)] == pytest.approx([moved.at(epoch) for epoch in range(5, 10)])

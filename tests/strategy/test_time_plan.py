@@ -121,6 +121,14 @@ def test_before_anything_is_trained_shares_are_known_and_the_first_network_may_u
     assert machine.limits.seconds_left() == pytest.approx(330)
 
 
+@pytest.mark.parametrize(("method", "reserve", "held"), [("nash", 0.0, 60.0), ("grow", 0.5, 150.0)])
+def test_a_first_network_that_is_made_shorter_leaves_time_for_what_follows(method, reserve, held):
+    machine = Machine(After(20, 1.0, True, 0.0, 30.0), 0.1)
+    assert Machine(After(20, 1.0, True, 0.0, 30.0), None).plan.first_reserve() == 0.0
+    machine.plan.search = Search(replace(MANY, method=method, reserve=reserve, max_hours=0.1), GOAL)
+    assert machine.plan.first_reserve() == pytest.approx(held)
+
+
 def test_a_control_that_goes_on_has_the_rest_of_its_share():
     machine = Machine(After(has_control=True), 1.0)
     machine.search.tell(replace(train(machine.search.ask()[0]), wall_seconds=3.0, cpu_seconds=3.0))

@@ -7,8 +7,11 @@ import keras_tuner
 import pytest
 from keras_tuner.engine.trial import TrialStatus
 
+from nash_tf.strategy import outlook
+from nash_tf.strategy.time_limits import TimeLimits
+from nash_tf.tuning.results_table import why_over
 from nash_tf.tuning.trial_values import lease_of
-from tests.helpers.stand_in import FIRST, begin, report
+from tests.helpers.stand_in import FIRST, begin, report, training_of
 from tests.helpers.tuners import CLASSES, IMAGES, Still, tuner_of
 
 HOUR = 3600.0
@@ -184,3 +187,49 @@ def test_a_share_in_which_others_of_the_rung_would_not_have_ended_is_not_begun_w
     assert share(third) == HOUR - 2000, "half of it would not do"
     told(oracle, third, 1000.0)
     assert share(*asked(oracle, "ann")) == HOUR - 3000, "nobody will give more back"
+
+
+def may_be_shortened(trial):
+    return lease_of(trial.hyperparameters.values).get("shortened")
+
+
+@pytest.mark.parametrize(("method", "share"), [("nash", 1.0), ("grow", 0.3)])
+def test_the_first_network_and_the_end_of_one_training_are_made_shorter_and_not_dropped(method, share, tmp_path):
+    oracle, _ = begin(tmp_path, **{**FIVE, "method": method, "steps": 1})
+    (first,) = asked(oracle, "ann")
+    assert may_be_shortened(first) == [None, share * HOUR]
+    told(oracle, first, 10.0)
+    shortened = {}
+    while (trial := oracle.create_trial("ann|here:ann")).status == TrialStatus.RUNNING:
+        shortened[training_of(trial)] = may_be_shortened(trial)
+        told(oracle, trial, 10.0)
+    end = max(shortened)
+    assert bool(shortened.pop(end)) == (method == "grow") and not any(shortened.values())
+
+
+def test_what_follows_is_held_back_of_a_first_network_that_is_made_shorter(tmp_path):
+    oracle, _ = begin(tmp_path, **{**FIVE, "max_cpu_hours": None, "max_hours": 1.0})
+    oracle.limits = oracle.allowance._limits = TimeLimits(1.0, None, lambda: (0.0, 0.0))
+    oracle.limits.reserve, oracle.limits.first_reserve = lambda: 100.0, lambda: 600.0
+    (first,) = asked(oracle, "ann")
+    assert lease_of(first.hyperparameters.values)["seconds"] == HOUR - 100
+    assert may_be_shortened(first) == [HOUR - 700, None]
+
+
+def test_without_a_limit_nothing_is_made_shorter(tmp_path):
+    oracle, _ = begin(tmp_path, **{**FIVE, "max_cpu_hours": None})
+    assert "shortened" not in lease_of(asked(oracle, "ann")[0].hyperparameters.values)
+
+
+def test_a_training_that_was_made_shorter_is_read_again_as_it_was(tmp_path):
+    oracle, _ = begin(tmp_path, **{**FIVE, "vanilla_epochs": 20})
+    report(oracle, *asked(oracle, "ann"), taken={"epochs": 3, "rate": [1.0, 0.7, 0.2, 0.0], "cpu_seconds": 3590.0})
+    again, _ = begin(tmp_path, **{**FIVE, "vanilla_epochs": 20})
+    (record,) = again.lineage()
+    assert [record] == oracle.lineage() and record["epochs"] == 3 and record["rate"] == [1.0, 0.7, 0.2, 0.0]
+    told(again, *asked(again, "ann"), 20.0, TrialStatus.STOPPED)
+    assert why_over(again).startswith("a limit on time was reached: max_cpu_hours=1; time was left for 3 of 20")
+    assert outlook.shortened(again.search.outcomes.values()) == (
+        "time was left for 3 of 20 epochs of the first network's training"
+    )
+    assert again.search.spent(again.search.outcomes.values()) == pytest.approx(3)

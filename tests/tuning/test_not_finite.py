@@ -4,11 +4,12 @@ import math
 import re
 
 import keras
+import keras_tuner
 import numpy as np
 import pytest
 
 from nash_tf.surgery.certificate import NotPreserved
-from nash_tf.tuning.tuner import SearchStopped
+from nash_tf.tuning.trial_book import SearchStopped
 from tests.helpers.stand_in import begin, report
 from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
 
@@ -100,3 +101,31 @@ def test_a_child_that_fails_at_its_birth_has_trained_no_epoch(tmp_path, monkeypa
     first, *children = tuner.oracle.lineage()
     assert first["epochs"] == 1 and [child["epochs"] for child in children] == [0, 0]
     assert all(child["message"].endswith("the outputs changed by nan") for child in children)
+
+
+class DivergesAtTheEnd(keras_tuner.HyperModel):
+    """Of the last part of the one training the weights become NaN."""
+
+    build = staticmethod(classifier)
+
+    def fit(self, hp, model, *args, **kwargs):
+        if (hp.values["step"], hp.values["rung"]) == (1, 4):
+            model.layers[-1].bias.assign([math.nan] * 3)
+        return model.fit(*args, **kwargs)
+
+
+def test_where_the_last_part_of_a_training_diverges_the_part_before_is_handed_over_once_and_for_all(tmp_path):
+    given = {"method": "fixed", "budget_epochs": 8}
+    tuner, began = tuner_of(DivergesAtTheEnd(), tmp_path, **given), []
+    with pytest.warns(UserWarning, match="no longer finite"):
+        tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), verbose=0)
+    *_, before, failed = tuner.oracle.lineage()
+    assert failed["status"] == "failed" and failed["diverged"] and "not finite" in failed["message"]
+    assert tuner.oracle.search.best == (before["step"], before["rung"], before["child"])
+    (model,) = tuner.get_best_models()
+    assert np.isfinite(model.predict(IMAGES, verbose=0)).all()
+    again = tuner_of(DivergesAtTheEnd(), tmp_path, **given)
+    again.run_trial = lambda *_, **__: began.append(1)
+    with pytest.warns(UserWarning, match="no longer finite"):
+        again.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), verbose=0)
+    assert not began and again.oracle.lineage() == tuner.oracle.lineage()

@@ -101,6 +101,21 @@ def test_a_part_of_the_cooldown_that_failed_is_told_and_done_again(tmp_path):
     assert [record.get("rate") for record in resumed] == [record.get("rate") for record in whole]
 
 
+def test_a_part_whose_score_is_not_finite_is_lost_for_ever_and_the_part_before_is_handed_over(tmp_path):
+    given = {"method": "grow", "budget_epochs": 60.0}
+    oracle, _ = begin(tmp_path, **given)
+    while (trial := oracle.create_trial("tuner0")).status == TrialStatus.RUNNING:
+        is_part = training_of(trial) == (2, 2, 0)
+        report(oracle, trial, score=math.nan if is_part else len(oracle.end_order) / 10)
+    again, _ = begin(tmp_path, **given)
+    again.retry_failures()
+    for each in (oracle, again):
+        assert each.stopped_by() is None and "no longer finite" in each.end_reason() and each.search.best == (2, 1, 0)
+        assert each.get_best_trials(1)[0].trial_id == each.end_order[-2]
+    failed = again.lineage()[-1]
+    assert failed["status"] == "failed" and failed["message"].startswith("not a finite number") and failed["diverged"]
+
+
 def test_a_tuner_that_sets_no_architecture_fails_after_its_first_training(tmp_path):
     oracle, _ = begin(tmp_path)
     trial = oracle.create_trial("tuner0")

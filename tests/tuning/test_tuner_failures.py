@@ -16,7 +16,7 @@ from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models import checkpoint
 from nash_tf.training.errors import OutOfTime
 from nash_tf.tuning import chief
-from nash_tf.tuning.tuner import SearchStopped
+from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.workers import roles
 from tests.helpers.stand_in import begin
 from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, records, tuner_of

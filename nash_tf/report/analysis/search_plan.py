@@ -26,7 +26,7 @@ class Standing:
         trained: children that have been trained in it.
         best: the training that is handed over if the search ends now.
         limits: settings that limit its time, with their values.
-        lacks_end: whether all steps are closed since the last training failed, which nothing was finished without.
+        lacks_end: whether all steps are closed since the last training failed, which nothing was finished without, and would be done again.
     """
 
     steps: int
@@ -159,7 +159,8 @@ def standing(run: Run) -> Standing | None:
     method, plan = methods.registry[run.method], front_plan(run)
     opened, _ = hill_climbing.frontier(all_rungs, method.promote, scores)
     finished = [key for key, score in scores.items() if plan and plan.is_branch(key) and score is not None]
-    lacks_end = hill_climbing.lacks_end(opened, method, scores, finished)
+    diverged = [TrainingKey(*record.place) for record in run.records if record.diverged]
+    lacks_end = hill_climbing.lacks_end(opened, method, scores, finished, diverged)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)
     winner = hill_climbing.winner(scores, method, run.objective.is_share)

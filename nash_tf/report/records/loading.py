@@ -251,6 +251,7 @@ def _record(plain: Any, objective: Objective) -> Record:
         considered=_considered(plain.get("considered")),
         rate=_shares(plain.get("rate"), epochs),
         message=sentence_of(plain.get("message")),
+        diverged=plain.get("diverged") is True,
     )
 
 

@@ -40,6 +40,7 @@ class Record:
         considered: what they were chosen among; empty where they were drawn, or where it is malformed.
         rate: shares of the highest learning rate where each epoch begins, and at the end; empty where they are not known.
         message: why it failed; "" where it did not, or where that is not known.
+        diverged: whether its numbers were no longer finite, as far as that is known.
     """
 
     step: int
@@ -64,6 +65,7 @@ class Record:
     moves: tuple[Move, ...] = ()
     digest: str | None = None
     message: str = ""
+    diverged: bool = False
 
     @property
     def place(self) -> Place:

@@ -1,0 +1,63 @@
+"""What the epochs of a training take, that in which its step is traced counted without the tracing."""
+
+import time
+
+
+def now() -> tuple[float, float]:
+    """Seconds and CPU seconds, growing."""
+    return time.monotonic(), time.process_time()
+
+
+class Pace:
+    """Is told of the epochs and batches of a training as they go on. What is done between two epochs counts for the second."""
+
+    def __init__(self) -> None:
+        self._epochs: list[tuple[float, float]] = []  # seconds and CPU seconds
+        self._is_traced = False  # whether the one epoch that is known is one in which the step was traced
+        self._began: tuple[float, float] | None = None  # of the epoch
+        self._first: tuple[int, tuple[float, float]] | None = None  # the batch that the first call ended with, and when
+
+    def begins(self) -> None:
+        """An epoch begins."""
+        self._began = self._began or now()
+
+    def batch_ended(self, batch: int) -> None:
+        """A batch of it has ended, or several in one call, of which this is the last."""
+        self._first = self._first or (batch, now())
+
+    def ended(self, steps: int) -> tuple[float, float]:
+        """An epoch of so many batches has ended; what it took, with all tracing. It counts only where `keep` follows."""
+        self._taken, self._untraced = _since(self._began or now()), self._without_tracing(steps)
+        self._began = now()
+        return self._taken
+
+    def keep(self) -> None:
+        """Has the epoch that has ended last count."""
+        if self._is_traced:
+            self._epochs.clear()
+        self._is_traced = not self._epochs and self._untraced is None
+        self._epochs.append(self._taken if self._epochs else self._untraced or self._taken)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether an epoch is known without tracing."""
+        return bool(self._epochs) and not self._is_traced
+
+    def recent(self) -> tuple[float, float]:
+        """Seconds and CPU seconds of the epochs that tell how fast the machine is now; one at least has ended."""
+        recent = self._epochs[-max(3, len(self._epochs) // 2) :]
+        seconds, cpu_seconds = (sum(part) / len(recent) for part in zip(*recent, strict=True))
+        return seconds, cpu_seconds
+
+    def _without_tracing(self, steps: int) -> tuple[float, float] | None:
+        """What this epoch takes without tracing, by its steps after the first call; None where there are none."""
+        if self._first is None or steps - 1 <= self._first[0]:
+            return None
+        share = steps / (steps - 1 - self._first[0])
+        seconds, cpu = _since(self._first[1])
+        return seconds * share, cpu * share
+
+
+def _since(before: tuple[float, float]) -> tuple[float, float]:
+    seconds, cpu_seconds = now()
+    return seconds - before[0], cpu_seconds - before[1]
