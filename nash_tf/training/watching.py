@@ -42,6 +42,9 @@ class Watch(keras.callbacks.Callback):
         limits: on the training.
         began: seconds (`time.perf_counter`) and CPU seconds (`time.process_time`) from which they count; None for now.
 
+    Attributes:
+        is_passed_over: whether there are limits, and no batch has ended, as far as `fit` tells.
+
     Raises:
         OutOfTime: after the batch in which one is reached.
     """
@@ -51,8 +54,10 @@ class Watch(keras.callbacks.Callback):
         wall, cpu = began or (time.perf_counter(), time.process_time())
         self._end, self._cpu_end = wall + limits.seconds, cpu + limits.cpu_seconds
         self._check = limits.check
+        self.is_passed_over = min(limits.seconds, limits.cpu_seconds) < math.inf or limits.check is not _nothing
 
     def on_train_batch_end(self, batch, logs=None):
+        self.is_passed_over = False
         if time.perf_counter() > self._end or time.process_time() > self._cpu_end:
             raise OutOfTime("the limit on time is reached")
         self._check()
