@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.callbacks import PhasedRate, UnknownLength, log_apart, rate_setters, watched
+from nash_tf.callbacks import PhasedRate, UnknownLength, log_apart, rate_setters, watched, without_backups
 from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.autotuning import without_autotuning
 from nash_tf.keras_models.calibration import is_same_batch
@@ -117,7 +117,8 @@ class Trainer:
         """
         limits = limits or Limits()
         began, self.epochs_done = (time.perf_counter(), time.process_time()), 0
-        fit = replace(fit, arguments=fit.arguments.for_training())
+        callbacks = without_backups(fit.callbacks, self._say)
+        fit = replace(fit, arguments=fit.arguments.for_training(), callbacks=callbacks)
         with without_autotuning():
             if self.models.calibration is None:
                 self.models.calibration, self._is_taken = fit.arguments.first_batch(), True
