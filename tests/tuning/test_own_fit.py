@@ -181,6 +181,53 @@ def test_limits_reach_into_it(tmp_path):
         tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), batch_size=12, verbose=0)
 
 
+class Interrupts(keras.callbacks.Callback):
+    """Stands for a kill in the second epoch of the first child."""
+
+    left = 5
+
+    def on_epoch_end(self, epoch, logs=None):
+        Interrupts.left -= 1
+        if not Interrupts.left:
+            raise KeyboardInterrupt
+
+
+class BacksUp(keras_tuner.HyperModel):
+    """Tells which epochs it trains; with a folder it backs them up, each training's apart."""
+
+    def __init__(self, folder=None):
+        super().__init__()
+        self.folder, self.epochs = folder, []
+
+    def build(self, hp):
+        return classifier(hp)
+
+    def fit(self, hp, model, x, y, callbacks, **named):
+        place = "-".join(str(hp.values[name]) for name in ("step", "child", "rung"))
+        backup = [keras.callbacks.BackupAndRestore(self.folder / place)] if self.folder else []
+        trained = model.fit(x, y, validation_data=(x, y), callbacks=[*backup, *callbacks], **named)
+        self.epochs.append(trained.epoch)
+        return trained
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_what_a_backup_has_restored_ends_with_its_training(is_own, tmp_path, monkeypatch):
+    monkeypatch.setattr(Interrupts, "left", 5)
+    hypermodel = BacksUp(tmp_path / "backups" if is_own else None)
+    given = [] if is_own else [keras.callbacks.BackupAndRestore(tmp_path / "backup")]
+    changed = {"epochs_per_step": 12, "vanilla_epochs": 3}
+    with pytest.raises(KeyboardInterrupt):
+        tuner_of(hypermodel, tmp_path, **changed).search(IMAGES, CLASSES, callbacks=[*given, Interrupts()], verbose=0)
+    tuner = tuner_of(hypermodel, tmp_path, **changed)
+    told = said(tuner.search, IMAGES, CLASSES, callbacks=given, verbose=0)
+    assert hypermodel.epochs == [[0, 1, 2], [2] if is_own else [0, 1, 2], [0, 1, 2], [3, 4, 5, 6, 7, 8]]
+    assert sum("BackupAndRestore is left out" in each for each in told) == (not is_own)
+    if not is_own:
+        whole = tuner_of(BacksUp(), tmp_path / "whole", **changed)
+        whole.search(IMAGES, CLASSES, verbose=0)
+        assert [each["history"] for each in records(tuner)] == [each["history"] for each in records(whole)]
+
+
 class OfFour(OwnFit):
     def fit(self, hp, model, x, y, **named):
         return model.fit(x, y, validation_data=(x, y), **{"batch_size": 4, **named})
