@@ -3,7 +3,7 @@
 import math
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
 from typing import Any
 
@@ -198,6 +198,20 @@ def _warn_of_others(expected: float | None, model: keras.Model) -> bool:
         stacklevel=2,
     )
     return True
+
+
+# Saving --------------------------------------------------------------------------------------------------------------
+
+
+def without_backups(callbacks: Sequence, say: Callable[[str], None]) -> list:
+    """The callbacks without those that would have a training go on from what another one has left in their folder, which is said."""
+    kept = [each for each in callbacks if not isinstance(each, keras.callbacks.BackupAndRestore)]
+    if len(kept) < len(callbacks):
+        say(
+            "BackupAndRestore is left out, for all trainings would share its folder, and one begin with what another has left there: a search "
+            "goes on after an interruption without it"
+        )
+    return kept
 
 
 # TensorBoard ----------------------------------------------------------------------------------------------------------

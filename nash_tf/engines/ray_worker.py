@@ -34,7 +34,7 @@ class Spec(NamedTuple):
 
     Attributes:
         make: makes the parts of what is sent beside it.
-        objective, is_objective_given, inherit_momentum: see `TrialTraining`.
+        objective, is_objective_given, inherit_momentum, counted_by: see `TrialTraining`.
         compiled: optimizer, loss and metrics that a tuner was given, by name.
         positional: arguments of `tuner.search` without a name.
         threads: of an operation; None for as many as TensorFlow takes.
@@ -47,6 +47,7 @@ class Spec(NamedTuple):
     compiled: Mapping[str, Any]
     positional: tuple
     threads: int | None
+    counted_by: Sequence[str] = ()
 
 
 class Report(NamedTuple):
@@ -100,7 +101,12 @@ class RayWorker:
             return model
 
         self._training = TrialTraining(
-            build, hypermodel.fit, spec.objective, spec.is_objective_given, spec.inherit_momentum
+            build,
+            hypermodel.fit,
+            spec.objective,
+            spec.is_objective_given,
+            spec.inherit_momentum,
+            counted_by=spec.counted_by,
         )
         self._training.trainer.models.calibration = parts.calibration
 

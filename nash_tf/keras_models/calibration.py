@@ -26,6 +26,12 @@ def parts_of(batch: Any) -> tuple[Any, Any]:
     return batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
 
 
+def is_same_batch(one: Any, other: Any) -> bool:
+    """Whether two batches hold the same numbers."""
+    parts = tree.flatten(one), tree.flatten(other)
+    return one is other or len(parts[0]) == len(parts[1]) and all(map(np.array_equal, *parts))
+
+
 def in_order(architecture: Architecture, inputs: Any) -> list:
     """A batch's arrays in the order of an architecture's inputs; they may be given by their names, as Keras takes them."""
     is_named = isinstance(inputs, Mapping) and not isinstance(architecture.structure.get("inputs"), Mapping)

@@ -290,6 +290,11 @@ def adapters_as(wrapped: Callable[[Any, Any], Any]) -> Iterator[None]:
         data_adapters.get_data_adapter = original
 
 
+def forget_restored_epoch(model: keras.Model) -> None:
+    """Lets `fit` begin with the `initial_epoch` that it is given: the one that `BackupAndRestore` has found would stay for every later one."""
+    model._initial_epoch = None
+
+
 def has_training_loss(model: keras.Model) -> bool:
     """Whether a model's `compute_loss` has an argument `training`."""
     return model._compute_loss_has_training_arg

@@ -15,7 +15,7 @@ import numpy as np
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import checkpoint, fast_training, private_api
 from nash_tf.keras_models.building import to_keras
-from nash_tf.keras_models.calibration import parts_of
+from nash_tf.keras_models.calibration import is_same_batch, parts_of
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.layer_configs import PLAIN_MODEL
@@ -58,7 +58,8 @@ class ChildModels:
         self.calibration: Any = None
         self._build, self._inherit_momentum, self._scope = build, inherit_momentum, scope
         self._trained: dict[tuple[int, int], tuple[TrainingKey, keras.Model]] = {}  # by step and child
-        self._parents: dict[TrainingKey | None, certificate.Measured] = {}  # the last one
+        # The last one, on the last two batches.
+        self._parents: dict[TrainingKey | None, list[tuple[Any, certificate.Measured]]] = {}
         self._has_said = False
 
     def build(
@@ -117,15 +118,16 @@ class ChildModels:
 
     def to_train(
         self, assignment: Assignment, source: Path | None
-    ) -> tuple[keras.Model, Architecture, dict[str, float] | None]:
-        """The model that is to be trained, its architecture, and the certificate of a newborn.
+    ) -> tuple[keras.Model, Architecture, Callable[[Any], dict[str, float]] | None]:
+        """The model that is to be trained, its architecture, and what calibrates a newborn on a batch and gives its certificate.
 
         Args:
             assignment: what is to be done.
             source: checkpoint of the assignment's source; None for the first network.
 
-        Raises:
-            FailedTraining: a newborn does not compute what its parent does.
+        Returns:
+            The last as a function of the batch, which may be called again with another. It raises FailedTraining where the newborn does not
+            compute what its parent does. None where none is born.
         """
         if assignment.source is None or source is None:
             model = self.first(assignment.hyperparameters, assignment.seed)
@@ -202,28 +204,42 @@ class ChildModels:
             state.slots = {}
         child = inherit(parent, state, assignment.moves, lambda: self._template(assignment.hyperparameters).optimizer)
         model = self.build(assignment.hyperparameters, child.architecture, child.state)
-        inputs, labels = parts_of(self.calibration)
-        calibrate_child(model, child, inputs)
-        restart_averages(model)
-        source = assignment.source
+        weights = State(state.weights, {})
 
         def made_again() -> keras.Model:
-            return self.build(assignment.hyperparameters, parent, State(state.weights, {}))
+            return self.build(assignment.hyperparameters, parent, weights)
 
-        if source not in self._parents:
-            self._parents = {source: certificate.measure(made_again(), inputs, labels)}
-        measured = certificate.measure(model, inputs, labels)
-        try:
-            certified = certificate.certify(
-                self._parents[source],
-                measured,
-                len(assignment.moves),
-                strict=are_exact(operator for operator, *_ in assignment.moves),
-                own_rounding=lambda: certificate.rounding(made_again(), inputs),
-            )
-        except certificate.NotPreserved as error:
-            raise FailedTraining(f"{json.dumps(assignment.moves)}: {error}") from None
-        return model, child.architecture, certified | cost(parent, child.architecture)
+        def certified(batch: Any) -> dict[str, float]:
+            inputs, labels = parts_of(batch)
+            calibrate_child(model, child, inputs)
+            restart_averages(model)
+            before = self._measured(assignment.source, batch, made_again)
+            measured = certificate.measure(model, inputs, labels)
+            try:
+                found = certificate.certify(
+                    before,
+                    measured,
+                    len(assignment.moves),
+                    strict=are_exact(operator for operator, *_ in assignment.moves),
+                    own_rounding=lambda: certificate.rounding(made_again(), inputs),
+                )
+            except certificate.NotPreserved as error:
+                raise FailedTraining(f"{json.dumps(assignment.moves)}: {error}") from None
+            return found | cost(parent, child.architecture)
+
+        return model, child.architecture, certified
+
+    def _measured(
+        self, source: TrainingKey | None, batch: Any, made: Callable[[], keras.Model]
+    ) -> certificate.Measured:
+        """What a parent computes on a batch, measured once: several children may be born of it."""
+        held = self._parents.get(source, [])
+        for other, found in held:
+            if is_same_batch(other, batch):
+                return found
+        measured = certificate.measure(made(), *parts_of(batch))
+        self._parents = {source: [*held[-1:], (batch, measured)]}
+        return measured
 
 
 def _steps_taken(model: keras.Model) -> int:

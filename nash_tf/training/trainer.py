@@ -1,6 +1,6 @@
 """The trainer: makes the model of an assignment, trains it, keeps it, and says what came of it."""
 
-import math
+import contextlib
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +12,15 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.callbacks import PhasedRate, UnknownLength, log_apart, rate_setters, watched
+from nash_tf.callbacks import PhasedRate, UnknownLength, log_apart, rate_setters, watched, without_backups
 from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.autotuning import without_autotuning
+from nash_tf.keras_models.calibration import is_same_batch
+from nash_tf.keras_models.private_api import forget_restored_epoch
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.weight_transfer import Key
-from nash_tf.strategy.records import COMPLETED, Assignment, Outcome, check_metrics, not_finite
+from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
 from nash_tf.training.child_models import ChildModels
@@ -27,12 +29,22 @@ from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.movable_end import MovableEnd, Moved
+from nash_tf.training.own_fit import Seen
+from nash_tf.training.scoring import REMEDY, as_history, kept_scores
 from nash_tf.training.watching import Limits, Scores, Watch
 from nash_tf.training.weight_average import WeightAverage
 
 Mean = Mapping[Key, np.ndarray]
+Born = Callable[[FitArguments], None] | None
+Begun = tuple[keras.Model, Architecture, TrainingState, Mean, Born]
 
-_REMEDY = "where all trainings end so, a lower learning rate may help"
+_TELLING = (
+    "have it call them by keras.callbacks.CallbackList(callbacks, model=model, epochs=..., steps=...), or model.fit"
+)
+_NOT_CALIBRATED = (
+    "new batch normalisations are calibrated on the first of what search was given as x, and wrong where HyperModel.fit changes that before "
+    "it trains: give calibration, a batch as it trains with, since it "
+)
 
 
 @dataclass(frozen=True)
@@ -44,20 +56,23 @@ class Fit:
             number.
         arguments: its data and settings.
         callbacks: the user's, made for this training alone.
-        is_own: whether `call` is of the user's own making, which may judge by metrics of its own.
+        is_own: whether `call` is of the user's own making, which may train with other data, and judge by metrics of its own.
+        on_received: of such a one called after it with what `model.fit` received in it; None where it called none.
     """
 
     call: Callable[..., Any]
     arguments: FitArguments
     callbacks: Sequence[keras.callbacks.Callback] = ()
     is_own: bool = False
+    on_received: Callable[[FitArguments | None], None] | None = None
 
 
 class Trainer:
     """Trains what is asked for, one assignment after the other.
 
     Args:
-        models: makes the models. Where no calibration is set there, the first training examples are taken.
+        models: makes the models. Where no calibration is set there, the first training examples are taken; where a `fit` of the user's own
+            has `model.fit` train with others, each newborn's own.
         objective: name of the metric that children are compared by.
 
     Attributes:
@@ -67,6 +82,7 @@ class Trainer:
     def __init__(self, models: ChildModels, objective: str):
         self.models, self.objective, self.epochs_done = models, objective, 0
         self._said: set[str] = set()
+        self._is_taken = False  # the calibration, from what a search is given
 
     def train(
         self,
@@ -102,13 +118,14 @@ class Trainer:
         """
         limits = limits or Limits()
         began, self.epochs_done = (time.perf_counter(), time.process_time()), 0
-        fit = replace(fit, arguments=fit.arguments.for_training())
+        callbacks = without_backups(fit.callbacks, self._say)
+        fit = replace(fit, arguments=fit.arguments.for_training(), callbacks=callbacks)
         with without_autotuning():
             if self.models.calibration is None:
-                self.models.calibration = fit.arguments.first_batch()
+                self.models.calibration, self._is_taken = fit.arguments.first_batch(), True
             keras.utils.set_random_seed(assignment.seed)
             saved = self._interrupted(assignment, unfinished) if unfinished else None
-            model, architecture, start, mean = saved or self._begun(assignment, fit, source, source_value)
+            model, architecture, start, mean, born = saved or self._begun(assignment, fit, source, source_value)
             self.epochs_done = start.epoch - assignment.initial_epoch
             average = self._average(model, assignment, fit, mean, start.averaged)
             callbacks = [*([average] if average else []), *_callbacks(model, architecture, assignment, fit.callbacks)]
@@ -122,11 +139,11 @@ class Trainer:
             if unfinished:
                 kept = limits.saved, average, lambda: end and end.moved
                 watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, *kept))
-            history, metrics = self._fitted(model, assignment, fit, start, callbacks, watches)
+            history, metrics = self._fitted(model, assignment, fit, start, callbacks, watches, born)
         limits.confirm()
         state = read_state(model)
         if spoilt := ["/".join(key) for key in state.not_finite]:
-            raise NotFinite(f"weights are not finite after the training: {', '.join(spoilt[:3])}; {_REMEDY}")
+            raise NotFinite(f"weights are not finite after the training: {', '.join(spoilt[:3])}; {REMEDY}")
         checkpoint.save(target, architecture, state)
         self.models.keep(assignment.key, model)
         return Outcome(
@@ -141,18 +158,40 @@ class Trainer:
             **(end.told(self.epochs_done) if end else {}),
         )
 
-    def _begun(self, assignment, fit, source, source_value) -> tuple[keras.Model, Architecture, TrainingState, Mean]:
-        """The model that is to be trained, its architecture, how far it has come: nowhere, and the mean of its weights: none yet."""
-        model, architecture, certificate = self.models.to_train(assignment, source)
-        if certificate is not None:
-            certificate |= self._change(model, fit, source_value)
+    def _begun(self, assignment, fit, source, source_value) -> Begun:
+        """The model that is to be trained, its architecture, how far it has come: nowhere, the mean of its weights: none yet, and what is to
+        be done when a `fit` of the user's own shows what it trains a newborn with."""
+        model, architecture, certified = self.models.to_train(assignment, source)
+        certificate = certified(self.models.calibration) if certified else None
+        if certificate is not None and not fit.is_own:
+            certificate |= self._change(model, fit.arguments, source_value)
         seed_layers(model, assignment.seed)
         start = TrainingState(assignment.digest, assignment.initial_epoch, certificate=certificate)
-        return model, architecture, start, {}
+        again = certified if self._is_taken else None
+        if certificate is None or not fit.is_own:
+            return model, architecture, start, {}, None
 
-    def _interrupted(
-        self, assignment: Assignment, unfinished: Path
-    ) -> tuple[keras.Model, Architecture, TrainingState, Mean] | None:
+        def born(received: FitArguments) -> None:
+            if again is not None and (batch := self._other_batch(fit.arguments, received)) is not None:
+                certificate.clear()
+                certificate.update(again(batch))
+            certificate.update(self._change(model, received, source_value))
+            seed_layers(model, assignment.seed)
+
+        return model, architecture, start, {}, born
+
+    def _other_batch(self, given: FitArguments, received: FitArguments) -> Any:
+        """The first batch that `model.fit` is to train with, where it is another than the one that was taken from what search was given."""
+        if all(received.by_name().get(name) is given.by_name().get(name) for name in ("x", "y")):
+            return None
+        try:
+            batch = received.first_batch()
+        except Unsearchable:
+            self._say(_NOT_CALIBRATED + "has model.fit read what can be read only once")
+            return None
+        return None if is_same_batch(batch, self.models.calibration) else batch
+
+    def _interrupted(self, assignment: Assignment, unfinished: Path) -> Begun | None:
         """The same of a training that was interrupted; None where it was not, or not saved."""
         saved = interrupted.load(unfinished, assignment)
         if saved is None:
@@ -160,7 +199,7 @@ class Trainer:
         start, architecture, state = saved
         model = self.models.gone_on_with(assignment, architecture, state)
         write_layers(model, start.generators)
-        return model, architecture, start, state.mean
+        return model, architecture, start, state.mean, None
 
     def _average(
         self, model: keras.Model, assignment: Assignment, fit: Fit, mean: Mean, count: int
@@ -196,6 +235,7 @@ class Trainer:
         start: TrainingState,
         callbacks: Sequence[keras.callbacks.Callback],
         watches: Sequence[keras.callbacks.Callback],
+        born: Born,
     ) -> tuple[dict[str, list], dict[str, float]]:
         """The history of a training, and the scores of the weights that it ended on."""
         scores = Scores(None if fit.is_own else self.objective)
@@ -204,84 +244,58 @@ class Trainer:
             self.epochs_done = epoch + 1 - assignment.initial_epoch
 
         counter = keras.callbacks.LambdaCallback(on_epoch_end=count)
+        added = [keras.callbacks.TerminateOnNaN(), counter, scores, *watches]
+        seen = Seen(model, [each for each in added if not isinstance(each, Saver)], born)
+        forget_restored_epoch(model)
         try:
-            returned = fit.call(
-                model,
-                *fit.arguments.positional,
-                initial_epoch=start.epoch,
-                epochs=assignment.epochs,
-                callbacks=[*callbacks, keras.callbacks.TerminateOnNaN(), counter, scores, *watches],
-                **{"verbose": 0, **fit.arguments.named},
-            )
+            with seen if fit.is_own else contextlib.nullcontext():
+                returned = fit.call(
+                    model,
+                    *fit.arguments.positional,
+                    initial_epoch=start.epoch,
+                    epochs=assignment.epochs,
+                    callbacks=[*callbacks, *added],
+                    **{"verbose": 0, **fit.arguments.named},
+                )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
+        received = seen.received if fit.is_own else fit.arguments
+        if born and received is None and self._is_taken:
+            self._say(_NOT_CALIBRATED + "does not call model.fit, which would tell")
+        if fit.is_own and fit.on_received:
+            fit.on_received(received)
         # A loop without callbacks tells of no epoch.
         self.epochs_done = self.epochs_done or assignment.epochs - assignment.initial_epoch
-        rates = [callback for callback in callbacks if isinstance(callback, PhasedRate)]
-        if start.epoch < assignment.epochs and not all(rate.has_run for rate in rates):
-            self._say(
-                "the learning rate is not annealed, nor are weights averaged: fit does not tell its callbacks where epochs and batches begin; "
-                "have it call them by keras.callbacks.CallbackList(callbacks, model=model, epochs=..., steps=...), or model.fit"
-            )
+        if start.epoch < assignment.epochs:
+            self._say_unheard([*callbacks, *watches])
         history = as_history(returned, self.objective)
         if isinstance(returned, keras.callbacks.History):
             history = {name: [*start.history.get(name, []), *series] for name, series in history.items()}
-        validation = fit.arguments.validation()
+        return history, kept_scores(history, self.objective, scores, model, received, self._say)
 
-        def evaluate() -> dict[str, float]:
-            return {} if validation is None else fit.arguments.evaluate(model, validation)
-
-        measured = {name: float(series[-1]) for name, series in history.items()}
-        metrics = scores.of_kept(measured, evaluate)
-        try:
-            check_metrics(metrics)
-        except ValueError as error:
-            raise Unsearchable(str(error)) from None
-        if self.objective in measured and self.objective not in metrics:
-            metrics[self.objective] = measured[self.objective]
-            if validation is None and math.isfinite(measured[self.objective]):
-                raise Unsearchable(
-                    "fit ended on other weights than those that it validated last, and its validation data are not known; return "
-                    f"a dict from HyperModel.fit, with {self.objective!r} measured after the training"
-                )
+    def _say_unheard(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Says what a `fit` has left undone that does not tell its callbacks how it goes on."""
+        if not all(callback.has_run for callback in callbacks if isinstance(callback, PhasedRate)):
             self._say(
-                f"{self.objective} is taken as a callback has measured it, on other weights than those that the training ended on: "
-                "model.evaluate, which could score these, does not report it"
+                "the learning rate is not annealed, nor are weights averaged: fit does not tell its callbacks where epochs and batches begin; "
+                + _TELLING
             )
-        if spoilt := not_finite(metrics, self.objective):
-            raise NotFinite(f"not finite after the training: {spoilt}; {_REMEDY}")
-        return history, metrics
+        if any(callback.is_passed_over for callback in callbacks if isinstance(callback, Watch)):
+            self._say(
+                "no limit on time ends a training: fit does not tell its callbacks where batches end; " + _TELLING
+            )
 
-    def _change(self, model, fit: Fit, source_value: float | None) -> dict[str, float]:
-        """By how much the objective on validation data, where `fit` is given some, changes as a child is born."""
-        validation = fit.arguments.named.get("validation_data")
+    def _change(self, model: keras.Model, received: FitArguments, source_value: float | None) -> dict[str, float]:
+        """By how much the objective on the validation data that `model.fit` is given, if any, changes as a child is born."""
+        validation = received.named.get("validation_data")
         if source_value is None or validation is None or not self.objective.startswith("val_"):
             return {}
         if is_read_once(validation):  # a `fit` of the user's making, which the batches are for, may judge by it
             return {}
-        value = fit.arguments.evaluate(model, validation).get(self.objective.removeprefix("val_"))
+        value = received.evaluate(model, validation).get(self.objective.removeprefix("val_"))
         if value is None:  # the hypermodel has measured it in a way of its own
             return {}
         return {f"{self.objective}_change": round(value - source_value, 6) + 0.0}
-
-
-def as_history(returned: Any, objective: str) -> dict[str, list]:
-    """What `fit` returned, as a history: of a `History`, without metrics that are no single numbers, a dict, or the objective's value.
-
-    Raises:
-        Unsearchable: it is none of these.
-    """
-    if isinstance(returned, keras.callbacks.History):
-        return {
-            name: series for name, series in returned.history.items() if all(np.ndim(value) == 0 for value in series)
-        }
-    try:
-        numbers = returned if isinstance(returned, dict) else {objective: returned}
-        return {name: [float(value)] for name, value in numbers.items()}
-    except (TypeError, ValueError):
-        raise Unsearchable(
-            f"HyperModel.fit must return a History, a dict of numbers by name, or a number, received {returned!r}"
-        ) from None
 
 
 def _is_annealed(model: keras.Model, given: Sequence[keras.callbacks.Callback]) -> bool:

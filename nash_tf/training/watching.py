@@ -52,6 +52,9 @@ class Watch(keras.callbacks.Callback):
         limits: on the training.
         began: seconds (`time.perf_counter`) and CPU seconds (`time.process_time`) from which they count; None for now.
 
+    Attributes:
+        is_passed_over: whether there are limits, and no batch has ended, as far as `fit` tells.
+
     Raises:
         OutOfTime: after the batch in which one is reached.
     """
@@ -60,6 +63,7 @@ class Watch(keras.callbacks.Callback):
         super().__init__()
         wall, cpu = began or (time.perf_counter(), time.process_time())
         self._limits, self._began, self._batches = limits, (wall, cpu), 0
+        self.is_passed_over = min(limits.seconds, limits.cpu_seconds) < math.inf or limits.check is not _nothing
 
     def left(self) -> tuple[float, float]:
         """Seconds and CPU seconds that are left for a training that is made shorter."""
@@ -68,7 +72,7 @@ class Watch(keras.callbacks.Callback):
         return seconds - wall, cpu_seconds - cpu
 
     def on_train_batch_end(self, batch, logs=None):
-        self._batches = batch + 1
+        self._batches, self.is_passed_over = batch + 1, False
         wall, cpu = self._taken()
         if wall > self._limits.seconds or cpu > self._limits.cpu_seconds:
             self.time_is_up()

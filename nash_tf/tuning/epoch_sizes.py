@@ -2,9 +2,12 @@
 given tells, before the first training; and then it stays, since with other numbers the trainings would have been others."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import keras
+import tensorflow as tf
 
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import checked_json
@@ -24,12 +27,43 @@ def take(oracle: Any, arguments: FitArguments) -> None:
     told, search = arguments.of_an_epoch(), oracle.search
     adopt(oracle, told)
     checked_json.write(Path(oracle._project_dir) / FILE, told)
-    if not told and (search.method.is_budgeted or search.settings.budget_epochs):
+    if not told and _counts(search):
         warnings.warn(
             "what search was given does not tell how many examples an epoch and a step have: the budget leaves out what trainings, epochs and "
             f"steps cost whatever the network; give {' and '.join(oracle.left_to_data)}",
             stacklevel=3,
         )
+
+
+def counted_by(oracle: Any) -> tuple[str, ...]:
+    """The names of what a search takes from its data, where it counts by it."""
+    return oracle.left_to_data if _counts(oracle.search) else ()
+
+
+def warn_of_others(names: Sequence[str], given: FitArguments, received: FitArguments | None) -> None:
+    """Warns where a `fit` of the user's own trains with other epochs or steps than a search counts by: with the other numbers, of which it
+    learns too late, its trainings would have been others.
+
+    Args:
+        names: of what the search takes from its data.
+        given: what `search` was given.
+        received: what `model.fit` was given within that `fit`; None where that is not known.
+    """
+    counted, x = given.of_an_epoch(), given.by_name().get("x")
+    is_batched = isinstance(x, tf.data.Dataset | keras.utils.PyDataset)
+    if received is None:
+        told, names = {}, () if is_batched else [name for name in names if not given.named.get(name)]
+    else:
+        told = counted if is_batched and received.by_name().get("x") is x else received.of_an_epoch()
+    if not (wrong := [name for name in names if name in counted and told.get(name) != counted[name]]):
+        return
+    found = ", ".join(f"{name}={told[name]}" for name in wrong if name in told)
+    warnings.warn(
+        f"the search counts by {', '.join(f'{name}={counted[name]}' for name in wrong)}, as its data have it, and HyperModel.fit "
+        f"{f'trains with {found}' if found else 'does not tell what it trains with'}: what epochs and steps cost may be far from what the "
+        f"budget counts; give a new search {found or ' and '.join(wrong)}",
+        stacklevel=3,
+    )
 
 
 def adopt(oracle: Any, told: Mapping[str, Any]) -> None:
@@ -49,3 +83,7 @@ def kept(directory: Path) -> dict[str, Any]:
         return checked_json.read(directory / FILE)
     except Exception:  # there is no end to what a file may hold
         return {}
+
+
+def _counts(search: Any) -> bool:
+    return bool(search.method.is_budgeted or search.settings.budget_epochs)

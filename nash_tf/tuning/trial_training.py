@@ -19,7 +19,7 @@ from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import taken, trial_values
+from nash_tf.tuning import epoch_sizes, taken, trial_values
 from nash_tf.tuning.hyperparameters import HandedOut, as_declared
 from nash_tf.tuning.taken import Taken
 from nash_tf.tuning.trial_files import UNFINISHED
@@ -39,6 +39,7 @@ class TrialTraining:
         objective: name of the metric that children are compared by.
         is_objective_given: whether the user has named it; else `fit` must not return a mere number, of which nobody knows what it is.
         inherit_momentum, scope: see `nash_tf.training.child_models.ChildModels`.
+        counted_by: names of what the search takes from its data, see `nash_tf.tuning.epoch_sizes`.
 
     Attributes:
         trainer: does the work.
@@ -53,7 +54,9 @@ class TrialTraining:
         is_objective_given: bool,
         inherit_momentum: bool = True,
         scope: Callable[[], AbstractContextManager] = contextlib.nullcontext,
+        counted_by: Sequence[str] = (),
     ):
+        self._counted_by = counted_by
         self._build, self._fit, self._is_objective_given = build, fit, is_objective_given
         self.trainer = Trainer(ChildModels(self._first_network, inherit_momentum, scope), objective)
         self.hyperparameters = HyperParameters()
@@ -94,13 +97,17 @@ class TrialTraining:
                 )
             return returned
 
+        def compare(received: FitArguments | None) -> None:
+            epoch_sizes.warn_of_others(self._counted_by, arguments, received)
+            self._counted_by = ()  # once: a data set may have been read
+
         assignment = trial_values.decode(trial.hyperparameters.values)
         unfinished = target.with_name(UNFINISHED) if goes_on and not _with_state(callbacks) else None
         before, began = _taken(unfinished, assignment), (time.process_time(), time.monotonic())
         try:
             return self.trainer.train(
                 assignment,
-                Fit(call, arguments, callbacks, is_own),
+                Fit(call, arguments, callbacks, is_own, compare if self._counted_by else None),
                 source=source,
                 target=target,
                 source_value=source_value,
@@ -140,4 +147,5 @@ def _taken(unfinished: Path | None, assignment: Assignment) -> tuple[float, floa
 
 def _with_state(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
     """Whether a callback may hold what is lost with an interruption, e.g. how long there was no progress."""
-    return any(not isinstance(callback, keras.callbacks.TensorBoard) for callback in callbacks)
+    without = keras.callbacks.TensorBoard | keras.callbacks.BackupAndRestore  # the trainer leaves out the latter
+    return any(not isinstance(callback, without) for callback in callbacks)

@@ -128,6 +128,7 @@ class HillClimbing(keras_tuner.Tuner):
             self.is_objective_given,
             oracle.search.method.inherit_momentum,
             lambda: private_api.maybe_distribute(self.distribution_strategy),
+            epoch_sizes.counted_by(oracle),
         )
         training.trainer.models.calibration = self.calibration
         return training

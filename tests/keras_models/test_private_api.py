@@ -262,6 +262,23 @@ def test_adapters_are_exchanged_and_put_back():
     assert seen == [(True, 3)] * 2
 
 
+def test_an_epoch_that_a_backup_has_restored_is_forgotten(tmp_path):
+    class Interrupts(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def epochs(*callbacks):
+        return made.fit(np.zeros((2, 4)), np.zeros((2, 3)), epochs=4, callbacks=list(callbacks), verbose=0).epoch
+
+    made, backup = compiled("sgd"), keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(KeyboardInterrupt):
+        epochs(Interrupts(), backup)
+    assert epochs(backup) == epochs() == [2, 3]
+    private.forget_restored_epoch(made)
+    assert epochs() == [0, 1, 2, 3]
+
+
 # Nobody else ----------------------------------------------------------------------------------------------------------
 
 PRIVATE = set(re.findall(r"[.\"]_([a-z]\w+)", Path(private.__file__).read_text()))

@@ -315,6 +315,7 @@ def test_a_hypermodel_says_that_it_goes_on(tmp_path, monkeypatch):
 
     assert is_saved(GoesOn(), "a", [])
     assert is_saved(GoesOn(), "b", [keras.callbacks.TensorBoard(str(tmp_path / "logs"))])
+    assert is_saved(GoesOn(), "b2", [keras.callbacks.BackupAndRestore(str(tmp_path / "backup"))])
     assert not is_saved(GoesOn(), "c", [keras.callbacks.EarlyStopping()])
     monkeypatch.setattr(GoesOn, "goes_on", False)
     assert not is_saved(GoesOn(), "d", [])

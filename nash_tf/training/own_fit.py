@@ -1,0 +1,72 @@
+"""What `model.fit` is called with where a `fit` of the user's own stands before it: that is what a model is trained with and judged by,
+and not what the search was given."""
+
+import contextlib
+import functools
+import inspect
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from nash_tf.training.fit_arguments import FitArguments
+
+
+class Seen:
+    """The calls of one model's `fit`, seen while the context is open.
+
+    Args:
+        model: whose.
+        watches: callbacks that every call has, also where the user's `fit` does not hand on those that it was given.
+        first: called once, before the first call trains, with its arguments.
+
+    Attributes:
+        received: the arguments of the last call, all by name; None where there was none: a loop of the user's own, or another model's `fit`.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        watches: Sequence[keras.callbacks.Callback] = (),
+        first: Callable[[FitArguments], None] | None = None,
+    ):
+        self.received: FitArguments | None = None
+        self._model, self._watches, self._first, self._fit = model, watches, first, model.fit
+
+    def __enter__(self) -> "Seen":
+        @functools.wraps(self._fit)
+        def seen(*args, **kwargs):
+            named = dict(inspect.signature(self._fit).bind(*args, **kwargs).arguments)
+            callbacks = self._with_watches(named.pop("callbacks", None))
+            received = FitArguments((), named)
+            if self._first is not None:
+                received, first, self._first = received.for_training(), self._first, None
+                with _drawing_apart():
+                    first(received)
+            self.received = received
+            return self._fit(**received.named, callbacks=callbacks)
+
+        vars(self._model)["fit"] = seen  # Keras would track what is set as an attribute
+        return self
+
+    def __exit__(self, *_):
+        del vars(self._model)["fit"]
+
+    def _with_watches(self, given: Any) -> Any:
+        if isinstance(given, keras.callbacks.CallbackList):
+            return given
+        callbacks = keras.tree.flatten(given) if given else []
+        return callbacks + [each for each in self._watches if not any(each is other for other in callbacks)]
+
+
+@contextlib.contextmanager
+def _drawing_apart() -> Iterator[None]:
+    """What the user's `fit` draws after it is as if nothing had been drawn within."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])

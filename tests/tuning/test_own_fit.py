@@ -1,0 +1,262 @@
+"""A HyperModel's own `fit`, which may train with other data than the search is given, and not hand on what it is given."""
+
+import random
+import warnings
+
+import keras
+import keras_tuner
+import numpy as np
+import pytest
+from keras import layers
+
+from nash_tf.keras_models.calibration import is_same_batch
+from nash_tf.tuning.trial_book import SearchStopped
+from tests.helpers.tuners import CLASSES, IMAGES, OwnFit, Still, classifier, records, tuner_of
+from tests.tuning.test_tuner_scores import RESTORES, EndsElsewhere, OwnLoop, averaged
+
+LOSS = keras_tuner.Objective("val_loss", "min")
+LARGE = 50 * IMAGES
+# Inserts a convolution with a batch normalisation, in a network that has none before it.
+GROWS = {"method": "nash", "children": 2, "mutations": 4, "epochs_per_step": 2, "objective": LOSS}
+
+
+class Scaled(keras_tuner.HyperModel):
+    """Trains with images that it has made small, in whatever form `give` makes of them; its rate is such that nothing is learnt."""
+
+    def __init__(self, build=None, give=lambda x, y: {"x": x, "y": y}, **more):
+        super().__init__()
+        self._build, self.give, self.more = build or self.plain, give, more
+
+    def build(self, hp):
+        return self._build(hp)
+
+    @staticmethod
+    def plain(hp):
+        image = keras.Input((8, 8, 3))
+        x = layers.ReLU()(layers.Conv2D(4, 3, padding="same", kernel_initializer="ones")(image))
+        x = layers.ReLU()(layers.Conv2D(4, 3, padding="same")(x))
+        model = keras.Model(image, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(x)))
+        model.compile(keras.optimizers.SGD(1e-9), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def fit(self, hp, model, x, y, validation_data=None, **named):
+        if validation_data is not None:
+            named["validation_data"] = validation_data[0] / 50, validation_data[1]
+        return model.fit(**self.give(x / 50, y), **{**named, **self.more})
+
+
+class Batches(keras.utils.PyDataset):
+    """Draws noise as it is read."""
+
+    def __init__(self, x, y):
+        super().__init__()
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        rows = slice(16 * index, 16 * index + 16)
+        return self.x[rows] + np.random.normal(0, 1e-6, self.x[rows].shape), self.y[rows]
+
+
+def endless(x, y):
+    while True:
+        yield x, y
+
+
+def said(call, *args, **named):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        call(*args, **named)
+    return [str(each.message) for each in caught]
+
+
+def grown(hypermodel, tmp_path, **changed):
+    """What a search with large images says, and its records."""
+    tuner = tuner_of(hypermodel, tmp_path, **{**GROWS, **changed})
+    told = said(tuner.search, LARGE, CLASSES, validation_data=(LARGE, CLASSES), verbose=0)
+    found = tuner.oracle.lineage()
+    assert any("insert_conv" in str(record["morphisms"]) for record in found)
+    return told, found
+
+
+FORMS = {
+    "arrays": {},
+    "generator": {"give": lambda x, y: {"x": endless(x, y)}, "steps_per_epoch": 2},
+    "drawn": {"give": lambda x, y: {"x": Batches(x, y)}},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_newborns_are_calibrated_and_certified_on_what_they_are_trained_with(form, tmp_path):
+    told, (first, *children) = grown(Scaled(**FORMS[form]), tmp_path)
+    for child in children:
+        assert child["loss"] == pytest.approx(first["loss"], rel=0.1)  # by the statistics of small batches
+        assert child["certificate"]["training_difference"] < 1e-4
+        assert child["certificate"]["val_loss_change"] == pytest.approx(0, abs=1e-4)
+    assert not [each for each in told if "calibrat" in each]
+
+
+def test_a_calibration_that_is_given_is_taken(tmp_path):
+    _, (first, *children) = grown(Scaled(), tmp_path / "a", calibration=LARGE)
+    assert any(child["loss"] > 1.5 * first["loss"] for child in children)
+    _, (first, *children) = grown(Scaled(), tmp_path / "b", calibration=IMAGES)
+    assert all(child["loss"] == pytest.approx(first["loss"], rel=0.02) for child in children)
+
+
+def test_each_newborn_is_calibrated_so_in_whatever_process(tmp_path):
+    class Stop(Exception):
+        pass
+
+    def stop(oracle):
+        raise Stop
+
+    tuner = tuner_of(Scaled(), tmp_path, **GROWS, on_trained=stop)
+    while len(tuner.oracle.search.outcomes) < 3:
+        with pytest.raises(Stop):
+            tuner.search(LARGE, CLASSES, validation_data=(LARGE, CLASSES), verbose=0)
+        tuner = tuner_of(Scaled(), tmp_path, **GROWS, on_trained=stop)
+    _, whole = grown(Scaled(), tmp_path / "whole")
+    losses = [[record["loss"] for record in each] for each in (tuner.oracle.lineage(), whole)]
+    assert losses[0] == losses[1]
+
+
+def test_what_fit_draws_does_not_depend_on_it(tmp_path):
+    class Drawing(Scaled):
+        def fit(self, hp, model, *args, **named):
+            returned = super().fit(hp, model, *args, **named)
+            drawn[-1].append((np.random.rand(), random.random()))
+            return returned
+
+    drawn = []
+    for name, calibration in (("own", None), ("given", IMAGES)):
+        drawn.append([])
+        grown(Drawing(), tmp_path / name, calibration=calibration)
+    assert drawn[0] == drawn[1] and len(set(drawn[0])) == 3
+
+
+@pytest.mark.parametrize("build", [averaged, classifier])
+def test_weights_that_changed_after_the_last_validation_are_scored_on_the_data_of_that(build, tmp_path):
+    tuner = tuner_of(Scaled(build), tmp_path, LOSS)
+    callbacks = [EndsElsewhere()] if build is classifier else []
+    tuner.search(LARGE, CLASSES, validation_data=(LARGE, CLASSES), callbacks=callbacks, batch_size=12, verbose=0)
+    last = records(tuner)[-1]
+    found = tuner.load_model(tuner.oracle.trials[tuner.oracle.end_order[-1]]).evaluate(IMAGES, CLASSES, verbose=0)
+    assert last["val_loss"] == pytest.approx(found[0], rel=1e-5)
+
+
+def test_where_model_fit_is_not_called_what_is_not_known_is_said(tmp_path):
+    told = said(tuner_of(OwnLoop(), tmp_path / "a", max_hours=1).search, IMAGES, CLASSES, verbose=0)
+    for words in ("since it does not call model.fit, which would tell", "no limit on time ends a training"):
+        assert sum(words in each for each in told) == 1
+    tuner = tuner_of(OwnLoop(whole=True), tmp_path / "b", calibration=IMAGES, max_hours=1)
+    told = said(tuner.search, IMAGES, CLASSES, validation_data=(LARGE, CLASSES), verbose=0)
+    assert not [each for each in told if "calibrat" in each or "no limit" in each]
+    assert not any("val_accuracy_change" in (record["certificate"] or {}) for record in records(tuner))
+
+
+class KeepsForItself(keras_tuner.HyperModel):
+    """Hands on none of the callbacks that it is given."""
+
+    def build(self, hp):
+        return classifier(hp)
+
+    def fit(self, hp, model, x, y, callbacks, **named):
+        return model.fit(x, y, callbacks=RESTORES, **named)
+
+
+def test_a_fit_that_hands_on_no_callbacks_is_watched_all_the_same(tmp_path):
+    tuner = tuner_of(KeepsForItself(), tmp_path, LOSS, steps=0, vanilla_epochs=3)
+    told = said(tuner.search, IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), batch_size=12, verbose=0)
+    (record,) = tuner.oracle.lineage()
+    found = tuner.first_model().evaluate(IMAGES, CLASSES, verbose=0)
+    assert record["val_loss"] == pytest.approx(found[0], rel=1e-5) != record["history"]["val_loss"][-1]
+    assert any("the learning rate is not annealed" in each for each in told)
+
+
+def test_limits_reach_into_it(tmp_path):
+    tuner = tuner_of(KeepsForItself(), tmp_path, LOSS, steps=0, vanilla_epochs=100_000, max_hours=1e-3)
+    with pytest.raises(SearchStopped, match="limit on time was reached before"):
+        tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), batch_size=12, verbose=0)
+
+
+class Interrupts(keras.callbacks.Callback):
+    """Stands for a kill in the second epoch of the first child."""
+
+    left = 5
+
+    def on_epoch_end(self, epoch, logs=None):
+        Interrupts.left -= 1
+        if not Interrupts.left:
+            raise KeyboardInterrupt
+
+
+class BacksUp(keras_tuner.HyperModel):
+    """Tells which epochs it trains; with a folder it backs them up, each training's apart."""
+
+    def __init__(self, folder=None):
+        super().__init__()
+        self.folder, self.epochs = folder, []
+
+    def build(self, hp):
+        return classifier(hp)
+
+    def fit(self, hp, model, x, y, callbacks, **named):
+        place = "-".join(str(hp.values[name]) for name in ("step", "child", "rung"))
+        backup = [keras.callbacks.BackupAndRestore(self.folder / place)] if self.folder else []
+        trained = model.fit(x, y, validation_data=(x, y), callbacks=[*backup, *callbacks], **named)
+        self.epochs.append(trained.epoch)
+        return trained
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_what_a_backup_has_restored_ends_with_its_training(is_own, tmp_path, monkeypatch):
+    monkeypatch.setattr(Interrupts, "left", 5)
+    hypermodel = BacksUp(tmp_path / "backups" if is_own else None)
+    given = [] if is_own else [keras.callbacks.BackupAndRestore(tmp_path / "backup")]
+    changed = {"epochs_per_step": 12, "vanilla_epochs": 3}
+    with pytest.raises(KeyboardInterrupt):
+        tuner_of(hypermodel, tmp_path, **changed).search(IMAGES, CLASSES, callbacks=[*given, Interrupts()], verbose=0)
+    tuner = tuner_of(hypermodel, tmp_path, **changed)
+    told = said(tuner.search, IMAGES, CLASSES, callbacks=given, verbose=0)
+    assert hypermodel.epochs == [[0, 1, 2], [2] if is_own else [0, 1, 2], [0, 1, 2], [3, 4, 5, 6, 7, 8]]
+    assert sum("BackupAndRestore is left out" in each for each in told) == (not is_own)
+    if not is_own:
+        whole = tuner_of(BacksUp(), tmp_path / "whole", **changed)
+        whole.search(IMAGES, CLASSES, verbose=0)
+        assert [each["history"] for each in records(tuner)] == [each["history"] for each in records(whole)]
+
+
+class OfFour(OwnFit):
+    def fit(self, hp, model, x, y, **named):
+        return model.fit(x, y, validation_data=(x, y), **{"batch_size": 4, **named})
+
+
+@pytest.mark.parametrize(
+    ("hypermodel", "search", "given", "words"),
+    [
+        (
+            OfFour(),
+            {},
+            {},
+            "counts by batch_size=32, as its data have it, and HyperModel.fit trains with batch_size=4:",
+        ),
+        (OfFour(), {"batch_size": 4}, {}, None),
+        (OfFour(), {}, {"batch_size": 8}, None),
+        (OwnFit(), {}, {}, None),
+        (Still(), {}, {}, "examples=48, batch_size=32"),
+        (Still(), {"batch_size": 4, "examples": 48}, {}, None),
+    ],
+)
+def test_a_batch_size_that_fit_sets_itself_is_told_once(hypermodel, search, given, words, tmp_path):
+    tuner = tuner_of(hypermodel, tmp_path, method="fixed", budget_epochs=6, steps=1, **search)
+    told = said(tuner.search, IMAGES, CLASSES, verbose=0, **given)
+    assert [words in each for each in told if "the search counts by" in each] == [True] * (words is not None)
+
+
+def test_batches_are_compared_by_what_they_hold():
+    assert is_same_batch((IMAGES, CLASSES), (IMAGES.copy(), CLASSES))
+    assert not is_same_batch((IMAGES, CLASSES), (IMAGES, None))
+    assert not is_same_batch((IMAGES, CLASSES), (LARGE, CLASSES))
+    assert not is_same_batch(IMAGES, (IMAGES, CLASSES))
