@@ -6,8 +6,10 @@ import keras
 import keras_tuner
 
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models import private_api
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.state import carry_trainable
 
 
 class GrownHyperModel(keras_tuner.HyperModel):
@@ -29,10 +31,12 @@ class GrownHyperModel(keras_tuner.HyperModel):
         return type(self.first).fit is not keras_tuner.HyperModel.fit
 
     def build(self, hp):
-        model = self.first.build(hp)
         if "architecture" not in hp.values:
-            return model
+            return self.first.build(hp)
+        private_api.reset_names()  # what is frozen, or spared weight decay, is told by names, which follow from what the process made before
+        model = self.first.build(hp)
         grown = to_keras(Architecture.from_json(hp.values["architecture"]))
+        carry_trainable(grown, model)
         compile_like(grown, model)
         return grown
 
