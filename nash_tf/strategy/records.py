@@ -121,7 +121,7 @@ class Outcome:
         cpu_seconds: user and system time of the process that trained, in seconds.
         wall_seconds: time that passed meanwhile, in seconds.
         message: why it failed.
-        epochs: that it has done where it failed; None where that is not known, as of a completed one, which has done those asked for.
+        epochs: that it has done; None where that is not known: then those asked for.
         diverged: whether it failed since its numbers were no longer finite: the same training would again.
     """
 
@@ -142,6 +142,17 @@ class Outcome:
         """Which training it is of."""
         return self.assignment.key
 
+    @property
+    def done(self) -> int:
+        """Epochs that it has done, of those asked for."""
+        planned = self.assignment.epochs - self.assignment.initial_epoch
+        return planned if self.epochs is None else min(self.epochs, planned)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was completed before its last epoch, as a callback may have it."""
+        return self.status == COMPLETED and self.done < self.assignment.epochs - self.assignment.initial_epoch
+
     def measurements(self) -> dict[str, Any]:
         """What was measured, as JSON values; where the training failed, why, and the time that it took, as far as these are known."""
         if self.architecture is None:
@@ -150,6 +161,7 @@ class Outcome:
         return {
             "digest": self.architecture.digest,
             "params": self.architecture.params,
+            **({"epochs": self.done} if self.is_stopped else {}),
             **self.metrics,
             "history": {name: list(series) for name, series in self.history.items()},
             "certificate": None if self.certificate is None else dict(self.certificate),
@@ -159,15 +171,14 @@ class Outcome:
 
     def record(self) -> dict[str, Any]:
         """The training's line in the lineage, as JSON values."""
-        assignment, planned = self.assignment, self.assignment.epochs - self.assignment.initial_epoch
-        epochs = planned if self.epochs is None else min(self.epochs, planned)
+        assignment = self.assignment
         return {
             **assignment.key._asdict(),
             "parent": None if assignment.source is None else list(assignment.source),
             "morphisms": [[operator, list(site), seed] for operator, site, seed in assignment.moves],
-            "epochs": epochs,
+            "epochs": self.done,
             "status": self.status,
-            **_rate(assignment, epochs),
+            **_rate(assignment, self.done),
             **({} if assignment.expected_gain is None else {"expected_gain": assignment.expected_gain}),
             **({"considered": [each.plain() for each in assignment.considered]} if assignment.considered else {}),
             **self.measurements(),

@@ -132,6 +132,7 @@ class Trainer:
             certificate=start.certificate,
             cpu_seconds=round(start.cpu_seconds + time.process_time() - began[1], 3),
             wall_seconds=round(start.wall_seconds + time.perf_counter() - began[0], 3),
+            epochs=self.epochs_done,
         )
 
     def _begun(self, assignment, fit, source, source_value) -> tuple[keras.Model, Architecture, TrainingState, Mean]:
@@ -194,7 +195,7 @@ class Trainer:
         scores = Scores(None if fit.is_own else self.objective)
 
         def count(epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-            self.epochs_done = epoch + 1 - assignment.initial_epoch
+            self.epochs_done += 1
 
         counter = keras.callbacks.LambdaCallback(on_epoch_end=count)
         try:
@@ -208,8 +209,9 @@ class Trainer:
             )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
-        # A loop without callbacks tells of no epoch.
-        self.epochs_done = self.epochs_done or assignment.epochs - assignment.initial_epoch
+        if not self.epochs_done:  # a loop without callbacks tells of no epoch
+            told = len(returned.epoch) if isinstance(returned, keras.callbacks.History) else 0
+            self.epochs_done = told or assignment.epochs - assignment.initial_epoch
         rates = [callback for callback in callbacks if isinstance(callback, PhasedRate)]
         if start.epoch < assignment.epochs and not all(rate.has_run for rate in rates):
             self._say(

@@ -234,6 +234,7 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
                 metrics,
                 cpu_seconds=took.cpu_seconds,
                 wall_seconds=took.wall_seconds,
+                epochs=took.epochs or None,
             )
         if record["digest"] != architecture.digest:
             raise ValueError("the digest is not that of the architecture")
@@ -246,6 +247,7 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
             certificate=record.get("certificate"),
             cpu_seconds=took.cpu_seconds,
             wall_seconds=took.wall_seconds,
+            epochs=took.epochs or None,
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InvalidReport(f"trial {trial.trial_id}: {error}") from error
