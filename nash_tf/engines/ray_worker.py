@@ -24,7 +24,7 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import trial_values
-from nash_tf.tuning.arguments import callbacks_of
+from nash_tf.tuning.given_callbacks import callbacks_of
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.trial_training import TrialTraining, fatal
 

@@ -253,9 +253,9 @@ class Search:
         if self._opened is None:
             steps = len(self.steps) - 1
             done = "its one step is done" if steps == 1 else f"all {steps} steps are done"
-            budget = self.settings.budget_epochs if self.method.is_budgeted else None
-            over = prices.overrun(budget, self.spent(self.outcomes.values()), len(self.outcomes)) if budget else ""
-            return f"{done}{self._lost()}{over}"
+            ended = self.outcomes.values()
+            kept = prices.kept(self.settings.budget_epochs, self.spent(ended), ended) if self.method.is_budgeted else ""
+            return f"{done}{self._lost()}{kept}"
         step, rung, missing, parent = self._opened
         if self._is_spent(TrainingKey(step, rung, missing[0])):
             return f"the budget of {self.settings.budget_epochs:g} epochs of the first network is spent"

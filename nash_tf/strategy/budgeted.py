@@ -11,7 +11,7 @@ from nash_tf.morphisms import reductions, registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
 from nash_tf.strategy.considered import cut
-from nash_tf.strategy.course import FEWEST_EPOCHS, Course, race_overlap
+from nash_tf.strategy.course import AVERAGED, FEWEST_EPOCHS, Course, race_overlap
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
 from nash_tf.strategy.records import COMPLETED, TrainingKey
@@ -144,7 +144,9 @@ class BudgetedProposer(Proposer):
             used, price = prices.spent(before.values()) + prices.beginning, prices.epoch(architecture)
             to_come = sum(map(len, self.steps[key.step :])) - key.rung
             least = used + to_come * price + (to_come - 1) * prices.beginning
-            phases = plan.training(used, plan.ends(key.step)[key.rung - has_race], price, least)
+            # What trainings that were stopped early have left makes the last one longer: a mean over all of it would reach back too far.
+            mean_over = AVERAGED if any(each.is_stopped for each in before.values()) else 1.0
+            phases = plan.training(used, plan.ends(key.step)[key.rung - has_race], price, least, mean_over)
         first = begun.epochs if begun else 0
         return {
             "initial_epoch": first,

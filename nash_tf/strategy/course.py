@@ -129,7 +129,9 @@ class Course:
         most = (COOLDOWN * self.budget - self.first) / (self.steps * children) - beginning
         return (Phase(max(1, round(min(RACE * self.budget, most) / price)), 1.0, 1.0),)
 
-    def training(self, spent: float, end: float, price: float, least: float = 0.0) -> tuple[Phase, ...]:
+    def training(
+        self, spent: float, end: float, price: float, least: float = 0.0, mean_over: float = 1.0
+    ) -> tuple[Phase, ...]:
         """The rate of a training, at least an epoch long.
 
         Args:
@@ -137,6 +139,7 @@ class Course:
             end: what should be spent after it.
             price: an epoch of the network, in epochs of the first network.
             least: what all trainings take at least; where that is more than the budget, the rate falls over it.
+            mean_over: share of the budget at its end over which weights are averaged at most.
         """
         rate = replace(self, budget=max(self.budget, least))
         epochs = max(1, int((end - spent) / price + 1e-9))
@@ -144,8 +147,12 @@ class Course:
         is_last = end >= self.budget  # what is left is less than an epoch
         last = 0.0 if is_last else rate.share(spent + epochs * price)
         averaged = is_last and self.is_averaged
+        longest = max(1, round(mean_over * rate.budget / price)) if averaged else epochs
+        begin = max(constant, epochs - longest)
+        falling, mean = rate.share(spent + constant * price), rate.share(spent + begin * price)
         phases = (
             Phase(constant, 1.0, 1.0),
-            Phase(epochs - constant, rate.share(spent + constant * price), last, "linear", averaged),
+            Phase(begin - constant, falling, mean, "linear"),
+            Phase(epochs - begin, mean, last, "linear", averaged),
         )
         return tuple(phase for phase in phases if phase.length)

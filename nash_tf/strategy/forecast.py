@@ -58,9 +58,9 @@ def trained(outcome: Outcome, score: float | None) -> Trained | None:
     asked = outcome.assignment
     if outcome.architecture is None or score is None:
         return None
-    epochs, parent = outcome.epochs_done, asked.source if asked.is_birth and asked.moves else None
+    parent = asked.source if asked.is_birth and asked.moves else None
     taken = outcome.wall_seconds, outcome.cpu_seconds
-    return Trained(outcome.key, epochs, size_of(outcome.architecture), *taken, score, parent)
+    return Trained(outcome.key, outcome.epochs_done, size_of(outcome.architecture), *taken, score, parent)
 
 
 # Cost -----------------------------------------------------------------------------------------------------------------

@@ -43,8 +43,7 @@ def shortened(outcomes: Iterable[Outcome]) -> str:
     """What there is to say of trainings that a limit on time has made shorter; "" where there are none."""
     names = {True: "the last", False: "the first network's"}
     told = (
-        f"time was left for {each.epochs_done} of {each.assignment.epochs - each.assignment.initial_epoch} epochs of "
-        f"{names[each.key.step > 0]} training"
+        f"time was left for {each.epochs_done} of {each.epochs_asked} epochs of {names[each.key.step > 0]} training"
         for each in outcomes
         if each.is_shortened
     )

@@ -1,6 +1,6 @@
 """What trainings cost, predicted, in epochs of the first network."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from math import fsum
 
@@ -50,17 +50,20 @@ class Prices:
         return epoch_seconds(architecture, self.examples or 1, self.batch_size if self.examples else None)
 
 
-def overrun(budget: float, spent: float, trainings: int) -> str:
-    """What there is to say of a budget that could not be kept; "" where it was.
+def kept(budget: float | None, spent: float, trainings: Collection[Outcome]) -> str:
+    """What there is to say of how a budget was kept; "" where it was.
 
     Args:
-        budget: in epochs of the first network.
+        budget: in epochs of the first network; None where it is a limit on time.
         spent: of it.
-        trainings: how many.
+        trainings: all of the search.
     """
-    if spent <= OVERRUN * budget:
+    if budget is not None and spent > OVERRUN * budget:
+        return (
+            f"; they took {spent:.4g} epochs of the first network, and the budget was {budget:.4g}: each of the {len(trainings)} trainings "
+            f"has at least one epoch, and costs something whatever its epochs"
+        )
+    if not (stopped := sum(training.is_stopped for training in trainings)):
         return ""
-    return (
-        f"; they took {spent:.4g} epochs of the first network, and the budget was {budget:.4g}: each of the {trainings} trainings "
-        f"has at least one epoch, and costs something whatever its epochs"
-    )
+    took = "" if budget is None else f": they took {spent:.4g} of {budget:.4g} epochs of the first network"
+    return f"; {stopped} of its {len(trainings)} trainings ended before their last epoch{took}"

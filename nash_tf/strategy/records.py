@@ -21,7 +21,17 @@ COMPLETED, FAILED = "completed", "failed"
 FIELDS = frozenset(
     {
         *("step", "rung", "child", "parent", "morphisms", "epochs", "status", "rate", "expected_gain", "considered"),
-        *("digest", "params", "history", "certificate", "cpu_seconds", "wall_seconds", "message", "diverged"),
+        *(
+            "digest",
+            "params",
+            "history",
+            "certificate",
+            "cpu_seconds",
+            "wall_seconds",
+            "message",
+            "diverged",
+            "is_shortened",
+        ),
     }
 )
 
@@ -121,10 +131,10 @@ class Outcome:
         cpu_seconds: user and system time of the process that trained, in seconds.
         wall_seconds: time that passed meanwhile, in seconds.
         message: why it failed.
-        epochs: that it has done where it failed, or a limit on time has made it shorter; None where that is not known, as of a completed
-            one, which has done those asked for.
-        rate: shares of the initial rate where each epoch of one that was made shorter began, and at their end; nothing where the
-            assignment tells them.
+        epochs: that it has done; None where that is not known: then those asked for.
+        is_shortened: whether a limit on time has made it shorter.
+        rate: shares of the initial rate where each epoch began, and at their end, where a limit on time has moved the end; nothing where
+            the assignment tells them.
         diverged: whether it failed since its numbers were no longer finite: the same training would again.
     """
 
@@ -138,6 +148,7 @@ class Outcome:
     wall_seconds: float = 0.0
     message: str | None = None
     epochs: int | None = None
+    is_shortened: bool = False
     rate: Sequence[float] = ()
     diverged: bool = False
 
@@ -147,15 +158,19 @@ class Outcome:
         return self.assignment.key
 
     @property
-    def epochs_done(self) -> int:
-        """Those of this training, as far as that is known."""
-        planned = self.assignment.epochs - self.assignment.initial_epoch
-        return planned if self.epochs is None else min(self.epochs, planned)
+    def epochs_asked(self) -> int:
+        """Epochs that it was asked for."""
+        return self.assignment.epochs - self.assignment.initial_epoch
 
     @property
-    def is_shortened(self) -> bool:
-        """Whether a limit on time has made it shorter."""
-        return self.status == COMPLETED and self.epochs_done < self.assignment.epochs - self.assignment.initial_epoch
+    def epochs_done(self) -> int:
+        """Those that it has done."""
+        return self.epochs_asked if self.epochs is None else min(self.epochs, self.epochs_asked)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it was completed before its last epoch, and not for a limit on time: a callback may have it so."""
+        return self.status == COMPLETED and self.epochs_done < self.epochs_asked and not self.is_shortened
 
     def measurements(self) -> dict[str, Any]:
         """What was measured, as JSON values; where the training failed, why, and the time that it took, as far as these are known."""
@@ -166,7 +181,8 @@ class Outcome:
             "digest": self.architecture.digest,
             "params": self.architecture.params,
             **self.metrics,
-            **({} if self.epochs is None else {"epochs": self.epochs_done}),
+            **({"epochs": self.epochs_done} if self.epochs_done < self.epochs_asked else {}),
+            **({"is_shortened": True} if self.is_shortened else {}),
             **({"rate": list(self.rate)} if self.rate else {}),
             "history": {name: list(series) for name, series in self.history.items()},
             "certificate": None if self.certificate is None else dict(self.certificate),
@@ -176,14 +192,14 @@ class Outcome:
 
     def record(self) -> dict[str, Any]:
         """The training's line in the lineage, as JSON values."""
-        assignment, epochs = self.assignment, self.epochs_done
+        assignment = self.assignment
         return {
             **assignment.key._asdict(),
             "parent": None if assignment.source is None else list(assignment.source),
             "morphisms": [[operator, list(site), seed] for operator, site, seed in assignment.moves],
-            "epochs": epochs,
+            "epochs": self.epochs_done,
             "status": self.status,
-            **_rate(assignment, epochs),
+            **_rate(assignment, self.epochs_done),
             **({} if assignment.expected_gain is None else {"expected_gain": assignment.expected_gain}),
             **({"considered": [each.plain() for each in assignment.considered]} if assignment.considered else {}),
             **self.measurements(),

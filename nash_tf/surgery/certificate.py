@@ -11,7 +11,7 @@ from nash_tf.keras_models import private_api
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
-from nash_tf.keras_models.state import copy_of, read_state, restoring
+from nash_tf.keras_models.state import carry_trainable, copy_of, read_state, restoring
 from nash_tf.surgery.losses import loss_of
 
 _OF_COPIES = 2.0**-6  # of the largest output: two units in the last place of bfloat16
@@ -43,6 +43,7 @@ def in_float32(model: keras.Model) -> keras.Model:
     if not _is_coarse(model):
         return model
     copy = to_keras(from_keras(model).in_float32(), weights=read_state(model, copied=False).weights)
+    carry_trainable(copy, model)
     if getattr(model, "optimizer", None) is not None:
         compile_like(copy, model)
     return copy

@@ -14,7 +14,7 @@ from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
-from nash_tf.keras_models.state import read_state, write_state
+from nash_tf.keras_models.state import carry_trainable, read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy import forecast, methods, outlook
 from nash_tf.strategy.course import AVERAGED
@@ -258,6 +258,7 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
 def copied(model: keras.Model) -> keras.Model:
     """A copy of a compiled model, its optimiser's state too, prepared for fast training."""
     copy = to_keras(Architecture.from_keras(model))
+    carry_trainable(copy, model)
     compile_like(copy, model)
     fast_training.prepare(copy)
     write_state(copy, read_state(model))

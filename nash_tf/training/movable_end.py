@@ -74,7 +74,8 @@ class MovableEnd(Watch):
             return {}
         rates = [*self._rates, self._line.at(self._first + done)]
         is_known = self._rate is not None and len(rates) == done + 1
-        return {"epochs": done, "rate": tuple(round(rate, 6) for rate in rates) if is_known else ()}
+        rate = tuple(round(rate, 6) for rate in rates) if is_known else ()
+        return {"is_shortened": self._first + done < self._wanted, "rate": rate}
 
     def on_epoch_begin(self, epoch, logs=None):
         self._epoch = epoch

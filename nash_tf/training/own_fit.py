@@ -11,7 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from nash_tf.callbacks import PhasedRate
 from nash_tf.training.fit_arguments import FitArguments
+from nash_tf.training.watching import Watch
+
+_TELLING = (
+    "have it call them by keras.callbacks.CallbackList(callbacks, model=model, epochs=..., steps=...), or model.fit"
+)
 
 
 class Seen:
@@ -59,6 +65,17 @@ class Seen:
             return given
         callbacks = keras.tree.flatten(given) if given else []
         return callbacks + [each for each in self._watches if not any(each is other for other in callbacks)]
+
+
+def unheard(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[str]:
+    """What a `fit` has left undone that does not tell its callbacks how it goes on, a sentence each."""
+    if not all(callback.has_run for callback in callbacks if isinstance(callback, PhasedRate)):
+        yield (
+            "the learning rate is not annealed, nor are weights averaged: fit does not tell its callbacks where epochs and batches begin; "
+            + _TELLING
+        )
+    if any(callback.is_passed_over for callback in callbacks if isinstance(callback, Watch)):
+        yield "no limit on time ends a training: fit does not tell its callbacks where batches end; " + _TELLING
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.movable_end import MovableEnd, Moved
-from nash_tf.training.own_fit import Seen
+from nash_tf.training.own_fit import Seen, unheard
 from nash_tf.training.scoring import REMEDY, as_history, kept_scores
 from nash_tf.training.watching import Limits, Scores, Watch
 from nash_tf.training.weight_average import WeightAverage
@@ -38,9 +38,6 @@ Mean = Mapping[Key, np.ndarray]
 Born = Callable[[FitArguments], None] | None
 Begun = tuple[keras.Model, Architecture, TrainingState, Mean, Born]
 
-_TELLING = (
-    "have it call them by keras.callbacks.CallbackList(callbacks, model=model, epochs=..., steps=...), or model.fit"
-)
 _NOT_CALIBRATED = (
     "new batch normalisations are calibrated on the first of what search was given as x, and wrong where HyperModel.fit changes that before "
     "it trains: give calibration, a batch as it trains with, since it "
@@ -155,6 +152,7 @@ class Trainer:
             certificate=start.certificate,
             cpu_seconds=round(start.cpu_seconds + time.process_time() - began[1], 3),
             wall_seconds=round(start.wall_seconds + time.perf_counter() - began[0], 3),
+            epochs=self.epochs_done,
             **(end.told(self.epochs_done) if end else {}),
         )
 
@@ -241,7 +239,7 @@ class Trainer:
         scores = Scores(None if fit.is_own else self.objective)
 
         def count(epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-            self.epochs_done = epoch + 1 - assignment.initial_epoch
+            self.epochs_done += 1
 
         counter = keras.callbacks.LambdaCallback(on_epoch_end=count)
         added = [keras.callbacks.TerminateOnNaN(), counter, scores, *watches]
@@ -264,26 +262,15 @@ class Trainer:
             self._say(_NOT_CALIBRATED + "does not call model.fit, which would tell")
         if fit.is_own and fit.on_received:
             fit.on_received(received)
-        # A loop without callbacks tells of no epoch.
-        self.epochs_done = self.epochs_done or assignment.epochs - assignment.initial_epoch
-        if start.epoch < assignment.epochs:
-            self._say_unheard([*callbacks, *watches])
+        if not self.epochs_done:  # a loop without callbacks tells of no epoch
+            told = len(returned.epoch) if isinstance(returned, keras.callbacks.History) else 0
+            self.epochs_done = told or assignment.epochs - assignment.initial_epoch
+        for left_undone in unheard([*callbacks, *watches]) if start.epoch < assignment.epochs else ():
+            self._say(left_undone)
         history = as_history(returned, self.objective)
         if isinstance(returned, keras.callbacks.History):
             history = {name: [*start.history.get(name, []), *series] for name, series in history.items()}
         return history, kept_scores(history, self.objective, scores, model, received, self._say)
-
-    def _say_unheard(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-        """Says what a `fit` has left undone that does not tell its callbacks how it goes on."""
-        if not all(callback.has_run for callback in callbacks if isinstance(callback, PhasedRate)):
-            self._say(
-                "the learning rate is not annealed, nor are weights averaged: fit does not tell its callbacks where epochs and batches begin; "
-                + _TELLING
-            )
-        if any(callback.is_passed_over for callback in callbacks if isinstance(callback, Watch)):
-            self._say(
-                "no limit on time ends a training: fit does not tell its callbacks where batches end; " + _TELLING
-            )
 
     def _change(self, model: keras.Model, received: FitArguments, source_value: float | None) -> dict[str, float]:
         """By how much the objective on the validation data that `model.fit` is given, if any, changes as a child is born."""

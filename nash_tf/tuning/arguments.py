@@ -15,6 +15,7 @@ from nash_tf.morphisms import registry
 from nash_tf.strategy import methods
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.strategy.unused import unused
+from nash_tf.tuning.given_callbacks import callbacks_of
 
 # Keras Tuner users look for these; what says the same here.
 HINTS = {
@@ -106,11 +107,6 @@ def check_of_tuner(hypermodel: Any, executions_per_trial: Any, max_model_size: A
 def as_tuple(given: Any) -> Any:
     """A list of numbers as a tuple; what is none, a string too, as it was given."""
     return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else given
-
-
-def callbacks_of(given: Any) -> list:
-    """What `fit` takes as callbacks, none, one or several, as a list."""
-    return list(given) if isinstance(given, list | tuple) else [given] if given else []
 
 
 def check_of_search(positional: Sequence, named: Mapping, has_own_fit: bool, calibration: Any) -> None:

@@ -6,8 +6,10 @@ import keras
 import keras_tuner
 
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models import private_api
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.state import carry_trainable
 
 
 class GrownHyperModel(keras_tuner.HyperModel):
@@ -28,11 +30,18 @@ class GrownHyperModel(keras_tuner.HyperModel):
         """Whether the user's hypermodel has a `fit` of its own."""
         return type(self.first).fit is not keras_tuner.HyperModel.fit
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether the user's hypermodel says of its `fit` that it does each epoch as it would have without an interruption before it."""
+        return getattr(self.first, "goes_on", False)
+
     def build(self, hp):
-        model = self.first.build(hp)
         if "architecture" not in hp.values:
-            return model
+            return self.first.build(hp)
+        private_api.reset_names()  # what is frozen, or spared weight decay, is told by names, which follow from what the process made before
+        model = self.first.build(hp)
         grown = to_keras(Architecture.from_json(hp.values["architecture"]))
+        carry_trainable(grown, model)
         compile_like(grown, model)
         return grown
 
@@ -45,14 +54,14 @@ class GrownHyperModel(keras_tuner.HyperModel):
         return returned
 
     def _warn_of_epochs(self, returned, model, *, epochs=1, initial_epoch=0, **_):
-        """Warns, once, of a `fit` that trains for other epochs than it is asked for: the budget counts those."""
+        """Warns, once, of a `fit` that trains for other epochs than it is asked for: the rate falls over those."""
         if self._has_warned or not isinstance(returned, keras.callbacks.History):
             return
         asked, done = epochs - initial_epoch, len(returned.epoch)
         if done > asked or done < asked and not getattr(model, "stop_training", False):
             self._has_warned = True
             warnings.warn(
-                f"HyperModel.fit was asked for {asked} epochs and trained {done}: the search counts what it asks for; have fit pass "
-                "initial_epoch and epochs on to model.fit",
+                f"HyperModel.fit was asked for {asked} epochs and trained {done}: rate and budget are laid out for those asked for; have fit "
+                "pass initial_epoch and epochs on to model.fit",
                 stacklevel=2,
             )

@@ -40,7 +40,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     A tuner of another make finds in a trial's values what to train (see `nash_tf.tuning.trial_values`), and must set `architecture`
     there to the JSON of the `nash_tf.Architecture` that it has trained. In `record` it may say what the training has taken, as the JSON of
-    {"cpu_seconds": ..., "wall_seconds": ...}.
+    {"cpu_seconds": ..., "wall_seconds": ...}; and "epochs", where it has done fewer than it was asked for.
 
     Attributes:
         search: the search itself, which takes all decisions.

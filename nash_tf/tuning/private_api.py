@@ -52,8 +52,12 @@ def hooks(tuner: keras_tuner.Tuner) -> list[str]:
 
 
 def callbacks_for_hooks(tuner: keras_tuner.Tuner, trial: Any) -> list[TunerCallback]:
-    """What calls them in a training; nothing where there are none."""
-    return [TunerCallback(tuner, trial)] if hooks(tuner) else []
+    """What calls them in a training; nothing where there are none. It goes on after an interruption where the tuner says so."""
+    if not hooks(tuner):
+        return []
+    callback = TunerCallback(tuner, trial)
+    callback.goes_on = getattr(tuner, "goes_on", False)
+    return [callback]
 
 
 def oracle_stub(channel: grpc.Channel) -> Any:

@@ -11,7 +11,7 @@ class Taken(NamedTuple):
 
     Attributes:
         cpu_seconds, wall_seconds: time.
-        epochs: that one which came to nothing has done; None where that is not known.
+        epochs: that it has done; None where that is not known, or where they are those asked for.
         diverged: True where it came to nothing since its numbers were no longer finite, else None.
     """
 

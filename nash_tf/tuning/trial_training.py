@@ -19,7 +19,7 @@ from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import epoch_sizes, taken, trial_values
+from nash_tf.tuning import epoch_sizes, given_callbacks, taken, trial_values
 from nash_tf.tuning.hyperparameters import HandedOut, as_declared
 from nash_tf.tuning.taken import Taken
 from nash_tf.tuning.trial_files import UNFINISHED
@@ -83,7 +83,7 @@ class TrialTraining:
             is_own: whether the hypermodel has a `fit` of its own.
             source, target, source_value, limits: as there.
             goes_on: whether the hypermodel says of its `fit` that it does each epoch as it would have without an interruption before it:
-                then the training is saved while it goes on, unless a callback has a state, which an interruption would lose.
+                then the training is saved while it goes on, unless a callback may have a state, which an interruption would lose.
         """
         self.hyperparameters = trial.hyperparameters = HandedOut.of(trial.hyperparameters)
 
@@ -102,7 +102,7 @@ class TrialTraining:
             self._counted_by = ()  # once: a data set may have been read
 
         assignment = trial_values.decode(trial.hyperparameters.values)
-        unfinished = target.with_name(UNFINISHED) if goes_on and not _with_state(callbacks) else None
+        unfinished = target.with_name(UNFINISHED) if goes_on and not given_callbacks.with_state(callbacks) else None
         before, began = _taken(unfinished, assignment), (time.process_time(), time.monotonic())
         try:
             return self.trainer.train(
@@ -143,9 +143,3 @@ def _taken(unfinished: Path | None, assignment: Assignment) -> tuple[float, floa
     """CPU seconds and wall-clock seconds that a training has taken before it was interrupted."""
     saved = interrupted.state_of(unfinished, assignment) if unfinished else None
     return (saved.cpu_seconds, saved.wall_seconds) if saved else (0.0, 0.0)
-
-
-def _with_state(callbacks: Sequence[keras.callbacks.Callback]) -> bool:
-    """Whether a callback may hold what is lost with an interruption, e.g. how long there was no progress."""
-    without = keras.callbacks.TensorBoard | keras.callbacks.BackupAndRestore  # the trainer leaves out the latter
-    return any(not isinstance(callback, without) for callback in callbacks)

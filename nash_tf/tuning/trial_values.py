@@ -248,6 +248,7 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
                 metrics,
                 cpu_seconds=took.cpu_seconds,
                 wall_seconds=took.wall_seconds,
+                epochs=took.epochs or None,
             )
         if record["digest"] != architecture.digest:
             raise ValueError("the digest is not that of the architecture")
@@ -260,7 +261,8 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
             certificate=record.get("certificate"),
             cpu_seconds=took.cpu_seconds,
             wall_seconds=took.wall_seconds,
-            epochs=took.epochs,
+            epochs=took.epochs or None,
+            is_shortened=record.get("is_shortened") is True,
             rate=tuple(float(share) for share in record.get("rate", ())),
         )
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:

@@ -19,8 +19,9 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import checked_json, epoch_sizes, first_network, front_objectives, private_api, trial_values
-from nash_tf.tuning.arguments import callbacks_of, check_of_search, check_of_tuner
+from nash_tf.tuning.arguments import check_of_search, check_of_tuner
 from nash_tf.tuning.client import Client, Heartbeat
+from nash_tf.tuning.given_callbacks import callbacks_of, warn_of_callbacks
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
@@ -39,7 +40,9 @@ class HillClimbing(keras_tuner.Tuner):
         hypermodel: builds the compiled vanilla network, as for any tuner. The learning rate of its optimiser is the initial
             rate of each annealing; an optimiser with a `LearningRateSchedule` keeps that. Hyperparameters that it declares
             are inherited from parent to child. One whose `fit` returns a History, and does each epoch from any `initial_epoch` on as if it had
-            done those before, may set `goes_on = True`: long trainings are saved as they go on, and go on after an interruption.
+            done those before, may set `goes_on = True`: long trainings are saved as they go on, and go on after an interruption. So
+            it is unless a callback may hold what an interruption would lose, which is said: all but some of Keras', and those that have an
+            attribute `goes_on = True`; as hooks of a tuner of your own, unless that has it.
         objective: as for any Keras Tuner oracle; "val_accuracy" where it is not given, and then `HyperModel.fit` must not return a
             mere number, of which nobody knows what it is. With method="front" a list may name costs after it, "params", "operations"
             or "latency_ms", which are to be least: `get_front` is over all of them. Other methods take one.
@@ -156,6 +159,8 @@ class HillClimbing(keras_tuner.Tuner):
         if roles.is_worker():
             self.search_here(*fit_args, **fit_kwargs)
             return
+        callbacks = [*callbacks_of(fit_kwargs.get("callbacks")), *private_api.callbacks_for_hooks(self, None)]
+        warn_of_callbacks(callbacks, self.oracle.search.method, self.hypermodel.goes_on)
         with locked(Path(self.project_dir)), self.oracle.limits.counting():
             tidy(self.project_dir)
             if self.oracle.renew():  # another has gone on with it since it was opened here
@@ -235,7 +240,7 @@ class HillClimbing(keras_tuner.Tuner):
             target=self.checkpoint(trial.trial_id),
             source_value=self.source_value(trial),
             limits=limits,
-            goes_on=getattr(self.hypermodel, "goes_on", False),
+            goes_on=self.hypermodel.goes_on,
         )
 
     def source_value(self, trial: Trial) -> float | None:

@@ -134,3 +134,11 @@ def test_what_is_inside_is_compared_in_float32_too(is_timed):
     assert {part.compute_dtype for part in computed} == {"float32"}
     grown = nash_tf.morph(model, ("alter_channels", ("wide" if is_timed else "inner_a", 2)), calibration=batch)
     assert grown.certificate["max_difference"] <= grown.certificate["bound"] and "rounding" not in grown.certificate
+
+
+def test_what_is_frozen_inside_a_layer_stays_so_in_the_copy_that_is_compared():
+    image = keras.Input((5, 3))
+    attention = keras.layers.MultiHeadAttention(2, 4, dtype="mixed_float16")
+    model = keras.Model(image, attention(image, image))
+    attention.query_dense.trainable = False
+    assert len(certificate.in_float32(model).trainable_weights) == len(model.trainable_weights) == 6

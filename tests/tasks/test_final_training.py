@@ -155,3 +155,13 @@ def test_there_is_no_control_whose_outputs_are_nan(tmp_path, monkeypatch):
     _, run = run_that_trains(hurt, said, tmp_path)
     assert final_training.control(run) is None
     assert said[-1] == "There is no control: it is not finite, val_loss=nan."
+
+
+def test_a_copy_trains_what_its_model_trains():
+    image = keras.Input((5, 4))
+    attention = keras.layers.MultiHeadAttention(2, 4)
+    model = keras.Model(image, attention(image, image))
+    attention.query_dense.trainable = False
+    model.compile("sgd", "mse")
+    copy = final_training.copied(model)
+    assert [each.path for each in copy.trainable_weights] == [each.path for each in model.trainable_weights]

@@ -107,7 +107,7 @@ class TestEpochsOfAnOwnFit:
 
     def test_more_are_told_once(self, tmp_path, recwarn):
         (warning,) = self.warnings_of(tmp_path, recwarn, lambda asked: 50)
-        assert "was asked for 1 epochs and trained 50: the search counts what it asks for" in warning
+        assert "was asked for 1 epochs and trained 50: rate and budget are laid out for those" in warning
 
     def test_fewer_are_told(self, tmp_path, recwarn):
         (warning,) = self.warnings_of(tmp_path, recwarn, lambda asked: asked - 1)

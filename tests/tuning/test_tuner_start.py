@@ -255,3 +255,22 @@ def test_a_search_without_a_hypermodel_is_refused_and_attributes_of_a_hypermodel
     assert tuner.hypermodel.mine == copy.copy(tuner.hypermodel).mine == "kept"
     with pytest.raises(AttributeError):
         _ = tuner.hypermodel.absent
+
+
+def test_what_is_frozen_inside_a_layer_stays_so_in_the_winner_made_anew(tmp_path):
+    def build(hp):
+        image, x = network()
+        attention = layers.MultiHeadAttention(2, 4)
+        x = layers.Reshape((-1, 4))(x)
+        x = attention(x, x)
+        attention.query_dense.trainable = False
+        model = keras.Model(image, layers.Dense(3, "softmax")(layers.GlobalAveragePooling1D()(x)))
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    tuner = tuner_of(Still(build), tmp_path)
+    tuner.search(IMAGES, CLASSES)
+    (winner,), (values,) = tuner.get_best_models(), tuner.get_best_hyperparameters()
+    anew = tuner.hypermodel.build(values)
+    assert [each.path for each in anew.trainable_weights] == [each.path for each in winner.trainable_weights]
+    assert len(anew.non_trainable_weights) == 4  # the query's two, and the statistics of the normalisation
