@@ -9,7 +9,11 @@ import keras
 import numpy as np
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.ndarray)
-_UNIQUE = frozenset({"name", "seed"})  # in configs: these may be drawn, and are no settings
+# Entries of configs that are no settings: drawn or made unique, carried otherwise, or written anew when a layer is built.
+_NO_SETTINGS = frozenset(
+    {"name", "seed", "trainable", "dtype", "code", "build_config", "registered_name", "axis", "attention_axes"}
+)
+_SCALARS = (bool, int, float, str, np.generic)
 _PRECISION = 1e-6  # of numbers that a config has rounded to float32
 
 
@@ -49,7 +53,10 @@ def differ(one: Any, two: Any) -> bool:
     if all(listed):
         return len(one) != len(two) or any(map(differ, one, two))
     if has_config(one) and has_config(two):
-        return type(one) is not type(two) or differ(_settings(one), _settings(two))
+        if type(one) is not type(two):
+            return True
+        # Of two layers one may be built, which fills in entries that were left open.
+        return (_conflict if isinstance(one, keras.layers.Layer) else differ)(_settings(one), _settings(two))
     codes = [getattr(each, "__code__", None) for each in (one, two)]
     if None not in codes:
         return codes[0] != codes[1]
@@ -65,17 +72,26 @@ def has_config(value: Any) -> bool:
 
 
 def _settings(value: Any) -> Any:
-    """The config of an object; nothing where it has none."""
+    """The config of an object without what is no setting; nothing where it has none."""
     try:
-        return _without_unique(value.get_config())
+        return _without(value.get_config())
     except Exception:  # of any class: it cannot be compared
         return {}
 
 
-def _without_unique(value: Any) -> Any:
+def _without(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_unique(each) for key, each in value.items() if key not in _UNIQUE}
-    return list(map(_without_unique, value)) if isinstance(value, list | tuple) else value
+        return {key: _without(each) for key, each in value.items() if key not in _NO_SETTINGS}
+    return list(map(_without, value)) if isinstance(value, list | tuple) else value
+
+
+def _conflict(one: Any, two: Any) -> bool:
+    """Whether two configs have unequal numbers or texts in the same place."""
+    if isinstance(one, Mapping) and isinstance(two, Mapping):
+        return any(_conflict(one[key], two[key]) for key in one.keys() & two.keys())
+    if isinstance(one, list) and isinstance(two, list):
+        return len(one) == len(two) and any(map(_conflict, one, two))
+    return isinstance(one, _SCALARS) and isinstance(two, _SCALARS) and not _are_equal(one, two)
 
 
 def _are_equal(one: Any, two: Any) -> bool:

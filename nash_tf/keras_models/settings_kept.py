@@ -88,7 +88,7 @@ def _differences(old: Any, new: Any, path: tuple, seen: set[int]) -> Iterator[_D
         return
     seen.add(id(old))
     values, others = (getattr(each, "__dict__", {}) for each in (old, new))
-    for name in _settings(old):
+    for name in sorted(_settings(old)):
         if name not in values:
             continue
         other = others.get(name, getattr(type(new), name, _MISSING))  # a class may have its default
@@ -122,7 +122,7 @@ def _settings(thing: Any) -> set[str]:
         return set()
     left_out = written.arguments - set(config)
     names = {name for argument in left_out for name in (argument, f"_{argument}")} - written.used | written.settings
-    values = vars(thing)
+    values = getattr(thing, "__dict__", {})
     hidden = (left_out & written.own) - _DRAWN - {name.lstrip("_") for name in values}
     if not hidden:  # a list may change in use without being set
         others = {name for name in written.settings if name.lstrip("_") not in written.arguments}
@@ -157,7 +157,10 @@ def _written(cls: type) -> _Written:
 def _arguments(cls: type) -> set[str]:
     if "__init__" not in vars(cls):
         return set()
-    parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+    try:
+        parameters = list(inspect.signature(vars(cls)["__init__"]).parameters.values())[1:]
+    except (TypeError, ValueError):  # it is not written in Python
+        return set()
     return {each.name for each in parameters if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)}
 
 

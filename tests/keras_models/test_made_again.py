@@ -181,6 +181,7 @@ def test_what_changes_in_use_is_no_setting():
         (keras.Variable(1.0), keras.Variable(2.0)),
         (object(), 1),
         (keras.initializers.RandomNormal(0.0, 2.0), keras.initializers.RandomNormal(0.0, 2.0)),
+        (layers.Dense(3, trainable=False, dtype="float16"), layers.Dense(3)),
     ],
 )
 def test_what_does_not_differ(one, two):
@@ -202,6 +203,8 @@ def test_what_does_not_differ(one, two):
         (keras.regularizers.L2(0.1), keras.regularizers.L1(0.1)),
         (keras.regularizers.L2(0.1), None),
         (lambda: 1, lambda: 2),
+        (layers.Dense(3), layers.Dense(4)),
+        (layers.Dense(3, kernel_regularizer=keras.regularizers.L2(1.0)), layers.Dense(3, kernel_regularizer="l2")),
     ],
 )
 def test_what_differs(one, two):
@@ -389,6 +392,33 @@ class WholeThinning(Thinning):
 
 
 @keras.saving.register_keras_serializable("made_again")
+class Block(layers.Layer):
+    """Layers that are made in `__init__` and built later."""
+
+    def __init__(self, width=3, **kwargs):
+        super().__init__(**kwargs)
+        self.attention, self.norm = layers.MultiHeadAttention(1, 2), layers.LayerNormalization()
+        self.network = keras.Sequential([layers.Dense(width), layers.BatchNormalization(), layers.Dropout(0.2)])
+        self.other = [layers.Dense(width, name="other"), layers.Concatenate()]
+
+    def call(self, x):
+        return self.norm(self.other[0](self.network(x + self.attention(x, x))))
+
+    def get_config(self):
+        return super().get_config()
+
+
+@keras.saving.register_keras_serializable("made_again")
+class WholeBlock(Block):
+    def __init__(self, width=3, **kwargs):
+        super().__init__(width, **kwargs)
+        self.width = width
+
+    def get_config(self):
+        return {**super().get_config(), "width": self.width}
+
+
+@keras.saving.register_keras_serializable("made_again")
 class Weighing(keras.regularizers.Regularizer):
     def __init__(self, factor=0.1):
         self.factor = factor
@@ -450,6 +480,7 @@ LAYERS = {
         lambda: [lambda x: layers.MultiHeadAttention(1, 2, kernel_regularizer=Weighing(5.0))(x, x)],
         "get_config of Weighing .*'factor'",
     ),
+    "block": (lambda: [Block(4)], "get_config of Block .*'(network|other)'"),
     "nested": (
         lambda: [layers.TimeDistributed(keras.Sequential([keras.Input((5,)), Thinning(0.1)]))],
         "get_config of Thinning .*'rate'",
@@ -476,3 +507,11 @@ def test_a_layer_that_counts_and_is_built_is_carried():
     model(np.zeros((2, 4, 3)))
     child = nash_tf.morph(model, ("alter_channels", ("wide", "to", 6))).model
     assert model.get_layer("mine").calls and child.get_layer("mine").rate == 0.2
+
+
+def test_layers_inside_a_layer_are_built_and_frozen_in_the_original_alone():
+    block = WholeBlock(5, name="mine")
+    model = of(block)
+    block.norm.trainable = False
+    child = nash_tf.morph(model, ("alter_channels", ("wide", "to", 6)), calibration=np.ones((2, 4, 3))).model
+    assert child.get_layer("mine").other[0].units == 5 and not child.get_layer("mine").norm.trainable
