@@ -7,7 +7,8 @@ from typing import Any
 import keras
 
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.state import all_variables, inner_optimizer
+from nash_tf.keras_models.made_again import inner_optimizer, metric_again, optimizer_again
+from nash_tf.keras_models.state import all_variables
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.optimizers import Muon
 
@@ -21,7 +22,7 @@ def compile_like(child: keras.Model, parent: keras.Model, copies: Mapping[Key, K
         copies: by variable that is a copy the parent's of which it is one.
 
     Raises:
-        ValueError: the parent is not compiled, or one of its metrics cannot be made again from its config.
+        ValueError: the parent is not compiled, or its optimiser or one of its metrics cannot be made again from its config.
     """
     if not parent.compiled:
         raise ValueError(f"expected a compiled model, received {parent.name!r}, which is not")
@@ -61,7 +62,7 @@ def _made_again(optimizer: keras.Optimizer, model: keras.Model, excluded: set | 
         model: the model.
         excluded: keys of the single variables that are excluded from weight decay; by default the other's.
     """
-    made = type(optimizer).from_config(optimizer.get_config())
+    made = optimizer_again(optimizer)
     new = inner_optimizer(made)
     # Keras' optimiser config does not hold the exclusions from weight decay.
     patterns, keys = private_api.decay_exclusions(inner_optimizer(optimizer))
@@ -100,9 +101,4 @@ def _fresh(metrics):
         return [_fresh(metric) for metric in metrics]
     if not isinstance(metrics, keras.Metric):
         return metrics
-    try:
-        return type(metrics).from_config(metrics.get_config())
-    except (TypeError, NotImplementedError) as error:
-        raise ValueError(
-            f"metric {metrics.name!r}: get_config of {type(metrics).__name__} must return all arguments ({error})"
-        ) from None
+    return metric_again(metrics)

@@ -15,6 +15,7 @@ import keras
 from nash_tf.architecture import layer_rules
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.private_api import Functional, Operation
+from nash_tf.keras_models.settings_kept import check_settings
 
 PLAIN_MODEL = "keras.Model(model.input, model.output)"  # what to give in place of a class that a child cannot be of
 _MISSING = object()
@@ -110,14 +111,26 @@ def config_of(operation: Operation, kind: str, axes: int, known: dict | None = N
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:
         refuse(operation, error)
     if known is None:
-        return _pruned(operation, kind, axes, full, True)
+        config, made = _pruned(operation, kind, axes, full, True)
+        _check_settings(operation, kind, config, made)
+        return config
     rule = layer_rules.LAYER_RULES.get(kind)
     # Of Keras' own layers no other entry depends on what each must be given (filters, a rate), but for those with heads.
     given = _needed(operation) if rule is not None and not rule.inner else ()
     key = (type(operation), kind, axes, json.dumps({**full, **dict.fromkeys(given)}, sort_keys=True))
     if key not in known:
         known[key] = _pruned(operation, kind, axes, full, False)
-    return copied({name: full[name] if name in given else value for name, value in known[key].items()})
+    config, made = known[key]
+    _check_settings(operation, kind, config, made)  # of each: what a config leaves out is not in the key
+    return copied({name: full[name] if name in given else value for name, value in config.items()})
+
+
+def _check_settings(operation: Operation, kind: str, config: dict, made: Operation) -> None:
+    """Refuses a layer or operation that has other settings than what its config makes."""
+    try:
+        check_settings(operation, made, lambda: make(kind, config, operation.name))
+    except ValueError as error:
+        refuse(operation, error)
 
 
 def _plain(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
@@ -154,11 +167,17 @@ def _with_stable_code(value: Any) -> Any:
     return {**value, "config": {**value["config"], "code": base64.b64encode(code).decode()}}
 
 
-def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any], always: bool) -> dict[str, Any]:
-    """`config_of` from the whole config; with `always` the layer is made from that too where fewer entries are enough."""
+def _pruned(
+    operation: Operation, kind: str, axes: int, full: dict[str, Any], always: bool
+) -> tuple[dict[str, Any], Operation]:
+    """`config_of` from the whole config, and what is made of it; with `always` the layer is made from that too where fewer entries
+    are enough."""
 
     def made(config):
-        return _plain(make(kind, config, operation.name), kind, axes)
+        return make(kind, config, operation.name)
+
+    def plain(made):
+        return _plain(made, kind, axes)
 
     if reason := trusted.objection(kind, full):
         refuse(operation, reason)
@@ -170,18 +189,20 @@ def _pruned(operation: Operation, kind: str, axes: int, full: dict[str, Any], al
     pruned = None
     with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
         required = {name: full[name] for name in _needed(operation)}
-        default = made(required)
+        default = plain(made(required))
         fewest = required | {name: value for name, value in full.items() if value != default.get(name)}
-        pruned = fewest if made(fewest) == full else None
+        least = made(fewest)
+        pruned = (fewest, least) if plain(least) == full else None
     if pruned is not None and not always:
         return pruned
     try:
         # In an architecture float32 is the default of a layer, whatever Keras' global policy is.
         default = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
         whole = {name: value for name, value in full.items() if value != default.get(name, _MISSING)}
-        same = made(whole) == full
+        most = made(whole)
+        same = plain(most) == full
     except (KeyError, TypeError, ValueError, NotImplementedError) as error:
         refuse(operation, error)
     if not same:
         refuse(operation, "its get_config() does not make the same layer again")
-    return whole if pruned is None else pruned
+    return pruned or (whole, most)

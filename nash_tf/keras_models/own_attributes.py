@@ -1,21 +1,19 @@
 """What a model of a user's class has of its own, beside what Keras gives every model."""
 
-import copy
 import re
 import types
 from collections import Counter
 from typing import Any
 
 import keras
-import numpy as np
 
 from nash_tf.keras_models.graph_calls import graph_of
+from nash_tf.keras_models.plain_values import copied, is_plain
 from nash_tf.keras_models.private_api import Functional
 from nash_tf.keras_models.state import copy_of, optimizer_state
 
 # In `compile`, `fit`, `evaluate` and `predict`.
 _SET_BY_KERAS = frozenset({"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"})
-_PLAIN = (bool, int, float, complex, str, bytes, type(None), np.generic, np.ndarray)
 _SHARED = (type, types.FunctionType, types.BuiltinFunctionType)  # these do not belong to one model
 
 
@@ -39,8 +37,8 @@ def carry_attributes(child: keras.Model, parent: keras.Model) -> None:
     for name, value in vars(parent).items():
         if name.startswith("_") or name in usual:
             continue
-        if _is_plain(value):
-            setattr(child, name, _copied(value))
+        if is_plain(value):
+            setattr(child, name, copied(value))
         elif name not in vars(child):
             setattr(child, name, _counterpart(child, parent, name, value))
 
@@ -103,21 +101,3 @@ def _counterpart(child: keras.Model, parent: keras.Model, name: str, value: Any)
         f"model {parent.name!r} of class {cls} has an attribute {name!r} of class {type(value).__name__}, which is no plain "
         f"value, and a model made by {cls}(inputs, outputs, name=...) does not have it: let {cls}.__init__ set it, or delete it"
     )
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(_is_plain(each) for pair in value.items() for each in pair)
-    if isinstance(value, list | tuple | set | frozenset):
-        return all(map(_is_plain, value))
-    return isinstance(value, _PLAIN)
-
-
-def _copied(value: Any) -> Any:
-    """A plain value, without what Keras wraps the lists, dicts and sets of a model in."""
-    if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
-    for cls in (list, set):
-        if isinstance(value, cls):
-            return cls(map(_copied, value))
-    return copy.deepcopy(value)

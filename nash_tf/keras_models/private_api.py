@@ -262,8 +262,27 @@ def slot_index(optimizer: keras.Optimizer, variable: keras.Variable) -> int:
 
 
 def has_schedule(optimizer: keras.Optimizer) -> bool:
-    """Whether an optimiser's learning rate follows a `LearningRateSchedule`."""
-    return isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)
+    """Whether an optimiser's learning rate follows a `LearningRateSchedule` or a function, and cannot be set."""
+    return not isinstance(optimizer._learning_rate, keras.Variable)
+
+
+def rate_of(optimizer: keras.Optimizer) -> Any:
+    """An optimiser's learning rate as a number, a schedule or a function."""
+    rate = optimizer._learning_rate
+    return float(tensor_of(rate)) if isinstance(rate, keras.Variable) else rate
+
+
+def own_rate(optimizer: keras.Optimizer) -> Any:
+    """An optimiser's learning rate where it is a schedule of a user's own class, or a function; else None."""
+    rate = rate_of(optimizer)
+    return None if isinstance(rate, float) or type(rate).__module__.startswith("keras.") else rate
+
+
+def like(thing: Any, **attributes: Any) -> Any:
+    """An object with the attributes of another, but for some, to ask for its config. `copy.copy` would have Keras save it."""
+    made = object.__new__(type(thing))
+    vars(made).update(vars(thing) | attributes)
+    return made
 
 
 def set_updates(optimizer: keras.Optimizer, decay: Callable, update: Callable) -> None:

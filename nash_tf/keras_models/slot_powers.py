@@ -5,7 +5,8 @@ import math
 import keras
 
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.state import copy_of, inner_optimizer
+from nash_tf.keras_models.made_again import inner_optimizer, optimizer_again
+from nash_tf.keras_models.state import copy_of
 
 _LEFT_OUT = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")  # settings
 
@@ -14,9 +15,9 @@ def slot_powers(optimizer: keras.Optimizer) -> dict[str, int]:
     """By sort of slot n, where c times the gradient changes it c ** n times as much in a first step: 1 for momentum, 2 for means of
     squares, 0 for what does not depend on the gradient's length. Sorts of which that step tells nothing are left out, and so are
     moving averages of weights."""
-    inner = inner_optimizer(optimizer)
-    settings = inner.get_config()
-    made = type(inner).from_config({**settings, **{name: None for name in _LEFT_OUT if name in settings}})
+    made = optimizer_again(inner_optimizer(optimizer))
+    for name in _LEFT_OUT:
+        setattr(made, name, None)
     variable = keras.Variable([0.5, 0.5])
     made.build([variable])
     _, lists = private_api.optimizer_lists(made)

@@ -11,6 +11,7 @@ from keras import tree
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.graph_calls import operations
+from nash_tf.keras_models.made_again import inner_optimizer, optimizer_again
 from nash_tf.keras_models.variables import by_name, variables
 from nash_tf.morphisms.weight_transfer import Key
 
@@ -175,7 +176,7 @@ def _copies_of_weights(optimizer: keras.Optimizer) -> set[str]:
 
 def _beginning_at(optimizer: keras.Optimizer, value: float) -> set[str]:
     """The sorts of slots that an optimiser begins at a value where that is the only weight's."""
-    untouched = type(optimizer).from_config(optimizer.get_config())
+    untouched = optimizer_again(optimizer)
     untouched.build([keras.Variable([value])])
     _, lists = private_api.optimizer_lists(untouched)
     return {
@@ -234,11 +235,6 @@ def restoring(model: keras.Model) -> Iterator[None]:
         for metric in model.metrics:
             if any(id(variable) not in before for variable in metric.variables):
                 metric.reset_state()  # metrics of the loss that were created inside
-
-
-def inner_optimizer(optimizer):
-    """The optimiser that holds the slots; with float16 it is inside a loss-scaling one."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def optimizer_state(model) -> tuple[dict[str, list[tuple]], dict[str, keras.Variable]]:

@@ -84,7 +84,8 @@ def morph(
         What changed is in its `changes()`, as lines, and its `picture()`, as SVG.
 
     Raises:
-        ValueError: the model answers by the mean over two views, or cannot be represented as an architecture; an operator is unknown or has no site under the
+        ValueError: the model answers by the mean over two views, or cannot be represented as an architecture; `get_config` of a
+            layer, metric or optimiser leaves settings out; an operator is unknown or has no site under the
             limits, or none at the given place, with the reason; a move does not fit, moves lead over a limit, a number is out
             of range, or the calibration data do not fit the model's inputs; or the model's outputs on them, or the loss where
             it is limited, are not finite.

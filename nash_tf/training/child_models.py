@@ -19,10 +19,10 @@ from nash_tf.keras_models.calibration import is_same_batch, parts_of
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.layer_configs import PLAIN_MODEL
+from nash_tf.keras_models.made_again import inner_optimizer
 from nash_tf.keras_models.state import (
     State,
     carry_trainable,
-    inner_optimizer,
     read_state,
     restart_averages,
     write_optimizer,

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from nash_tf.keras_models import private_api
+from nash_tf.keras_models.made_again import optimizer_config
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import checked_json
 
@@ -51,7 +52,7 @@ def _described(model: keras.Model, arguments: FitArguments) -> Iterator[tuple[st
     """Name and text of each thing that is given; equal texts are of equal things, as far as can be seen from outside."""
     optimizer = model.optimizer
     yield "optimizer", type(optimizer).__name__
-    for name, value in optimizer.get_config().items():
+    for name, value in optimizer_config(optimizer).items():
         yield f"optimizer's {name}", _text(value)
     yield "loss", _text(model.loss)
     yield "loss_weights", _text(private_api.loss_weights(model))
@@ -94,7 +95,10 @@ def _text(value: Any) -> str:
     if value is None or isinstance(value, str | int | float | np.generic):
         return str(value)
     if hasattr(value, "get_config"):
-        return f"{type(value).__name__}{_text({n: v for n, v in value.get_config().items() if n != 'name'})}"
+        config: Mapping[str, Any] = {}
+        with contextlib.suppress(NotImplementedError):  # as of a learning-rate schedule of one's own
+            config = value.get_config()
+        return f"{type(value).__name__}{_text({n: v for n, v in config.items() if n != 'name'})}"
     return getattr(value, "__name__", type(value).__name__)
 
 

@@ -38,7 +38,7 @@ class HillClimbing(keras_tuner.Tuner):
 
     Args:
         hypermodel: builds the compiled vanilla network, as for any tuner. The learning rate of its optimiser is the initial
-            rate of each annealing; an optimiser with a `LearningRateSchedule` keeps that. Hyperparameters that it declares
+            rate of each annealing; an optimiser with a `LearningRateSchedule`, or a function for its rate, keeps that. Hyperparameters that it declares
             are inherited from parent to child. One whose `fit` returns a History, and does each epoch from any `initial_epoch` on as if it had
             done those before, may set `goes_on = True`: long trainings are saved as they go on, and go on after an interruption. So
             it is unless a callback may hold what an interruption would lose, which is said: all but some of Keras', and those that have an

@@ -134,10 +134,23 @@ def test_data_of_unknown_length_is_refused_at_once(tmp_path):
     assert len(tuner.oracle.trials) == 1
 
 
-@pytest.mark.parametrize("scaled", [lambda optimizer: optimizer, keras.optimizers.LossScaleOptimizer])
-def test_a_schedule_of_the_user_is_kept(scaled, tmp_path):
-    schedule = keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)
+class Falling(keras.optimizers.schedules.LearningRateSchedule):
+    """Without a config, and not registered."""
 
+    def __call__(self, step):
+        return 0.01 * 0.9 ** (keras.ops.cast(step, "float32") / 10)
+
+
+@pytest.mark.parametrize(
+    "scaled, schedule",
+    [
+        (lambda optimizer: optimizer, keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)),
+        (keras.optimizers.LossScaleOptimizer, keras.optimizers.schedules.ExponentialDecay(0.01, 10, 0.9)),
+        (lambda optimizer: optimizer, Falling()),
+        (keras.optimizers.LossScaleOptimizer, lambda: 0.01),
+    ],
+)
+def test_a_schedule_of_the_user_is_kept(scaled, schedule, tmp_path):
     def build(hp):
         model = classifier(hp)
         optimizer = scaled(keras.optimizers.SGD(schedule))  # as mixed precision has it
@@ -147,7 +160,7 @@ def test_a_schedule_of_the_user_is_kept(scaled, tmp_path):
     tuner = tuner_of(build, tmp_path)
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
     assert len(records(tuner)) == 4
-    assert float(tuner.get_best_models()[0].optimizer.learning_rate) <= 0.01
+    assert 0 < float(tuner.get_best_models()[0].optimizer.learning_rate) <= np.float32(0.01)
 
 
 def dropping(hp):
@@ -225,6 +238,19 @@ def test_a_model_that_cannot_be_searched_is_refused_before_any_training(tmp_path
         tuner_of(functional, tmp_path / "e")
     with pytest.raises(ValueError, match="get_config of Weighed must return all arguments"):
         tuner_of(measured, tmp_path / "f")
+
+    class Boosted(keras.optimizers.SGD):
+        def __init__(self, *args, boost=3.0, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.boost = boost
+
+    def boosted(hp):
+        model = keras.Model(*network())
+        model.compile(Boosted(0.1, boost=7.0), "mse")
+        return model
+
+    with pytest.raises(ValueError, match="get_config of Boosted must return all arguments"):
+        tuner_of(boosted, tmp_path / "g")
     with pytest.raises(ValueError, match="executions_per_trial must be 1"):
         tuner_of(classifier, tmp_path / "c", executions_per_trial=2)
     with pytest.raises(ValueError, match="give max_params"):
