@@ -173,6 +173,54 @@ class TestControl:
         assert "The control was cut short: it had 6 of 27 epochs." in page
 
 
+class TestOtherObjectives:
+    """Runs of which accuracy tells another story than what their searches compared networks by."""
+
+    @pytest.fixture
+    def balanced(self, run):
+        results = json.loads((run / "results.json").read_text())
+        test = results["test"]
+        for network, value in (("winner", 0.9), ("model", 0.8), ("first_network", 0.4)):
+            test[network] |= {"balanced_accuracy": value, "balanced_interval": [value - 0.02, value + 0.02]}
+        own = {"test_balanced_accuracy": 0.75, "test_balanced_interval": [0.7, 0.79]}
+        change_results(run, test=test, control={**CONTROL, **own, "is_better": False}, winner_test_accuracy=0.8)
+        return change_settings(run, objective="balanced_accuracy")
+
+    def test_balanced_accuracy_decides(self, balanced):
+        page = page_of(balanced)
+        assert (
+            "Yes. " in page.words and "the winner is 15.00 points of balanced accuracy above the control." in page.text
+        )
+        assert {"test balanced accuracy", "test accuracy"} <= set(page.words)
+        assert {"70.00 to 79.00\u00a0%", "88.00 to 92.00\u00a0%", "82.36 to 87.31\u00a0%"} <= set(page.words)
+        assert "The final training made it worse, by 10.00 points of balanced accuracy on the test images" in page.text
+
+    def test_an_older_run_that_does_not_tell_it_of_the_control(self, balanced):
+        page = page_of(change_results(balanced, control={**CONTROL, "is_better": False}, winner_test_accuracy=0.95))
+        assert (
+            "It cannot be told. " in page.words and "the winner is 10.00 points above the control. That is" in page.text
+        )
+
+    def test_without_a_control(self, balanced):
+        page = page_of(change_results(balanced, control=None, vanilla_test_accuracy=0.5)).text
+        assert "the first network had a balanced accuracy of 40.00 % on the test images; the model has a bal" in page
+        assert "after its first training, has a balanced accuracy of 40.00 %." in page
+
+    def test_a_network_that_finds_the_rare_class_is_not_held_against_the_largest_one(self, balanced):
+        results = json.loads((balanced / "results.json").read_text())
+        test = results["test"] | {"base_rate": 0.95}
+        assert "do not show that it is better" not in page_of(change_results(balanced, test=test)).text
+        test["model"] |= {"balanced_accuracy": 0.35, "balanced_interval": [0.32, 0.38]}
+        assert "than always naming one class, by balanced accuracy" in page_of(change_results(balanced, test=test)).text
+
+    def test_of_a_loss_it_is_not_known_what_is_chance(self, run):
+        control = {**CONTROL, "test_loss": 0.5, "is_better": False}
+        change_results(run, control=control, winner_test_accuracy=0.8, winner_test_loss=0.25, test_loss=0.25)
+        page = page_of(change_settings(run, objective="loss"))
+        words = "the winner is 0.25 of loss below the control; how much of that is chance is not known of a loss."
+        assert "Perhaps. " in page.words and words in page.text and "test loss" in page.words
+
+
 class TestStates:
     def test_cut_by_time(self, tmp_path):
         run = change_settings(make_run(tmp_path / "run", "shr", steps=2), max_hours=0.1)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from nash_tf.report.analysis import search_plan
 from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, count, percent, plural
+from nash_tf.report.drawing.number_words import count, percent, plural
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Cell, left
-from nash_tf.report.pages.result_sections import interval
+from nash_tf.report.pages.shares import interval, share_cell
 from nash_tf.report.records.runs import Run
 from nash_tf.report.records.tested import Network, OfClass, Share, Tested
 from nash_tf.scores.classification import SHOWN_CLASSES
@@ -56,19 +56,11 @@ def _words(test: Tested) -> list[object]:
     return words
 
 
-def _share(share: Share | None, digits: int = 2) -> Cell:
-    """A share with its interval, which goes on a line of its own where the table is narrow."""
-    if share is None:
-        return Cell(NONE, -1)
-    bounds = tag("span", interval(share, digits), class_="soft bounds") if share.interval else None
-    return Cell(html.together(f"{percent(share.value, digits)}\u00a0% ", bounds), share.value)
-
-
 def _networks(run: Run, test: Tested) -> Markup:
     """The networks on the same test images."""
 
     def row(name: str, network: Network) -> list[object]:
-        return [left(name, wide=True), _share(network.accuracy), _share(network.balanced)]
+        return [left(name, wide=True), share_cell(network.accuracy), share_cell(network.balanced)]
 
     rows = [row("the model", test.model)]
     is_control = run.gives_control
@@ -91,8 +83,8 @@ def _classes(test: Tested) -> Markup:
             [
                 left(each.name, wide=True),
                 Cell(count(each.images), each.images),
-                _share(each.recall, 1),
-                _share(each.precision, 1),
+                share_cell(each.recall, 1),
+                share_cell(each.precision, 1),
             ]
             for each in classes
         ]
