@@ -108,6 +108,28 @@ class TestFinished:
             "is not in this run's results: an earlier version wrote them" in page and "95\u00a0% interval" not in page
         )
 
+    def test_what_is_known_of_the_images(self, run):
+        results = json.loads((run / "results.json").read_text())
+        page = page_of(run)
+        assert "What to know of the images" not in page.words and "likely to lie within the 95" in page.text
+        known = {"copies": {"validation": 1, "test": 80, "contradicting": 0}, "notes": ["Other scale", HOSTILE, 7]}
+        page = page_of(change_results(run, test=results["test"] | known))
+        assert "Other scale." in page.words and page.names.count("script") == 1
+        assert "on 800 images, 80 of them seen before; 95\u00a0% interval" in page.text
+        assert (
+            "80 of the 800 test images are exact copies of training or validation images, so that the acc" in page.text
+        )
+        assert "likely to lie within" not in page.text
+
+    @pytest.mark.parametrize("odd", [None, 7, HOSTILE, [], {}, {"test": HOSTILE}, {"test": -3}])
+    def test_odd_words_on_images_are_left_out(self, run, odd):
+        results = json.loads((run / "results.json").read_text())
+        found = details_of(loading.read(change_results(run, test=results["test"] | {"copies": odd, "notes": odd})))
+        assert (found.copies, found.notes) == (0, ())
+        many = {"copies": {"test": 10**9}, "notes": ["x" * 5000] * 60}
+        found = details_of(loading.read(change_results(run, test=results["test"] | many)))
+        assert found.copies == 800 and sum(map(len, found.notes)) == 50_000
+
     def test_files_of_the_export(self, run):
         page = page_of(run)
         assert "1.8 MB" in page.words and "as a SavedModel" in page.words and "model.keras" in page.words

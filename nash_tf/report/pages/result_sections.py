@@ -72,7 +72,8 @@ def _accuracy_card(run: Run, test: Tested | None) -> tuple[str, ...]:
     card = (f"{percent(run.result('test_accuracy'))} %", final)
     if test is None or test.model.accuracy is None:
         return card
-    return (*card, f"on {plural(test.images, 'image')}; 95\u00a0% interval {interval(test.model.accuracy)}")
+    seen = f", {test.copies:,} of them seen before" if test.copies else ""
+    return (*card, f"on {plural(test.images, 'image')}{seen}; 95\u00a0% interval {interval(test.model.accuracy)}")
 
 
 def _in_brackets(test: Tested) -> str:

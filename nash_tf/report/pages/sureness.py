@@ -11,7 +11,7 @@ from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.shares import interval, share_cell
 from nash_tf.report.records.runs import Run
 from nash_tf.report.records.tested import Network, OfClass, Share, Tested
-from nash_tf.scores.classification import SHOWN_CLASSES
+from nash_tf.scores.classification import SHOWN_CLASSES, of_copies
 
 _SHOWN_PAIRS, _SHOWN_WEAKEST = 15, 10
 _WIDE_MATRIX = 10  # classes; a larger matrix does not fit on a phone
@@ -27,6 +27,7 @@ def sure(run: Run, test: Tested | None) -> Markup | None:
         )
     return html.together(
         html.paragraph(*_words(test)),
+        html.notice("What to know of the images", [f"{note}." for note in test.notes]),
         _networks(run, test),
         _classes(test) if test.classes else None,
         _confusion(test),
@@ -35,10 +36,14 @@ def sure(run: Run, test: Tested | None) -> Markup | None:
 
 
 def _words(test: Tested) -> list[object]:
+    further = (
+        "On all further images of the same kind it is likely to lie within the 95\u00a0% interval; one of half the width takes four "
+        "times as many test images."
+    )
+    if test.copies and test.model.accuracy:
+        further = of_copies(test.copies, test.images, test.model.accuracy.value)
     words: list[object] = [
-        f"The accuracy is counted on {plural(test.images, 'image')}. On all further images of the same kind it is likely to lie "
-        "within the 95\u00a0% interval; one of half the width takes four times as many test images. On images from another source "
-        "it is to be measured anew. "
+        f"The accuracy is counted on {plural(test.images, 'image')}. {further} On images from another source it is to be measured anew. "
     ]
     known = [each for each in test.classes if each.recall]
     if len(known) > 1:
