@@ -7,6 +7,7 @@ import numpy as np
 
 from nash_tf.data import notes, registry, rows, splits
 from nash_tf.data.forms import Form
+from nash_tf.data.notes import NO_COPIES, Copies
 from nash_tf.data.rows import Rows
 from nash_tf.data.source import DataError, Kind, Progress, no_progress, printable, unreadable
 from nash_tf.settings.images import ImageSettings
@@ -31,6 +32,8 @@ class Dataset:
             which do.
         mean, std: float32 [c] in units of the pixels, over x_train.
         notes: what one should know of the data, a sentence each.
+        copies: how many images are pixel for pixel the same as others.
+        kept: where decoded images are kept, a sentence each.
         form: the form that image files were given; None where the images were arrays already.
     """
 
@@ -46,6 +49,8 @@ class Dataset:
     mean: np.ndarray
     std: np.ndarray
     notes: tuple[str, ...] = ()
+    copies: Copies = NO_COPIES
+    kept: tuple[str, ...] = ()
     form: Form | None = None
 
     def train_and_valid(self) -> tuple[np.ndarray | Rows, np.ndarray]:
@@ -109,15 +114,18 @@ def load(
             if used < there
             else ()
         )
+        labels = opened.y_train[train], opened.y_train[valid], opened.y_test
+        parts = x_train, x_valid, read.x_test
+        copies = notes.copies(tuple(zip(parts, labels, strict=True)))
         said = (
             *registry.shadowed(source),
             *left_out,
             *notes.share_of_validation(len(train), len(valid), valid_fraction),
             *opened.notes,
             *read.notes,
-            *notes.of_arrays(x_train, x_valid, read.x_test),
+            *notes.of_arrays(*parts, copies),
         )
-    arrays = (x_train, opened.y_train[train], x_valid, opened.y_train[valid], read.x_test, opened.y_test)
+    arrays = (x_train, labels[0], x_valid, labels[1], read.x_test, labels[2])
     for array in arrays:
         if isinstance(array, np.ndarray):
             array.flags.writeable = False
@@ -129,6 +137,8 @@ def load(
         mean,
         std,
         tuple(map(printable, said)),
+        copies,
+        tuple(map(printable, read.kept)),
         read.form,
     )
 

@@ -18,8 +18,13 @@ def describe(dataset: Dataset) -> list[str]:
         _images(dataset),
         _balance(dataset),
         _memory(dataset),
-        *(f"Note: {note}." for note in (*_few(dataset), *dataset.notes)),
+        *(f"Note: {note}." for note in (*notes(dataset), *dataset.kept)),
     ]
+
+
+def notes(dataset: Dataset) -> tuple[str, ...]:
+    """What one should know of the data wherever a score on it is told, a sentence each."""
+    return (*_few(dataset), *dataset.notes)
 
 
 def base_rate(dataset: Dataset) -> tuple[str, float]:

@@ -67,11 +67,11 @@ def source_of(
         order = np.sort(chosen)  # the same files for every seed, where all are chosen
         files = [*train.files[order], *test.files]  # together: one size and one colour mode
         limited = len(order) < len(train.files)
-        held, form, said = _held(name, root, files, len(test.files), settings, limited, progress, where)
+        held, form, said, kept = _held(name, root, files, len(test.files), settings, limited, progress, where)
         rows, test_rows = np.searchsorted(order, chosen), np.arange(len(order), len(files))
         if len(files) * form.bytes > SMALL:
-            return Read(Rows(held, rows), Rows(held, test_rows), said, form)
-        return Read(held[rows], held[test_rows], said, form)
+            return Read(Rows(held, rows), Rows(held, test_rows), said, form, kept)
+        return Read(held[rows], held[test_rows], said, form, kept)
 
     return Source(name, class_names, True, train.labels, test.labels, read, notes)
 
@@ -85,17 +85,17 @@ def _held(
     limited: bool,
     progress: Progress,
     where: str,
-) -> tuple[np.ndarray | ImageFile, Form, tuple[str, ...]]:
-    """Images uint8 [n, h, w, c] in the order of the files, their form, and notes on them."""
-    notes: tuple[str, ...] = ()
+) -> tuple[np.ndarray | ImageFile, Form, tuple[str, ...], tuple[str, ...]]:
+    """Images uint8 [n, h, w, c] in the order of the files, their form, notes on them, and on where they are kept."""
+    kept: tuple[str, ...] = ()
     with images.pillow(where):
         place = cache.entry(name, root, files, tests, settings, limited)
     try:
         if stored := cache.open_entry(place, len(files), progress):
             entry, form, said = stored
-            return entry, form, (*said, _kept(place, len(files) * form.bytes))
+            return entry, form, said, (_kept(place, len(files) * form.bytes),)
     except cache.Damaged as damage:
-        notes = (f"{place}: decoded images were damaged ({damage}) and have been made anew",)
+        kept = (f"{place}: decoded images were damaged ({damage}) and have been made anew",)
     facts = decoding.survey(files, progress)
     form, said = choose(facts, facts[len(files) - tests :], settings, limited)
     size = len(files) * form.bytes
@@ -106,11 +106,11 @@ def _held(
     if settings.shared or size > settings.memory_share * limits.available_memory():
         _require_outside(root, settings)
         entry = cache.make_entry(place, len(files), form, said, fill)
-        return entry, form, (*notes, *said, _kept(place, size))
+        return entry, form, said, (*kept, _kept(place, size))
     held = np.empty((len(files), *form[:3]), np.uint8)
     fill(held.__setitem__)
     held.flags.writeable = False
-    return held, form, notes + said
+    return held, form, said, kept
 
 
 def _kept(place: Path, size: int) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,9 +13,29 @@ RATIO, SHIFT = 1.5, 0.75  # of deviations, and of means in deviations: beyond wh
 LARGE = 1e15  # pixels whose squares, summed over a feature map, come near float32's end
 
 
-def of_arrays(x_train: np.ndarray | Rows, x_valid: np.ndarray | Rows, x_test: np.ndarray | Rows) -> tuple[str, ...]:
-    """Notes on images [n, h, w, c]."""
-    notes = [scales(x_train, x_test), *copies(x_train, x_valid, x_test), large((x_train, x_valid, x_test))]
+class Copies(NamedTuple):
+    """How many images are pixel for pixel the same as others.
+
+    Attributes:
+        validation: of the validation images, those that are trained on too.
+        test: of the test images, those that are trained on or validated on too.
+        contradicting: of all images, those of which a copy is of another class.
+    """
+
+    validation: int
+    test: int
+    contradicting: int
+
+
+NO_COPIES = Copies(0, 0, 0)
+
+
+def of_arrays(
+    x_train: np.ndarray | Rows, x_valid: np.ndarray | Rows, x_test: np.ndarray | Rows, found: Copies
+) -> tuple[str, ...]:
+    """Notes on images [n, h, w, c], of which some are copies."""
+    told = _of_copies(found, len(x_valid), len(x_test))
+    notes = [scales(x_train, x_test), *told, large((x_train, x_valid, x_test))]
     return tuple(note for note in notes if note)
 
 
@@ -51,22 +72,39 @@ def _scale(x: np.ndarray | Rows) -> tuple[float, float]:
     return float(sample.mean(dtype=np.float64)), float(sample.std(dtype=np.float64))
 
 
-def copies(x_train: np.ndarray | Rows, x_valid: np.ndarray | Rows, x_test: np.ndarray | Rows) -> tuple[str, str]:
-    """How many validation images are, pixel for pixel, images that are trained on, and how many test images any of these."""
-    train, valid, test = map(_digests, (x_train, x_valid, x_test))
-    return (
-        _copies(train, valid, "training", "validation"),
-        _copies(train + valid, test, "training or validation", "test"),
-    )
+def copies(parts: Sequence[tuple[np.ndarray | Rows, np.ndarray]]) -> Copies:
+    """Counts copies.
+
+    Args:
+        parts: images [n, h, w, c] and labels [n] to train on, to validate on and to test on.
+    """
+    train, valid, test = (_digests(x) for x, _ in parts)
+    everyone, classes, contradicting = [*train, *valid, *test], dict[bytes, int](), set[bytes]()
+    for digest, label in zip(everyone, np.concatenate([labels for _, labels in parts]).tolist(), strict=True):
+        if classes.setdefault(digest, label) != label:
+            contradicting.add(digest)
+    return Copies(_among(set(train), valid), _among({*train, *valid}, test), _among(contradicting, everyone))
 
 
-def _copies(known: Sequence[bytes], asked: Sequence[bytes], of_known: str, of_asked: str) -> str:
-    seen = set(known)
-    count = sum(digest in seen for digest in asked)
+def _among(known: set[bytes], asked: Sequence[bytes]) -> int:
+    return sum(digest in known for digest in asked)
+
+
+def _of_copies(found: Copies, validated: int, tested: int) -> list[str]:
+    return [
+        _copies(found.validation, validated, "training", "validation"),
+        _copies(found.test, tested, "training or validation", "test"),
+        f"{found.contradicting:,} images are exact copies of images of another class, so that labels contradict each other"
+        if found.contradicting
+        else "",
+    ]
+
+
+def _copies(count: int, asked: int, of_known: str, of_asked: str) -> str:
     if not count:
         return ""
     verb = "is an exact copy" if count == 1 else "are exact copies"
-    return f"{count:,} of {len(asked):,} {of_asked} images {verb} of {of_known} images"
+    return f"{count:,} of {asked:,} {of_asked} images {verb} of {of_known} images"
 
 
 def _digests(x: np.ndarray | Rows) -> list[bytes]:

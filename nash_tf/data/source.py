@@ -76,12 +76,14 @@ class Read(NamedTuple):
         x_test: all test images [m, h, w, c].
         notes: what became of the images, a sentence each.
         form: the form that image files were given; None where the images were arrays already.
+        kept: where decoded images are kept, a sentence each; it tells nothing of the data.
     """
 
     x: np.ndarray | Rows
     x_test: np.ndarray | Rows
     notes: tuple[str, ...] = ()
     form: Form | None = None
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ def written(test: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         "",
         classification.words(test),
         "Balanced accuracy is the mean over the classes of the share of their images that is named right.",
+        *_notes(test.get("notes", ())),
         "",
         row(heads),
         row(["---"] * len(heads)),
@@ -36,6 +37,11 @@ def written(test: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         lines += ["", "Most often confused:", "", row(["images of", "named", "how many"]), row(["---"] * 3)]
         lines += [row([each["class"], each["named"], each["images"]]) for each in model["confused"][:MOST_PAIRS]]
     return [*lines, *_search(facts)]
+
+
+def _notes(notes: Sequence[str]) -> list[str]:
+    """What is known of the data."""
+    return ["", "What to know of the images:", "", *(f"- {note}." for note in notes)] if notes else []
 
 
 def _search(facts: Mapping[str, Any]) -> list[str]:

@@ -94,9 +94,8 @@ def _members(directory: Path) -> tuple[list[Mapping[str, Any]], Objective]:
 
 def _objective(metric: Any, members: Sequence[Mapping[str, Any]]) -> Objective:
     """What models are compared by: the run's objective, of this metric, or the accuracy; it is known of all."""
-    of_run = [each for each in objectives.REGISTRY.values() if each.metric == metric]
-    for each in (*of_run, objectives.ACCURACY, _ON_TEST):
-        if all(member.get(each.metric) is not None for member in members):
+    for each in (objectives.of_metric(metric), objectives.ACCURACY, _ON_TEST):
+        if each and all(member.get(each.metric) is not None for member in members):
             return each
     raise ValueError("it does not tell how good its models are")
 

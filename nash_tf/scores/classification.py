@@ -111,12 +111,29 @@ def words(test: Mapping[str, Any]) -> str:
             ("balanced_accuracy", found["balanced_interval"]),
         )
     )
-    lost = found.get("unnamed", 0)
+    lost, copies = found.get("unnamed", 0), test.get("copies", {}).get("test", 0)
     return (
         f"On {test['images']:,} test images the accuracy is {accuracy}, the balanced accuracy {balanced}; always naming the "
         f"largest class ({test['largest_class']}) is right for {100 * test['base_rate']:.2f} %."
+        + (f" {of_copies(copies, test['images'], found['accuracy'])}" if copies else "")
         + (f" For {lost:,} images its outputs are no finite numbers; these count as wrong." if lost else "")
     )
+
+
+def of_copies(copies: int, images: int, accuracy: float) -> str:
+    """What it means that some of the test images were learnt from.
+
+    Args:
+        copies: how many of the test images are copies of training or validation images.
+        images: the number of test images.
+        accuracy: on all of them.
+    """
+    verb = "is an exact copy" if copies == 1 else "are exact copies"
+    if copies >= images:
+        so = "nothing is known of images that are new to the network"
+    else:  # the most is where all copies are named right
+        so = f"the accuracy is too good by up to {100 * min(accuracy, copies * (1 - accuracy) / (images - copies)):.2f} points"
+    return f"{copies:,} of the {images:,} test images {verb} of training or validation images, so that {so}: take the copies out of the data."
 
 
 def _images(confusion: np.ndarray, unnamed: np.ndarray | None) -> np.ndarray:

@@ -21,6 +21,11 @@ class Objective(NamedTuple):
     words: str
     is_share: bool
 
+    @property
+    def measure(self) -> str:
+        """What is measured, on whatever images."""
+        return self.name.replace("_", " ")
+
     def score(self, value: float) -> float:
         """The value as a score, larger is better; the lowest where it is no finite number, since nothing compares with NaN."""
         if not math.isfinite(value):
@@ -36,3 +41,8 @@ HELP = (
     "What children are compared by on the validation images: accuracy; balanced_accuracy, the mean over the classes of the share "
     "of their images that is named right; or loss, the smallest."
 )
+
+
+def of_metric(metric: object) -> Objective | None:
+    """The one of a Keras metric; None where there is none."""
+    return next((each for each in REGISTRY.values() if each.metric == metric), None)

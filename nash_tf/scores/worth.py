@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from nash_tf.scores.intervals import Z
+from nash_tf.scores.objectives import Objective
+from nash_tf.scores.on_test import Score
 
 NO = "No."
 NOTHING_BETTER = "No: the search has found nothing better than the first network, which it hands over."
@@ -14,24 +15,24 @@ ALIKE = 0.8  # share of the search's CPU time from which a control has about as 
 
 
 def verdict(
-    is_better: bool, is_first: bool, winner: float, control: float, images: int | None, share: float | None
+    is_better: bool, is_first: bool, winner: Score, control: Score, objective: Objective, share: float | None
 ) -> str:
     """The answer, in words.
 
     Args:
         is_better: whether the control is at least as good on the validation images.
         is_first: whether no morphism led to the winner.
-        winner, control: their accuracies on the test images, before a final training.
-        images: number of test images; None where it is not known.
+        winner, control: on the test images, before a final training.
+        objective: what the run compares networks by; scores of anything else tell nothing.
         share: see `compute_share`.
     """
     if is_better:
         return NO
     if is_first:
         return NOTHING_BETTER
-    if winner <= control:
+    if winner.objective is not objective or winner.height <= control.height:
         return UNKNOWN
-    return PERHAPS if may_be_chance(winner, control, images) or has_less(share) else YES
+    return PERHAPS if may_be_chance(winner, control) or has_less(share) else YES
 
 
 def compute_share(control: float | None, search: float | None) -> float | None:
@@ -51,18 +52,46 @@ def less(share: float | None) -> str | None:
     return f"The control had only {share:.0%} of the search's CPU time: this decides nothing for certain."
 
 
-def may_be_chance(one: float, other: float, images: int | None) -> bool:
-    """Whether two accuracies on so many images are closer than their 95 % interval, were the images not the same."""
-    if not images:
+def may_be_chance(one: Score, other: Score) -> bool:
+    """Whether the 95 % interval of a difference holds 0, were the test images not the same; so where no intervals are known.
+
+    It is of both intervals (Zou and Donner 2008, Statistics in Medicine 27:1693; of two shares Newcombe 1998, the same 17:873).
+    """
+    low, high = sorted((one, other), key=lambda score: score.value)
+    if low.interval is None or high.interval is None:
         return True
-    return abs(one - other) <= Z * math.sqrt(sum(share * (1 - share) / images for share in (one, other)))
+    return high.value - low.value <= math.hypot(high.value - high.interval[0], low.interval[1] - low.value)
 
 
-def made_worse(before: float | None, after: float | None, images: int | None) -> str | None:
-    """That a final training lowered the accuracy on so many test images by more than chance; None where it did not, or is not known."""
-    if before is None or after is None or after >= before or may_be_chance(before, after, images):
+def chance(one: Score, other: Score) -> str:
+    """What a sentence on a difference ends on: that it may be chance, or that this is not known."""
+    if not one.objective.is_share:
+        return f"; how much of that is chance is not known of a {one.objective.measure}"
+    if one.interval is None or other.interval is None or not may_be_chance(one, other):
+        return ""
+    return f", which may be chance on {one.images:,} image{'' if one.images == 1 else 's'}"
+
+
+def by_what(winner: Score, objective: Objective) -> str | None:
+    """That a winner and its control are not compared by the run's objective; None where they are."""
+    if winner.objective is objective:
         return None
-    by = f"by {100 * (before - after):.2f} points on the test images"
+    return (
+        f"That is by {winner.objective.measure}; the search compared networks by {objective.measure}, which an earlier version of the "
+        "program has not written of both."
+    )
+
+
+def made_worse(before: Score | None, after: Score | None) -> str | None:
+    """That a final training made a network worse on the test images by more than chance, or by what may be chance for all that is known;
+    None where it did not, or one of the scores is not known."""
+    if before is None or after is None or after.height >= before.height:
+        return None
+    by = f"by {before.points_from(after)} on the test images"
+    if not before.objective.is_share:
+        return f"After the final training the network is worse {by}{chance(before, after)}."
+    if may_be_chance(before, after):
+        return None
     return f"The final training made it worse, {by}: give it more epochs, or none by --final_epochs=0."
 
 

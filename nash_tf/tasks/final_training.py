@@ -180,13 +180,20 @@ def _is_better(goal: Goal, scores: Mapping[str, float], params: int, winner: Out
     return (reached > best) == (goal.direction == "max")
 
 
-def scores(run: Finishing, model: keras.Model) -> dict[str, float]:
-    """Test accuracy and loss, as those of the other networks, and all that is measured on validation images, of one view."""
+def scores(run: Finishing, model: keras.Model) -> dict[str, Any]:
+    """Accuracy, balanced accuracy and loss on the test images, as those of the other networks, and all that is measured on validation
+    images, of one view."""
     dataset = run.dataset
     # Unlike Keras', its loss has no label smoothing.
     (tallied,) = scoring.on_test_images(dataset, run.pipeline, run.config.views, model)
     test = scoring.overall(tallied)
-    return {f"test_{name}": test[name] for name in ("accuracy", "loss")} | {
+    kept = (
+        "accuracy",
+        "loss",
+        "balanced_accuracy",
+        "balanced_interval",
+    )  # that of the accuracy follows from the images
+    return {f"test_{name}": test[name] for name in kept} | {
         f"val_{name}": round(value, 6) for name, value in _validated(run, model).items()
     }
 

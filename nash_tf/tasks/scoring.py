@@ -64,6 +64,8 @@ def test_record(dataset: Dataset, model: Tally, winner: Tally, first: Tally) -> 
         "images": model.images,
         "largest_class": largest,  # of the training images
         "base_rate": round(share, 6),  # the accuracy of always naming it
+        "copies": dataset.copies._asdict(),
+        "notes": list(description.notes(dataset)),
         "model": {**classification.in_detail(model.confusion, names, model.unnamed), "loss": round(model.loss, 6)},
         "winner": overall(winner),
         "first_network": overall(first),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nash_tf.files import run_directory
-from nash_tf.scores import classification, worth
+from nash_tf.scores import classification, objectives, on_test, worth
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.methods import Method
 
@@ -39,6 +39,7 @@ def lines(results: Mapping, directory) -> list[str]:
         directory: of the run.
     """
     control, chosen = results.get("control"), results.get("handed_over", "winner")
+    winner, model, first = (_tested(results, each) for each in (on_test.WINNER, on_test.MODEL, on_test.FIRST))
     use = f"{directory}/best/model_card.md has code for programs"
     if Path(directory, run_directory.BEST, run_directory.SCRIPT).is_file():
         use = f"nash-tf predict {shlex.quote(str(directory))} IMAGES...   (code for programs: {directory}/best/model_card.md)"
@@ -47,26 +48,28 @@ def lines(results: Mapping, directory) -> list[str]:
         said += [f"The search was ended by a limit on time. {results['more_time']}"]
     if results.get("final_ended"):
         said += [f"Note: {results['final_ended']}."]
-    words = f"winner: {results['params']:,} params, test accuracy {results['winner_test_accuracy']:.4f}"
+    words = f"winner: {results['params']:,} params, test accuracy {winner}"
     if chosen != "winner":
-        words = f"winner: test accuracy {results['winner_test_accuracy']:.4f}"
+        words = f"winner: test accuracy {winner}"
     elif results.get("final_epochs_done", results["test_accuracy"] != results["winner_test_accuracy"]):
-        words += f"; after final training {results['test_accuracy']:.4f}"
+        words += f"; after final training {model}"
     if results.get("winner_is_first_network"):
         words = words.replace("winner:", "winner: the first network itself,", 1)
-        said += [f"{words}; after its first training it was {results['vanilla_test_accuracy']:.4f}."]
+        said += [f"{words}; after its first training it was {first}."]
     else:
-        said += [f"{words}; the first network's was {results['vanilla_test_accuracy']:.4f}."]
+        said += [f"{words}; the first network's was {first}."]
     if control:
         said += _control(control, results)
-    before = control["test_accuracy"] if control and chosen == "control" else results["winner_test_accuracy"]
-    if worse := worth.made_worse(before, results["test_accuracy"], (results.get("test") or {}).get("images")):
+    before = on_test.CONTROL if control and chosen == "control" else on_test.WINNER
+    if worse := worth.made_worse(
+        *(on_test.score(results, each, _objective(results)) for each in (before, on_test.MODEL))
+    ):
         said += [worse]
     if results.get("test"):
         said += [classification.words(results["test"])]
     said += [
         "",
-        f"Model:   {directory}/best, {results['params']:,} parameters, test accuracy {results['test_accuracy']:.4f}",
+        f"Model:   {directory}/best, {results['params']:,} parameters, test accuracy {model}",
         f"Report:  {directory}/report.html",
         f"Use it:  {use}",
         f"Time:    {duration(results['seconds'])} in all",
@@ -77,30 +80,47 @@ def lines(results: Mapping, directory) -> list[str]:
 def _control(control: Mapping, results: Mapping) -> list[str]:
     cost = f"{duration(control['cpu_seconds'])} of CPU time, the search {duration(control['search_cpu_seconds'])}"
     has = f"control: the first network trained alone, {control['params']:,} params, test accuracy "
-    has += f"{control['test_accuracy']:.4f} ({cost})."
-    cut = worth.cut_short(control)
-    found = [f"{has} {cut}" if cut else has]
-    if not control["is_better"]:
-        is_first = results.get("winner_is_first_network", False)
-        images = (results.get("test") or {}).get("images")
-        accuracies = results["winner_test_accuracy"], control["test_accuracy"]
-        share = worth.compute_share(control["cpu_seconds"], control["search_cpu_seconds"])
-        answer = worth.verdict(False, is_first, *accuracies, images, share)
-        better = "On the validation images the search's winner is better"
-        if control["params"] > results["params"]:
-            better += ", or as good and smaller"
-        by_chance = images and worth.may_be_chance(*accuracies, images)
-        chance = f", which may be chance on {images:,} images" if by_chance else ""
-        tested = f"on the test images by {100 * (accuracies[0] - accuracies[1]):.2f} points{chance}"
-        if accuracies[0] <= accuracies[1]:
-            tested = "on the test images it is not"
-        return [*found, " ".join(filter(None, [f"Was it worth it? {answer} {better}, {tested}.", worth.less(share)]))]
-    after = f"; after final training its test accuracy is {results['test_accuracy']:.4f}"
-    after = after if results.get("final_epochs_done") else ""
-    return [
-        *found,
-        f"Was it worth it? No. On the validation images the control is better, or as good and no larger: it is handed over{after}.",
-    ]
+    has += f"{_tested(results, on_test.CONTROL)} ({cost})."
+    return [" ".join(filter(None, [has, worth.cut_short(control)])), f"Was it worth it? {_worth_it(control, results)}"]
+
+
+def _worth_it(control: Mapping, results: Mapping) -> str:
+    if control["is_better"]:
+        after = f"; after final training its test accuracy is {_tested(results, on_test.MODEL)}"
+        after = after if results.get("final_epochs_done") else ""
+        return (
+            f"No. On the validation images the control is better, or as good and no larger: it is handed over{after}."
+        )
+    better = "On the validation images the search's winner is better"
+    if control["params"] > results["params"]:
+        better += ", or as good and smaller"
+    objective = _objective(results)
+    compared = on_test.pair(results, on_test.WINNER, on_test.CONTROL, objective)
+    if compared is None:
+        return f"{worth.UNKNOWN} {better}."
+    winner, alone = compared
+    share = worth.compute_share(control["cpu_seconds"], control["search_cpu_seconds"])
+    answer = worth.verdict(False, results.get("winner_is_first_network", False), winner, alone, objective, share)
+    tested = f"on the test images by {winner.points_from(alone)}{worth.chance(winner, alone)}"
+    if winner.height <= alone.height:
+        tested = "on the test images it is not"
+    said = [f"{answer} {better}, {tested}.", worth.by_what(winner, objective), worth.less(share)]
+    return " ".join(filter(None, said))
+
+
+def _objective(results: Mapping) -> objectives.Objective:
+    """What the search compared networks by; runs of earlier versions knew accuracy only."""
+    return objectives.of_metric(results.get("objective")) or objectives.ACCURACY
+
+
+def _tested(results: Mapping, network: str) -> str:
+    """A network's test accuracy, and behind it what the search compared networks by."""
+    accuracy = on_test.score(results, network, objectives.ACCURACY)
+    other = on_test.score(results, network, _objective(results))
+    words = "?" if accuracy is None else f"{accuracy.value:.4f}"
+    if other is None or other.objective is objectives.ACCURACY:
+        return words
+    return f"{words} ({other.objective.measure} {other.value:.4f})"
 
 
 def duration(seconds: float) -> str:

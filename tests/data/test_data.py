@@ -172,15 +172,22 @@ class TestNotes:
     @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
     def test_copies_are_counted(self, tmp_path, dtype):
         x = np.random.default_rng(0).integers(0, 256, (33, 6, 5, 3)).astype(dtype)
-        path = save(tmp_path / "a.npz", x_train=x[:30], x_test=np.concatenate([x[4:7], x[30:]]))
+        path = save(tmp_path / "a.npz", x_train=x[:30], x_test=np.concatenate([x[3:6], x[30:]]))
         assert data.load(str(path)).notes == ("3 of 6 test images are exact copies of training or validation images",)
 
     def test_copies_among_training_and_validation_images_are_counted(self):
         x = np.random.default_rng(0).integers(0, 256, (12, 6, 5, 3)).astype(np.uint8)
-        assert notes.of_arrays(x[:9], np.concatenate([x[2:4], x[9:10]]), x[9:]) == (
+        parts, y = (x[:9], np.concatenate([x[2:4], x[9:10]]), x[9:]), np.arange(12)
+        found = notes.copies(tuple(zip(parts, (y[:9], np.array([2, 3, 9]), y[9:]), strict=True)))
+        assert found == (2, 1, 0) and notes.of_arrays(*parts, found) == (
             "2 of 3 validation images are exact copies of training images",
             "1 of 3 test images is an exact copy of training or validation images",
         )
+
+    def test_images_of_two_classes_contradict_each_other(self, tmp_path):
+        x = np.random.default_rng(0).integers(0, 256, (35, 6, 5, 3)).astype(np.uint8)
+        d = data.load(str(save(tmp_path / "a.npz", x_train=np.concatenate([x[:29], x[:1]]), x_test=x[29:])))
+        assert d.copies.contradicting == 2 and d.notes[-1].startswith("2 images are exact copies of images of another")
 
     def test_pixels_that_must_be_normalised(self, tmp_path):
         x = (1e25 * np.random.default_rng(0).uniform(size=(36, 6, 5, 3))).astype(np.float32)

@@ -49,6 +49,14 @@ def test_copies_are_among_it(tmp_path):
     assert last == "Note: 6 of 9 test images are exact copies of training or validation images."
 
 
+def test_notes_for_whoever_reads_a_score_are_all_that_is_known_of_the_images(photos):
+    d = data.load(photos, images=ImageSettings(memory_share=1e-9))
+    lines = data.describe(d)
+    assert lines[4:] == [f"Note: {note}." for note in (*description.notes(d), *d.kept)]
+    assert description.notes(d)[0].startswith("Networks are compared on 7") and set(d.notes) < set(description.notes(d))
+    assert "Decoded images are kept" in d.kept[0] and not any("kept" in note for note in description.notes(d))
+
+
 @pytest.mark.parametrize("share, words", [(1.0, "images take 1 MB"), (1e-9, "images stay on disk")])
 def test_memory_of_many_images(photos, monkeypatch, share, words):
     monkeypatch.setattr(image_files, "SMALL", 0)

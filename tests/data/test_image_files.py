@@ -303,9 +303,9 @@ class TestCache:
         monkeypatch.setattr("nash_tf.data.decoding.survey", None)  # nothing is looked at again
         again = data.load(str(tmp_path / "mixed"), images=NO_MEMORY)
         assert isinstance(again.x_train, Rows if rows else np.ndarray)
-        assert equal(expected, made) and equal(expected, again) and made.notes == again.notes
+        assert equal(expected, made) and equal(expected, again) and made.notes == again.notes == expected.notes
         assert made.form == again.form == expected.form and len(self.entries(cache_home)) == 1
-        assert any(str(self.entries(cache_home)[0]) in note for note in made.notes)
+        assert any(str(self.entries(cache_home)[0]) in each for each in made.kept) and made.kept == again.kept
 
     def test_one_entry_serves_all_seeds(self, tmp_path, cache_home, large):
         folder(tmp_path)
@@ -356,8 +356,8 @@ class TestCache:
         else:
             (place / {"about": cache.ABOUT, "sums": cache.CHECKSUMS}[how]).write_bytes(b"{}")
         again = data.load(str(tmp_path / "in"), images=NO_MEMORY)
-        assert equal(expected, again) and "made anew" in again.notes[0] and self.entries(cache_home) == [place]
-        assert not any("made anew" in note for note in data.load(str(tmp_path / "in"), images=NO_MEMORY).notes)
+        assert equal(expected, again) and "made anew" in again.kept[0] and self.entries(cache_home) == [place]
+        assert not any("made anew" in each for each in data.load(str(tmp_path / "in"), images=NO_MEMORY).kept)
 
     def test_killed_half_way(self, tmp_path, cache_home):
         folder(tmp_path, each=40)

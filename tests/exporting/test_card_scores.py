@@ -22,6 +22,25 @@ def test_numbers_have_intervals_and_classes_their_row():
     assert r"| a\|b | c | 1 |" in lines and not any("search" in line for line in lines)
 
 
+def test_what_is_known_of_the_images_stands_beside_the_accuracy():
+    assert not any("images:" in line or "copies" in line for line in card_scores.written(TEST, {}))
+    known = {
+        "copies": {"validation": 0, "test": 5, "contradicting": 0},
+        "notes": ["5 of 10 are copies", "All are grey"],
+    }
+    lines = card_scores.written({**TEST, **known}, {})
+    told = "5 of the 10 test images are exact copies of training or validation images, so that the accuracy is too good by up to"
+    assert lines[3].startswith(classification.words(TEST)) and told in lines[3]
+    first = lines.index("- 5 of 10 are copies.")
+    assert lines[first - 2 : first + 2] == [
+        "What to know of the images:",
+        "",
+        "- 5 of 10 are copies.",
+        "- All are grey.",
+    ]
+    assert lines.index(lines[3]) < first < lines.index(next(line for line in lines if line.startswith("| class")))
+
+
 def test_how_the_search_ended():
     ended = "a limit on time was reached: max_hours=0.1"
     lines = card_scores.written(TEST, {"search_ended": ended, "more_time": "More may come.", "final_ended": None})

@@ -121,6 +121,12 @@ class TestExperiment:
             "images, seed 1": "b; c (d)",
         }
 
+    def test_comparisons_by_accuracy_of_searches_that_went_by_something_else_are_said_to_be(self, tmp_path):
+        other = [runs.Run(tmp_path / str(seed), config={"objective": "loss", "seed": seed}) for seed in range(2)]
+        (entry,) = experiment_tables.cautions(other)
+        assert dict(entry.rows) == {"loss": "0, 1"} and "is accuracy on the test images nevertheless" in entry.note
+        assert not experiment_tables.cautions([runs.Run(tmp_path, config={"objective": "accuracy"})])
+
     def test_seeds_that_a_method_lacks_and_whose_winner_is_followed_are_told(self, tmp_path):
         for method, seeds in {"nash": (0, 1), "sh": (1,), "scratch": (0, 1)}.items():
             for seed in seeds:

@@ -108,6 +108,28 @@ class TestFinished:
             "is not in this run's results: an earlier version wrote them" in page and "95\u00a0% interval" not in page
         )
 
+    def test_what_is_known_of_the_images(self, run):
+        results = json.loads((run / "results.json").read_text())
+        page = page_of(run)
+        assert "What to know of the images" not in page.words and "likely to lie within the 95" in page.text
+        known = {"copies": {"validation": 1, "test": 80, "contradicting": 0}, "notes": ["Other scale", HOSTILE, 7]}
+        page = page_of(change_results(run, test=results["test"] | known))
+        assert "Other scale." in page.words and page.names.count("script") == 1
+        assert "on 800 images, 80 of them seen before; 95\u00a0% interval" in page.text
+        assert (
+            "80 of the 800 test images are exact copies of training or validation images, so that the acc" in page.text
+        )
+        assert "likely to lie within" not in page.text
+
+    @pytest.mark.parametrize("odd", [None, 7, HOSTILE, [], {}, {"test": HOSTILE}, {"test": -3}])
+    def test_odd_words_on_images_are_left_out(self, run, odd):
+        results = json.loads((run / "results.json").read_text())
+        found = details_of(loading.read(change_results(run, test=results["test"] | {"copies": odd, "notes": odd})))
+        assert (found.copies, found.notes) == (0, ())
+        many = {"copies": {"test": 10**9}, "notes": ["x" * 5000] * 60}
+        found = details_of(loading.read(change_results(run, test=results["test"] | many)))
+        assert found.copies == 800 and sum(map(len, found.notes)) == 50_000
+
     def test_files_of_the_export(self, run):
         page = page_of(run)
         assert "1.8 MB" in page.words and "as a SavedModel" in page.words and "model.keras" in page.words
@@ -171,6 +193,54 @@ class TestControl:
         page = page_of(change_results(run, control=control, winner=[0, 0, 0])).text
         assert "No: the search has found nothing better than the first network" in page
         assert "The control was cut short: it had 6 of 27 epochs." in page
+
+
+class TestOtherObjectives:
+    """Runs of which accuracy tells another story than what their searches compared networks by."""
+
+    @pytest.fixture
+    def balanced(self, run):
+        results = json.loads((run / "results.json").read_text())
+        test = results["test"]
+        for network, value in (("winner", 0.9), ("model", 0.8), ("first_network", 0.4)):
+            test[network] |= {"balanced_accuracy": value, "balanced_interval": [value - 0.02, value + 0.02]}
+        own = {"test_balanced_accuracy": 0.75, "test_balanced_interval": [0.7, 0.79]}
+        change_results(run, test=test, control={**CONTROL, **own, "is_better": False}, winner_test_accuracy=0.8)
+        return change_settings(run, objective="balanced_accuracy")
+
+    def test_balanced_accuracy_decides(self, balanced):
+        page = page_of(balanced)
+        assert (
+            "Yes. " in page.words and "the winner is 15.00 points of balanced accuracy above the control." in page.text
+        )
+        assert {"test balanced accuracy", "test accuracy"} <= set(page.words)
+        assert {"70.00 to 79.00\u00a0%", "88.00 to 92.00\u00a0%", "82.36 to 87.31\u00a0%"} <= set(page.words)
+        assert "The final training made it worse, by 10.00 points of balanced accuracy on the test images" in page.text
+
+    def test_an_older_run_that_does_not_tell_it_of_the_control(self, balanced):
+        page = page_of(change_results(balanced, control={**CONTROL, "is_better": False}, winner_test_accuracy=0.95))
+        assert (
+            "It cannot be told. " in page.words and "the winner is 10.00 points above the control. That is" in page.text
+        )
+
+    def test_without_a_control(self, balanced):
+        page = page_of(change_results(balanced, control=None, vanilla_test_accuracy=0.5)).text
+        assert "the first network had a balanced accuracy of 40.00 % on the test images; the model has a bal" in page
+        assert "after its first training, has a balanced accuracy of 40.00 %." in page
+
+    def test_a_network_that_finds_the_rare_class_is_not_held_against_the_largest_one(self, balanced):
+        results = json.loads((balanced / "results.json").read_text())
+        test = results["test"] | {"base_rate": 0.95}
+        assert "do not show that it is better" not in page_of(change_results(balanced, test=test)).text
+        test["model"] |= {"balanced_accuracy": 0.35, "balanced_interval": [0.32, 0.38]}
+        assert "than always naming one class, by balanced accuracy" in page_of(change_results(balanced, test=test)).text
+
+    def test_of_a_loss_it_is_not_known_what_is_chance(self, run):
+        control = {**CONTROL, "test_loss": 0.5, "is_better": False}
+        change_results(run, control=control, winner_test_accuracy=0.8, winner_test_loss=0.25, test_loss=0.25)
+        page = page_of(change_settings(run, objective="loss"))
+        words = "the winner is 0.25 of loss below the control; how much of that is chance is not known of a loss."
+        assert "Perhaps. " in page.words and words in page.text and "test loss" in page.words
 
 
 class TestStates:

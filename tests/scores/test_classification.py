@@ -116,3 +116,15 @@ def test_outputs_that_are_no_finite_numbers_name_no_class(lost):
     assert [each["images"] for each in found["by_class"]] == [3, 1, 1] and found["by_class"][0]["named"] == 1
     test = {"images": 5, "largest_class": "a", "base_rate": 0.6, "model": found}
     assert scores.words(test).endswith("For 3 images its outputs are no finite numbers; these count as wrong.")
+
+
+class TestCopies:
+    def test_the_accuracy_is_too_good_by_no_more_than_where_all_copies_are_right(self):
+        """Of 100 images 80 are right; the 20 copies among them left out, 60 of 80 are."""
+        assert "20 of the 100 test images are exact copies" in (said := scores.of_copies(20, 100, 0.8))
+        assert "too good by up to 5.00 points" in said
+        assert "1 of the 100 test images is an exact copy" in scores.of_copies(1, 100, 0.8)
+        assert "by up to 30.00 points" in scores.of_copies(99, 100, 0.3)
+
+    def test_of_copies_alone_nothing_follows(self):
+        assert "nothing is known of images that are new" in scores.of_copies(60, 60, 1.0)

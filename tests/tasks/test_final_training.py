@@ -32,6 +32,7 @@ def test_the_control_s_test_loss_has_no_label_smoothing_and_compares_with_the_ot
         types.SimpleNamespace(dataset=dataset, pipeline=pipeline, config=SearchConfig()), model
     )
     assert scores["test_accuracy"] == scores["val_accuracy"] == 1.0
+    assert scores["test_balanced_accuracy"] == 1.0 and scores["test_balanced_interval"][0] < 1.0
     assert scores["test_loss"] == pytest.approx(np.log(1 + 2 * np.exp(-3)), abs=1e-5) and scores["val_loss"] > 0.5
 
 

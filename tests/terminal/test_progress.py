@@ -191,6 +191,22 @@ def test_a_final_training_that_made_it_worse_is_said_to_have():
         assert "made it worse" not in last_lines(**by_chance)
 
 
+def test_the_verdict_and_the_final_training_go_by_the_run_s_objective():
+    def balanced(value):
+        return {"balanced_accuracy": value, "balanced_interval": [value - 0.02, value + 0.02]}
+
+    control = {**CONTROL, **{f"test_{name}": value for name, value in balanced(0.75).items()}}
+    test = {**RESULTS["test"], "winner": balanced(0.9), "model": {**RESULTS["test"]["model"], **balanced(0.8)}}
+    run = {"control": control, "test": test, "objective": "val_balanced_accuracy", "final_epochs_done": 20}
+    said = last_lines(**run)  # by accuracy the winner is 5 points below its control, and the final training won 12
+    assert "Was it worth it? Yes. On the" in said and "the test images by 15.00 points of balanced accuracy." in said
+    assert "The final training made it worse, by 10.00 points of balanced accuracy on the test images" in said
+    assert "0.7500 (balanced accuracy 0.9000); after final training 0.8750 (balanced accuracy 0.8000); the" in said
+    assert "test accuracy 0.8000 (balanced accuracy 0.7500) (60 s" in said
+    older = last_lines(**{**run, "control": CONTROL})
+    assert "It cannot be told." in older and "That is by accuracy; the search compared" in older
+
+
 def test_what_a_limit_has_done_is_said():
     said = last_lines(more_time="More may help.", final_ended="max_hours=0.1 left time for 12 of 20 epochs")
     assert "ended by a limit on time. More may help." in said and "12 of 20 epochs" in said

@@ -11,6 +11,7 @@ from nash_tf.report.analysis.stats import EXACT_UP_TO, Summary
 from nash_tf.report.drawing.number_words import NONE, count, percent, points, short
 from nash_tf.report.pages.published import TABLE
 from nash_tf.report.records.runs import Run
+from nash_tf.scores.objectives import ACCURACY
 from nash_tf.strategy import methods
 
 ACCEPTED = "Morphisms accepted in winners, of those drawn"
@@ -36,6 +37,12 @@ def cautions(runs: Sequence[Run]) -> list[Table]:
     lacking = method_comparison.unequal_seeds(runs)
     twins = tuple((name, str(times)) for name, times in method_comparison.twins(runs).items())
     found = [
+        Table(
+            "Searches that compared networks by something else than accuracy",
+            ("what", "runs"),
+            _objectives(runs),
+            "All that is compared here is accuracy on the test images nevertheless; the page of each run has its own measure.",
+        ),
         Table(
             "Settings that are not the same in all runs", ("setting", "values"), _values(settings), "Compare with care."
         ),
@@ -71,6 +78,12 @@ def cautions(runs: Sequence[Run]) -> list[Table]:
         ),
     ]
     return [entry for entry in found if entry.rows]
+
+
+def _objectives(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
+    """What networks were compared by, where it is not the accuracy, and in which runs."""
+    names = dict.fromkeys(run.objective.measure for run in runs if run.objective is not ACCURACY)
+    return tuple((name, _names([run for run in runs if run.objective.measure == name])) for name in names)
 
 
 def _values(unequal: Mapping[str, Mapping[str, Sequence[Run]]]) -> tuple[tuple[str, str], ...]:

@@ -14,19 +14,12 @@ from nash_tf.report.drawing.number_words import NONE, duration, percent, plural,
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
+from nash_tf.report.pages.shares import interval
 from nash_tf.report.records.runs import Run, name_of, number
-from nash_tf.report.records.tested import Share, Tested
-from nash_tf.scores import worth
+from nash_tf.report.records.tested import Tested
+from nash_tf.scores import on_test, worth
+from nash_tf.scores.objectives import BALANCED_ACCURACY
 from nash_tf.settings.costs import MIRRORED
-
-
-def interval(share: Share | None, digits: int = 2) -> str:
-    """The bounds of a share, in per cent."""
-    if share is None or share.interval is None:
-        return NONE
-    low, high = (percent(bound, digits) for bound in share.interval)
-    return f"{low} to {high}\u00a0%"
-
 
 # What you have --------------------------------------------------------------------------------------------------------
 
@@ -54,20 +47,15 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         html.cards(cards),
         html.paragraph(*_what_it_is(run, test, children)),
         html.notice("A limit ended the search", search_summary.cut(run)),
-        html.notice("The final training", _made_worse(run, test)),
+        html.notice("The final training", _made_worse(run)),
         _formats(run),
     )
 
 
-def _made_worse(run: Run, test: Tested | None) -> list[str]:
-    """That the final training lowered the accuracy, where it did."""
-    is_control = run.gives_control
-    before = (
-        number(_of(run.results.get("control")).get("test_accuracy"))
-        if is_control
-        else run.result("winner_test_accuracy")
-    )
-    worse = worth.made_worse(before, run.result("test_accuracy"), test.images if test else None)
+def _made_worse(run: Run) -> list[str]:
+    """That the final training made the network worse, where it did."""
+    before = on_test.CONTROL if run.gives_control else on_test.WINNER
+    worse = worth.made_worse(*(on_test.score(run.results, each, run.objective) for each in (before, on_test.MODEL)))
     return [worse] if worse else []
 
 
@@ -84,7 +72,8 @@ def _accuracy_card(run: Run, test: Tested | None) -> tuple[str, ...]:
     card = (f"{percent(run.result('test_accuracy'))} %", final)
     if test is None or test.model.accuracy is None:
         return card
-    return (*card, f"on {plural(test.images, 'image')}; 95\u00a0% interval {interval(test.model.accuracy)}")
+    seen = f", {test.copies:,} of them seen before" if test.copies else ""
+    return (*card, f"on {plural(test.images, 'image')}{seen}; 95\u00a0% interval {interval(test.model.accuracy)}")
 
 
 def _in_brackets(test: Tested) -> str:
@@ -119,13 +108,22 @@ def _what_it_is(run: Run, test: Tested | None, children: Sequence[Child]) -> lis
         tag("code", f"{run.directory}/best"),
         ". ",
     ]
-    if test and test.model.accuracy and test.base_rate is not None:
-        bounds = test.model.accuracy.interval
-        if bounds and bounds[0] <= test.base_rate:
-            parts.append(
-                tag("strong", "These test images do not show that it is better than always naming the largest class.")
-            )
+    if no_better := _no_better(run, test):
+        parts.append(tag("strong", no_better))
     return parts
+
+
+def _no_better(run: Run, test: Tested | None) -> str | None:
+    """That a network which always names one class may be as good, by what the search compared networks by."""
+    if test is None:
+        return None
+    share, by_naming, words = test.model.accuracy, test.base_rate, "always naming the largest class"
+    there = sum(each.images > 0 for each in test.classes)
+    if run.objective is BALANCED_ACCURACY and test.model.balanced and there:
+        share, by_naming, words = test.model.balanced, 1 / there, "always naming one class, by balanced accuracy"
+    if share is None or share.interval is None or by_naming is None or share.interval[0] > by_naming:
+        return None
+    return f"These test images do not show that it is better than {words}."
 
 
 def _input(run: Run) -> str:

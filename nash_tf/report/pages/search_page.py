@@ -61,7 +61,7 @@ def _answers(run: Run, everyone: Sequence[Child], keep: Keep) -> Sections:
     sections = [
         ("result", "What you have", result_sections.have(run, test, everyone)),
         ("sure", "How sure it is", sureness.sure(run, test)),
-        ("worth", "Is it worth it?", worth_section.section(run, test, everyone)),
+        ("worth", "Is it worth it?", worth_section.section(run, everyone)),
         ("front", front_section.title(run), front_section.section(run, keep)),
         ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
         ("next", "What next", result_sections.what_next(run)),
@@ -106,7 +106,7 @@ def _course(
         ),
         (
             "accuracy",
-            f"{run.objective.words.removeprefix('validation ').capitalize()} against parameters",
+            f"{run.objective.measure.capitalize()} against parameters",
             html.together(
                 html.paragraph(
                     f"Each network after its last training{_of_short_life(run, counts)}. Labels are step.child."

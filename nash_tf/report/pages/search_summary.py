@@ -9,6 +9,7 @@ from nash_tf.report.drawing.markup import Markup, tag
 from nash_tf.report.drawing.number_words import percent, plural, short
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.records.runs import Run, sentence_of
+from nash_tf.scores import on_test
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import methods
 
@@ -150,9 +151,9 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
             f"{'below' if reached < first else 'above'} {what}"
         )
     words.append(". ")
-    tested = run.result("vanilla_test_accuracy")
+    tested = on_test.score(run.results, on_test.FIRST, run.objective)
     if tested is not None:
-        words.append(f"On the test set the first network, after its first training, has {percent(tested)} %. ")
+        words.append(f"On the test set the first network, after its first training, has {tested.words}. ")
     method = methods.registry.get(run.method)
     won = [child for child in children if child.fate == family.WINNER and child.step > 0 and child.closed]
     if won and (method is None or (method.keeps_parent and method.grows)):

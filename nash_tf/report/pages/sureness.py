@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from nash_tf.report.analysis import search_plan
 from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, count, percent, plural
+from nash_tf.report.drawing.number_words import count, percent, plural
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Cell, left
-from nash_tf.report.pages.result_sections import interval
+from nash_tf.report.pages.shares import interval, share_cell
 from nash_tf.report.records.runs import Run
 from nash_tf.report.records.tested import Network, OfClass, Share, Tested
-from nash_tf.scores.classification import SHOWN_CLASSES
+from nash_tf.scores.classification import SHOWN_CLASSES, of_copies
 
 _SHOWN_PAIRS, _SHOWN_WEAKEST = 15, 10
 _WIDE_MATRIX = 10  # classes; a larger matrix does not fit on a phone
@@ -27,6 +27,7 @@ def sure(run: Run, test: Tested | None) -> Markup | None:
         )
     return html.together(
         html.paragraph(*_words(test)),
+        html.notice("What to know of the images", [f"{note}." for note in test.notes]),
         _networks(run, test),
         _classes(test) if test.classes else None,
         _confusion(test),
@@ -35,10 +36,14 @@ def sure(run: Run, test: Tested | None) -> Markup | None:
 
 
 def _words(test: Tested) -> list[object]:
+    further = (
+        "On all further images of the same kind it is likely to lie within the 95\u00a0% interval; one of half the width takes four "
+        "times as many test images."
+    )
+    if test.copies and test.model.accuracy:
+        further = of_copies(test.copies, test.images, test.model.accuracy.value)
     words: list[object] = [
-        f"The accuracy is counted on {plural(test.images, 'image')}. On all further images of the same kind it is likely to lie "
-        "within the 95\u00a0% interval; one of half the width takes four times as many test images. On images from another source "
-        "it is to be measured anew. "
+        f"The accuracy is counted on {plural(test.images, 'image')}. {further} On images from another source it is to be measured anew. "
     ]
     known = [each for each in test.classes if each.recall]
     if len(known) > 1:
@@ -56,19 +61,11 @@ def _words(test: Tested) -> list[object]:
     return words
 
 
-def _share(share: Share | None, digits: int = 2) -> Cell:
-    """A share with its interval, which goes on a line of its own where the table is narrow."""
-    if share is None:
-        return Cell(NONE, -1)
-    bounds = tag("span", interval(share, digits), class_="soft bounds") if share.interval else None
-    return Cell(html.together(f"{percent(share.value, digits)}\u00a0% ", bounds), share.value)
-
-
 def _networks(run: Run, test: Tested) -> Markup:
     """The networks on the same test images."""
 
     def row(name: str, network: Network) -> list[object]:
-        return [left(name, wide=True), _share(network.accuracy), _share(network.balanced)]
+        return [left(name, wide=True), share_cell(network.accuracy), share_cell(network.balanced)]
 
     rows = [row("the model", test.model)]
     is_control = run.gives_control
@@ -91,8 +88,8 @@ def _classes(test: Tested) -> Markup:
             [
                 left(each.name, wide=True),
                 Cell(count(each.images), each.images),
-                _share(each.recall, 1),
-                _share(each.precision, 1),
+                share_cell(each.recall, 1),
+                share_cell(each.precision, 1),
             ]
             for each in classes
         ]

@@ -5,65 +5,77 @@ from collections.abc import Sequence
 from nash_tf.report.analysis import family, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import count, duration, percent, plural
+from nash_tf.report.drawing.number_words import count, duration
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.pages.html_page import left
+from nash_tf.report.pages.html_page import Cell, left
+from nash_tf.report.pages.shares import share_cell
 from nash_tf.report.records.runs import Run, number
-from nash_tf.report.records.tested import Tested
-from nash_tf.scores import worth
+from nash_tf.report.records.tested import Share
+from nash_tf.scores import objectives, on_test, worth
+from nash_tf.scores.objectives import Objective
+from nash_tf.scores.on_test import Score
 
 
-def section(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup | None:
+def section(run: Run, children: Sequence[Child]) -> Markup | None:
     """The control beside the winner; without one, what of it is known; nothing before the end."""
-    own, first = run.result("test_accuracy"), run.result("vanilla_test_accuracy")
-    if own is None:
+    if run.result("test_accuracy") is None:
         return None
     found = run.results.get("control")
     control = found if isinstance(found, dict) else {}
-    accuracy = number(control.get("test_accuracy"))
-    if accuracy is None:
+    compared = on_test.pair(run.results, on_test.WINNER, on_test.CONTROL, run.objective)
+    if compared is None:
         words = "This run has no control, the first network trained on alone. "
         if not search_plan.searches(run):
             words = f"There is nothing to compare: method {run.method} searches for nothing and trains the first network alone."
         elif family.is_first(children):
             words += "The model is the first network itself, not changed by the search."
-        elif first is not None:
+        elif longer := on_test.pair(run.results, on_test.FIRST, on_test.MODEL, run.objective):
             words += (
-                f"After its own training, before the search, the first network had {percent(first)} % on the test images; the "
-                f"model has {percent(own)} %. How much of the difference is the search's and how much longer training's is not known."
+                f"After its own training, before the search, the first network had {longer[0].words} on the test images; the "
+                f"model has {longer[1].words}. How much of the difference is the search's and how much longer training's is not known."
             )
         return html.paragraph(words)
-    is_better, winner = control.get("is_better") is True, run.result("winner_test_accuracy")
-    compared = own if winner is None else winner
+    is_better, (winner, alone) = control.get("is_better") is True, compared
     handed_over = " and is handed over" if run.gives_control else ""
     judged = f"it is {'at least as good as' if is_better else 'not as good as'} the search's winner{handed_over}"
-    above = f"{percent(abs(compared - accuracy))} points {'below' if compared < accuracy else 'above'} the control"
-    images = test.images if test else None
-    by_chance = worth.may_be_chance(compared, accuracy, images)
-    chance = f", which may be chance on {plural(test.images, 'image')}" if test and by_chance else ""
+    above = f"{winner.points_from(alone)} {'below' if winner.value < alone.value else 'above'} the control"
     words = (
         f"The control is the first network, trained on alone for {duration(number(control.get('cpu_seconds')))} of CPU time. On the "
-        f"validation images {judged}. On the test images the winner is {above}{chance}."
+        f"validation images {judged}. On the test images the winner is {above}{worth.chance(winner, alone)}."
     )
+    if other := worth.by_what(winner, run.objective):
+        words += f" {other}"
     if cut := worth.cut_short({name: number(control.get(name)) for name in ("epochs", "epochs_wanted")}):
         words += f" {cut}"
     share = worth.compute_share(*(number(control.get(name)) for name in ("cpu_seconds", "search_cpu_seconds")))
     if not is_better and (less := worth.less(share)):
         words += f" {less}"
-    head = worth.verdict(is_better, family.is_first(children), compared, accuracy, images, share)
+    head = worth.verdict(is_better, family.is_first(children), winner, alone, run.objective, share)
+    asked = list(dict.fromkeys((winner.objective, objectives.ACCURACY)))
     rows = [
         [
             left("the search's winner"),
-            percent(compared),
+            *_tested(run, on_test.WINNER, asked),
             count(next((child.params for child in children if child.chosen), None)),
             duration(number(control.get("search_cpu_seconds"))),
         ],
         [
             left("the control"),
-            percent(accuracy),
+            *_tested(run, on_test.CONTROL, asked),
             count(number(control.get("params"))),
             duration(number(control.get("cpu_seconds"))),
         ],
     ]
-    head_row = [left("network"), "test accuracy, %", "parameters", "CPU time"]
+    head_row = [left("network"), *(f"test {each.measure}" for each in asked), "parameters", "CPU time"]
     return html.together(html.paragraph(tag("strong", f"{head} "), words), html.table(head_row, rows, narrow=True))
+
+
+def _tested(run: Run, network: str, asked: Sequence[Objective]) -> list[Cell]:
+    """A network's scores on the test images, a cell for each that is asked for."""
+    return [_cell(on_test.score(run.results, network, each)) for each in asked]
+
+
+def _cell(score: Score | None) -> Cell:
+    if score is not None and not score.objective.is_share:
+        return Cell(f"{score.value:.4g}", score.value)
+    return share_cell(Share(score.value, score.interval) if score else None)

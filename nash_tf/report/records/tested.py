@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nash_tf.report.records.runs import Run, name_of, number
+from nash_tf.report.records.runs import Run, name_of, number, sentence_of
 from nash_tf.scores.classification import MOST_PAIRS, SHOWN_CLASSES
 
 MOST_CLASSES = 2_000  # that are read
 MOST_MISTAKES = 24
+MOST_NOTES = 50
 _PICTURE = re.compile(r"mistakes/[0-9]{1,12}\.png")
 
 Interval = tuple[float, float]
@@ -65,6 +66,8 @@ class Tested:
         classes: of the exported network, as the others below.
         confusion: row: the image's class, column: the class that was named; None of many classes.
         confused: (class, named, images), the most frequent first.
+        copies: how many of the test images were trained on or validated on too.
+        notes: what is known of the data, a sentence each; of older runs nothing.
     """
 
     images: int
@@ -77,6 +80,8 @@ class Tested:
     confusion: tuple[tuple[int, ...], ...] | None
     confused: tuple[tuple[str, str, int], ...]
     mistakes: tuple[Mistake, ...]
+    copies: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def details_of(run: Run) -> Tested | None:
@@ -99,6 +104,8 @@ def details_of(run: Run) -> Tested | None:
         _matrix(model.get("confusion"), len(classes)),
         tuple(_pairs(model)),
         tuple(_mistakes(plain)),
+        min(_count(_object(plain.get("copies")).get("test")) or 0, images),
+        tuple(_notes(plain.get("notes"))),
     )
 
 
@@ -159,6 +166,10 @@ def _pairs(model: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
     for each in _objects(model.get("confused"), MOST_PAIRS):
         if images := _count(each.get("images")):
             yield name_of(each.get("class")), name_of(each.get("named")), images
+
+
+def _notes(value: Any) -> Iterator[str]:
+    return filter(None, map(sentence_of, value[:MOST_NOTES] if isinstance(value, list) else ()))
 
 
 def _mistakes(plain: Mapping[str, Any]) -> Iterator[Mistake]:
