@@ -29,6 +29,7 @@ TUNER = "tuner"
 TENSORBOARD = "tensorboard"
 _LEFTOVERS = (f"{CONFIG}.partial", f".{CONFIG}.", f".{REPORT}.")  # begin the names of what interrupted writes leave
 _LARGEST_CONFIG = 2**20  # bytes
+_LONGEST_REASON = 5_000  # letters: what reads it bounds its bytes
 _END_OF_PAGE = 2**16  # bytes that hold its mark
 _REMEDY = "put back the one that was there, or give another --output_dir"
 # Kept in config.json beside the settings: by which versions the run was begun, and by which others it went on.
@@ -175,7 +176,7 @@ def telling_failure(directory: Path, then: Callable[[Path], None]) -> Iterator[N
     try:
         yield
     except Exception as error:  # a signal that stops the run is no failure
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         with contextlib.suppress(OSError):  # of a full disk, which may be why; the error itself is what matters
             write_atomically(directory / FAILURE, f"{json.dumps({'reason': reason}, indent=2)}\n".encode())
         then(directory)
