@@ -4,11 +4,15 @@ import json
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from nash_tf import report, search
-from nash_tf.files import run_directory
+from nash_tf.files import plain_json, run_directory
+from nash_tf.report.pages import sureness
 from nash_tf.report.records import loading
+from nash_tf.report.records.tested import details_of
+from nash_tf.scores import classification
 from tests.helpers import ROOT
 
 RECORDED = ROOT / "tests" / "experiments" / "grow_cifar10_now" / "grow-seed6"
@@ -71,3 +75,32 @@ def test_why_a_run_failed_is_read_however_much_there_is_to_say(tmp_path):
     with pytest.raises(ValueError), run_directory.telling_failure(tmp_path, lambda _: None):
         raise ValueError("\N{PILE OF POO}" * 10**6)
     assert loading.read(tmp_path).failure.startswith("\N{PILE OF POO}" * 100)
+
+
+class TestManyClasses:
+    CLASSES, WEAKEST = 3_755, 3_700  # of which no image is found; the others are found always
+
+    @pytest.fixture
+    def finished(self, run):
+        """The run, with the test of a network of so many classes."""
+        confusion = 20 * np.eye(self.CLASSES, dtype=np.int64)
+        confusion[self.WEAKEST, [0, self.WEAKEST]] = 20, 0
+        results = json.loads((run / "results.json").read_text())
+        names = [chr(0x4E00 + number) for number in range(self.CLASSES)]
+        results["test"]["model"] = classification.in_detail(confusion, names)
+        (run / "results.json").write_text(plain_json.text(results, indent=2))
+        return run
+
+    def test_are_read(self, finished):
+        found = loading.read(finished)
+        assert (found.state, found.problems) == ("finished", ())
+        assert len(details_of(found).classes) == self.CLASSES
+
+    def test_are_told_on_the_page(self, finished, monkeypatch):
+        weakest = f"The class that is found least often is {chr(0x4E00 + self.WEAKEST)}"
+        page = report.write(finished).read_text(encoding="utf-8")
+        assert weakest in page and "All 3,755 classes" in page
+        monkeypatch.setattr(sureness, "_MOST_CLASSES", 50)
+        shorter = report.write(finished).read_text(encoding="utf-8")
+        assert weakest in shorter and "All 3,755 classes" not in shorter
+        assert "The 50 classes found least often, of 3,755; results.json has all" in shorter

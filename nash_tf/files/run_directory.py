@@ -28,7 +28,9 @@ MISTAKES = "mistakes"  # folder of pictures
 TUNER = "tuner"
 TENSORBOARD = "tensorboard"
 _LEFTOVERS = (f"{CONFIG}.partial", f".{CONFIG}.", f".{REPORT}.")  # begin the names of what interrupted writes leave
-_LARGEST_CONFIG = 2**20  # bytes
+# Bytes that are read at most. A class takes some 400 of results.json; a confusion matrix of as many as there is room for takes
+# more memory than there is.
+LARGEST_CONFIG, LARGEST_RESULTS = 2**20, 2**25
 _LONGEST_REASON = 5_000  # letters: what reads it bounds its bytes
 _END_OF_PAGE = 2**16  # bytes that hold its mark
 _REMEDY = "put back the one that was there, or give another --output_dir"
@@ -155,7 +157,7 @@ def read_versions(directory: str | os.PathLike) -> Mapping[str, str]:
 def _read(directory: str | os.PathLike) -> tuple[SearchConfig, list[dict[str, str]]]:
     """Settings, and versions from the first to the last."""
     try:
-        values = without_checksum(json.loads(read_regular(Path(directory) / CONFIG, _LARGEST_CONFIG)))
+        values = without_checksum(json.loads(read_regular(Path(directory) / CONFIG, LARGEST_CONFIG)))
         versions = [dict(each) for each in (values.pop(_VERSIONS, {}), *values.pop(LATER_VERSIONS, ()))]
         return SearchConfig.from_json({**of_before(SearchConfig), **values}), versions
     except ConfigError as error:

@@ -267,6 +267,11 @@ FLOODS = {
         lambda: '{"test_accuracy": NaN, "params": -1e400, "seconds": -Infinity}',
         "holds no test_accuracy",
     ),
+    "classes beyond all measure": (
+        "results.json",
+        lambda: '{"test_accuracy": 0.5, "test": {"images": 3, "model": {"by_class": [' + "{}," * 10**6 + "{}]}}}",
+        "names no winner",
+    ),
     "a nested architecture": (
         "best/architecture.json",
         lambda: json.dumps({"nodes": [], "outputs": []})[:-1] + f', "structure": {_nested(700)}}}',

@@ -25,8 +25,8 @@ _ARCHITECTURE = "architecture.json"  # in the folder of a network
 _BEST = f"{run_directory.BEST}/{_ARCHITECTURE}"
 # What is read at most. A search of 1,000 steps has 15,000 trainings and a lineage of 30 MB.
 MOST_BYTES = {
-    run_directory.CONFIG: 1 << 20,
-    run_directory.RESULTS: 1 << 20,
+    run_directory.CONFIG: run_directory.LARGEST_CONFIG,
+    run_directory.RESULTS: run_directory.LARGEST_RESULTS,
     run_directory.FAILURE: 64 << 10,
     run_directory.LINEAGE: 128 << 20,
     _BEST: 16 << 20,
