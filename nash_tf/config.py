@@ -24,11 +24,11 @@ from nash_tf.settings import (
     differences,
     one_of,
     optional,
+    path,
     refusal,
     setting,
     some_of,
     switch,
-    text,
     tuple_of,
     whole,
 )
@@ -160,7 +160,7 @@ class SearchConfig(
     )
     seed: int = setting(whole(0, 2**32 - 1), "Seed of all random draws.", default=0, group=_SEARCH)
     output_dir: str | None = setting(
-        optional(text("the path of a directory")),
+        optional(path("the path of a directory")),
         "Directory of the run, new or empty. Unset: runs/<data set>-<method>-seed<seed>.",
         default=None,
         group=_RUN,

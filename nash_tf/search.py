@@ -26,7 +26,7 @@ from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.report.records import loading as loading_of_runs
 from nash_tf.scores import objectives
 from nash_tf.settings import engine as engine_settings
-from nash_tf.strategy import methods, outlook, time_plan
+from nash_tf.strategy import long_histories, methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
@@ -309,5 +309,5 @@ def tuner_of(
 
 
 def _write_lineage(directory: Path, oracle) -> None:
-    lines = [plain_json.text(record, sort_keys=True) for record in oracle.lineage()]
+    lines = [plain_json.text(long_histories.shortened(record), sort_keys=True) for record in oracle.lineage()]
     write_atomically(directory / run_directory.LINEAGE, "".join(f"{line}\n" for line in lines).encode())

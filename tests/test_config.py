@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nash_tf import settings
+from nash_tf import main, settings
 from nash_tf.config import AUGMENTATIONS, LARGEST, ConfigError, SearchConfig, check_resume, differences
 from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
@@ -141,6 +141,30 @@ class TestRules:
     )
     def test_layout_of_the_first_network(self, method, layout, first):
         assert SearchConfig(method=method, layout=layout).first_layout == first
+
+
+class TestPaths:
+    NAMED = ("output_dir", "dataset", "start", "cache_dir", "prior", "storage")
+
+    def test_are_all_settings_that_say_so(self):
+        words = {"path", "directory", "directories"}
+        said = {each.name for each in settings.declared(SearchConfig) if words & set(each.rule.text.split())}
+        assert said == set(self.NAMED)
+
+    @pytest.mark.parametrize("name", NAMED)
+    def test_of_the_home_folder_are_so_on_the_command_line(self, name, monkeypatch):
+        monkeypatch.setenv("HOME", "/home/me")
+        rule = next(each.rule for each in settings.declared(SearchConfig) if each.name == name)
+        wanted = {"~/x": "/home/me/x", "./~/x": "./~/x", "a~b": "a~b", "digits": "digits", "s3://a/~": "s3://a/~"}
+        assert {given: rule.read(given) for given in wanted} == {
+            given: (path,) if name == "prior" else path for given, path in wanted.items()
+        }
+
+    def test_are_said_as_they_are(self, monkeypatch):
+        monkeypatch.setenv("HOME", "/home/me")
+        parsed, _ = main.parse(["main", "--output_dir=~/runs/x", "--dataset", "~/photos", "--prior=~/a, ~/b"])
+        assert (parsed.output_dir, parsed.dataset) == ("/home/me/runs/x", "/home/me/photos")
+        assert parsed.prior == ("/home/me/a", "/home/me/b")
 
 
 class TestAugmentations:

@@ -61,6 +61,16 @@ class TestFlagfiles:
         with pytest.raises(config.ConfigError, match="--flagfile: .*'other'; by name there are cifar10_cpu, "):
             main.parse(["main", "--flagfile=other"])
 
+    def test_are_found_by_name_in_others(self, place):
+        (place / "mine.flags").write_text("--flagfile=evening\n-flagfile=quick.flags \n--seed=3\n--flagfile=more\n")
+        (place / "more").write_text("--flagfile=evening\n--steps=9\n")
+        for how in (["--flagfile=mine.flags"], ["--flagfile", "mine.flags"]):
+            parsed = main.parse(["main", *how])[0]
+            assert (parsed.seed, parsed.optimizer, parsed.steps) == (3, "muon", 9), how
+        (place / "mine.flags").write_text("--flagfile=other\n")
+        with pytest.raises(config.ConfigError, match="--flagfile: .*'other'; by name there are cifar10_cpu, "):
+            main.parse(["main", "--flagfile=mine.flags"])
+
     def test_what_comes_later_wins(self):
         parsed, _ = main.parse(["main", f"--flagfile={ROOT}/flags/quick.flags", "--method=sh", "--steps=7"])
         assert parsed.steps == 7

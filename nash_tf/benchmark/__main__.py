@@ -277,6 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "nash_tf.benchmark", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
+    path = os.path.expanduser  # a shell leaves `~` behind `=` to us
     parser.add_argument(
         "--parts", type=_listed, default=list(QUICK), help=f"What to measure, some of {','.join(PARTS)}."
     )
@@ -290,17 +291,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--grown", type=int, default=1, help="Number of random networks grown from the first vanilla one."
     )
     parser.add_argument(
-        "--architecture", action="append", default=[], help="File architecture.json of a search; may be repeated."
+        "--architecture",
+        type=path,
+        action="append",
+        default=[],
+        help="File architecture.json of a search; may be repeated.",
     )
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--batches", type=int, default=20, help="Number of batches in a turn.")
     parser.add_argument("--repeats", type=int, default=5, help="Number of turns.")
     parser.add_argument("--depths", type=lambda text: [int(part) for part in _listed(text)], default=[10, 30, 100])
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
-    parser.add_argument("--torch_python", default=sys.executable, help="Python interpreter that has PyTorch and NumPy.")
+    parser.add_argument("--torch_python", type=path, default=sys.executable, help="Python that has PyTorch and NumPy.")
     parser.add_argument("--search", default="--flagfile=flags/quick.flags --method=shrsep", help="Flags of the search.")
-    parser.add_argument("--json", help="JSON file for all results.")
-    parser.add_argument("--svg", help="SVG file for the figure of the part `cost`.")
+    parser.add_argument("--json", type=path, help="JSON file for all results.")
+    parser.add_argument("--svg", type=path, help="SVG file for the figure of the part `cost`.")
     flags = parser.parse_args(arguments)
     if wrong := _wrong(flags):
         parser.error(wrong)

@@ -105,7 +105,7 @@ class Checker:
         Raises:
             ExportError: the file cannot be loaded, or an output differs.
         """
-        (self.folder / "job.txt").write_text(repr(self._job))
+        (self.folder / "job.txt").write_text(repr(self._job), encoding="utf-8")
         source = inspect.getsourcefile(module.load)
         arguments = [clean_process.__file__, str(source), str(path), str(self.folder)]
         # -P: the script's folder, which is this package's, is not searched. -I would leave out where TensorFlow may be, too.

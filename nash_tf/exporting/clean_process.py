@@ -23,7 +23,7 @@ BATCH = 64
 
 def main(source: str, model: str, folder: Path) -> None:
     """Does the job in a folder."""
-    job = ast.literal_eval((folder / "job.txt").read_text())
+    job = ast.literal_eval((folder / "job.txt").read_text(encoding="utf-8"))
     call = runpy.run_path(source)["load"](model, job["inputs"])
     if (folder / "example.npz").exists():
         with np.load(folder / "example.npz") as given:

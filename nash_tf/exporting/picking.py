@@ -20,7 +20,6 @@ from nash_tf.scores.objectives import Objective
 from nash_tf.strategy.pareto import Point, best_within
 
 _ON_TEST = objectives.ACCURACY._replace(metric="test_accuracy", words="test accuracy")
-_LARGEST = 2**26  # bytes of results.json
 _WORDS = {"params": "parameters", "flops": "operations", "latency_ms": "ms an image"}
 
 
@@ -79,7 +78,7 @@ def _members(directory: Path) -> tuple[list[Mapping[str, Any]], Objective]:
     """The models of a run, and what they are compared by."""
     path = directory / run_directory.RESULTS
     try:
-        results = json.loads(read_regular(path, _LARGEST))
+        results = json.loads(read_regular(path, run_directory.LARGEST_RESULTS))
         listed = results.get("front") or [{**results, "directory": run_directory.BEST}]
         names = {f"front/{member['params']}" for member in listed} | {run_directory.BEST}
         if any(member["directory"] not in names for member in listed):

@@ -28,7 +28,10 @@ MISTAKES = "mistakes"  # folder of pictures
 TUNER = "tuner"
 TENSORBOARD = "tensorboard"
 _LEFTOVERS = (f"{CONFIG}.partial", f".{CONFIG}.", f".{REPORT}.")  # begin the names of what interrupted writes leave
-_LARGEST_CONFIG = 2**20  # bytes
+# Bytes that are read at most. A class takes some 400 of results.json; a confusion matrix of as many as there is room for takes
+# more memory than there is.
+LARGEST_CONFIG, LARGEST_RESULTS = 2**20, 2**25
+_LONGEST_REASON = 5_000  # letters: what reads it bounds its bytes
 _END_OF_PAGE = 2**16  # bytes that hold its mark
 _REMEDY = "put back the one that was there, or give another --output_dir"
 # Kept in config.json beside the settings: by which versions the run was begun, and by which others it went on.
@@ -154,7 +157,7 @@ def read_versions(directory: str | os.PathLike) -> Mapping[str, str]:
 def _read(directory: str | os.PathLike) -> tuple[SearchConfig, list[dict[str, str]]]:
     """Settings, and versions from the first to the last."""
     try:
-        values = without_checksum(json.loads(read_regular(Path(directory) / CONFIG, _LARGEST_CONFIG)))
+        values = without_checksum(json.loads(read_regular(Path(directory) / CONFIG, LARGEST_CONFIG)))
         versions = [dict(each) for each in (values.pop(_VERSIONS, {}), *values.pop(LATER_VERSIONS, ()))]
         return SearchConfig.from_json({**of_before(SearchConfig), **values}), versions
     except ConfigError as error:
@@ -175,7 +178,7 @@ def telling_failure(directory: Path, then: Callable[[Path], None]) -> Iterator[N
     try:
         yield
     except Exception as error:  # a signal that stops the run is no failure
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         with contextlib.suppress(OSError):  # of a full disk, which may be why; the error itself is what matters
             write_atomically(directory / FAILURE, f"{json.dumps({'reason': reason}, indent=2)}\n".encode())
         then(directory)

@@ -37,10 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "several there is one beside them all too, with the tables.",
     )
     parser.add_argument("directories", nargs="+", metavar="DIR")
-    parser.add_argument("--output", metavar="FILE", help="where to write the page (of several runs: their common page)")
-    parser.add_argument(
-        "--svg_dir", metavar="DIR", help="where to write the figures as SVG; by default report/ beside the page"
-    )
+    path = os.path.expanduser  # a shell leaves `~` behind `=` to us
+    page = "where to write the page (of several runs: their common page)"
+    parser.add_argument("--output", type=path, metavar="FILE", help=page)
+    figures = "where to write the figures as SVG; by default report/ beside the page"
+    parser.add_argument("--svg_dir", type=path, metavar="DIR", help=figures)
     parser.add_argument("--markdown", action="store_true", help="print the tables of several runs as Markdown")
     parser.add_argument(
         "--watch",

@@ -4,6 +4,7 @@ A dataclass declares its fields by `setting(...)`; checks, flags and what may ch
 """
 
 import math
+import os
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple
@@ -72,6 +73,11 @@ def one_of(names: tuple[str, ...]) -> Rule:
 def text(what: str) -> Rule:
     """Any text but none."""
     return Rule(f"must be {what}", lambda value: isinstance(value, str) and value != "", str)
+
+
+def path(what: str) -> Rule:
+    """A path, or a name that may stand for one. On the command line `~` is the home folder: a shell leaves it to us behind `=`."""
+    return text(what)._replace(read=os.path.expanduser)
 
 
 def switch() -> Rule:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nash_tf import settings
-from nash_tf.settings import Rule, number, one_of, optional, setting, text, whole
+from nash_tf.settings import Rule, number, one_of, optional, path, setting, whole
 from nash_tf.settings.images import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, is_size
 
 GROUP = "Data"
@@ -14,7 +14,7 @@ class DataSettings:
     """The data of a run."""
 
     dataset: str = setting(
-        text("the name of a data set or a path"),
+        path("the name of a data set or a path"),
         "Data set: digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
         "y_test; a folder of class folders of images, with or without train/ and test/; a .csv file of path,label, or a folder "
         "with such a metadata.csv; a folder of IDX files.",
@@ -48,7 +48,7 @@ class DataSettings:
         resumed=settings.FREE,
     )
     cache_dir: str | None = setting(
-        optional(text("the path of a directory")),
+        optional(path("the path of a directory")),
         "Directory of decoded images, where memory should not hold them or several processes read them. Unset: nash_tf in the "
         "user's cache directory.",
         default=None,

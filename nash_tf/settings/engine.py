@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from nash_tf import settings
-from nash_tf.settings import ABOVE_0, number, one_of, optional, refusal, setting, text
+from nash_tf.settings import ABOVE_0, number, one_of, optional, path, refusal, setting, text
 
 
 class Entry(NamedTuple):
@@ -87,7 +87,7 @@ class EngineSettings:
         resumed=settings.FREE,
     )
     storage: str | None = setting(
-        optional(text("a path or a URL")),
+        optional(path("a path or a URL")),
         "Where Ray's trainings leave trained networks for each other and for this process: a folder that all machines have, or a URL "
         "that fsspec knows, e.g. s3://bucket/path. Unset: in Ray's memory. The directory of the run has a copy of those that are "
         "still needed.",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nash_tf import settings
-from nash_tf.settings import number, optional, setting, text, tuple_of
+from nash_tf.settings import number, optional, path, setting, tuple_of
 
 GROUP = "Search"
 
@@ -14,7 +14,7 @@ class GrowthSettings:
 
     prior: tuple[str, ...] = setting(
         tuple_of(
-            text("the directory of a run"),
+            path("the directory of a run"),
             0,
             16,
             "must be none, or at most 16 directories of runs, separated by commas",

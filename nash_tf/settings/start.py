@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nash_tf import settings
-from nash_tf.settings import baselines, one_of, optional, refusal, setting, text
+from nash_tf.settings import baselines, one_of, optional, path, refusal, setting
 from nash_tf.settings.images import PIXELS
 
 _OWN_NETWORK = (baselines.WIDE, baselines.HAND)  # baselines that are what their first network is
@@ -14,7 +14,7 @@ class StartSettings:
     """Which model a search starts from, and the pixel values that it takes."""
 
     start: str | None = setting(
-        optional(text("the path of a .keras file, or of an architecture.json")),
+        optional(path("the path of a .keras file, or of an architecture.json")),
         "Model to start from in place of the first network: a functional or sequential Keras model for these images, as a .keras "
         "file. Its weights are kept; its head is replaced where the number of classes is another. Or the architecture.json of a "
         "run: its weights are drawn anew. --layout and --widths are not used then.",

@@ -30,10 +30,11 @@ class _Parser(flags.ArgumentParser):
 
 
 class _Flags(flags.FlagValues):
-    """Flags whose files are found by name too."""
+    """Flags whose files are found by name too, on the command line and in other flag files."""
 
-    def read_flags_from_files(self, argv: Sequence[str], force_gnu: bool = True) -> list[str]:
-        return super().read_flags_from_files(_with_paths(argv), force_gnu)
+    # Absl's own: it opens all flag files, and has no public place to find them.
+    def _get_flag_file_lines(self, filename: str, parsed_file_stack: list[str] | None = None) -> list[str]:
+        return super()._get_flag_file_lines(_place(filename), parsed_file_stack)
 
 
 def define(owner: type, requests: Mapping[str, str] | None = None) -> flags.FlagValues:
@@ -94,17 +95,10 @@ def one_line(value: object) -> str:
     return " ".join(str(value).split())
 
 
-def _with_paths(argv: Sequence[str]) -> list[str]:
-    """A command line with the paths of flag files in place of their names; what is a path stays."""
-    known, found = flag_files(), list(argv)
-    for number, argument in enumerate(found):
-        head, equals, name = argument.partition("=")
-        if head.lstrip("-") == "flagfile" and head.startswith("-"):
-            number, name = (number, name) if equals else (number + 1, "".join(found[number + 1 : number + 2]))
-            path = known.get(name.removesuffix(".flags"))
-            if path and not os.path.exists(name):
-                found[number] = f"{head}={path}" if equals else str(path)
-    return found
+def _place(name: str) -> str:
+    """The path of a flag file that is given by path or by name; what is a path stays."""
+    known = flag_files().get(name.removesuffix(".flags"))
+    return str(known) if known and not os.path.exists(name) else name
 
 
 def _entry(each: Setting) -> str:

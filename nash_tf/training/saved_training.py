@@ -16,7 +16,7 @@ from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.state import State
 
 _VALUES, _CHECKPOINT = "training.json", "checkpoint"
-_LARGEST = 2**24  # bytes of the values
+_LARGEST = 2**27  # bytes of the values: an epoch takes up to some 130, and there may be a million
 
 
 def save(directory: Path, values: Mapping[str, Any], architecture: Architecture, state: State) -> None:

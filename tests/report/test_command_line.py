@@ -33,6 +33,18 @@ class TestCommandLine:
         assert done.stdout.splitlines()[-1] == str(big / "report.html")
         assert "finished" in done.stdout
 
+    def test_the_home_folder_is_known_behind_an_equals_sign(self, big, tmp_path):
+        done = subprocess.run(
+            [sys.executable, "-m", "nash_tf.report", str(big), "--output=~/page.html", "--svg_dir=~/svg"],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "HOME": str(tmp_path)},
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=120,
+        )
+        assert done.returncode == 0
+        assert {path.name for path in tmp_path.iterdir()} >= {"page.html", "svg"}
+        assert not (tmp_path / "~").exists()
+
     @pytest.mark.parametrize(
         "arguments", [["no/such"], ["setup.py"], ["nash_tf", "no/such"], ["nash_tf", "--interval=0"]]
     )

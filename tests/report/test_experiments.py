@@ -186,6 +186,7 @@ class TestExperiment:
         page = Outline((many / "report.html").read_text(encoding="utf-8"))
         assert page.headings == ["Results", "Figures", "Comparisons", "Inside the searches", "Layers", "All runs"]
         for shown in (words, page.text):
+            assert "the control of a run that has one, the final training" in " ".join(shown.split())
             assert "94.64 ± 0.38" in shown and "3 of 4" in shown and "sign-flip permutation" in " ".join(shown.split())
         assert page.text.index("Published, on CIFAR-10: not ours") > page.text.index("3 of 4")
         links = [target for target in page.targets if target.endswith("report.html")]

@@ -219,7 +219,17 @@ FLOODS = {
         lambda: "\n".join(_training(1, n, morphisms=[[f"{n}-{m}"] for m in range(100)]) for n in range(500)),
         "Growth",
     ),
-    "long lives": ("lineage.jsonl", lambda: _training(0, 0, history={"val_accuracy": [0.5] * 10**5}), "left out"),
+    "long lives": (
+        "lineage.jsonl",
+        lambda: "\n".join(_training(0, n, epochs=10**9, history={"val_accuracy": [0.5] * 10**5}) for n in range(2)),
+        "Learning curves",
+    ),
+    "gaps beyond all measure": (
+        "lineage.jsonl",
+        lambda: "\n".join(_training(0, n, epochs=10**9, history_every=10**9) for n in range(1_000)),
+        "Learning curves",
+    ),
+    "gaps of no length": ("lineage.jsonl", lambda: _training(0, 0, history_every=0), "left out"),
     "epochs beyond all measure": ("lineage.jsonl", lambda: _training(0, 0, epochs=10**12), "left out"),
     "a line without an end": ("lineage.jsonl", lambda: "[" + "1," * 10**7, "cut off"),
     "numbers below zero": (
@@ -256,6 +266,11 @@ FLOODS = {
         "results.json",
         lambda: '{"test_accuracy": NaN, "params": -1e400, "seconds": -Infinity}',
         "holds no test_accuracy",
+    ),
+    "classes beyond all measure": (
+        "results.json",
+        lambda: '{"test_accuracy": 0.5, "test": {"images": 3, "model": {"by_class": [' + "{}," * 10**6 + "{}]}}}",
+        "names no winner",
     ),
     "a nested architecture": (
         "best/architecture.json",

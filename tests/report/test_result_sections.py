@@ -1,10 +1,14 @@
 """The sections for who wants to use the model, in every state of a run."""
 
+import html
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
+from nash_tf import report
 from nash_tf.report.analysis import family
 from nash_tf.report.records import loading
 from nash_tf.report.records.tested import Share, details_of
@@ -149,6 +153,27 @@ class TestFinished:
         worse = "The final training made it worse, by 30.00 points on the test images"
         assert worse not in page_of(run).text
         assert worse in page_of(change_results(run, winner_test_accuracy=0.8, test_accuracy=0.5)).text
+
+
+def test_the_code_to_copy_reads_the_classes_whatever_the_encoding_of_the_machine(run):
+    classes = ["caf\xe9", "\u732b"]
+    (run / "best" / "classes.json").write_text(json.dumps(classes, ensure_ascii=False), encoding="utf-8")
+    code = next(
+        line for line in html.unescape(report.write(run).read_text()).splitlines() if line.startswith("classes = ")
+    )
+    strict = [
+        sys.executable,
+        "-X",
+        "warn_default_encoding",
+        "-W",
+        "error::EncodingWarning",
+        "-W",
+        "ignore::ResourceWarning",
+    ]
+    done = subprocess.run(
+        [*strict, "-c", f"import json\n{code}\nprint(ascii(classes))"], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == (f"{ascii(classes)}\n", "")
 
 
 class TestControl:

@@ -20,9 +20,9 @@ def of_epochs(records: Sequence[Record], metric: str) -> list[Course]:
     """The values after the epochs of each training, which are taken to be equally long; None are left out."""
     found = []
     for record, (begin, end) in zip(records, pairwise(ends(records)), strict=True):
-        values = record.history.get(metric, ())
-        pace = (end - begin) / max(len(values), 1)
-        found.append([(begin + pace * epoch, value) for epoch, value in enumerate(values, 1) if value is not None])
+        course = record.course(metric)
+        pace = (end - begin) / course[-1][0] if course else 0.0
+        found.append([(begin + pace * epoch, value) for epoch, value in course if value is not None])
     return found
 
 

@@ -91,8 +91,7 @@ class Child:
         """(epochs trained, value) over its life."""
         found, before = [], 0
         for record in self.records:
-            values = record.history.get(metric, ())
-            found += [(before + epoch, value) for epoch, value in enumerate(values, start=1) if value is not None]
+            found += [(before + epoch, value) for epoch, value in record.course(metric) if value is not None]
             before += record.epochs
         return found
 

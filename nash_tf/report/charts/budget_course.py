@@ -90,7 +90,9 @@ def _rate(
     way = [
         (x(begin + (end - begin) * epoch / max(record.epochs, 1)), y(share * rate))
         for record, (begin, end) in zip(records, pairwise(ends), strict=True)
-        for epoch, share in enumerate(record.rate)
+        for epoch, share in zip(
+            range(record.epochs % record.every, record.epochs + 1, record.every), record.rate, strict=True
+        )
     ]
     at = bottom - 8 if records[-1].rate[-1] > 0.5 else y(rate) + 5  # not across the line
     words = [text(x.start - 7, y(rate) + 5, f"{rate:g}", "end soft"), text(x.start - 7, bottom + 3, "0", "end soft")]

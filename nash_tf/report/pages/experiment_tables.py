@@ -139,7 +139,8 @@ def results(rows: Sequence[MethodRow]) -> Table:
             for row in rows
         ),
         "Mean ± standard deviation over finished runs. A limit on time drops the training that is open when it is reached: it, "
-        "the final training, tests and export are in the CPU-hours of a run, and not in those of the trainings that count.",
+        "the control of a run that has one, the final training, tests and export are in the CPU-hours of a run, and not in those of "
+        "the trainings that count.",
     )
 
 

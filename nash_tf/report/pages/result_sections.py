@@ -285,7 +285,7 @@ def what_next(run: Run) -> Markup | None:
     code = (
         "import json\nimport tensorflow as tf\n\n"
         f"model = tf.saved_model.load({str(best / 'saved_model')!r})\n"
-        f"classes = json.load(open({str(best / 'classes.json')!r}))\n"
+        f"classes = json.load(open({str(best / 'classes.json')!r}, encoding='utf-8'))\n"
         f"logits = model.serve(x)  # x: float32 {shape}, pixel values as they are\n"
         "probabilities = tf.nn.softmax(logits)  # of each class\n"
         "print([classes[number] for number in tf.argmax(logits, axis=1)])"

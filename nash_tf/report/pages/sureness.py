@@ -14,6 +14,7 @@ from nash_tf.report.records.tested import Network, OfClass, Share, Tested
 from nash_tf.scores.classification import SHOWN_CLASSES, of_copies
 
 _SHOWN_PAIRS, _SHOWN_WEAKEST = 15, 10
+_MOST_CLASSES = 5_000  # in a table
 _WIDE_MATRIX = 10  # classes; a larger matrix does not fit on a phone
 
 
@@ -101,11 +102,16 @@ def _classes(test: Tested) -> Markup:
     if len(test.classes) <= SHOWN_CLASSES:
         return html.together(*parts, drawn(test.classes, f"{what}."))
     known = [each for each in test.classes if each.recall]
-    weakest = sorted(known, key=lambda each: (each.recall or Share(1.0)).value)[:_SHOWN_WEAKEST]
+    ranked = sorted(known, key=lambda each: (each.recall or Share(1.0)).value)
+    weakest, total = ranked[:_SHOWN_WEAKEST], f"{len(test.classes):,}"
+    listed, title = test.classes, f"All {total} classes"
+    if len(listed) > _MOST_CLASSES:
+        listed = tuple(ranked[:_MOST_CLASSES])
+        title = f"The {len(listed):,} classes found least often, of {total}; results.json has all"
     return html.together(
         *parts,
         drawn(weakest, f"The {len(weakest)} classes found least often. {what}."),
-        html.folded(f"All {len(test.classes)} classes", drawn(test.classes, "")),
+        html.folded(title, drawn(listed, "")),
     )
 
 

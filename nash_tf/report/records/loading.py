@@ -17,15 +17,16 @@ from nash_tf.report.records import regular_files
 from nash_tf.report.records.runs import Place, Record, Run, name_of, number, objective_of, place_of, sentence_of
 from nash_tf.report.records.tested import details_of
 from nash_tf.scores.objectives import Objective
-from nash_tf.strategy import considered
+from nash_tf.settings import LARGEST
+from nash_tf.strategy import considered, long_histories
 from nash_tf.strategy.considered import Weighing
 
 _ARCHITECTURE = "architecture.json"  # in the folder of a network
 _BEST = f"{run_directory.BEST}/{_ARCHITECTURE}"
 # What is read at most. A search of 1,000 steps has 15,000 trainings and a lineage of 30 MB.
 MOST_BYTES = {
-    run_directory.CONFIG: 1 << 20,
-    run_directory.RESULTS: 1 << 20,
+    run_directory.CONFIG: run_directory.LARGEST_CONFIG,
+    run_directory.RESULTS: run_directory.LARGEST_RESULTS,
     run_directory.FAILURE: 64 << 10,
     run_directory.LINEAGE: 128 << 20,
     _BEST: 16 << 20,
@@ -34,9 +35,9 @@ MOST_BYTES = {
 MOST_NETWORKS = 20  # of a front
 MOST_IN_PICTURE = 128 << 10  # bytes of a worst mistake
 MOST_LINES = 20_000  # of a lineage
-MOST_IN_LINE = 1 << 20  # bytes of a line
+MOST_IN_LINE = 4 << 20  # bytes of a line; those of 10,000 epochs take less than 1 MiB (see `long_histories`)
 MOST_IN_RECORD = 1_000  # morphisms, metrics and numbers of a certificate that one training's record may have
-MOST_EPOCHS = 10_000  # of one training
+MOST_EPOCHS = LARGEST  # of one training
 MOST_RUNGS = 100  # of a step
 
 _LARGEST_INDEX = 10**6
@@ -192,7 +193,7 @@ def _lineage(directory: Path, problems: list[str], objective: Objective) -> list
         try:
             if len(line) > MOST_IN_LINE:
                 raise ValueError
-            record = _record(regular_files.parse(line), objective)
+            record = _record(long_histories.shortened(regular_files.parse(line)), objective)
         except Exception:
             last = position == len(lines)
             problems.append(
@@ -218,7 +219,8 @@ def _record(plain: Any, objective: Objective) -> Record:
     moves, history, certificate, _ = parts
     curves = history if isinstance(history, dict) else {}
     epochs = int(_not_negative(plain.get("epochs")) or 0)
-    if max(epochs, *(len(series) for series in curves.values() if isinstance(series, list)), 0) > MOST_EPOCHS:
+    every = plain.get(long_histories.EVERY, 1)
+    if not (type(every) is int and 1 <= every <= MOST_EPOCHS) or epochs > MOST_EPOCHS:
         raise ValueError(f"a training has at most {MOST_EPOCHS} epochs")
     return Record(
         step,
@@ -240,6 +242,7 @@ def _record(plain: Any, objective: Objective) -> Record:
             for name, series in curves.items()
             if isinstance(series, list)
         },
+        every=every,
         certificate={
             name_of(name): value
             for name, value in (certificate.items() if isinstance(certificate, dict) else ())
@@ -249,7 +252,7 @@ def _record(plain: Any, objective: Objective) -> Record:
         wall_seconds=_not_negative(plain.get("wall_seconds")),
         expected_gain=number(plain.get("expected_gain")),
         considered=_considered(plain.get("considered")),
-        rate=_shares(plain.get("rate"), epochs),
+        rate=_shares(plain.get("rate"), epochs // every),
         message=sentence_of(plain.get("message")),
         diverged=plain.get("diverged") is True,
     )
@@ -280,7 +283,7 @@ def _considered(plain: Any) -> tuple[Weighing, ...]:
 
 
 def _shares(plain: Any, epochs: int) -> tuple[float, ...]:
-    """One for the begin of each epoch and one for the end; none where they are anything else."""
+    """One for the begin of each of some epochs and one for the end; none where they are anything else."""
     shares = [number(each) for each in plain] if isinstance(plain, list) else []
     known = tuple(share for share in shares if share is not None)
     return known if len(known) == len(shares) == epochs + 1 else ()

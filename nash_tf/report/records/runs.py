@@ -12,6 +12,7 @@ from nash_tf.morphisms.base import Move
 from nash_tf.report.records import regular_files
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
+from nash_tf.strategy import long_histories
 from nash_tf.strategy.considered import Weighing
 
 Place = tuple[int, int, int]  # step, rung, child
@@ -34,11 +35,11 @@ class Record:
         objective: what children are compared by.
         measured: its value, where it is not the accuracy.
         kept_loss: on the validation images, of the weights that were kept, which averaging or a callback may have changed at the end.
-        history: metric -> its value after each epoch of this rung.
+        history: metric -> its value after each epoch of this rung; of a long one after every `every`th, counted back from the last.
         certificate: numbers measured at the child's birth.
         expected_gain: what its morphisms were expected to lower the loss by.
         considered: what they were chosen among; empty where they were drawn, or where it is malformed.
-        rate: shares of the highest learning rate where each epoch begins, and at the end; empty where they are not known.
+        rate: shares of the highest learning rate where each of these epochs begins, and at the end; empty where they are not known.
         message: why it failed; "" where it did not, or where that is not known.
         diverged: whether its numbers were no longer finite, as far as that is known.
     """
@@ -56,6 +57,7 @@ class Record:
     measured: float | None = None
     kept_loss: float | None = None
     history: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    every: int = 1
     certificate: Mapping[str, float] = field(default_factory=dict)
     cpu_seconds: float | None = None
     wall_seconds: float | None = None
@@ -87,6 +89,11 @@ class Record:
         if self.kept_loss is not None:
             return self.kept_loss
         return next((loss for loss in reversed(self.history.get("val_loss", ())) if loss is not None), None)
+
+    def course(self, metric: str) -> list[tuple[int, float | None]]:
+        """(epoch of this rung, value) of a metric."""
+        values = self.history.get(metric, ())
+        return list(zip(long_histories.epochs_of(values, self.every, self.epochs), values, strict=True))
 
     @property
     def failed(self) -> bool:
