@@ -51,7 +51,7 @@ class HillClimbing(keras_tuner.Tuner):
             fits, heartbeat, on_trained: see `HillClimbingOracle`.
         engine: who trains: a name in `nash_tf.settings.engine.REGISTRY`, or an engine (see `nash_tf.engines`).
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
-            first 128 training examples, or the first batch, where it is not given.
+            first 128 training examples, or the first batch, where it is not given; in a `fit` of the hypermodel's own those of `model.fit`.
         directory, project_name, overwrite, tuner_id, distribution_strategy, optimizer, loss, metrics: as in
             `keras_tuner.Tuner`.
         max_model_size, executions_per_trial: refused, but for None and 1.
