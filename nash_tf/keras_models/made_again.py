@@ -29,7 +29,7 @@ def optimizer_again(optimizer: keras.Optimizer) -> keras.Optimizer:
         ValueError: its config leaves settings out; the message names one.
     """
     inner = inner_optimizer(optimizer)
-    rate = private_api.own_rate(inner)
+    rate = _own_rate(inner)
 
     def make():
         config = optimizer_config(optimizer)
@@ -51,7 +51,7 @@ def optimizer_again(optimizer: keras.Optimizer) -> keras.Optimizer:
 def optimizer_config(optimizer: keras.Optimizer) -> dict[str, Any]:
     """An optimiser's config, also where its learning rate is one of which Keras can make none: that is in it as it is."""
     inner = inner_optimizer(optimizer)
-    rate = private_api.own_rate(inner)
+    rate = _own_rate(inner)
     if rate is None:
         return optimizer.get_config()
     usual = private_api.like(inner, _learning_rate=keras.optimizers.schedules.ExponentialDecay(1.0, 1, 1.0))
@@ -64,6 +64,12 @@ def optimizer_config(optimizer: keras.Optimizer) -> dict[str, Any]:
 def inner_optimizer(optimizer):
     """The optimiser that holds the slots; with float16 it is inside a loss-scaling one."""
     return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def _own_rate(optimizer: keras.Optimizer) -> Any:
+    """An optimiser's learning rate where it is a schedule of a user's own class, or a function; else None."""
+    rate = private_api.rate_of(optimizer)
+    return None if isinstance(rate, float) or type(rate).__module__.startswith("keras.") else rate
 
 
 def _again(sort: str, original: Made, make: Callable[[], Made]) -> Made:

@@ -272,12 +272,6 @@ def rate_of(optimizer: keras.Optimizer) -> Any:
     return float(tensor_of(rate)) if isinstance(rate, keras.Variable) else rate
 
 
-def own_rate(optimizer: keras.Optimizer) -> Any:
-    """An optimiser's learning rate where it is a schedule of a user's own class, or a function; else None."""
-    rate = rate_of(optimizer)
-    return None if isinstance(rate, float) or type(rate).__module__.startswith("keras.") else rate
-
-
 def like(thing: Any, **attributes: Any) -> Any:
     """An object with the attributes of another, but for some, to ask for its config. `copy.copy` would have Keras save it."""
     made = object.__new__(type(thing))
