@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nash_tf.data import images
 from nash_tf.data.image_files import Labelled, labelled, source_of
-from nash_tf.data.source import DataError, Kind, Source, is_text, listed, printable
+from nash_tf.data.source import DataError, Kind, Source, is_text, listed, name_of, printable
 
 
 def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry]:
@@ -150,7 +150,7 @@ def _open(source: str) -> Source:
     class_names = tuple(_classes(train, root))
     labels = {name: label for label, name in enumerate(class_names)}
     files, test_files = _files(train, labels, root), _files(test, labels, root) if test else None
-    return source_of(root.resolve().name, class_names, files, test_files, root, source, _notes(root, train, test))
+    return source_of(name_of(source), class_names, files, test_files, root, source, _notes(root, train, test))
 
 
 KIND = Kind(matches=lambda source: Path(source).is_dir(), check=_check, open=_open, resizes=True)

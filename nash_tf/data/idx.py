@@ -10,7 +10,7 @@ import numpy as np
 
 from nash_tf.data import limits
 from nash_tf.data.arrays import from_arrays
-from nash_tf.data.source import DataError, Kind, Source
+from nash_tf.data.source import DataError, Kind, Source, name_of
 
 # File name -> rank of its array of unsigned bytes.
 FILES = {
@@ -92,7 +92,7 @@ def _open(source: str) -> Source:
     paths = {path: rank for name, rank in FILES.items() for path in _find(Path(source), name)}
     arrays = {str(path): read(path, rank) for path, rank in paths.items()}
     # Digits and letters are as common in this format as clothes.
-    return from_arrays(Path(source).resolve().name, arrays, flips=None)
+    return from_arrays(name_of(source), arrays, flips=None)
 
 
 KIND = Kind(matches=_matches, check=_check, open=_open)

@@ -1,6 +1,7 @@
 """What a kind of data source must offer, and the error all of them raise."""
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -55,6 +56,11 @@ def is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def name_of(folder: str) -> str:
+    """The name of a data set in a folder: of a link its own, which is what the settings have, and not that of what it leads to."""
+    return os.path.basename(os.path.abspath(folder))
 
 
 def size_text(count: int) -> str:

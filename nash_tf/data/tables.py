@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nash_tf.data.image_files import Labelled, labelled, source_of
-from nash_tf.data.source import DataError, Kind, Source, listed, printable
+from nash_tf.data.source import DataError, Kind, Source, listed, name_of, printable
 
 METADATA = "metadata.csv"
 PATHS, LABEL, SPLIT = ("path", "file_name"), "label", "split"
@@ -251,7 +251,7 @@ def _order(labels: set[str]):
 
 def _open(source: str) -> Source:
     names, train, test, notes = _divided(source)
-    name = Path(source).stem if Path(source).is_file() else Path(source).resolve().name
+    name = Path(source).stem if Path(source).is_file() else name_of(source)
     return source_of(name, names, train, test, _root(source), source, notes)
 
 

@@ -13,7 +13,36 @@ from hypothesis import strategies as st
 from nash_tf import data, main
 from nash_tf.data import keras_sets, notes, splits
 from nash_tf.data.dataset import channel_statistics
-from tests.helpers.data_files import arrays, folder, picture, refuse, save
+from nash_tf.report.records.runs import Run
+from tests.helpers.data_files import arrays, folder, idx_folder, picture, refuse, save
+
+
+def _with_table(root):
+    """A folder of pictures with their classes in a table."""
+    folder(root)
+    rows = [f"{path.relative_to(root)},{path.parent.name}" for path in sorted(root.rglob("*.png"))]
+    (root / "metadata.csv").write_text("\n".join(["path,label", *rows]))
+    return root
+
+
+@pytest.mark.parametrize("make", [folder, _with_table, idx_folder, save])
+def test_a_linked_source_has_the_name_that_its_settings_have(tmp_path, monkeypatch, make):
+    real, link = tmp_path / "elsewhere", tmp_path / "photos"
+    if make is save:
+        real, link = real.with_suffix(".npz"), link.with_suffix(".npz")
+    make(real)
+    link.symlink_to(real.name)
+    monkeypatch.chdir(tmp_path)
+    for source in (link.name, str(link)):
+        opened = data.load(source)
+        begun, finished = (
+            Run(tmp_path, {"dataset": source}),
+            Run(tmp_path, {"dataset": source}, results={"dataset": opened.name}),
+        )
+        assert begun.dataset == finished.dataset == "photos"
+    if link.is_dir():
+        monkeypatch.chdir(link)
+        assert data.load(".").name == "elsewhere", "a folder that is worked in has no name but its own"
 
 
 class TestSplits:
