@@ -103,7 +103,7 @@ class TestEpochsOfAnOwnFit:
         tuner = tuner_of(hypermodel, tmp_path)
         tuner.search(IMAGES, CLASSES)
         assert len(records(tuner)) == 4
-        return [str(each.message) for each in recwarn if "HyperModel.fit" in str(each.message)]
+        return [str(each.message) for each in recwarn if "HyperModel.fit was asked for" in str(each.message)]
 
     def test_more_are_told_once(self, tmp_path, recwarn):
         (warning,) = self.warnings_of(tmp_path, recwarn, lambda asked: 50)
