@@ -60,7 +60,7 @@ def trained(outcome: Outcome, score: float | None) -> Trained | None:
         return None
     parent = asked.source if asked.is_birth and asked.moves else None
     taken = outcome.wall_seconds, outcome.cpu_seconds
-    return Trained(outcome.key, outcome.done, size_of(outcome.architecture), *taken, score, parent)
+    return Trained(outcome.key, outcome.epochs_done, size_of(outcome.architecture), *taken, score, parent)
 
 
 # Cost -----------------------------------------------------------------------------------------------------------------

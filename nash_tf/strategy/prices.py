@@ -41,7 +41,7 @@ class Prices:
     def spent(self, trainings: Iterable[Outcome]) -> float:
         """Of trainings together; the failed cost nothing."""
         return fsum(
-            self.beginning + training.done * self.epoch(training.architecture)
+            self.beginning + training.epochs_done * self.epoch(training.architecture)
             for training in trainings
             if training.architecture is not None
         )

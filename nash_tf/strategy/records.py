@@ -143,7 +143,7 @@ class Outcome:
         return self.assignment.key
 
     @property
-    def done(self) -> int:
+    def epochs_done(self) -> int:
         """Epochs that it has done, of those asked for."""
         planned = self.assignment.epochs - self.assignment.initial_epoch
         return planned if self.epochs is None else min(self.epochs, planned)
@@ -151,7 +151,7 @@ class Outcome:
     @property
     def is_stopped(self) -> bool:
         """Whether it was completed before its last epoch, as a callback may have it."""
-        return self.status == COMPLETED and self.done < self.assignment.epochs - self.assignment.initial_epoch
+        return self.status == COMPLETED and self.epochs_done < self.assignment.epochs - self.assignment.initial_epoch
 
     def measurements(self) -> dict[str, Any]:
         """What was measured, as JSON values; where the training failed, why, and the time that it took, as far as these are known."""
@@ -161,7 +161,7 @@ class Outcome:
         return {
             "digest": self.architecture.digest,
             "params": self.architecture.params,
-            **({"epochs": self.done} if self.is_stopped else {}),
+            **({"epochs": self.epochs_done} if self.is_stopped else {}),
             **self.metrics,
             "history": {name: list(series) for name, series in self.history.items()},
             "certificate": None if self.certificate is None else dict(self.certificate),
@@ -176,9 +176,9 @@ class Outcome:
             **assignment.key._asdict(),
             "parent": None if assignment.source is None else list(assignment.source),
             "morphisms": [[operator, list(site), seed] for operator, site, seed in assignment.moves],
-            "epochs": self.done,
+            "epochs": self.epochs_done,
             "status": self.status,
-            **_rate(assignment, self.done),
+            **_rate(assignment, self.epochs_done),
             **({} if assignment.expected_gain is None else {"expected_gain": assignment.expected_gain}),
             **({"considered": [each.plain() for each in assignment.considered]} if assignment.considered else {}),
             **self.measurements(),

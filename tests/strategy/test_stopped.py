@@ -43,7 +43,7 @@ def parts(search):
     """Epochs that were asked for and done of each training, and what one costs."""
     price = search._proposer.prices(search.outcomes).epoch
     return [
-        (each.assignment.epochs - each.assignment.initial_epoch, each.done, price(each.architecture))
+        (each.assignment.epochs - each.assignment.initial_epoch, each.epochs_done, price(each.architecture))
         for each in search.outcomes.values()
     ]
 
@@ -52,10 +52,10 @@ def test_epochs_that_are_done_are_what_is_spent_and_recorded():
     asked = Search(SETTINGS, Goal("val_accuracy")).ask()[0]
     asked = dataclasses.replace(asked, initial_epoch=10, epochs=50)
     whole, stopped = outcome(asked), outcome(asked, 2)
-    assert (whole.done, stopped.done, whole.is_stopped, stopped.is_stopped) == (40, 2, False, True)
-    assert outcome(asked, 41).done == 40 and whole.record() | {"wall_seconds": 0} == outcome(asked, 40).record() | {
-        "wall_seconds": 0
-    }
+    assert (whole.epochs_done, stopped.epochs_done, whole.is_stopped, stopped.is_stopped) == (40, 2, False, True)
+    assert outcome(asked, 41).epochs_done == 40 and whole.record() | {"wall_seconds": 0} == outcome(
+        asked, 40
+    ).record() | {"wall_seconds": 0}
     assert [each.record()["epochs"] for each in (whole, stopped)] == [40, 2]
     assert len(stopped.record()["rate"]) == 3 and len(whole.record()["rate"]) == 41
     assert "epochs" not in whole.measurements() and stopped.measurements()["epochs"] == 2
