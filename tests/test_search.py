@@ -71,7 +71,7 @@ def test_children_that_morphisms_made_are_counted_apart():
             (1, 2, [["split", ["conv"], 1]]),
         )
     ]
-    first = SimpleNamespace(architecture=SimpleNamespace(digest="a"), metrics=record)
+    first = SimpleNamespace(architecture=SimpleNamespace(digest="a"), metrics=record, is_shortened=False)
     state = SimpleNamespace(best=(0, 0, 0), outcomes={(0, 0, 0): first}, goal=SimpleNamespace(name="val_accuracy"))
     oracle = SimpleNamespace(lineage=lambda: lineage, search=state, end_reason=lambda: "steps")
     results = search_results(oracle)

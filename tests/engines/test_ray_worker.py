@@ -79,7 +79,7 @@ def test_a_fit_of_other_epochs_is_told_once(tmp_path, recwarn):
     tuner = tuner_of(Still(returns=history), tmp_path, engine=OneProcess())
     tuner.search(IMAGES, CLASSES, validation_split=0.25, verbose=0)
     assert len(records(tuner)) == 4
-    (warning,) = [str(each.message) for each in recwarn if "HyperModel.fit" in str(each.message)]
+    (warning,) = [str(each.message) for each in recwarn if "HyperModel.fit was asked for" in str(each.message)]
     assert "was asked for 1 epochs and trained 50" in warning
 
 

@@ -49,7 +49,7 @@ def test_what_fits_is_trained_as_without_a_limit(machine, tmp_path):
     free = train(FIRST, tmp_path / "free", callbacks=[machine])
     limited = train(FIRST, tmp_path / "limited", limits=limits(40.0, 100.0), callbacks=[machine])
     assert weights(tmp_path / "free") == weights(tmp_path / "limited")
-    assert limited.history == free.history and limited.epochs is None and limited.rate == ()
+    assert limited.history == free.history and not limited.is_shortened and limited.rate == ()
     assert "rate" not in limited.record() and limited.record()["epochs"] == 3
 
 

@@ -223,7 +223,8 @@ def test_without_a_limit_nothing_is_made_shorter(tmp_path):
 
 def test_a_training_that_was_made_shorter_is_read_again_as_it_was(tmp_path):
     oracle, _ = begin(tmp_path, **{**FIVE, "vanilla_epochs": 20})
-    report(oracle, *asked(oracle, "ann"), taken={"epochs": 3, "rate": [1.0, 0.7, 0.2, 0.0], "cpu_seconds": 3590.0})
+    taken = {"epochs": 3, "is_shortened": True, "rate": [1.0, 0.7, 0.2, 0.0], "cpu_seconds": 3590.0}
+    report(oracle, *asked(oracle, "ann"), taken=taken)
     again, _ = begin(tmp_path, **{**FIVE, "vanilla_epochs": 20})
     (record,) = again.lineage()
     assert [record] == oracle.lineage() and record["epochs"] == 3 and record["rate"] == [1.0, 0.7, 0.2, 0.0]
