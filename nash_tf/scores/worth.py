@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping
 
+from nash_tf.scores.network_scores import Score
 from nash_tf.scores.objectives import Objective
-from nash_tf.scores.on_test import Score
 
 NO = "No."
 NOTHING_BETTER = "No: the search has found nothing better than the first network, which it hands over."

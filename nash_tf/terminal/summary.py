@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nash_tf.files import run_directory
-from nash_tf.scores import classification, objectives, on_test, worth
+from nash_tf.scores import classification, network_scores, objectives, worth
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.methods import Method
 
@@ -39,7 +39,9 @@ def lines(results: Mapping, directory) -> list[str]:
         directory: of the run.
     """
     control, chosen = results.get("control"), results.get("handed_over", "winner")
-    winner, model, first = (_tested(results, each) for each in (on_test.WINNER, on_test.MODEL, on_test.FIRST))
+    winner, model, first = (
+        _tested(results, each) for each in (network_scores.WINNER, network_scores.MODEL, network_scores.FIRST)
+    )
     use = f"{directory}/best/model_card.md has code for programs"
     if Path(directory, run_directory.BEST, run_directory.SCRIPT).is_file():
         use = f"nash-tf predict {shlex.quote(str(directory))} IMAGES...   (code for programs: {directory}/best/model_card.md)"
@@ -60,9 +62,9 @@ def lines(results: Mapping, directory) -> list[str]:
         said += [f"{words}; the first network's was {first}."]
     if control:
         said += _control(control, results)
-    before = on_test.CONTROL if control and chosen == "control" else on_test.WINNER
+    before = network_scores.CONTROL if control and chosen == "control" else network_scores.WINNER
     if worse := worth.made_worse(
-        *(on_test.score(results, each, _objective(results)) for each in (before, on_test.MODEL))
+        *(network_scores.score(results, each, _objective(results)) for each in (before, network_scores.MODEL))
     ):
         said += [worse]
     if results.get("test"):
@@ -80,13 +82,13 @@ def lines(results: Mapping, directory) -> list[str]:
 def _control(control: Mapping, results: Mapping) -> list[str]:
     cost = f"{duration(control['cpu_seconds'])} of CPU time, the search {duration(control['search_cpu_seconds'])}"
     has = f"control: the first network trained alone, {control['params']:,} params, test accuracy "
-    has += f"{_tested(results, on_test.CONTROL)} ({cost})."
+    has += f"{_tested(results, network_scores.CONTROL)} ({cost})."
     return [" ".join(filter(None, [has, worth.cut_short(control)])), f"Was it worth it? {_worth_it(control, results)}"]
 
 
 def _worth_it(control: Mapping, results: Mapping) -> str:
     if control["is_better"]:
-        after = f"; after final training its test accuracy is {_tested(results, on_test.MODEL)}"
+        after = f"; after final training its test accuracy is {_tested(results, network_scores.MODEL)}"
         after = after if results.get("final_epochs_done") else ""
         return (
             f"No. On the validation images the control is better, or as good and no larger: it is handed over{after}."
@@ -95,7 +97,7 @@ def _worth_it(control: Mapping, results: Mapping) -> str:
     if control["params"] > results["params"]:
         better += ", or as good and smaller"
     objective = _objective(results)
-    compared = on_test.pair(results, on_test.WINNER, on_test.CONTROL, objective)
+    compared = network_scores.pair(results, network_scores.WINNER, network_scores.CONTROL, objective)
     if compared is None:
         return f"{worth.UNKNOWN} {better}."
     winner, alone = compared
@@ -115,8 +117,8 @@ def _objective(results: Mapping) -> objectives.Objective:
 
 def _tested(results: Mapping, network: str) -> str:
     """A network's test accuracy, and behind it what the search compared networks by."""
-    accuracy = on_test.score(results, network, objectives.ACCURACY)
-    other = on_test.score(results, network, _objective(results))
+    accuracy = network_scores.score(results, network, objectives.ACCURACY)
+    other = network_scores.score(results, network, _objective(results))
     words = "?" if accuracy is None else f"{accuracy.value:.4f}"
     if other is None or other.objective is objectives.ACCURACY:
         return words

@@ -2,10 +2,10 @@
 
 import pytest
 
-from nash_tf.scores import on_test, worth
+from nash_tf.scores import network_scores, worth
 from nash_tf.scores.intervals import wilson
+from nash_tf.scores.network_scores import CONTROL, FIRST, MODEL, WINNER, Score
 from nash_tf.scores.objectives import ACCURACY, BALANCED_ACCURACY, LOSS, of_metric
-from nash_tf.scores.on_test import CONTROL, FIRST, MODEL, WINNER, Score
 
 
 def results(winner=0.6, control=0.8, spread=0.02, **changed):
@@ -28,7 +28,7 @@ def results(winner=0.6, control=0.8, spread=0.02, **changed):
 
 
 def verdict(told, objective, is_better=False, share=1.0):
-    return worth.verdict(is_better, False, *on_test.pair(told, WINNER, CONTROL, objective), objective, share)
+    return worth.verdict(is_better, False, *network_scores.pair(told, WINNER, CONTROL, objective), objective, share)
 
 
 class TestVerdict:
@@ -51,13 +51,13 @@ class TestVerdict:
     def test_goes_by_the_loss_of_which_no_interval_is_known(self, loss, expected):
         told = results(winner_test_loss=loss)
         assert verdict(told, LOSS) == expected
-        winner, control = on_test.pair(told, WINNER, CONTROL, LOSS)
+        winner, control = network_scores.pair(told, WINNER, CONTROL, LOSS)
         assert worth.chance(winner, control) == "; how much of that is chance is not known of a loss"
 
     def test_of_an_older_run_that_does_not_tell_the_control_s_score_accuracy_decides_nothing(self):
         told = results(0.9, 0.5)
         told["control"] = {"test_accuracy": 0.92}
-        winner, control = on_test.pair(told, WINNER, CONTROL, BALANCED_ACCURACY)
+        winner, control = network_scores.pair(told, WINNER, CONTROL, BALANCED_ACCURACY)
         assert (winner.value, control.value, winner.objective) == (0.95, 0.92, ACCURACY)
         assert verdict(told, BALANCED_ACCURACY) == worth.UNKNOWN and verdict(told, ACCURACY) == worth.YES
         assert "That is by accuracy; the search compared networks by balanced accuracy" in worth.by_what(
@@ -72,13 +72,13 @@ class TestVerdict:
 class TestMadeWorse:
     def test_by_balanced_accuracy(self):
         told = results(winner=0.8)
-        scores = [on_test.score(told, network, BALANCED_ACCURACY) for network in (WINNER, MODEL)]
+        scores = [network_scores.score(told, network, BALANCED_ACCURACY) for network in (WINNER, MODEL)]
         assert worth.made_worse(*scores).startswith("The final training made it worse, by 10.00 points of balanced acc")
         assert worth.made_worse(*reversed(scores)) is None
         lifted = results(winner=0.6, winner_test_accuracy=0.98)  # the rare class, at the cost of the large one
-        scores = [on_test.score(lifted, network, BALANCED_ACCURACY) for network in (WINNER, MODEL)]
+        scores = [network_scores.score(lifted, network, BALANCED_ACCURACY) for network in (WINNER, MODEL)]
         assert worth.made_worse(*scores) is None
-        assert worth.made_worse(*(on_test.score(lifted, network, ACCURACY) for network in (WINNER, MODEL)))
+        assert worth.made_worse(*(network_scores.score(lifted, network, ACCURACY) for network in (WINNER, MODEL)))
 
     def test_by_a_loss_it_is_not_known_whether_that_is_chance(self):
         said = worth.made_worse(Score(LOSS, 0.2), Score(LOSS, 0.25))
@@ -96,12 +96,14 @@ class TestMadeWorse:
 class TestScore:
     def test_each_network_s_is_found(self):
         told = results()
-        found = [on_test.score(told, network, BALANCED_ACCURACY).value for network in (WINNER, MODEL, FIRST, CONTROL)]
+        found = [
+            network_scores.score(told, network, BALANCED_ACCURACY).value for network in (WINNER, MODEL, FIRST, CONTROL)
+        ]
         assert found == [0.6, 0.7, 0.5, 0.8]
-        found = [on_test.score(told, network, ACCURACY).value for network in (WINNER, MODEL, FIRST, CONTROL)]
+        found = [network_scores.score(told, network, ACCURACY).value for network in (WINNER, MODEL, FIRST, CONTROL)]
         assert found == [0.95, 0.95, 0.9, 0.92]
-        assert on_test.score(told, CONTROL, ACCURACY).interval == wilson(1840, 2000)
-        assert on_test.score(told, CONTROL, LOSS) == Score(LOSS, 0.3, 2000)
+        assert network_scores.score(told, CONTROL, ACCURACY).interval == wilson(1840, 2000)
+        assert network_scores.score(told, CONTROL, LOSS) == Score(LOSS, 0.3, 2000)
 
     @pytest.mark.parametrize("odd", [None, "x", [], 7, -1, True, float("nan"), float("inf")])
     def test_odd_values_are_none(self, odd):
@@ -109,12 +111,12 @@ class TestScore:
             "control": odd
         }
         for network in (WINNER, MODEL, CONTROL):
-            assert on_test.score(told, network, ACCURACY) is None
-            assert on_test.score(told, network, BALANCED_ACCURACY) is None
-        assert on_test.pair(told, WINNER, CONTROL, LOSS) is None
+            assert network_scores.score(told, network, ACCURACY) is None
+            assert network_scores.score(told, network, BALANCED_ACCURACY) is None
+        assert network_scores.pair(told, WINNER, CONTROL, LOSS) is None
         told = results()
         told["test"]["winner"]["balanced_interval"] = [0.5, odd]
-        assert on_test.score(told, WINNER, BALANCED_ACCURACY).interval is None
+        assert network_scores.score(told, WINNER, BALANCED_ACCURACY).interval is None
 
     def test_words(self):
         one, other = Score(BALANCED_ACCURACY, 0.5), Score(BALANCED_ACCURACY, 0.625)

@@ -17,7 +17,7 @@ from nash_tf.report.pages.html_page import left
 from nash_tf.report.pages.shares import interval
 from nash_tf.report.records.runs import Run, name_of, number
 from nash_tf.report.records.tested import Tested
-from nash_tf.scores import on_test, worth
+from nash_tf.scores import network_scores, worth
 from nash_tf.scores.objectives import BALANCED_ACCURACY
 from nash_tf.settings.costs import MIRRORED
 
@@ -54,8 +54,10 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
 
 def _made_worse(run: Run) -> list[str]:
     """That the final training made the network worse, where it did."""
-    before = on_test.CONTROL if run.gives_control else on_test.WINNER
-    worse = worth.made_worse(*(on_test.score(run.results, each, run.objective) for each in (before, on_test.MODEL)))
+    before = network_scores.CONTROL if run.gives_control else network_scores.WINNER
+    worse = worth.made_worse(
+        *(network_scores.score(run.results, each, run.objective) for each in (before, network_scores.MODEL))
+    )
     return [worse] if worse else []
 
 

@@ -9,7 +9,7 @@ from nash_tf.report.drawing.markup import Markup, tag
 from nash_tf.report.drawing.number_words import percent, plural, short
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.records.runs import Run, sentence_of
-from nash_tf.scores import on_test
+from nash_tf.scores import network_scores
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import methods
 
@@ -151,7 +151,7 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
             f"{'below' if reached < first else 'above'} {what}"
         )
     words.append(". ")
-    tested = on_test.score(run.results, on_test.FIRST, run.objective)
+    tested = network_scores.score(run.results, network_scores.FIRST, run.objective)
     if tested is not None:
         words.append(f"On the test set the first network, after its first training, has {tested.words}. ")
     method = methods.registry.get(run.method)

@@ -11,9 +11,9 @@ from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.shares import share_cell
 from nash_tf.report.records.runs import Run, number
 from nash_tf.report.records.tested import Share
-from nash_tf.scores import objectives, on_test, worth
+from nash_tf.scores import network_scores, objectives, worth
+from nash_tf.scores.network_scores import Score
 from nash_tf.scores.objectives import Objective
-from nash_tf.scores.on_test import Score
 
 
 def section(run: Run, children: Sequence[Child]) -> Markup | None:
@@ -22,14 +22,14 @@ def section(run: Run, children: Sequence[Child]) -> Markup | None:
         return None
     found = run.results.get("control")
     control = found if isinstance(found, dict) else {}
-    compared = on_test.pair(run.results, on_test.WINNER, on_test.CONTROL, run.objective)
+    compared = network_scores.pair(run.results, network_scores.WINNER, network_scores.CONTROL, run.objective)
     if compared is None:
         words = "This run has no control, the first network trained on alone. "
         if not search_plan.searches(run):
             words = f"There is nothing to compare: method {run.method} searches for nothing and trains the first network alone."
         elif family.is_first(children):
             words += "The model is the first network itself, not changed by the search."
-        elif longer := on_test.pair(run.results, on_test.FIRST, on_test.MODEL, run.objective):
+        elif longer := network_scores.pair(run.results, network_scores.FIRST, network_scores.MODEL, run.objective):
             words += (
                 f"After its own training, before the search, the first network had {longer[0].words} on the test images; the "
                 f"model has {longer[1].words}. How much of the difference is the search's and how much longer training's is not known."
@@ -55,13 +55,13 @@ def section(run: Run, children: Sequence[Child]) -> Markup | None:
     rows = [
         [
             left("the search's winner"),
-            *_tested(run, on_test.WINNER, asked),
+            *_tested(run, network_scores.WINNER, asked),
             count(next((child.params for child in children if child.chosen), None)),
             duration(number(control.get("search_cpu_seconds"))),
         ],
         [
             left("the control"),
-            *_tested(run, on_test.CONTROL, asked),
+            *_tested(run, network_scores.CONTROL, asked),
             count(number(control.get("params"))),
             duration(number(control.get("cpu_seconds"))),
         ],
@@ -72,7 +72,7 @@ def section(run: Run, children: Sequence[Child]) -> Markup | None:
 
 def _tested(run: Run, network: str, asked: Sequence[Objective]) -> list[Cell]:
     """A network's scores on the test images, a cell for each that is asked for."""
-    return [_cell(on_test.score(run.results, network, each)) for each in asked]
+    return [_cell(network_scores.score(run.results, network, each)) for each in asked]
 
 
 def _cell(score: Score | None) -> Cell:
