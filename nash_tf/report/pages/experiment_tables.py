@@ -138,7 +138,7 @@ def results(rows: Sequence[MethodRow]) -> Table:
             )
             for row in rows
         ),
-        "Mean ± standard deviation over finished runs. A limit on time drops the training that is open when it is reached: it, "
+        "Mean ± standard deviation over finished runs. A limit on time drops a training that it cannot make shorter: it, "
         "the control of a run that has one, the final training, tests and export are in the CPU-hours of a run, and not in those of "
         "the trainings that count.",
     )
