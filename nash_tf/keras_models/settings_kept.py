@@ -6,7 +6,6 @@ default: the copy has that, and computes something else.
 
 import dis
 import inspect
-import random
 from collections.abc import Callable, Iterator
 from functools import cache
 from types import CodeType
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nash_tf.keras_models.plain_values import differ, has_config, is_plain
+from nash_tf.seeds import drawing_apart
 
 _NOT_SETTINGS = frozenset({"name", "trainable"})  # the one is made unique, the other carried as a layer's state
 _DRAWN = frozenset({"seed"})  # an argument that may be left out
@@ -66,10 +66,8 @@ def check_settings(original: Any, made: Any, again: Callable[[], Any]) -> None:
     found = list(_differences(original, made, (), set()))
     if not found:
         return
-    states = random.getstate(), np.random.get_state()  # what is drawn after this is as if nothing were made here
-    drawn = {each.path for each in _differences(made, again(), (), set())}
-    random.setstate(states[0])
-    np.random.set_state(states[1])
+    with drawing_apart():
+        drawn = {each.path for each in _differences(made, again(), (), set())}
     for each in sorted(found, key=lambda each: -len(each.path)):  # the innermost tells most
         if each.path not in drawn:
             raise ValueError(

@@ -1,17 +1,15 @@
 """What `model.fit` is called with where a `fit` of the user's own stands before it: that is what a model is trained with and judged by,
 and not what the search was given."""
 
-import contextlib
 import functools
 import inspect
-import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from nash_tf.callbacks import PhasedRate
+from nash_tf.seeds import drawing_apart
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Watch
 
@@ -49,7 +47,7 @@ class Seen:
             received = FitArguments((), named)
             if self._first is not None:
                 received, first, self._first = received.for_training(), self._first, None
-                with _drawing_apart():
+                with drawing_apart():
                     first(received)
             self.received = received
             return self._fit(**received.named, callbacks=callbacks)
@@ -76,14 +74,3 @@ def unheard(callbacks: Sequence[keras.callbacks.Callback]) -> Iterator[str]:
         )
     if any(callback.is_passed_over for callback in callbacks if isinstance(callback, Watch)):
         yield "no limit on time ends a training: fit does not tell its callbacks where batches end; " + _TELLING
-
-
-@contextlib.contextmanager
-def _drawing_apart() -> Iterator[None]:
-    """What the user's `fit` draws after it is as if nothing had been drawn within."""
-    states = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])

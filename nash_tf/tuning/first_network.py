@@ -1,17 +1,14 @@
 """What is said of the first network before a search goes on from it: that it is above a limit, or another than the builder's now, or
 compiled otherwise."""
 
-import contextlib
-import random
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import keras_tuner
-import numpy as np
 
 from nash_tf.architecture import Architecture
+from nash_tf.seeds import drawing_apart
 from nash_tf.strategy import methods, outlook
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.search_settings import Settings
@@ -75,7 +72,7 @@ def warn_of_other_data(oracle: Any, models: ChildModels, arguments: FitArguments
         arguments: of `fit`.
     """
     try:
-        with _drawing(oracle.search.settings.seed):
+        with drawing_apart(oracle.search.settings.seed):
             model = models.build(oracle.search.hyperparameters.defaults())
     except Exception:  # where a model is needed, it is raised again
         return
@@ -114,19 +111,6 @@ def hold_shaping(oracle: Any, models: ChildModels) -> None:
 
 
 def _built(models: ChildModels, hyperparameters: Any, seed: int) -> Architecture:
-    """The first network's architecture as it is made now."""
-    with _drawing(seed):
+    """The first network's architecture as it is made now; what its builder draws, as a layer's seed, is as it was for its training."""
+    with drawing_apart(seed):
         return Architecture.from_keras(models.build(hyperparameters))
-
-
-@contextlib.contextmanager
-def _drawing(seed: int) -> Iterator[None]:
-    """What a builder draws within, e.g. a layer's seed, is as it was drawn for the first network's training; after it goes on as before."""
-    states = random.getstate(), np.random.get_state()
-    try:
-        random.seed(seed)
-        np.random.seed(seed)
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])

@@ -98,7 +98,7 @@ def tell_end(oracle: keras_tuner.Oracle) -> None:
         )
     search = oracle.search
     if hill_climbing.lost_end(search.opened, search.method, search.scores, search.finished_networks):
-        warnings.warn(f"{oracle.end_reason()}", stacklevel=3)
+        warnings.warn(oracle.end_reason(), stacklevel=3)
     if oracle.verbose:
         print(*last_words(oracle), sep="\n", flush=True)
 
