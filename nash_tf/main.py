@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _announce(config: SearchConfig, values: flags.FlagValues, resume: bool) -> None:
     """Says what will be done and where, before TensorFlow is imported, which takes seconds."""
     print(f"{'Going on with' if resume else 'Search by'} method {config.method} on data set {config.dataset}.")
-    print(f"All goes to {config.output_dir}; open report.html there meanwhile.")
+    print(f"All goes to {config.output_dir}; report.html there shows how far it is.")
     chosen = export_formats.installed() if config.export is None else {*export_formats.ALWAYS, *config.export}
     wanting = {name: export_formats.missing(name) for name in export_formats.NAMES if export_formats.missing(name)}
     absent = ", ".join(f"{name} (needs {', '.join(packages)})" for name, packages in wanting.items())

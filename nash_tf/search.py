@@ -38,7 +38,7 @@ from nash_tf.terminal import summary
 from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
 from nash_tf.tuning.arguments import NotUsed
-from nash_tf.tuning.results_table import search_results, why_over
+from nash_tf.tuning.results_table import last_words, search_results
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import DamagedSearch
 from nash_tf.tuning.tuner import HillClimbing
@@ -111,6 +111,7 @@ def run(
         *task.describe(config, dataset),
         *prior.describe(config),
         *going_on.describe(config, dataset, before),
+        *going_on.of_raised_limits(config, begun),
         *timed,
         sep="\n",
         flush=True,
@@ -167,7 +168,8 @@ def search(
         tuner.search(**parts.arguments)
     if roles.is_worker():
         return None
-    progress.line(f"The search is over: {why_over(tuner.oracle)}.")
+    for line in last_words(tuner.oracle):
+        progress.line(line)
     return Finishing(config, dataset, pipeline, progress, tuner, plan, latencies)
 
 

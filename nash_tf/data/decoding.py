@@ -1,7 +1,7 @@
 """Many image files at once: threads look at them and decode them. Pillow lets go of Python's lock while it decodes."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from nash_tf.data.source import DataError, Progress, listed
 
 AT_ONCE = 32  # files in one task of a thread
 MOST_THREADS = 32
+MOST_NAMED = 20  # files of one reason, and reasons, in an error
 DECODED = 8  # bytes a pixel while an image is decoded: Pillow's own four, and those of a converted copy
 
 
@@ -21,7 +22,7 @@ def survey(paths: Sequence[Path], progress: Progress) -> list[Facts]:
 
     Raises:
         DataError: Pillow is missing; a file cannot be used, or is larger than memory when decoded. All files are looked at
-            before: the error tells of the first and names others.
+            before: the error tells each reason, and of which files it is.
     """
     facts: dict[int, Facts] = {}
     available = limits.available_memory()
@@ -83,6 +84,19 @@ def _each(work: Callable[[int], None], paths: Sequence[Path], threads: int, prog
     finally:
         pool.shutdown(cancel_futures=True)
     if refused:
-        first, *rest = sorted(refused, key=lambda i: str(paths[i]))
-        more = f" ({len(rest):,} more cannot be used: {listed([str(paths[i]) for i in rest], 3)})" if rest else ""
-        raise DataError(f"{refused[first]}{more}") from refused[first]
+        order = sorted(refused, key=lambda i: str(paths[i]))
+        raise DataError(_reasons({str(paths[i]): str(refused[i]) for i in order})) from refused[order[0]]
+
+
+def _reasons(refused: Mapping[str, str]) -> str:
+    """What is said of files that cannot be used: each reason once, behind the files that it is of.
+
+    Args:
+        refused: messages that begin with their file, by file.
+    """
+    of_reason: dict[str, list[str]] = {}
+    for path, message in refused.items():
+        of_reason.setdefault(message.removeprefix(f"{path}: "), []).append(path)
+    said = [f"{listed(paths, MOST_NAMED)}: {reason}" for reason, paths in of_reason.items()]
+    rest = sum(map(len, list(of_reason.values())[MOST_NAMED:]))
+    return "; also ".join(said[:MOST_NAMED]) + (f"; and {rest:,} files for other reasons" if rest else "")

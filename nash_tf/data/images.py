@@ -118,7 +118,7 @@ def _sideways(image) -> bool:
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator:
     """A file of 8 bits a channel, open; what goes wrong with it becomes a DataError."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         with Image.open(path, formats=FORMATS) as image:
@@ -129,4 +129,5 @@ def _opened(path: Path) -> Iterator:
     except DataError:
         raise
     except Exception as error:  # Pillow's decoders raise errors of many kinds
-        raise DataError(f"{path}: expected a readable image, got: {error}; repair or remove it") from error
+        came = "none of a format that is read" if isinstance(error, UnidentifiedImageError) else error
+        raise DataError(f"{path}: expected a readable image, got: {came}; repair or remove it") from error

@@ -48,7 +48,7 @@ def _search(facts: Mapping[str, Any]) -> list[str]:
     """How the search ended, and what more time might bring."""
     said = [facts[name] for name in ("more_time", "final_ended") if facts.get(name)]
     if facts.get("search_ended"):
-        said.insert(0, f"The search ended: {facts['search_ended']}.")
+        said = [f"The search ended: {facts['search_ended']}.", *facts.get("not_done", ()), *said]
     return ["", " ".join(said)] if said else []
 
 

@@ -30,7 +30,7 @@ class BudgetSettings:
         optional(ABOVE_0),
         "Hours of wall-clock time for the whole run, from the start of the program: the search ends early enough for control, "
         "final training and export, and a training that is open then is dropped; that of the first network, and the last part of one "
-        "training, have as many epochs as fit. Unset: no limit.",
+        "training, have as many epochs as fit. A method with one budget lays it out once: its search, once over, does not go on. Unset: no limit.",
         default=None,
         group=LIMITS,
         resumed=settings.RAISABLE,

@@ -121,5 +121,5 @@ def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | Non
     if last and all(weighing.is_limited and PRICE not in weighing.refused for weighing in last):
         return f"The network has not grown: {why_none(last[0])}."
     if last and all(weighing.nothing == BUDGET for weighing in last):
-        return f"The network has not grown: {NOTHING[BUDGET]} before it could; in a larger one it may."
-    return "The network has not grown: no morphism was expected to be worth its compute in this budget; in a larger one it may be."
+        return f"The network has not grown: {NOTHING[BUDGET]} before it could; in a new run with a larger one it may."
+    return "The network has not grown: no morphism was expected to be worth its compute in this budget; in a new run with a larger one it may be."

@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from nash_tf import __version__, data, runtime
+from nash_tf import __version__, data, runtime, settings
 from nash_tf.architecture import costs
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.data import identity, npz, registry
 from nash_tf.files import run_directory
 from nash_tf.strategy import methods
 
+RAISED = ("steps", "max_hours", "max_cpu_hours")  # limits that a search with one budget is laid out by
 # Among the versions:
 AUGMENTATION = "augmentation"  # what happens to training images
 IMAGES, PIXELS = "images", "pixels"  # which images they are
@@ -76,6 +77,25 @@ def describe(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, s
             "left of its budget is laid out anew."
         )
     return lines
+
+
+def of_raised_limits(config: SearchConfig, begun: SearchConfig | None) -> list[str]:
+    """What there is to say where a method that lays out its budget once is given more time later, a line at most.
+
+    Args:
+        config: the settings now.
+        begun: those that the run was begun with; None for a new run.
+    """
+    if begun is None or not methods.registry[config.method].is_budgeted:
+        return []
+    raised = [name for name in RAISED if settings.is_raised(getattr(begun, name), getattr(config, name))]
+    if not raised:
+        return []
+    return [
+        f"{' and '.join(raised)} may be higher now, but {config.method} lays out one budget: steps that are done stay as they are, and a "
+        "search that is over stays over. What is gained is time for what follows it. For a longer search begin a new run, in another "
+        "--output_dir."
+    ]
 
 
 def _is_still_mirrored(config: SearchConfig, before: Mapping[str, str] | None) -> bool:

@@ -67,6 +67,11 @@ def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
 
 def last_words(oracle: keras_tuner.Oracle) -> list[str]:
     """What there is to say of a `HillClimbingOracle` whose search is over."""
+    return [f"The search is over: {why_over(oracle)}.", *not_done(oracle)]
+
+
+def not_done(oracle: keras_tuner.Oracle) -> list[str]:
+    """What the search of a `HillClimbingOracle` could have done and has not, and why: sentences."""
     search = oracle.search
     best = search.outcomes[search.best].architecture if search.best else None
     reasons = [
@@ -74,7 +79,7 @@ def last_words(oracle: keras_tuner.Oracle) -> list[str]:
         best and outlook.without_reduction(best, search.settings),
         front_objectives.not_made(search),
     ]
-    return [f"The search is over: {why_over(oracle)}.", *filter(None, reasons)]
+    return [reason for reason in reasons if reason]
 
 
 def why_over(oracle: keras_tuner.Oracle) -> str:
@@ -138,4 +143,5 @@ def search_results(oracle: keras_tuner.Oracle) -> dict:
         "grown_children": len({(record["step"], record["child"]) for record in lineage if record["morphisms"]}),
         "epochs": sum(record["epochs"] for record in lineage),
         "search_ended": why_over(oracle),
+        "not_done": not_done(oracle),
     }

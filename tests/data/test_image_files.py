@@ -261,7 +261,20 @@ class TestFiles:
         folder(tmp_path)
         for number in (1, 3, 5):
             (tmp_path / "bolt" / f"{number}.png").write_bytes(b"no image")
-        with pytest.raises(data.DataError, match=r"bolt/1.png: .*repair.*2 more cannot be used: .*3.png, .*5.png"):
+        Image.fromarray(np.zeros((8, 8), np.uint16)).save(tmp_path / "bolt" / "x-ray.png")
+        with pytest.raises(data.DataError) as refused:
+            data.load(str(tmp_path))
+        broken = ", ".join(str(tmp_path / "bolt" / f"{number}.png") for number in (1, 3, 5))
+        assert str(refused.value) == (
+            f"{broken}: expected a readable image, got: none of a format that is read; repair or remove it; also "
+            f"{tmp_path}/bolt/x-ray.png: expected 8 bits a channel, got mode I;16; convert it, or give an .npz file of floats"
+        )
+
+    def test_of_very_many_that_cannot_be_used_the_first_are_told_and_how_many_more(self, tmp_path):
+        folder(tmp_path)
+        for number in range(25):
+            (tmp_path / "bolt" / f"y{number:02}.png").write_bytes(b"no image")
+        with pytest.raises(data.DataError, match=r"y19.png and 5 more: expected"):
             data.load(str(tmp_path))
 
     def test_progress_is_told(self, tmp_path):

@@ -45,6 +45,14 @@ def test_how_the_search_ended():
     ended = "a limit on time was reached: max_hours=0.1"
     lines = card_scores.written(TEST, {"search_ended": ended, "more_time": "More may come.", "final_ended": None})
     assert lines[-1] == f"The search ended: {ended}. More may come."
+    not_done = ["The network has not grown: the budget was spent.", "No size fitted."]
+    lines = card_scores.written(
+        TEST, {"search_ended": "all 2 steps are done", "not_done": not_done, "final_ended": None}
+    )
+    assert (
+        lines[-1]
+        == "The search ended: all 2 steps are done. The network has not grown: the budget was spent. No size fitted."
+    )
 
 
 def test_a_perfect_model_confuses_nothing():

@@ -280,6 +280,18 @@ class TestStates:
         assert page.index("A limit ended the search") < page.index("More may come.") < page.index("How sure it is")
         assert "its time was limited by" not in page and "and a higher limit." in page
 
+    def test_what_the_search_has_not_done_and_whose_epochs_are_told(self, run):
+        change_results(
+            run,
+            not_done=["The network has not grown: no time."],
+            control={**CONTROL, "epochs": 64},
+            final_epochs_done=3,
+        )
+        page = page_of(run).text
+        trained = sum(each["epochs"] for each in lineage(run))
+        assert f"{trained} epochs of training in the search, and 64 of the control, and 3 of final training." in page
+        assert page.count("The network has not grown: no time.") == 1
+
     def test_running(self, tmp_path):
         run = make_run(tmp_path / "run", "shr", steps=2, stop_after=14)
         best = max(lineage(run), key=lambda each: (each["val_accuracy"], each["step"], each["rung"]))

@@ -166,7 +166,10 @@ def test_without_growth_the_limit_is_named():
     assert "no morphism was expected to be worth" in outlook.without_growth(poor.outcomes.values(), poor.settings)
     spent = grow.conduct(budget_epochs=1.0)
     words = outlook.without_growth(spent.outcomes.values(), spent.settings)
-    assert words == "The network has not grown: the budget was spent before it could; in a larger one it may."
+    assert (
+        words
+        == "The network has not grown: the budget was spent before it could; in a new run with a larger one it may."
+    )
 
 
 @pytest.mark.parametrize("method", ["grow", "scale", "front"])

@@ -3,13 +3,16 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from nash_tf import search
+from nash_tf.config import SearchConfig
 from nash_tf.data.digits import FILE
 from nash_tf.files.checksums import with_checksum, without_checksum
-from nash_tf.tasks.going_on import AUGMENTATION
+from nash_tf.tasks.going_on import AUGMENTATION, of_raised_limits
 from tests.helpers.processes import here
 
 
@@ -32,6 +35,26 @@ def test_a_run_on_a_file_of_arrays_goes_on_mirroring_if_it_was_begun_so(tmp_path
             assert ("Training images are not mirrored" in printed) == (not is_of_before)
     monkeypatch.undo()
     assert "images are mirrored, as this run was begun" in here(tmp_path / "run", *arguments, "--resume")
+
+
+@pytest.mark.parametrize(
+    ("method", "raised", "is_said"),
+    [
+        ("grow", {"max_hours": 2.0}, True),
+        ("grow", {"max_hours": None}, True),
+        ("fixed", {"steps": 9}, True),
+        ("grow", {"max_params": 9_000_000}, False),
+        ("grow", {}, False),
+        ("shrsep", {"max_hours": 2.0}, False),
+    ],
+)
+def test_that_a_search_which_has_laid_out_its_budget_gets_no_more_of_it_is_said(method, raised, is_said):
+    begun = SearchConfig(method=method, max_hours=1.0, steps=4, max_params=1_000_000)
+    lines = of_raised_limits(replace(begun, **raised), begun)
+    assert [
+        line.startswith(f"{next(iter(raised))} may be higher now, but {method} lays out one budget") for line in lines
+    ] == [True] * is_said
+    assert not of_raised_limits(begun, None)
 
 
 def test_a_run_goes_on_with_the_images_that_it_was_begun_with_or_says_so(tmp_path):

@@ -209,6 +209,9 @@ def cost(run: Run, children: Sequence[Child]) -> Markup:
     entries = compute_time.by_rung(run)
     searching = [entry for entry in entries if entry.step]
     search = f"the search: {plural(len(children) - 1, 'child', 'children')} in {_steps(children)}"
+    search = (
+        search if any(child.operators for child in children) else f"the search: {_steps(children)}, and no morphism"
+    )
     parts = [
         ("the first network", [entry for entry in entries if entry.step == 0]),
         (search if search_plan.searches(run) else "the first network, trained on", searching),
@@ -226,13 +229,22 @@ def cost(run: Run, children: Sequence[Child]) -> Markup:
     cpu, wall = run.result("cpu_seconds"), run.result("seconds")
     if cpu is not None and wall is not None:
         rows.append([left("in all"), duration(cpu), duration(wall)])
-    epochs = sum(record.epochs for record in run.records)
     return html.together(
         html.table([left("what"), "CPU time", "wall clock"], rows, narrow=True),
-        html.paragraph(f"{plural(epochs, 'epoch')} of training, all networks together."),
+        html.paragraph(_epochs(run)),
         _cluster(run.results.get("engine")),
         *(search_summary.how_it_ended(run, search_plan.standing(run)) if run.results else ()),
     )
+
+
+def _epochs(run: Run) -> str:
+    """How many epochs were trained, and what for."""
+    said = f"{plural(sum(record.epochs for record in run.records), 'epoch')} of training in the search"
+    control = run.results.get("control")
+    control = number(control.get("epochs")) if isinstance(control, Mapping) else None
+    final = run.result("final_epochs_done")
+    others = [f"{control:,.0f} of the control" if control else "", f"{final:,.0f} of final training" if final else ""]
+    return f"{', and '.join(filter(None, [said, *others]))}."
 
 
 def _cluster(engine: Any) -> Markup | None:

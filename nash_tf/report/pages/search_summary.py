@@ -8,7 +8,7 @@ from nash_tf.report.charts.child_words import measured
 from nash_tf.report.drawing.markup import Markup, tag
 from nash_tf.report.drawing.number_words import percent, plural, short
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.records.runs import Run, sentence_of
+from nash_tf.report.records.runs import Run, sentence_of, sentences_of
 from nash_tf.scores import network_scores
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import methods
@@ -107,6 +107,7 @@ def how_it_ended(run: Run, standing: search_plan.Standing | None) -> list[Markup
     ended = _sentence(run, "search_ended")
     if ended:
         parts.append(html.paragraph("The search ended: ", ended.rstrip("."), "."))
+    parts += [html.paragraph(sentence) for sentence in sentences_of(run.results.get("not_done"))]
     progress = _progress(run, standing, ended)
     if progress:
         parts.append(progress)

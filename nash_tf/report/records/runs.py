@@ -221,6 +221,11 @@ def sentence_of(value: Any) -> str:
     return " ".join(value.split())[:_SENTENCE] if isinstance(value, str) else ""
 
 
+def sentences_of(value: Any) -> list[str]:
+    """The sentences of a list of them; none where it is something else."""
+    return [sentence for each in value if (sentence := sentence_of(each))] if isinstance(value, list) else []
+
+
 def place_of(value: Any) -> Place | None:
     """A step, rung and child, or None where the value is something else."""
     if isinstance(value, list) and len(value) == 3 and all(type(index) is int for index in value):
