@@ -26,10 +26,8 @@ def of_a_step(rungs: Sequence[Rung], method: Method) -> str:
     if not rungs:
         return "The first network is trained, and nothing is searched."
     if rungs[0].children == 1:
-        chosen = (
-            "what morphisms are expected to be worth their compute, if any are" if method.has_foresight else "morphisms"
-        )
-        return f"A step makes a child of the network, a copy changed by {chosen}{kept}, and trains it."
+        where = ", where any are expected to be worth their compute" if method.has_foresight else ""
+        return f"A step makes a child of the network, a copy changed by morphisms{kept}{where}, and trains it."
     what = f"A step trains {rungs[0].children} children: copies of its best network changed by morphisms{kept}"
     return f"{what}." if len(rungs) == 1 else f"{what};\neach of its {len(rungs)} rungs goes on with the better ones."
 
