@@ -9,4 +9,4 @@ cd "$root"
 source launchers/environment.sh
 make_environment "export${EXTRAS:+,$EXTRAS}"
 cd "$OLDPWD"  # so that paths among the arguments are the caller's
-exec python -m nash_tf "$@"
+exec nash-tf "$@"

@@ -42,6 +42,7 @@ from nash_tf.settings import engine as engine_settings
 from nash_tf.settings.baselines import SCRATCH
 from nash_tf.strategy import methods
 from nash_tf.terminal import command_line
+from nash_tf.workers import own_program
 
 PROGRAM = "nash_tf.main"  # of each run
 POLL = 0.5  # seconds between two looks at the runs
@@ -288,7 +289,7 @@ def _say(run: Run, what: str) -> None:
 def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
     run.directory.parent.mkdir(parents=True, exist_ok=True)
     with open(run.directory.with_name(f"{run.directory.name}.log"), "a", encoding="utf-8") as log:
-        return subprocess.Popen([sys.executable, "-m", PROGRAM, *arguments], stdout=log, stderr=log)
+        return subprocess.Popen([*own_program.command(PROGRAM), *arguments], stdout=log, stderr=log)
 
 
 def _outcome(run: Run) -> str:

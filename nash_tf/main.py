@@ -39,7 +39,7 @@ from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.terminal import command_line
 from nash_tf.terminal.command_line import one_line
 from nash_tf.unused_settings import unused
-from nash_tf.workers import roles
+from nash_tf.workers import own_program, roles
 
 FAILED, REFUSED = 1, 2
 BACKEND = "tensorflow"
@@ -171,7 +171,7 @@ def _run(config: SearchConfig, resume: bool, argv: Sequence[str], began: tuple[f
             with streams.without_errors_shown(), without_collecting():
                 from nash_tf import search  # here, not above: it imports TensorFlow, which takes seconds
             try:
-                command = [sys.executable, "-m", "nash_tf.main", *argv[1:]]
+                command = [*own_program.command(), *argv[1:]]
                 search.run(config, resume=resume, command=command, began=began)
             except search.FAILURES as error:
                 sys.stdout.flush()  # what was said before comes before it
@@ -191,7 +191,7 @@ def _how_to_go_on(config: SearchConfig, argv: Sequence[str]) -> str:
         return "Stopped before anything was written."
     said_before = {f"{dashes}{flag}" for dashes in ("-", "--") for flag in ("resume", "noresume")}
     arguments = [each for each in argv[1:] if each.partition("=")[0] not in said_before]
-    return f"Stopped. To go on: {shlex.join([sys.executable, '-m', 'nash_tf.main', *arguments, '--resume'])}"
+    return f"Stopped. To go on: {shlex.join([*own_program.command(), *arguments, '--resume'])}"
 
 
 def refuse(error: Exception) -> int:

@@ -15,6 +15,7 @@ import pytest
 from nash_tf import main
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
+from nash_tf.workers import own_program
 from tests.helpers import ROOT
 from tests.helpers.commands import start
 
@@ -30,9 +31,7 @@ class TestSignals:
         search.act = stop
         handler = signal.getsignal(number)
         assert start("--method=sh", "--dataset=digits", "--output_dir=my run") == status
-        command = (
-            f"{shlex.quote(sys.executable)} -m nash_tf.main --method=sh --dataset=digits '--output_dir=my run' --resume"
-        )
+        command = f"{shlex.join(own_program.command())} --method=sh --dataset=digits '--output_dir=my run' --resume"
         assert capsys.readouterr().err == f"Stopped. To go on: {command}\n"
         assert signal.getsignal(number) == handler
 

@@ -26,6 +26,7 @@ from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.slides import SLIDES
 from nash_tf.settings import engine as engine_settings
+from nash_tf.workers import own_program
 
 SHAPE, CLASSES = (32, 32, 3), 10
 QUICK = ("throughput", "augmentation", "trace", "cost", "idle")
@@ -193,14 +194,14 @@ def _search(flags: str) -> dict[str, Any]:
 
 
 def _command(flags: str, folder: str) -> list[str]:
-    return [sys.executable, "-m", "nash_tf.main", "--nocontrol", *flags.split(), f"--output_dir={folder}/run"]
+    return [*own_program.command(), "--nocontrol", *flags.split(), f"--output_dir={folder}/run"]
 
 
 def search(flags, *_) -> dict[str, Any]:
     """Where the time of a whole search goes, and its peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "profile.json"
-        command = [sys.executable, "-m", "nash_tf.benchmark.profile", str(output)]
+        command = [*own_program.command("nash_tf.benchmark.profile"), str(output)]
         command += ["--nocontrol", *flags.search.split(), f"--output_dir={folder}/run"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         profile = json.loads(output.read_text())

@@ -24,7 +24,7 @@ def describe(dataset: Dataset) -> list[str]:
 
 def notes(dataset: Dataset) -> tuple[str, ...]:
     """What one should know of the data wherever a score on it is told, a sentence each."""
-    return (*_few(dataset), *dataset.notes)
+    return (*_few(dataset), *_absent(dataset), *dataset.notes)
 
 
 def base_rate(dataset: Dataset) -> tuple[str, float]:
@@ -86,6 +86,23 @@ def _few(dataset: Dataset) -> list[str]:
         f"Networks are compared on {count} validation images, so that their accuracy moves in steps of {100 / count:.2g} points, and "
         "the choice among them is largely chance; more images, or a larger --valid_fraction, make it surer"
     ]
+
+
+def _absent(dataset: Dataset) -> list[str]:
+    """Which classes a part of the images has none of."""
+    parts = {
+        "training images: they are never learnt": dataset.y_train,
+        "validation images: the choice among networks does not regard them": dataset.y_valid,
+        "test images: how well they are told is not known": dataset.y_test,
+    }
+    said = []
+    for what, labels in parts.items():
+        counts = np.bincount(labels, minlength=len(dataset.class_names))
+        names = [dataset.class_names[number] for number in np.flatnonzero(counts == 0)]
+        if names:
+            more = f" and {len(names) - SHOWN_CLASSES} more" if len(names) > SHOWN_CLASSES else ""
+            said.append(printable(f"Of {', '.join(names[:SHOWN_CLASSES])}{more} there are no {what}"))
+    return said
 
 
 def _memory(dataset: Dataset) -> str:

@@ -80,8 +80,12 @@ def choose(
 def _default_side(test: Sequence[Facts]) -> tuple[int, str]:
     median, (low, high) = float(np.median([min(fact[:2]) for fact in test])), DEFAULT_SIDES
     side = int(np.clip(DEFAULT_STEP * math.floor(median / DEFAULT_STEP + 0.5), low, high))
-    rule = f"in steps of {DEFAULT_STEP} and within {low} to {high}, as larger images train slowly"
-    return side, f"{side} is the median test image's shorter side, {median:g}, {rule}; --image_size sets another"
+    reason = f"The shorter side of half of the test images is {median:g} or more"
+    if median > high:
+        reason += f"; above {high} training is slow"
+    elif side != median:
+        reason += f"; sizes are multiples of {DEFAULT_STEP} from {low} on"
+    return side, f"{reason}: --image_size sets another size than {side}"
 
 
 def _large(form: Form) -> str:

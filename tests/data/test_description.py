@@ -1,5 +1,7 @@
 """What is said of data before anything is trained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,16 @@ def test_a_folder_of_photographs(photos):
     assert notes[0].startswith(
         "Note: Networks are compared on 7 validation images, so that their accuracy moves in steps of 14 points"
     )
+
+
+def test_a_class_that_a_part_has_no_image_of_is_named(photos):
+    d = data.load(photos)
+    assert not any("there are no" in note for note in description.notes(d))
+    few = replace(d, y_train=np.where(d.y_train == 2, 0, d.y_train), y_valid=np.full_like(d.y_valid, 1))
+    notes = description.notes(few)
+    assert "Of rare there are no training images: they are never learnt" in notes
+    assert "Of ant, rare there are no validation images: the choice among networks does not regard them" in notes
+    assert not any("test images" in note and "there are no" in note for note in notes)
 
 
 def test_the_bundled_digits():

@@ -9,6 +9,7 @@ import pytest
 import nash_tf
 from nash_tf import config, main
 from nash_tf.files import run_directory
+from nash_tf.workers import own_program
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def search(monkeypatch):
     stub.calls, stub.act = [], lambda config: None
 
     def run(config, resume, command, began):
-        assert command[1:3] == ["-m", "nash_tf.main"]
+        assert command[: len(own_program.command())] == own_program.command()
         stub.calls.append((config, resume))
         return stub.act(config)
 
