@@ -128,13 +128,13 @@ class TimePlan:
         """Nothing is held back for the control any more."""
         self.after = replace(self.after, has_control=False)
 
-    def final_reserve(self, size: Size | None = None) -> float:
-        """What is held back for the final training of a network, by default of the search's winner-to-be."""
+    def final_reserve(self) -> float:
+        """What is held back for the final training."""
         if not self.after.final_epochs:
             return 0.0
         if not self.trainings():
             return 0.0 if self.limit == math.inf else self.limit * UNMEASURED_SHARE
-        return min(MARGIN * self.final_seconds(size), self.limit * FINAL_SHARE)
+        return min(MARGIN * self.final_seconds(), self.limit * FINAL_SHARE)
 
     def _control_share(self, rest: float) -> float:
         """Search and control share what the rest leaves evenly, the control with a quarter of the limit at most."""
@@ -142,10 +142,9 @@ class TimePlan:
 
     # How long things take ---------------------------------------------------------------------------------------------
 
-    def final_seconds(self, size: Size | None = None) -> float:
-        """What the whole final training of a network takes."""
-        cost = self.cost()
-        return self.after.images * cost.seconds(self.after.final_epochs, size or self._winner_to_be(), births=1)
+    def final_seconds(self) -> float:
+        """What the whole final training takes, of the search's winner-to-be."""
+        return self.after.images * self.cost().seconds(self.after.final_epochs, self._winner_to_be(), births=1)
 
     def test_seconds(self, size: Size | None = None) -> float:
         """What the test of the networks takes, and what smaller ones take after it."""
