@@ -23,7 +23,7 @@ from nash_tf.strategy.time_plan import After, TimePlan
 from nash_tf.tasks import scoring
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
-from nash_tf.training import long_training, saved_course
+from nash_tf.training import long_training, saved_long_training
 from nash_tf.training.long_training import Job
 from nash_tf.training.watching import digest
 from nash_tf.tuning.tuner import HillClimbing
@@ -125,7 +125,7 @@ def control(run: Finishing) -> Control | None:
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
     identity = {"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate}
-    taken = saved_course.seconds_taken(run.config.directory / CONTROL, identity, limit)
+    taken = saved_long_training.seconds_taken(run.config.directory / CONTROL, identity, limit)
     until = plan.limits.spent()[0] + plan.control_seconds(taken)
     job = Job(
         name=CONTROL,
@@ -146,9 +146,13 @@ def control(run: Finishing) -> Control | None:
         f"search had {spent:.0f} s."
     )
     run.progress.then(lambda: plan.final_reserve() + plan.test_seconds() + plan.after.export)
-    model, course = run.train(job, lambda: untrained, CONTROL)
-    if not course.epoch:
-        why = "its weights were not finite" if course.ended == saved_course.NOT_FINITE else "no time was left for it"
+    model, training = run.train(job, lambda: untrained, CONTROL)
+    if not training.epoch:
+        why = (
+            "its weights were not finite"
+            if training.ended == saved_long_training.NOT_FINITE
+            else "no time was left for it"
+        )
         run.progress.line(f"There is no control: {why}.")
         return None
     found = scores(run, model)  # as it was trained, in mixed precision too: so was the winner, that it is compared with
@@ -158,12 +162,12 @@ def control(run: Finishing) -> Control | None:
     results = {
         **found,
         "params": architecture.params,
-        "epochs": course.epoch,
-        "epochs_wanted": course.wanted,
-        "cpu_seconds": round(course.cpu_seconds, 1),
-        "seconds": round(course.seconds, 1),
+        "epochs": training.epoch,
+        "epochs_wanted": training.wanted,
+        "cpu_seconds": round(training.cpu_seconds, 1),
+        "seconds": round(training.seconds, 1),
         "search_cpu_seconds": spent,
-        "ended": course.ended,
+        "ended": training.ended,
         "is_better": _is_better(search.goal, found, architecture.params, search.outcomes[search.best]),
     }
     return Control(model, results)
@@ -247,19 +251,19 @@ def final(run: Finishing, chosen: keras.Model, key: str) -> tuple[keras.Model, d
         averaged=averaged(config),
     )
     run.progress.then(lambda: held)
-    model, course = run.train(job, lambda: copied(chosen), FINAL)
+    model, training = run.train(job, lambda: copied(chosen), FINAL)
     said = {
-        saved_course.CUT: f"max_hours={config.max_hours or math.inf:g} left time for {course.epoch} of "
+        saved_long_training.CUT: f"max_hours={config.max_hours or math.inf:g} left time for {training.epoch} of "
         f"{config.final_epochs} epochs of final training",
-        saved_course.NOT_FINITE: f"weights were not finite after epoch {course.epoch + 1} of the final training; those of "
-        f"{'epoch ' + str(course.epoch) if course.epoch else 'before it'} are kept",
-    }.get(course.ended or "")
+        saved_long_training.NOT_FINITE: f"weights were not finite after epoch {training.epoch + 1} of the final training; those of "
+        f"{'epoch ' + str(training.epoch) if training.epoch else 'before it'} are kept",
+    }.get(training.ended or "")
     if spoilt := not_finite(_validated(run, model), "loss"):
-        model, course = chosen, replace(course, epoch=0)
+        model, training = chosen, replace(training, epoch=0)
         said = f"after the final training the network was not finite ({spoilt}); the one before it is kept"
     if said:
         run.progress.line(f"Note: {said}.")
-    return model, {"final_epochs_done": course.epoch, "final_ended": said}
+    return model, {"final_epochs_done": training.epoch, "final_ended": said}
 
 
 def copied(model: keras.Model) -> keras.Model:

@@ -26,7 +26,7 @@ from nash_tf.surgery.shrinking import EXAMPLES, shrink
 from nash_tf.tasks import handing_over
 from nash_tf.tasks.final_training import Finishing, averaged, copied, has_front, scores
 from nash_tf.training.long_training import Job, Lesson
-from nash_tf.training.saved_course import CUT
+from nash_tf.training.saved_long_training import CUT
 from nash_tf.training.watching import digest
 
 KNOWN = (
@@ -258,8 +258,8 @@ def _trained(
         averaged=averaged(config),
     )
     run.progress.then(lambda: held)
-    model, course = run.train(job, lambda: copied(small), f"{TRAINING}/{size}")
-    return model, {"epochs": course.epoch, "ended": course.ended, "cpu_seconds": round(course.cpu_seconds, 1)}
+    model, training = run.train(job, lambda: copied(small), f"{TRAINING}/{size}")
+    return model, {"epochs": training.epoch, "ended": training.ended, "cpu_seconds": round(training.cpu_seconds, 1)}
 
 
 def _member(run: Finishing, model: keras.Model, directory: str, **facts: Any) -> _Member:

@@ -13,7 +13,7 @@ from nash_tf.data.pipeline import Pipeline
 from nash_tf.strategy.cooldown import Cooldown
 from nash_tf.strategy.records import Goal
 from nash_tf.tasks import final_training
-from nash_tf.training.saved_course import Course
+from nash_tf.training.saved_long_training import LongTrainingState
 
 
 def test_the_control_s_test_loss_has_no_label_smoothing_and_compares_with_the_other_networks():
@@ -82,7 +82,7 @@ def test_a_control_that_goes_on_has_what_it_has_not_taken_of_its_quarter(monkeyp
         plan=plan,
         train=train,
     )
-    monkeypatch.setattr(final_training.saved_course, "seconds_taken", lambda *_: 600.0)
+    monkeypatch.setattr(final_training.saved_long_training, "seconds_taken", lambda *_: 600.0)
     monkeypatch.setattr(final_training.outlook, "above_limits", lambda *_: "")
     with pytest.raises(Asked) as asked:
         final_training.control(run)
@@ -105,7 +105,7 @@ def run_that_trains(trained, said, tmp_path, **settings):
     )
     outcome = types.SimpleNamespace(cpu_seconds=50.0, architecture=None)
     search = types.SimpleNamespace(outcomes={0: outcome, 1: outcome}, goal=Goal("val_accuracy"), settings=None, best=0)
-    ended = Course({}, 1, 1, 1, Cooldown(0.0, 1), ended="done")
+    ended = LongTrainingState({}, 1, 1, 1, Cooldown(0.0, 1), ended="done")
     images = np.ones((6, 4, 4, 1), np.uint8)
     labels = np.arange(6) % 3
     return model, types.SimpleNamespace(
