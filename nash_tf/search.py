@@ -30,7 +30,7 @@ from nash_tf.strategy import long_histories, methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
-from nash_tf.tasks import final_training, finished_search, front, going_on, handing_over, start
+from nash_tf.tasks import export_time, final_training, finished_search, front, going_on, handing_over, start
 from nash_tf.tasks import image_classification as task
 from nash_tf.tasks.control import train_control
 from nash_tf.tasks.finished_search import FinishedSearch
@@ -177,7 +177,7 @@ def _plan(
 ) -> TimePlan:
     """The plan of the run's time, by which the search's limits hold back what follows it."""
     limits, formats = tuner.oracle.limits, len(handing_over.formats(config))
-    export_seconds = time_plan.export_seconds(loading, formats, config.max_hours)
+    export_seconds = export_time.export_seconds(loading, formats, config.max_hours)
     after = finished_search.after(config, dataset, export_seconds)
     plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
     tuner.oracle.search.side_by_side = config.side_by_side

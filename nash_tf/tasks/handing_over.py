@@ -15,7 +15,7 @@ from nash_tf.exporting.scaling import with_scaling
 from nash_tf.files import run_directory
 from nash_tf.keras_models import views
 from nash_tf.settings.costs import LATENCY, VIEWS
-from nash_tf.strategy import time_plan
+from nash_tf.tasks import export_time
 from nash_tf.tasks.finished_search import FinishedSearch, has_front
 
 
@@ -33,7 +33,7 @@ def export_best(
     facts = {name: value for name, value in results.items() if name not in later and not name.startswith(timed_anew)}
     facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
     wanted = formats(config)
-    dropped = time_plan.dropped(wanted, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
+    dropped = export_time.dropped(wanted, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
 
     def left_out(name: str, reason: str) -> None:
         run.progress.line(f"Export without {name}: {reason}")
@@ -50,7 +50,7 @@ def export_best(
         formats=[name for name in wanted if name not in dropped],
         images=images(run),
         test=test,
-        seconds=time_plan.scoring_seconds(config.max_hours),
+        seconds=export_time.scoring_seconds(config.max_hours),
         left_out=left_out,
     )
     return {**exported, **{name: {"left_out": why} for name in dropped}}
