@@ -182,7 +182,7 @@ def _plan(
     plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
     tuner.oracle.search.side_by_side = config.side_by_side
     limits.count_from(began)
-    limits.reserve, limits.least_reserve, limits.first_reserve = plan.reserve, plan.least_reserve, plan.first_reserve
+    limits.held = plan
     return plan
 
 

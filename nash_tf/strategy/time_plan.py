@@ -49,7 +49,7 @@ class TimePlan:
 
     Args:
         search: the search.
-        limits: on its time; `reserve`, `least_reserve` and `first_reserve` are to be given to them.
+        limits: on its time; what they hold back is this plan's to say, once it is their `held`.
         after: what follows the search.
         workers: how many trainings go on side by side.
     """

@@ -34,7 +34,7 @@ class Machine:
         self.limits.begin()
         self.search = Search(MANY, GOAL)
         self.plan = TimePlan(self.search, self.limits, after)
-        self.limits.reserve = self.plan.reserve
+        self.limits.held = self.plan
 
     def spend(self, seconds, most=math.inf):
         """Whether it ended in time."""
