@@ -8,7 +8,6 @@
 Engines differ in who trains what, where and when; the lineage does not.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -71,33 +70,11 @@ class Search:
         self._look()
 
     def _made_proposer(self) -> Proposer:
-        settings = self.settings
-        drawn: dict[str, Any] = {
-            "method": self.method,
-            "steps": self.steps,
-            "mutations": settings.mutations,
-            "max_params": settings.max_params,
-            "seed": settings.seed,
-            "hyperparameters": self.hyperparameters,
-            "tune_hyperparameters": settings.tune_hyperparameters,
-            "max_flops": math.inf if settings.max_flops is None else settings.max_flops,
-            "fits": self._fits or (lambda architecture: True),
-        }
+        drawn = self.settings, self.steps, self.hyperparameters, self._fits or (lambda architecture: True)
         if not self.method.is_budgeted:
-            return Proposer(**drawn)
-        budget: dict[str, Any] = {
-            "budget": settings.budget,
-            "seconds": settings.time_limits,
-            "seconds_left": self._seconds_left,
-            "examples": settings.examples,
-            "batch_size": settings.batch_size,
-            "gain_factor": settings.gain_factor,
-            "is_averaged": settings.average_weights,
-            "side_by_side": lambda: self.side_by_side,
-        }
-        if not self.method.has_branches:
-            return BudgetedProposer(**drawn, **budget)
-        return BranchingProposer(**drawn, **budget, sizes=settings.front_sizes, doublings=settings.steps)
+            return Proposer(*drawn)
+        kind = BranchingProposer if self.method.has_branches else BudgetedProposer
+        return kind(*drawn, self._seconds_left, lambda: self.side_by_side)
 
     def know(self, **sizes: Any) -> None:
         """Takes `examples` and `batch_size`, which are known only when the data are. No training has ended, or all ended with these."""

@@ -1,7 +1,6 @@
 """Proposals of the method `front`: a trunk that grows from size to size, and of each size a branch that is cooled down."""
 
 import math
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -30,22 +29,14 @@ class _Reaching(growing.Foresight):
         return is_large, growth.expected.worth / added if added > 0 else 0.0
 
 
-@dataclass
 class BranchingProposer(BudgetedProposer):
-    """Proposes the trunk and the branches.
-
-    Attributes:
-        sizes: in parameters, of frozen layers too, those that are asked for; none for doublings of the first network's.
-        doublings: how many of these.
-    """
-
-    sizes: tuple[int, ...] = ()
-    doublings: int = 0
+    """Proposes the trunk and the branches."""
 
     def front(self, outcomes: Outcomes) -> Front:
         """The sizes, by what is known of the first network."""
         first = outcomes[FIRST].architecture if FIRST in outcomes else None
-        return branches.front(None if first is None else first.params, self.sizes, self.doublings, self.max_params)
+        wanted, doublings, most = self.settings.front_sizes, self.settings.steps, self.settings.max_params
+        return branches.front(None if first is None else first.params, wanted, doublings, most)
 
     def finished(self, outcomes: Outcomes) -> tuple[TrainingKey, ...]:
         """The branches that have ended well, in the order of the steps."""
@@ -77,10 +68,11 @@ class BranchingProposer(BudgetedProposer):
         """The trunk with morphisms, one after the other, until it is of its size."""
         plan, child = self.front(outcomes), Proposed(parent)
         compute = self._left_of_budget(outcomes) * plan.share_of_size(step)
-        foresight = self._foresight(_Reaching, outcomes, math.inf, min(plan.target(step), self.max_params))
+        foresight = self._foresight(_Reaching, outcomes, math.inf, min(plan.target(step), self.settings.max_params))
         while child.architecture.params < ENOUGH * plan.target(step):
-            epochs = compute / self.price(child.architecture, outcomes) * growing.weight(self.examples)
-            growth, weighing = foresight.best(child.architecture, epochs, derive(self.seed, step, len(child.moves)))
+            epochs = compute / self.price(child.architecture, outcomes) * growing.weight(self.settings.examples)
+            seed = derive(self.settings.seed, step, len(child.moves))
+            growth, weighing = foresight.best(child.architecture, epochs, seed)
             if growth and not self.fits(growth.child):
                 growth, weighing = None, weighing.too_slow()
             child = child._replace(considered=(*child.considered, weighing))
@@ -100,7 +92,7 @@ class BranchingProposer(BudgetedProposer):
         return {
             "initial_epoch": 0,
             "epochs": epochs,
-            "phases": branches.phases(epochs, plan.is_branch(key), self.is_averaged),
+            "phases": branches.phases(epochs, plan.is_branch(key), self.settings.average_weights),
         }
 
     def _left_of_budget(self, outcomes: Outcomes, within: Outcomes = MappingProxyType({})) -> float:

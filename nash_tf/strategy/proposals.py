@@ -9,11 +9,13 @@ from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import draw
 from nash_tf.seeds import derive
+from nash_tf.strategy import methods
 from nash_tf.strategy.considered import Weighing
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.methods import Method
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
 from nash_tf.strategy.schedules import annealings
+from nash_tf.strategy.search_settings import Settings
 
 Outcomes = Mapping[TrainingKey, Outcome]
 
@@ -59,27 +61,27 @@ class Proposer:
     """Draws the children of each step; a pure function of its settings and the outcomes.
 
     Attributes:
-        method: whose operators are drawn.
-        steps: the rungs of each step, the first network's first.
-        mutations: morphisms of a child.
-        max_params: limit on parameters, of frozen layers too.
-        seed: of all draws.
+        settings: of the search.
+        steps: the rungs of each step, the first network's first; the search's own list, which it keeps up to date.
         hyperparameters: the declared ones.
-        tune_hyperparameters: whether children perturb the hyperparameters of their parent.
-        max_flops: limit on the floating-point operations of one example.
         fits: whether a network is within further limits; a child that is not has fewer morphisms.
     """
 
-    method: Method
+    settings: Settings
     steps: Sequence[Sequence[Rung]]
-    mutations: int
-    max_params: float
-    seed: int
     hyperparameters: Hyperparameters = field(default_factory=NoHyperparameters)
-    tune_hyperparameters: bool = False
-    max_flops: float = math.inf
     fits: Callable[[Architecture], bool] = lambda architecture: True
-    _children: tuple[Any, list[Proposed]] = field(default=(None, []), repr=False)
+    _children: tuple[Any, list[Proposed]] = field(default=(None, []), init=False, repr=False)
+
+    @property
+    def method(self) -> Method:
+        """Whose operators are drawn."""
+        return methods.registry[self.settings.method]
+
+    @property
+    def max_flops(self) -> float:
+        """Limit on the floating-point operations of one example; infinite where there is none."""
+        return math.inf if self.settings.max_flops is None else self.settings.max_flops
 
     def assignment(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> Assignment:
         """What a training of an open rung is to do.
@@ -99,7 +101,7 @@ class Proposer:
             architecture, moves, expected, weighings = self.children(key.step, parent, outcomes)[key.child]
         return Assignment(
             key=key,
-            seed=derive(self.seed, *key),
+            seed=derive(self.settings.seed, *key),
             source=source,
             moves=moves,
             architecture=architecture,
@@ -141,16 +143,16 @@ class Proposer:
         unmodified = [Proposed(parent)] if self.method.keeps_parent else []
         fits = self._limit(parent, outcomes)
         drawn = [
-            self._drawn(parent, derive(self.seed, step, child), fits)
+            self._drawn(parent, derive(self.settings.seed, step, child), fits)
             for child in range(len(unmodified), self.steps[step][0].children)
         ]
         return [*unmodified, *drawn]
 
     def _drawn(self, parent: Architecture, seed: int, fits: Callable[[Architecture], bool]) -> Proposed:
         """A child of as many random morphisms as fit; the parent unmodified where none do."""
-        method = self.method
-        for count in range(self.mutations, 0, -1):
-            child, moves = draw(parent, count, method.operators, self.max_params, seed, method.variants, self.max_flops)
+        method, max_params = self.method, self.settings.max_params
+        for count in range(self.settings.mutations, 0, -1):
+            child, moves = draw(parent, count, method.operators, max_params, seed, method.variants, self.max_flops)
             if not moves or fits(child):
                 return Proposed(child, moves)
         return Proposed(parent)
@@ -164,8 +166,8 @@ class Proposer:
             return self.hyperparameters.defaults()
         values = self.hyperparameters.inherited(outcomes[source].assignment.hyperparameters)
         is_parent_itself = key.child == 0 and self.method.keeps_parent
-        if self.tune_hyperparameters and not is_parent_itself and not key.rung:
-            return self.hyperparameters.perturbed(values, derive(self.seed, key.step, key.child, "hp"))
+        if self.settings.tune_hyperparameters and not is_parent_itself and not key.rung:
+            return self.hyperparameters.perturbed(values, derive(self.settings.seed, key.step, key.child, "hp"))
         return values
 
 
