@@ -11,7 +11,9 @@ from nash_tf.morphisms import reductions, registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
 from nash_tf.strategy.considered import cut
-from nash_tf.strategy.course import AVERAGED, FEWEST_EPOCHS, Course, race_overlap
+from nash_tf.strategy.course import AVERAGED, FEWEST_EPOCHS, Course, planned, race_overlap
+from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
 from nash_tf.strategy.records import COMPLETED, TrainingKey
@@ -32,6 +34,9 @@ class BudgetedProposer(Proposer):
 
     seconds_left: Callable[[], Mapping[str, float]] | None = None
     side_by_side: Callable[[], int] = lambda: 1
+
+    def _later_steps(self) -> list[tuple[Rung, ...]]:
+        return planned(self.method, self.settings.steps, self.settings.rungs)
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
@@ -56,8 +61,7 @@ class BudgetedProposer(Proposer):
     def _limit(self, parent: Architecture, outcomes: Outcomes) -> Callable[[Architecture], bool]:
         """Within further limits, and cheap enough for some epochs in what is left of the budget."""
         prices = self.prices(outcomes)
-        left = self.course(outcomes).budget - prices.spent(outcomes.values())
-        most = max(prices.epoch(parent), left / FEWEST_EPOCHS)
+        most = max(prices.epoch(parent), self._left_of_budget(outcomes) / FEWEST_EPOCHS)
         return lambda child: prices.epoch(child) <= most and self.fits(child)
 
     def _foresight(self, kind: type[_Foresight], outcomes: Outcomes, max_price: float, max_params: float) -> _Foresight:
@@ -93,8 +97,27 @@ class BudgetedProposer(Proposer):
                 budget = min(budget, reached / (1 - beside))
         return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1, self.settings.average_weights)
 
+    def _left_of_budget(self, outcomes: Outcomes, within: Outcomes = MappingProxyType({})) -> float:
+        """In epochs of the first network; arguments as of `course`."""
+        return max(0.0, self.course(outcomes, within).budget - self.prices(outcomes).spent(outcomes.values()))
+
+    def budget_left(self, opened: OpenRung | None, outcomes: Outcomes) -> float | None:
+        """At least an epoch of the last network for each training that is to come."""
+        trained = [outcome.architecture for outcome in outcomes.values() if outcome.architecture is not None]
+        if not trained:
+            return None
+        left, prices = self._left_of_budget(outcomes), self.prices(outcomes)
+        if opened is None:
+            return left
+        later = [
+            *self.steps[opened.step][opened.rung + 1 :],
+            *(rung for rungs in self.steps[opened.step + 1 :] for rung in rungs),
+        ]
+        to_come = len(opened.missing) + sum(rung.children for rung in later)
+        return max(left, to_come * (prices.epoch(trained[-1]) + prices.beginning))
+
     def on_the_clock(self, left: float, outcomes: Outcomes) -> float:
-        """What is left of the budget, without what is trained beside other trainings."""
+        """Of races that are to come, a part is trained side by side."""
         return max(left / self.side_by_side(), left - self._overlapping(outcomes) * self.course(outcomes).budget)
 
     def _overlapping(self, outcomes: Outcomes) -> float:

@@ -12,6 +12,7 @@ from nash_tf.seeds import derive
 from nash_tf.strategy import methods
 from nash_tf.strategy.considered import Weighing
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.methods import Method
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
 from nash_tf.strategy.schedules import annealings
@@ -62,15 +63,15 @@ class Proposer:
 
     Attributes:
         settings: of the search.
-        steps: the rungs of each step, the first network's first; the search's own list, which it keeps up to date.
         hyperparameters: the declared ones.
         fits: whether a network is within further limits; a child that is not has fewer morphisms.
+        steps: as `planned_steps` gave them last, to the search.
     """
 
     settings: Settings
-    steps: Sequence[Sequence[Rung]]
     hyperparameters: Hyperparameters = field(default_factory=NoHyperparameters)
     fits: Callable[[Architecture], bool] = lambda architecture: True
+    steps: Sequence[tuple[Rung, ...]] = field(default=(), init=False)
     _children: tuple[Any, list[Proposed]] = field(default=(None, []), init=False, repr=False)
 
     @property
@@ -82,6 +83,13 @@ class Proposer:
     def max_flops(self) -> float:
         """Limit on the floating-point operations of one example; infinite where there is none."""
         return math.inf if self.settings.max_flops is None else self.settings.max_flops
+
+    def planned_steps(self, outcomes: Outcomes) -> list[tuple[Rung, ...]]:
+        """The rungs of each step, the first network's first; of a front they are known when the first network is."""
+        return [(Rung(1, self.settings.vanilla_epochs),), *self._later_steps()]
+
+    def _later_steps(self) -> list[tuple[Rung, ...]]:
+        return [self.settings.rungs] * self.settings.steps
 
     def assignment(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> Assignment:
         """What a training of an open rung is to do.
@@ -160,6 +168,27 @@ class Proposer:
     def _limit(self, parent: Architecture, outcomes: Outcomes) -> Callable[[Architecture], bool]:
         """Whether a drawn child of a parent is within the limits that are not on its size."""
         return self.fits
+
+    def budget_left(self, opened: OpenRung | None, outcomes: Outcomes) -> float | None:
+        """What is left of a budget that is laid out in advance, in epochs of the first network; None where there is none, or the first
+        network has not been trained."""
+        return None
+
+    def on_the_clock(self, left: float, outcomes: Outcomes) -> float:
+        """The same without what is trained beside other trainings, which takes no time of its own."""
+        return left
+
+    def finishing(self, outcomes: Outcomes) -> tuple[TrainingKey, ...]:
+        """The trainings that have ended and were each to finish a network of a front, in order; none of other methods."""
+        return ()
+
+    def sizes_below(self, outcomes: Outcomes) -> tuple[int, ...]:
+        """Sizes of a front that are below the first network's, the largest first; they are made after the search."""
+        return ()
+
+    def compute_below(self, outcomes: Outcomes, size: int) -> float:
+        """What a network of one of these sizes may cost, in epochs of the first network."""
+        return 0.0
 
     def _hyperparameters(self, key: TrainingKey, source: TrainingKey | None, outcomes: Outcomes) -> dict[str, Any]:
         if source is None:
