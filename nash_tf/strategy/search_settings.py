@@ -8,6 +8,8 @@ from numbers import Integral, Real
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
 
+OF_DATA = ("examples", "batch_size")  # None until the data are there to tell, where the user does not
+
 # A search that goes on may be given more of them; the settings of a run say it again, by `resumed`.
 SEARCH_LIMITS = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
 
@@ -73,11 +75,11 @@ class Settings:
     epochs_per_step: int = 160
     vanilla_epochs: int = 20
     max_params: float = 20_000_000
+    max_hours: float | None = None
+    max_cpu_hours: float | None = None
     seed: int = 0
     tune_hyperparameters: bool = False
     budget_epochs: float | None = None
-    max_hours: float | None = None
-    max_cpu_hours: float | None = None
     reserve: float = 0.0
     examples: int | None = None
     max_flops: float | None = None
@@ -101,7 +103,7 @@ class Settings:
         }
         for name, low in lowest.items():
             value = getattr(self, name)
-            if value is None and name in ("examples", "batch_size"):
+            if value is None and name in OF_DATA:
                 continue
             if isinstance(value, bool) or not isinstance(value, Integral):
                 raise TypeError(f"{name} must be a whole number, received {value!r}")

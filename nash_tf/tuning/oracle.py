@@ -9,6 +9,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal, Outcome
+from nash_tf.strategy.search_settings import OF_DATA
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, front_objectives, oracle_state, taken, trial_values
 from nash_tf.tuning.allowance import Allowance
@@ -27,13 +28,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     Args:
         objective: as for any Keras Tuner oracle; with method front a list of one and of costs too (see `front_objectives.split`).
-        method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
-            reserve, examples, max_flops, front_sizes, batch_size, gain_factor, average_weights: see `nash_tf.strategy.ask_tell.Settings`; a seed of None is 0.
+        method, steps, ...: the settings of a search, with the names and defaults of `nash_tf.strategy.ask_tell.Settings`, where each is
+            explained. A seed of None is 0.
             Where `examples` or `batch_size` is None, `HillClimbing.search` takes it from its data; in a tuner of another make it stays None.
-        fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
-        max_hours, max_cpu_hours: limits on the wall-clock time of `search`, or from the first trial of a loop of your own on, that before an
-            interruption too; and on the CPU time of all trainings; or None.
+            `max_hours` is of the wall-clock time of `search`, or from the first trial of a loop of your own on, that before an
+            interruption too; `max_cpu_hours` of the CPU time of all trainings.
             Of a training whose report does not say what it has taken, the time between lending and report counts as CPU time.
+        fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
         on_trained: called with the oracle after each training.
         **kwargs: of `keras_tuner.Oracle`.
@@ -54,47 +55,16 @@ class HillClimbingOracle(keras_tuner.Oracle):
         TypeError, ValueError: an argument is unknown, of a wrong type or out of range; objectives or rungs that cannot be.
     """
 
-    def __init__(
-        self,
-        objective=None,
-        *,
-        method="shrsep",
-        steps=5,
-        children=8,
-        mutations=5,
-        epochs_per_step=160,
-        vanilla_epochs=20,
-        max_params=20_000_000,
-        max_hours=None,
-        max_cpu_hours=None,
-        seed=0,
-        tune_hyperparameters=False,
-        budget_epochs=None,
-        reserve=0.0,
-        examples=None,
-        max_flops=None,
-        front_sizes=(),
-        batch_size=None,
-        gain_factor=1.0,
-        average_weights=True,
-        fits=None,
-        heartbeat=5.0,
-        on_trained=None,
-        **kwargs,
-    ):
-        limits = {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours}
-        arguments.check({**limits, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits}, kwargs)
-        objective, self.costs = front_objectives.split(objective, method)
+    @arguments.takes_settings
+    def __init__(self, objective=None, *, fits=None, heartbeat=5.0, on_trained=None, **kwargs):
+        given = {name: kwargs.pop(name) for name in arguments.SETTINGS if name in kwargs}
+        arguments.check({**given, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits}, kwargs)
+        objective, self.costs = front_objectives.split(objective, given.get("method", Settings.method))
         super().__init__(objective=objective, **kwargs)
-        self.seed = seed or 0
-        counts = {"steps": steps, "children": children, "mutations": mutations, "epochs_per_step": epochs_per_step}
-        drawn = {"vanilla_epochs": vanilla_epochs, "seed": self.seed, "tune_hyperparameters": tune_hyperparameters}
-        sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": arguments.as_tuple(front_sizes)}
-        told, costs = {"examples": examples, "batch_size": batch_size}, {"gain_factor": gain_factor, "reserve": reserve}
-        how = {**told, "budget_epochs": budget_epochs, "average_weights": average_weights}
-        self.left_to_data = tuple(name for name, value in told.items() if value is None)
-        settings = Settings(method, **how, **limits, **counts, **drawn, **sizes, **costs)
+        settings = arguments.settings_of(given)
         arguments.warn_of_unused(settings)
+        self.seed = settings.seed
+        self.left_to_data = tuple(name for name in OF_DATA if getattr(settings, name) is None)
         self._of_step, goal = OfStep(self), Goal(self.objective.name, self.objective.direction)
         declared, failures = DeclaredHyperparameters(self._of_step.space), self.max_consecutive_failed_trials
         self.search = Search(settings, goal, declared, failures, lambda: self.allowance.left(), fits)
