@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -12,6 +13,7 @@ import pytest
 import nash_tf
 from nash_tf import callbacks, certificate, morphisms, testing
 from nash_tf.architecture import Architecture
+from nash_tf.strategy.ask_tell import Settings
 
 FRONT = ["max_flops", "front_sizes", "batch_size", "gain_factor", "average_weights", "fits"]
 SEARCH = [
@@ -151,6 +153,13 @@ def test_max_params_is_told_as_it_counts(function):
     assert "of frozen layers too" in line
     frozen = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, trainable=False), keras.layers.Dense(2)])
     assert Architecture.from_keras(frozen).params == 15 + 8
+
+
+@pytest.mark.parametrize("setting", dataclasses.fields(Settings), ids=lambda setting: setting.name)
+def test_a_setting_of_a_search_is_named_where_it_is_taken(setting):
+    found = inspect.signature(nash_tf.HillClimbingOracle).parameters[setting.name]
+    assert (found.default, found.kind) == (setting.default, inspect.Parameter.KEYWORD_ONLY)
+    assert re.search(rf"\b{setting.name}\b", nash_tf.HillClimbing.__doc__), "the tuner's signature does not name them"
 
 
 def test_parameters_of_the_tuner():

@@ -20,6 +20,7 @@ def planned_by(method: str) -> tuple[str, ...]:
     return ("steps",) if methods.registry[method].is_budgeted else ()
 
 
+OF_DATA = ("examples", "batch_size")  # None until the data are there to tell, where the user does not
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("max_params", lambda value: value > 0, "above 0"),
     ("max_flops", lambda value: value > 0, "above 0, or None"),
@@ -73,11 +74,11 @@ class Settings:
     epochs_per_step: int = 160
     vanilla_epochs: int = 20
     max_params: float = 20_000_000
+    max_hours: float | None = None
+    max_cpu_hours: float | None = None
     seed: int = 0
     tune_hyperparameters: bool = False
     budget_epochs: float | None = None
-    max_hours: float | None = None
-    max_cpu_hours: float | None = None
     reserve: float = 0.0
     examples: int | None = None
     max_flops: float | None = None
@@ -101,7 +102,7 @@ class Settings:
         }
         for name, low in lowest.items():
             value = getattr(self, name)
-            if value is None and name in ("examples", "batch_size"):
+            if value is None and name in OF_DATA:
                 continue
             if isinstance(value, bool) or not isinstance(value, Integral):
                 raise TypeError(f"{name} must be a whole number, received {value!r}")
