@@ -42,7 +42,7 @@ from nash_tf.settings.growth import GrowthSettings
 from nash_tf.settings.images import ImageSettings, parse_size
 from nash_tf.settings.start import StartSettings
 from nash_tf.settings.training import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, TrainingSettings
-from nash_tf.strategy import halving, methods
+from nash_tf.strategy import budget_names, halving, methods
 from nash_tf.strategy.course import LONGEST_FIRST
 from nash_tf.strategy.halving import Rung
 
@@ -259,8 +259,7 @@ class SearchConfig(
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step: how many children are trained for how many epochs more."""
-        budgets = (self.budget_epochs, self.budget_seconds, self.max_hours, self.max_cpu_hours)
-        has_budget = any(each is not None for each in budgets)
+        has_budget = bool(budget_names.given(self))
         return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from nash_tf.strategy import methods
+from nash_tf.strategy import budget_names, methods
 from nash_tf.strategy.course import LONGEST_FIRST, first_epochs
-
-BUDGETS, LIMITS = ("budget_epochs", "budget_seconds"), ("max_hours", "max_cpu_hours")
 
 
 def unused(settings: Any) -> dict[str, str]:
@@ -27,7 +25,8 @@ def unused(settings: Any) -> dict[str, str]:
     elif settings.rungs[0].children == 1:
         found["children"] = f"a step of method {method.name} has one child"
     budgets, limits = (
-        [name for name in names if getattr(settings, name, None) is not None] for names in (BUDGETS, LIMITS)
+        budget_names.given(settings, budget_names.COMPUTE),
+        budget_names.given(settings, budget_names.TIME),
     )
     if method.is_budgeted and (budgets or limits):
         found["epochs_per_step"] = f"the budget is that of {' and '.join(budgets or limits)}"
