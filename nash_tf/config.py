@@ -22,6 +22,7 @@ from nash_tf.settings import (
     ConfigError,
     check_resume,
     differences,
+    limit,
     one_of,
     optional,
     path,
@@ -93,12 +94,10 @@ class SearchConfig(
         default="shrsep",
         group=_SEARCH,
     )
-    steps: int = setting(
+    steps: int = limit(
         whole(0),
         "Maximum number of evolutionary steps; 0 trains the first network only. A method with one budget keeps it when it is resumed.",
         default=2,
-        group=LIMITS,
-        resumed=settings.RAISABLE,
     )
     children: int = setting(
         whole(2),
@@ -150,13 +149,11 @@ class SearchConfig(
         default=None,
         group=_SEARCH,
     )
-    max_params: int = setting(
+    max_params: int = limit(
         whole(1),
         "Maximum number of parameters of a network, of frozen layers too, without moving averages; no morphism exceeds it. The first "
         "network must keep it, or the method scale makes it smaller until it does. The method front keeps the limit when it is resumed.",
         default=1_000_000,
-        group=LIMITS,
-        resumed=settings.RAISABLE,
     )
     seed: int = setting(whole(0, 2**32 - 1), "Seed of all random draws.", default=0, group=_SEARCH)
     output_dir: str | None = setting(

@@ -8,7 +8,7 @@ from numbers import Integral, Real
 from nash_tf.strategy import budget_names, methods
 from nash_tf.strategy.halving import Rung
 
-# A search that goes on may be given more of them; the settings of a run say it again, by `resumed`.
+# A search that goes on may be given more of them; the settings of a run say it again, by `limit`.
 SEARCH_LIMITS = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
 
 
