@@ -140,10 +140,8 @@ class SearchConfig(
     )
     layout: str | None = setting(
         optional(one_of(tuple(first_networks.registry))),
-        "Layout of the first network: plain has one convolution of each width with a pool between two; residual has a second, "
-        "residual one after each pool; pooled is residual with each pool right behind a convolution, two residual ones of the last "
-        "width but one, and more convolutions first for images of 64 pixels or more; separable is pooled with "
-        "separable convolutions of the last width, for a small network; hand is residual with the widths 32,64,128. Unset: pooled for "
+        "Layout of the first network: "
+        f"{'; '.join(f'{name} {each.summary}' for name, each in first_networks.registry.items())}. Unset: pooled for "
         f"{_those(lambda method: method.has_foresight)}, and for all methods of an "
         "experiment with one of these, else plain. The method hand is always of the layout hand.",
         default=None,

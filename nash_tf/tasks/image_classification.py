@@ -134,7 +134,7 @@ def first_network(config: SearchConfig, dataset: data.Dataset) -> Architecture:
 
 def vanilla_of(config: SearchConfig, dataset: data.Dataset) -> Architecture:
     """The network of `--layout` and `--widths` for a data set."""
-    make = first_networks.registry[config.first_layout]
+    make = first_networks.registry[config.first_layout].make
     return make(dataset.x_train.shape[1:], len(dataset.class_names), config.widths, config.precision)
 
 
