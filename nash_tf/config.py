@@ -4,7 +4,6 @@ Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_t
 """
 
 import importlib.util
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -225,7 +224,7 @@ class SearchConfig(
         self.check_start(self.method, self.precision)
         self.check_engine()
         self.check_costs()
-        if self.tensorboard and self.engine == settings.engine.RAY and self.ray_address is not None:
+        if self.tensorboard and self.is_on_a_cluster:
             raise refusal("tensorboard", True, "would write its logs on the machines of --ray_address; leave one out")
 
     @property
@@ -264,9 +263,7 @@ class SearchConfig(
 
     def with_threads(self, begun_with: int | None) -> "SearchConfig":
         """The same with a number of threads: the one given, the one that the run began with, or a training's share of this machine."""
-        share = max(1, len(os.sched_getaffinity(0)) // self.side_by_side)
-        if self.engine == settings.engine.RAY and self.cpus_per_training:
-            share = math.ceil(self.cpus_per_training)
+        share = self.cores_of_a_training or max(1, len(os.sched_getaffinity(0)) // self.side_by_side)
         return replace(self, threads=self.threads or begun_with or share)
 
     def augmentations(self, flips: bool | None) -> tuple[str, ...]:

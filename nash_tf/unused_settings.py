@@ -40,7 +40,11 @@ def unused_in_run(config: SearchConfig, is_told: bool = False) -> dict[str, str]
         found["latency_runtime"] = "no network is timed"
     if config.final_epochs == 0 and not (config.front_sizes and (config.front_epochs or method.has_branches)):
         found["final_learning_rate"] = "there is no final training"
-    found |= _unused_by_engine(config, is_told)
+    found |= engine_settings.unused_with(config.engine)
+    if is_told:
+        found |= dict.fromkeys(
+            ("workers", "isolate"), "KERASTUNER_ORACLE_IP is set: the workers are those that are begun with it"
+        )
     if "cutout" not in (config.augment or ()):
         found["cutout_size"] = "cutout is not among the augmentations"
     return found
@@ -58,18 +62,4 @@ def _unused_in_front(config: SearchConfig, method: methods.Method) -> dict[str, 
             found["objective_cost"] = no_sizes
     elif not config.front_epochs:
         found["distillation"] = "the networks of the front are not trained"
-    return found
-
-
-def _unused_by_engine(config: SearchConfig, is_told: bool) -> dict[str, str]:
-    found = dict[str, str]()
-    if config.engine == engine_settings.RAY:
-        found["isolate"] = "Ray's workers are processes of their own, and one that dies is begun again"
-    else:
-        names = ("ray_address", "cpus_per_training", "gpus_per_training", "storage")
-        found |= dict.fromkeys(names, f"the engine is {config.engine}")
-    if is_told:
-        found |= dict.fromkeys(
-            ("workers", "isolate"), "KERASTUNER_ORACLE_IP is set: the workers are those that are begun with it"
-        )
     return found

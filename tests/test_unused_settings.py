@@ -4,6 +4,7 @@ import pytest
 
 from nash_tf import data, main
 from nash_tf.config import SearchConfig
+from nash_tf.settings import declared
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Settings
@@ -104,6 +105,12 @@ def test_what_an_engine_does_not_use(monkeypatch):
     ours, other = unused_in_run(SearchConfig()), unused_in_run(SearchConfig(engine="ray"))
     assert "isolate" in other and "storage" not in other
     assert ours["storage"] == "the engine is keras_tuner" and "isolate" not in ours
+
+
+def test_a_setting_of_engines_is_for_one_of_them_or_for_all():
+    own = [name for entry in engine_settings.REGISTRY.values() for name in entry.settings]
+    assert sorted([*own, "engine"]) == sorted(each.name for each in declared(engine_settings.EngineSettings))
+    assert all(entry.unused.keys() <= SearchConfig().to_json().keys() for entry in engine_settings.REGISTRY.values())
 
 
 def test_who_is_told_its_part_begins_no_processes(monkeypatch, capsys):
