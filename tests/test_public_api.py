@@ -12,6 +12,7 @@ import pytest
 import nash_tf
 from nash_tf import callbacks, certificate, morphisms, testing
 from nash_tf.architecture import Architecture
+from nash_tf.morphisms import edit, fills, weight_transfer
 
 FRONT = ["max_flops", "front_sizes", "batch_size", "gain_factor", "average_weights", "fits"]
 SEARCH = [
@@ -110,6 +111,14 @@ def test_public_names_are_listed():
     }
     with pytest.raises(AttributeError, match="no attribute 'absent'"):
         nash_tf.absent  # noqa: B018
+
+
+def test_operators_that_are_written_with_former_names_go_on():
+    """The example of an operator of one's own (`example_squeeze_excite.py`) once had its recipes from `nash_tf.morphisms.edit`."""
+    same = ["Copy", "Extend", "Fresh", "Key", "Recipe", "apply_to_slots", "apply_to_weights", "inherited_calibration"]
+    expected = {name: getattr(weight_transfer, name) for name in same}
+    expected |= {"Both": weight_transfer.ExtendTwice, "Edit": weight_transfer.WeightTransfer, "FILLS": fills.FILLS}
+    assert {name: getattr(edit, name) for name in edit.__all__} == expected
 
 
 @pytest.mark.parametrize("owner", METHODS, ids=lambda owner: owner.__name__)
