@@ -26,6 +26,7 @@ from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.slides import SLIDES
 from nash_tf.settings import engine as engine_settings
+from nash_tf.settings import given_path
 
 SHAPE, CLASSES = (32, 32, 3), 10
 QUICK = ("throughput", "augmentation", "trace", "cost", "idle")
@@ -277,7 +278,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         "nash_tf.benchmark", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    path = os.path.expanduser  # a shell leaves `~` behind `=` to us
     parser.add_argument(
         "--parts", type=_listed, default=list(QUICK), help=f"What to measure, some of {','.join(PARTS)}."
     )
@@ -292,7 +292,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--architecture",
-        type=path,
+        type=given_path,
         action="append",
         default=[],
         help="File architecture.json of a search; may be repeated.",
@@ -302,10 +302,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--repeats", type=int, default=5, help="Number of turns.")
     parser.add_argument("--depths", type=lambda text: [int(part) for part in _listed(text)], default=[10, 30, 100])
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
-    parser.add_argument("--torch_python", type=path, default=sys.executable, help="Python that has PyTorch and NumPy.")
+    parser.add_argument(
+        "--torch_python", type=given_path, default=sys.executable, help="Python that has PyTorch and NumPy."
+    )
     parser.add_argument("--search", default="--flagfile=flags/quick.flags --method=shrsep", help="Flags of the search.")
-    parser.add_argument("--json", type=path, help="JSON file for all results.")
-    parser.add_argument("--svg", type=path, help="SVG file for the figure of the part `cost`.")
+    parser.add_argument("--json", type=given_path, help="JSON file for all results.")
+    parser.add_argument("--svg", type=given_path, help="SVG file for the figure of the part `cost`.")
     flags = parser.parse_args(arguments)
     if wrong := _wrong(flags):
         parser.error(wrong)

@@ -76,8 +76,13 @@ def text(what: str) -> Rule:
 
 
 def path(what: str) -> Rule:
-    """A path, or a name that may stand for one. On the command line `~` is the home folder: a shell leaves it to us behind `=`."""
-    return text(what)._replace(read=os.path.expanduser)
+    """A path, or a name that may stand for one."""
+    return text(what)._replace(read=given_path)
+
+
+def given_path(text: str) -> str:
+    """A path as it stands on a command line: `~` is the home folder, which a shell leaves to us behind `=`."""
+    return os.path.expanduser(text)
 
 
 def switch() -> Rule:
