@@ -12,7 +12,6 @@ import pytest
 import nash_tf
 from nash_tf import callbacks, certificate, morphisms, testing
 from nash_tf.architecture import Architecture
-from nash_tf.morphisms import edit, fills, weight_transfer
 
 FRONT = ["max_flops", "front_sizes", "batch_size", "gain_factor", "average_weights", "fits"]
 SEARCH = [
@@ -115,6 +114,9 @@ def test_public_names_are_listed():
 
 def test_operators_that_are_written_with_former_names_go_on():
     """The example of an operator of one's own (`example_squeeze_excite.py`) once had its recipes from `nash_tf.morphisms.edit`."""
+    edit, fills, weight_transfer = (
+        import_module(f"nash_tf.morphisms.{name}") for name in ("edit", "fills", "weight_transfer")
+    )
     same = ["Copy", "Extend", "Fresh", "Key", "Recipe", "apply_to_slots", "apply_to_weights", "inherited_calibration"]
     expected = {name: getattr(weight_transfer, name) for name in same}
     expected |= {"Both": weight_transfer.ExtendTwice, "Edit": weight_transfer.WeightTransfer, "FILLS": fills.FILLS}
