@@ -114,6 +114,17 @@ def test_public_names_are_listed():
         nash_tf.absent  # noqa: B018
 
 
+def test_operators_that_are_written_with_former_names_go_on():
+    """The example of an operator of one's own (`example_squeeze_excite.py`) once had its recipes from `nash_tf.morphisms.edit`."""
+    edit, fills, weight_transfer = (
+        import_module(f"nash_tf.morphisms.{name}") for name in ("edit", "fills", "weight_transfer")
+    )
+    same = ["Copy", "Extend", "Fresh", "Key", "Recipe", "apply_to_slots", "apply_to_weights", "inherited_calibration"]
+    expected = {name: getattr(weight_transfer, name) for name in same}
+    expected |= {"Both": weight_transfer.ExtendTwice, "Edit": weight_transfer.WeightTransfer, "FILLS": fills.FILLS}
+    assert {name: getattr(edit, name) for name in edit.__all__} == expected
+
+
 @pytest.mark.parametrize("owner", METHODS, ids=lambda owner: owner.__name__)
 def test_public_methods(owner):
     fields = {field.name for field in dataclasses.fields(owner)} if dataclasses.is_dataclass(owner) else set()

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 
-from nash_tf.strategy import methods
+from nash_tf.strategy import budget_names, methods
 from nash_tf.strategy.halving import Rung
 
-# A search that goes on may be given more of them; the settings of a run say it again, by `resumed`.
+# A search that goes on may be given more of them; the settings of a run say it again, by `limit`.
 SEARCH_LIMITS = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
 
 
@@ -135,7 +135,7 @@ class Settings:
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step."""
-        has_budget = self.budget_epochs is not None or bool(self.time_limits)
+        has_budget = bool(budget_names.given(self))
         return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property

@@ -16,7 +16,7 @@ from nash_tf.files import run_directory
 from nash_tf.scores import objectives
 from nash_tf.seeds import derive
 from nash_tf.settings.costs import COSTS, LATENCY
-from nash_tf.strategy import forecast, methods
+from nash_tf.strategy import budget_names, forecast, methods
 from nash_tf.strategy.branches import ENOUGH
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.pareto import Point, undominated
@@ -231,7 +231,7 @@ def _trained(
     if not epochs:
         return small, {"epochs": 0, "ended": None}
     # What has begun keeps its epochs where they follow from the time that was left.
-    by_clock = methods.registry[config.method].has_branches and (config.max_hours or config.max_cpu_hours)
+    by_clock = methods.registry[config.method].has_branches and budget_names.given(config, budget_names.TIME)
     job = Job(
         name=f"front, {architecture.params:,} parameters",
         identity={

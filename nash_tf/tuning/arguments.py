@@ -16,7 +16,7 @@ import tensorflow as tf
 from nash_tf.morphisms import registry
 from nash_tf.strategy import methods
 from nash_tf.strategy.search_settings import Settings
-from nash_tf.strategy.unused import unused
+from nash_tf.strategy.unused import unused_in_search
 from nash_tf.tuning.given_callbacks import callbacks_of
 
 # Keras Tuner users look for these; what says the same here.
@@ -69,7 +69,7 @@ def warn_of_unused(settings: Settings) -> None:
             NotUsed,
             stacklevel=4,
         )
-    for name, why in unused(settings).items():
+    for name, why in unused_in_search(settings).items():
         value = getattr(settings, name)
         if value != getattr(Settings, name):
             warnings.warn(f"{name}={value!r} is not used: {why}", NotUsed, stacklevel=4)
