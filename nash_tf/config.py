@@ -4,7 +4,6 @@ Pure values: nothing here looks at the data set, the disk or TensorFlow (`nash_t
 """
 
 import importlib.util
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,6 +21,7 @@ from nash_tf.settings import (
     ConfigError,
     check_resume,
     differences,
+    limit,
     one_of,
     optional,
     path,
@@ -42,7 +42,7 @@ from nash_tf.settings.growth import GrowthSettings
 from nash_tf.settings.images import ImageSettings, parse_size
 from nash_tf.settings.start import StartSettings
 from nash_tf.settings.training import AUGMENTATIONS, DEFAULT_AUGMENTATIONS, TrainingSettings
-from nash_tf.strategy import halving, methods
+from nash_tf.strategy import budget_names, halving, methods
 from nash_tf.strategy.course import LONGEST_FIRST
 from nash_tf.strategy.halving import Rung
 
@@ -93,12 +93,10 @@ class SearchConfig(
         default="shrsep",
         group=_SEARCH,
     )
-    steps: int = setting(
+    steps: int = limit(
         whole(0),
         "Maximum number of evolutionary steps; 0 trains the first network only. A method with one budget keeps it when it is resumed.",
         default=2,
-        group=LIMITS,
-        resumed=settings.RAISABLE,
     )
     children: int = setting(
         whole(2),
@@ -141,22 +139,18 @@ class SearchConfig(
     )
     layout: str | None = setting(
         optional(one_of(tuple(first_networks.registry))),
-        "Layout of the first network: plain has one convolution of each width with a pool between two; residual has a second, "
-        "residual one after each pool; pooled is residual with each pool right behind a convolution, two residual ones of the last "
-        "width but one, and more convolutions first for images of 64 pixels or more; separable is pooled with "
-        "separable convolutions of the last width, for a small network; hand is residual with the widths 32,64,128. Unset: pooled for "
+        "Layout of the first network: "
+        f"{'; '.join(f'{name} {each.summary}' for name, each in first_networks.registry.items())}. Unset: pooled for "
         f"{_those(lambda method: method.has_foresight)}, and for all methods of an "
         "experiment with one of these, else plain. The method hand is always of the layout hand.",
         default=None,
         group=_SEARCH,
     )
-    max_params: int = setting(
+    max_params: int = limit(
         whole(1),
         "Maximum number of parameters of a network, of frozen layers too, without moving averages; no morphism exceeds it. The first "
         "network must keep it, or the method scale makes it smaller until it does. The method front keeps the limit when it is resumed.",
         default=1_000_000,
-        group=LIMITS,
-        resumed=settings.RAISABLE,
     )
     seed: int = setting(whole(0, 2**32 - 1), "Seed of all random draws.", default=0, group=_SEARCH)
     output_dir: str | None = setting(
@@ -230,7 +224,7 @@ class SearchConfig(
         self.check_start(self.method, self.precision)
         self.check_engine()
         self.check_costs()
-        if self.tensorboard and self.engine == settings.engine.RAY and self.ray_address is not None:
+        if self.tensorboard and self.is_on_a_cluster:
             raise refusal("tensorboard", True, "would write its logs on the machines of --ray_address; leave one out")
 
     @property
@@ -259,8 +253,7 @@ class SearchConfig(
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step: how many children are trained for how many epochs more."""
-        budgets = (self.budget_epochs, self.budget_seconds, self.max_hours, self.max_cpu_hours)
-        has_budget = any(each is not None for each in budgets)
+        has_budget = bool(budget_names.given(self))
         return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property
@@ -270,9 +263,7 @@ class SearchConfig(
 
     def with_threads(self, begun_with: int | None) -> "SearchConfig":
         """The same with a number of threads: the one given, the one that the run began with, or a training's share of this machine."""
-        share = max(1, len(os.sched_getaffinity(0)) // self.side_by_side)
-        if self.engine == settings.engine.RAY and self.cpus_per_training:
-            share = math.ceil(self.cpus_per_training)
+        share = self.cores_of_a_training or max(1, len(os.sched_getaffinity(0)) // self.side_by_side)
         return replace(self, threads=self.threads or begun_with or share)
 
     def augmentations(self, flips: bool | None) -> tuple[str, ...]:

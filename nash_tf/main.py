@@ -38,7 +38,7 @@ from nash_tf.strategy import methods
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.terminal import command_line
 from nash_tf.terminal.command_line import one_line
-from nash_tf.unused_settings import unused
+from nash_tf.unused_settings import unused_in_run
 from nash_tf.workers import own_program, roles
 
 FAILED, REFUSED = 1, 2
@@ -116,7 +116,7 @@ def unused_lines(configs: Sequence[SearchConfig], values: flags.FlagValues, othe
     """
     found = dict[str, dict[str, str]]()
     for config in configs:
-        idle = unused(config, roles.is_told()) | data.unused(config.dataset)
+        idle = unused_in_run(config, roles.is_told()) | data.unused(config.dataset)
         found[config.method] = {name: why for name, why in idle.items() if values[name].present}
     first, *further = found.values()
     shared = [name for name in first if all(name in idle for idle in further)]

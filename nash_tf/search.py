@@ -30,9 +30,10 @@ from nash_tf.strategy import long_histories, methods, outlook, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
-from nash_tf.tasks import final_training, front, going_on, handing_over, start
+from nash_tf.tasks import export_time, final_training, finished_search, front, going_on, handing_over, start
 from nash_tf.tasks import image_classification as task
-from nash_tf.tasks.final_training import Finishing
+from nash_tf.tasks.control import train_control
+from nash_tf.tasks.finished_search import FinishedSearch
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal import summary
 from nash_tf.terminal.loading import Loading
@@ -147,7 +148,7 @@ def search(
     command: Sequence[str] = (),
     began: tuple[float, float] | None = None,
     loading: float = 0.0,
-) -> Finishing | None:
+) -> FinishedSearch | None:
     """Runs the search alone, or this process's part in it; returns what the rest of the run needs, None in a worker.
 
     Args:
@@ -170,7 +171,7 @@ def search(
         return None
     for line in last_words(tuner.oracle):
         progress.line(line)
-    return Finishing(config, dataset, pipeline, progress, tuner, plan, latencies)
+    return FinishedSearch(config, dataset, pipeline, progress, tuner, plan, latencies)
 
 
 def _plan(
@@ -178,21 +179,21 @@ def _plan(
 ) -> TimePlan:
     """The plan of the run's time, by which the search's limits hold back what follows it."""
     limits, formats = tuner.oracle.limits, len(handing_over.formats(config))
-    export_seconds = time_plan.export_seconds(loading, formats, config.max_hours)
-    after = final_training.after(config, dataset, export_seconds)
+    export_seconds = export_time.export_seconds(loading, formats, config.max_hours)
+    after = finished_search.after(config, dataset, export_seconds)
     plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
     tuner.oracle.search.side_by_side = config.side_by_side
     limits.count_from(began)
-    limits.reserve, limits.least_reserve, limits.first_reserve = plan.reserve, plan.least_reserve, plan.first_reserve
+    limits.held = plan
     return plan
 
 
-def finish(run: Finishing) -> dict:
+def finish(run: FinishedSearch) -> dict:
     """Control, final training, test, export and results of a search that is over."""
     config, oracle, directory = run.config, run.tuner.oracle, run.config.directory
     _write_lineage(directory, oracle)
     report.renew(directory)
-    winner, control = run.tuner.get_best_models()[0], final_training.control(run)
+    winner, control = run.tuner.get_best_models()[0], train_control(run)
     is_control = control is not None and control.results["is_better"]
     run.plan.control_is_over()
     chosen, key = (control.model, "control") if control and is_control else (winner, str(list(oracle.search.best)))
@@ -226,7 +227,7 @@ def finish(run: Finishing) -> dict:
     return results
 
 
-def _limited(run: Finishing) -> dict:
+def _limited(run: FinishedSearch) -> dict:
     """Whether a limit has ended the search, and what more time might bring."""
     by_limit = run.plan.limits.reached
     name = run.tuner.oracle.search.goal.name.removeprefix("val_").replace("_", " ")
@@ -234,7 +235,7 @@ def _limited(run: Finishing) -> dict:
     return {"ended_by_limit": by_limit, "more_time": sentence}
 
 
-def _time(run: Finishing) -> dict:
+def _time(run: FinishedSearch) -> dict:
     """Seconds and CPU seconds of the run until now, over all its processes; of workers elsewhere those of their trainings."""
     seconds, cpu_seconds = run.plan.limits.spent()
     return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
@@ -296,9 +297,7 @@ def tuner_of(
             gain_factor=1.0 if config.gain_factor is None else config.gain_factor,
             average_weights=config.average_weights,
             front_sizes=config.front_sizes if methods.registry[config.method].has_branches else (),
-            reserve=time_plan.planned_share(
-                config.final_epochs + front.epochs_after(config), final_training.has_control(config)
-            ),
+            reserve=time_plan.planned_share(finished_search.epochs_after(config), finished_search.has_control(config)),
             max_hours=config.max_hours,
             max_cpu_hours=config.max_cpu_hours,
             seed=config.seed,

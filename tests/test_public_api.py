@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -12,6 +13,7 @@ import pytest
 import nash_tf
 from nash_tf import callbacks, certificate, morphisms, testing
 from nash_tf.architecture import Architecture
+from nash_tf.strategy.ask_tell import Settings
 
 FRONT = ["max_flops", "front_sizes", "batch_size", "gain_factor", "average_weights", "fits"]
 SEARCH = [
@@ -112,6 +114,17 @@ def test_public_names_are_listed():
         nash_tf.absent  # noqa: B018
 
 
+def test_operators_that_are_written_with_former_names_go_on():
+    """The example of an operator of one's own (`example_squeeze_excite.py`) once had its recipes from `nash_tf.morphisms.edit`."""
+    edit, fills, weight_transfer = (
+        import_module(f"nash_tf.morphisms.{name}") for name in ("edit", "fills", "weight_transfer")
+    )
+    same = ["Copy", "Extend", "Fresh", "Key", "Recipe", "apply_to_slots", "apply_to_weights", "inherited_calibration"]
+    expected = {name: getattr(weight_transfer, name) for name in same}
+    expected |= {"Both": weight_transfer.ExtendTwice, "Edit": weight_transfer.WeightTransfer, "FILLS": fills.FILLS}
+    assert {name: getattr(edit, name) for name in edit.__all__} == expected
+
+
 @pytest.mark.parametrize("owner", METHODS, ids=lambda owner: owner.__name__)
 def test_public_methods(owner):
     fields = {field.name for field in dataclasses.fields(owner)} if dataclasses.is_dataclass(owner) else set()
@@ -151,6 +164,13 @@ def test_max_params_is_told_as_it_counts(function):
     assert "of frozen layers too" in line
     frozen = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, trainable=False), keras.layers.Dense(2)])
     assert Architecture.from_keras(frozen).params == 15 + 8
+
+
+@pytest.mark.parametrize("setting", dataclasses.fields(Settings), ids=lambda setting: setting.name)
+def test_a_setting_of_a_search_is_named_where_it_is_taken(setting):
+    found = inspect.signature(nash_tf.HillClimbingOracle).parameters[setting.name]
+    assert (found.default, found.kind) == (setting.default, inspect.Parameter.KEYWORD_ONLY)
+    assert re.search(rf"\b{setting.name}\b", nash_tf.HillClimbing.__doc__), "the tuner's signature does not name them"
 
 
 def test_parameters_of_the_tuner():

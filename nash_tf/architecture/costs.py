@@ -26,6 +26,12 @@ def flops(architecture: Architecture) -> int | None:
     return architecture.flops
 
 
+def added(parent: Architecture, child: Architecture) -> tuple[int, int | None]:
+    """Parameters, of frozen layers too, and operations that a child has more than its parent; None where the latter are not known."""
+    before, after = flops(parent), flops(child)
+    return child.params - parent.params, None if before is None or after is None else after - before
+
+
 def kernel_operations(
     architecture: Architecture, size: Callable[[Sequence[int]], int] = math.prod
 ) -> Iterator[tuple[Node, bool, int]]:

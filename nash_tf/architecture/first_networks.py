@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import NamedTuple
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import Chain, vanilla
 
 LARGE = 64  # pixels of the shorter side from which `pooled` has convolutions before its first
+HAND_WIDTHS = (32, 64, 128)
 
 
 def residual(
@@ -78,15 +80,25 @@ def _halvings(side: int) -> int:
 def by_hand(
     input_shape: tuple[int, int, int], classes: int, widths: Sequence[int], dtype: str = "float32"
 ) -> Architecture:
-    """`residual` with the widths 32, 64 and 128, whatever `widths` are: what searches on small colour images are compared with."""
-    return residual(input_shape, classes, (32, 64, 128), dtype)
+    """`residual` with HAND_WIDTHS, whatever `widths` are: what searches on small colour images are compared with."""
+    return residual(input_shape, classes, HAND_WIDTHS, dtype)
 
 
-FirstNetwork = Callable[[tuple[int, int, int], int, Sequence[int], str], Architecture]
-registry: dict[str, FirstNetwork] = {
-    "plain": vanilla,
-    "residual": residual,
-    "pooled": pooled,
-    "separable": separable,
-    "hand": by_hand,
+class Layout(NamedTuple):
+    """A first network: `make` as `vanilla`, and what it is, behind its name in the help text."""
+
+    make: Callable[[tuple[int, int, int], int, Sequence[int], str], Architecture]
+    summary: str
+
+
+registry = {
+    "plain": Layout(vanilla, "has one convolution of each width with a pool between two"),
+    "residual": Layout(residual, "has a second, residual one after each pool"),
+    "pooled": Layout(
+        pooled,
+        "is residual with each pool right behind a convolution, two residual ones of the last width but one, and more convolutions "
+        f"first for images of {LARGE} pixels or more",
+    ),
+    "separable": Layout(separable, "is pooled with separable convolutions of the last width, for a small network"),
+    "hand": Layout(by_hand, f"is residual with the widths {','.join(map(str, HAND_WIDTHS))}"),
 }

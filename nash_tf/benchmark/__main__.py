@@ -8,7 +8,6 @@ little.
 import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
-from nash_tf.benchmark import measure, plot, process_tree
+from nash_tf.benchmark import command_line, measure, plot, process_tree
 from nash_tf.benchmark.measure import Contestant, in_turn, line, pinned, ratio, table, training_flops
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw
@@ -242,30 +241,6 @@ def idle(flags, *_) -> dict[str, Any]:
 PARTS = {part.__name__: part for part in (throughput, augmentation, trace, cost, search, workers, idle)}
 
 
-def _listed(text: str) -> list[str]:
-    return [part for part in text.split(",") if part]
-
-
-def _wrong(flags: argparse.Namespace) -> str:
-    """The flag that is wrong, and why; "" if all are right."""
-    if unknown := set(flags.parts) - set(PARTS):
-        return f"--parts: must be some of {','.join(PARTS)}, received {','.join(sorted(unknown))}"
-    if flags.repeats < 1 or flags.batches < 1 or flags.batch_size < 1:
-        return "--repeats, --batches and --batch_size: must be at least 1"
-    for widths in flags.widths:
-        if not re.fullmatch(r"[1-9]\d*(-[1-9]\d*)*", widths):
-            return f"--widths: must be numbers of filters with dashes between them, e.g. 16-32-64, received {widths}"
-    for path in flags.architecture:
-        try:
-            Architecture.from_json(Path(path).read_text(encoding="utf-8"))
-        except Exception as error:  # the file may hold anything
-            return f"--architecture={path}: cannot be read ({' '.join(str(error).split())})"
-    for flag, path in (("json", flags.json), ("svg", flags.svg)):
-        if path and not Path(path).absolute().parent.is_dir():
-            return f"--{flag}={path}: its folder does not exist"
-    return ""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the parts that the flags name.
 
@@ -275,41 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, 0. Wrong flags end the process with status 2.
     """
-    parser = argparse.ArgumentParser(
-        "nash_tf.benchmark", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    path = os.path.expanduser  # a shell leaves `~` behind `=` to us
-    parser.add_argument(
-        "--parts", type=_listed, default=list(QUICK), help=f"What to measure, some of {','.join(PARTS)}."
-    )
-    parser.add_argument(
-        "--widths",
-        type=_listed,
-        default=["16-32-64", "64-128-256"],
-        help="Channels of vanilla networks, with dashes between blocks.",
-    )
-    parser.add_argument(
-        "--grown", type=int, default=1, help="Number of random networks grown from the first vanilla one."
-    )
-    parser.add_argument(
-        "--architecture",
-        type=path,
-        action="append",
-        default=[],
-        help="File architecture.json of a search; may be repeated.",
-    )
-    parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--batches", type=int, default=20, help="Number of batches in a turn.")
-    parser.add_argument("--repeats", type=int, default=5, help="Number of turns.")
-    parser.add_argument("--depths", type=lambda text: [int(part) for part in _listed(text)], default=[10, 30, 100])
-    parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
-    parser.add_argument("--torch_python", type=path, default=sys.executable, help="Python that has PyTorch and NumPy.")
-    parser.add_argument("--search", default="--flagfile=flags/quick.flags --method=shrsep", help="Flags of the search.")
-    parser.add_argument("--json", type=path, help="JSON file for all results.")
-    parser.add_argument("--svg", type=path, help="SVG file for the figure of the part `cost`.")
-    flags = parser.parse_args(arguments)
-    if wrong := _wrong(flags):
-        parser.error(wrong)
+    flags = command_line.read(arguments, __doc__, QUICK, tuple(PARTS))
     contestants = [Contestant("nash_tf"), Contestant("keras"), Contestant("torch", flags.torch_python)]
     results: dict[str, Any] = {"settings": vars(flags) | {"cores": os.cpu_count()}}
     try:

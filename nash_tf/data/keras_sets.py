@@ -1,10 +1,10 @@
-"""The data sets that `keras.datasets` downloads: cifar10, cifar100, mnist, fashion_mnist."""
+"""The data sets that `keras.datasets` downloads."""
 
 import os
 from functools import partial
 
 from nash_tf.data.arrays import from_arrays
-from nash_tf.data.source import DataError, Kind, Source
+from nash_tf.data.source import DataError, Source, named
 
 DIGITS = tuple("0123456789")
 # fmt: off
@@ -56,15 +56,9 @@ def _open(source: str, class_names: tuple[str, ...], flips: bool) -> Source:
     return from_arrays(source, arrays, flips=flips, class_names=class_names)
 
 
-def _kind(name: str, class_names: tuple[str, ...], flips: bool) -> Kind:
-    return Kind(
-        matches=lambda source: source == name,
-        check=lambda source: None,
-        open=partial(_open, class_names=class_names, flips=flips),
-    )
-
-
-CIFAR10_KIND = _kind("cifar10", CIFAR10, flips=True)
-CIFAR100_KIND = _kind("cifar100", CIFAR100, flips=True)
-MNIST_KIND = _kind("mnist", DIGITS, flips=False)
-FASHION_MNIST_KIND = _kind("fashion_mnist", FASHION, flips=True)
+KINDS = (
+    named("cifar10", partial(_open, class_names=CIFAR10, flips=True)),
+    named("cifar100", partial(_open, class_names=CIFAR100, flips=True)),
+    named("mnist", partial(_open, class_names=DIGITS, flips=False)),
+    named("fashion_mnist", partial(_open, class_names=FASHION, flips=True)),
+)

@@ -5,13 +5,7 @@ from pathlib import Path
 from nash_tf.data import digits, folders, idx, keras_sets, npz, tables
 from nash_tf.data.source import DataError, Kind
 
-NAMED: tuple[Kind, ...] = (
-    digits.KIND,
-    keras_sets.CIFAR10_KIND,
-    keras_sets.CIFAR100_KIND,
-    keras_sets.MNIST_KIND,
-    keras_sets.FASHION_MNIST_KIND,
-)
+NAMED: tuple[Kind, ...] = (digits.KIND, *keras_sets.KINDS)
 KINDS: tuple[Kind, ...] = (
     *NAMED,
     npz.KIND,
@@ -20,7 +14,7 @@ KINDS: tuple[Kind, ...] = (
     folders.KIND,
 )
 EXPECTED = (
-    "expected digits, cifar10, cifar100, mnist, fashion_mnist, or the path of an .npz file, "
+    f"expected {', '.join(kind.name for kind in NAMED)}, or the path of an .npz file, "
     "a folder of class folders of images, a .csv file of path,label, a folder with such a metadata.csv, or a folder of IDX files"
 )
 

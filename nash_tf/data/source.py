@@ -126,9 +126,16 @@ class Kind:
         check: raises DataError for what can be seen without reading an image.
         open: opens a source; raises DataError.
         resizes: whether it reads image files, which can be given another size.
+        name: of one data set, which is given by it; "" for data that are given by their path.
     """
 
     matches: Callable[[str], bool]
     check: Callable[[str], object]
     open: Callable[[str], Source]
     resizes: bool = False
+    name: str = ""
+
+
+def named(name: str, open: Callable[[str], Source]) -> Kind:
+    """The kind of one data set that is given by its name."""
+    return Kind(matches=lambda source: source == name, check=lambda source: None, open=open, name=name)

@@ -1,4 +1,4 @@
-"""The former names of `nash_tf.morphisms.weight_transfer`, for operators that were written with them."""
+"""The former names of `nash_tf.morphisms.weight_transfer`, for operators of users that were written with them."""
 
 from nash_tf.morphisms.fills import FILLS
 from nash_tf.morphisms.weight_transfer import (

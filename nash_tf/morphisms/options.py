@@ -7,7 +7,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from nash_tf.architecture import Architecture
-from nash_tf.architecture.costs import flops
+from nash_tf.architecture.costs import added
 from nash_tf.morphisms.base import Morphism, Site, plain_site
 from nash_tf.morphisms.names import nearest, no_layer
 
@@ -51,7 +51,8 @@ def options_of(operator: Morphism, parent: Any, wanted: Callable[[Site], bool] =
     """
     architecture = architecture_of(parent)
     sites = filter(wanted, operator.sites(architecture))
-    return [_option(operator, architecture, site, operator.applied(architecture, site)[0]) for site in sites]
+    children = ((site, operator.applied(architecture, site)[0]) for site in sites)
+    return [Option(operator.name, site, *added(architecture, child)) for site, child in children]
 
 
 def option_at(operator: Morphism, architecture: Architecture, site: Sequence) -> Option:
@@ -61,13 +62,7 @@ def option_at(operator: Morphism, architecture: Architecture, site: Sequence) ->
         ValueError: the operator has no place there; with the reason.
     """
     site = plain_site(site)
-    return _option(operator, architecture, site, operator.apply(architecture, site)[0])
-
-
-def _option(operator: Morphism, architecture: Architecture, site: Site, child: Architecture) -> Option:
-    before, after = flops(architecture), flops(child)
-    added = None if before is None or after is None else after - before
-    return Option(operator.name, site, child.params - architecture.params, added)
+    return Option(operator.name, site, *added(architecture, operator.apply(architecture, site)[0]))
 
 
 def named(registry: Mapping[str, Morphism], operators: Any) -> list[str]:

@@ -14,6 +14,7 @@ from nash_tf.report.pages import experiment_page
 from nash_tf.report.pages.text_tables import printable
 from nash_tf.report.records import loading, runs
 from nash_tf.report.watch import finished, watch
+from nash_tf.settings import given_path
 
 _REFRESH = 15  # seconds after which a browser loads the page of a watched run again
 
@@ -37,11 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "several there is one beside them all too, with the tables.",
     )
     parser.add_argument("directories", nargs="+", metavar="DIR")
-    path = os.path.expanduser  # a shell leaves `~` behind `=` to us
     page = "where to write the page (of several runs: their common page)"
-    parser.add_argument("--output", type=path, metavar="FILE", help=page)
+    parser.add_argument("--output", type=given_path, metavar="FILE", help=page)
     figures = "where to write the figures as SVG; by default report/ beside the page"
-    parser.add_argument("--svg_dir", type=path, metavar="DIR", help=figures)
+    parser.add_argument("--svg_dir", type=given_path, metavar="DIR", help=figures)
     parser.add_argument("--markdown", action="store_true", help="print the tables of several runs as Markdown")
     parser.add_argument(
         "--watch",

@@ -5,7 +5,7 @@ A dataclass declares its fields by `setting(...)`; checks, flags and what may ch
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, field, fields
 from typing import Any, NamedTuple
 
@@ -76,8 +76,13 @@ def text(what: str) -> Rule:
 
 
 def path(what: str) -> Rule:
-    """A path, or a name that may stand for one. On the command line `~` is the home folder: a shell leaves it to us behind `=`."""
-    return text(what)._replace(read=os.path.expanduser)
+    """A path, or a name that may stand for one."""
+    return text(what)._replace(read=given_path)
+
+
+def given_path(text: str) -> str:
+    """A path as it stands on a command line: `~` is the home folder, which a shell leaves to us behind `=`."""
+    return os.path.expanduser(text)
 
 
 def switch() -> Rule:
@@ -140,6 +145,11 @@ def setting(
     )
 
 
+def limit(rule: Rule, help: str, *, default: Any) -> Any:
+    """A field for a limit, which a run that goes on may be given more of."""
+    return setting(rule, help, default=default, group=LIMITS, resumed=RAISABLE)
+
+
 def declared(owner: type) -> Iterator[Setting]:
     """The settings of a dataclass, in its order."""
     for each in fields(owner):
@@ -198,18 +208,29 @@ def check_resume(saved: Any, wanted: Any, kept: Collection[str] = ()) -> None:
         ConfigError: another setting differs, or a limit is lowered; the message names each with both values.
     """
     resumed = {each.name: each.resumed for each in declared(type(saved))}
-
-    def may_change(name: str, old: Any, new: Any) -> bool:
-        kind = FIXED if name in kept else resumed[name]
-        return kind == FREE or (kind == FIXED_IF_GIVEN and new is None) or (kind == RAISABLE and is_raised(old, new))
-
-    changed = {name: pair for name, pair in differences(saved, wanted).items() if not may_change(name, *pair)}
-    if changed:
-        listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in changed.items())
-        limits = [name for name in raisable(type(saved)) if name not in kept]
-        rule = f"only {', '.join(limits)} may change, and only be raised"
+    bound = {
+        name: (old, new)
+        for name, (old, new) in differences(saved, wanted).items()
+        if not (resumed[name] == FREE or (resumed[name] == FIXED_IF_GIVEN and new is None))
+    }
+    limits = [name for name in raisable(type(saved)) if name not in kept]
+    if why := why_not_resumed(bound, limits):
         remedy = "give it the settings it has, or another --output_dir"
-        raise refusal("resume", True, f"the run was begun with other settings ({listed}); {rule}; {remedy}")
+        raise refusal("resume", True, f"the run {why}; {remedy}")
+
+
+def why_not_resumed(changed: Mapping[str, tuple[Any, Any]], limits: Collection[str]) -> str | None:
+    """Why what was begun with other settings may not go on with these; None where it may.
+
+    Args:
+        changed: the settings that differ, by name, each as (old value, new value).
+        limits: names of those that may be raised.
+    """
+    refused = {name: pair for name, pair in changed.items() if not (name in limits and is_raised(*pair))}
+    if not refused:
+        return None
+    listed = "; ".join(f"{name} was {old!r}, is {new!r}" for name, (old, new) in refused.items())
+    return f"was begun with other settings ({listed}); only {', '.join(limits)} may change, and only be raised"
 
 
 def is_raised(old: float | None, new: float | None) -> bool:

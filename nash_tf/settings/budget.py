@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from nash_tf import settings
-from nash_tf.settings import ABOVE_0, BUDGET, LIMITS, number, optional, refusal, setting
+from nash_tf.settings import ABOVE_0, BUDGET, limit, number, optional, refusal, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +25,18 @@ class BudgetSettings:
         default=None,
         group=BUDGET,
     )
-    max_hours: float | None = setting(
+    max_hours: float | None = limit(
         optional(ABOVE_0),
         "Hours of wall-clock time for the whole run, from the start of the program: the search ends early enough for control, "
         "final training and export, and a training that is open then is dropped; that of the first network, and the last part of one "
         "training, have as many epochs as fit. A method with one budget lays it out once: its search, once over, does not go on. Unset: no limit.",
         default=None,
-        group=LIMITS,
-        resumed=settings.RAISABLE,
     )
-    max_cpu_hours: float | None = setting(
+    max_cpu_hours: float | None = limit(
         optional(ABOVE_0),
         "Hours of CPU time, of all trainings of the search together, after which it ends; control, final training and export "
         "are not counted. Unset: no limit.",
         default=None,
-        group=LIMITS,
-        resumed=settings.RAISABLE,
     )
 
     def check_budget(self) -> None:

@@ -3,7 +3,7 @@
 import importlib.util
 from dataclasses import dataclass
 
-from nash_tf.settings import ABOVE_0, LARGEST, LIMITS, RAISABLE, RUN, one_of, optional, refusal, setting, whole
+from nash_tf.settings import ABOVE_0, LARGEST, RUN, limit, one_of, optional, refusal, setting, whole
 from nash_tf.settings.front import GROUP
 
 PARAMS, OPERATIONS, LATENCY = "params", "operations", "latency_ms"
@@ -39,23 +39,19 @@ class CostSettings:
         default=ONE,
         group=RUN,
     )
-    max_flops: int | None = setting(
+    max_flops: int | None = limit(
         optional(whole(1, LARGEST**2)),
         "Maximum number of floating-point operations of an image; a multiplication and an addition are two. No child has more. "
         "Unset: no limit.",
         default=None,
-        group=LIMITS,
-        resumed=RAISABLE,
     )
-    max_latency_ms: float | None = setting(
+    max_latency_ms: float | None = limit(
         optional(ABOVE_0),
         "Maximum milliseconds of a single image, what the quickest tenth of calls takes on this machine. Each child is timed before it is "
         "trained and has fewer morphisms where it takes longer. So the search depends on the machine, and on what else that does: the same seed "
         "may find another network elsewhere. What was measured is kept in latencies.json, and a resumed run goes by that. Unset: no "
         "limit.",
         default=None,
-        group=LIMITS,
-        resumed=RAISABLE,
     )
 
     @property

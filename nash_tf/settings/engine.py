@@ -5,7 +5,8 @@ reads settings needs neither TensorFlow nor what an engine brings.
 """
 
 import importlib.util
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -16,17 +17,33 @@ from nash_tf.settings import ABOVE_0, number, one_of, optional, path, refusal, s
 
 
 class Entry(NamedTuple):
-    """An engine: its module, the modules that it needs by the names of their packages, and the extra of this package that brings them."""
+    """An engine.
+
+    Attributes:
+        module: its module.
+        needs: the modules that it needs, by the names of their packages.
+        extra: the extra of this package that brings them.
+        settings: names of the settings that are for it alone.
+        unused: the settings of a run that change nothing with it, by name: why.
+    """
 
     module: str
     needs: Mapping[str, str] = {}
     extra: str = ""
+    settings: Sequence[str] = ()
+    unused: Mapping[str, str] = {}
 
 
 KERAS_TUNER, RAY = "keras_tuner", "ray"
 REGISTRY = {
     KERAS_TUNER: Entry("nash_tf.engines.keras_tuner"),
-    RAY: Entry("nash_tf.engines.on_ray", {"ray": "ray"}, "ray"),
+    RAY: Entry(
+        "nash_tf.engines.on_ray",
+        {"ray": "ray"},
+        "ray",
+        settings=("ray_address", "cpus_per_training", "gpus_per_training", "storage"),
+        unused={"isolate": "Ray's workers are processes of their own, and one that dies is begun again"},
+    ),
 }
 GROUP = "Engine"
 
@@ -50,6 +67,13 @@ def engine(name: str) -> ModuleType:
     if hint := missing(name):
         raise ValueError(f"engine {name!r} {hint}")
     return import_module(REGISTRY[name].module)
+
+
+def unused_with(name: str) -> dict[str, str]:
+    """The settings that change nothing with an engine, by name: why."""
+    own = REGISTRY[name]
+    of_others = [each for entry in REGISTRY.values() for each in entry.settings if each not in own.settings]
+    return {**own.unused, **dict.fromkeys(of_others, f"the engine is {name}")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +119,16 @@ class EngineSettings:
         group=GROUP,
         resumed=settings.FREE,
     )
+
+    @property
+    def is_on_a_cluster(self) -> bool:
+        """Whether trainings are done on machines of a cluster that this process joins."""
+        return self.engine == RAY and self.ray_address is not None
+
+    @property
+    def cores_of_a_training(self) -> int | None:
+        """Cores that the engine keeps for a training; None where it is not told how many."""
+        return math.ceil(self.cpus_per_training) if self.engine == RAY and self.cpus_per_training else None
 
     def check_engine(self) -> None:
         """Checks that the engine is installed, and what is asked of it.

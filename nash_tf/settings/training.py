@@ -6,7 +6,16 @@ from nash_tf.settings import ABOVE_0, number, one_of, optional, setting, some_of
 
 GROUP, DATA = "Training", "Data"
 PAPER_AUGMENTATIONS = ("normalise", "flip", "shift", "cutout")
-AUGMENTATIONS = ("normalise", "flip", "shift", "zoom", "rotate", "colour", "cutout")
+# What each is set to where it is asked for, see `nash_tf.data.augmentation.Augmentation`; that of cutout is a setting.
+STRENGTHS: dict[str, float] = {
+    "normalise": True,
+    "flip": True,
+    "shift": 0.125,
+    "zoom": 1.25,
+    "rotate": 15.0,
+    "colour": 0.3,
+}
+AUGMENTATIONS = (*STRENGTHS, "cutout")
 DEFAULT_AUGMENTATIONS = ("normalise", "flip", "shift")  # less flip, where a mirrored image is of another class
 PRECISIONS = ("float32", "mixed_bfloat16")
 OPTIMIZERS = ("sgd", "muon")
@@ -23,8 +32,8 @@ class TrainingSettings:
     augment: tuple[str, ...] | None = setting(
         optional(some_of(AUGMENTATIONS, all=PAPER_AUGMENTATIONS, none=(), strong=AUGMENTATIONS)),
         f"Augmentation of training images: none, or some of {','.join(AUGMENTATIONS)}; strong stands for them all, all for those of the "
-        f"paper, {','.join(PAPER_AUGMENTATIONS)}. zoom scales by up to 1.25 either way, rotate turns by up to 15 degrees, colour changes "
-        "contrast and brightness. Unset: normalise,shift, and flip where a mirrored image keeps its class.",
+        f"paper, {','.join(PAPER_AUGMENTATIONS)}. zoom scales by up to {STRENGTHS['zoom']:g} either way, rotate turns by up to "
+        f"{STRENGTHS['rotate']:g} degrees, colour changes contrast and brightness. Unset: normalise,shift, and flip where a mirrored image keeps its class.",
         default=None,
         group=DATA,
     )

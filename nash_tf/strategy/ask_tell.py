@@ -8,20 +8,18 @@
 Engines differ in who trains what, where and when; the lineage does not.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.strategy import course, hill_climbing, methods, outlook, prices, records
+from nash_tf.strategy import hill_climbing, methods, outlook, prices, records
 from nash_tf.strategy.branching import BranchingProposer
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
-from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
 from nash_tf.strategy.records import COMPLETED, Assignment, Goal, Outcome, TrainingKey
-from nash_tf.strategy.search_settings import Settings
+from nash_tf.strategy.search_settings import OF_DATA, Settings
 
 __all__ = ["Search", "Settings"]
 
@@ -43,6 +41,8 @@ class Search:
     Attributes:
         outcomes: of all trainings that have ended, by their keys.
         scores: theirs, larger is better; None for the failed.
+        steps: the rungs of each step, the first network's first.
+        left_to_data: which of `examples` and `batch_size` the settings have not said; `know` takes them.
         incumbent: the winner of the last closed step; None before the first network is trained.
         side_by_side: how many trainings the engine does at a time, as far as it knows; it sets this.
     """
@@ -60,7 +60,7 @@ class Search:
     ):
         self.settings, self.goal, self.method = settings, goal, methods.registry[settings.method]
         self.failures_in_a_row, self._seconds_left, self._fits = failures_in_a_row, seconds_left, fits
-        self.steps: list[tuple[Rung, ...]] = []
+        self.left_to_data = tuple(name for name in OF_DATA if getattr(settings, name) is None)
         self.outcomes: dict[TrainingKey, Outcome] = {}
         self.scores: dict[TrainingKey, float | None] = {}
         self.hyperparameters = hyperparameters or NoHyperparameters()
@@ -71,52 +71,22 @@ class Search:
         self._look()
 
     def _made_proposer(self) -> Proposer:
-        settings = self.settings
-        drawn: dict[str, Any] = {
-            "method": self.method,
-            "steps": self.steps,
-            "mutations": settings.mutations,
-            "max_params": settings.max_params,
-            "seed": settings.seed,
-            "hyperparameters": self.hyperparameters,
-            "tune_hyperparameters": settings.tune_hyperparameters,
-            "max_flops": math.inf if settings.max_flops is None else settings.max_flops,
-            "fits": self._fits or (lambda architecture: True),
-        }
+        drawn = self.settings, self.hyperparameters, self._fits or (lambda architecture: True)
         if not self.method.is_budgeted:
-            return Proposer(**drawn)
-        budget: dict[str, Any] = {
-            "budget": settings.budget,
-            "seconds": settings.time_limits,
-            "seconds_left": self._seconds_left,
-            "examples": settings.examples,
-            "batch_size": settings.batch_size,
-            "gain_factor": settings.gain_factor,
-            "is_averaged": settings.average_weights,
-            "side_by_side": lambda: self.side_by_side,
-        }
-        if not self.method.has_branches:
-            return BudgetedProposer(**drawn, **budget)
-        return BranchingProposer(**drawn, **budget, sizes=settings.front_sizes, doublings=settings.steps)
+            return Proposer(*drawn)
+        kind = BranchingProposer if self.method.has_branches else BudgetedProposer
+        return kind(*drawn, self._seconds_left, lambda: self.side_by_side)
 
     def know(self, **sizes: Any) -> None:
         """Takes `examples` and `batch_size`, which are known only when the data are. No training has ended, or all ended with these."""
         self.settings, self._finished = replace(self.settings, **sizes), None
         self._proposer = self._made_proposer()
+        self._look()
 
     def _look(self) -> None:
-        """Looks where the search stands by its scores; the sizes of a front are known when the first network is."""
-        self.steps[:] = self._planned_steps()
+        """Looks where the search stands by its scores."""
+        self.steps = self._proposer.steps = self._proposer.planned_steps(self.outcomes)
         self._opened, self.incumbent = hill_climbing.frontier(self.steps, self.method.promote, self.scores)
-
-    def _planned_steps(self) -> list[tuple[Rung, ...]]:
-        """The rungs of each step, the first network's first."""
-        first, rungs, steps = (Rung(1, self.settings.vanilla_epochs),), self.settings.rungs, self.settings.steps
-        if isinstance(self._proposer, BranchingProposer):
-            return self._proposer.front(self.outcomes).steps(self.settings.vanilla_epochs)
-        if not self.method.is_budgeted:
-            return [first, *[rungs] * steps]
-        return [first, *course.planned(self.method, steps, rungs)]
 
     def ask(self) -> tuple[Assignment, ...]:
         """The trainings of the open rung that have not ended and come within a budget, in order; none where the search is over.
@@ -172,32 +142,23 @@ class Search:
 
     def budget_left(self) -> float | None:
         """What is left of a budget that is laid out in advance, in epochs of the first network: at least an epoch of the last network
-        for each training that is to come; None for other methods."""
-        if not isinstance(self._proposer, BudgetedProposer) or not self.outcomes:
-            return None
-        left = self._proposer.course(self.outcomes).budget - self.spent(self.outcomes.values())
-        last = next((each.architecture for each in reversed(self.outcomes.values()) if each.architecture), None)
-        if self._opened is None or last is None:
-            return max(0.0, left)
-        step, rung, missing, _ = self._opened
-        later = [*self.steps[step][rung + 1 :], *(each for rungs in self.steps[step + 1 :] for each in rungs)]
-        costs = self._proposer.prices(self.outcomes)
-        to_come = len(missing) + sum(each.children for each in later)
-        return max(left, to_come * (costs.epoch(last) + costs.beginning))
+        for each training that is to come; None for other methods, and before the first network is trained."""
+        return self._proposer.budget_left(self._opened, self.outcomes)
 
     def budget_left_on_the_clock(self) -> float | None:
         """The same without what is trained beside other trainings, which takes no time of its own."""
         left = self.budget_left()
-        if left is None or not isinstance(self._proposer, BudgetedProposer):
-            return None
-        return self._proposer.on_the_clock(left, self.outcomes)
+        return None if left is None else self._proposer.on_the_clock(left, self.outcomes)
 
     def spent(self, trainings: Iterable[Outcome]) -> float:
         """What trainings of the search have cost, predicted, in epochs of the first network; the failed cost nothing."""
+        costs = self._prices()
+        return 0.0 if costs is None else costs.spent(trainings)
+
+    def _prices(self) -> prices.Prices | None:
+        """What trainings cost; None where no first network is known, by which they are priced."""
         first = self.outcomes[FIRST].architecture if FIRST in self.outcomes else None
-        if first is None:
-            return 0.0
-        return prices.Prices(first, self.settings.examples, self.settings.batch_size).spent(trainings)
+        return None if first is None else prices.Prices(first, self.settings.examples, self.settings.batch_size)
 
     def _is_spent(self, key: TrainingKey, going: Iterable[Assignment] = ()) -> bool:
         """Whether a budget that is not laid out in advance is spent before a training: by those before it in canonical order, as far as
@@ -265,11 +226,10 @@ class Search:
 
     def _lost(self) -> str:
         """What there is to say of networks of a front whose trainings failed, or of the end of one training; "" where none did."""
-        if not isinstance(self._proposer, BranchingProposer):
-            return outlook.LOST_END if hill_climbing.lost_end(self._opened, self.method, self.scores) else ""
-        front = self._proposer.front(self.outcomes)
-        lost = sum(score is None and front.is_branch(key) for key, score in self.scores.items())
-        return f"; the trainings of {lost} of its {lost + len(self.finished_networks)} networks failed" if lost else ""
+        networks = self._proposer.finishing(self.outcomes)
+        if lost := sum(self.scores[key] is None for key in networks):
+            return f"; the trainings of {lost} of its {len(networks)} networks failed"
+        return outlook.LOST_END if hill_climbing.lost_end(self._opened, self.method, self.scores) else ""
 
     def failures(self) -> list[Outcome]:
         """The failed trainings that end the search, with none between them that succeeded, in canonical order.
@@ -303,12 +263,12 @@ class Search:
     @property
     def finished_networks(self) -> tuple[TrainingKey, ...]:
         """The trainings of a method with branches that have finished a network, in order; none of other methods."""
-        return self._proposer.finished(self.outcomes) if isinstance(self._proposer, BranchingProposer) else ()
+        return tuple(key for key in self._proposer.finishing(self.outcomes) if self.outcomes[key].status == COMPLETED)
 
     @property
     def sizes_below(self) -> tuple[int, ...]:
         """Sizes of a front that are below the first network's, the largest first; they are made after the search."""
-        return self._proposer.front(self.outcomes).below if isinstance(self._proposer, BranchingProposer) else ()
+        return self._proposer.sizes_below(self.outcomes)
 
     def epochs_below(self, architecture: Architecture, teacher: Architecture | None = None, *, size: int) -> int:
         """Epochs that what the search leaves of its budget has for a network of a size below the first one's, one at least.
@@ -318,11 +278,10 @@ class Search:
             teacher: a network whose outputs are computed for it in each epoch.
             size: one that is asked for, no larger than the first network.
         """
-        assert isinstance(self._proposer, BranchingProposer)
-        compute = self._proposer.compute_below(self.outcomes, size)
-        price = self._proposer.price(architecture, self.outcomes)
-        taught = self._proposer.price(teacher, self.outcomes) / 3 if teacher is not None else 0.0  # forwards only
-        return max(1, int(compute / (price + taught)))
+        costs = self._prices()
+        assert costs is not None  # the search has trained the first network
+        taught = costs.epoch(teacher) / 3 if teacher is not None else 0.0  # forwards only
+        return max(1, int(self._proposer.compute_below(self.outcomes, size) / (costs.epoch(architecture) + taught)))
 
     def lineage(self) -> list[dict]:
         """The records of all trainings that have ended, in canonical order."""

@@ -1,8 +1,6 @@
 """Proposals of the method `front`: a trunk that grows from size to size, and of each size a branch that is cooled down."""
 
 import math
-from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from nash_tf.architecture import Architecture
@@ -10,8 +8,9 @@ from nash_tf.seeds import derive
 from nash_tf.strategy import branches, growing
 from nash_tf.strategy.branches import ENOUGH, TRUNK, Front
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, of_rung
+from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.proposals import Outcomes, Proposed, before
-from nash_tf.strategy.records import COMPLETED, TrainingKey
+from nash_tf.strategy.records import TrainingKey
 
 PART = 0.2  # of the parameters that are missing, which a morphism adds at least where one does: many small ones make slow networks
 
@@ -30,35 +29,27 @@ class _Reaching(growing.Foresight):
         return is_large, growth.expected.worth / added if added > 0 else 0.0
 
 
-@dataclass
 class BranchingProposer(BudgetedProposer):
-    """Proposes the trunk and the branches.
-
-    Attributes:
-        sizes: in parameters, of frozen layers too, those that are asked for; none for doublings of the first network's.
-        doublings: how many of these.
-    """
-
-    sizes: tuple[int, ...] = ()
-    doublings: int = 0
+    """Proposes the trunk and the branches."""
 
     def front(self, outcomes: Outcomes) -> Front:
         """The sizes, by what is known of the first network."""
         first = outcomes[FIRST].architecture if FIRST in outcomes else None
-        return branches.front(None if first is None else first.params, self.sizes, self.doublings, self.max_params)
+        wanted, doublings, most = self.settings.front_sizes, self.settings.steps, self.settings.max_params
+        return branches.front(None if first is None else first.params, wanted, doublings, most)
 
-    def finished(self, outcomes: Outcomes) -> tuple[TrainingKey, ...]:
-        """The branches that have ended well, in the order of the steps."""
+    def planned_steps(self, outcomes: Outcomes) -> list[tuple[Rung, ...]]:
+        return self.front(outcomes).steps(self.settings.vanilla_epochs)
+
+    def finishing(self, outcomes: Outcomes) -> tuple[TrainingKey, ...]:
         plan = self.front(outcomes)
-        return tuple(key for key in sorted(outcomes) if plan.is_branch(key) and outcomes[key].status == COMPLETED)
+        return tuple(key for key in sorted(outcomes) if plan.is_branch(key))
+
+    def sizes_below(self, outcomes: Outcomes) -> tuple[int, ...]:
+        return self.front(outcomes).below
 
     def compute_below(self, outcomes: Outcomes, size: int) -> float:
-        """What a network of a size below the first one's may cost after the search, in epochs of the first network."""
         return self.front(outcomes).share_below(size) * self._left_of_budget(outcomes)
-
-    def price(self, architecture: Architecture, outcomes: Outcomes) -> float:
-        """What an epoch of a network costs, in epochs of the first network."""
-        return self.prices(outcomes).epoch(architecture)
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Whether a step has anything new: a larger trunk, or the branch of one that grew in the step before."""
@@ -76,11 +67,12 @@ class BranchingProposer(BudgetedProposer):
     def _grown(self, parent: Architecture, step: int, outcomes: Outcomes) -> Proposed:
         """The trunk with morphisms, one after the other, until it is of its size."""
         plan, child = self.front(outcomes), Proposed(parent)
-        compute = self._left_of_budget(outcomes) * plan.share_of_size(step)
-        foresight = self._foresight(_Reaching, outcomes, math.inf, min(plan.target(step), self.max_params))
+        compute, price = self._left_of_budget(outcomes) * plan.share_of_size(step), self.prices(outcomes).epoch
+        foresight = self._foresight(_Reaching, outcomes, math.inf, min(plan.target(step), self.settings.max_params))
         while child.architecture.params < ENOUGH * plan.target(step):
-            epochs = compute / self.price(child.architecture, outcomes) * growing.weight(self.examples)
-            growth, weighing = foresight.best(child.architecture, epochs, derive(self.seed, step, len(child.moves)))
+            epochs = compute / price(child.architecture) * growing.weight(self.settings.examples)
+            seed = derive(self.settings.seed, step, len(child.moves))
+            growth, weighing = foresight.best(child.architecture, epochs, seed)
             if growth and not self.fits(growth.child):
                 growth, weighing = None, weighing.too_slow()
             child = child._replace(considered=(*child.considered, weighing))
@@ -100,9 +92,5 @@ class BranchingProposer(BudgetedProposer):
         return {
             "initial_epoch": 0,
             "epochs": epochs,
-            "phases": branches.phases(epochs, plan.is_branch(key), self.is_averaged),
+            "phases": branches.phases(epochs, plan.is_branch(key), self.settings.average_weights),
         }
-
-    def _left_of_budget(self, outcomes: Outcomes, within: Outcomes = MappingProxyType({})) -> float:
-        """In epochs of the first network; arguments as of `course`."""
-        return max(0.0, self.course(outcomes, within).budget - self.prices(outcomes).spent(outcomes.values()))

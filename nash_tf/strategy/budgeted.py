@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -11,7 +11,9 @@ from nash_tf.morphisms import reductions, registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
 from nash_tf.strategy.considered import cut
-from nash_tf.strategy.course import AVERAGED, FEWEST_EPOCHS, Course, race_overlap
+from nash_tf.strategy.course import AVERAGED, FEWEST_EPOCHS, Course, planned, race_overlap
+from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.proposals import Outcomes, Proposed, Proposer
 from nash_tf.strategy.records import COMPLETED, TrainingKey
@@ -26,23 +28,15 @@ class BudgetedProposer(Proposer):
     """Draws children as `Proposer` does.
 
     Attributes:
-        budget: in epochs of the first network, all trainings together; infinite where a limit on time is the budget.
-        seconds: limits on time, in seconds, by the name of the outcomes' measurement that counts.
-        seconds_left: what is left of them by the engine's clock; None for what the outcomes leave.
-        examples, batch_size: of an epoch, by which it has its price; None where they are not known.
-        gain_factor: by how much the gains that the method expects are multiplied.
+        seconds_left: what is left of the limits on time by the engine's clock; None for what the outcomes leave.
         side_by_side: gives how many trainings go on at a time.
-        is_averaged: whether networks end on the mean of their weights over the end of their training.
     """
 
-    budget: float = math.inf
-    seconds: Mapping[str, float] = field(default_factory=dict)
     seconds_left: Callable[[], Mapping[str, float]] | None = None
-    examples: int | None = None
-    batch_size: int | None = None
-    gain_factor: float = 1.0
     side_by_side: Callable[[], int] = lambda: 1
-    is_averaged: bool = True
+
+    def _later_steps(self) -> list[tuple[Rung, ...]]:
+        return planned(self.method, self.settings.steps, self.settings.rungs)
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
         """Always: where nothing fits, the network is trained on."""
@@ -54,9 +48,11 @@ class BudgetedProposer(Proposer):
             return super()._propose(step, parent, outcomes)
         plan, prices = self.course(outcomes), self.prices(outcomes)
         used, own = prices.spent(outcomes.values()), prices.epoch(parent)
-        foresight = self._foresight(growing.Foresight, outcomes, plan.highest_price(used, own), self.max_params)
-        epochs = (plan.budget - used) / own * growing.weight(self.examples)
-        children = foresight.choose(parent, self.mutations, epochs, derive(self.seed, step, 0))
+        foresight = self._foresight(
+            growing.Foresight, outcomes, plan.highest_price(used, own), self.settings.max_params
+        )
+        epochs = (plan.budget - used) / own * growing.weight(self.settings.examples)
+        children = foresight.choose(parent, self.settings.mutations, epochs, derive(self.settings.seed, step, 0))
         child = next(each for each in reversed(children) if not each.moves or self.fits(each.architecture))
         if child is not children[-1]:
             child = child._replace(considered=cut(children[-1].considered, len(child.moves)))
@@ -65,13 +61,12 @@ class BudgetedProposer(Proposer):
     def _limit(self, parent: Architecture, outcomes: Outcomes) -> Callable[[Architecture], bool]:
         """Within further limits, and cheap enough for some epochs in what is left of the budget."""
         prices = self.prices(outcomes)
-        left = self.course(outcomes).budget - prices.spent(outcomes.values())
-        most = max(prices.epoch(parent), left / FEWEST_EPOCHS)
+        most = max(prices.epoch(parent), self._left_of_budget(outcomes) / FEWEST_EPOCHS)
         return lambda child: prices.epoch(child) <= most and self.fits(child)
 
     def _foresight(self, kind: type[_Foresight], outcomes: Outcomes, max_price: float, max_params: float) -> _Foresight:
         """Weighs morphisms by the shape and the price of the first network, within `max_flops` too."""
-        gains, factor = {**dict.fromkeys(registry, growing.UNKNOWN), **self.method.operators}, self.gain_factor
+        gains, factor = {**dict.fromkeys(registry, growing.UNKNOWN), **self.method.operators}, self.settings.gain_factor
         return kind(
             growing.shape(first_network(outcomes)),
             # A reduction loses what the law says, or more: what is smaller would else grow again, or go on shrinking for nothing.
@@ -91,7 +86,7 @@ class BudgetedProposer(Proposer):
                 course, also by a clock that has gone on.
         """
         ended = [outcomes[key] for key in sorted(outcomes) if outcomes[key].status == COMPLETED]
-        budget = self.budget
+        budget = self.settings.budget
         for name, left in self._left(outcomes, within).items() if ended else ():
             # The pace of the last training, since machines do not stay as fast as they were.
             prices = self.prices(outcomes)
@@ -100,10 +95,29 @@ class BudgetedProposer(Proposer):
                 beside = self._overlapping(outcomes) if name == "wall_seconds" else 0.0
                 reached = prices.spent(ended) + (1 - RESERVE) * max(0.0, left) / pace
                 budget = min(budget, reached / (1 - beside))
-        return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1, self.is_averaged)
+        return Course(budget, self.steps[0][0].epochs, len(self.steps) - 1, self.settings.average_weights)
+
+    def _left_of_budget(self, outcomes: Outcomes, within: Outcomes = MappingProxyType({})) -> float:
+        """In epochs of the first network; arguments as of `course`."""
+        return max(0.0, self.course(outcomes, within).budget - self.prices(outcomes).spent(outcomes.values()))
+
+    def budget_left(self, opened: OpenRung | None, outcomes: Outcomes) -> float | None:
+        """At least an epoch of the last network for each training that is to come."""
+        trained = [outcome.architecture for outcome in outcomes.values() if outcome.architecture is not None]
+        if not trained:
+            return None
+        left, prices = self._left_of_budget(outcomes), self.prices(outcomes)
+        if opened is None:
+            return left
+        later = [
+            *self.steps[opened.step][opened.rung + 1 :],
+            *(rung for rungs in self.steps[opened.step + 1 :] for rung in rungs),
+        ]
+        to_come = len(opened.missing) + sum(rung.children for rung in later)
+        return max(left, to_come * (prices.epoch(trained[-1]) + prices.beginning))
 
     def on_the_clock(self, left: float, outcomes: Outcomes) -> float:
-        """What is left of the budget, without what is trained beside other trainings."""
+        """Of races that are to come, a part is trained side by side."""
         return max(left / self.side_by_side(), left - self._overlapping(outcomes) * self.course(outcomes).budget)
 
     def _overlapping(self, outcomes: Outcomes) -> float:
@@ -115,13 +129,13 @@ class BudgetedProposer(Proposer):
 
     def prices(self, outcomes: Outcomes) -> Prices:
         """What trainings cost."""
-        return Prices(first_network(outcomes), self.examples, self.batch_size)
+        return Prices(first_network(outcomes), self.settings.examples, self.settings.batch_size)
 
     def _left(self, outcomes: Outcomes, within: Outcomes) -> Mapping[str, float]:
         if self.seconds_left is None:
             return {
                 name: most - sum(getattr(each, name) for each in outcomes.values())
-                for name, most in self.seconds.items()
+                for name, most in self.settings.time_limits.items()
             }
         at_a_time = {"wall_seconds": self.side_by_side()}
         return {

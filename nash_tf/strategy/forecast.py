@@ -18,6 +18,7 @@ from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.records import Outcome, TrainingKey
 
 _RECENT = 12  # trainings that tell how fast the machine is now
+_RECENT_STEPS = 2  # steps that tell by how much children are larger than their parents
 
 
 class Size(NamedTuple):
@@ -114,13 +115,13 @@ def _non_negative_least_squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 # Sizes ----------------------------------------------------------------------------------------------------------------
 
 
-def growth_of(trainings: Sequence[Trained], steps: int = 2) -> Size:
-    """What altered children have more than their parents, the mean over the last `steps` steps; nothing where none were born."""
+def _growth_of(trainings: Sequence[Trained]) -> Size:
+    """What altered children have more than their parents, the mean over the last steps; nothing where none were born."""
     by_key = {each.key: each for each in trainings}
     added = [
         np.subtract(each.size, by_key[each.parent].size)
         for each in trainings
-        if each.parent in by_key and each.key.step > trainings[-1].key.step - steps
+        if each.parent in by_key and each.key.step > trainings[-1].key.step - _RECENT_STEPS
     ]
     return Size(*np.maximum(np.mean(added, axis=0), 0.0)) if added else Size(0.0, 0.0)
 
@@ -147,7 +148,7 @@ def search_seconds(
         opened: what is open.
         max_params: limit on parameters, of frozen layers too.
     """
-    cost, growth = cost_of(trainings), growth_of(trainings)
+    cost, growth = cost_of(trainings), _growth_of(trainings)
     step, rung, missing, source = opened
     by_key = {each.key: each for each in trainings}
     parent = by_key[source].size if source in by_key else trainings[-1].size

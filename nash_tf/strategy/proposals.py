@@ -9,11 +9,14 @@ from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import draw
 from nash_tf.seeds import derive
+from nash_tf.strategy import methods
 from nash_tf.strategy.considered import Weighing
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.methods import Method
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
 from nash_tf.strategy.schedules import annealings
+from nash_tf.strategy.search_settings import Settings
 
 Outcomes = Mapping[TrainingKey, Outcome]
 
@@ -59,27 +62,34 @@ class Proposer:
     """Draws the children of each step; a pure function of its settings and the outcomes.
 
     Attributes:
-        method: whose operators are drawn.
-        steps: the rungs of each step, the first network's first.
-        mutations: morphisms of a child.
-        max_params: limit on parameters, of frozen layers too.
-        seed: of all draws.
+        settings: of the search.
         hyperparameters: the declared ones.
-        tune_hyperparameters: whether children perturb the hyperparameters of their parent.
-        max_flops: limit on the floating-point operations of one example.
         fits: whether a network is within further limits; a child that is not has fewer morphisms.
+        steps: as `planned_steps` gave them last, to the search.
     """
 
-    method: Method
-    steps: Sequence[Sequence[Rung]]
-    mutations: int
-    max_params: float
-    seed: int
+    settings: Settings
     hyperparameters: Hyperparameters = field(default_factory=NoHyperparameters)
-    tune_hyperparameters: bool = False
-    max_flops: float = math.inf
     fits: Callable[[Architecture], bool] = lambda architecture: True
-    _children: tuple[Any, list[Proposed]] = field(default=(None, []), repr=False)
+    steps: Sequence[tuple[Rung, ...]] = field(default=(), init=False)
+    _children: tuple[Any, list[Proposed]] = field(default=(None, []), init=False, repr=False)
+
+    @property
+    def method(self) -> Method:
+        """Whose operators are drawn."""
+        return methods.registry[self.settings.method]
+
+    @property
+    def max_flops(self) -> float:
+        """Limit on the floating-point operations of one example; infinite where there is none."""
+        return math.inf if self.settings.max_flops is None else self.settings.max_flops
+
+    def planned_steps(self, outcomes: Outcomes) -> list[tuple[Rung, ...]]:
+        """The rungs of each step, the first network's first; of a front they are known when the first network is."""
+        return [(Rung(1, self.settings.vanilla_epochs),), *self._later_steps()]
+
+    def _later_steps(self) -> list[tuple[Rung, ...]]:
+        return [self.settings.rungs] * self.settings.steps
 
     def assignment(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> Assignment:
         """What a training of an open rung is to do.
@@ -99,7 +109,7 @@ class Proposer:
             architecture, moves, expected, weighings = self.children(key.step, parent, outcomes)[key.child]
         return Assignment(
             key=key,
-            seed=derive(self.seed, *key),
+            seed=derive(self.settings.seed, *key),
             source=source,
             moves=moves,
             architecture=architecture,
@@ -141,16 +151,16 @@ class Proposer:
         unmodified = [Proposed(parent)] if self.method.keeps_parent else []
         fits = self._limit(parent, outcomes)
         drawn = [
-            self._drawn(parent, derive(self.seed, step, child), fits)
+            self._drawn(parent, derive(self.settings.seed, step, child), fits)
             for child in range(len(unmodified), self.steps[step][0].children)
         ]
         return [*unmodified, *drawn]
 
     def _drawn(self, parent: Architecture, seed: int, fits: Callable[[Architecture], bool]) -> Proposed:
         """A child of as many random morphisms as fit; the parent unmodified where none do."""
-        method = self.method
-        for count in range(self.mutations, 0, -1):
-            child, moves = draw(parent, count, method.operators, self.max_params, seed, method.variants, self.max_flops)
+        method, max_params = self.method, self.settings.max_params
+        for count in range(self.settings.mutations, 0, -1):
+            child, moves = draw(parent, count, method.operators, max_params, seed, method.variants, self.max_flops)
             if not moves or fits(child):
                 return Proposed(child, moves)
         return Proposed(parent)
@@ -159,13 +169,34 @@ class Proposer:
         """Whether a drawn child of a parent is within the limits that are not on its size."""
         return self.fits
 
+    def budget_left(self, opened: OpenRung | None, outcomes: Outcomes) -> float | None:
+        """What is left of a budget that is laid out in advance, in epochs of the first network; None where there is none, or the first
+        network has not been trained."""
+        return None
+
+    def on_the_clock(self, left: float, outcomes: Outcomes) -> float:
+        """The same without what is trained beside other trainings, which takes no time of its own."""
+        return left
+
+    def finishing(self, outcomes: Outcomes) -> tuple[TrainingKey, ...]:
+        """The trainings that have ended and were each to finish a network of a front, in order; none of other methods."""
+        return ()
+
+    def sizes_below(self, outcomes: Outcomes) -> tuple[int, ...]:
+        """Sizes of a front that are below the first network's, the largest first; they are made after the search."""
+        return ()
+
+    def compute_below(self, outcomes: Outcomes, size: int) -> float:
+        """What a network of one of these sizes may cost, in epochs of the first network."""
+        return 0.0
+
     def _hyperparameters(self, key: TrainingKey, source: TrainingKey | None, outcomes: Outcomes) -> dict[str, Any]:
         if source is None:
             return self.hyperparameters.defaults()
         values = self.hyperparameters.inherited(outcomes[source].assignment.hyperparameters)
         is_parent_itself = key.child == 0 and self.method.keeps_parent
-        if self.tune_hyperparameters and not is_parent_itself and not key.rung:
-            return self.hyperparameters.perturbed(values, derive(self.seed, key.step, key.child, "hp"))
+        if self.settings.tune_hyperparameters and not is_parent_itself and not key.rung:
+            return self.hyperparameters.perturbed(values, derive(self.settings.seed, key.step, key.child, "hp"))
         return values
 
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 
-from nash_tf.strategy import methods
+from nash_tf.strategy import budget_names, methods
 from nash_tf.strategy.halving import Rung
 
-# A search that goes on may be given more of them; the settings of a run say it again, by `resumed`.
+# A search that goes on may be given more of them; the settings of a run say it again, by `limit`.
 SEARCH_LIMITS = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
 
 
@@ -20,6 +20,7 @@ def planned_by(method: str) -> tuple[str, ...]:
     return ("steps",) if methods.registry[method].is_budgeted else ()
 
 
+OF_DATA = ("examples", "batch_size")  # None until the data are there to tell, where the user does not
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("max_params", lambda value: value > 0, "above 0"),
     ("max_flops", lambda value: value > 0, "above 0, or None"),
@@ -73,11 +74,11 @@ class Settings:
     epochs_per_step: int = 160
     vanilla_epochs: int = 20
     max_params: float = 20_000_000
+    max_hours: float | None = None
+    max_cpu_hours: float | None = None
     seed: int = 0
     tune_hyperparameters: bool = False
     budget_epochs: float | None = None
-    max_hours: float | None = None
-    max_cpu_hours: float | None = None
     reserve: float = 0.0
     examples: int | None = None
     max_flops: float | None = None
@@ -101,7 +102,7 @@ class Settings:
         }
         for name, low in lowest.items():
             value = getattr(self, name)
-            if value is None and name in ("examples", "batch_size"):
+            if value is None and name in OF_DATA:
                 continue
             if isinstance(value, bool) or not isinstance(value, Integral):
                 raise TypeError(f"{name} must be a whole number, received {value!r}")
@@ -134,7 +135,7 @@ class Settings:
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step."""
-        has_budget = self.budget_epochs is not None or bool(self.time_limits)
+        has_budget = bool(budget_names.given(self))
         return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property

@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 from nash_tf.strategy.records import Outcome
 
@@ -13,6 +14,28 @@ def wall_and_cpu_seconds() -> tuple[float, float]:
     """A monotonic clock, and user and system seconds of this process and of those that it has waited for."""
     times = os.times()
     return time.monotonic(), times.user + times.system + times.children_user + times.children_system
+
+
+class HeldBack(Protocol):
+    """What is held back of `max_hours`, in seconds."""
+
+    def reserve(self) -> float:
+        """For what follows the search."""
+
+    def least_reserve(self) -> float:
+        """That part of it which is held back from the search's last training, too, where that takes longer than was planned."""
+
+    def first_reserve(self) -> float:
+        """Beside `reserve`, of the first network's training, where that does not fit as it was planned and is made shorter."""
+
+
+class NothingHeldBack:
+    """Nothing is held back."""
+
+    def reserve(self) -> float:
+        return 0.0
+
+    least_reserve = first_reserve = reserve
 
 
 class TimeLimits:
@@ -25,10 +48,7 @@ class TimeLimits:
         own: CPU seconds of this process alone, growing.
 
     Attributes:
-        reserve: gives the seconds of `max_hours` that are held back for what follows the search.
-        least_reserve: gives those of them that are held back from its last training, too, where that takes longer than was planned.
-        first_reserve: gives those that are held back beside `reserve` of the first network's training, where that does not fit as it was
-            planned and is made shorter.
+        held: says what of `max_hours` is held back; nothing, until a plan of the run's time is set.
         reached: whether a limit has ended the search, as a trainer finds whose time is up, or as it looked when the search ended.
         in_vain: CPU seconds of trainings that came to nothing and are done again: they are in no outcome.
         before: seconds and CPU seconds of earlier processes, and of this one up to the last pause.
@@ -43,9 +63,7 @@ class TimeLimits:
         own: Callable[[], float] = time.process_time,
     ):
         self.max_hours, self.max_cpu_hours, self._clock, self._own = max_hours, max_cpu_hours, clock, own
-        self.reserve: Callable[[], float] = lambda: 0.0
-        self.least_reserve: Callable[[], float] = lambda: 0.0
-        self.first_reserve: Callable[[], float] = lambda: 0.0
+        self.held: HeldBack = NothingHeldBack()
         self.reached, self.in_vain = False, 0.0
         self._began: tuple[float, float, float] | None = None  # seconds, CPU seconds, own ones; None in a pause
         self.resume((0.0, 0.0))
@@ -55,6 +73,22 @@ class TimeLimits:
         self.before, self.trained_by_workers = before, 0.0
         self._began = None if self._began is None else self._now()
         self._named: list[str] = []
+
+    def resume_after(self, outcomes: Iterable[Outcome]) -> None:
+        """Goes on after trainings, where nothing else is known of the time that was spent."""
+        ended = list(outcomes)
+        self.resume((sum(each.wall_seconds for each in ended), sum(each.cpu_seconds for each in ended)))
+
+    def state(self) -> dict:
+        """What a search that goes on must know of them, as JSON values."""
+        reached = self.given if self.reached else None
+        return {"spent": list(self.spent()), "in_vain": self.in_vain, "reached": reached}
+
+    def restore(self, state: dict) -> None:
+        """Goes on from where `state` was given; a limit that has been raised since then is not reached."""
+        (wall, cpu), in_vain = map(float, state["spent"]), float(state.get("in_vain", 0.0))
+        self.resume((wall, cpu))
+        self.in_vain, self.reached = in_vain, state.get("reached") == self.given
 
     def begin(self) -> bool:
         """Counts from now on, if it does not yet; whether it did not."""
@@ -103,11 +137,11 @@ class TimeLimits:
 
     def seconds_left(self) -> float:
         """Wall-clock seconds that the search may still take."""
-        return math.inf if self.max_hours is None else self.seconds_left_in_all() - self.reserve()
+        return math.inf if self.max_hours is None else self.seconds_left_in_all() - self.held.reserve()
 
     def seconds_left_at_most(self) -> float:
         """Wall-clock seconds that the last training of the search may still take."""
-        return math.inf if self.max_hours is None else self.seconds_left_in_all() - self.least_reserve()
+        return math.inf if self.max_hours is None else self.seconds_left_in_all() - self.held.least_reserve()
 
     def cpu_seconds_left(self, outcomes: Iterable[Outcome]) -> float:
         """CPU seconds of trainings before `max_cpu_hours`."""

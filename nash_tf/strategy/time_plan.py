@@ -5,7 +5,6 @@ All in seconds of wall-clock time, if not said otherwise.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nash_tf.strategy import forecast
@@ -22,12 +21,6 @@ UNMEASURED_SHARE = 1 / 6  # of the limit that is reserved for it before anything
 # Of the limit, which a method that lays out its budget in advance leaves for them.
 LOADING_SHARE, EXPORT_SHARE = 0.1, 0.12
 MARGIN = 1.2  # trainings of a loaded machine take longer than the last ones did
-# Of the export: what it takes for each second that loading the libraries took, by itself and for each format (together 6.4 on two
-# idle cores with all formats, and a third more here), and the seconds within which single images are timed.
-EXPORT_LOADINGS, FORMAT_LOADINGS, FORMAT_SECONDS = 3.5, 1.0, 2.0
-# Seconds, and share of the limit: files that are read first take longer then only.
-LEAST_LOADING, MOST_LOADING = 2.5, 0.02
-SCORING, SCORING_SHARE = 60.0, 0.01  # seconds for a format's test, and share of a limit for it at most
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ class TimePlan:
 
     Args:
         search: the search.
-        limits: on its time; `reserve`, `least_reserve` and `first_reserve` are to be given to them.
+        limits: on its time; what they hold back is this plan's to say, once it is their `held`.
         after: what follows the search.
         workers: how many trainings go on side by side.
     """
@@ -128,13 +121,13 @@ class TimePlan:
         """Nothing is held back for the control any more."""
         self.after = replace(self.after, has_control=False)
 
-    def final_reserve(self, size: Size | None = None) -> float:
-        """What is held back for the final training of a network, by default of the search's winner-to-be."""
+    def final_reserve(self) -> float:
+        """What is held back for the final training."""
         if not self.after.final_epochs:
             return 0.0
         if not self.trainings():
             return 0.0 if self.limit == math.inf else self.limit * UNMEASURED_SHARE
-        return min(MARGIN * self.final_seconds(size), self.limit * FINAL_SHARE)
+        return min(MARGIN * self.final_seconds(), self.limit * FINAL_SHARE)
 
     def _control_share(self, rest: float) -> float:
         """Search and control share what the rest leaves evenly, the control with a quarter of the limit at most."""
@@ -142,10 +135,9 @@ class TimePlan:
 
     # How long things take ---------------------------------------------------------------------------------------------
 
-    def final_seconds(self, size: Size | None = None) -> float:
-        """What the whole final training of a network takes."""
-        cost = self.cost()
-        return self.after.images * cost.seconds(self.after.final_epochs, size or self._winner_to_be(), births=1)
+    def final_seconds(self) -> float:
+        """What the whole final training takes, of the search's winner-to-be."""
+        return self.after.images * self.cost().seconds(self.after.final_epochs, self._winner_to_be(), births=1)
 
     def test_seconds(self, size: Size | None = None) -> float:
         """What the test of the networks takes, and what smaller ones take after it."""
@@ -232,30 +224,3 @@ def planned_share(epochs_after: int, has_control: bool) -> float:
     """
     final = UNMEASURED_SHARE if epochs_after else 0.0
     return LOADING_SHARE + EXPORT_SHARE + final + (QUARTER if has_control else 0.0)
-
-
-def scoring_seconds(max_hours: float | None) -> float:
-    """About how long the test of an exported format may take."""
-    return SCORING if max_hours is None else min(SCORING, max(1.0, SCORING_SHARE * max_hours * 3600))
-
-
-def export_seconds(loading: float, formats: int, max_hours: float | None) -> float:
-    """What the export takes, rather more than less.
-
-    Args:
-        loading: seconds that the program took to load its libraries, which each format's check does again.
-        formats: their number.
-        max_hours: limit on the whole run.
-    """
-    if max_hours is None:
-        return max(loading, LEAST_LOADING) * (EXPORT_LOADINGS + FORMAT_LOADINGS * formats)
-    most = max(LEAST_LOADING, MOST_LOADING * max_hours * 3600)
-    unit = min(max(loading, LEAST_LOADING), most)
-    return (
-        unit * (EXPORT_LOADINGS + FORMAT_LOADINGS * formats) + FORMAT_SECONDS * formats + 2 * scoring_seconds(max_hours)
-    )
-
-
-def dropped(formats: Sequence[str], always: Sequence[str], expected: float, seconds_left: float) -> tuple[str, ...]:
-    """The formats for which no time is left: those that may be left out, where less than half of the expected time is."""
-    return tuple(name for name in formats if name not in always) if seconds_left < expected / 2 else ()

@@ -2,13 +2,11 @@
 
 from typing import Any
 
-from nash_tf.strategy import methods
+from nash_tf.strategy import budget_names, methods
 from nash_tf.strategy.course import LONGEST_FIRST, first_epochs
 
-BUDGETS, LIMITS = ("budget_epochs", "budget_seconds"), ("max_hours", "max_cpu_hours")
 
-
-def unused(settings: Any) -> dict[str, str]:
+def unused_in_search(settings: Any) -> dict[str, str]:
     """Those that change nothing, whatever their values, by name: why.
 
     Args:
@@ -16,10 +14,9 @@ def unused(settings: Any) -> dict[str, str]:
     """
     method, found = methods.registry[settings.method], dict[str, str]()
     if not method.grows:
-        names = ["children", "mutations", "max_params", "tune_hyperparameters"]
+        found |= dict.fromkeys(("children", "mutations", "max_params", "tune_hyperparameters"), nothing_grows(method))
         if not settings.front_sizes:
-            names.append("max_flops")
-        found |= dict.fromkeys(names, f"method {method.name} trains the first network alone")
+            found["max_flops"] = nothing_grows(method)
     elif method.has_branches:
         found["children"] = f"a step of method {method.name} has two"
     elif not settings.steps:
@@ -27,24 +24,35 @@ def unused(settings: Any) -> dict[str, str]:
     elif settings.rungs[0].children == 1:
         found["children"] = f"a step of method {method.name} has one child"
     budgets, limits = (
-        [name for name in names if getattr(settings, name, None) is not None] for names in (BUDGETS, LIMITS)
+        budget_names.given(settings, budget_names.COMPUTE),
+        budget_names.given(settings, budget_names.TIME),
     )
     if method.is_budgeted and (budgets or limits):
         found["epochs_per_step"] = f"the budget is that of {' and '.join(budgets or limits)}"
         if not method.grows:
-            found["steps"] = found["children"]
+            found["steps"] = nothing_grows(method)
     budget = settings.budget_epochs if method.is_budgeted else None
     if budget and (why := why_fewer_first(settings.vanilla_epochs, budget)):
         found["vanilla_epochs"] = why
     if not method.is_budgeted:
         found["average_weights"] = f"method {method.name} has no single cooldown"
     if not method.has_foresight:
-        found["gain_factor"] = f"method {method.name} expects no gains"
+        found["gain_factor"] = no_gains(method)
     if method.has_branches:
         found["mutations"] = "the network grows to sizes"
         if settings.front_sizes and (budgets or limits):  # else the budget follows from them
             found["steps"] = "there is one for each of front_sizes"
     return found
+
+
+def nothing_grows(method: methods.Method) -> str:
+    """Why a baseline has no use for what is said of growth."""
+    return f"method {method.name} trains the first network alone"
+
+
+def no_gains(method: methods.Method) -> str:
+    """Why a method without foresight has no use for what is said of gains."""
+    return f"method {method.name} expects no gains"
 
 
 def why_fewer_first(wanted: int, budget: float) -> str | None:

@@ -1,13 +1,14 @@
 """The birth of a child: its weights and optimiser slots from its parent's."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import keras
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.architecture.costs import flops
+from nash_tf.architecture.costs import added
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.compilation import compile_like
@@ -28,7 +29,7 @@ from nash_tf.morphisms.weight_transfer import (
     inherited_calibration,
 )
 from nash_tf.surgery import certificate
-from nash_tf.surgery.filter_ranking import settled
+from nash_tf.surgery.filter_ranking import by_weights, settled
 
 
 class Child(NamedTuple):
@@ -72,7 +73,7 @@ def inherit(
     pending: tuple[str, ...] = ()
     fresh, touched, copies = set[Key](), set[str](), dict[Key, Key]()
     for move in moves:
-        child, ((transfer, seed),) = replay(child, [settled(child, weights, move)])
+        child, ((transfer, seed),) = replay(child, [settled(child, move, partial(by_weights, child, weights))])
         touched |= {name for name, _ in transfer.recipes}
         pending = inherited_calibration(transfer, pending)
         weights = apply_to_weights(transfer, weights, seed)
@@ -187,6 +188,5 @@ def cost(parent: Architecture, child: Architecture) -> dict[str, int]:
         `added_params`, of frozen layers too, and `added_flops`, operations per image; the latter only where the size of
         an image is fixed.
     """
-    added = {"added_params": child.params - parent.params}
-    before, after = flops(parent), flops(child)
-    return added if before is None or after is None else {**added, "added_flops": after - before}
+    params, flops = added(parent, child)
+    return {"added_params": params} if flops is None else {"added_params": params, "added_flops": flops}

@@ -1,7 +1,7 @@
 """How much each filter of a layer matters, measured on a batch or by the weights alone: what `remove_filters` ranks by."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -81,15 +81,28 @@ def by_loss(
     return {name: each / parts for name, each in total.items()}
 
 
-def settled(architecture: Architecture, weights: Arrays, move: Move) -> Move:
-    """A move as the weights have it: where it leaves open which filters go, the least by `by_weights` are named."""
-    operator, site = known()[move.operator], tuple(move.site)
-    if not (isinstance(operator, Reduction) and operator.is_open(site)):
+def open_reduction(move: Move) -> Reduction | None:
+    """The operator of a move that leaves open which filters go; None of any other move."""
+    operator = known()[move.operator]
+    return operator if isinstance(operator, Reduction) and operator.is_open(tuple(move.site)) else None
+
+
+def settled(architecture: Architecture, move: Move, rank: Callable[[str], np.ndarray]) -> Move:
+    """A move with the filters named that go.
+
+    Args:
+        architecture: what it is applied to.
+        move: the move; where it leaves nothing open it stays as it is.
+        rank: layer -> the importance of each of its filters, of which the least go.
+
+    Raises:
+        ValueError: its site is no site.
+    """
+    operator, site = open_reduction(move), tuple(move.site)
+    if operator is None:
         return move
     operator.apply(architecture, site)  # refuses what is no site
-    return move._replace(
-        site=operator.settled(architecture, site, by_weights(architecture, weights, str(site[0])).tolist())
-    )
+    return move._replace(site=operator.settled(architecture, site, rank(str(site[0])).tolist()))
 
 
 def by_weights(architecture: Architecture, weights: Arrays, name: str) -> np.ndarray:

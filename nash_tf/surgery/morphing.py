@@ -16,7 +16,7 @@ from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.keras_models.views import check_one_view
 from nash_tf.morphisms import are_exact, known, reductions
-from nash_tf.morphisms.base import Move, Reduction
+from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.options import Option, checked_limit
 from nash_tf.morphisms.weight_transfer import Key
@@ -24,7 +24,7 @@ from nash_tf.seeds import derive
 from nash_tf.surgery import certificate
 from nash_tf.surgery import morph_arguments as arguments
 from nash_tf.surgery.birth import cost, make_child
-from nash_tf.surgery.filter_ranking import importance
+from nash_tf.surgery.filter_ranking import importance, open_reduction, settled
 from nash_tf.surgery.morph_arguments import Place
 from nash_tf.surgery.morphed import Morphed
 from nash_tf.surgery.ranking import Ranked, ranked
@@ -181,19 +181,21 @@ def _culprit(
 
 def _settled(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs, labels) -> list[Move]:
     """The same moves; where one leaves open which filters go, the least important are named."""
-    settled: list[Move] = []
+    done: list[Move] = []
     for move in moves:
-        operator = known()[move.operator]
-        if isinstance(operator, Reduction) and operator.is_open(move.site):
-            made, architecture = model, parent
-            if settled:
-                made, child = make_child(model, parent, settled, inputs)
-                architecture = child.architecture
-            operator.apply(architecture, move.site)  # refuses what is no site
-            ranks = importance(made, architecture, str(move.site[0]), inputs, labels)
-            move = move._replace(site=operator.settled(architecture, move.site, ranks.tolist()))
-        settled.append(move)
-    return settled
+        if open_reduction(move):
+            made, architecture = _after(model, parent, done, inputs)
+            move = settled(architecture, move, partial(importance, made, architecture, inputs=inputs, labels=labels))
+        done.append(move)
+    return done
+
+
+def _after(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Architecture]:
+    """What some moves make of a model, and its architecture."""
+    if not moves:
+        return model, parent
+    made, child = make_child(model, parent, moves, inputs)
+    return made, child.architecture
 
 
 def _drawn(
@@ -237,12 +239,8 @@ def _drawn(
 
 def _least(model: keras.Model, parent: Architecture, inputs, labels, moves: list[Move], name: str) -> list[Ranked]:
     """Where a reduction costs least after some moves; these are settled in their list."""
-    made, architecture = model, parent
-    if moves:
-        moves[:] = _settled(model, parent, moves, inputs, labels)
-        made, child = make_child(model, parent, moves, inputs)
-        architecture = child.architecture
-    return ranked(made, architecture, [name], inputs, labels)
+    moves[:] = _settled(model, parent, moves, inputs, labels)
+    return ranked(*_after(model, parent, moves, inputs), [name], inputs, labels)
 
 
 def _placed(

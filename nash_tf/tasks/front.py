@@ -16,7 +16,7 @@ from nash_tf.files import run_directory
 from nash_tf.scores import objectives
 from nash_tf.seeds import derive
 from nash_tf.settings.costs import COSTS, LATENCY
-from nash_tf.strategy import forecast, methods
+from nash_tf.strategy import budget_names, forecast, methods
 from nash_tf.strategy.branches import ENOUGH
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.pareto import Point, undominated
@@ -24,9 +24,10 @@ from nash_tf.strategy.records import TrainingKey, not_finite
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
 from nash_tf.tasks import handing_over
-from nash_tf.tasks.final_training import Finishing, averaged, copied, has_front, scores
+from nash_tf.tasks.final_training import copied
+from nash_tf.tasks.finished_search import FinishedSearch, averaged, has_front, scores
 from nash_tf.training.long_training import Job, Lesson
-from nash_tf.training.saved_course import CUT
+from nash_tf.training.saved_long_training import CUT
 from nash_tf.training.watching import digest
 
 KNOWN = (
@@ -49,7 +50,7 @@ class _Member(NamedTuple):
 
 
 def front(
-    run: Finishing,
+    run: FinishedSearch,
     largest: keras.Model,
     images: Images,
     finished: Sequence[TrainingKey] = (),
@@ -97,7 +98,7 @@ def front(
     ]
 
 
-def _compared(run: Finishing, members: Sequence[_Member]) -> list[dict[str, Any]]:
+def _compared(run: FinishedSearch, members: Sequence[_Member]) -> list[dict[str, Any]]:
     """What is said of networks, with latencies that can be compared: all are timed together."""
     latencies, varying = run.latencies.of_front([member.architecture for member in members])
     if varying:
@@ -111,7 +112,7 @@ def latency_of_best(members: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: value for name, value in best.items() if name.startswith(LATENCY)}
 
 
-def _say_missing(run: Finishing, params: Sequence[int]) -> None:
+def _say_missing(run: FinishedSearch, params: Sequence[int]) -> None:
     """Says which sizes of those that a search grows to it has not come to; why there is no smaller one is said elsewhere."""
     if not methods.registry[run.config.method].has_branches:
         return
@@ -122,18 +123,13 @@ def _say_missing(run: Finishing, params: Sequence[int]) -> None:
             run.progress.line(f"Front: no network of {size:,} parameters: {why}.")
 
 
-def finished(run: Finishing, is_control: bool) -> tuple[TrainingKey, ...]:
+def finished(run: FinishedSearch, is_control: bool) -> tuple[TrainingKey, ...]:
     """The trainings in which the search has finished a network, but for the one that is handed over where that is no control."""
     search = run.tuner.oracle.search
     return tuple(key for key in search.finished_networks if is_control or key != search.best)
 
 
-def epochs_after(config: SearchConfig) -> int:
-    """Epochs of smaller networks that no budget of the search is laid out for."""
-    return 0 if methods.registry[config.method].has_branches else len(config.front_sizes) * config.front_epochs
-
-
-def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, images: Images) -> list[_Member]:
+def _made_smaller(run: FinishedSearch, model: keras.Model, teacher: keras.Model, images: Images) -> list[_Member]:
     """Networks of the sizes that are asked for below a network's, each made of the one before."""
     config, members = run.config, list[_Member]()
     # Of a method with branches the larger ones are there already, or the search has not come to them.
@@ -180,7 +176,7 @@ def _made_smaller(run: Finishing, model: keras.Model, teacher: keras.Model, imag
     return members
 
 
-def _epochs(run: Finishing, small: keras.Model, teacher: keras.Model, size: int) -> int:
+def _epochs(run: FinishedSearch, small: keras.Model, teacher: keras.Model, size: int) -> int:
     """Epochs that a smaller network is trained: those asked for, or what a method with branches has left of its budget."""
     config = run.config
     if not methods.registry[config.method].has_branches:
@@ -193,7 +189,7 @@ def _folder(model: keras.Model) -> str:
     return f"{FOLDER}/{Architecture.from_keras(model).params}"
 
 
-def _say(run: Finishing, member: Mapping[str, Any]) -> None:
+def _say(run: FinishedSearch, member: Mapping[str, Any]) -> None:
     run.progress.line(f"Front: {member['params']:,} parameters, test accuracy {member['test_accuracy']:.4f}.")
 
 
@@ -207,7 +203,7 @@ def _score(member: Mapping[str, Any], config: SearchConfig) -> float:
     return objective.score(member[objective.metric])
 
 
-def _over(run: Finishing, architecture: Architecture) -> str | None:
+def _over(run: FinishedSearch, architecture: Architecture) -> str | None:
     """Which limit a network is over, if it is: fewer parameters may take longer. Neither depends on weights, so none is trained for it."""
     given = {"flops": run.config.max_flops, "latency_ms": run.config.max_latency_ms}
     limits = {name: most for name, most in given.items() if most is not None}
@@ -216,7 +212,7 @@ def _over(run: Finishing, architecture: Architecture) -> str | None:
     return f"has {over[0]}={found[over[0]]:g}, more than --max_{over[0]}={limits[over[0]]:g}" if over else None
 
 
-def _measured(run: Finishing) -> tuple[np.ndarray, np.ndarray]:
+def _measured(run: FinishedSearch) -> tuple[np.ndarray, np.ndarray]:
     """Training images, not augmented, with their labels."""
     (batch,) = run.pipeline.evaluation(
         run.dataset.x_train[np.arange(min(EXAMPLES, len(run.dataset.y_train)))],
@@ -227,7 +223,7 @@ def _measured(run: Finishing) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trained(
-    run: Finishing, small: keras.Model, teacher: keras.Model, size: int, held: float, epochs: int
+    run: FinishedSearch, small: keras.Model, teacher: keras.Model, size: int, held: float, epochs: int
 ) -> tuple[keras.Model, dict[str, Any]]:
     """A network trained against its teacher, and what is said of that."""
     config, plan = run.config, run.plan
@@ -235,7 +231,7 @@ def _trained(
     if not epochs:
         return small, {"epochs": 0, "ended": None}
     # What has begun keeps its epochs where they follow from the time that was left.
-    by_clock = methods.registry[config.method].has_branches and (config.max_hours or config.max_cpu_hours)
+    by_clock = methods.registry[config.method].has_branches and budget_names.given(config, budget_names.TIME)
     job = Job(
         name=f"front, {architecture.params:,} parameters",
         identity={
@@ -258,11 +254,11 @@ def _trained(
         averaged=averaged(config),
     )
     run.progress.then(lambda: held)
-    model, course = run.train(job, lambda: copied(small), f"{TRAINING}/{size}")
-    return model, {"epochs": course.epoch, "ended": course.ended, "cpu_seconds": round(course.cpu_seconds, 1)}
+    model, training = run.train(job, lambda: copied(small), f"{TRAINING}/{size}")
+    return model, {"epochs": training.epoch, "ended": training.ended, "cpu_seconds": round(training.cpu_seconds, 1)}
 
 
-def _member(run: Finishing, model: keras.Model, directory: str, **facts: Any) -> _Member:
+def _member(run: FinishedSearch, model: keras.Model, directory: str, **facts: Any) -> _Member:
     """A network as it is handed over: in float32, whatever it was trained in."""
     model = in_float32(model)
     architecture = Architecture.from_keras(model)
@@ -276,7 +272,7 @@ def _member(run: Finishing, model: keras.Model, directory: str, **facts: Any) ->
     return _Member(architecture, said)
 
 
-def _export(run: Finishing, model: keras.Model, member: Mapping[str, Any], images: Images) -> None:
+def _export(run: FinishedSearch, model: keras.Model, member: Mapping[str, Any], images: Images) -> None:
     final = in_float32(model)
     export(
         handing_over.complete(run, final),

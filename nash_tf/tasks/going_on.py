@@ -8,7 +8,7 @@ from nash_tf.architecture import costs
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.data import identity, npz, registry
 from nash_tf.files import run_directory
-from nash_tf.strategy import methods
+from nash_tf.strategy import budget_names, methods
 
 RAISED = ("steps", "max_hours", "max_cpu_hours")  # limits that a search with one budget is laid out by
 # Among the versions:
@@ -69,7 +69,7 @@ def describe(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, s
         lines.append(
             "Training images are mirrored, as this run was begun; a new one of such a file mirrors them only where --augment names flip."
         )
-    has_budget = methods.registry[config.method].is_budgeted or config.budget_epochs or config.budget_seconds
+    has_budget = methods.registry[config.method].is_budgeted or budget_names.given(config, budget_names.COMPUTE)
     known = before.get(run_directory.COSTS, "not recorded")
     if has_budget and known != costs.coefficients():
         lines.append(

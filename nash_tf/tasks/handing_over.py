@@ -15,12 +15,12 @@ from nash_tf.exporting.scaling import with_scaling
 from nash_tf.files import run_directory
 from nash_tf.keras_models import views
 from nash_tf.settings.costs import LATENCY, VIEWS
-from nash_tf.strategy import time_plan
-from nash_tf.tasks.final_training import Finishing, has_front
+from nash_tf.tasks import export_time
+from nash_tf.tasks.finished_search import FinishedSearch, has_front
 
 
 def export_best(
-    run: Finishing, final: keras.Model, results: Mapping[str, Any], test: Mapping[str, Any]
+    run: FinishedSearch, final: keras.Model, results: Mapping[str, Any], test: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Exports a network to `best/`; returns what is said of each format in results.json.
 
@@ -33,7 +33,7 @@ def export_best(
     facts = {name: value for name, value in results.items() if name not in later and not name.startswith(timed_anew)}
     facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
     wanted = formats(config)
-    dropped = time_plan.dropped(wanted, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
+    dropped = export_time.dropped(wanted, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
 
     def left_out(name: str, reason: str) -> None:
         run.progress.line(f"Export without {name}: {reason}")
@@ -50,18 +50,18 @@ def export_best(
         formats=[name for name in wanted if name not in dropped],
         images=images(run),
         test=test,
-        seconds=time_plan.scoring_seconds(config.max_hours),
+        seconds=export_time.scoring_seconds(config.max_hours),
         left_out=left_out,
     )
     return {**exported, **{name: {"left_out": why} for name in dropped}}
 
 
-def complete(run: Finishing, network: keras.Model) -> keras.Model:
+def complete(run: FinishedSearch, network: keras.Model) -> keras.Model:
     """A network as it is used: it takes pixel values as they are, in all its views."""
     return views.REGISTRY[run.config.views](with_scaling(network, *run.pipeline.scaling(run.dataset.x_train.dtype)))
 
 
-def images(run: Finishing) -> Images:
+def images(run: FinishedSearch) -> Images:
     """The images that the run's models are made from."""
     dataset = run.dataset
     parts = {"training": dataset.y_train, "validation": dataset.y_valid, "test": dataset.y_test}
@@ -81,12 +81,12 @@ def formats(config: SearchConfig) -> tuple[str, ...]:
     return tuple(config.export or export_formats.installed())
 
 
-def costs(run: Finishing, architecture: Architecture) -> dict[str, Any]:
+def costs(run: FinishedSearch, architecture: Architecture) -> dict[str, Any]:
     """What results.json says of a network's operations and latency, in all its views; of its parameters it says more elsewhere."""
     return {**operations(run, architecture), **run.latencies.facts(architecture)}
 
 
-def operations(run: Finishing, architecture: Architecture) -> dict[str, int | None]:
+def operations(run: FinishedSearch, architecture: Architecture) -> dict[str, int | None]:
     """What results.json says of a network's operations, in all its views."""
     of_one = flops(architecture)
     return {"flops": of_one and of_one * VIEWS[run.config.views]}

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_tuner
@@ -18,7 +19,7 @@ from nash_tf.optimizers import Muon
 from nash_tf.scores import objectives
 from nash_tf.scores.classification import class_weights
 from nash_tf.settings.costs import MIRRORED, OPERATIONS, VIEWS
-from nash_tf.settings.training import DEFAULT_AUGMENTATIONS
+from nash_tf.settings.training import DEFAULT_AUGMENTATIONS, STRENGTHS
 from nash_tf.strategy import course, methods
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.unused import why_fewer_first
@@ -134,7 +135,7 @@ def first_network(config: SearchConfig, dataset: data.Dataset) -> Architecture:
 
 def vanilla_of(config: SearchConfig, dataset: data.Dataset) -> Architecture:
     """The network of `--layout` and `--widths` for a data set."""
-    make = first_networks.registry[config.first_layout]
+    make = first_networks.registry[config.first_layout].make
     return make(dataset.x_train.shape[1:], len(dataset.class_names), config.widths, config.precision)
 
 
@@ -148,19 +149,10 @@ def budget_epochs(config: SearchConfig, dataset: data.Dataset) -> float | None:
 
 
 def augmentation_of(config: SearchConfig, dataset: data.Dataset) -> Augmentation:
-    """The augmentations as the pipeline takes them; shifts are the paper's."""
-    names = config.augmentations(dataset.flips)
-    return Augmentation(
-        normalise="normalise" in names,
-        flip="flip" in names,
-        shift=0.125 if "shift" in names else 0.0,
-        zoom=1.25 if "zoom" in names else 1.0,
-        rotate=15.0 if "rotate" in names else 0.0,  # degrees
-        colour=0.3 if "colour" in names else 0.0,
-        cutout=config.cutout_size if "cutout" in names else 0.0,
-        mixup=config.mixup,
-        pixels=config.start_pixels,
-    )
+    """The augmentations as the pipeline takes them."""
+    strengths = {**STRENGTHS, "cutout": config.cutout_size}
+    chosen: dict[str, Any] = {name: strengths[name] for name in config.augmentations(dataset.flips)}
+    return Augmentation(**{"normalise": False, **chosen}, mixup=config.mixup, pixels=config.start_pixels)
 
 
 def class_weights_of(config: SearchConfig, dataset: data.Dataset) -> np.ndarray | None:

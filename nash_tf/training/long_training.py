@@ -20,17 +20,17 @@ from nash_tf.seeds import derive
 from nash_tf.strategy.cooldown import SLACK, Cooldown, is_about, last_epoch, replanned
 from nash_tf.strategy.schedules import annealings
 from nash_tf.terminal.progress import Progress
-from nash_tf.training import saved_course
+from nash_tf.training import saved_long_training
 from nash_tf.training.distillation import TEMPERATURE, taught
 from nash_tf.training.errors import OutOfTime
 from nash_tf.training.layer_seeds import seed_layers
 from nash_tf.training.pace import Pace
-from nash_tf.training.saved_course import CUT, DONE, NOT_FINITE, Course
+from nash_tf.training.saved_long_training import CUT, DONE, NOT_FINITE, LongTrainingState
 from nash_tf.training.watching import Limits, Watch
 from nash_tf.training.weight_average import WeightAverage
 
 _AT_FIRST = 20  # epochs at least, until the pace tells how many there will be
-_ENDLESS = 10**9  # epochs; the course says when to stop
+_ENDLESS = 10**9  # epochs; the keeper says when to stop
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def train(
     directory: Path,
     progress: Progress,
     on_epoch: Callable[[], None] = lambda: None,
-) -> tuple[keras.Model, Course]:
+) -> tuple[keras.Model, LongTrainingState]:
     """Does a training, or goes on with the one in a directory.
 
     Where time is left for fewer epochs than are wanted, it has as many as fit, and one cooldown over these. Weights that are
@@ -112,50 +112,50 @@ def train(
         CheckpointError: it could not be saved, or what was saved is damaged.
     """
     model, mean = make(), {}
-    saved = saved_course.load(directory, job.identity, job.limit)
+    saved = saved_long_training.load(directory, job.identity, job.limit)
     if saved is None:
         last = last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
         cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else _AT_FIRST)), None if last else CUT
-        course = Course(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
+        training = LongTrainingState(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
     else:
-        course, state = saved
+        training, state = saved
         mean = state.mean
-        write_state(model, saved_course.ended_on_mean(state) if course.ended else state)
-    if course.ended:
-        return model, course
+        write_state(model, saved_long_training.ended_on_mean(state) if training.ended else state)
+    if training.ended:
+        return model, training
     keras.utils.set_random_seed(job.seed)
-    batches = pipeline.training(job.images, job.labels, job.seed, passes=course.epoch)
+    batches = pipeline.training(job.images, job.labels, job.seed, passes=training.epoch)
     group_steps(model, pipeline.batch_size, len(batches) * job.epochs)
-    average = WeightAverage(*course.average, mean, course.averaged)
-    keeper = _Keeper(job, course, directory, on_epoch, average)
-    shown = progress.callback(job.name, course.epoch, lambda: keeper.course.last)
+    average = WeightAverage(*training.average, mean, training.averaged)
+    keeper = _Keeper(job, training, directory, on_epoch, average)
+    shown = progress.callback(job.name, training.epoch, lambda: keeper.training.last)
     callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), average, keeper, shown]
     try:
         with job.lesson.given_to(model) if job.lesson else nullcontext():
             model.fit(
-                batches, initial_epoch=course.epoch, epochs=_ENDLESS, callbacks=callbacks, shuffle=False, verbose=0
+                batches, initial_epoch=training.epoch, epochs=_ENDLESS, callbacks=callbacks, shuffle=False, verbose=0
             )
         average.assign()  # an end that time has moved is not the average's
-        course = keeper.course
+        training = keeper.training
     except OutOfTime:
-        course = replace(keeper.course, ended=CUT)
-    if course.ended in (CUT, NOT_FINITE):
+        training = replace(keeper.training, ended=CUT)
+    if training.ended in (CUT, NOT_FINITE):
         model = make()
-        if kept := saved_course.load(directory, job.identity, job.limit):
-            write_state(model, saved_course.ended_on_mean(kept[1]))
-            saved_course.save(directory, course, Architecture.from_keras(model), kept[1])
-    return model, course
+        if kept := saved_long_training.load(directory, job.identity, job.limit):
+            write_state(model, saved_long_training.ended_on_mean(kept[1]))
+            saved_long_training.save(directory, training, Architecture.from_keras(model), kept[1])
+    return model, training
 
 
 class _Rate(PhasedRate):
-    """Cosine annealing as the course has it."""
+    """Cosine annealing as the keeper has it."""
 
     def __init__(self, initial_rate: float, keeper: "_Keeper"):
         super().__init__(initial_rate, ())
         self._keeper = keeper
 
     def on_epoch_begin(self, epoch, logs=None):
-        cooldown = self._keeper.course.cooldown
+        cooldown = self._keeper.training.cooldown
         self.first_epoch, self.phases = cooldown.start, annealings([cooldown.length])
         super().on_epoch_begin(epoch, logs)
 
@@ -163,9 +163,16 @@ class _Rate(PhasedRate):
 class _Keeper(keras.callbacks.Callback):
     """Saves each epoch, and sets how many there will be."""
 
-    def __init__(self, job: Job, course: Course, directory: Path, on_epoch: Callable[[], None], average: WeightAverage):
+    def __init__(
+        self,
+        job: Job,
+        training: LongTrainingState,
+        directory: Path,
+        on_epoch: Callable[[], None],
+        average: WeightAverage,
+    ):
         super().__init__()
-        self.course, self._average = course, average
+        self.training, self._average = training, average
         self._job, self._directory, self._on_epoch = job, directory, on_epoch
         self._set_average()
         self._pace = Pace()  # of epochs, the saving of the one before included
@@ -181,40 +188,44 @@ class _Keeper(keras.callbacks.Callback):
         state = read_state(self.model)
         taken = self._pace.ended(self.params.get("steps") or 1)
         if not state.is_finite:
-            self.course = replace(self.course, ended=NOT_FINITE)
+            self.training = replace(self.training, ended=NOT_FINITE)
             self.model.stop_training = True
             return
         self._pace.keep()
-        spent = self.course.seconds + taken[0], self.course.cpu_seconds + taken[1]
-        self.course = replace(self.course, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3))
-        self.course = self._planned(self.course)
+        spent = self.training.seconds + taken[0], self.training.cpu_seconds + taken[1]
+        self.training = replace(
+            self.training, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3)
+        )
+        self.training = self._planned(self.training)
         state.mean.update(self._average.mean)
         self._set_average()
         average = self._average.first_epoch, self._average.last_epoch
-        self.course = replace(self.course, averaged=self._average.count, average=average)
-        saved_course.save(self._directory, self.course, Architecture.from_keras(self.model), state)
+        self.training = replace(self.training, averaged=self._average.count, average=average)
+        saved_long_training.save(self._directory, self.training, Architecture.from_keras(self.model), state)
         self._on_epoch()
-        self.model.stop_training = self.course.ended is not None
+        self.model.stop_training = self.training.ended is not None
 
     def _set_average(self) -> None:
         """The average begins where its share of the epochs does; as long as it has not begun, that moves with their end."""
         if not self._average.count:
-            self._average.first_epoch = math.ceil((1 - self._job.averaged) * self.course.last)
-            self._average.last_epoch = self.course.last
+            self._average.first_epoch = math.ceil((1 - self._job.averaged) * self.training.last)
+            self._average.last_epoch = self.training.last
 
-    def _planned(self, course: Course) -> Course:
-        """The course with its last epoch as time allows, and its cooldown until then; small differences are noise and change nothing."""
+    def _planned(self, training: LongTrainingState) -> LongTrainingState:
+        """The training with its last epoch as time allows, and its cooldown until then; small differences are noise and change nothing."""
         seconds, cpu = self._pace.recent()
-        epoch, wanted, left = course.epoch, course.wanted, self._job.seconds_left()
+        epoch, wanted, left = training.epoch, training.wanted, self._job.seconds_left()
         if self._job.cpu_seconds is not None:
-            more = max(0, int((self._job.cpu_seconds - course.cpu_seconds) / max(cpu, 1e-6)))
+            more = max(0, int((self._job.cpu_seconds - training.cpu_seconds) / max(cpu, 1e-6)))
             wanted = wanted if is_about(more, wanted - epoch) else epoch + more
-        last = replanned(epoch, wanted, course.last, left, seconds)
-        course = replace(course, wanted=wanted)
-        if last <= epoch or course.cooldown.is_over(epoch):
-            return replace(course, last=epoch, ended=DONE if epoch >= wanted else CUT)
-        is_kept = math.isclose(course.cooldown.end, last)
-        return replace(course, last=last, cooldown=course.cooldown if is_kept else course.cooldown.ending(epoch, last))
+        last = replanned(epoch, wanted, training.last, left, seconds)
+        training = replace(training, wanted=wanted)
+        if last <= epoch or training.cooldown.is_over(epoch):
+            return replace(training, last=epoch, ended=DONE if epoch >= wanted else CUT)
+        is_kept = math.isclose(training.cooldown.end, last)
+        return replace(
+            training, last=last, cooldown=training.cooldown if is_kept else training.cooldown.ending(epoch, last)
+        )
 
 
 def group_steps(model: keras.Model, batch_size: int, updates: int) -> None:

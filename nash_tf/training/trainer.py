@@ -6,19 +6,19 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.callbacks import PhasedRate, UnknownLength, log_apart, rate_setters, watched, without_backups
+from nash_tf.callbacks import UnknownLength, without_backups
 from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.autotuning import without_autotuning
 from nash_tf.keras_models.calibration import is_same_batch
 from nash_tf.keras_models.private_api import forget_restored_epoch
 from nash_tf.keras_models.state import read_state
-from nash_tf.morphisms import registry
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
 from nash_tf.strategy.schedules import averaged_from
@@ -28,15 +28,11 @@ from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
-from nash_tf.training.movable_end import MovableEnd, Moved
 from nash_tf.training.own_fit import Seen, unheard
+from nash_tf.training.rate_and_end import end_of, is_annealed, with_rate
 from nash_tf.training.scoring import REMEDY, as_history, kept_scores
-from nash_tf.training.watching import Limits, Scores, Watch
+from nash_tf.training.watching import Limits, Scores
 from nash_tf.training.weight_average import WeightAverage
-
-Mean = Mapping[Key, np.ndarray]
-Born = Callable[[FitArguments], None] | None
-Begun = tuple[keras.Model, Architecture, TrainingState, Mean, Born]
 
 _NOT_CALIBRATED = (
     "new batch normalisations are calibrated on the first of what search was given as x, and wrong where HyperModel.fit changes that before "
@@ -62,6 +58,23 @@ class Fit:
     callbacks: Sequence[keras.callbacks.Callback] = ()
     is_own: bool = False
     on_received: Callable[[FitArguments | None], None] | None = None
+
+
+class _Begun(NamedTuple):
+    """A training that is about to begin or to go on.
+
+    Attributes:
+        model, architecture: of what is trained.
+        start: how far it has come.
+        mean: of the weights so far; nothing where none have been averaged.
+        born: to be called when a `fit` of the user's own shows what it trains a newborn with; None for others.
+    """
+
+    model: keras.Model
+    architecture: Architecture
+    start: TrainingState
+    mean: Mapping[Key, np.ndarray] = MappingProxyType({})
+    born: Callable[[FitArguments], None] | None = None
 
 
 class Trainer:
@@ -114,7 +127,8 @@ class Trainer:
             CheckpointError: a checkpoint could not be read or written.
         """
         limits = limits or Limits()
-        began, self.epochs_done = (time.perf_counter(), time.process_time()), 0
+        began = time.perf_counter(), time.process_time()
+        self.epochs_done = 0
         callbacks = without_backups(fit.callbacks, self._say)
         fit = replace(fit, arguments=fit.arguments.for_training(), callbacks=callbacks)
         with without_autotuning():
@@ -122,43 +136,35 @@ class Trainer:
                 self.models.calibration, self._is_taken = fit.arguments.first_batch(), True
             keras.utils.set_random_seed(assignment.seed)
             saved = self._interrupted(assignment, unfinished) if unfinished else None
-            model, architecture, start, mean, born = saved or self._begun(assignment, fit, source, source_value)
+            begun = saved or self._begun(assignment, fit, source, source_value)
+            start = begun.start
             self.epochs_done = start.epoch - assignment.initial_epoch
-            average = self._average(model, assignment, fit, mean, start.averaged)
-            callbacks = [*([average] if average else []), *_callbacks(model, architecture, assignment, fit.callbacks)]
-            left, end = limits.after(start.cpu_seconds), None
-            if limits.shortened:
-                is_ours = callbacks and type(callbacks[-1]) is PhasedRate  # others are the user's
-                rate = callbacks[-1] if is_ours else None
-                moved = Moved(*start.moved) if start.moved else None
-                end = MovableEnd(left, began, assignment, rate, average, start.epoch, moved)
-            watches: list[keras.callbacks.Callback] = [end or Watch(left, began)]
+            average = self._average(begun.model, assignment, fit, begun.mean, start.averaged)
+            callbacks = with_rate(begun.model, begun.architecture, assignment, fit.callbacks)
+            end = end_of(limits, began, assignment, start, callbacks, average)
+            watches: list[keras.callbacks.Callback] = [end]
             if unfinished:
-                kept = limits.saved, average, lambda: end and end.moved
-                watches.append(Saver(unfinished, architecture, start, assignment.epochs, began, *kept))
-            history, metrics = self._fitted(model, assignment, fit, start, callbacks, watches, born)
+                kept = limits.saved, average, lambda: end.moved
+                watches.append(Saver(unfinished, begun.architecture, start, assignment.epochs, began, *kept))
+            averages = [average] if average else []
+            history, metrics = self._fitted(begun, assignment, fit, [*averages, *callbacks], watches)
         limits.confirm()
-        state = read_state(model)
-        if spoilt := ["/".join(key) for key in state.not_finite]:
-            raise NotFinite(f"weights are not finite after the training: {', '.join(spoilt[:3])}; {REMEDY}")
-        checkpoint.save(target, architecture, state)
-        self.models.keep(assignment.key, model)
+        self._keep(begun, assignment, target)
         return Outcome(
             assignment,
             COMPLETED,
-            architecture,
+            begun.architecture,
             metrics={name: float(f"{value:.7g}") for name, value in metrics.items()},  # all that a float32 holds
             history={name: [float(f"{value:.6g}") for value in series] for name, series in history.items()},
             certificate=start.certificate,
             cpu_seconds=round(start.cpu_seconds + time.process_time() - began[1], 3),
             wall_seconds=round(start.wall_seconds + time.perf_counter() - began[0], 3),
             epochs=self.epochs_done,
-            **(end.told(self.epochs_done) if end else {}),
+            **end.told(self.epochs_done),
         )
 
-    def _begun(self, assignment, fit, source, source_value) -> Begun:
-        """The model that is to be trained, its architecture, how far it has come: nowhere, the mean of its weights: none yet, and what is to
-        be done when a `fit` of the user's own shows what it trains a newborn with."""
+    def _begun(self, assignment: Assignment, fit: Fit, source: Path | None, source_value: float | None) -> _Begun:
+        """The training with a model that has not been trained for it yet."""
         model, architecture, certified = self.models.to_train(assignment, source)
         certificate = certified(self.models.calibration) if certified else None
         if certificate is not None and not fit.is_own:
@@ -167,7 +173,7 @@ class Trainer:
         start = TrainingState(assignment.digest, assignment.initial_epoch, certificate=certificate)
         again = certified if self._is_taken else None
         if certificate is None or not fit.is_own:
-            return model, architecture, start, {}, None
+            return _Begun(model, architecture, start)
 
         def born(received: FitArguments) -> None:
             if again is not None and (batch := self._other_batch(fit.arguments, received)) is not None:
@@ -176,7 +182,7 @@ class Trainer:
             certificate.update(self._change(model, received, source_value))
             seed_layers(model, assignment.seed)
 
-        return model, architecture, start, {}, born
+        return _Begun(model, architecture, start, born=born)
 
     def _other_batch(self, given: FitArguments, received: FitArguments) -> Any:
         """The first batch that `model.fit` is to train with, where it is another than the one that was taken from what search was given."""
@@ -189,25 +195,33 @@ class Trainer:
             return None
         return None if is_same_batch(batch, self.models.calibration) else batch
 
-    def _interrupted(self, assignment: Assignment, unfinished: Path) -> Begun | None:
-        """The same of a training that was interrupted; None where it was not, or not saved."""
+    def _interrupted(self, assignment: Assignment, unfinished: Path) -> _Begun | None:
+        """The training with the model of one that was interrupted; None where it was not, or not saved."""
         saved = interrupted.load(unfinished, assignment)
         if saved is None:
             return None
         start, architecture, state = saved
         model = self.models.gone_on_with(assignment, architecture, state)
         write_layers(model, start.generators)
-        return model, architecture, start, state.mean, None
+        return _Begun(model, architecture, start, state.mean)
+
+    def _keep(self, begun: _Begun, assignment: Assignment, target: Path) -> None:
+        """Saves the trained model, and has it at hand for what follows from it."""
+        state = read_state(begun.model)
+        if spoilt := ["/".join(key) for key in state.not_finite]:
+            raise NotFinite(f"weights are not finite after the training: {', '.join(spoilt[:3])}; {REMEDY}")
+        checkpoint.save(target, begun.architecture, state)
+        self.models.keep(assignment.key, begun.model)
 
     def _average(
-        self, model: keras.Model, assignment: Assignment, fit: Fit, mean: Mean, count: int
+        self, model: keras.Model, assignment: Assignment, fit: Fit, mean: Mapping[Key, np.ndarray], count: int
     ) -> WeightAverage | None:
         """What averages the weights over the end of a training; None where its phases have no such part, or are not what sets the rate,
         or the mean could not be scored."""
         first_epoch = averaged_from(assignment.phases)
         if first_epoch is None:
             return None
-        if not _is_annealed(model, fit.callbacks):
+        if not is_annealed(model, fit.callbacks):
             self._say(
                 "average_weights: the weights are not averaged, for the learning rate is not annealed as the method has it"
             )
@@ -227,15 +241,14 @@ class Trainer:
 
     def _fitted(
         self,
-        model: keras.Model,
+        begun: _Begun,
         assignment: Assignment,
         fit: Fit,
-        start: TrainingState,
         callbacks: Sequence[keras.callbacks.Callback],
         watches: Sequence[keras.callbacks.Callback],
-        born: Born,
     ) -> tuple[dict[str, list], dict[str, float]]:
         """The history of a training, and the scores of the weights that it ended on."""
+        model, start = begun.model, begun.start
         scores = Scores(None if fit.is_own else self.objective)
 
         def count(epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -243,7 +256,7 @@ class Trainer:
 
         counter = keras.callbacks.LambdaCallback(on_epoch_end=count)
         added = [keras.callbacks.TerminateOnNaN(), counter, scores, *watches]
-        seen = Seen(model, [each for each in added if not isinstance(each, Saver)], born)
+        seen = Seen(model, [each for each in added if not isinstance(each, Saver)], begun.born)
         forget_restored_epoch(model)
         try:
             with seen if fit.is_own else contextlib.nullcontext():
@@ -258,7 +271,7 @@ class Trainer:
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
         received = seen.received if fit.is_own else fit.arguments
-        if born and received is None and self._is_taken:
+        if begun.born and received is None and self._is_taken:
             self._say(_NOT_CALIBRATED + "does not call model.fit, which would tell")
         if fit.is_own and fit.on_received:
             fit.on_received(received)
@@ -283,35 +296,3 @@ class Trainer:
         if value is None:  # the hypermodel has measured it in a way of its own
             return {}
         return {f"{self.objective}_change": round(value - source_value, 6) + 0.0}
-
-
-def _is_annealed(model: keras.Model, given: Sequence[keras.callbacks.Callback]) -> bool:
-    """Whether the rate is set here, and not by a schedule or a callback of the user's."""
-    return model.optimizer.initial_rate is not None and not rate_setters(given)
-
-
-def _callbacks(
-    model: keras.Model, architecture: Architecture, assignment: Assignment, given: Sequence[keras.callbacks.Callback]
-) -> list[keras.callbacks.Callback]:
-    """The user's callbacks, and the one that anneals the learning rate, where none of them sets it."""
-    key, is_annealed = assignment.key, _is_annealed(model, given)
-    if not is_annealed and model.optimizer.initial_rate is not None:
-        model.optimizer.learning_rate = model.optimizer.initial_rate  # a model at hand has that of its last batch
-        warnings.warn(
-            f"the learning rate is left to {', '.join(rate_setters(given))}: it is not annealed as the method has it",
-            stacklevel=2,
-        )
-    operators = [operator for operator, *_ in assignment.moves]
-    callbacks = log_apart(
-        watched(list(given)) if is_annealed else list(given),
-        f"step{key.step:03}/child{key.child:02}",
-        {
-            "step": key.step,
-            "child": key.child,
-            "params": architecture.params,
-            **{operator: operators.count(operator) for operator in registry},
-        },
-    )
-    if is_annealed:
-        callbacks.append(PhasedRate(model.optimizer.initial_rate, assignment.phases))
-    return callbacks

@@ -3,8 +3,9 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -70,6 +71,15 @@ class Watch(keras.callbacks.Callback):
         wall, cpu = self._taken()
         seconds, cpu_seconds = self._limits.shortened or (self._limits.seconds, self._limits.cpu_seconds)
         return seconds - wall, cpu_seconds - cpu
+
+    @property
+    def moved(self) -> Sequence[Any] | None:
+        """Where the training's end has been moved to; None where it has not been."""
+        return None
+
+    def told(self, done: int) -> dict[str, Any]:
+        """What an outcome says of the end of a training, after so many epochs; nothing where it was not moved."""
+        return {}
 
     def on_train_batch_end(self, batch, logs=None):
         self._batches, self.is_passed_over = batch + 1, False

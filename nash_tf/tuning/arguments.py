@@ -3,9 +3,11 @@
 import inspect
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from inspect import Parameter
 from numbers import Real
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import keras_tuner
@@ -14,7 +16,7 @@ import tensorflow as tf
 from nash_tf.morphisms import registry
 from nash_tf.strategy import methods
 from nash_tf.strategy.search_settings import Settings
-from nash_tf.strategy.unused import unused
+from nash_tf.strategy.unused import unused_in_search
 from nash_tf.tuning.given_callbacks import callbacks_of
 
 # Keras Tuner users look for these; what says the same here.
@@ -27,10 +29,32 @@ HINTS = {
 }
 ABOVE_0 = ("max_hours", "max_cpu_hours", "heartbeat")
 MAY_BE_NONE = ("max_hours", "max_cpu_hours", "on_trained", "fits")
+SETTINGS = tuple(field.name for field in fields(Settings))
+_Function = TypeVar("_Function", bound=Callable)
 
 
 class NotUsed(UserWarning):
     """An argument changes nothing beside the others."""
+
+
+def takes_settings(function: _Function) -> _Function:
+    """Has help name the settings of a search among the arguments of a function, which takes them as `**kwargs`."""
+    own = inspect.signature(function).parameters.values()
+    settings = [Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default) for field in fields(Settings)]
+    signature = inspect.Signature(sorted([*settings, *own], key=lambda parameter: parameter.kind))
+    vars(function)["__signature__"] = signature
+    return function
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """The settings of a search by what users may give: a seed of None is 0, and sizes may be a list.
+
+    Raises:
+        TypeError, ValueError: as of `Settings`.
+    """
+    sizes = given.get("front_sizes", ())
+    is_list = isinstance(sizes, Sequence) and not isinstance(sizes, str)  # a string is refused as it is
+    return Settings(**{**given, "seed": given.get("seed") or 0, "front_sizes": tuple(sizes) if is_list else sizes})
 
 
 def warn_of_unused(settings: Settings) -> None:
@@ -45,7 +69,7 @@ def warn_of_unused(settings: Settings) -> None:
             NotUsed,
             stacklevel=4,
         )
-    for name, why in unused(settings).items():
+    for name, why in unused_in_search(settings).items():
         value = getattr(settings, name)
         if value != getattr(Settings, name):
             warnings.warn(f"{name}={value!r} is not used: {why}", NotUsed, stacklevel=4)
@@ -102,11 +126,6 @@ def check_of_tuner(hypermodel: Any, executions_per_trial: Any, max_model_size: A
         raise ValueError("executions_per_trial must be 1: one checkpoint cannot keep the weights of several models")
     if max_model_size is not None:
         raise ValueError(f"max_model_size={max_model_size} is not used; give max_params, beyond which nothing grows")
-
-
-def as_tuple(given: Any) -> Any:
-    """A list of numbers as a tuple; what is none, a string too, as it was given."""
-    return tuple(given) if isinstance(given, Sequence) and not isinstance(given, str) else given
 
 
 def check_of_search(positional: Sequence, named: Mapping, has_own_fit: bool, calibration: Any) -> None:

@@ -5,18 +5,19 @@ import threading
 from pathlib import Path
 
 import keras_tuner
+from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from nash_tf.files.run_directory import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
-from nash_tf.tuning import arguments, checked_json, front_objectives, oracle_state, taken, trial_values
+from nash_tf.tuning import arguments, checked_json, epoch_sizes, front_objectives, taken, trial_values
 from nash_tf.tuning.allowance import Allowance
 from nash_tf.tuning.display import TrialDisplay
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep
 from nash_tf.tuning.lending import Lending
-from nash_tf.tuning.reopening import STATE, stamp
-from nash_tf.tuning.results_table import ranking
+from nash_tf.tuning.reopening import STATE, check_settings, restore_state, stamp
 from nash_tf.tuning.trial_book import SearchStopped, TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
 from nash_tf.workers.leases import Worker
@@ -27,13 +28,13 @@ class HillClimbingOracle(keras_tuner.Oracle):
 
     Args:
         objective: as for any Keras Tuner oracle; with method front a list of one and of costs too (see `front_objectives.split`).
-        method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, seed, tune_hyperparameters, budget_epochs,
-            reserve, examples, max_flops, front_sizes, batch_size, gain_factor, average_weights: see `nash_tf.strategy.ask_tell.Settings`; a seed of None is 0.
+        method, steps, ...: the settings of a search, with the names and defaults of `nash_tf.strategy.ask_tell.Settings`, where each is
+            explained. A seed of None is 0.
             Where `examples` or `batch_size` is None, `HillClimbing.search` takes it from its data; in a tuner of another make it stays None.
-        fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
-        max_hours, max_cpu_hours: limits on the wall-clock time of `search`, or from the first trial of a loop of your own on, that before an
-            interruption too; and on the CPU time of all trainings; or None.
+            `max_hours` is of the wall-clock time of `search`, or from the first trial of a loop of your own on, that before an
+            interruption too; `max_cpu_hours` of the CPU time of all trainings.
             Of a training whose report does not say what it has taken, the time between lending and report counts as CPU time.
+        fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
         on_trained: called with the oracle after each training.
         **kwargs: of `keras_tuner.Oracle`.
@@ -47,60 +48,29 @@ class HillClimbingOracle(keras_tuner.Oracle):
         limits: on its time.
         allowance: what each training may take of that.
         book: its trials, and who trains them.
-        left_to_data: which of `examples` and `batch_size` the user has not said.
         fatal: why a worker says that the search cannot go on, which no child is to blame for; None where it can.
 
     Raises:
         TypeError, ValueError: an argument is unknown, of a wrong type or out of range; objectives or rungs that cannot be.
     """
 
-    def __init__(
-        self,
-        objective=None,
-        *,
-        method="shrsep",
-        steps=5,
-        children=8,
-        mutations=5,
-        epochs_per_step=160,
-        vanilla_epochs=20,
-        max_params=20_000_000,
-        max_hours=None,
-        max_cpu_hours=None,
-        seed=0,
-        tune_hyperparameters=False,
-        budget_epochs=None,
-        reserve=0.0,
-        examples=None,
-        max_flops=None,
-        front_sizes=(),
-        batch_size=None,
-        gain_factor=1.0,
-        average_weights=True,
-        fits=None,
-        heartbeat=5.0,
-        on_trained=None,
-        **kwargs,
-    ):
-        limits = {"max_hours": max_hours, "max_cpu_hours": max_cpu_hours}
-        arguments.check({**limits, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits}, kwargs)
-        objective, self.costs = front_objectives.split(objective, method)
+    @arguments.takes_settings
+    def __init__(self, objective=None, *, fits=None, heartbeat=5.0, on_trained=None, **kwargs):
+        given = {name: kwargs.pop(name) for name in arguments.SETTINGS if name in kwargs}
+        arguments.check({**given, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits}, kwargs)
+        objective, self.costs = front_objectives.split(objective, given.get("method", Settings.method))
         super().__init__(objective=objective, **kwargs)
-        self.seed = seed or 0
-        counts = {"steps": steps, "children": children, "mutations": mutations, "epochs_per_step": epochs_per_step}
-        drawn = {"vanilla_epochs": vanilla_epochs, "seed": self.seed, "tune_hyperparameters": tune_hyperparameters}
-        sizes = {"max_params": max_params, "max_flops": max_flops, "front_sizes": arguments.as_tuple(front_sizes)}
-        told, costs = {"examples": examples, "batch_size": batch_size}, {"gain_factor": gain_factor, "reserve": reserve}
-        how = {**told, "budget_epochs": budget_epochs, "average_weights": average_weights}
-        self.left_to_data = tuple(name for name, value in told.items() if value is None)
-        settings = Settings(method, **how, **limits, **counts, **drawn, **sizes, **costs)
+        settings = arguments.settings_of(given)
         arguments.warn_of_unused(settings)
-        self._of_step, goal = OfStep(self), Goal(self.objective.name, self.objective.direction)
-        declared, failures = DeclaredHyperparameters(self._of_step.space), self.max_consecutive_failed_trials
+        self.seed = settings.seed
+        goal = Goal(self.objective.name, self.objective.direction)
+        declared = DeclaredHyperparameters(lambda: self._of_step.space())
+        failures = self.max_consecutive_failed_trials
         self.search = Search(settings, goal, declared, failures, lambda: self.allowance.left(), fits)
         self.limits = TimeLimits(settings.max_hours, settings.max_cpu_hours)
-        self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
+        self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: self._search_directory)
         self.allowance = Allowance(self.search, self.book, self.limits)
+        self._of_step = OfStep(self.search, self.book.by_training, self.get_space, self.tune_new_entries)
         self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()
         self._stamp: tuple | None = None  # of the state as it was read or written last
@@ -110,6 +80,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """What a search that goes on must have in common with the one that began; limits may be raised."""
         goal = self.search.goal
         return {**self.search.settings.to_json(), "objective": f"{goal.name}, {goal.direction}"}
+
+    @property
+    def _search_directory(self) -> Path:
+        """Where its files are."""
+        return Path(self._project_dir)
 
     @property
     def ongoing_trials(self) -> dict[str, Trial]:
@@ -222,10 +197,16 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials=1):
-        """Those whose weights are kept first, the best of them at the head; see `results_table.ranking`."""
+        """Those whose weights are kept first, the best of them at the head; see `ranking`."""
         with self._mutex:
-            trials = ranking(self)
+            trials = self.ranking()
             return sorted(trials, key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
+
+    def ranking(self) -> list[Trial]:
+        """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
+        best = self.search.best
+        trials = super().get_best_trials(len(self.trials))
+        return sorted(trials, key=lambda t: (t.status != TrialStatus.COMPLETED, self.book.assignment(t).key != best))
 
     def requeue_dead(self) -> None:
         """Has the trials of workers that have been silent for too long wait for others."""
@@ -271,15 +252,26 @@ class HillClimbingOracle(keras_tuner.Oracle):
     # State ------------------------------------------------------------------------------------------------------------
 
     def get_state(self):
-        return oracle_state.state_of(self)
+        return {
+            "settings": self.settings,
+            **self.limits.state(),
+            "hyperparameters": self.hyperparameters.get_config(),
+            "display": self._display.get_state(),
+        }
 
     def set_state(self, state):
-        oracle_state.take(self, state)
+        """Takes the state that an oracle of the same search had, by `get_state`; refuses another's with OtherSearch."""
+        epoch_sizes.adopt(self.search, state["settings"])
+        check_settings(state["settings"], self.settings, self._search_directory)
+        hyperparameters = HyperParameters.from_config(state["hyperparameters"])
+        self._display.set_state(state["display"])
+        self.limits.restore(state)
+        self.hyperparameters = hyperparameters
 
     def save(self):
         with self._mutex:
-            checked_json.write(Path(self._project_dir) / STATE, self.get_state())
-            self._stamp = stamp(Path(self._project_dir))
+            checked_json.write(self._search_directory / STATE, self.get_state())
+            self._stamp = stamp(self._search_directory)
 
     def reload(self):
         """Goes on with the search in the project's directory.
@@ -287,14 +279,22 @@ class HillClimbingOracle(keras_tuner.Oracle):
         Raises:
             OtherSearch, DamagedSearch: of other settings or another tuner; a trial's file is damaged. The message says what to do.
         """
-        self._stamp = stamp(Path(self._project_dir))
-        oracle_state.reload(self)
+        self._stamp = stamp(self._search_directory)
+        check_tree(self._search_directory)
+        is_restored = restore_state(self._search_directory, self.set_state)
+        if not is_restored:
+            epoch_sizes.adopt(self.search, epoch_sizes.kept(self._search_directory))
+        self.book.reopen(are_trusted=is_restored)
+        for trial in self.trials.values():
+            self.update_space(trial.hyperparameters)
+        if not is_restored:
+            self.limits.resume_after(self.search.outcomes.values())
 
     def renew(self) -> bool:
         """Reads the search again where another process, or another object, has gone on with it meanwhile; whether one has. Errors as of
         `reload`."""
         with self._mutex:
-            has_gone_on = stamp(Path(self._project_dir)) != self._stamp
+            has_gone_on = stamp(self._search_directory) != self._stamp
             if has_gone_on:
                 self.reload()
             return has_gone_on

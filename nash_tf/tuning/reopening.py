@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf.settings import is_raised
+from nash_tf.settings import why_not_resumed
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
 from nash_tf.strategy.search_settings import SEARCH_LIMITS, planned_by
 from nash_tf.tuning import checked_json, trial_values
@@ -126,16 +126,10 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
     """
     saved = {**(BEFORE if planned_by(wanted["method"]) else {}), **saved}
     limits = [name for name in SEARCH_LIMITS if name not in planned_by(wanted["method"])]
-    changed = [
-        f"{name} was {saved[name]!r}, is {value!r}"
-        for name, value in wanted.items()
-        if name in saved and not _same(saved[name], value) and not (name in limits and is_raised(saved[name], value))
-    ]
-    if changed:
-        raise OtherSearch(
-            f"the search in {directory} was begun with other settings ({'; '.join(changed)}); only "
-            f"{', '.join(limits)} may change, and only be raised. Give another project_name, or overwrite=True"
-        )
+    common = {name: (saved[name], value) for name, value in wanted.items() if name in saved}
+    changed = {name: pair for name, pair in common.items() if not _same(*pair)}
+    if why := why_not_resumed(changed, limits):
+        raise OtherSearch(f"the search in {directory} {why}. Give another project_name, or overwrite=True")
 
 
 def _same(saved: Any, wanted: Any) -> bool:

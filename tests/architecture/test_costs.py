@@ -44,7 +44,7 @@ def test_operations_and_elements_in_closed_form():
 
 
 def test_no_digit_depends_on_the_order_of_adding(monkeypatch):
-    network = first_networks.registry["separable"]((32, 32, 3), 10, (32, 64, 112))
+    network = first_networks.registry["separable"].make((32, 32, 3), 10, (32, 64, 112))
     before, operations = costs.training_seconds(network), costs.kernel_operations
     monkeypatch.setattr(costs, "kernel_operations", lambda *args: reversed(list(operations(*args))))
     assert costs.training_seconds(network) == before

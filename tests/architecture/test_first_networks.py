@@ -10,7 +10,7 @@ WIDTHS = (16, 32, 64)
 
 
 def made(layout, side=32):
-    return first_networks.registry[layout]((side, side, 3), 10, WIDTHS)
+    return first_networks.registry[layout].make((side, side, 3), 10, WIDTHS)
 
 
 @pytest.mark.parametrize("layout", first_networks.registry)
@@ -28,7 +28,7 @@ def test_pooled_has_one_more_convolution_than_residual_at_no_higher_price():
     ("widths", "blocks"), [((4,), []), ((4, 8), [8]), ((4, 8, 16), [8, 8, 16]), ((4, 8, 16, 32), [8, 16, 16, 32])]
 )
 def test_pooled_has_two_residual_blocks_of_the_last_width_but_one(widths, blocks):
-    network = first_networks.registry["pooled"]((32, 32, 3), 10, widths)
+    network = first_networks.registry["pooled"].make((32, 32, 3), 10, widths)
     assert [node.shape[-1] for node in network.nodes if node.kind == "Add"] == blocks
 
 
@@ -47,5 +47,5 @@ def test_separable_is_pooled_with_separable_convolutions_of_the_last_width():
     assert convolutions == [("Conv2D", width) for width in (16, 32, 32, 32)] + [("SeparableConv2D", 64)] * 3
     assert [node.shape for node in network.nodes if node.kind == "Add"] == [(8, 8, 32)] * 2 + [(4, 4, 64)] * 2
     by_hand = made("hand")
-    twice = first_networks.registry["separable"]((32, 32, 3), 10, (32, 64, 128))
+    twice = first_networks.registry["separable"].make((32, 32, 3), 10, (32, 64, 128))
     assert twice.params < by_hand.params / 2 and twice.flops < by_hand.flops

@@ -12,7 +12,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.benchmark import __main__ as program
-from nash_tf.benchmark import measure, plot, profile
+from nash_tf.benchmark import command_line, measure, plot, profile
 from tests.helpers.processes import PLACE
 
 
@@ -182,6 +182,14 @@ def test_bad_flags_are_refused(flag, capsys):
         program.main([flag])
     last = capsys.readouterr().err.splitlines()[-1]
     assert flag.split("=")[0] in last and "Traceback" not in last
+
+
+def test_paths_may_begin_at_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "small.json").write_text(program.networks(["2"], 0, [])["vanilla 2"].to_json())
+    flags = command_line.read(["--json=~/out", "--svg=~/cost.svg", "--architecture=~/small.json"], "", [], [])
+    given = [flags.json, flags.svg, *flags.architecture]
+    assert given == [f"{tmp_path}/{name}" for name in ("out", "cost.svg", "small.json")]
 
 
 def test_torch_has_the_same_layers_and_parameters():

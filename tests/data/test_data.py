@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nash_tf import data, main
-from nash_tf.data import keras_sets, notes, splits
+from nash_tf.data import keras_sets, notes, registry, splits
 from nash_tf.data.dataset import channel_statistics
 from nash_tf.report.records.runs import Run
+from nash_tf.settings import declared
+from nash_tf.settings.data import DataSettings
 from tests.helpers.data_files import arrays, folder, idx_folder, picture, refuse, save
 
 
@@ -287,6 +289,12 @@ class TestNames:
         assert (d.name, len(d.class_names), d.flips) == (name, classes, flips)
         assert d.x_train.shape[1:] == (8, 8, 1 if "mnist" in name else 3)
         assert set(d.y_test) == set(range(classes))
+
+    def test_the_help_names_them_all(self):
+        text = next(each.help for each in declared(DataSettings) if each.name == "dataset")
+        assert text.partition(", or a path")[0] == "Data set: digits (bundled), " + ", ".join(
+            kind.name for kind in registry.NAMED[1:]
+        )
 
     def test_no_download(self, monkeypatch):
         def load_data():

@@ -162,7 +162,7 @@ class TestExperiment:
             make_run(tmp_path / method, method, steps=2)
         before = [loading.read(tmp_path / method) for method in ("nash", "sh")]
         own = json.loads((tmp_path / "nash" / "results.json").read_text())
-        first = first_networks.registry["hand"]((32, 32, 3), 10, (64, 128, 256))
+        first = first_networks.registry["hand"].make((32, 32, 3), 10, (64, 128, 256))
         changed = {**own, "handed_over": "control", "test_accuracy": 0.99, "params": first.params}
         (tmp_path / "nash" / "results.json").write_text(json.dumps(changed))
         (tmp_path / "nash" / "best" / "architecture.json").write_text(first.to_json())

@@ -81,7 +81,7 @@ def _trainings(directory: Path, config: dict) -> tuple[list[Trained], dict[int, 
     """The trainings of a run, and the parent of each step."""
     side, channels = next((form for name, form in SIDES.items() if name in str(config["dataset"]).lower()), (32, 3))
     layout = run_directory.read_config(directory).first_layout
-    first = costs.flops(first_networks.registry[layout]((side, side, channels), 10, tuple(config["widths"]))) or 0
+    first = costs.flops(first_networks.registry[layout].make((side, side, channels), 10, tuple(config["widths"]))) or 0
     trainings, operations, parents = [], {}, {}
     for line in (directory / "lineage.jsonl").read_text().splitlines():
         record = json.loads(line)

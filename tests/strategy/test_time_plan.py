@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from nash_tf.strategy import time_plan
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.cooldown import last_epoch, replanned
 from nash_tf.strategy.forecast import Cost, size_of
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.strategy.time_plan import After, TimePlan
+from nash_tf.tasks.export_time import export_seconds
 from tests.strategy.test_ask_tell import FIRST, GOAL, SETTINGS, train
 
 COST = Cost(1.0, 0.4, 4e-6)
@@ -34,7 +34,7 @@ class Machine:
         self.limits.begin()
         self.search = Search(MANY, GOAL)
         self.plan = TimePlan(self.search, self.limits, after)
-        self.limits.reserve = self.plan.reserve
+        self.limits.held = self.plan
 
     def spend(self, seconds, most=math.inf):
         """Whether it ended in time."""
@@ -84,7 +84,7 @@ class Machine:
 @pytest.mark.parametrize(("max_hours", "seed"), [*((0.1, seed) for seed in range(5)), (0.05, 5), (0.3, 6)])
 def test_a_run_ends_within_its_limit_though_the_machine_is_loaded(max_hours, seed):
     draw = random.Random(seed)
-    after = After(20, 1.1, True, 0.5, time_plan.export_seconds(2.5, 5, max_hours))
+    after = After(20, 1.1, True, 0.5, export_seconds(2.5, 5, max_hours))
     machine = Machine(after, max_hours, noise=lambda: draw.choice([0.8, 1.0, 1.0, 1.3, 2.0])).climb()
     control, final = machine.finish()
     assert machine.clock.now <= max_hours * 3600
@@ -190,14 +190,3 @@ def test_the_time_left_is_that_of_all_parts():
     assert told[-1][1] == pytest.approx(then, rel=0.25)
     late = [(searched - at + then) / left for at, left in told if at > 0.2 * (searched + then)]
     assert all(1 / 1.5 < factor < 1.5 for factor in late)
-
-
-@pytest.mark.parametrize(("left", "dropped"), [(40.0, ()), (10.0, ("onnx",)), (-1.0, ("onnx",))])
-def test_formats_for_which_no_time_is_left_are_dropped_and_the_others_never(left, dropped):
-    assert time_plan.dropped(("keras", "onnx"), ("saved_model", "keras"), 50.0, left) == dropped
-
-
-def test_the_export_is_reckoned_by_how_long_the_libraries_took_to_load():
-    quick, slow, limited = (time_plan.export_seconds(*a) for a in ((2.5, 5, None), (10.0, 5, None), (10.0, 5, 0.1)))
-    assert quick < limited < slow * 1.5 and limited < 0.1 * 3600 / 3
-    assert time_plan.scoring_seconds(None) == 60 and time_plan.scoring_seconds(0.1) == pytest.approx(3.6)

@@ -16,7 +16,7 @@ from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.latency import Timed
-from nash_tf.tasks import final_training, front, handing_over
+from nash_tf.tasks import final_training, finished_search, front, handing_over
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training
@@ -71,7 +71,9 @@ def run_of(digits, tmp_path, monkeypatch):
         plan = SimpleNamespace(limits=limits, after=SimpleNamespace(export=10.0))
         pipeline = Pipeline(digits.mean, digits.std, 10, 32, Augmentation())
         tuner = SimpleNamespace(oracle=SimpleNamespace(save=lambda: None))
-        run = final_training.Finishing(config, digits, pipeline, Progress(Stream()), tuner, plan, Latencies(config))
+        run = finished_search.FinishedSearch(
+            config, digits, pipeline, Progress(Stream()), tuner, plan, Latencies(config)
+        )
         return run, exported
 
     return make

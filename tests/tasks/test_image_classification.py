@@ -9,7 +9,8 @@ import pytest
 
 from nash_tf import data
 from nash_tf.architecture import costs
-from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.config import AUGMENTATIONS, ConfigError, SearchConfig
+from nash_tf.data.augmentation import Augmentation
 from nash_tf.tasks import image_classification
 
 
@@ -31,6 +32,26 @@ def test_whether_images_of_unknown_content_are_mirrored_is_said(flips, form, aug
     dataset = SimpleNamespace(flips=flips, form=form, class_names=("a", "b"), y_train=np.arange(20) % 2)
     lines = " ".join(image_classification.describe(SearchConfig(method="sh", augment=augment), dataset))
     assert all(words in lines for words in said) and ("mirrored" in lines) == bool(said)
+
+
+def test_an_augmentation_that_is_asked_for_has_its_strength_and_others_do_nothing():
+    strong = {
+        "flip": True,
+        "shift": 0.125,
+        "zoom": 1.25,
+        "rotate": 15.0,
+        "colour": 0.3,
+        "cutout": 0.4,
+    }  # the paper's shift
+
+    def made(*names):
+        config = SearchConfig(augment=names, cutout_size=0.4, mixup=0.2)
+        return image_classification.augmentation_of(config, SimpleNamespace(flips=True))
+
+    assert made(*AUGMENTATIONS) == Augmentation(normalise=True, mixup=0.2, **strong)
+    assert made() == Augmentation(normalise=False, mixup=0.2)
+    for name, strength in strong.items():
+        assert made(name) == Augmentation(normalise=False, mixup=0.2, **{name: strength})
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.strategy.cooldown import Cooldown
 from nash_tf.terminal.progress import Progress
-from nash_tf.training import long_training, pace, saved_course
+from nash_tf.training import long_training, pace, saved_long_training
 from nash_tf.training.long_training import Job
-from nash_tf.training.saved_course import CUT, DONE, NOT_FINITE
+from nash_tf.training.saved_long_training import CUT, DONE, NOT_FINITE
 from nash_tf.training.watching import digest
 from tests.helpers.pipelines import CLASSES, examples, pipeline
 
@@ -75,22 +75,22 @@ def killed_after(epochs):
 
 
 def test_interrupted_it_comes_to_the_same_end(make, tmp_path):
-    model, course = train(make, tmp_path / "whole")
-    assert (course.epoch, course.ended, course.cooldown) == (4, DONE, Cooldown(0.0, 4.0))
+    model, training = train(make, tmp_path / "whole")
+    assert (training.epoch, training.ended, training.cooldown) == (4, DONE, Cooldown(0.0, 4.0))
     for epochs in (1, 2):  # saved by one process after the other
         with pytest.raises(Killed):
             train(make, tmp_path / "cut", killed_after(epochs))
-    again, course = train(make, tmp_path / "cut")
-    assert digest(again) == digest(model) and (course.epoch, course.ended) == (4, DONE)
-    assert course.cpu_seconds > 0 and not list(tmp_path.rglob(".*"))
+    again, training = train(make, tmp_path / "cut")
+    assert digest(again) == digest(model) and (training.epoch, training.ended) == (4, DONE)
+    assert training.cpu_seconds > 0 and not list(tmp_path.rglob(".*"))
 
 
 def test_what_is_done_is_not_done_again_and_another_job_replaces_it(make, tmp_path):
     model, _ = train(make, tmp_path / "run")
     calls = []
     assert digest(train(make, tmp_path / "run", lambda: calls.append(1))[0]) == digest(model) and not calls
-    _, course = train(make, tmp_path / "run", lambda: calls.append(1), identity={"of": "another"}, epochs=2)
-    assert course.epoch == len(calls) == 2
+    _, training = train(make, tmp_path / "run", lambda: calls.append(1), identity={"of": "another"}, epochs=2)
+    assert training.epoch == len(calls) == 2
 
 
 @pytest.fixture
@@ -108,15 +108,15 @@ def rates(monkeypatch):
 
 def test_where_time_is_short_it_has_the_epochs_that_fit_with_one_whole_cooldown(make, tmp_path, monkeypatch, rates):
     monkeypatch.setattr(long_training, "replanned", lambda epoch, wanted, last, *_: last if epoch < 2 else 6)
-    _, course = train(make, tmp_path / "run", epochs=50, limit=0.1)
-    assert (course.epoch, course.wanted, course.ended) == (6, 50, CUT)
+    _, training = train(make, tmp_path / "run", epochs=50, limit=0.1)
+    assert (training.epoch, training.wanted, training.ended) == (6, 50, CUT)
     assert rates[1] > 0.099 and rates == sorted(rates, reverse=True)
     assert rates[2] < 0.095 and rates[-1] < 0.001  # 4 batches an epoch: the last is a little before the end
 
 
 def test_with_no_time_at_all_nothing_is_trained(make, tmp_path):
-    model, course = train(make, tmp_path / "run", seconds_left=lambda: 5.0, pace=160.0)
-    assert (course.epoch, course.ended) == (0, CUT) and digest(model) == digest(make())
+    model, training = train(make, tmp_path / "run", seconds_left=lambda: 5.0, pace=160.0)
+    assert (training.epoch, training.ended) == (0, CUT) and digest(model) == digest(make())
 
 
 def test_cut_within_an_epoch_the_last_whole_one_is_kept_and_done_anew_under_another_limit(make, tmp_path, monkeypatch):
@@ -128,8 +128,8 @@ def test_cut_within_an_epoch_the_last_whole_one_is_kept_and_done_anew_under_anot
                 raise long_training.OutOfTime("late")
 
     monkeypatch.setattr(long_training, "Watch", Late)
-    model, course = train(make, tmp_path / "run", lambda: weights.append(1), limit=0.1)
-    assert (course.epoch, course.wanted, course.ended) == (2, 4, CUT)
+    model, training = train(make, tmp_path / "run", lambda: weights.append(1), limit=0.1)
+    assert (training.epoch, training.wanted, training.ended) == (2, 4, CUT)
     monkeypatch.undo()
     assert digest(train(make, tmp_path / "run", limit=0.1)[0]) == digest(model)
     assert train(make, tmp_path / "run", limit=0.2)[1].epoch == 4
@@ -137,12 +137,12 @@ def test_cut_within_an_epoch_the_last_whole_one_is_kept_and_done_anew_under_anot
 
 def test_what_an_interrupted_training_has_taken_is_known(make, tmp_path):
     directory, first = tmp_path / "run", {"of": "first"}
-    assert saved_course.seconds_taken(directory, first, 0.1) == 0
+    assert saved_long_training.seconds_taken(directory, first, 0.1) == 0
     with pytest.raises(Killed):
         train(make, directory, killed_after(2), limit=0.1)
-    taken = saved_course.seconds_taken(directory, first, 0.1)
+    taken = saved_long_training.seconds_taken(directory, first, 0.1)
     assert taken == json.loads((directory / "training.json").read_text())["seconds"] > 0
-    assert saved_course.seconds_taken(directory, {"of": "another"}, 0.1) == 0
+    assert saved_long_training.seconds_taken(directory, {"of": "another"}, 0.1) == 0
 
 
 def test_weights_that_are_not_finite_are_those_of_the_epoch_before(make, tmp_path):
@@ -155,8 +155,8 @@ def test_weights_that_are_not_finite_are_those_of_the_epoch_before(make, tmp_pat
     def poison():
         made[-1].trainable_variables[0].assign(np.nan * made[-1].trainable_variables[0])
 
-    model, course = train(watched, tmp_path / "run", poison)
-    assert (course.epoch, course.ended) == (1, NOT_FINITE)
+    model, training = train(watched, tmp_path / "run", poison)
+    assert (training.epoch, training.ended) == (1, NOT_FINITE)
     assert all(np.isfinite(array).all() for array in read_state(model).weights.values())
     assert digest(model) != digest(make()) and digest(train(make, tmp_path / "run")[0]) == digest(model)
 
@@ -177,12 +177,12 @@ def test_it_ends_at_no_rate_also_where_it_takes_as_long_as_was_foretold(
     monkeypatch.setattr(long_training, "is_about", lambda *epochs: True)
     if saved_epochs:
         kept = long_training._Keeper._planned
-        monkeypatch.setattr(long_training._Keeper, "_planned", lambda self, course: course)
+        monkeypatch.setattr(long_training._Keeper, "_planned", lambda self, training: training)
         with pytest.raises(Killed):
             train(make, tmp_path / "run", killed_after(saved_epochs), epochs=9, cpu_seconds=99.0)
         monkeypatch.setattr(long_training._Keeper, "_planned", kept)
-    _, course = train(make, tmp_path / "run", epochs=9, cpu_seconds=99.0)
-    assert (course.epoch, course.last, course.ended) == (9, 9, DONE) and course.cooldown.end == pytest.approx(9)
+    _, training = train(make, tmp_path / "run", epochs=9, cpu_seconds=99.0)
+    assert (training.epoch, training.last, training.ended) == (9, 9, DONE) and training.cooldown.end == pytest.approx(9)
     assert rates == sorted(rates, reverse=True) and rates[-1] < 0.001
 
 
@@ -198,8 +198,8 @@ def test_damaged_files_are_named_with_the_remedy(damage, make, tmp_path):
         train(make, tmp_path / "run", epochs=1)
 
 
-def test_the_course_is_json_for_whoever_reads_the_run(make, tmp_path):
+def test_how_far_it_has_come_is_json_for_whoever_reads_the_run(make, tmp_path):
     train(make, tmp_path / "run", epochs=1)
     values = json.loads((tmp_path / "run" / "training.json").read_text())
-    fields = {field.name for field in dataclasses.fields(saved_course.Course)}
+    fields = {field.name for field in dataclasses.fields(saved_long_training.LongTrainingState)}
     assert values.keys() == fields | {"sha256"} and values["cooldown"] == [0.0, 1]

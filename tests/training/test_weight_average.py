@@ -14,7 +14,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.state import all_variables, copy_of, read_state, real_weights, write_weights
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.schedules import Phase, averaged_from
-from nash_tf.training import interrupted, long_training, saved_course, weight_average
+from nash_tf.training import interrupted, long_training, saved_long_training, weight_average
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.weight_average import WeightAverage
@@ -185,9 +185,9 @@ def test_where_the_user_sets_the_rate_or_the_mean_could_not_be_scored_there_is_n
 
 class TestLongTraining:
     def test_it_ends_on_the_mean_of_its_last_share_of_epochs(self, make, tmp_path):  # noqa: F811
-        model, course = train_long(make, tmp_path / "a", averaged=0.5)
+        model, training = train_long(make, tmp_path / "a", averaged=0.5)
         last, _ = train_long(make, tmp_path / "b")
-        assert course.averaged == 8 and not np.allclose(model.get_weights()[0], last.get_weights()[0], rtol=1e-3)
+        assert training.averaged == 8 and not np.allclose(model.get_weights()[0], last.get_weights()[0], rtol=1e-3)
         again, _ = train_long(make, tmp_path / "a", averaged=0.5)
         assert all(map(np.array_equal, model.get_weights(), again.get_weights())), (
             "and that is what it is when it is read again"
@@ -213,9 +213,9 @@ class TestLongTraining:
                 raise long_training.OutOfTime("late")
 
         monkeypatch.setattr(long_training.Watch, "on_train_batch_end", late)
-        model, course = train_long(make, tmp_path, averaged=0.5)
+        model, training = train_long(make, tmp_path, averaged=0.5)
         state = checkpoint.load(tmp_path / "checkpoint")[1]
-        assert course.ended == saved_course.CUT and course.averaged == 4
+        assert training.ended == saved_long_training.CUT and training.averaged == 4
         for key, variable in real_weights(model).items():
             np.testing.assert_array_equal(variable.numpy(), state.mean[key])
 

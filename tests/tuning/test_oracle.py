@@ -132,6 +132,19 @@ def test_numbers_of_numpy_are_taken_as_they_are_without(tmp_path):
     assert json.dumps(front.to_json()["front_sizes"]) == "[5000, 9000]"
 
 
+def test_settings_reach_the_search_as_they_are_given():
+    changed = {"steps": 2, "seed": 3, "budget_epochs": 50.0, "max_hours": 2.0, "reserve": 0.1, "average_weights": False}
+    settings = Settings(method="grow", **changed)
+    assert HillClimbingOracle("val_accuracy", **dataclasses.asdict(settings)).search.settings == settings
+
+
+def test_a_seed_of_none_is_0_and_sizes_may_be_a_list():
+    given = {"method": "front", "budget_epochs": 9, "seed": None, "front_sizes": [5000, 9000]}
+    oracle = HillClimbingOracle("val_accuracy", **given)
+    assert oracle.search.settings == Settings(method="front", budget_epochs=9, front_sizes=(5000, 9000))
+    assert oracle.seed == 0
+
+
 @pytest.mark.parametrize("method", methods.registry)
 def test_nobody_is_warned_of_defaults(method):
     with warnings.catch_warnings():
@@ -173,7 +186,7 @@ def test_limits_may_be_raised(expected, tmp_path):
 @pytest.mark.parametrize("method", ["fixed", "grow", "sh"])
 def test_the_last_part_of_one_training_may_take_what_is_held_back_for_a_control(method, tmp_path):
     oracle, _ = begin(tmp_path, method=method, max_hours=1.0, steps=2, budget_epochs=60)
-    oracle.limits.reserve, oracle.limits.least_reserve = lambda: 1200.0, lambda: 100.0
+    oracle.limits.held = SimpleNamespace(reserve=lambda: 1200.0, least_reserve=lambda: 100.0)
     seconds = []
     while (trial := oracle.create_trial("tuner0")).status == TrialStatus.RUNNING:
         seconds.append(lease_of(trial.hyperparameters.values)["seconds"])
@@ -257,10 +270,10 @@ def test_a_limit_that_was_reached_stays_so_until_it_is_raised(tmp_path):
 def test_a_part_of_the_limit_is_held_back_and_time_before_the_search_counts():
     limits = TimeLimits(1.0, None, lambda: (100.0, 0.0))
     limits.count_from((40.0, 0.0))
-    limits.reserve = lambda: 600.0
+    limits.held = SimpleNamespace(reserve=lambda: 600.0)
     assert (limits.seconds_left_in_all(), limits.seconds_left()) == (3540.0, 2940.0)
     assert limits.reached_by([]) is None
-    limits.reserve = lambda: 3540.0
+    limits.held = SimpleNamespace(reserve=lambda: 3540.0)
     assert limits.reached_by([]) == "a limit on time was reached: max_hours=1"
 
 

@@ -84,7 +84,7 @@ def _first(run: Run, digest: str | None) -> Architecture | None:
     widths, precision = run.config["widths"], run.config.get("precision", "float32")
     height, width, channels = final[entry].shape
     made = (
-        first_networks.registry[layout]((height, width, channels), final[output].shape[-1], widths, precision)  # type: ignore[arg-type]
+        first_networks.registry[layout].make((height, width, channels), final[output].shape[-1], widths, precision)  # type: ignore[arg-type]
         for layout in layouts
     )
     return next((network for network in made if network.digest == digest), None)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nash_tf.report.records.runs import Record, Run
-from nash_tf.strategy import branches, hill_climbing, methods
+from nash_tf.strategy import branches, budget_names, hill_climbing, methods
 from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
@@ -13,7 +13,6 @@ from nash_tf.strategy.records import TrainingKey
 
 _MOST_CHILDREN = 10_000  # a setting beyond it is a slip of the keyboard
 _MOST_SIZES = 1_000  # of a front
-_LIMITS = ("max_hours", "max_cpu_hours")  # on time
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def standing(run: Run) -> Standing | None:
     diverged = [TrainingKey(*record.place) for record in run.records if record.diverged]
     lacks_end = hill_climbing.lacks_end(opened, method, scores, finished, diverged)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
-    limits = tuple((name, value) for name in _LIMITS if (value := run.setting(name)) is not None)
+    limits = tuple((name, value) for name in budget_names.TIME if (value := run.setting(name)) is not None)
     winner = hill_climbing.winner(scores, method, run.objective.is_share)
     return Standing(steps, opened, lacks_end, trained, winner, limits)
 

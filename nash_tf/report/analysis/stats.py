@@ -46,11 +46,11 @@ def sign_flip_p(differences: Sequence[float]) -> float:
     return (hits + 1) / (_DRAWS + 1)
 
 
-def t_interval(differences: Sequence[float], confidence: float = 0.95) -> tuple[float, float] | None:
-    """Student's confidence interval of a mean; None for fewer than two values."""
+def t_interval(differences: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95% confidence interval of a mean; None for fewer than two values."""
     if len(differences) < 2:
         return None
-    half = t_quantile(0.5 + confidence / 2, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
+    half = t_quantile(0.975, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
     return (mean(differences) - half, mean(differences) + half)
 
 

@@ -17,7 +17,7 @@ DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not fi
 
 
 @dataclass(frozen=True)
-class Course:
+class LongTrainingState:
     """How far a training has come.
 
     Attributes:
@@ -46,12 +46,12 @@ class Course:
     average: tuple[int, int] = (0, 0)
 
 
-def save(directory: Path, course: Course, architecture: Architecture, state: State) -> None:
+def save(directory: Path, training: LongTrainingState, architecture: Architecture, state: State) -> None:
     """Saves a training, and how far it has come, in place of what is there; errors as of `saved_training.save`."""
-    saved_training.save(directory, asdict(course) | {"cooldown": list(course.cooldown)}, architecture, state)
+    saved_training.save(directory, asdict(training) | {"cooldown": list(training.cooldown)}, architecture, state)
 
 
-def load(directory: Path, identity: Mapping[str, Any], limit: float | None) -> tuple[Course, State] | None:
+def load(directory: Path, identity: Mapping[str, Any], limit: float | None) -> tuple[LongTrainingState, State] | None:
     """The training that was saved; None where there is none of this job.
 
     Args:
@@ -61,11 +61,11 @@ def load(directory: Path, identity: Mapping[str, Any], limit: float | None) -> t
     Raises:
         CheckpointError: it is damaged; the message says what to do.
     """
-    course = _course(directory, identity, limit)
-    if course is None:
+    training = _saved(directory, identity, limit)
+    if training is None:
         return None
     with _remedied(directory):
-        return course, saved_training.model(directory)[1]
+        return training, saved_training.model(directory)[1]
 
 
 def seconds_taken(directory: Path, identity: Mapping[str, Any], limit: float | None) -> float:
@@ -77,8 +77,8 @@ def seconds_taken(directory: Path, identity: Mapping[str, Any], limit: float | N
     Raises:
         CheckpointError: what was saved is damaged.
     """
-    course = _course(directory, identity, limit)
-    return course.seconds if course else 0.0
+    training = _saved(directory, identity, limit)
+    return training.seconds if training else 0.0
 
 
 def ended_on_mean(state: State) -> State:
@@ -86,21 +86,21 @@ def ended_on_mean(state: State) -> State:
     return replace(state, weights={**state.weights, **state.mean}, mean={})
 
 
-def _course(directory: Path, identity: Mapping[str, Any], limit: float | None) -> Course | None:
+def _saved(directory: Path, identity: Mapping[str, Any], limit: float | None) -> LongTrainingState | None:
     """How far it has come."""
     with _remedied(directory):
         values = saved_training.values(directory)
         if values is None:
             return None
-        course = Course(
+        training = LongTrainingState(
             **{
                 **values,
                 "cooldown": Cooldown(*values["cooldown"]),
                 "average": tuple(values.get("average", (0, values["last"]))),
             }
         )
-    is_same = json.loads(json.dumps(identity)) == course.identity
-    return course if is_same and (course.ended != CUT or course.limit == limit) else None
+    is_same = json.loads(json.dumps(identity)) == training.identity
+    return training if is_same and (training.ended != CUT or training.limit == limit) else None
 
 
 @contextmanager

@@ -1,0 +1,65 @@
+"""The learning rate of a training beside what the user gives it, and its end."""
+
+import warnings
+from collections.abc import Sequence
+
+import keras
+
+from nash_tf.architecture import Architecture
+from nash_tf.callbacks import PhasedRate, log_apart, rate_setters, watched
+from nash_tf.morphisms import registry
+from nash_tf.strategy.records import Assignment
+from nash_tf.training.interrupted import TrainingState
+from nash_tf.training.movable_end import MovableEnd, Moved
+from nash_tf.training.watching import Limits, Watch
+from nash_tf.training.weight_average import WeightAverage
+
+
+def is_annealed(model: keras.Model, given: Sequence[keras.callbacks.Callback]) -> bool:
+    """Whether the rate is set here, and not by a schedule or a callback of the user's."""
+    return model.optimizer.initial_rate is not None and not rate_setters(given)
+
+
+def with_rate(
+    model: keras.Model, architecture: Architecture, assignment: Assignment, given: Sequence[keras.callbacks.Callback]
+) -> list[keras.callbacks.Callback]:
+    """The user's callbacks, and the one that anneals the learning rate, where none of them sets it."""
+    key, is_ours = assignment.key, is_annealed(model, given)
+    if not is_ours and model.optimizer.initial_rate is not None:
+        model.optimizer.learning_rate = model.optimizer.initial_rate  # a model at hand has that of its last batch
+        warnings.warn(
+            f"the learning rate is left to {', '.join(rate_setters(given))}: it is not annealed as the method has it",
+            stacklevel=2,
+        )
+    operators = [operator for operator, *_ in assignment.moves]
+    callbacks = log_apart(
+        watched(list(given)) if is_ours else list(given),
+        f"step{key.step:03}/child{key.child:02}",
+        {
+            "step": key.step,
+            "child": key.child,
+            "params": architecture.params,
+            **{operator: operators.count(operator) for operator in registry},
+        },
+    )
+    if is_ours:
+        callbacks.append(PhasedRate(model.optimizer.initial_rate, assignment.phases))
+    return callbacks
+
+
+def end_of(
+    limits: Limits,
+    began: tuple[float, float],
+    assignment: Assignment,
+    start: TrainingState,
+    callbacks: Sequence[keras.callbacks.Callback],
+    average: WeightAverage | None,
+) -> Watch:
+    """What ends a training at its limits; it moves the end of one that is made shorter, with the rate and the average."""
+    left = limits.after(start.cpu_seconds)
+    if not limits.shortened:
+        return Watch(left, began)
+    is_ours = callbacks and type(callbacks[-1]) is PhasedRate  # others are the user's
+    rate = callbacks[-1] if is_ours else None
+    moved = Moved(*start.moved) if start.moved else None
+    return MovableEnd(left, began, assignment, rate, average, start.epoch, moved)
