@@ -19,7 +19,7 @@ from nash_tf.report.charts import lifetimes, strip_plot
 from nash_tf.report.pages import experiment_tables, published
 from nash_tf.report.records import loading, runs
 from tests.helpers.synthetic_runs import make_run
-from tests.report.helpers import Outline, check_texts
+from tests.report.helpers import Outline, change_settings, check_texts
 
 
 class TestExperiment:
@@ -191,6 +191,15 @@ class TestExperiment:
         assert page.text.index("Published, on CIFAR-10: not ours") > page.text.index("3 of 4")
         links = [target for target in page.targets if target.endswith("report.html")]
         assert len(links) == 13 and all((many / link).exists() for link in links)
+
+    def test_what_was_published_of_cifar10_stands_beside_runs_on_it_alone(self, tmp_path, capsys):
+        for name in ("photos", "CIFAR-10", "/data/cifar10"):
+            folder = tmp_path / name.replace("/", "_")
+            for seed in (0, 1):
+                change_settings(make_run(folder / str(seed), "nash", steps=1), dataset=name, seed=seed)
+            assert main([str(folder)]) == 0
+            words = capsys.readouterr().out + (folder / "report.html").read_text(encoding="utf-8")
+            assert ("Published, on CIFAR-10" in words) == (name != "photos")
 
     def test_behaviour_by_hand(self, many):
         found = [loading.read(many / f"nash-{seed}") for seed in range(3)]
