@@ -4,7 +4,6 @@ import contextlib
 import math
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -84,7 +83,7 @@ def test_a_search_that_a_limit_on_time_has_ended_trains_no_more_when_its_script_
         tuner = tuner_of(Still(returns=returns), tmp_path, max_hours=1.0)
         # Time is held back for what follows: after the first network all, afterwards nothing.
         if not cut and not trained:
-            tuner.oracle.limits.held = SimpleNamespace(reserve=lambda: math.inf if trained else 0.0)
+            tuner.oracle.limits.held.reserve = lambda: math.inf if trained else 0.0
         tuner.search(IMAGES, CLASSES, verbose=0)
         assert "limit on time" in tuner.oracle.end_reason()
     assert trained == ([0, 1] if cut else [0])
