@@ -17,7 +17,7 @@ from tests.tuning.test_tuner_scores import RESTORES, EndsElsewhere, OwnLoop, ave
 LOSS = keras_tuner.Objective("val_loss", "min")
 LARGE = 50 * IMAGES
 # Inserts a convolution with a batch normalisation, in a network that has none before it.
-GROWS = {"method": "nash", "children": 2, "mutations": 4, "epochs_per_step": 2, "objective": LOSS}
+GROWS = {**BORN, "objective": LOSS}
 
 
 class Scaled(keras_tuner.HyperModel):
