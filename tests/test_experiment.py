@@ -7,7 +7,6 @@ import signal
 import subprocess
 from types import SimpleNamespace
 
-import keras
 import pytest
 
 from nash_tf import experiment, export_formats, main
@@ -15,9 +14,8 @@ from nash_tf.config import ConfigError
 from nash_tf.experiment_runs import Run, plan
 from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
-from nash_tf.tasks.image_classification import ImageClassifier
 from tests.helpers import ROOT, wait_for
-from tests.helpers.processes import TINY, finish, here
+from tests.helpers.processes import TINY, finish, here, untrained
 from tests.helpers.processes import start as start_process
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import Outline
@@ -329,15 +327,6 @@ def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
     assert (directory / "report.html").exists() and (directory / "fixed-seed0.log").exists()
 
 
-def untrained(self, hp, model, *, initial_epoch, epochs, **_):
-    """Stands in for a training, after which the larger network is the better one."""
-    told = keras.callbacks.History()
-    told.epoch = list(range(initial_epoch, epochs))
-    values = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.0, "val_accuracy": model.count_params() / 1e4}
-    told.history = {name: [value] * len(told.epoch) for name, value in values.items()}
-    return told
-
-
 def test_all_methods_spend_as_much_and_baselines_follow_the_winner(tmp_path, monkeypatch):
     """A whole experiment, its runs one after another in this process; their networks are made, and not trained."""
 
@@ -347,7 +336,7 @@ def test_all_methods_spend_as_much_and_baselines_follow_the_winner(tmp_path, mon
 
     names = ["sh", "fixed", "wide", "scratch"]
     monkeypatch.setattr(experiment, "_start", run_here)
-    monkeypatch.setattr(ImageClassifier, "fit", untrained)
+    untrained(monkeypatch)
     arguments = [f"--methods={','.join(names)}", "--runs=1", f"--output_dir={tmp_path}"]
     assert experiment.main(["experiment", *COMMON, *arguments]) == 0
     results = {name: json.loads((tmp_path / f"{name}-seed0" / "results.json").read_text()) for name in names}

@@ -172,7 +172,7 @@ def dropping(hp):
 def test_dropout_does_not_depend_on_who_trained_the_rung_before(tmp_path, monkeypatch):
     found = []
     for name in ("kept", "loaded"):
-        tuner = tuner_of(dropping, tmp_path / name)
+        tuner = tuner_of(dropping, tmp_path / name, mutations=1)
         tuner.search(IMAGES, CLASSES, validation_split=0.25)
         found.append([record["history"] for record in records(tuner)])
         monkeypatch.setattr(ChildModels, "_take", lambda *_: (None, None))
@@ -188,7 +188,7 @@ def with_adafactor(hp):
 def test_a_state_that_no_checkpoint_carries_is_carried_by_no_process_either(tmp_path, monkeypatch, recwarn):
     found = []
     for name in ("kept", "loaded"):
-        tuner = tuner_of(with_adafactor, tmp_path / name)
+        tuner = tuner_of(with_adafactor, tmp_path / name, mutations=1)
         tuner.search(IMAGES, CLASSES, validation_split=0.25)
         found.append([record["history"] for record in records(tuner)])
         monkeypatch.setattr(ChildModels, "_take", lambda *_: (None, None))
