@@ -21,7 +21,7 @@ from tests.helpers.processes import here
 
 def test_a_run_on_a_file_of_arrays_goes_on_mirroring_if_it_was_begun_so(tmp_path, monkeypatch):
     shutil.copy(FILE, tmp_path / "parts.npz")
-    arguments = [f"--dataset={tmp_path / 'parts.npz'}", "--method=fixed", "--steps=0"]
+    arguments = [f"--dataset={tmp_path / 'parts.npz'}", "--steps=0"]
     printed = here(tmp_path / "run", *arguments)
     assert "Training images are not mirrored" in printed and "--augment=normalise,flip,shift" in printed
     file = tmp_path / "run" / "config.json"
@@ -91,7 +91,6 @@ def test_a_run_goes_on_with_the_images_that_it_was_begun_with_or_says_so(tmp_pat
         np.savez(tmp_path / "parts.npz", **(parts | changed))
         arguments = [
             f"--dataset={tmp_path / 'parts.npz'}",
-            "--method=fixed",
             "--steps=0",
             "--final_epochs=0",
             "--resume",
