@@ -77,7 +77,7 @@ class Engine:
             {name: getattr(tuner, name) for name in ("optimizer", "loss", "metrics")},
             positional,
             self.threads,
-            epoch_sizes.counted_by(tuner.oracle),
+            epoch_sizes.counted_by(tuner.oracle.search),
         )
         needed = self.workers * self.cpus if self.workers else len(os.sched_getaffinity(0))
         with ray_cluster.joined(self.address, needed, (spec, task.data)) as ray:

@@ -19,7 +19,7 @@ from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
 from nash_tf.strategy.records import COMPLETED, Assignment, Goal, Outcome, TrainingKey
-from nash_tf.strategy.search_settings import Settings
+from nash_tf.strategy.search_settings import OF_DATA, Settings
 
 __all__ = ["Search", "Settings"]
 
@@ -42,6 +42,7 @@ class Search:
         outcomes: of all trainings that have ended, by their keys.
         scores: theirs, larger is better; None for the failed.
         steps: the rungs of each step, the first network's first.
+        left_to_data: which of `examples` and `batch_size` the settings have not said; `know` takes them.
         incumbent: the winner of the last closed step; None before the first network is trained.
         side_by_side: how many trainings the engine does at a time, as far as it knows; it sets this.
     """
@@ -59,6 +60,7 @@ class Search:
     ):
         self.settings, self.goal, self.method = settings, goal, methods.registry[settings.method]
         self.failures_in_a_row, self._seconds_left, self._fits = failures_in_a_row, seconds_left, fits
+        self.left_to_data = tuple(name for name in OF_DATA if getattr(settings, name) is None)
         self.outcomes: dict[TrainingKey, Outcome] = {}
         self.scores: dict[TrainingKey, float | None] = {}
         self.hyperparameters = hyperparameters or NoHyperparameters()

@@ -8,8 +8,6 @@ from numbers import Integral, Real
 from nash_tf.strategy import methods
 from nash_tf.strategy.halving import Rung
 
-OF_DATA = ("examples", "batch_size")  # None until the data are there to tell, where the user does not
-
 # A search that goes on may be given more of them; the settings of a run say it again, by `resumed`.
 SEARCH_LIMITS = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops")
 
@@ -22,6 +20,7 @@ def planned_by(method: str) -> tuple[str, ...]:
     return ("steps",) if methods.registry[method].is_budgeted else ()
 
 
+OF_DATA = ("examples", "batch_size")  # None until the data are there to tell, where the user does not
 _NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
     ("max_params", lambda value: value > 0, "above 0"),
     ("max_flops", lambda value: value > 0, "above 0, or None"),

@@ -56,6 +56,22 @@ class TimeLimits:
         self._began = None if self._began is None else self._now()
         self._named: list[str] = []
 
+    def resume_after(self, outcomes: Iterable[Outcome]) -> None:
+        """Goes on after trainings, where nothing else is known of the time that was spent."""
+        ended = list(outcomes)
+        self.resume((sum(each.wall_seconds for each in ended), sum(each.cpu_seconds for each in ended)))
+
+    def state(self) -> dict:
+        """What a search that goes on must know of them, as JSON values."""
+        reached = self.given if self.reached else None
+        return {"spent": list(self.spent()), "in_vain": self.in_vain, "reached": reached}
+
+    def restore(self, state: dict) -> None:
+        """Goes on from where `state` was given; a limit that has been raised since then is not reached."""
+        (wall, cpu), in_vain = map(float, state["spent"]), float(state.get("in_vain", 0.0))
+        self.resume((wall, cpu))
+        self.in_vain, self.reached = in_vain, state.get("reached") == self.given
+
     def begin(self) -> bool:
         """Counts from now on, if it does not yet; whether it did not."""
         is_paused = self._began is None

@@ -12,6 +12,7 @@ from keras_tuner import errors
 
 from nash_tf.tuning import private_api
 from nash_tf.tuning.client import SECRET_KEY
+from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.workers import roles
 from nash_tf.workers.local import LocalWorkers
 
@@ -21,11 +22,11 @@ LARGEST = 64 * 2**20  # bytes of a message
 LONGEST_REASON = 1000  # letters of the answer to a call that fails
 
 
-def serve(oracle, workers: LocalWorkers | None = None) -> None:
+def serve(oracle: HillClimbingOracle, workers: LocalWorkers | None = None) -> None:
     """Hands out an oracle's trials until the search is over and all workers know it.
 
     Args:
-        oracle: a `HillClimbingOracle`.
+        oracle: of the search.
         workers: processes of this machine to watch over, if any.
 
     Raises:
@@ -68,7 +69,7 @@ def serve(oracle, workers: LocalWorkers | None = None) -> None:
         oracle.limits.trained_by_workers = _cpu_seconds(oracle) - trained_before
 
 
-def _cpu_seconds(oracle) -> float:
+def _cpu_seconds(oracle: HillClimbingOracle) -> float:
     """Of all trainings that have ended, and of those that came to nothing."""
     return oracle.limits.in_vain + sum(outcome.cpu_seconds for outcome in list(oracle.search.outcomes.values()))
 

@@ -11,6 +11,7 @@ from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.tuning import private_api, trial_values
+from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.workers import roles
 from nash_tf.workers.leases import Worker
 
@@ -37,7 +38,7 @@ class Client(private_api.OracleClient):
         trials: trials after which the worker leaves; None for no limit.
     """
 
-    def __init__(self, oracle, name: str, trials: int | None = None):
+    def __init__(self, oracle: HillClimbingOracle, name: str, trials: int | None = None):
         if "|" in name:
             raise ValueError(f"KERASTUNER_TUNER_ID={name}: must not hold '|'")
         super().__init__(oracle)

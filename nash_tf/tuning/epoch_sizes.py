@@ -9,35 +9,38 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from nash_tf.strategy.ask_tell import Search
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import checked_json
+from nash_tf.tuning.trial_book import TrialBook
 
 FILE = "epoch.json"  # says the same as the oracle's state, which may be lost
 
 
-def take(oracle: Any, arguments: FitArguments) -> None:
+def take(book: TrialBook, arguments: FitArguments) -> None:
     """Has a search that begins know what its data tell; warns where these do not, and the search counts by it.
 
     Args:
-        oracle: the `HillClimbingOracle`. One that has trials goes on with what it began with, also with nothing.
+        book: of the search. One that has trials goes on with what it began with, also with nothing.
         arguments: of `fit`.
     """
-    if oracle.trials or not oracle.left_to_data:
+    search = book.search
+    if book.trials or not search.left_to_data:
         return
-    told, search = arguments.of_an_epoch(), oracle.search
-    adopt(oracle, told)
-    checked_json.write(Path(oracle._project_dir) / FILE, told)
+    told = arguments.of_an_epoch()
+    adopt(search, told)
+    checked_json.write(book.files.directory / FILE, told)
     if not told and _counts(search):
         warnings.warn(
             "what search was given does not tell how many examples an epoch and a step have: the budget leaves out what trainings, epochs and "
-            f"steps cost whatever the network; give {' and '.join(oracle.left_to_data)}",
+            f"steps cost whatever the network; give {' and '.join(search.left_to_data)}",
             stacklevel=3,
         )
 
 
-def counted_by(oracle: Any) -> tuple[str, ...]:
+def counted_by(search: Search) -> tuple[str, ...]:
     """The names of what a search takes from its data, where it counts by it."""
-    return oracle.left_to_data if _counts(oracle.search) else ()
+    return search.left_to_data if _counts(search) else ()
 
 
 def warn_of_others(names: Sequence[str], given: FitArguments, received: FitArguments | None) -> None:
@@ -66,15 +69,15 @@ def warn_of_others(names: Sequence[str], given: FitArguments, received: FitArgum
     )
 
 
-def adopt(oracle: Any, told: Mapping[str, Any]) -> None:
+def adopt(search: Search, told: Mapping[str, Any]) -> None:
     """Has a search know what was told of its data, but for what the user says.
 
     Args:
-        oracle: the `HillClimbingOracle`.
+        search: without outcomes, or with those of trainings that counted by the same.
         told: by the names of the settings; what is no whole number above 0 is not known.
     """
-    values = {name: told.get(name) for name in oracle.left_to_data}
-    oracle.search.know(**{name: value if type(value) is int and value > 0 else None for name, value in values.items()})
+    values = {name: told.get(name) for name in search.left_to_data}
+    search.know(**{name: value if type(value) is int and value > 0 else None for name, value in values.items()})
 
 
 def kept(directory: Path) -> dict[str, Any]:
@@ -85,5 +88,5 @@ def kept(directory: Path) -> dict[str, Any]:
         return {}
 
 
-def _counts(search: Any) -> bool:
+def _counts(search: Search) -> bool:
     return bool(search.method.is_budgeted or search.settings.budget_epochs)

@@ -15,6 +15,8 @@ from nash_tf.strategy.search_settings import Settings
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import given, trial_values
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
+from nash_tf.tuning.trial_book import TrialBook
 from nash_tf.tuning.trial_training import TrialTraining
 from nash_tf.workers import roles
 
@@ -32,17 +34,17 @@ def warn_of_size(first: keras.Model, settings: Settings) -> None:
         )
 
 
-def warn_of_another(oracle: Any, training: TrialTraining) -> None:
+def warn_of_another(book: TrialBook, training: TrialTraining) -> None:
     """Warns where a search that is opened again has begun with another network than the builder makes now.
 
     Args:
-        oracle: the `HillClimbingOracle`, reloaded; of a search that has just begun nothing is built.
+        book: of the search, reloaded; of one that has just begun nothing is built.
         training: with the builder.
     """
-    outcome = oracle.search.outcomes.get(FIRST)
+    outcome = book.search.outcomes.get(FIRST)
     if outcome is None or outcome.architecture is None:
         return
-    hyperparameters: keras_tuner.HyperParameters = oracle.book.by_training()[FIRST].hyperparameters
+    hyperparameters: keras_tuner.HyperParameters = book.by_training()[FIRST].hyperparameters
     training.hyperparameters = hyperparameters.copy()
     asked, began = trial_values.decode(hyperparameters.values), outcome.architecture
     try:
@@ -56,41 +58,41 @@ def warn_of_another(oracle: Any, training: TrialTraining) -> None:
         return
     if is_another:
         warnings.warn(
-            f"the search in {oracle.book.files.directory} began with another network ({began.params:,} parameters) than "
+            f"the search in {book.files.directory} began with another network ({began.params:,} parameters) than "
             f"the hypermodel builds now ({now.params:,}): it goes on with the one that it began with, and its results are of that "
             "one. To begin anew with the other, give overwrite=True or another project_name",
             stacklevel=3,
         )
 
 
-def warn_of_other_data(oracle: Any, models: ChildModels, arguments: FitArguments) -> None:
+def warn_of_other_data(book: TrialBook, models: ChildModels, arguments: FitArguments) -> None:
     """Warns where a search goes on with other data, or a network compiled otherwise, than it began with.
 
     Args:
-        oracle: the `HillClimbingOracle`.
+        book: of the search.
         models: with the builder.
         arguments: of `fit`.
     """
     try:
-        with drawing_apart(oracle.search.settings.seed):
-            model = models.build(oracle.search.hyperparameters.defaults())
+        with drawing_apart(book.search.settings.seed):
+            model = models.build(book.search.hyperparameters.defaults())
     except Exception:  # where a model is needed, it is raised again
         return
-    given.warn_of_others(oracle.book.files.directory, model, arguments)
+    given.warn_of_others(book.files.directory, model, arguments)
 
 
-def hold_shaping(oracle: Any, models: ChildModels) -> None:
+def hold_shaping(declared: DeclaredHyperparameters, settings: Settings, models: ChildModels) -> None:
     """Has a search that perturbs hyperparameters leave those as they are that shape the network, and says so: a child has its parent's
     layers, whatever their values, and they would be reported of a network that they did not make.
 
     Args:
-        oracle: the `HillClimbingOracle`.
+        declared: the hyperparameters.
+        settings: of the search.
         models: with the builder.
     """
-    declared = oracle.search.hyperparameters
-    if not oracle.search.settings.tune_hyperparameters:
+    if not settings.tune_hyperparameters:
         return
-    defaults, seed = declared.defaults(), oracle.search.settings.seed
+    defaults, seed = declared.defaults(), settings.seed
     first = _built(models, defaults, seed).digest
     if _built(models, defaults, seed).digest != first:
         return  # a builder that never makes the same twice

@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from keras_tuner import HyperParameters
 from keras_tuner.engine.hyperparameters import Choice, Fixed
+from keras_tuner.engine.trial import Trial
 
 from nash_tf.seeds import derive
+from nash_tf.strategy.ask_tell import Search
+from nash_tf.strategy.records import TrainingKey
 
 SPREAD = 0.15  # standard deviation of a perturbation, as a share of the whole range
 
@@ -61,18 +64,27 @@ class OfStep:
     not depend on which of its siblings ended before it was asked for, nor on interruptions.
 
     Args:
-        oracle: a `HillClimbingOracle`.
+        search: which tells the open step.
+        trials: gives all trials by what they are.
+        declared: gives all that is declared by now.
+        takes_new: whether what a training declares anew is tuned, too: else what is declared stays as it is.
     """
 
-    def __init__(self, oracle: Any):
-        self._oracle = oracle
+    def __init__(
+        self,
+        search: Search,
+        trials: Callable[[], Mapping[TrainingKey, Trial]],
+        declared: Callable[[], HyperParameters],
+        takes_new: bool,
+    ):
+        self._search, self._trials, self._declared, self._takes_new = search, trials, declared, takes_new
         self._known: tuple[list[str], HyperParameters] = [], HyperParameters()
 
     def space(self) -> HyperParameters:
         """What the trainings before the open step have declared, in their canonical order; before the first step all that is declared."""
-        step, trials = self._oracle.search.open_step, self._oracle.book.by_training()
-        if not step or not self._oracle.tune_new_entries:
-            return self._oracle.get_space()
+        step, trials = self._search.open_step, self._trials()
+        if not step or not self._takes_new:
+            return self._declared()
         before = [trials[key] for key in sorted(trials) if key.step < step]
         ids = [trial.trial_id for trial in before]
         if ids != self._known[0]:

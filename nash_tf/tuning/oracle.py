@@ -5,19 +5,19 @@ import threading
 from pathlib import Path
 
 import keras_tuner
+from keras_tuner.engine.hyperparameters import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
+from nash_tf.files.run_directory import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal, Outcome
-from nash_tf.strategy.search_settings import OF_DATA
 from nash_tf.strategy.time_limits import TimeLimits
-from nash_tf.tuning import arguments, checked_json, front_objectives, oracle_state, taken, trial_values
+from nash_tf.tuning import arguments, checked_json, epoch_sizes, front_objectives, taken, trial_values
 from nash_tf.tuning.allowance import Allowance
 from nash_tf.tuning.display import TrialDisplay
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep
 from nash_tf.tuning.lending import Lending
-from nash_tf.tuning.reopening import STATE, stamp
-from nash_tf.tuning.results_table import ranking
+from nash_tf.tuning.reopening import STATE, check_settings, restore_state, stamp
 from nash_tf.tuning.trial_book import SearchStopped, TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
 from nash_tf.workers.leases import Worker
@@ -48,7 +48,6 @@ class HillClimbingOracle(keras_tuner.Oracle):
         limits: on its time.
         allowance: what each training may take of that.
         book: its trials, and who trains them.
-        left_to_data: which of `examples` and `batch_size` the user has not said.
         fatal: why a worker says that the search cannot go on, which no child is to blame for; None where it can.
 
     Raises:
@@ -64,13 +63,14 @@ class HillClimbingOracle(keras_tuner.Oracle):
         settings = arguments.settings_of(given)
         arguments.warn_of_unused(settings)
         self.seed = settings.seed
-        self.left_to_data = tuple(name for name in OF_DATA if getattr(settings, name) is None)
-        self._of_step, goal = OfStep(self), Goal(self.objective.name, self.objective.direction)
-        declared, failures = DeclaredHyperparameters(self._of_step.space), self.max_consecutive_failed_trials
+        goal = Goal(self.objective.name, self.objective.direction)
+        declared = DeclaredHyperparameters(lambda: self._of_step.space())
+        failures = self.max_consecutive_failed_trials
         self.search = Search(settings, goal, declared, failures, lambda: self.allowance.left(), fits)
         self.limits = TimeLimits(settings.max_hours, settings.max_cpu_hours)
-        self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: Path(self._project_dir))
+        self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: self._search_directory)
         self.allowance = Allowance(self.search, self.book, self.limits)
+        self._of_step = OfStep(self.search, self.book.by_training, self.get_space, self.tune_new_entries)
         self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()
         self._stamp: tuple | None = None  # of the state as it was read or written last
@@ -80,6 +80,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """What a search that goes on must have in common with the one that began; limits may be raised."""
         goal = self.search.goal
         return {**self.search.settings.to_json(), "objective": f"{goal.name}, {goal.direction}"}
+
+    @property
+    def _search_directory(self) -> Path:
+        """Where its files are."""
+        return Path(self._project_dir)
 
     @property
     def ongoing_trials(self) -> dict[str, Trial]:
@@ -192,10 +197,16 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials=1):
-        """Those whose weights are kept first, the best of them at the head; see `results_table.ranking`."""
+        """Those whose weights are kept first, the best of them at the head; see `ranking`."""
         with self._mutex:
-            trials = ranking(self)
+            trials = self.ranking()
             return sorted(trials, key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
+
+    def ranking(self) -> list[Trial]:
+        """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
+        best = self.search.best
+        trials = super().get_best_trials(len(self.trials))
+        return sorted(trials, key=lambda t: (t.status != TrialStatus.COMPLETED, self.book.assignment(t).key != best))
 
     def requeue_dead(self) -> None:
         """Has the trials of workers that have been silent for too long wait for others."""
@@ -241,15 +252,26 @@ class HillClimbingOracle(keras_tuner.Oracle):
     # State ------------------------------------------------------------------------------------------------------------
 
     def get_state(self):
-        return oracle_state.state_of(self)
+        return {
+            "settings": self.settings,
+            **self.limits.state(),
+            "hyperparameters": self.hyperparameters.get_config(),
+            "display": self._display.get_state(),
+        }
 
     def set_state(self, state):
-        oracle_state.take(self, state)
+        """Takes the state that an oracle of the same search had, by `get_state`; refuses another's with OtherSearch."""
+        epoch_sizes.adopt(self.search, state["settings"])
+        check_settings(state["settings"], self.settings, self._search_directory)
+        hyperparameters = HyperParameters.from_config(state["hyperparameters"])
+        self._display.set_state(state["display"])
+        self.limits.restore(state)
+        self.hyperparameters = hyperparameters
 
     def save(self):
         with self._mutex:
-            checked_json.write(Path(self._project_dir) / STATE, self.get_state())
-            self._stamp = stamp(Path(self._project_dir))
+            checked_json.write(self._search_directory / STATE, self.get_state())
+            self._stamp = stamp(self._search_directory)
 
     def reload(self):
         """Goes on with the search in the project's directory.
@@ -257,14 +279,22 @@ class HillClimbingOracle(keras_tuner.Oracle):
         Raises:
             OtherSearch, DamagedSearch: of other settings or another tuner; a trial's file is damaged. The message says what to do.
         """
-        self._stamp = stamp(Path(self._project_dir))
-        oracle_state.reload(self)
+        self._stamp = stamp(self._search_directory)
+        check_tree(self._search_directory)
+        is_restored = restore_state(self._search_directory, self.set_state)
+        if not is_restored:
+            epoch_sizes.adopt(self.search, epoch_sizes.kept(self._search_directory))
+        self.book.reopen(are_trusted=is_restored)
+        for trial in self.trials.values():
+            self.update_space(trial.hyperparameters)
+        if not is_restored:
+            self.limits.resume_after(self.search.outcomes.values())
 
     def renew(self) -> bool:
         """Reads the search again where another process, or another object, has gone on with it meanwhile; whether one has. Errors as of
         `reload`."""
         with self._mutex:
-            has_gone_on = stamp(Path(self._project_dir)) != self._stamp
+            has_gone_on = stamp(self._search_directory) != self._stamp
             if has_gone_on:
                 self.reload()
             return has_gone_on

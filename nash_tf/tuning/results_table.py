@@ -3,13 +3,13 @@
 import warnings
 from collections.abc import Iterator
 
-import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.morphisms.names import counted
 from nash_tf.strategy import hill_climbing, outlook
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.tuning import front_objectives
+from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.workers import roles
 
@@ -19,8 +19,8 @@ WITH_CHIEF = (
 )
 
 
-def at_hand(oracle: keras_tuner.Oracle) -> keras_tuner.Oracle:
-    """A `HillClimbingOracle` as it is.
+def at_hand(oracle: HillClimbingOracle) -> HillClimbingOracle:
+    """An oracle as it is.
 
     Raises:
         RuntimeError: this process is a worker, and the results are its chief's.
@@ -30,7 +30,7 @@ def at_hand(oracle: keras_tuner.Oracle) -> keras_tuner.Oracle:
     return oracle
 
 
-def first_trial(oracle: keras_tuner.Oracle) -> Trial:
+def first_trial(oracle: HillClimbingOracle) -> Trial:
     """The trial of the first network.
 
     Raises:
@@ -42,14 +42,14 @@ def first_trial(oracle: keras_tuner.Oracle) -> Trial:
     return trial
 
 
-def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
-    """Lines of a table of a `HillClimbingOracle`: a heading, the first `count` of its `ranking`, and, where the one that is handed over
-    has not the best score, why; in a worker one line, since a script may be the same for all processes."""
+def results_table(oracle: HillClimbingOracle, count: int) -> Iterator[str]:
+    """Lines of a table: a heading, the first `count` trials of the ranking, and, where the one that is handed over has not the best score,
+    why; in a worker one line, since a script may be the same for all processes."""
     if roles.is_worker():
         yield WITH_CHIEF
         return
     yield f"{'trial':>6} {'step':>5} {'rung':>5} {'child':>5} {'params':>11} {oracle.objective.name:>14}"
-    for trial in ranking(oracle)[:count]:
+    for trial in oracle.ranking()[:count]:
         assignment = oracle.book.assignment(trial)
         (step, rung, child), outcome = assignment.key, oracle.search.outcomes.get(assignment.key)
         params = outcome.architecture.params if outcome and outcome.architecture else 0
@@ -58,32 +58,33 @@ def results_table(oracle: keras_tuner.Oracle, count: int) -> Iterator[str]:
         marks = ", ".join(filter(None, ["handed over" if assignment.key == oracle.search.best else "", operators]))
         yield f"{trial.trial_id:>6} {step:>5} {rung:>5} {child:>5} {params:>11,} {score:>14}  {marks}"
     scores, best = oracle.search.scores, oracle.search.best
-    if best is not None and any(score is not None and score > scores[best] for score in scores.values()):
+    own = None if best is None else scores[best]
+    if own is not None and any(score is not None and score > own for score in scores.values()):
         yield (
             "Some scored better than the one that is handed over, the last part of one training: they are earlier parts, at a higher "
             "learning rate, and the weights of most are gone."
         )
 
 
-def last_words(oracle: keras_tuner.Oracle) -> list[str]:
-    """What there is to say of a `HillClimbingOracle` whose search is over."""
+def last_words(oracle: HillClimbingOracle) -> list[str]:
+    """What there is to say of a search that is over."""
     search = oracle.search
     best = search.outcomes[search.best].architecture if search.best else None
     reasons = [
         outlook.without_growth(search.outcomes.values(), search.settings),
-        best and outlook.without_reduction(best, search.settings),
+        None if best is None else outlook.without_reduction(best, search.settings),
         front_objectives.not_made(search),
     ]
     return [f"The search is over: {why_over(oracle)}.", *filter(None, reasons)]
 
 
-def why_over(oracle: keras_tuner.Oracle) -> str:
-    """Why a search of a `HillClimbingOracle` is over, and which of its trainings were made shorter for that."""
+def why_over(oracle: HillClimbingOracle) -> str:
+    """Why a search is over, and which of its trainings were made shorter for that."""
     return "; ".join(filter(None, [oracle.end_reason(), outlook.shortened(oracle.search.outcomes.values())]))
 
 
-def tell_end(oracle: keras_tuner.Oracle) -> None:
-    """Says why the search of a `HillClimbingOracle` is over, to somebody two calls up.
+def tell_end(oracle: HillClimbingOracle) -> None:
+    """Says why a search is over, to somebody two calls up.
 
     Raises:
         SearchStopped: there is nothing to hand over, or too many trainings failed.
@@ -96,14 +97,14 @@ def tell_end(oracle: keras_tuner.Oracle) -> None:
             f"{oracle.end_reason()} before the first network had been trained for one epoch{came}; give more time, or fewer "
             "training examples, or a smaller first network"
         )
-    search = oracle.search
-    if hill_climbing.lost_end(search.opened, search.method, search.scores, search.finished_networks):
-        warnings.warn(oracle.end_reason(), stacklevel=3)
+    search, why = oracle.search, oracle.end_reason()
+    if why and hill_climbing.lost_end(search.opened, search.method, search.scores, search.finished_networks):
+        warnings.warn(why, stacklevel=3)
     if oracle.verbose:
         print(*last_words(oracle), sep="\n", flush=True)
 
 
-def warn_of_fewer(oracle: keras_tuner.Oracle, kept: int, wanted: int) -> None:
+def warn_of_fewer(oracle: HillClimbingOracle, kept: int, wanted: int) -> None:
     """Warns where fewer models are there than somebody asks for, who is two calls up."""
     if kept >= wanted:
         return
@@ -112,23 +113,15 @@ def warn_of_fewer(oracle: keras_tuner.Oracle, kept: int, wanted: int) -> None:
     warnings.warn(deleted if is_any else "nothing has been trained yet: call search", stacklevel=4)
 
 
-def ranking(oracle: keras_tuner.Oracle) -> list[Trial]:
-    """All trials of a `HillClimbingOracle`: the one whose model is handed over first, the others by their objective, failed ones last."""
-    best = oracle.search.best
-
-    def place(trial: Trial):
-        return trial.status != TrialStatus.COMPLETED, oracle.book.assignment(trial).key != best
-
-    return sorted(keras_tuner.Oracle.get_best_trials(oracle, len(oracle.trials)), key=place)
-
-
-def search_results(oracle: keras_tuner.Oracle) -> dict:
-    """What results.json says of the search of a `HillClimbingOracle`; `children` counts all networks that it trained, among them the first
-    one and parents that go on unchanged, `grown_children` only those that morphisms made."""
-    lineage, search = oracle.lineage(), oracle.search
-    winner, scored = search.outcomes[search.best], dict.fromkeys(["val_accuracy", search.goal.name])
+def search_results(oracle: HillClimbingOracle) -> dict:
+    """What results.json says of a search that has something to hand over; `children` counts all networks that it trained, among them the
+    first one and parents that go on unchanged, `grown_children` only those that morphisms made."""
+    lineage, search, best = oracle.lineage(), oracle.search, oracle.search.best
+    assert best is not None
+    winner, scored = search.outcomes[best], dict.fromkeys(["val_accuracy", search.goal.name])
+    assert winner.architecture is not None
     return {
-        "winner": list(search.best),
+        "winner": list(best),
         "winner_is_first_network": lineage[0].get("digest") == winner.architecture.digest,  # trained on or not
         "objective": search.goal.name,
         **{f"winner_{name}": round(winner.metrics[name], 6) for name in scored},

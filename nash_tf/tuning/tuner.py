@@ -121,7 +121,7 @@ class HillClimbing(keras_tuner.Tuner):
             trials = os.environ.get(roles.TRIALS)
             self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
         else:
-            first_network.warn_of_another(oracle, self._training)
+            first_network.warn_of_another(oracle.book, self._training)
 
     def _training_for(self, oracle: HillClimbingOracle) -> TrialTraining:
         training = TrialTraining(
@@ -131,7 +131,7 @@ class HillClimbing(keras_tuner.Tuner):
             self.is_objective_given,
             oracle.search.method.inherit_momentum,
             lambda: private_api.maybe_distribute(self.distribution_strategy),
-            epoch_sizes.counted_by(oracle),
+            epoch_sizes.counted_by(oracle.search),
         )
         training.trainer.models.calibration = self.calibration
         return training
@@ -165,12 +165,13 @@ class HillClimbing(keras_tuner.Tuner):
             tidy(self.project_dir)
             if self.oracle.renew():  # another has gone on with it since it was opened here
                 self._trainer.models.forget()
-                first_network.warn_of_another(self.oracle, self._training)
-            first_network.hold_shaping(self.oracle, self._trainer.models)
+                first_network.warn_of_another(self.oracle.book, self._training)
+            search = self.oracle.search
+            first_network.hold_shaping(search.hyperparameters, search.settings, self._trainer.models)
             self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
-            first_network.warn_of_other_data(self.oracle, self._trainer.models, arguments)
-            epoch_sizes.take(self.oracle, arguments)
+            first_network.warn_of_other_data(self.oracle.book, self._trainer.models, arguments)
+            epoch_sizes.take(self.oracle.book, arguments)
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
             self.save()

@@ -286,3 +286,17 @@ class TestLimits:
         search.tell(train(search.ask()[0]))
         why = f"no child fits under max_params=20,000,000 and max_flops={flops(FIRST):,} and the limit on latency"
         assert search.finished == f"nothing can grow in step 1: {why}"
+
+
+@pytest.mark.parametrize("method", ["shr", "one_epoch", "grow", "front"])
+def test_a_search_tells_of_budget_and_networks_as_its_method_has_them(method):
+    has_budget, has_branches = methods.registry[method].is_budgeted, methods.registry[method].has_branches
+    small = FIRST.params // 2
+    given = {"front_sizes": (small, 2 * FIRST.params)} if has_branches else {}
+    search = Search(dataclasses.replace(SETTINGS, method=method, budget_epochs=100, **given), GOAL)
+    assert search.budget_left() is None and search.finished_networks == ()
+    search.tell(train(search.ask()[0]))
+    assert (search.budget_left() is not None) == has_budget == (search.budget_left_on_the_clock() is not None)
+    climb(search)
+    assert bool(search.finished_networks) == has_branches == (search.sizes_below == (small,))
+    assert (search.epochs_below(FIRST, size=small) > 1) == has_branches

@@ -115,5 +115,5 @@ def test_that_they_are_not_known_is_said(tmp_path, told):
 def test_odd_numbers_of_a_file_are_not_taken(tmp_path):
     oracle = began(tmp_path)[0].oracle
     for odd in ("8", -1, True, 1.5, np.nan):
-        epoch_sizes.adopt(oracle, {"examples": odd, "batch_size": 8})
+        epoch_sizes.adopt(oracle.search, {"examples": odd, "batch_size": 8})
         assert (oracle.search.settings.examples, oracle.search.settings.batch_size) == (None, 8)

@@ -94,7 +94,7 @@ class TestAnother:
         tuner, found = said(tuner_of, Still(build), tmp_path)
         random.seed(1), np.random.seed(1)
         before = random.getstate(), np.random.get_state()[1].tolist()
-        first_network.warn_of_another(tuner.oracle, tuner._training)
+        first_network.warn_of_another(tuner.oracle.book, tuner._training)
         assert not found and (random.getstate(), np.random.get_state()[1].tolist()) == before
 
     def test_nor_of_a_search_that_begins_anew(self, tmp_path):

@@ -132,6 +132,19 @@ def test_numbers_of_numpy_are_taken_as_they_are_without(tmp_path):
     assert json.dumps(front.to_json()["front_sizes"]) == "[5000, 9000]"
 
 
+def test_settings_reach_the_search_as_they_are_given():
+    changed = {"steps": 2, "seed": 3, "budget_epochs": 50.0, "max_hours": 2.0, "reserve": 0.1, "average_weights": False}
+    settings = Settings(method="grow", **changed)
+    assert HillClimbingOracle("val_accuracy", **dataclasses.asdict(settings)).search.settings == settings
+
+
+def test_a_seed_of_none_is_0_and_sizes_may_be_a_list():
+    given = {"method": "front", "budget_epochs": 9, "seed": None, "front_sizes": [5000, 9000]}
+    oracle = HillClimbingOracle("val_accuracy", **given)
+    assert oracle.search.settings == Settings(method="front", budget_epochs=9, front_sizes=(5000, 9000))
+    assert oracle.seed == 0
+
+
 @pytest.mark.parametrize("method", methods.registry)
 def test_nobody_is_warned_of_defaults(method):
     with warnings.catch_warnings():
