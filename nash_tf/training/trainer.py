@@ -29,6 +29,7 @@ from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.own_fit import Seen, unheard
+from nash_tf.training.parts_of_data import after, only_beginning
 from nash_tf.training.rate_and_end import end_of, is_annealed, with_rate
 from nash_tf.training.scoring import REMEDY, as_history, kept_scores
 from nash_tf.training.watching import Limits, Scores
@@ -233,10 +234,10 @@ class Trainer:
             return None
         return WeightAverage(first_epoch, assignment.epochs, mean, count)
 
-    def _say(self, what: str) -> None:
-        """Warns of what is the same for all trainings, once."""
-        if what not in self._said:
-            self._said.add(what)
+    def _say(self, what: str, kind: str = "") -> None:
+        """Warns of what is the same for all trainings, once; or once of its kind."""
+        if (kind or what) not in self._said:
+            self._said.add(kind or what)
             warnings.warn(what, stacklevel=3)
 
     def _fitted(
@@ -258,15 +259,16 @@ class Trainer:
         added = [keras.callbacks.TerminateOnNaN(), counter, scores, *watches]
         seen = Seen(model, [each for each in added if not isinstance(each, Saver)], begun.born)
         forget_restored_epoch(model)
+        given = fit.arguments if fit.is_own else after(fit.arguments, start.epoch - assignment.initial_epoch)
         try:
             with seen if fit.is_own else contextlib.nullcontext():
                 returned = fit.call(
                     model,
-                    *fit.arguments.positional,
+                    *given.positional,
                     initial_epoch=start.epoch,
                     epochs=assignment.epochs,
                     callbacks=[*callbacks, *added],
-                    **{"verbose": 0, **fit.arguments.named},
+                    **{"verbose": 0, **given.named},
                 )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
@@ -275,6 +277,8 @@ class Trainer:
             self._say(_NOT_CALIBRATED + "does not call model.fit, which would tell")
         if fit.is_own and fit.on_received:
             fit.on_received(received)
+        if received and assignment.source and (what := only_beginning(received, assignment.epochs - start.epoch)):
+            self._say(what, "beginning")
         if not self.epochs_done:  # a loop without callbacks tells of no epoch
             told = len(returned.epoch) if isinstance(returned, keras.callbacks.History) else 0
             self.epochs_done = told or assignment.epochs - assignment.initial_epoch
