@@ -30,7 +30,7 @@ from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.own_fit import Seen, unheard
 from nash_tf.training.parts_of_data import after, only_beginning
-from nash_tf.training.rate_and_end import end_of, is_annealed, with_rate
+from nash_tf.training.rate_and_end import end_of, is_annealed, run_down, with_rate
 from nash_tf.training.scoring import REMEDY, as_history, kept_scores
 from nash_tf.training.watching import Limits, Scores
 from nash_tf.training.weight_average import WeightAverage
@@ -140,6 +140,8 @@ class Trainer:
             begun = saved or self._begun(assignment, fit, source, source_value)
             start = begun.start
             self.epochs_done = start.epoch - assignment.initial_epoch
+            if assignment.source and (what := run_down(begun.model.optimizer)):
+                self._say(what, "schedule")
             average = self._average(begun.model, assignment, fit, begun.mean, start.averaged)
             callbacks = with_rate(begun.model, begun.architecture, assignment, fit.callbacks)
             end = end_of(limits, began, assignment, start, callbacks, average)
