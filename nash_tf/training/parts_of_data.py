@@ -37,6 +37,14 @@ def only_beginning(received: FitArguments, epochs: int) -> str | None:
     )
 
 
+def drawn_anew(objective: str, before: float, again: float) -> str:
+    """What is to be said of validation data by which the same weights are scored otherwise each time."""
+    return (
+        f"validation data differ from evaluation to evaluation: the same weights have a {objective} of {before:.5g} and of {again:.5g}, so that "
+        "networks are compared by other examples each. Give data that stay: arrays, no shuffling before take or steps, nothing drawn"
+    )
+
+
 def after(given: FitArguments, epochs: int) -> FitArguments:
     """What a training of which so many epochs are done before an interruption goes on with, so as to read what it would have without one."""
     x, steps = given.by_name().get("x"), given.named.get("steps_per_epoch")

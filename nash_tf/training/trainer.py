@@ -20,6 +20,7 @@ from nash_tf.keras_models.calibration import is_same_batch
 from nash_tf.keras_models.private_api import forget_restored_epoch
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms.weight_transfer import Key
+from nash_tf.seeds import drawing_apart
 from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
@@ -29,7 +30,7 @@ from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.own_fit import Seen, unheard
-from nash_tf.training.parts_of_data import after, only_beginning
+from nash_tf.training.parts_of_data import after, drawn_anew, only_beginning
 from nash_tf.training.rate_and_end import end_of, is_annealed, run_down, with_rate
 from nash_tf.training.scoring import REMEDY, as_history, kept_scores
 from nash_tf.training.watching import Limits, Scores
@@ -94,6 +95,7 @@ class Trainer:
         self.models, self.objective, self.epochs_done = models, objective, 0
         self._said: set[str] = set()
         self._is_taken = False  # the calibration, from what a search is given
+        self._is_judged_twice = False  # one network, whose score is another than its parent's
 
     def train(
         self,
@@ -298,7 +300,19 @@ class Trainer:
             return {}
         if is_read_once(validation):  # a `fit` of the user's making, which the batches are for, may judge by it
             return {}
-        value = received.evaluate(model, validation).get(self.objective.removeprefix("val_"))
+        name = self.objective.removeprefix("val_")
+        value = received.evaluate(model, validation).get(name)
         if value is None:  # the hypermodel has measured it in a way of its own
             return {}
+        if not self._is_judged_twice and _differ(value, source_value):
+            self._is_judged_twice = True
+            with drawing_apart():
+                again = received.evaluate(model, validation)[name]
+            if _differ(value, again):
+                self._say(drawn_anew(self.objective, value, again))
         return {f"{self.objective}_change": round(value - source_value, 6) + 0.0}
+
+
+def _differ(score: float, other: float) -> bool:
+    """Whether two scores are further apart than rounding, in whatever order examples come, has them."""
+    return abs(score - other) > 1e-3 * max(1.0, abs(other))

@@ -1,6 +1,8 @@
-"""Data that last longer than a training: that it begins them anew is said, and after an interruption it reads on."""
+"""Data that last longer than a training, and that draw: that it begins them anew, and is judged by others each time, is said; after an
+interruption it reads on."""
 
 import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -126,3 +128,35 @@ def test_an_interrupted_training_reads_on(data, tmp_path, monkeypatch):
                 trained("cut")
     assert plain(trained("cut")) == plain(whole)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def with_decay(hp):
+    """A network whose added weights cost something."""
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", kernel_regularizer=keras.regularizers.L2(1.0), activation="relu")(
+        image
+    )
+    model = keras.Model(image, keras.layers.Dense(3, "softmax")(keras.layers.GlobalAveragePooling2D()(x)))
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.mark.parametrize(
+    ("build", "validation", "is_said"),
+    [
+        (classifier, ROWS.shuffle(48, seed=1).take(16).batch(16), True),
+        (classifier, ROWS.shuffle(48, seed=1).batch(16), False),
+        (with_decay, (IMAGES, CLASSES), False),
+    ],
+    ids=["drawn", "all", "decay"],
+)
+def test_validation_data_that_draw_anew_are_said_once(build, validation, is_said, tmp_path):
+    tuner = tuner_of(build, tmp_path, keras_tuner.Objective("val_loss", "min"), method="nash")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        tuner.search(IMAGES, CLASSES, validation_data=validation, batch_size=16, verbose=0)
+    told = [str(each.message) for each in caught if "from evaluation to evaluation" in str(each.message)]
+    assert len(told) == is_said
+    assert not told or re.search(
+        r"the same weights have a val_loss of \d\.\d+ and of \d\.\d+, .* Give data that stay", told[0]
+    )
