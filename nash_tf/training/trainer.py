@@ -144,6 +144,8 @@ class Trainer:
             self.epochs_done = start.epoch - assignment.initial_epoch
             if assignment.source and (what := run_down(begun.model.optimizer)):
                 self._say(what, "schedule")
+            if not fit.is_own:
+                self._tell_of_data(fit.arguments, assignment)
             average = self._average(begun.model, assignment, fit, begun.mean, start.averaged)
             callbacks = with_rate(begun.model, begun.architecture, assignment, fit.callbacks)
             end = end_of(limits, began, assignment, start, callbacks, average)
@@ -244,6 +246,11 @@ class Trainer:
             self._said.add(kind or what)
             warnings.warn(what, stacklevel=3)
 
+    def _tell_of_data(self, read: FitArguments | None, assignment: Assignment) -> None:
+        """Says where a child's training sees no more of its data than those before it."""
+        if read and assignment.source and (what := only_beginning(read, assignment.epochs - assignment.initial_epoch)):
+            self._say(what, "beginning")
+
     def _fitted(
         self,
         begun: _Begun,
@@ -281,8 +288,8 @@ class Trainer:
             self._say(_NOT_CALIBRATED + "does not call model.fit, which would tell")
         if fit.is_own and fit.on_received:
             fit.on_received(received)
-        if received and assignment.source and (what := only_beginning(received, assignment.epochs - start.epoch)):
-            self._say(what, "beginning")
+        if fit.is_own:
+            self._tell_of_data(received, assignment)
         if not self.epochs_done:  # a loop without callbacks tells of no epoch
             told = len(returned.epoch) if isinstance(returned, keras.callbacks.History) else 0
             self.epochs_done = told or assignment.epochs - assignment.initial_epoch
