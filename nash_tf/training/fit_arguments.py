@@ -83,9 +83,13 @@ class FitArguments:
             )
         # Keras takes only a generator; with this one x is not closed at the end of the training.
         whole = (batch for batch in itertools.chain([ahead], x))
+        return replace(self.with_x(whole), ahead=ahead)
+
+    def with_x(self, x: Any) -> "FitArguments":
+        """The same with other training data."""
         if self.positional:
-            return replace(self, positional=(whole, *self.positional[1:]), ahead=ahead)
-        return replace(self, named={**self.named, "x": whole}, ahead=ahead)
+            return replace(self, positional=(x, *self.positional[1:]))
+        return replace(self, named={**self.named, "x": x})
 
     def first_batch(self) -> tuple[Any, Any]:
         """Up to 128 of the training examples, as (inputs, labels); labels are None where there are none.

@@ -20,6 +20,7 @@ from nash_tf.keras_models.calibration import is_same_batch
 from nash_tf.keras_models.private_api import forget_restored_epoch
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms.weight_transfer import Key
+from nash_tf.seeds import drawing_apart
 from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
@@ -29,7 +30,8 @@ from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.own_fit import Seen, unheard
-from nash_tf.training.rate_and_end import end_of, is_annealed, with_rate
+from nash_tf.training.parts_of_data import after, drawn_anew, only_beginning
+from nash_tf.training.rate_and_end import end_of, is_annealed, run_down, with_rate
 from nash_tf.training.scoring import REMEDY, as_history, kept_scores
 from nash_tf.training.watching import Limits, Scores
 from nash_tf.training.weight_average import WeightAverage
@@ -93,6 +95,7 @@ class Trainer:
         self.models, self.objective, self.epochs_done = models, objective, 0
         self._said: set[str] = set()
         self._is_taken = False  # the calibration, from what a search is given
+        self._is_judged_twice = False  # one network, whose score is another than its parent's
 
     def train(
         self,
@@ -139,6 +142,10 @@ class Trainer:
             begun = saved or self._begun(assignment, fit, source, source_value)
             start = begun.start
             self.epochs_done = start.epoch - assignment.initial_epoch
+            if assignment.source and (what := run_down(begun.model.optimizer)):
+                self._say(what, "schedule")
+            if not fit.is_own:
+                self._tell_of_data(fit.arguments, assignment)
             average = self._average(begun.model, assignment, fit, begun.mean, start.averaged)
             callbacks = with_rate(begun.model, begun.architecture, assignment, fit.callbacks)
             end = end_of(limits, began, assignment, start, callbacks, average)
@@ -233,11 +240,16 @@ class Trainer:
             return None
         return WeightAverage(first_epoch, assignment.epochs, mean, count)
 
-    def _say(self, what: str) -> None:
-        """Warns of what is the same for all trainings, once."""
-        if what not in self._said:
-            self._said.add(what)
+    def _say(self, what: str, kind: str = "") -> None:
+        """Warns of what is the same for all trainings, once; or once of its kind."""
+        if (kind or what) not in self._said:
+            self._said.add(kind or what)
             warnings.warn(what, stacklevel=3)
+
+    def _tell_of_data(self, read: FitArguments | None, assignment: Assignment) -> None:
+        """Says where a child's training sees no more of its data than those before it."""
+        if read and assignment.source and (what := only_beginning(read, assignment.epochs - assignment.initial_epoch)):
+            self._say(what, "beginning")
 
     def _fitted(
         self,
@@ -258,15 +270,16 @@ class Trainer:
         added = [keras.callbacks.TerminateOnNaN(), counter, scores, *watches]
         seen = Seen(model, [each for each in added if not isinstance(each, Saver)], begun.born)
         forget_restored_epoch(model)
+        given = fit.arguments if fit.is_own else after(fit.arguments, start.epoch - assignment.initial_epoch)
         try:
             with seen if fit.is_own else contextlib.nullcontext():
                 returned = fit.call(
                     model,
-                    *fit.arguments.positional,
+                    *given.positional,
                     initial_epoch=start.epoch,
                     epochs=assignment.epochs,
                     callbacks=[*callbacks, *added],
-                    **{"verbose": 0, **fit.arguments.named},
+                    **{"verbose": 0, **given.named},
                 )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
@@ -275,6 +288,8 @@ class Trainer:
             self._say(_NOT_CALIBRATED + "does not call model.fit, which would tell")
         if fit.is_own and fit.on_received:
             fit.on_received(received)
+        if fit.is_own:
+            self._tell_of_data(received, assignment)
         if not self.epochs_done:  # a loop without callbacks tells of no epoch
             told = len(returned.epoch) if isinstance(returned, keras.callbacks.History) else 0
             self.epochs_done = told or assignment.epochs - assignment.initial_epoch
@@ -292,7 +307,19 @@ class Trainer:
             return {}
         if is_read_once(validation):  # a `fit` of the user's making, which the batches are for, may judge by it
             return {}
-        value = received.evaluate(model, validation).get(self.objective.removeprefix("val_"))
+        name = self.objective.removeprefix("val_")
+        value = received.evaluate(model, validation).get(name)
         if value is None:  # the hypermodel has measured it in a way of its own
             return {}
+        if not self._is_judged_twice and _differ(value, source_value):
+            self._is_judged_twice = True
+            with drawing_apart():
+                again = received.evaluate(model, validation)[name]
+            if _differ(value, again):
+                self._say(drawn_anew(self.objective, value, again))
         return {f"{self.objective}_change": round(value - source_value, 6) + 0.0}
+
+
+def _differ(score: float, other: float) -> bool:
+    """Whether two scores are further apart than rounding, in whatever order examples come, has them."""
+    return abs(score - other) > 1e-3 * max(1.0, abs(other))

@@ -57,9 +57,9 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     return Settings(**{**given, "seed": given.get("seed") or 0, "front_sizes": tuple(sizes) if is_list else sizes})
 
 
-def warn_of_unused(settings: Settings) -> None:
-    """Warns of settings that change nothing though they are not the default, and of operators that users have registered for a
-    method that draws from its own."""
+def warn_of_unused(settings: Settings, max_trials: int | None = None) -> None:
+    """Warns of settings that change nothing though they are not the default, of operators that users have registered for a
+    method that draws from its own, and of so many trials at most where it is not they that a method lays out."""
     own = [name for name, operator in registry.items() if not type(operator).__module__.startswith("nash_tf.")]
     method = methods.registry[settings.method]
     if own and method.grows and not method.has_foresight:
@@ -67,6 +67,12 @@ def warn_of_unused(settings: Settings) -> None:
         warnings.warn(
             f"registered operators are not drawn by method {method.name!r}, which has its own: {', '.join(own)}; {weighing} weigh them",
             NotUsed,
+            stacklevel=4,
+        )
+    if max_trials and method.is_budgeted:
+        warnings.warn(
+            f"max_trials={max_trials} may end the search in the middle of its one budget: with method {method.name!r} the learning rate falls "
+            "at the end of that alone. Leave it out, and give the budget that is to be spent, as budget_epochs or max_hours",
             stacklevel=4,
         )
     for name, why in unused_in_search(settings).items():

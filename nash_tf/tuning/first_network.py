@@ -10,6 +10,7 @@ import keras_tuner
 from nash_tf.architecture import Architecture
 from nash_tf.seeds import drawing_apart
 from nash_tf.strategy import methods, outlook
+from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.training.child_models import ChildModels
@@ -81,18 +82,29 @@ def warn_of_other_data(book: TrialBook, models: ChildModels, arguments: FitArgum
     given.warn_of_others(book.files.directory, model, arguments)
 
 
-def hold_shaping(declared: DeclaredHyperparameters, settings: Settings, models: ChildModels) -> None:
-    """Has a search that perturbs hyperparameters leave those as they are that shape the network, and says so: a child has its parent's
-    layers, whatever their values, and they would be reported of a network that they did not make.
+def see_to_hyperparameters(search: Search, declared: DeclaredHyperparameters, models: ChildModels) -> None:
+    """Says what becomes of declared hyperparameters that a user may expect to vary, and has those stay that cannot.
 
     Args:
-        declared: the hyperparameters.
-        settings: of the search.
+        search: that begins or goes on.
+        declared: its hyperparameters.
         models: with the builder.
     """
-    if not settings.tune_hyperparameters:
-        return
-    defaults, seed = declared.defaults(), settings.seed
+    if search.settings.tune_hyperparameters:
+        _hold_shaping(declared, search.settings.seed, models)
+    elif not search.outcomes and (left := declared.undecided()):
+        several = search.method.grows and search.settings.rungs[0].children > 1
+        warnings.warn(
+            f"hyperparameters stay at the lowest or first of their values: {', '.join(f'{name}={value}' for name, value in left.items())}. Give "
+            f"each as default= the value to train with{', or tune_hyperparameters=True, which has children vary them' if several else ''}",
+            stacklevel=3,
+        )
+
+
+def _hold_shaping(declared: DeclaredHyperparameters, seed: int, models: ChildModels) -> None:
+    """Has a search that perturbs hyperparameters leave those as they are that shape the network, and says so: a child has its parent's
+    layers, whatever their values, and they would be reported of a network that they did not make."""
+    defaults = declared.defaults()
     first = _built(models, defaults, seed).digest
     if _built(models, defaults, seed).digest != first:
         return  # a builder that never makes the same twice
@@ -108,7 +120,7 @@ def hold_shaping(declared: DeclaredHyperparameters, settings: Settings, models: 
         names = ", ".join(sorted(declared.held))
         warnings.warn(
             f"tune_hyperparameters leaves {names} at the first network's: a child has its parent's layers, which morphisms alone change",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

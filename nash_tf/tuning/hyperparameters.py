@@ -50,6 +50,11 @@ class DeclaredHyperparameters:
             moved[hp.name] = rounded(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
         return moved
 
+    def undecided(self) -> dict[str, Any]:
+        """The default of each that is the lowest or first of several values: so Keras Tuner has it where none is given."""
+        several = self.others()
+        return {hp.name: hp.default for hp in self.space().space if hp.name in several and hp.default == _lowest(hp)}
+
     def others(self) -> dict[str, Any]:
         """A value far from the default, of each that has one."""
         far = {
@@ -124,6 +129,11 @@ def as_declared(hyperparameters: HyperParameters) -> None:
     for hp in hyperparameters.space:  # a condition comes before what is declared under it
         if hp.name in values and hyperparameters.is_active(hp):
             values[hp.name] = _declared(hp, values[hp.name])
+
+
+def _lowest(hp) -> Any:
+    """The lowest number of a range, or the first of a `Choice`; None of others."""
+    return hp.values[0] if isinstance(hp, Choice) else getattr(hp, "min_value", None)
 
 
 def _declared(hp, value):

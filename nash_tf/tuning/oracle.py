@@ -61,7 +61,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         objective, self.costs = front_objectives.split(objective, given.get("method", Settings.method))
         super().__init__(objective=objective, **kwargs)
         settings = arguments.settings_of(given)
-        arguments.warn_of_unused(settings)
+        arguments.warn_of_unused(settings, self.max_trials)
         self.seed = settings.seed
         goal = Goal(self.objective.name, self.objective.direction)
         declared = DeclaredHyperparameters(lambda: self._of_step.space())

@@ -167,7 +167,7 @@ class HillClimbing(keras_tuner.Tuner):
                 self._trainer.models.forget()
                 first_network.warn_of_another(self.oracle.book, self._training)
             search = self.oracle.search
-            first_network.hold_shaping(search.hyperparameters, search.settings, self._trainer.models)
+            first_network.see_to_hyperparameters(search, search.hyperparameters, self._trainer.models)
             self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
             first_network.warn_of_other_data(self.oracle.book, self._trainer.models, arguments)

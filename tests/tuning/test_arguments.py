@@ -72,6 +72,21 @@ def test_an_own_fit_may_make_batches_where_calibration_is_given(tmp_path):
     assert len(records(tuner)) == 4
 
 
+@pytest.mark.parametrize(
+    ("given", "is_said"),
+    [
+        ({"method": "grow", "budget_epochs": 20, "max_trials": 2}, True),
+        ({"method": "grow", "budget_epochs": 20}, False),
+        ({"method": "shr", "steps": 1, "max_trials": 2}, False),
+    ],
+)
+def test_trials_that_may_end_before_the_one_budget_does(given, is_said, recwarn):
+    HillClimbingOracle(keras_tuner.Objective("val_loss", "min"), **given)
+    told = [str(each.message) for each in recwarn if "max_trials" in str(each.message)]
+    assert len(told) == is_said
+    assert not told or "max_trials=2 may end the search" in told[0] and "as budget_epochs or max_hours" in told[0]
+
+
 @pytest.mark.parametrize(("method", "is_told"), [("shr", True), ("random", True), ("grow", False), ("fixed", False)])
 def test_a_registered_operator_that_a_method_does_not_draw_is_told(monkeypatch, recwarn, method, is_told):
     class Own(Split):

@@ -1,6 +1,7 @@
 """What is said of the first network: that it is above a limit, or another than the one that the search began with."""
 
 import random
+import re
 import uuid
 import warnings
 from functools import partial
@@ -135,3 +136,34 @@ def test_hyperparameters_that_shape_the_network_stay_and_it_is_said(tmp_path):
     values = [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
     assert {each["width"] for each in values} == {8} and len({each["dropout"] for each in values}) == 1
     assert len({each["rate"] for each in values}) > 1
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "stay at the lowest or first of their values: act=relu, rate=1e-05. .*, or tune_hyperparameters=True"),
+        (
+            {"method": "grow", "budget_epochs": 8, "steps": 1},
+            "act=relu, rate=1e-05. Give each as default= .* train with$",
+        ),
+        ({"tune_hyperparameters": True}, None),
+    ],
+    ids=["several children", "one", "tuned"],
+)
+def test_hyperparameters_that_stay_at_what_nobody_has_given_are_told_once(given, expected, tmp_path):
+    def build(hp):
+        image, x = network()
+        act = layers.Activation(hp.Choice("act", ["relu", "silu"]))
+        model = keras.Model(image, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(act(x))))
+        rate = hp.Float("rate", 1e-5, 1e-1, sampling="log")
+        model.compile(
+            keras.optimizers.SGD(rate, hp.Float("momentum", 0.0, 0.9, default=0.5)), "sparse_categorical_crossentropy"
+        )
+        return model
+
+    tuner = tuner_of(Still(build), tmp_path, **{"steps": 1, **given})
+    told = [
+        each for _ in range(2) for each in said(tuner.search, IMAGES, CLASSES, verbose=0)[1] if "stay at" in each[0]
+    ]
+    assert len(told) == (expected is not None)
+    assert not told or re.search(expected, told[0][0]) and told[0][1] == __file__, told

@@ -44,6 +44,20 @@ def test_a_value_at_an_end_of_its_range_moves_too():
     assert all(0.0 < each["low"] < 1.0 and 0.0 < each["high"] < 1.0 for each in found)
 
 
+def test_those_that_nobody_has_given_a_value():
+    def given():
+        hp = space()
+        hp.Float("lr", 1e-5, 1e-2, sampling="log")
+        hp.Int("width", 32, 512, step=32)
+        hp.Int("one", 4, 4)
+        hp.Choice("only", ["a"])
+        hp.Boolean("yes", default=True)
+        hp.Float("from zero", 0, 1)
+        return hp
+
+    assert DeclaredHyperparameters(given).undecided() == {"kind": "a", "lr": 1e-5, "width": 32, "from zero": 0.0}
+
+
 def test_children_inherit_and_child_0_keeps_hyperparameters(tmp_path):
     def values(tune):
         oracle, _ = begin(tmp_path / str(tune), tune_hyperparameters=tune)
