@@ -89,6 +89,27 @@ def check_copy(model: keras.Model, inputs) -> None:
         )
 
 
+def check_range(model: keras.Model, child: keras.Model, inputs) -> None:
+    """Checks that a child in half precision stays within its range, which a measurement in float32 does not tell.
+
+    Args:
+        model: the parent.
+        child: its child.
+        inputs: a batch of its inputs.
+
+    Raises:
+        NotPreserved: the child answers NaN or infinity, and the parent finite numbers.
+    """
+    if not _is_coarse(child):
+        return
+    outputs, others = (_pass(each, inputs, None, False)[0] for each in (model, child))
+    if all(map(_is_finite, outputs)) and not all(map(_is_finite, others)):
+        raise NotPreserved(
+            "in its half precision the child answers NaN or infinity: it has a value from float32 there that is too large; choose "
+            "another place, or give the layers from there on dtype='float32'"
+        )
+
+
 def check_finite(
     model: keras.Model,
     measured: Measured,

@@ -90,7 +90,7 @@ def morph(
             of range, or the calibration data do not fit the model's inputs; or the model's outputs on them, or the loss where
             it is limited, are not finite.
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance, though all operators are exact; or
-            the loss rose by more than `max_loss_change`.
+            the child is in half precision and beyond its range; or the loss rose by more than `max_loss_change`.
     """
     arguments.check_numbers(seed, noise, max_params)
     seed = int(seed)  # NumPy's numbers are no JSON
@@ -126,6 +126,7 @@ def morph(
     facts: dict[str, float] = {}
     if before is not None:
         is_exact = not noise and are_exact(move.operator for move in chosen)
+        certificate.check_range(model, grown, inputs)
         facts = _certified(model, parent, chosen, grown, before, inputs, labels, is_exact, most) | cost(
             parent, child.architecture
         )
