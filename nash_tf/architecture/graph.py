@@ -174,7 +174,7 @@ class Architecture:
         return 1 + max((int(ending.group(1)) for ending in endings if ending), default=0)
 
     def make(self, name: str, kind: str, config: Mapping[str, Any], inputs: Sequence[Node]) -> Node:
-        """A new node. Shape and variables are inferred; the dtype policy is that of the first input that has one.
+        """A new node. Shape and variables are inferred; the dtype policy is that of the first input, without inputs of the network.
 
         Args:
             name: name of the node.
@@ -185,10 +185,9 @@ class Architecture:
         Raises:
             ValueError: there is no layer rule for this kind and config.
         """
-        policies = [node.config["dtype"] for node in inputs if "dtype" in node.config and node.kind != "InputLayer"]
         is_layer = not kind.startswith("keras.ops>")
-        config = {**({"dtype": policies[0]} if policies and is_layer else {}), **config}
-        if config.get("dtype") == "float32":  # the default
+        config = {**({"dtype": self._policy_of(inputs)} if is_layer else {}), **config}
+        if config.get("dtype", "float32") in (None, "float32"):  # the default
             del config["dtype"]
         inferred = layer_rules.infer(kind, config, [node.shape for node in inputs])
         if inferred is None:
@@ -196,6 +195,23 @@ class Architecture:
                 f"node {name!r}: there is no layer rule for a {kind} with this config, so its shape is not known"
             )
         return Node(name, kind, config, tuple(node.name for node in inputs), *inferred)
+
+    def _policy_of(self, nodes: Iterable[Node]) -> str | None:
+        """The dtype policy of the first of some nodes that has one: a layer always (float32 is left out of its config), an input of
+        the network never; an operation has that of what it casts to, or of its own inputs."""
+        for node in nodes:
+            if node.kind == "InputLayer":
+                continue
+            if not node.kind.startswith("keras.ops>") and node.kind != layer_rules.OUTPUT:
+                return node.config.get("dtype", "float32")
+            dtype = node.config.get("dtype")
+            if (
+                policy := f"mixed_{dtype}"
+                if dtype in _HALVES
+                else dtype or self._policy_of(map(self.__getitem__, node.inputs))
+            ):
+                return policy
+        return None
 
     def edited(self, changed: Iterable[Node] = (), new: Iterable[Node] = ()) -> "Architecture":
         """A copy with some nodes replaced and others inserted.

@@ -90,7 +90,7 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
 
     gamma and beta stay, so inference changes: it becomes what training mode computes. Wu and Johnson 2021 (arXiv
     2105.07576, section 3.1): batch by batch, each batch normalised by its own statistics, of which the whole's are made.
-    A frozen batch normalisation keeps its statistics.
+    Of one that is called more than once it is the mean over its calls, as in training. A frozen one keeps its statistics.
 
     Args:
         model: the model, built from `architecture`; only the named layers change.
@@ -99,35 +99,47 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
         inputs: examples, nested as the model takes them.
     """
     layers = operations(model)
-    named = frozenset(name for name in names if layers[name].trainable)
-    if not named:
+    measured = {layer for layer in map(layers.__getitem__, names) if layer.trainable}
+    if not measured:
         return
-    # Of each the mean and the mean square, times the weight of the batch; and these weights.
-    sums: dict[keras.layers.BatchNormalization, list[Any]] = {}
+    # By layer and node the mean and the mean square, times the weight of the batch; and these weights.
+    sums: dict[keras.layers.BatchNormalization, dict[str, list[Any]]] = {}
+    at = ""
+
+    def begin(name):
+        nonlocal at
+        at = name
 
     def measure(layer, args, kwargs):
         mean, variance, weight = _moments(layer, args, kwargs)
-        each = sums.setdefault(layer, [0.0, 0.0, 0])
+        each = sums.setdefault(layer, {}).setdefault(at, [0.0, 0.0, 0])
         for place, part in enumerate((mean * weight, (variance + mean**2) * weight, weight)):
             each[place] = each[place] + part
 
     def normalise(name, layer, args, kwargs):
-        if name not in named:
+        if layer not in measured:
             return layer(*args, **{**kwargs, "training": False})
         measure(layer, args, kwargs)
         return on_own_statistics(name, layer, args, kwargs)
 
     examples = len(tree.flatten(inputs)[0])
-    with restoring(model), inside_on_own_statistics([layers[name] for name in named], measure):
+    with restoring(model), inside_on_own_statistics(measured, measure):
         for start in range(0, examples, CALIBRATION_BATCH):
             rows = slice(start, start + CALIBRATION_BATCH)
-            node_outputs(model, architecture, tree.map_structure(lambda part: part[rows], inputs), normalise)  # noqa: B023
-    for layer, (total, squares, weight) in sums.items():
-        if np.any(weight == 0):  # all is masked
-            continue
-        mean = total / weight
-        _assign(layer.moving_mean, mean)
-        _assign(layer.moving_variance, np.maximum(squares / weight - mean**2, 0.0))
+            part = tree.map_structure(lambda part: part[rows], inputs)  # noqa: B023
+            node_outputs(model, architecture, part, normalise, begin)
+    for layer, calls in sums.items():
+        found = [_whole(*each) for each in calls.values() if not np.any(each[2] == 0)]  # else all is masked
+        if found:
+            mean, variance = np.mean(found, axis=0)
+            _assign(layer.moving_mean, mean)
+            _assign(layer.moving_variance, variance)
+
+
+def _whole(total: np.ndarray, squares: np.ndarray, weight: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of all batches."""
+    mean = total / weight
+    return mean, np.maximum(squares / weight - mean**2, 0.0)
 
 
 @contextmanager
@@ -168,7 +180,7 @@ def _is_open(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
 
 
-def node_outputs(model: keras.Model, architecture: Architecture, batch, normalise=None) -> dict[str, Any]:
+def node_outputs(model: keras.Model, architecture: Architecture, batch, normalise=None, begin=None) -> dict[str, Any]:
     """Runs a model layer by layer in inference mode. Layers may change variables; `restoring` sets them back.
 
     Args:
@@ -176,6 +188,7 @@ def node_outputs(model: keras.Model, architecture: Architecture, batch, normalis
         architecture: its architecture.
         batch: a batch of the model's inputs, nested as the model takes them.
         normalise: (name, layer, args, kwargs) -> output of a batch normalisation; by default its output in inference.
+        begin: is called with the name of each node before it is run.
 
     Returns:
         The output of every node, by name.
@@ -186,6 +199,8 @@ def node_outputs(model: keras.Model, architecture: Architecture, batch, normalis
     for node in architecture.nodes:
         if node.kind == "InputLayer":
             continue
+        if begin is not None:
+            begin(node.name)
         layer = layers[node.name]
         args, kwargs = arguments(node, [values[name] for name in node.inputs])
         if normalise is not None and isinstance(layer, keras.layers.BatchNormalization):

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -41,10 +42,12 @@ def from_keras(model: keras.Model, *, one_by_one: bool = False) -> Architecture:
 
     Raises:
         ValueError: the model cannot be represented; the message names the layer. Reasons are a model that is not
-            functional, a sparse or optional input, a custom layer that is not registered, and a config or an argument that is not plain data.
+            functional, a sparse or optional input, a custom layer that is not registered, a weight that two layers have in common,
+            and a config or an argument that is not plain data.
     """
     graph = graph_of(model)
     calls, call_of = calls_of(graph)
+    _check_weights_of_their_own([call.operation for call in calls])
     structure = {}
     for key, tensors in (("inputs", input_structure(graph)), ("outputs", output_structure(graph))):
         if not all(map(is_tensor, _listed(tensors))):
@@ -93,6 +96,20 @@ def _node(call: Call, known: dict | None) -> Node:
         if inferred not in (None, layer_rules.Inferred(shape, weights, statistics)):
             config[layer_rules.CALL][layer_rules.CLOSED] = True
     return Node(call.name, kind, config, call.sources, shape, weights, statistics)
+
+
+def _check_weights_of_their_own(operations: Iterable[Any]) -> None:
+    """Refuses a weight of two layers, as of one layer in two wrappers: each would have its own in a child."""
+    owners: dict[int, Any] = {}
+    for operation in operations:
+        for weight in getattr(operation, "weights", ()):
+            owner = owners.setdefault(id(weight), operation)
+            if owner is not operation:
+                refuse(
+                    operation,
+                    f"its weight {weight.name} is one of {owner.name!r} ({type(owner).__name__}) too, and in a child each would have "
+                    "its own: call one of the two layers in both places, as calls of one layer stay so, or give each weights of its own",
+                )
 
 
 def _check_state(operation: Any) -> None:

@@ -96,7 +96,13 @@ class Morphism(ABC):
 
     def why(self, architecture: Architecture, site: Site) -> str:
         """Why `site` is not one of the operator's, in words; "" where it is."""
-        return self._inexact(architecture, site) or _constraint_conflict(*self._apply(architecture, site))
+        reason = self._inexact(architecture, site) or self.pointless(architecture, site)
+        return reason or _constraint_conflict(*self._apply(architecture, site))
+
+    def pointless(self, architecture: Architecture, site: Site) -> str:
+        """Why a site that satisfies `requires` can bring nothing, in words; "" where it can. It is not found, and is refused where it
+        is named; a move of an earlier version is replayed."""
+        return ""
 
     def why_not_considered(self, architecture: Architecture, layer: str) -> str:
         """Why none of the candidates names a layer, in words."""
@@ -115,7 +121,7 @@ class Morphism(ABC):
 
     def sites(self, architecture: Architecture) -> list[Site]:
         """Every site where the operator applies, in canonical order; `architecture` is not changed."""
-        exact = self._exact_sites(architecture)
+        exact = [site for site in self._exact_sites(architecture) if not self.pointless(architecture, site)]
         if not _is_constrained(architecture):
             return exact
         return [site for site in exact if not _constraint_conflict(*self._apply(architecture, site))]
@@ -143,6 +149,12 @@ class Morphism(ABC):
             AssertionError: the operator breaks its contract.
         """
         if reason := self._inexact(architecture, site):
+            raise self._error(site, reason)
+        return self.applied(architecture, site)
+
+    def chosen(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
+        """`apply` at a site that a user names: one that can bring nothing is refused too."""
+        if reason := self._inexact(architecture, site) or self.pointless(architecture, site):
             raise self._error(site, reason)
         return self.applied(architecture, site)
 

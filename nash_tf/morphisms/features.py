@@ -133,7 +133,8 @@ def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:
 
 
 def prevailing_activation(architecture: Architecture, name: str) -> tuple[str, Mapping[str, Any]]:
-    """Kind and config of the nearest activation at or before a node, going back through first inputs; ReLU if none.
+    """Kind and config of the nearest activation at or before a node, going back through first inputs; ReLU if none. The config does
+    not say in which precision: that is for the place where the new one is.
 
     Skipped are activations with variables, those that may be infinite, and those with values in [0, 1], as gates have.
     """
@@ -151,6 +152,6 @@ def prevailing_activation(architecture: Architecture, name: str) -> tuple[str, M
             )
             low, high = layer_rules.bounds(kind, config, [layer_rules.Bounds(-100.0, 100.0)])
             if low < 0.0 or high > 1.0:
-                return kind, config
+                return kind, {key: value for key, value in config.items() if key != "dtype"}
         node = architecture[node.inputs[0]] if node.inputs else None
     return "ReLU", {}

@@ -62,7 +62,7 @@ def option_at(operator: Morphism, architecture: Architecture, site: Sequence) ->
         ValueError: the operator has no place there; with the reason.
     """
     site = plain_site(site)
-    return Option(operator.name, site, *added(architecture, operator.apply(architecture, site)[0]))
+    return Option(operator.name, site, *added(architecture, operator.chosen(architecture, site)[0]))
 
 
 def named(registry: Mapping[str, Morphism], operators: Any) -> list[str]:

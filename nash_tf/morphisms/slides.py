@@ -1,9 +1,10 @@
-"""The operators as the slides restrict them; the methods that reproduce the slides draw from these."""
+"""The operators as the slides have them; the methods that reproduce the slides draw from these."""
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.morphisms.alter_channels import AlterChannels
 from nash_tf.morphisms.base import Morphism
 from nash_tf.morphisms.merge_concat import MergeConcat
+from nash_tf.morphisms.split import Split
 
 _PARTS = ("ReLU", "Activation", "MaxPooling2D", "Add", "nash_tf>ConvexMerge")
 
@@ -15,7 +16,9 @@ def merges_features(architecture: Architecture, node: Node) -> bool:
     )
 
 
-# By name; narrower than the registry's. New channels do not pass such a merge (slides, "Alter Channels").
+# By name. Narrower than the registry's, as new channels do not pass such a merge (slides, "Alter Channels"); but a split, which has
+# a place at every convolution.
 SLIDES: dict[str, Morphism] = {
-    operator.name: operator for operator in (AlterChannels(merges_features), MergeConcat(merges_features))
+    operator.name: operator
+    for operator in (AlterChannels(merges_features), MergeConcat(merges_features), Split(at_any_end=True))
 }

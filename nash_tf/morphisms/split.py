@@ -22,10 +22,18 @@ class Split(Morphism):
        inference and in training mode.
     4. The gradients of a branch's other variables are scaled by the same factor, so their optimiser slots are scaled as they follow
        from gradients: momentum by the factor, means of squares by its square. The slots of the scaled variables are not.
+    5. Without an activation the sum of the branches is one convolution in inference, whatever they learn: there it is pointless. (Of
+       separable ones it is more than one such.)
+
+    Args:
+        at_any_end: whether it is not, as in the slides, which split every convolution.
     """
 
     name = "split"
     site_form = "(convolution,)"
+
+    def __init__(self, at_any_end: bool = False) -> None:
+        self._at_any_end = at_any_end
 
     def candidates(self, architecture):
         for node in architecture.nodes:
@@ -43,6 +51,17 @@ class Split(Morphism):
         if not _is_homogeneous(conv):
             return f"{name} ends in {layer_rules.activation_of(conv.config)}, of which two shares are not the whole"
         return "" if _is_inner(architecture, conv) else f"{name} is an output of the network"
+
+    def pointless(self, architecture, site):
+        (name,) = site
+        block = self._block(architecture, name)
+        has_activation = any(layer_rules.has_activation(node.rule, node.config) for node in block)
+        if self._at_any_end or has_activation or len(layer_rules.kernels(block[0].kind, block[0].config)) > 1:
+            return ""
+        return (
+            f"its block ends in {block[-1].name}, without an activation that could be split too: the sum of two such is one "
+            "convolution for ever, and the second brings nothing"
+        )
 
     def _apply(self, architecture, site):
         block, number = self._block(architecture, *site), architecture.unused_number()

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from nash_tf.architecture import Architecture, Node
+from nash_tf.architecture import Architecture, Node, layer_rules
 from nash_tf.architecture.costs import added
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.calibration import calibrate, remeasure
@@ -103,18 +103,29 @@ def inherit(
 
 def _stale(parent: Architecture, child: Architecture, touched: Collection[str]) -> tuple[str, ...]:
     """The batch normalisations, and layers with such inside, that read other nodes than in the parent, or lie behind nodes that
-    have changed."""
+    have changed. One that is called more than once is so where any of its calls is, and changes what is behind the others."""
 
     def reads_as_before(node: Node) -> bool:
         return node.name in parent and node.inputs == parent[node.name].inputs
 
+    def layer_of(node: Node) -> str:
+        return node.config.get(layer_rules.CALL, {}).get(layer_rules.LAYER_OF, node.name)
+
+    holders = {
+        node.name for node in child.nodes if any(name.partition(":")[0] == "moving_mean" for name in node.statistics)
+    }
+    calls = [node for node in child.nodes if layer_of(node) in holders]
     changed = {node.name for node in child.nodes if node.name in touched or not reads_as_before(node)}
-    return tuple(
-        node.name
-        for node in child.nodes
-        if any(name.partition(":")[0] == "moving_mean" for name in node.statistics)
-        and not (reads_as_before(node) and changed.isdisjoint(child.ancestors[node.name]))
-    )
+    stale, before = set[str](), -1
+    while len(stale) > before:
+        before = len(stale)
+        stale |= {
+            layer_of(node)
+            for node in calls
+            if not (reads_as_before(node) and changed.isdisjoint(child.ancestors[node.name]))
+        }
+        changed |= {node.name for node in calls if layer_of(node) in stale}
+    return tuple(node.name for node in child.nodes if node.name in stale)
 
 
 def make_child(

@@ -1,7 +1,9 @@
 """The certificate of a child: how far its function differs from its parent's on a calibration batch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,7 +11,9 @@ import numpy as np
 from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.call_arguments import is_tensor
 from nash_tf.keras_models.compilation import compile_like
+from nash_tf.keras_models.graph_calls import calls_of, graph_of
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import carry_trainable, copy_of, read_state, restoring
 from nash_tf.surgery.losses import loss_of
@@ -30,12 +34,14 @@ class Measured:
         loss: the loss in inference as Keras reports it, with regularisation; None without labels.
         training_outputs: the outputs in training mode.
         training_loss: the loss in training mode; None without labels.
+        draws: by the name of each layer that draws random numbers of what shapes they follow.
     """
 
     outputs: list[np.ndarray]
     loss: float | None
     training_outputs: list[np.ndarray]
     training_loss: float | None
+    draws: Mapping[str, Any] = field(default_factory=dict)
 
 
 def in_float32(model: keras.Model) -> keras.Model:
@@ -64,8 +70,26 @@ def measure(model: keras.Model, inputs, labels=None) -> Measured:
         labels: the targets of the same batch, or None.
     """
     model = in_float32(model)
-    inference, training = _pass(model, inputs, labels, False), _pass(model, inputs, labels, True)
-    return Measured(*inference, *training)
+    seeds: set[int] = set()
+    inference, training = _pass(model, inputs, labels, False), _pass(model, inputs, labels, True, seeds)
+    return Measured(*inference, *training, _draws(model, seeds))
+
+
+def _draws(model: keras.Model, seeds: set[int]) -> dict[str, Any]:
+    """By the name of each layer that has one of these seeds the shapes that its draws follow, and how often it was called before."""
+    found: dict[str, Any] = {}
+    earlier: Counter[int] = Counter()
+    for call in calls_of(graph_of(model))[0] if seeds else ():
+        if not seeds.isdisjoint(map(id, getattr(call.operation, "variables", ()))):
+            inputs = [tuple(leaf.shape) for leaf in keras.tree.flatten((call.args, call.kwargs)) if is_tensor(leaf)]
+            weights = [tuple(weight.shape) for weight in call.operation.weights]
+            found[call.name] = (inputs, weights, earlier[id(call.operation)])
+            earlier[id(call.operation)] += 1
+    return found
+
+
+def _is_seed(variable: keras.Variable) -> bool:
+    return "seed_generator_state" in variable.path
 
 
 def check_copy(model: keras.Model, inputs) -> None:
@@ -86,6 +110,27 @@ def check_copy(model: keras.Model, inputs) -> None:
         raise ValueError(
             f"model {model.name!r} is not supported: one made again of its configs and weights computes something else, by {change:.3g}; a layer has a "
             "state that its config does not tell"
+        )
+
+
+def check_range(model: keras.Model, child: keras.Model, inputs) -> None:
+    """Checks that a child in half precision stays within its range, which a measurement in float32 does not tell.
+
+    Args:
+        model: the parent.
+        child: its child.
+        inputs: a batch of its inputs.
+
+    Raises:
+        NotPreserved: the child answers NaN or infinity, and the parent finite numbers.
+    """
+    if not _is_coarse(child):
+        return
+    outputs, others = (_pass(each, inputs, None, False)[0] for each in (model, child))
+    if all(map(_is_finite, outputs)) and not all(map(_is_finite, others)):
+        raise NotPreserved(
+            "in its half precision the child answers NaN or infinity: it has a value from float32 there that is too large; choose "
+            "another place, or give the layers from there on dtype='float32'"
         )
 
 
@@ -161,13 +206,17 @@ def moved_by_rounding(model: keras.Model, outputs: Callable[[], list[np.ndarray]
         return _difference(before, outputs())
 
 
-def _pass(model: keras.Model, inputs, labels, training: bool) -> tuple[list[np.ndarray], float | None]:
-    """Outputs and loss in one mode."""
+def _pass(
+    model: keras.Model, inputs, labels, training: bool, used: set[int] | None = None
+) -> tuple[list[np.ndarray], float | None]:
+    """Outputs and loss in one mode. To `used` the ids of the seeds are added from which the layers have drawn."""
     with restoring(model):
         for variable in model.variables:
-            if "seed_generator_state" in variable.path:  # so that parent and child draw the same dropout masks
+            if _is_seed(variable):  # so that parent and child draw the same dropout masks
                 variable.assign(keras.ops.zeros_like(variable))
         outputs = model(inputs, training=training)
+        if used is not None:
+            used |= {id(variable) for variable in model.variables if _is_seed(variable) and np.any(copy_of(variable))}
         loss = None
         if labels is not None:
             loss = float(loss_of(model, inputs, labels, outputs, training))
@@ -197,7 +246,8 @@ def certify(
         - `bound`: its upper bound, `morphisms` * `TOLERANCE` * max(1, largest absolute output); `morphisms` * `rounding` where
           that is exceeded and less. Only if `strict`: nothing else is held to one.
         - `rounding`: that of the parent, where it was asked for.
-        - `training_difference`: largest absolute difference of the outputs in training mode.
+        - `training_difference`: largest absolute difference of the outputs in training mode. It and `training_loss_change` are
+          left out where a layer draws other random numbers than in the parent, as dropout does behind a wider layer.
         - With labels `loss_change` and `training_loss_change`, child minus parent. These losses include regularisation,
           to which new kernels and copies add.
 
@@ -212,17 +262,18 @@ def certify(
     certificate = {
         "max_difference": _difference(parent.outputs, child.outputs),
         **({"bound": bound} if strict else {}),
-        "training_difference": _difference(parent.training_outputs, child.training_outputs),
     }
+    draws_alike = all(parent.draws.get(name, drawn) == drawn for name, drawn in child.draws.items())
+    if draws_alike:
+        certificate["training_difference"] = _difference(parent.training_outputs, child.training_outputs)
     if strict and own_rounding is not None and certificate["max_difference"] > bound:
         certificate["rounding"] = own_rounding()
         certificate["bound"] = bound = max(bound, max(1, morphisms) * certificate["rounding"])
     if strict and not certificate["max_difference"] <= bound:  # not `>`, so that NaN is refused too
         raise NotPreserved(f"the outputs changed by {certificate['max_difference']:.3g}, more than {bound:.3g}")
-    changes = {
-        "loss_change": (parent.loss, child.loss),
-        "training_loss_change": (parent.training_loss, child.training_loss),
-    }
+    changes = {"loss_change": (parent.loss, child.loss)}
+    if draws_alike:
+        changes["training_loss_change"] = (parent.training_loss, child.training_loss)
     for name, (before, after) in changes.items():
         if before is not None and after is not None:
             certificate[name] = after - before

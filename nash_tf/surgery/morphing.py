@@ -16,7 +16,7 @@ from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.keras_models.views import check_one_view
 from nash_tf.morphisms import are_exact, known, reductions
-from nash_tf.morphisms.base import Move
+from nash_tf.morphisms.base import Morphism, Move
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.options import Option, checked_limit
 from nash_tf.morphisms.weight_transfer import Key
@@ -90,7 +90,7 @@ def morph(
             of range, or the calibration data do not fit the model's inputs; or the model's outputs on them, or the loss where
             it is limited, are not finite.
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance, though all operators are exact; or
-            the loss rose by more than `max_loss_change`.
+            the child is in half precision and beyond its range; or the loss rose by more than `max_loss_change`.
     """
     arguments.check_numbers(seed, noise, max_params)
     seed = int(seed)  # NumPy's numbers are no JSON
@@ -126,6 +126,7 @@ def morph(
     facts: dict[str, float] = {}
     if before is not None:
         is_exact = not noise and are_exact(move.operator for move in chosen)
+        certificate.check_range(model, grown, inputs)
         facts = _certified(model, parent, chosen, grown, before, inputs, labels, is_exact, most) | cost(
             parent, child.architecture
         )
@@ -248,14 +249,13 @@ def _placed(
 ) -> tuple[Architecture, tuple[Move, ...]]:
     """A child at a given place, and the move; the parent and none where it is too large."""
     move = Move(*place, seed)
-    child = _applied(parent, move, max_channels)
+    child = _operator(move, max_channels).chosen(parent, move.site)[0]
     return (parent, ()) if _is_too_large(child, parent, max_params) else (child, (move,))
 
 
-def _applied(parent: Architecture, move: Move, max_channels: float | None) -> Architecture:
-    """The child of a move at a given place, where no limit on channels holds but one that was given."""
-    operator = known()[move.operator].limited_to(inf if max_channels is None else max_channels)
-    return operator.apply(parent, move.site)[0]
+def _operator(move: Move, max_channels: float | None) -> Morphism:
+    """The operator of a move at a given place, where no limit on channels holds but one that was given."""
+    return known()[move.operator].limited_to(inf if max_channels is None else max_channels)
 
 
 def _is_too_large(child: Architecture, parent: Architecture, max_params: float) -> bool:
@@ -273,7 +273,7 @@ def _check_limits(
     """
     if max_params == inf and max_channels is None:
         return
-    child = reduce(lambda made, move: _applied(made, move, max_channels), moves, parent)
+    child = reduce(lambda made, move: _operator(move, max_channels).apply(made, move.site)[0], moves, parent)
     if _is_too_large(child, parent, max_params):
         raise ValueError(
             f"{argument} must stay within max_params={max_params:,.0f}: they make a model of {child.params:,} parameters"

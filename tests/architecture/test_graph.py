@@ -230,6 +230,21 @@ class TestEdited:
         at = names.index("relu_2")
         assert names[at : at + 4] == ["relu_2", "relu_9", "concat_9", "pool_2"]
 
+    def test_the_policy_of_what_is_new_is_that_of_its_first_input(self):
+        image = Node("image", "InputLayer", {"dtype": "uint8"}, (), (4, 4, 2))
+        half = Node("half", "Activation", {"activation": "relu", "dtype": "mixed_float16"}, ("image",), (4, 4, 2))
+        full = Node("full", "Activation", {"activation": "relu"}, ("half",), (4, 4, 2))
+        squared = Node("squared", "keras.ops>Square", {}, ("half",), (4, 4, 2))
+        cast = Node("cast", "keras.ops>Cast", {"dtype": "bfloat16"}, ("full",), (4, 4, 2))
+        network = Architecture((image, half, full, squared, cast), ("squared", "cast"))
+
+        def policy(*names):
+            return network.make("new", "Add", {}, [network[name] for name in names]).config.get("dtype", "float32")
+
+        assert policy("full", "half") == policy("image", "full") == policy("image", "image") == "float32"
+        assert policy("half", "full") == policy("image", "half") == policy("squared", "full") == "mixed_float16"
+        assert policy("cast", "half") == "mixed_bfloat16"
+
     def test_nothing_to_edit(self, parent):
         assert parent.edited() == parent
 

@@ -150,6 +150,39 @@ def test_calls_of_one_layer_with_weights_stay_calls_of_one_layer():
     assert {name for name, _ in registry["alter_channels"].sites(architecture)} == {"mixed"}
 
 
+def twice_wrapped():
+    """One model in two wrappers."""
+    films = [keras.Input((3, 4, 4, 2)), keras.Input((3, 4, 4, 2))]
+    both = branch()
+    return films, layers.Add()(
+        [layers.TimeDistributed(both, name=name)(film) for name, film in zip(("two", "one"), films, strict=True)]
+    )
+
+
+def wrapped_and_plain():
+    """One layer by itself and in a wrapper."""
+    dense, rows = layers.Dense(3, name="one"), keras.Input((5, 4))
+    return rows, layers.TimeDistributed(dense, name="two")(rows) + dense(rows)
+
+
+def assigned():
+    """One variable that was set into another layer."""
+    one, two, row = layers.Dense(4, name="one"), layers.Dense(4, name="two"), keras.Input((4,))
+    outputs = two(one(row))
+    two._tracker.unlock()
+    two._trainable_variables[0] = two._kernel = one._kernel
+    two._tracker.lock()
+    return row, outputs
+
+
+@pytest.mark.parametrize("made", [twice_wrapped, wrapped_and_plain, assigned], ids=lambda made: made.__name__)
+def test_a_weight_of_two_layers_is_refused_with_both(made):
+    with pytest.raises(
+        ValueError, match=r"'(one|two)' .* its weight kernel is one of '(?!\1)(one|two)' .* call one of"
+    ):
+        Architecture.from_keras(keras.Model(*made()))
+
+
 def test_a_layer_is_not_removed_from_under_its_other_calls():
     image = keras.Input((4, 4, 3))
     conv = layers.Conv2D(3, 1, name="conv")

@@ -188,9 +188,9 @@ class TestDraw:
 
 
 class TestSlides:
-    """The slides' forms of operators have fewer sites, and at each the same child."""
+    """The slides' forms of operators have fewer sites, but for splits, and at each the same child."""
 
-    @pytest.mark.parametrize("name", SLIDES)
+    @pytest.mark.parametrize("name", ["alter_channels", "merge_concat"])
     def test_a_part_of_the_sites(self, name):
         dropped = 0
         for parent in PARENTS[::2]:

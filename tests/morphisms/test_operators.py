@@ -1,13 +1,15 @@
 """What each operator makes of a network."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.vanilla import vanilla
-from nash_tf.morphisms import registry
-from nash_tf.morphisms.base import MAX_CHANNELS
+from nash_tf.morphisms import option, registry, why
+from nash_tf.morphisms.base import MAX_CHANNELS, Move
+from nash_tf.morphisms.draw import replay
 from nash_tf.morphisms.names import counted
 from nash_tf.morphisms.slides import SLIDES
 from nash_tf.morphisms.weight_transfer import (
@@ -258,9 +260,13 @@ class TestSplit:
 
     def split_at(self, parent):
         """What the sum takes, and what takes the sum, after a split of the second block."""
-        assert self.operator.sites(parent) == [("conv_1",), ("conv_2",), ("conv_3",)]
         child, _ = self.operator.apply(parent, ("conv_2",))
-        return child["add_4"].inputs, child.consumers["add_4"]
+        branches = child["add_4"].inputs
+        is_pointless = branches == ("bn_2", "bn_4")  # the sum of these is one convolution
+        assert (("conv_2",) in self.operator.sites(parent)) is not is_pointless
+        assert ("its block ends in bn_2" in why(parent, "split", "conv_2")) is is_pointless
+        assert SLIDES["split"].sites(parent) == [("conv_1",), ("conv_2",), ("conv_3",)]
+        return branches, child.consumers["add_4"]
 
     def test_a_second_consumer_ends_the_block(self):
         taker = VANILLA.make("more", "GlobalAveragePooling2D", {}, [VANILLA["bn_2"]])
@@ -274,6 +280,20 @@ class TestSplit:
     def test_a_relu_that_is_not_homogeneous_comes_after_the_sum(self, config):
         parent = VANILLA.edited([replace(VANILLA["relu_2"], config=config)])
         assert self.split_at(parent) == (("bn_2", "bn_4"), ("relu_2",))
+
+    def test_a_pointless_place_is_refused_where_it_is_named_and_replayed(self):
+        parent = Architecture(VANILLA.nodes, ("logits", "relu_2"))
+        for asked in (partial(option, parent, "split", "conv_2"), partial(self.operator.chosen, parent, ("conv_2",))):
+            with pytest.raises(ValueError, match="bn_2, without an activation .* one convolution for ever"):
+                asked()
+        child, _ = replay(parent, [Move("split", ("conv_2",), 0)])
+        assert "bn_4" in child
+
+    def test_two_separable_convolutions_are_more_than_one(self):
+        config = {"filters": 32, "kernel_size": 3, "padding": "same"}
+        conv = VANILLA.make("conv_2", "SeparableConv2D", config, [VANILLA["pool_1"]])
+        parent = VANILLA.edited([conv, replace(VANILLA["pool_2"], inputs=("conv_2",))])
+        assert ("conv_2",) in self.operator.sites(parent)
 
     def test_a_leaky_relu_is_homogeneous(self):
         parent = VANILLA.edited([replace(VANILLA["relu_2"], config={"negative_slope": 0.1})])

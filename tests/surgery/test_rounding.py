@@ -142,3 +142,40 @@ def test_what_is_frozen_inside_a_layer_stays_so_in_the_copy_that_is_compared():
     model = keras.Model(image, attention(image, image))
     attention.query_dense.trainable = False
     assert len(certificate.in_float32(model).trainable_weights) == len(model.trainable_weights) == 6
+
+
+def with_a_part_in_float32():
+    """In half precision but for a part in the middle, whose numbers are too large for that."""
+    keras.utils.set_random_seed(0)
+    half, full = {"dtype": "mixed_float16"}, {"dtype": "float32"}
+    image = keras.Input((6, 6, 3))
+    x = keras.layers.LeakyReLU(**half, name="before")(keras.layers.Conv2D(4, 3, padding="same", **half)(image))
+    x = keras.layers.Rescaling(1e6, **full)(keras.layers.Conv2D(4, 3, padding="same", **full)(x))
+    x = keras.layers.AveragePooling2D(1, **full, name="pool")(x)
+    x = keras.layers.ReLU(**full, name="large")(x)
+    x = keras.layers.Rescaling(1e-6, **full)(x)
+    x = keras.layers.Conv2D(4, 1, activation="relu", **half, name="after")(x)
+    return keras.Model(image, keras.layers.Dense(2, **full)(keras.layers.GlobalAveragePooling2D(**full)(x)))
+
+
+@pytest.mark.parametrize(
+    ("operator", "site"),
+    [
+        ("merge_convex", ("large", "before")),
+        ("merge_concat", ("large", "before", 1)),
+        ("insert_conv", ("pool", "large", 3)),
+    ],
+)
+def test_what_is_new_in_a_part_in_float32_is_so_too(operator, site):
+    model, batch = with_a_part_in_float32(), np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype(np.float32)
+    grown = nash_tf.morph(model, (operator, site), calibration=batch).model
+    kept = {layer.name for layer in model.layers}
+    assert {layer.dtype_policy.name for layer in grown.layers if layer.name not in kept} == {"float32"}
+    np.testing.assert_allclose(grown(batch), model(batch), rtol=1e-2, atol=1e-2)
+
+
+def test_a_child_beyond_the_range_of_its_half_precision_is_refused():
+    """The certificate is measured in float32, which has that range."""
+    model, batch = with_a_part_in_float32(), np.random.default_rng(0).normal(size=(8, 6, 6, 3)).astype(np.float32)
+    with pytest.raises(certificate.NotPreserved, match="half precision the child answers NaN"):
+        nash_tf.morph(model, ("merge_convex", ("after", "large")), calibration=batch)

@@ -112,6 +112,53 @@ def assert_masked(bn, model, texts):
         np.testing.assert_allclose(value, variable, rtol=1e-4, atol=1e-6)
 
 
+def towers():
+    """Two of them, with one batch normalisation, and one of their own behind it; a filter of each first layer is not read."""
+    keras.utils.set_random_seed(0)
+    rows, ends = [keras.Input((8,), name=name) for name in "ab"], []
+    norm = keras.layers.BatchNormalization(name="both")
+    for row in rows:
+        x = keras.layers.Dense(4, name=f"{row.name}_2")(keras.layers.Dense(5, name=f"{row.name}_1")(row))
+        x = keras.layers.Dense(3, activation="relu")(norm(x))
+        ends.append(keras.layers.Dense(2)(keras.layers.BatchNormalization(name=f"{row.name}_own")(x)))
+    model, rng = keras.Model(rows, ends), np.random.default_rng(0)
+    for row in rows:
+        kernel = model.get_layer(f"{row.name}_2").kernel
+        kernel.assign(kernel * (np.arange(5) != 1)[:, None])
+    return model, [rng.normal(mean, scale, (64, 8)).astype(np.float32) for mean, scale in ((0, 1), (5, 3))]
+
+
+class TestCalledMoreThanOnce:
+    def test_it_is_measured_as_training_does(self):
+        model, rows = towers()
+        remeasure(model, Architecture.from_keras(model), ["both"], rows)
+        norm = model.get_layer("both")
+        before = [np.array(each) for each in norm.non_trainable_variables]
+        model(rows, training=True)
+        for one, two in zip(before, norm.non_trainable_variables, strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-3)
+
+    @pytest.mark.parametrize("tower", ["a", "b"])
+    def test_it_is_stale_where_any_call_is(self, tower):
+        model, rows = towers()
+        names, move = ("both", "a_own", "b_own"), ("remove_filters", (f"{tower}_1", "filters", 1))
+        architecture = Architecture.from_keras(model)
+        remeasure(model, architecture, names, rows)
+        assert set(inherit(architecture, read_state(model), [Move(*move, 0)]).stale) == set(names)
+        child = nash_tf.morph(model, move, calibration=rows).model
+        for one, two in zip(model(rows), child(rows), strict=True):  # of a filter that was not read
+            np.testing.assert_allclose(one, two, atol=1e-4)
+
+    def test_inside_a_layer_that_is_called_again(self):
+        keras.utils.set_random_seed(0)
+        rows, holder = [keras.Input((8,)), keras.Input((8,))], Holder()
+        x = [holder(keras.layers.Dense(4)(row)) for row in rows]
+        model = keras.Model(rows, x)
+        data = [np.full((4, 8), 1.0), np.full((4, 8), 9.0)]
+        remeasure(model, Architecture.from_keras(model), [holder.name], data)
+        np.testing.assert_allclose(holder.norm.moving_variance, np.zeros(4), atol=1e-5)  # within each call
+
+
 class TestStale:
     @pytest.mark.parametrize(
         ("move", "stale"),

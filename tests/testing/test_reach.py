@@ -142,7 +142,10 @@ MODELS = {
     sequence: (ON_IMAGES, ON_IMAGES),
     volume: (ON_MAPS, ON_MAPS),
     u_net: (ON_IMAGES, {"alter_channels", "merge_concat", "split"}),
-    normalised: (ON_IMAGES, {"alter_channels", "merge_concat", "split"}),
+    normalised: (
+        ON_IMAGES - {"split"},
+        {"alter_channels", "merge_concat"},
+    ),  # it has no activation next to a convolution
     recurrent: (WIDENED, WIDENED),
     transformer: (WIDENED, WIDENED),
     operations: (ON_IMAGES, {"alter_channels", "insert_conv", "merge_concat", "split"}),
