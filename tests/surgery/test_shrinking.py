@@ -142,6 +142,31 @@ class TestRanking:
         ranks = by_loss(model, Architecture.from_keras(model), ["conv_1"], IMAGES, LABELS)["conv_1"]
         assert ranks[2] == 0.0 and (np.delete(ranks, 2) > 0).all()
 
+    @pytest.mark.parametrize(
+        "loss", ["mse", "cosine_similarity", keras.losses.CategoricalCrossentropy(from_logits=True)]
+    )
+    def test_where_the_labels_are_its_own_outputs_weights_tell(self, parent, loss):
+        model = silenced(parent, [0, 1])
+        model.compile(loss=loss, jit_compile=False)
+        labels = model.predict(IMAGES, verbose=0)
+        own = (IMAGES, keras.ops.softmax(labels) if isinstance(loss, keras.losses.Loss) else labels)
+        with pytest.warns(UserWarning, match="filters of conv_1 are ranked by their weights: the loss has no gradient"):
+            grown = morph(model, ("remove_filters", ("conv_1", 2)), calibration=own)
+        assert site(grown) == ["conv_1", "filters", 0, 1]
+
+    def test_shrinking_on_its_own_outputs_ranks_by_weights_too(self, parent):
+        model = silenced(parent, [0, 1])
+        model.compile(loss="mse", jit_compile=False)
+        with pytest.warns(UserWarning, match="ranked by their weights"):
+            found = ranked(model, Architecture.from_keras(model), ["remove_filters"], IMAGES, outputs(model)[0], 160)
+        assert [each.move.site for each in found if each.move.site[0] == "conv_1"] == [("conv_1", "filters", 0, 1)]
+
+    def test_one_gamma_for_all_tells_nothing(self, parent):
+        model = silenced(parent, [1])
+        model.get_layer("bn_1").gamma.assign(np.ones(4))
+        with pytest.warns(UserWarning, match="filters of conv_1 are ranked by their weights: .* one gamma for all"):
+            assert site(morph(model, ("remove_filters", ("conv_1", 1)), calibration=IMAGES))[2:] == [1]
+
     def test_by_weights_what_nothing_reads_or_makes_goes_first(self, parent):
         architecture, weights = Architecture.from_keras(parent), read_state(silenced(parent, [2])).weights
         ranks = by_weights(architecture, weights, "conv_1")
