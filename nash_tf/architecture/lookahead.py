@@ -51,7 +51,9 @@ Reaches = tuple[Reach, ...]  # of each axis, without that of the batch
 _WINDOW = re.compile(r"(nash_tf>Identity)?(Separable|Depthwise)?Conv\dD|(Max|Average)Pooling\dD")
 _STEPS = ("SimpleRNN", "GRU", "LSTM", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _ATTENTION = ("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
-_ELSEWHERE = re.compile(r"GroupNormalization|Bidirectional|Conv\dDTranspose")  # position p depends on other ones too
+_ELSEWHERE = re.compile(
+    r"GroupNormalization|Bidirectional|Conv\dDTranspose|UpSampling\dD"
+)  # position p depends on other ones too
 
 
 def reaches(nodes: Sequence[Node]) -> dict[str, Reaches]:
@@ -81,7 +83,7 @@ def _reaches(node: Node, inputs: Sequence[Reaches], shapes: Sequence[Shape]) -> 
             return [own[0]._replace(low=-math.inf)]
         if (fronts := _fronts(kind, config, shape)) is not None:
             return [reach.moved(front, front) for reach, front in zip(own, fronts, strict=False)]
-        if kind.startswith("UpSampling"):
+        if kind.startswith("UpSampling") and config.get("interpolation", "nearest") == "nearest":
             factors = sizes(config.get("size", 2), len(shape) - 1)
             return [reach.repeated(factor) for reach, factor in zip(own, factors, strict=False)]
         if kind == "Permute":

@@ -74,6 +74,9 @@ OTHERS = {
     "transposed": layers.Conv1DTranspose(3, 3, padding="same"),
     "pool": layers.MaxPooling1D(3, 2, padding="same"),
     "up": lambda x: layers.UpSampling1D(2)(layers.AveragePooling1D(2)(x)),
+    "smooth": lambda x: layers.Reshape((24, 3))(
+        layers.UpSampling2D((2, 1), interpolation="bilinear")(layers.Reshape((STEPS, 3, 1))(x))
+    ),
     "backwards": layers.LSTM(2, return_sequences=True, go_backwards=True),
     "both": layers.Bidirectional(layers.LSTM(2, return_sequences=True)),
     "reflected": lambda x: ops.pad(x, [[0, 0], [2, 0], [0, 0]], mode="reflect"),
