@@ -12,6 +12,7 @@ from typing import Any
 
 from nash_tf.architecture import layer_rules
 from nash_tf.architecture.json_values import leaves, names_of, part
+from nash_tf.architecture.lookahead import Reaches, reaches
 from nash_tf.architecture.node import Node, Shape
 from nash_tf.architecture.open_sizes import Sizes, sizes_of
 
@@ -159,6 +160,21 @@ class Architecture:
     def sizes(self) -> dict[str, Sizes]:
         """By each node's name the sizes of its output; of open ones those that are equal for every input have one name."""
         return sizes_of(self.nodes)
+
+    @cached_property
+    def reaches(self) -> dict[str, Reaches]:
+        """By each node's name how far its output looks behind and ahead along each axis; see `nash_tf.architecture.lookahead`."""
+        return reaches(self.nodes)
+
+    @cached_property
+    def causal_outputs(self) -> list[tuple[int, int]]:
+        """Outputs that look behind along an axis and not ahead, as streaming needs: the output's number and the axis', from 0."""
+        return [
+            (number, axis)
+            for number, name in enumerate(self.outputs)
+            for axis, reach in enumerate(self.reaches[name])
+            if reach.is_causal
+        ]
 
     def input_shapes(self, node: Node) -> list[Shape]:
         """Shapes of a node's inputs, without the batch axis."""

@@ -52,7 +52,8 @@ class Morphism(ABC):
     and that each new or changed variable has a recipe.
 
     `sites` also leaves out each site where a constraint on a weight would change the child's function at the first
-    training step; see `nash_tf.architecture.layer_rules.constraints`.
+    training step (see `nash_tf.architecture.layer_rules.constraints`), or where an output that sees no later positions
+    along an axis would see them (see `nash_tf.architecture.lookahead`).
 
     Attributes:
         name: unique name of the operator.
@@ -97,7 +98,7 @@ class Morphism(ABC):
     def why(self, architecture: Architecture, site: Site) -> str:
         """Why `site` is not one of the operator's, in words; "" where it is."""
         reason = self._inexact(architecture, site) or self.pointless(architecture, site)
-        return reason or _constraint_conflict(*self._apply(architecture, site))
+        return reason or _conflict(architecture, *self._apply(architecture, site))
 
     def pointless(self, architecture: Architecture, site: Site) -> str:
         """Why a site that satisfies `requires` can bring nothing, in words; "" where it can. It is not found, and is refused where it
@@ -109,7 +110,7 @@ class Morphism(ABC):
         return "it is not among the layers that the operator considers"
 
     def _inexact(self, architecture: Architecture, site: Site) -> str:
-        """`why` without regard to constraints."""
+        """`why` without regard to what it makes."""
         try:
             return self.refusal(architecture, site)
         except (TypeError, ValueError):  # a tuple of another length, or of other types
@@ -122,16 +123,16 @@ class Morphism(ABC):
     def sites(self, architecture: Architecture) -> list[Site]:
         """Every site where the operator applies, in canonical order; `architecture` is not changed."""
         exact = [site for site in self._exact_sites(architecture) if not self.pointless(architecture, site)]
-        if not _is_constrained(architecture):
+        if not _is_constrained(architecture) and not architecture.causal_outputs:
             return exact
-        return [site for site in exact if not _constraint_conflict(*self._apply(architecture, site))]
+        return [site for site in exact if not _conflict(architecture, *self._apply(architecture, site))]
 
     def choices(self, architecture: Architecture) -> list[Site]:
         """The sites among which a search with foresight chooses; those of `sites`, unless an operator has finer ones."""
         return self.sites(architecture)
 
     def _exact_sites(self, architecture: Architecture) -> list[Site]:
-        """`sites` without regard to constraints."""
+        """`sites` without regard to what is made there."""
         return [site for site in self.candidates(architecture) if self.requires(architecture, site)]
 
     def apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
@@ -161,7 +162,7 @@ class Morphism(ABC):
     def applied(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
         """`apply` at a site of which it is known that it is one, without asking `refusal` again."""
         child, transfer = self._apply(architecture, site)
-        if reason := _constraint_conflict(child, transfer):
+        if reason := _conflict(architecture, child, transfer):
             raise self._error(site, reason)
         self._check(architecture, child, transfer)
         return child, transfer
@@ -239,6 +240,20 @@ def checked_operator(operator: Any, kind: type[Any] = Morphism) -> None:
         raise TypeError(
             f"expected an instance of a subclass of {kind.__name__} that has a name. Received: {operator!r}"
         )
+
+
+def _conflict(parent: Architecture, child: Architecture, transfer: WeightTransfer) -> str:
+    """What stands against a child though its function is the parent's, in words; "" for nothing."""
+    return _constraint_conflict(child, transfer) or _lookahead_conflict(parent, child)
+
+
+def _lookahead_conflict(parent: Architecture, child: Architecture) -> str:
+    """Which output would begin to see later positions, in words; "" for none."""
+    for number, axis in parent.causal_outputs:
+        name = child.outputs[number]
+        if any(reach.high > 0 for reach in child.reaches[name][axis : axis + 1]):
+            return f"the output {name} sees no later positions along its axis {1 + axis}, and then might"
+    return ""
 
 
 def _constraint_conflict(child: Architecture, transfer: WeightTransfer) -> str:

@@ -37,8 +37,10 @@ def convolution_before(architecture: Architecture, name: str) -> Node | None:
 
 
 def is_causal(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output is a sequence in a network that has convolutions or attention which see no later steps."""
-    return len(architecture[name].shape) == 2 and any(map(_hides_later_steps, architecture.nodes))
+    """Whether a node's output is a sequence in a network that sees no later steps, or has layers that are made not to."""
+    return len(architecture[name].shape) == 2 and (
+        bool(architecture.causal_outputs) or any(map(_hides_later_steps, architecture.nodes))
+    )
 
 
 def _hides_later_steps(node: Node) -> bool:

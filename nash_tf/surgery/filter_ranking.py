@@ -1,6 +1,7 @@
 """How much each filter of a layer matters, measured on a batch or by the weights alone: what `remove_filters` ranks by."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 
 import keras
@@ -19,6 +20,9 @@ from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.losses import loss_of
 
 PARTS = 8  # of the batch, each with its own gradient
+_OFF = 0.1  # a change of the outputs, relative: the loss is compared with what it is there
+_NOTHING = 1e-3  # of what the loss changes by there: less is rounding
+_ROUNDING = 1e-6  # of the loss itself: likewise
 
 
 def importance(model: keras.Model, architecture: Architecture, name: str, inputs, labels=None) -> np.ndarray:
@@ -32,13 +36,19 @@ def importance(model: keras.Model, architecture: Architecture, name: str, inputs
         labels: the targets of the same batch, or None.
 
     Returns:
-        By filter a number of at least 0.
+        By filter a number of at least 0. Where the loss or the batch normalisations do not tell the filters apart, `by_weights`, with a
+        warning.
 
     Raises:
         ValueError: there are neither labels nor batch normalisations with gamma behind the layer.
     """
     if labels is None:
-        return by_gamma(model, architecture, name)
+        found = by_gamma(model, architecture, name)
+        return (
+            found
+            if np.ptp(found)
+            else _by_weights_instead(model, architecture, [name], "batch normalisations have one gamma for all")[name]
+        )
     return by_loss(model, architecture, [name], inputs, labels)[name]
 
 
@@ -50,6 +60,9 @@ def by_loss(
     Molchanov et al. 2019 (arXiv 1906.10771), equation 8 with joint importance: the square of the sum of gradient times
     weight, over the weights that read the filter's channel, averaged over parts of the batch. For these readers that sum
     equals the sum of gradient times activation.
+
+    Where the loss is at its least for each example, as where the labels are the model's own outputs, there is no gradient, and the layer's
+    filters are ranked `by_weights`.
     """
     model = in_float32(model)
     kernels = {name: readers(architecture, name) for name in names}
@@ -58,6 +71,7 @@ def by_loss(
     watched = [variables[key].value for key in keys]
     channels = {name: architecture[name].channels or 0 for name in names}
     total = {name: np.zeros(channels[name]) for name in names}
+    nothing = 0.0
     examples = len(keras.tree.flatten(inputs)[0])
     parts = min(PARTS, examples)
     for rows in np.array_split(np.arange(examples), parts):
@@ -66,6 +80,8 @@ def by_loss(
             with tf.GradientTape() as tape:
                 outputs = model(x, training=False)
                 loss = loss_of(model, x, y, outputs, training=False)
+            off = abs(float(loss_of(model, x, y, _moved(outputs), training=False)) - float(loss))
+            nothing += (_NOTHING * off if np.isfinite(off) else 0.0) + _ROUNDING * abs(float(loss))
             gradients = tape.gradient(loss, watched, unconnected_gradients="zero")
         products = {
             key: keras.ops.convert_to_numpy(weight * gradient).astype(np.float64)
@@ -78,7 +94,30 @@ def by_loss(
                 sums = along.reshape(len(along), -1).sum(1)[list(positions)]
                 change += sums.reshape(-1, channels[name]).sum(0)
             total[name] += change**2
-    return {name: each / parts for name, each in total.items()}
+    found = {name: each / parts for name, each in total.items()}
+    if untold := [name for name in names if not np.sum(found[name]) > (nothing / parts) ** 2]:
+        found |= _by_weights_instead(
+            model, architecture, untold, "the loss has no gradient on these labels that tells them apart"
+        )
+    return found
+
+
+def _moved(outputs):
+    """Outputs that are a little off, up or down at random, always the same."""
+    rng = np.random.default_rng(0)
+    return keras.tree.map_structure(
+        lambda part: part * keras.ops.cast(rng.choice((1 - _OFF, 1 + _OFF), tuple(part.shape)), part.dtype), outputs
+    )
+
+
+def _by_weights_instead(
+    model: keras.Model, architecture: Architecture, names: Sequence[str], reason: str
+) -> dict[str, np.ndarray]:
+    """`by_weights`, with a warning."""
+    of = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    warnings.warn(f"filters of {of} are ranked by their weights: {reason}", stacklevel=3)
+    weights = {key: keras.ops.convert_to_numpy(variable) for key, variable in all_variables(model).items()}
+    return {name: by_weights(architecture, weights, name) for name in names}
 
 
 def open_reduction(move: Move) -> Reduction | None:

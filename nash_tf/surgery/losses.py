@@ -1,6 +1,8 @@
 """The loss of a model on labels."""
 
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -10,7 +12,9 @@ from nash_tf.keras_models import private_api
 
 
 def loss_of(model: keras.Model, inputs: Any, labels: Any, outputs: Any, training: bool) -> Any:
-    """The loss as Keras reports it, with regularisation.
+    """The loss as Keras reports it, but without the penalties on weights: what these come to says nothing of how well the data are met.
+
+    What layers add from their outputs (`add_loss`, activity regularisers) is in it.
 
     Args:
         model: the model, compiled.
@@ -24,8 +28,27 @@ def loss_of(model: keras.Model, inputs: Any, labels: Any, outputs: Any, training
     """
     mode = {"training": training} if private_api.has_training_loss(model) else {}  # a user's own may not have it
     try:
-        return model.compute_loss(x=inputs, y=labels, y_pred=outputs, **mode)
+        with _without_penalties(model):
+            return model.compute_loss(x=inputs, y=labels, y_pred=outputs, **mode)
     except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:  # and not what memory cannot hold
         # TensorFlow puts names of its operations around the reason.
         reason = textwrap.shorten(str(error).split("}} ", 1)[-1].split(" [Op:")[0], 200, placeholder=" ...")
         raise ValueError(f"the loss cannot be measured on these labels: {reason}") from error
+
+
+def penalty_of(model: keras.Model) -> float:
+    """What the regularisers of a model's weights add to its loss; those of frozen weights add nothing."""
+    return float(sum(float(each.regularizer(each)) for each in model.trainable_weights if each.regularizer is not None))
+
+
+@contextmanager
+def _without_penalties(model: keras.Model) -> Iterator[None]:
+    """A model whose weights have no regularisers meanwhile."""
+    regularizers = [(each, each.regularizer) for each in model.trainable_weights]
+    try:
+        for variable, _ in regularizers:
+            variable.regularizer = None
+        yield
+    finally:
+        for variable, regularizer in regularizers:
+            variable.regularizer = regularizer

@@ -43,7 +43,8 @@ def shrink(
         data: (inputs, labels), as `model.fit` takes arrays; the first 512 examples are used, so they must be mixed. A step
             computes their outputs about once for each place where something could go: of a large network give fewer.
         operators: names of reductions in `nash_tf.morphisms.reductions`; by default all that are approximate.
-        max_loss_change: the most by which the loss may rise on these examples, in inference; None for no limit.
+        max_loss_change: the most by which the loss may rise on these examples, in inference; None for no limit. Penalties on
+            weights do not count.
 
     Returns:
         (model, moves, certificate), as of `nash_tf.morph`. The model is compiled like its parent, and has the optimiser state

@@ -154,13 +154,15 @@ def test_the_metrics_of_a_loss_that_is_first_computed_begin_at_zero():
     assert model.metrics_variables and not any(np.any(variable) for variable in model.metrics_variables)
 
 
-def test_the_loss_is_that_of_training():
+def test_the_loss_is_that_of_training_and_the_penalty_on_weights_stands_for_itself():
     image = keras.Input((8, 8, 3))
     x = layers.Conv2D(4, 3, activation="relu", kernel_regularizer="l2", activity_regularizer="l1", name="conv")(image)
     model = trained(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
     grown = nash_tf.morph(model, "split", seed=0, calibration=(IMAGES, LABELS))
     before, after = (each.evaluate(IMAGES, LABELS, 32, verbose=0)[0] for each in (model, grown.model))
-    assert grown.certificate["loss_change"] == pytest.approx(after - before, rel=1e-3)
+    found = grown.certificate
+    assert found["penalty_change"] == pytest.approx(after - before, rel=1e-3)
+    assert abs(found["loss_change"]) < 1e-5 and abs(found["training_loss_change"]) < 1e-5
     decay = 0.01 * float(np.sum(np.square(model.get_layer("conv").kernel)))
     assert after - before == pytest.approx((0.3**2 + 0.7**2 - 1) * decay, rel=1e-3)
 

@@ -15,7 +15,7 @@ from nash_tf.surgery.birth import inherit
 from nash_tf.surgery.filter_ranking import by_gamma, by_loss, by_weights
 from nash_tf.surgery.morphing import morph
 from nash_tf.surgery.ranking import ranked
-from tests.helpers.parents import IMAGES, LABELS, assert_preserved, outputs
+from tests.helpers.parents import IMAGES, LABELS, assert_preserved, outputs, trained
 
 DATA = (IMAGES, LABELS)
 NARROWER = ("remove_filters", ("conv_1", "to", 2))
@@ -34,6 +34,23 @@ def silenced(parent, filters):
     values[:, :, filters] = 0.0
     kernel.assign(values)
     return copy
+
+
+def penalised():
+    """A trained network with much regularisation."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((8, 8, 3))
+    x = image
+    for number in (1, 2):
+        x = keras.layers.Conv2D(
+            4,
+            3,
+            activation="relu",
+            padding="same",
+            kernel_regularizer=keras.regularizers.L2(0.5),
+            name=f"conv_{number}",
+        )(x)
+    return trained(keras.Model(image, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(x))), epochs=0)
 
 
 class TestRemoveFilters:
@@ -61,6 +78,20 @@ class TestRemoveFilters:
         assert rise > 0
         with pytest.raises(NotPreserved, match=r"the loss changed by .*, more than max_loss_change="):
             morph(parent, sites, calibration=DATA, max_loss_change=rise / 2)
+
+    def test_penalties_on_weights_neither_spend_the_limit_nor_pay_for_what_the_data_lose(self):
+        model = penalised()
+        data = (IMAGES, np.argmax(outputs(model)[0], -1))  # what it answers: a large loss in what it loses
+        named = ("remove_filters", ("conv_1", "filters", 0, 1, 2))
+        grown = morph(model, named, calibration=data)
+        change, penalty = (grown.certificate[name] for name in ("loss_change", "penalty_change"))
+        losses = [each.evaluate(*data, 32, verbose=0)[0] for each in (model, grown.model)]
+        assert change + penalty == pytest.approx(losses[1] - losses[0], abs=1e-4) and penalty < -change < 0.0
+        with pytest.raises(NotPreserved, match="max_loss_change=0"):
+            morph(model, named, calibration=data, max_loss_change=0)
+        separated = morph(model, ("separate_conv", ("conv_2",)), calibration=data, max_loss_change=0.1).certificate
+        assert separated["penalty_change"] > 0.1 > separated["loss_change"]
+        assert model.get_layer("conv_1").kernel.regularizer is not None  # the model still has its own
 
     def test_a_replay_makes_the_same_child(self, adam):
         grown = morph(adam, [NARROWER, ("remove_filters", ("conv_2", 2))], calibration=DATA)
@@ -102,6 +133,39 @@ class TestRanking:
         ranks = by_loss(model, Architecture.from_keras(model), ["conv_1"], IMAGES, LABELS)["conv_1"]
         assert ranks.shape == (4,) and ranks[2] == 0.0 and (np.delete(ranks, 2) > 0).all()
         assert site(morph(model, ("remove_filters", ("conv_1", 1)), calibration=DATA)) == ["conv_1", "filters", 2]
+
+    def test_a_filter_that_gives_nothing_goes_first_however_heavy_its_readers(self):
+        model = penalised()
+        kernel = np.array(model.get_layer("conv_1").kernel)
+        kernel[..., 2] = 0.0
+        model.get_layer("conv_1").kernel.assign(kernel)
+        ranks = by_loss(model, Architecture.from_keras(model), ["conv_1"], IMAGES, LABELS)["conv_1"]
+        assert ranks[2] == 0.0 and (np.delete(ranks, 2) > 0).all()
+
+    @pytest.mark.parametrize(
+        "loss", ["mse", "cosine_similarity", keras.losses.CategoricalCrossentropy(from_logits=True)]
+    )
+    def test_where_the_labels_are_its_own_outputs_weights_tell(self, parent, loss):
+        model = silenced(parent, [0, 1])
+        model.compile(loss=loss, jit_compile=False)
+        labels = model.predict(IMAGES, verbose=0)
+        own = (IMAGES, keras.ops.softmax(labels) if isinstance(loss, keras.losses.Loss) else labels)
+        with pytest.warns(UserWarning, match="filters of conv_1 are ranked by their weights: the loss has no gradient"):
+            grown = morph(model, ("remove_filters", ("conv_1", 2)), calibration=own)
+        assert site(grown) == ["conv_1", "filters", 0, 1]
+
+    def test_shrinking_on_its_own_outputs_ranks_by_weights_too(self, parent):
+        model = silenced(parent, [0, 1])
+        model.compile(loss="mse", jit_compile=False)
+        with pytest.warns(UserWarning, match="ranked by their weights"):
+            found = ranked(model, Architecture.from_keras(model), ["remove_filters"], IMAGES, outputs(model)[0], 160)
+        assert [each.move.site for each in found if each.move.site[0] == "conv_1"] == [("conv_1", "filters", 0, 1)]
+
+    def test_one_gamma_for_all_tells_nothing(self, parent):
+        model = silenced(parent, [1])
+        model.get_layer("bn_1").gamma.assign(np.ones(4))
+        with pytest.warns(UserWarning, match="filters of conv_1 are ranked by their weights: .* one gamma for all"):
+            assert site(morph(model, ("remove_filters", ("conv_1", 1)), calibration=IMAGES))[2:] == [1]
 
     def test_by_weights_what_nothing_reads_or_makes_goes_first(self, parent):
         architecture, weights = Architecture.from_keras(parent), read_state(silenced(parent, [2])).weights
