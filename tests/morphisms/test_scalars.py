@@ -19,7 +19,9 @@ def dense(x):
 
 def ids():
     one, two = (keras.Input((), dtype="int32") for _ in range(2))
-    return [one, two], layers.Dense(1)(layers.Concatenate()([dense(layers.Embedding(10, 4)(each)) for each in (one, two)]))
+    return [one, two], layers.Dense(1)(
+        layers.Concatenate()([dense(layers.Embedding(10, 4)(each)) for each in (one, two)])
+    )
 
 
 def text():
@@ -79,7 +81,9 @@ def test_a_tensor_of_one_number_for_each_example_is_no_obstacle(build, examples)
     model.compile("sgd", "mse")
     architecture = architecture_of(model)
     places = {name: [each.site for each in options_of(operator, model)] for name, operator in known().items()}
-    reasons = [operator.why(architecture, site) for operator in known().values() for site in operator.candidates(architecture)]
+    reasons = [
+        operator.why(architecture, site) for operator in known().values() for site in operator.candidates(architecture)
+    ]
     assert reasons.count("") == sum(map(len, places.values())) > 0
     for operator in ("alter_channels", "merge_concat", "insert_conv", "remove_filters"):
         if places[operator]:
