@@ -22,6 +22,7 @@ from nash_tf.tuning.arguments import check_of_search, check_of_tuner, without_ep
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.given_callbacks import callbacks_of, warn_of_callbacks
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
+from nash_tf.tuning.hyperparameters import handed_over
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.results_table import at_hand, first_trial, results_table, tell_end, warn_of_fewer
@@ -274,7 +275,7 @@ class HillClimbing(keras_tuner.Tuner):
     def get_best_hyperparameters(self, num_trials=1):
         """The values of the models that `get_best_models` returns, in the same order; `tuner.hypermodel.build` makes an
         untrained network of the grown architecture from them."""
-        return [trial.hyperparameters for trial in self._best_kept(num_trials)]
+        return [handed_over(trial.hyperparameters, self.oracle.search) for trial in self._best_kept(num_trials)]
 
     def _best_kept(self, number: int) -> list:
         at_hand(self.oracle)
