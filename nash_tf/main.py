@@ -77,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         start_file.check(config.start, config.method)
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
         data.check(config.dataset, config.images)
+        data.check_outside(config.dataset, str(config.directory))
     except (ConfigError, data.DataError) as error:
         return refuse(error)
     if not roles.is_worker():

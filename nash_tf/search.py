@@ -94,7 +94,7 @@ def run(
         config = replace(config, workers=1, isolate=False)  # a chief that is told its part begins no processes
     begun = run_directory.read_config(directory) if resume else None
     before = run_directory.read_versions(directory) if resume or roles.is_worker() else None
-    going_on.check(config, dataset, before)
+    going_on.check(config, dataset, before, begun)
     dataset = going_on.as_begun(config, dataset, before)
     config = config.with_threads(begun.threads if begun else None)
     runtime.set_up(config.threads)  # before a model is loaded

@@ -224,7 +224,15 @@ class TestResume:
 
     @pytest.mark.parametrize(
         "change",
-        [{}, {"steps": 3}, {"max_hours": 2.0}, {"max_hours": None}, {"max_params": 1001}, {"output_dir": "moved"}],
+        [
+            {},
+            {"steps": 3},
+            {"max_hours": 2.0},
+            {"max_hours": None},
+            {"max_params": 1001},
+            {"output_dir": "moved"},
+            {"dataset": "moved"},
+        ],
     )
     def test_limits_may_be_raised_and_the_directory_moved(self, change):
         assert check_resume(self.old, dataclasses.replace(self.old, **change)) is None  # and no refusal is raised

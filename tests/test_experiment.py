@@ -15,7 +15,7 @@ from nash_tf.experiment_runs import Run, plan
 from nash_tf.files import run_directory
 from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT, wait_for
-from tests.helpers.processes import TINY, finish, here
+from tests.helpers.processes import TINY, finish, here, untrained
 from tests.helpers.processes import start as start_process
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import Outline
@@ -328,7 +328,7 @@ def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
 
 
 def test_all_methods_spend_as_much_and_baselines_follow_the_winner(tmp_path, monkeypatch):
-    """A whole experiment, its runs one after another in this process."""
+    """A whole experiment, its runs one after another in this process; their networks are made, and not trained."""
 
     def run_here(run, command):
         here(run.directory, *command)
@@ -336,6 +336,7 @@ def test_all_methods_spend_as_much_and_baselines_follow_the_winner(tmp_path, mon
 
     names = ["sh", "fixed", "wide", "scratch"]
     monkeypatch.setattr(experiment, "_start", run_here)
+    untrained(monkeypatch)
     arguments = [f"--methods={','.join(names)}", "--runs=1", f"--output_dir={tmp_path}"]
     assert experiment.main(["experiment", *COMMON, *arguments]) == 0
     results = {name: json.loads((tmp_path / f"{name}-seed0" / "results.json").read_text()) for name in names}
@@ -343,6 +344,7 @@ def test_all_methods_spend_as_much_and_baselines_follow_the_winner(tmp_path, mon
     assert results["sh"]["epochs"] == 1 + 2 + 2
     assert {results[name]["epochs"] for name in names[1:]} == {1 + 5}
     assert results["fixed"]["params"] == results["fixed"]["vanilla_params"] == results["sh"]["vanilla_params"]
+    assert results["sh"]["params"] > results["sh"]["vanilla_params"]
     assert results["wide"]["params"] == pytest.approx(results["sh"]["params"], rel=0.1)
     assert results["scratch"]["params"] == results["scratch"]["vanilla_params"] == results["sh"]["params"]
     assert "wide" in (tmp_path / "report.html").read_text()

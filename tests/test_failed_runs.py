@@ -13,7 +13,7 @@ from nash_tf.report.pages import experiment_page
 from nash_tf.report.records import loading
 from nash_tf.tasks.image_classification import ImageClassifier
 from nash_tf.terminal.signals import Stopped
-from tests.helpers.processes import here, lineage
+from tests.helpers.processes import here, lineage, untrained
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import page_of
 
@@ -60,6 +60,7 @@ def test_what_failed_after_the_search_is_told_until_the_run_goes_on_to_its_end(t
         raise OSError(28, "No space left on device", "somewhere")
 
     run, small = tmp_path / "run", ["--method=fixed", "--budget_epochs=2"]
+    untrained(monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(search.handing_over, "export_best", full)
         here(run, *small, status=1)

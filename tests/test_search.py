@@ -21,7 +21,7 @@ from nash_tf.files import run_directory
 from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.tuning.results_table import search_results
 from tests.helpers import wait_for
-from tests.helpers.processes import FINAL, FORMATS, finish, here, lineage, start
+from tests.helpers.processes import FINAL, FORMATS, finish, here, lineage, start, untrained
 
 
 def test_the_output_directory_is_complete(whole):
@@ -80,6 +80,7 @@ def test_children_that_morphisms_made_are_counted_apart():
 
 def test_a_budget_that_another_prediction_of_costs_laid_out_is_named(tmp_path, monkeypatch):
     arguments = ["--method=fixed", "--budget_epochs=2", "--optimizer=muon"]
+    untrained(monkeypatch)
     assert "predicts costs otherwise" not in here(tmp_path / "run", *arguments)
     file = tmp_path / "run" / "config.json"
     config = without_checksum(json.loads(file.read_text()))

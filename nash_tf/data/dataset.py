@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from nash_tf.data import notes, registry, rows, splits
+from nash_tf.data import folders, notes, registry, rows, splits
 from nash_tf.data.forms import Form
 from nash_tf.data.notes import NO_COPIES, Copies
 from nash_tf.data.rows import Rows
@@ -62,6 +63,22 @@ def check(source: str, images: ImageSettings = DEFAULT) -> None:
     """Raises DataError if `source` is neither a known name nor a usable path, or cannot be read so; reads no image."""
     with unreadable(source):
         _find(source, images).check(source)
+
+
+def check_outside(source: str, output: str) -> None:
+    """Checks that a run's files will not lie where each folder is taken for a class.
+
+    Args:
+        source: that `check` lets pass.
+        output: the folder of the run.
+
+    Raises:
+        DataError: they would.
+    """
+    lies_in = Path(output).resolve().is_relative_to(Path(source).resolve())
+    if lies_in and registry.find(source) is folders.KIND and folders.holds_classes(source):
+        rule = f"expected a folder outside the images, got one in {source}, where each folder is taken for a class"
+        raise DataError(f"{output}: {rule}; give another, as --output_dir=../runs/one", setting="output_dir")
 
 
 def unused(source: str) -> dict[str, str]:

@@ -69,6 +69,12 @@ def _parts(root: Path) -> tuple[Path, Path | None]:
     return root, None
 
 
+def holds_classes(source: str) -> bool:
+    """Whether each folder in it is a class; `source` is one that can be used."""
+    root = Path(source)
+    return KIND.matches(source) and _parts(root)[0] == root
+
+
 def _part(name: str, root: Path) -> Path | None:
     """The folder of that name, in capitals or not; one that is called so exactly comes first."""
     found = [folder for folder in _subfolders(root, root) if folder.name.lower() == name]

@@ -8,7 +8,13 @@ import numpy as np
 from nash_tf.data.dataset import Dataset
 from nash_tf.data.rows import Rows
 
+IMAGES, PIXELS = "images", "pixels"  # among the versions of a run: which images they are
 LOOKED_AT = 64  # images of each part, evenly spaced
+
+
+def versions(dataset: Dataset) -> dict[str, str]:
+    """What a run keeps of its images, by name."""
+    return {IMAGES: labels(dataset), PIXELS: pixels(dataset)}
 
 
 def labels(dataset: Dataset) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from nash_tf import settings
-from nash_tf.settings import Rule, number, one_of, optional, path, setting, whole
+from nash_tf.settings import FREE, Rule, number, one_of, optional, path, setting, whole
 from nash_tf.settings.images import CROP, FITS, LARGEST_SIDE, SMALLEST_SIDE, is_size
 
 GROUP = "Data"
@@ -20,6 +20,7 @@ class DataSettings:
         "with such a metadata.csv; a folder of IDX files.",
         default="digits",
         group=GROUP,
+        resumed=FREE,  # a folder may have moved; that it is the same images is checked once they are there (`tasks.going_on`)
     )
     image_size: str | None = setting(
         optional(

@@ -10,10 +10,8 @@ from nash_tf.data import identity, npz, registry
 from nash_tf.files import run_directory
 from nash_tf.strategy import budget_names, methods
 
-RAISED = ("steps", "max_hours", "max_cpu_hours")  # limits that a search with one budget is laid out by
-# Among the versions:
-AUGMENTATION = "augmentation"  # what happens to training images
-IMAGES, PIXELS = "images", "pixels"  # which images they are
+RAISED = ("max_hours", "max_cpu_hours")  # limits that a search with one budget is laid out by
+AUGMENTATION = "augmentation"  # among the versions: what happens to training images
 
 
 def versions(config: SearchConfig, dataset: data.Dataset) -> dict[str, str]:
@@ -23,21 +21,28 @@ def versions(config: SearchConfig, dataset: data.Dataset) -> dict[str, str]:
         **runtime.versions(),
         run_directory.COSTS: costs.coefficients(),
         AUGMENTATION: ",".join(config.augmentations(dataset.flips)),
-        IMAGES: identity.labels(dataset),
-        PIXELS: identity.pixels(dataset),
+        **identity.versions(dataset),
     }
 
 
-def check(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, str] | None) -> None:
+def check(
+    config: SearchConfig, dataset: data.Dataset, before: Mapping[str, str] | None, begun: SearchConfig | None
+) -> None:
     """Checks that a run goes on with the images that it was begun with: of others some that it was trained on would validate it.
 
     Args:
-        before: the versions by which the run was begun; None for a new run. Earlier ones do not tell the images.
+        before: the versions by which the run was begun; None for a new run. Earlier ones do not tell the images: those are known by
+            their place alone.
+        begun: the settings that it was begun with; None for a new run, and in a worker, whose chief checks them.
 
     Raises:
         ConfigError: they are others, or others are in a part of them.
     """
-    now, then = identity.labels(dataset), (before or {}).get(IMAGES)
+    now, then = identity.labels(dataset), (before or {}).get(identity.IMAGES)
+    if before is not None and then is None and begun is not None and begun.dataset != config.dataset:
+        raise refusal(
+            "dataset", config.dataset, f"the run was begun with {begun.dataset}; give that, or another --output_dir"
+        )
     if then not in (None, now):
         rule = f"the run was begun with {then}, and these are {now}; give those that it was begun with, or another --output_dir"
         raise refusal("dataset", config.dataset, rule)
@@ -61,7 +66,7 @@ def describe(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, s
     if before is None:
         return []
     lines = []
-    if before.get(PIXELS) not in (None, identity.pixels(dataset)):
+    if before.get(identity.PIXELS) not in (None, identity.pixels(dataset)):
         lines.append(
             "The images have the labels of those that this run was begun with, but other pixels: scores before and after may not compare."
         )

@@ -82,9 +82,8 @@ class Allowance:
         seconds = self._limits.seconds_left_at_most() if is_end else self._limits.seconds_left()
         cpu_seconds, shortened = self._book.lending.cpu_seconds(trial.trial_id), None
         if hill_climbing.can_be_shortened(key, search.steps, search.method) and min(seconds, cpu_seconds) < math.inf:
-            held, share = (
-                (0.0, 1.0) if is_end else (self._limits.held.first_reserve(), course.first_share(search.method))
-            )
+            held = 0.0 if is_end else self._limits.held.first_reserve()
+            share = 1.0 if is_end else course.first_share(search.method)
             shortened = share * (seconds - held), share * cpu_seconds
         return seconds, cpu_seconds, shortened
 

@@ -124,9 +124,10 @@ def search_results(oracle: HillClimbingOracle) -> dict:
     lineage, search, best = oracle.lineage(), oracle.search, oracle.search.best
     assert best is not None
     winner, scored = search.outcomes[best], dict.fromkeys(["val_accuracy", search.goal.name])
+    assert winner.architecture is not None
     return {
         "winner": list(best),
-        "winner_is_first_network": lineage[0].get("digest") == winner.measurements()["digest"],  # trained on or not
+        "winner_is_first_network": lineage[0].get("digest") == winner.architecture.digest,  # trained on or not
         "objective": search.goal.name,
         **{f"winner_{name}": round(winner.metrics[name], 6) for name in scored},
         **{f"vanilla_{name}": round(lineage[0][name], 6) for name in scored},

@@ -33,6 +33,19 @@ class TestFolders:
             "not used: TEST/; validation images are split off Train/" in note for note in d.notes
         )
 
+    def test_a_run_may_not_lie_among_class_folders(self, tmp_path, monkeypatch):
+        photos = folder(tmp_path / "photos")
+        monkeypatch.chdir(photos)
+        for source, output in ((".", "runs/one"), (str(photos), "."), ("../photos/", str(photos / "x"))):
+            with pytest.raises(
+                data.DataError, match=r"^output_dir: .*expected a folder outside the images.*--output_dir="
+            ):
+                data.check_outside(source, output)
+        data.check_outside(".", "../runs/one"), data.check_outside("digits", "digits")
+        parted = tmp_path / "parted"
+        folder(parted / "train"), folder(parted / "test", each=3)
+        data.check_outside(str(parted), str(parted / "runs"))
+
     def test_what_macos_packs_is_passed_over(self, tmp_path):
         folder(tmp_path), (tmp_path / "__MACOSX" / "bolt").mkdir(parents=True)
         (tmp_path / "__MACOSX" / "bolt" / "._00.png").write_bytes(b"")

@@ -19,6 +19,8 @@ SMALL = {
     "vanilla_epochs": 1,
     "seed": 0,
 }
+# In place of its rungs: the first network, the same trained on, and one that is born, each in one training.
+BORN = {"method": "nash", "epochs_per_step": 2}
 
 
 def network(convolutions=1):
@@ -43,13 +45,27 @@ def tuner_of(build, tmp_path, objective="val_accuracy", **changed):
     return nash_tf.HillClimbing(build, objective, directory=str(tmp_path), project_name="p", **{**SMALL, **changed})
 
 
-def records(tuner):
+def records(tuner, trainings=4):
     found = tuner.oracle.lineage()
-    assert [record["status"] for record in found] == ["completed"] * 4, [
+    assert [record["status"] for record in found] == ["completed"] * trainings, [
         t.message for t in tuner.oracle.trials.values()
     ]
     assert all(r["certificate"]["max_difference"] <= r["certificate"]["bound"] for r in found if r["certificate"])
     return found
+
+
+class Ended(Exception):
+    """A test has seen enough of a search."""
+
+
+def ended_after(trainings):
+    """What ends a search after so many, given as `on_trained`."""
+
+    def end(oracle):
+        if len(oracle.lineage()) == trainings:
+            raise Ended
+
+    return end
 
 
 class Still(keras_tuner.HyperModel):

@@ -280,7 +280,7 @@ def test_mixed_precision_trains_as_plain_does():
 
 def test_weights_kept_in_half_precision_keep_keras_own_normalisation():
     def middle(image):
-        return layers.BatchNormalization(dtype="bfloat16")(layers.Conv2D(4, 3, dtype="bfloat16")(image))
+        return layers.BatchNormalization(dtype="bfloat16")(layers.Dense(4, dtype="bfloat16")(image))
 
     plain, lean = network(middle=middle), fast_training.prepare(network(middle=middle))
     before, after = trained(plain, epochs=1), trained(lean, epochs=1)

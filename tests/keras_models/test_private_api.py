@@ -189,6 +189,7 @@ def test_weight_decay():
 
 def test_schedules():
     assert private.has_schedule(keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.1, 3, 0.5)))
+    assert private.has_schedule(keras.optimizers.SGD(lambda: 0.1))
     assert not private.has_schedule(keras.optimizers.SGD(0.1))
 
 

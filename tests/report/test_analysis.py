@@ -26,6 +26,7 @@ from nash_tf.report.analysis import (
     stats,
 )
 from nash_tf.report.charts import architecture_graph
+from nash_tf.report.pages import search_summary
 from nash_tf.report.records import loading, runs
 from nash_tf.strategy import methods
 from nash_tf.strategy.records import TrainingKey
@@ -288,6 +289,26 @@ class TestOperators:
             each for each in operator_tally.tally(run, [family.Child(1, 0, (record,), family.WINNER)]) if each.drawn
         ]
         assert split.gains == () and split.growth == (3.0,)
+
+
+def test_a_network_that_is_handed_over_after_an_early_rung_takes_no_step_from_its_winner(tmp_path):
+    directory = make_run(tmp_path / "run", "shr", steps=2)
+    (won,) = (
+        child for child in family.children(loading.read(directory)) if child.step == 2 and child.fate == family.WINNER
+    )
+    promoted = [
+        child.number for child in family.children(loading.read(directory)) if child.step == 2 and child.rung > 0
+    ]
+    other = next(number for number in promoted if number != won.number)
+    results = json.loads((directory / "results.json").read_text())
+    (directory / "results.json").write_text(json.dumps(results | {"winner": [2, 0, other]}))
+    found = [child for child in family.children(loading.read(directory)) if child.step == 2]
+    assert [child.number for child in found if child.fate == family.WINNER] == [won.number]
+    assert [child.number for child in found if child.stands_out] == sorted([won.number, other])
+    assert found[other].words() == "the search's winner" and found[won.number].words() == "winner of its step"
+    run = loading.read(directory)
+    words = str(search_summary.details(run, family.children(run), ()))
+    assert "as it was after rung 0, before it was trained further" in words
 
 
 def test_the_winner_of_a_step_that_a_limit_ended_is_a_winner(tmp_path):

@@ -192,6 +192,16 @@ class TestExperiment:
         links = [target for target in page.targets if target.endswith("report.html")]
         assert len(links) == 13 and all((many / link).exists() for link in links)
 
+    def test_what_was_published_of_cifar10_stands_beside_runs_on_it_alone(self, tmp_path, capsys):
+        for name in ("photos", "CIFAR-10", "/data/cifar10"):
+            folder = tmp_path / name.replace("/", "_")
+            for seed in (0, 1):
+                file = make_run(folder / str(seed), "nash", steps=1) / "results.json"
+                file.write_text(json.dumps(json.loads(file.read_text()) | {"dataset": name, "seed": seed}))
+            assert main([str(folder)]) == 0
+            words = capsys.readouterr().out + (folder / "report.html").read_text(encoding="utf-8")
+            assert ("Published, on CIFAR-10" in words) == (name != "photos")
+
     def test_behaviour_by_hand(self, many):
         found = [loading.read(many / f"nash-{seed}") for seed in range(3)]
         row = behaviour.behaviour("nash", found)

@@ -138,6 +138,16 @@ class TestFinished:
         page = page_of(run)
         assert "1.8 MB" in page.words and "as a SavedModel" in page.words and "model.keras" in page.words
 
+    def test_a_format_that_is_not_measured_apart_is_named(self, run):
+        measured = {"bytes": 1_800_000, "test_accuracy": 0.733, "test_images": 512, "milliseconds": 0.2}
+        for kept, is_said in (
+            ({"saved_model": measured, "keras": {"bytes": 9_000}}, True),
+            ({"saved_model": measured}, False),
+        ):
+            assert (
+                "Keras: loaded again, and its outputs compared" in page_of(change_results(run, exports=kept)).text
+            ) == is_said
+
     def test_a_format_that_was_measured_on_fewer_images_says_on_how_many(self, run):
         measured = {
             "file": "saved_model",

@@ -127,7 +127,8 @@ def test_the_code_in_the_readme_runs(monkeypatch, tmp_path):
     np.random.seed(0)  # the images of the blocks are noise
     found: dict = {}
     for code in blocks:
-        code = code.replace("size=(512,", "size=(64,").replace("size=512", "size=64")  # of the images
+        for number in (512, 256):  # of the images
+            code = code.replace(f"size=({number},", "size=(64,").replace(f"size={number}", "size=64")
         exec(compile(code, "README.md", "exec"), found)
     tuner = found["tuner"]
     assert tuner.get_best_models()[0].count_params() > tuner.first_model().count_params()

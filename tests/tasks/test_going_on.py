@@ -11,14 +11,17 @@ import pytest
 from nash_tf import search
 from nash_tf.config import SearchConfig
 from nash_tf.data.digits import FILE
+from nash_tf.data.identity import IMAGES
 from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.tasks.going_on import AUGMENTATION, of_raised_limits
+from nash_tf.terminal.progress import Progress
+from tests.helpers.data_files import folder
 from tests.helpers.processes import here
 
 
 def test_a_run_on_a_file_of_arrays_goes_on_mirroring_if_it_was_begun_so(tmp_path, monkeypatch):
     shutil.copy(FILE, tmp_path / "parts.npz")
-    arguments = [f"--dataset={tmp_path / 'parts.npz'}", "--method=fixed", "--steps=0"]
+    arguments = [f"--dataset={tmp_path / 'parts.npz'}", "--steps=0"]
     printed = here(tmp_path / "run", *arguments)
     assert "Training images are not mirrored" in printed and "--augment=normalise,flip,shift" in printed
     file = tmp_path / "run" / "config.json"
@@ -37,19 +40,42 @@ def test_a_run_on_a_file_of_arrays_goes_on_mirroring_if_it_was_begun_so(tmp_path
     assert "images are mirrored, as this run was begun" in here(tmp_path / "run", *arguments, "--resume")
 
 
+def test_a_folder_of_images_may_have_moved(tmp_path, monkeypatch):
+    folder(tmp_path / "photos", each=12)
+    arguments = ["--method=fixed", "--steps=0", "--final_epochs=0", "--resume"]
+    monkeypatch.setattr(search, "finish", lambda searched: {})
+    monkeypatch.setattr(Progress, "finished", lambda *_: None)
+    here(tmp_path / "run", f"--dataset={tmp_path / 'photos'}", *arguments)
+    monkeypatch.setattr(search, "search", lambda *_: None)  # what is refused is refused before
+    monkeypatch.chdir(tmp_path)
+    here(tmp_path / "run", "--dataset=photos/", *arguments)
+    (tmp_path / "photos").rename(tmp_path / "pictures")
+    here(tmp_path / "run", "--dataset=pictures", *arguments)
+    refused = here(tmp_path / "run", "--dataset=digits", *arguments, status=2)
+    assert "--dataset=digits: the run was begun with" in refused
+    file = tmp_path / "run" / "config.json"
+    config = without_checksum(json.loads(file.read_text()))
+    for versions in (config["versions"], *config.get("later_versions", ())):
+        versions.pop(IMAGES, None)  # an earlier run
+    file.write_text(json.dumps(with_checksum(config)))
+    here(tmp_path / "run", "--dataset=pictures", *arguments)
+    refused = here(tmp_path / "run", f"--dataset={tmp_path / 'pictures'}", *arguments, status=2)
+    assert "the run was begun with pictures; give that" in refused
+
+
 @pytest.mark.parametrize(
     ("method", "raised", "is_said"),
     [
         ("grow", {"max_hours": 2.0}, True),
         ("grow", {"max_hours": None}, True),
-        ("fixed", {"steps": 9}, True),
+        ("fixed", {"max_cpu_hours": 9.0}, True),
         ("grow", {"max_params": 9_000_000}, False),
         ("grow", {}, False),
         ("shrsep", {"max_hours": 2.0}, False),
     ],
 )
 def test_that_a_search_which_has_laid_out_its_budget_gets_no_more_of_it_is_said(method, raised, is_said):
-    begun = SearchConfig(method=method, max_hours=1.0, steps=4, max_params=1_000_000)
+    begun = SearchConfig(method=method, max_hours=1.0, max_cpu_hours=1.0, steps=4, max_params=1_000_000)
     lines = of_raised_limits(replace(begun, **raised), begun)
     assert [
         line.startswith(f"{next(iter(raised))} may be higher now, but {method} lays out one budget") for line in lines
@@ -65,7 +91,6 @@ def test_a_run_goes_on_with_the_images_that_it_was_begun_with_or_says_so(tmp_pat
         np.savez(tmp_path / "parts.npz", **(parts | changed))
         arguments = [
             f"--dataset={tmp_path / 'parts.npz'}",
-            "--method=fixed",
             "--steps=0",
             "--final_epochs=0",
             "--resume",

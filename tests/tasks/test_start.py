@@ -10,10 +10,11 @@ from keras import layers
 
 from nash_tf.architecture import Architecture
 from nash_tf.config import ConfigError, SearchConfig
+from nash_tf.data import identity
 from nash_tf.data.dataset import Dataset
 from nash_tf.data.forms import Form
 from nash_tf.data.pixels import scaling
-from nash_tf.files import start_file
+from nash_tf.files import run_directory, start_file
 from nash_tf.settings.images import PIXELS
 from nash_tf.tasks import image_classification, start
 from tests.helpers.processes import here, lineage
@@ -138,8 +139,22 @@ def test_what_is_done_with_the_model_is_said(unit):
         "right for 100% of 60 training images. Its outputs are taken for the classes in this order: a, b, c."
         in lines[3]
     )
-    assert lines[4] == "Not used with it: --widths, --augment=normalise."
+    assert "the scores on validation and test images among them come out too high" in lines[4]
+    assert lines[5] == "Not used with it: --widths, --augment=normalise."
     assert start.describe(SearchConfig(), DATA) == []
+
+
+def test_the_model_of_a_run_on_the_same_images_has_learnt_from_no_test_image(unit, tmp_path):
+    (model, _), best = unit, tmp_path / "run" / "best"
+    best.mkdir(parents=True)
+    model.save(best / "model.keras")
+    config = config_of(best / "model.keras", start_pixels="unit")
+    more = dataclasses.replace(DATA, y_test=np.roll(DATA.y_test, 1), x_test=np.roll(DATA.x_test, 1, axis=0))
+    run_directory.write_config(SearchConfig(method="sh", output_dir=str(tmp_path / "run")), identity.versions(DATA))
+    assert [any("come out too high" in line for line in start.describe(config, each)) for each in (DATA, more)] == [
+        False,
+        True,
+    ]
 
 
 def test_an_architecture_alone_has_its_weights_drawn_anew(unit, tmp_path):

@@ -98,10 +98,11 @@ def test_a_loop_that_does_not_stop_runs_out_of_time(machine, tmp_path, monkeypat
 class TestLastPart:
     """What ends on the mean of its weights."""
 
-    @pytest.fixture
-    def source(self, tmp_path):
-        train(FIRST, tmp_path / "first", goes_on=False)
-        return tmp_path / "first" / "checkpoint"
+    @pytest.fixture(scope="class")
+    def source(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("first")
+        train(FIRST, folder, goes_on=False)
+        return folder / "checkpoint"
 
     def train(self, source, folder, machine, **given):
         return train(LAST, folder, source, limits=limits(**given), callbacks=[machine])

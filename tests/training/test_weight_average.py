@@ -21,7 +21,7 @@ from nash_tf.training.weight_average import WeightAverage
 from tests.helpers.pipelines import CLASSES, pipeline
 from tests.helpers.tuners import CLASSES as LABELS_3
 from tests.helpers.tuners import IMAGES as IMAGES_3
-from tests.helpers.tuners import OwnFit, classifier, tuner_of
+from tests.helpers.tuners import OwnFit, Still, classifier, tuner_of
 from tests.training.test_interrupted import FIRST, IMAGES, LABELS, Killed, killed, train, weights, with_everything  # noqa: F401
 from tests.training.test_interrupted import classifier as classifier_of
 from tests.training.test_long_training import first, killed_after, make  # noqa: F401
@@ -232,7 +232,7 @@ class TestSearch:
 
         monkeypatch.setattr(Trainer, "_average", average)
         search = {"method": "grow", "budget_epochs": 12, "steps": 1, "average_weights": is_averaged}
-        tuner = tuner_of(classifier, tmp_path, **search)
+        tuner = tuner_of(Still(), tmp_path, **search)
         tuner.search(IMAGES_3, LABELS_3, validation_split=0.25, verbose=0)
         phases = {key: outcome.assignment.phases for key, outcome in tuner.oracle.search.outcomes.items()}
         last = max(phases)

@@ -2,7 +2,6 @@
 
 import json
 import time
-from types import SimpleNamespace
 
 import keras_tuner
 import pytest
@@ -211,7 +210,7 @@ def test_the_first_network_and_the_end_of_one_training_are_made_shorter_and_not_
 def test_what_follows_is_held_back_of_a_first_network_that_is_made_shorter(tmp_path):
     oracle, _ = begin(tmp_path, **{**FIVE, "max_cpu_hours": None, "max_hours": 1.0})
     oracle.limits = oracle.allowance._limits = TimeLimits(1.0, None, lambda: (0.0, 0.0))
-    oracle.limits.held = SimpleNamespace(reserve=lambda: 100.0, first_reserve=lambda: 600.0)
+    oracle.limits.held.reserve, oracle.limits.held.first_reserve = lambda: 100.0, lambda: 600.0
     (first,) = asked(oracle, "ann")
     assert lease_of(first.hyperparameters.values)["seconds"] == HOUR - 100
     assert may_be_shortened(first) == [HOUR - 700, None]

@@ -23,7 +23,7 @@ class Port:
     """A chief at work, and those who call it."""
 
     def __init__(self, directory):
-        self.oracle, self.clock = begin(directory)
+        self.oracle, self.clock = begin(directory, heartbeat=0.05)  # for so long it waits for workers of a chief before
         report(self.oracle, self.oracle.create_trial("tuner0"))  # the first network
         self.serving = threading.Thread(target=chief.serve, args=(self.oracle,), daemon=True)
         self.serving.start()

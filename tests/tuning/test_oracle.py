@@ -186,7 +186,7 @@ def test_limits_may_be_raised(expected, tmp_path):
 @pytest.mark.parametrize("method", ["fixed", "grow", "sh"])
 def test_the_last_part_of_one_training_may_take_what_is_held_back_for_a_control(method, tmp_path):
     oracle, _ = begin(tmp_path, method=method, max_hours=1.0, steps=2, budget_epochs=60)
-    oracle.limits.held = SimpleNamespace(reserve=lambda: 1200.0, least_reserve=lambda: 100.0)
+    oracle.limits.held.reserve, oracle.limits.held.least_reserve = lambda: 1200.0, lambda: 100.0
     seconds = []
     while (trial := oracle.create_trial("tuner0")).status == TrialStatus.RUNNING:
         seconds.append(lease_of(trial.hyperparameters.values)["seconds"])
@@ -270,10 +270,10 @@ def test_a_limit_that_was_reached_stays_so_until_it_is_raised(tmp_path):
 def test_a_part_of_the_limit_is_held_back_and_time_before_the_search_counts():
     limits = TimeLimits(1.0, None, lambda: (100.0, 0.0))
     limits.count_from((40.0, 0.0))
-    limits.held = SimpleNamespace(reserve=lambda: 600.0)
+    limits.held.reserve = lambda: 600.0
     assert (limits.seconds_left_in_all(), limits.seconds_left()) == (3540.0, 2940.0)
     assert limits.reached_by([]) is None
-    limits.held = SimpleNamespace(reserve=lambda: 3540.0)
+    limits.held.reserve = lambda: 3540.0
     assert limits.reached_by([]) == "a limit on time was reached: max_hours=1"
 
 

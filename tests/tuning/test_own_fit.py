@@ -1,5 +1,6 @@
 """A HyperModel's own `fit`, which may train with other data than the search is given, and not hand on what it is given."""
 
+import contextlib
 import random
 import warnings
 
@@ -10,13 +11,13 @@ import pytest
 from keras import layers
 
 from nash_tf.keras_models.calibration import is_same_batch
-from tests.helpers.tuners import CLASSES, IMAGES, OwnFit, Still, classifier, records, tuner_of
+from tests.helpers.tuners import BORN, CLASSES, IMAGES, Ended, OwnFit, Still, classifier, ended_after, records, tuner_of
 from tests.tuning.test_tuner_scores import RESTORES, EndsElsewhere, OwnLoop, averaged
 
 LOSS = keras_tuner.Objective("val_loss", "min")
 LARGE = 50 * IMAGES
 # Inserts a convolution with a batch normalisation, in a network that has none before it.
-GROWS = {"method": "nash", "children": 2, "mutations": 4, "epochs_per_step": 2, "objective": LOSS}
+GROWS = {**BORN, "objective": LOSS}
 
 
 class Scaled(keras_tuner.HyperModel):
@@ -67,7 +68,8 @@ def endless(x, y):
 def said(call, *args, **named):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        call(*args, **named)
+        with contextlib.suppress(Ended):
+            call(*args, **named)
     return [str(each.message) for each in caught]
 
 
@@ -80,6 +82,12 @@ def grown(hypermodel, tmp_path, **changed):
     return told, found
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """What `grown` returns of a search with arrays."""
+    return grown(Scaled(), tmp_path_factory.mktemp("plain"))
+
+
 FORMS = {
     "arrays": {},
     "generator": {"give": lambda x, y: {"x": endless(x, y)}, "steps_per_epoch": 2},
@@ -88,8 +96,8 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_newborns_are_calibrated_and_certified_on_what_they_are_trained_with(form, tmp_path):
-    told, (first, *children) = grown(Scaled(**FORMS[form]), tmp_path)
+def test_newborns_are_calibrated_and_certified_on_what_they_are_trained_with(form, plain, tmp_path):
+    told, (first, *children) = grown(Scaled(**FORMS[form]), tmp_path) if FORMS[form] else plain
     for child in children:
         assert child["loss"] == pytest.approx(first["loss"], rel=0.1)  # by the statistics of small batches
         assert child["certificate"]["training_difference"] < 1e-4
@@ -104,20 +112,12 @@ def test_a_calibration_that_is_given_is_taken(tmp_path):
     assert all(child["loss"] == pytest.approx(first["loss"], rel=0.02) for child in children)
 
 
-def test_each_newborn_is_calibrated_so_in_whatever_process(tmp_path):
-    class Stop(Exception):
-        pass
-
-    def stop(oracle):
-        raise Stop
-
-    tuner = tuner_of(Scaled(), tmp_path, **GROWS, on_trained=stop)
-    while len(tuner.oracle.search.outcomes) < 3:
-        with pytest.raises(Stop):
+def test_each_newborn_is_calibrated_so_in_whatever_process(plain, tmp_path):
+    for trainings in (1, 2, 3):
+        tuner = tuner_of(Scaled(), tmp_path, **GROWS, on_trained=ended_after(trainings))
+        with pytest.raises(Ended):
             tuner.search(LARGE, CLASSES, validation_data=(LARGE, CLASSES), verbose=0)
-        tuner = tuner_of(Scaled(), tmp_path, **GROWS, on_trained=stop)
-    _, whole = grown(Scaled(), tmp_path / "whole")
-    losses = [[record["loss"] for record in each] for each in (tuner.oracle.lineage(), whole)]
+    losses = [[record["loss"] for record in each] for each in (tuner.oracle.lineage(), plain[1])]
     assert losses[0] == losses[1]
 
 
@@ -137,22 +137,22 @@ def test_what_fit_draws_does_not_depend_on_it(tmp_path):
 
 @pytest.mark.parametrize("build", [averaged, classifier])
 def test_weights_that_changed_after_the_last_validation_are_scored_on_the_data_of_that(build, tmp_path):
-    tuner = tuner_of(Scaled(build), tmp_path, LOSS)
+    tuner = tuner_of(Scaled(build), tmp_path, LOSS, steps=0, vanilla_epochs=3)
     callbacks = [EndsElsewhere()] if build is classifier else []
     tuner.search(LARGE, CLASSES, validation_data=(LARGE, CLASSES), callbacks=callbacks, batch_size=12, verbose=0)
-    last = records(tuner)[-1]
-    found = tuner.load_model(tuner.oracle.trials[tuner.oracle.end_order[-1]]).evaluate(IMAGES, CLASSES, verbose=0)
-    assert last["val_loss"] == pytest.approx(found[0], rel=1e-5)
+    (record,) = tuner.oracle.lineage()
+    found = tuner.first_model().evaluate(IMAGES, CLASSES, verbose=0)
+    assert record["val_loss"] == pytest.approx(found[0], rel=1e-5)
 
 
 def test_where_model_fit_is_not_called_what_is_not_known_is_said(tmp_path):
-    told = said(tuner_of(OwnLoop(), tmp_path / "a", max_hours=1).search, IMAGES, CLASSES, verbose=0)
+    told = said(tuner_of(OwnLoop(), tmp_path / "a", max_hours=1, **BORN).search, IMAGES, CLASSES, verbose=0)
     for words in ("since it does not call model.fit, which would tell", "no limit on time ends a training"):
         assert sum(words in each for each in told) == 1
-    tuner = tuner_of(OwnLoop(whole=True), tmp_path / "b", calibration=IMAGES, max_hours=1)
+    tuner = tuner_of(OwnLoop(whole=True), tmp_path / "b", calibration=IMAGES, max_hours=1, **BORN)
     told = said(tuner.search, IMAGES, CLASSES, validation_data=(LARGE, CLASSES), verbose=0)
     assert not [each for each in told if "calibrat" in each or "no limit" in each]
-    assert not any("val_accuracy_change" in (record["certificate"] or {}) for record in records(tuner))
+    assert not any("val_accuracy_change" in (record["certificate"] or {}) for record in records(tuner, 3))
 
 
 class KeepsForItself(keras_tuner.HyperModel):
@@ -250,8 +250,10 @@ class OfFour(OwnFit):
     ],
 )
 def test_a_batch_size_that_fit_sets_itself_is_told_once(hypermodel, search, given, words, tmp_path):
-    tuner = tuner_of(hypermodel, tmp_path, method="fixed", budget_epochs=6, steps=1, **search)
+    settings = {"method": "fixed", "budget_epochs": 6, "on_trained": ended_after(2), **search}
+    tuner = tuner_of(hypermodel, tmp_path, **settings)
     told = said(tuner.search, IMAGES, CLASSES, verbose=0, **given)
+    assert len(tuner.oracle.lineage()) == 2
     assert [words in each for each in told if "the search counts by" in each] == [True] * (words is not None)
 
 

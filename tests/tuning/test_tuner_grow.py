@@ -81,7 +81,7 @@ def test_a_limit_on_time_lays_out_the_budget(tmp_path, monkeypatch):
 class TestScale:
     """A network that is too large for its budget becomes smaller."""
 
-    WIDE = {"method": "scale", "steps": 2, "budget_epochs": 14, "vanilla_epochs": 1, "mutations": 2}
+    WIDE = {"method": "scale", "steps": 1, "budget_epochs": 10, "vanilla_epochs": 1, "mutations": 2}
 
     @pytest.fixture(scope="class", autouse=True)
     def without_what_all_cost(self):

@@ -39,6 +39,11 @@ class Child:
     is_trunk: bool = False
 
     @property
+    def stands_out(self) -> bool:
+        """Whether figures set it off: it won its step, or is handed over although another one won it."""
+        return self.fate == WINNER or (self.chosen and self.over)
+
+    @property
     def label(self) -> str:
         """step.child, as in all figures."""
         return f"{self.step}.{self.number}"
@@ -131,7 +136,7 @@ def children(run: Run) -> tuple[Child, ...]:
     over = bool(run.results) or (standing is not None and standing.is_over)
     chosen = _chosen(run, fates, standing)
     key = (chosen[0], chosen[2]) if chosen else None
-    if over and key:
+    if over and key and not closed[key[0]]:
         fates[key] = WINNER
     return tuple(
         Child(

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.stats import pareto
 from nash_tf.report.charts.child_words import description
@@ -48,13 +47,13 @@ def accuracy_against_params(
     if corners:
         parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
     named = {child.label for child, *_ in front} | {
-        child.label for child, *_ in known if child.chosen or (not has_front and child.fate == family.WINNER)
+        child.label for child, *_ in known if child.chosen or (not has_front and child.stands_out)
     }
     marks, wanted, points = [], [], []
     for child, params, score in known:
         at, below = (x(params), min(y(score), y.start - 6)), y(score) > y.start
         marks.append(at)
-        points.append((child.fate == family.WINNER, _point(child, *at, _sort(child, rungs))))
+        points.append((child.stands_out, _point(child, *at, _sort(child, rungs))))
         if child.label in named or below:
             name = f"{child.label}: {words(score)} ↓" if below else child.label
             wanted.append((not child.chosen, -score, (*at, name)))
@@ -79,7 +78,7 @@ def accuracy_against_params(
 
 
 def _sort(child: Child, rungs: Mapping[int, int]) -> str:
-    if child.fate == family.WINNER:
+    if child.stands_out:
         return "winner"
     return "last" if child.rung + 1 >= rungs.get(child.step, 1) else "earlier"
 

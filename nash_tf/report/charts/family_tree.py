@@ -66,7 +66,9 @@ def _way(source: tuple[float, float], x: float, y: float, row: int) -> list[tupl
 
 
 def _card(child: Child, x: float, y: float, rungs: int) -> Markup:
-    look = {family.WINNER: "card won", family.FAILED: "card failed", family.OPEN: "card open"}.get(child.fate, "card")
+    look = {family.FAILED: "card failed", family.OPEN: "card open"}.get(
+        child.fate, "card won" if child.stands_out else "card"
+    )
     fate = {
         family.WINNER: "winner",
         family.FINISHED: "finished",
@@ -87,9 +89,9 @@ def _card(child: Child, x: float, y: float, rungs: int) -> Markup:
         text(x + _CARD - 10, y + 21, measured(child.objective, child.records[-1].value), "end strong"),
         text(x + 10, y + 41, short(child.params), "soft"),
         _dots(child, x + _CARD - 10, y + 36, rungs),
-        text(x + (26 if child.fate == family.WINNER else 10), y + 60, fate, "soft"),
+        text(x + (26 if child.stands_out else 10), y + 60, fate, "soft"),
     ]
-    if child.fate == family.WINNER:
+    if child.stands_out:
         parts.append(star(x + 16, y + 55.5, 7, "f0"))
     return tag("a", *parts, href=f"#child-{child.step}-{child.number}", data_child=f"{child.step}-{child.number}")
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
-from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.restart_drops import Drop
 from nash_tf.report.drawing.axes import Scale, linear, linear_ticks
@@ -75,7 +74,7 @@ def learning_curves(
         parts.append(line(x(border), _TOP, x(border), _TOP + _PLOT + 26 + _RATE, "mark"))
     rank = {child.number: index for index, child in enumerate(sorted(children, key=lambda child: child.number))}
     curves = []
-    for child in sorted(children, key=lambda child: child.fate == family.WINNER):
+    for child in sorted(children, key=lambda child: child.stands_out):
         curves.append(_curve(child, rank[child.number], x, y, metric, birth))
     clip = f"clip-{metric}-{step}"
     parts.append(
@@ -141,7 +140,7 @@ def _curve(child: Child, rank: int, x: _Piecewise, y: Scale, metric: str, birth:
     if drawn:
         parts.append(path(drawn, f"line {_look(child, rank)}"))
         end = drawn[-1]
-        if child.fate == family.WINNER:
+        if child.stands_out:
             parts.append(star(*end, 8, f"f{rank % SERIES}"))
         else:
             parts.append(mark(rank, *end, 4.2, f"f{rank % SERIES}"))
@@ -150,7 +149,7 @@ def _curve(child: Child, rank: int, x: _Piecewise, y: Scale, metric: str, birth:
 
 def _look(child: Child, rank: int) -> str:
     """Colour and dashes; a winner's line is thick and whole."""
-    return f"s{rank % SERIES} " + ("won" if child.fate == family.WINNER else f"d{rank % len(DASHES)}")
+    return f"s{rank % SERIES} " + ("won" if child.stands_out else f"d{rank % len(DASHES)}")
 
 
 def _restart_labels(drops: Sequence[Drop], x: _Piecewise, periods: Sequence[int] | None) -> list[Markup]:
@@ -208,9 +207,7 @@ def _legend(children: Sequence[Child], rank: Mapping[int, int], top: float, metr
         last = series[-1][1] if series else None
         words = percent(last) if metric.endswith("accuracy") else "–" if last is None else short(last)
         shown = (
-            star(x + 30, y - 4, 7, f"f{colour}")
-            if child.fate == family.WINNER
-            else mark(index, x + 30, y - 4, 4, f"f{colour}")
+            star(x + 30, y - 4, 7, f"f{colour}") if child.stands_out else mark(index, x + 30, y - 4, 4, f"f{colour}")
         )
         entry = [
             tag("title", f"Child {child.label}, {child.words()}"),

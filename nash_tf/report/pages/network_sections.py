@@ -9,7 +9,7 @@ from nash_tf.architecture.changes import listed
 from nash_tf.files import run_directory
 from nash_tf.morphisms import are_exact
 from nash_tf.morphisms.names import counted
-from nash_tf.report.analysis import family, growth_line, layer_shares
+from nash_tf.report.analysis import growth_line, layer_shares
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import architecture_graph, changes_graph
 from nash_tf.report.charts.child_words import measured
@@ -146,7 +146,7 @@ def children(children: Sequence[Child]) -> Markup:
                 left(made, wide=True),
             ]
         )
-        won = child.fate == family.WINNER
+        won = child.stands_out
         attributes.append({"id": f"child-{child.step}-{child.number}", "class_": "won" if won else None})
     others = {child.objective.words for child in children if child.objective is not ACCURACY}
     head = [left("child"), "validation accuracy, %", *others, "parameters", "rungs", "epochs", "CPU"]

@@ -159,13 +159,14 @@ def _bytes(size: float) -> str:
 
 def _formats(run: Run) -> Markup | None:
     """A row for each format of the export."""
-    rows = []
+    rows, unmeasured = [], []
     for name, module in FORMATS.items():
         each = _of(_exports(run).get(name))
         size = number(each.get("bytes"))
         if size is None:
             continue
         accuracy, images, time = (number(each.get(key)) for key in ("test_accuracy", "test_images", "milliseconds"))
+        unmeasured += [module.TITLE] if accuracy is None and time is None else []
         file = tag("code", module.FILE)
         counted = NONE if images is None else f"{images:,.0f}"
         rows.append(
@@ -173,9 +174,9 @@ def _formats(run: Run) -> Markup | None:
         )
     if not rows:
         return None
-    return html.table(
-        [left("format"), "size", "test accuracy, %", "of test images", "one image, ms"], rows, narrow=True
-    )
+    head = [left("format"), "size", "test accuracy, %", "of test images", "one image, ms"]
+    without = f"{' and '.join(unmeasured)}: loaded again, and its outputs compared with those of the model that was trained; not measured apart."
+    return html.together(html.table(head, rows, narrow=True), html.paragraph(without) if unmeasured else None)
 
 
 def _time(milliseconds: float | None) -> str:

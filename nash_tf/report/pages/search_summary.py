@@ -140,6 +140,8 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
         words = [f"By the lineage the winner is {name}"]
     else:
         words = [f"The winner is {name}"]
+    if chosen.chosen_record is not chosen.records[-1]:
+        words.append(f" as it was after rung {chosen.chosen_record.rung}, before it was trained further")
     reached, first = chosen.chosen_record.value, vanilla.records[-1].value if vanilla else None
     if chosen.step and vanilla and vanilla.params and chosen.params and first is not None and reached is not None:
         factor = chosen.params / vanilla.params

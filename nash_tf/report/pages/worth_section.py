@@ -39,9 +39,11 @@ def section(run: Run, children: Sequence[Child]) -> Markup | None:
     handed_over = " and is handed over" if run.gives_control else ""
     judged = f"it is {'at least as good as' if is_better else 'not as good as'} the search's winner{handed_over}"
     above = f"{winner.points_from(alone)} {'below' if winner.value < alone.value else 'above'} the control"
+    above += worth.chance(winner, alone)
+    above = "exactly as good as the control" if winner.value == alone.value else above
     words = (
         f"The control is the first network, trained on alone for {duration(number(control.get('cpu_seconds')))} of CPU time. On the "
-        f"validation images {judged}. On the test images the winner is {above}{worth.chance(winner, alone)}."
+        f"validation images {judged}. On the test images the winner is {above}."
     )
     if other := worth.by_what(winner, run.objective):
         words += f" {other}"
