@@ -74,7 +74,7 @@ def _widths(finished: Finished, config: SearchConfig) -> tuple[int, ...]:
         )
     (image, *_), (answer, *_) = run.architecture.inputs, run.architecture.outputs
     height, width, channels = (size or 1 for size in run.architecture[image].shape)
-    classes = run.architecture[answer].shape[-1] or 1
+    classes = run.architecture[answer].channels or 1
     make = first_networks.registry[config.first_layout].make
 
     def scaled(factor: float) -> tuple[int, ...]:

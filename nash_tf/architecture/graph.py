@@ -108,7 +108,7 @@ class Architecture:
     @cached_property
     def widest(self) -> int:
         """Largest number of channels of an image in the network; 0 where there is no image."""
-        return max((node.shape[-1] or 0 for node in self.nodes if len(node.shape) == 3), default=0)
+        return max((node.channels or 0 for node in self.nodes if len(node.shape) == 3), default=0)
 
     @cached_property
     def has_channels_first(self) -> bool:

@@ -40,8 +40,8 @@ class Node:
 
     @property
     def channels(self) -> int | None:
-        """Size of the last axis of the output."""
-        return self.shape[-1]
+        """Size of the last axis of the output; None where it is open, or the output is one number for each example."""
+        return self.shape[-1] if self.shape else None
 
     @property
     def rank(self) -> int:

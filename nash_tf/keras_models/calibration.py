@@ -33,11 +33,39 @@ def is_same_batch(one: Any, other: Any) -> bool:
 
 
 def in_order(architecture: Architecture, inputs: Any) -> list:
-    """A batch's arrays in the order of an architecture's inputs; they may be given by their names, as Keras takes them."""
-    is_named = isinstance(inputs, Mapping) and not isinstance(architecture.structure.get("inputs"), Mapping)
-    if is_named and set(architecture.inputs) <= set(inputs):
+    """A batch's arrays in the order of an architecture's inputs; they may be given by their names, as Keras takes them.
+
+    Arrays that the model has no inputs for Keras leaves out where they come last.
+    """
+    is_named = isinstance(inputs, Mapping)
+    if (
+        is_named
+        and not isinstance(architecture.structure.get("inputs"), Mapping)
+        and set(architecture.inputs) <= set(inputs)
+    ):
         return [inputs[name] for name in architecture.inputs]
-    return tree.flatten(inputs)
+    return tree.flatten(inputs)[: len(architecture.inputs) if is_named else None]
+
+
+def misplaced(architecture: Architecture, inputs: Any) -> str:
+    """What Keras would take for another input than is meant, in words; "" for nothing.
+
+    Where a model's inputs are a dict, and it is given one with more in it, Keras takes as many as it needs, in the order of their
+    names, whatever these are.
+    """
+    structure = architecture.structure.get("inputs")
+    if not isinstance(structure, Mapping) or not isinstance(inputs, Mapping):
+        return ""
+    wanted, given = (
+        ["/".join(map(str, path)) for path, _ in tree.flatten_with_path(each)] for each in (structure, inputs)
+    )
+    if not set(wanted) <= set(given):
+        return ""
+    wrong = [f"{taken!r} for {name!r}" for name, taken in zip(wanted, given, strict=False) if name != taken]
+    others = ", ".join(repr(name) for name in given if name not in wanted)
+    return (
+        f"Keras takes its inputs in the order of their names: {', '.join(wrong)}; leave out {others}" if wrong else ""
+    )
 
 
 def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[str], batch) -> None:

@@ -33,7 +33,7 @@ def check_groups(node: Node, insertions: Insertions, copies: bool) -> None:
     Raises:
         CannotPropagate: one would not.
     """
-    rule, channels = node.rule, node.shape[-1] or 1
+    rule, channels = node.rule, node.channels or 1
     assert rule is not None
     if any(count < 0 for _, count in insertions):
         wants, reason = False, "it normalises channels together, and fewer have another mean and variance"

@@ -204,7 +204,7 @@ def _one_pass(
 def _flow(architecture: Architecture, node: Node, barrier: Barrier) -> ChannelFlow:
     flow = channel_flow(node.rule, node.config, 1 + len(node.shape))
     shapes = architecture.input_shapes(node)
-    if flow in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED) and shapes[0][-1] != node.shape[-1]:
+    if flow in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED) and architecture[node.inputs[0]].channels != node.channels:
         return ChannelFlow.STOPPED
     if flow is ChannelFlow.JOINED and (len(set(map(len, shapes))) > 1 or barrier(architecture, node)):
         return ChannelFlow.STOPPED
@@ -229,7 +229,7 @@ def _has_heads(node: Node) -> bool:
 
 def _full_inputs(architecture: Architecture, node: Node) -> list[str]:
     """The inputs of a merge that have all its channels. An input of one channel is broadcast and need not grow."""
-    return [name for name in dict.fromkeys(node.inputs) if architecture[name].shape[-1] == node.shape[-1]]
+    return [name for name in dict.fromkeys(node.inputs) if architecture[name].channels == node.channels]
 
 
 def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: Mapping[str, Insertions]) -> Insertions:
@@ -246,9 +246,9 @@ def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: 
             # Channels are the last axis, so each pixel has a group of them, and each group grows.
             (name,) = node.inputs
             channels = channels_of(architecture, name)
-            if node.shape[-1] is None:
+            if node.channels is None:
                 raise CannotPropagate(f"{node.name} flattens an image of open size")
-            pixels = node.shape[-1] // channels
+            pixels = node.channels // channels
             return tuple((pixel * channels + at, count) for pixel in range(pixels) for at, count in grown[name])
         case ChannelFlow.JOINED:
             distinct = {grown[name] for name in node.inputs if name in grown}

@@ -34,8 +34,8 @@ def grown_node(node: Node, ins: Sequence[Insertions], outs: Insertions, own: Ins
         target = list(config["target_shape"])
         config = {**config, "target_shape": [*target[:-1], -1 if target[-1] == -1 else shape[-1]]}
     elif own and rule.size == "groups":
-        groups = rule.groups(config, node.shape[-1] or 1)
-        config = {**config, "groups": groups * (shape[-1] or 1) // (node.shape[-1] or 1)}
+        groups = rule.groups(config, node.channels or 1)
+        config = {**config, "groups": groups * (shape[-1] or 1) // (node.channels or 1)}
     elif rule.size == "output_shape":  # by default it is that of the input, which may have grown alone
         config = {**config, "output_shape": [shape[-1]]}
     else:
@@ -83,7 +83,7 @@ def recipes_of(node: Node, ins: Sequence[Insertions], outs: Insertions, copies: 
             if insertions and variable in node.variables:
                 # Units that were copied must not read each other: the zeros of recurrent kernels stay.
                 stays = each.fill == "zeros" and isinstance(growth[variable], tuple)
-                period = node.shape[-1] if growth is rule.output_growth else insertions[0][0]
+                period = node.channels if growth is rule.output_growth else insertions[0][0]
                 fill = f"{COPIES}:{period}" if is_copied and not stays else each.fill
                 axis = each.axis % len(node.variables[variable])
                 places = _in_blocks(node, variable, each, insertions)

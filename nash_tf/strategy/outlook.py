@@ -1,9 +1,11 @@
 """What more time might bring to a search: to one that a limit has ended, from the course of its best score; to a network that
 has not grown. And what its other limits are, in words."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 from nash_tf.architecture import Architecture
+from nash_tf.morphisms import registry
 from nash_tf.strategy import growing, methods
 from nash_tf.strategy.considered import BUDGET, GAINS, NOTHING, PRICE, why_none
 from nash_tf.strategy.forecast import Trained
@@ -81,6 +83,28 @@ def limits(settings: Settings, has_others: bool) -> str:
     others = ["the limit on latency"] if has_others else []
     size = ["the size of the step"] if methods.registry[settings.method].has_branches else []
     return " and ".join([f"max_params={settings.max_params:,.0f}", *flops, *others, *size])
+
+
+def nothing_fits(network: Architecture, settings: Settings, has_others: bool) -> str:
+    """Why a network has no child: no operator has a place in it, or what they make is above the limits.
+
+    Args:
+        network: the parent.
+        settings, has_others: as of `limits`.
+    """
+    method = methods.registry[settings.method]
+    drawn = {
+        name: registry[name] for name in (registry if method.has_foresight else method.operators) if name in registry
+    }
+    operators = [each.limited_to(math.inf) for each in {**drawn, **method.variants}.values()]
+    if any(operator.sites(network) for operator in operators):
+        return f"no child fits under {limits(settings, has_others)}"
+    reasons = (
+        f"; of alter_channels at {node.name}: {reason}"
+        for node in network.nodes
+        if node.weights and (reason := registry["alter_channels"].why(network, (node.name, 2)))
+    )
+    return f"no operator has a place in the network, whatever the limits (nash_tf.morphisms.why tells why){next(reasons, '')}"
 
 
 def without_reduction(network: Architecture, settings: Settings) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.calibration import in_order
+from nash_tf.keras_models.calibration import in_order, misplaced
 from nash_tf.morphisms import known, registry
 from nash_tf.morphisms.base import Move, Site, plain_site
 from nash_tf.morphisms.options import Option, named
@@ -130,6 +130,8 @@ def _check_inputs(parent: Architecture, inputs, argument: str) -> None:
         raise ValueError(
             f"{argument} must be a batch of the model's inputs, of shape {wanted}{or_else}; received {received}"
         )
+    if fault := misplaced(parent, inputs):
+        raise ValueError(f"{argument} is such that {fault}")
 
 
 def _check_labels(model: keras.Model, inputs, labels, argument: str) -> None:

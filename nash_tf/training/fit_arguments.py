@@ -150,6 +150,12 @@ class FitArguments:
             return_dict=True,
         )
 
+    def is_same(self, other: "FitArguments") -> bool:
+        """Whether each argument is the same object as another's."""
+        one, two = self.by_name(), other.by_name()
+        names = (one.keys() | two.keys()) - {"callbacks", "epochs", "initial_epoch"}
+        return all(one.get(name) is two.get(name) for name in names)
+
     def by_name(self) -> dict[str, Any]:
         """All arguments, those without a name by that of their place."""
         return {**self.named, **dict(zip(("x", "y"), self.positional, strict=False))}

@@ -10,7 +10,7 @@ import numpy as np
 from nash_tf.strategy.records import check_metrics, not_finite
 from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
-from nash_tf.training.watching import Scores
+from nash_tf.training.watching import Scores, check_number
 
 REMEDY = "where all trainings end so, a lower learning rate may help"
 
@@ -19,9 +19,11 @@ def as_history(returned: Any, objective: str) -> dict[str, list]:
     """What `fit` returned, as a history: of a `History`, without metrics that are no single numbers, a dict, or the objective's value.
 
     Raises:
-        Unsearchable: it is none of these.
+        Unsearchable: it is none of these, or the objective is no single number.
     """
     if isinstance(returned, keras.callbacks.History):
+        for value in returned.history.get(objective, [])[-1:]:
+            check_number(objective, value)
         return {
             name: series for name, series in returned.history.items() if all(np.ndim(value) == 0 for value in series)
         }

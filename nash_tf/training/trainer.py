@@ -24,6 +24,7 @@ from nash_tf.seeds import drawing_apart
 from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import interrupted
+from nash_tf.training.calibration_batch import as_taken
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments, is_read_once
@@ -173,6 +174,8 @@ class Trainer:
     def _begun(self, assignment: Assignment, fit: Fit, source: Path | None, source_value: float | None) -> _Begun:
         """The training with a model that has not been trained for it yet."""
         model, architecture, certified = self.models.to_train(assignment, source)
+        is_sure = not (fit.is_own and self._is_taken)
+        self.models.calibration = as_taken(self.models.calibration, model, architecture, is_sure)
         certificate = certified(self.models.calibration) if certified else None
         if certificate is not None and not fit.is_own:
             certificate |= self._change(model, fit.arguments, source_value)
@@ -185,7 +188,7 @@ class Trainer:
         def born(received: FitArguments) -> None:
             if again is not None and (batch := self._other_batch(fit.arguments, received)) is not None:
                 certificate.clear()
-                certificate.update(again(batch))
+                certificate.update(again(as_taken(batch, model, architecture)))
             certificate.update(self._change(model, received, source_value))
             seed_layers(model, assignment.seed)
 

@@ -102,6 +102,23 @@ class Watch(keras.callbacks.Callback):
         return time.perf_counter() - self._began[0], time.process_time() - self._began[1]
 
 
+def check_number(objective: str, value: Any) -> None:
+    """Refuses an objective that is no single number.
+
+    Args:
+        objective: its name.
+        value: of an epoch.
+
+    Raises:
+        Unsearchable: saying what to do.
+    """
+    if np.ndim(value):
+        raise Unsearchable(
+            f"objective {objective!r} is {np.size(value)} numbers, and networks are compared by one: have the metric average its classes, as "
+            "keras.metrics.F1Score(average='macro') does, or name another"
+        )
+
+
 class Scores(keras.callbacks.Callback):
     """What each epoch was scored, and on which weights; the last of the callbacks, so as to see what others do to them.
 
@@ -109,7 +126,7 @@ class Scores(keras.callbacks.Callback):
         expected: name of a metric that every epoch must have, or None.
 
     Raises:
-        Unsearchable: at the end of an epoch that has not that metric, or fewer batches than it should.
+        Unsearchable: at the end of an epoch that has not that metric as one number, or fewer batches than it should.
     """
 
     def __init__(self, expected: str | None):
@@ -141,6 +158,8 @@ class Scores(keras.callbacks.Callback):
             )
         if self._expected is not None and self._expected not in logs:
             raise Unsearchable(f"objective {self._expected!r} is not among what fit reports: {', '.join(sorted(logs))}")
+        if self._expected is not None:
+            check_number(self._expected, logs[self._expected])
         self._weights.append(self._judged or digest(self.model))
         self._logs.append({name: float(value) for name, value in logs.items() if np.ndim(value) == 0})
 

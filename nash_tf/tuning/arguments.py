@@ -155,6 +155,22 @@ def check_of_search(positional: Sequence, named: Mapping, has_own_fit: bool, cal
         _check_batches("validation_data", named.get("validation_data"))
 
 
+def without_epochs(caller: str, named: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of `fit` by name but for those that a search sets; that these are not used is said.
+
+    Args:
+        caller: who was given them.
+        named: they.
+    """
+    for name in ("epochs", "initial_epoch"):
+        if name in named:
+            warnings.warn(
+                f"{caller}({name}={named[name]}) is not used: see budget_epochs, epochs_per_step and vanilla_epochs",
+                stacklevel=3,
+            )
+    return {name: value for name, value in named.items() if name not in ("epochs", "initial_epoch")}
+
+
 def _check_batches(name: str, dataset: Any, or_else: str = "") -> None:
     """Refuses a data set whose elements are single examples: a label has no axis, or inputs and labels differ in their first."""
     if not isinstance(dataset, tf.data.Dataset):

@@ -43,14 +43,20 @@ def counted_by(search: Search) -> tuple[str, ...]:
     return search.left_to_data if _counts(search) else ()
 
 
-def warn_of_others(names: Sequence[str], given: FitArguments, received: FitArguments | None) -> None:
-    """Warns where a `fit` of the user's own trains with other epochs or steps than a search counts by: with the other numbers, of which it
+def warn_of_others(
+    names: Sequence[str], given: FitArguments, received: FitArguments | None, who: str = "HyperModel.fit"
+) -> bool:
+    """Warns where a user's own code trains with other epochs or steps than a search counts by: with the other numbers, of which it
     learns too late, its trainings would have been others.
 
     Args:
         names: of what the search takes from its data.
         given: what `search` was given.
-        received: what `model.fit` was given within that `fit`; None where that is not known.
+        received: what `model.fit` was given within that code; None where that is not known.
+        who: that code.
+
+    Returns:
+        Whether they are others.
     """
     counted, x = given.of_an_epoch(), given.by_name().get("x")
     is_batched = isinstance(x, tf.data.Dataset | keras.utils.PyDataset)
@@ -59,14 +65,15 @@ def warn_of_others(names: Sequence[str], given: FitArguments, received: FitArgum
     else:
         told = counted if is_batched and received.by_name().get("x") is x else received.of_an_epoch()
     if not (wrong := [name for name in names if name in counted and told.get(name) != counted[name]]):
-        return
+        return False
     found = ", ".join(f"{name}={told[name]}" for name in wrong if name in told)
     warnings.warn(
-        f"the search counts by {', '.join(f'{name}={counted[name]}' for name in wrong)}, as its data have it, and HyperModel.fit "
+        f"the search counts by {', '.join(f'{name}={counted[name]}' for name in wrong)}, as its data have it, and {who} "
         f"{f'trains with {found}' if found else 'does not tell what it trains with'}: what epochs and steps cost may be far from what the "
         f"budget counts; give a new search {found or ' and '.join(wrong)}",
         stacklevel=3,
     )
+    return True
 
 
 def adopt(search: Search, told: Mapping[str, Any]) -> None:

@@ -36,6 +36,7 @@ class GrownHyperModel(keras_tuner.HyperModel):
         return getattr(self.first, "goes_on", False)
 
     def build(self, hp):
+        hp.is_told = True  # see `OfGrown`
         if "architecture" not in hp.values:
             return self.first.build(hp)
         private_api.reset_names()  # what is frozen, or spared weight decay, is told by names, which follow from what the process made before
@@ -49,6 +50,7 @@ class GrownHyperModel(keras_tuner.HyperModel):
         self.first.declare_hyperparameters(hp)
 
     def fit(self, hp, model, *args, **kwargs):
+        hp.is_told = True
         returned = self.first.fit(hp, model, *args, **kwargs)
         self._warn_of_epochs(returned, model, **kwargs)
         return returned

@@ -1,6 +1,7 @@
 """Declared hyperparameters of a child: its parent's, or near to them. Numbers are rounded to what a float32 holds, as those of searches
 before were: so a search goes on with what it has drawn. A user's function is given those of a `Choice` as it has declared them."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,10 @@ from keras_tuner import HyperParameters
 from keras_tuner.engine.hyperparameters import Choice, Fixed
 from keras_tuner.engine.trial import Trial
 
+from nash_tf.architecture import Architecture
 from nash_tf.seeds import derive
 from nash_tf.strategy.ask_tell import Search
+from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.records import TrainingKey
 
 SPREAD = 0.15  # standard deviation of a perturbation, as a share of the whole range
@@ -121,6 +124,50 @@ class HandedOut(HyperParameters):
         if isinstance(value, float):
             self.values[self._get_name(name)] = value = _nearest(value, numbers)
         return value
+
+
+class OfGrown(HyperParameters):
+    """Those of a network that has grown, as they are handed over: a function that declares its hyperparameters by them makes the first
+    network, and that is said once, unless `tuner.hypermodel` has been given them."""
+
+    is_told = False
+
+    def _tell(self) -> None:
+        if not self.is_told:
+            self.is_told = True
+            warnings.warn(
+                "with the hyperparameters of a network that has grown a function of your own builds the first network; "
+                "tuner.hypermodel.build(hp) builds the grown one, untrained, and tuner.get_best_models() has it trained",
+                stacklevel=3,
+            )
+
+    def Choice(self, *args, **kwargs):  # noqa: N802  Keras Tuner's names
+        self._tell()
+        return super().Choice(*args, **kwargs)
+
+    def Int(self, *args, **kwargs):  # noqa: N802
+        self._tell()
+        return super().Int(*args, **kwargs)
+
+    def Float(self, *args, **kwargs):  # noqa: N802
+        self._tell()
+        return super().Float(*args, **kwargs)
+
+    def Boolean(self, *args, **kwargs):  # noqa: N802
+        self._tell()
+        return super().Boolean(*args, **kwargs)
+
+    def Fixed(self, *args, **kwargs):  # noqa: N802
+        self._tell()
+        return super().Fixed(*args, **kwargs)
+
+
+def handed_over(hyperparameters: HyperParameters, search: Search) -> HyperParameters:
+    """Those of a trial, as users take them; `OfGrown` where its network is not the first one."""
+    first, architecture = search.outcomes[FIRST].architecture, hyperparameters.values.get("architecture")
+    if architecture is None or first is None or Architecture.from_json(architecture).digest == first.digest:
+        return hyperparameters
+    return OfGrown.from_config(hyperparameters.get_config())
 
 
 def as_declared(hyperparameters: HyperParameters) -> None:

@@ -43,6 +43,7 @@ class TrialTraining:
 
     Attributes:
         trainer: does the work.
+        given: what the search was given for `fit`; None where that is not known. A `run_trial` of the user's own may change it.
         hyperparameters: of the trial at hand, or a copy of them while it is not being trained: what `build` declares is added to them.
     """
 
@@ -57,6 +58,7 @@ class TrialTraining:
         counted_by: Sequence[str] = (),
     ):
         self._counted_by = counted_by
+        self.given: FitArguments | None = None
         self._build, self._fit, self._is_objective_given = build, fit, is_objective_given
         self.trainer = Trainer(ChildModels(self._first_network, inherit_momentum, scope), objective)
         self.hyperparameters = HyperParameters()
@@ -97,9 +99,15 @@ class TrialTraining:
                 )
             return returned
 
+        given = self.given or arguments
+
         def compare(received: FitArguments | None) -> None:
-            epoch_sizes.warn_of_others(self._counted_by, arguments, received)
+            epoch_sizes.warn_of_others(self._counted_by, given, received)
             self._counted_by = ()  # once: a data set may have been read
+
+        if not is_own and self._counted_by and not arguments.is_same(given):
+            is_said = epoch_sizes.warn_of_others(self._counted_by, given, arguments, "run_trial")
+            self._counted_by = () if is_said else self._counted_by
 
         assignment = trial_values.decode(trial.hyperparameters.values)
         unfinished = target.with_name(UNFINISHED) if goes_on and not given_callbacks.with_state(callbacks) else None

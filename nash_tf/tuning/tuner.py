@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import warnings
 from pathlib import Path
 
 import keras_tuner
@@ -19,10 +18,11 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import checked_json, epoch_sizes, first_network, front_objectives, private_api, trial_values
-from nash_tf.tuning.arguments import check_of_search, check_of_tuner
+from nash_tf.tuning.arguments import check_of_search, check_of_tuner, without_epochs
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.given_callbacks import callbacks_of, warn_of_callbacks
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
+from nash_tf.tuning.hyperparameters import handed_over
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.results_table import at_hand, first_trial, results_table, tell_end, warn_of_fewer
@@ -151,11 +151,7 @@ class HillClimbing(keras_tuner.Tuner):
         arguments = FitArguments(fit_args, {name: value for name, value in fit_kwargs.items() if name != "callbacks"})
         arguments.check(self.oracle.objective.name, self.hypermodel.has_own_fit)
         check_of_search(fit_args, fit_kwargs, self.hypermodel.has_own_fit, self.calibration)
-        for name in {"epochs", "initial_epoch"} & fit_kwargs.keys():
-            warnings.warn(
-                f"search({name}={fit_kwargs.pop(name)}) is not used: see budget_epochs, epochs_per_step and vanilla_epochs",
-                stacklevel=2,
-            )
+        fit_kwargs, self._training.given = without_epochs("search", fit_kwargs), arguments
         if roles.is_worker():
             self.search_here(*fit_args, **fit_kwargs)
             return
@@ -234,7 +230,7 @@ class HillClimbing(keras_tuner.Tuner):
         callbacks = callbacks_of(fit_kwargs.pop("callbacks", None))
         return self._training.train(
             trial,
-            FitArguments(fit_args, fit_kwargs),
+            FitArguments(fit_args, without_epochs("run_trial", fit_kwargs)),
             self._deepcopy_callbacks(callbacks) + private_api.callbacks_for_hooks(self, trial),
             self.hypermodel.has_own_fit,
             source=None if source_id is None else self.checkpoint(source_id),
@@ -279,7 +275,7 @@ class HillClimbing(keras_tuner.Tuner):
     def get_best_hyperparameters(self, num_trials=1):
         """The values of the models that `get_best_models` returns, in the same order; `tuner.hypermodel.build` makes an
         untrained network of the grown architecture from them."""
-        return [trial.hyperparameters for trial in self._best_kept(num_trials)]
+        return [handed_over(trial.hyperparameters, self.oracle.search) for trial in self._best_kept(num_trials)]
 
     def _best_kept(self, number: int) -> list:
         at_hand(self.oracle)

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.seeds import derive
-from nash_tf.strategy import methods
+from nash_tf.strategy import methods, outlook
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
 
@@ -137,6 +138,18 @@ def test_an_outcome_is_taken_once_and_in_its_time():
 def test_a_search_that_is_over_says_why(changed, fail, reason):
     search = climb(Search(dataclasses.replace(SETTINGS, **changed), GOAL), fail=fail)
     assert search.finished == reason and search.ask() == ()
+
+
+@pytest.mark.parametrize("method", ["shr", "nash", "scale"])
+def test_a_network_in_which_no_operator_has_a_place_is_told_from_one_at_its_limits(method):
+    answer = next(node for node in FIRST.nodes if node.kind == "Dense")
+    alone = Architecture(
+        (Node("x", "InputLayer", {}, (), (8,)), dataclasses.replace(answer, inputs=("x",))), (answer.name,)
+    )
+    given = dataclasses.replace(SETTINGS, method=method)
+    why = outlook.nothing_fits(alone, given, False)
+    assert why.startswith("no operator has a place in the network") and f"of alter_channels at {answer.name}: " in why
+    assert outlook.nothing_fits(FIRST, given, False) == "no child fits under max_params=20,000,000"
 
 
 @pytest.mark.parametrize("method", ["grow", "fixed", "random", "one_epoch"])

@@ -1,15 +1,17 @@
 """A search counts by the examples and the steps of the data that it is given, and goes on by the same."""
 
 import shutil
+import warnings
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from nash_tf import HillClimbing
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import epoch_sizes
-from tests.helpers.tuners import CLASSES, IMAGES, Still, tuner_of
+from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
 from tests.tuning.test_first_network import said
 
 FIXED = {"method": "fixed", "budget_epochs": 60}
@@ -117,3 +119,28 @@ def test_odd_numbers_of_a_file_are_not_taken(tmp_path):
     for odd in ("8", -1, True, 1.5, np.nan):
         epoch_sizes.adopt(oracle.search, {"examples": odd, "batch_size": 8})
         assert (oracle.search.settings.examples, oracle.search.settings.batch_size) == (None, 8)
+
+
+class Own(HillClimbing):
+    """As Keras Tuner's guide has it: what `fit` is given is set for each trial."""
+
+    changed: dict = {}
+
+    def run_trial(self, trial, *args, **kwargs):
+        return super().run_trial(trial, *args, **{**kwargs, **self.changed})
+
+
+@pytest.mark.parametrize("changed", [{"batch_size": 16}, {"epochs": 7, "initial_epoch": 2}, {"verbose": 0}])
+def test_a_run_trial_that_changes_what_fit_is_given(tmp_path, changed):
+    tuner = Own(classifier, "val_accuracy", directory=str(tmp_path), project_name="p", method="fixed", budget_epochs=2)
+    tuner.changed = changed
+    with pytest.warns() as caught:
+        warnings.warn("one at least", stacklevel=1)
+        tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), batch_size=8, verbose=0)
+    told = {str(each.message) for each in caught}
+    assert all(len(each["history"]["loss"]) == each["epochs"] for each in tuner.oracle.lineage())
+    assert sum(
+        "by batch_size=8, as its data have it, and run_trial trains with batch_size=16" in each for each in told
+    ) == ("batch_size" in changed)
+    for name in ("epochs", "initial_epoch"):
+        assert sum(f"run_trial({name}={changed.get(name)}) is not used" in each for each in told) == (name in changed)

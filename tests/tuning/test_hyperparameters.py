@@ -1,12 +1,14 @@
 """Hyperparameters beside the architecture: child 0 inherits them, the others change them within their ranges."""
 
+import warnings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import TrialStatus
 
-from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, HandedOut
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, HandedOut, handed_over
 from tests.helpers.stand_in import begin, finish, report, training_of
 from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
 
@@ -192,3 +194,26 @@ def test_what_a_sibling_declares_meanwhile_is_no_matter(stop_after, tmp_path):
     if stop_after:
         values_of(tmp_path / "beside", 3, stop_after)
     assert values_of(tmp_path / "beside", 3) == alone
+
+
+def test_a_function_of_one_s_own_that_is_given_a_grown_network_s_hyperparameters_is_told_what_it_builds(tmp_path):
+    def returns(values):
+        return {"val_accuracy": min(len(values.get("architecture", "")) / 1e5, 1.0), "loss": 1.0}
+
+    tuner = tuner_of(Still(returns=returns), tmp_path)
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    (values,), (same,), (winner,) = (
+        tuner.get_best_hyperparameters(),
+        tuner.get_best_hyperparameters(),
+        tuner.get_best_models(),
+    )
+    with pytest.warns(UserWarning, match="builds the first network; tuner.hypermodel.build.hp. builds the grown one"):
+        assert classifier(values).count_params() < winner.count_params()
+    first = handed_over(tuner.oracle.trials["0000"].hyperparameters, tuner.oracle.search)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        classifier(values)  # once
+        assert tuner.hypermodel.build(same).count_params() == winner.count_params()
+        classifier(same)  # as a `fit` of one's own declares some more
+        assert classifier(first).count_params() == tuner.first_model().count_params()
+        assert same.get("rate") == winner.optimizer.learning_rate

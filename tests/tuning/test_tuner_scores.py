@@ -290,3 +290,32 @@ def test_hooks_of_a_tuner_are_called(tmp_path):
     tuner = Hooked(classifier, directory=str(tmp_path), project_name="p", **{**SMALL, "steps": 0, "vanilla_epochs": 2})
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), batch_size=48, verbose=0)
     assert tuner.seen == [("0000", epoch, True, True) for epoch in range(2)]
+
+
+class FitsItself(keras_tuner.HyperModel):
+    def __init__(self, build):
+        super().__init__()
+        self.build = build
+
+    def fit(self, hp, model, *args, **named):
+        return model.fit(*args, **named)
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_an_objective_of_several_numbers_is_refused_after_an_epoch(is_own, tmp_path):
+    def build(hp):
+        image = keras.Input((8, 8, 3))
+        model = keras.Model(image, keras.layers.Dense(3, "softmax")(keras.layers.GlobalAveragePooling2D()(image)))
+        model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score(name="f1")])
+        return model
+
+    tuner = tuner_of(
+        FitsItself(build) if is_own else build, tmp_path, keras_tuner.Objective("val_f1", "max"), vanilla_epochs=2
+    )
+    with pytest.raises(
+        ValueError, match=r"objective 'val_f1' is 3 numbers, .* as keras.metrics.F1Score\(average='macro'\) does"
+    ):
+        answers = np.eye(3)[CLASSES]
+        tuner.search(IMAGES, answers, validation_data=(IMAGES, answers), verbose=0)
+    (trial,) = tuner.oracle.trials.values()
+    assert trial.status != "COMPLETED"
