@@ -4,7 +4,7 @@ import os
 from dataclasses import replace
 
 from nash_tf.config import SearchConfig, refusal
-from nash_tf.report.analysis import brought
+from nash_tf.report.analysis import gain_of_growth
 from nash_tf.report.records import loading
 from nash_tf.strategy import evidence, methods
 from nash_tf.strategy.evidence import Evidence
@@ -55,8 +55,8 @@ def _evidence(directory: str) -> Evidence:
         raise refusal(
             "prior", directory, f"is a run of {run.method}, which expects no gains; give one of {methods.GROW.name}"
         )
-    found = brought.against_control(run)
+    found = gain_of_growth.against_control(run)
     if found is None or found.with_as_much is None:
         rule = "has no control to tell what growing brought, or one that was trained for no time, or is of an earlier version"
         raise refusal("prior", directory, f"{rule}; give a run without --nocontrol")
-    return Evidence(*brought.expected(run), found.loss)
+    return Evidence(*gain_of_growth.expected(run), found.loss)

@@ -26,11 +26,11 @@ from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.report.records import loading as loading_of_runs
 from nash_tf.scores import objectives
 from nash_tf.settings import engine as engine_settings
-from nash_tf.strategy import long_histories, methods, outlook, time_plan
+from nash_tf.strategy import explanations, long_histories, methods, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
-from nash_tf.tasks import export_time, final_training, finished_search, front, going_on, handing_over, start
+from nash_tf.tasks import export_time, final_training, finished_search, front, handing_over, resumption, start
 from nash_tf.tasks import image_classification as task
 from nash_tf.tasks.control import train_control
 from nash_tf.tasks.finished_search import FinishedSearch
@@ -94,8 +94,8 @@ def run(
         config = replace(config, workers=1, isolate=False)  # a chief that is told its part begins no processes
     begun = run_directory.read_config(directory) if resume else None
     before = run_directory.read_versions(directory) if resume or roles.is_worker() else None
-    going_on.check(config, dataset, before, begun)
-    dataset = going_on.as_begun(config, dataset, before)
+    resumption.check(config, dataset, before, begun)
+    dataset = resumption.as_begun(config, dataset, before)
     config = config.with_threads(begun.threads if begun else None)
     runtime.set_up(config.threads)  # before a model is loaded
     task.check(config, dataset)
@@ -111,8 +111,8 @@ def run(
         *start.describe(config, dataset),
         *task.describe(config, dataset),
         *prior.describe(config),
-        *going_on.describe(config, dataset, before),
-        *going_on.of_raised_limits(config, begun),
+        *resumption.describe(config, dataset, before),
+        *resumption.of_raised_limits(config, begun),
         *timed,
         sep="\n",
         flush=True,
@@ -121,7 +121,7 @@ def run(
         tidy(directory)
         if begun == config and (directory / run_directory.BEST).is_dir() and loading_of_runs.is_finished(directory):
             return _finished_before(directory)
-        run_directory.write_config(config, going_on.versions(config, dataset))
+        run_directory.write_config(config, resumption.versions(config, dataset))
         with run_directory.telling_failure(directory, then=report.renew):
             latencies.save()
             searched = search(config, dataset, latencies, command, began, loading)
@@ -231,7 +231,7 @@ def _limited(run: FinishedSearch) -> dict:
     """Whether a limit has ended the search, and what more time might bring."""
     by_limit = run.plan.limits.reached
     name = run.tuner.oracle.search.goal.name.removeprefix("val_").replace("_", " ")
-    sentence = outlook.more_time(run.plan.trainings(), f"validation {name}") if by_limit else None
+    sentence = explanations.more_time(run.plan.trainings(), f"validation {name}") if by_limit else None
     return {"ended_by_limit": by_limit, "more_time": sentence}
 
 

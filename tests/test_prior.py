@@ -7,7 +7,7 @@ import pytest
 
 from nash_tf import prior
 from nash_tf.config import ConfigError, SearchConfig
-from nash_tf.report.analysis import brought
+from nash_tf.report.analysis import gain_of_growth
 from nash_tf.report.drawing.number_words import decrease
 from nash_tf.report.pages import budget_section, html_page
 from nash_tf.report.records import loading
@@ -62,9 +62,9 @@ def test_the_loss_of_a_training_is_that_of_the_weights_that_were_kept(tmp_path):
     """Of a mean of weights, which no epoch of the history is of."""
     lines = Path(run_in(tmp_path / "run")) / "lineage.jsonl"
     first, born, trained, *rest = map(json.loads, lines.read_text().splitlines())
-    assert brought.against_control(loading.read(tmp_path / "run")).winner == 1.1
+    assert gain_of_growth.against_control(loading.read(tmp_path / "run")).winner == 1.1
     lines.write_text("\n".join(map(json.dumps, [first, born, {**trained, "val_loss": 0.9}, *rest])))
-    assert brought.against_control(loading.read(tmp_path / "run")).winner == 0.9
+    assert gain_of_growth.against_control(loading.read(tmp_path / "run")).winner == 0.9
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])

@@ -20,7 +20,7 @@ class DataSettings:
         "with such a metadata.csv; a folder of IDX files.",
         default="digits",
         group=GROUP,
-        resumed=FREE,  # a folder may have moved; that it is the same images is checked once they are there (`tasks.going_on`)
+        resumed=FREE,  # a folder may have moved; that it is the same images is checked once they are there (`tasks.resumption`)
     )
     image_size: str | None = setting(
         optional(

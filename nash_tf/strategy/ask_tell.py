@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.strategy import hill_climbing, methods, outlook, prices, records
+from nash_tf.strategy import explanations, hill_climbing, methods, prices, records
 from nash_tf.strategy.branching import BranchingProposer
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
 from nash_tf.strategy.hill_climbing import OpenRung
@@ -223,7 +223,7 @@ class Search:
         if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):
             network = self.outcomes[parent].architecture if parent else None
             assert network is not None  # a failed training is no parent
-            return f"nothing can grow in step {step}: {outlook.nothing_fits(network, self.settings, bool(self._fits))}"
+            return f"nothing can grow in step {step}: {explanations.nothing_fits(network, self.settings, bool(self._fits))}"
         return None
 
     def _lost(self) -> str:
@@ -231,7 +231,7 @@ class Search:
         networks = self._proposer.finishing(self.outcomes)
         if lost := sum(self.scores[key] is None for key in networks):
             return f"; the trainings of {lost} of its {len(networks)} networks failed"
-        return outlook.LOST_END if hill_climbing.lost_end(self._opened, self.method, self.scores) else ""
+        return explanations.LOST_END if hill_climbing.lost_end(self._opened, self.method, self.scores) else ""
 
     def failures(self) -> list[Outcome]:
         """The failed trainings that end the search, with none between them that succeeded, in canonical order.

@@ -10,7 +10,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.morphisms import reductions, registry
 from nash_tf.seeds import derive
 from nash_tf.strategy import growing
-from nash_tf.strategy.considered import cut
+from nash_tf.strategy.alternatives import cut
 from nash_tf.strategy.course import AVERAGED, FEWEST_EPOCHS, Course, planned, race_overlap
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung

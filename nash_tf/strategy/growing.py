@@ -24,8 +24,8 @@ from nash_tf.architecture.costs import flops, kernel_operations
 from nash_tf.morphisms import known, reductions
 from nash_tf.morphisms.base import Move, Reduction
 from nash_tf.seeds import derive
-from nash_tf.strategy import considered
-from nash_tf.strategy.considered import Candidate, Weighing
+from nash_tf.strategy import alternatives
+from nash_tf.strategy.alternatives import Candidate, Weighing
 from nash_tf.strategy.proposals import Proposed
 
 # Fitted to trainings on CIFAR-10 (`tests/scripts/size_law.py`), as are the gains of wider layers and of residual blocks in
@@ -115,7 +115,7 @@ class Foresight:
             None where none is to be taken.
         """
         gains = self._alike(parent, taken)
-        nothing = considered.BUDGET if epochs <= 0 else "" if any(gains.values()) else considered.GAINS
+        nothing = alternatives.BUDGET if epochs <= 0 else "" if any(gains.values()) else alternatives.GAINS
         if nothing:
             return None, Weighing(nothing=nothing)
         growths, refused = self._growths(parent, epochs, seed, gains)
@@ -127,8 +127,8 @@ class Foresight:
             return self.may_take(parent, growth), self.merit(parent, growth)
 
         best = sorted((max(each, key=order) for each in by_operator.values()), key=order, reverse=True)
-        kept = tuple(growth.expected.rounded() for growth in best[: considered.MOST])
-        over = {limit: refused[limit] for limit in considered.LIMITS if refused[limit]}
+        kept = tuple(growth.expected.rounded() for growth in best[: alternatives.MOST])
+        over = {limit: refused[limit] for limit in alternatives.LIMITS if refused[limit]}
         weighing = Weighing(kept, len(growths) + refused.total(), over)
         return (best[0] if best and self.may_take(parent, best[0]) else None), weighing
 
@@ -188,13 +188,13 @@ class Foresight:
     def _exceeded(self, child: Architecture, price: float) -> str | None:
         """The first limit that a child is over; None where it keeps all."""
         over = [limit for limit, share in self._shares(child).items() if share > 1]
-        return over[0] if over else considered.PRICE if price > self.max_price else None
+        return over[0] if over else alternatives.PRICE if price > self.max_price else None
 
     def _shares(self, architecture: Architecture) -> Mapping[str, float]:
         """How much of each limit on its size a network takes; more than 1 where it is above."""
-        shares = {considered.PARAMS: architecture.params / self.max_params}
+        shares = {alternatives.PARAMS: architecture.params / self.max_params}
         if self.max_flops < math.inf:
-            shares[considered.FLOPS] = (flops(architecture) or 0) / self.max_flops
+            shares[alternatives.FLOPS] = (flops(architecture) or 0) / self.max_flops
         return shares
 
     def _keeps_shape(self, child: Architecture) -> bool:

@@ -10,7 +10,7 @@ from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import draw
 from nash_tf.seeds import derive
 from nash_tf.strategy import methods
-from nash_tf.strategy.considered import Weighing
+from nash_tf.strategy.alternatives import Weighing
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.methods import Method

@@ -12,7 +12,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
-from nash_tf.strategy.considered import Weighing
+from nash_tf.strategy.alternatives import Weighing
 from nash_tf.strategy.schedules import Phase, phased
 
 COMPLETED, FAILED = "completed", "failed"

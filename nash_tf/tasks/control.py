@@ -9,7 +9,7 @@ import keras
 
 from nash_tf.architecture import Architecture
 from nash_tf.seeds import derive
-from nash_tf.strategy import forecast, outlook
+from nash_tf.strategy import explanations, forecast
 from nash_tf.strategy.records import Goal, Outcome, not_finite
 from nash_tf.tasks.finished_search import FinishedSearch, averaged, has_control, scores
 from nash_tf.training import saved_long_training
@@ -46,8 +46,8 @@ def train_control(run: FinishedSearch) -> Control | None:
         return None
     untrained = run.tuner.untrained_first_model()
     architecture = Architecture.from_keras(untrained)
-    above, winner = outlook.above_limits(architecture, search.settings), search.outcomes[search.best].architecture
-    if above and winner and not outlook.above_limits(winner, search.settings):
+    above, winner = explanations.above_limits(architecture, search.settings), search.outcomes[search.best].architecture
+    if above and winner and not explanations.above_limits(winner, search.settings):
         run.progress.line(f"There is no control: the first network has {above}.")
         return None
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()

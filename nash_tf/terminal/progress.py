@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 import keras
 
 from nash_tf.morphisms.names import counted
-from nash_tf.strategy import outlook
+from nash_tf.strategy import explanations
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.terminal import errors, summary
 
@@ -71,7 +71,7 @@ class Progress:
             score = f"failed: {errors.cause(outcome.message or '')}"
         self.line(f"{label(outcome.key)}  {record.get('params', 0):>9,} params  {score}  {self.left()}")
         if outcome.is_shortened:
-            self.line(f"Note: {outlook.shortened([outcome])}.")
+            self.line(f"Note: {explanations.shortened([outcome])}.")
         step, incumbent = outcome.key.step, oracle.search.incumbent
         if incumbent and incumbent.step == step and oracle.search.open_step != step:
             members = [other for other in oracle.lineage() if other["step"] == step]

@@ -12,8 +12,8 @@ from nash_tf.keras_models import private_api
 from nash_tf.keras_models.made_again import inner_optimizer
 from nash_tf.morphisms import registry
 from nash_tf.strategy.records import Assignment
-from nash_tf.training.interrupted import TrainingState
 from nash_tf.training.movable_end import MovableEnd, Moved
+from nash_tf.training.resumable_training import TrainingState
 from nash_tf.training.watching import Limits, Watch
 from nash_tf.training.weight_average import WeightAverage
 

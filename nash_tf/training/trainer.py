@@ -23,16 +23,16 @@ from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.seeds import drawing_apart
 from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
 from nash_tf.strategy.schedules import averaged_from
-from nash_tf.training import interrupted
+from nash_tf.training import resumable_training
 from nash_tf.training.calibration_batch import as_taken
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments, is_read_once
-from nash_tf.training.interrupted import Saver, TrainingState
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.own_fit import Seen, unheard
 from nash_tf.training.parts_of_data import after, drawn_anew, only_beginning
 from nash_tf.training.rate_and_end import end_of, is_annealed, run_down, with_rate
+from nash_tf.training.resumable_training import Saver, TrainingState
 from nash_tf.training.scoring import REMEDY, as_history, kept_scores
 from nash_tf.training.watching import Limits, Scores
 from nash_tf.training.weight_average import WeightAverage
@@ -207,7 +207,7 @@ class Trainer:
 
     def _interrupted(self, assignment: Assignment, unfinished: Path) -> _Begun | None:
         """The training with the model of one that was interrupted; None where it was not, or not saved."""
-        saved = interrupted.load(unfinished, assignment)
+        saved = resumable_training.load(unfinished, assignment)
         if saved is None:
             return None
         start, architecture, state = saved

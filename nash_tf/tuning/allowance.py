@@ -8,7 +8,7 @@ from keras_tuner.engine.trial import Trial
 from nash_tf.strategy import course, hill_climbing
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.time_limits import TimeLimits
-from nash_tf.training import interrupted
+from nash_tf.training import resumable_training
 from nash_tf.tuning.trial_book import TrialBook
 from nash_tf.workers.leases import Worker
 
@@ -90,7 +90,7 @@ class Allowance:
     def do_again(self, trial: Trial, cpu_seconds: float) -> None:
         """Has a trial wait for its next worker. What it has taken counts, but for what is saved of it: it goes on from there, and tells
         that again."""
-        saved = interrupted.state(self._book.files.unfinished(trial.trial_id))
+        saved = resumable_training.state(self._book.files.unfinished(trial.trial_id))
         self._limits.in_vain += max(0.0, cpu_seconds - (saved.cpu_seconds if saved else 0.0))
         self._book.put_back(trial)
 

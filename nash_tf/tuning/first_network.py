@@ -9,13 +9,13 @@ import keras_tuner
 
 from nash_tf.architecture import Architecture
 from nash_tf.seeds import drawing_apart
-from nash_tf.strategy import methods, outlook
+from nash_tf.strategy import explanations, methods
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.fit_arguments import FitArguments
-from nash_tf.tuning import given, trial_values
+from nash_tf.tuning import fit_fingerprint, trial_values
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters
 from nash_tf.tuning.trial_book import TrialBook
 from nash_tf.tuning.trial_training import TrialTraining
@@ -26,7 +26,7 @@ def warn_of_size(first: keras.Model, settings: Settings) -> None:
     """Warns where a first network is above a limit of a search that begins; for workers their chief does."""
     if roles.is_worker():
         return
-    above = outlook.above_limits(Architecture.from_keras(first), settings)
+    above = explanations.above_limits(Architecture.from_keras(first), settings)
     if above and not methods.registry[settings.method].shrinks:
         warnings.warn(
             f"the first network is searched as it is, though it has {above}: nothing can be added; give a higher limit, or begin with a "
@@ -79,7 +79,7 @@ def warn_of_other_data(book: TrialBook, models: ChildModels, arguments: FitArgum
             model = models.build(book.search.hyperparameters.defaults())
     except Exception:  # where a model is needed, it is raised again
         return
-    given.warn_of_others(book.files.directory, model, arguments)
+    fit_fingerprint.warn_of_others(book.files.directory, model, arguments)
 
 
 def see_to_hyperparameters(search: Search, declared: DeclaredHyperparameters, models: ChildModels) -> None:

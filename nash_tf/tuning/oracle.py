@@ -12,7 +12,7 @@ from nash_tf.files.run_directory import check_tree
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal, Outcome
 from nash_tf.strategy.time_limits import TimeLimits
-from nash_tf.tuning import arguments, checked_json, epoch_sizes, front_objectives, taken, trial_values
+from nash_tf.tuning import arguments, checked_json, epoch_sizes, front_objectives, training_time, trial_values
 from nash_tf.tuning.allowance import Allowance
 from nash_tf.tuning.display import TrialDisplay
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep
@@ -150,7 +150,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         with self._mutex:
             own, values = self.get_trial(trial.trial_id), trial.hyperparameters.values
             lease, holder = trial_values.take_lease(values), self.book.holder(own)
-            took = taken.note(values, self.book.lending.seconds_since(own.trial_id))
+            took = training_time.note(values, self.book.lending.seconds_since(own.trial_id))
             if own.status in ENDED or not holder or lease.get("holder") != holder:
                 print(f"trial {own.trial_id}: a late report was refused", flush=True)
             elif trial.status == TrialStatus.STOPPED:

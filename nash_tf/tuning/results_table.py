@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.morphisms.names import counted
-from nash_tf.strategy import hill_climbing, outlook
+from nash_tf.strategy import explanations, hill_climbing
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.tuning import front_objectives
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -76,8 +76,8 @@ def not_done(oracle: HillClimbingOracle) -> list[str]:
     search = oracle.search
     best = search.outcomes[search.best].architecture if search.best else None
     reasons = [
-        outlook.without_growth(search.outcomes.values(), search.settings),
-        None if best is None else outlook.without_reduction(best, search.settings),
+        explanations.without_growth(search.outcomes.values(), search.settings),
+        None if best is None else explanations.without_reduction(best, search.settings),
         front_objectives.not_made(search),
     ]
     return [reason for reason in reasons if reason]
@@ -85,7 +85,7 @@ def not_done(oracle: HillClimbingOracle) -> list[str]:
 
 def why_over(oracle: HillClimbingOracle) -> str:
     """Why a search is over, and which of its trainings were made shorter for that."""
-    return "; ".join(filter(None, [oracle.end_reason(), outlook.shortened(oracle.search.outcomes.values())]))
+    return "; ".join(filter(None, [oracle.end_reason(), explanations.shortened(oracle.search.outcomes.values())]))
 
 
 def tell_end(oracle: HillClimbingOracle) -> None:

@@ -12,12 +12,12 @@ from nash_tf.strategy import hill_climbing
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
 from nash_tf.terminal import errors
-from nash_tf.training import interrupted
-from nash_tf.tuning import taken, trial_values
+from nash_tf.training import resumable_training
+from nash_tf.tuning import training_time, trial_values
 from nash_tf.tuning.hyperparameters import as_declared
 from nash_tf.tuning.lending import DEATHS, Lending
 from nash_tf.tuning.reopening import not_ours, read_trials
-from nash_tf.tuning.taken import Taken
+from nash_tf.tuning.training_time import Taken
 from nash_tf.tuning.trial_files import DamagedSearch, TrialFiles
 from nash_tf.tuning.trial_values import ENDED
 from nash_tf.workers.leases import Worker
@@ -129,7 +129,7 @@ class TrialBook:
         known = self._assignments.get(trial.trial_id)
         if known is None or not self.search.follows(known):
             return None
-        needed = interrupted.seconds(self.files.unfinished(trial.trial_id), known)
+        needed = resumable_training.seconds(self.files.unfinished(trial.trial_id), known)
         fits = needed and needed[0] <= left["wall_seconds"] and needed[1] <= left["cpu_seconds"]
         is_shortened = hill_climbing.can_be_shortened(known.key, self.search.steps, self.search.method)
         return known if fits or (needed and is_shortened) else None
@@ -177,7 +177,7 @@ class TrialBook:
             trial_id = self.lending.bury(name)
             if trial_id is None:
                 continue
-            saved = interrupted.state(self.files.unfinished(trial_id))
+            saved = resumable_training.state(self.files.unfinished(trial_id))
             if saved and saved.epoch > self._reached.get(trial_id, 0):  # it gets on: the death tells nothing of it
                 self._reached[trial_id] = saved.epoch
                 self.lending.revive(trial_id)
@@ -187,7 +187,7 @@ class TrialBook:
                 message = f"{deaths} processes died while they trained it; is it too large for memory?"
                 assignment = self.assignment(trial)
                 done = max(0, self._reached.get(trial_id, 0) - assignment.initial_epoch)
-                trial.hyperparameters.values = taken.added(trial.hyperparameters.values, Taken(0.0, 0.0, done))
+                trial.hyperparameters.values = training_time.added(trial.hyperparameters.values, Taken(0.0, 0.0, done))
                 if self.end(trial, Outcome(assignment, FAILED, message=message, epochs=done)):
                     failed.append(trial)
         return failed

@@ -13,15 +13,15 @@ from keras_tuner import HyperParameters, errors
 from keras_tuner.engine.trial import Trial
 
 from nash_tf.strategy.records import Assignment, Outcome
-from nash_tf.training import interrupted
+from nash_tf.training import resumable_training
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import epoch_sizes, given_callbacks, taken, trial_values
+from nash_tf.tuning import epoch_sizes, given_callbacks, training_time, trial_values
 from nash_tf.tuning.hyperparameters import HandedOut, as_declared
-from nash_tf.tuning.taken import Taken
+from nash_tf.tuning.training_time import Taken
 from nash_tf.tuning.trial_files import UNFINISHED
 
 
@@ -126,7 +126,7 @@ class TrialTraining:
             cpu_seconds, wall_seconds = time.process_time() - began[0], time.monotonic() - began[1]
             done, diverged = self.trainer.epochs_done, isinstance(error, NotFinite) or None
             took = Taken(round(before[0] + cpu_seconds, 3), round(before[1] + wall_seconds, 3), done, diverged)
-            trial.hyperparameters.values = taken.added(trial.hyperparameters.values, took)
+            trial.hyperparameters.values = training_time.added(trial.hyperparameters.values, took)
             raise
         finally:
             self.hyperparameters = trial.hyperparameters.copy()
@@ -149,5 +149,5 @@ class TrialTraining:
 
 def _taken(unfinished: Path | None, assignment: Assignment) -> tuple[float, float]:
     """CPU seconds and wall-clock seconds that a training has taken before it was interrupted."""
-    saved = interrupted.state_of(unfinished, assignment) if unfinished else None
+    saved = resumable_training.state_of(unfinished, assignment) if unfinished else None
     return (saved.cpu_seconds, saved.wall_seconds) if saved else (0.0, 0.0)

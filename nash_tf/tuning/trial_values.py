@@ -15,12 +15,12 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms.base import Move
-from nash_tf.strategy import considered
+from nash_tf.strategy import alternatives
 from nash_tf.strategy.records import COMPLETED, FAILED, FIELDS, Assignment, Goal, Outcome, TrainingKey, not_finite
 from nash_tf.strategy.schedules import Phase, annealings
-from nash_tf.tuning import taken
+from nash_tf.tuning import training_time
 from nash_tf.tuning.hyperparameters import rounded
-from nash_tf.tuning.taken import Taken
+from nash_tf.tuning.training_time import Taken
 
 # Beside the user's hyperparameters; those that begin with "tuner/" are Keras Tuner's way of saying the same.
 OWN = frozenset(
@@ -113,7 +113,7 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
             name: rounded(value) for name, value in values.items() if name not in OWN and not name.startswith("tuner/")
         },
         expected_gain=values.get("expected_gain"),
-        considered=considered.parsed(json.loads(values.get("considered", "[]"))),
+        considered=alternatives.parsed(json.loads(values.get("considered", "[]"))),
     )
 
 
@@ -206,7 +206,7 @@ def decode_report(trial: Trial, assignment: Assignment, goal: Goal) -> Outcome:
     spoilt = not_finite(outcome.metrics, goal.name)
     if outcome.status == COMPLETED and (spoilt or goal.score(outcome) is None):
         values = trial.hyperparameters.values
-        trial.hyperparameters.values = taken.added(values, taken.of(values)._replace(diverged=True))
+        trial.hyperparameters.values = training_time.added(values, training_time.of(values)._replace(diverged=True))
         return _failed(trial, outcome.assignment, f"not a finite number: {spoilt or goal.name}")
     return outcome
 
@@ -238,7 +238,7 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
         architecture = Architecture.from_json(values["architecture"])
         if assignment.architecture is not None and architecture.digest != assignment.architecture.digest:
             raise ValueError("the architecture is not the one that was to be trained")
-        record, took = json.loads(values.get("record", "{}")), taken.of(values)
+        record, took = json.loads(values.get("record", "{}")), training_time.of(values)
         if not record.keys() - set(Taken._fields):
             metrics = {objective: float(_reported(trial, objective))}
             return Outcome(
@@ -293,7 +293,7 @@ def measurement(trial: Trial, name: str) -> float | None:
 
 
 def _failed(trial: Trial, assignment: Assignment, why: str | None) -> Outcome:
-    took = taken.of(trial.hyperparameters.values)
+    took = training_time.of(trial.hyperparameters.values)
     return Outcome(
         assignment,
         FAILED,

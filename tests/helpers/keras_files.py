@@ -34,9 +34,9 @@ def instead_of_exports(patch: "pytest.MonkeyPatch") -> None:
 
 def killed_after(saved: int, patch: "pytest.MonkeyPatch") -> None:
     """Until `patch` is undone, trainings are saved after each epoch, and this process dies when it has saved so many."""
-    from nash_tf.training import interrupted
+    from nash_tf.training import resumable_training
 
-    save, left = interrupted.saved_training.save, [saved]
+    save, left = resumable_training.saved_training.save, [saved]
 
     def count(*given):
         save(*given)
@@ -44,9 +44,9 @@ def killed_after(saved: int, patch: "pytest.MonkeyPatch") -> None:
         if not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    patch.setattr(interrupted, "SAVE_EVERY", 0.0)
-    patch.setattr(interrupted, "SAVING", float("inf"))
-    patch.setattr(interrupted.saved_training, "save", count)
+    patch.setattr(resumable_training, "SAVE_EVERY", 0.0)
+    patch.setattr(resumable_training, "SAVING", float("inf"))
+    patch.setattr(resumable_training.saved_training, "save", count)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import keras
 
-from nash_tf.training import interrupted, pace, trainer, watching
+from nash_tf.training import pace, resumable_training, trainer, watching
 from nash_tf.tuning import trial_training
 
 
@@ -31,7 +31,7 @@ class Machine(keras.callbacks.Callback):
         clock = SimpleNamespace(
             perf_counter=lambda: self.now, process_time=lambda: self.now, monotonic=lambda: self.now
         )
-        for module in (trainer, watching, interrupted, trial_training):
+        for module in (trainer, watching, resumable_training, trial_training):
             patch.setattr(module, "time", clock)
         patch.setattr(pace, "now", lambda: (self.now, self.now))
 

@@ -11,7 +11,7 @@ from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.seeds import derive
-from nash_tf.strategy import methods, outlook
+from nash_tf.strategy import explanations, methods
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
 
@@ -147,9 +147,9 @@ def test_a_network_in_which_no_operator_has_a_place_is_told_from_one_at_its_limi
         (Node("x", "InputLayer", {}, (), (8,)), dataclasses.replace(answer, inputs=("x",))), (answer.name,)
     )
     given = dataclasses.replace(SETTINGS, method=method)
-    why = outlook.nothing_fits(alone, given, False)
+    why = explanations.nothing_fits(alone, given, False)
     assert why.startswith("no operator has a place in the network") and f"of alter_channels at {answer.name}: " in why
-    assert outlook.nothing_fits(FIRST, given, False) == "no child fits under max_params=20,000,000"
+    assert explanations.nothing_fits(FIRST, given, False) == "no child fits under max_params=20,000,000"
 
 
 @pytest.mark.parametrize("method", ["grow", "fixed", "random", "one_epoch"])

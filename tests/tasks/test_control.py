@@ -59,7 +59,7 @@ def test_a_control_that_goes_on_has_what_it_has_not_taken_of_its_quarter(monkeyp
         train=train,
     )
     monkeypatch.setattr(control.saved_long_training, "seconds_taken", lambda *_: 600.0)
-    monkeypatch.setattr(control.outlook, "above_limits", lambda *_: "")
+    monkeypatch.setattr(control.explanations, "above_limits", lambda *_: "")
     with pytest.raises(Asked) as asked:
         control.train_control(run)
     assert asked.value.args == (300.0,)
@@ -67,7 +67,7 @@ def test_a_control_that_goes_on_has_what_it_has_not_taken_of_its_quarter(monkeyp
 
 def test_there_is_no_control_whose_outputs_are_nan(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(control.outlook, "above_limits", lambda *_: "")
+    monkeypatch.setattr(control.explanations, "above_limits", lambda *_: "")
     _, run = run_that_trains(hurt, said, tmp_path)
     assert control.train_control(run) is None
     assert said[-1] == "There is no control: it is not finite, val_loss=nan."

@@ -10,7 +10,7 @@ from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.state import write_state
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.schedules import Phase
-from nash_tf.training import interrupted, trainer
+from nash_tf.training import resumable_training, trainer
 from nash_tf.training.errors import OutOfTime
 from nash_tf.training.watching import Limits
 from nash_tf.training.weight_average import WeightAverage
@@ -133,13 +133,13 @@ class TestLastPart:
         assert rate[0] == 1.0 and (slow or rate[-1] == pytest.approx(0.0, abs=1e-6))
 
     def test_it_goes_on_after_an_interruption_to_the_same_end(self, source, machine, tmp_path, monkeypatch):
-        monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
-        monkeypatch.setattr(interrupted, "SAVING", INF)
+        monkeypatch.setattr(resumable_training, "SAVE_EVERY", 0.0)
+        monkeypatch.setattr(resumable_training, "SAVING", INF)
         whole = self.train(source, tmp_path / "whole", machine, cpu_seconds=65.0)
         machine.killed_after = 6
         with pytest.raises(Killed):
             self.train(source, tmp_path / "run", machine, cpu_seconds=65.0)
-        assert interrupted.state(tmp_path / "run" / UNFINISHED).moved
+        assert resumable_training.state(tmp_path / "run" / UNFINISHED).moved
         machine.killed_after = None
         again = self.train(source, tmp_path / "run", machine, cpu_seconds=65.0)
         assert again.epochs == whole.epochs and again.rate == pytest.approx(whole.rate)

@@ -14,7 +14,7 @@ from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.state import all_variables, copy_of, read_state, real_weights, write_weights
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.schedules import Phase, averaged_from
-from nash_tf.training import interrupted, long_training, saved_long_training, weight_average
+from nash_tf.training import long_training, resumable_training, saved_long_training, weight_average
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.weight_average import WeightAverage
@@ -156,12 +156,12 @@ def test_a_training_keeps_and_scores_the_mean(tmp_path):
 
 def test_interrupted_while_weights_are_averaged_it_comes_to_the_same_end(tmp_path, killed):  # noqa: F811
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interrupted, "SAVE_EVERY", 1e9)
+        patch.setattr(resumable_training, "SAVE_EVERY", 1e9)
         train(AVERAGED, tmp_path / "whole", build=with_everything)
     for _ in range(3):
         with pytest.raises(Killed):
             train(AVERAGED, tmp_path, build=with_everything)
-    assert interrupted.state(tmp_path / "unfinished").averaged == 4, "steps of an epoch"
+    assert resumable_training.state(tmp_path / "unfinished").averaged == 4, "steps of an epoch"
     train(AVERAGED, tmp_path, build=with_everything)
     assert weights(tmp_path) == weights(tmp_path / "whole")
 

@@ -7,7 +7,7 @@ import keras_tuner
 import pytest
 from keras_tuner.engine.trial import TrialStatus
 
-from nash_tf.strategy import outlook
+from nash_tf.strategy import explanations
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning.results_table import why_over
 from nash_tf.tuning.trial_values import lease_of
@@ -230,7 +230,7 @@ def test_a_training_that_was_made_shorter_is_read_again_as_it_was(tmp_path):
     assert [record] == oracle.lineage() and record["epochs"] == 3 and record["rate"] == [1.0, 0.7, 0.2, 0.0]
     told(again, *asked(again, "ann"), 20.0, TrialStatus.STOPPED)
     assert why_over(again).startswith("a limit on time was reached: max_cpu_hours=1; time was left for 3 of 20")
-    assert outlook.shortened(again.search.outcomes.values()) == (
+    assert explanations.shortened(again.search.outcomes.values()) == (
         "time was left for 3 of 20 epochs of the first network's training"
     )
     assert again.search.spent(again.search.outcomes.values()) == pytest.approx(3)

@@ -13,7 +13,7 @@ from keras.callbacks import (
 )
 
 from nash_tf.strategy import methods
-from nash_tf.training import interrupted
+from nash_tf.training import resumable_training
 from nash_tf.tuning import private_api
 from nash_tf.tuning.given_callbacks import warn_of_callbacks, with_state
 from nash_tf.tuning.trial_files import UNFINISHED
@@ -90,12 +90,12 @@ class GoesOn(keras_tuner.HyperModel):
 def test_trainings_are_saved_beside_those_that_hold_nothing(given, is_saved, tmp_path, monkeypatch, recwarn):
     saved = []
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(resumable_training, "SAVE_EVERY", 0.0)
     monkeypatch.setattr(
-        interrupted.Saver, "_save", lambda self, epoch, now: saved.append((self._directory.name, epoch))
+        resumable_training.Saver, "_save", lambda self, epoch, now: saved.append((self._directory.name, epoch))
     )
     tuner = tuner_of(GoesOn(), tmp_path, steps=0, vanilla_epochs=3)
-    monkeypatch.setattr(interrupted, "SAVING", 1e9)
+    monkeypatch.setattr(resumable_training, "SAVING", 1e9)
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES), batch_size=48, verbose=0, callbacks=given)
     assert saved == ([(UNFINISHED, 1), (UNFINISHED, 2)] if is_saved else [])
     said = [each for each in recwarn if "begin anew after an interruption, for LambdaCallback" in str(each.message)]

@@ -8,7 +8,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf.keras_models.state import State
 from nash_tf.training import saved_training
-from nash_tf.training.interrupted import TrainingState
+from nash_tf.training.resumable_training import TrainingState
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.lending import DEATHS
 from tests.helpers.stand_in import FIRST, begin, report

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from nash_tf.morphisms.names import counted
-from nash_tf.report.analysis import brought, growth_line, search_plan
+from nash_tf.report.analysis import gain_of_growth, growth_line, search_plan
 from nash_tf.report.charts import budget_course
 from nash_tf.report.drawing.figure import Figure
 from nash_tf.report.drawing.markup import Markup
@@ -66,7 +66,7 @@ def _gains(run: Run) -> str:
 
 def _realised(run: Run) -> str:
     """What the morphisms have brought, in words, measured against the control, which is the first network without them."""
-    found, births = brought.against_control(run), brought.births(run)
+    found, births = gain_of_growth.against_control(run), gain_of_growth.births(run)
     if found is None:
         return "What they have brought cannot be told without a control: the network would have gone on learning without them too."
     if not any(record.operators for record in births):

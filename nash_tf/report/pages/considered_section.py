@@ -11,9 +11,9 @@ from nash_tf.report.drawing.number_words import NONE, count, decrease, plural, s
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.records.runs import Record, Run, name_of
-from nash_tf.strategy import considered, course
+from nash_tf.strategy import alternatives, course
+from nash_tf.strategy.alternatives import Candidate, Weighing, why_none
 from nash_tf.strategy.branching import PART
-from nash_tf.strategy.considered import Candidate, Weighing, why_none
 from nash_tf.strategy.growing import MOST_REDUCTIONS
 
 MOST_STEPS, MOST_WEIGHINGS = 30, 60  # that are shown; of a step
@@ -48,7 +48,7 @@ def section(run: Run, is_front: bool) -> Markup | None:
     words = f"What was considered: at each choice all morphisms are weighed, and {rule}{_TERMS}"
     if any(candidate.params < 0 for record in births for weighing in record.considered for candidate in weighing.best):
         words += _SMALLER
-    if any(considered.PRICE in weighing.refused for record in births for weighing in record.considered):
+    if any(alternatives.PRICE in weighing.refused for record in births for weighing in record.considered):
         words += _PRICE
     if len(births) > MOST_STEPS:
         words += f"Of {len(births):,} steps the first {MOST_STEPS} are shown."
@@ -62,7 +62,7 @@ def _step(record: Record, mutations: float | None, is_front: bool) -> Markup:
     rows: list[list[object]] = []
     attributes: list[dict[str, object]] = []
     for number, weighing in enumerate(shown):
-        for place, candidate in enumerate(weighing.best[: considered.MOST]):
+        for place, candidate in enumerate(weighing.best[: alternatives.MOST]):
             is_taken = not place and number < taken
             rows.append(_row(number, weighing, candidate, is_taken, is_front, is_first=not place))
             attributes.append({"class_": "won" if is_taken else None})

@@ -167,11 +167,9 @@ def _formats(run: Run) -> Markup | None:
             continue
         accuracy, images, time = (number(each.get(key)) for key in ("test_accuracy", "test_images", "milliseconds"))
         unmeasured += [module.TITLE] if accuracy is None and time is None else []
-        file = tag("code", module.FILE)
+        file = left(html.together(module.TITLE, " ", tag("code", module.FILE)))
         counted = NONE if images is None else f"{images:,.0f}"
-        rows.append(
-            [left(html.together(module.TITLE, " ", file)), _bytes(size), percent(accuracy), counted, _time(time)]
-        )
+        rows.append([file, _bytes(size), percent(accuracy), counted, _time(time)])
     if not rows:
         return None
     head = [left("format"), "size", "test accuracy, %", "of test images", "one image, ms"]

@@ -18,8 +18,8 @@ from nash_tf.report.records.runs import Place, Record, Run, name_of, number, obj
 from nash_tf.report.records.tested import details_of
 from nash_tf.scores.objectives import Objective
 from nash_tf.settings import LARGEST
-from nash_tf.strategy import considered, long_histories
-from nash_tf.strategy.considered import Weighing
+from nash_tf.strategy import alternatives, long_histories
+from nash_tf.strategy.alternatives import Weighing
 
 _ARCHITECTURE = "architecture.json"  # in the folder of a network
 _BEST = f"{run_directory.BEST}/{_ARCHITECTURE}"
@@ -274,7 +274,7 @@ def _moves(plain: Any) -> tuple[Move, ...]:
 def _considered(plain: Any) -> tuple[Weighing, ...]:
     """What the morphisms of a record were chosen among; nothing where a part of it is malformed, or a number is too large."""
     try:
-        weighings = considered.parsed(plain or ())
+        weighings = alternatives.parsed(plain or ())
     except (KeyError, TypeError, ValueError, RecursionError):
         return ()
     numbers = [each for weighing in weighings for candidate in weighing.best for each in candidate[2:]]

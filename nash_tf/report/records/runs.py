@@ -13,7 +13,7 @@ from nash_tf.report.records import regular_files
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import long_histories
-from nash_tf.strategy.considered import Weighing
+from nash_tf.strategy.alternatives import Weighing
 
 Place = tuple[int, int, int]  # step, rung, child
 

@@ -13,7 +13,7 @@ from nash_tf.config import SearchConfig
 from nash_tf.data.digits import FILE
 from nash_tf.data.identity import IMAGES
 from nash_tf.files.checksums import with_checksum, without_checksum
-from nash_tf.tasks.going_on import AUGMENTATION, of_raised_limits
+from nash_tf.tasks.resumption import AUGMENTATION, of_raised_limits
 from nash_tf.terminal.progress import Progress
 from tests.helpers.data_files import folder
 from tests.helpers.processes import here

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import registry
 from nash_tf.strategy import growing, methods
-from nash_tf.strategy.considered import BUDGET, GAINS, NOTHING, PRICE, why_none
+from nash_tf.strategy.alternatives import BUDGET, GAINS, NOTHING, PRICE, why_none
 from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
 from nash_tf.strategy.search_settings import Settings

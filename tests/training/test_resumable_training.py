@@ -18,7 +18,7 @@ from nash_tf.optimizers import Muon
 from nash_tf.strategy.records import Assignment, TrainingKey
 from nash_tf.strategy.schedules import Phase
 from nash_tf.surgery.birth import inherit
-from nash_tf.training import interrupted, trainer, watching
+from nash_tf.training import resumable_training, trainer, watching
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, OutOfTime
 from nash_tf.training.fit_arguments import FitArguments
@@ -73,7 +73,7 @@ def train(assignment, folder, source=None, goes_on=True, limits=None, build=clas
     return Trainer(models, "val_accuracy").train(assignment, given, source, target, 0.5, limits, unfinished)
 
 
-save = interrupted.saved_training.save
+save = resumable_training.saved_training.save
 
 
 def die_when_saved(patch):
@@ -83,9 +83,9 @@ def die_when_saved(patch):
         save(*given)
         raise Killed
 
-    patch.setattr(interrupted, "SAVE_EVERY", 0.0)
-    patch.setattr(interrupted, "SAVING", 1e9)
-    patch.setattr(interrupted.saved_training, "save", and_die)
+    patch.setattr(resumable_training, "SAVE_EVERY", 0.0)
+    patch.setattr(resumable_training, "SAVING", 1e9)
+    patch.setattr(resumable_training.saved_training, "save", and_die)
 
 
 @pytest.fixture
@@ -170,9 +170,9 @@ def test_so_does_a_child_with_the_certificate_of_its_birth(first, tmp_path, kill
 
 def test_its_times_are_those_of_all_its_parts(once_killed, killed):
     folder = once_killed / UNFINISHED
-    saved = interrupted.saved_training.values(folder)
+    saved = resumable_training.saved_training.values(folder)
     assert saved["cpu_seconds"] > 0 and saved["wall_seconds"] > 0
-    save(folder, {**saved, "cpu_seconds": 2e3, "wall_seconds": 1e3}, *interrupted.saved_training.model(folder))
+    save(folder, {**saved, "cpu_seconds": 2e3, "wall_seconds": 1e3}, *resumable_training.saved_training.model(folder))
     with pytest.raises(Killed):
         train(FIRST, once_killed)
     outcome = train(FIRST, once_killed)
@@ -184,7 +184,7 @@ def test_what_is_saved_of_another_training_is_not_taken(first, tmp_path, killed)
         train(replace(FIRST, seed=6), tmp_path)
     with pytest.warns(UserWarning, match="begins anew, for what was saved is of another one"), pytest.raises(Killed):
         train(FIRST, tmp_path)
-    assert interrupted.load(tmp_path / UNFINISHED, FIRST)[0].epoch == 1
+    assert resumable_training.load(tmp_path / UNFINISHED, FIRST)[0].epoch == 1
 
 
 @pytest.mark.parametrize("name", ["training.json", "checkpoint/state.npz"])
@@ -199,19 +199,22 @@ def test_where_what_is_saved_is_damaged_the_training_begins_anew(name, once_kill
 
 def test_nothing_is_saved_within_a_minute_nor_where_going_on_would_differ(tmp_path, monkeypatch):
     saved = []
-    monkeypatch.setattr(interrupted.saved_training, "save", lambda *given: saved.append(given))
+    monkeypatch.setattr(resumable_training.saved_training, "save", lambda *given: saved.append(given))
     train(FIRST, tmp_path / "a")
-    monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(interrupted, "SAVING", 1e9)
+    monkeypatch.setattr(resumable_training, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(resumable_training, "SAVING", 1e9)
     train(FIRST, tmp_path / "b", goes_on=False)
     assert not saved
 
 
 def test_a_limit_on_cpu_time_counts_what_was_spent_before_the_interruption(once_killed, killed):
     folder = once_killed / UNFINISHED
-    values = {**interrupted.saved_training.values(folder), "cpu_seconds": 900.0}
-    save(folder, values, *interrupted.saved_training.model(folder))
-    assert interrupted.seconds(folder, FIRST) == (pytest.approx(2 * values["wall_seconds"]), pytest.approx(2700.0))
+    values = {**resumable_training.saved_training.values(folder), "cpu_seconds": 900.0}
+    save(folder, values, *resumable_training.saved_training.model(folder))
+    assert resumable_training.seconds(folder, FIRST) == (
+        pytest.approx(2 * values["wall_seconds"]),
+        pytest.approx(2700.0),
+    )
     with pytest.raises(OutOfTime):
         train(FIRST, once_killed, limits=Limits(cpu_seconds=901.0 - 3.0))
 
@@ -235,9 +238,13 @@ def test_limits_count_from_before_the_network_is_made_as_its_outcome_does(tmp_pa
 
 def test_the_time_of_a_search_is_written_when_a_training_is_saved(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(interrupted, "SAVING", 1e9)
-    train(FIRST, tmp_path, limits=Limits(saved=lambda: calls.append(interrupted.state(tmp_path / UNFINISHED).epoch)))
+    monkeypatch.setattr(resumable_training, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(resumable_training, "SAVING", 1e9)
+    train(
+        FIRST,
+        tmp_path,
+        limits=Limits(saved=lambda: calls.append(resumable_training.state(tmp_path / UNFINISHED).epoch)),
+    )
     assert calls == [1, 2]  # not after the last epoch
 
 
@@ -245,9 +252,9 @@ def test_a_training_goes_on_where_it_cannot_be_saved(tmp_path, monkeypatch):
     def full(*_):
         raise CheckpointError("no space left")
 
-    monkeypatch.setattr(interrupted, "SAVE_EVERY", 0.0)
-    monkeypatch.setattr(interrupted, "SAVING", 1e9)
-    monkeypatch.setattr(interrupted.saved_training, "save", full)
+    monkeypatch.setattr(resumable_training, "SAVE_EVERY", 0.0)
+    monkeypatch.setattr(resumable_training, "SAVING", 1e9)
+    monkeypatch.setattr(resumable_training.saved_training, "save", full)
     with pytest.warns(UserWarning, match="no space left") as warned:
         assert train(FIRST, tmp_path).status == "completed"
     assert sum("no space left" in str(each.message) for each in warned) == 1
@@ -277,12 +284,12 @@ def test_no_weights_are_saved_that_are_not_finite_nor_an_optimiser_whose_state_c
 
 def test_what_a_process_left_that_died_while_it_saved_is_taken(once_killed):
     (once_killed / UNFINISHED).rename(once_killed / f".{UNFINISHED}.0123abcd.old")  # between two renames
-    assert interrupted.load(once_killed / UNFINISHED, FIRST)[0].epoch == 1
+    assert resumable_training.load(once_killed / UNFINISHED, FIRST)[0].epoch == 1
 
 
 def test_another_process_may_save_it_while_it_is_read(once_killed, monkeypatch):
-    folder, read = once_killed / UNFINISHED, interrupted.saved_training.model
-    values, model, left = interrupted.saved_training.values(folder), read(folder), [1]
+    folder, read = once_killed / UNFINISHED, resumable_training.saved_training.model
+    values, model, left = resumable_training.saved_training.values(folder), read(folder), [1]
 
     def late(directory):
         if left:
@@ -290,8 +297,8 @@ def test_another_process_may_save_it_while_it_is_read(once_killed, monkeypatch):
             save(folder, {**values, "epoch": 2}, *model)
         return read(directory)
 
-    monkeypatch.setattr(interrupted.saved_training, "model", late)
-    assert interrupted.load(folder, FIRST)[0].epoch == 2
+    monkeypatch.setattr(resumable_training.saved_training, "model", late)
+    assert resumable_training.load(folder, FIRST)[0].epoch == 2
 
 
 def test_a_hypermodel_says_that_it_goes_on(tmp_path, monkeypatch):
@@ -304,7 +311,7 @@ def test_a_hypermodel_says_that_it_goes_on(tmp_path, monkeypatch):
             return classifier(hp)
 
         def fit(self, hp, model, *args, callbacks, **named):
-            given.append([each for each in callbacks if isinstance(each, interrupted.Saver)])
+            given.append([each for each in callbacks if isinstance(each, resumable_training.Saver)])
             return {"val_accuracy": 0.5, "loss": 1.0}
 
     def is_saved(hypermodel, name, callbacks):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from nash_tf.training.fit_arguments import FitArguments
-from nash_tf.tuning import given
+from nash_tf.tuning import fit_fingerprint
 from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
 from tests.tuning.test_first_network import said
 
@@ -71,7 +71,7 @@ def test_dicts_and_lists_of_arrays_are_looked_into(tmp_path):
 
     def said_of(last):
         x = {"a": IMAGES, "b": [CLASSES, last]}
-        return said(given.warn_of_others, tmp_path, model, FitArguments((x, CLASSES)))[1]
+        return said(fit_fingerprint.warn_of_others, tmp_path, model, FitArguments((x, CLASSES)))[1]
 
     assert said_of(np.ones((3, 2))) == said_of(np.ones((3, 2))) == []
     ((text, _),) = said_of(np.zeros((3, 2)))
@@ -88,14 +88,14 @@ class OfNoRows:
 def test_of_data_that_cannot_be_looked_into_the_shape_is_compared(tmp_path):
     model = classifier(keras_tuner.HyperParameters())
     for count, other in ((3, False), (3, False), (4, True)):
-        found = said(given.warn_of_others, tmp_path, model, FitArguments((OfNoRows(count, 2), CLASSES)))[1]
+        found = said(fit_fingerprint.warn_of_others, tmp_path, model, FitArguments((OfNoRows(count, 2), CLASSES)))[1]
         assert [BEGAN in text for text, _ in found] == [True] * other
 
 
 def test_a_damaged_file_is_written_anew(tmp_path):
     model, arguments = classifier(keras_tuner.HyperParameters()), FitArguments((IMAGES, CLASSES))
-    (tmp_path / given.FILE).write_text("{")
+    (tmp_path / fit_fingerprint.FILE).write_text("{")
     for _ in range(2):
-        assert said(given.warn_of_others, tmp_path, model, arguments)[1] == []
-    (text, _), *_ = said(given.warn_of_others, tmp_path, model, FitArguments((IMAGES[:5], CLASSES[:5])))[1]
+        assert said(fit_fingerprint.warn_of_others, tmp_path, model, arguments)[1] == []
+    (text, _), *_ = said(fit_fingerprint.warn_of_others, tmp_path, model, FitArguments((IMAGES[:5], CLASSES[:5])))[1]
     assert BEGAN in text

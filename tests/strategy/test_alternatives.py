@@ -10,9 +10,9 @@ from nash_tf.architecture.costs import flops
 from nash_tf.architecture.first_networks import residual
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import replay
-from nash_tf.strategy import branches, considered, growing, methods, outlook
+from nash_tf.strategy import alternatives, branches, growing, methods, outlook
+from nash_tf.strategy.alternatives import Candidate, Weighing, why_none
 from nash_tf.strategy.ask_tell import Search
-from nash_tf.strategy.considered import Candidate, Weighing, why_none
 from nash_tf.strategy.growing import Foresight, shape
 from nash_tf.strategy.records import Goal
 from tests.strategy.test_branches import SETTINGS, climb, train
@@ -91,13 +91,13 @@ class TestWeighing:
         for number in range(9):
             monkeypatch.setitem(registry, f"own_{number}", registry["insert_conv"])
         gains = GAINS | {f"own_{number}": growing.UNKNOWN for number in range(9)}
-        assert len(weighed(gains=gains)[1].best) == considered.MOST
+        assert len(weighed(gains=gains)[1].best) == alternatives.MOST
 
     def test_it_is_json_and_comes_back(self):
         (_, first), (_, last) = weighed(), weighed(max_price=1.5, epochs=1.0)
         nested = Weighing((Candidate("mine", (("a", 1), 0.5), 3, 0.1, 0.0),), 1, {"latency": 1})
         for weighings in ((), (first, last, nested), (Weighing(nothing="budget"),)):
-            assert considered.parsed(json.loads(json.dumps([each.plain() for each in weighings]))) == weighings
+            assert alternatives.parsed(json.loads(json.dumps([each.plain() for each in weighings]))) == weighings
 
     @pytest.mark.parametrize(
         "plain",
@@ -114,7 +114,7 @@ class TestWeighing:
     )
     def test_what_is_none_is_refused(self, plain):
         with pytest.raises((TypeError, ValueError, KeyError)):
-            considered.parsed(plain)
+            alternatives.parsed(plain)
 
 
 class TestInSearch:

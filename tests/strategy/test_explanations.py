@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from nash_tf.strategy.explanations import above_limits, more_time, without_growth, without_reduction
 from nash_tf.strategy.forecast import Size, Trained
-from nash_tf.strategy.outlook import above_limits, more_time, without_growth, without_reduction
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.search_settings import Settings
 from tests.strategy.test_course import FIRST, conduct
