@@ -43,7 +43,7 @@ def test_operators_conform(parents, place, name):
     assert report.alive >= 0.6 * len(measured)
 
 
-@pytest.mark.parametrize("name", SLIDES)
+@pytest.mark.parametrize("name", ["alter_channels", "merge_concat"])
 def test_operators_conform_behind_sums_of_relus(name):
     """Where the methods of the slides do not widen, as random models have few such merges."""
 
