@@ -23,7 +23,7 @@ from nash_tf.testing.random_models import value
 
 ON_DEMAND = int(os.environ.get("NASH_TF_CONFORMANCE", "0"))
 MODELS = ON_DEMAND or 30
-SITES = {"insert_conv": 150, "insert_separable_conv": 150, "merge_convex": 30}  # at least
+SITES = {"insert_conv": 150, "insert_separable_conv": 150, "merge_convex": 30, "split": 15}  # at least
 
 
 @pytest.fixture(scope="module")
