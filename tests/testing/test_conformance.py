@@ -23,7 +23,7 @@ from nash_tf.testing.random_models import value
 
 ON_DEMAND = int(os.environ.get("NASH_TF_CONFORMANCE", "0"))
 MODELS = ON_DEMAND or 30
-SITES = {"insert_conv": 150, "insert_separable_conv": 150, "merge_convex": 30}  # at least
+SITES = {"insert_conv": 150, "insert_separable_conv": 150, "merge_convex": 30, "split": 15}  # at least
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_operators_conform(parents, place, name):
     assert report.alive >= 0.6 * len(measured)
 
 
-@pytest.mark.parametrize("name", SLIDES)
+@pytest.mark.parametrize("name", ["alter_channels", "merge_concat"])
 def test_operators_conform_behind_sums_of_relus(name):
     """Where the methods of the slides do not widen, as random models have few such merges."""
 
