@@ -74,12 +74,12 @@ def test_the_launcher_of_a_search_does_not_follow_cdpath(tmp_path):
     home, other = tmp_path / "home", tmp_path / "other"
     for place, name in ((home, "right"), (other, "wrong")):
         program(place / "launchers" / "environment.sh", f'make_environment() {{ export PATH="{place}/bin:$PATH"; }}\n')
-        program(place / "bin" / "python", f'#!/bin/sh\necho {name} "$PWD" "$@"\n')
+        program(place / "bin" / "nash-tf", f'#!/bin/sh\necho {name} "$PWD" "$@"\n')
     program(home / "launchers" / "search.sh", (ROOT / "launchers" / "search.sh").read_text())
     command = ["bash", "launchers/search.sh", "--method=sh"]
     environment = {**os.environ, "CDPATH": str(other)}
     done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
-    assert done.stdout == f"right {home} -m nash_tf --method=sh\n", done.stderr
+    assert done.stdout == f"right {home} --method=sh\n", done.stderr
 
 
 def test_an_image_is_made_without_what_lies_beside_the_package():

@@ -19,6 +19,7 @@ from nash_tf.architecture import costs
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
 from nash_tf.files.checksums import with_checksum, without_checksum
+from nash_tf.tuning import results_table
 from nash_tf.tuning.results_table import search_results
 from tests.helpers import wait_for
 from tests.helpers.processes import FINAL, FORMATS, finish, here, lineage, start, untrained
@@ -59,7 +60,7 @@ def test_the_results_say_how_sure_they_are(whole):
     assert len(test["mistakes"]) == min(24, 359 - test["model"]["correct"])
 
 
-def test_children_that_morphisms_made_are_counted_apart():
+def test_children_that_morphisms_made_are_counted_apart(monkeypatch):
     record = {"digest": "a", "epochs": 1, "val_accuracy": 0.5}
     lineage = [
         {**record, "step": step, "child": child, "morphisms": morphisms}
@@ -73,6 +74,7 @@ def test_children_that_morphisms_made_are_counted_apart():
     ]
     first = SimpleNamespace(architecture=SimpleNamespace(digest="a"), metrics=record, is_shortened=False)
     state = SimpleNamespace(best=(0, 0, 0), outcomes={(0, 0, 0): first}, goal=SimpleNamespace(name="val_accuracy"))
+    monkeypatch.setattr(results_table, "not_done", lambda oracle: [])
     oracle = SimpleNamespace(lineage=lambda: lineage, search=state, end_reason=lambda: "steps")
     results = search_results(oracle)
     assert (results["children"], results["grown_children"], results["epochs"]) == (4, 2, 5)

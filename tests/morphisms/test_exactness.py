@@ -139,7 +139,7 @@ def test_every_operator_has_its_parents():
 
 def test_sums_of_relus_are_widened_through():
     cases = [(parent_number(seed)[0], site) for name, seed, site in CASES if name == "alter_channels"]
-    assert sum(site not in SLIDES["alter_channels"].sites(parent) for parent, site in cases) >= 2
+    assert sum(site not in SLIDES["alter_channels"].sites(parent) for parent, site in cases) >= 1
 
 
 @pytest.mark.parametrize(("name", "seed", "site"), CASES, ids=lambda value: str(value).replace(" ", ""))

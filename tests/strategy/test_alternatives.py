@@ -10,7 +10,7 @@ from nash_tf.architecture.costs import flops
 from nash_tf.architecture.first_networks import residual
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import replay
-from nash_tf.strategy import alternatives, branches, growing, methods, outlook
+from nash_tf.strategy import alternatives, branches, explanations, growing, methods
 from nash_tf.strategy.alternatives import Candidate, Weighing, why_none
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.growing import Foresight, shape
@@ -160,12 +160,12 @@ class TestInSearch:
 def test_without_growth_the_limit_is_named():
     grow = TestInSearch()
     search = grow.conduct(max_params=PARENT.params)
-    words = outlook.without_growth(search.outcomes.values(), search.settings)
+    words = explanations.without_growth(search.outcomes.values(), search.settings)
     assert words.startswith("The network has not grown: all ") and words.endswith(" over the limit on parameters.")
     poor = grow.conduct(budget_epochs=8.0)
-    assert "no morphism was expected to be worth" in outlook.without_growth(poor.outcomes.values(), poor.settings)
+    assert "no morphism was expected to be worth" in explanations.without_growth(poor.outcomes.values(), poor.settings)
     spent = grow.conduct(budget_epochs=1.0)
-    words = outlook.without_growth(spent.outcomes.values(), spent.settings)
+    words = explanations.without_growth(spent.outcomes.values(), spent.settings)
     assert (
         words
         == "The network has not grown: the budget was spent before it could; in a new run with a larger one it may."
@@ -176,6 +176,6 @@ def test_without_growth_the_limit_is_named():
 def test_with_a_factor_of_0_no_larger_budget_is_advised(method):
     search = TestInSearch().conduct(method, gain_factor=0.0)
     moves = any(outcome.assignment.moves for outcome in search.outcomes.values())
-    words = outlook.without_growth(search.outcomes.values(), search.settings)
+    words = explanations.without_growth(search.outcomes.values(), search.settings)
     expected = "The network has not grown: nothing is expected of size, with a gain_factor of 0."
     assert words == (None if moves else expected) and (method == "scale" or not moves)

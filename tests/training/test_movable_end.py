@@ -17,7 +17,7 @@ from nash_tf.training.weight_average import WeightAverage
 from nash_tf.tuning.trial_files import UNFINISHED
 from tests.helpers.machines import Killed, Machine
 from tests.helpers.pipelines import pipeline
-from tests.training.test_interrupted import FIRST, IMAGES, LABELS, classifier, train
+from tests.training.test_resumable_training import FIRST, IMAGES, LABELS, classifier, train
 
 LONG = replace(FIRST, epochs=20, phases=(Phase(20.0),))
 LAST = replace(

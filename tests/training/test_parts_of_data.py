@@ -17,7 +17,7 @@ from nash_tf.training.parts_of_data import only_beginning
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.tuning.trial_files import UNFINISHED
 from tests.helpers.tuners import CLASSES, IMAGES, classifier, tuner_of
-from tests.training.test_interrupted import FIRST, Killed, die_when_saved, plain, weights
+from tests.training.test_resumable_training import FIRST, Killed, die_when_saved, plain, weights
 
 NUMBERS = tf.data.Dataset.range(48)
 ROWS = tf.data.Dataset.from_tensor_slices((IMAGES, CLASSES))

@@ -22,10 +22,19 @@ from tests.helpers.pipelines import CLASSES, pipeline
 from tests.helpers.tuners import CLASSES as LABELS_3
 from tests.helpers.tuners import IMAGES as IMAGES_3
 from tests.helpers.tuners import OwnFit, Still, classifier, tuner_of
-from tests.training.test_interrupted import FIRST, IMAGES, LABELS, Killed, killed, train, weights, with_everything  # noqa: F401
-from tests.training.test_interrupted import classifier as classifier_of
 from tests.training.test_long_training import first, killed_after, make  # noqa: F401
 from tests.training.test_long_training import train as train_long
+from tests.training.test_resumable_training import (  # noqa: F401
+    FIRST,
+    IMAGES,
+    LABELS,
+    Killed,
+    killed,
+    train,
+    weights,
+    with_everything,
+)
+from tests.training.test_resumable_training import classifier as classifier_of
 
 CONSTANT, FALLING, LAST = Phase(1, 1.0, 1.0), Phase(1, 1.0, 0.5, "linear"), Phase(2, 0.5, 0.0, "linear", True)
 AVERAGED = replace(FIRST, epochs=4, phases=(CONSTANT, FALLING, LAST))
