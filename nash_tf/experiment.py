@@ -32,7 +32,7 @@ from absl.flags import FlagValues
 from nash_tf import data, followers, prior, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
-from nash_tf.experiment_runs import Run, check_followed, lying_in, plan
+from nash_tf.experiment_runs import Run, check_begun, check_followed, lying_in, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.files.atomic import tidy
 from nash_tf.report.pages import experiment_page
@@ -131,7 +131,7 @@ def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, Sear
         if run.begun and run.method in found and run.method not in followers.REGISTRY:
             config = replace(found[run.method], seed=run.seed, output_dir=str(run.directory))
             try:
-                run_directory.check(config, resume=True)
+                check_begun(run, config)
             except ConfigError as error:
                 raise ConfigError(f"{run.directory}: {error}") from None
     return found

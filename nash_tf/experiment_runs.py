@@ -1,10 +1,12 @@
 """The runs of an experiment: their order, their directories, and what each is told."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from nash_tf import followers
+from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
 from nash_tf.report.records import loading
 from nash_tf.settings import refusal
@@ -79,3 +81,16 @@ def check_followed(chosen: Sequence[Run], planned: Sequence[Run]) -> None:
                 f"or give the --output_dir of an experiment that has finished one"
             )
             raise refusal("methods", tuple(dict.fromkeys(each.method for each in planned)), needs)
+
+
+def check_begun(run: Run, config: SearchConfig) -> None:
+    """Checks that a run which is there may go on with some settings, or was finished with them.
+
+    Raises:
+        ConfigError: as of `run_directory.check`; or its data set has another name, or lies in another place. A single run knows
+            its images again; those of finished runs, which are compared with others, nobody looks at.
+    """
+    run_directory.check(config, resume=True)
+    begun = run_directory.read_config(run.directory).dataset
+    if begun != config.dataset and os.path.realpath(begun) != os.path.realpath(config.dataset):
+        raise refusal("dataset", config.dataset, f"the run was begun with {begun}; give that, or another --output_dir")

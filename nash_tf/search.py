@@ -119,7 +119,12 @@ def run(
     )
     with locked(directory):
         tidy(directory)
-        if begun == config and (directory / run_directory.BEST).is_dir() and loading_of_runs.is_finished(directory):
+        if (
+            begun
+            and replace(begun, dataset=config.dataset) == config
+            and (directory / run_directory.BEST).is_dir()
+            and loading_of_runs.is_finished(directory)
+        ):
             return _finished_before(directory)
         run_directory.write_config(config, resumption.versions(config, dataset))
         with run_directory.telling_failure(directory, then=report.renew):

@@ -19,8 +19,8 @@ from nash_tf.strategy import methods
 
 _ORDER = ("nash", "sh", "shr", "shrsep")
 # May differ between runs that are compared: what they are compared by, and what changes no result. What a prior says is the gain_factor;
-# of a start the path alone is free, and another path may be another network.
-_MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchConfig)} - {"start"}
+# of a start and of a data set the path alone is free, and another path may be another one.
+_MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchConfig)} - {"start", "dataset"}
 _BEFORE = {each.name: each.before for each in settings.declared(SearchConfig)}
 # Methods and settings that follow from winners: see `nash_tf.followers`.
 _BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels")}
