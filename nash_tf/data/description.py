@@ -4,7 +4,7 @@ import numpy as np
 
 from nash_tf.data.dataset import Dataset
 from nash_tf.data.rows import ImageFile, Rows
-from nash_tf.data.source import printable, size_text
+from nash_tf.data.source import listed, printable, size_text
 
 SHOWN_CLASSES = 12
 FEW = 100  # validation images: below that one is worth more than a point
@@ -100,8 +100,7 @@ def _absent(dataset: Dataset) -> list[str]:
         counts = np.bincount(labels, minlength=len(dataset.class_names))
         names = [dataset.class_names[number] for number in np.flatnonzero(counts == 0)]
         if names:
-            more = f" and {len(names) - SHOWN_CLASSES} more" if len(names) > SHOWN_CLASSES else ""
-            said.append(printable(f"Of {', '.join(names[:SHOWN_CLASSES])}{more} there are no {what}"))
+            said.append(printable(f"Of {listed(names, SHOWN_CLASSES)} there are no {what}"))
     return said
 
 

@@ -10,7 +10,6 @@ from nash_tf.data import identity, npz, registry
 from nash_tf.files import run_directory
 from nash_tf.strategy import budget_names, methods
 
-RAISED = ("max_hours", "max_cpu_hours")  # limits that a search with one budget is laid out by
 AUGMENTATION = "augmentation"  # among the versions: what happens to training images
 
 
@@ -93,7 +92,7 @@ def of_raised_limits(config: SearchConfig, begun: SearchConfig | None) -> list[s
     """
     if begun is None or not methods.registry[config.method].is_budgeted:
         return []
-    raised = [name for name in RAISED if settings.is_raised(getattr(begun, name), getattr(config, name))]
+    raised = [name for name in budget_names.TIME if settings.is_raised(getattr(begun, name), getattr(config, name))]
     if not raised:
         return []
     return [
