@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from nash_tf.files import run_directory
+from nash_tf.records import loading
 from nash_tf.report.pages import experiment_page, search_page, writing
 from nash_tf.report.pages.html_page import Report
-from nash_tf.report.pages.text_tables import printable
-from nash_tf.report.records import loading
+from nash_tf.terminal.text_tables import printable
 
 FIGURES = "report"  # folder of the SVG files, beside the page
 

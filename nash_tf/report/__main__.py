@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from nash_tf import report
+from nash_tf.drawing.number_words import plural
 from nash_tf.files import run_directory
-from nash_tf.report.drawing.number_words import plural
+from nash_tf.records import loading, runs
 from nash_tf.report.pages import experiment_page
-from nash_tf.report.pages.text_tables import printable
-from nash_tf.report.records import loading, runs
 from nash_tf.report.watch import finished, watch
 from nash_tf.settings import given_path
+from nash_tf.terminal.text_tables import printable
 
 _REFRESH = 15  # seconds after which a browser loads the page of a watched run again
 

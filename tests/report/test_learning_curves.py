@@ -5,10 +5,10 @@ import re
 
 import pytest
 
+from nash_tf.records.runs import Record
 from nash_tf.report import write
 from nash_tf.report.analysis import family
 from nash_tf.report.charts import learning_curves
-from nash_tf.report.records.runs import Record
 from nash_tf.strategy.halving import Rung
 from tests.helpers.synthetic_runs import make_run
 

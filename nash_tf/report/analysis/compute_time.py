@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nash_tf.report.records.runs import Record, Run, number
+from nash_tf.records.runs import Record, Run, number
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nash_tf.records.runs import Place, Record, Run
 from nash_tf.report.analysis import search_plan
-from nash_tf.report.records.runs import Place, Record, Run
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import halving, methods
 from nash_tf.strategy.records import TrainingKey

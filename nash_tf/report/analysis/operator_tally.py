@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import chain
 from statistics import mean
 
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.stats import t_interval
-from nash_tf.report.records.runs import Run
 from nash_tf.strategy import methods
 
 MOST_OPERATORS = 100  # that are tallied, the most drawn

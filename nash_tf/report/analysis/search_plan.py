@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nash_tf.report.records.runs import Record, Run
+from nash_tf.records.runs import Record, Run
 from nash_tf.strategy import branches, budget_names, hill_climbing, methods
 from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+from nash_tf.drawing import label_places
+from nash_tf.drawing.axes import frame, linear, logarithmic
+from nash_tf.drawing.figure import SERIES, Figure, legend, mark, path, star, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import percent, short
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.stats import pareto
 from nash_tf.report.charts.child_words import description
-from nash_tf.report.drawing import label_places
-from nash_tf.report.drawing.axes import frame, linear, logarithmic
-from nash_tf.report.drawing.figure import SERIES, Figure, legend, mark, path, star, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import percent, short
-from nash_tf.report.records.runs import Run
 
 _WIDTH, _HEIGHT = 760, 440
 

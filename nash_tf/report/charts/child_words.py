@@ -1,8 +1,8 @@
 """A child in words, as figures show them to a pointer that rests on its mark."""
 
+from nash_tf.drawing.number_words import NONE, percent, plural, short
 from nash_tf.morphisms.names import counted
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.drawing.number_words import NONE, percent, plural, short
 from nash_tf.scores.objectives import Objective
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from nash_tf.report.drawing import label_places
-from nash_tf.report.drawing.axes import frame, linear, logarithmic
-from nash_tf.report.drawing.figure import Figure, legend, mark, path, star, text
-from nash_tf.report.drawing.markup import join, tag
-from nash_tf.report.drawing.number_words import short
+from nash_tf.drawing import label_places
+from nash_tf.drawing.axes import frame, linear, logarithmic
+from nash_tf.drawing.figure import Figure, legend, mark, path, star, text
+from nash_tf.drawing.markup import join, tag
+from nash_tf.drawing.number_words import short
 
 _WIDTH, _HEIGHT = 760, 380
 

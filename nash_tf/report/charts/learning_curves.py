@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
+from nash_tf.drawing.axes import Scale, linear, linear_ticks
+from nash_tf.drawing.figure import DASHES, SERIES, Figure, line, mark, path, star, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import percent, points, short
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.restart_drops import Drop
-from nash_tf.report.drawing.axes import Scale, linear, linear_ticks
-from nash_tf.report.drawing.figure import DASHES, SERIES, Figure, line, mark, path, star, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import percent, points, short
 from nash_tf.strategy import schedules
 from nash_tf.strategy.halving import Rung
 

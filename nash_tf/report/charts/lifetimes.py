@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
+from nash_tf.drawing.axes import Scale, frame, linear
+from nash_tf.drawing.figure import DASHES, SERIES, Figure, legend, line, path
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import percent
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import accuracy_course
 from nash_tf.report.analysis.behaviour import Behaviour
-from nash_tf.report.drawing.axes import Scale, frame, linear
-from nash_tf.report.drawing.figure import DASHES, SERIES, Figure, legend, line, path
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import percent
-from nash_tf.report.records.runs import Run
 
 _WIDTH, _HEIGHT = 760, 400
 

@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import count, duration, percent, plural, short
 from nash_tf.files import run_directory
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import method_comparison
 from nash_tf.report.analysis.behaviour import Behaviour, behaviour
 from nash_tf.report.charts import accuracy_scatter, growth, lifetimes, strip_plot
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import count, duration, percent, plural, short
 from nash_tf.report.pages import experiment_tables
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.experiment_tables import Table
 from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.search_summary import state_words
-from nash_tf.report.pages.text_tables import in_markdown, markdown, printable, table
-from nash_tf.report.records.runs import Run
+from nash_tf.terminal.text_tables import in_markdown, markdown, printable, table
 
 
 def report(

@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nash_tf.drawing.number_words import NONE, count, percent, points, short
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import layer_shares, method_comparison, stats
 from nash_tf.report.analysis.behaviour import Behaviour
 from nash_tf.report.analysis.method_comparison import Comparison, MethodRow
 from nash_tf.report.analysis.stats import EXACT_UP_TO, Summary
-from nash_tf.report.drawing.number_words import NONE, count, percent, points, short
 from nash_tf.report.pages.published import TABLE
-from nash_tf.report.records.runs import Run
 from nash_tf.scores.objectives import ACCURACY
 from nash_tf.strategy import methods
 

@@ -3,16 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from nash_tf.architecture import Architecture
+from nash_tf.drawing import architecture_graph
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import NONE, count, percent, plural, short
 from nash_tf.files import run_directory
+from nash_tf.records.runs import Run, name_of, number
 from nash_tf.report.analysis import search_plan
-from nash_tf.report.charts import architecture_graph, front_chart
+from nash_tf.report.charts import front_chart
 from nash_tf.report.charts.front_chart import Shown
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, count, percent, plural, short
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
-from nash_tf.report.records.runs import Run, name_of, number
 from nash_tf.settings.costs import COSTS, PARAMS, WORDS
 
 Keep = Callable[[Figure | None, bool], Markup]

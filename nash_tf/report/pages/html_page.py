@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import nash_tf
+from nash_tf.drawing import figure
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import plural
 from nash_tf.files.run_directory import PAGE_MARK
-from nash_tf.report.drawing import figure
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import plural
 from nash_tf.report.pages.page_style import SCRIPT, STYLE
 
 _WHOLE = 18  # rows of a table that is not divided among pages

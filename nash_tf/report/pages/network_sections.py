@@ -6,19 +6,19 @@ from statistics import median
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.changes import listed
+from nash_tf.drawing import architecture_graph, changes_graph
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import count, duration, percent, plural, scientific
 from nash_tf.files import run_directory
 from nash_tf.morphisms import are_exact
 from nash_tf.morphisms.names import counted
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import growth_line, layer_shares
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.charts import architecture_graph, changes_graph
 from nash_tf.report.charts.child_words import measured
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import count, duration, percent, plural, scientific
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Cell, left
-from nash_tf.report.records.runs import Run
 from nash_tf.scores.objectives import ACCURACY
 
 _MOST_NUMBERS = 50  # of certificates

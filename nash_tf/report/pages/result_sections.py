@@ -4,19 +4,19 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import NONE, duration, percent, plural, short
 from nash_tf.export_formats import FORMATS
 from nash_tf.files import run_directory
+from nash_tf.records.runs import Run, name_of, number
+from nash_tf.records.tested import Tested
 from nash_tf.report.analysis import compute_time, family, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import measured
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, duration, percent, plural, short
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.pages.shares import interval
-from nash_tf.report.records.runs import Run, name_of, number
-from nash_tf.report.records.tested import Tested
 from nash_tf.scores import network_scores, worth
 from nash_tf.scores.objectives import BALANCED_ACCURACY
 from nash_tf.settings.costs import MIRRORED

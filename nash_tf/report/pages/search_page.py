@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup
+from nash_tf.records.runs import Run
+from nash_tf.records.tested import details_of
 from nash_tf.report.analysis import compute_time, family, growth_line, operator_tally, restart_drops, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import accuracy_scatter, family_tree, growth, time_bars
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup
 from nash_tf.report.pages import (
     budget_section,
     front_section,
@@ -18,8 +20,6 @@ from nash_tf.report.pages import (
     worth_section,
 )
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.records.runs import Run
-from nash_tf.report.records.tested import details_of
 
 MOST_STEPS = 24  # drawn; a search of more shows its last ones
 MOST_CHILDREN = 200  # of a step drawn, those that came furthest

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import percent, plural, short
+from nash_tf.records.runs import Run, sentence_of, sentences_of
 from nash_tf.report.analysis import family, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import measured
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import percent, plural, short
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.records.runs import Run, sentence_of, sentences_of
 from nash_tf.scores import network_scores
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import methods

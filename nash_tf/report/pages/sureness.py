@@ -3,14 +3,14 @@
 import base64
 from collections.abc import Sequence
 
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import count, percent, plural
+from nash_tf.records.runs import Run
+from nash_tf.records.tested import Network, OfClass, Share, Tested
 from nash_tf.report.analysis import search_plan
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import count, percent, plural
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.shares import interval, share_cell
-from nash_tf.report.records.runs import Run
-from nash_tf.report.records.tested import Network, OfClass, Share, Tested
 from nash_tf.scores.classification import SHOWN_CLASSES, of_copies
 
 _SHOWN_PAIRS, _SHOWN_WEAKEST = 15, 10

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean, median
 
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import NONE, count, duration, percent, plural, points
+from nash_tf.records.runs import Place, Record, Run
 from nash_tf.report.analysis import compute_time, operator_tally, restart_drops, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import learning_curves, operator_chart
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, count, duration, percent, plural, points
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
-from nash_tf.report.records.runs import Place, Record, Run
 from nash_tf.strategy import methods
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from nash_tf.report.records import regular_files
+from nash_tf.records import regular_files
 
 
 def write(path: Path, text: str, follow: bool = True) -> None:

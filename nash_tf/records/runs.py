@@ -9,7 +9,7 @@ from typing import Any
 from nash_tf.architecture import Architecture
 from nash_tf.files import run_directory
 from nash_tf.morphisms.base import Move
-from nash_tf.report.records import regular_files
+from nash_tf.records import regular_files
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import long_histories

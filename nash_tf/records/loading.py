@@ -13,9 +13,9 @@ from nash_tf.files import run_directory
 from nash_tf.files.checksums import CHECKSUM
 from nash_tf.files.lock import LOCK
 from nash_tf.morphisms.base import Move
-from nash_tf.report.records import regular_files
-from nash_tf.report.records.runs import Place, Record, Run, name_of, number, objective_of, place_of, sentence_of
-from nash_tf.report.records.tested import details_of
+from nash_tf.records import regular_files
+from nash_tf.records.runs import Place, Record, Run, name_of, number, objective_of, place_of, sentence_of
+from nash_tf.records.tested import details_of
 from nash_tf.scores.objectives import Objective
 from nash_tf.settings import LARGEST
 from nash_tf.strategy import alternatives, long_histories

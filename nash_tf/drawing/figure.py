@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nash_tf.report.drawing.markup import Markup, escape, join, tag
+from nash_tf.drawing.markup import Markup, escape, join, tag
 
 SERIES = 8  # colours; dashes change with each turn through them
 _LIGHT = {

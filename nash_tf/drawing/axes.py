@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nash_tf.report.drawing.figure import line, text
-from nash_tf.report.drawing.markup import Markup, join
+from nash_tf.drawing.figure import line, text
+from nash_tf.drawing.markup import Markup, join
 
 _LEAST = 1e-12  # on a logarithmic scale
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nash_tf.report.records.runs import Run, name_of, number, sentence_of
+from nash_tf.records.runs import Run, name_of, number, sentence_of
 from nash_tf.scores.classification import MOST_PAIRS, SHOWN_CLASSES
 
 MOST_CLASSES = 100_000  # that are read; those of a run that fit into its results.json are fewer

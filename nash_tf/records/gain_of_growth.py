@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from nash_tf.morphisms import reductions
-from nash_tf.report.records.runs import Record, Run, number
+from nash_tf.records.runs import Record, Run, number
 from nash_tf.scores import worth
 from nash_tf.strategy import evidence
 from nash_tf.strategy.growing import weight
