@@ -31,8 +31,7 @@ def section(run: Run, keep: Keep) -> Markup | None:
         run: the run.
         keep: (figure, whether it fits the page) -> the figure on the page.
     """
-    listed = run.results.get("front")
-    members = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    members = run.front
     if len(members) < 2:
         return None
     is_timed = any(number(each.get("latency_ms")) is not None for each in members)
@@ -98,7 +97,7 @@ def _made_by(run: Run, member: Mapping) -> str:
     return f"the {'control' if run.gives_control else 'search'}; handed over"
 
 
-def _chart(run: Run, members: list[dict], keep: Keep) -> Markup | None:
+def _chart(run: Run, members: Sequence[Mapping], keep: Keep) -> Markup | None:
     asked = run.config.get("objective_cost")
     cost = asked if isinstance(asked, str) and asked in COSTS else PARAMS
     objective, networks = run.objective, []

@@ -157,7 +157,7 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
     tested = network_scores.score(run.results, network_scores.FIRST, run.objective)
     if tested is not None:
         words.append(f"On the test set the first network, after its first training, has {tested.words}. ")
-    method = methods.registry.get(run.method)
+    method = run.known_method
     won = [child for child in children if child.fate == family.WINNER and child.step > 0 and child.closed]
     if won and (method is None or (method.keeps_parent and method.grows)):
         same = sum(not child.operators for child in won)

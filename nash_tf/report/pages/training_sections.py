@@ -13,7 +13,6 @@ from nash_tf.report.charts import learning_curves, operator_chart
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
-from nash_tf.strategy import methods
 
 
 def family_words(children: Sequence[Child]) -> Markup:
@@ -146,7 +145,7 @@ def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable
         return html.paragraph("This method draws no morphisms: each child is its parent, trained on.")
     if not any(operator.drawn for operator in tried):
         return html.paragraph("No morphism has been made: each child is its parent, trained on.")
-    method = methods.registry.get(run.method)
+    method = run.known_method
     made = "chosen" if method is not None and method.has_foresight else "drawn"
     rows = []
     for operator in tried:

@@ -20,8 +20,7 @@ def section(run: Run, children: Sequence[Child]) -> Markup | None:
     """The control beside the winner; without one, what of it is known; nothing before the end."""
     if run.result("test_accuracy") is None:
         return None
-    found = run.results.get("control")
-    control = found if isinstance(found, dict) else {}
+    control = run.control
     compared = network_scores.pair(run.results, network_scores.WINNER, network_scores.CONTROL, run.objective)
     if compared is None:
         words = "This run has no control, the first network trained on alone. "
