@@ -21,6 +21,7 @@ Place = tuple[int, int, int]  # step, rung, child
 _LARGEST = 1e15
 _LETTERS = 200  # of a name
 _SENTENCE = 1000  # letters
+_LARGEST_FRONT = 100  # networks; `--front_sizes` takes 16
 _FILES = (".npz", ".csv")  # suffixes of data sets that are files
 
 
@@ -204,7 +205,7 @@ class Run:
     @property
     def front(self) -> list[Mapping[str, Any]]:
         """What results.json says of each network of the front."""
-        return objects_of(self.results.get("front"))
+        return objects_of(self.results.get("front"))[:_LARGEST_FRONT]
 
     def result(self, name: str) -> float | None:
         """A number in results.json."""

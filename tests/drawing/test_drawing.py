@@ -91,6 +91,11 @@ class TestLayered:
             for other in boxes[index + 1 :]:
                 assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
 
+    def test_of_many_labels_the_first_are_placed(self):
+        marks = [(100.0 * index, 0.0) for index in range(300)]
+        placed = label_places.place(marks, [(*mark, "1.2") for mark in marks])
+        assert all(placed[:200]) and placed[200:] == [None] * 100
+
 
 class TestAxes:
     @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))

@@ -227,6 +227,16 @@ FLOODS = {
         lambda: '{"test_accuracy": 0.5, "test": {"images": 3, "model": {"by_class": [' + "{}," * 10**6 + "{}]}}}",
         "names no winner",
     ),
+    "a front without an end": (
+        "results.json",
+        lambda: json.dumps(
+            {
+                "test_accuracy": 0.5,
+                "front": [{"directory": f"front/{n}", "params": n, "val_accuracy": 0.5} for n in range(1, 20_000)],
+            }
+        ),
+        "names no winner",
+    ),
     "a nested architecture": (
         "best/architecture.json",
         lambda: json.dumps({"nodes": [], "outputs": []})[:-1] + f', "structure": {_nested(700)}}}',
