@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from nash_tf.drawing.markup import Markup, escape, join, tag
 
-SERIES = 8  # colours; dashes change with each turn through them
+SERIES = 8  # colours, each with dashes and a mark of its own
 _LIGHT = {
     "paper": "#ffffff",
     "ink": "#1d2433",
@@ -43,7 +43,7 @@ _DARK = {
     "c6": "#e9edf5",
     "c7": "#d3c94a",
 }
-DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 2", "6 2 2 2 2 2")
+_DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 2", "6 2 2 2 2 2")
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif'
 
 # No selector reaches above the drawing's own elements: in a `use` there is nothing above.
@@ -68,7 +68,7 @@ CSS = (
     ".drop{stroke:var(--c1);stroke-width:2;fill:none}.fall{fill:var(--c1)}"
     ".halo{paint-order:stroke;stroke:var(--paper);stroke-width:3.5px;stroke-linejoin:round}"
     + "".join(f".f{index}{{fill:var(--c{index})}}.s{index}{{stroke:var(--c{index})}}" for index in range(SERIES))
-    + "".join(f".d{index}{{stroke-dasharray:{dash}}}" for index, dash in enumerate(DASHES) if dash)
+    + "".join(f".d{index}{{stroke-dasharray:{dash}}}" for index, dash in enumerate(_DASHES) if dash)
     + "".join(f".t{index}{{fill:var(--c0);fill-opacity:{0.9 - 0.17 * index:.2f}}}" for index in range(6))
 )
 

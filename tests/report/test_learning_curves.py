@@ -30,7 +30,7 @@ def drawn(rungs, histories, birth=None, metric="val_accuracy"):
         for number, history in enumerate(histories)
     ]
     limits = learning_curves.span_of(children, metric, birth)
-    return str(learning_curves.learning_curves(1, children, rungs, None, None, birth, (), limits, metric).body)
+    return str(learning_curves.learning_curves(1, children, rungs, (), None, birth, (), limits, metric).body)
 
 
 def epochs_below(figure: str) -> list[int]:

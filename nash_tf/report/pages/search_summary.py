@@ -48,7 +48,13 @@ def head(run: Run, title: str) -> Markup:
     broken = [line for line in run.problems if not _is_failure(line)]
     return html.together(
         tag("h1", title),
-        tag("p", html.badge(run.state, _badge(run)), " ", tag("code", str(run.directory)), class_="soft"),
+        tag(
+            "p",
+            tag("span", _badge(run), class_=f"badge {run.state}"),
+            " ",
+            tag("code", str(run.directory)),
+            class_="soft",
+        ),
         html.notice("Why it failed", [why] if (why := why_failed(run)) else []),
         html.notice("What is missing or could not be read", broken),
     )
