@@ -97,8 +97,7 @@ def certificates(run: Run) -> Markup:
     rows = []
     for name in names:
         values = [certificate[name] for certificate in found if name in certificate]
-        rows.append([left(name), count(len(values))])
-        rows[-1] += [scientific(value) for value in (min(values), median(values), max(values))]
+        rows.append([left(name), count(len(values)), *map(scientific, (min(values), median(values), max(values)))])
     exact = [record.certificate for record in births if are_exact(record.operators)]
     pairs = [
         (certificate["max_difference"], certificate["bound"])

@@ -217,8 +217,8 @@ def time(run: Run, entries: Sequence[compute_time.RungTime]) -> Markup:
         ]
         for entry in entries
     ]
-    rows.append([left("all"), "", f"{sum(entry.trainings for entry in entries)}", duration(total)])
-    rows[-1] += [duration(sum(entry.wall for entry in entries)), "100.0 %"]
+    trainings, wall = sum(entry.trainings for entry in entries), sum(entry.wall for entry in entries)
+    rows.append([left("all"), "", f"{trainings}", duration(total), duration(wall), "100.0 %"])
     return html.folded(
         "By step and rung", html.table([left("step"), "rung", "trainings", "CPU", "wall clock", "share of CPU"], rows)
     )
