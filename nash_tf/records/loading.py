@@ -69,8 +69,7 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
     versions, later = config.pop("versions", {}), config.pop(run_directory.LATER_VERSIONS, ())
     config.pop(CHECKSUM, None)
     results = _object(directory, run_directory.RESULTS, problems, needed=False)
-    objective = objective_of(config)
-    records = _lineage(directory, problems, objective)
+    records = _lineage(directory, problems, objective_of(config))
     goes_on = sum(record.epochs for record in records) > (number(results.get("epochs")) or math.inf)
     results = {} if goes_on else results
     if results and number(results.get("test_accuracy")) is None:
@@ -79,15 +78,6 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
     if results and winner not in {record.place for record in records}:
         named = f"a winner, {winner}, that is not in {run_directory.LINEAGE}" if winner else "no winner"
         problems.append(f"{run_directory.RESULTS} names {named}.")
-    for record in records:
-        if record.status != "completed":
-            why = f": {record.message.rstrip('.')}" if record.message else ""
-            problems.append(
-                f"Training of child {record.child} in step {record.step}, rung {record.rung}: {record.status}{why}."
-            )
-        elif record.score is None:
-            what = objective.name.replace("_", " ")
-            problems.append(f"Child {record.child} in step {record.step}, rung {record.rung} has no finite {what}.")
     run = Run(
         directory,
         config=config,

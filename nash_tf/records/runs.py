@@ -101,6 +101,15 @@ class Record:
     def failed(self) -> bool:
         return self.status != "completed" or self.score is None
 
+    @property
+    def failure(self) -> str:
+        """How it failed, in a sentence."""
+        where = f"in step {self.step}, rung {self.rung}"
+        if self.status == "completed":
+            return f"Child {self.child} {where} has no finite {self.objective.measure}."
+        why = f": {self.message.rstrip('.')}" if self.message else ""
+        return f"Training of child {self.child} {where}: {self.status}{why}."
+
 
 @dataclass(frozen=True)
 class Run:
@@ -117,7 +126,7 @@ class Run:
         networks: architectures of the front's networks by their directories, as results.json names them.
         owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.
         failure: why it failed when it was at work last; "" where it did not, or of an earlier version.
-        problems: what is missing or broken, a sentence each.
+        problems: what of its files is missing or broken, a sentence each.
         pictures: file, as results.json names it -> PNG, of the worst mistakes; empty where they are not asked for.
     """
 
@@ -181,6 +190,11 @@ class Run:
 
     def _holds(self, name: str) -> bool:
         return regular_files.holds(self.directory / name)
+
+    @property
+    def failures(self) -> list[str]:
+        """The trainings that failed, a sentence each."""
+        return [record.failure for record in self.records if record.failed]
 
     @property
     def winner(self) -> Place | None:

@@ -143,9 +143,8 @@ def _attempt(write: Callable[[], Path]) -> bool:
 
 def _problems(run: runs.Run) -> list[str]:
     """What is missing or was not read, a line each, the first few."""
-    lines = [line for line in run.problems if not line.startswith(("Training of", "Child"))]
-    more = [f"  and {plural(len(lines) - _MOST_PROBLEMS, 'more line')} of this kind"]
-    return [f"  {line}" for line in lines[:_MOST_PROBLEMS]] + more[: len(lines) > _MOST_PROBLEMS]
+    more = [f"  and {plural(len(run.problems) - _MOST_PROBLEMS, 'more line')} of this kind"]
+    return [f"  {line}" for line in run.problems[:_MOST_PROBLEMS]] + more[: len(run.problems) > _MOST_PROBLEMS]
 
 
 def _entries(directory: Path, is_meant: Callable[[os.DirEntry], bool]) -> list[Path]:

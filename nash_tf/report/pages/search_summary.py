@@ -45,7 +45,6 @@ def _badge(run: Run) -> str:
 
 def head(run: Run, title: str) -> Markup:
     """The head of a search's page: its state, and what is missing."""
-    broken = [line for line in run.problems if not _is_failure(line)]
     return html.together(
         tag("h1", title),
         tag(
@@ -56,7 +55,7 @@ def head(run: Run, title: str) -> Markup:
             class_="soft",
         ),
         html.notice("Why it failed", [why] if (why := why_failed(run)) else []),
-        html.notice("What is missing or could not be read", broken),
+        html.notice("What is missing or could not be read", run.problems),
     )
 
 
@@ -66,14 +65,10 @@ def details(run: Run, children: Sequence[Child], hidden: Sequence[str]) -> Marku
     return html.together(
         _cards(run, children, chosen),
         _summary(run, children, chosen),
-        html.notice("Failed trainings", [line for line in run.problems if _is_failure(line)]),
+        html.notice("Failed trainings", run.failures),
         html.notice("Not drawn", hidden),
         html.sideways() if children else None,
     )
-
-
-def _is_failure(line: str) -> bool:
-    return line.startswith(("Training of", "Child"))
 
 
 def _cards(run: Run, children: Sequence[Child], chosen: Child | None) -> Markup | None:
