@@ -60,10 +60,8 @@ def graph(parent: Architecture, child: Architecture, name: str = "changes") -> F
     if graph_layout.size(inputs) > MOST:
         return None
     laid = graph_layout.draw(inputs, _BOX, _GAP, _EDGE_GAP)
-    heads, sorts = (
-        _heads(parent, child, found),
-        [sort for sort in Sort if any(sort is box.change.sort for box in boxes if box.change)],
-    )
+    heads = _heads(parent, child, found)
+    sorts = [sort for sort in Sort if any(sort is box.change.sort for box in boxes if box.change)]
     top = 2 * _MARGIN + 20.0 * len(heads)
     ways = [
         edge_between([(x + _MARGIN, level * _LEVEL + top) for x, level in way], _HEIGHT) for way in laid.ways.values()

@@ -17,7 +17,7 @@ from nash_tf.report.analysis.stats import Summary
 from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 
-_ORDER = ("nash", "sh", "shr", "shrsep")
+_ORDER = tuple(method.name for method in methods.OF_SLIDES)
 # May differ between runs that are compared: what they are compared by, and what changes no result. What a prior says is the gain_factor;
 # of a start and of a data set the path alone is free, and another path may be another one.
 _MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchConfig)} - {"start", "dataset"}

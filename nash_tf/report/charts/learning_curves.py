@@ -1,7 +1,7 @@
 """Learning curves of a step's children, their learning rate below, and the drops at restarts."""
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from nash_tf.drawing.axes import Scale, linear, linear_ticks
 from nash_tf.drawing.figure import SERIES, Figure, line, mark, path, star, text
@@ -105,7 +105,7 @@ class _Piecewise:
 
     def __call__(self, epoch: float) -> float:
         pieces = max(len(self.borders) - 1, 1)
-        for piece, (low, high) in enumerate(zip(self.borders, self.borders[1:], strict=False)):
+        for piece, (low, high) in enumerate(pairwise(self.borders)):
             if epoch <= high or piece == pieces - 1:
                 within = min((epoch - low) / max(high - low, 1), 1.0)
                 return self.start + (piece + within) / pieces * (self.end - self.start)
