@@ -18,7 +18,7 @@ from typing import Any
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import flops
-from nash_tf.architecture.vanilla import vanilla
+from nash_tf.architecture.vanilla import Chain, vanilla
 from nash_tf.benchmark import command_line, measure, plot, process_tree
 from nash_tf.benchmark.measure import Contestant, in_turn, line, pinned, ratio, table, training_flops
 from nash_tf.morphisms import registry
@@ -52,22 +52,12 @@ def networks(widths: Sequence[str], grown: int, files: Sequence[str]) -> dict[st
 
 def chain(blocks: int, width: int = 16) -> Architecture:
     """A network of `blocks` blocks of convolution, normalisation and ReLU in a row, with two pools."""
-    first = vanilla(SHAPE, CLASSES, [width] * 3)
-    image, *rest = first.nodes
-    nodes, last = [image], image
-    ends = [blocks // 3, 2 * blocks // 3]
-    network = Architecture((image,), ("image",))
-    for block in range(blocks):
-        for kind in (["MaxPooling2D"] if block in ends else []) + ["Conv2D", "BatchNormalization", "ReLU"]:
-            like = next(node for node in rest if node.kind == kind)
-            last = network.make(f"{kind.lower()}_{block}", kind, dict(like.config), [last])
-            nodes.append(last)
-            network = Architecture(tuple(nodes), (last.name,))
-    for like in rest[-2:]:
-        last = network.make(like.name, like.kind, dict(like.config), [last])
-        nodes.append(last)
-        network = Architecture(tuple(nodes), (last.name,))
-    return network
+    network = Chain(SHAPE)
+    for number in range(blocks):
+        if number in (blocks // 3, 2 * blocks // 3):
+            network.add(f"pool_{number}", "MaxPooling2D", {})
+        network.block(number, width)
+    return network.classified(CLASSES)
 
 
 def _task(what: str, network: Architecture | None, flags: argparse.Namespace, **more: Any) -> dict[str, Any]:
