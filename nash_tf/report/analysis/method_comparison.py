@@ -139,9 +139,8 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
                 stats.sign_flip_p(logs) if logs else None,
             )
         )
-    tested = [row for row in found if row.seeds > 1]  # of one pair there is nothing to test
-    adjusted = dict(zip(map(id, tested), stats.holm([row.p for row in tested]), strict=True))
-    return [replace(row, adjusted=adjusted.get(id(row), 1.0)) for row in found]
+    adjusted = iter(stats.holm([row.p for row in found if row.seeds > 1]))  # of one pair there is nothing to test
+    return [replace(row, adjusted=next(adjusted)) if row.seeds > 1 else row for row in found]
 
 
 def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[float], float]) -> list[float]:
