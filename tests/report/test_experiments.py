@@ -139,6 +139,18 @@ class TestExperiment:
         first = {f"scratch-seed{seed}": f"that of nash-seed{seed}" for seed in (0, 1)}
         assert told["First networks that follow from winners"] == first
 
+    @pytest.mark.parametrize(
+        ("method", "settings", "words"),
+        [
+            ("scratch", {"start": "architecture.json"}, {"run": "that of architecture.json"}),
+            ("scratch", {"start": 7}, {}),
+            ("wide", {"widths": 7}, {}),
+        ],
+    )
+    def test_a_first_network_that_follows_from_no_run_is_told_as_far_as_it_is_known(self, method, settings, words):
+        run = runs.Run(Path("run"), config={"method": method, **settings})
+        assert method_comparison.followed([run]) == words
+
     def test_every_table_says_what_makes_runs_unequal(self, tmp_path, capsys):
         make_run(tmp_path / "a", "nash", steps=1)
         make_run(tmp_path / "b", "sh", steps=1, mutations=3)

@@ -196,10 +196,12 @@ def followed(runs: Sequence[Run]) -> dict[str, str]:
     """Run -> what its first network follows from: the run of the winner, or widths."""
     found = {}
     for run in runs:
-        if run.method == SCRATCH and run.config.get("start"):
-            found[run.name] = f"that of {Path(str(run.config['start'])).parents[1].name}"
-        elif run.method == WIDE and run.config.get("widths"):
-            found[run.name] = f"widths {', '.join(map(str, run.config['widths']))}"
+        start, widths = run.config.get("start"), run.config.get("widths")
+        if run.method == SCRATCH and isinstance(start, str):
+            way = Path(start).parts  # RUN/best/architecture.json, where an experiment gives it
+            found[run.name] = f"that of {way[-3] if len(way) > 2 else start}"
+        elif run.method == WIDE and isinstance(widths, list):
+            found[run.name] = f"widths {', '.join(map(str, widths))}"
     return found
 
 
