@@ -66,7 +66,7 @@ def learning_curves(
     x = _Piecewise(borders if is_selected else [0, borders[-1]], _LEFT, _WIDTH - 12)
     y = linear(limits, _TOP + _PLOT, _TOP)
     parts: list[Markup] = [text(0, 18, title, "strong big")]
-    parts.append(text(_WIDTH - 12, 18, f"{_metric(metric)}{', %' if shares else ''}", "end soft"))
+    parts.append(text(_WIDTH - 12, 18, f"{words_of(metric)}{', %' if shares else ''}", "end soft"))
     for tick in y.ticks(5):
         words = percent(tick, 1) if shares else f"{tick:g}"
         parts += [line(x.start, y(tick), x.end, y(tick), "grid"), text(x.start - 7, y(tick) + 4.5, words, "end soft")]
@@ -94,7 +94,7 @@ def learning_curves(
     rows = _legend(children, bottom + _RATE + 64, metric)
     height = bottom + _RATE + 64 + 22 * ((len(children) - 1) // _COLUMNS) + 12
     name = f"curves_{metric}_step_{step}"
-    return Figure(name, f"{_metric(metric)} of {title} by epoch", _WIDTH, height, join([*parts, *rows]))
+    return Figure(name, f"{words_of(metric)} of {title} by epoch", _WIDTH, height, join([*parts, *rows]))
 
 
 class _Piecewise:
@@ -112,15 +112,10 @@ class _Piecewise:
         return self.end
 
 
-def _metric(name: str) -> str:
-    return {
-        "val_accuracy": "validation accuracy",
-        "val_balanced_accuracy": "validation balanced accuracy",
-        "val_loss": "validation loss",
-        "accuracy": "training accuracy",
-        "balanced_accuracy": "training balanced accuracy",
-        "loss": "training loss",
-    }.get(name, name)
+def words_of(metric: str) -> str:
+    """val_balanced_accuracy -> "validation balanced accuracy"."""
+    images = "validation" if metric.startswith("val_") else "training"
+    return f"{images} {metric.removeprefix('val_').replace('_', ' ')}"
 
 
 def _curve(child: Child, rank: int, x: _Piecewise, y: Scale, metric: str, birth: float | None) -> Markup:

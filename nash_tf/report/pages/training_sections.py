@@ -85,8 +85,9 @@ def curves(
         )
     if any(rungs):
         words.append("All steps but the first network's show the same span of values, so that slopes can be compared.")
-    weighted = ", weighted by class" if run.config.get("class_weight") == "balanced" else ""
-    names = {"val_loss": "Validation loss", "accuracy": "Training accuracy", "loss": f"Training loss{weighted}"}
+    names = {metric: learning_curves.words_of(metric).capitalize() for metric in by_metric}
+    if "loss" in names and run.config.get("class_weight") == "balanced":
+        names["loss"] += ", weighted by class"
     return html.together(
         html.paragraph(" ".join(words)),
         tag("div", *main, class_="pair"),
