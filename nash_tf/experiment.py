@@ -35,8 +35,8 @@ from nash_tf.config import SearchConfig
 from nash_tf.experiment_runs import Run, check_begun, check_followed, lying_in, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.files.atomic import tidy
+from nash_tf.records import loading
 from nash_tf.report.pages import experiment_page
-from nash_tf.report.records import loading
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
 from nash_tf.settings import engine as engine_settings
 from nash_tf.settings.baselines import SCRATCH
@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):
             tidy(directory, inside=(report.FIGURES,))  # of its own page: each run tidies its directory itself
-            failed = _conduct(chosen, planned, first, directory, [*arguments, *added], own.jobs or fits)
+            failed = _conduct(chosen, planned, configs, directory, [*arguments, *added], own.jobs or fits)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
         return stopped.status
@@ -212,15 +212,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _conduct(
     chosen: Sequence[Run],
     planned: Sequence[Run],
-    config: SearchConfig,
+    configs: Mapping[str, SearchConfig],
     directory: Path,
     arguments: Sequence[str],
     jobs: int,
 ) -> dict[Run, str]:
-    """Does the chosen runs of those planned; returns those that failed, with what to say of them."""
+    """Does the chosen runs of those planned, given the settings by method; returns those that failed, with what to say of them."""
     waiting = [run for run in chosen if not run.finished]
     failed: dict[Run, str] = {}
-    print(_what(chosen, directory, config.dataset), f"{len(chosen) - len(waiting)} of them are finished.", flush=True)
+    dataset = configs[chosen[0].method].dataset
+    print(_what(chosen, directory, dataset), f"{len(chosen) - len(waiting)} of them are finished.", flush=True)
     if waiting:
         print("It can be stopped at any time; the same command goes on.", flush=True)
     going: dict[Run, subprocess.Popen] = {}
@@ -230,7 +231,7 @@ def _conduct(
             for run in ready[: jobs - len(going)]:
                 waiting.remove(run)
                 try:
-                    first_network = _first_network(run, config, planned)
+                    first_network = _first_network(run, configs[run.method], planned)
                 except followers.Hindrance as hindrance:
                     failed[run] = str(hindrance)
                     continue
@@ -278,8 +279,8 @@ def _cluster(configs: Sequence[SearchConfig], is_done: bool) -> Iterator[tuple[l
 
 def _is_ready(run: Run, unfinished: Sequence[Run]) -> bool:
     """Whether all that a run waits for has ended: the searches of its seed, where its first network follows from them."""
-    follows = run.method in followers.REGISTRY
-    return not follows or not any(other.seed == run.seed and other.is_search for other in unfinished)
+    waits_for = [other for other in unfinished if other.seed == run.seed and other.is_search]
+    return run.method not in followers.REGISTRY or not waits_for
 
 
 def _say(run: Run, what: str) -> None:
@@ -315,15 +316,14 @@ def _report(planned: Sequence[Run], failed: Mapping[Run, str], directory: Path, 
     """Writes the page of all runs that lie in a directory, and of those planned that are not there."""
     there = [run.directory for run in dict.fromkeys([*planned, *lying_in(directory)]) if run.begun]
     missing = [f"{run.directory.name}: {failed.get(run, 'not begun')}" for run in planned if not run.begun]
+    page: Path | str = ""
     if there:
         try:
             page = report.write_experiment(there, directory / run_directory.REPORT, missing=missing)
         except OSError as error:
-            page = None
             print(f"report not written, {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
-        if show:
-            print(experiment_page.tables([loading.read(each) for each in there]))
-            print(page or "")
+    if there and show:
+        print(experiment_page.tables([loading.read(each) for each in there]), page, sep="\n")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
-from nash_tf.report.records import loading
-from nash_tf.report.records.runs import Run
+from nash_tf.records import loading
+from nash_tf.records.runs import Run
 from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 
@@ -36,7 +36,7 @@ def arguments(method: str, searches: Sequence[Path], config: SearchConfig, begun
     Args:
         method: of the run.
         searches: directories of the searches of its seed that are planned or there, in the order of `SEARCHES`.
-        config: the settings that all runs have.
+        config: the settings of the method's runs.
         begun: the settings of the run itself, where it goes on.
 
     Raises:
@@ -116,7 +116,7 @@ class Follower(NamedTuple):
     """How the first network of a method follows from winners.
 
     Attributes:
-        arguments: what tells a run of it, given the searches, the settings of all runs and those of the run itself, where it goes on.
+        arguments: what tells a run of it, given the searches, the settings of its runs and those that it has begun with, where it goes on.
         most: searches that it follows, the preferred ones; None for all.
     """
 

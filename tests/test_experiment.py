@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from nash_tf import experiment, export_formats, main
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError
 from nash_tf.experiment_runs import Run, plan
 from nash_tf.files import run_directory
@@ -19,6 +20,7 @@ from tests.helpers.processes import TINY, finish, here, untrained
 from tests.helpers.processes import start as start_process
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import Outline
+from tests.test_followers import search as finished_search
 
 TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps"))]
 COMMON = [*TASK, "--widths=4,8", "--steps=1"]
@@ -166,6 +168,19 @@ def test_wide_waits_for_the_searches_of_its_seed(tmp_path):
     sh, fixed, wide, other = plan(tmp_path, ["sh", "fixed", "wide"], [0, 1])[:4]
     assert not experiment._is_ready(wide, [sh, wide]) and experiment._is_ready(sh, [sh, wide])
     assert experiment._is_ready(wide, [fixed, wide, other])
+
+
+def test_wide_goes_by_its_own_layout_whatever_method_stands_first(tmp_path, monkeypatch):
+    methods, begun = ["hand", "sh", "wide"], []
+    configs = experiment._checked(plan(tmp_path / "new", methods, [0]), [])
+    finished_search(tmp_path, "sh-seed0", params=100_000)
+    planned = plan(tmp_path, methods, [0])
+    monkeypatch.setattr(
+        experiment, "_start", lambda run, command: begun.append(command) or SimpleNamespace(poll=lambda: 0)
+    )
+    experiment._conduct(planned[2:], planned, configs, tmp_path, [], 1)
+    config, _ = main.parse(["main", *begun[0]])
+    assert vanilla((8, 8, 1), 10, config.widths).params == pytest.approx(100_000, rel=0.03)
 
 
 def test_without_its_search_a_run_that_follows_has_failed(tmp_path, capsys):

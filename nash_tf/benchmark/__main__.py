@@ -18,7 +18,7 @@ from typing import Any
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import flops
-from nash_tf.architecture.vanilla import vanilla
+from nash_tf.architecture.vanilla import Chain, vanilla
 from nash_tf.benchmark import command_line, measure, plot, process_tree
 from nash_tf.benchmark.measure import Contestant, in_turn, line, pinned, ratio, table, training_flops
 from nash_tf.morphisms import registry
@@ -28,6 +28,7 @@ from nash_tf.settings import engine as engine_settings
 from nash_tf.workers import own_program
 
 SHAPE, CLASSES = (32, 32, 3), 10
+MATRIX = 2048  # rows and columns, whose products tell the machine's peak
 QUICK = ("throughput", "augmentation", "trace", "cost", "idle")
 IDLE_AIM = 0.03  # of wall time
 
@@ -51,22 +52,12 @@ def networks(widths: Sequence[str], grown: int, files: Sequence[str]) -> dict[st
 
 def chain(blocks: int, width: int = 16) -> Architecture:
     """A network of `blocks` blocks of convolution, normalisation and ReLU in a row, with two pools."""
-    first = vanilla(SHAPE, CLASSES, [width] * 3)
-    image, *rest = first.nodes
-    nodes, last = [image], image
-    ends = [blocks // 3, 2 * blocks // 3]
-    network = Architecture((image,), ("image",))
-    for block in range(blocks):
-        for kind in (["MaxPooling2D"] if block in ends else []) + ["Conv2D", "BatchNormalization", "ReLU"]:
-            like = next(node for node in rest if node.kind == kind)
-            last = network.make(f"{kind.lower()}_{block}", kind, dict(like.config), [last])
-            nodes.append(last)
-            network = Architecture(tuple(nodes), (last.name,))
-    for like in rest[-2:]:
-        last = network.make(like.name, like.kind, dict(like.config), [last])
-        nodes.append(last)
-        network = Architecture(tuple(nodes), (last.name,))
-    return network
+    network = Chain(SHAPE)
+    for number in range(blocks):
+        if number in (blocks // 3, 2 * blocks // 3):
+            network.add(f"pool_{number}", "MaxPooling2D", {})
+        network.block(number, width)
+    return network.classified(CLASSES)
 
 
 def _task(what: str, network: Architecture | None, flags: argparse.Namespace, **more: Any) -> dict[str, Any]:
@@ -107,7 +98,7 @@ def throughput(flags, ours: Contestant, keras: Contestant, torch: Contestant) ->
                 "no XLA": (keras, _task("fit, no XLA", network, flags)),
                 "torch": (torch, _task("fit", network, flags)),
                 "hand": (ours, _task("hand", network, flags)),
-                "matmul": (ours, _task("matmul", None, flags)),
+                "matmul": (ours, _task("matmul", None, flags, size=MATRIX)),
             },
             flags.repeats,
         )
@@ -117,7 +108,7 @@ def throughput(flags, ours: Contestant, keras: Contestant, torch: Contestant) ->
             ratio(times[other]["seconds"], ours_seconds) if other in times else "-"
             for other in ("fit", "no XLA", "torch", "hand")
         ]
-        forward, peak = flops(network), 2 * 2048**3 / statistics.median(times["matmul"]["seconds"])
+        forward, peak = flops(network), 2 * MATRIX**3 / statistics.median(times["matmul"]["seconds"])
         share = training_flops(forward, images) / statistics.median(ours_seconds) / peak if forward else "-"
         blocks = sum("Conv" in node.kind for node in network.nodes)
         rows.append([name, blocks, images / statistics.median(ours_seconds), *ratios, share])

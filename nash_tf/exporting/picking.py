@@ -52,21 +52,20 @@ def pick(
     if not isinstance(run, str | os.PathLike):
         raise ValueError(f"run must be the directory of a run, received {in_words(run)}")
     directory = Path(run)
-    limits = {"max_params": max_params, "max_flops": max_flops, "max_latency_ms": max_latency_ms}
-    for name, limit in limits.items():
+    limits = {"params": max_params, "flops": max_flops, "latency_ms": max_latency_ms}
+    for cost, limit in limits.items():
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Real) or not limit > 0):
-            raise ValueError(f"{name} must be a number above 0, received {limit!r}")
+            raise ValueError(f"max_{cost} must be a number above 0, received {limit!r}")
     members, objective = _members(directory)
-    for name, limit in limits.items():
-        key = name.removeprefix("max_")
-        if limit is not None and any(member.get(key) is None for member in members):
-            remedy = "; run it with --objective_cost=latency_ms" if key == "latency_ms" else ""
-            raise ValueError(f"{directory}: {name}={limit}, but the run tells no {key} of its models{remedy}")
+    for cost, limit in limits.items():
+        if limit is not None and any(member.get(cost) is None for member in members):
+            remedy = "; run it with --objective_cost=latency_ms" if cost == "latency_ms" else ""
+            raise ValueError(f"{directory}: max_{cost}={limit}, but the run tells no {cost} of its models{remedy}")
     found = best_within(members, partial(_point, objective), tuple(limits.values()))
     if found is None:
-        given = {name: limit for name, limit in limits.items() if limit is not None}
-        smallest = min(members, key=lambda member: [member[name.removeprefix("max_")] for name in given])
-        wanted = ", ".join(f"{name}={limit}" for name, limit in given.items())
+        given = {cost: limit for cost, limit in limits.items() if limit is not None}
+        smallest = min(members, key=lambda member: [member[cost] for cost in given])
+        wanted = ", ".join(f"max_{cost}={limit}" for cost, limit in given.items())
         has = ", ".join(f"{smallest[key]:,} {words}" for key, words in _WORDS.items() if smallest.get(key) is not None)
         raise ValueError(
             f"{directory}: no model is within {wanted}; the smallest has {has}. --front_sizes makes smaller ones"

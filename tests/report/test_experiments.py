@@ -8,6 +8,7 @@ import pytest
 
 from nash_tf.architecture import first_networks
 from nash_tf.config import SearchConfig
+from nash_tf.records import loading, runs
 from nash_tf.report.__main__ import main
 from nash_tf.report.analysis import (
     accuracy_course,
@@ -16,8 +17,7 @@ from nash_tf.report.analysis import (
     search_plan,
 )
 from nash_tf.report.charts import lifetimes, strip_plot
-from nash_tf.report.pages import experiment_tables, published
-from nash_tf.report.records import loading, runs
+from nash_tf.report.pages import experiment_tables
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import Outline, check_texts
 
@@ -138,6 +138,18 @@ class TestExperiment:
         assert told["Seeds that some methods lack"] == {"sh": "0"}
         first = {f"scratch-seed{seed}": f"that of nash-seed{seed}" for seed in (0, 1)}
         assert told["First networks that follow from winners"] == first
+
+    @pytest.mark.parametrize(
+        ("method", "settings", "words"),
+        [
+            ("scratch", {"start": "architecture.json"}, {"run": "that of architecture.json"}),
+            ("scratch", {"start": 7}, {}),
+            ("wide", {"widths": 7}, {}),
+        ],
+    )
+    def test_a_first_network_that_follows_from_no_run_is_told_as_far_as_it_is_known(self, method, settings, words):
+        run = runs.Run(Path("run"), config={"method": method, **settings})
+        assert method_comparison.followed([run]) == words
 
     def test_every_table_says_what_makes_runs_unequal(self, tmp_path, capsys):
         make_run(tmp_path / "a", "nash", steps=1)
@@ -313,7 +325,7 @@ class TestExperiment:
 
 
 def test_published_numbers_are_the_slides():
-    assert [(row.method, row.accuracy, row.params) for row in published.TABLE] == [
+    assert [(row[0], row[1], row[4]) for row in experiment_tables.PUBLISHED.rows] == [
         ("NASH", "94.64 ± 0.38", "18.2 ± 6.2"),
         ("SH", "94.57 ± 0.11", "12.9 ± 5.9"),
         ("SHR", "94.63 ± 0.29", "14.8 ± 4.8"),

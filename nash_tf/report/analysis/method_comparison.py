@@ -11,13 +11,13 @@ from typing import Any
 
 from nash_tf import settings
 from nash_tf.config import SearchConfig
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import compared, layer_shares, stats
 from nash_tf.report.analysis.stats import Summary
-from nash_tf.report.records.runs import Run
 from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 
-_ORDER = ("nash", "sh", "shr", "shrsep")
+_ORDER = tuple(method.name for method in methods.OF_SLIDES)
 # May differ between runs that are compared: what they are compared by, and what changes no result. What a prior says is the gain_factor;
 # of a start and of a data set the path alone is free, and another path may be another one.
 _MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchConfig)} - {"start", "dataset"}
@@ -139,9 +139,8 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
                 stats.sign_flip_p(logs) if logs else None,
             )
         )
-    tested = [row for row in found if row.seeds > 1]  # of one pair there is nothing to test
-    adjusted = dict(zip(map(id, tested), stats.holm([row.p for row in tested]), strict=True))
-    return [replace(row, adjusted=adjusted.get(id(row), 1.0)) for row in found]
+    adjusted = iter(stats.holm([row.p for row in found if row.seeds > 1]))  # of one pair there is nothing to test
+    return [replace(row, adjusted=next(adjusted)) if row.seeds > 1 else row for row in found]
 
 
 def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[float], float]) -> list[float]:
@@ -197,10 +196,12 @@ def followed(runs: Sequence[Run]) -> dict[str, str]:
     """Run -> what its first network follows from: the run of the winner, or widths."""
     found = {}
     for run in runs:
-        if run.method == SCRATCH and run.config.get("start"):
-            found[run.name] = f"that of {Path(str(run.config['start'])).parents[1].name}"
-        elif run.method == WIDE and run.config.get("widths"):
-            found[run.name] = f"widths {', '.join(map(str, run.config['widths']))}"
+        start, widths = run.config.get("start"), run.config.get("widths")
+        if run.method == SCRATCH and isinstance(start, str):
+            way = Path(start).parts  # RUN/best/architecture.json, where an experiment gives it
+            found[run.name] = f"that of {way[-3] if len(way) > 2 else start}"
+        elif run.method == WIDE and isinstance(widths, list):
+            found[run.name] = f"widths {', '.join(map(str, widths))}"
     return found
 
 

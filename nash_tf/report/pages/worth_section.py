@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import count, duration
+from nash_tf.records.runs import Run, number
+from nash_tf.records.tested import Share
 from nash_tf.report.analysis import family, search_plan
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import count, duration
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.shares import share_cell
-from nash_tf.report.records.runs import Run, number
-from nash_tf.report.records.tested import Share
 from nash_tf.scores import network_scores, objectives, worth
 from nash_tf.scores.network_scores import Score
 from nash_tf.scores.objectives import Objective
@@ -20,22 +20,30 @@ def section(run: Run, children: Sequence[Child]) -> Markup | None:
     """The control beside the winner; without one, what of it is known; nothing before the end."""
     if run.result("test_accuracy") is None:
         return None
-    found = run.results.get("control")
-    control = found if isinstance(found, dict) else {}
     compared = network_scores.pair(run.results, network_scores.WINNER, network_scores.CONTROL, run.objective)
-    if compared is None:
-        words = "This run has no control, the first network trained on alone. "
-        if not search_plan.searches(run):
-            words = f"There is nothing to compare: method {run.method} searches for nothing and trains the first network alone."
-        elif family.is_first(children):
-            words += "The model is the first network itself, not changed by the search."
-        elif longer := network_scores.pair(run.results, network_scores.FIRST, network_scores.MODEL, run.objective):
-            words += (
-                f"After its own training, before the search, the first network had {longer[0].words} on the test images; the "
-                f"model has {longer[1].words}. How much of the difference is the search's and how much longer training's is not known."
-            )
-        return html.paragraph(words)
-    is_better, (winner, alone) = control.get("is_better") is True, compared
+    return _beside(run, children, *compared) if compared else html.paragraph(_without_control(run, children))
+
+
+def _without_control(run: Run, children: Sequence[Child]) -> str:
+    """What is known where there is nothing to compare with."""
+    if not search_plan.searches(run):
+        return (
+            f"There is nothing to compare: method {run.method} searches for nothing and trains the first network alone."
+        )
+    words = "This run has no control, the first network trained on alone. "
+    if family.is_first(children):
+        words += "The model is the first network itself, not changed by the search."
+    elif longer := network_scores.pair(run.results, network_scores.FIRST, network_scores.MODEL, run.objective):
+        words += (
+            f"After its own training, before the search, the first network had {longer[0].words} on the test images; the "
+            f"model has {longer[1].words}. How much of the difference is the search's and how much longer training's is not known."
+        )
+    return words
+
+
+def _beside(run: Run, children: Sequence[Child], winner: Score, alone: Score) -> Markup:
+    """The winner beside the control, in words and as a table."""
+    control, is_better = run.control, run.control.get("is_better") is True
     handed_over = " and is handed over" if run.gives_control else ""
     judged = f"it is {'at least as good as' if is_better else 'not as good as'} the search's winner{handed_over}"
     above = f"{winner.points_from(alone)} {'below' if winner.value < alone.value else 'above'} the control"

@@ -7,6 +7,7 @@ least squares under the minimum distances (pool adjacent violators). Pure values
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _SWEEPS = 12
 _STRAIGHT = 6.0  # how much more a node heeds nodes than passing edges, and an edge its own course
@@ -56,7 +57,7 @@ def draw(inputs: Sequence[Sequence[int]], node_width: float, gap: float, edge_ga
                 after.append([])
             chain.append(node)
             chains[source, node] = chain
-            for upper, lower in zip(chain, chain[1:], strict=False):
+            for upper, lower in pairwise(chain):
                 after[upper].append(lower)
                 before[lower].append(upper)
     _order(layers, before, after)
@@ -104,7 +105,7 @@ def _order(layers: list[list[int]], before: list[list[int]], after: list[list[in
     """Orders each layer by the mean place of its neighbours, down and up in turn, and keeps the best order met."""
 
     def total() -> int:
-        return sum(crossings(upper, lower, after) for upper, lower in zip(layers, layers[1:], strict=False))
+        return sum(crossings(upper, lower, after) for upper, lower in pairwise(layers))
 
     best, kept = total(), [list(layer) for layer in layers]
     for sweep in range(_SWEEPS):
@@ -127,13 +128,25 @@ def _order(layers: list[list[int]], before: list[list[int]], after: list[list[in
     layers[:] = kept
 
 
-def _place(layers, before, after, size, nodes, gap, edge_gap) -> list[float]:
-    """Places by repeated least squares; dummies are heavy, so that long edges run straight."""
+def _place(
+    layers: Sequence[Sequence[int]],
+    before: Sequence[Sequence[int]],
+    after: Sequence[Sequence[int]],
+    size: Sequence[float],
+    nodes: int,
+    gap: float,
+    edge_gap: float,
+) -> list[float]:
+    """Places by repeated least squares; dummies, all from number `nodes` on, are heavy, so that long edges run straight."""
+
+    def distance(one: int, other: int) -> float:
+        return (size[one] + size[other]) / 2 + (edge_gap if one >= nodes or other >= nodes else gap)
+
     across = [0.0] * len(size)
     for layer in layers:
         at = 0.0
         for index, node in enumerate(layer):
-            at += _distance(layer[index - 1], node, size, nodes, gap, edge_gap) if index else 0.0
+            at += distance(layer[index - 1], node) if index else 0.0
             across[node] = at
     for sweep in range(2 * _SWEEPS):
         down = sweep % 2 == 0
@@ -148,16 +161,10 @@ def _place(layers, before, after, size, nodes, gap, edge_gap) -> list[float]:
                 )
                 wanted.append(mean if around else across[node])
                 weights.append(4.0 if node >= nodes else 1.0)
-            least = [
-                _distance(one, other, size, nodes, gap, edge_gap) for one, other in zip(layer, layer[1:], strict=False)
-            ]
+            least = [distance(one, other) for one, other in pairwise(layer)]
             for node, place in zip(layer, spread(wanted, least, weights), strict=True):
                 across[node] = place
     return across
-
-
-def _distance(one: int, other: int, size, nodes: int, gap: float, edge_gap: float) -> float:
-    return (size[one] + size[other]) / 2 + (edge_gap if one >= nodes or other >= nodes else gap)
 
 
 def spread(wanted: Sequence[float], least: Sequence[float], weights: Sequence[float] | None = None) -> list[float]:

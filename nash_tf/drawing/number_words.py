@@ -46,11 +46,9 @@ def duration(seconds: float | None) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes = round(seconds / 60)
-    return f"{seconds / 60:.1f} min" if seconds < 600 else f"{minutes} min" if minutes < 60 else _hours(minutes)
-
-
-def _hours(minutes: int) -> str:
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    if seconds < 600:
+        return f"{seconds / 60:.1f} min"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def scientific(number: float) -> str:

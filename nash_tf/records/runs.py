@@ -9,17 +9,19 @@ from typing import Any
 from nash_tf.architecture import Architecture
 from nash_tf.files import run_directory
 from nash_tf.morphisms.base import Move
-from nash_tf.report.records import regular_files
+from nash_tf.records import regular_files
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
-from nash_tf.strategy import long_histories
+from nash_tf.strategy import long_histories, methods
 from nash_tf.strategy.alternatives import Weighing
+from nash_tf.strategy.methods import Method
 
 Place = tuple[int, int, int]  # step, rung, child
 
 _LARGEST = 1e15
 _LETTERS = 200  # of a name
 _SENTENCE = 1000  # letters
+_LARGEST_FRONT = 100  # networks; `--front_sizes` takes 16
 _FILES = (".npz", ".csv")  # suffixes of data sets that are files
 
 
@@ -99,6 +101,15 @@ class Record:
     def failed(self) -> bool:
         return self.status != "completed" or self.score is None
 
+    @property
+    def failure(self) -> str:
+        """How it failed, in a sentence."""
+        where = f"in step {self.step}, rung {self.rung}"
+        if self.status == "completed":
+            return f"Child {self.child} {where} has no finite {self.objective.measure}."
+        why = f": {self.message.rstrip('.')}" if self.message else ""
+        return f"Training of child {self.child} {where}: {self.status}{why}."
+
 
 @dataclass(frozen=True)
 class Run:
@@ -115,7 +126,7 @@ class Run:
         networks: architectures of the front's networks by their directories, as results.json names them.
         owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.
         failure: why it failed when it was at work last; "" where it did not, or of an earlier version.
-        problems: what is missing or broken, a sentence each.
+        problems: what of its files is missing or broken, a sentence each.
         pictures: file, as results.json names it -> PNG, of the worst mistakes; empty where they are not asked for.
     """
 
@@ -140,6 +151,11 @@ class Run:
     @property
     def method(self) -> str:
         return name_of(self.config.get("method", self.results.get("method", "unknown method")))
+
+    @property
+    def known_method(self) -> Method | None:
+        """The method, where this version has one of that name."""
+        return methods.registry.get(self.method)
 
     @property
     def dataset(self) -> str:
@@ -176,6 +192,11 @@ class Run:
         return regular_files.holds(self.directory / name)
 
     @property
+    def failures(self) -> list[str]:
+        """The trainings that failed, a sentence each."""
+        return [record.failure for record in self.records if record.failed]
+
+    @property
     def winner(self) -> Place | None:
         """Step, rung and child of the best network of the search, as results.json names them; the control may be handed over in its place."""
         return place_of(self.results.get("winner"))
@@ -189,6 +210,16 @@ class Run:
     def gives_control(self) -> bool:
         """Whether it hands over its control, the first network trained on alone, and not the search's winner."""
         return self.results.get("handed_over") == "control"
+
+    @property
+    def control(self) -> Mapping[str, Any]:
+        """What results.json says of the control; empty where there is none."""
+        return object_of(self.results.get("control"))
+
+    @property
+    def front(self) -> list[Mapping[str, Any]]:
+        """What results.json says of each network of the front."""
+        return objects_of(self.results.get("front"))[:_LARGEST_FRONT]
 
     def result(self, name: str) -> float | None:
         """A number in results.json."""
@@ -224,6 +255,16 @@ def sentence_of(value: Any) -> str:
 def sentences_of(value: Any) -> list[str]:
     """The sentences of a list of them; none where it is something else."""
     return [sentence for each in value if (sentence := sentence_of(each))] if isinstance(value, list) else []
+
+
+def object_of(value: Any) -> Mapping[str, Any]:
+    """A JSON object; an empty one where the value is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(value: Any) -> list[Mapping[str, Any]]:
+    """The JSON objects in a list; none where it is something else."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def place_of(value: Any) -> Place | None:
