@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -85,6 +85,12 @@ class Node:
     def products(self, inputs: Sequence[Shape]) -> list[layer_rules.Product]:
         """What the layer multiplies; arguments as of `flops_on`."""
         return layer_rules.products(self.kind, self.config, self.weights, inputs, self.shape)
+
+    def rewired(self, before: str, now: str) -> "Node":
+        """The node with another input wherever it takes the output of one; itself where it does not."""
+        if before not in self.inputs:
+            return self
+        return replace(self, inputs=tuple(now if name == before else name for name in self.inputs))
 
     def check(self, inputs: list[Shape]) -> None:
         """Checks that shape and variables follow from the config and the inputs.

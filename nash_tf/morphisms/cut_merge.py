@@ -102,9 +102,7 @@ def _without_channels(architecture: Architecture, merge, branch: str) -> tuple[A
     if len(left) > 1:
         shape = (*merge.shape[:-1], merge.shape[-1] - len(gone))
         changed[merge.name] = replace(merge, inputs=left, shape=shape)
-    nodes = []
-    for node in (changed.get(node.name, node) for node in architecture.nodes):
-        if len(left) == 1 and merge.name in node.inputs:
-            node = replace(node, inputs=tuple(left[0] if each == merge.name else each for each in node.inputs))
-        nodes.append(node)
+    nodes = [changed.get(node.name, node) for node in architecture.nodes]
+    if len(left) == 1:
+        nodes = [node.rewired(merge.name, left[0]) for node in nodes]
     return replace(architecture, nodes=needed(nodes, architecture.outputs)), WeightTransfer(propagation.recipes)

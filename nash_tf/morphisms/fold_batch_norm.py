@@ -61,21 +61,18 @@ class FoldBatchNorm(Reduction):
         config = layer_rules.with_settings(layer.config, {"use_bias": True})
         config.pop("use_bias", None)  # it has one by default; a layer within keeps all its settings
         folded = replace(layer, config=config, weights={**layer.weights, "bias": (layer.channels,)})
-        nodes = []
-        for node in architecture.nodes:
-            if node.name == layer.name:
-                node = folded
-            elif norm.name in node.inputs:
-                node = replace(node, inputs=tuple(layer.name if each == norm.name else each for each in node.inputs))
-            if node.name != norm.name:
-                nodes.append(node)
+        nodes = tuple(
+            folded if node is layer else node.rewired(norm.name, layer.name)
+            for node in architecture.nodes
+            if node is not norm
+        )
         epsilon = norm.config.get("epsilon", BATCH_NORM_EPSILON)
         axes = {**_scaled(layer), "bias": None}
         recipes = {
             (layer.name, variable): Fold(norm.name, epsilon, folded.weights[variable], axis)
             for variable, axis in axes.items()
         }
-        return replace(architecture, nodes=tuple(nodes)), WeightTransfer(recipes)
+        return replace(architecture, nodes=nodes), WeightTransfer(recipes)
 
 
 def _multiplier(layer) -> int:

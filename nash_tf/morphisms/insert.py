@@ -1,6 +1,5 @@
 """What the insertions have in common: a new block on an edge that is the identity there, or that adds zero."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from nash_tf.architecture import Architecture, Node
@@ -118,9 +117,7 @@ class Insert(Morphism):
             for node, initials in ((conv, self.initial_values), (norm, _NORM))
             for variable, initial in initials.items()
         }
-        old = architecture[consumer]
-        inputs = tuple(block[-1].name if name == source else name for name in old.inputs)
-        child = architecture.edited([replace(old, inputs=inputs)], block)
+        child = architecture.edited([architecture[consumer].rewired(source, block[-1].name)], block)
         return child, WeightTransfer(recipes, calibrate=(norm.name,))
 
     def _block(self, architecture: Architecture, source: Node, size: int, number: int) -> tuple[str, list[Node]]:

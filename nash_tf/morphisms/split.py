@@ -72,10 +72,8 @@ class Split(Morphism):
             inputs = (second[-1].name,) if second else node.inputs
             second.append(replace(node, name=f"{prefix}_{number}", inputs=inputs))
         total = architecture.make(f"add_{number}", "Add", {}, [block[-1], second[-1]])
-        consumers = [
-            replace(node, inputs=tuple(total.name if source == block[-1].name else source for source in node.inputs))
-            for node in map(architecture.__getitem__, architecture.consumers[block[-1].name])
-        ]
+        end = block[-1].name
+        consumers = [architecture[consumer].rewired(end, total.name) for consumer in architecture.consumers[end]]
         scaled = _scaled(block)
         recipes = {}
         for branch, share in ((block, FACTOR), (second, 1 - FACTOR)):
