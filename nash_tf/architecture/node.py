@@ -9,8 +9,7 @@ from typing import Any
 
 from nash_tf.architecture import layer_rules
 from nash_tf.architecture.json_values import names_of, part, shape_of
-
-Shape = tuple[int | None, ...]
+from nash_tf.architecture.layer_rules import Shape
 
 _OLD_OPERATION = re.compile(r"^keras\.src\.(ops|activations|quantizers)\.\w+>")  # how nash_tf 0.1 wrote operations
 

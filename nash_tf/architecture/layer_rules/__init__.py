@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 from nash_tf.architecture.layer_rules.bounds import (
     ACTIVATION_ENTRIES,
-    ACTIVATIONS,
     NOT_PER_CHANNEL,
     SOFTMAXES,
     UNBOUNDED,
@@ -23,7 +22,7 @@ from nash_tf.architecture.layer_rules.constraints import (
     keeps_scaled,
 )
 from nash_tf.architecture.layer_rules.products import BY_INPUTS, Product, places_of
-from nash_tf.architecture.layer_rules.reasons import along_channels, why_not_widened, why_stopped, why_unruled
+from nash_tf.architecture.layer_rules.reasons import why_not_widened, why_stopped, why_unruled
 from nash_tf.architecture.layer_rules.rule import (
     CALL,
     CLOSED,
@@ -51,6 +50,7 @@ __all__ = [
     "Inferred",
     "LayerRule",
     "Product",
+    "Shape",
     "activation_of",
     "bounds",
     "can_grow",
@@ -76,32 +76,19 @@ __all__ = [
     "with_settings",
 ]
 
-_SHAPE_PRESERVING = ACTIVATIONS.keys() | SOFTMAXES
 
-
-def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
-    """The rule of a layer; None where its kind has none, or where its config mixes or moves the channels.
+def rule_of(kind: str, config: Config, rank: int) -> LayerRule | None:
+    """The rule of a layer; None where none holds, of which `why_unruled` says why.
 
     Args:
         kind: the layer's kind, as in `Node.kind`.
         config: its config.
         rank: number of axes of its output, including the batch axis. A config may count an axis from either end.
     """
-    if kind in WRAPPERS:
-        return wrapping(kind, config, rule_of(*inside(kind, config, rank)))
-    rule = LAYER_RULES.get(kind)
-    is_usual = (
-        rule is not None
-        and rule.covers(config)
-        and config.get("data_format", "channels_last") == "channels_last"
-        and (config.get("groups", 1) == 1 or kind == "GroupNormalization")
-        and along_channels(config, rank)
-        and (config.get("depth_multiplier", 1) == 1 or kind.startswith("DepthwiseConv"))
-        and not config.get("stateful", False)
-        # Keras' few other activations, and a user's own, may change the shape.
-        and all(activation_of(config, entry) in _SHAPE_PRESERVING for entry in ACTIVATION_ENTRIES)
-    )
-    return rule if is_usual else None
+    if why_unruled(kind, config, rank):
+        return None
+    rule = LAYER_RULES[inside(kind, config, rank)[0]]
+    return wrapping(kind, rule) if kind in WRAPPERS else rule
 
 
 def infer(kind: str, config: Config, inputs: Sequence[Shape]) -> Inferred | None:

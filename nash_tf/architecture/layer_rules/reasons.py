@@ -12,8 +12,10 @@ from nash_tf.architecture.layer_rules.table import LAYER_RULES
 from nash_tf.architecture.layer_rules.wrapped import BOTH_WAYS, WRAPPERS, directions_differ, inside
 from nash_tf.architecture.layer_rules.wrappers import is_usual, wraps
 
+_SHAPE_PRESERVING = ACTIVATIONS.keys() | SOFTMAXES
 
-def along_channels(config: Config, rank: int) -> bool:
+
+def _along_channels(config: Config, rank: int) -> bool:
     """Whether the axis that a config names, if it names one, is that of the channels; `rank` counts the batch axis too."""
     axis = config.get("axis", -1)
     return (axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis) in (-1, rank - 1)
@@ -43,14 +45,15 @@ def why_unruled(kind: str, config: Config, rank: int) -> str:
         return "its channels come first"
     if config.get("groups", 1) != 1 and kind != "GroupNormalization":
         return f"it has {config['groups']} groups of channels"
-    if not along_channels(config, rank):
+    if not _along_channels(config, rank):
         return f"it works along axis {config['axis']}"
     if config.get("depth_multiplier", 1) != 1 and not kind.startswith("DepthwiseConv"):
         return f"it has a depth multiplier of {config['depth_multiplier']}"
     if config.get("stateful", False):
         return "it keeps states from one batch to the next"
     for entry in ACTIVATION_ENTRIES:
-        if (activation := activation_of(config, entry)) not in ACTIVATIONS.keys() | SOFTMAXES:
+        # Keras' few other activations, and a user's own, may change the shape.
+        if (activation := activation_of(config, entry)) not in _SHAPE_PRESERVING:
             return f"its {_words(entry)}, {activation or 'of its own'}, is not known"
     return ""
 
@@ -62,8 +65,8 @@ def _why_wrapper(kind: str, config: Config, rank: int) -> str:
         return "its two directions are set up differently"
     if reason := why_unruled(*inside(kind, config, rank)):
         return f"of the layer in it: {reason}"
-    inner = LAYER_RULES[inside(kind, config, rank)[0]]
-    return "" if wraps(kind, config, inner) else "there is no rule for it with this kind of layer in it"
+    inner = LAYER_RULES.get(inside(kind, config, rank)[0])  # None of a wrapper in a wrapper
+    return "" if inner and wraps(kind, inner) else "there is no rule for it with this kind of layer in it"
 
 
 def why_stopped(kind: str, config: Config, rank: int) -> str:
