@@ -8,7 +8,7 @@ from functools import cached_property
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow, why_not_widened, why_stopped
 from nash_tf.morphisms.channel_limits import CannotPropagate, at_ends, channels_of, check_groups, unlike
-from nash_tf.morphisms.node_growth import grown_node, of_one_part, recipes_of
+from nash_tf.morphisms.node_growth import Places, grown_node, of_one_part, recipes_of
 from nash_tf.morphisms.weight_transfer import Insertions, Key, Recipe
 
 # Whether new channels may not pass an element-wise merge that could take them.
@@ -26,8 +26,7 @@ class ChannelPropagation:
 
     Attributes:
         architecture: the network as it was.
-        places: by name of each node that changes, in order, where: in its inputs, its filters, and the channels of its
-            output, as `grown_node` takes them.
+        places: by name of each node that changes, in order, where.
         copies: whether new channels are copies of the old ones.
         producers: names of the layers that get new filters, in the architecture's order. They are several where an
             element-wise merge joins their outputs (a residual sum, a gate), because then they must grow together.
@@ -36,7 +35,7 @@ class ChannelPropagation:
     """
 
     architecture: Architecture
-    places: dict[str, tuple[Sequence[Insertions], Insertions, Insertions]]
+    places: dict[str, Places]
     copies: bool
     producers: tuple[str, ...]
     grown: frozenset[str]
@@ -45,19 +44,19 @@ class ChannelPropagation:
     @cached_property
     def changed(self) -> dict[str, Node]:
         """By name the nodes that change, with their new configs, shapes and variables."""
-        return {name: grown_node(self.architecture[name], *places) for name, places in self.places.items()}
+        return {name: grown_node(self.architecture[name], places) for name, places in self.places.items()}
 
     @cached_property
     def recipes(self) -> dict[Key, Recipe]:
         """How the changed variables come from the parent's."""
         recipes: dict[Key, Recipe] = {}
-        for name, (ins, outs, _) in self.places.items():
-            recipes |= recipes_of(self.architecture[name], ins, outs, self.copies)
+        for name, places in self.places.items():
+            recipes |= recipes_of(self.architecture[name], places, self.copies)
         return recipes
 
     def channels(self, name: str) -> int:
         """How many channels the output of a node that changes has then; 0 where that is open."""
-        return (self.architecture[name].channels or 0) + sum(count for _, count in self.places[name][2])
+        return (self.architecture[name].channels or 0) + sum(count for _, count in self.places[name].own)
 
 
 def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
@@ -80,20 +79,25 @@ def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = 
     try:
         return propagate(architecture, name, insertions, barrier)
     except CannotPropagate as error:
-        if not error.wants_copies or count < 0 or count % channels:
+        if not error.wants_copies or count % channels:
             raise
-    return _propagation(architecture, _producers(architecture, name, insertions, barrier), {}, barrier, copies=True)
+    return propagate(architecture, name, insertions, barrier, copies=True)
 
 
 def propagate(
-    architecture: Architecture, name: str, insertions: Insertions, barrier: Barrier = no_barrier
+    architecture: Architecture,
+    name: str,
+    insertions: Insertions,
+    barrier: Barrier = no_barrier,
+    copies: bool = False,
 ) -> ChannelPropagation:
-    """Gives a layer new output channels anywhere among its old ones; an insertion of -1 takes away the channel there.
+    """Gives a layer new output channels anywhere among its old ones, copies of these or not; an insertion of -1 takes away the
+    channel there.
 
     Raises:
         CannotPropagate: a layer on the way cannot take them; the message names it.
     """
-    return _propagation(architecture, _producers(architecture, name, insertions, barrier), {}, barrier)
+    return _propagation(architecture, _producers(architecture, name, insertions, barrier), {}, barrier, copies)
 
 
 def append(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
@@ -141,15 +145,17 @@ def _propagation(
         if needed.keys() <= producers.keys():
             break
         producers = producers | needed
-    places: dict[str, tuple[Sequence[Insertions], Insertions, Insertions]] = {}
+    places: dict[str, Places] = {}
     position = architecture.position.__getitem__
     for name in sorted(arriving.keys() | producers.keys(), key=position):
-        node, outs = architecture[name], of_one_part(architecture[name], producers.get(name, ())) or ()
-        # The variables of a layer with heads read its inputs apart; those of others read one, joined or not.
-        ins = [grown.get(each, ()) for each in node.inputs] if _has_heads(node) else [arriving.get(name, ())]
-        # Channels that are appended to a node exist for its consumers only.
-        own = () if name in appended else grown.get(name, ())
-        places[name] = (ins, outs, own)
+        node = architecture[name]
+        places[name] = Places(
+            # The variables of a layer with heads read its inputs apart; those of others read one, joined or not.
+            [grown.get(each, ()) for each in node.inputs] if _has_heads(node) else [arriving.get(name, ())],
+            of_one_part(node, producers.get(name, ())) or (),
+            # Channels that are appended to a node exist for its consumers only.
+            () if name in appended else grown.get(name, ()),
+        )
     ordered = tuple(sorted(producers, key=position))
     return ChannelPropagation(architecture, places, copies, ordered, frozenset(grown) - appended.keys(), arriving)
 
@@ -260,16 +266,11 @@ def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: 
             ins = next(grown[name] for name in node.inputs if name in grown)
             read = {node.inputs[node.rule.reads(node.config, each)] for each in node.rule.input_growth}  # type: ignore[union-attr]
             if not grown.keys() & set(node.inputs) <= (read if _has_heads(node) else {node.inputs[0]}):
-                reason = "they would reach more than what it reads"
-                raise CannotPropagate(
-                    f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason
-                )
+                raise CannotPropagate.at(node, "take new channels", "they would reach more than what it reads")
             if _has_heads(node) and any(count < 0 for _, count in ins):
-                reason = "it attends to all of them"
-                raise CannotPropagate(f"{node.name} ({node.kind}) cannot lose channels: {reason}", node.name, reason)
+                raise CannotPropagate.at(node, "lose channels", "it attends to all of them")
             return ins
-    reason = _obstacle(architecture, node)
-    raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason)
+    raise CannotPropagate.at(node, "take new channels", _obstacle(architecture, node))
 
 
 def _producers(
@@ -294,8 +295,7 @@ def _producers(
             reason = (
                 why_not_widened(node.kind, node.config, node.rank) if node.inputs else "it is an input of the network"
             )
-            message = f"{node.name} ({node.kind}) cannot be given new channels: {reason}"
-            raise CannotPropagate(message, node.name, reason)
+            raise CannotPropagate.at(node, "be given new channels", reason)
         inputs = _full_inputs(architecture, node) if flow is ChannelFlow.JOINED else node.inputs
         before = set(inputs) - seen
         seen |= before
