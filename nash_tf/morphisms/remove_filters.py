@@ -39,9 +39,9 @@ class RemoveFilters(Reduction):
             return f"{name} has an open number of channels"
         if not layer_rules.can_grow(node.rule, node.config):
             return f"{name} ({node.kind}) cannot lose channels: {_reason(node)}"
-        if not _is_form(wish):
-            return f"its sites are {self.site_form}"
         filters = _filters(wish, node.channels)
+        if filters is None:
+            return f"its sites are {self.site_form}"
         if not filters:
             return f"{name} has {node.channels} channels: no filter would go"
         if len(filters) >= node.channels:
@@ -67,7 +67,7 @@ class RemoveFilters(Reduction):
         name, *wish = site
         if not self.is_open(site):
             return site
-        count = len(_filters(wish, architecture[name].channels))
+        count = len(_filters(wish, architecture[name].channels) or ())
         order = sorted(range(len(importance)), key=lambda number: (importance[number], -number))
         return (name, FILTERS, *sorted(order[:count]))
 
@@ -97,23 +97,16 @@ class RemoveFilters(Reduction):
         return architecture.edited(propagation.changed.values()), WeightTransfer(propagation.recipes)
 
 
-def _is_form(wish) -> bool:
+def _filters(wish, channels: int) -> tuple[int, ...] | None:
+    """The filters that go, where that is open the last; None where the site has another form."""
     match wish:
-        case ["filters", *numbers]:
-            return all(map(is_whole, numbers))
-        case ["to", count] | [count]:
-            return is_whole(count)
-    return False
-
-
-def _filters(wish, channels: int) -> tuple[int, ...]:
-    """The filters that go; where that is open, the last."""
-    match wish:
-        case ["filters", *numbers]:
+        case ["filters", *numbers] if all(map(is_whole, numbers)):
             return tuple(numbers)
-        case ["to", kept]:
+        case ["to", kept] if is_whole(kept):
             return tuple(range(max(0, kept), channels))
-    return tuple(range(max(0, channels - wish[0]), channels))
+        case [count] if is_whole(count):
+            return tuple(range(max(0, channels - count), channels))
+    return None
 
 
 def _cut(architecture, name: str, filters) -> ChannelPropagation:
