@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import growths
+from nash_tf.keras_models.calibration import examples_in
 from nash_tf.keras_models.state import all_variables, restoring
 from nash_tf.morphisms import known
 from nash_tf.morphisms.base import Move, Reduction
@@ -72,7 +73,7 @@ def by_loss(
     channels = {name: architecture[name].channels or 0 for name in names}
     total = {name: np.zeros(channels[name]) for name in names}
     nothing = 0.0
-    examples = len(keras.tree.flatten(inputs)[0])
+    examples = examples_in(inputs)
     parts = min(PARTS, examples)
     for rows in np.array_split(np.arange(examples), parts):
         x, y = (keras.tree.map_structure(lambda each: np.asarray(each)[rows], part) for part in (inputs, labels))  # noqa: B023
