@@ -53,6 +53,26 @@ class Node:
         return layer_rules.rule_of(self.kind, self.config, self.rank)
 
     @property
+    def why_unruled(self) -> str:
+        """Why no rule holds, in words; "" where one does."""
+        return layer_rules.why_unruled(self.kind, self.config, self.rank)
+
+    @cached_property
+    def why_stopped(self) -> str:
+        """Why it cannot take new channels of its input, in words; "" where it can."""
+        return layer_rules.why_stopped(self.kind, self.config, self.rank)
+
+    @cached_property
+    def why_not_widened(self) -> str:
+        """Why it cannot be given more filters or units, in words; "" where it can."""
+        return layer_rules.why_not_widened(self.kind, self.config, self.rank)
+
+    @property
+    def flow(self) -> layer_rules.ChannelFlow:
+        """What it does with new channels of its input."""
+        return layer_rules.ChannelFlow.STOPPED if self.why_stopped or self.rule is None else self.rule.channels
+
+    @property
     def variables(self) -> dict[str, Shape]:
         """Shapes of all variables by name, trained or not."""
         return {**self.weights, **self.statistics}

@@ -1,6 +1,5 @@
 """Widen a layer (slides, "Alter Channels"; Chen et al. 2016, Net2Net, arXiv 1511.05641, with zeros, not copies)."""
 
-from nash_tf.architecture import layer_rules
 from nash_tf.architecture.costs import in_blocks
 from nash_tf.morphisms.base import Morphism, is_whole, why_too_wide
 from nash_tf.morphisms.channels import Barrier, CannotPropagate, no_barrier, widen
@@ -62,8 +61,7 @@ class AlterChannels(Morphism):
             return f"channels must be a whole number, received {size[-1]!r}"
         if node.rule is not None and node.rule.inner:
             return self._why_not_inside(node, size)
-        if not layer_rules.can_grow(node.rule, node.config):
-            reason = layer_rules.why_not_widened(node.kind, node.config, node.rank)
+        if reason := node.why_not_widened:
             return f"{name} ({node.kind}) cannot be widened: {reason}"
         channels = _wanted(size, node.channels)
         if channels <= node.channels:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow, why_not_widened, why_stopped
+from nash_tf.architecture.layer_rules import ChannelFlow
 from nash_tf.morphisms.channel_limits import CannotPropagate, at_ends, channels_of, check_groups, unlike
 from nash_tf.morphisms.node_growth import Places, grown_node, of_one_part, recipes_of
 from nash_tf.morphisms.weight_transfer import Insertions, Key, Recipe
@@ -182,15 +182,16 @@ def _one_pass(
         node = architecture.nodes[heapq.heappop(waiting)]
         outgoing = producers.get(node.name, ())
         if not grown.keys().isdisjoint(node.inputs):
-            flow = _flow(architecture, node, barrier)
-            arriving[node.name] = _arriving(architecture, node, flow, grown)
-            if flow is ChannelFlow.NORMALISED:
+            if reason := _obstacle(architecture, node, barrier):
+                raise CannotPropagate.at(node, "take new channels", reason)
+            arriving[node.name] = _arriving(architecture, node, grown)
+            if node.flow is ChannelFlow.NORMALISED:
                 check_groups(node, arriving[node.name], copies)
-            if flow is ChannelFlow.JOINED:
+            if node.flow is ChannelFlow.JOINED:
                 for name in _full_inputs(architecture, node):
                     if name not in grown:
                         needed |= _producers(architecture, name, arriving[node.name], barrier)
-            if flow is not ChannelFlow.ABSORBED:
+            if node.flow is not ChannelFlow.ABSORBED:
                 outgoing = arriving[node.name]
         if outgoing and (node.name in architecture.outputs or node.name in appended):
             role = "an output of the network" if node.name in architecture.outputs else "what they are appended to"
@@ -207,26 +208,16 @@ def _one_pass(
     return grown, arriving, needed
 
 
-def _flow(architecture: Architecture, node: Node, barrier: Barrier) -> ChannelFlow:
-    flow = channel_flow(node.rule, node.config, 1 + len(node.shape))
-    shapes = architecture.input_shapes(node)
-    if flow in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED) and architecture[node.inputs[0]].channels != node.channels:
-        return ChannelFlow.STOPPED
-    if flow is ChannelFlow.JOINED and (len(set(map(len, shapes))) > 1 or barrier(architecture, node)):
-        return ChannelFlow.STOPPED
-    return flow
-
-
-def _obstacle(architecture: Architecture, node: Node) -> str:
-    """Why `_flow` is stopped, in words."""
-    flow, shapes = channel_flow(node.rule, node.config, node.rank), architecture.input_shapes(node)
-    if flow is ChannelFlow.CARRIED:
-        return "its output has another number of channels than its input"
-    if flow is ChannelFlow.JOINED:
-        return (
-            "its inputs have other numbers of axes" if len(set(map(len, shapes))) > 1 else "a barrier of the operator"
-        )
-    return why_stopped(node.kind, node.config, node.rank)
+def _obstacle(architecture: Architecture, node: Node, barrier: Barrier) -> str:
+    """Why new channels can neither pass a node nor end in it, in words; "" where they can."""
+    if node.flow in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED):
+        is_alike = architecture[node.inputs[0]].channels == node.channels
+        return "" if is_alike else "its output has another number of channels than its input"
+    if node.flow is ChannelFlow.JOINED:
+        if len(set(map(len, architecture.input_shapes(node)))) > 1:
+            return "its inputs have other numbers of axes"
+        return "a barrier of the operator" if barrier(architecture, node) else ""
+    return node.why_stopped
 
 
 def _has_heads(node: Node) -> bool:
@@ -238,9 +229,9 @@ def _full_inputs(architecture: Architecture, node: Node) -> list[str]:
     return [name for name in dict.fromkeys(node.inputs) if architecture[name].channels == node.channels]
 
 
-def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: Mapping[str, Insertions]) -> Insertions:
+def _arriving(architecture: Architecture, node: Node, grown: Mapping[str, Insertions]) -> Insertions:
     """The insertions in the channels of a node's input; of several inputs, in those of their concatenation or merge."""
-    match flow:
+    match node.flow:
         case ChannelFlow.CONCATENATED:
             arriving: list[tuple[int, int]] = []
             offset = 0
@@ -270,7 +261,7 @@ def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: 
             if _has_heads(node) and any(count < 0 for _, count in ins):
                 raise CannotPropagate.at(node, "lose channels", "it attends to all of them")
             return ins
-    raise CannotPropagate.at(node, "take new channels", _obstacle(architecture, node))
+    raise AssertionError(f"{node.name} takes no channels")
 
 
 def _producers(
@@ -285,18 +276,15 @@ def _producers(
     waiting, seen = [name], {name}
     while waiting:
         node = architecture[waiting.pop()]
-        if can_grow(node.rule, node.config):
+        if not node.why_not_widened:
             if of_one_part(node, insertions) is None:
                 raise unlike(node)
             producers[node.name] = insertions
             continue
-        flow = _flow(architecture, node, barrier)
-        if flow not in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED, ChannelFlow.JOINED):
-            reason = (
-                why_not_widened(node.kind, node.config, node.rank) if node.inputs else "it is an input of the network"
-            )
-            raise CannotPropagate.at(node, "be given new channels", reason)
-        inputs = _full_inputs(architecture, node) if flow is ChannelFlow.JOINED else node.inputs
+        is_passed = node.flow in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED, ChannelFlow.JOINED)
+        if not is_passed or _obstacle(architecture, node, barrier):
+            raise CannotPropagate.at(node, "be given new channels", node.why_not_widened)
+        inputs = _full_inputs(architecture, node) if node.flow is ChannelFlow.JOINED else node.inputs
         before = set(inputs) - seen
         seen |= before
         waiting += before

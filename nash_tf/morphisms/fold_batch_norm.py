@@ -39,13 +39,12 @@ class FoldBatchNorm(Reduction):
         if norm.kind != "BatchNormalization":
             return self.why_not_considered(architecture, name)
         if norm.rule is None or norm.config.get("renorm"):
-            settings = layer_rules.why_unruled(norm.kind, norm.config, norm.rank) or "it renormalises batches"
-            return f"{name} cannot be folded: {settings}"
+            return f"{name} cannot be folded: {norm.why_unruled or 'it renormalises batches'}"
         if name in architecture.outputs:
             return f"{name} is an output of the network"
         layer = architecture[norm.inputs[0]]
         if not _scaled(layer):
-            reason = layer_rules.why_unruled(layer.kind, layer.config, layer.rank) or _why_not_scaled(layer)
+            reason = layer.why_unruled or _why_not_scaled(layer)
             return f"{layer.name} ({layer.kind}), before {name}, cannot take it: {reason}"
         if activation := layer_rules.activation_of(layer.config).replace("linear", ""):
             return f"{layer.name} ends in {activation}, before {name}"

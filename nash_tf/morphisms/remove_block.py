@@ -5,7 +5,7 @@ from functools import reduce
 from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.morphisms.base import Reduction
 from nash_tf.morphisms.cutting import reading, why_not_read, why_nothing_gained
-from nash_tf.morphisms.features import is_alike
+from nash_tf.morphisms.features import why_unlike
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 
@@ -28,7 +28,7 @@ class RemoveBlock(Reduction):
         for later in ends:
             earlier = before[later]
             while earlier is not None:
-                is_block = earlier in ends and is_alike(architecture, later, earlier)
+                is_block = earlier in ends and not why_unlike(architecture, later, earlier)
                 if is_block and any(_has_kernel(architecture[name]) for name in _between(architecture, later, earlier)):
                     yield (later, earlier)
                     break

@@ -37,8 +37,8 @@ class RemoveFilters(Reduction):
         node = architecture[name]
         if not node.channels:
             return f"{name} has an open number of channels"
-        if not layer_rules.can_grow(node.rule, node.config):
-            return f"{name} ({node.kind}) cannot lose channels: {_reason(node)}"
+        if reason := node.why_not_widened:
+            return f"{name} ({node.kind}) cannot lose channels: {'it is frozen' if _is_frozen(node) else reason}"
         filters = _filters(wish, node.channels)
         if filters is None:
             return f"its sites are {self.site_form}"
@@ -111,10 +111,6 @@ def _filters(wish, channels: int) -> tuple[int, ...] | None:
 
 def _cut(architecture, name: str, filters) -> ChannelPropagation:
     return propagate(architecture, name, tuple((number, -1) for number in filters))
-
-
-def _reason(node) -> str:
-    return "it is frozen" if _is_frozen(node) else layer_rules.why_not_widened(node.kind, node.config, node.rank)
 
 
 def _is_frozen(node) -> bool:

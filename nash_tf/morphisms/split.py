@@ -46,8 +46,8 @@ class Split(Morphism):
         conv = architecture[name]
         if reason := why_no_map(architecture, name):
             return reason
-        if not layer_rules.can_grow(conv.rule, conv.config):
-            return f"{name} ({conv.kind}): {layer_rules.why_not_widened(conv.kind, conv.config, conv.rank)}"
+        if reason := conv.why_not_widened:
+            return f"{name} ({conv.kind}): {reason}"
         if not _is_homogeneous(conv):
             return f"{name} ends in {layer_rules.activation_of(conv.config)}, of which two shares are not the whole"
         return "" if _is_inner(architecture, conv) else f"{name} is an output of the network"

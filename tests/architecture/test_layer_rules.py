@@ -86,6 +86,24 @@ def test_a_wrapper_in_a_wrapper_has_no_rule_and_says_so(inner):
         assert "no rule for it with this kind of layer in it" in why(model, operator, "wrapped")
 
 
+@pytest.mark.parametrize(
+    ("inner", "reason"),
+    [
+        (layers.PReLU(shared_axes=[2]), "its settings are for this number of channels"),
+        (layers.PReLU(shared_axes=[1]), ""),
+        (layers.Permute((2, 1)), "it moves the axis of the channels"),
+        (layers.Permute((1, 2)), ""),
+        (layers.Dense(4, trainable=False), "it is frozen, and what it would read of them could never be learnt"),
+    ],
+)
+def test_the_axes_of_a_layer_in_a_wrapper_are_its_own(inner, reason):
+    steps = keras.Input((3, 4, CHANNELS))
+    x = layers.TimeDistributed(inner, name="wrapped")(layers.Dense(5, name="before")(steps))
+    model = keras.Model(steps, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    assert bool(sites(model, "alter_channels", "before")) == (not reason)
+    assert reason in why(model, "alter_channels", "before")
+
+
 def like_convnext() -> keras.Model:
     """A stem, and two blocks as those of ConvNeXt, with batch normalisations, which let new channels pass."""
     scale = trusted.class_of("keras.applications>LayerScale")

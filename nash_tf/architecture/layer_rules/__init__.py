@@ -7,8 +7,6 @@ are not offered where they would have to change it. Configs hold only what diffe
 from collections.abc import Mapping, Sequence
 
 from nash_tf.architecture.layer_rules.bounds import (
-    ACTIVATION_ENTRIES,
-    NOT_PER_CHANNEL,
     SOFTMAXES,
     UNBOUNDED,
     Bounds,
@@ -36,7 +34,7 @@ from nash_tf.architecture.layer_rules.rule import (
     Shape,
 )
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
-from nash_tf.architecture.layer_rules.wrapped import TIMED, WRAPPERS, inside, settings, with_settings
+from nash_tf.architecture.layer_rules.wrapped import TIMED, WRAPPERS, inside, with_settings
 from nash_tf.architecture.layer_rules.wrappers import wrapping
 
 __all__ = [
@@ -53,8 +51,6 @@ __all__ = [
     "Shape",
     "activation_of",
     "bounds",
-    "can_grow",
-    "channel_flow",
     "constraint_on",
     "drops_mask",
     "growths",
@@ -116,29 +112,6 @@ def bounds(kind: str, config: Config, inputs: Sequence[Bounds], rank: int = 4) -
     return rule.bounds(config, inputs) if rule else UNBOUNDED
 
 
-def channel_flow(rule: LayerRule | None, config: Config, rank: int) -> ChannelFlow:
-    """What a layer with this rule and config does with new input channels.
-
-    Args:
-        rule: the layer's rule; None for none.
-        config: its config.
-        rank: number of axes of its output, including the batch axis.
-    """
-    if rule is None:
-        return ChannelFlow.STOPPED
-    if rule.channels is ChannelFlow.ABSORBED:
-        # In a frozen kernel the zeros for the new channels would stay zero.
-        return ChannelFlow.STOPPED if _is_frozen(config) else rule.channels
-    if not _acts_per_channel(config) or _fixes_channels(config, rank):
-        return ChannelFlow.STOPPED
-    return rule.channels
-
-
-def can_grow(rule: LayerRule | None, config: Config) -> bool:
-    """Whether a layer can get more output channels without a change of the old ones."""
-    return rule is not None and bool(rule.output_growth) and _acts_per_channel(config) and not _is_frozen(config)
-
-
 def has_activation(rule: LayerRule | None, config: Config) -> bool:
     """Whether a layer ends in an element-wise activation other than the linear one."""
     if rule is None or (rule.role == "activation" and "activation" not in config):
@@ -194,20 +167,3 @@ def products(
 def growths(growth: Mapping[str, Growth | tuple[Growth, Growth]]) -> list[tuple[str, Growth]]:
     """Variables and how they grow, one item for each axis, from `LayerRule.input_growth` or `output_growth`."""
     return [(name, one) for name, each in growth.items() for one in (each if isinstance(each, tuple) else (each,))]
-
-
-def _acts_per_channel(config: Config) -> bool:
-    return not any(activation_of(config, entry) in NOT_PER_CHANNEL for entry in ACTIVATION_ENTRIES)
-
-
-def _fixes_channels(config: Config, rank: int) -> bool:
-    """Whether a setting fits this number of channels only (a value for each, or one for all together), or moves them."""
-    config = settings(config)
-    by_channel = any(not isinstance(config.get(name), int | float | None) for name in ("scale", "offset"))
-    shared = config.get("shared_axes") or ()
-    moved = [*config.get("dims", (0,))][-1] not in (0, rank - 1)
-    return by_channel or moved or config.get("noise_shape") is not None or rank - 1 in shared or -1 in shared
-
-
-def _is_frozen(config: Config) -> bool:
-    return not (config.get("trainable", True) and settings(config).get("trainable", True))
