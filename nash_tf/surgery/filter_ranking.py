@@ -11,7 +11,7 @@ import tensorflow as tf
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import growths
 from nash_tf.keras_models.calibration import examples_in
-from nash_tf.keras_models.state import all_variables, restoring
+from nash_tf.keras_models.state import all_variables, read_state, restoring
 from nash_tf.morphisms import known
 from nash_tf.morphisms.base import Move, Reduction
 from nash_tf.morphisms.channels import propagate
@@ -117,7 +117,7 @@ def _by_weights_instead(
     """`by_weights`, with a warning."""
     of = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     warnings.warn(f"filters of {of} are ranked by their weights: {reason}", stacklevel=3)
-    weights = {key: keras.ops.convert_to_numpy(variable) for key, variable in all_variables(model).items()}
+    weights = read_state(model, copied=False).weights
     return {name: by_weights(architecture, weights, name) for name in names}
 
 

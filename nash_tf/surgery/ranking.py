@@ -20,10 +20,10 @@ from nash_tf.keras_models.calibration import (
 from nash_tf.keras_models.call_arguments import arguments
 from nash_tf.keras_models.graph_calls import graph_of, operations
 from nash_tf.keras_models.layer_configs import make
-from nash_tf.keras_models.state import all_variables, restoring
+from nash_tf.keras_models.state import read_state, restoring
 from nash_tf.keras_models.variables import variables
-from nash_tf.morphisms import known
-from nash_tf.morphisms.base import Move, Reduction
+from nash_tf.morphisms import reductions
+from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.weight_transfer import Arrays, WeightTransfer, apply_to_weights
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.filter_ranking import by_loss
@@ -93,11 +93,9 @@ def ranked(
 
 def _candidates(model, architecture, operators, inputs, labels, params) -> list[_Candidate]:
     """The reductions at all their sites, each child once."""
-    by_name = {name: known()[name] for name in operators}
     sites = [
         (operator, site)
-        for operator in by_name.values()
-        if isinstance(operator, Reduction)
+        for operator in map(reductions.__getitem__, operators)
         for site in (operator.sites(architecture) if params is None else operator.sites_removing(architecture, params))
     ]
     layers = list(dict.fromkeys(str(site[0]) for operator, site in sites if operator.is_open(site)))
@@ -125,7 +123,7 @@ def _losses(
     model, architecture = in_float32(model), architecture.in_float32()
     children = [_Candidate(move, child.in_float32(), transfer) for move, child, transfer in candidates]
     layers = operations(model)
-    weights = {key: keras.ops.convert_to_numpy(variable) for key, variable in all_variables(model).items()}
+    weights = read_state(model).weights
     together = max(1, min(CALIBRATION_BATCH, HELD // max(elements(architecture) or HELD // 32, 1)))
     totals = np.zeros(1 + len(children))
     for x, y in parts_by_rows(keras.tree.map_structure(np.asarray, (inputs, labels)), together):
