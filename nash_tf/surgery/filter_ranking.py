@@ -43,14 +43,12 @@ def importance(model: keras.Model, architecture: Architecture, name: str, inputs
     Raises:
         ValueError: there are neither labels nor batch normalisations with gamma behind the layer.
     """
-    if labels is None:
-        found = by_gamma(model, architecture, name)
-        return (
-            found
-            if np.ptp(found)
-            else _by_weights_instead(model, architecture, [name], "batch normalisations have one gamma for all")[name]
-        )
-    return by_loss(model, architecture, [name], inputs, labels)[name]
+    if labels is not None:
+        return by_loss(model, architecture, [name], inputs, labels)[name]
+    found = by_gamma(model, architecture, name)
+    if np.ptp(found):
+        return found
+    return _by_weights_instead(model, architecture, [name], "batch normalisations have one gamma for all")[name]
 
 
 def by_loss(
