@@ -110,9 +110,7 @@ def morph(
         raise ValueError("max_loss_change needs a loss to measure: give calibration=(inputs, labels)")
     before = None
     if inputs is not None:
-        certificate.check_copy(model, inputs)
-        before = certificate.measure(model, inputs, labels)
-        certificate.check_finite(model, before, inputs, labels, with_loss=most is not None)
+        before = certificate.measure_parent(model, inputs, labels, with_loss=most is not None)
     argument, listed = ("moves", moves) if edits is None else ("edits", edits)
     if listed is not None:
         chosen = arguments.parsed(listed, argument)
