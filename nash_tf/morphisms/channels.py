@@ -285,7 +285,7 @@ def _producers(
         if not is_passed or _obstacle(architecture, node, barrier):
             raise CannotPropagate.at(node, "be given new channels", node.why_not_widened)
         inputs = _full_inputs(architecture, node) if node.flow is ChannelFlow.JOINED else node.inputs
-        before = set(inputs) - seen
-        seen |= before
+        before = [each for each in dict.fromkeys(inputs) if each not in seen]
+        seen.update(before)
         waiting += before
     return producers
