@@ -74,13 +74,8 @@ class FoldBatchNorm(Reduction):
         return replace(architecture, nodes=nodes), WeightTransfer(recipes)
 
 
-def _multiplier(layer) -> int:
-    """How many channels a depthwise convolution makes of each; 1 of another layer."""
-    return layer.config.get("depth_multiplier", 1) if layer.kind.startswith("DepthwiseConv") else 1
-
-
 def _why_not_scaled(layer) -> str:
-    multiplier = _multiplier(layer)
+    multiplier = layer.config.get("depth_multiplier", 1)
     return f"its depth_multiplier is {multiplier}, not 1" if multiplier != 1 else "it has no kernel with filters"
 
 
@@ -89,7 +84,7 @@ def _scaled(layer) -> dict[str, int]:
     if layer.rule is None or not layer.rule.kernels:
         return {}
     growth = layer.rule.output_growth
-    if layer.kind.startswith("DepthwiseConv") and _multiplier(layer) == 1:
+    if layer.kind.startswith("DepthwiseConv") and layer.config.get("depth_multiplier", 1) == 1:
         growth = layer.rule.input_growth
     return {
         variable: each.axis % len(layer.weights[variable]) for variable, each in growth.items() if variable != "bias"

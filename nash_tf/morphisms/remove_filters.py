@@ -117,6 +117,11 @@ def _is_frozen(node) -> bool:
     return not node.config.get("trainable", True)
 
 
+def everywhere(architecture: Architecture, name: str) -> ChannelPropagation:
+    """How channels propagate of which one is put in before each of a layer's own."""
+    return propagate(architecture, name, tuple((number, 1) for number in range(architecture[name].channels or 0)))
+
+
 def readers(architecture: Architecture, name: str) -> dict[tuple[str, str], tuple[int, tuple[int, ...]]]:
     """The kernels that read the channels of a layer.
 
@@ -128,9 +133,8 @@ def readers(architecture: Architecture, name: str) -> dict[tuple[str, str], tupl
         By (node, variable) the kernel's axis of input channels, and the positions on it that come from the layer. Position
         k in this list comes from the filter k modulo their number: flattened or concatenated channels come several times.
     """
-    everywhere = tuple((number, 1) for number in range(architecture[name].channels or 0))
     found = {}
-    for reader, arriving in propagate(architecture, name, everywhere).arriving.items():
+    for reader, arriving in everywhere(architecture, name).arriving.items():
         rule = architecture[reader].rule
         if rule and rule.channels is layer_rules.ChannelFlow.ABSORBED:
             # Of a separable convolution the pointwise kernel: scaling one of both kernels scales the channel. Two

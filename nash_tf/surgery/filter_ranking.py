@@ -14,8 +14,7 @@ from nash_tf.keras_models.calibration import examples_in
 from nash_tf.keras_models.state import all_variables, read_state, restoring
 from nash_tf.morphisms import known
 from nash_tf.morphisms.base import Move, Reduction
-from nash_tf.morphisms.channels import propagate
-from nash_tf.morphisms.remove_filters import readers
+from nash_tf.morphisms.remove_filters import everywhere, readers
 from nash_tf.morphisms.weight_transfer import Arrays
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.losses import loss_of
@@ -197,6 +196,5 @@ def by_gamma(model: keras.Model, architecture: Architecture, name: str) -> np.nd
 
 def _together(architecture: Architecture, name: str) -> list[Node]:
     """The layers that lose filters with a layer, itself among them, but for those whose channels are others too."""
-    channels = architecture[name].channels or 0
-    producers = propagate(architecture, name, tuple((number, 1) for number in range(channels))).producers
-    return [architecture[producer] for producer in producers if architecture[producer].channels == channels]
+    producers = map(architecture.__getitem__, everywhere(architecture, name).producers)
+    return [producer for producer in producers if producer.channels == architecture[name].channels]
