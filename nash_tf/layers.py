@@ -24,9 +24,6 @@ class Dirac(keras.initializers.Initializer):
     def __call__(self, shape, dtype=None):
         return _one_hot_window(shape[:-2], dtype) * ops.eye(*shape[-2:], dtype=dtype)
 
-    def get_config(self):
-        return {}
-
 
 @_register
 class DepthwiseDirac(keras.initializers.Initializer):
@@ -34,9 +31,6 @@ class DepthwiseDirac(keras.initializers.Initializer):
 
     def __call__(self, shape, dtype=None):
         return _one_hot_window(shape[:-2], dtype) * ops.ones(shape[-2:], dtype=dtype)
-
-    def get_config(self):
-        return {}
 
 
 def _one_hot_window(size, dtype):

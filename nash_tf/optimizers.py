@@ -2,7 +2,7 @@
 
 import math
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
@@ -98,23 +98,16 @@ class Muon(keras.optimizers.SGD):
 
 def _check(learning_rate: Any, kernel_rate: Any, iterations_per_step: Any) -> None:
     """Checks the arguments of these names; a schedule or a callable in place of a rate is Keras' to check."""
-    for argument, value, expected, holds in (
-        (
-            "learning_rate",
-            learning_rate,
-            "a finite number of at least 0",
-            not _is(Real, learning_rate) or 0 <= learning_rate < math.inf,
-        ),
-        ("kernel_rate", kernel_rate, "a finite number above 0", _is(Real, kernel_rate) and 0 < kernel_rate < math.inf),
-        (
-            "iterations_per_step",
-            iterations_per_step,
-            "a whole number of at least 1",
-            _is(Integral, iterations_per_step) and iterations_per_step >= 1,
-        ),
-    ):
-        if not holds:
-            raise ValueError(f"{argument}: expected {expected}. Received: {value!r}")
+
+    def refuse(argument: str, expected: str, value: Any) -> NoReturn:
+        raise ValueError(f"{argument}: expected {expected}. Received: {value!r}")
+
+    if _is(Real, learning_rate) and not 0 <= learning_rate < math.inf:
+        refuse("learning_rate", "a finite number of at least 0", learning_rate)
+    if not (_is(Real, kernel_rate) and 0 < kernel_rate < math.inf):
+        refuse("kernel_rate", "a finite number above 0", kernel_rate)
+    if not (_is(Integral, iterations_per_step) and iterations_per_step >= 1):
+        refuse("iterations_per_step", "a whole number of at least 1", iterations_per_step)
 
 
 def _is(kind: type, value: Any) -> bool:

@@ -75,7 +75,7 @@ def training_seconds(architecture: Architecture) -> float:
 
     Where a size is open, each parameter counts as one multiplication and addition.
     """
-    if any(None in node.shape for node in architecture.nodes):
+    if elements(architecture) is None:
         return SECONDS_PER_OPERATION * 2 * architecture.params
     outputs = sum(_in_blocks(node.shape, 1) for node in architecture.nodes)  # type: ignore[arg-type, misc]
     # Whole numbers are added, so that no last digit depends on how a version of Python adds floats.

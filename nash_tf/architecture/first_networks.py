@@ -47,7 +47,8 @@ def pooled(
         last: kind of the convolutions of the last width; of another than the default there are two residual blocks of that width too.
     """
     chain = Chain(input_shape, dtype)
-    for number in range(1, _halvings(min(input_shape[:2])) + 1):
+    halvings = (min(input_shape[:2]) // LARGE).bit_length()  # until images are smaller than LARGE
+    for number in range(1, halvings + 1):
         chain.block(f"stem{number}", widths[0], f"pool_stem{number}")
     chain.block(1, widths[0], "pool_1")
     convolutions, sums = count(2), count(1)
@@ -70,11 +71,6 @@ def separable(
         input_shape, classes, widths, dtype: as in `vanilla`.
     """
     return pooled(input_shape, classes, widths, dtype, last="SeparableConv2D")
-
-
-def _halvings(side: int) -> int:
-    """How often images of a side are halved before they are smaller than LARGE."""
-    return max(0, (side // LARGE).bit_length())
 
 
 def by_hand(

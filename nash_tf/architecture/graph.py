@@ -221,11 +221,9 @@ class Architecture:
             if not node.kind.startswith("keras.ops>") and node.kind != layer_rules.OUTPUT:
                 return node.config.get("dtype", "float32")
             dtype = node.config.get("dtype")
-            if (
-                policy := f"mixed_{dtype}"
-                if dtype in _HALVES
-                else dtype or self._policy_of(map(self.__getitem__, node.inputs))
-            ):
+            if dtype in _HALVES:
+                return f"mixed_{dtype}"
+            if policy := dtype or self._policy_of(map(self.__getitem__, node.inputs)):
                 return policy
         return None
 

@@ -51,9 +51,8 @@ Reaches = tuple[Reach, ...]  # of each axis, without that of the batch
 _WINDOW = re.compile(r"(nash_tf>Identity)?(Separable|Depthwise)?Conv\dD|(Max|Average)Pooling\dD")
 _STEPS = ("SimpleRNN", "GRU", "LSTM", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 _ATTENTION = ("MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention")
-_ELSEWHERE = re.compile(
-    r"GroupNormalization|Bidirectional|Conv\dDTranspose|UpSampling\dD"
-)  # position p depends on other ones too
+# Position p depends on other ones too.
+_ELSEWHERE = re.compile(r"GroupNormalization|Bidirectional|Conv\dDTranspose|UpSampling\dD")
 
 
 def reaches(nodes: Sequence[Node]) -> dict[str, Reaches]:

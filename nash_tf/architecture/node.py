@@ -3,14 +3,13 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from nash_tf.architecture import layer_rules
 from nash_tf.architecture.json_values import names_of, part, shape_of
-
-Shape = tuple[int | None, ...]
+from nash_tf.architecture.layer_rules import Shape
 
 _OLD_OPERATION = re.compile(r"^keras\.src\.(ops|activations|quantizers)\.\w+>")  # how nash_tf 0.1 wrote operations
 
@@ -54,6 +53,26 @@ class Node:
         return layer_rules.rule_of(self.kind, self.config, self.rank)
 
     @property
+    def why_unruled(self) -> str:
+        """Why no rule holds, in words; "" where one does."""
+        return layer_rules.why_unruled(self.kind, self.config, self.rank)
+
+    @cached_property
+    def why_stopped(self) -> str:
+        """Why it cannot take new channels of its input, in words; "" where it can."""
+        return layer_rules.why_stopped(self.kind, self.config, self.rank)
+
+    @cached_property
+    def why_not_widened(self) -> str:
+        """Why it cannot be given more filters or units, in words; "" where it can."""
+        return layer_rules.why_not_widened(self.kind, self.config, self.rank)
+
+    @property
+    def flow(self) -> layer_rules.ChannelFlow:
+        """What it does with new channels of its input."""
+        return layer_rules.ChannelFlow.STOPPED if self.why_stopped or self.rule is None else self.rule.channels
+
+    @property
     def variables(self) -> dict[str, Shape]:
         """Shapes of all variables by name, trained or not."""
         return {**self.weights, **self.statistics}
@@ -85,6 +104,12 @@ class Node:
     def products(self, inputs: Sequence[Shape]) -> list[layer_rules.Product]:
         """What the layer multiplies; arguments as of `flops_on`."""
         return layer_rules.products(self.kind, self.config, self.weights, inputs, self.shape)
+
+    def rewired(self, before: str, now: str) -> "Node":
+        """The node with another input wherever it takes the output of one; itself where it does not."""
+        if before not in self.inputs:
+            return self
+        return replace(self, inputs=tuple(now if name == before else name for name in self.inputs))
 
     def check(self, inputs: list[Shape]) -> None:
         """Checks that shape and variables follow from the config and the inputs.

@@ -6,6 +6,7 @@ Also the layer-by-layer run of a model that this needs.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any
 
 import keras
@@ -24,6 +25,17 @@ CALIBRATION_BATCH = 128  # examples that a search calibrates on, and measures ce
 def parts_of(batch: Any) -> tuple[Any, Any]:
     """Inputs and labels of a batch, which is (inputs, labels) or inputs alone; None for the labels that it does not have."""
     return batch if isinstance(batch, tuple) and len(batch) == 2 else (batch, None)
+
+
+def examples_in(batch: Any) -> int:
+    """The number of examples of a batch."""
+    return len(tree.flatten(batch)[0])
+
+
+def parts_by_rows(batch: Any, size: int) -> Iterator[Any]:
+    """A batch, nested in any way, in parts of so many examples."""
+    for start in range(0, examples_in(batch), size):
+        yield tree.map_structure(itemgetter(slice(start, start + size)), batch)
 
 
 def is_same_batch(one: Any, other: Any) -> bool:
@@ -68,6 +80,19 @@ def misplaced(architecture: Architecture, inputs: Any) -> str:
     )
 
 
+def in_inference(name: str, layer: Any, args: list, kwargs: dict) -> Any:
+    """What a layer or operation gives in inference, as the argument `run` of `node_outputs`."""
+    mode = {"training": False} if private_api.has_training_argument(layer) else {}
+    return output_of(layer, args, {**kwargs, **mode})
+
+
+def on_own_statistics(name: str, layer: Any, args: list, kwargs: dict) -> Any:
+    """The same, but of a batch normalisation in training mode; its moving averages change."""
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return layer(*args, **{**kwargs, "training": True})
+    return in_inference(name, layer, args, kwargs)
+
+
 def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[str], batch) -> None:
     """Sets the statistics of batch normalisations to those of their inputs on a batch; inference does not change.
 
@@ -99,7 +124,7 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
 
     calibrated: list[tuple[keras.Variable, np.ndarray]] = []
 
-    def normalise(name, layer, args, kwargs):
+    def run(name, layer, args, kwargs):
         if name in named:
             values = _calibrated(layer, args, kwargs)
             for variable, value in values:  # the layers after it are measured with them
@@ -108,7 +133,7 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
         return on_own_statistics(name, layer, args, kwargs)
 
     with restoring(model):
-        node_outputs(model, architecture, batch, normalise)
+        node_outputs(model, architecture, batch, run)
     for variable, value in calibrated:
         _assign(variable, value)
 
@@ -134,28 +159,23 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
     sums: dict[keras.layers.BatchNormalization, dict[str, list[Any]]] = {}
     at = ""
 
-    def begin(name):
-        nonlocal at
-        at = name
-
     def measure(layer, args, kwargs):
         mean, variance, weight = _moments(layer, args, kwargs)
         each = sums.setdefault(layer, {}).setdefault(at, [0.0, 0.0, 0])
         for place, part in enumerate((mean * weight, (variance + mean**2) * weight, weight)):
             each[place] = each[place] + part
 
-    def normalise(name, layer, args, kwargs):
-        if layer not in measured:
-            return layer(*args, **{**kwargs, "training": False})
+    def run(name, layer, args, kwargs):
+        nonlocal at
+        at = name
+        if layer not in measured or not isinstance(layer, keras.layers.BatchNormalization):
+            return in_inference(name, layer, args, kwargs)
         measure(layer, args, kwargs)
         return on_own_statistics(name, layer, args, kwargs)
 
-    examples = len(tree.flatten(inputs)[0])
     with restoring(model), inside_on_own_statistics(measured, measure):
-        for start in range(0, examples, CALIBRATION_BATCH):
-            rows = slice(start, start + CALIBRATION_BATCH)
-            part = tree.map_structure(lambda part: part[rows], inputs)  # noqa: B023
-            node_outputs(model, architecture, part, normalise, begin)
+        for part in parts_by_rows(inputs, CALIBRATION_BATCH):
+            node_outputs(model, architecture, part, run)
     for layer, calls in sums.items():
         found = [_whole(*each) for each in calls.values() if not np.any(each[2] == 0)]  # else all is masked
         if found:
@@ -208,15 +228,14 @@ def _is_open(layer: keras.layers.Layer) -> bool:
     return isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
 
 
-def node_outputs(model: keras.Model, architecture: Architecture, batch, normalise=None, begin=None) -> dict[str, Any]:
-    """Runs a model layer by layer in inference mode. Layers may change variables; `restoring` sets them back.
+def node_outputs(model: keras.Model, architecture: Architecture, batch, run=in_inference) -> dict[str, Any]:
+    """Runs a model layer by layer. Layers may change variables; `restoring` sets them back.
 
     Args:
         model: the model, built from `architecture`.
         architecture: its architecture.
         batch: a batch of the model's inputs, nested as the model takes them.
-        normalise: (name, layer, args, kwargs) -> output of a batch normalisation; by default its output in inference.
-        begin: is called with the name of each node before it is run.
+        run: (name, layer, args, kwargs) -> output of the layer or operation.
 
     Returns:
         The output of every node, by name.
@@ -225,23 +244,10 @@ def node_outputs(model: keras.Model, architecture: Architecture, batch, normalis
     for name, value in zip(architecture.inputs, in_order(architecture, batch), strict=True):
         values[name] = ops.convert_to_tensor(value, architecture[name].config.get("dtype", "float32"))
     for node in architecture.nodes:
-        if node.kind == "InputLayer":
-            continue
-        if begin is not None:
-            begin(node.name)
-        layer = layers[node.name]
-        args, kwargs = arguments(node, [values[name] for name in node.inputs])
-        if normalise is not None and isinstance(layer, keras.layers.BatchNormalization):
-            values[node.name] = normalise(node.name, layer, args, kwargs)
-            continue
-        mode = {"training": False} if private_api.has_training_argument(layer) else {}
-        values[node.name] = output_of(layer, args, {**kwargs, **mode})
+        if node.kind != "InputLayer":
+            args, kwargs = arguments(node, [values[name] for name in node.inputs])
+            values[node.name] = run(node.name, layers[node.name], args, kwargs)
     return values
-
-
-def on_own_statistics(name: str, layer: keras.layers.BatchNormalization, args, kwargs):
-    """A batch normalisation in training mode, as the argument `normalise` of `node_outputs`; moving averages change."""
-    return layer(*args, **{**kwargs, "training": True})
 
 
 def _moments(layer: keras.layers.BatchNormalization, args, kwargs) -> tuple[np.ndarray, np.ndarray, Any]:

@@ -9,10 +9,9 @@ import tensorflow as tf
 from keras import tree
 
 from nash_tf.architecture import Node, layer_rules
+from nash_tf.architecture.layer_rules.calls import INPUT
 from nash_tf.keras_models import trusted
 from nash_tf.keras_models.layer_configs import located, refuse, stable
-
-_INPUT = "__input__"  # {_INPUT: n} stands for the n-th input tensor in the encoded arguments of a call
 
 
 def is_tensor(leaf) -> bool:
@@ -56,7 +55,7 @@ def encode(operation, kind, args, kwargs) -> dict:
 
     def plain(leaf):
         if is_tensor(leaf):
-            return {_INPUT: next(place)}
+            return {INPUT: next(place)}
         if isinstance(leaf, keras.Variable | tf.Variable):
             refuse(operation, "it takes a variable that belongs to no layer")
         if isinstance(leaf, np.ndarray | np.generic):  # NumPy numbers too, whose type determines the result's
@@ -79,8 +78,8 @@ def _decoded(value, inputs: list):
         return [_decoded(part, inputs) for part in value]
     if not isinstance(value, Mapping):
         return value
-    if _INPUT in value:
-        return inputs[value[_INPUT]]
+    if INPUT in value:
+        return inputs[value[INPUT]]
     if "class_name" in value:
         return keras.saving.deserialize_keras_object(located(value))
     return {key: _decoded(part, inputs) for key, part in value.items()}

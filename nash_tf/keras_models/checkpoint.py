@@ -12,7 +12,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
@@ -52,12 +52,7 @@ def save(directory: Path, architecture: Architecture, state: State) -> None:
     files = {_ARCHITECTURE: architecture.to_json().encode(), _STATE: packed.getvalue()}
     manifest: dict[str, Any] = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
     files[_MANIFEST] = json.dumps({"format": _FORMAT, **manifest}, indent=1).encode()
-    try:
-        with replace_directory(directory) as beside:
-            for name, data in files.items():
-                (beside / name).write_bytes(data)
-    except OSError as error:
-        raise CheckpointError(f"{directory}: the checkpoint could not be written, {error}") from error
+    _write(directory, files)
 
 
 def verify(directory: Path) -> None:
@@ -117,16 +112,21 @@ def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
     """
     if set(files) != {_ARCHITECTURE, _STATE, _MANIFEST}:
         raise CheckpointError(f"{directory}: expected the files of a checkpoint, received {sorted(files)}")
+    _write(directory, files, verify)
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def _write(directory: Path, files: Mapping[str, bytes], check: Callable[[Path], None] = lambda written: None) -> None:
+    """Writes the files of a checkpoint, and checks them before they take the place of an earlier one."""
     try:
         with replace_directory(directory) as beside:
             for name, data in files.items():
                 (beside / name).write_bytes(data)
-            verify(beside)
+            check(beside)
     except OSError as error:
         raise CheckpointError(f"{directory}: the checkpoint could not be written, {error}") from error
-
-
-# Files ----------------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager

@@ -310,16 +310,14 @@ def fuse_updates(optimizer: keras.optimizers.SGD) -> None:
 
     def update(gradients, variables, learning_rate):
         for gradient, variable in zip(gradients, variables, strict=True):
-            index = private_api.slot_index(optimizer, variable)
-            rate = tf.cast(learning_rate, variable.dtype)
             is_orthogonal = isinstance(optimizer, Muon) and optimizer.is_orthogonal(variable)
             if is_orthogonal or optimizer.momentum == 0 or isinstance(gradient, tf.IndexedSlices):
                 optimizer.update_step(gradient, variable, learning_rate)
                 continue
             tf.raw_ops.ResourceApplyKerasMomentum(
                 var=variable.value.handle,
-                accum=optimizer.momentums[index].value.handle,
-                lr=rate,
+                accum=optimizer.momentums[private_api.slot_index(optimizer, variable)].value.handle,
+                lr=tf.cast(learning_rate, variable.dtype),
                 grad=tf.cast(gradient, variable.dtype),
                 momentum=tf.cast(optimizer.momentum, variable.dtype),
                 use_nesterov=optimizer.nesterov,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from nash_tf.keras_models.graph_calls import graph_of
 from nash_tf.keras_models.private_api import input_structure
@@ -119,15 +120,12 @@ def _timed(seconds: Sequence[float]) -> Timed:
 
 
 def _tensorflow(model: keras.Model, batch: int, threads: int | None) -> Callable[[], object]:
-    import tensorflow as tf
-
     graph = _graph(model, batch)
     given = [tf.constant(_example(each.shape, each.dtype.as_numpy_dtype)) for each in graph.inputs[: len(model.inputs)]]
     return lambda: [tensor.numpy() for tensor in tf.nest.flatten(graph(*given))]  # not before it is computed
 
 
 def _litert(model: keras.Model, batch: int, threads: int | None) -> Callable[[], object]:
-    import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 
     with without_errors_shown():  # the converter talks much
@@ -141,8 +139,6 @@ def _litert(model: keras.Model, batch: int, threads: int | None) -> Callable[[],
 
 def _graph(model: keras.Model, batch: int):
     """The model in inference, as a function of batches of one size, one for each of its inputs in their order."""
-    import tensorflow as tf
-
     nested = input_structure(graph_of(model))  # a dict, say
     signature = [tf.TensorSpec((batch, *tensor.shape[1:]), tensor.dtype) for tensor in model.inputs]
     function = tf.function(lambda *given: model(keras.tree.pack_sequence_as(nested, given), training=False))

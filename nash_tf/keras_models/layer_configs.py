@@ -116,7 +116,7 @@ def config_of(operation: Operation, kind: str, axes: int, known: dict | None = N
         return config
     rule = layer_rules.LAYER_RULES.get(kind)
     # Of Keras' own layers no other entry depends on what each must be given (filters, a rate), but for those with heads.
-    given = _needed(operation) if rule is not None and not rule.inner else ()
+    given = _needed(type(operation).__init__) if rule is not None and not rule.inner else ()
     key = (type(operation), kind, axes, json.dumps({**full, **dict.fromkeys(given)}, sort_keys=True))
     if key not in known:
         known[key] = _pruned(operation, kind, axes, full, False)
@@ -146,14 +146,10 @@ def _plain(operation: Operation, kind: str, axes: int) -> dict[str, Any]:
     return config
 
 
-def _needed(operation: Operation) -> tuple[str, ...]:
-    """The arguments that its class must be given."""
-    return _without_default(type(operation).__init__)
-
-
 @cache
-def _without_default(function: Callable) -> tuple[str, ...]:
-    signature = inspect.signature(function).parameters.values()
+def _needed(init: Callable) -> tuple[str, ...]:
+    """The arguments that the `__init__` of a class must be given."""
+    signature = inspect.signature(init).parameters.values()
     return tuple(
         p.name for p in signature if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD and p.name != "self"
     )
@@ -188,7 +184,7 @@ def _pruned(
         )
     pruned = None
     with contextlib.suppress(KeyError, TypeError, ValueError, NotImplementedError):
-        required = {name: full[name] for name in _needed(operation)}
+        required = {name: full[name] for name in _needed(type(operation).__init__)}
         default = plain(made(required))
         fewest = required | {name: value for name, value in full.items() if value != default.get(name)}
         least = made(fewest)

@@ -9,6 +9,7 @@ from nash_tf.keras_models import private_api
 from nash_tf.keras_models.plain_values import differ
 from nash_tf.keras_models.settings_kept import check_settings
 
+_OF_GRADIENTS = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")  # settings
 Made = TypeVar("Made", keras.Metric, keras.Optimizer)
 
 
@@ -46,6 +47,22 @@ def optimizer_again(optimizer: keras.Optimizer) -> keras.Optimizer:
         cls = type(inner).__name__
         raise ValueError(f"optimizer {optimizer.name!r}: get_config of {cls} must return 'learning_rate'")
     return made
+
+
+def slots_of_one(
+    optimizer: keras.Optimizer, variable: keras.Variable
+) -> tuple[keras.Optimizer, dict[str, keras.Variable]]:
+    """A new optimiser with the settings of another that trains one variable alone, and its slots by sort. It neither clips gradients nor
+    accumulates them, and scales no loss."""
+    made = optimizer_again(inner_optimizer(optimizer))
+    for name in _OF_GRADIENTS:
+        setattr(made, name, None)
+    made.build([variable])
+    _, lists = private_api.optimizer_lists(made)
+    slots = {sort: values[0] for sort, values in lists.items() if len(values) == 1}
+    return made, {
+        sort: slot for sort, slot in slots.items() if isinstance(slot, keras.Variable) and slot.shape == variable.shape
+    }
 
 
 def optimizer_config(optimizer: keras.Optimizer) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import re
 import types
-from collections import Counter
 from typing import Any
 
 import keras
@@ -11,6 +10,7 @@ from nash_tf.keras_models.graph_calls import graph_of
 from nash_tf.keras_models.plain_values import copied, is_plain
 from nash_tf.keras_models.private_api import Functional
 from nash_tf.keras_models.state import copy_of, optimizer_state
+from nash_tf.keras_models.variables import numbered
 
 # In `compile`, `fit`, `evaluate` and `predict`.
 _SET_BY_KERAS = frozenset({"optimizer", "history", "stop_training", "stop_evaluating", "stop_predicting"})
@@ -81,12 +81,7 @@ def _own_weights(model: keras.Model) -> dict[str, keras.Variable]:
     """Weights outside the graph by their paths, without the numbers that Keras gives to unnamed layers."""
     inside = {id(variable) for each in graph_of(model).operations for variable in getattr(each, "weights", ())}
     own = [variable for variable in model.weights if id(variable) not in inside]
-    count, named = Counter[str](), dict[str, keras.Variable]()
-    for variable in own:
-        path = re.sub(r"_\d+(?=/|$)", "", variable.path)
-        named[f"{path}:{count[path]}" if count[path] else path] = variable
-        count[path] += 1
-    return named
+    return numbered((re.sub(r"_\d+(?=/|$)", "", variable.path), variable) for variable in own)
 
 
 def _counterpart(child: keras.Model, parent: keras.Model, name: str, value: Any) -> Any:

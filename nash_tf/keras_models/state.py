@@ -11,7 +11,7 @@ from keras import tree
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.graph_calls import operations
-from nash_tf.keras_models.made_again import inner_optimizer, optimizer_again
+from nash_tf.keras_models.made_again import inner_optimizer, slots_of_one
 from nash_tf.keras_models.variables import by_name, variables
 from nash_tf.morphisms.weight_transfer import Key
 
@@ -171,19 +171,13 @@ def restart_averages(model: keras.Model) -> None:
 def _copies_of_weights(optimizer: keras.Optimizer) -> set[str]:
     """The sorts of slots that an optimiser begins as copies of the weights."""
     # Two weights, for slots may happen to begin at the value of one.
-    return set.intersection(*(_beginning_at(inner_optimizer(optimizer), value) for value in (0.5, -0.25)))
+    return set.intersection(*(_beginning_at(optimizer, value) for value in (0.5, -0.25)))
 
 
 def _beginning_at(optimizer: keras.Optimizer, value: float) -> set[str]:
     """The sorts of slots that an optimiser begins at a value where that is the only weight's."""
-    untouched = optimizer_again(optimizer)
-    untouched.build([keras.Variable([value])])
-    _, lists = private_api.optimizer_lists(untouched)
-    return {
-        sort
-        for sort, values in lists.items()
-        if len(values) == 1 and isinstance(values[0], keras.Variable) and _view(values[0]).tolist() == [value]
-    }
+    _, slots = slots_of_one(optimizer, keras.Variable([value]))
+    return {sort for sort, slot in slots.items() if _view(slot).tolist() == [value]}
 
 
 def all_variables(model) -> dict[Key, keras.Variable]:

@@ -48,7 +48,7 @@ registry: dict[str, Morphism] = {
 }
 
 # Operators that make a network smaller, by name. They are applied only where they are named.
-reductions: dict[str, Morphism] = {
+reductions: dict[str, Reduction] = {
     operator.name: operator
     for operator in (CutMerge(), FoldBatchNorm(), RemoveBlock(), RemoveFilters(), SeparateConv())
 }
@@ -89,7 +89,10 @@ def register(operator: Morphism) -> Morphism:
     present = known().get(operator.name)
     if present is not None and type(present) is not type(operator):
         raise ValueError(f"the name {operator.name!r} is taken by {type(present).__name__}; choose another")
-    (reductions if isinstance(operator, Reduction) else registry)[operator.name] = operator
+    if isinstance(operator, Reduction):
+        reductions[operator.name] = operator
+    else:
+        registry[operator.name] = operator
     return operator
 
 

@@ -1,6 +1,5 @@
 """Widen a layer (slides, "Alter Channels"; Chen et al. 2016, Net2Net, arXiv 1511.05641, with zeros, not copies)."""
 
-from nash_tf.architecture import layer_rules
 from nash_tf.architecture.costs import in_blocks
 from nash_tf.morphisms.base import Morphism, is_whole, why_too_wide
 from nash_tf.morphisms.channels import Barrier, CannotPropagate, no_barrier, widen
@@ -62,10 +61,9 @@ class AlterChannels(Morphism):
             return f"channels must be a whole number, received {size[-1]!r}"
         if node.rule is not None and node.rule.inner:
             return self._why_not_inside(node, size)
-        if not layer_rules.can_grow(node.rule, node.config):
-            reason = layer_rules.why_not_widened(node.kind, node.config, node.rank)
+        if reason := node.why_not_widened:
             return f"{name} ({node.kind}) cannot be widened: {reason}"
-        channels = self._channels(node, size)
+        channels = _wanted(size, node.channels)
         if channels <= node.channels:
             return (
                 f"{name} has {node.channels} channels already; give more than {node.channels}, "
@@ -74,7 +72,7 @@ class AlterChannels(Morphism):
         if len(node.shape) == 3 and channels > limit:
             return f"{name} would have {channels} channels, over the limit of {limit:,.0f}"
         try:
-            propagation = self._widen(architecture, site)
+            propagation = self._widen(architecture, node, size)
         except CannotPropagate as error:
             return str(error)
         if propagation.producers[0] != name:
@@ -82,19 +80,13 @@ class AlterChannels(Morphism):
         return why_too_wide(propagation, limit)
 
     def _why_not_inside(self, node, size):
-        now, wanted = node.config[node.rule.inner], _wanted(size, node.config[node.rule.inner])
+        now = node.config[node.rule.inner]
         if not node.config.get("trainable", True):
             return f"{node.name} ({node.kind}) cannot be widened: it is frozen, and new heads could never be learnt"
-        return "" if wanted > now else f"{node.name} has {now} heads already; give more than {now}"
+        return "" if _wanted(size, now) > now else f"{node.name} has {now} heads already; give more than {now}"
 
-    def _channels(self, node, size):
-        """The number of channels that a layer gets."""
-        return _wanted(size, node.channels)
-
-    def _widen(self, architecture, site):
-        name, *size = site
-        node = architecture[name]
-        return widen(architecture, name, self._channels(node, size) - node.channels, self._barrier)
+    def _widen(self, architecture, node, size):
+        return widen(architecture, node.name, _wanted(size, node.channels) - node.channels, self._barrier)
 
     def _apply(self, architecture, site):
         name, *size = site
@@ -103,7 +95,7 @@ class AlterChannels(Morphism):
             now = node.config[node.rule.inner]
             grown, recipes = grown_inside(node, _wanted(size, now) - now)
             return architecture.edited([grown]), WeightTransfer(recipes)
-        propagation = self._widen(architecture, site)
+        propagation = self._widen(architecture, node, size)
         return architecture.edited(propagation.changed.values()), WeightTransfer(propagation.recipes)
 
 

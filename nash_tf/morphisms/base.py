@@ -92,8 +92,8 @@ class Morphism(ABC):
         return limited
 
     def channel_limit(self, architecture: Architecture) -> float:
-        """The most channels that it gives an image."""
-        return channel_limit(architecture) if self.max_channels is None else self.max_channels
+        """The most channels that it gives an image; see `max_channels`."""
+        return max(MAX_CHANNELS, architecture.widest) if self.max_channels is None else self.max_channels
 
     def why(self, architecture: Architecture, site: Site) -> str:
         """Why `site` is not one of the operator's, in words; "" where it is."""
@@ -123,7 +123,8 @@ class Morphism(ABC):
     def sites(self, architecture: Architecture) -> list[Site]:
         """Every site where the operator applies, in canonical order; `architecture` is not changed."""
         exact = [site for site in self._exact_sites(architecture) if not self.pointless(architecture, site)]
-        if not _is_constrained(architecture) and not architecture.causal_outputs:
+        is_constrained = any(layer_rules.is_constrained(node.config) for node in architecture.nodes)
+        if not is_constrained and not architecture.causal_outputs:
             return exact
         return [site for site in exact if not _conflict(architecture, *self._apply(architecture, site))]
 
@@ -281,15 +282,6 @@ def _constraint_conflict(child: Architecture, transfer: WeightTransfer) -> str:
         if constraint is not None and not is_kept(constraint, recipe, len(child[name].variables[variable])):
             return f"the constraint on {name}/{variable} would undo it at the first step"
     return ""
-
-
-def _is_constrained(architecture: Architecture) -> bool:
-    return any(layer_rules.is_constrained(node.config) for node in architecture.nodes)
-
-
-def channel_limit(architecture: Architecture) -> int:
-    """The usual limit of channels of an image: `MAX_CHANNELS`, or as many as the widest image has already."""
-    return max(MAX_CHANNELS, architecture.widest)
 
 
 def why_too_wide(propagation: ChannelPropagation, limit: float) -> str:

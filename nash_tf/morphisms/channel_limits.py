@@ -18,6 +18,11 @@ class CannotPropagate(Exception):
         super().__init__(message)
         self.layer, self.reason, self.wants_copies = layer, reason, wants_copies
 
+    @classmethod
+    def at(cls, node: Node, what: str, reason: str, wants_copies: bool = False) -> "CannotPropagate":
+        """Of a layer that stands in the way, with what it cannot do."""
+        return cls(f"{node.name} ({node.kind}) cannot {what}: {reason}", node.name, reason, wants_copies)
+
 
 def channels_of(architecture: Architecture, name: str) -> int:
     """The number of channels of a node's output; where that is open, nothing can be put in."""
@@ -35,22 +40,21 @@ def check_groups(node: Node, insertions: Insertions, copies: bool) -> None:
     """
     rule, channels = node.rule, node.channels or 1
     assert rule is not None
+    wants_copies = False
     if any(count < 0 for _, count in insertions):
-        wants, reason = False, "it normalises channels together, and fewer have another mean and variance"
+        reason = "it normalises channels together, and fewer have another mean and variance"
     elif rule.size == "groups":
         size = channels // rule.groups(node.config, channels)
         if not any(at % size or count % size for at, count in insertions):
             return
-        wants, reason = False, f"it normalises {size} channels together, so new ones must be a multiple of {size}"
+        reason = f"it normalises {size} channels together, so new ones must be a multiple of {size}"
     else:
         is_whole = len(insertions) == 1 and insertions[0][0] == channels and insertions[0][1] % channels == 0
         if copies and is_whole:
             return
-        wants, reason = (
-            not copies,
-            "it normalises all channels together: only 2, 3, ... times as many keep what it gives",
-        )
-    raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason, wants)
+        wants_copies = not copies
+        reason = "it normalises all channels together: only 2, 3, ... times as many keep what it gives"
+    raise CannotPropagate.at(node, "take new channels", reason, wants_copies)
 
 
 def at_ends(node: Node, channels: int, count: int) -> Insertions:
@@ -63,5 +67,4 @@ def at_ends(node: Node, channels: int, count: int) -> Insertions:
 
 def unlike(node: Node) -> CannotPropagate:
     """The error where parts of a layer that must grow alike would not."""
-    reason = "its directions have as many units each, and must grow alike"
-    return CannotPropagate(f"{node.name} ({node.kind}) cannot be given them: {reason}", node.name, reason)
+    return CannotPropagate.at(node, "be given them", "its directions have as many units each, and must grow alike")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.architecture.layer_rules import ChannelFlow, can_grow, channel_flow, why_not_widened, why_stopped
+from nash_tf.architecture.layer_rules import ChannelFlow
 from nash_tf.morphisms.channel_limits import CannotPropagate, at_ends, channels_of, check_groups, unlike
-from nash_tf.morphisms.node_growth import grown_node, of_one_part, recipes_of
+from nash_tf.morphisms.node_growth import Places, grown_node, of_one_part, recipes_of
 from nash_tf.morphisms.weight_transfer import Insertions, Key, Recipe
 
 # Whether new channels may not pass an element-wise merge that could take them.
@@ -26,8 +26,7 @@ class ChannelPropagation:
 
     Attributes:
         architecture: the network as it was.
-        places: by name of each node that changes, in order, where: in its inputs, its filters, and the channels of its
-            output, as `grown_node` takes them.
+        places: by name of each node that changes, in order, where.
         copies: whether new channels are copies of the old ones.
         producers: names of the layers that get new filters, in the architecture's order. They are several where an
             element-wise merge joins their outputs (a residual sum, a gate), because then they must grow together.
@@ -36,7 +35,7 @@ class ChannelPropagation:
     """
 
     architecture: Architecture
-    places: dict[str, tuple[Sequence[Insertions], Insertions, Insertions]]
+    places: dict[str, Places]
     copies: bool
     producers: tuple[str, ...]
     grown: frozenset[str]
@@ -45,19 +44,19 @@ class ChannelPropagation:
     @cached_property
     def changed(self) -> dict[str, Node]:
         """By name the nodes that change, with their new configs, shapes and variables."""
-        return {name: grown_node(self.architecture[name], *places) for name, places in self.places.items()}
+        return {name: grown_node(self.architecture[name], places) for name, places in self.places.items()}
 
     @cached_property
     def recipes(self) -> dict[Key, Recipe]:
         """How the changed variables come from the parent's."""
         recipes: dict[Key, Recipe] = {}
-        for name, (ins, outs, _) in self.places.items():
-            recipes |= recipes_of(self.architecture[name], ins, outs, self.copies)
+        for name, places in self.places.items():
+            recipes |= recipes_of(self.architecture[name], places, self.copies)
         return recipes
 
     def channels(self, name: str) -> int:
         """How many channels the output of a node that changes has then; 0 where that is open."""
-        return (self.architecture[name].channels or 0) + sum(count for _, count in self.places[name][2])
+        return (self.architecture[name].channels or 0) + sum(count for _, count in self.places[name].own)
 
 
 def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
@@ -80,20 +79,25 @@ def widen(architecture: Architecture, name: str, count: int, barrier: Barrier = 
     try:
         return propagate(architecture, name, insertions, barrier)
     except CannotPropagate as error:
-        if not error.wants_copies or count < 0 or count % channels:
+        if not error.wants_copies or count % channels:
             raise
-    return _propagation(architecture, _producers(architecture, name, insertions, barrier), {}, barrier, copies=True)
+    return propagate(architecture, name, insertions, barrier, copies=True)
 
 
 def propagate(
-    architecture: Architecture, name: str, insertions: Insertions, barrier: Barrier = no_barrier
+    architecture: Architecture,
+    name: str,
+    insertions: Insertions,
+    barrier: Barrier = no_barrier,
+    copies: bool = False,
 ) -> ChannelPropagation:
-    """Gives a layer new output channels anywhere among its old ones; an insertion of -1 takes away the channel there.
+    """Gives a layer new output channels anywhere among its old ones, copies of these or not; an insertion of -1 takes away the
+    channel there.
 
     Raises:
         CannotPropagate: a layer on the way cannot take them; the message names it.
     """
-    return _propagation(architecture, _producers(architecture, name, insertions, barrier), {}, barrier)
+    return _propagation(architecture, _producers(architecture, name, insertions, barrier), {}, barrier, copies)
 
 
 def append(architecture: Architecture, name: str, count: int, barrier: Barrier = no_barrier) -> ChannelPropagation:
@@ -141,15 +145,17 @@ def _propagation(
         if needed.keys() <= producers.keys():
             break
         producers = producers | needed
-    places: dict[str, tuple[Sequence[Insertions], Insertions, Insertions]] = {}
+    places: dict[str, Places] = {}
     position = architecture.position.__getitem__
     for name in sorted(arriving.keys() | producers.keys(), key=position):
-        node, outs = architecture[name], of_one_part(architecture[name], producers.get(name, ())) or ()
-        # The variables of a layer with heads read its inputs apart; those of others read one, joined or not.
-        ins = [grown.get(each, ()) for each in node.inputs] if _has_heads(node) else [arriving.get(name, ())]
-        # Channels that are appended to a node exist for its consumers only.
-        own = () if name in appended else grown.get(name, ())
-        places[name] = (ins, outs, own)
+        node = architecture[name]
+        places[name] = Places(
+            # The variables of a layer with heads read its inputs apart; those of others read one, joined or not.
+            [grown.get(each, ()) for each in node.inputs] if _has_heads(node) else [arriving.get(name, ())],
+            of_one_part(node, producers.get(name, ())) or (),
+            # Channels that are appended to a node exist for its consumers only.
+            () if name in appended else grown.get(name, ()),
+        )
     ordered = tuple(sorted(producers, key=position))
     return ChannelPropagation(architecture, places, copies, ordered, frozenset(grown) - appended.keys(), arriving)
 
@@ -176,15 +182,16 @@ def _one_pass(
         node = architecture.nodes[heapq.heappop(waiting)]
         outgoing = producers.get(node.name, ())
         if not grown.keys().isdisjoint(node.inputs):
-            flow = _flow(architecture, node, barrier)
-            arriving[node.name] = _arriving(architecture, node, flow, grown)
-            if flow is ChannelFlow.NORMALISED:
+            if reason := _obstacle(architecture, node, barrier):
+                raise CannotPropagate.at(node, "take new channels", reason)
+            arriving[node.name] = _arriving(architecture, node, grown)
+            if node.flow is ChannelFlow.NORMALISED:
                 check_groups(node, arriving[node.name], copies)
-            if flow is ChannelFlow.JOINED:
+            if node.flow is ChannelFlow.JOINED:
                 for name in _full_inputs(architecture, node):
                     if name not in grown:
                         needed |= _producers(architecture, name, arriving[node.name], barrier)
-            if flow is not ChannelFlow.ABSORBED:
+            if node.flow is not ChannelFlow.ABSORBED:
                 outgoing = arriving[node.name]
         if outgoing and (node.name in architecture.outputs or node.name in appended):
             role = "an output of the network" if node.name in architecture.outputs else "what they are appended to"
@@ -201,26 +208,16 @@ def _one_pass(
     return grown, arriving, needed
 
 
-def _flow(architecture: Architecture, node: Node, barrier: Barrier) -> ChannelFlow:
-    flow = channel_flow(node.rule, node.config, 1 + len(node.shape))
-    shapes = architecture.input_shapes(node)
-    if flow in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED) and architecture[node.inputs[0]].channels != node.channels:
-        return ChannelFlow.STOPPED
-    if flow is ChannelFlow.JOINED and (len(set(map(len, shapes))) > 1 or barrier(architecture, node)):
-        return ChannelFlow.STOPPED
-    return flow
-
-
-def _obstacle(architecture: Architecture, node: Node) -> str:
-    """Why `_flow` is stopped, in words."""
-    flow, shapes = channel_flow(node.rule, node.config, node.rank), architecture.input_shapes(node)
-    if flow is ChannelFlow.CARRIED:
-        return "its output has another number of channels than its input"
-    if flow is ChannelFlow.JOINED:
-        return (
-            "its inputs have other numbers of axes" if len(set(map(len, shapes))) > 1 else "a barrier of the operator"
-        )
-    return why_stopped(node.kind, node.config, node.rank)
+def _obstacle(architecture: Architecture, node: Node, barrier: Barrier) -> str:
+    """Why new channels can neither pass a node nor end in it, in words; "" where they can."""
+    if node.flow in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED):
+        is_alike = architecture[node.inputs[0]].channels == node.channels
+        return "" if is_alike else "its output has another number of channels than its input"
+    if node.flow is ChannelFlow.JOINED:
+        if len(set(map(len, architecture.input_shapes(node)))) > 1:
+            return "its inputs have other numbers of axes"
+        return "a barrier of the operator" if barrier(architecture, node) else ""
+    return node.why_stopped
 
 
 def _has_heads(node: Node) -> bool:
@@ -232,9 +229,9 @@ def _full_inputs(architecture: Architecture, node: Node) -> list[str]:
     return [name for name in dict.fromkeys(node.inputs) if architecture[name].channels == node.channels]
 
 
-def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: Mapping[str, Insertions]) -> Insertions:
+def _arriving(architecture: Architecture, node: Node, grown: Mapping[str, Insertions]) -> Insertions:
     """The insertions in the channels of a node's input; of several inputs, in those of their concatenation or merge."""
-    match flow:
+    match node.flow:
         case ChannelFlow.CONCATENATED:
             arriving: list[tuple[int, int]] = []
             offset = 0
@@ -260,16 +257,11 @@ def _arriving(architecture: Architecture, node: Node, flow: ChannelFlow, grown: 
             ins = next(grown[name] for name in node.inputs if name in grown)
             read = {node.inputs[node.rule.reads(node.config, each)] for each in node.rule.input_growth}  # type: ignore[union-attr]
             if not grown.keys() & set(node.inputs) <= (read if _has_heads(node) else {node.inputs[0]}):
-                reason = "they would reach more than what it reads"
-                raise CannotPropagate(
-                    f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason
-                )
+                raise CannotPropagate.at(node, "take new channels", "they would reach more than what it reads")
             if _has_heads(node) and any(count < 0 for _, count in ins):
-                reason = "it attends to all of them"
-                raise CannotPropagate(f"{node.name} ({node.kind}) cannot lose channels: {reason}", node.name, reason)
+                raise CannotPropagate.at(node, "lose channels", "it attends to all of them")
             return ins
-    reason = _obstacle(architecture, node)
-    raise CannotPropagate(f"{node.name} ({node.kind}) cannot take new channels: {reason}", node.name, reason)
+    raise AssertionError(f"{node.name} takes no channels")
 
 
 def _producers(
@@ -284,20 +276,16 @@ def _producers(
     waiting, seen = [name], {name}
     while waiting:
         node = architecture[waiting.pop()]
-        if can_grow(node.rule, node.config):
+        if not node.why_not_widened:
             if of_one_part(node, insertions) is None:
                 raise unlike(node)
             producers[node.name] = insertions
             continue
-        flow = _flow(architecture, node, barrier)
-        if flow not in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED, ChannelFlow.JOINED):
-            reason = (
-                why_not_widened(node.kind, node.config, node.rank) if node.inputs else "it is an input of the network"
-            )
-            message = f"{node.name} ({node.kind}) cannot be given new channels: {reason}"
-            raise CannotPropagate(message, node.name, reason)
-        inputs = _full_inputs(architecture, node) if flow is ChannelFlow.JOINED else node.inputs
-        before = set(inputs) - seen
-        seen |= before
+        is_passed = node.flow in (ChannelFlow.CARRIED, ChannelFlow.NORMALISED, ChannelFlow.JOINED)
+        if not is_passed or _obstacle(architecture, node, barrier):
+            raise CannotPropagate.at(node, "be given new channels", node.why_not_widened)
+        inputs = _full_inputs(architecture, node) if node.flow is ChannelFlow.JOINED else node.inputs
+        before = [each for each in dict.fromkeys(inputs) if each not in seen]
+        seen.update(before)
         waiting += before
     return producers

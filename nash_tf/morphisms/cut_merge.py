@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from nash_tf.architecture import Architecture, layer_rules
+from nash_tf.architecture import Architecture
 from nash_tf.architecture.layer_rules import ChannelFlow
 from nash_tf.morphisms.base import Reduction
 from nash_tf.morphisms.channels import CannotPropagate, drop
 from nash_tf.morphisms.cutting import needed, reading, why_not_read, why_nothing_gained
-from nash_tf.morphisms.features import is_alike
+from nash_tf.morphisms.features import why_unlike
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 
@@ -32,8 +32,7 @@ class CutMerge(Reduction):
     def why_not_considered(self, architecture, layer):
         node = architecture[layer]
         if node.rule is None:
-            reason = layer_rules.why_unruled(node.kind, node.config, node.rank)
-            return f"{layer} ({node.kind}) is not understood: {reason}"
+            return f"{layer} ({node.kind}) is not understood: {node.why_unruled}"
         return f"{layer} ({node.kind}) is no merge, and no input of one"
 
     def refusal(self, architecture, site):
@@ -60,7 +59,7 @@ class CutMerge(Reduction):
             return why_nothing_gained(architecture, child)
         if len(left) == 1 and (reason := why_not_read(architecture, name, left[0])):
             return reason
-        if not any(is_alike(architecture, name, other) for other in left):
+        if all(why_unlike(architecture, name, other) for other in left):
             return f"of {name} another shape would be left"
         return why_nothing_gained(architecture, self._apply(architecture, site)[0])
 
@@ -102,9 +101,7 @@ def _without_channels(architecture: Architecture, merge, branch: str) -> tuple[A
     if len(left) > 1:
         shape = (*merge.shape[:-1], merge.shape[-1] - len(gone))
         changed[merge.name] = replace(merge, inputs=left, shape=shape)
-    nodes = []
-    for node in (changed.get(node.name, node) for node in architecture.nodes):
-        if len(left) == 1 and merge.name in node.inputs:
-            node = replace(node, inputs=tuple(left[0] if each == merge.name else each for each in node.inputs))
-        nodes.append(node)
+    nodes = [changed.get(node.name, node) for node in architecture.nodes]
+    if len(left) == 1:
+        nodes = [node.rewired(merge.name, left[0]) for node in nodes]
     return replace(architecture, nodes=needed(nodes, architecture.outputs)), WeightTransfer(propagation.recipes)

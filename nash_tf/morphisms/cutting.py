@@ -18,14 +18,8 @@ def needed(nodes: Sequence[Node], outputs: Sequence[str]) -> tuple[Node, ...]:
 
 def reading(architecture: Architecture, before: str, now: str) -> Architecture:
     """The network in which what read one node reads another of the same shape."""
-    nodes = [_reading(node, before, now) for node in architecture.nodes]
+    nodes = [node.rewired(before, now) for node in architecture.nodes]
     return replace(architecture, nodes=needed(nodes, architecture.outputs))
-
-
-def _reading(node: Node, before: str, now: str) -> Node:
-    if before not in node.inputs:
-        return node
-    return replace(node, inputs=tuple(now if name == before else name for name in node.inputs))
 
 
 def why_not_read(architecture: Architecture, before: str, now: str) -> str:

@@ -65,9 +65,7 @@ def replay(parent: Architecture, moves: Iterable[Move]) -> tuple[Architecture, l
     """
     transfers = []
     for operator, site, seed in moves:
-        applied = known()[operator].limited_to(math.inf)
-        child, transfer = applied.apply(parent, tuple(site))
-        parent = child
+        parent, transfer = known()[operator].limited_to(math.inf).apply(parent, tuple(site))
         transfers.append((transfer, seed))
     return parent, transfers
 

@@ -7,19 +7,24 @@ from nash_tf.architecture import Architecture, Node, layer_rules
 from nash_tf.morphisms.names import no_layer
 
 
-def is_map(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output is a map: positions along one, two or three axes, and a known number of channels, which come last.
+def why_no_map(architecture: Architecture, name: str) -> str:
+    """Why a node's output is not a map, in words; "" where it is one: positions along one, two or three axes, and a known number of
+    channels, which come last.
 
     What has two axes beside that of the channels is an image. A sequence or a volume must come from a convolution of as many
     axes: else it may hold words or steps, which must not see those after them. What may have a mask is no map: new layers would
     drop it, and the loss would count what it hides.
     """
-    node = architecture[name]
-    if node.channels is None or len(node.shape) not in (2, 3, 4) or architecture.has_channels_first:
-        return False
+    shape = architecture[name].shape
+    if architecture.has_channels_first:
+        return f"{name} is no image: the channels come first in this network, and operators take them to come last"
     if name in architecture.masked:
-        return False
-    return len(node.shape) == 3 or convolution_before(architecture, name) is not None
+        return f"{name} is no image: it may have a mask, which new layers would drop"
+    if len(shape) not in (2, 3, 4) or shape[-1] is None:
+        return f"{name} is no image: its output has the shape {shape}"
+    if len(shape) != 3 and convolution_before(architecture, name) is None:
+        return f"{name} is no image, and comes from no {len(shape) - 1}-D convolution: its output has the shape {shape}"
+    return ""
 
 
 def convolution_before(architecture: Architecture, name: str) -> Node | None:
@@ -54,48 +59,30 @@ def _hides_later_steps(node: Node) -> bool:
     return padding == "causal"
 
 
-def is_feature(architecture: Architecture, name: str) -> bool:
-    """Whether a node's output is a feature: an image that is the output of an activation, a pool or a merge.
+def why_no_feature(architecture: Architecture, name: str) -> str:
+    """Why a node's output is not a feature, in words; "" where it is one: an image that is the output of an activation, a pool or a
+    merge.
 
     A sum, concatenation or convex combination of tensors that are never negative does not count: its inputs are
     features already, and the method of the slides merges ReLU and max-pool outputs only.
     """
     node = architecture[name]
-    if node.rule is None or not is_map(architecture, name):
-        return False
-    if node.kind in ("Add", "Concatenate", "nash_tf>ConvexMerge"):
-        return not architecture.nonnegative.issuperset(node.inputs)
-    return node.rule.role in ("pool", "merge") or layer_rules.has_activation(node.rule, node.config)
-
-
-def why_no_map(architecture: Architecture, name: str) -> str:
-    """Why a node's output is not a map, in words; "" where it is one."""
-    if is_map(architecture, name):
-        return ""
-    if architecture.has_channels_first:
-        return f"{name} is no image: the channels come first in this network, and operators take them to come last"
-    if name in architecture.masked:
-        return f"{name} is no image: it may have a mask, which new layers would drop"
-    shape = architecture[name].shape
-    if len(shape) in (2, 4) and shape[-1] is not None:
-        return f"{name} is no image, and comes from no {len(shape) - 1}-D convolution: its output has the shape {shape}"
-    return f"{name} is no image: its output has the shape {shape}"
-
-
-def why_no_feature(architecture: Architecture, name: str) -> str:
-    """Why a node's output is not a feature, in words; "" where it is one."""
-    if is_feature(architecture, name):
-        return ""
-    node = architecture[name]
-    if not is_map(architecture, name):
-        return why_no_map(architecture, name)
+    if reason := why_no_map(architecture, name):
+        return reason
     if node.kind == "InputLayer":
         return f"{name} is an input of the network"
     if node.rule is None:
-        return f"{name} ({node.kind}) is not understood: {layer_rules.why_unruled(node.kind, node.config, node.rank)}"
-    if node.rule.role == "merge":
+        return f"{name} ({node.kind}) is not understood: {node.why_unruled}"
+    if node.kind in ("Add", "Concatenate", "nash_tf>ConvexMerge") and architecture.nonnegative.issuperset(node.inputs):
         return f"{name} merges what is never negative, and is left to its inputs"
+    if node.rule.role in ("pool", "merge") or layer_rules.has_activation(node.rule, node.config):
+        return ""
     return f"{name} ({node.kind}) is not the output of an activation, a pool or a merge"
+
+
+def is_feature(architecture: Architecture, name: str) -> bool:
+    """Whether a node's output is a feature; see `why_no_feature`."""
+    return not why_no_feature(architecture, name)
 
 
 def why_no_pair(architecture: Architecture, later: str, earlier: str) -> str:
@@ -108,21 +95,14 @@ def why_no_pair(architecture: Architecture, later: str, earlier: str) -> str:
     return why_no_feature(architecture, later) or why_no_feature(architecture, earlier)
 
 
-def is_alike(architecture: Architecture, one: str, two: str) -> bool:
-    """Whether two nodes' outputs have one shape, whatever the input."""
-    shape = architecture[one].shape
-    return shape == architecture[two].shape and (
-        None not in shape or architecture.sizes[one] == architecture.sizes[two]
-    )
-
-
 def why_unlike(architecture: Architecture, one: str, two: str) -> str:
     """Why two nodes' outputs need not have one shape, in words; "" where they have one, whatever the input."""
-    if is_alike(architecture, one, two):
-        return ""
-    if architecture[one].shape == architecture[two].shape:
+    shapes = [architecture[name].shape for name in (one, two)]
+    if shapes[0] != shapes[1]:
+        return f"{one} has the shape {shapes[0]}, {two} {shapes[1]}"
+    if None in shapes[0] and architecture.sizes[one] != architecture.sizes[two]:
         return f"{one} need not be as large as {two}: the size of the input is open, and a layer between them may change it"
-    return f"{one} has the shape {architecture[one].shape}, {two} {architecture[two].shape}"
+    return ""
 
 
 def feature_pairs(architecture: Architecture) -> Iterator[tuple[str, str]]:

@@ -39,13 +39,12 @@ class FoldBatchNorm(Reduction):
         if norm.kind != "BatchNormalization":
             return self.why_not_considered(architecture, name)
         if norm.rule is None or norm.config.get("renorm"):
-            settings = layer_rules.why_unruled(norm.kind, norm.config, norm.rank) or "it renormalises batches"
-            return f"{name} cannot be folded: {settings}"
+            return f"{name} cannot be folded: {norm.why_unruled or 'it renormalises batches'}"
         if name in architecture.outputs:
             return f"{name} is an output of the network"
         layer = architecture[norm.inputs[0]]
         if not _scaled(layer):
-            reason = layer_rules.why_unruled(layer.kind, layer.config, layer.rank) or _why_not_scaled(layer)
+            reason = layer.why_unruled or _why_not_scaled(layer)
             return f"{layer.name} ({layer.kind}), before {name}, cannot take it: {reason}"
         if activation := layer_rules.activation_of(layer.config).replace("linear", ""):
             return f"{layer.name} ends in {activation}, before {name}"
@@ -61,30 +60,22 @@ class FoldBatchNorm(Reduction):
         config = layer_rules.with_settings(layer.config, {"use_bias": True})
         config.pop("use_bias", None)  # it has one by default; a layer within keeps all its settings
         folded = replace(layer, config=config, weights={**layer.weights, "bias": (layer.channels,)})
-        nodes = []
-        for node in architecture.nodes:
-            if node.name == layer.name:
-                node = folded
-            elif norm.name in node.inputs:
-                node = replace(node, inputs=tuple(layer.name if each == norm.name else each for each in node.inputs))
-            if node.name != norm.name:
-                nodes.append(node)
+        nodes = tuple(
+            folded if node is layer else node.rewired(norm.name, layer.name)
+            for node in architecture.nodes
+            if node is not norm
+        )
         epsilon = norm.config.get("epsilon", BATCH_NORM_EPSILON)
         axes = {**_scaled(layer), "bias": None}
         recipes = {
             (layer.name, variable): Fold(norm.name, epsilon, folded.weights[variable], axis)
             for variable, axis in axes.items()
         }
-        return replace(architecture, nodes=tuple(nodes)), WeightTransfer(recipes)
-
-
-def _multiplier(layer) -> int:
-    """How many channels a depthwise convolution makes of each; 1 of another layer."""
-    return layer.config.get("depth_multiplier", 1) if layer.kind.startswith("DepthwiseConv") else 1
+        return replace(architecture, nodes=nodes), WeightTransfer(recipes)
 
 
 def _why_not_scaled(layer) -> str:
-    multiplier = _multiplier(layer)
+    multiplier = layer.config.get("depth_multiplier", 1)
     return f"its depth_multiplier is {multiplier}, not 1" if multiplier != 1 else "it has no kernel with filters"
 
 
@@ -93,7 +84,7 @@ def _scaled(layer) -> dict[str, int]:
     if layer.rule is None or not layer.rule.kernels:
         return {}
     growth = layer.rule.output_growth
-    if layer.kind.startswith("DepthwiseConv") and _multiplier(layer) == 1:
+    if layer.kind.startswith("DepthwiseConv") and layer.config.get("depth_multiplier", 1) == 1:
         growth = layer.rule.input_growth
     return {
         variable: each.axis % len(layer.weights[variable]) for variable, each in growth.items() if variable != "bias"

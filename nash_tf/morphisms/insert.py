@@ -1,12 +1,11 @@
 """What the insertions have in common: a new block on an edge that is the identity there, or that adds zero."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.constants import BATCH_NORM_EPSILON
 from nash_tf.morphisms.base import Morphism, is_whole
-from nash_tf.morphisms.features import is_causal, is_map, prevailing_activation, why_no_feature
+from nash_tf.morphisms.features import is_causal, prevailing_activation, why_no_feature, why_no_map
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.norms import norm_config
 from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
@@ -88,9 +87,8 @@ class Insert(Morphism):
             return f"{consumer} does not take the output of {source}, but of {', '.join(architecture[consumer].inputs)}"
         if not (is_whole(size) and size > 0 and size % 2):
             return f"the kernel size must be a whole odd number of at least 1, received {size!r}"
-        if not is_map(architecture, source):
-            return why_no_feature(architecture, source)
-        if reason := _why_too_large(architecture[source], size) or self._why_unfit(architecture, source):
+        reason = why_no_map(architecture, source) or _why_too_large(architecture[source], size)
+        if reason := reason or self._why_unfit(architecture, source):
             return reason
         return "" if self._is_identity(architecture, source) else why_no_feature(architecture, source)
 
@@ -118,9 +116,7 @@ class Insert(Morphism):
             for node, initials in ((conv, self.initial_values), (norm, _NORM))
             for variable, initial in initials.items()
         }
-        old = architecture[consumer]
-        inputs = tuple(block[-1].name if name == source else name for name in old.inputs)
-        child = architecture.edited([replace(old, inputs=inputs)], block)
+        child = architecture.edited([architecture[consumer].rewired(source, block[-1].name)], block)
         return child, WeightTransfer(recipes, calibrate=(norm.name,))
 
     def _block(self, architecture: Architecture, source: Node, size: int, number: int) -> tuple[str, list[Node]]:

@@ -1,6 +1,5 @@
 """Merge two tensors by concatenation (slides, "Merge by Concatenation")."""
 
-from dataclasses import replace
 from functools import cache, partial
 
 from nash_tf.morphisms.base import Morphism, is_whole, why_too_wide
@@ -82,10 +81,7 @@ class MergeConcat(Morphism):
             new.append(appended)
         joined = architecture.make(f"concat_{number}", "Concatenate", {}, [architecture[later], appended])
         propagation = append(architecture, later, appended.channels, self._barrier)
-        changed = [
-            replace(node, inputs=tuple(joined.name if source == later else source for source in node.inputs))
-            for node in propagation.changed.values()
-        ]
+        changed = [node.rewired(later, joined.name) for node in propagation.changed.values()]
         return architecture.edited(changed, [*new, joined]), WeightTransfer(propagation.recipes)
 
     def _propagated(self, architecture, later, added):

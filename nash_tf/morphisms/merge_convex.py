@@ -1,7 +1,5 @@
 """Merge two tensors by a convex combination (slides, "Merge by Convex Combination", equation 2)."""
 
-from dataclasses import replace
-
 from nash_tf.morphisms.base import Morphism
 from nash_tf.morphisms.features import feature_pairs, why_no_feature, why_no_pair, why_unlike
 from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
@@ -54,8 +52,5 @@ class MergeConvex(Morphism):
         later, earlier = site
         name = f"convex_{architecture.unused_number()}"
         merged = architecture.make(name, "nash_tf>ConvexMerge", {}, [architecture[later], architecture[earlier]])
-        consumers = [
-            replace(node, inputs=tuple(merged.name if source == later else source for source in node.inputs))
-            for node in map(architecture.__getitem__, architecture.consumers[later])
-        ]
+        consumers = [architecture[consumer].rewired(later, name) for consumer in architecture.consumers[later]]
         return architecture.edited(consumers, [merged]), WeightTransfer({(name, "alpha"): Fresh((), "ones")})

@@ -1,35 +1,35 @@
 """How one node changes, and its variables, when its input or its output gets or loses channels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from nash_tf.architecture import Node
 from nash_tf.architecture.layer_rules import ChannelFlow, Growth, growths, with_settings
 from nash_tf.morphisms.weight_transfer import COPIES, Extend, ExtendTwice, Insertions, Key, Recipe, Take
 
 
-def grown_node(node: Node, ins: Sequence[Insertions], outs: Insertions, own: Insertions) -> Node:
-    """A node with new channels.
+class Places(NamedTuple):
+    """Where channels are put into a node, or taken from it.
 
-    Args:
-        node: the node as it was.
-        ins: insertions in the channels of its input; of each input, where its variables read different ones.
-        outs: insertions in its filters; of one part of these, where there are several that grow alike.
-        own: insertions in the channels of its output, which come from either.
+    Attributes:
+        ins: in the channels of its input; of each input, where its variables read different ones.
+        outs: in its filters; of one part of these, where there are several that grow alike.
+        own: in the channels of its output, which come from either.
     """
-    rule = node.rule
+
+    ins: Sequence[Insertions]
+    outs: Insertions
+    own: Insertions
+
+
+def grown_node(node: Node, places: Places) -> Node:
+    """A node with new channels."""
+    rule, own = node.rule, places.own
     assert rule is not None
-
-    def longer(shapes):
-        grown = dict(shapes)
-        for growth in (rule.input_growth, rule.output_growth):
-            for variable, each in growths(growth):
-                insertions = outs if growth is rule.output_growth else ins[rule.reads(node.config, variable)]
-                if variable in shapes:
-                    grown[variable] = _longer(grown[variable], each.axis, _in_blocks(node, variable, each, insertions))
-        return grown
-
-    shape, config = _longer(node.shape, -1, own), node.config
+    shape, config, variables = _longer(node.shape, -1, own), node.config, node.variables
+    for variable, each, insertions, _ in _growing(node, places):
+        variables[variable] = _longer(variables[variable], each.axis, insertions)
     if own and rule.size == "target_shape":
         target = list(config["target_shape"])
         config = {**config, "target_shape": [*target[:-1], -1 if target[-1] == -1 else shape[-1]]}
@@ -41,7 +41,8 @@ def grown_node(node: Node, ins: Sequence[Insertions], outs: Insertions, own: Ins
     else:
         sized = {rule.size: (shape[-1] or 0) // rule.parts(config)} if own and rule.size else {}
         config = with_settings(config, sized)
-    return replace(node, config=config, shape=shape, weights=longer(node.weights), statistics=longer(node.statistics))
+    weights, statistics = ({name: variables[name] for name in each} for each in (node.weights, node.statistics))
+    return replace(node, config=config, shape=shape, weights=weights, statistics=statistics)
 
 
 def grown_inside(node: Node, count: int) -> tuple[Node, dict[Key, Recipe]]:
@@ -63,32 +64,25 @@ def grown_inside(node: Node, count: int) -> tuple[Node, dict[Key, Recipe]]:
     return replace(node, config={**node.config, rule.inner: now + count}, weights=weights), recipes
 
 
-def recipes_of(node: Node, ins: Sequence[Insertions], outs: Insertions, copies: bool = False) -> dict[Key, Recipe]:
+def recipes_of(node: Node, places: Places, copies: bool) -> dict[Key, Recipe]:
     """The recipes of its variables.
 
     Args:
         node: the node as it was.
-        ins: as of `grown_node`.
-        outs: as of `grown_node`.
+        places: where it grows.
         copies: whether new channels are copies of the old ones, as many as these or a multiple.
     """
     rule = node.rule
     assert rule is not None
     extensions: dict[Key, list[Extend]] = {}
-    # New filters come first, so that the zeros for new input channels reach into them too.
-    for growth in (rule.output_growth, rule.input_growth):
-        is_copied = copies and (growth is rule.output_growth or rule.channels is not ChannelFlow.ABSORBED)
-        for variable, each in growths(growth):
-            insertions = outs if growth is rule.output_growth else ins[rule.reads(node.config, variable)]
-            if insertions and variable in node.variables:
-                # Units that were copied must not read each other: the zeros of recurrent kernels stay.
-                stays = each.fill == "zeros" and isinstance(growth[variable], tuple)
-                period = node.channels if growth is rule.output_growth else insertions[0][0]
-                fill = f"{COPIES}:{period}" if is_copied and not stays else each.fill
-                axis = each.axis % len(node.variables[variable])
-                places = _in_blocks(node, variable, each, insertions)
-                extensions.setdefault((node.name, variable), []).append(Extend(axis, places, fill))
-    if any(count < 0 for _, count in (*sum(ins, ()), *outs)):
+    for variable, each, insertions, is_filters in _growing(node, places):
+        # Units that were copied must not read each other: the zeros of recurrent kernels stay.
+        stays = is_filters and each.fill == "zeros" and isinstance(rule.output_growth[variable], tuple)
+        is_copied = copies and not stays and (is_filters or rule.channels is not ChannelFlow.ABSORBED)
+        fill = f"{COPIES}:{node.channels if is_filters else insertions[0][0]}" if is_copied else each.fill
+        axis = each.axis % len(node.variables[variable])
+        extensions.setdefault((node.name, variable), []).append(Extend(axis, insertions, fill))
+    if any(count < 0 for _, count in (*sum(places.ins, ()), *places.outs)):
         return {key: _cut(node.variables[key[1]], extends) for key, extends in extensions.items()}
     return {key: ExtendTwice(*extends) if len(extends) == 2 else extends[0] for key, extends in extensions.items()}
 
@@ -106,10 +100,20 @@ def of_one_part(node: Node, outs: Insertions) -> Insertions | None:
     return tuple(each[0]) if all(part == each[0] for part in each) else None
 
 
-def _in_blocks(node: Node, variable: str, growth: Growth, insertions: Insertions) -> Insertions:
-    """The same insertions in each block of a variable's axis."""
-    length = (node.variables[variable][growth.axis] or 0) // growth.blocks
-    return tuple((block * length + at, count) for block in range(growth.blocks) for at, count in insertions)
+def _growing(node: Node, places: Places) -> Iterator[tuple[str, Growth, Insertions, bool]]:
+    """The variables that grow, once for each axis: name, how, where along the axis, and whether by the layer's filters.
+
+    New filters come first, so that the zeros for new input channels reach into them too.
+    """
+    rule, variables = node.rule, node.variables
+    assert rule is not None
+    for is_filters, growth in ((True, rule.output_growth), (False, rule.input_growth)):
+        for variable, each in growths(growth):
+            insertions = places.outs if is_filters else places.ins[rule.reads(node.config, variable)]
+            if insertions and variable in variables:
+                length = (variables[variable][each.axis] or 0) // each.blocks
+                along = tuple((block * length + at, count) for block in range(each.blocks) for at, count in insertions)
+                yield variable, each, along, is_filters
 
 
 def _cut(shape: tuple, extends: list[Extend]) -> Take:

@@ -1,6 +1,5 @@
 """The settings of new batch normalisations: those of the network around them."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from nash_tf.architecture import Architecture, Node
@@ -23,13 +22,11 @@ def norm_config(architecture: Architecture, name: str) -> dict[str, Any]:
 
 def _nearest(architecture: Architecture, name: str, step) -> Node | None:
     """The first batch normalisation that is reached from a node in steps, level by level."""
-    return next((node for node in _walk(architecture, name, step) if node.kind == "BatchNormalization"), None)
-
-
-def _walk(architecture: Architecture, name: str, step) -> Iterator[Node]:
     waiting, seen = [name], {name}
-    for name in waiting:
-        yield architecture[name]
-        new = [other for other in step(architecture[name]) if other not in seen]
+    for node in map(architecture.__getitem__, waiting):
+        if node.kind == "BatchNormalization":
+            return node
+        new = [other for other in step(node) if other not in seen]
         seen.update(new)
         waiting += new
+    return None

@@ -1,11 +1,11 @@
 """Remove a block of layers between two tensors of one shape (as layers are dropped in Veit et al. 2016, arXiv 1605.06431)."""
 
-from collections.abc import Iterator
+from functools import reduce
 
 from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.morphisms.base import Reduction
 from nash_tf.morphisms.cutting import reading, why_not_read, why_nothing_gained
-from nash_tf.morphisms.features import is_alike
+from nash_tf.morphisms.features import why_unlike
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 
@@ -24,11 +24,11 @@ class RemoveBlock(Reduction):
 
     def candidates(self, architecture):
         before = _immediate_dominators(architecture)
-        ends = {node.name for node in architecture.nodes if _ends_block(architecture, node.name)}
-        for later in (node.name for node in architecture.nodes if node.name in ends):
+        ends = dict.fromkeys(node.name for node in architecture.nodes if _ends_block(architecture, node.name))
+        for later in ends:
             earlier = before[later]
             while earlier is not None:
-                is_block = earlier in ends and is_alike(architecture, later, earlier)
+                is_block = earlier in ends and not why_unlike(architecture, later, earlier)
                 if is_block and any(_has_kernel(architecture[name]) for name in _between(architecture, later, earlier)):
                     yield (later, earlier)
                     break
@@ -83,7 +83,7 @@ def _immediate_dominators(architecture: Architecture) -> dict[str, str | None]:
     Cooper, Harvey and Kennedy 2001, "A Simple, Fast Dominance Algorithm"; in topological order one pass is enough.
     """
     above: dict[str, str | None] = {}
-    place = {node.name: number for number, node in enumerate(architecture.nodes)}
+    place = architecture.position
 
     def common(one: str | None, two: str | None) -> str | None:
         while one != two:
@@ -93,9 +93,6 @@ def _immediate_dominators(architecture: Architecture) -> dict[str, str | None]:
         return one
 
     for node in architecture.nodes:
-        found: Iterator[str] = iter(node.inputs)
-        last = next(found, None)
-        for name in found:
-            last = common(last, name)
-        above[node.name] = last
+        first, *others = node.inputs or (None,)
+        above[node.name] = reduce(common, others, first)
     return above

@@ -37,11 +37,11 @@ class RemoveFilters(Reduction):
         node = architecture[name]
         if not node.channels:
             return f"{name} has an open number of channels"
-        if not layer_rules.can_grow(node.rule, node.config):
-            return f"{name} ({node.kind}) cannot lose channels: {_reason(node)}"
-        if not _is_form(wish):
-            return f"its sites are {self.site_form}"
+        if reason := node.why_not_widened:
+            return f"{name} ({node.kind}) cannot lose channels: {'it is frozen' if _is_frozen(node) else reason}"
         filters = _filters(wish, node.channels)
+        if filters is None:
+            return f"its sites are {self.site_form}"
         if not filters:
             return f"{name} has {node.channels} channels: no filter would go"
         if len(filters) >= node.channels:
@@ -67,7 +67,7 @@ class RemoveFilters(Reduction):
         name, *wish = site
         if not self.is_open(site):
             return site
-        count = len(_filters(wish, architecture[name].channels))
+        count = len(_filters(wish, architecture[name].channels) or ())
         order = sorted(range(len(importance)), key=lambda number: (importance[number], -number))
         return (name, FILTERS, *sorted(order[:count]))
 
@@ -97,35 +97,29 @@ class RemoveFilters(Reduction):
         return architecture.edited(propagation.changed.values()), WeightTransfer(propagation.recipes)
 
 
-def _is_form(wish) -> bool:
+def _filters(wish, channels: int) -> tuple[int, ...] | None:
+    """The filters that go, where that is open the last; None where the site has another form."""
     match wish:
-        case ["filters", *numbers]:
-            return all(map(is_whole, numbers))
-        case ["to", count] | [count]:
-            return is_whole(count)
-    return False
-
-
-def _filters(wish, channels: int) -> tuple[int, ...]:
-    """The filters that go; where that is open, the last."""
-    match wish:
-        case ["filters", *numbers]:
+        case ["filters", *numbers] if all(map(is_whole, numbers)):
             return tuple(numbers)
-        case ["to", kept]:
+        case ["to", kept] if is_whole(kept):
             return tuple(range(max(0, kept), channels))
-    return tuple(range(max(0, channels - wish[0]), channels))
+        case [count] if is_whole(count):
+            return tuple(range(max(0, channels - count), channels))
+    return None
 
 
 def _cut(architecture, name: str, filters) -> ChannelPropagation:
     return propagate(architecture, name, tuple((number, -1) for number in filters))
 
 
-def _reason(node) -> str:
-    return "it is frozen" if _is_frozen(node) else layer_rules.why_not_widened(node.kind, node.config, node.rank)
-
-
 def _is_frozen(node) -> bool:
     return not node.config.get("trainable", True)
+
+
+def everywhere(architecture: Architecture, name: str) -> ChannelPropagation:
+    """How channels propagate of which one is put in before each of a layer's own."""
+    return propagate(architecture, name, tuple((number, 1) for number in range(architecture[name].channels or 0)))
 
 
 def readers(architecture: Architecture, name: str) -> dict[tuple[str, str], tuple[int, tuple[int, ...]]]:
@@ -139,9 +133,8 @@ def readers(architecture: Architecture, name: str) -> dict[tuple[str, str], tupl
         By (node, variable) the kernel's axis of input channels, and the positions on it that come from the layer. Position
         k in this list comes from the filter k modulo their number: flattened or concatenated channels come several times.
     """
-    everywhere = tuple((number, 1) for number in range(architecture[name].channels or 0))
     found = {}
-    for reader, arriving in propagate(architecture, name, everywhere).arriving.items():
+    for reader, arriving in everywhere(architecture, name).arriving.items():
         rule = architecture[reader].rule
         if rule and rule.channels is layer_rules.ChannelFlow.ABSORBED:
             # Of a separable convolution the pointwise kernel: scaling one of both kernels scales the channel. Two

@@ -39,7 +39,7 @@ class SeparateConv(Reduction):
         if conv.kind not in _KINDS:
             return self.why_not_considered(architecture, name)
         if conv.rule is None:
-            return f"{name} cannot be separated: {layer_rules.why_unruled(conv.kind, conv.config, conv.rank)}"
+            return f"{name} cannot be separated: {conv.why_unruled}"
         strides, dilation = (sizes(conv.config.get(key, 1), 2) for key in ("strides", "dilation_rate"))
         if strides[0] != strides[1]:
             return f"{name} has unequal strides, {strides[0]} x {strides[1]}"

@@ -46,8 +46,8 @@ class Split(Morphism):
         conv = architecture[name]
         if reason := why_no_map(architecture, name):
             return reason
-        if not layer_rules.can_grow(conv.rule, conv.config):
-            return f"{name} ({conv.kind}): {layer_rules.why_not_widened(conv.kind, conv.config, conv.rank)}"
+        if reason := conv.why_not_widened:
+            return f"{name} ({conv.kind}): {reason}"
         if not _is_homogeneous(conv):
             return f"{name} ends in {layer_rules.activation_of(conv.config)}, of which two shares are not the whole"
         return "" if _is_inner(architecture, conv) else f"{name} is an output of the network"
@@ -72,10 +72,8 @@ class Split(Morphism):
             inputs = (second[-1].name,) if second else node.inputs
             second.append(replace(node, name=f"{prefix}_{number}", inputs=inputs))
         total = architecture.make(f"add_{number}", "Add", {}, [block[-1], second[-1]])
-        consumers = [
-            replace(node, inputs=tuple(total.name if source == block[-1].name else source for source in node.inputs))
-            for node in map(architecture.__getitem__, architecture.consumers[block[-1].name])
-        ]
+        end = block[-1].name
+        consumers = [architecture[consumer].rewired(end, total.name) for consumer in architecture.consumers[end]]
         scaled = _scaled(block)
         recipes = {}
         for branch, share in ((block, FACTOR), (second, 1 - FACTOR)):

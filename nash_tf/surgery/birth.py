@@ -90,11 +90,12 @@ def inherit(
             for key, recipe in transfer.recipes.items()
             if isinstance(recipe, Fresh) or (key not in state.weights and not isinstance(recipe, MADE_ANEW))
         }
-    # What belongs to removed layers goes with them.
-    weights, *kept = (
-        {key: array for key, array in each.items() if key[0] in child} for each in (weights, *slots.values())
-    )
-    state = State(weights, dict(zip(slots, kept, strict=True)), state.counters)
+
+    def left(arrays: Mapping[Key, Any]) -> dict[Key, Any]:
+        """Without what belongs to removed layers."""
+        return {key: array for key, array in arrays.items() if key[0] in child}
+
+    state = State(left(weights), {sort: left(arrays) for sort, arrays in slots.items()}, state.counters)
     pending = tuple(name for name in pending if name in child)
     stale = () if are_exact(operator for operator, *_ in moves) else _stale(parent, child, touched)
     stale = tuple(name for name in stale if name not in pending)

@@ -95,25 +95,54 @@ def _is_seed(variable: keras.Variable) -> bool:
     return "seed_generator_state" in variable.path
 
 
-def check_copy(model: keras.Model, inputs) -> None:
-    """Checks that a model can be judged by a copy: in half precision copies in float32 are compared, of the parent and of the child.
+def measure_parent(
+    model: keras.Model, inputs, labels=None, *, argument: str = "calibration", with_loss: bool = False
+) -> Measured:
+    """Measures what children are to be compared with, and checks that they can be.
 
     Args:
         model: the parent.
         inputs: a batch of its inputs.
+        labels: the targets of the same batch, or None.
+        argument: as what the user gave the batch.
+        with_loss: whether the loss must be finite as well as the outputs.
 
     Raises:
-        ValueError: a copy of its architecture and weights computes something else, as where a layer has a state that its config does not tell.
+        ValueError: a copy of the model's architecture and weights computes something else, as where a layer has a state that its config
+            does not tell; or an output in inference, or the loss, is NaN or infinite: the message says whether the batch is too.
     """
+    _check_copy(model, inputs)
+    measured = measure(model, inputs, labels)
+    outputs_fit = all(map(_is_finite, measured.outputs))
+    if not outputs_fit or (with_loss and measured.loss is not None and not np.isfinite(measured.loss)):
+        raise ValueError(_why_not_finite(model, inputs, labels, argument, outputs_fit))
+    return measured
+
+
+def _check_copy(model: keras.Model, inputs) -> None:
+    """In half precision copies in float32 are compared, of the parent and of the child."""
     if not _is_coarse(model):
         return
     copy = to_keras(from_keras(model), weights=read_state(model, copied=False).weights)
-    outputs, copied = (_pass(each, inputs, None, False)[0] for each in (model, copy))
+    outputs, copied = (_outputs(each, inputs) for each in (model, copy))
     if not (change := _difference(outputs, copied)) <= _OF_COPIES * max(1.0, _largest(outputs)):
         raise ValueError(
             f"model {model.name!r} is not supported: one made again of its configs and weights computes something else, by {change:.3g}; a layer has a "
             "state that its config does not tell"
         )
+
+
+def _why_not_finite(model: keras.Model, inputs, labels, argument: str, outputs_fit: bool) -> str:
+    """Why what a model computes on a batch is not finite, in words: it is the batch, or the model itself."""
+    for word, data in (("inputs", inputs), ("labels", labels)):
+        if not all(map(_is_finite, keras.tree.flatten(data))) and (word == "inputs" or outputs_fit):
+            return f"{argument} must hold finite numbers: its {word} have NaN or infinite ones; leave these out"
+    what = "loss" if outputs_fit else "outputs"
+    spoilt = [layer.name for layer in model.layers if not all(map(_is_finite, map(copy_of, layer.weights)))]
+    reason = "weights and batch are finite: look for what overflows in it"
+    if spoilt:
+        reason = f"so are weights of {', '.join(spoilt[:3])}: give it as it was before"
+    return f"the {what} of model {model.name!r} itself on {argument} must be finite, got NaN or infinity; {reason}"
 
 
 def check_range(model: keras.Model, child: keras.Model, inputs) -> None:
@@ -129,53 +158,12 @@ def check_range(model: keras.Model, child: keras.Model, inputs) -> None:
     """
     if not _is_coarse(child):
         return
-    outputs, others = (_pass(each, inputs, None, False)[0] for each in (model, child))
+    outputs, others = (_outputs(each, inputs) for each in (model, child))
     if all(map(_is_finite, outputs)) and not all(map(_is_finite, others)):
         raise NotPreserved(
             "in its half precision the child answers NaN or infinity: it has a value from float32 there that is too large; choose "
             "another place, or give the layers from there on dtype='float32'"
         )
-
-
-def check_finite(
-    model: keras.Model,
-    measured: Measured,
-    inputs,
-    labels=None,
-    *,
-    argument: str = "calibration",
-    with_loss: bool = False,
-) -> None:
-    """Checks that there is something to compare with: that what a model computes on a batch is finite.
-
-    Args:
-        model: the model.
-        measured: what it computes.
-        inputs: the batch.
-        labels: its targets, or None.
-        argument: as what the user gave the batch.
-        with_loss: whether the loss must be finite as well.
-
-    Raises:
-        ValueError: an output in inference, or the loss, is NaN or infinite; the message says whether the batch is too.
-    """
-    loss_fits = not with_loss or measured.loss is None or np.isfinite(measured.loss)
-    outputs_fit = all(np.isfinite(output).all() for output in measured.outputs)
-    if loss_fits and outputs_fit:
-        return
-    for word, data in (("inputs", inputs), ("labels", labels)):
-        if not all(map(_is_finite, keras.tree.flatten(data))) and (word == "inputs" or outputs_fit):
-            raise ValueError(
-                f"{argument} must hold finite numbers: its {word} have NaN or infinite ones; leave these out"
-            )
-    what = "loss" if outputs_fit else "outputs"
-    spoilt = [layer.name for layer in model.layers if not all(map(_is_finite, map(copy_of, layer.weights)))]
-    reason = "weights and batch are finite: look for what overflows in it"
-    if spoilt:
-        reason = f"so are weights of {', '.join(spoilt[:3])}: give it as it was before"
-    raise ValueError(
-        f"the {what} of model {model.name!r} itself on {argument} must be finite, got NaN or infinity; {reason}"
-    )
 
 
 def _is_finite(array) -> bool:
@@ -194,7 +182,7 @@ def rounding(model: keras.Model, inputs) -> float:
         model: the model.
         inputs: a batch of its inputs.
     """
-    return moved_by_rounding(model, lambda: _pass(in_float32(model), inputs, None, False)[0])
+    return moved_by_rounding(model, lambda: _outputs(in_float32(model), inputs))
 
 
 def moved_by_rounding(model: keras.Model, outputs: Callable[[], list[np.ndarray]]) -> float:
@@ -224,6 +212,11 @@ def _pass(
         if labels is not None:
             loss = float(loss_of(model, inputs, labels, outputs, training))
     return [np.asarray(keras.ops.cast(part, "float32")) for part in keras.tree.flatten(outputs)], loss
+
+
+def _outputs(model: keras.Model, inputs) -> list[np.ndarray]:
+    """Outputs in inference."""
+    return _pass(model, inputs, None, False)[0]
 
 
 def certify(

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import growths
-from nash_tf.keras_models.state import all_variables, restoring
+from nash_tf.keras_models.calibration import examples_in
+from nash_tf.keras_models.state import all_variables, read_state, restoring
 from nash_tf.morphisms import known
 from nash_tf.morphisms.base import Move, Reduction
-from nash_tf.morphisms.channels import propagate
-from nash_tf.morphisms.remove_filters import readers
+from nash_tf.morphisms.remove_filters import everywhere, readers
 from nash_tf.morphisms.weight_transfer import Arrays
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.losses import loss_of
@@ -42,14 +42,12 @@ def importance(model: keras.Model, architecture: Architecture, name: str, inputs
     Raises:
         ValueError: there are neither labels nor batch normalisations with gamma behind the layer.
     """
-    if labels is None:
-        found = by_gamma(model, architecture, name)
-        return (
-            found
-            if np.ptp(found)
-            else _by_weights_instead(model, architecture, [name], "batch normalisations have one gamma for all")[name]
-        )
-    return by_loss(model, architecture, [name], inputs, labels)[name]
+    if labels is not None:
+        return by_loss(model, architecture, [name], inputs, labels)[name]
+    found = by_gamma(model, architecture, name)
+    if np.ptp(found):
+        return found
+    return _by_weights_instead(model, architecture, [name], "batch normalisations have one gamma for all")[name]
 
 
 def by_loss(
@@ -72,7 +70,7 @@ def by_loss(
     channels = {name: architecture[name].channels or 0 for name in names}
     total = {name: np.zeros(channels[name]) for name in names}
     nothing = 0.0
-    examples = len(keras.tree.flatten(inputs)[0])
+    examples = examples_in(inputs)
     parts = min(PARTS, examples)
     for rows in np.array_split(np.arange(examples), parts):
         x, y = (keras.tree.map_structure(lambda each: np.asarray(each)[rows], part) for part in (inputs, labels))  # noqa: B023
@@ -116,7 +114,7 @@ def _by_weights_instead(
     """`by_weights`, with a warning."""
     of = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     warnings.warn(f"filters of {of} are ranked by their weights: {reason}", stacklevel=3)
-    weights = {key: keras.ops.convert_to_numpy(variable) for key, variable in all_variables(model).items()}
+    weights = read_state(model, copied=False).weights
     return {name: by_weights(architecture, weights, name) for name in names}
 
 
@@ -198,6 +196,5 @@ def by_gamma(model: keras.Model, architecture: Architecture, name: str) -> np.nd
 
 def _together(architecture: Architecture, name: str) -> list[Node]:
     """The layers that lose filters with a layer, itself among them, but for those whose channels are others too."""
-    channels = architecture[name].channels or 0
-    producers = propagate(architecture, name, tuple((number, 1) for number in range(channels))).producers
-    return [architecture[producer] for producer in producers if architecture[producer].channels == channels]
+    producers = map(architecture.__getitem__, everywhere(architecture, name).producers)
+    return [producer for producer in producers if producer.channels == architecture[name].channels]

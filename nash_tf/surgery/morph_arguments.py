@@ -10,7 +10,7 @@ import numpy as np
 
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.calibration import in_order, misplaced
+from nash_tf.keras_models.calibration import examples_in, in_order, misplaced
 from nash_tf.morphisms import known, registry
 from nash_tf.morphisms.base import Move, Site, plain_site
 from nash_tf.morphisms.options import Option, named
@@ -96,7 +96,7 @@ def check_calibration(
     if inputs is not None or labels is not None:
         _check_inputs(parent, inputs, argument)
     if inputs is not None:
-        _check_stateful(model, parent, len(keras.tree.flatten(inputs)[0]), argument)
+        _check_stateful(model, parent, examples_in(inputs), argument)
     if labels is not None:
         _check_labels(model, inputs, labels, argument)
 
@@ -137,7 +137,7 @@ def _check_inputs(parent: Architecture, inputs, argument: str) -> None:
 def _check_labels(model: keras.Model, inputs, labels, argument: str) -> None:
     if not model.compiled:
         raise ValueError(f"{argument} holds labels, but the model is not compiled: there is no loss to measure")
-    batch = len(keras.tree.flatten(inputs)[0])
+    batch = examples_in(inputs)
     received = [np.shape(part)[0] if np.ndim(part) else f"no array: {part!r}" for part in keras.tree.flatten(labels)]
     if set(received) != {batch}:
         raise ValueError(

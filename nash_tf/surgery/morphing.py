@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, partial, reduce
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -27,7 +27,7 @@ from nash_tf.surgery.birth import cost, make_child
 from nash_tf.surgery.filter_ranking import importance, open_reduction, settled
 from nash_tf.surgery.morph_arguments import Place
 from nash_tf.surgery.morphed import Morphed
-from nash_tf.surgery.ranking import Ranked, ranked
+from nash_tf.surgery.ranking import ranked
 
 
 def morph(
@@ -99,26 +99,25 @@ def morph(
         None if value is None else checked_limit(name, value)
         for name, value in (("max_channels", max_channels), ("max_loss_change", max_loss_change))
     )
+    limits = _Limits(max_params, limit)
     inputs, labels = parts_of(calibration)
     check_one_view(model, "morph")
     parent = from_keras(model)
+    given = _Given(model, parent, inputs, labels)
     wishes = arguments.wishes(parent, operators, count, moves, edits)
     arguments.check_calibration(model, parent, inputs, labels)
     if most is not None and labels is None:
         raise ValueError("max_loss_change needs a loss to measure: give calibration=(inputs, labels)")
     before = None
     if inputs is not None:
-        certificate.check_copy(model, inputs)
-        before = certificate.measure(model, inputs, labels)
-        certificate.check_finite(model, before, inputs, labels, with_loss=most is not None)
-    argument, given = ("moves", moves) if edits is None else ("edits", edits)
-    if given is not None:
-        chosen = arguments.parsed(given, argument)
-        _check_limits(parent, chosen, argument, max_params, limit)
+        before = certificate.measure_parent(model, inputs, labels, with_loss=most is not None)
+    argument, listed = ("moves", moves) if edits is None else ("edits", edits)
+    if listed is not None:
+        chosen = arguments.parsed(listed, argument)
+        limits.check(parent, chosen, argument)
     else:
-        least = partial(_least, model, parent, inputs, labels) if labels is not None else None
-        chosen = _drawn(parent, wishes, count, max_params, limit, seed, least)
-    chosen = _settled(model, parent, chosen, inputs, labels)
+        chosen = _drawn(given, wishes, count, limits, seed)
+    chosen = given.settled(chosen)
     grown, child = make_child(model, parent, chosen, inputs)
     if noise and chosen and not _add_noise(grown, child.fresh, noise, seed):
         names = ", ".join(dict.fromkeys(move.operator for move in chosen))
@@ -128,32 +127,88 @@ def morph(
     if before is not None:
         is_exact = not noise and are_exact(move.operator for move in chosen)
         certificate.check_range(model, grown, inputs)
-        facts = _certified(model, parent, chosen, grown, before, inputs, labels, is_exact, most) | cost(
-            parent, child.architecture
-        )
+        facts = _certified(given, chosen, grown, before, is_exact, most) | cost(parent, child.architecture)
     return Morphed.of(grown, json.dumps(chosen), facts, parent, child.architecture)
 
 
+class _Given(NamedTuple):
+    """What is morphed, and the batch that it is measured on."""
+
+    model: keras.Model
+    architecture: Architecture
+    inputs: Any
+    labels: Any
+
+    def after(self, moves: Sequence[Move]) -> "_Given":
+        """With what some moves make of the model."""
+        if not moves:
+            return self
+        made, child = make_child(self.model, self.architecture, moves, self.inputs)
+        return self._replace(model=made, architecture=child.architecture)
+
+    def settled(self, moves: Sequence[Move]) -> list[Move]:
+        """The same moves; where one leaves open which filters go, the least important are named."""
+        done: list[Move] = []
+        for move in moves:
+            if open_reduction(move):
+                made = self.after(done)
+                rank = partial(importance, made.model, made.architecture, inputs=self.inputs, labels=self.labels)
+                move = settled(made.architecture, move, rank)
+            done.append(move)
+        return done
+
+
+class _Limits(NamedTuple):
+    """The limits of a call: of parameters, and of channels, None for the usual ones."""
+
+    params: float
+    channels: float | None
+
+    def operator(self, name: str) -> Morphism:
+        """An operator at a given place, where no limit on channels holds but one that was given."""
+        return known()[name].limited_to(inf if self.channels is None else self.channels)
+
+    def are_exceeded(self, child: Architecture, parent: Architecture) -> bool:
+        """Whether a child has too many parameters; a reduction of a parent over the limit comes nearer to it."""
+        return child.params > self.params and child.params >= parent.params
+
+    def check(self, parent: Architecture, moves: Sequence[Move], argument: str) -> None:
+        """Checks moves, given as this argument.
+
+        Raises:
+            ValueError: they lead over a limit.
+        """
+        if self == (inf, None):
+            return
+        child = reduce(lambda made, move: self.operator(move.operator).apply(made, move.site)[0], moves, parent)
+        if self.are_exceeded(child, parent):
+            raise ValueError(
+                f"{argument} must stay within max_params={self.params:,.0f}: they make a model of {child.params:,} parameters"
+            )
+
+    def __str__(self) -> str:
+        """Those that were given, in words."""
+        under = "" if self.params == inf else f" under {self.params:,.0f} parameters"
+        return under if self.channels is None else f"{under} with max_channels={self.channels:g}"
+
+
 def _certified(
-    model: keras.Model,
-    parent: Architecture,
+    given: _Given,
     moves: Sequence[Move],
     grown: keras.Model,
     before: certificate.Measured,
-    inputs,
-    labels,
     is_exact: bool,
     max_loss_change: float | None,
 ) -> dict[str, float]:
     """The certificate of a child; an error where it does not hold, which names the first move that is to blame."""
-    after = certificate.measure(grown, inputs, labels)
-    own = cache(lambda: certificate.rounding(model, inputs))
+    after = certificate.measure(grown, given.inputs, given.labels)
+    own = cache(lambda: certificate.rounding(given.model, given.inputs))
     try:
         return certificate.certify(before, after, len(moves), is_exact, max_loss_change, own)
     except certificate.NotPreserved as error:
         if not is_exact:
             raise
-        culprit, halves = _culprit(model, parent, moves, inputs, before, own), _in_half(model)
+        culprit, halves = _culprit(given, moves, before, own), _in_half(given.model)
         cause = f"; its weights are kept in {halves[0]}, to which new ones are rounded" if halves else ""
         raise certificate.NotPreserved(f"{culprit}: {error}{cause}") from None
 
@@ -163,128 +218,49 @@ def _in_half(model: keras.Model) -> list[str]:
     return sorted({str(variable.dtype) for variable in model.weights} & {"float16", "bfloat16"})
 
 
-def _culprit(
-    model: keras.Model,
-    parent: Architecture,
-    moves: Sequence[Move],
-    inputs,
-    before: certificate.Measured,
-    own: Callable[[], float],
-) -> str:
+def _culprit(given: _Given, moves: Sequence[Move], before: certificate.Measured, own: Callable[[], float]) -> str:
     """In words the first of the moves that changes the outputs by more than the tolerance."""
     for number, (operator, site, _) in enumerate(moves, start=1):
-        grown, _ = make_child(model, parent, moves[:number], inputs)
+        grown = given.after(moves[:number]).model
         try:
-            certificate.certify(before, certificate.measure(grown, inputs), number, own_rounding=own)
+            certificate.certify(before, certificate.measure(grown, given.inputs), number, own_rounding=own)
         except certificate.NotPreserved:
             return f"{operator} at {site}"
     return f"{len(moves)} morphisms together"
 
 
-def _settled(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs, labels) -> list[Move]:
-    """The same moves; where one leaves open which filters go, the least important are named."""
-    done: list[Move] = []
-    for move in moves:
-        if open_reduction(move):
-            made, architecture = _after(model, parent, done, inputs)
-            move = settled(architecture, move, partial(importance, made, architecture, inputs=inputs, labels=labels))
-        done.append(move)
-    return done
-
-
-def _after(model: keras.Model, parent: Architecture, moves: Sequence[Move], inputs) -> tuple[keras.Model, Architecture]:
-    """What some moves make of a model, and its architecture."""
-    if not moves:
-        return model, parent
-    made, child = make_child(model, parent, moves, inputs)
-    return made, child.architecture
-
-
-def _drawn(
-    parent: Architecture,
-    wishes: Sequence[str | Place],
-    count: int | None,
-    max_params: float,
-    max_channels: float | None,
-    seed: int,
-    least: Callable[[list[Move], str], list[Ranked]] | None,
-) -> list[Move]:
-    """The moves of all wishes. A reduction without a place gets the one of `least`, where that is given."""
-    variants = {} if max_channels is None else {name: each.limited_to(max_channels) for name, each in known().items()}
+def _drawn(given: _Given, wishes: Sequence[str | Place], count: int | None, limits: _Limits, seed: int) -> list[Move]:
+    """The moves of all wishes. An approximate reduction without a place gets the one where it costs least, if there are labels."""
+    parent, channels = given.architecture, limits.channels
+    variants = {} if channels is None else {name: each.limited_to(channels) for name, each in known().items()}
     if count is not None:
-        _, moves = draw(parent, count, dict.fromkeys(map(str, wishes), 1.0), max_params, seed, variants)
+        _, moves = draw(parent, count, dict.fromkeys(map(str, wishes), 1.0), limits.params, seed, variants)
         if len(moves) < count:
             names = ", ".join(map(str, wishes))
-            within = _within(max_params, max_channels)
-            raise ValueError(f"only {len(moves)} of {count} morphisms could be made with {names}{within}")
+            raise ValueError(f"only {len(moves)} of {count} morphisms could be made with {names}{limits}")
         return list(moves)
     chosen: list[Move] = []
     for number, wish in enumerate(wishes):
         own_seed = derive(seed, number)
-        if isinstance(wish, str) and least is not None and wish in reductions and not reductions[wish].exact:
-            found = [each for each in least(chosen, wish) if each.child.params <= max_params][:1]
+        if isinstance(wish, str) and given.labels is not None and wish in reductions and not reductions[wish].exact:
+            chosen = given.settled(chosen)
+            places = ranked(*given.after(chosen)[:2], [wish], given.inputs, given.labels)
+            found = [each for each in places if each.child.params <= limits.params][:1]
             moves = tuple(each.move._replace(seed=own_seed) for each in found)
             parent = found[0].child if found else parent
         elif isinstance(wish, str):
-            parent, moves = draw(parent, 1, {wish: 1.0}, max_params, own_seed, variants)
+            parent, moves = draw(parent, 1, {wish: 1.0}, limits.params, own_seed, variants)
         else:
-            parent, moves = _placed(parent, wish, max_params, max_channels, own_seed)
+            child, _ = limits.operator(wish[0]).chosen(parent, wish[1])
+            is_fitting = not limits.are_exceeded(child, parent)
+            parent, moves = (child, (Move(*wish, own_seed),)) if is_fitting else (parent, ())
         if not moves:
             place = wish if isinstance(wish, str) else f"{wish[0]} at {wish[1]}"
-            within = _within(max_params, max_channels)
             raise ValueError(
-                f"{place} (number {number + 1} of {len(wishes)}): there is no place for it in this model{within}"
+                f"{place} (number {number + 1} of {len(wishes)}): there is no place for it in this model{limits}"
             )
         chosen += moves
     return chosen
-
-
-def _least(model: keras.Model, parent: Architecture, inputs, labels, moves: list[Move], name: str) -> list[Ranked]:
-    """Where a reduction costs least after some moves; these are settled in their list."""
-    moves[:] = _settled(model, parent, moves, inputs, labels)
-    return ranked(*_after(model, parent, moves, inputs), [name], inputs, labels)
-
-
-def _placed(
-    parent: Architecture, place: Place, max_params: float, max_channels: float | None, seed: int
-) -> tuple[Architecture, tuple[Move, ...]]:
-    """A child at a given place, and the move; the parent and none where it is too large."""
-    move = Move(*place, seed)
-    child = _operator(move, max_channels).chosen(parent, move.site)[0]
-    return (parent, ()) if _is_too_large(child, parent, max_params) else (child, (move,))
-
-
-def _operator(move: Move, max_channels: float | None) -> Morphism:
-    """The operator of a move at a given place, where no limit on channels holds but one that was given."""
-    return known()[move.operator].limited_to(inf if max_channels is None else max_channels)
-
-
-def _is_too_large(child: Architecture, parent: Architecture, max_params: float) -> bool:
-    """Whether a child is over the limit; a reduction of a parent over the limit comes nearer to it."""
-    return child.params > max_params and child.params >= parent.params
-
-
-def _check_limits(
-    parent: Architecture, moves: Sequence[Move], argument: str, max_params: float, max_channels: float | None
-) -> None:
-    """Checks given moves against the limits.
-
-    Raises:
-        ValueError: they lead over one.
-    """
-    if max_params == inf and max_channels is None:
-        return
-    child = reduce(lambda made, move: _operator(move, max_channels).apply(made, move.site)[0], moves, parent)
-    if _is_too_large(child, parent, max_params):
-        raise ValueError(
-            f"{argument} must stay within max_params={max_params:,.0f}: they make a model of {child.params:,} parameters"
-        )
-
-
-def _within(max_params: float, max_channels: float | None) -> str:
-    """The limits that were given, in words."""
-    under = "" if max_params == inf else f" under {max_params:,.0f} parameters"
-    return under if max_channels is None else f"{under} with max_channels={max_channels:g}"
 
 
 def _add_noise(model: keras.Model, fresh: frozenset[Key], noise: float, seed: int) -> bool:

@@ -9,14 +9,21 @@ import numpy as np
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import elements
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.calibration import CALIBRATION_BATCH, inside_on_own_statistics, node_outputs
-from nash_tf.keras_models.call_arguments import arguments, output_of
+from nash_tf.keras_models.calibration import (
+    CALIBRATION_BATCH,
+    examples_in,
+    inside_on_own_statistics,
+    node_outputs,
+    on_own_statistics,
+    parts_by_rows,
+)
+from nash_tf.keras_models.call_arguments import arguments
 from nash_tf.keras_models.graph_calls import graph_of, operations
 from nash_tf.keras_models.layer_configs import make
-from nash_tf.keras_models.state import all_variables, restoring
+from nash_tf.keras_models.state import read_state, restoring
 from nash_tf.keras_models.variables import variables
-from nash_tf.morphisms import known
-from nash_tf.morphisms.base import Move, Reduction
+from nash_tf.morphisms import reductions
+from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.weight_transfer import Arrays, WeightTransfer, apply_to_weights
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.filter_ranking import by_loss
@@ -86,11 +93,9 @@ def ranked(
 
 def _candidates(model, architecture, operators, inputs, labels, params) -> list[_Candidate]:
     """The reductions at all their sites, each child once."""
-    by_name = {name: known()[name] for name in operators}
     sites = [
         (operator, site)
-        for operator in by_name.values()
-        if isinstance(operator, Reduction)
+        for operator in map(reductions.__getitem__, operators)
         for site in (operator.sites(architecture) if params is None else operator.sites_removing(architecture, params))
     ]
     layers = list(dict.fromkeys(str(site[0]) for operator, site in sites if operator.is_open(site)))
@@ -118,19 +123,16 @@ def _losses(
     model, architecture = in_float32(model), architecture.in_float32()
     children = [_Candidate(move, child.in_float32(), transfer) for move, child, transfer in candidates]
     layers = operations(model)
-    weights = {key: keras.ops.convert_to_numpy(variable) for key, variable in all_variables(model).items()}
-    examples = len(keras.tree.flatten(inputs)[0])
+    weights = read_state(model).weights
     together = max(1, min(CALIBRATION_BATCH, HELD // max(elements(architecture) or HELD // 32, 1)))
     totals = np.zeros(1 + len(children))
-    for start in range(0, examples, together):
-        rows = slice(start, start + together)
-        x, y = (keras.tree.map_structure(lambda part: np.asarray(part)[rows], each) for each in (inputs, labels))  # noqa: B023
+    for x, y in parts_by_rows(keras.tree.map_structure(np.asarray, (inputs, labels)), together):
         with restoring(model):
             values = node_outputs(model, architecture, x)
             outputs = [values, *(_computed(layers, architecture, each, weights, values) for each in children)]
             losses = [_loss(model, [each[name] for name in architecture.outputs], x, y) for each in outputs]
-        totals += np.array(losses) * len(keras.tree.flatten(x)[0])
-    return (totals / examples).tolist()
+        totals += np.array(losses) * examples_in(x)
+    return (totals / examples_in(inputs)).tolist()
 
 
 def _computed(
@@ -148,10 +150,8 @@ def _computed(
         inputs = [found[name] for name in node.inputs]
         layer = layers[node.name] if is_same else _made(node, inputs, own)
         args, kwargs = arguments(node, inputs)
-        if private_api.has_training_argument(layer):
-            kwargs = {**kwargs, "training": isinstance(layer, keras.layers.BatchNormalization)}
         with inside_on_own_statistics([layer]):
-            found[node.name] = output_of(layer, args, kwargs)
+            found[node.name] = on_own_statistics(node.name, layer, args, kwargs)
         changed.add(node.name)
     return found
 

@@ -13,7 +13,7 @@ from nash_tf.morphisms import reductions
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.options import checked_limit, named
 from nash_tf.surgery.birth import make_child
-from nash_tf.surgery.certificate import NotPreserved, check_copy, check_finite, measure
+from nash_tf.surgery.certificate import NotPreserved, measure, measure_parent
 from nash_tf.surgery.morph_arguments import check_calibration
 from nash_tf.surgery.morphing import Morphed, morph
 from nash_tf.surgery.ranking import ranked
@@ -68,9 +68,7 @@ def shrink(
     inputs, labels = _examples(model, architecture, data)
     if architecture.params <= max_params:
         raise ValueError(f"the model has {architecture.params:,} parameters, no more than max_params={max_params:,}")
-    check_copy(model, inputs)
-    own = measure(model, inputs, labels)
-    check_finite(model, own, inputs, labels, argument="data", with_loss=True)
+    own = measure_parent(model, inputs, labels, argument="data", with_loss=True)
     while architecture.params > max_params:
         left = architecture.params
         size = int(np.ceil(min(left - max_params, max(1, STEP * left))))

@@ -7,7 +7,7 @@ from keras import layers, ops
 from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
 from nash_tf.keras_models import trusted
-from nash_tf.morphisms import registry
+from nash_tf.morphisms import registry, sites, why
 from nash_tf.testing import check_operator
 
 CHANNELS = 4
@@ -66,6 +66,42 @@ def test_the_rule_of_each_kind_holds_for_keras_own_layer(kind):
     assert layer_rules.why_unruled(node.kind, node.config, node.rank) == ""
     grown = {**node.rule.input_growth, **node.rule.output_growth, **node.rule.inner_growth}
     assert grown.keys() <= node.weights.keys() | node.statistics.keys()
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        lambda: layers.Bidirectional(layers.LSTM(3)),
+        lambda: layers.TimeDistributed(layers.Dense(3)),
+        lambda: layers.TimeDistributed(layers.BatchNormalization()),
+    ],
+)
+def test_a_wrapper_in_a_wrapper_has_no_rule_and_says_so(inner):
+    steps = keras.Input((3, 4, CHANNELS))
+    x = layers.TimeDistributed(inner(), name="wrapped")(layers.Dense(5)(steps))
+    model = keras.Model(steps, layers.Dense(2)(layers.Flatten()(x)))
+    assert Architecture.from_keras(model)["wrapped"].rule is None
+    assert not sites(model)
+    for operator in ("alter_channels", "remove_filters"):
+        assert "no rule for it with this kind of layer in it" in why(model, operator, "wrapped")
+
+
+@pytest.mark.parametrize(
+    ("inner", "reason"),
+    [
+        (layers.PReLU(shared_axes=[2]), "its settings are for this number of channels"),
+        (layers.PReLU(shared_axes=[1]), ""),
+        (layers.Permute((2, 1)), "it moves the axis of the channels"),
+        (layers.Permute((1, 2)), ""),
+        (layers.Dense(4, trainable=False), "it is frozen, and what it would read of them could never be learnt"),
+    ],
+)
+def test_the_axes_of_a_layer_in_a_wrapper_are_its_own(inner, reason):
+    steps = keras.Input((3, 4, CHANNELS))
+    x = layers.TimeDistributed(inner, name="wrapped")(layers.Dense(5, name="before")(steps))
+    model = keras.Model(steps, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    assert bool(sites(model, "alter_channels", "before")) == (not reason)
+    assert reason in why(model, "alter_channels", "before")
 
 
 def like_convnext() -> keras.Model:

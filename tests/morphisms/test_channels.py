@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from nash_tf.architecture import Architecture, Node, layer_rules
+from nash_tf.architecture.layer_rules.bounds import ACTIVATIONS
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import registry, sites
 from nash_tf.morphisms.slides import SLIDES
@@ -88,7 +89,7 @@ class TestBounds:
 
     def test_values_of_activations_lie_within_their_declared_bounds(self):
         numbers = np.linspace(-30, 30, 20001).astype(np.float32)
-        for name, (low, high) in layer_rules.bounds.__globals__["ACTIVATIONS"].items():
+        for name, (low, high) in ACTIVATIONS.items():
             for least, most in ((-30, 30), (0, 30), (0, 6), (-2, 1)):
                 inside = numbers[(numbers >= least) & (numbers <= most)]
                 values = np.asarray(keras.activations.get(name)(inside))

@@ -1,10 +1,15 @@
 """Where operators have a place, by what the layers around it let pass, and what it costs."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
+import keras
 import pytest
 from keras import layers
 
+from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import Option, registry, sites
@@ -95,6 +100,33 @@ class TestMerges:
     def test_sums_of_what_is_never_negative_are_left_to_their_inputs(self):
         parent, _ = split.apply(vanilla((8, 8, 3), 3, (4, 4)), ("conv_1",))
         assert not any("add_3" in site for site in concat.sites(parent))
+
+
+_WHY = """
+import sys
+from nash_tf.architecture import Architecture
+from nash_tf.morphisms import why
+print(why(Architecture.from_json(sys.stdin.read()), "alter_channels", "conv"))
+"""
+
+
+def test_the_reason_does_not_depend_on_the_process():
+    """Of two layers that both stand in the way always the same is named, whatever the order of Python's sets."""
+    one, two = keras.Input((8, 8, 4), name="one"), keras.Input((8, 8, 4), name="two")
+    x = layers.Add()([layers.Conv2D(4, 3, padding="same", name="conv")(one), layers.Add()([one, two])])
+    model = keras.Model([one, two], layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", _WHY],
+            input=Architecture.from_keras(model).to_json(),
+            env={**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(6)
+    }
+    assert len(told) == 1
 
 
 class TestCosts:

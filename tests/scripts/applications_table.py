@@ -17,7 +17,7 @@ import numpy as np
 
 from nash_tf import morph
 from nash_tf.architecture import Architecture
-from nash_tf.keras_models.calibration import node_outputs
+from nash_tf.keras_models.calibration import in_inference, node_outputs
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.morphisms import registry
 
@@ -53,7 +53,9 @@ def perturbed(model: keras.Model) -> keras.Model:
             elif variable.name in ("beta", "bias"):
                 variable.assign(rng.normal(0.0, 0.2, variable.shape))
 
-    def normalise(name, layer, args, kwargs):
+    def run(name, layer, args, kwargs):
+        if not isinstance(layer, keras.layers.BatchNormalization):
+            return in_inference(name, layer, args, kwargs)
         mean, variance = map(np.asarray, keras.ops.moments(args[0], list(range(len(args[0].shape) - 1))))
         layer.moving_mean.assign(mean + 0.2 * np.sqrt(variance) * rng.normal(size=mean.shape))
         layer.moving_variance.assign(np.maximum(variance, 1e-3) * rng.uniform(1.0, 3.0, mean.shape))
@@ -62,7 +64,7 @@ def perturbed(model: keras.Model) -> keras.Model:
     architecture = Architecture.from_keras(model)
     twin = architecture.to_keras()
     write_state(twin, read_state(model))
-    node_outputs(twin, architecture, some_images(model, 32), normalise)
+    node_outputs(twin, architecture, some_images(model, 32), run)
     write_state(model, read_state(twin))
     return model
 

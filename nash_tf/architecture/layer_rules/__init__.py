@@ -7,9 +7,6 @@ are not offered where they would have to change it. Configs hold only what diffe
 from collections.abc import Mapping, Sequence
 
 from nash_tf.architecture.layer_rules.bounds import (
-    ACTIVATION_ENTRIES,
-    ACTIVATIONS,
-    NOT_PER_CHANNEL,
     SOFTMAXES,
     UNBOUNDED,
     Bounds,
@@ -23,7 +20,7 @@ from nash_tf.architecture.layer_rules.constraints import (
     keeps_scaled,
 )
 from nash_tf.architecture.layer_rules.products import BY_INPUTS, Product, places_of
-from nash_tf.architecture.layer_rules.reasons import along_channels, why_not_widened, why_stopped, why_unruled
+from nash_tf.architecture.layer_rules.reasons import why_not_widened, why_stopped, why_unruled
 from nash_tf.architecture.layer_rules.rule import (
     CALL,
     CLOSED,
@@ -37,7 +34,7 @@ from nash_tf.architecture.layer_rules.rule import (
     Shape,
 )
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
-from nash_tf.architecture.layer_rules.wrapped import TIMED, WRAPPERS, inside, settings, with_settings
+from nash_tf.architecture.layer_rules.wrapped import TIMED, WRAPPERS, inside, with_settings
 from nash_tf.architecture.layer_rules.wrappers import wrapping
 
 __all__ = [
@@ -51,10 +48,9 @@ __all__ = [
     "Inferred",
     "LayerRule",
     "Product",
+    "Shape",
     "activation_of",
     "bounds",
-    "can_grow",
-    "channel_flow",
     "constraint_on",
     "drops_mask",
     "growths",
@@ -76,32 +72,19 @@ __all__ = [
     "with_settings",
 ]
 
-_SHAPE_PRESERVING = ACTIVATIONS.keys() | SOFTMAXES
 
-
-def rule_of(kind: str, config: Config, rank: int = 4) -> LayerRule | None:
-    """The rule of a layer; None where its kind has none, or where its config mixes or moves the channels.
+def rule_of(kind: str, config: Config, rank: int) -> LayerRule | None:
+    """The rule of a layer; None where none holds, of which `why_unruled` says why.
 
     Args:
         kind: the layer's kind, as in `Node.kind`.
         config: its config.
         rank: number of axes of its output, including the batch axis. A config may count an axis from either end.
     """
-    if kind in WRAPPERS:
-        return wrapping(kind, config, rule_of(*inside(kind, config, rank)))
-    rule = LAYER_RULES.get(kind)
-    is_usual = (
-        rule is not None
-        and rule.covers(config)
-        and config.get("data_format", "channels_last") == "channels_last"
-        and (config.get("groups", 1) == 1 or kind == "GroupNormalization")
-        and along_channels(config, rank)
-        and (config.get("depth_multiplier", 1) == 1 or kind.startswith("DepthwiseConv"))
-        and not config.get("stateful", False)
-        # Keras' few other activations, and a user's own, may change the shape.
-        and all(activation_of(config, entry) in _SHAPE_PRESERVING for entry in ACTIVATION_ENTRIES)
-    )
-    return rule if is_usual else None
+    if why_unruled(kind, config, rank):
+        return None
+    rule = LAYER_RULES[inside(kind, config, rank)[0]]
+    return wrapping(kind, rule) if kind in WRAPPERS else rule
 
 
 def infer(kind: str, config: Config, inputs: Sequence[Shape]) -> Inferred | None:
@@ -127,29 +110,6 @@ def bounds(kind: str, config: Config, inputs: Sequence[Bounds], rank: int = 4) -
     """
     rule = rule_of(kind, config, rank)
     return rule.bounds(config, inputs) if rule else UNBOUNDED
-
-
-def channel_flow(rule: LayerRule | None, config: Config, rank: int) -> ChannelFlow:
-    """What a layer with this rule and config does with new input channels.
-
-    Args:
-        rule: the layer's rule; None for none.
-        config: its config.
-        rank: number of axes of its output, including the batch axis.
-    """
-    if rule is None:
-        return ChannelFlow.STOPPED
-    if rule.channels is ChannelFlow.ABSORBED:
-        # In a frozen kernel the zeros for the new channels would stay zero.
-        return ChannelFlow.STOPPED if _is_frozen(config) else rule.channels
-    if not _acts_per_channel(config) or _fixes_channels(config, rank):
-        return ChannelFlow.STOPPED
-    return rule.channels
-
-
-def can_grow(rule: LayerRule | None, config: Config) -> bool:
-    """Whether a layer can get more output channels without a change of the old ones."""
-    return rule is not None and bool(rule.output_growth) and _acts_per_channel(config) and not _is_frozen(config)
 
 
 def has_activation(rule: LayerRule | None, config: Config) -> bool:
@@ -207,20 +167,3 @@ def products(
 def growths(growth: Mapping[str, Growth | tuple[Growth, Growth]]) -> list[tuple[str, Growth]]:
     """Variables and how they grow, one item for each axis, from `LayerRule.input_growth` or `output_growth`."""
     return [(name, one) for name, each in growth.items() for one in (each if isinstance(each, tuple) else (each,))]
-
-
-def _acts_per_channel(config: Config) -> bool:
-    return not any(activation_of(config, entry) in NOT_PER_CHANNEL for entry in ACTIVATION_ENTRIES)
-
-
-def _fixes_channels(config: Config, rank: int) -> bool:
-    """Whether a setting fits this number of channels only (a value for each, or one for all together), or moves them."""
-    config = settings(config)
-    by_channel = any(not isinstance(config.get(name), int | float | None) for name in ("scale", "offset"))
-    shared = config.get("shared_axes") or ()
-    moved = [*config.get("dims", (0,))][-1] not in (0, rank - 1)
-    return by_channel or moved or config.get("noise_shape") is not None or rank - 1 in shared or -1 in shared
-
-
-def _is_frozen(config: Config) -> bool:
-    return not (config.get("trainable", True) and settings(config).get("trainable", True))

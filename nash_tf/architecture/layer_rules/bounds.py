@@ -1,12 +1,10 @@
 """Bounds of a layer's output from the bounds of its inputs, by interval arithmetic; rounding is not considered."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from nash_tf.architecture.layer_rules.wrapped import settings
-
-Config = Mapping[str, Any]
+from nash_tf.architecture.layer_rules.wrapped import Config, settings
 
 
 class Bounds(NamedTuple):

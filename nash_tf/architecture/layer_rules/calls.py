@@ -5,7 +5,7 @@ from typing import Any
 
 from nash_tf.architecture.layer_rules.rule import CALL, CLOSED, Config
 
-_INPUT = "__input__"  # {_INPUT: n} stands for the n-th input in the arguments of a call
+INPUT = "__input__"  # {INPUT: n} stands for the n-th input tensor in the encoded arguments of a call
 
 
 def is_masked(config: Config) -> bool:
@@ -36,14 +36,14 @@ def has_attended(config: Config) -> bool:
     """Whether an attention layer is called on tensors as query, value and perhaps key."""
     given = _attended(config) if CALL in config else {}
     return given.keys() >= {"query", "value"} and all(
-        isinstance(each, Mapping) and each.keys() == {_INPUT} for each in given.values()
+        isinstance(each, Mapping) and each.keys() == {INPUT} for each in given.values()
     )
 
 
 def attended(config: Config) -> tuple[int, int, int]:
     """Of such a call the numbers of the inputs that are query, key and value."""
     given = _attended(config)
-    query, key, value = (given.get(role, given["value"])[_INPUT] for role in ("query", "key", "value"))
+    query, key, value = (given.get(role, given["value"])[INPUT] for role in ("query", "key", "value"))
     return query, key, value
 
 
@@ -54,4 +54,4 @@ def _attended(config: Config) -> dict[str, Any]:
 
 
 def _input(number: int) -> dict[str, int]:
-    return {_INPUT: number}
+    return {INPUT: number}

@@ -9,11 +9,13 @@ from nash_tf.architecture.layer_rules.bounds import (
 )
 from nash_tf.architecture.layer_rules.rule import CALL, CLOSED, OUTPUT, ChannelFlow, Config
 from nash_tf.architecture.layer_rules.table import LAYER_RULES
-from nash_tf.architecture.layer_rules.wrapped import BOTH_WAYS, WRAPPERS, directions_differ, inside
+from nash_tf.architecture.layer_rules.wrapped import BOTH_WAYS, WRAPPERS, directions_differ, inside, settings
 from nash_tf.architecture.layer_rules.wrappers import is_usual, wraps
 
+_SHAPE_PRESERVING = ACTIVATIONS.keys() | SOFTMAXES
 
-def along_channels(config: Config, rank: int) -> bool:
+
+def _along_channels(config: Config, rank: int) -> bool:
     """Whether the axis that a config names, if it names one, is that of the channels; `rank` counts the batch axis too."""
     axis = config.get("axis", -1)
     return (axis[0] if isinstance(axis, list | tuple) and len(axis) == 1 else axis) in (-1, rank - 1)
@@ -43,14 +45,15 @@ def why_unruled(kind: str, config: Config, rank: int) -> str:
         return "its channels come first"
     if config.get("groups", 1) != 1 and kind != "GroupNormalization":
         return f"it has {config['groups']} groups of channels"
-    if not along_channels(config, rank):
+    if not _along_channels(config, rank):
         return f"it works along axis {config['axis']}"
     if config.get("depth_multiplier", 1) != 1 and not kind.startswith("DepthwiseConv"):
         return f"it has a depth multiplier of {config['depth_multiplier']}"
     if config.get("stateful", False):
         return "it keeps states from one batch to the next"
     for entry in ACTIVATION_ENTRIES:
-        if (activation := activation_of(config, entry)) not in ACTIVATIONS.keys() | SOFTMAXES:
+        # Keras' few other activations, and a user's own, may change the shape.
+        if (activation := activation_of(config, entry)) not in _SHAPE_PRESERVING:
             return f"its {_words(entry)}, {activation or 'of its own'}, is not known"
     return ""
 
@@ -62,38 +65,55 @@ def _why_wrapper(kind: str, config: Config, rank: int) -> str:
         return "its two directions are set up differently"
     if reason := why_unruled(*inside(kind, config, rank)):
         return f"of the layer in it: {reason}"
-    inner = LAYER_RULES[inside(kind, config, rank)[0]]
-    return "" if wraps(kind, config, inner) else "there is no rule for it with this kind of layer in it"
+    inner = LAYER_RULES.get(inside(kind, config, rank)[0])  # None of a wrapper in a wrapper
+    return "" if inner and wraps(kind, inner) else "there is no rule for it with this kind of layer in it"
 
 
 def why_stopped(kind: str, config: Config, rank: int) -> str:
-    """Why a layer stops new channels of its input, where it does; arguments as of `why_unruled`."""
+    """Why a layer cannot take new channels of its input; "" where it can. Arguments as of `why_unruled`."""
     if reason := why_unruled(kind, config, rank):
         return reason
+    is_frozen = _is_frozen(config)
     kind, config, rank = inside(kind, config, rank)
-    if LAYER_RULES[kind].channels is ChannelFlow.STOPPED:
+    flow = LAYER_RULES[kind].channels
+    if flow is ChannelFlow.STOPPED:
         return "it mixes its channels"
-    if not config.get("trainable", True) and LAYER_RULES[kind].channels is ChannelFlow.ABSORBED:
-        return "it is frozen, and what it would read of them could never be learnt"
-    if (activation := activation_of(config)) in NOT_PER_CHANNEL:
-        return f"its activation, {activation}, is not kept by new channels"
-    if kind == "Permute":
+    if flow is ChannelFlow.ABSORBED:  # in a frozen kernel the zeros for the new channels would stay zero
+        return "it is frozen, and what it would read of them could never be learnt" if is_frozen else ""
+    if reason := _why_not_by_channel(config):
+        return reason
+    if [*config.get("dims", (0,))][-1] not in (0, rank - 1):
         return "it moves the axis of the channels"
-    return "its settings are for this number of channels"
+    # A value for each channel, or one for all together.
+    by_channel = any(not isinstance(config.get(name), int | float | None) for name in ("scale", "offset"))
+    shared = config.get("shared_axes") or ()
+    if by_channel or config.get("noise_shape") is not None or rank - 1 in shared or -1 in shared:
+        return "its settings are for this number of channels"
+    return ""
 
 
 def why_not_widened(kind: str, config: Config, rank: int) -> str:
-    """Why a layer cannot be given more filters or units, where it cannot; arguments as of `why_unruled`."""
+    """Why a layer cannot be given more filters or units without a change of the old ones; "" where it can. Arguments as of
+    `why_unruled`."""
     if reason := why_unruled(kind, config, rank):
         return reason
-    is_frozen = not config.get("trainable", True)  # a wrapper may be frozen where the layer in it is not
-    kind, config, rank = inside(kind, config, rank)
-    if not LAYER_RULES[kind].output_growth:
+    if not LAYER_RULES[inside(kind, config, rank)[0]].output_growth:
         return "it has no filters or units of its own"
-    if is_frozen or not config.get("trainable", True):
+    if _is_frozen(config):
         return "it is frozen, and new filters could never be learnt"
-    entry = next(entry for entry in ACTIVATION_ENTRIES if activation_of(config, entry) in NOT_PER_CHANNEL)
-    return f"its {_words(entry)}, {activation_of(config, entry)}, is not kept by new channels"
+    return _why_not_by_channel(config)
+
+
+def _is_frozen(config: Config) -> bool:
+    """Whether a layer is frozen, or that inside it."""
+    return not (config.get("trainable", True) and settings(config).get("trainable", True))
+
+
+def _why_not_by_channel(config: Config) -> str:
+    for entry in ACTIVATION_ENTRIES:
+        if (activation := activation_of(config, entry)) in NOT_PER_CHANNEL:
+            return f"its {_words(entry)}, {activation}, is not kept by new channels"
+    return ""
 
 
 def _words(entry: str) -> str:

@@ -3,18 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from nash_tf.architecture.layer_rules.bounds import Bounds
+from nash_tf.architecture.layer_rules.wrapped import Config
 
 CALL = "__call__"  # entry of a config with the arguments of a call that is not on one tensor or a list of tensors
-CLOSED = (
-    "closed"  # entry of a call that no operator may change: True where it is not as the layer's rule has it, or why
-)
+# Entry of a call that no operator may change: True where it is not as the layer's rule has it, or why.
+CLOSED = "closed"
 LAYER_OF = "layer_of"  # entry of a call of a layer that is called before: the node of the first call
 OUTPUT = "nash_tf>Output"  # kind of a node that is one of several outputs of the node before it
 Shape = tuple[int | None, ...]
-Config = Mapping[str, Any]
 
 
 class ChannelFlow(Enum):

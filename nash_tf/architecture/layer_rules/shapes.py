@@ -135,8 +135,8 @@ def attention(config: Config, inputs: Sequence[Shape]) -> Inferred | None:
         (query[-1], heads, size),
         (key[-1], heads, size),
         (value[-1], heads, valued),
+        (heads, valued, width),
     ]
-    kernels.append((heads, valued, width))
     weights: dict[str, Shape] = {}
     for number, kernel in enumerate(kernels):
         suffix = f":{number}" if number else ""
@@ -165,11 +165,8 @@ def layer_scale(config: Config, inputs: Sequence[Shape]) -> Inferred:
 
 def batch_norm(config: Config, inputs: Sequence[Shape]) -> Inferred:
     """`BatchNormalization`: each variable has one number for each channel; gamma and beta may be left out."""
-    (shape,) = inputs
-    channels: Shape = (shape[-1],)
-    weights = {"gamma": channels} if config.get("scale", True) else {}
-    weights |= {"beta": channels} if config.get("center", True) else {}
-    return Inferred(shape, weights, {"moving_mean": channels, "moving_variance": channels})
+    channels = inputs[0][-1:]
+    return layer_norm(config, inputs)._replace(statistics={"moving_mean": channels, "moving_variance": channels})
 
 
 def pool(config: Config, inputs: Sequence[Shape]) -> Inferred:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from nash_tf.architecture.layer_rules.calls import is_masked
 from nash_tf.architecture.layer_rules.rule import CALL, ChannelFlow, Config, Inferred, LayerRule
-from nash_tf.architecture.layer_rules.wrapped import BOTH_WAYS, TIMED, directions_differ, settings
+from nash_tf.architecture.layer_rules.wrapped import BOTH_WAYS, TIMED, settings
 
 _TIMED_FLOWS = (ChannelFlow.ABSORBED, ChannelFlow.CARRIED, ChannelFlow.FLATTENED, ChannelFlow.STOPPED)
 
@@ -14,23 +14,15 @@ def is_usual(kind: str, config: Config) -> bool:
     return is_masked(config) if kind == BOTH_WAYS else CALL not in config
 
 
-def wraps(kind: str, config: Config, inner: LayerRule) -> bool:
+def wraps(kind: str, inner: LayerRule) -> bool:
     """Whether a wrapper has a rule with a layer of this rule in it."""
     if kind == TIMED:
         return inner.channels in _TIMED_FLOWS and not inner.inner and inner.size in ("", "filters", "units")
-    return inner.size == "units" and "recurrent_kernel" in inner.output_growth and not directions_differ(config)
+    return inner.size == "units" and "recurrent_kernel" in inner.output_growth
 
 
-def wrapping(kind: str, config: Config, inner: LayerRule | None) -> LayerRule | None:
-    """The rule of a wrapper with a layer of this rule in it; None where there is none.
-
-    Args:
-        kind: the wrapper.
-        config: its config.
-        inner: the rule of the layer in it, which depends on its config.
-    """
-    if inner is None or not is_usual(kind, config) or not wraps(kind, config, inner):
-        return None
+def wrapping(kind: str, inner: LayerRule) -> LayerRule:
+    """The rule of a wrapper with a layer of this rule in it, which it `wraps`."""
     return _timed(inner) if kind == TIMED else _both_ways(inner)
 
 
