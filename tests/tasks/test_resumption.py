@@ -16,7 +16,7 @@ from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.tasks.resumption import AUGMENTATION, of_raised_limits
 from nash_tf.terminal.progress import Progress
 from tests.helpers.data_files import folder
-from tests.helpers.processes import here
+from tests.helpers.processes import here, without_search
 
 
 def test_a_run_on_a_file_of_arrays_goes_on_mirroring_if_it_was_begun_so(tmp_path, monkeypatch):
@@ -27,7 +27,7 @@ def test_a_run_on_a_file_of_arrays_goes_on_mirroring_if_it_was_begun_so(tmp_path
     file = tmp_path / "run" / "config.json"
     config = without_checksum(json.loads(file.read_text()))
     assert config["versions"][AUGMENTATION] == "normalise,shift"
-    monkeypatch.setattr(search, "search", lambda *_: None)  # what is said is said before
+    without_search(monkeypatch)  # what is said is said before
     for is_of_before in (False, True):
         if is_of_before:
             del config["versions"][AUGMENTATION]
@@ -46,7 +46,7 @@ def test_a_folder_of_images_may_have_moved(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "finish", lambda searched: {})
     monkeypatch.setattr(Progress, "finished", lambda *_: None)
     here(tmp_path / "run", f"--dataset={tmp_path / 'photos'}", *arguments)
-    monkeypatch.setattr(search, "search", lambda *_: None)  # what is refused is refused before
+    without_search(monkeypatch)  # what is refused is refused before
     monkeypatch.chdir(tmp_path)
     here(tmp_path / "run", "--dataset=photos/", *arguments)
     (tmp_path / "photos").rename(tmp_path / "pictures")
