@@ -17,8 +17,8 @@ from nash_tf.data.rows import Rows
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
-from nash_tf.strategy.cooldown import SLACK, Cooldown, is_about, last_epoch, replanned
-from nash_tf.strategy.schedules import annealings
+from nash_tf.strategy.epochs_in_time import SLACK, is_about, last_epoch, replanned
+from nash_tf.strategy.schedules import Timeline, annealings
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import saved_long_training
 from nash_tf.training.distillation import TEMPERATURE, taught
@@ -115,7 +115,8 @@ def train(
     saved = saved_long_training.load(directory, job.identity, job.limit)
     if saved is None:
         last = last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
-        cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else _AT_FIRST)), None if last else CUT
+        cooldown = Timeline(0.0, annealings([max(last, 1 if job.cpu_seconds is None else _AT_FIRST)]))
+        ended = None if last else CUT
         training = LongTrainingState(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
     else:
         training, state = saved
@@ -155,8 +156,7 @@ class _Rate(PhasedRate):
         self._keeper = keeper
 
     def on_epoch_begin(self, epoch, logs=None):
-        cooldown = self._keeper.training.cooldown
-        self.first_epoch, self.phases = cooldown.start, annealings([cooldown.length])
+        self.first_epoch, self.phases = self._keeper.training.cooldown
         super().on_epoch_begin(epoch, logs)
 
 
@@ -220,7 +220,7 @@ class _Keeper(keras.callbacks.Callback):
             wanted = wanted if is_about(more, wanted - epoch) else epoch + more
         last = replanned(epoch, wanted, training.last, left, seconds)
         training = replace(training, wanted=wanted)
-        if last <= epoch or training.cooldown.is_over(epoch):
+        if last <= epoch or epoch >= training.cooldown.end:  # then no other end can be given to it
             return replace(training, last=epoch, ended=DONE if epoch >= wanted else CUT)
         is_kept = math.isclose(training.cooldown.end, last)
         return replace(

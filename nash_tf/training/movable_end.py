@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nash_tf.callbacks import PhasedRate
-from nash_tf.strategy.cooldown import replanned
+from nash_tf.strategy.epochs_in_time import replanned
 from nash_tf.strategy.records import Assignment
 from nash_tf.strategy.schedules import Timeline, averaged_from
 from nash_tf.training.pace import Pace

@@ -14,7 +14,7 @@ from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.state import read_state, write_state
-from nash_tf.strategy.cooldown import Cooldown
+from nash_tf.strategy.schedules import Timeline, annealings
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training, pace, saved_long_training
 from nash_tf.training.long_training import Job
@@ -76,7 +76,7 @@ def killed_after(epochs):
 
 def test_interrupted_it_comes_to_the_same_end(make, tmp_path):
     model, training = train(make, tmp_path / "whole")
-    assert (training.epoch, training.ended, training.cooldown) == (4, DONE, Cooldown(0.0, 4.0))
+    assert (training.epoch, training.ended, training.cooldown) == (4, DONE, Timeline(0.0, annealings([4.0])))
     for epochs in (1, 2):  # saved by one process after the other
         with pytest.raises(Killed):
             train(make, tmp_path / "cut", killed_after(epochs))
