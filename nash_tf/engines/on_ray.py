@@ -24,7 +24,7 @@ from nash_tf.engines.ray_worker import Spec
 from nash_tf.engines.states import States
 from nash_tf.files.atomic import write_atomically
 from nash_tf.terminal.errors import cause
-from nash_tf.tuning import epoch_sizes, private_api
+from nash_tf.tuning import private_api
 
 NAME = "storage.txt"  # of which the name of a search in the storage is made
 
@@ -71,13 +71,10 @@ class Engine:
         task = self.task or Task(_data_of(tuner, fit_kwargs), Parts._make)
         spec = Spec(
             task.make,
-            tuner.oracle.objective.name,
-            tuner.is_objective_given,
-            tuner.oracle.search.method.inherit_momentum,
+            tuner.terms,
             {name: getattr(tuner, name) for name in ("optimizer", "loss", "metrics")},
             positional,
             self.threads,
-            epoch_sizes.counted_by(tuner.oracle.search),
         )
         needed = self.workers * self.cpus if self.workers else len(os.sched_getaffinity(0))
         with ray_cluster.joined(self.address, needed, (spec, task.data)) as ray:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -30,16 +30,30 @@ def fatal(error: Exception, why: str) -> errors.FatalError:
     return (errors.FatalValueError if isinstance(error, Unsearchable) else errors.FatalError)(why)
 
 
+class Terms(NamedTuple):
+    """What all trainings of a search have in common, in whatever process.
+
+    Attributes:
+        objective: name of the metric that children are compared by.
+        is_objective_given: whether the user has named it; else `fit` must not return a mere number, of which nobody knows what it is.
+        inherit_momentum: see `nash_tf.training.child_models.ChildModels`.
+        counted_by: names of what the search takes from its data, see `nash_tf.tuning.epoch_sizes`.
+    """
+
+    objective: str
+    is_objective_given: bool
+    inherit_momentum: bool
+    counted_by: Sequence[str] = ()
+
+
 class TrialTraining:
     """Trains trials, one after the other, in whatever process.
 
     Args:
         build: gives the compiled first network for hyperparameters.
         fit: as `keras_tuner.HyperModel.fit`.
-        objective: name of the metric that children are compared by.
-        is_objective_given: whether the user has named it; else `fit` must not return a mere number, of which nobody knows what it is.
-        inherit_momentum, scope: see `nash_tf.training.child_models.ChildModels`.
-        counted_by: names of what the search takes from its data, see `nash_tf.tuning.epoch_sizes`.
+        terms: of the search.
+        calibration, scope: see `nash_tf.training.child_models.ChildModels`.
 
     Attributes:
         trainer: does the work.
@@ -51,16 +65,16 @@ class TrialTraining:
         self,
         build: Callable[[HyperParameters], keras.Model],
         fit: Callable[..., Any],
-        objective: str,
-        is_objective_given: bool,
-        inherit_momentum: bool = True,
+        terms: Terms,
+        calibration: Any = None,
         scope: Callable[[], AbstractContextManager] = contextlib.nullcontext,
-        counted_by: Sequence[str] = (),
     ):
-        self._counted_by = counted_by
+        self._build, self._fit, self._is_objective_given = build, fit, terms.is_objective_given
+        self._counted_by = terms.counted_by
         self.given: FitArguments | None = None
-        self._build, self._fit, self._is_objective_given = build, fit, is_objective_given
-        self.trainer = Trainer(ChildModels(self._first_network, inherit_momentum, scope), objective)
+        models = ChildModels(self._first_network, terms.inherit_momentum, scope)
+        models.calibration = calibration
+        self.trainer = Trainer(models, terms.objective)
         self.hyperparameters = HyperParameters()
 
     def train(

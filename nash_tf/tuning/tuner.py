@@ -27,7 +27,7 @@ from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.results_table import at_hand, first_trial, results_table, tell_end, warn_of_fewer
 from nash_tf.tuning.trial_files import TrialFiles
-from nash_tf.tuning.trial_training import TrialTraining, fatal
+from nash_tf.tuning.trial_training import Terms, TrialTraining, fatal
 from nash_tf.workers import roles
 
 TUNER = "tuner.json"
@@ -96,8 +96,20 @@ class HillClimbing(keras_tuner.Tuner):
         )
         oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
         oracle.raises_failures = False  # `search` does, when all is written
-        self.is_objective_given, self.calibration = objective is not None, calibration
-        self._training = self._training_for(oracle)
+        self.calibration = calibration
+        self.terms = Terms(
+            oracle.objective.name,
+            objective is not None,
+            oracle.search.method.inherit_momentum,
+            epoch_sizes.counted_by(oracle.search),
+        )
+        self._training = TrialTraining(
+            self._build_hypermodel,
+            lambda *args, **kwargs: self.hypermodel.fit(*args, **kwargs),
+            self.terms,
+            calibration,
+            lambda: private_api.maybe_distribute(self.distribution_strategy),
+        )
         self._trainer = self._training.trainer
         is_worker = roles.is_worker()
         overwrite = overwrite and not is_worker
@@ -121,19 +133,6 @@ class HillClimbing(keras_tuner.Tuner):
             self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
         else:
             first_network.warn_of_another(oracle.book, self._training)
-
-    def _training_for(self, oracle: HillClimbingOracle) -> TrialTraining:
-        training = TrialTraining(
-            self._build_hypermodel,
-            lambda *args, **kwargs: self.hypermodel.fit(*args, **kwargs),
-            oracle.objective.name,
-            self.is_objective_given,
-            oracle.search.method.inherit_momentum,
-            lambda: private_api.maybe_distribute(self.distribution_strategy),
-            epoch_sizes.counted_by(oracle.search),
-        )
-        training.trainer.models.calibration = self.calibration
-        return training
 
     def search(self, *fit_args, **fit_kwargs):
         """Runs the search; ends in time where there is a limit.
