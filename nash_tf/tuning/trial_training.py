@@ -1,7 +1,6 @@
 """Has the trainer train trials: between Keras Tuner's values and hypermodels on one side, assignments and outcomes on the other."""
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,8 +11,7 @@ import numpy as np
 from keras_tuner import HyperParameters, errors
 from keras_tuner.engine.trial import Trial
 
-from nash_tf.strategy.records import Assignment, Outcome
-from nash_tf.training import resumable_training
+from nash_tf.strategy.records import Outcome
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
@@ -125,7 +123,6 @@ class TrialTraining:
 
         assignment = trial_values.decode(trial.hyperparameters.values)
         unfinished = target.with_name(UNFINISHED) if goes_on and not given_callbacks.with_state(callbacks) else None
-        before, began = _taken(unfinished, assignment), (time.process_time(), time.monotonic())
         try:
             return self.trainer.train(
                 assignment,
@@ -137,9 +134,8 @@ class TrialTraining:
                 unfinished=unfinished,
             )
         except Exception as error:
-            cpu_seconds, wall_seconds = time.process_time() - began[0], time.monotonic() - began[1]
-            done, diverged = self.trainer.epochs_done, isinstance(error, NotFinite) or None
-            took = Taken(round(before[0] + cpu_seconds, 3), round(before[1] + wall_seconds, 3), done, diverged)
+            seconds, cpu_seconds = self.trainer.stopwatch.taken()
+            took = Taken(cpu_seconds, seconds, self.trainer.epochs_done, isinstance(error, NotFinite) or None)
             trial.hyperparameters.values = training_time.added(trial.hyperparameters.values, took)
             raise
         finally:
@@ -159,9 +155,3 @@ class TrialTraining:
             raise Unsearchable(str(error)) from None
         self.hyperparameters.merge(hyperparameters, overwrite=False)
         return model
-
-
-def _taken(unfinished: Path | None, assignment: Assignment) -> tuple[float, float]:
-    """CPU seconds and wall-clock seconds that a training has taken before it was interrupted."""
-    saved = resumable_training.state_of(unfinished, assignment) if unfinished else None
-    return (saved.cpu_seconds, saved.wall_seconds) if saved else (0.0, 0.0)

@@ -163,7 +163,7 @@ def test_weights_that_are_not_finite_are_those_of_the_epoch_before(make, tmp_pat
 
 def test_its_length_may_be_given_in_cpu_seconds(make, tmp_path, monkeypatch):
     ticks = itertools.count()
-    monkeypatch.setattr(pace, "now", lambda: (0.0, 0.1 * next(ticks)))  # an epoch reads the clock a few times
+    monkeypatch.setattr(pace, "now", lambda: (0.0, 0.04 * next(ticks)))  # an epoch reads the clock a few times
     _, short = train(make, tmp_path / "short", epochs=1, cpu_seconds=1.0)
     assert short.epoch == short.wanted > 1 and short.ended == DONE
     assert 0.8 <= short.cpu_seconds <= 1.2
