@@ -72,25 +72,13 @@ def above_limits(network: Architecture, settings: Settings) -> str | None:
     return " and ".join(above) or None
 
 
-def limits(settings: Settings, has_others: bool) -> str:
-    """What no child may pass, in words.
-
-    Args:
-        settings: of the search.
-        has_others: whether the engine has further limits.
-    """
-    flops = [f"max_flops={settings.max_flops:,.0f}"] if settings.max_flops else []
-    others = ["the limit on latency"] if has_others else []
-    size = ["the size of the step"] if methods.registry[settings.method].has_branches else []
-    return " and ".join([f"max_params={settings.max_params:,.0f}", *flops, *others, *size])
-
-
 def nothing_fits(network: Architecture, settings: Settings, has_others: bool) -> str:
     """Why a network has no child: no operator has a place in it, or what they make is above the limits.
 
     Args:
         network: the parent.
-        settings, has_others: as of `limits`.
+        settings: of the search.
+        has_others: whether the engine has further limits.
     """
     method = methods.registry[settings.method]
     drawn = {
@@ -98,7 +86,10 @@ def nothing_fits(network: Architecture, settings: Settings, has_others: bool) ->
     }
     operators = [each.limited_to(math.inf) for each in {**drawn, **method.variants}.values()]
     if any(operator.sites(network) for operator in operators):
-        return f"no child fits under {limits(settings, has_others)}"
+        flops = [f"max_flops={settings.max_flops:,.0f}"] if settings.max_flops else []
+        others = ["the limit on latency"] if has_others else []
+        size = ["the size of the step"] if method.has_branches else []
+        return f"no child fits under {' and '.join([f'max_params={settings.max_params:,.0f}', *flops, *others, *size])}"
     reasons = (
         f"; of alter_channels at {node.name}: {reason}"
         for node in network.nodes

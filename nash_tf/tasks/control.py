@@ -65,7 +65,7 @@ def train_control(run: FinishedSearch) -> Control | None:
         epochs=max(1, round(plan.control_epochs(size))),
         cpu_seconds=wanted,
         seconds_left=lambda: until - plan.limits.spent()[0],
-        pace=0.0 if limit is None else plan.cost().seconds(1, size),
+        pace=plan.cost().seconds(1, size),
         limit=limit,
         averaged=averaged(run.config),
     )

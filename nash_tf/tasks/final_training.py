@@ -41,7 +41,6 @@ def final(run: FinishedSearch, chosen: keras.Model, key: str) -> tuple[keras.Mod
     images, labels = run.dataset.train_and_valid()
 
     held = plan.after.export + plan.test_seconds(size)
-    pace = plan.after.images * plan.cost().seconds(1, size)
     job = Job(
         name="final training",
         identity={
@@ -57,7 +56,7 @@ def final(run: FinishedSearch, chosen: keras.Model, key: str) -> tuple[keras.Mod
         rate=config.final_learning_rate,
         epochs=config.final_epochs,
         seconds_left=lambda: plan.limits.seconds_left_in_all() - held,
-        pace=pace if config.max_hours else 0.0,
+        pace=plan.after.images * plan.cost().seconds(1, size),
         limit=config.max_hours,
         averaged=averaged(config),
     )

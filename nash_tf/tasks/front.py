@@ -248,7 +248,7 @@ def _trained(
         rate=config.final_learning_rate,
         epochs=epochs,
         seconds_left=lambda: plan.limits.seconds_left_in_all() - held,
-        pace=plan.cost().seconds(1, forecast.size_of(architecture)) if config.max_hours else 0.0,
+        pace=plan.cost().seconds(1, forecast.size_of(architecture)),
         limit=config.max_hours,
         lesson=Lesson(teacher, config.distillation) if config.distillation else None,
         averaged=averaged(config),
