@@ -14,7 +14,7 @@ from nash_tf.keras_models.state import carry_trainable, read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy import forecast
 from nash_tf.strategy.records import not_finite
-from nash_tf.tasks.finished_search import FinishedSearch, averaged, validated
+from nash_tf.tasks.finished_search import FinishedSearch, validated
 from nash_tf.training import saved_long_training
 from nash_tf.training.long_training import Job
 from nash_tf.training.watching import digest
@@ -57,8 +57,6 @@ def final(run: FinishedSearch, chosen: keras.Model, key: str) -> tuple[keras.Mod
         epochs=config.final_epochs,
         seconds_left=lambda: plan.limits.seconds_left_in_all() - held,
         pace=plan.after.images * plan.cost().seconds(1, size),
-        limit=config.max_hours,
-        averaged=averaged(config),
     )
     run.progress.then(lambda: held)
     model, training = run.train(job, lambda: copied(chosen), FINAL)
