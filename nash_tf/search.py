@@ -201,11 +201,10 @@ def _plan(
     config: SearchConfig, dataset: data.Dataset, tuner: HillClimbing, began: tuple[float, float], loading: float
 ) -> TimePlan:
     """The plan of the run's time, by which the search's limits hold back what follows it."""
-    limits, formats = tuner.oracle.limits, len(handing_over.formats(config))
+    search, limits, formats = tuner.oracle.search, tuner.oracle.limits, len(handing_over.formats(config))
+    search.side_by_side = config.side_by_side
     export_seconds = export_time.export_seconds(loading, formats, config.max_hours)
-    after = finished_search.after(config, dataset, export_seconds)
-    plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
-    tuner.oracle.search.side_by_side = config.side_by_side
+    plan = TimePlan(search, limits, finished_search.after(config, dataset, export_seconds))
     limits.count_from(began)
     limits.held = plan
     return plan

@@ -81,7 +81,7 @@ class Engine:
             try:
                 most = self.workers or max(1, int(ray.cluster_resources().get("CPU", 0.0) / self.cpus))
                 tuner.oracle.search.side_by_side = most
-                with _states(ray, self.storage, Path(tuner.project_dir)) as kept:
+                with contextlib.closing(_states(ray, self.storage, Path(tuner.project_dir))) as kept:
                     sent = ray.put(spec), ray.put(task.data)
                     resources = {"num_cpus": self.cpus, "num_gpus": self.gpus}
                     Driver(ray, tuner, sent, kept, most, resources, self.account).run()
@@ -115,16 +115,10 @@ def started(config: SearchConfig, command: Sequence[str], task: Task) -> Iterato
     )
 
 
-@contextlib.contextmanager
-def _states(ray, storage: str | None, directory: Path) -> Iterator[States]:
+def _states(ray, storage: str | None, directory: Path) -> States:
     if storage is None:
-        kept: States = states.InMemory(ray)
-    else:
-        kept = states.InStorage(ray, storage, _name_in_storage(directory.resolve()))
-    try:
-        yield kept
-    finally:
-        kept.close()
+        return states.InMemory(ray)
+    return states.InStorage(ray, storage, _name_in_storage(directory.resolve()))
 
 
 def _name_in_storage(directory: Path) -> str:

@@ -16,9 +16,8 @@ from nash_tf.tuning import checked_json, trial_values
 from nash_tf.tuning.trial_files import DamagedSearch, OtherSearch, TrialFiles
 
 STATE = "oracle.json"
-BEFORE = {
-    "average_weights": False
-}  # of methods with one budget, what searches of earlier versions did that do not tell
+# Of methods with one budget, what searches of earlier versions did, whose settings do not tell it.
+BEFORE = {"average_weights": False}
 
 
 @dataclass(frozen=True)
