@@ -46,16 +46,7 @@ from nash_tf.tuning.tuner import HillClimbing
 from nash_tf.workers import roles
 from nash_tf.workers.local import WorkersDie
 
-FAILURES = (
-    SearchStopped,
-    DamagedSearch,
-    WorkersDie,
-    errors.FatalError,
-    ExportError,
-    CheckpointError,
-    Locked,
-    OSError,
-)
+FAILURES = (SearchStopped, DamagedSearch, WorkersDie, errors.FatalError, ExportError, CheckpointError, Locked, OSError)
 
 
 def run(

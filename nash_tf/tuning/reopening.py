@@ -67,10 +67,8 @@ def restore_state(directory: Path, take: Callable[[dict[str, Any]], None]) -> bo
     file = directory / STATE
     try:
         state = checked_json.read(file)
-        if "hyperparameters" in state and not state.keys() & {
-            "settings",
-            "trial_id",
-        }:  # as Keras Tuner's oracles have it
+        # As Keras Tuner's oracles have it.
+        if "hyperparameters" in state and not state.keys() & {"settings", "trial_id"}:
             raise OtherSearch(
                 f"{directory} holds the search of another tuner; give another project_name, or overwrite=True"
             )

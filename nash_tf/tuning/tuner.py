@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import keras_tuner
@@ -88,12 +89,8 @@ class HillClimbing(keras_tuner.Tuner):
         self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat
         # Keras Tuner sets these only after it has asked for the first network.
-        self.distribution_strategy, self.optimizer, self.loss, self.metrics = (
-            distribution_strategy,
-            optimizer,
-            loss,
-            metrics,
-        )
+        self.distribution_strategy = distribution_strategy
+        self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
         oracle.raises_failures = False  # `search` does, when all is written
         self.calibration = calibration
@@ -194,14 +191,11 @@ class HillClimbing(keras_tuner.Tuner):
         is_worker = roles.is_worker()
         beating = Heartbeat(self.oracle, trial.trial_id, self.heartbeat) if is_worker else contextlib.nullcontext()
         with beating as heartbeat:
-            limits = Limits(
-                **trial_values.times(lease),
-                **(
-                    {"check": heartbeat.check_lightly, "confirm": heartbeat.check}
-                    if heartbeat
-                    else {"saved": self.oracle.save}
-                ),
-            )
+            limits = Limits(**trial_values.times(lease))
+            if heartbeat:
+                limits = replace(limits, check=heartbeat.check_lightly, confirm=heartbeat.check)
+            else:
+                limits = replace(limits, saved=self.oracle.save)
             try:
                 outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)
             except FailedTraining as error:
