@@ -22,7 +22,6 @@ from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
-from nash_tf.training.watching import Limits
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.given_callbacks import callbacks_of
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
@@ -138,7 +137,7 @@ class RayWorker:
                 source=placed,
                 target=Path(folder) / "target",
                 source_value=source_value,
-                limits=Limits(**trial_values.times(lease)).after(0.0, waited),
+                limits=trial_values.limits_of(lease).after(0.0, waited),
             )
             delivered = states.deliver(url, trial.trial_id, checkpoint.read_files(Path(folder) / "target"))
             trial.hyperparameters.values |= trial_values.encode_outcome(outcome)

@@ -18,6 +18,7 @@ from nash_tf.morphisms.base import Move
 from nash_tf.strategy import alternatives
 from nash_tf.strategy.records import COMPLETED, FAILED, FIELDS, Assignment, Goal, Outcome, TrainingKey, not_finite
 from nash_tf.strategy.schedules import Phase, annealings
+from nash_tf.training.watching import Limits
 from nash_tf.tuning import training_time
 from nash_tf.tuning.hyperparameters import rounded
 from nash_tf.tuning.training_time import Taken
@@ -117,24 +118,23 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
     )
 
 
-def lease(holder: str, seconds: float, cpu_seconds: float, shortened: tuple[float, float] | None = None) -> str:
-    """What a trial's values tell a worker beside the assignment: that the trial is its own, and the time that it may take, as
-    `nash_tf.training.watching.Limits` has it."""
-    limits = {"seconds": seconds, "cpu_seconds": cpu_seconds}
-    told: dict[str, Any] = {name: left for name, left in limits.items() if left < math.inf}
-    if shortened is not None:
-        told["shortened"] = [left if left < math.inf else None for left in shortened]
+def lease(holder: str, limits: Limits) -> str:
+    """What a trial's values tell a worker beside the assignment: that the trial is its own, and the time that it may take."""
+    seconds = {"seconds": limits.seconds, "cpu_seconds": limits.cpu_seconds}
+    told: dict[str, Any] = {name: left for name, left in seconds.items() if left < math.inf}
+    if limits.shortened is not None:
+        told["shortened"] = [left if left < math.inf else None for left in limits.shortened]
     return json.dumps({"holder": holder} | told)
 
 
-def times(lease: Mapping[str, Any]) -> dict[str, Any]:
-    """The time that a training may take by its lease, as arguments of `nash_tf.training.watching.Limits`."""
+def limits_of(lease: Mapping[str, Any]) -> Limits:
+    """The time that a training may take by its lease."""
     shortened = lease.get("shortened")
-    return {
-        "seconds": lease.get("seconds", math.inf),
-        "cpu_seconds": lease.get("cpu_seconds", math.inf),
-        "shortened": shortened and tuple(math.inf if left is None else left for left in shortened),
-    }
+    return Limits(
+        lease.get("seconds", math.inf),
+        lease.get("cpu_seconds", math.inf),
+        shortened=shortened and tuple(math.inf if left is None else left for left in shortened),
+    )
 
 
 def lease_of(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -191,7 +191,7 @@ class HillClimbing(keras_tuner.Tuner):
         is_worker = roles.is_worker()
         beating = Heartbeat(self.oracle, trial.trial_id, self.heartbeat) if is_worker else contextlib.nullcontext()
         with beating as heartbeat:
-            limits = Limits(**trial_values.times(lease))
+            limits = trial_values.limits_of(lease)
             if heartbeat:
                 limits = replace(limits, check=heartbeat.check_lightly, confirm=heartbeat.check)
             else:
