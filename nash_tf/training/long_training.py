@@ -128,9 +128,10 @@ def train(
     batches = pipeline.training(job.images, job.labels, job.seed, passes=training.epoch)
     group_steps(model, pipeline.batch_size, len(batches) * job.epochs)
     average = WeightAverage(*training.average, mean, training.averaged)
-    keeper = _Keeper(job, training, directory, on_epoch, average)
+    rate = PhasedRate(job.rate, training.cooldown.phases, training.cooldown.start)
+    keeper = _Keeper(job, training, directory, on_epoch, rate, average)
     shown = progress.callback(job.name, training.epoch, lambda: keeper.training.last)
-    callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), average, keeper, shown]
+    callbacks = [rate, Watch(Limits(seconds=job.seconds_left())), average, keeper, shown]
     try:
         with job.lesson.given_to(model) if job.lesson else nullcontext():
             model.fit(
@@ -148,18 +149,6 @@ def train(
     return model, training
 
 
-class _Rate(PhasedRate):
-    """Cosine annealing as the keeper has it."""
-
-    def __init__(self, initial_rate: float, keeper: "_Keeper"):
-        super().__init__(initial_rate, ())
-        self._keeper = keeper
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.first_epoch, self.phases = self._keeper.training.cooldown
-        super().on_epoch_begin(epoch, logs)
-
-
 class _Keeper(keras.callbacks.Callback):
     """Saves each epoch, and sets how many there will be."""
 
@@ -169,10 +158,11 @@ class _Keeper(keras.callbacks.Callback):
         training: LongTrainingState,
         directory: Path,
         on_epoch: Callable[[], None],
+        rate: PhasedRate,
         average: WeightAverage,
     ):
         super().__init__()
-        self.training, self._average = training, average
+        self.training, self._rate, self._average = training, rate, average
         self._job, self._directory, self._on_epoch = job, directory, on_epoch
         self._set_average()
         self._pace = Pace()  # of epochs, the saving of the one before included
@@ -197,6 +187,7 @@ class _Keeper(keras.callbacks.Callback):
             self.training, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3)
         )
         self.training = self._planned(self.training)
+        self._rate.first_epoch, self._rate.phases = self.training.cooldown
         state.mean.update(self._average.mean)
         self._set_average()
         average = self._average.first_epoch, self._average.last_epoch

@@ -96,13 +96,13 @@ def test_what_is_done_is_not_done_again_and_another_job_replaces_it(make, tmp_pa
 @pytest.fixture
 def rates(monkeypatch):
     """The rate at the end of each epoch."""
-    seen, ends = [], long_training._Rate.on_epoch_end
+    seen, ends = [], long_training.PhasedRate.on_epoch_end
 
     def record(self, epoch, logs=None):
         ends(self, epoch, logs)
         seen.append(float(self.model.optimizer.learning_rate))
 
-    monkeypatch.setattr(long_training._Rate, "on_epoch_end", record)
+    monkeypatch.setattr(long_training.PhasedRate, "on_epoch_end", record)
     return seen
 
 
