@@ -65,12 +65,6 @@ class Watch(keras.callbacks.Callback):
         self._limits, self._began, self._batches = limits, began or pace.now(), 0
         self.is_passed_over = min(limits.seconds, limits.cpu_seconds) < math.inf or limits.check is not _nothing
 
-    def left(self) -> tuple[float, float]:
-        """Seconds and CPU seconds that are left for a training that is made shorter."""
-        wall, cpu = pace.since(self._began)
-        seconds, cpu_seconds = self._limits.shortened or (self._limits.seconds, self._limits.cpu_seconds)
-        return seconds - wall, cpu_seconds - cpu
-
     @property
     def moved(self) -> Sequence[Any] | None:
         """Where the training's end has been moved to; None where it has not been."""
