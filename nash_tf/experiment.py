@@ -35,8 +35,8 @@ from nash_tf.config import SearchConfig
 from nash_tf.experiment_runs import Run, check_begun, check_followed, lying_in, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.files.atomic import tidy
+from nash_tf.records import loading
 from nash_tf.report.pages import experiment_page
-from nash_tf.report.records import loading
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
 from nash_tf.settings import engine as engine_settings
 from nash_tf.settings.baselines import SCRATCH

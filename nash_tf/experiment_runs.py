@@ -8,7 +8,7 @@ from typing import NamedTuple
 from nash_tf import followers
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
-from nash_tf.report.records import loading
+from nash_tf.records import loading
 from nash_tf.settings import refusal
 from nash_tf.strategy import methods
 

@@ -12,8 +12,8 @@ from nash_tf.architecture import first_networks
 from nash_tf.architecture.constants import MAX_CHANNELS
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
-from nash_tf.report.records import loading
-from nash_tf.report.records.runs import Run
+from nash_tf.records import loading
+from nash_tf.records.runs import Run
 from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 

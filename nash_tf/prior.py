@@ -4,8 +4,7 @@ import os
 from dataclasses import replace
 
 from nash_tf.config import SearchConfig, refusal
-from nash_tf.report.analysis import gain_of_growth
-from nash_tf.report.records import loading
+from nash_tf.records import gain_of_growth, loading
 from nash_tf.strategy import evidence, methods
 from nash_tf.strategy.evidence import Evidence
 

@@ -23,7 +23,7 @@ from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
-from nash_tf.report.records import loading as loading_of_runs
+from nash_tf.records import loading as loading_of_runs
 from nash_tf.scores import objectives
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import explanations, long_histories, methods, time_plan

@@ -9,8 +9,8 @@ import pytest
 
 from nash_tf import report, search
 from nash_tf.files import run_directory
+from nash_tf.records import loading
 from nash_tf.report.pages import experiment_page
-from nash_tf.report.records import loading
 from nash_tf.tasks.image_classification import ImageClassifier
 from nash_tf.terminal.signals import Stopped
 from tests.helpers.processes import here, lineage, untrained

@@ -7,10 +7,9 @@ import pytest
 
 from nash_tf import prior
 from nash_tf.config import ConfigError, SearchConfig
-from nash_tf.report.analysis import gain_of_growth
-from nash_tf.report.drawing.number_words import decrease
+from nash_tf.drawing.number_words import decrease
+from nash_tf.records import gain_of_growth, loading
 from nash_tf.report.pages import budget_section, html_page
-from nash_tf.report.records import loading
 from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.evidence import Evidence, gain_factor

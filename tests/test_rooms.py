@@ -14,10 +14,12 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "export_formats",
     "architecture",
     "morphisms",
+    "drawing",
     "strategy",
     "config",
     "unused_settings",
     "files",
+    "records",
     "terminal",
     "layers",
     "metrics",
@@ -47,11 +49,10 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "benchmark",
 ]
 # An architecture is made of a Keras model, and a model of it, by methods that import Keras when they are called.
-# What a morph changed is drawn by a method that imports the drawings when it is called. Operators are asked about Keras models too.
+# Operators are asked about Keras models too.
 UPWARD = {
     "architecture.graph": frozenset({"from_keras", "to_keras"}),
     "morphisms.options": frozenset({"architecture_of"}),
-    "surgery.morphed": frozenset({"picture"}),
 }
 USES = {name: imported(path, UPWARD.get(name, frozenset())) for name, path in modules().items()}
 

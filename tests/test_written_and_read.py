@@ -9,9 +9,9 @@ import pytest
 
 from nash_tf import report, search
 from nash_tf.files import plain_json, run_directory
+from nash_tf.records import loading
+from nash_tf.records.tested import details_of
 from nash_tf.report.pages import sureness
-from nash_tf.report.records import loading
-from nash_tf.report.records.tested import details_of
 from nash_tf.scores import classification
 from tests.helpers import ROOT
 

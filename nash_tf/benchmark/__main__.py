@@ -28,6 +28,7 @@ from nash_tf.settings import engine as engine_settings
 from nash_tf.workers import own_program
 
 SHAPE, CLASSES = (32, 32, 3), 10
+MATRIX = 2048  # rows and columns, whose products tell the machine's peak
 QUICK = ("throughput", "augmentation", "trace", "cost", "idle")
 IDLE_AIM = 0.03  # of wall time
 
@@ -107,7 +108,7 @@ def throughput(flags, ours: Contestant, keras: Contestant, torch: Contestant) ->
                 "no XLA": (keras, _task("fit, no XLA", network, flags)),
                 "torch": (torch, _task("fit", network, flags)),
                 "hand": (ours, _task("hand", network, flags)),
-                "matmul": (ours, _task("matmul", None, flags)),
+                "matmul": (ours, _task("matmul", None, flags, size=MATRIX)),
             },
             flags.repeats,
         )
@@ -117,7 +118,7 @@ def throughput(flags, ours: Contestant, keras: Contestant, torch: Contestant) ->
             ratio(times[other]["seconds"], ours_seconds) if other in times else "-"
             for other in ("fit", "no XLA", "torch", "hand")
         ]
-        forward, peak = flops(network), 2 * 2048**3 / statistics.median(times["matmul"]["seconds"])
+        forward, peak = flops(network), 2 * MATRIX**3 / statistics.median(times["matmul"]["seconds"])
         share = training_flops(forward, images) / statistics.median(ours_seconds) / peak if forward else "-"
         blocks = sum("Conv" in node.kind for node in network.nodes)
         rows.append([name, blocks, images / statistics.median(ours_seconds), *ratios, share])

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nash_tf.report.pages.text_tables import markdown
+from nash_tf.terminal.text_tables import markdown
 
 
 class Unavailable(Exception):

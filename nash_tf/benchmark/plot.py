@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from nash_tf.benchmark.measure import line as least_squares
-from nash_tf.report.drawing.axes import Scale, frame
-from nash_tf.report.drawing.figure import Figure, legend, mark, path, text
-from nash_tf.report.drawing.markup import Markup, join, tag
+from nash_tf.drawing.axes import Scale, frame
+from nash_tf.drawing.figure import Figure, legend, mark, path, text
+from nash_tf.drawing.markup import Markup, join, tag
 
 _WIDTH, _HEIGHT, _ACROSS = 380, 250, 2
 

@@ -43,7 +43,7 @@ def prepare_keras(task, lean: bool):
     from nash_tf.keras_models import fast_training
 
     if task["what"] == "matmul":
-        return keras_steps.matmul_trainer(precision=task["precision"].removeprefix("mixed_"))[0]
+        return keras_steps.matmul(task["size"], task["precision"].removeprefix("mixed_"))
     architecture = keras_steps.with_precision(Architecture.from_json(task["architecture"]), task["precision"])
     if task["what"] == "hand":
         return keras_steps.by_hand(architecture, batches_of(task), task["classes"])

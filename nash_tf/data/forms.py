@@ -66,13 +66,13 @@ def choose(
     """
     deciding = test if limited else facts
     sizes, channels = {fact[:2] for fact in deciding}, 1 if all(fact.grey for fact in deciding) else 3
-    if settings.size is None and len(sizes) == 1:
-        form, reason = Form(*sizes.pop(), channels, settings.fit), ""
-    elif settings.size is None:
+    size, reason = settings.size, ""
+    if size is None and len(sizes) == 1:
+        size = sizes.pop()
+    elif size is None:
         side, reason = _default_side(test)
-        form = Form(side, side, channels, settings.fit)
-    else:
-        form, reason = Form(*settings.size, channels, settings.fit), ""
+        size = (side, side)
+    form = Form(*size, channels, settings.fit)
     large = _large(form) if settings.size is None else ""
     return form, tuple(note for note in (_fitting(facts, form, reason), large, *_kinds(facts, channels)) if note)
 

@@ -11,6 +11,7 @@ import numpy as np
 from nash_tf.data.forms import Form
 from nash_tf.data.rows import Rows
 from nash_tf.settings.images import ImageSettings
+from nash_tf.terminal import text_tables
 
 Progress = Callable[[str, int, int], None]  # of what is being done, how many are done, of how many
 
@@ -45,8 +46,7 @@ def unreadable(where: str):
 
 def printable(text: str) -> str:
     """Text as one line that any terminal shows as it is: names of files may hold line breaks and control characters."""
-    line = " ".join(text.split())
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    return text_tables.printable(" ".join(text.split()))
 
 
 def is_text(name: str) -> bool:

@@ -200,10 +200,6 @@ def _root(source: str) -> Path:
     return Path(source).parent if Path(source).is_file() else Path(source)
 
 
-def _check(source: str) -> None:
-    _divided(source)
-
-
 def _divided(source: str) -> tuple[tuple[str, ...], Labelled, Labelled | None, tuple[str, ...]]:
     """The class names, the files to train and to validate on, those to test on, and notes."""
     rows = _read(source)
@@ -255,4 +251,4 @@ def _open(source: str) -> Source:
     return source_of(name, names, train, test, _root(source), source, notes)
 
 
-KIND = Kind(matches=_matches, check=_check, open=_open, resizes=True)
+KIND = Kind(matches=_matches, check=_divided, open=_open, resizes=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nash_tf.exporting.markdown import row
+from nash_tf.exporting.markdown import table
 from nash_tf.scores import classification
 
 MOST_PAIRS = 10  # of classes that are confused
@@ -17,7 +17,12 @@ def written(test: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         facts: what it says of the search.
     """
     model = test["model"]
-    heads = ["class", "test images", "found (recall)", "95 % interval", "right when named (precision)", "95 % interval"]
+    head = ["class", "test images", "found (recall)", "95 % interval", "right when named (precision)", "95 % interval"]
+    rows = []
+    for each in model["by_class"]:
+        shares = [_share(each[name]) for name in ("recall", "precision")]
+        bounds = [_bounds(each[f"{name}_interval"]) for name in ("recall", "precision")]
+        rows.append([each["class"], f"{each['images']:,}", shares[0], bounds[0], shares[1], bounds[1]])
     lines = [
         "",
         "## How good it is",
@@ -26,16 +31,11 @@ def written(test: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         "Balanced accuracy is the mean over the classes of the share of their images that is named right.",
         *_notes(test.get("notes", ())),
         "",
-        row(heads),
-        row(["---"] * len(heads)),
+        *table(head, rows),
     ]
-    for each in model["by_class"]:
-        shares = [_share(each[name]) for name in ("recall", "precision")]
-        bounds = [_bounds(each[f"{name}_interval"]) for name in ("recall", "precision")]
-        lines.append(row([each["class"], f"{each['images']:,}", shares[0], bounds[0], shares[1], bounds[1]]))
     if model["confused"]:
-        lines += ["", "Most often confused:", "", row(["images of", "named", "how many"]), row(["---"] * 3)]
-        lines += [row([each["class"], each["named"], each["images"]]) for each in model["confused"][:MOST_PAIRS]]
+        pairs = [[each["class"], each["named"], each["images"]] for each in model["confused"][:MOST_PAIRS]]
+        lines += ["", "Most often confused:", "", *table(["images of", "named", "how many"], pairs)]
     return [*lines, *_search(facts)]
 
 

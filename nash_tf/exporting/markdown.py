@@ -1,7 +1,12 @@
 """Tables in Markdown."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence]) -> list[str]:
+    """The lines of a table."""
+    return [row(head), row(["---"] * len(head)), *map(row, rows)]
 
 
 def row(cells: Sequence) -> str:

@@ -11,7 +11,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.export_formats import FORMATS
 from nash_tf.exporting import card_scores, signature
 from nash_tf.exporting.images import Images
-from nash_tf.exporting.markdown import row
+from nash_tf.exporting.markdown import row, table
 from nash_tf.exporting.predict_script import IMAGE
 from nash_tf.files.run_directory import SCRIPT
 from nash_tf.keras_models.views import inner, one_view
@@ -87,8 +87,12 @@ def _head(
 
 
 def _purpose(images: Images) -> list[str]:
-    names = [*images.labels]
-    counts = images.counts()
+    names, counts = [*images.labels], images.counts()
+    rows = [
+        [number, name, *(f"{counts[part][number]:,}" for part in names)]
+        for number, name in enumerate(images.class_names)
+    ]
+    rows.append(["", "all", *(f"{sum(counts[part]):,}" for part in names)])
     height, width, channels = images.training.shape[1:]
     colour = {1: "grey ", 3: "colour "}.get(channels, "")
     return [
@@ -98,37 +102,28 @@ def _purpose(images: Images) -> list[str]:
         f"It says which of {len(images.class_names)} classes a {colour}image of {height}x{width} pixels shows, for images like "
         "those that it was trained on. Its output has a number for each class, in this order; the largest one names the class.",
         "",
-        row(["output", "class", *(f"{name} images" for name in names)]),
-        row(["---"] * (2 + len(names))),
-        *(
-            row([number, name, *(f"{counts[part][number]:,}" for part in names)])
-            for number, name in enumerate(images.class_names)
-        ),
-        row(["", "all", *(f"{sum(counts[part]):,}" for part in names)]),
+        *table(["output", "class", *(f"{name} images" for name in names)], rows),
     ]
 
 
 def _formats(exported: Mapping[str, Mapping[str, Any]]) -> list[str]:
     there = {name: each for name, each in exported.items() if "left_out" not in each}
     measured = any("test_accuracy" in each for each in there.values())
-    heads = ["format", "file", "kB", *(["test accuracy", "test images", "ms an image"] if measured else [])]
-    lines = ["", "## Formats", "", row(heads), row(["---"] * len(heads))]
+    head = ["format", "file", "kB", *(["test accuracy", "test images", "ms an image"] if measured else [])]
+    rows = []
     for name, each in there.items():
         cells = [FORMATS[name].TITLE, f"`{each['file']}`", f"{each['bytes'] / 1000:,.0f}"]
-        if measured and "test_accuracy" in each:
+        if "test_accuracy" in each:
             cells += [f"{each['test_accuracy']:.2%}", f"{each['test_images']:,}", f"{each['milliseconds']:g}"]
-        elif measured:
-            cells += ["", "", ""]
-        lines.append(row(cells))
+        rows.append([*cells, *[""] * (len(head) - len(cells))])
+    lines = ["", "## Formats", "", *table(head, rows)]
     if measured:
         lines += [
             "",
-            "Each format but Keras was loaded in a process of its own by its own runtime. The time is the median of calls with",
+            "Each format but Keras was loaded in a process of its own by its own runtime. The time is the median of calls with "
+            "one image, by one thread of the processor of the machine that exported the model. The Keras file was loaded "
+            "where it was written.",
         ]
-        lines[-1] += (
-            " one image, by one thread of the processor of the machine that exported the model. The Keras file was loaded"
-        )
-        lines[-1] += " where it was written."
     lines += [
         f"\nWithout {FORMATS[name].TITLE}: {each['left_out']}." for name, each in exported.items() if "left_out" in each
     ]

@@ -19,8 +19,13 @@ from pathlib import Path
 _BESIDE = re.compile(r"\.(?P<name>.+)\.(?P<token>[0-9a-f]{8})\.(?P<part>new|old)", re.DOTALL)
 
 
-def write_atomically(path: str | os.PathLike, data: bytes) -> None:
+def write_atomically(path: str | os.PathLike, data: bytes, durable: bool = True) -> None:
     """Writes a file so that it is there whole or not at all.
+
+    Args:
+        path: of the file.
+        data: its content.
+        durable: whether it is on the disk, and not only in the system's memory, when it takes its place.
 
     Raises:
         OSError: it could not be written, with `path` as its `filename`; what was there before still is.
@@ -29,7 +34,8 @@ def write_atomically(path: str | os.PathLike, data: bytes) -> None:
     with _naming(path), _beside(path, os.O_CREAT) as (beside, descriptor):
         with open(descriptor, "wb", closefd=False) as file:
             file.write(data)
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
         os.replace(beside, path)
 
 

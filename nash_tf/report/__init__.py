@@ -3,6 +3,7 @@
 Neither TensorFlow nor Keras is imported, and nothing is read but the files of the runs.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -11,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from nash_tf.files import run_directory
-from nash_tf.report.pages import experiment_page, search_page, writing
+from nash_tf.files.atomic import write_atomically
+from nash_tf.records import loading, regular_files
+from nash_tf.report.pages import experiment_page, search_page
 from nash_tf.report.pages.html_page import Report
-from nash_tf.report.pages.text_tables import printable
-from nash_tf.report.records import loading
+from nash_tf.terminal.text_tables import printable
 
 FIGURES = "report"  # folder of the SVG files, beside the page
 
@@ -87,8 +89,31 @@ def _put(build: Callable[[Sequence[str]], Report], target: Path, svg_dir: str | 
     folder = Path(svg_dir) if svg_dir else target.parent / FIGURES
     for figure in report.figures:
         try:
-            writing.write(folder / f"{figure.name}.svg", figure.document(), follow=svg_dir is not None)
+            _write(folder / f"{figure.name}.svg", figure.document(), follow=svg_dir is not None)
         except OSError as error:
             lost.append(f"{folder.name}/{figure.name}.svg is not written: {error.strerror}.")
-    writing.write(target, build(lost).html if lost else report.html)
+    _write(target, build(lost).html if lost else report.html)
     return target
+
+
+def _write(path: Path, text: str, follow: bool = True) -> None:
+    """Writes a file, in place of none or of a regular one.
+
+    Args:
+        path: of the file.
+        text: its content, in UTF-8.
+        follow: whether the folder that holds it may be a link.
+
+    Raises:
+        OSError: it cannot be written; the error names `path` and the reason.
+    """
+    try:
+        if not follow and path.parent.is_symlink():
+            raise OSError(errno.ELOOP, f"{path.parent.name} is a link, and nothing is written through links")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if words := regular_files.kind(os.lstat(path).st_mode):
+                raise OSError(errno.EEXIST, f"it is {words}")
+        write_atomically(path, text.encode("utf-8", "replace"), durable=False)  # it can be written again
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from nash_tf import report
+from nash_tf.drawing.number_words import plural
 from nash_tf.files import run_directory
-from nash_tf.report.drawing.number_words import plural
+from nash_tf.records import loading, runs
 from nash_tf.report.pages import experiment_page
-from nash_tf.report.pages.text_tables import printable
-from nash_tf.report.records import loading, runs
 from nash_tf.report.watch import finished, watch
 from nash_tf.settings import given_path
+from nash_tf.terminal.text_tables import printable
 
 _REFRESH = 15  # seconds after which a browser loads the page of a watched run again
 
@@ -86,28 +86,28 @@ def _run(given: argparse.Namespace) -> int:
         directories = found()
         several = are_several(directories)
         live = _REFRESH if watched and (several or not finished(directories)) else 0
-        written = True
         if several:
-            for directory in directories:
-                written &= _attempt(partial(report.write, directory, refresh=live))
-            written &= _attempt(lambda: report.write_experiment(directories, page, given.svg_dir, live))
-            read = [loading.read(directory) for directory in directories]
-            for directory, run in zip(directories, read, strict=True):
-                _say([f"{directory}: {experiment_page.one_line(run)}", *_problems(run)])
+            pages = [partial(report.write, directory, refresh=live) for directory in directories]
+            pages.append(partial(report.write_experiment, directories, page, given.svg_dir, live))
+        else:
+            pages = [partial(report.write, directories[0], page, given.svg_dir, live)]
+        written = [_attempt(write) for write in pages]
+        read = [loading.read(directory) for directory in directories]
+        for directory, run in zip(directories, read, strict=True):
+            where = f"{directory}: " if several else ""
+            _say([f"{where}{experiment_page.one_line(run)}", *_problems(run)])
+        if several:
             style = experiment_page.as_markdown if given.markdown else experiment_page.as_columns
             print(f"\n{experiment_page.tables(read, style)}\n")
-        else:
-            written = _attempt(lambda: report.write(directories[0], given.output, given.svg_dir, live))
-            run = loading.read(directories[0])
-            _say([experiment_page.one_line(run), *_problems(run)])
-        if written:
+        if all(written):
             print(printable(page), flush=True)
-        return written
+        return all(written)
 
     if given.watch:
         several = are_several(found())
         watch(found, lambda: renew(True), given.interval or _INTERVAL, patience=_PATIENCE if several else 0.0)
-        return 0 if not several or renew(False) else 1
+        if not several:
+            return 0
     return 0 if renew(False) else 1
 
 
@@ -148,12 +148,17 @@ def _problems(run: runs.Run) -> list[str]:
     return [f"  {line}" for line in lines[:_MOST_PROBLEMS]] + more[: len(lines) > _MOST_PROBLEMS]
 
 
-def _folders(directory: Path) -> list[Path]:
-    """The folders in a directory; links are left out, for reports are written into what is found."""
+def _entries(directory: Path, is_meant: Callable[[os.DirEntry], bool]) -> list[Path]:
+    """Some of what is in a directory; nothing of one that cannot be read."""
     try:
-        return sorted(Path(entry) for entry in os.scandir(directory) if entry.is_dir(follow_symlinks=False))
+        return sorted(Path(entry) for entry in os.scandir(directory) if is_meant(entry))
     except OSError:
         return []
+
+
+def _folders(directory: Path) -> list[Path]:
+    """The folders in a directory; links are left out, for reports are written into what is found."""
+    return _entries(directory, lambda entry: entry.is_dir(follow_symlinks=False))
 
 
 def _inside(directory: Path) -> list[Path]:
@@ -166,10 +171,7 @@ def _inside(directory: Path) -> list[Path]:
 
 def _linked(directory: Path) -> list[Path]:
     """Links to runs, which are not followed."""
-    try:
-        return sorted(Path(entry) for entry in os.scandir(directory) if entry.is_symlink() and runs.is_run(Path(entry)))
-    except OSError:
-        return []
+    return [path for path in _entries(directory, os.DirEntry.is_symlink) if runs.is_run(path)]
 
 
 def _runs(directory: Path) -> list[Path]:

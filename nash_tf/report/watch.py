@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nash_tf.files import run_directory
 from nash_tf.files.lock import LOCK
-from nash_tf.report.records import loading
+from nash_tf.records import loading
 
 _WATCHED = (run_directory.CONFIG, run_directory.LINEAGE, run_directory.RESULTS, LOCK)
 

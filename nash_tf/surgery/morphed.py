@@ -8,6 +8,7 @@ import keras
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.changes import listed
+from nash_tf.drawing import changes_graph
 from nash_tf.files.atomic import write_atomically
 from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.draw import replay
@@ -69,9 +70,7 @@ class Morphed(_Parts):
         """
         if path is not None and Path(path).suffix.lower() != ".svg":
             raise ValueError(f"path must end in .svg, for that is what is drawn, received {str(path)!r}")
-        from nash_tf.report.charts.changes_graph import graph  # the room of drawings lies above this one
-
-        drawn = graph(self.before, self.after)
+        drawn = changes_graph.graph(self.before, self.after)
         if drawn is None:
             raise ValueError("the network is too large to be drawn; changes() lists what changed")
         document = drawn.document()

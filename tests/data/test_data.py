@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nash_tf import data, main
 from nash_tf.data import keras_sets, notes, registry, splits
 from nash_tf.data.dataset import channel_statistics
-from nash_tf.report.records.runs import Run
+from nash_tf.records.runs import Run
 from nash_tf.settings import declared
 from nash_tf.settings.data import DataSettings
 from tests.helpers.data_files import arrays, folder, idx_folder, picture, refuse, save

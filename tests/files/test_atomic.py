@@ -1,5 +1,6 @@
 """Whole or not at all: killed at every step of a write, `tidy` leaves one complete directory and nothing else."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -77,6 +78,20 @@ def test_what_is_being_written_is_left_alone(tmp_path):
         )
         assert other.returncode == 0
     assert tree(tmp_path) == {"best/file": "new"}
+
+
+def test_a_file_that_went_before_it_was_held_is_made_again(tmp_path, monkeypatch):
+    flock = fcntl.flock
+
+    def late(file, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        atomic.tidy(tmp_path)  # of another process, that begins just now
+        assert not list(tmp_path.iterdir())
+        flock(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    atomic.write_atomically(tmp_path / "file", b"new")
+    assert tree(tmp_path) == {"file": "new"} and fcntl.flock is flock, "it was late"
 
 
 def test_what_is_not_a_leftover_is_left_alone(tmp_path):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nash_tf.records import loading
 from nash_tf.report.__main__ import main
-from nash_tf.report.records import loading
 from nash_tf.strategy.records import TrainingKey
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import cut, page_of

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nash_tf import report
-from nash_tf.report.records import runs
+from nash_tf.records import runs
 from tests.helpers.synthetic_runs import add_test, make_run
 from tests.report.helpers import HOSTILE
 

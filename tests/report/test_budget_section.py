@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from nash_tf.records.runs import Record, Run
 from nash_tf.report.charts import budget_course
 from nash_tf.report.pages import budget_section, html_page
-from nash_tf.report.records.runs import Record, Run
 
 RECORDS = (
     Record(0, 0, 0, epochs=8, params=1000, cpu_seconds=25.0, history={"val_loss": (2.0, 1.5)}),

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
+from nash_tf.records import loading
 from nash_tf.report import watch
 from nash_tf.report.__main__ import main
-from nash_tf.report.records import loading
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import ROOT
 

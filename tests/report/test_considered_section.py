@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from nash_tf.records import loading
+from nash_tf.records.runs import Record
 from nash_tf.report.pages import considered_section
-from nash_tf.report.records import loading
-from nash_tf.report.records.runs import Record
 from nash_tf.strategy.alternatives import MOST, Candidate, Weighing
 from nash_tf.strategy.growing import MOST_REDUCTIONS
 from tests.report.test_budget_section import page_of

@@ -8,6 +8,7 @@ import pytest
 
 from nash_tf.architecture import first_networks
 from nash_tf.config import SearchConfig
+from nash_tf.records import loading, runs
 from nash_tf.report.__main__ import main
 from nash_tf.report.analysis import (
     accuracy_course,
@@ -17,7 +18,6 @@ from nash_tf.report.analysis import (
 )
 from nash_tf.report.charts import lifetimes, strip_plot
 from nash_tf.report.pages import experiment_tables, published
-from nash_tf.report.records import loading, runs
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import Outline, check_texts
 

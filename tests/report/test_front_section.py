@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from nash_tf.architecture.vanilla import vanilla
+from nash_tf.records import loading
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import family, search_plan
 from nash_tf.report.pages import front_section, search_page
-from nash_tf.report.records import loading
-from nash_tf.report.records.runs import Run
 from tests.helpers.synthetic_runs import make_run
 
 SMALL = {"directory": "front/490", "params": 490, "flops": 1200, "val_accuracy": 0.61234, "test_accuracy": 0.5}

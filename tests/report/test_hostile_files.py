@@ -1,23 +1,19 @@
 """Pipes, links, floods and odd content in a run: nothing hangs, fails, or is written elsewhere."""
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
 from nash_tf import report
-from nash_tf.files import atomic, run_directory
+from nash_tf.files import run_directory
 from nash_tf.report.__main__ import main
-from nash_tf.report.pages import writing
 from tests.report.helpers import Outline, page_of
 
 
@@ -98,47 +94,6 @@ class TestHostileFiles:
         monkeypatch.setattr(report.search_page, "report", broken)
         report.renew(small)
         assert capsys.readouterr().err == f"report not written, {small}: TypeError: unexpected argument\n"
-
-    def test_a_name_in_preparation_that_is_a_link_is_not_followed(self, small, tmp_path):
-        run, outside = tmp_path / "run", tmp_path / "outside"
-        shutil.copytree(small, run)
-        outside.write_text("mine")
-        (run / f".report.html.{os.getpid():08x}.new").symlink_to(outside)
-        report.write(run)
-        assert outside.read_text() == "mine" and (run / "report.html").is_file()
-        assert not list(run.glob(".report*"))
-
-    def test_what_a_kill_leaves_of_a_page_goes_and_what_is_being_written_stays(self, tmp_path):
-        program = (
-            "import os, signal, sys, time\nfrom pathlib import Path\nfrom nash_tf.report.pages import writing\n"
-            "def hold(*_, **__):\n    print('held', flush=True)\n    time.sleep(60)\n"
-            "os.replace = hold\nwriting.write(Path(sys.argv[1]), 'new')\n"
-        )
-        path = tmp_path / "report" / "growth.svg"
-        with subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout.readline() == "held\n"
-            atomic.tidy(tmp_path)
-            assert len(list(path.parent.iterdir())) == 1, "its writer lives"
-            process.kill()
-        atomic.tidy(tmp_path)
-        assert list(path.parent.iterdir()) == []
-
-    @pytest.mark.parametrize("other", [False, True])
-    def test_a_file_that_went_before_it_was_held_is_made_again(self, tmp_path, monkeypatch, other):
-        beside, flock = tmp_path / f".report.html.{os.getpid():08x}.new", fcntl.flock
-
-        def late(file, operation):
-            monkeypatch.setattr(fcntl, "flock", flock)
-            atomic.tidy(tmp_path)  # of a search that begins just now
-            assert not beside.exists()
-            if other:
-                beside.write_text("of another process of this number")
-            flock(file, operation)
-
-        monkeypatch.setattr(fcntl, "flock", late)
-        writing.write(tmp_path / "report.html", "new")
-        assert (tmp_path / "report.html").read_text() == "new" and len(list(tmp_path.iterdir())) == 1
-        assert fcntl.flock is flock, "it was late"
 
     def test_a_figure_that_cannot_be_written_is_named_and_the_others_are_there(self, small, tmp_path):
         shutil.copytree(small, tmp_path / "run")
@@ -270,6 +225,16 @@ FLOODS = {
     "classes beyond all measure": (
         "results.json",
         lambda: '{"test_accuracy": 0.5, "test": {"images": 3, "model": {"by_class": [' + "{}," * 10**6 + "{}]}}}",
+        "names no winner",
+    ),
+    "a front without an end": (
+        "results.json",
+        lambda: json.dumps(
+            {
+                "test_accuracy": 0.5,
+                "front": [{"directory": f"front/{n}", "params": n, "val_accuracy": 0.5} for n in range(1, 20_000)],
+            }
+        ),
         "names no winner",
     ),
     "a nested architecture": (

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
+from nash_tf.records.runs import Record
 from nash_tf.report import write
 from nash_tf.report.analysis import family
 from nash_tf.report.charts import learning_curves
-from nash_tf.report.records.runs import Record
 from nash_tf.strategy.halving import Rung
 from tests.helpers.synthetic_runs import make_run
 
@@ -30,7 +30,7 @@ def drawn(rungs, histories, birth=None, metric="val_accuracy"):
         for number, history in enumerate(histories)
     ]
     limits = learning_curves.span_of(children, metric, birth)
-    return str(learning_curves.learning_curves(1, children, rungs, None, None, birth, (), limits, metric).body)
+    return str(learning_curves.learning_curves(1, children, rungs, (), None, birth, (), limits, metric).body)
 
 
 def epochs_below(figure: str) -> list[int]:

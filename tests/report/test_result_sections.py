@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from nash_tf import report
+from nash_tf.records import loading
+from nash_tf.records.tested import Share, details_of
 from nash_tf.report.analysis import family
-from nash_tf.report.records import loading
-from nash_tf.report.records.tested import Share, details_of
 from tests.helpers.synthetic_runs import add_test, make_run
 from tests.report.helpers import HOSTILE, change_settings, lineage, page_of, write_lineage
 

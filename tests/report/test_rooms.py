@@ -5,11 +5,9 @@ import pytest
 from tests.helpers.imports import imported, modules
 
 BELOW = {  # wing -> wings that it may import from, beside itself
-    "records": set(),
-    "analysis": {"records"},
-    "drawing": set(),
-    "charts": {"records", "analysis", "drawing"},
-    "pages": {"records", "analysis", "drawing", "charts"},
+    "analysis": set(),
+    "charts": {"analysis"},
+    "pages": {"analysis", "charts"},
 }
 
 

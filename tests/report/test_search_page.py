@@ -10,11 +10,11 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from nash_tf import report
+from nash_tf.records import loading
+from nash_tf.records.runs import Record
 from nash_tf.report.analysis import family
 from nash_tf.report.charts import accuracy_scatter
 from nash_tf.report.pages import experiment_page
-from nash_tf.report.records import loading
-from nash_tf.report.records.runs import Record
 from nash_tf.strategy import schedules
 from tests.helpers.synthetic_runs import add_test, make_run
 from tests.report.helpers import HOSTILE, Outline, check_texts, lineage, page_of, write_lineage

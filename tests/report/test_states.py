@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from nash_tf.records import loading, runs
 from nash_tf.report.analysis import (
     behaviour,
     family,
     search_plan,
 )
-from nash_tf.report.records import loading, runs
 from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal

@@ -18,10 +18,10 @@ from nash_tf import data
 from nash_tf.callbacks import CosineAnnealing
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
+from nash_tf.drawing.axes import Scale, frame
+from nash_tf.drawing.figure import Figure, line, mark, path, text
+from nash_tf.drawing.markup import join
 from nash_tf.keras_models.building import to_keras
-from nash_tf.report.drawing.axes import Scale, frame
-from nash_tf.report.drawing.figure import Figure, line, mark, path, text
-from nash_tf.report.drawing.markup import join
 
 FIRST, THEN, MORPHISMS, RATE, RATE_THEN = 16, 16, 10, 0.1, 0.05
 FIGURE = Path(__file__).parents[1] / "figures" / "residual_curves.svg"

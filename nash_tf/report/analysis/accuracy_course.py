@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from statistics import mean
 
-from nash_tf.report.records.runs import Record, Run
+from nash_tf.records.runs import Record, Run
 
 _MOMENTS = 120  # at which the means over runs are taken
 

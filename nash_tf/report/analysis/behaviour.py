@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+from nash_tf.records.runs import Place, Record, Run
 from nash_tf.report.analysis import family, operator_tally, restart_drops, search_plan, stats
 from nash_tf.report.analysis.stats import Summary
-from nash_tf.report.records.runs import Place, Record, Run
 from nash_tf.strategy import methods
 
 

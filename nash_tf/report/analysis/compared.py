@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nash_tf.architecture import Architecture
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import family, growth_line
-from nash_tf.report.records.runs import Run
 
 
 def of_winners(runs: Sequence[Run]) -> list[Run]:

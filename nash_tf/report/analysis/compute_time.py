@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nash_tf.report.records.runs import Record, Run, number
+from nash_tf.records.runs import Record, Run, number
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,9 @@ def by_rung(run: Run) -> list[RungTime]:
         )
         for (step, rung), group in sorted(groups.items())
     ]
-    control = run.results.get("control")
-    spent = [number(control.get(name)) for name in ("cpu_seconds", "seconds")] if isinstance(control, dict) else []
-    if spent and None not in spent:
-        found.append(RungTime(None, 0, 0, spent[0] or 0.0, spent[1] or 0.0, is_control=True))
+    of_control, wall_of_control = (number(run.control.get(name)) for name in ("cpu_seconds", "seconds"))
+    if of_control is not None and wall_of_control is not None:
+        found.append(RungTime(None, 0, 0, of_control, wall_of_control, is_control=True))
     cpu = (run.result("cpu_seconds") or 0.0) - sum(entry.cpu for entry in found)
     wall = (run.result("seconds") or 0.0) - sum(entry.wall for entry in found)
     if cpu > 0:

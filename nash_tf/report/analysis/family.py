@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nash_tf.records.runs import Place, Record, Run
 from nash_tf.report.analysis import search_plan
-from nash_tf.report.records.runs import Place, Record, Run
 from nash_tf.scores.objectives import Objective
-from nash_tf.strategy import halving, methods
+from nash_tf.strategy import halving
 from nash_tf.strategy.records import TrainingKey
 
 WINNER, DISCARDED, FAILED, OPEN = "winner", "discarded", "failed", "open"
@@ -156,7 +156,7 @@ def children(run: Run) -> tuple[Child, ...]:
 
 def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> tuple[dict[int, str], bool]:
     """Who is out, by the same promotion as in the search, and whether the step is closed."""
-    promote = methods.registry[run.method].promote if run.method in methods.registry else halving.promote
+    promote = run.known_method.promote if run.known_method else halving.promote
     planned = search_plan.rungs(run, step)
     fates = dict.fromkeys(lives, OPEN)
     members = set(range(planned[0].children)) | set(lives)

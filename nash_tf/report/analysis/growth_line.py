@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from nash_tf.architecture import Architecture, first_networks
 from nash_tf.morphisms.draw import replay
+from nash_tf.records.runs import Place, Record, Run
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.records.runs import Place, Record, Run
 
 MOST_STEPS, MOST_MOVES = 30, 60  # that are made again; of a step
 

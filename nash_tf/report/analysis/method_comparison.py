@@ -11,9 +11,9 @@ from typing import Any
 
 from nash_tf import settings
 from nash_tf.config import SearchConfig
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import compared, layer_shares, stats
 from nash_tf.report.analysis.stats import Summary
-from nash_tf.report.records.runs import Run
 from nash_tf.settings.baselines import SCRATCH, WIDE
 from nash_tf.strategy import methods
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from itertools import chain
 from statistics import mean
 
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.stats import t_interval
-from nash_tf.report.records.runs import Run
-from nash_tf.strategy import methods
 
 MOST_OPERATORS = 100  # that are tallied, the most drawn
 
@@ -52,7 +51,7 @@ class Operator:
 
 def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
     """All operators that the method may draw or that were drawn, the most drawn first."""
-    method = methods.registry.get(run.method)
+    method = run.known_method
     known = method.operators if method else ()
     drawn = Counter(name for child in children for name in child.operators)
     names = {*known, *(name for name, _ in drawn.most_common(MOST_OPERATORS))}

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nash_tf.records.runs import Place, Record
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.records.runs import Place, Record
 
 _DIGITS = 5  # of the accuracies in a history
 

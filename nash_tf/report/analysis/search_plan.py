@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nash_tf.report.records.runs import Record, Run
+from nash_tf.records.runs import Record, Run
 from nash_tf.strategy import branches, budget_names, hill_climbing, methods
 from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
@@ -52,14 +52,12 @@ def rungs(run: Run, step: int) -> tuple[Rung, ...]:
 
 def searches(run: Run) -> bool:
     """Whether the method changes networks at all."""
-    method = methods.registry.get(run.method)
-    return method is None or method.grows
+    return run.known_method is None or run.known_method.grows
 
 
 def can_shrink(run: Run) -> bool:
     """Whether the method may make a network smaller while it searches."""
-    method = methods.registry.get(run.method)
-    return method is not None and method.shrinks
+    return run.known_method is not None and run.known_method.shrinks
 
 
 def trained_finally(run: Run) -> bool:
@@ -70,17 +68,16 @@ def trained_finally(run: Run) -> bool:
 
 def is_budgeted(run: Run) -> bool:
     """Whether one budget and one learning rate are laid over all trainings. The methods' earlier versions had none."""
-    return _is_of_budget(run) and "budget_epochs" in run.config and planned(run) is not None
+    return run.known_method is not None and run.known_method.is_budgeted and planned(run) is not None
 
 
 def planned(run: Run) -> tuple[Rung, ...] | None:
     """The rungs of each step after the first network's training; None where method or settings are not known."""
-    if _is_of_budget(run) and "budget_epochs" not in run.config:
+    method = run.known_method
+    if method is None or (method.is_budgeted and "budget_epochs" not in run.config):
         return None
     try:
-        found = methods.registry[run.method].rungs_of(
-            run.config["children"], run.config["epochs_per_step"], has_budget=True
-        )
+        found = method.rungs_of(run.config["children"], run.config["epochs_per_step"], has_budget=True)
     except (KeyError, TypeError, ValueError):
         return None
     return found if found[0].children <= _MOST_CHILDREN else None
@@ -88,7 +85,7 @@ def planned(run: Run) -> tuple[Rung, ...] | None:
 
 def periods(run: Run, of_step: Sequence[Rung]) -> tuple[int, ...] | None:
     """Lengths of the annealings over a child's life, in epochs; None where the method is not known, or has other rates."""
-    method = methods.registry.get(run.method)
+    method = run.known_method
     return tuple(method.periods([rung.epochs for rung in of_step])) if method and not method.is_budgeted else None
 
 
@@ -99,11 +96,6 @@ def restarts(run: Run) -> tuple[int, ...] | None:
     if lengths is None:
         return None
     return tuple(sum(lengths[:index]) for index in range(1, len(lengths)))
-
-
-def _is_of_budget(run: Run) -> bool:
-    method = methods.registry.get(run.method)
-    return method is not None and method.is_budgeted
 
 
 def _last_step(run: Run, steps: int) -> int:
@@ -135,8 +127,7 @@ def _budgeted(run: Run, step: int) -> tuple[Rung, ...]:
 
 def front_plan(run: Run) -> branches.Front | None:
     """The sizes of a method with branches, by the run's settings and its first network; None for other methods."""
-    method = methods.registry.get(run.method)
-    if method is None or not method.has_branches:
+    if run.known_method is None or not run.known_method.has_branches:
         return None
     wanted, steps, most = run.config.get("front_sizes"), run.setting("steps"), run.setting("max_params")
     sizes = wanted if isinstance(wanted, list) and len(wanted) <= _MOST_SIZES else []

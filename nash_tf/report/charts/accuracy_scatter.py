@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+from nash_tf.drawing import label_places
+from nash_tf.drawing.axes import frame, linear, logarithmic, staircase
+from nash_tf.drawing.figure import SERIES, Figure, legend, mark, path, star, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import percent, short
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.stats import pareto
-from nash_tf.report.charts.child_words import description
-from nash_tf.report.drawing import label_places
-from nash_tf.report.drawing.axes import frame, linear, logarithmic
-from nash_tf.report.drawing.figure import SERIES, Figure, legend, mark, path, star, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import percent, short
-from nash_tf.report.records.runs import Run
+from nash_tf.report.charts.child_words import axis, description
 
 _WIDTH, _HEIGHT = 760, 440
 
@@ -29,23 +29,14 @@ def accuracy_against_params(
     if not known:
         return None
     objective = known[0][0].objective
-
-    def words(score: float) -> str:  # the axis goes up to the better ones, a loss down
-        value = objective.score(score)
-        return percent(value, 1) if objective.is_share else f"{value:.3g}"
-
+    title, words = axis(objective)
     x = logarithmic([params for _, params, _ in known], 60, _WIDTH - 14)
     y = linear(_without_outliers([score for *_, score in known]), _HEIGHT - 84, 34)
-    title = f"{objective.words}{', %' if objective.is_share else ''}"
     parts = [frame(x, y, "parameters", title, short, words)]
     finished = [entry for entry in known if has_front and not entry[0].is_trunk]
     front = [finished[index] for index in pareto([(params, score) for _, params, score in finished])]
-    corners: list[tuple[float, float]] = []
-    for _, params, score in front:
-        at = x(params), min(y(score), y.start)  # one that is far below lies on the axis
-        corners += [(at[0], corners[-1][1]), at] if corners else [at]
-    if corners:
-        parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
+    if front:  # what is far below lies on the axis
+        parts.append(staircase([(x(params), min(y(score), y.start)) for _, params, score in front], x.end))
     named = {child.label for child, *_ in front} | {
         child.label for child, *_ in known if child.chosen or (not has_front and child.stands_out)
     }
@@ -65,7 +56,7 @@ def accuracy_against_params(
         meaning.append((lambda a, b: mark(0, a, b, 5.5, "f1"), "reached the last rung"))
     if any(_sort(child, rungs) == "earlier" for child, *_ in known):
         meaning.append((lambda a, b: mark(3, a, b, 5, "hollow s2"), "other children"))
-    if corners:
+    if front:
         meaning.append((lambda a, b: path([(a - 9, b), (a + 9, b)], "front"), "Pareto front"))
     parts.append(legend(50, _HEIGHT - 10, meaning))
     return Figure(

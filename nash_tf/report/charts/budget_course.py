@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
+from nash_tf.drawing.axes import Scale, frame, linear
+from nash_tf.drawing.figure import Figure, line, path, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import plural, short, signed_short
+from nash_tf.records.runs import Record
 from nash_tf.report.analysis import accuracy_course, growth_line
-from nash_tf.report.drawing.axes import Scale, frame, linear
-from nash_tf.report.drawing.figure import Figure, line, path, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import plural, short, signed_short
-from nash_tf.report.records.runs import Record
 
 _WIDTH, _LEFT, _PLOT, _RATE = 760, 60, 220, 50
 _ROWS, _ROW = 8, 18  # of the labels of where it grew or shrank, the most, and pixels between them

@@ -1,8 +1,10 @@
 """A child in words, as figures show them to a pointer that rests on its mark."""
 
+from collections.abc import Callable
+
+from nash_tf.drawing.number_words import NONE, percent, plural, short
 from nash_tf.morphisms.names import counted
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.drawing.number_words import NONE, percent, plural, short
 from nash_tf.scores.objectives import Objective
 
 
@@ -11,6 +13,16 @@ def measured(objective: Objective, value: float | None) -> str:
     if value is None:
         return NONE
     return f"{percent(value)} %" if objective.is_share else f"{value:.4g}"
+
+
+def axis(objective: Objective) -> tuple[str, Callable[[float], str]]:
+    """The title of an axis of scores, and how one of them is read; such an axis goes up to the better ones, a loss down."""
+
+    def words(score: float) -> str:
+        value = objective.score(score)
+        return percent(value, 1) if objective.is_share else f"{value:.3g}"
+
+    return f"{objective.words}{', %' if objective.is_share else ''}", words
 
 
 def description(child: Child) -> str:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from nash_tf.drawing.figure import Figure, path, star, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import plural, short
 from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import description, measured
-from nash_tf.report.drawing.figure import Figure, path, star, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import plural, short
 
 _CARD, _HEIGHT, _GAP, _LEFT, _PER_LINE = 122, 70, 10, 94, 8
 _BETWEEN_LINES, _BETWEEN_STEPS = 26, 44

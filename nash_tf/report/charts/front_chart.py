@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from nash_tf.report.drawing import label_places
-from nash_tf.report.drawing.axes import frame, linear, logarithmic
-from nash_tf.report.drawing.figure import Figure, legend, mark, path, star, text
-from nash_tf.report.drawing.markup import join, tag
-from nash_tf.report.drawing.number_words import short
+from nash_tf.drawing import label_places
+from nash_tf.drawing.axes import frame, linear, logarithmic, staircase
+from nash_tf.drawing.figure import Figure, legend, mark, path, star, text
+from nash_tf.drawing.markup import join, tag
+from nash_tf.drawing.number_words import short
 
 _WIDTH, _HEIGHT = 760, 380
 
@@ -43,13 +43,9 @@ def chart(networks: Sequence[Shown], cost: str, score: str, words: Callable[[flo
     x = logarithmic([each.cost for each in networks], 60, _WIDTH - 14, 0.14)
     y = linear([each.score for each in networks], _HEIGHT - 84, 34, 0.12)
     parts = [frame(x, y, cost, score, short, words)]
-    corners: list[tuple[float, float]] = []
-    for each in sorted(networks, key=lambda each: (each.cost, -each.score)):
-        if each.is_best:
-            at = x(each.cost), y(each.score)
-            corners += [(at[0], corners[-1][1]), at] if corners else [at]
-    if corners:
-        parts.append(path([*corners, (x.end, corners[-1][1])], "front"))
+    best = sorted((each for each in networks if each.is_best), key=lambda each: (each.cost, -each.score))
+    if best:
+        parts.append(staircase([(x(each.cost), y(each.score)) for each in best], x.end))
     for each in networks:
         at, title = (x(each.cost), y(each.score)), tag("title", f"{each.name}: {words(each.score)}, {short(each.cost)}")
         drawn = star(*at, 9, "f0", title) if each.is_handed_over else mark(0, *at, 5.5, "f1", title)

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from statistics import geometric_mean
 
+from nash_tf.drawing.axes import Scale, frame, logarithmic
+from nash_tf.drawing.figure import SERIES, Figure, legend, line, mark, path, star, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import plural, short
 from nash_tf.report.analysis import family
 from nash_tf.report.analysis.behaviour import Behaviour
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import description
-from nash_tf.report.drawing.axes import Scale, frame, logarithmic
-from nash_tf.report.drawing.figure import DASHES, SERIES, Figure, legend, line, mark, path, star, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import plural, short
 
 _WIDTH, _HEIGHT = 760, 360
 
@@ -81,7 +81,7 @@ def by_method(rows: Sequence[Behaviour]) -> Figure | None:
         colour, shift = series % SERIES, 0.05 * (series - (len(rows) - 1) / 2)
         way = [(x(step + shift), y(geometric_mean(row.winners[step]))) for step in sorted(row.winners)]
         if way:
-            parts.append(path(way, f"line s{colour} d{series % len(DASHES)}"))
+            parts.append(path(way, f"line s{colour} d{series % SERIES}"))
         for step, winners in row.winners.items():
             words = f"{row.method}, step {step}: {short(geometric_mean(winners))}, {plural(len(winners), 'run')}"
             at = (x(step + shift), y(geometric_mean(winners)))

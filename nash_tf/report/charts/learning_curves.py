@@ -1,14 +1,14 @@
 """Learning curves of a step's children, their learning rate below, and the drops at restarts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
+from nash_tf.drawing.axes import Scale, linear, linear_ticks
+from nash_tf.drawing.figure import SERIES, Figure, line, mark, path, star, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import percent, points, short
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.restart_drops import Drop
-from nash_tf.report.drawing.axes import Scale, linear, linear_ticks
-from nash_tf.report.drawing.figure import DASHES, SERIES, Figure, line, mark, path, star, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import percent, points, short
 from nash_tf.strategy import schedules
 from nash_tf.strategy.halving import Rung
 
@@ -37,7 +37,7 @@ def learning_curves(
     step: int,
     children: Sequence[Child],
     rungs: Sequence[Rung],
-    periods: Sequence[int] | None,
+    periods: Sequence[int],
     rate: float | None,
     birth: float | None,
     drops: Sequence[Drop],
@@ -52,7 +52,7 @@ def learning_curves(
         children: of this step.
         rungs: of this step; each is drawn equally wide, so that the short ones can be read too, but for parts of one child's training.
             One that has no epochs yet is not drawn.
-        periods: lengths of the annealings, in epochs; None where they are not known.
+        periods: lengths of the annealings, in epochs; none where they are not known.
         rate: initial learning rate.
         birth: the parent's value of the metric at the children's birth.
         drops: of this step.
@@ -60,22 +60,20 @@ def learning_curves(
         metric: name in the histories.
         without_rate: what is said where no rate can be drawn.
     """
-    shares = metric.endswith("accuracy")
+    shares, title = metric.endswith("accuracy"), f"Step {step}" if step else "First network"
     borders = [0, *accumulate(rung.epochs for rung in rungs if rung.epochs)]
     is_selected = any(rung.children > 1 for rung in rungs)
     x = _Piecewise(borders if is_selected else [0, borders[-1]], _LEFT, _WIDTH - 12)
     y = linear(limits, _TOP + _PLOT, _TOP)
-    parts: list[Markup] = [text(0, 18, _title(step, children), "strong big")]
+    parts: list[Markup] = [text(0, 18, title, "strong big")]
     parts.append(text(_WIDTH - 12, 18, f"{_metric(metric)}{', %' if shares else ''}", "end soft"))
     for tick in y.ticks(5):
         words = percent(tick, 1) if shares else f"{tick:g}"
         parts += [line(x.start, y(tick), x.end, y(tick), "grid"), text(x.start - 7, y(tick) + 4.5, words, "end soft")]
     for border in borders[1:-1]:
         parts.append(line(x(border), _TOP, x(border), _TOP + _PLOT + 26 + _RATE, "mark"))
-    rank = {child.number: index for index, child in enumerate(sorted(children, key=lambda child: child.number))}
-    curves = []
-    for child in sorted(children, key=lambda child: child.stands_out):
-        curves.append(_curve(child, rank[child.number], x, y, metric, birth))
+    drawn = sorted(enumerate(children), key=lambda pair: pair[1].stands_out)  # winners lie above
+    curves = [_curve(child, rank, x, y, metric, birth) for rank, child in drawn]
     clip = f"clip-{metric}-{step}"
     parts.append(
         tag("clipPath", tag("rect", x=x.start - 8, y=_TOP - 8, width=x.end - x.start + 16, height=_PLOT + 9), id=clip)
@@ -93,12 +91,10 @@ def learning_curves(
         parts += _restart_labels(drops, x, periods)
     bottom = _TOP + _PLOT + 26
     parts += _rate(x, bottom, periods, rate, without_rate)
-    rows = _legend(children, rank, bottom + _RATE + 64, metric)
+    rows = _legend(children, bottom + _RATE + 64, metric)
     height = bottom + _RATE + 64 + 22 * ((len(children) - 1) // _COLUMNS) + 12
     name = f"curves_{metric}_step_{step}"
-    return Figure(
-        name, f"{_metric(metric)} of {_title(step, children)} by epoch", _WIDTH, height, join([*parts, *rows])
-    )
+    return Figure(name, f"{_metric(metric)} of {title} by epoch", _WIDTH, height, join([*parts, *rows]))
 
 
 class _Piecewise:
@@ -114,10 +110,6 @@ class _Piecewise:
                 within = min((epoch - low) / max(high - low, 1), 1.0)
                 return self.start + (piece + within) / pieces * (self.end - self.start)
         return self.end
-
-
-def _title(step: int, children: Sequence[Child]) -> str:
-    return f"Step {step}" if step else "First network"
 
 
 def _metric(name: str) -> str:
@@ -149,14 +141,14 @@ def _curve(child: Child, rank: int, x: _Piecewise, y: Scale, metric: str, birth:
 
 def _look(child: Child, rank: int) -> str:
     """Colour and dashes; a winner's line is thick and whole."""
-    return f"s{rank % SERIES} " + ("won" if child.stands_out else f"d{rank % len(DASHES)}")
+    return f"s{rank % SERIES} " + ("won" if child.stands_out else f"d{rank % SERIES}")
 
 
-def _restart_labels(drops: Sequence[Drop], x: _Piecewise, periods: Sequence[int] | None) -> list[Markup]:
+def _restart_labels(drops: Sequence[Drop], x: _Piecewise, periods: Sequence[int]) -> list[Markup]:
     """The mean drop at each restart, above it."""
     parts = []
     start = 0
-    for length in periods or ():
+    for length in periods:
         here = [drop.after - drop.before for drop in drops if drop.epoch == start]
         if here:
             change = sum(here) / len(here)
@@ -169,7 +161,7 @@ def _restart_labels(drops: Sequence[Drop], x: _Piecewise, periods: Sequence[int]
     return parts
 
 
-def _rate(x: _Piecewise, top: float, periods: Sequence[int] | None, rate: float | None, without: str) -> list[Markup]:
+def _rate(x: _Piecewise, top: float, periods: Sequence[int], rate: float | None, without: str) -> list[Markup]:
     """The learning rate, and the epochs below it."""
     bottom, borders = top + _RATE, x.borders
     parts: list[Markup] = []
@@ -196,16 +188,15 @@ def _rate(x: _Piecewise, top: float, periods: Sequence[int] | None, rate: float 
     return parts
 
 
-def _legend(children: Sequence[Child], rank: Mapping[int, int], top: float, metric: str) -> list[Markup]:
+def _legend(children: Sequence[Child], top: float, metric: str) -> list[Markup]:
     parts = []
-    for child in children:
-        index = rank[child.number]
+    for index, child in enumerate(children):
         row, column = divmod(index, _COLUMNS)
         x, y = column * _WIDTH / _COLUMNS, top + 22 * row
         colour = index % SERIES
         series = child.series(metric)
         last = series[-1][1] if series else None
-        words = percent(last) if metric.endswith("accuracy") else "–" if last is None else short(last)
+        words = percent(last) if metric.endswith("accuracy") else short(last)
         shown = (
             star(x + 30, y - 4, 7, f"f{colour}") if child.stands_out else mark(index, x + 30, y - 4, 4, f"f{colour}")
         )

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 
+from nash_tf.drawing.axes import Scale, frame, linear
+from nash_tf.drawing.figure import SERIES, Figure, legend, line, path
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import percent
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import accuracy_course
 from nash_tf.report.analysis.behaviour import Behaviour
-from nash_tf.report.drawing.axes import Scale, frame, linear
-from nash_tf.report.drawing.figure import DASHES, SERIES, Figure, legend, line, path
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import percent
-from nash_tf.report.records.runs import Run
 
 _WIDTH, _HEIGHT = 760, 400
 
@@ -64,7 +64,7 @@ def _figure(
     drawn = [(series, method, course) for series, (method, course) in enumerate(courses.items()) if course]
 
     def style(series: int) -> str:
-        return f"line s{series % SERIES} d{series % len(DASHES)}"
+        return f"line s{series % SERIES} d{series % SERIES}"
 
     for series, method, course in drawn:
         way = path([(x(at), y(value)) for at, value in course], style(series))

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from nash_tf.drawing.axes import linear
+from nash_tf.drawing.figure import Figure, legend, line, mark, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import points
 from nash_tf.report.analysis.operator_tally import Operator
-from nash_tf.report.drawing.axes import linear
-from nash_tf.report.drawing.figure import Figure, legend, line, mark, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import points
 
 
 def chart(operators: Sequence[Operator], made: str = "drawn") -> Figure | None:

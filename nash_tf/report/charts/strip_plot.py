@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from statistics import mean
 from typing import NamedTuple
 
+from nash_tf.drawing.axes import Scale, linear, logarithmic
+from nash_tf.drawing.figure import SERIES, Figure, line, mark, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import percent
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis.behaviour import Behaviour
 from nash_tf.report.analysis.stats import t_interval
-from nash_tf.report.drawing.axes import Scale, linear, logarithmic
-from nash_tf.report.drawing.figure import SERIES, Figure, line, mark, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import percent
-from nash_tf.report.records.runs import Run
 
 _LEFT, _RIGHT, _TOP, _ROW = 110, 760, 44, 46  # pixels
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from nash_tf.drawing.figure import Figure, text
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import duration, percent
 from nash_tf.report.analysis.compute_time import RungTime
-from nash_tf.report.drawing.figure import Figure, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import duration, percent
 
 
 def chart(entries: Sequence[RungTime]) -> Figure | None:

@@ -1,29 +1,27 @@
 """The section on how a method with one budget of compute has spent it, and what each growth, or reduction, was expected to bring."""
 
-from collections.abc import Callable
-
+from nash_tf.drawing.markup import Markup
+from nash_tf.drawing.number_words import NONE, count, decrease, duration, percent
 from nash_tf.morphisms.names import counted
-from nash_tf.report.analysis import gain_of_growth, growth_line, search_plan
+from nash_tf.records import gain_of_growth
+from nash_tf.records.runs import Record, Run
+from nash_tf.report.analysis import growth_line, search_plan
 from nash_tf.report.charts import budget_course
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup
-from nash_tf.report.drawing.number_words import NONE, count, decrease, duration, percent
 from nash_tf.report.pages import considered_section
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.pages.html_page import left
-from nash_tf.report.records.runs import Record, Run
+from nash_tf.report.pages.html_page import Keep, left
 from nash_tf.scores import worth
 from nash_tf.strategy import branches, course
 from nash_tf.strategy.branches import Front
 from nash_tf.strategy.records import TrainingKey
 
 
-def budget(run: Run, keep: Callable[[Figure | None], Markup]) -> Markup:
+def budget(run: Run, keep: Keep) -> Markup:
     """What was trained for how long, in order.
 
     Args:
         run: the run.
-        keep: figure -> the figure on the page.
+        keep: see `html_page.Keep`.
     """
     total = sum(record.cpu_seconds or 0.0 for record in run.records)
     drawn = budget_course.chart(run.records, run.setting("learning_rate"))

@@ -3,14 +3,14 @@
 import math
 from itertools import takewhile
 
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import NONE, count, decrease, plural, signed
 from nash_tf.morphisms import reductions
 from nash_tf.morphisms.alter_channels import TO, AlterChannels
 from nash_tf.morphisms.base import Site
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import NONE, count, decrease, plural, signed
+from nash_tf.records.runs import Record, Run, name_of
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
-from nash_tf.report.records.runs import Record, Run, name_of
 from nash_tf.strategy import alternatives, course
 from nash_tf.strategy.alternatives import Candidate, Weighing, why_none
 from nash_tf.strategy.branching import PART

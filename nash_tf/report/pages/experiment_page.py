@@ -3,23 +3,24 @@
 import os
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import count, duration, percent, plural, short
 from nash_tf.files import run_directory
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import method_comparison
 from nash_tf.report.analysis.behaviour import Behaviour, behaviour
 from nash_tf.report.charts import accuracy_scatter, growth, lifetimes, strip_plot
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import count, duration, percent, plural, short
 from nash_tf.report.pages import experiment_tables
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.experiment_tables import Table
 from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.search_summary import state_words
-from nash_tf.report.pages.text_tables import in_markdown, markdown, printable, table
-from nash_tf.report.records.runs import Run
+from nash_tf.terminal.text_tables import in_markdown, markdown, printable, table
 
 
 def report(
@@ -87,8 +88,8 @@ def tables(runs: Sequence[Run], as_text: Callable[[Table, str], str] = as_column
         runs: in any state.
         as_text: (table, name of the data set) -> its text: `as_columns` for a terminal, or `as_markdown`.
     """
-    parts = []
-    for dataset, group in method_comparison.by_dataset(runs).items():
+    parts, groups = [], method_comparison.by_dataset(runs)
+    for dataset, group in groups.items():
         rows = method_comparison.method_rows(group)
         pairs = method_comparison.comparisons(group)
         chosen = [*experiment_tables.cautions(group)]
@@ -97,7 +98,7 @@ def tables(runs: Sequence[Run], as_text: Callable[[Table, str], str] = as_column
         inside = _behaviours(group)
         chosen += [experiment_tables.behaviours(inside), experiment_tables.accepted(inside)]
         parts += [as_text(entry, dataset) for entry in chosen]
-    if any(_is_cifar10(dataset) for dataset in method_comparison.by_dataset(runs)):
+    if any(map(_is_cifar10, groups)):
         parts.append(as_text(experiment_tables.published(), "CIFAR-10"))
     return "\n\n".join(parts)
 
@@ -139,7 +140,7 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
     )
     for figure in across:
         if figure:
-            figure = Figure(f"{figure.name}{suffix}", figure.title, figure.width, figure.height, figure.body)
+            figure = replace(figure, name=f"{figure.name}{suffix}")
             figures.append(figure)
             drawn += [tag("h3", figure.title), html.shown(figure)]
     results = html.together(

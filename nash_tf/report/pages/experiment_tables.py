@@ -1,16 +1,16 @@
 """An experiment's tables as words, once for the page and for the terminal."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from nash_tf.drawing.number_words import NONE, count, percent, points, short
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import layer_shares, method_comparison, stats
 from nash_tf.report.analysis.behaviour import Behaviour
 from nash_tf.report.analysis.method_comparison import Comparison, MethodRow
 from nash_tf.report.analysis.stats import EXACT_UP_TO, Summary
-from nash_tf.report.drawing.number_words import NONE, count, percent, points, short
 from nash_tf.report.pages.published import TABLE
-from nash_tf.report.records.runs import Run
 from nash_tf.scores.objectives import ACCURACY
 from nash_tf.strategy import methods
 
@@ -125,11 +125,11 @@ def results(rows: Sequence[MethodRow]) -> Table:
             (
                 row.method,
                 f"{row.finished} of {row.runs}",
-                _percents(row.accuracy, 2),
+                _spread(row.accuracy, percent),
                 percent(row.accuracy.largest) if row.accuracy else NONE,
                 percent(row.accuracy.least) if row.accuracy else NONE,
-                _percents(row.before, 2),
-                _shorts(row.params),
+                _spread(row.before, percent),
+                _spread(row.params, short),
                 short(row.params.least) if row.params else NONE,
                 short(row.params.largest) if row.params else NONE,
                 _range(row.steps),
@@ -149,7 +149,7 @@ def layers_of_winners(rows: Sequence[MethodRow]) -> Table:
     return Table(
         "Layers of the winners, %",
         ("method", *layer_shares.COUNTED.values()),
-        tuple((row.method, *(_percents(row.layers[sort], 0) for sort in layer_shares.COUNTED)) for row in rows),
+        tuple((row.method, *(_spread(row.layers[sort], _whole) for sort in layer_shares.COUNTED)) for row in rows),
         "Share of layers, mean ± standard deviation; pools, dense and all other layers are left out.",
     )
 
@@ -222,11 +222,11 @@ def behaviours(rows: Sequence[Behaviour]) -> Table:
             (
                 row.method,
                 count(row.steps),
-                _percents(row.parent_won, 0),
+                _spread(row.parent_won, _whole),
                 f"{math.exp(row.favoured.mean):.3g}×" if row.favoured else NONE,
-                _signed(row.birth),
-                _signed(row.restart),
-                _percents(row.won_back, 0),
+                _spread(row.birth, points, percent),
+                _spread(row.restart, points, percent),
+                _spread(row.won_back, _whole),
             )
             for row in rows
         ),
@@ -263,24 +263,18 @@ def published() -> Table:
     )
 
 
-def _percents(values: Summary | None, digits: int) -> str:
+def _spread(
+    values: Summary | None, words: Callable[[float], str], deviation: Callable[[float], str] | None = None
+) -> str:
+    """A mean and its deviation; `deviation` tells how the latter is read, where that is otherwise."""
     if values is None:
         return NONE
-    return percent(values.mean, digits) + (
-        f" ± {percent(values.deviation, digits)}" if values.deviation is not None else ""
-    )
+    spread = values.deviation
+    return words(values.mean) + ("" if spread is None else f" ± {(deviation or words)(spread)}")
 
 
-def _shorts(values: Summary | None) -> str:
-    if values is None:
-        return NONE
-    return short(values.mean) + (f" ± {short(values.deviation)}" if values.deviation is not None else "")
-
-
-def _signed(values: Summary | None) -> str:
-    if values is None:
-        return NONE
-    return points(values.mean) + (f" ± {percent(values.deviation)}" if values.deviation is not None else "")
+def _whole(share: float) -> str:
+    return percent(share, 0)
 
 
 def _of(pair: tuple[int, int] | None, were_chosen: bool) -> str:

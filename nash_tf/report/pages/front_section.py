@@ -1,21 +1,20 @@
 """The section on the front: the networks of several sizes that a run hands over."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from nash_tf.architecture import Architecture
+from nash_tf.drawing import architecture_graph
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import NONE, count, percent, plural, short
 from nash_tf.files import run_directory
+from nash_tf.records.runs import Run, name_of, number
 from nash_tf.report.analysis import search_plan
-from nash_tf.report.charts import architecture_graph, front_chart
+from nash_tf.report.charts import front_chart
+from nash_tf.report.charts.child_words import axis
 from nash_tf.report.charts.front_chart import Shown
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, count, percent, plural, short
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.pages.html_page import left
-from nash_tf.report.records.runs import Run, name_of, number
+from nash_tf.report.pages.html_page import Keep, left
 from nash_tf.settings.costs import COSTS, PARAMS, WORDS
-
-Keep = Callable[[Figure | None, bool], Markup]
 
 
 def title(run: Run) -> str:
@@ -28,10 +27,9 @@ def section(run: Run, keep: Keep) -> Markup | None:
 
     Args:
         run: the run.
-        keep: (figure, whether it fits the page) -> the figure on the page.
+        keep: see `html_page.Keep`.
     """
-    listed = run.results.get("front")
-    members = [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    members = run.front
     if len(members) < 2:
         return None
     is_timed = any(number(each.get("latency_ms")) is not None for each in members)
@@ -97,7 +95,7 @@ def _made_by(run: Run, member: Mapping) -> str:
     return f"the {'control' if run.gives_control else 'search'}; handed over"
 
 
-def _chart(run: Run, members: list[dict], keep: Keep) -> Markup | None:
+def _chart(run: Run, members: Sequence[Mapping], keep: Keep) -> Markup | None:
     asked = run.config.get("objective_cost")
     cost = asked if isinstance(asked, str) and asked in COSTS else PARAMS
     objective, networks = run.objective, []
@@ -110,13 +108,7 @@ def _chart(run: Run, members: list[dict], keep: Keep) -> Markup | None:
                     short(params), price, objective.score(value), each.get("directory") == run_directory.BEST, is_best
                 )
             )
-
-    def words(score: float) -> str:  # the axis goes up to the better ones, a loss down
-        value = objective.score(score)
-        return percent(value, 1) if objective.is_share else f"{value:.3g}"
-
-    score = f"{objective.words}{', %' if objective.is_share else ''}"
-    drawn = front_chart.chart(networks, WORDS[cost], score, words)
+    drawn = front_chart.chart(networks, WORDS[cost], *axis(objective))
     return keep(drawn, True) if drawn else None
 
 

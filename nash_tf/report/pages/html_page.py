@@ -3,15 +3,16 @@
 import base64
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import nash_tf
+from nash_tf.drawing import figure
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import plural
 from nash_tf.files.run_directory import PAGE_MARK
-from nash_tf.report.drawing import figure
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import plural
 from nash_tf.report.pages.page_style import SCRIPT, STYLE
 
 _WHOLE = 18  # rows of a table that is not divided among pages
@@ -25,11 +26,12 @@ class Report:
     figures: tuple[Figure, ...]
 
 
-class Cell:
+class Cell(NamedTuple):
     """A cell of a table: what is shown, what it is sorted by, and how it is set."""
 
-    def __init__(self, shown: object, value: object = None, class_: str | None = None):
-        self.shown, self.value, self.class_ = shown, value, class_
+    shown: object
+    value: object = None
+    class_: str | None = None
 
 
 def left(shown: object, wide: bool = False) -> Cell:
@@ -38,6 +40,7 @@ def left(shown: object, wide: bool = False) -> Cell:
 
 
 Section = tuple[str, str, Markup]  # anchor, title, content
+Keep = Callable[..., Markup]  # (figure or None, whether it is made to fit) -> the figure on the page, which keeps it
 
 
 def page(
@@ -135,11 +138,9 @@ def table(
     caption: object = None,
     sortable: bool = False,
     narrow: bool = False,
-    **rows_of,
+    attributes: Sequence[Mapping[str, object]] | None = None,
 ) -> Markup:
-    """A table; a `narrow` one has few columns, whose words go on several lines where the window is narrow. `rows_of` may hold
-    `attributes`, a mapping for each row."""
-    attributes = rows_of.get("attributes") or [{}] * len(rows)
+    """A table; a `narrow` one has few columns, whose words go on several lines where the window is narrow. `attributes` are of rows."""
 
     def cell(name: str, content: object, **more: object) -> Markup:
         content = content if isinstance(content, Cell) else Cell(content)
@@ -154,7 +155,8 @@ def table(
 
     classes = {"sortable": sortable, "narrow": narrow, "whole": len(rows) <= _WHOLE}
     body = [
-        tag("tr", *(cell("td", entry) for entry in row), **more) for row, more in zip(rows, attributes, strict=True)
+        tag("tr", *(cell("td", entry) for entry in row), **more)
+        for row, more in zip(rows, attributes or [{}] * len(rows), strict=True)
     ]
     hint = tag("span", "A click on a column's name sorts by it.", class_="screen") if sortable else None
     captions = [each for each in (caption, hint) if each]
@@ -197,11 +199,6 @@ def notice(title: str, lines: Sequence[str], most: int = 12) -> Markup | None:
     if len(lines) > most:
         items.append(tag("li", f"and {plural(len(lines) - most, 'more line')} of this kind"))
     return tag("div", tag("b", title), tag("ul", *items), class_="notice", role="note")
-
-
-def badge(state: str, words: str) -> Markup:
-    """The state of a run."""
-    return tag("span", words, class_=f"badge {state}")
 
 
 def together(*parts: object) -> Markup:

@@ -1,24 +1,25 @@
 """Sections of a search's page on its networks: the architecture handed over, certificates, all children; and its settings."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.changes import listed
+from nash_tf.drawing import architecture_graph, changes_graph
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import count, duration, percent, plural, scientific
 from nash_tf.files import run_directory
 from nash_tf.morphisms import are_exact
 from nash_tf.morphisms.names import counted
+from nash_tf.records.runs import Run
 from nash_tf.report.analysis import growth_line, layer_shares
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.charts import architecture_graph, changes_graph
 from nash_tf.report.charts.child_words import measured
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import count, duration, percent, plural, scientific
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.pages.html_page import Cell, left
-from nash_tf.report.records.runs import Run
+from nash_tf.report.pages.html_page import Cell, Keep, left
 from nash_tf.scores.objectives import ACCURACY
 
 _MOST_NUMBERS = 50  # of certificates
@@ -38,9 +39,7 @@ def architecture(run: Run, figures: list[Figure]) -> Markup:
         words += "They are too many to be drawn."
     else:
         figures.append(drawn)
-        reused = Figure(
-            drawn.name, drawn.title, drawn.width, drawn.height, tag("g", drawn.body, id="figure-architecture-body")
-        )
+        reused = replace(drawn, body=tag("g", drawn.body, id="figure-architecture-body"))
         words += (
             "A box is a layer with the normalisation and activation that follow it; below its name are the output's shape and "
             "its parameters. Each box tells the names of its layers."
@@ -62,14 +61,14 @@ def architecture(run: Run, figures: list[Figure]) -> Markup:
     )
 
 
-def growth(run: Run, children: Sequence[Child], chart: Markup, keep: Callable[[Figure | None, bool], Markup]) -> Markup:
+def growth(run: Run, children: Sequence[Child], chart: Markup, keep: Keep) -> Markup:
     """The section of growth, or of size: parameters over the steps, and what each step of the winner's line changed.
 
     Args:
         run: the run.
         children: all of its children.
         chart: the chart of parameters.
-        keep: (figure, whether it fits the page) -> the figure on the page.
+        keep: see `html_page.Keep`.
     """
     parts: list[Markup] = []
     for step, parent, child in growth_line.line(run, children):
@@ -98,8 +97,7 @@ def certificates(run: Run) -> Markup:
     rows = []
     for name in names:
         values = [certificate[name] for certificate in found if name in certificate]
-        rows.append([left(name), count(len(values))])
-        rows[-1] += [scientific(value) for value in (min(values), median(values), max(values))]
+        rows.append([left(name), count(len(values)), *map(scientific, (min(values), median(values), max(values)))])
     exact = [record.certificate for record in births if are_exact(record.operators)]
     pairs = [
         (certificate["max_difference"], certificate["bound"])

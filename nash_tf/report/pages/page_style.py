@@ -1,7 +1,7 @@
 """The style sheet of a page, and its few lines of script: highlighting, sorting, unfolding."""
 
-from nash_tf.report.drawing import figure
-from nash_tf.report.drawing.figure import FONT
+from nash_tf.drawing import figure
+from nash_tf.drawing.figure import FONT
 
 # Cells of a confusion matrix: right ones and wrong ones, by their share of the row.
 _SHADES = "".join(

@@ -4,19 +4,19 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import NONE, duration, percent, plural, short
 from nash_tf.export_formats import FORMATS
 from nash_tf.files import run_directory
+from nash_tf.records.runs import Run, name_of, number, object_of
+from nash_tf.records.tested import Tested
 from nash_tf.report.analysis import compute_time, family, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import measured
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, duration, percent, plural, short
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import left
 from nash_tf.report.pages.shares import interval
-from nash_tf.report.records.runs import Run, name_of, number
-from nash_tf.report.records.tested import Tested
 from nash_tf.scores import network_scores, worth
 from nash_tf.scores.objectives import BALANCED_ACCURACY
 from nash_tf.settings.costs import MIRRORED
@@ -40,7 +40,7 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         cards.append((short(params), "parameters"))
     if latency := run.result("latency_ms"):
         cards.append((f"{latency:.3g} ms", *_measured_latency(run)))
-    size = number(_of(_exports(run).get("saved_model")).get("bytes"))
+    size = number(object_of(_exports(run).get("saved_model")).get("bytes"))
     if size is not None:
         cards.append((_bytes(size), "as a SavedModel"))
     return html.together(
@@ -146,11 +146,7 @@ def _image_shape(run: Run) -> tuple[int | None, ...] | None:
 
 
 def _exports(run: Run) -> Mapping[str, Any]:
-    return _of(run.results.get("exports"))
-
-
-def _of(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return object_of(run.results.get("exports"))
 
 
 def _bytes(size: float) -> str:
@@ -161,7 +157,7 @@ def _formats(run: Run) -> Markup | None:
     """A row for each format of the export."""
     rows, unmeasured = [], []
     for name, module in FORMATS.items():
-        each = _of(_exports(run).get(name))
+        each = object_of(_exports(run).get(name))
         size = number(each.get("bytes"))
         if size is None:
             continue
@@ -239,8 +235,7 @@ def cost(run: Run, children: Sequence[Child]) -> Markup:
 def _epochs(run: Run) -> str:
     """How many epochs were trained, and what for."""
     said = f"{plural(sum(record.epochs for record in run.records), 'epoch')} of training in the search"
-    control = run.results.get("control")
-    control = number(control.get("epochs")) if isinstance(control, Mapping) else None
+    control = number(run.control.get("epochs"))
     final = run.result("final_epochs_done")
     others = [f"{control:,.0f} of the control" if control else "", f"{final:,.0f} of final training" if final else ""]
     return f"{', and '.join(filter(None, [said, *others]))}."
@@ -248,7 +243,7 @@ def _epochs(run: Run) -> str:
 
 def _cluster(engine: Any) -> Markup | None:
     """How busy a cluster's workers were; the file may hold anything."""
-    told = {name: number(value) for name, value in engine.items()} if isinstance(engine, Mapping) else {}
+    told = {name: number(value) for name, value in object_of(engine).items()}
     busy, nodes, workers = (told.get(name) for name in ("utilisation", "nodes", "processes"))
     if busy is None or nodes is None or workers is None:
         return None

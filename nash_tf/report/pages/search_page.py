@@ -1,12 +1,14 @@
 """The report of one search: first what it gave and how sure that is, folded at the end how it went."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from nash_tf.drawing.figure import Figure
+from nash_tf.drawing.markup import Markup
+from nash_tf.records.runs import Run
+from nash_tf.records.tested import details_of
 from nash_tf.report.analysis import compute_time, family, growth_line, operator_tally, restart_drops, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import accuracy_scatter, family_tree, growth, time_bars
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup
 from nash_tf.report.pages import (
     budget_section,
     front_section,
@@ -18,15 +20,13 @@ from nash_tf.report.pages import (
     worth_section,
 )
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.records.runs import Run
-from nash_tf.report.records.tested import details_of
+from nash_tf.report.pages.html_page import Keep
 
 MOST_STEPS = 24  # drawn; a search of more shows its last ones
 MOST_CHILDREN = 200  # of a step drawn, those that came furthest
 
 
 Sections = list[tuple[str, str, Markup]]  # anchor, title and content of each
-Keep = Callable[..., Markup]  # (figure or None, whether it is made to fit) -> how it is shown
 
 
 def report(run: Run, refresh: int = 0) -> html.Report:
@@ -73,7 +73,7 @@ def _details(
     run: Run, everyone: Sequence[Child], children: Sequence[Child], figures: list[Figure], keep: Keep
 ) -> Sections:
     """Everything else, as far as there is something to show; figures show `children`."""
-    sections = _course(run, everyone, children, figures, keep) if children else []
+    sections = _course(run, everyone, children, keep) if children else []
     if run.architecture is not None:
         sections.append(("architecture", "The architecture", network_sections.architecture(run, figures)))
     if children:
@@ -86,9 +86,7 @@ def _details(
     return sections
 
 
-def _course(
-    run: Run, everyone: Sequence[Child], children: Sequence[Child], figures: list[Figure], keep: Keep
-) -> Sections:
+def _course(run: Run, everyone: Sequence[Child], children: Sequence[Child], keep: Keep) -> Sections:
     """How the search went."""
     steps = sorted({child.step for child in children})
     rungs = {step: search_plan.rungs(run, step) for step in steps}
@@ -114,7 +112,7 @@ def _course(
                 keep(accuracy_scatter.accuracy_against_params(children, counts, _has_front(run))),
             ),
         ),
-        ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, figures)),
+        ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, keep)),
         ("budget", "The budget", budget_section.budget(run, keep))
         if search_plan.is_budgeted(run)
         else ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import percent, plural, short
+from nash_tf.records.runs import Run, sentence_of, sentences_of
 from nash_tf.report.analysis import family, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import measured
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import percent, plural, short
 from nash_tf.report.pages import html_page as html
-from nash_tf.report.records.runs import Run, sentence_of, sentences_of
 from nash_tf.scores import network_scores
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import methods
@@ -48,7 +48,13 @@ def head(run: Run, title: str) -> Markup:
     broken = [line for line in run.problems if not _is_failure(line)]
     return html.together(
         tag("h1", title),
-        tag("p", html.badge(run.state, _badge(run)), " ", tag("code", str(run.directory)), class_="soft"),
+        tag(
+            "p",
+            tag("span", _badge(run), class_=f"badge {run.state}"),
+            " ",
+            tag("code", str(run.directory)),
+            class_="soft",
+        ),
         html.notice("Why it failed", [why] if (why := why_failed(run)) else []),
         html.notice("What is missing or could not be read", broken),
     )
@@ -157,7 +163,7 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
     tested = network_scores.score(run.results, network_scores.FIRST, run.objective)
     if tested is not None:
         words.append(f"On the test set the first network, after its first training, has {tested.words}. ")
-    method = methods.registry.get(run.method)
+    method = run.known_method
     won = [child for child in children if child.fate == family.WINNER and child.step > 0 and child.closed]
     if won and (method is None or (method.keeps_parent and method.grows)):
         same = sum(not child.operators for child in won)

@@ -1,10 +1,10 @@
 """Shares of test images with their intervals, as pages show them."""
 
-from nash_tf.report.drawing.markup import tag
-from nash_tf.report.drawing.number_words import NONE, percent
+from nash_tf.drawing.markup import tag
+from nash_tf.drawing.number_words import NONE, percent
+from nash_tf.records.tested import Share
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Cell
-from nash_tf.report.records.tested import Share
 
 
 def interval(share: Share | None, digits: int = 2) -> str:

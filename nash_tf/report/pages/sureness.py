@@ -3,14 +3,14 @@
 import base64
 from collections.abc import Sequence
 
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import count, percent, plural
+from nash_tf.records.runs import Run
+from nash_tf.records.tested import Network, OfClass, Share, Tested
 from nash_tf.report.analysis import search_plan
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import count, percent, plural
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.shares import interval, share_cell
-from nash_tf.report.records.runs import Run
-from nash_tf.report.records.tested import Network, OfClass, Share, Tested
 from nash_tf.scores.classification import SHOWN_CLASSES, of_copies
 
 _SHOWN_PAIRS, _SHOWN_WEAKEST = 15, 10
@@ -46,10 +46,9 @@ def _words(test: Tested) -> list[object]:
     words: list[object] = [
         f"The accuracy is counted on {plural(test.images, 'image')}. {further} On images from another source it is to be measured anew. "
     ]
-    known = [each for each in test.classes if each.recall]
-    if len(known) > 1:
-        weakest = min(known, key=lambda each: (each.recall or Share(1.0)).value)
-        recall = weakest.recall or Share(1.0)
+    ranked = _ranked(test)
+    if len(ranked) > 1:
+        weakest, recall = ranked[0]
         if recall.value < 1:
             words.append(
                 f"The class that is found least often is {weakest.name}: {percent(recall.value, 1)}\u00a0% of its "
@@ -60,6 +59,12 @@ def _words(test: Tested) -> list[object]:
         names = ", ".join(unseen[:5]) + (f" and {len(unseen) - 5} more" if len(unseen) > 5 else "")
         words.append(f" Without test images, so that nothing is known of them: {names}.")
     return words
+
+
+def _ranked(test: Tested) -> list[tuple[OfClass, Share]]:
+    """The classes that have test images, with the shares of these that are found, the least found first."""
+    known = [(each, each.recall) for each in test.classes if each.recall]
+    return sorted(known, key=lambda pair: pair[1].value)
 
 
 def _networks(run: Run, test: Tested) -> Markup:
@@ -101,8 +106,7 @@ def _classes(test: Tested) -> Markup:
     parts = [tag("h3", "Classes")]
     if len(test.classes) <= SHOWN_CLASSES:
         return html.together(*parts, drawn(test.classes, f"{what}."))
-    known = [each for each in test.classes if each.recall]
-    ranked = sorted(known, key=lambda each: (each.recall or Share(1.0)).value)
+    ranked = [each for each, _ in _ranked(test)]
     weakest, total = ranked[:_SHOWN_WEAKEST], f"{len(test.classes):,}"
     listed, title = test.classes, f"All {total} classes"
     if len(listed) > _MOST_CLASSES:

@@ -1,19 +1,18 @@
 """Sections of a search's page on its trainings: learning curves, restarts, operators, time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean, median
 
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import NONE, count, duration, percent, plural, points
+from nash_tf.records.runs import Place, Record, Run
 from nash_tf.report.analysis import compute_time, operator_tally, restart_drops, search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts import learning_curves, operator_chart
-from nash_tf.report.drawing.figure import Figure
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import NONE, count, duration, percent, plural, points
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
-from nash_tf.report.pages.html_page import left
-from nash_tf.report.records.runs import Place, Record, Run
-from nash_tf.strategy import methods
+from nash_tf.report.pages.html_page import Keep, left
+from nash_tf.strategy.halving import Rung
 
 
 def family_words(children: Sequence[Child]) -> Markup:
@@ -29,35 +28,50 @@ def family_words(children: Sequence[Child]) -> Markup:
     )
 
 
-def curves(run, children, rungs, lengths, drops, figures) -> Markup:
-    """The learning curves, one figure for each metric and step."""
-    rate = run.setting("learning_rate")
+def curves(
+    run: Run,
+    children: Sequence[Child],
+    rungs: Mapping[int, Sequence[Rung]],
+    lengths: Mapping[int, Sequence[int]],
+    drops: Sequence[restart_drops.Drop],
+    keep: Keep,
+) -> Markup:
+    """The learning curves, one figure for each metric and step.
+
+    Args:
+        run: the run.
+        children: those that are drawn.
+        rungs, lengths: step -> its rungs, and the lengths of its annealings; none where they are not known.
+        drops: of all steps.
+        keep: see `html_page.Keep`.
+    """
+    without_rate = "learning rate not known"
+    if search_plan.is_budgeted(run):
+        without_rate = "one learning rate over all trainings: see The budget"
+    groups = {step: [child for child in children if child.step == step] for step in rungs}
     by_metric: dict[str, list[Markup]] = {}
     records = {record.place: record for record in run.records}
     shown = list(dict.fromkeys([run.objective.metric, "val_accuracy"]))
     for metric in dict.fromkeys([*shown, "val_loss", "accuracy", "loss"]):
-        groups = {step: [child for child in children if child.step == step] for step in rungs}
         births = {step: _birth(group, records, metric) for step, group in groups.items()}
         ranges = {step: learning_curves.span_of(groups[step], metric, births[step]) for step in rungs}
         widest = max((high - low for step, (low, high) in ranges.items() if step), default=0.0)
         for step, group in groups.items():
+            if not any(child.series(metric) for child in group):
+                continue
             drawn = learning_curves.learning_curves(
                 step,
                 group,
                 rungs[step],
-                lengths[step] or None,
-                rate,
+                lengths[step],
+                run.setting("learning_rate"),
                 births[step],
                 [drop for drop in drops if drop.step == step],
                 learning_curves.widened(ranges[step], widest) if step else ranges[step],
                 metric,
-                "one learning rate over all trainings: see The budget"
-                if search_plan.is_budgeted(run)
-                else "learning rate not known",
+                without_rate,
             )
-            if any(child.series(metric) for child in group):
-                figures.append(drawn)
-                by_metric.setdefault(metric, []).append(html.shown(drawn, fit=False))
+            by_metric.setdefault(metric, []).append(keep(drawn, False))
     main = [drawing for metric in shown for drawing in by_metric.pop(metric, [])]
     waits = "was undecided when the search ended" if children[0].over else "waits"
     words = [f"A line is a child; where it ends, the child has won, was discarded, has failed, or {waits}."]
@@ -140,13 +154,13 @@ def restarts(run: Run, drops: Sequence[restart_drops.Drop], over: bool) -> Marku
     )
 
 
-def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Callable[[Figure | None], Markup]) -> Markup:
+def operators(run: Run, tried: Sequence[operator_tally.Operator], keep: Keep) -> Markup:
     """The section on operators: how often each was tried and won."""
     if not tried:
         return html.paragraph("This method draws no morphisms: each child is its parent, trained on.")
     if not any(operator.drawn for operator in tried):
         return html.paragraph("No morphism has been made: each child is its parent, trained on.")
-    method = methods.registry.get(run.method)
+    method = run.known_method
     made = "chosen" if method is not None and method.has_foresight else "drawn"
     rows = []
     for operator in tried:
@@ -203,8 +217,8 @@ def time(run: Run, entries: Sequence[compute_time.RungTime]) -> Markup:
         ]
         for entry in entries
     ]
-    rows.append([left("all"), "", f"{sum(entry.trainings for entry in entries)}", duration(total)])
-    rows[-1] += [duration(sum(entry.wall for entry in entries)), "100.0 %"]
+    trainings, wall = sum(entry.trainings for entry in entries), sum(entry.wall for entry in entries)
+    rows.append([left("all"), "", f"{trainings}", duration(total), duration(wall), "100.0 %"])
     return html.folded(
         "By step and rung", html.table([left("step"), "rung", "trainings", "CPU", "wall clock", "share of CPU"], rows)
     )

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
+from nash_tf.drawing.markup import Markup, tag
+from nash_tf.drawing.number_words import count, duration
+from nash_tf.records.runs import Run, number
+from nash_tf.records.tested import Share
 from nash_tf.report.analysis import family, search_plan
 from nash_tf.report.analysis.family import Child
-from nash_tf.report.drawing.markup import Markup, tag
-from nash_tf.report.drawing.number_words import count, duration
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.shares import share_cell
-from nash_tf.report.records.runs import Run, number
-from nash_tf.report.records.tested import Share
 from nash_tf.scores import network_scores, objectives, worth
 from nash_tf.scores.network_scores import Score
 from nash_tf.scores.objectives import Objective
@@ -20,8 +20,7 @@ def section(run: Run, children: Sequence[Child]) -> Markup | None:
     """The control beside the winner; without one, what of it is known; nothing before the end."""
     if run.result("test_accuracy") is None:
         return None
-    found = run.results.get("control")
-    control = found if isinstance(found, dict) else {}
+    control = run.control
     compared = network_scores.pair(run.results, network_scores.WINNER, network_scores.CONTROL, run.objective)
     if compared is None:
         words = "This run has no control, the first network trained on alone. "

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 _LETTER, _LINE = 7.6, 14.0  # pixels a letter and a line take
+_MOST = 200  # labels for which a place is sought: no figure has room for more
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -22,7 +23,7 @@ def place(
     """
     taken = [(x - radius, y - radius, x + radius, y + radius) for x, y in marks]
     placed: list[tuple[float, float, str] | None] = []
-    for x, y, text in wanted:
+    for x, y, text in wanted[:_MOST]:
         wide = _LETTER * len(text)
         starts = [
             (x + radius + 2, y - 4),
@@ -39,7 +40,7 @@ def place(
         if found:
             taken.append(_box(found, wide))
         placed.append((*found, text) if found else None)
-    return placed
+    return placed + [None] * (len(wanted) - len(placed))
 
 
 def _box(start: tuple[float, float], wide: float) -> Box:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nash_tf.report.drawing.figure import line, text
-from nash_tf.report.drawing.markup import Markup, join
+from nash_tf.drawing.figure import line, path, text
+from nash_tf.drawing.markup import Markup, join
 
 _LEAST = 1e-12  # on a logarithmic scale
 
@@ -69,6 +69,14 @@ def log_ticks(low: float, high: float, about: int) -> list[float]:
             break
         found = inside
     return found
+
+
+def staircase(points: Sequence[tuple[float, float]], end: float) -> Markup:
+    """The line of a front through places in pixels, in their order: level from each to below or above the next, and on to `end`."""
+    corners = [points[0]]
+    for x, y in points[1:]:
+        corners += [(x, corners[-1][1]), (x, y)]
+    return path([*corners, (end, corners[-1][1])], "front")
 
 
 def frame(

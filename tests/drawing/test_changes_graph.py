@@ -8,9 +8,9 @@ import pytest
 
 from nash_tf import report
 from nash_tf.architecture.vanilla import vanilla
+from nash_tf.drawing.changes_graph import graph
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import draw, replay
-from nash_tf.report.charts.changes_graph import graph
 from tests.report.helpers import Outline
 
 PARENT = vanilla((32, 32, 3), 10, (4, 8, 8, 8, 8))

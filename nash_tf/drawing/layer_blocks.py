@@ -6,8 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from nash_tf.architecture import Architecture, Node
-from nash_tf.report.analysis.layer_shares import bare_kind, sort_of
 
+_SORTS = {
+    "Conv2D": "conv",
+    "DepthwiseConv2D": "conv",
+    "IdentityConv2D": "conv",
+    "SeparableConv2D": "separable",
+    "IdentitySeparableConv2D": "separable",
+    "ConvexMerge": "convex",
+    "Concatenate": "concat",
+    "Add": "split",
+    "MaxPooling2D": "pool",
+    "AveragePooling2D": "pool",
+    "GlobalAveragePooling2D": "pool",
+    "GlobalMaxPooling2D": "pool",
+}
 _TITLES = {
     "convex": "Convex merge",
     "concat": "Concatenate",
@@ -38,12 +51,17 @@ class Block:
     inputs: tuple[int, ...]
 
 
+def sort_of(node: Node) -> str:
+    """conv, separable, convex, concat, split, pool or other."""
+    return _SORTS.get(_bare_kind(node), "other")
+
+
 def blocks(architecture: Architecture) -> list[Block]:
     """The architecture with each batch normalisation, activation and dropout folded into the layer that it alone follows."""
     members: list[list[Node]] = []
     home: dict[str, int] = {}
     for node in architecture.nodes:
-        if bare_kind(node) in _FOLDABLE and len(node.inputs) == 1:
+        if _bare_kind(node) in _FOLDABLE and len(node.inputs) == 1:
             (source,) = node.inputs
             last = members[home[source]][-1].name == source
             if last and len(architecture.consumers[source]) == 1 and source not in architecture.outputs:
@@ -56,7 +74,7 @@ def blocks(architecture: Architecture) -> list[Block]:
         Block(
             names=tuple(node.name for node in group),
             sort=sort_of(group[0]),
-            title="-".join([_title(group[0]), *(_FOLDABLE[bare_kind(node)] for node in group[1:])]),
+            title="-".join([_title(group[0]), *(_FOLDABLE[_bare_kind(node)] for node in group[1:])]),
             shape=group[-1].shape,
             params=sum(math.prod(_sizes(shape)) for node in group for shape in node.weights.values()),
             inputs=tuple(dict.fromkeys(home[name] for name in group[0].inputs)),
@@ -66,7 +84,7 @@ def blocks(architecture: Architecture) -> list[Block]:
 
 
 def _title(node: Node) -> str:
-    sort, kind = sort_of(node), bare_kind(node)
+    sort, kind = sort_of(node), _bare_kind(node)
     if sort in ("conv", "separable"):
         name = "SepConv" if sort == "separable" else "Depthwise" if kind == "DepthwiseConv2D" else "Conv"
         return f"{name} {_window(node.config, 'kernel_size', '?')}"
@@ -83,3 +101,8 @@ def _window(config: Mapping[str, Any], name: str, default: Any) -> str:
 
 def _sizes(shape: tuple[int | None, ...]) -> list[int]:
     return [side or 0 for side in shape]
+
+
+def _bare_kind(node: Node) -> str:
+    """The class name of a node's layer, without its package."""
+    return node.kind.rpartition(">")[2]

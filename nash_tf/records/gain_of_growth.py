@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from nash_tf.morphisms import reductions
-from nash_tf.report.records.runs import Record, Run, number
+from nash_tf.records.runs import Record, Run, number
 from nash_tf.scores import worth
 from nash_tf.strategy import evidence
 from nash_tf.strategy.growing import weight
@@ -54,11 +54,12 @@ def expected(run: Run) -> tuple[float, float]:
 
 def against_control(run: Run) -> Brought | None:
     """What the morphisms have brought; None where there is no control, or a loss is not known."""
-    control = run.results.get("control")
     winner = run.winner_record.loss if run.winner_record else None
-    if not isinstance(control, dict) or winner is None or (loss := number(control.get("val_loss"))) is None:
+    loss, epochs, own, of_search = (
+        number(run.control.get(name)) for name in ("val_loss", "epochs", "cpu_seconds", "search_cpu_seconds")
+    )
+    if winner is None or loss is None:
         return None
-    epochs, own, of_search = (number(control.get(name)) for name in ("epochs", "cpu_seconds", "search_cpu_seconds"))
     share, images = worth.compute_share(own, of_search), run.result("train_images")
     if not epochs or not share or not images:
         return Brought(winner, loss, None, share)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nash_tf.report.records.runs import Run, name_of, number, sentence_of
+from nash_tf.records.runs import Run, name_of, number, object_of, objects_of, sentences_of
 from nash_tf.scores.classification import MOST_PAIRS, SHOWN_CLASSES
 
 MOST_CLASSES = 100_000  # that are read; those of a run that fit into its results.json are fewer
@@ -86,11 +86,11 @@ class Tested:
 
 def details_of(run: Run) -> Tested | None:
     """The test of a run; None where its results tell no details."""
-    plain = _object(run.results.get("test"))
+    plain = object_of(run.results.get("test"))
     images = _count(plain.get("images"))
     if not images:
         return None
-    model = _object(plain.get("model"))
+    model = object_of(plain.get("model"))
     largest = plain.get("largest_class")
     classes = tuple(_classes(model))
     return Tested(
@@ -98,23 +98,15 @@ def details_of(run: Run) -> Tested | None:
         name_of(largest) if isinstance(largest, str) else None,
         _share(plain.get("base_rate")),
         _network(model),
-        _network(_object(plain.get("winner"))),
-        _network(_object(plain.get("first_network"))),
+        _network(object_of(plain.get("winner"))),
+        _network(object_of(plain.get("first_network"))),
         classes,
         _matrix(model.get("confusion"), len(classes)),
         tuple(_pairs(model)),
         tuple(_mistakes(plain)),
-        min(_count(_object(plain.get("copies")).get("test")) or 0, images),
-        tuple(_notes(plain.get("notes"))),
+        min(_count(object_of(plain.get("copies")).get("test")) or 0, images),
+        tuple(sentences_of(plain.get("notes"))[:MOST_NOTES]),
     )
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _objects(value: Any, most: int) -> Iterator[Mapping[str, Any]]:
-    return (each for each in (value[:most] if isinstance(value, list) else ()) if isinstance(each, dict))
 
 
 def _count(value: Any) -> int | None:
@@ -143,7 +135,7 @@ def _network(plain: Mapping[str, Any]) -> Network:
 
 
 def _classes(model: Mapping[str, Any]) -> Iterator[OfClass]:
-    for each in _objects(model.get("by_class"), MOST_CLASSES):
+    for each in objects_of(model.get("by_class"))[:MOST_CLASSES]:
         yield OfClass(
             name_of(each.get("class")),
             _count(each.get("images")) or 0,
@@ -163,17 +155,13 @@ def _matrix(value: Any, size: int) -> tuple[tuple[int, ...], ...] | None:
 
 
 def _pairs(model: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    for each in _objects(model.get("confused"), MOST_PAIRS):
+    for each in objects_of(model.get("confused"))[:MOST_PAIRS]:
         if images := _count(each.get("images")):
             yield name_of(each.get("class")), name_of(each.get("named")), images
 
 
-def _notes(value: Any) -> Iterator[str]:
-    return filter(None, map(sentence_of, value[:MOST_NOTES] if isinstance(value, list) else ()))
-
-
 def _mistakes(plain: Mapping[str, Any]) -> Iterator[Mistake]:
-    for each in _objects(plain.get("mistakes"), MOST_MISTAKES):
+    for each in objects_of(plain.get("mistakes"))[:MOST_MISTAKES]:
         share, file = _share(each.get("probability")), each.get("file")
         if share is not None and isinstance(file, str) and _PICTURE.fullmatch(file):
             yield Mistake(name_of(each.get("class")), name_of(each.get("named")), share, file)

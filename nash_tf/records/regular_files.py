@@ -1,11 +1,12 @@
 """Reading a run's files, whatever lies there: regular files only, no links, up to a limit, and JSON of a bounded depth."""
 
-import errno
 import json
 import os
 import stat
 from pathlib import Path
 from typing import Any
+
+from nash_tf.files.atomic import open_regular
 
 DEEPEST = 60  # levels of nesting in a JSON value
 
@@ -50,15 +51,7 @@ def read(path: Path, most: int) -> bytes:
     """
     if words := kind(os.lstat(path).st_mode):  # before it is opened: to open a device may do something
         raise Unreadable(f"is {words}")
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise Unreadable("is a link, and links are not followed") from None
-        raise
-    with open(descriptor, "rb") as file:
-        if words := kind(os.fstat(descriptor).st_mode):
-            raise Unreadable(f"is {words}")
+    with open_regular(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
         raise Unreadable(f"is larger than {most >> 10:,} KiB, the most that is read of it")

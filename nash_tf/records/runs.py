@@ -9,17 +9,19 @@ from typing import Any
 from nash_tf.architecture import Architecture
 from nash_tf.files import run_directory
 from nash_tf.morphisms.base import Move
-from nash_tf.report.records import regular_files
+from nash_tf.records import regular_files
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
-from nash_tf.strategy import long_histories
+from nash_tf.strategy import long_histories, methods
 from nash_tf.strategy.alternatives import Weighing
+from nash_tf.strategy.methods import Method
 
 Place = tuple[int, int, int]  # step, rung, child
 
 _LARGEST = 1e15
 _LETTERS = 200  # of a name
 _SENTENCE = 1000  # letters
+_LARGEST_FRONT = 100  # networks; `--front_sizes` takes 16
 _FILES = (".npz", ".csv")  # suffixes of data sets that are files
 
 
@@ -142,6 +144,11 @@ class Run:
         return name_of(self.config.get("method", self.results.get("method", "unknown method")))
 
     @property
+    def known_method(self) -> Method | None:
+        """The method, where this version has one of that name."""
+        return methods.registry.get(self.method)
+
+    @property
     def dataset(self) -> str:
         """Its name; that of a folder or file is the same before the run is finished and after."""
         name = name_of(self.results.get("dataset", self.config.get("dataset", "unknown data set")))
@@ -190,6 +197,16 @@ class Run:
         """Whether it hands over its control, the first network trained on alone, and not the search's winner."""
         return self.results.get("handed_over") == "control"
 
+    @property
+    def control(self) -> Mapping[str, Any]:
+        """What results.json says of the control; empty where there is none."""
+        return object_of(self.results.get("control"))
+
+    @property
+    def front(self) -> list[Mapping[str, Any]]:
+        """What results.json says of each network of the front."""
+        return objects_of(self.results.get("front"))[:_LARGEST_FRONT]
+
     def result(self, name: str) -> float | None:
         """A number in results.json."""
         return number(self.results.get(name))
@@ -224,6 +241,16 @@ def sentence_of(value: Any) -> str:
 def sentences_of(value: Any) -> list[str]:
     """The sentences of a list of them; none where it is something else."""
     return [sentence for each in value if (sentence := sentence_of(each))] if isinstance(value, list) else []
+
+
+def object_of(value: Any) -> Mapping[str, Any]:
+    """A JSON object; an empty one where the value is something else."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects_of(value: Any) -> list[Mapping[str, Any]]:
+    """The JSON objects in a list; none where it is something else."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def place_of(value: Any) -> Place | None:

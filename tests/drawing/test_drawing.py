@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nash_tf.report.drawing import axes, graph_layout, label_places, number_words
-from nash_tf.report.drawing.markup import Markup, escape, tag
-from nash_tf.report.pages import text_tables
+from nash_tf.drawing import axes, graph_layout, label_places, number_words
+from nash_tf.drawing.markup import Markup, escape, tag
 from tests.report.helpers import HOSTILE, Outline
 
 
@@ -92,6 +91,11 @@ class TestLayered:
             for other in boxes[index + 1 :]:
                 assert one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
 
+    def test_of_many_labels_the_first_are_placed(self):
+        marks = [(100.0 * index, 0.0) for index in range(300)]
+        placed = label_places.place(marks, [(*mark, "1.2") for mark in marks])
+        assert all(placed[:200]) and placed[200:] == [None] * 100
+
 
 class TestAxes:
     @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
@@ -133,6 +137,3 @@ def test_words():
     )
     assert [number_words.signed_short(value) for value in (-24058, 300, 0)] == ["−24.1k", "+300", "+0"]
     assert [number_words.scientific(value) for value in (-1.23e8, 6.81e-5, -0.0)] == ["−1.23e+08", "6.81e-05", "0"]
-    assert text_tables.table(["a", "b"], [["x", "10"], ["long", "7"]]) == "a      b\nx     10\nlong   7"
-    assert "\x1b" not in text_tables.table(["a"], [["\x1b[31m"]])
-    assert text_tables.markdown(["a", "b|c"], [["<i>", "1"]]) == "| a | b\\|c |\n| --- | --- |\n| &lt;i> | 1 |"

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from nash_tf.architecture import Architecture
-from nash_tf.report.analysis.layer_blocks import Block, blocks
-from nash_tf.report.drawing import graph_layout
-from nash_tf.report.drawing.figure import Figure, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import short
+from nash_tf.drawing import graph_layout
+from nash_tf.drawing.figure import Figure, text
+from nash_tf.drawing.layer_blocks import Block, blocks
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import short
 
 BOX, BOX_HEIGHT, LEVEL = 192.0, 46.0, 70.0
 _GAP, _EDGE_GAP, _MARGIN = 18.0, 16.0, 12.0

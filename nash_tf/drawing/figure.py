@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from nash_tf.report.drawing.markup import Markup, escape, join, tag
+from nash_tf.drawing.markup import Markup, escape, join, tag
 
-SERIES = 8  # colours; dashes change with each turn through them
+SERIES = 8  # colours, each with dashes and a mark of its own
 _LIGHT = {
     "paper": "#ffffff",
     "ink": "#1d2433",
@@ -43,7 +43,7 @@ _DARK = {
     "c6": "#e9edf5",
     "c7": "#d3c94a",
 }
-DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 2", "6 2 2 2 2 2")
+_DASHES = ("", "7 3", "2 3", "9 3 2 3", "12 4", "4 2 1 2", "1 2", "6 2 2 2 2 2")
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif'
 
 # No selector reaches above the drawing's own elements: in a `use` there is nothing above.
@@ -68,7 +68,7 @@ CSS = (
     ".drop{stroke:var(--c1);stroke-width:2;fill:none}.fall{fill:var(--c1)}"
     ".halo{paint-order:stroke;stroke:var(--paper);stroke-width:3.5px;stroke-linejoin:round}"
     + "".join(f".f{index}{{fill:var(--c{index})}}.s{index}{{stroke:var(--c{index})}}" for index in range(SERIES))
-    + "".join(f".d{index}{{stroke-dasharray:{dash}}}" for index, dash in enumerate(DASHES) if dash)
+    + "".join(f".d{index}{{stroke-dasharray:{dash}}}" for index, dash in enumerate(_DASHES) if dash)
     + "".join(f".t{index}{{fill:var(--c0);fill-opacity:{0.9 - 0.17 * index:.2f}}}" for index in range(6))
 )
 
@@ -147,69 +147,42 @@ def path(points: Sequence[tuple[float, float]], class_: str, **more: object) -> 
     return tag("path", d=f"M{steps}", class_=class_, **more)
 
 
-_SHAPES: dict[int, Callable[[float, float, float], list[tuple[float, float]]]] = {
-    1: lambda x, y, r: [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
-    2: lambda x, y, r: [(x, y - 1.3 * r), (x + 1.15 * r, y + 0.9 * r), (x - 1.15 * r, y + 0.9 * r)],
-    3: lambda x, y, r: [(x, y - 1.35 * r), (x + 1.35 * r, y), (x, y + 1.35 * r), (x - 1.35 * r, y)],
-    4: lambda x, y, r: [(x, y + 1.3 * r), (x + 1.15 * r, y - 0.9 * r), (x - 1.15 * r, y - 0.9 * r)],
-    5: lambda x, y, r: (
-        [
-            (x + dx * r, y + dy * r)
-            for dx, dy in (
-                (-0.45, -1.2),
-                (0.45, -1.2),
-                (1.2, -0.45),
-                (1.2, 0.45),
-                (0.45, 1.2),
-                (-0.45, 1.2),
-                (-1.2, 0.45),
-            )
-        ]
-        + [(x - 1.2 * r, y - 0.45 * r)]
-    ),
-    6: lambda x, y, r: [
-        (x + dx * r, y + dy * r)
-        for dx, dy in (
-            (-0.4, -1.3),
-            (0.4, -1.3),
-            (0.4, -0.4),
-            (1.3, -0.4),
-            (1.3, 0.4),
-            (0.4, 0.4),
-            (0.4, 1.3),
-            (-0.4, 1.3),
-            (-0.4, 0.4),
-            (-1.3, 0.4),
-            (-1.3, -0.4),
-            (-0.4, -0.4),
-        )
-    ],
-    7: lambda x, y, r: (
-        [(x - 1.3 * r, y - 0.6 * r), (x + 1.3 * r, y - 0.6 * r), (x + 1.3 * r, y + 0.6 * r)]
-        + [(x - 1.3 * r, y + 0.6 * r)]
-    ),
-}
+# Corners about (0, 0) of the marks of a series, but for the first, which is a circle.
+# fmt: off
+_MARKS = (
+    ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+    ((0, -1.3), (1.15, 0.9), (-1.15, 0.9)),
+    ((0, -1.35), (1.35, 0), (0, 1.35), (-1.35, 0)),
+    ((0, 1.3), (1.15, -0.9), (-1.15, -0.9)),
+    ((-0.45, -1.2), (0.45, -1.2), (1.2, -0.45), (1.2, 0.45), (0.45, 1.2), (-0.45, 1.2), (-1.2, 0.45), (-1.2, -0.45)),
+    ((-0.4, -1.3), (0.4, -1.3), (0.4, -0.4), (1.3, -0.4), (1.3, 0.4), (0.4, 0.4),
+     (0.4, 1.3), (-0.4, 1.3), (-0.4, 0.4), (-1.3, 0.4), (-1.3, -0.4), (-0.4, -0.4)),
+    ((-1.3, -0.6), (1.3, -0.6), (1.3, 0.6), (-1.3, 0.6)),
+)
+# fmt: on
+_STAR = tuple(
+    (long * math.sin(math.pi * index / 5), -long * math.cos(math.pi * index / 5))
+    for index, long in enumerate((1, 0.45) * 5)
+)
 
 
 def mark(shape: int, x: float, y: float, radius: float, class_: str, *content: Markup) -> Markup:
     """A mark of a series: circle, square, triangle, diamond and so on."""
-    outline = _SHAPES.get(shape % SERIES)
-    if outline is None:
-        return tag("circle", *content, cx=float(x), cy=float(y), r=float(radius), class_=class_)
-    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in outline(x, y, radius))
-    return tag("polygon", *content, points=points, class_=class_)
+    if shape % SERIES:
+        return _polygon(_MARKS[shape % SERIES - 1], x, y, radius, class_, *content)
+    return tag("circle", *content, cx=float(x), cy=float(y), r=float(radius), class_=class_)
 
 
 def star(x: float, y: float, radius: float, class_: str, *content: Markup) -> Markup:
     """A five-pointed star: the winner, everywhere."""
-    corners = [
-        (
-            x + radius * (1 if index % 2 == 0 else 0.45) * math.sin(math.pi * index / 5),
-            y - radius * (1 if index % 2 == 0 else 0.45) * math.cos(math.pi * index / 5),
-        )
-        for index in range(10)
-    ]
-    return tag("polygon", *content, points=" ".join(f"{a:.1f},{b:.1f}" for a, b in corners), class_=class_)
+    return _polygon(_STAR, x, y, radius, class_, *content)
+
+
+def _polygon(
+    corners: Sequence[tuple[float, float]], x: float, y: float, radius: float, class_: str, *content: Markup
+) -> Markup:
+    points = " ".join(f"{x + a * radius:.1f},{y + b * radius:.1f}" for a, b in corners)
+    return tag("polygon", *content, points=points, class_=class_)
 
 
 def legend(x: float, y: float, entries: Sequence[tuple[Callable[[float, float], Markup], str]]) -> Markup:

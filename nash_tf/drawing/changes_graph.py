@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.changes import Change, Sort, changes
-from nash_tf.report.analysis.layer_blocks import Block, blocks
-from nash_tf.report.charts.architecture_graph import MOST, edge_between
-from nash_tf.report.drawing import graph_layout
-from nash_tf.report.drawing.figure import Figure, text
-from nash_tf.report.drawing.markup import Markup, join, tag
-from nash_tf.report.drawing.number_words import plural, short
+from nash_tf.drawing import graph_layout
+from nash_tf.drawing.architecture_graph import MOST, edge_between
+from nash_tf.drawing.figure import Figure, text
+from nash_tf.drawing.layer_blocks import Block, blocks
+from nash_tf.drawing.markup import Markup, join, tag
+from nash_tf.drawing.number_words import plural, short
 
 _BOX, _HEIGHT, _LEVEL, _GAP, _EDGE_GAP, _MARGIN, _ROW = 204.0, 62.0, 84.0, 12.0, 12.0, 8.0, 22.0
 _LETTERS = 23  # that fit into a box

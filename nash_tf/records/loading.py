@@ -13,9 +13,20 @@ from nash_tf.files import run_directory
 from nash_tf.files.checksums import CHECKSUM
 from nash_tf.files.lock import LOCK
 from nash_tf.morphisms.base import Move
-from nash_tf.report.records import regular_files
-from nash_tf.report.records.runs import Place, Record, Run, name_of, number, objective_of, place_of, sentence_of
-from nash_tf.report.records.tested import details_of
+from nash_tf.records import regular_files
+from nash_tf.records.runs import (
+    Place,
+    Record,
+    Run,
+    name_of,
+    number,
+    object_of,
+    objective_of,
+    objects_of,
+    place_of,
+    sentence_of,
+)
+from nash_tf.records.tested import details_of
 from nash_tf.scores.objectives import Objective
 from nash_tf.settings import LARGEST
 from nash_tf.strategy import alternatives, long_histories
@@ -80,8 +91,8 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
     run = Run(
         directory,
         config=config,
-        versions=versions if isinstance(versions, dict) else {},
-        later_versions=tuple(each for each in later if isinstance(each, dict)) if isinstance(later, list) else (),
+        versions=object_of(versions),
+        later_versions=tuple(objects_of(later)),
         records=tuple(sorted(records, key=lambda record: record.place)),
         results=results,
         goes_on=goes_on,
@@ -117,8 +128,7 @@ def _pictures(run: Run, problems: list[str]) -> dict[str, bytes]:
 
 def _networks(run: Run, problems: list[str]) -> dict[str, Architecture]:
     """The architectures of the networks of a front that can be read, but for the one that is handed over."""
-    listed = run.results.get("front")
-    names = [each.get("directory") for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    names = [each.get("directory") for each in run.front]
     found = {
         name: _load(run.directory, f"{name}/{_ARCHITECTURE}", _parse_architecture, problems, MOST_BYTES[_BEST])
         for name in names[:MOST_NETWORKS]
@@ -217,7 +227,6 @@ def _record(plain: Any, objective: Objective) -> Record:
     if any(isinstance(part, (list, dict)) and len(part) > MOST_IN_RECORD for part in parts):
         raise ValueError(f"a record has at most {MOST_IN_RECORD} entries of a kind")
     moves, history, certificate, _ = parts
-    curves = history if isinstance(history, dict) else {}
     epochs = int(_not_negative(plain.get("epochs")) or 0)
     every = plain.get(long_histories.EVERY, 1)
     if not (type(every) is int and 1 <= every <= MOST_EPOCHS) or epochs > MOST_EPOCHS:
@@ -239,14 +248,12 @@ def _record(plain: Any, objective: Objective) -> Record:
         kept_loss=number(plain.get("val_loss")),
         history={
             name_of(name): tuple(number(value) for value in series)
-            for name, series in curves.items()
+            for name, series in object_of(history).items()
             if isinstance(series, list)
         },
         every=every,
         certificate={
-            name_of(name): value
-            for name, value in (certificate.items() if isinstance(certificate, dict) else ())
-            if number(value) is not None
+            name_of(name): value for name, value in object_of(certificate).items() if number(value) is not None
         },
         cpu_seconds=_not_negative(plain.get("cpu_seconds")),
         wall_seconds=_not_negative(plain.get("wall_seconds")),

@@ -7,7 +7,7 @@ import pytest
 
 from nash_tf.architecture import Architecture
 from nash_tf.files import run_directory
-from nash_tf.report.records import loading
+from nash_tf.records import loading
 from tests.report.helpers import ROOT
 
 RUNS = sorted(path.parent for path in (ROOT / "tests" / "experiments").glob("*/*/config.json"))
