@@ -1,12 +1,12 @@
 """The whole story: data, search, final training, export, results."""
 
 import io
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_tuner
@@ -23,14 +23,22 @@ from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
-from nash_tf.records import loading as loading_of_runs
 from nash_tf.scores import objectives
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import explanations, long_histories, methods, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
-from nash_tf.tasks import export_time, final_training, finished_search, front, handing_over, resumption, start
+from nash_tf.tasks import (
+    export_time,
+    final_training,
+    finished_run,
+    finished_search,
+    front,
+    handing_over,
+    resumption,
+    start,
+)
 from nash_tf.tasks import image_classification as task
 from nash_tf.tasks.control import train_control
 from nash_tf.tasks.finished_search import FinishedSearch
@@ -91,13 +99,10 @@ def run(
     )
     with locked(directory):
         tidy(directory)
-        if (
-            begun
-            and replace(begun, dataset=config.dataset) == config
-            and (directory / run_directory.BEST).is_dir()
-            and loading_of_runs.is_finished(directory)
-        ):
-            return _finished_before(directory, progress)
+        if begun and (results := finished_run.results(config, begun)):
+            return _finished_before(results, directory, progress)
+        if begun:
+            finished_run.date(directory, begun)
         run_directory.write_config(config, resumption.versions(config, dataset))
         with run_directory.telling_failure(directory, then=report.renew):
             latencies.save()
@@ -147,13 +152,13 @@ def _train_for_chief(config: SearchConfig, dataset: data.Dataset) -> None:
     tuner.search(**parts.arguments)
 
 
-def _finished_before(directory: Path, progress: Progress) -> dict:
-    """The results of a finished run that is given nothing new: made again, they would have taken more time, of which none may be left."""
-    results = json.loads((directory / run_directory.RESULTS).read_bytes())
+def _finished_before(results: Mapping[str, Any], directory: Path, progress: Progress) -> dict:
+    """The results of a finished run that is given nothing new."""
     progress.line("The run is finished, and nothing that it was given has changed: what is there stays.")
+    (directory / run_directory.FAILURE).unlink(missing_ok=True)  # of what came after the results
     report.renew(directory)
     progress.finished(results, directory)
-    return results
+    return dict(results)
 
 
 def search(
@@ -234,7 +239,7 @@ def finish(run: FinishedSearch) -> dict:
     finished, knows_validation = front.finished(run, is_control), said["final_epochs_done"] > 0
     results["front"] = front.front(run, trained, handing_over.images(run), finished, knows_validation)
     results |= {**front.latency_of_best(results["front"]), **_time(run), "test": test}
-    write_atomically(directory / run_directory.RESULTS, (plain_json.text(results, indent=2) + "\n").encode())
+    finished_run.write(results, directory, config)
     oracle.save()
     report.renew(directory)
     return results
