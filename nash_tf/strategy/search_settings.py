@@ -21,6 +21,18 @@ def planned_by(method: str) -> tuple[str, ...]:
     return ("steps",) if methods.registry[method].is_budgeted else ()
 
 
+def lost_limits(saved: Any, wanted: Any) -> list[str]:
+    """The limits on time of a search that a method lays out by time alone, where it is to go on with none of them: the budget that a search
+    has without any would be a shorter one, of which more may be spent already.
+
+    Args:
+        saved, wanted: the settings that it was begun with, and those that it is given now.
+    """
+    by_time = methods.registry[saved.method].is_budgeted and not budget_names.given(saved, budget_names.COMPUTE)
+    is_lost = by_time and not budget_names.given(wanted, budget_names.TIME)
+    return budget_names.given(saved, budget_names.TIME) if is_lost else []
+
+
 OF_DATA = ("examples", "batch_size")  # None until the data are there to tell, where the user does not
 _COUNTS = ("children", "mutations", "epochs_per_step", "vanilla_epochs", *OF_DATA)
 _NUMBERS: tuple[tuple[str, Any, Callable[[Any], bool], str], ...] = (
