@@ -102,6 +102,7 @@ def run(
         if begun and (results := finished_run.results(config, begun)):
             return _finished_before(results, directory, progress)
         if begun:
+            resumption.check_trainings(directory)
             finished_run.date(directory, begun)
         run_directory.write_config(config, resumption.versions(config, dataset))
         with run_directory.telling_failure(directory, then=report.renew):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from nash_tf import __version__, data, runtime, settings
 from nash_tf.architecture import costs
@@ -9,6 +10,7 @@ from nash_tf.config import SearchConfig, refusal
 from nash_tf.data import identity, npz, registry
 from nash_tf.files import run_directory
 from nash_tf.strategy import budget_names, methods
+from nash_tf.tuning.reopening import has_search
 
 AUGMENTATION = "augmentation"  # among the versions: what happens to training images
 
@@ -45,6 +47,17 @@ def check(
     if then not in (None, now):
         rule = f"the run was begun with {then}, and these are {now}; give those that it was begun with, or another --output_dir"
         raise refusal("dataset", config.dataset, rule)
+
+
+def check_trainings(directory: Path) -> None:
+    """Checks that the trainings of which a run's lineage tells are there: without them it would begin anew, over that lineage.
+
+    Raises:
+        ConfigError: their folder is lost.
+    """
+    if (directory / run_directory.LINEAGE).exists() and not has_search(directory / run_directory.TUNER):
+        rule = f"its {run_directory.TUNER}/ is lost, without which it cannot go on; put that back, or give another --output_dir"
+        raise refusal("output_dir", directory, rule)
 
 
 def as_begun(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, str] | None) -> data.Dataset:

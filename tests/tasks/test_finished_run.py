@@ -80,6 +80,21 @@ def test_what_results_do_not_follow_from_may_differ_or_the_run_be_moved(tmp_path
     assert (moved / "results.json").read_bytes() == before and not (moved / "failure.json").exists()
 
 
+def test_one_whose_trainings_were_deleted_stays_as_it_is_and_does_not_go_on(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    untrained(monkeypatch)
+    here(run, *SMALL, "--steps=0")
+    shutil.rmtree(run / "tuner")
+    assert "The run is finished" in here(run, *SMALL, "--steps=0")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "report.html"}
+    assert "its tuner/ is lost" in here(run, *SMALL, "--steps=1", status=2)
+    (run / "tuner").mkdir()
+    assert "its tuner/ is lost" in here(run, *SMALL, "--steps=1", status=2)
+    assert before == {path: path.read_bytes() for path in before}
+    (run / "lineage.jsonl").unlink()  # as where it was killed in its first training
+    here(run, *SMALL, "--steps=1")
+
+
 class TestRecorded:
     """Of an earlier version."""
 
