@@ -2,11 +2,11 @@
 has not grown. And what its other limits are, in words."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import registry
-from nash_tf.strategy import growing, methods
+from nash_tf.strategy import budget_names, growing, methods
 from nash_tf.strategy.alternatives import BUDGET, GAINS, NOTHING, PRICE, why_none
 from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
@@ -50,6 +50,35 @@ def shortened(outcomes: Iterable[Outcome]) -> str:
         if each.is_shortened
     )
     return " and ".join(told)
+
+
+def raised_limits(method: str, raised: Collection[str], other: str, gained: str = "") -> list[str]:
+    """What there is to say where limits are raised of a search that lays out its budget once; nothing where it goes on by them.
+
+    Args:
+        method: of the search.
+        raised: names of the limits.
+        other: what a new search must be given.
+        gained: a sentence about what more time is good for.
+    """
+    record = methods.registry[method]
+    if not record.is_budgeted:
+        return []
+    once, end = (
+        f"may be higher now, but {method} lays out one budget: steps that are done stay as they are, and",
+        f" in {other}.",
+    )
+    of_time = [name for name in raised if name in budget_names.TIME]
+    of_size = [name for name in raised if name not in of_time and record.grows]
+    lines = {
+        " and ".join(
+            of_time
+        ): f"{once} a search that is over stays over. {gained}For a longer one begin a new one,{end}",
+        " and ".join(
+            of_size
+        ): f"{once} a network that is past its growth does not grow again. For a larger one begin a new search,{end}",
+    }
+    return [f"{names} {words}" for names, words in lines.items() if names]
 
 
 def above_limits(network: Architecture, settings: Settings) -> str | None:

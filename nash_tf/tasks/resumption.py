@@ -9,7 +9,7 @@ from nash_tf.architecture import costs
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.data import identity, npz, registry
 from nash_tf.files import run_directory
-from nash_tf.strategy import budget_names, methods
+from nash_tf.strategy import budget_names, explanations, methods
 from nash_tf.tuning.reopening import has_search
 
 AUGMENTATION = "augmentation"  # among the versions: what happens to training images
@@ -97,22 +97,18 @@ def describe(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, s
 
 
 def of_raised_limits(config: SearchConfig, begun: SearchConfig | None) -> list[str]:
-    """What there is to say where a method that lays out its budget once is given more time later, a line at most.
+    """What there is to say where a method that lays out its budget once is given higher limits later.
 
     Args:
         config: the settings now.
         begun: those that the run was begun with; None for a new run.
     """
-    if begun is None or not methods.registry[config.method].is_budgeted:
+    if begun is None:
         return []
-    raised = [name for name in budget_names.TIME if settings.is_raised(getattr(begun, name), getattr(config, name))]
-    if not raised:
-        return []
-    return [
-        f"{' and '.join(raised)} may be higher now, but {config.method} lays out one budget: steps that are done stay as they are, and a "
-        "search that is over stays over. What is gained is time for what follows it. For a longer search begin a new run, in another "
-        "--output_dir."
-    ]
+    limits = settings.raisable(SearchConfig)
+    raised = [name for name in limits if settings.is_raised(getattr(begun, name), getattr(config, name))]
+    gained = "What is gained is time for what follows it. "
+    return explanations.raised_limits(config.method, raised, "another --output_dir", gained)
 
 
 def _is_still_mirrored(config: SearchConfig, before: Mapping[str, str] | None) -> bool:
