@@ -66,14 +66,14 @@ def raised_limits(method: str, raised: Collection[str], other: str, gained: str 
         return []
     once, end = (
         f"may be higher now, but {method} lays out one budget: steps that are done stay as they are, and",
-        f" in {other}.",
+        f" with {other}.",
     )
     of_time = [name for name in raised if name in budget_names.TIME]
     of_size = [name for name in raised if name not in of_time and record.grows]
     lines = {
         " and ".join(
             of_time
-        ): f"{once} a search that is over stays over. {gained}For a longer one begin a new one,{end}",
+        ): f"{once} a search that is over stays over. {gained}For a longer search begin a new one,{end}",
         " and ".join(
             of_size
         ): f"{once} a network that is past its growth does not grow again. For a larger one begin a new search,{end}",
