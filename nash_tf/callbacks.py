@@ -163,26 +163,13 @@ class _Rate(keras.callbacks.Callback):
         self.rate: float | None = None
         self._before, self._warned = before, False
 
-    def _look(self, *_):
+    def _look(self, *_, **__):
         if self._before is None:
             self.rate = _rate(self.model)
         elif not self._warned:
             self._warned = _warn_of_others(self._before.rate, self.model)
 
-    def on_train_begin(self, logs=None):
-        self._look()
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self._look()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._look()
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self._look()
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._look()
+    on_train_begin = on_epoch_begin = on_epoch_end = on_train_batch_begin = on_train_batch_end = _look
 
 
 def _rate(model: keras.Model) -> float:

@@ -286,6 +286,11 @@ class SearchConfig(
         """The settings as values that JSON can hold."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
+    def asked_of_results(self) -> dict[str, Any]:
+        """The settings that a run which goes on may be given others of, and that its results follow from, as JSON has them."""
+        names, values = (*settings.raisable(type(self)), "export"), self.to_json()
+        return {name: values[name] for name in names}
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "SearchConfig":
         """The configuration that `to_json` gave.

@@ -1,12 +1,12 @@
 """The whole story: data, search, final training, export, results."""
 
 import io
-import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import keras_tuner
@@ -23,14 +23,22 @@ from nash_tf.files.atomic import tidy, write_atomically
 from nash_tf.files.lock import Locked, locked
 from nash_tf.keras_models.calibration import CALIBRATION_BATCH
 from nash_tf.keras_models.checkpoint import CheckpointError
-from nash_tf.records import loading as loading_of_runs
 from nash_tf.scores import objectives
 from nash_tf.settings import engine as engine_settings
 from nash_tf.strategy import explanations, long_histories, methods, time_plan
 from nash_tf.strategy.time_limits import wall_and_cpu_seconds
 from nash_tf.strategy.time_plan import TimePlan
 from nash_tf.surgery import certificate
-from nash_tf.tasks import export_time, final_training, finished_search, front, handing_over, resumption, start
+from nash_tf.tasks import (
+    export_time,
+    final_training,
+    finished_run,
+    finished_search,
+    front,
+    handing_over,
+    resumption,
+    start,
+)
 from nash_tf.tasks import image_classification as task
 from nash_tf.tasks.control import train_control
 from nash_tf.tasks.finished_search import FinishedSearch
@@ -38,7 +46,7 @@ from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal import summary
 from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
-from nash_tf.tuning.arguments import NotUsed
+from nash_tf.tuning.arguments import SETTINGS, NotUsed
 from nash_tf.tuning.results_table import last_words, search_results
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.tuning.trial_files import DamagedSearch
@@ -46,16 +54,7 @@ from nash_tf.tuning.tuner import HillClimbing
 from nash_tf.workers import roles
 from nash_tf.workers.local import WorkersDie
 
-FAILURES = (
-    SearchStopped,
-    DamagedSearch,
-    WorkersDie,
-    errors.FatalError,
-    ExportError,
-    CheckpointError,
-    Locked,
-    OSError,
-)
+FAILURES = (SearchStopped, DamagedSearch, WorkersDie, errors.FatalError, ExportError, CheckpointError, Locked, OSError)
 
 
 def run(
@@ -79,6 +78,51 @@ def run(
     loaded = wall_and_cpu_seconds()
     began = began or loaded
     loading = loaded[0] - began[0]  # how long the libraries took tells how fast the machine is
+    directory = config.directory
+    config, dataset, begun, before = _prepared(config, resume)
+    if roles.is_worker():
+        _train_for_chief(config, dataset)
+        return {}
+    config = prior.with_prior(config, begun)
+    latencies, progress = Latencies(config), Progress()
+    timed = latencies.check(task.first_network(config, dataset))
+    print(
+        *data.describe(dataset),
+        *start.describe(config, dataset),
+        *task.describe(config, dataset),
+        *prior.describe(config),
+        *resumption.describe(config, dataset, before),
+        *resumption.of_raised_limits(config, begun),
+        *timed,
+        sep="\n",
+        flush=True,
+    )
+    with locked(directory):
+        tidy(directory)
+        if begun and (results := finished_run.results(config, begun)):
+            return _finished_before(results, directory, progress)
+        if begun:
+            resumption.check_trainings(directory)
+            finished_run.date(directory, begun)
+        run_directory.write_config(config, resumption.versions(config, dataset))
+        with run_directory.telling_failure(directory, then=report.renew):
+            latencies.save()
+            results = finish(search(config, dataset, progress, latencies, command, began, loading))
+    progress.finished(results, directory)
+    return results
+
+
+def _prepared(
+    config: SearchConfig, resume: bool
+) -> tuple[SearchConfig, data.Dataset, SearchConfig | None, Mapping[str, str] | None]:
+    """Settings and data of this process's part in a run, checked.
+
+    Returns:
+        The settings, the data set, and the settings and the versions that the run was begun with: None for a new run, the first in a worker.
+
+    Raises:
+        ConfigError, DataError: as of `run`.
+    """
     dataset = data.load(
         config.dataset,
         valid_fraction=config.valid_fraction,
@@ -99,81 +143,52 @@ def run(
     config = config.with_threads(begun.threads if begun else None)
     runtime.set_up(config.threads)  # before a model is loaded
     task.check(config, dataset)
-    config = start.with_pixels(config, dataset, begun)
-    config = config if roles.is_worker() else prior.with_prior(config, begun)
-    latencies = Latencies(config)
-    timed = [] if roles.is_worker() else latencies.check(task.first_network(config, dataset))
-    if roles.is_worker():
-        search(config, dataset, latencies)
-        return {}
-    print(
-        *data.describe(dataset),
-        *start.describe(config, dataset),
-        *task.describe(config, dataset),
-        *prior.describe(config),
-        *resumption.describe(config, dataset, before),
-        *resumption.of_raised_limits(config, begun),
-        *timed,
-        sep="\n",
-        flush=True,
-    )
-    with locked(directory):
-        tidy(directory)
-        if (
-            begun
-            and replace(begun, dataset=config.dataset) == config
-            and (directory / run_directory.BEST).is_dir()
-            and loading_of_runs.is_finished(directory)
-        ):
-            return _finished_before(directory)
-        run_directory.write_config(config, resumption.versions(config, dataset))
-        with run_directory.telling_failure(directory, then=report.renew):
-            latencies.save()
-            searched = search(config, dataset, latencies, command, began, loading)
-            if searched is None:
-                return {}
-            results = finish(searched)
-    searched.progress.finished(results, directory)
-    return results
+    return start.with_pixels(config, dataset, begun), dataset, begun, before
 
 
-def _finished_before(directory: Path) -> dict:
-    """The results of a finished run that is given nothing new: made again, they would have taken more time, of which none may be left."""
-    results, progress = json.loads((directory / run_directory.RESULTS).read_bytes()), Progress()
+def _train_for_chief(config: SearchConfig, dataset: data.Dataset) -> None:
+    """Trains in this process, a worker, what its chief hands out."""
+    parts, _ = _parts(config, dataset, progress := Progress())
+    tuner = tuner_of(config, dataset, parts, progress, engine_settings.KERAS_TUNER, Latencies(config))
+    tuner.search(**parts.arguments)
+
+
+def _finished_before(results: Mapping[str, Any], directory: Path, progress: Progress) -> dict:
+    """The results of a finished run that is given nothing new."""
     progress.line("The run is finished, and nothing that it was given has changed: what is there stays.")
+    (directory / run_directory.FAILURE).unlink(missing_ok=True)  # of what came after the results
     report.renew(directory)
     progress.finished(results, directory)
-    return results
+    return dict(results)
 
 
 def search(
     config: SearchConfig,
     dataset: data.Dataset,
+    progress: Progress,
     latencies: Latencies,
-    command: Sequence[str] = (),
-    began: tuple[float, float] | None = None,
-    loading: float = 0.0,
-) -> FinishedSearch | None:
-    """Runs the search alone, or this process's part in it; returns what the rest of the run needs, None in a worker.
+    command: Sequence[str],
+    began: tuple[float, float],
+    loading: float,
+) -> FinishedSearch:
+    """Runs the search alone; returns what the rest of the run needs.
 
     Args:
         config, dataset, command, began: as for `run`.
+        progress: shows it.
         latencies: of the run's networks.
         loading: seconds that the libraries took to load.
     """
-    parts, pipeline = _parts(config, dataset, progress := Progress())
+    parts, pipeline = _parts(config, dataset, progress)
     others = Task(dataset, partial(_parts_of_worker, config))
     with engine_settings.engine(config.engine).started(config, command, others) as engine:
         tuner = tuner_of(config, dataset, parts, progress, engine, latencies)
-        if not roles.is_worker():
-            plan = _plan(config, dataset, tuner, began or wall_and_cpu_seconds(), loading)
-            progress.begins(plan.left, plan.follows)
-            method = methods.registry[config.method]
-            is_search = config.steps and method.grows
-            progress.line(summary.of_a_step(config.rungs if is_search else (), method))
+        plan = _plan(config, dataset, tuner, began, loading)
+        progress.begins(plan.left, plan.follows)
+        method = methods.registry[config.method]
+        is_search = config.steps and method.grows
+        progress.line(summary.of_a_step(config.rungs if is_search else (), method))
         tuner.search(**parts.arguments)
-    if roles.is_worker():
-        return None
     for line in last_words(tuner.oracle):
         progress.line(line)
     return FinishedSearch(config, dataset, pipeline, progress, tuner, plan, latencies)
@@ -183,11 +198,10 @@ def _plan(
     config: SearchConfig, dataset: data.Dataset, tuner: HillClimbing, began: tuple[float, float], loading: float
 ) -> TimePlan:
     """The plan of the run's time, by which the search's limits hold back what follows it."""
-    limits, formats = tuner.oracle.limits, len(handing_over.formats(config))
+    search, limits, formats = tuner.oracle.search, tuner.oracle.limits, len(handing_over.formats(config))
+    search.side_by_side = config.side_by_side
     export_seconds = export_time.export_seconds(loading, formats, config.max_hours)
-    after = finished_search.after(config, dataset, export_seconds)
-    plan = TimePlan(tuner.oracle.search, limits, after, config.side_by_side)
-    tuner.oracle.search.side_by_side = config.side_by_side
+    plan = TimePlan(search, limits, finished_search.after(config, dataset, export_seconds))
     limits.count_from(began)
     limits.held = plan
     return plan
@@ -226,7 +240,7 @@ def finish(run: FinishedSearch) -> dict:
     finished, knows_validation = front.finished(run, is_control), said["final_epochs_done"] > 0
     results["front"] = front.front(run, trained, handing_over.images(run), finished, knows_validation)
     results |= {**front.latency_of_best(results["front"]), **_time(run), "test": test}
-    write_atomically(directory / run_directory.RESULTS, (plain_json.text(results, indent=2) + "\n").encode())
+    finished_run.write(results, directory, config)
     oracle.save()
     report.renew(directory)
     return results
@@ -271,11 +285,20 @@ def tuner_of(
     dataset: data.Dataset,
     parts: Parts,
     progress: Progress,
-    engine: Engine,
+    engine: Engine | str,
     latencies: Latencies,
 ) -> HillClimbing:
     """The tuner of a run; it goes on from what is in the output directory."""
     directory, objective = config.directory, objectives.REGISTRY[config.objective]
+    settings = {name: getattr(config, name) for name in SETTINGS if hasattr(config, name)}
+    settings |= {  # what follows from others and from the data
+        "max_flops": config.max_flops_of_a_view,
+        "budget_epochs": task.budget_epochs(config, dataset),
+        "examples": len(dataset.y_train),
+        "gain_factor": 1.0 if config.gain_factor is None else config.gain_factor,
+        "front_sizes": config.front_sizes if methods.registry[config.method].has_branches else (),
+        "reserve": time_plan.planned_share(finished_search.epochs_after(config), finished_search.has_control(config)),
+    }
 
     def on_trained(oracle):
         _write_lineage(directory, oracle)
@@ -287,25 +310,8 @@ def tuner_of(
         return HillClimbing(
             parts.hypermodel,
             keras_tuner.Objective(objective.metric, objective.direction),
-            method=config.method,
-            steps=config.steps,
-            children=config.children,
-            mutations=config.mutations,
-            epochs_per_step=config.epochs_per_step,
-            vanilla_epochs=config.vanilla_epochs,
-            max_params=config.max_params,
-            max_flops=config.max_flops_of_a_view,
+            **settings,
             fits=None if config.max_latency_ms is None else latencies.fits,
-            budget_epochs=task.budget_epochs(config, dataset),
-            examples=len(dataset.y_train),
-            batch_size=config.batch_size,
-            gain_factor=1.0 if config.gain_factor is None else config.gain_factor,
-            average_weights=config.average_weights,
-            front_sizes=config.front_sizes if methods.registry[config.method].has_branches else (),
-            reserve=time_plan.planned_share(finished_search.epochs_after(config), finished_search.has_control(config)),
-            max_hours=config.max_hours,
-            max_cpu_hours=config.max_cpu_hours,
-            seed=config.seed,
             engine=engine,
             calibration=parts.calibration,
             on_trained=on_trained,

@@ -257,6 +257,29 @@ class TestResume:
         check_resume(old, dataclasses.replace(old, max_hours=9.0), planned_by(method))
         assert planned_by("shrsep") == ()
 
+    @pytest.mark.parametrize(
+        ("begun", "left", "is_refused"),
+        [
+            ({"method": "grow", "max_hours": 1.5}, {}, True),
+            ({"method": "fixed", "max_cpu_hours": 1.5}, {}, True),
+            ({"method": "front", "max_hours": 1.5, "max_cpu_hours": 2.0}, {}, True),
+            ({"method": "grow", "max_hours": 1.5, "max_cpu_hours": 2.0}, {"max_cpu_hours": 2.0}, False),
+            ({"method": "grow", "max_hours": 1.5, "budget_epochs": 9.0}, {}, False),
+            ({"method": "grow", "max_hours": 1.5, "budget_seconds": 9.0}, {}, False),
+            ({"method": "sh", "max_hours": 1.5}, {}, False),
+            ({"method": "grow"}, {}, False),
+        ],
+    )
+    def test_a_budget_by_time_keeps_a_limit_on_it(self, begun, left, is_refused, tmp_path):
+        begun = SearchConfig(**begun, output_dir=str(tmp_path))
+        run_directory.write_config(begun, {})
+        wanted = dataclasses.replace(begun, max_hours=None, **({"max_cpu_hours": None} | left))
+        if not is_refused:
+            assert run_directory.check(wanted, resume=True)
+            return
+        with pytest.raises(ConfigError, match=r"^--max_\w+=: must be given: .*begun with .*=1.5.* give that or more"):
+            run_directory.check(wanted, resume=True)
+
     def test_no_limit_cannot_become_one(self):
         with pytest.raises(ConfigError, match="max_hours was None, is 9"):
             check_resume(dataclasses.replace(self.old, max_hours=None), dataclasses.replace(self.old, max_hours=9))

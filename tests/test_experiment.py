@@ -272,7 +272,7 @@ def test_a_run_that_is_there_with_other_settings_is_refused_before_anything_star
     run = Run("fixed", 1, tmp_path / "fixed-seed1")
     begin(run, ["--layout=pooled", "--weight_decay=0.002"])
     if is_finished:
-        (run.directory / "results.json").write_text("{}")
+        (run.directory / "results.json").write_text('{"epochs": 1}')
     assert experiment.main(["experiment", "--methods=grow,fixed", "--runs=2", f"--output_dir={tmp_path}"]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"{run.directory}: ") and "weight_decay was 0.002, is 0.0005" in said
@@ -283,7 +283,7 @@ def test_a_run_on_another_data_set_is_refused_before_anything_starts(is_finished
     run = Run("fixed", 1, tmp_path / "fixed-seed1")
     begin(run, ["--layout=pooled", "--dataset=cifar10"])
     if is_finished:
-        (run.directory / "results.json").write_text("{}")
+        (run.directory / "results.json").write_text('{"epochs": 1}')
     assert experiment.main(["experiment", "--methods=grow,fixed", "--runs=2", f"--output_dir={tmp_path}"]) == 2
     assert f"{run.directory}: --dataset=digits: the run was begun with cifar10" in capsys.readouterr().err
 
@@ -293,7 +293,7 @@ def test_finished_runs_with_lower_limits_than_those_given_are_named(prepared, tm
     for name, steps in (("shr", 2), ("sh", 3)):
         run = Run(name, 0, tmp_path / f"{name}-seed0")
         begin(run, [*given[2:], f"--steps={steps}", "--max_hours=0.5"])
-        (run.directory / "results.json").write_text("{}")
+        (run.directory / "results.json").write_text('{"epochs": 1}')
     told = "Finished with {}, and left so: {}. Another --output_dir has them with what is given now."
     assert prepared(*given, "--steps=3", "--max_hours=0.5") == [told.format("steps=2", "shr-seed0")]
     assert prepared(*given, "--steps=3", "--max_hours=0.5", "--only=1") == []
@@ -301,7 +301,7 @@ def test_finished_runs_with_lower_limits_than_those_given_are_named(prepared, tm
     assert prepared(*given, "--steps=3") == both
 
 
-def test_a_finished_run_that_goes_on_with_raised_limits_is_not_finished(tmp_path):
+def test_a_finished_run_that_goes_on_with_raised_limits_or_is_damaged_is_not_finished(tmp_path):
     run = Run("fixed", 0, tmp_path / "fixed-seed0")
     run.directory.mkdir()
     record = {"step": 0, "rung": 0, "child": 0, "epochs": 2}
@@ -309,6 +309,9 @@ def test_a_finished_run_that_goes_on_with_raised_limits_is_not_finished(tmp_path
     for epochs in (2, 1):
         (run.directory / "results.json").write_text(json.dumps({"epochs": epochs}))
         assert run.finished == (epochs == 2)
+    for damaged in ("", '{"epochs": 2', "[]"):
+        (run.directory / "results.json").write_text(damaged)
+        assert not run.finished
 
 
 def begin(run, arguments):
@@ -401,5 +404,5 @@ def test_runs_share_one_cluster_of_ray_as_many_as_fit(monkeypatch, tmp_path, cap
         assert asked.pop() == (None, needed, 0.0)
     for name in ("sh-seed0", "sh-seed1", "shr-seed0", "shr-seed1"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "results.json").write_text("{}")
+        (tmp_path / name / "results.json").write_text('{"epochs": 1}')
     assert experiment.main(common) == 0 and len(asked) == 2  # all are finished: no cluster is begun

@@ -22,7 +22,7 @@ from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.tuning import results_table
 from nash_tf.tuning.results_table import search_results
 from tests.helpers import wait_for
-from tests.helpers.processes import FINAL, FORMATS, finish, here, lineage, start, untrained
+from tests.helpers.processes import FINAL, FORMATS, finish, here, lineage, start, untrained, without_search
 
 
 def test_the_output_directory_is_complete(whole):
@@ -105,7 +105,7 @@ def test_a_budget_that_another_prediction_of_costs_laid_out_is_named(tmp_path, m
 
 @pytest.mark.parametrize("is_told", [False, True])
 def test_a_chief_that_is_told_its_part_has_all_cores(tmp_path, monkeypatch, is_told):
-    monkeypatch.setattr(search, "search", lambda *arguments: None)
+    without_search(monkeypatch)
     monkeypatch.setattr(config_of_runs.os, "sched_getaffinity", lambda process: range(8))
     monkeypatch.setattr("nash_tf.runtime.set_up", lambda threads: None)
     for name, value in {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_TUNER_ID": "chief"}.items() if is_told else ():

@@ -87,6 +87,12 @@ def test_each_can_be_picked(whole):
             assert nash_tf.Architecture.from_keras(picked).params == member["params"]
 
 
+def test_a_finished_run_is_known_as_such(whole, monkeypatch):
+    config, results = whole
+    monkeypatch.setattr(search, "search", None)
+    assert search.run(config, resume=True)["front"] == json.loads(json.dumps(results["front"]))
+
+
 def test_a_run_that_was_killed_goes_on_to_the_same_front(whole, tmp_path, monkeypatch):
     config, results = whole
     after = 2

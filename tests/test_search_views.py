@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from nash_tf import data, search
-from tests.helpers.processes import FORMATS, here
+from nash_tf import data
+from tests.helpers.processes import FORMATS, here, without_search
 
 
 def test_a_run_is_tested_and_hands_over_in_all_its_views(tmp_path, monkeypatch):
@@ -40,6 +40,6 @@ def test_a_run_is_tested_and_hands_over_in_all_its_views(tmp_path, monkeypatch):
     one = json.loads((tmp_path / "one" / "results.json").read_text())
     assert results["flops"] == 2 * one["flops"]
     # It may be the first network of another search.
-    monkeypatch.setattr(search, "search", lambda *_: None)  # what it starts from is said before
+    without_search(monkeypatch)  # what it starts from is said before
     printed = here(tmp_path / "next", *wanted[:1], f"--start={tmp_path / 'run' / 'best' / 'model.keras'}", "--steps=1")
     assert f"{results['params']:,} parameters" in printed

@@ -24,7 +24,7 @@ from nash_tf.engines.ray_worker import Spec
 from nash_tf.engines.states import States
 from nash_tf.files.atomic import write_atomically
 from nash_tf.terminal.errors import cause
-from nash_tf.tuning import epoch_sizes, private_api
+from nash_tf.tuning import private_api
 
 NAME = "storage.txt"  # of which the name of a search in the storage is made
 
@@ -71,20 +71,17 @@ class Engine:
         task = self.task or Task(_data_of(tuner, fit_kwargs), Parts._make)
         spec = Spec(
             task.make,
-            tuner.oracle.objective.name,
-            tuner.is_objective_given,
-            tuner.oracle.search.method.inherit_momentum,
+            tuner.terms,
             {name: getattr(tuner, name) for name in ("optimizer", "loss", "metrics")},
             positional,
             self.threads,
-            epoch_sizes.counted_by(tuner.oracle.search),
         )
         needed = self.workers * self.cpus if self.workers else len(os.sched_getaffinity(0))
         with ray_cluster.joined(self.address, needed, (spec, task.data)) as ray:
             try:
                 most = self.workers or max(1, int(ray.cluster_resources().get("CPU", 0.0) / self.cpus))
                 tuner.oracle.search.side_by_side = most
-                with _states(ray, self.storage, Path(tuner.project_dir)) as kept:
+                with contextlib.closing(_states(ray, self.storage, Path(tuner.project_dir))) as kept:
                     sent = ray.put(spec), ray.put(task.data)
                     resources = {"num_cpus": self.cpus, "num_gpus": self.gpus}
                     Driver(ray, tuner, sent, kept, most, resources, self.account).run()
@@ -118,16 +115,10 @@ def started(config: SearchConfig, command: Sequence[str], task: Task) -> Iterato
     )
 
 
-@contextlib.contextmanager
-def _states(ray, storage: str | None, directory: Path) -> Iterator[States]:
+def _states(ray, storage: str | None, directory: Path) -> States:
     if storage is None:
-        kept: States = states.InMemory(ray)
-    else:
-        kept = states.InStorage(ray, storage, _name_in_storage(directory.resolve()))
-    try:
-        yield kept
-    finally:
-        kept.close()
+        return states.InMemory(ray)
+    return states.InStorage(ray, storage, _name_in_storage(directory.resolve()))
 
 
 def _name_in_storage(directory: Path) -> str:

@@ -22,11 +22,10 @@ from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
-from nash_tf.training.watching import Limits
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.given_callbacks import callbacks_of
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
-from nash_tf.tuning.trial_training import TrialTraining, fatal
+from nash_tf.tuning.trial_training import Terms, TrialTraining, fatal
 
 
 class Spec(NamedTuple):
@@ -34,20 +33,17 @@ class Spec(NamedTuple):
 
     Attributes:
         make: makes the parts of what is sent beside it.
-        objective, is_objective_given, inherit_momentum, counted_by: see `TrialTraining`.
+        terms: of the search.
         compiled: optimizer, loss and metrics that a tuner was given, by name.
         positional: arguments of `tuner.search` without a name.
         threads: of an operation; None for as many as TensorFlow takes.
     """
 
     make: Callable[[Any], Parts]
-    objective: str
-    is_objective_given: bool
-    inherit_momentum: bool
+    terms: Terms
     compiled: Mapping[str, Any]
     positional: tuple
     threads: int | None
-    counted_by: Sequence[str] = ()
 
 
 class Report(NamedTuple):
@@ -100,15 +96,7 @@ class RayWorker:
             compile_with(model, **spec.compiled)
             return model
 
-        self._training = TrialTraining(
-            build,
-            hypermodel.fit,
-            spec.objective,
-            spec.is_objective_given,
-            spec.inherit_momentum,
-            counted_by=spec.counted_by,
-        )
-        self._training.trainer.models.calibration = parts.calibration
+        self._training = TrialTraining(build, hypermodel.fit, spec.terms, parts.calibration)
 
     def place(self) -> Place:
         """Where this process is."""
@@ -149,7 +137,7 @@ class RayWorker:
                 source=placed,
                 target=Path(folder) / "target",
                 source_value=source_value,
-                limits=Limits(**trial_values.times(lease)).after(0.0, waited),
+                limits=trial_values.limits_of(lease).after(0.0, waited),
             )
             delivered = states.deliver(url, trial.trial_id, checkpoint.read_files(Path(folder) / "target"))
             trial.hyperparameters.values |= trial_values.encode_outcome(outcome)

@@ -14,11 +14,14 @@ from nash_tf.files.atomic import open_regular, read_regular, write_atomically
 from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.files.lock import LOCK
 from nash_tf.settings import of_before
-from nash_tf.strategy.search_settings import planned_by
+from nash_tf.strategy.search_settings import lost_limits, planned_by
 
 CONFIG = "config.json"
 LINEAGE = "lineage.jsonl"
 RESULTS = "results.json"
+MADE_WITH = (
+    "made_with"  # in RESULTS: the settings that they follow from and that a run which goes on may be given others of
+)
 FAILURE = "failure.json"  # why the run failed, until it goes on
 REPORT = "report.html"
 PAGE_MARK = "Written by nash_tf "  # at the end of each page
@@ -212,6 +215,10 @@ def _check_same(directory: str | os.PathLike, wanted: SearchConfig) -> SearchCon
     """
     saved, versions = _read(directory)
     check_resume(saved, wanted, planned_by(saved.method))
+    if lost := lost_limits(saved, wanted):
+        begun_with = " and ".join(f"--{name}={getattr(saved, name):,.15g}" for name in lost)
+        rule = f"must be given: method {saved.method} lays out its budget by it; the run was begun with {begun_with}, give that or more"
+        raise refusal(lost[0], None, rule)
     begun, given = versions[0].get(_START), start_file.version(wanted.start) if wanted.start else None
     if begun == given:
         return saved

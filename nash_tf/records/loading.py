@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -70,7 +70,8 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
     config.pop(CHECKSUM, None)
     results = _object(directory, run_directory.RESULTS, problems, needed=False)
     records = _lineage(directory, problems, objective_of(config))
-    goes_on = sum(record.epochs for record in records) > (number(results.get("epochs")) or math.inf)
+    trained = sum(record.epochs for record in records)
+    goes_on = trained > (number(results.get("epochs")) or math.inf) or _is_asked_otherwise(config, results)
     results = {} if goes_on else results
     if results and number(results.get("test_accuracy")) is None:
         problems.append(f"{run_directory.RESULTS} holds no test_accuracy.")
@@ -96,8 +97,14 @@ def read(directory: str | os.PathLike, pictures: bool = False) -> Run:
 
 
 def is_finished(directory: str | os.PathLike) -> bool:
-    """Whether a run has results, and has not gone on since."""
-    return (Path(directory) / run_directory.RESULTS).exists() and not read(directory).goes_on
+    """Whether a run has results that can be read, and has not gone on since."""
+    return bool(read(directory).results)
+
+
+def _is_asked_otherwise(config: Mapping[str, Any], results: Mapping[str, Any]) -> bool:
+    """Whether a run was given other settings than its results were made with; those of earlier versions do not tell."""
+    made_with = object_of(results.get(run_directory.MADE_WITH))
+    return any(config[name] != value for name, value in made_with.items() if name in config)
 
 
 def _pictures(run: Run, problems: list[str]) -> dict[str, bytes]:

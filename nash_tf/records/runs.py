@@ -121,7 +121,7 @@ class Run:
         later_versions: others by which it went on.
         records: of the lineage, by step, rung and child.
         results: empty until the run is finished, and where it has gone on since.
-        goes_on: whether it was finished once, and has gone on since with raised limits: what its results.json says is of before.
+        goes_on: whether it was finished once, and has gone on since, or was to, with other settings: what its results.json says is of before.
         architecture: the winner's.
         networks: architectures of the front's networks by their directories, as results.json names them.
         owner: who is, or was, at work on it, as its lock says: "process N on HOST", "" for nobody, None where there is no lock.

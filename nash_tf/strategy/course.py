@@ -15,9 +15,8 @@ from nash_tf.strategy.methods import Method
 from nash_tf.strategy.schedules import Phase
 
 # The earlier a network grows, the better it becomes (BUILD_NOTES.md, "Averaged weights, a race, ..."):
-LONGEST_FIRST = (
-    0.01  # share of the budget that the first network has at most before the first growth, an epoch at least
-)
+# Share of the budget that the first network has at most before the first growth, an epoch at least.
+LONGEST_FIRST = 0.01
 GROWING = 0.03  # share of the budget after which the network no longer grows
 COOLDOWN = 0.5  # share of the budget after which the rate falls
 # Ends of the trainings of the last step: what is open is lost where a run is stopped.

@@ -2,11 +2,11 @@
 has not grown. And what its other limits are, in words."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import registry
-from nash_tf.strategy import growing, methods
+from nash_tf.strategy import budget_names, growing, methods
 from nash_tf.strategy.alternatives import BUDGET, GAINS, NOTHING, PRICE, why_none
 from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
@@ -52,6 +52,35 @@ def shortened(outcomes: Iterable[Outcome]) -> str:
     return " and ".join(told)
 
 
+def raised_limits(method: str, raised: Collection[str], other: str, gained: str = "") -> list[str]:
+    """What there is to say where limits are raised of a search that lays out its budget once; nothing where it goes on by them.
+
+    Args:
+        method: of the search.
+        raised: names of the limits.
+        other: what a new search must be given.
+        gained: a sentence about what more time is good for.
+    """
+    record = methods.registry[method]
+    if not record.is_budgeted:
+        return []
+    once, end = (
+        f"may be higher now, but {method} lays out one budget: steps that are done stay as they are, and",
+        f" with {other}.",
+    )
+    of_time = [name for name in raised if name in budget_names.TIME]
+    of_size = [name for name in raised if name not in of_time and record.grows]
+    lines = {
+        " and ".join(
+            of_time
+        ): f"{once} a search that is over stays over. {gained}For a longer search begin a new one,{end}",
+        " and ".join(
+            of_size
+        ): f"{once} a network that is past its growth does not grow again. For a larger one begin a new search,{end}",
+    }
+    return [f"{names} {words}" for names, words in lines.items() if names]
+
+
 def above_limits(network: Architecture, settings: Settings) -> str | None:
     """Which limits a network is above, in words that follow "it has"; None where it keeps them, or the method adds nothing to a network.
 
@@ -72,25 +101,13 @@ def above_limits(network: Architecture, settings: Settings) -> str | None:
     return " and ".join(above) or None
 
 
-def limits(settings: Settings, has_others: bool) -> str:
-    """What no child may pass, in words.
-
-    Args:
-        settings: of the search.
-        has_others: whether the engine has further limits.
-    """
-    flops = [f"max_flops={settings.max_flops:,.0f}"] if settings.max_flops else []
-    others = ["the limit on latency"] if has_others else []
-    size = ["the size of the step"] if methods.registry[settings.method].has_branches else []
-    return " and ".join([f"max_params={settings.max_params:,.0f}", *flops, *others, *size])
-
-
 def nothing_fits(network: Architecture, settings: Settings, has_others: bool) -> str:
     """Why a network has no child: no operator has a place in it, or what they make is above the limits.
 
     Args:
         network: the parent.
-        settings, has_others: as of `limits`.
+        settings: of the search.
+        has_others: whether the engine has further limits.
     """
     method = methods.registry[settings.method]
     drawn = {
@@ -98,7 +115,10 @@ def nothing_fits(network: Architecture, settings: Settings, has_others: bool) ->
     }
     operators = [each.limited_to(math.inf) for each in {**drawn, **method.variants}.values()]
     if any(operator.sites(network) for operator in operators):
-        return f"no child fits under {limits(settings, has_others)}"
+        flops = [f"max_flops={settings.max_flops:,.0f}"] if settings.max_flops else []
+        others = ["the limit on latency"] if has_others else []
+        size = ["the size of the step"] if method.has_branches else []
+        return f"no child fits under {' and '.join([f'max_params={settings.max_params:,.0f}', *flops, *others, *size])}"
     reasons = (
         f"; of alter_channels at {node.name}: {reason}"
         for node in network.nodes

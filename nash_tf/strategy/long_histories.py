@@ -13,8 +13,12 @@ def shortened(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """A training's record with no more than MOST_EPOCHS values in each series of its `history`, the last one among them, and as
     many in its `rate`. Of parts that are no series nothing is changed."""
     history = record.get("history")
-    curves = {name: series for name, series in history.items() if _is(series)} if isinstance(history, dict) else {}
-    rate = record["rate"] if _is(record.get("rate")) else ()
+    curves = (
+        {name: series for name, series in history.items() if isinstance(series, list)}
+        if isinstance(history, dict)
+        else {}
+    )
+    rate = record["rate"] if isinstance(record.get("rate"), list) else ()
     every = math.ceil(max(len(rate) - 1, *map(len, curves.values()), 0) / MOST_EPOCHS)
     if every <= 1:
         return record
@@ -30,10 +34,6 @@ def epochs_of(values: Sequence[Any], every: int, last: int) -> list[int]:
     """The epochs that the values of a series are of, the last of them `last` where not each has one."""
     last = len(values) if every == 1 else max(last, every * (len(values) - 1) + 1)
     return [last - every * back for back in reversed(range(len(values)))]
-
-
-def _is(series: Any) -> bool:
-    return isinstance(series, list)
 
 
 def _evenly(series: Sequence[Any], every: int) -> list[Any]:

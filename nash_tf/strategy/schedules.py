@@ -4,6 +4,7 @@ Annealing with restarts: Loshchilov and Hutter 2017, "SGDR: Stochastic Gradient 
 equation 5. A constant rate with one cooldown, and its shapes: Haegele et al. 2024, arXiv 2405.18392.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -90,11 +91,8 @@ def phased(step: float, phases: Sequence[Phase], initial_rate: float) -> float:
 
 def averaged_from(phases: Sequence[Phase]) -> int | None:
     """The epoch from which on the weights of a training are averaged; None where they are not."""
-    if not phases or not phases[-1].is_averaged:
-        return None
-    before = [phase.is_averaged for phase in phases]
-    last = len(before) - next((n for n, is_averaged in enumerate(reversed(before)) if not is_averaged), len(before))
-    return round(sum(phase.length for phase in phases[:last]))
+    averaged = len(list(itertools.takewhile(lambda phase: phase.is_averaged, reversed(phases))))
+    return round(sum(phase.length for phase in phases[:-averaged])) if averaged else None
 
 
 def annealings(periods: Sequence[float]) -> tuple[Phase, ...]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
+from typing import Any
 
 from nash_tf.strategy import budget_names, methods
 from nash_tf.strategy.halving import Rung
@@ -20,15 +21,31 @@ def planned_by(method: str) -> tuple[str, ...]:
     return ("steps",) if methods.registry[method].is_budgeted else ()
 
 
+def lost_limits(saved: Any, wanted: Any) -> list[str]:
+    """The limits on time of a search that a method lays out by time alone, where it is to go on with none of them: the budget that a search
+    has without any would be a shorter one, of which more may be spent already.
+
+    Args:
+        saved, wanted: the settings that it was begun with, and those that it is given now.
+    """
+    by_time = methods.registry[saved.method].is_budgeted and not budget_names.given(saved, budget_names.COMPUTE)
+    is_lost = by_time and not budget_names.given(wanted, budget_names.TIME)
+    return budget_names.given(saved, budget_names.TIME) if is_lost else []
+
+
 OF_DATA = ("examples", "batch_size")  # None until the data are there to tell, where the user does not
-_NUMBERS: tuple[tuple[str, Callable[[float], bool], str], ...] = (
-    ("max_params", lambda value: value > 0, "above 0"),
-    ("max_flops", lambda value: value > 0, "above 0, or None"),
-    ("budget_epochs", lambda value: value >= 1, "at least 1, or None"),
-    ("max_hours", lambda value: 0 < value < math.inf, "above 0 and finite, or None"),
-    ("max_cpu_hours", lambda value: 0 < value < math.inf, "above 0 and finite, or None"),
-    ("gain_factor", lambda value: 0 <= value < math.inf, "a number of at least 0"),
-    ("reserve", lambda value: 0 <= value < 1, "at least 0 and below 1"),
+_COUNTS = ("children", "mutations", "epochs_per_step", "vanilla_epochs", *OF_DATA)
+_NUMBERS: tuple[tuple[str, Any, Callable[[Any], bool], str], ...] = (
+    ("steps", Integral, lambda value: True, ""),  # the fewest are the method's
+    *((name, Integral, lambda value: value >= 1, "at least 1") for name in _COUNTS),
+    ("seed", Integral, lambda value: True, ""),
+    ("max_params", Real, lambda value: value > 0, "above 0"),
+    ("max_flops", Real, lambda value: value > 0, "above 0, or None"),
+    ("budget_epochs", Real, lambda value: value >= 1, "at least 1, or None"),
+    ("max_hours", Real, lambda value: 0 < value < math.inf, "above 0 and finite, or None"),
+    ("max_cpu_hours", Real, lambda value: 0 < value < math.inf, "above 0 and finite, or None"),
+    ("gain_factor", Real, lambda value: 0 <= value < math.inf, "a number of at least 0"),
+    ("reserve", Real, lambda value: 0 <= value < 1, "at least 0 and below 1"),
 )
 
 
@@ -90,34 +107,18 @@ class Settings:
     def __post_init__(self) -> None:
         if self.method not in methods.registry:
             raise ValueError(f"method must be one of {sorted(methods.registry)}, received {self.method!r}")
-        lowest = {
-            "steps": methods.registry[self.method].fewest_steps,
-            "children": 1,
-            "mutations": 1,
-            "epochs_per_step": 1,
-            "vanilla_epochs": 1,
-            "examples": 1,
-            "batch_size": 1,
-            "seed": -math.inf,
-        }
-        for name, low in lowest.items():
+        for name, kind, holds, rule in _NUMBERS:
             value = getattr(self, name)
-            if value is None and name in OF_DATA:
+            if value is None and (rule.endswith("None") or name in OF_DATA):
                 continue
-            if isinstance(value, bool) or not isinstance(value, Integral):
-                raise TypeError(f"{name} must be a whole number, received {value!r}")
-            if value < low:
-                raise ValueError(f"{name} must be at least {low}, received {value!r}")
-            object.__setattr__(self, name, int(value))  # NumPy's numbers are no JSON
-        for name, holds, rule in _NUMBERS:
-            value = getattr(self, name)
-            if value is None and rule.endswith("None"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, Real):
-                raise TypeError(f"{name} must be a number, received {value!r}")
-            if not holds(float(value)):
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise TypeError(f"{name} must be a {'whole ' if kind is Integral else ''}number, received {value!r}")
+            if not holds(value):
                 raise ValueError(f"{name} must be {rule}, received {value!r}")
+            # NumPy's numbers are no JSON.
             object.__setattr__(self, name, int(value) if isinstance(value, Integral) else float(value))
+        if self.steps < (fewest := methods.registry[self.method].fewest_steps):
+            raise ValueError(f"steps must be at least {fewest}, received {self.steps!r}")
         for name in ("tune_hyperparameters", "average_weights"):
             if not isinstance(value := getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, received {value!r}")

@@ -48,14 +48,13 @@ class TimePlan:
     """Divides the time of a run.
 
     Args:
-        search: the search.
+        search: the search, which knows how many trainings go on side by side.
         limits: on its time; what they hold back is this plan's to say, once it is their `held`.
         after: what follows the search.
-        workers: how many trainings go on side by side.
     """
 
-    def __init__(self, search: Search, limits: TimeLimits, after: After, workers: int = 1):
-        self.search, self.limits, self.after, self.workers = search, limits, after, workers
+    def __init__(self, search: Search, limits: TimeLimits, after: After):
+        self.search, self.limits, self.after = search, limits, after
         self._trained: dict[TrainingKey, Trained | None] = {}
         self._costs: dict[tuple, Cost] = {}
 
@@ -179,12 +178,12 @@ class TimePlan:
         opened = self.search.opened
         if opened is None or self.search.finished:
             return 0.0
-        budget = self.search.budget_left_on_the_clock()
-        if budget is not None:
+        if (budget := self.search.budget_left_on_the_clock()) is not None:
             planned = budget * self._seconds_of_budget()
-            return max(0.0, min(planned, self.limits.wall_seconds_left(self.search.outcomes.values())))
-        most = self.search.settings.max_params
-        planned = forecast.search_seconds(self.search.steps, self.trainings(), opened, most) / self.workers
+        else:
+            most = self.search.settings.max_params
+            planned = forecast.search_seconds(self.search.steps, self.trainings(), opened, most)
+            planned /= self.search.side_by_side
         return max(0.0, min(planned, self.limits.wall_seconds_left(self.search.outcomes.values())))
 
     def _seconds_of_budget(self) -> float:

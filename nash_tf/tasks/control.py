@@ -11,7 +11,7 @@ from nash_tf.architecture import Architecture
 from nash_tf.seeds import derive
 from nash_tf.strategy import explanations, forecast
 from nash_tf.strategy.records import Goal, Outcome, not_finite
-from nash_tf.tasks.finished_search import FinishedSearch, averaged, has_control, scores
+from nash_tf.tasks.finished_search import FinishedSearch, has_control, scores
 from nash_tf.training import saved_long_training
 from nash_tf.training.long_training import Job
 
@@ -41,7 +41,7 @@ def train_control(run: FinishedSearch) -> Control | None:
     Returns:
         The control; None where there is none, or no time for an epoch of it.
     """
-    search, plan, limit = run.tuner.oracle.search, run.plan, run.config.max_hours
+    search, plan = run.tuner.oracle.search, run.plan
     if not has_control(run.config) or len(search.outcomes) < 2:
         return None
     untrained = run.tuner.untrained_first_model()
@@ -53,7 +53,7 @@ def train_control(run: FinishedSearch) -> Control | None:
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
     identity = {"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate}
-    taken = saved_long_training.seconds_taken(run.config.directory / CONTROL, identity, limit)
+    taken = saved_long_training.seconds_taken(run.config.directory / CONTROL, identity, run.config.max_hours)
     until = plan.limits.spent()[0] + plan.control_seconds(taken)
     job = Job(
         name=CONTROL,
@@ -65,9 +65,7 @@ def train_control(run: FinishedSearch) -> Control | None:
         epochs=max(1, round(plan.control_epochs(size))),
         cpu_seconds=wanted,
         seconds_left=lambda: until - plan.limits.spent()[0],
-        pace=0.0 if limit is None else plan.cost().seconds(1, size),
-        limit=limit,
-        averaged=averaged(run.config),
+        pace=plan.cost().seconds(1, size),
     )
     run.progress.line(
         f"Is it worth it? The control: the first network trained alone, with one cooldown, for {wanted:.0f} s of CPU time; the "

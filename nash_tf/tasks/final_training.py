@@ -14,7 +14,7 @@ from nash_tf.keras_models.state import carry_trainable, read_state, write_state
 from nash_tf.seeds import derive
 from nash_tf.strategy import forecast
 from nash_tf.strategy.records import not_finite
-from nash_tf.tasks.finished_search import FinishedSearch, averaged, validated
+from nash_tf.tasks.finished_search import FinishedSearch, validated
 from nash_tf.training import saved_long_training
 from nash_tf.training.long_training import Job
 from nash_tf.training.watching import digest
@@ -41,7 +41,6 @@ def final(run: FinishedSearch, chosen: keras.Model, key: str) -> tuple[keras.Mod
     images, labels = run.dataset.train_and_valid()
 
     held = plan.after.export + plan.test_seconds(size)
-    pace = plan.after.images * plan.cost().seconds(1, size)
     job = Job(
         name="final training",
         identity={
@@ -57,9 +56,7 @@ def final(run: FinishedSearch, chosen: keras.Model, key: str) -> tuple[keras.Mod
         rate=config.final_learning_rate,
         epochs=config.final_epochs,
         seconds_left=lambda: plan.limits.seconds_left_in_all() - held,
-        pace=pace if config.max_hours else 0.0,
-        limit=config.max_hours,
-        averaged=averaged(config),
+        pace=plan.after.images * plan.cost().seconds(1, size),
     )
     run.progress.then(lambda: held)
     model, training = run.train(job, lambda: copied(chosen), FINAL)

@@ -1,7 +1,7 @@
 """A run whose search of classifiers is over: which parts follow, and what they have in common."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -17,6 +17,7 @@ from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training
 from nash_tf.training.long_training import Job
+from nash_tf.training.saved_long_training import LongTrainingState
 from nash_tf.tuning.tuner import HillClimbing
 
 # Images of a training epoch that take as long as it takes to make a network smaller, rather more than less.
@@ -42,9 +43,12 @@ class FinishedSearch:
     plan: TimePlan
     latencies: Latencies
 
-    def train(self, job: Job, make: Callable[[], keras.Model], folder: str):
-        """Does a job, and keeps account of the run's time as it goes."""
-        directory = self.config.directory / folder
+    def train(self, job: Job, make: Callable[[], keras.Model], folder: str) -> tuple[keras.Model, LongTrainingState]:
+        """Does a job under the run's limit, with weights averaged as in the search itself, and keeps account of the run's time as it goes."""
+        config = self.config
+        averaged = AVERAGED if config.average_weights and methods.registry[config.method].is_budgeted else 0.0
+        job = replace(job, limit=config.max_hours, averaged=averaged)
+        directory = config.directory / folder
         return long_training.train(job, make, self.pipeline, directory, self.progress, self.tuner.oracle.save)
 
 
@@ -66,11 +70,6 @@ def front_epochs(config: SearchConfig) -> int:
 def epochs_after(config: SearchConfig) -> int:
     """Epochs that follow a search, of the final training and of smaller networks; a control's follow from the search."""
     return config.final_epochs + len(config.front_sizes) * front_epochs(config)
-
-
-def averaged(config: SearchConfig) -> float:
-    """The last share of the epochs over which weights are averaged in what follows a search: as in the search itself."""
-    return AVERAGED if config.average_weights and methods.registry[config.method].is_budgeted else 0.0
 
 
 def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> After:

@@ -25,7 +25,7 @@ from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
 from nash_tf.tasks import handing_over
 from nash_tf.tasks.final_training import copied
-from nash_tf.tasks.finished_search import FinishedSearch, averaged, has_front, scores
+from nash_tf.tasks.finished_search import FinishedSearch, has_front, scores
 from nash_tf.training.long_training import Job, Lesson
 from nash_tf.training.saved_long_training import CUT
 from nash_tf.training.watching import digest
@@ -248,10 +248,8 @@ def _trained(
         rate=config.final_learning_rate,
         epochs=epochs,
         seconds_left=lambda: plan.limits.seconds_left_in_all() - held,
-        pace=plan.cost().seconds(1, forecast.size_of(architecture)) if config.max_hours else 0.0,
-        limit=config.max_hours,
+        pace=plan.cost().seconds(1, forecast.size_of(architecture)),
         lesson=Lesson(teacher, config.distillation) if config.distillation else None,
-        averaged=averaged(config),
     )
     run.progress.then(lambda: held)
     model, training = run.train(job, lambda: copied(small), f"{TRAINING}/{size}")

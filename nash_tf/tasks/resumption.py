@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from nash_tf import __version__, data, runtime, settings
 from nash_tf.architecture import costs
 from nash_tf.config import SearchConfig, refusal
 from nash_tf.data import identity, npz, registry
 from nash_tf.files import run_directory
-from nash_tf.strategy import budget_names, methods
+from nash_tf.strategy import budget_names, explanations, methods
+from nash_tf.tuning.reopening import has_search
 
 AUGMENTATION = "augmentation"  # among the versions: what happens to training images
 
@@ -45,6 +47,17 @@ def check(
     if then not in (None, now):
         rule = f"the run was begun with {then}, and these are {now}; give those that it was begun with, or another --output_dir"
         raise refusal("dataset", config.dataset, rule)
+
+
+def check_trainings(directory: Path) -> None:
+    """Checks that the trainings of which a run's lineage tells are there: without them it would begin anew, over that lineage.
+
+    Raises:
+        ConfigError: their folder is lost.
+    """
+    if (directory / run_directory.LINEAGE).exists() and not has_search(directory / run_directory.TUNER):
+        rule = f"its {run_directory.TUNER}/ is lost, without which it cannot go on; put that back, or give another --output_dir"
+        raise refusal("output_dir", directory, rule)
 
 
 def as_begun(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, str] | None) -> data.Dataset:
@@ -84,22 +97,18 @@ def describe(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, s
 
 
 def of_raised_limits(config: SearchConfig, begun: SearchConfig | None) -> list[str]:
-    """What there is to say where a method that lays out its budget once is given more time later, a line at most.
+    """What there is to say where a method that lays out its budget once is given higher limits later.
 
     Args:
         config: the settings now.
         begun: those that the run was begun with; None for a new run.
     """
-    if begun is None or not methods.registry[config.method].is_budgeted:
+    if begun is None:
         return []
-    raised = [name for name in budget_names.TIME if settings.is_raised(getattr(begun, name), getattr(config, name))]
-    if not raised:
-        return []
-    return [
-        f"{' and '.join(raised)} may be higher now, but {config.method} lays out one budget: steps that are done stay as they are, and a "
-        "search that is over stays over. What is gained is time for what follows it. For a longer search begin a new run, in another "
-        "--output_dir."
-    ]
+    limits = settings.raisable(SearchConfig)
+    raised = [name for name in limits if settings.is_raised(getattr(begun, name), getattr(config, name))]
+    gained = "What is gained is time for what follows it. "
+    return explanations.raised_limits(config.method, raised, "another --output_dir", gained)
 
 
 def _is_still_mirrored(config: SearchConfig, before: Mapping[str, str] | None) -> bool:

@@ -17,8 +17,8 @@ from nash_tf.data.rows import Rows
 from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.state import read_state, write_state
 from nash_tf.seeds import derive
-from nash_tf.strategy.cooldown import SLACK, Cooldown, is_about, last_epoch, replanned
-from nash_tf.strategy.schedules import annealings
+from nash_tf.strategy.epochs_in_time import SLACK, is_about, last_epoch, replanned
+from nash_tf.strategy.schedules import Timeline, annealings
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import saved_long_training
 from nash_tf.training.distillation import TEMPERATURE, taught
@@ -115,7 +115,8 @@ def train(
     saved = saved_long_training.load(directory, job.identity, job.limit)
     if saved is None:
         last = last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
-        cooldown, ended = Cooldown(0.0, max(last, 1 if job.cpu_seconds is None else _AT_FIRST)), None if last else CUT
+        cooldown = Timeline(0.0, annealings([max(last, 1 if job.cpu_seconds is None else _AT_FIRST)]))
+        ended = None if last else CUT
         training = LongTrainingState(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)
     else:
         training, state = saved
@@ -127,9 +128,10 @@ def train(
     batches = pipeline.training(job.images, job.labels, job.seed, passes=training.epoch)
     group_steps(model, pipeline.batch_size, len(batches) * job.epochs)
     average = WeightAverage(*training.average, mean, training.averaged)
-    keeper = _Keeper(job, training, directory, on_epoch, average)
+    rate = PhasedRate(job.rate, training.cooldown.phases, training.cooldown.start)
+    keeper = _Keeper(job, training, directory, on_epoch, rate, average)
     shown = progress.callback(job.name, training.epoch, lambda: keeper.training.last)
-    callbacks = [_Rate(job.rate, keeper), Watch(Limits(seconds=job.seconds_left())), average, keeper, shown]
+    callbacks = [rate, Watch(Limits(seconds=job.seconds_left())), average, keeper, shown]
     try:
         with job.lesson.given_to(model) if job.lesson else nullcontext():
             model.fit(
@@ -147,19 +149,6 @@ def train(
     return model, training
 
 
-class _Rate(PhasedRate):
-    """Cosine annealing as the keeper has it."""
-
-    def __init__(self, initial_rate: float, keeper: "_Keeper"):
-        super().__init__(initial_rate, ())
-        self._keeper = keeper
-
-    def on_epoch_begin(self, epoch, logs=None):
-        cooldown = self._keeper.training.cooldown
-        self.first_epoch, self.phases = cooldown.start, annealings([cooldown.length])
-        super().on_epoch_begin(epoch, logs)
-
-
 class _Keeper(keras.callbacks.Callback):
     """Saves each epoch, and sets how many there will be."""
 
@@ -169,10 +158,11 @@ class _Keeper(keras.callbacks.Callback):
         training: LongTrainingState,
         directory: Path,
         on_epoch: Callable[[], None],
+        rate: PhasedRate,
         average: WeightAverage,
     ):
         super().__init__()
-        self.training, self._average = training, average
+        self.training, self._rate, self._average = training, rate, average
         self._job, self._directory, self._on_epoch = job, directory, on_epoch
         self._set_average()
         self._pace = Pace()  # of epochs, the saving of the one before included
@@ -197,6 +187,7 @@ class _Keeper(keras.callbacks.Callback):
             self.training, epoch=epoch + 1, seconds=round(spent[0], 3), cpu_seconds=round(spent[1], 3)
         )
         self.training = self._planned(self.training)
+        self._rate.first_epoch, self._rate.phases = self.training.cooldown
         state.mean.update(self._average.mean)
         self._set_average()
         average = self._average.first_epoch, self._average.last_epoch
@@ -220,7 +211,7 @@ class _Keeper(keras.callbacks.Callback):
             wanted = wanted if is_about(more, wanted - epoch) else epoch + more
         last = replanned(epoch, wanted, training.last, left, seconds)
         training = replace(training, wanted=wanted)
-        if last <= epoch or training.cooldown.is_over(epoch):
+        if last <= epoch or epoch >= training.cooldown.end:  # then no other end can be given to it
             return replace(training, last=epoch, ended=DONE if epoch >= wanted else CUT)
         is_kept = math.isclose(training.cooldown.end, last)
         return replace(

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from nash_tf.callbacks import PhasedRate
-from nash_tf.strategy.cooldown import replanned
+from nash_tf.strategy.epochs_in_time import replanned
 from nash_tf.strategy.records import Assignment
 from nash_tf.strategy.schedules import Timeline, averaged_from
-from nash_tf.training.pace import Pace
+from nash_tf.training.pace import Pace, since
 from nash_tf.training.watching import Limits, Watch
 from nash_tf.training.weight_average import WeightAverage
 
@@ -31,7 +31,7 @@ class MovableEnd(Watch):
     that does. Where time is over all the same it ends where it is, if an epoch is done, or it has begun with a trained network.
 
     Args:
-        limits: on the training, with what it may take where it is made shorter.
+        limits: on the training, with what it may take where it is made shorter, as it may be.
         began: as of `Watch`.
         assignment: what is to be done.
         rate: sets the learning rate; None where the user does.
@@ -102,9 +102,11 @@ class MovableEnd(Watch):
 
     def _plan(self, epoch: int) -> None:
         """Moves the end to where time allows; small differences are noise and change nothing."""
-        paces = (max(each, 1e-6) for each in self._pace.recent())
-        left = zip(self.left(), paces, strict=True)
-        last = min(replanned(epoch, self._wanted, self._last, *each) for each in left)
+        assert self._limits.shortened is not None
+        times = zip(self._limits.shortened, since(self._began), self._pace.recent(), strict=True)
+        last = min(
+            replanned(epoch, self._wanted, self._last, most - taken, max(pace, 1e-6)) for most, taken, pace in times
+        )
         if last > epoch and last != self._last:
             self._move(self._line.ending(epoch, last), last)
         self._last = last

@@ -105,12 +105,6 @@ def form_of_loss(loss: Any) -> Form | None:
     return None if is_binary is None else Form(False, is_binary)
 
 
-def forms_by_loss(model: keras.Model) -> list[Form | None]:
-    """The form of each output of a model that its loss takes; None where the loss does not tell, or there is none."""
-    forms = {each.number: form_of_loss(each.loss) for each in losses_of(model)}
-    return [forms.get(number) for number in range(len(model.outputs))]
-
-
 def forms_by_activation(model: keras.Model) -> list[Form | None]:
     """The form of each output of a model that its last activation gives; None where that does not tell."""
     try:
@@ -121,7 +115,8 @@ def forms_by_activation(model: keras.Model) -> list[Form | None]:
 
 def output_forms(model: keras.Model) -> list[Form | None]:
     """The form of each output of a model: what its loss takes, or else what its last activation gives; None if neither tells."""
-    return [one or other for one, other in zip(forms_by_loss(model), forms_by_activation(model), strict=True)]
+    by_loss = {each.number: form_of_loss(each.loss) for each in losses_of(model)}
+    return [by_loss.get(number) or form for number, form in enumerate(forms_by_activation(model))]
 
 
 def _given_by(tensor: keras.KerasTensor) -> Form | None:

@@ -1,4 +1,4 @@
-"""What the epochs of a training take, that in which its step is traced counted without the tracing."""
+"""What trainings take, and what their epochs do, that in which a step is traced counted without the tracing."""
 
 import time
 
@@ -6,6 +6,29 @@ import time
 def now() -> tuple[float, float]:
     """Seconds and CPU seconds, growing."""
     return time.monotonic(), time.process_time()
+
+
+def since(began: tuple[float, float]) -> tuple[float, float]:
+    """Seconds and CPU seconds that have passed since then."""
+    seconds, cpu_seconds = now()
+    return seconds - began[0], cpu_seconds - began[1]
+
+
+class Stopwatch:
+    """Counts what a training takes.
+
+    Attributes:
+        began: when it began, or went on, as `now` gives it.
+        before: seconds and CPU seconds that it had taken before an interruption.
+    """
+
+    def __init__(self) -> None:
+        self.began, self.before = now(), (0.0, 0.0)
+
+    def taken(self) -> tuple[float, float]:
+        """Seconds and CPU seconds by now, before an interruption too."""
+        seconds, cpu_seconds = since(self.began)
+        return round(self.before[0] + seconds, 3), round(self.before[1] + cpu_seconds, 3)
 
 
 class Pace:
@@ -27,7 +50,7 @@ class Pace:
 
     def ended(self, steps: int) -> tuple[float, float]:
         """An epoch of so many batches has ended; what it took, with all tracing. It counts only where `keep` follows."""
-        self._taken, self._untraced = _since(self._began or now()), self._without_tracing(steps)
+        self._taken, self._untraced = since(self._began or now()), self._without_tracing(steps)
         self._began = now()
         return self._taken
 
@@ -54,10 +77,5 @@ class Pace:
         if self._first is None or steps - 1 <= self._first[0]:
             return None
         share = steps / (steps - 1 - self._first[0])
-        seconds, cpu = _since(self._first[1])
+        seconds, cpu = since(self._first[1])
         return seconds * share, cpu * share
-
-
-def _since(before: tuple[float, float]) -> tuple[float, float]:
-    seconds, cpu_seconds = now()
-    return seconds - before[0], cpu_seconds - before[1]

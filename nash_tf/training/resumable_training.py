@@ -1,6 +1,5 @@
 """A training that was interrupted goes on after the last of its epochs that is saved."""
 
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,8 +14,9 @@ from nash_tf.files.atomic import tidy
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.state import State, read_state
 from nash_tf.strategy.records import Assignment
-from nash_tf.training import saved_training
+from nash_tf.training import pace, saved_training
 from nash_tf.training.layer_seeds import read_layers
+from nash_tf.training.pace import Stopwatch
 from nash_tf.training.weight_average import WeightAverage
 
 SAVE_EVERY = 60.0  # seconds at least between two savings
@@ -58,20 +58,14 @@ def state(directory: Path) -> TrainingState | None:
         return None
 
 
-def state_of(directory: Path, assignment: Assignment) -> TrainingState | None:
-    """The same; None where none of this assignment is saved."""
-    saved = state(directory)
-    return saved if saved is not None and saved.digest == assignment.digest else None
-
-
 def seconds(directory: Path, assignment: Assignment) -> tuple[float, float] | None:
     """What a training that is saved would take at the pace that it has had.
 
     Returns:
         The wall-clock seconds of what is left of it, and the CPU seconds of all of it; None where none of this assignment is saved.
     """
-    saved = state_of(directory, assignment)
-    if saved is None:
+    saved = state(directory)
+    if saved is None or saved.digest != assignment.digest:
         return None
     done, all_epochs = saved.epoch - assignment.initial_epoch, assignment.epochs - assignment.initial_epoch
     return saved.wall_seconds * (all_epochs / done - 1), saved.cpu_seconds * all_epochs / done
@@ -112,7 +106,7 @@ class Saver(keras.callbacks.Callback):
         architecture: of the model.
         start: how far the training had come as it began, or went on.
         last: number of the epoch that it ends before.
-        began: seconds (`time.perf_counter`) and CPU seconds (`time.process_time`) when it began, or went on.
+        stopwatch: counts what it takes.
         saved: called when it has been saved.
         average: of the weights; None where there is none.
         moved: gives where its end has been moved to.
@@ -124,7 +118,7 @@ class Saver(keras.callbacks.Callback):
         architecture: Architecture,
         start: TrainingState,
         last: int,
-        began: tuple[float, float],
+        stopwatch: Stopwatch,
         saved: Callable[[], None],
         average: WeightAverage | None = None,
         moved: Callable[[], Sequence[Any] | None] = lambda: None,
@@ -132,35 +126,35 @@ class Saver(keras.callbacks.Callback):
         super().__init__()
         self._average, self._moved = average, moved
         self._directory, self._architecture, self._start, self._last = directory, architecture, start, last
-        self._began, self._saved = began, saved
+        self._stopwatch, self._saved = stopwatch, saved
         self._history = {name: list(series) for name, series in start.history.items()}
-        self._due, self._has_warned = began[0] + SAVE_EVERY, False
+        self._due, self._has_warned = stopwatch.began[0] + SAVE_EVERY, False
 
     def on_epoch_end(self, epoch, logs=None):
         for name, value in (logs or {}).items():
             if np.ndim(value) == 0:
                 self._history.setdefault(name, []).append(float(value))
-        now = time.perf_counter()
-        if now < self._due or epoch + 1 >= self._last or self.model.stop_training:
+        now = pace.now()
+        if now[0] < self._due or epoch + 1 >= self._last or self.model.stop_training:
             return
-        self._save(epoch + 1, now)
-        taken = time.perf_counter() - now
-        self._due = now + taken + max(SAVE_EVERY, taken / SAVING)
+        self._save(epoch + 1)
+        taken, _ = pace.since(now)
+        self._due = now[0] + taken + max(SAVE_EVERY, taken / SAVING)
 
-    def _save(self, epoch: int, now: float) -> None:
+    def _save(self, epoch: int) -> None:
         model = read_state(self.model)
         if not model.is_finite or not model.counters:
             return
         if self._average:
             model.mean.update(self._average.mean)
-        wall, cpu = now - self._began[0], time.process_time() - self._began[1]
+        seconds, cpu_seconds = self._stopwatch.taken()
         reached = replace(
             self._start,
             epoch=epoch,
             history=self._history,
             generators=read_layers(self.model),
-            cpu_seconds=round(self._start.cpu_seconds + cpu, 3),
-            wall_seconds=round(self._start.wall_seconds + wall, 3),
+            cpu_seconds=cpu_seconds,
+            wall_seconds=seconds,
             averaged=self._average.count if self._average else 0,
             moved=self._moved(),
         )

@@ -10,7 +10,7 @@ from typing import Any
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.state import State
-from nash_tf.strategy.cooldown import Cooldown
+from nash_tf.strategy.schedules import Timeline, annealings
 from nash_tf.training import saved_training
 
 DONE, CUT, NOT_FINITE = "done", "cut by the limit on time", "weights were not finite"
@@ -25,7 +25,7 @@ class LongTrainingState:
         epoch: epochs done.
         wanted: epochs that it would have without a limit.
         last: epochs that it will have.
-        cooldown: of its learning rate.
+        cooldown: one cosine annealing of its learning rate; in its file start and length, in epochs.
         seconds, cpu_seconds: that the epochs done have taken.
         limit: that of its job.
         ended: DONE, CUT or NOT_FINITE; None while it goes on.
@@ -37,7 +37,7 @@ class LongTrainingState:
     epoch: int
     wanted: int
     last: int
-    cooldown: Cooldown
+    cooldown: Timeline
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     limit: float | None = None
@@ -48,7 +48,9 @@ class LongTrainingState:
 
 def save(directory: Path, training: LongTrainingState, architecture: Architecture, state: State) -> None:
     """Saves a training, and how far it has come, in place of what is there; errors as of `saved_training.save`."""
-    saved_training.save(directory, asdict(training) | {"cooldown": list(training.cooldown)}, architecture, state)
+    start, (annealing,) = training.cooldown
+    values = asdict(training) | {"cooldown": [start, annealing.length]}
+    saved_training.save(directory, values, architecture, state)
 
 
 def load(directory: Path, identity: Mapping[str, Any], limit: float | None) -> tuple[LongTrainingState, State] | None:
@@ -92,12 +94,10 @@ def _saved(directory: Path, identity: Mapping[str, Any], limit: float | None) ->
         values = saved_training.values(directory)
         if values is None:
             return None
+        start, length = values["cooldown"]
+        average = tuple(values.get("average", (0, values["last"])))
         training = LongTrainingState(
-            **{
-                **values,
-                "cooldown": Cooldown(*values["cooldown"]),
-                "average": tuple(values.get("average", (0, values["last"]))),
-            }
+            **{**values, "cooldown": Timeline(start, annealings([length])), "average": average}
         )
     is_same = json.loads(json.dumps(identity)) == training.identity
     return training if is_same and (training.ended != CUT or training.limit == limit) else None

@@ -1,7 +1,6 @@
 """The trainer: makes the model of an assignment, trains it, keeps it, and says what came of it."""
 
 import contextlib
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments, is_read_once
 from nash_tf.training.layer_seeds import seed_layers, write_layers
 from nash_tf.training.own_fit import Seen, unheard
+from nash_tf.training.pace import Stopwatch
 from nash_tf.training.parts_of_data import after, drawn_anew, only_beginning
 from nash_tf.training.rate_and_end import end_of, is_annealed, run_down, with_rate
 from nash_tf.training.resumable_training import Saver, TrainingState
@@ -90,10 +90,11 @@ class Trainer:
 
     Attributes:
         epochs_done: those of the training at hand, or of the last one, that have ended, before an interruption too.
+        stopwatch: counts what it takes.
     """
 
     def __init__(self, models: ChildModels, objective: str):
-        self.models, self.objective, self.epochs_done = models, objective, 0
+        self.models, self.objective, self.epochs_done, self.stopwatch = models, objective, 0, Stopwatch()
         self._said: set[str] = set()
         self._is_taken = False  # the calibration, from what a search is given
         self._is_judged_twice = False  # one network, whose score is another than its parent's
@@ -131,8 +132,7 @@ class Trainer:
             CheckpointError: a checkpoint could not be read or written.
         """
         limits = limits or Limits()
-        began = time.perf_counter(), time.process_time()
-        self.epochs_done = 0
+        self.epochs_done, self.stopwatch = 0, Stopwatch()
         callbacks = without_backups(fit.callbacks, self._say)
         fit = replace(fit, arguments=fit.arguments.for_training(), callbacks=callbacks)
         with without_autotuning():
@@ -149,15 +149,16 @@ class Trainer:
                 self._tell_of_data(fit.arguments, assignment)
             average = self._average(begun.model, assignment, fit, begun.mean, start.averaged)
             callbacks = with_rate(begun.model, begun.architecture, assignment, fit.callbacks)
-            end = end_of(limits, began, assignment, start, callbacks, average)
+            end = end_of(limits, self.stopwatch.began, assignment, start, callbacks, average)
             watches: list[keras.callbacks.Callback] = [end]
             if unfinished:
                 kept = limits.saved, average, lambda: end.moved
-                watches.append(Saver(unfinished, begun.architecture, start, assignment.epochs, began, *kept))
+                watches.append(Saver(unfinished, begun.architecture, start, assignment.epochs, self.stopwatch, *kept))
             averages = [average] if average else []
             history, metrics = self._fitted(begun, assignment, fit, [*averages, *callbacks], watches)
         limits.confirm()
         self._keep(begun, assignment, target)
+        wall_seconds, cpu_seconds = self.stopwatch.taken()
         return Outcome(
             assignment,
             COMPLETED,
@@ -165,8 +166,8 @@ class Trainer:
             metrics={name: float(f"{value:.7g}") for name, value in metrics.items()},  # all that a float32 holds
             history={name: [float(f"{value:.6g}") for value in series] for name, series in history.items()},
             certificate=start.certificate,
-            cpu_seconds=round(start.cpu_seconds + time.process_time() - began[1], 3),
-            wall_seconds=round(start.wall_seconds + time.perf_counter() - began[0], 3),
+            cpu_seconds=cpu_seconds,
+            wall_seconds=wall_seconds,
             epochs=self.epochs_done,
             **end.told(self.epochs_done),
         )
@@ -211,6 +212,7 @@ class Trainer:
         if saved is None:
             return None
         start, architecture, state = saved
+        self.stopwatch.before = start.wall_seconds, start.cpu_seconds
         model = self.models.gone_on_with(assignment, architecture, state)
         write_layers(model, start.generators)
         return _Begun(model, architecture, start, state.mean)
@@ -306,9 +308,9 @@ class Trainer:
     def _change(self, model: keras.Model, received: FitArguments, source_value: float | None) -> dict[str, float]:
         """By how much the objective on the validation data that `model.fit` is given, if any, changes as a child is born."""
         validation = received.named.get("validation_data")
-        if source_value is None or validation is None or not self.objective.startswith("val_"):
-            return {}
-        if is_read_once(validation):  # a `fit` of the user's making, which the batches are for, may judge by it
+        # What can be read only once a `fit` of the user's making may judge by.
+        is_there = validation is not None and not is_read_once(validation)
+        if source_value is None or not is_there or not self.objective.startswith("val_"):
             return {}
         name = self.objective.removeprefix("val_")
         value = received.evaluate(model, validation).get(name)

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from nash_tf.training import pace
 from nash_tf.training.errors import OutOfTime, Unsearchable
 
 
@@ -51,7 +51,7 @@ class Watch(keras.callbacks.Callback):
 
     Args:
         limits: on the training.
-        began: seconds (`time.perf_counter`) and CPU seconds (`time.process_time`) from which they count; None for now.
+        began: from when on they count, as `nash_tf.training.pace.now` gives it; None for now.
 
     Attributes:
         is_passed_over: whether there are limits, and no batch has ended, as far as `fit` tells.
@@ -62,15 +62,8 @@ class Watch(keras.callbacks.Callback):
 
     def __init__(self, limits: Limits, began: tuple[float, float] | None = None):
         super().__init__()
-        wall, cpu = began or (time.perf_counter(), time.process_time())
-        self._limits, self._began, self._batches = limits, (wall, cpu), 0
+        self._limits, self._began, self._batches = limits, began or pace.now(), 0
         self.is_passed_over = min(limits.seconds, limits.cpu_seconds) < math.inf or limits.check is not _nothing
-
-    def left(self) -> tuple[float, float]:
-        """Seconds and CPU seconds that are left for a training that is made shorter."""
-        wall, cpu = self._taken()
-        seconds, cpu_seconds = self._limits.shortened or (self._limits.seconds, self._limits.cpu_seconds)
-        return seconds - wall, cpu_seconds - cpu
 
     @property
     def moved(self) -> Sequence[Any] | None:
@@ -83,7 +76,7 @@ class Watch(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._batches, self.is_passed_over = batch + 1, False
-        wall, cpu = self._taken()
+        wall, cpu = pace.since(self._began)
         if wall > self._limits.seconds or cpu > self._limits.cpu_seconds:
             self.time_is_up()
         self._limits.check()
@@ -97,9 +90,6 @@ class Watch(keras.callbacks.Callback):
         steps = (self.params or {}).get("steps")
         of_all = f" of {steps}" if steps else ""
         raise OutOfTime(f"{self._batches}{of_all} batches of an epoch were done when the limit on time was reached")
-
-    def _taken(self) -> tuple[float, float]:
-        return time.perf_counter() - self._began[0], time.process_time() - self._began[1]
 
 
 def check_number(objective: str, value: Any) -> None:

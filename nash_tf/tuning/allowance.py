@@ -9,6 +9,7 @@ from nash_tf.strategy import course, hill_climbing
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.training import resumable_training
+from nash_tf.training.watching import Limits
 from nash_tf.tuning.trial_book import TrialBook
 from nash_tf.workers.leases import Worker
 
@@ -70,9 +71,8 @@ class Allowance:
             self._limits.reached = True
         return None
 
-    def of(self, trial: Trial) -> tuple[float, float, tuple[float, float] | None]:
-        """Seconds, and CPU seconds, that a trial may take; and those which it may take where it is made shorter, so as to end in time; None
-        where it is not.
+    def of(self, trial: Trial) -> Limits:
+        """The time that a trial may take.
 
         The training that ends the search may take the time of a control, too. It is made shorter, since without it nothing is finished;
         and so is the first network's, since without it there is nothing at all.
@@ -85,7 +85,7 @@ class Allowance:
             held = 0.0 if is_end else self._limits.held.first_reserve()
             share = 1.0 if is_end else course.first_share(search.method)
             shortened = share * (seconds - held), share * cpu_seconds
-        return seconds, cpu_seconds, shortened
+        return Limits(seconds, cpu_seconds, shortened=shortened)
 
     def do_again(self, trial: Trial, cpu_seconds: float) -> None:
         """Has a trial wait for its next worker. What it has taken counts, but for what is saved of it: it goes on from there, and tells

@@ -52,9 +52,10 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
     Raises:
         TypeError, ValueError: as of `Settings`.
     """
-    sizes = given.get("front_sizes", ())
+    seed, sizes = given.get("seed"), given.get("front_sizes", ())
     is_list = isinstance(sizes, Sequence) and not isinstance(sizes, str)  # a string is refused as it is
-    return Settings(**{**given, "seed": given.get("seed") or 0, "front_sizes": tuple(sizes) if is_list else sizes})
+    own = {"seed": 0 if seed is None else seed, "front_sizes": tuple(sizes) if is_list else sizes}
+    return Settings(**{**given, **own})
 
 
 def warn_of_unused(settings: Settings, max_trials: int | None = None) -> None:

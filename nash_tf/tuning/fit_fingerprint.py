@@ -76,9 +76,8 @@ def _data(name: str, value: Any) -> Iterator[tuple[str, str]]:
     elif getattr(value, "shape", ()):
         kind = getattr(value, "dtype", type(value))
         yield name, f"{getattr(kind, 'name', kind)} {list(map(int, value.shape))}"
-        with contextlib.suppress(
-            Exception
-        ):  # a data frame, a sparse matrix, or what else Keras takes: its shape must do
+        # Of a data frame, a sparse matrix, or what else Keras takes, its shape must do.
+        with contextlib.suppress(Exception):
             rows = np.unique(np.linspace(0, len(value) - 1, LOOKED_AT).astype(int))
             some = np.ascontiguousarray([np.asarray(value[row]) for row in rows])
             yield f"{name}{_VALUES}", hashlib.blake2b(some.tobytes(), digest_size=8).hexdigest()

@@ -2,7 +2,7 @@
 before were: so a search goes on with what it has drawn. A user's function is given those of a `Choice` as it has declared them."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,15 +114,10 @@ class HandedOut(HyperParameters):
         as_declared(made)
         return made
 
-    def Choice(self, name, values, *args, **kwargs):  # noqa: N802  Keras Tuner's name
-        return self._exact(name, super().Choice(name, values, *args, **kwargs), values)
-
-    def Fixed(self, name, value, *args, **kwargs):  # noqa: N802
-        return self._exact(name, super().Fixed(name, value, *args, **kwargs), [value])
-
-    def _exact(self, name, value, numbers):
+    def _retrieve(self, hp):
+        value = super()._retrieve(hp)
         if isinstance(value, float):
-            self.values[self._get_name(name)] = value = _nearest(value, numbers)
+            self.values[hp.name] = value = _declared(hp, value)
         return value
 
 
@@ -132,7 +127,7 @@ class OfGrown(HyperParameters):
 
     is_told = False
 
-    def _tell(self) -> None:
+    def _retrieve(self, hp):
         if not self.is_told:
             self.is_told = True
             warnings.warn(
@@ -140,26 +135,7 @@ class OfGrown(HyperParameters):
                 "tuner.hypermodel.build(hp) builds the grown one, untrained, and tuner.get_best_models() has it trained",
                 stacklevel=3,
             )
-
-    def Choice(self, *args, **kwargs):  # noqa: N802  Keras Tuner's names
-        self._tell()
-        return super().Choice(*args, **kwargs)
-
-    def Int(self, *args, **kwargs):  # noqa: N802
-        self._tell()
-        return super().Int(*args, **kwargs)
-
-    def Float(self, *args, **kwargs):  # noqa: N802
-        self._tell()
-        return super().Float(*args, **kwargs)
-
-    def Boolean(self, *args, **kwargs):  # noqa: N802
-        self._tell()
-        return super().Boolean(*args, **kwargs)
-
-    def Fixed(self, *args, **kwargs):  # noqa: N802
-        self._tell()
-        return super().Fixed(*args, **kwargs)
+        return super()._retrieve(hp)
 
 
 def handed_over(hyperparameters: HyperParameters, search: Search) -> HyperParameters:
@@ -186,11 +162,7 @@ def _lowest(hp) -> Any:
 def _declared(hp, value):
     """The number of a `Choice`, or of a `Fixed`, that was rounded to `value`."""
     numbers = hp.values if isinstance(hp, Choice) else [hp.value] if isinstance(hp, Fixed) else []
-    return _nearest(value, numbers) if numbers and isinstance(value, float) else value
-
-
-def _nearest(value: float, numbers: Sequence[float]) -> float:
-    return min(numbers, key=lambda each: abs(each - value))
+    return min(numbers, key=lambda each: abs(each - value)) if numbers and isinstance(value, float) else value
 
 
 def rounded(value: Any) -> Any:

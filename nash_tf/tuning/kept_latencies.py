@@ -73,10 +73,8 @@ class KeptLatencies:
         Raises:
             ValueError: a size of an input is open.
         """
-        models, names = (
-            {architecture.digest: model for architecture, model in networks},
-            [str(batch) for batch in batches],
-        )
+        models = {architecture.digest: model for architecture, model in networks}
+        names = [str(batch) for batch in batches]
         if self._front.keys() != models.keys() or any(each.keys() != set(names) for each in self._front.values()):
             timed = together([model() for model in models.values()], self.runtime, self.threads, batches)
             found = [dict(zip(names, each.values(), strict=True)) for each in timed]

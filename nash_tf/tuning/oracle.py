@@ -235,7 +235,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def _sent(self, trial: Trial) -> Trial:
         """A copy of a trial for its worker, which says whose it is and how much time it may take."""
         sent = Trial.from_state(trial.get_state())
-        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), *self.allowance.of(trial))
+        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), self.allowance.of(trial))
         return sent
 
     def _is_to_be_retried(self, trial: Trial) -> bool:

@@ -1,7 +1,7 @@
 """Every reach into what Keras Tuner does not document (tested with 1.4.8). `tests/tuning/test_private_api.py` fails where it changes.
 
-Beside these, `HillClimbing`, `HillClimbingOracle` and `HandedOut` override or call methods of their base classes whose names begin with an
-underscore; `HOOKS` lists them.
+Beside these, `HillClimbing`, `HillClimbingOracle`, `HandedOut` and `OfGrown` override or call methods of their base classes whose names
+begin with an underscore; `HOOKS` lists them.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 HOOKS = {
-    keras_tuner.HyperParameters: ("_get_name",),
+    keras_tuner.HyperParameters: ("_retrieve",),
     keras_tuner.Oracle: ("_project_dir", "_display", "_run_times"),
     keras_tuner.Tuner: (
         "_build_hypermodel",

@@ -16,9 +16,8 @@ from nash_tf.tuning import checked_json, trial_values
 from nash_tf.tuning.trial_files import DamagedSearch, OtherSearch, TrialFiles
 
 STATE = "oracle.json"
-BEFORE = {
-    "average_weights": False
-}  # of methods with one budget, what searches of earlier versions did that do not tell
+# Of methods with one budget, what searches of earlier versions did, whose settings do not tell it.
+BEFORE = {"average_weights": False}
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,8 @@ def restore_state(directory: Path, take: Callable[[dict[str, Any]], None]) -> bo
     file = directory / STATE
     try:
         state = checked_json.read(file)
-        if "hyperparameters" in state and not state.keys() & {
-            "settings",
-            "trial_id",
-        }:  # as Keras Tuner's oracles have it
+        # As Keras Tuner's oracles have it.
+        if "hyperparameters" in state and not state.keys() & {"settings", "trial_id"}:
             raise OtherSearch(
                 f"{directory} holds the search of another tuner; give another project_name, or overwrite=True"
             )

@@ -1,19 +1,17 @@
 """Has the trainer train trials: between Keras Tuner's values and hypermodels on one side, assignments and outcomes on the other."""
 
 import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 from keras_tuner import HyperParameters, errors
 from keras_tuner.engine.trial import Trial
 
-from nash_tf.strategy.records import Assignment, Outcome
-from nash_tf.training import resumable_training
+from nash_tf.strategy.records import Outcome
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
@@ -30,16 +28,30 @@ def fatal(error: Exception, why: str) -> errors.FatalError:
     return (errors.FatalValueError if isinstance(error, Unsearchable) else errors.FatalError)(why)
 
 
+class Terms(NamedTuple):
+    """What all trainings of a search have in common, in whatever process.
+
+    Attributes:
+        objective: name of the metric that children are compared by.
+        is_objective_given: whether the user has named it; else `fit` must not return a mere number, of which nobody knows what it is.
+        inherit_momentum: see `nash_tf.training.child_models.ChildModels`.
+        counted_by: names of what the search takes from its data, see `nash_tf.tuning.epoch_sizes`.
+    """
+
+    objective: str
+    is_objective_given: bool
+    inherit_momentum: bool
+    counted_by: Sequence[str] = ()
+
+
 class TrialTraining:
     """Trains trials, one after the other, in whatever process.
 
     Args:
         build: gives the compiled first network for hyperparameters.
         fit: as `keras_tuner.HyperModel.fit`.
-        objective: name of the metric that children are compared by.
-        is_objective_given: whether the user has named it; else `fit` must not return a mere number, of which nobody knows what it is.
-        inherit_momentum, scope: see `nash_tf.training.child_models.ChildModels`.
-        counted_by: names of what the search takes from its data, see `nash_tf.tuning.epoch_sizes`.
+        terms: of the search.
+        calibration, scope: see `nash_tf.training.child_models.ChildModels`.
 
     Attributes:
         trainer: does the work.
@@ -51,16 +63,16 @@ class TrialTraining:
         self,
         build: Callable[[HyperParameters], keras.Model],
         fit: Callable[..., Any],
-        objective: str,
-        is_objective_given: bool,
-        inherit_momentum: bool = True,
+        terms: Terms,
+        calibration: Any = None,
         scope: Callable[[], AbstractContextManager] = contextlib.nullcontext,
-        counted_by: Sequence[str] = (),
     ):
-        self._counted_by = counted_by
+        self._build, self._fit, self._is_objective_given = build, fit, terms.is_objective_given
+        self._counted_by = terms.counted_by
         self.given: FitArguments | None = None
-        self._build, self._fit, self._is_objective_given = build, fit, is_objective_given
-        self.trainer = Trainer(ChildModels(self._first_network, inherit_momentum, scope), objective)
+        models = ChildModels(self._first_network, terms.inherit_momentum, scope)
+        models.calibration = calibration
+        self.trainer = Trainer(models, terms.objective)
         self.hyperparameters = HyperParameters()
 
     def train(
@@ -111,7 +123,6 @@ class TrialTraining:
 
         assignment = trial_values.decode(trial.hyperparameters.values)
         unfinished = target.with_name(UNFINISHED) if goes_on and not given_callbacks.with_state(callbacks) else None
-        before, began = _taken(unfinished, assignment), (time.process_time(), time.monotonic())
         try:
             return self.trainer.train(
                 assignment,
@@ -123,9 +134,8 @@ class TrialTraining:
                 unfinished=unfinished,
             )
         except Exception as error:
-            cpu_seconds, wall_seconds = time.process_time() - began[0], time.monotonic() - began[1]
-            done, diverged = self.trainer.epochs_done, isinstance(error, NotFinite) or None
-            took = Taken(round(before[0] + cpu_seconds, 3), round(before[1] + wall_seconds, 3), done, diverged)
+            seconds, cpu_seconds = self.trainer.stopwatch.taken()
+            took = Taken(cpu_seconds, seconds, self.trainer.epochs_done, isinstance(error, NotFinite) or None)
             trial.hyperparameters.values = training_time.added(trial.hyperparameters.values, took)
             raise
         finally:
@@ -145,9 +155,3 @@ class TrialTraining:
             raise Unsearchable(str(error)) from None
         self.hyperparameters.merge(hyperparameters, overwrite=False)
         return model
-
-
-def _taken(unfinished: Path | None, assignment: Assignment) -> tuple[float, float]:
-    """CPU seconds and wall-clock seconds that a training has taken before it was interrupted."""
-    saved = resumable_training.state_of(unfinished, assignment) if unfinished else None
-    return (saved.cpu_seconds, saved.wall_seconds) if saved else (0.0, 0.0)

@@ -18,6 +18,7 @@ from nash_tf.morphisms.base import Move
 from nash_tf.strategy import alternatives
 from nash_tf.strategy.records import COMPLETED, FAILED, FIELDS, Assignment, Goal, Outcome, TrainingKey, not_finite
 from nash_tf.strategy.schedules import Phase, annealings
+from nash_tf.training.watching import Limits
 from nash_tf.tuning import training_time
 from nash_tf.tuning.hyperparameters import rounded
 from nash_tf.tuning.training_time import Taken
@@ -117,24 +118,23 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
     )
 
 
-def lease(holder: str, seconds: float, cpu_seconds: float, shortened: tuple[float, float] | None = None) -> str:
-    """What a trial's values tell a worker beside the assignment: that the trial is its own, and the time that it may take, as
-    `nash_tf.training.watching.Limits` has it."""
-    limits = {"seconds": seconds, "cpu_seconds": cpu_seconds}
-    told: dict[str, Any] = {name: left for name, left in limits.items() if left < math.inf}
-    if shortened is not None:
-        told["shortened"] = [left if left < math.inf else None for left in shortened]
+def lease(holder: str, limits: Limits) -> str:
+    """What a trial's values tell a worker beside the assignment: that the trial is its own, and the time that it may take."""
+    seconds = {"seconds": limits.seconds, "cpu_seconds": limits.cpu_seconds}
+    told: dict[str, Any] = {name: left for name, left in seconds.items() if left < math.inf}
+    if limits.shortened is not None:
+        told["shortened"] = [left if left < math.inf else None for left in limits.shortened]
     return json.dumps({"holder": holder} | told)
 
 
-def times(lease: Mapping[str, Any]) -> dict[str, Any]:
-    """The time that a training may take by its lease, as arguments of `nash_tf.training.watching.Limits`."""
+def limits_of(lease: Mapping[str, Any]) -> Limits:
+    """The time that a training may take by its lease."""
     shortened = lease.get("shortened")
-    return {
-        "seconds": lease.get("seconds", math.inf),
-        "cpu_seconds": lease.get("cpu_seconds", math.inf),
-        "shortened": shortened and tuple(math.inf if left is None else left for left in shortened),
-    }
+    return Limits(
+        lease.get("seconds", math.inf),
+        lease.get("cpu_seconds", math.inf),
+        shortened=shortened and tuple(math.inf if left is None else left for left in shortened),
+    )
 
 
 def lease_of(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,24 +239,15 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
         if assignment.architecture is not None and architecture.digest != assignment.architecture.digest:
             raise ValueError("the architecture is not the one that was to be trained")
         record, took = json.loads(values.get("record", "{}")), training_time.of(values)
-        if not record.keys() - set(Taken._fields):
-            metrics = {objective: float(_reported(trial, objective))}
-            return Outcome(
-                assignment,
-                COMPLETED,
-                architecture,
-                metrics,
-                cpu_seconds=took.cpu_seconds,
-                wall_seconds=took.wall_seconds,
-                epochs=took.epochs or None,
-            )
-        if record["digest"] != architecture.digest:
+        is_own = not record.keys() - set(Taken._fields)  # a tuner of the user's
+        if not is_own and record["digest"] != architecture.digest:
             raise ValueError("the digest is not that of the architecture")
+        measured = {name: float(value) for name, value in record.items() if name not in FIELDS}
         return Outcome(
             assignment,
             COMPLETED,
             architecture,
-            metrics={name: float(value) for name, value in record.items() if name not in FIELDS},
+            metrics={objective: float(_reported(trial, objective))} if is_own else measured,
             history={name: [float(value) for value in series] for name, series in record.get("history", {}).items()},
             certificate=record.get("certificate"),
             cpu_seconds=took.cpu_seconds,

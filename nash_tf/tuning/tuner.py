@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import keras_tuner
@@ -18,7 +19,7 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import checked_json, epoch_sizes, first_network, front_objectives, private_api, trial_values
-from nash_tf.tuning.arguments import check_of_search, check_of_tuner, without_epochs
+from nash_tf.tuning.arguments import check_of_search, check_of_tuner, takes_settings, without_epochs
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.given_callbacks import callbacks_of, warn_of_callbacks
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
@@ -27,7 +28,7 @@ from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.reopening import has_search
 from nash_tf.tuning.results_table import at_hand, first_trial, results_table, tell_end, warn_of_fewer
 from nash_tf.tuning.trial_files import TrialFiles
-from nash_tf.tuning.trial_training import TrialTraining, fatal
+from nash_tf.tuning.trial_training import Terms, TrialTraining, fatal
 from nash_tf.workers import roles
 
 TUNER = "tuner.json"
@@ -46,9 +47,7 @@ class HillClimbing(keras_tuner.Tuner):
         objective: as for any Keras Tuner oracle; "val_accuracy" where it is not given, and then `HyperModel.fit` must not return a
             mere number, of which nobody knows what it is. With method="front" a list may name costs after it, "params", "operations"
             or "latency_ms", which are to be least: `get_front` is over all of them. Other methods take one.
-        method, steps, children, mutations, epochs_per_step, vanilla_epochs, max_params, max_hours, max_cpu_hours, seed,
-            tune_hyperparameters, budget_epochs, reserve, examples, max_flops, front_sizes, batch_size, gain_factor, average_weights,
-            fits, heartbeat, on_trained: see `HillClimbingOracle`.
+        method, steps, ..., fits, heartbeat, on_trained: see `HillClimbingOracle`.
         engine: who trains: a name in `nash_tf.settings.engine.REGISTRY`, or an engine (see `nash_tf.engines`).
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given; in a `fit` of the hypermodel's own those of `model.fit`.
@@ -64,6 +63,7 @@ class HillClimbing(keras_tuner.Tuner):
         Locked: `overwrite` of a search that another process is at work on.
     """
 
+    @takes_settings
     def __init__(
         self,
         hypermodel,
@@ -89,16 +89,24 @@ class HillClimbing(keras_tuner.Tuner):
         self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat
         # Keras Tuner sets these only after it has asked for the first network.
-        self.distribution_strategy, self.optimizer, self.loss, self.metrics = (
-            distribution_strategy,
-            optimizer,
-            loss,
-            metrics,
-        )
+        self.distribution_strategy = distribution_strategy
+        self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
         oracle.raises_failures = False  # `search` does, when all is written
-        self.is_objective_given, self.calibration = objective is not None, calibration
-        self._training = self._training_for(oracle)
+        self.calibration = calibration
+        self.terms = Terms(
+            oracle.objective.name,
+            objective is not None,
+            oracle.search.method.inherit_momentum,
+            epoch_sizes.counted_by(oracle.search),
+        )
+        self._training = TrialTraining(
+            self._build_hypermodel,
+            lambda *args, **kwargs: self.hypermodel.fit(*args, **kwargs),
+            self.terms,
+            calibration,
+            lambda: private_api.maybe_distribute(self.distribution_strategy),
+        )
         self._trainer = self._training.trainer
         is_worker = roles.is_worker()
         overwrite = overwrite and not is_worker
@@ -122,19 +130,6 @@ class HillClimbing(keras_tuner.Tuner):
             self.oracle = Client(oracle, self.tuner_id, int(trials) if trials else None)
         else:
             first_network.warn_of_another(oracle.book, self._training)
-
-    def _training_for(self, oracle: HillClimbingOracle) -> TrialTraining:
-        training = TrialTraining(
-            self._build_hypermodel,
-            lambda *args, **kwargs: self.hypermodel.fit(*args, **kwargs),
-            oracle.objective.name,
-            self.is_objective_given,
-            oracle.search.method.inherit_momentum,
-            lambda: private_api.maybe_distribute(self.distribution_strategy),
-            epoch_sizes.counted_by(oracle.search),
-        )
-        training.trainer.models.calibration = self.calibration
-        return training
 
     def search(self, *fit_args, **fit_kwargs):
         """Runs the search; ends in time where there is a limit.
@@ -196,14 +191,11 @@ class HillClimbing(keras_tuner.Tuner):
         is_worker = roles.is_worker()
         beating = Heartbeat(self.oracle, trial.trial_id, self.heartbeat) if is_worker else contextlib.nullcontext()
         with beating as heartbeat:
-            limits = Limits(
-                **trial_values.times(lease),
-                **(
-                    {"check": heartbeat.check_lightly, "confirm": heartbeat.check}
-                    if heartbeat
-                    else {"saved": self.oracle.save}
-                ),
-            )
+            limits = trial_values.limits_of(lease)
+            if heartbeat:
+                limits = replace(limits, check=heartbeat.check_lightly, confirm=heartbeat.check)
+            else:
+                limits = replace(limits, saved=self.oracle.save)
             try:
                 outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)
             except FailedTraining as error:

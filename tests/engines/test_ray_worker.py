@@ -58,7 +58,7 @@ class OneProcess:
 
     def search(self, tuner, fit_args, fit_kwargs):
         compiled = {name: getattr(tuner, name) for name in ("optimizer", "loss", "metrics")}
-        spec = Spec(lambda parts: parts, "val_accuracy", tuner.is_objective_given, True, compiled, fit_args, None)
+        spec = Spec(lambda parts: parts, tuner.terms, compiled, fit_args, None)
         ray, sent = StandInRay(), (spec, on_ray._data_of(tuner, fit_kwargs))
         Driver(ray, tuner, sent, states.InMemory(ray), 1, {"num_cpus": 1.0}, Account()).run()
 

@@ -9,8 +9,8 @@ import numpy as np
 from nash_tf.config import SearchConfig
 from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
-from nash_tf.strategy.cooldown import Cooldown
 from nash_tf.strategy.records import Goal
+from nash_tf.strategy.schedules import Timeline, annealings
 from nash_tf.tasks import final_training
 from nash_tf.training.saved_long_training import LongTrainingState
 
@@ -31,7 +31,7 @@ def run_that_trains(trained, said, tmp_path, **settings):
     )
     outcome = types.SimpleNamespace(cpu_seconds=50.0, architecture=None)
     search = types.SimpleNamespace(outcomes={0: outcome, 1: outcome}, goal=Goal("val_accuracy"), settings=None, best=0)
-    ended = LongTrainingState({}, 1, 1, 1, Cooldown(0.0, 1), ended="done")
+    ended = LongTrainingState({}, 1, 1, 1, Timeline(0.0, annealings([1])), ended="done")
     images = np.ones((6, 4, 4, 1), np.uint8)
     labels = np.arange(6) % 3
     return model, types.SimpleNamespace(

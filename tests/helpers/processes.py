@@ -122,3 +122,13 @@ def lineage(directory):
     """The records of a run without what is measured."""
     records = [json.loads(line) for line in (directory / "lineage.jsonl").read_text().splitlines()]
     return [{name: value for name, value in record.items() if name not in MEASURED} for record in records]
+
+
+def without_search(monkeypatch):
+    """Has a run in this process end where its search would begin."""
+    from nash_tf import search
+    from nash_tf.terminal.progress import Progress
+
+    monkeypatch.setattr(search, "search", lambda *_: None)
+    monkeypatch.setattr(search, "finish", lambda searched: {})
+    monkeypatch.setattr(Progress, "finished", lambda *_: None)

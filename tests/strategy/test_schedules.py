@@ -1,6 +1,7 @@
 """The learning rate at every step, against closed forms written another way (the half-angle form of the cosine)."""
 
 import math
+import random
 
 import pytest
 from hypothesis import given
@@ -71,6 +72,21 @@ class TestTimeline:
         assert moved.at(3) == pytest.approx(self.LINE.at(3))
         halfway = 3 + (last - 3) / 2
         assert moved.at(halfway) == pytest.approx(self.LINE.at(6.5))
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_wherever_its_end_is_moved_the_rate_never_jumps_and_ends_at_nothing(self, seed):
+        draw = random.Random(seed)
+        line, epoch, last = Timeline(0.0, annealings([draw.randint(2, 300)])), 0, 0
+        for more in (draw.randint(1, 40) for _ in range(5)):
+            epoch += max(0, min(3, last - epoch - 1))
+            before, last = line.at(epoch), epoch + more
+            line = line.ending(epoch, last)
+            assert line.at(epoch) == pytest.approx(before, abs=1e-9)
+        assert line.at(last) == pytest.approx(0, abs=1e-9) and line.end > epoch
+
+    def test_the_same_end_changes_nothing(self):
+        start, (phase,) = Timeline(0.0, annealings([20.0])).ending(7, 20)
+        assert (start, phase.length) == pytest.approx((0, 20))
 
     def test_it_follows_from_its_start_and_its_end(self):
         moved = self.LINE.ending(3, 7).ending(5, 9)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nash_tf.strategy.ask_tell import Search
-from nash_tf.strategy.cooldown import last_epoch, replanned
+from nash_tf.strategy.epochs_in_time import last_epoch, replanned
 from nash_tf.strategy.forecast import Cost, size_of
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.strategy.time_plan import After, TimePlan

@@ -68,7 +68,8 @@ def run_of(digits, tmp_path, monkeypatch):
     def make(seconds_left=math.inf, **settings):
         config = SearchConfig(output_dir=str(tmp_path / "run"), **settings)
         limits = SimpleNamespace(seconds_left_in_all=lambda: seconds_left)
-        plan = SimpleNamespace(limits=limits, after=SimpleNamespace(export=10.0))
+        cost = SimpleNamespace(seconds=lambda epochs, size: 0.0)
+        plan = SimpleNamespace(limits=limits, after=SimpleNamespace(export=10.0), cost=lambda: cost)
         pipeline = Pipeline(digits.mean, digits.std, 10, 32, Augmentation())
         tuner = SimpleNamespace(oracle=SimpleNamespace(save=lambda: None))
         run = finished_search.FinishedSearch(

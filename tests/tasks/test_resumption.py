@@ -16,7 +16,7 @@ from nash_tf.files.checksums import with_checksum, without_checksum
 from nash_tf.tasks.resumption import AUGMENTATION, of_raised_limits
 from nash_tf.terminal.progress import Progress
 from tests.helpers.data_files import folder
-from tests.helpers.processes import here
+from tests.helpers.processes import here, without_search
 
 
 def test_a_run_on_a_file_of_arrays_goes_on_mirroring_if_it_was_begun_so(tmp_path, monkeypatch):
@@ -27,7 +27,7 @@ def test_a_run_on_a_file_of_arrays_goes_on_mirroring_if_it_was_begun_so(tmp_path
     file = tmp_path / "run" / "config.json"
     config = without_checksum(json.loads(file.read_text()))
     assert config["versions"][AUGMENTATION] == "normalise,shift"
-    monkeypatch.setattr(search, "search", lambda *_: None)  # what is said is said before
+    without_search(monkeypatch)  # what is said is said before
     for is_of_before in (False, True):
         if is_of_before:
             del config["versions"][AUGMENTATION]
@@ -46,7 +46,7 @@ def test_a_folder_of_images_may_have_moved(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "finish", lambda searched: {})
     monkeypatch.setattr(Progress, "finished", lambda *_: None)
     here(tmp_path / "run", f"--dataset={tmp_path / 'photos'}", *arguments)
-    monkeypatch.setattr(search, "search", lambda *_: None)  # what is refused is refused before
+    without_search(monkeypatch)  # what is refused is refused before
     monkeypatch.chdir(tmp_path)
     here(tmp_path / "run", "--dataset=photos/", *arguments)
     (tmp_path / "photos").rename(tmp_path / "pictures")
@@ -64,22 +64,27 @@ def test_a_folder_of_images_may_have_moved(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("method", "raised", "is_said"),
+    ("method", "raised", "said"),
     [
-        ("grow", {"max_hours": 2.0}, True),
-        ("grow", {"max_hours": None}, True),
-        ("fixed", {"max_cpu_hours": 9.0}, True),
-        ("grow", {"max_params": 9_000_000}, False),
-        ("grow", {}, False),
-        ("shrsep", {"max_hours": 2.0}, False),
+        ("grow", {"max_hours": 2.0}, ["a search that is over stays over. What is gained is time"]),
+        ("grow", {"max_hours": None}, ["a search that is over stays over"]),
+        ("fixed", {"max_cpu_hours": 9.0}, ["a search that is over stays over"]),
+        ("grow", {"max_params": 9_000_000}, ["a network that is past its growth does not grow again"]),
+        ("scale", {"max_flops": 9_000_000}, ["does not grow again"]),
+        ("front", {"max_latency_ms": 9.0}, ["does not grow again"]),
+        ("grow", {"max_params": 9_000_000, "max_hours": 2.0}, ["stays over", "does not grow again"]),
+        ("fixed", {"max_params": 9_000_000}, []),  # it does not grow at all
+        ("grow", {}, []),
+        ("shrsep", {"max_hours": 2.0, "max_params": 9_000_000}, []),
     ],
 )
-def test_that_a_search_which_has_laid_out_its_budget_gets_no_more_of_it_is_said(method, raised, is_said):
-    begun = SearchConfig(method=method, max_hours=1.0, max_cpu_hours=1.0, steps=4, max_params=1_000_000)
+def test_that_a_search_which_has_laid_out_its_budget_gets_no_more_of_it_is_said(method, raised, said):
+    limits = {"max_hours": 1.0, "max_cpu_hours": 1.0, "max_params": 1_000_000, "max_flops": 1_000_000}
+    begun = SearchConfig(method=method, steps=4, **limits, max_latency_ms=1.0 if method == "front" else None)
     lines = of_raised_limits(replace(begun, **raised), begun)
-    assert [
-        line.startswith(f"{next(iter(raised))} may be higher now, but {method} lays out one budget") for line in lines
-    ] == [True] * is_said
+    assert len(lines) == len(said) and all(words in line for words, line in zip(said, lines, strict=True))
+    assert all(f" may be higher now, but {method} lays out one budget" in line for line in lines)
+    assert {line.partition(" ")[0] for line in lines} == (set(raised) if said else set())
     assert not of_raised_limits(begun, None)
 
 

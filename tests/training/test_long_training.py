@@ -14,7 +14,7 @@ from nash_tf.keras_models import fast_training
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.state import read_state, write_state
-from nash_tf.strategy.cooldown import Cooldown
+from nash_tf.strategy.schedules import Timeline, annealings
 from nash_tf.terminal.progress import Progress
 from nash_tf.training import long_training, pace, saved_long_training
 from nash_tf.training.long_training import Job
@@ -76,7 +76,7 @@ def killed_after(epochs):
 
 def test_interrupted_it_comes_to_the_same_end(make, tmp_path):
     model, training = train(make, tmp_path / "whole")
-    assert (training.epoch, training.ended, training.cooldown) == (4, DONE, Cooldown(0.0, 4.0))
+    assert (training.epoch, training.ended, training.cooldown) == (4, DONE, Timeline(0.0, annealings([4.0])))
     for epochs in (1, 2):  # saved by one process after the other
         with pytest.raises(Killed):
             train(make, tmp_path / "cut", killed_after(epochs))
@@ -96,13 +96,13 @@ def test_what_is_done_is_not_done_again_and_another_job_replaces_it(make, tmp_pa
 @pytest.fixture
 def rates(monkeypatch):
     """The rate at the end of each epoch."""
-    seen, ends = [], long_training._Rate.on_epoch_end
+    seen, ends = [], long_training.PhasedRate.on_epoch_end
 
     def record(self, epoch, logs=None):
         ends(self, epoch, logs)
         seen.append(float(self.model.optimizer.learning_rate))
 
-    monkeypatch.setattr(long_training._Rate, "on_epoch_end", record)
+    monkeypatch.setattr(long_training.PhasedRate, "on_epoch_end", record)
     return seen
 
 
@@ -163,7 +163,7 @@ def test_weights_that_are_not_finite_are_those_of_the_epoch_before(make, tmp_pat
 
 def test_its_length_may_be_given_in_cpu_seconds(make, tmp_path, monkeypatch):
     ticks = itertools.count()
-    monkeypatch.setattr(pace, "now", lambda: (0.0, 0.1 * next(ticks)))  # an epoch reads the clock a few times
+    monkeypatch.setattr(pace, "now", lambda: (0.0, 0.04 * next(ticks)))  # an epoch reads the clock a few times
     _, short = train(make, tmp_path / "short", epochs=1, cpu_seconds=1.0)
     assert short.epoch == short.wanted > 1 and short.ended == DONE
     assert 0.8 <= short.cpu_seconds <= 1.2

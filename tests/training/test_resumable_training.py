@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import keras
 import keras_tuner
@@ -18,7 +17,7 @@ from nash_tf.optimizers import Muon
 from nash_tf.strategy.records import Assignment, TrainingKey
 from nash_tf.strategy.schedules import Phase
 from nash_tf.surgery.birth import inherit
-from nash_tf.training import resumable_training, trainer, watching
+from nash_tf.training import pace, resumable_training
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import FailedTraining, OutOfTime
 from nash_tf.training.fit_arguments import FitArguments
@@ -221,9 +220,7 @@ def test_a_limit_on_cpu_time_counts_what_was_spent_before_the_interruption(once_
 
 def test_limits_count_from_before_the_network_is_made_as_its_outcome_does(tmp_path, monkeypatch):
     now = [0.0]
-    clock = SimpleNamespace(perf_counter=lambda: now[0], process_time=lambda: now[0])
-    monkeypatch.setattr(trainer, "time", clock)
-    monkeypatch.setattr(watching, "time", clock)
+    monkeypatch.setattr(pace, "now", lambda: (now[0], now[0]))
 
     def slow(values):
         now[0] += 100.0

@@ -80,6 +80,8 @@ def test_a_method_whose_rungs_have_changed_meanwhile_is_refused(tmp_path, monkey
         ({"method": "front", "front_sizes": 20000}, "front_sizes must be a tuple of whole numbers, received 20000"),
         ({"children": "8"}, "children must be a whole number, received '8'"),
         ({"mutations": True}, "mutations must be a whole number, received True"),
+        ({"seed": False}, "seed must be a whole number, received False"),
+        ({"seed": ""}, "seed must be a whole number, received ''"),
         ({"vanilla_epochs": 0}, "vanilla_epochs must be at least 1, received 0"),
         ({"max_hours": "2"}, "max_hours must be a number, received '2'"),
         ({"max_hours": float("inf")}, "max_hours must be finite, or None for no limit, received inf"),

@@ -1,35 +1,6 @@
-"""A cosine annealing whose end may be moved while it goes on, and how many epochs time is left for."""
-
-from typing import NamedTuple
+"""How many epochs of a training time is left for."""
 
 SLACK = 1.1  # epochs to come may take so much longer than those so far
-
-
-class Cooldown(NamedTuple):
-    """One cosine annealing, in epochs.
-
-    Attributes:
-        start: when it began; a part of an epoch where its end has been moved.
-        length: how long it is.
-    """
-
-    start: float
-    length: float
-
-    @property
-    def end(self) -> float:
-        """The epoch at which the rate is zero."""
-        return self.start + self.length
-
-    def is_over(self, epoch: int) -> bool:
-        """Whether it is at its end: then no other end can be given to it."""
-        return epoch >= self.end
-
-    def ending(self, epoch: int, last: int) -> "Cooldown":
-        """The same rate at `epoch`, and from there on as much faster or slower as brings it to its end at `last`."""
-        done = (epoch - self.start) / self.length
-        length = (last - epoch) / (1.0 - done)
-        return Cooldown(epoch - done * length, length)
 
 
 def last_epoch(epoch: int, wanted: int, seconds_left: float, seconds_per_epoch: float) -> int:
