@@ -2,17 +2,21 @@
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from nash_tf.settings import why_not_resumed
+from nash_tf.settings import is_raised, why_not_resumed
+from nash_tf.strategy import explanations
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
-from nash_tf.strategy.search_settings import SEARCH_LIMITS, planned_by
+from nash_tf.strategy.search_settings import SEARCH_LIMITS, lost_limits, planned_by
 from nash_tf.tuning import checked_json, trial_values
+from nash_tf.tuning.arguments import NotUsed
 from nash_tf.tuning.trial_files import DamagedSearch, OtherSearch, TrialFiles
 
 STATE = "oracle.json"
@@ -116,10 +120,11 @@ def read_trials(files: TrialFiles, objective: str) -> list[Reopened]:
 
 
 def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], directory: Path) -> None:
-    """Checks that a search that was begun with some settings may go on with others.
+    """Checks that a search that was begun with some settings may go on with others; warns of limits whose raising it may not go on by.
 
     Raises:
-        OtherSearch: one differs that is no limit, or a limit is lowered; the message names each with both values.
+        OtherSearch: one differs that is no limit, a limit is lowered, or the only one on time, by which the budget is laid out, taken
+            away; the message names each with both values.
     """
     saved = {**(BEFORE if planned_by(wanted["method"]) else {}), **saved}
     limits = [name for name in SEARCH_LIMITS if name not in planned_by(wanted["method"])]
@@ -127,6 +132,16 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
     changed = {name: pair for name, pair in common.items() if not _same(*pair)}
     if why := why_not_resumed(changed, limits):
         raise OtherSearch(f"the search in {directory} {why}. Give another project_name, or overwrite=True")
+    begun = SimpleNamespace(**{"method": wanted["method"], **saved})
+    if lost := lost_limits(begun, SimpleNamespace(**wanted)):
+        limit = " and ".join(f"{name}={saved[name]:,.15g}" for name in lost)
+        raise OtherSearch(
+            f"the search in {directory} was begun with {limit}, by which method {begun.method} lays out its budget. Give that or more, "
+            "another project_name, or overwrite=True"
+        )
+    raised = [name for name in limits if name in changed and is_raised(*changed[name])]
+    for line in explanations.raised_limits(begun.method, raised, "another project_name"):
+        warnings.warn(line, NotUsed, stacklevel=2)
 
 
 def _same(saved: Any, wanted: Any) -> bool:

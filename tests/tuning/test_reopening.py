@@ -126,6 +126,26 @@ def test_a_computed_setting_may_differ_in_its_last_digits(now, may_go_on, tmp_pa
         check_settings({"budget_epochs": 57.70387214011916}, {"method": "grow", "budget_epochs": now}, tmp_path)
 
 
+@pytest.mark.parametrize("budget, is_refused", [(None, True), (30.0, False)])
+def test_a_budget_by_time_keeps_a_limit_on_it(budget, is_refused, tmp_path):
+    begun = {"method": "grow", "budget_epochs": budget, "max_hours": 1.5, "max_cpu_hours": None}
+    with (
+        pytest.raises(OtherSearch, match="begun with max_hours=1.5.* Give that or more")
+        if is_refused
+        else nullcontext()
+    ):
+        check_settings(begun, {**begun, "max_hours": None}, tmp_path)
+
+
+@pytest.mark.parametrize("method, said", [("grow", True), ("shr", False)])
+def test_that_raised_limits_do_not_lengthen_what_was_laid_out_is_told(method, said, tmp_path, recwarn):
+    begun = {"method": method, "budget_epochs": 9.0, "max_params": 300}
+    check_settings(begun, {**begun, "max_params": 301}, tmp_path)
+    assert [str(each.message).startswith("max_params may be higher now, but grow") for each in recwarn] == [True] * said
+    check_settings(begun, begun, tmp_path)
+    assert len(recwarn) == said
+
+
 def test_hostile_files_are_refused_and_nothing_outside_is_touched(search, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
