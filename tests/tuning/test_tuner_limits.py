@@ -28,7 +28,7 @@ def searched(tmp_path, machine, build=plainest, **given):
 
 @pytest.mark.parametrize("limit", ["max_hours", "max_cpu_hours"])
 def test_a_first_network_that_does_not_fit_is_trained_for_as_long_as_does_and_handed_over(limit, machine, tmp_path):
-    tuner = searched(tmp_path, machine, method="nash", vanilla_epochs=40, **{limit: 100 / 3600})
+    tuner = searched(tmp_path, machine, classifier, method="nash", vanilla_epochs=40, **{limit: 100 / 3600})
     first = tuner.oracle.lineage()[0]
     assert first["status"] == "completed" and 6 <= first["epochs"] <= 9 and first["rate"][-1] == 0.0
     assert machine.now <= 100 + 10 and len(tuner.get_best_models()) == 1
