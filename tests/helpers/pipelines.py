@@ -6,6 +6,7 @@ from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 
 EVERYTHING = Augmentation(flip=True, shift=0.25, zoom=1.3, rotate=10, colour=0.2, cutout=0.5, mixup=1.0)
+SOON_TRACED = Augmentation(flip=True)  # random too: for trainings that are not about how images are drawn
 CLASSES = 5
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from keras import layers
 
 import nash_tf
+from nash_tf.strategy import course
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(48, 8, 8, 3)).astype(np.float32)
@@ -41,6 +42,14 @@ def classifier(hp, convolutions=1):
     return model
 
 
+def plainest(hp):
+    """No convolution: where networks do not matter, and grow in none of it, this one is traced the sooner."""
+    image = keras.Input((8, 8, 3), name="image")
+    model = keras.Model(image, layers.Dense(3, "softmax")(layers.GlobalAveragePooling2D()(image)))
+    model.compile(keras.optimizers.SGD(0.02, momentum=0.9), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
 def tuner_of(build, tmp_path, objective="val_accuracy", **changed):
     return nash_tf.HillClimbing(build, objective, directory=str(tmp_path), project_name="p", **{**SMALL, **changed})
 
@@ -52,6 +61,12 @@ def records(tuner, trainings=4):
     ]
     assert all(r["certificate"]["max_difference"] <= r["certificate"]["bound"] for r in found if r["certificate"])
     return found
+
+
+def in_two_parts(patch):
+    """Until `patch` is undone, one budget is trained in two parts, the second ending on a mean of weights, not in five: each is traced anew."""
+    patch.setattr(course, "SEGMENTS", (course.COOLDOWN, 1.0))
+    patch.setattr(course, "AVERAGED_SEGMENTS", (course.AVERAGED_SEGMENTS[-2], 1.0))
 
 
 class Ended(Exception):

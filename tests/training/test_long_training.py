@@ -20,7 +20,7 @@ from nash_tf.training import long_training, pace, saved_long_training
 from nash_tf.training.long_training import Job
 from nash_tf.training.saved_long_training import CUT, DONE, NOT_FINITE
 from nash_tf.training.watching import digest
-from tests.helpers.pipelines import CLASSES, examples, pipeline
+from tests.helpers.pipelines import CLASSES, EVERYTHING, SOON_TRACED, examples, pipeline
 
 IMAGES, LABELS = examples(40)
 
@@ -54,8 +54,9 @@ def job(**changed):
     return Job(**{**given, "seed": 5, "rate": 0.1, "epochs": 4, **changed})
 
 
-def train(made, directory, on_epoch=lambda: None, **changed):
-    return long_training.train(job(**changed), made, pipeline(), directory, Progress(io.StringIO()), on_epoch)
+def train(made, directory, on_epoch=lambda: None, augmentation=SOON_TRACED, **changed):
+    batches = pipeline(augmentation)
+    return long_training.train(job(**changed), made, batches, directory, Progress(io.StringIO()), on_epoch)
 
 
 class Killed(BaseException):
@@ -75,12 +76,12 @@ def killed_after(epochs):
 
 
 def test_interrupted_it_comes_to_the_same_end(make, tmp_path):
-    model, training = train(make, tmp_path / "whole")
+    model, training = train(make, tmp_path / "whole", augmentation=EVERYTHING)
     assert (training.epoch, training.ended, training.cooldown) == (4, DONE, Timeline(0.0, annealings([4.0])))
     for epochs in (1, 2):  # saved by one process after the other
         with pytest.raises(Killed):
-            train(make, tmp_path / "cut", killed_after(epochs))
-    again, training = train(make, tmp_path / "cut")
+            train(make, tmp_path / "cut", killed_after(epochs), augmentation=EVERYTHING)
+    again, training = train(make, tmp_path / "cut", augmentation=EVERYTHING)
     assert digest(again) == digest(model) and (training.epoch, training.ended) == (4, DONE)
     assert training.cpu_seconds > 0 and not list(tmp_path.rglob(".*"))
 

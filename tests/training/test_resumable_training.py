@@ -24,7 +24,7 @@ from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
 from nash_tf.tuning.trial_files import UNFINISHED
-from tests.helpers.pipelines import CLASSES, examples, pipeline
+from tests.helpers.pipelines import CLASSES, EVERYTHING, SOON_TRACED, examples, pipeline
 
 IMAGES, LABELS = examples(40)
 FIRST = Assignment(TrainingKey(0, 0, 0), 5, None, (), None, 0, 3, (Phase(3.0),))
@@ -54,9 +54,18 @@ def with_everything(_):
     return model
 
 
-def train(assignment, folder, source=None, goes_on=True, limits=None, build=classifier, callbacks=()):
+def train(
+    assignment,
+    folder,
+    source=None,
+    goes_on=True,
+    limits=None,
+    build=classifier,
+    callbacks=(),
+    augmentation=SOON_TRACED,
+):
     """An outcome, by a trainer that knows of no other training: as in a new process."""
-    batches = pipeline()
+    batches = pipeline(augmentation)
 
     def fit(model, *, initial_epoch, **named):
         passes = initial_epoch - assignment.initial_epoch
@@ -124,7 +133,7 @@ def plain(outcome):
 @pytest.fixture(scope="module")
 def first(tmp_path_factory):
     folder = tmp_path_factory.mktemp("first")
-    return folder, train(FIRST, folder, build=with_everything)
+    return folder, train(FIRST, folder, build=with_everything, augmentation=EVERYTHING)
 
 
 def born(first):
@@ -150,8 +159,8 @@ def test_killed_after_each_epoch_it_comes_to_the_same_end(first, tmp_path, kille
     folder, whole = first
     for _ in range(2):
         with pytest.raises(Killed):
-            train(FIRST, tmp_path, build=with_everything)
-    again = train(FIRST, tmp_path, build=with_everything)
+            train(FIRST, tmp_path, build=with_everything, augmentation=EVERYTHING)
+    again = train(FIRST, tmp_path, build=with_everything, augmentation=EVERYTHING)
     assert plain(again) == plain(whole) and weights(tmp_path) == weights(folder)
     assert len(again.history["val_accuracy"]) == 3
 

@@ -21,7 +21,7 @@ from nash_tf.training.weight_average import WeightAverage
 from tests.helpers.pipelines import CLASSES, pipeline
 from tests.helpers.tuners import CLASSES as LABELS_3
 from tests.helpers.tuners import IMAGES as IMAGES_3
-from tests.helpers.tuners import OwnFit, Still, classifier, tuner_of
+from tests.helpers.tuners import OwnFit, Still, in_two_parts, plainest, tuner_of
 from tests.training.test_long_training import first, killed_after, make  # noqa: F401
 from tests.training.test_long_training import train as train_long
 from tests.training.test_resumable_training import (  # noqa: F401
@@ -248,22 +248,26 @@ class TestSearch:
         assert [key for key in phases if averaged_from(phases[key]) is not None] == [last] * is_averaged
         assert taken == [last] * is_averaged
 
-    def test_what_a_callback_measures_in_the_last_epoch_is_of_the_mean(self, tmp_path):
+    def test_what_a_callback_measures_in_the_last_epoch_is_of_the_mean(self, tmp_path, monkeypatch):
         """No evaluation after the training could measure it."""
+        in_two_parts(monkeypatch)
 
         class Measured(keras.callbacks.Callback):
             def on_epoch_end(self, epoch, logs=None):
                 logs["val_mine"] = logs["val_accuracy"]
 
         tuner = tuner_of(
-            classifier, tmp_path, objective=keras_tuner.Objective("val_mine", "max"), method="fixed", budget_epochs=12
+            plainest, tmp_path, objective=keras_tuner.Objective("val_mine", "max"), method="fixed", budget_epochs=12
         )
         tuner.search(IMAGES_3, LABELS_3, validation_split=0.25, callbacks=[Measured()], verbose=0)
         *_, last = tuner.oracle.lineage()
         assert last["status"] == "completed"
+        assert averaged_from(tuner.oracle.search.outcomes[TrainingKey(1, 1, 0)].assignment.phases) is not None
         assert last["val_mine"] == last["val_accuracy"] == pytest.approx(last["history"]["val_mine"][-1], rel=1e-5)
 
-    def test_a_fit_of_the_user_s_own_scores_the_mean_on_its_own_data(self, tmp_path):
+    def test_a_fit_of_the_user_s_own_scores_the_mean_on_its_own_data(self, tmp_path, monkeypatch):
+        in_two_parts(monkeypatch)
+
         class Scaled(OwnFit):
             def fit(self, hp, model, x, y, validation_data=None, **named):
                 images, labels = validation_data
@@ -277,10 +281,13 @@ class TestSearch:
         assert averaged_from(outcome.assignment.phases) is not None
         assert outcome.metrics["val_loss"] == pytest.approx(outcome.history["val_loss"][-1], rel=1e-5)
 
-    def test_a_fit_of_the_user_s_own_without_known_validation_data_ends_on_its_last_weights(self, tmp_path):
+    def test_a_fit_of_the_user_s_own_without_known_validation_data_ends_on_its_last_weights(
+        self, tmp_path, monkeypatch
+    ):
+        in_two_parts(monkeypatch)
         tuner = tuner_of(OwnFit(), tmp_path, method="fixed", budget_epochs=6, steps=1)
         tuner.search(IMAGES_3, LABELS_3, verbose=0)
-        assert averaged_from(tuner.oracle.search.outcomes[TrainingKey(1, 4, 0)].assignment.phases) is not None
+        assert averaged_from(tuner.oracle.search.outcomes[TrainingKey(1, 1, 0)].assignment.phases) is not None
         assert all(record["status"] == "completed" for record in tuner.oracle.lineage())
 
     def test_methods_without_one_budget_say_that_it_is_not_used(self):

@@ -11,7 +11,19 @@ import pytest
 from keras import layers
 
 from nash_tf.keras_models.calibration import is_same_batch
-from tests.helpers.tuners import BORN, CLASSES, IMAGES, Ended, OwnFit, Still, classifier, ended_after, records, tuner_of
+from tests.helpers.tuners import (
+    BORN,
+    CLASSES,
+    IMAGES,
+    Ended,
+    OwnFit,
+    Still,
+    classifier,
+    ended_after,
+    plainest,
+    records,
+    tuner_of,
+)
 from tests.tuning.test_tuner_scores import RESTORES, EndsElsewhere, OwnLoop, averaged
 
 LOSS = keras_tuner.Objective("val_loss", "min")
@@ -82,10 +94,24 @@ def grown(hypermodel, tmp_path, **changed):
     return told, found
 
 
+class Drawing(Scaled):
+    """Draws from the generators of NumPy and Python after each training."""
+
+    def __init__(self):
+        super().__init__()
+        self.drawn = []
+
+    def fit(self, hp, model, *args, **named):
+        returned = super().fit(hp, model, *args, **named)
+        self.drawn.append((np.random.rand(), random.random()))
+        return returned
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """What `grown` returns of a search with arrays."""
-    return grown(Scaled(), tmp_path_factory.mktemp("plain"))
+    """What `grown` returns of a search with arrays, and what its `fit` draws."""
+    hypermodel = Drawing()
+    return *grown(hypermodel, tmp_path_factory.mktemp("plain")), hypermodel.drawn
 
 
 FORMS = {
@@ -97,7 +123,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_newborns_are_calibrated_and_certified_on_what_they_are_trained_with(form, plain, tmp_path):
-    told, (first, *children) = grown(Scaled(**FORMS[form]), tmp_path) if FORMS[form] else plain
+    told, (first, *children) = grown(Scaled(**FORMS[form]), tmp_path) if FORMS[form] else plain[:2]
     for child in children:
         assert child["loss"] == pytest.approx(first["loss"], rel=0.1)  # by the statistics of small batches
         assert child["certificate"]["training_difference"] < 1e-4
@@ -105,11 +131,13 @@ def test_newborns_are_calibrated_and_certified_on_what_they_are_trained_with(for
     assert not [each for each in told if "calibrat" in each]
 
 
-def test_a_calibration_that_is_given_is_taken(tmp_path):
+def test_a_calibration_that_is_given_is_taken_and_what_fit_draws_does_not_depend_on_it(plain, tmp_path):
     _, (first, *children) = grown(Scaled(), tmp_path / "a", calibration=LARGE)
     assert any(child["loss"] > 1.5 * first["loss"] for child in children)
-    _, (first, *children) = grown(Scaled(), tmp_path / "b", calibration=IMAGES)
+    given = Drawing()
+    _, (first, *children) = grown(given, tmp_path / "b", calibration=IMAGES)
     assert all(child["loss"] == pytest.approx(first["loss"], rel=0.02) for child in children)
+    assert given.drawn == plain[2] and len(set(given.drawn)) == 3
 
 
 def test_each_newborn_is_calibrated_so_in_whatever_process(plain, tmp_path):
@@ -119,20 +147,6 @@ def test_each_newborn_is_calibrated_so_in_whatever_process(plain, tmp_path):
             tuner.search(LARGE, CLASSES, validation_data=(LARGE, CLASSES), verbose=0)
     losses = [[record["loss"] for record in each] for each in (tuner.oracle.lineage(), plain[1])]
     assert losses[0] == losses[1]
-
-
-def test_what_fit_draws_does_not_depend_on_it(tmp_path):
-    class Drawing(Scaled):
-        def fit(self, hp, model, *args, **named):
-            returned = super().fit(hp, model, *args, **named)
-            drawn[-1].append((np.random.rand(), random.random()))
-            return returned
-
-    drawn = []
-    for name, calibration in (("own", None), ("given", IMAGES)):
-        drawn.append([])
-        grown(Drawing(), tmp_path / name, calibration=calibration)
-    assert drawn[0] == drawn[1] and len(set(drawn[0])) == 3
 
 
 @pytest.mark.parametrize("build", [averaged, classifier])
@@ -145,14 +159,24 @@ def test_weights_that_changed_after_the_last_validation_are_scored_on_the_data_o
     assert record["val_loss"] == pytest.approx(found[0], rel=1e-5)
 
 
-def test_where_model_fit_is_not_called_what_is_not_known_is_said(tmp_path):
-    told = said(tuner_of(OwnLoop(), tmp_path / "a", max_hours=1, **BORN).search, IMAGES, CLASSES, verbose=0)
-    for words in ("since it does not call model.fit, which would tell", "no limit on time ends a training"):
+def test_where_model_fit_is_not_called_as_in_keras_tuner_s_guide_what_is_not_known_is_said(tmp_path):
+    loop = OwnLoop()
+    tuner = tuner_of(loop, tmp_path / "a", max_hours=1, **BORN)
+    told = said(tuner.search, IMAGES, CLASSES, verbose=0)
+    for words in (
+        "since it does not call model.fit, which would tell",
+        "no limit on time ends a training",
+        "the learning rate is not annealed",
+    ):
         assert sum(words in each for each in told) == 1
-    tuner = tuner_of(OwnLoop(whole=True), tmp_path / "b", calibration=IMAGES, max_hours=1, **BORN)
+    assert len(records(tuner, 3)) == 3 and len(set(loop.rates)) == 1
+    loop = OwnLoop(whole=True)
+    tuner = tuner_of(loop, tmp_path / "b", calibration=IMAGES, max_hours=1, **BORN)
     told = said(tuner.search, IMAGES, CLASSES, validation_data=(LARGE, CLASSES), verbose=0)
-    assert not [each for each in told if "calibrat" in each or "no limit" in each]
+    assert not [each for each in told if "calibrat" in each or "no limit" in each or "not annealed" in each]
     assert not any("val_accuracy_change" in (record["certificate"] or {}) for record in records(tuner, 3))
+    first = loop.rates[:3]
+    assert first == sorted(first, reverse=True) and first[-1] < 0.5 * first[0]
 
 
 class KeepsForItself(keras_tuner.HyperModel):
@@ -228,7 +252,12 @@ def test_what_a_backup_has_restored_ends_with_its_training(is_own, tmp_path, mon
         assert [each["history"] for each in records(tuner)] == [each["history"] for each in records(whole)]
 
 
-class OfFour(OwnFit):
+class OfItself(OwnFit):
+    def build(self, hp):
+        return plainest(hp)
+
+
+class OfFour(OfItself):
     def fit(self, hp, model, x, y, **named):
         return model.fit(x, y, validation_data=(x, y), **{"batch_size": 4, **named})
 
@@ -244,9 +273,9 @@ class OfFour(OwnFit):
         ),
         (OfFour(), {"batch_size": 4}, {}, None),
         (OfFour(), {}, {"batch_size": 8}, None),
-        (OwnFit(), {}, {}, None),
-        (Still(), {}, {}, "examples=48, batch_size=32"),
-        (Still(), {"batch_size": 4, "examples": 48}, {}, None),
+        (OfItself(), {}, {}, None),
+        (Still(plainest), {}, {}, "examples=48, batch_size=32"),
+        (Still(plainest), {"batch_size": 4, "examples": 48}, {}, None),
     ],
 )
 def test_a_batch_size_that_fit_sets_itself_is_told_once(hypermodel, search, given, words, tmp_path):

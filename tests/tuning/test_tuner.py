@@ -12,7 +12,20 @@ import tensorflow as tf
 from keras import layers
 
 import nash_tf
-from tests.helpers.tuners import BORN, CLASSES, IMAGES, SMALL, Counted, OwnFit, classifier, network, records, tuner_of
+from tests.helpers.tuners import (
+    BORN,
+    CLASSES,
+    IMAGES,
+    SMALL,
+    Counted,
+    Ended,
+    OwnFit,
+    classifier,
+    ended_after,
+    network,
+    records,
+    tuner_of,
+)
 
 
 @pytest.fixture(scope="module")
@@ -213,8 +226,9 @@ def test_a_small_u_net(tmp_path):
 
 
 def test_a_hypermodel_with_its_own_fit_and_hyperparameters(tmp_path):
-    tuner = tuner_of(OwnFit(), tmp_path, tune_hyperparameters=True)
-    tuner.search(IMAGES, CLASSES)
+    tuner = tuner_of(OwnFit(), tmp_path, tune_hyperparameters=True, on_trained=ended_after(3))
+    with pytest.raises(Ended):
+        tuner.search(IMAGES, CLASSES)
     values = [trial.hyperparameters.values for trial in tuner.oracle.trials.values()]
     assert all(trial.status == "COMPLETED" for trial in tuner.oracle.trials.values())
     for name in ("rate", "noise"):

@@ -8,7 +8,7 @@ from keras import layers
 from nash_tf.architecture import costs
 from nash_tf.strategy import budgeted, prices
 from nash_tf.tuning.tuner import HillClimbing
-from tests.helpers.tuners import CLASSES, IMAGES, network, tuner_of
+from tests.helpers.tuners import CLASSES, IMAGES, in_two_parts, network, tuner_of
 
 GROW = {"method": "grow", "steps": 1, "budget_epochs": 70}
 
@@ -90,6 +90,7 @@ class TestScale:
             patch.setattr(prices, "SECONDS_PER_TRAINING", 0.0)
             patch.setattr(costs, "SECONDS_PER_EPOCH", 0.0)
             patch.setattr(costs, "SECONDS_PER_STEP", 0.0)
+            in_two_parts(patch)
             yield
 
     @pytest.fixture(scope="class")

@@ -10,7 +10,18 @@ from keras import layers
 
 import nash_tf
 from nash_tf.training.child_models import ChildModels
-from tests.helpers.tuners import BORN, CLASSES, IMAGES, Still, classifier, network, records, tuner_of
+from tests.helpers.tuners import (
+    BORN,
+    CLASSES,
+    IMAGES,
+    Ended,
+    Still,
+    classifier,
+    ended_after,
+    network,
+    records,
+    tuner_of,
+)
 
 
 def start_of(build, tmp_path):
@@ -120,9 +131,10 @@ def test_compile_arguments_of_the_tuner_replace_the_model_s(tmp_path):
 def test_layers_without_names_do_not_depend_on_models_made_before(tmp_path):
     lineages = []
     for name in "ab":
-        tuner = tuner_of(Still(), tmp_path / name)
-        tuner.search(IMAGES, CLASSES)
-        lineages.append([(record["digest"], record["morphisms"], record["certificate"]) for record in records(tuner)])
+        tuner = tuner_of(Still(), tmp_path / name, on_trained=ended_after(3))
+        with pytest.raises(Ended):
+            tuner.search(IMAGES, CLASSES)
+        lineages.append([(each["digest"], each["morphisms"], each["certificate"]) for each in records(tuner, 3)])
         classifier(keras_tuner.HyperParameters())
     assert lineages[0] == lineages[1]
 
@@ -155,9 +167,9 @@ def test_a_schedule_of_the_user_is_kept(scaled, schedule, tmp_path):
         model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
         return model
 
-    tuner = tuner_of(build, tmp_path)
+    tuner = tuner_of(build, tmp_path, **BORN)
     tuner.search(IMAGES, CLASSES, validation_data=(IMAGES, CLASSES))
-    assert len(records(tuner)) == 4
+    assert len(records(tuner, 3)) == 3
     assert 0 < float(tuner.get_best_models()[0].optimizer.learning_rate) <= np.float32(0.01)
 
 
