@@ -129,7 +129,7 @@ class RayWorker:
             lease = trial_values.lease_of(trial.hyperparameters.values)
             placed = self._placed(trial, source, Path(folder) / "source")
             waited = time.monotonic() - began
-            outcome = self._training.train(
+            metrics = self._training.train(
                 trial,
                 FitArguments(self._positional, self._arguments),
                 copy.deepcopy(self._callbacks),
@@ -140,8 +140,7 @@ class RayWorker:
                 limits=trial_values.limits_of(lease).after(0.0, waited),
             )
             delivered = states.deliver(url, trial.trial_id, checkpoint.read_files(Path(folder) / "target"))
-            trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
-            trial.status, told["metrics"] = TrialStatus.COMPLETED, dict(outcome.metrics)
+            trial.status, told["metrics"] = TrialStatus.COMPLETED, metrics
         before, self._reported = self._reported, time.process_time()
         said = [str(each.message) for each in warned if issubclass(each.category, UserWarning)]
         return Report(trial.get_state(), **told, cpu_seconds=self._reported - before, warned=said), delivered

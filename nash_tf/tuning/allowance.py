@@ -6,7 +6,6 @@ from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial
 
 from nash_tf.strategy import course, hill_climbing
-from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.training import resumable_training
 from nash_tf.training.watching import Limits
@@ -21,16 +20,15 @@ class Allowance:
     nor lent. One whose share runs out waits until there is a larger one; where there will be none, the limit is reached.
 
     Args:
-        search: with what its trainings have taken.
-        book: its trials.
+        book: of its trials.
         limits: on its time.
 
     Attributes:
         came: how far the training had come that was cut last; "" where none was, or that is not known.
     """
 
-    def __init__(self, search: Search, book: TrialBook, limits: TimeLimits):
-        self._search, self._book, self._limits = search, book, limits
+    def __init__(self, book: TrialBook, limits: TimeLimits):
+        self._search, self._book, self._limits = book.search, book, limits
         self.came = ""
         self._cut: dict[str, float] = {}  # CPU seconds that were not enough, by the ids of the trials
 

@@ -69,7 +69,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.search = Search(settings, goal, declared, failures, lambda: self.allowance.left(), fits)
         self.limits = TimeLimits(settings.max_hours, settings.max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: self._search_directory)
-        self.allowance = Allowance(self.search, self.book, self.limits)
+        self.allowance = Allowance(self.book, self.limits)
         self._of_step = OfStep(self.search, self.book.by_training, self.get_space, self.tune_new_entries)
         self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()

@@ -11,7 +11,6 @@ import numpy as np
 from keras_tuner import HyperParameters, errors
 from keras_tuner.engine.trial import Trial
 
-from nash_tf.strategy.records import Outcome
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
@@ -86,9 +85,9 @@ class TrialTraining:
         source_value: float | None,
         limits: Limits,
         goes_on: bool = False,
-    ) -> Outcome:
-        """Does the training of a trial; see `nash_tf.training.trainer.Trainer.train`, whose errors are raised. Of one that comes to nothing the
-        trial's values then tell the time and epochs that it has taken.
+    ) -> dict[str, float]:
+        """Does the training of a trial, whose values then tell what came of it; where that is nothing, the time and epochs that it has taken.
+        See `nash_tf.training.trainer.Trainer.train`, whose errors are raised.
 
         Args:
             trial: with the values of an assignment.
@@ -98,6 +97,9 @@ class TrialTraining:
             source, target, source_value, limits: as there.
             goes_on: whether the hypermodel says of its `fit` that it does each epoch as it would have without an interruption before it:
                 then the training is saved while it goes on, unless a callback may have a state, which an interruption would lose.
+
+        Returns:
+            Its scores, by the names of the metrics.
         """
         self.hyperparameters = trial.hyperparameters = HandedOut.of(trial.hyperparameters)
 
@@ -124,7 +126,7 @@ class TrialTraining:
         assignment = trial_values.decode(trial.hyperparameters.values)
         unfinished = target.with_name(UNFINISHED) if goes_on and not given_callbacks.with_state(callbacks) else None
         try:
-            return self.trainer.train(
+            outcome = self.trainer.train(
                 assignment,
                 Fit(call, arguments, callbacks, is_own, compare if self._counted_by else None),
                 source=source,
@@ -140,6 +142,8 @@ class TrialTraining:
             raise
         finally:
             self.hyperparameters = trial.hyperparameters.copy()
+        trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
+        return dict(outcome.metrics)
 
     def _first_network(self, values: Mapping[str, Any]) -> keras.Model:
         """What the hypermodel builds for values of its hyperparameters. Those that it declares in doing so, as under an `if`, are the

@@ -14,7 +14,6 @@ from nash_tf.files.lock import check_idle, locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
 from nash_tf.settings import engine as engine_settings
-from nash_tf.strategy.records import Outcome
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
@@ -197,7 +196,7 @@ class HillClimbing(keras_tuner.Tuner):
             else:
                 limits = replace(limits, saved=self.oracle.save)
             try:
-                outcome = self._train(trial, fit_args, dict(fit_kwargs), limits)
+                return self._train(trial, fit_args, dict(fit_kwargs), limits)
             except FailedTraining as error:
                 raise errors.FailedTrialError(str(error)) from error
             except (CheckpointError, Unsearchable) as error:  # the child must not fail for disk or data
@@ -206,8 +205,6 @@ class HillClimbing(keras_tuner.Tuner):
                 trial.status, trial.message = TrialStatus.STOPPED, str(error)
                 self.oracle.end_trial(trial)
                 raise _TimeIsUp(str(error)) from error
-        trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
-        return dict(outcome.metrics)
 
     def _fatal(self, trial: Trial, error: Exception) -> errors.FatalError:
         """An error in the form that ends the search; a worker's chief is told of it first."""
@@ -217,7 +214,7 @@ class HillClimbing(keras_tuner.Tuner):
             self.oracle.give_up(trial, why)
         return fatal(error, why)
 
-    def _train(self, trial: Trial, fit_args, fit_kwargs, limits: Limits) -> Outcome:
+    def _train(self, trial: Trial, fit_args, fit_kwargs, limits: Limits) -> dict[str, float]:
         source_id = trial.hyperparameters.values.get("tuner/trial_id")
         callbacks = callbacks_of(fit_kwargs.pop("callbacks", None))
         return self._training.train(
