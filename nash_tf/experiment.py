@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):
             tidy(directory, inside=(report.FIGURES,))  # of its own page: each run tidies its directory itself
-            failed = _conduct(chosen, planned, first, directory, [*arguments, *added], own.jobs or fits)
+            failed = _conduct(chosen, planned, configs, directory, [*arguments, *added], own.jobs or fits)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
         return stopped.status
@@ -212,15 +212,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _conduct(
     chosen: Sequence[Run],
     planned: Sequence[Run],
-    config: SearchConfig,
+    configs: Mapping[str, SearchConfig],
     directory: Path,
     arguments: Sequence[str],
     jobs: int,
 ) -> dict[Run, str]:
-    """Does the chosen runs of those planned; returns those that failed, with what to say of them."""
+    """Does the chosen runs of those planned, with settings by method; returns those that failed, with what to say of them."""
     waiting = [run for run in chosen if not run.finished]
     failed: dict[Run, str] = {}
-    print(_what(chosen, directory, config.dataset), f"{len(chosen) - len(waiting)} of them are finished.", flush=True)
+    print(
+        _what(chosen, directory, configs[chosen[0].method].dataset),
+        f"{len(chosen) - len(waiting)} of them are finished.",
+        flush=True,
+    )
     if waiting:
         print("It can be stopped at any time; the same command goes on.", flush=True)
     going: dict[Run, subprocess.Popen] = {}
@@ -230,7 +234,7 @@ def _conduct(
             for run in ready[: jobs - len(going)]:
                 waiting.remove(run)
                 try:
-                    first_network = _first_network(run, config, planned)
+                    first_network = _first_network(run, configs[run.method], planned)
                 except followers.Hindrance as hindrance:
                     failed[run] = str(hindrance)
                     continue

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from nash_tf import experiment, export_formats, main
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError
 from nash_tf.experiment_runs import Run, plan
 from nash_tf.files import run_directory
@@ -171,6 +172,23 @@ def test_wide_waits_for_the_searches_of_its_seed(tmp_path):
 def test_without_its_search_a_run_that_follows_has_failed(tmp_path, capsys):
     assert experiment.main(["experiment", "--methods=wide,sh", "--only=0", f"--output_dir={tmp_path}"]) == 1
     assert "wide-seed0: needs the searches of its seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("methods", ["fixed,hand,sh,wide", "hand,fixed,sh,wide"])
+def test_what_follows_a_winner_has_its_own_layout_whichever_method_is_named_first(methods, tmp_path, monkeypatch):
+    begun = {}
+
+    def run_here(run, command):
+        begun[run.method] = main.parse(["main", *command])[0]
+        (run.directory / "best").mkdir(parents=True)
+        (run.directory / "best" / "architecture.json").write_text(vanilla((8, 8, 1), 10, (8, 16)).to_json())
+        params = vanilla((8, 8, 1), 10, (32, 64)).params if run.is_search else 1
+        (run.directory / "results.json").write_text(json.dumps({"params": params}))
+        return SimpleNamespace(poll=lambda: 0)
+
+    monkeypatch.setattr(experiment, "_start", run_here)
+    experiment.main(["experiment", f"--methods={methods}", "--runs=1", "--widths=8,16", f"--output_dir={tmp_path}"])
+    assert begun["wide"].widths == (32, 64)
 
 
 def test_a_network_that_has_widths_of_its_own_cannot_be_made_as_wide_as_a_winner(tmp_path, capsys):
