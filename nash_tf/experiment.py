@@ -24,15 +24,15 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl.flags import FlagValues
 
-from nash_tf import data, followers, prior, report, settings
+from nash_tf import data, experiment_checks, followers, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
-from nash_tf.experiment_runs import Run, check_begun, check_followed, lying_in, plan
+from nash_tf.experiment_runs import Run, check_followed, common_layout, lying_in, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.files.atomic import tidy
 from nash_tf.records import loading
@@ -112,62 +112,12 @@ def _overridden(arguments: Sequence[str], flags: FlagValues) -> dict[str, str]:
     return found
 
 
-def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, SearchConfig]:
-    """The settings of runs, by method.
-
-    Raises:
-        ConfigError: whatever one of them would be refused for, or one that is there has other settings.
-    """
-    found = dict[str, SearchConfig]()
-    for run in {run.method: run for run in planned}.values():
-        config, _ = program.parse([PROGRAM, *run.command(arguments)])
-        if config is not None:  # as it is without --help
-            found[run.method] = config
-            program.check_environment(config)
-            if not all(each.begun for each in planned if each.method == run.method):
-                prior.with_prior(config, None)  # those that have begun know what it says
-    for run in planned:
-        # Those that follow searches have begun with networks of their own.
-        if run.begun and run.method in found and run.method not in followers.REGISTRY:
-            config = replace(found[run.method], seed=run.seed, output_dir=str(run.directory))
-            try:
-                check_begun(run, config)
-            except ConfigError as error:
-                raise ConfigError(f"{run.directory}: {error}") from None
-    return found
-
-
-def _left_with_lower_limits(runs: Sequence[Run], configs: dict[str, SearchConfig]) -> list[str]:
-    """What there is to say of finished runs whose limits were lower than those given now: they are not gone on with.
-
-    Raises:
-        ConfigError: the settings of one cannot be read.
-    """
-    found: dict[str, list[str]] = {}
-    for run in (run for run in runs if run.finished and run.begun and run.method in configs):
-        saved = run_directory.read_config(run.directory)
-        limits = [(name, getattr(saved, name)) for name in settings.raisable(SearchConfig)]
-        lower = [
-            f"{name}={old:,.15g}" for name, old in limits if settings.is_raised(old, getattr(configs[run.method], name))
-        ]
-        if lower:
-            found.setdefault(", ".join(lower), []).append(run.directory.name)
-    return [
-        f"Finished with {lower}, and left so: {', '.join(names)}. Another --output_dir has them with what is given now."
-        for lower, names in found.items()
-    ]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 or 143 when stopped by a signal."""
     argv = sys.argv if argv is None else argv
     try:
         own, arguments = parse(argv)
         first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
-        growing = next((name for name in own.methods if methods.registry[name].has_foresight), None)
-        if growing and not flags["layout"].present:  # all from one first network, that of grow or front
-            arguments = [*arguments, f"--layout={SearchConfig(method=growing).first_layout}"]
-            first, _ = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
         if first is None:
             print(f"{__doc__}\n{command_line.usage(Settings)}\n\nFlags of each run\n\n{program.usage()}")
             return 0
@@ -178,7 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if first.start is not None and SCRATCH in own.methods:
             raise refusal("start", first.start, f"must not be given with method {SCRATCH}, which starts from a winner")
         planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
-        configs = _checked(planned, arguments)
+        layout, of_layout = common_layout(planned, directory, first.layout)
+        arguments = [*arguments, f"--layout={layout}"]
+        configs = experiment_checks.checked(planned, arguments)
         start_file.check(first.start)
         data.check(first.dataset, first.images)
         run_directory.check_creatable(str(directory))
@@ -187,11 +139,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
         chosen = planned if own.only is None else [planned[own.only]]
         check_followed(chosen, planned)
-        left = _left_with_lower_limits(chosen, configs)
+        said = [*of_layout, *experiment_checks.left_with_lower_limits(chosen, configs)]
     except (ConfigError, data.DataError) as error:
         return program.refuse(error)
     of_chosen = [configs[name] for name in dict.fromkeys(run.method for run in chosen)]
-    for line in [*program.unused_lines(of_chosen, flags, _overridden(arguments, flags)), *left]:
+    for line in [*program.unused_lines(of_chosen, flags, _overridden(arguments, flags)), *said]:
         print(line)
     try:
         with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):

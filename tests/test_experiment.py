@@ -339,6 +339,41 @@ def test_all_methods_begin_with_one_first_network(methods, given, layouts, tmp_p
     assert {main.parse(["main", *run.command(arguments)])[0].first_layout for run in chosen} == layouts
 
 
+@pytest.mark.parametrize(
+    ("there", "methods", "given", "layouts", "said"),
+    [
+        ("grow", "random", [], {"pooled"}, "The first network is pooled, as in the runs of"),
+        ("grow", "grow,random", [], {"pooled"}, None),
+        ("sh,hand", "grow,hand,sh,random", [], {"plain", "hand"}, "The first network is plain, as in the runs of"),
+        ("sh", "sh,grow", ["--layout=plain"], {"plain"}, None),
+        ("sh", "grow", ["--layout=pooled"], {"pooled"}, "pooled, and not of all runs in {} (plain: sh-seed0)"),
+        ("sh,grow", "scale", [], None, "several first networks (pooled: grow-seed0; plain: sh-seed0)"),
+        ("sh,grow", "sh,scale", [], {"plain"}, "The first network is plain, as in the runs of"),
+        ("hand", "random", [], {"plain"}, None),
+    ],
+)
+def test_methods_that_come_later_begin_as_those_before(
+    there, methods, given, layouts, said, tmp_path, monkeypatch, capsys
+):
+    """Also beside runs of earlier versions, which did not write the layout that followed from their method."""
+    for method in there.split(","):
+        run = Run(method, 0, tmp_path / f"{method}-seed0")
+        begin(run, [])
+        before = json.loads((run.directory / "config.json").read_text())
+        (run.directory / "config.json").write_text(json.dumps({**before, "layout": None, "sha256": None}))
+    seen = []
+    monkeypatch.setattr(experiment, "_conduct", lambda chosen, *others: seen.append((chosen, others[3])) or {})
+    status = experiment.main(["experiment", f"--methods={methods}", "--runs=1", f"--output_dir={tmp_path}", *given])
+    printed = capsys.readouterr()
+    assert (said or "").format(tmp_path) in printed.out + printed.err
+    assert ("The first network is" in printed.out) == bool(said and layouts)
+    assert status == (0 if layouts else 2)
+    begun = {
+        main.parse(["main", *run.command(arguments)])[0].first_layout for chosen, arguments in seen for run in chosen
+    }
+    assert begun == (layouts or set())
+
+
 def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
     directory = tmp_path / "out"
     done, begun = directory / "sh-seed0" / "results.json", directory / "fixed-seed0" / "config.json"

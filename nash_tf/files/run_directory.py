@@ -118,7 +118,8 @@ def check_tree(directory: str | os.PathLike) -> None:
 def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
     """Makes the output directory and writes its config.json, whole or not at all.
 
-    The versions by which a run was begun stay there when it goes on; others by which it does are listed after them.
+    The layout of the first network stands there also where it was not given: unset it means another one by method. The versions by
+    which a run was begun stay there when it goes on; others by which it does are listed after them.
 
     Args:
         config: the settings.
@@ -132,7 +133,7 @@ def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
     now = {**versions, **({_START: start_file.version(config.start)} if config.start else {})}
     known = _read(directory)[1] if (directory / CONFIG).exists() else []
     first, *later = known if now in known[-1:] else [*known, now]
-    values = {**config.to_json(), _VERSIONS: first, **({LATER_VERSIONS: later} if later else {})}
+    values = {**config.with_layout().to_json(), _VERSIONS: first, **({LATER_VERSIONS: later} if later else {})}
     write_atomically(directory / CONFIG, (json.dumps(with_checksum(values), indent=2) + "\n").encode())
 
 
@@ -211,7 +212,7 @@ def _check_same(directory: str | os.PathLike, wanted: SearchConfig) -> SearchCon
         ConfigError: it does not.
     """
     saved, versions = _read(directory)
-    check_resume(saved, wanted, planned_by(saved.method))
+    check_resume(saved.with_layout(), wanted.with_layout(), planned_by(saved.method))
     begun, given = versions[0].get(_START), start_file.version(wanted.start) if wanted.start else None
     if begun == given:
         return saved

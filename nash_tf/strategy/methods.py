@@ -62,6 +62,12 @@ class Method:
         """
         return self.rungs(children, max(epochs, children + 1) if has_budget and self.is_budgeted else epochs)
 
+    def layout(self, given: str | None) -> str:
+        """The layout of the first network, where one is given or none."""
+        if self.name == baselines.HAND:
+            return baselines.HAND
+        return given or ("pooled" if self.has_foresight else "plain")
+
     @property
     def grows(self) -> bool:
         """Whether networks grow at all: baselines train the first one alone."""

@@ -98,6 +98,18 @@ class TestExperiment:
         found = method_comparison.unequal_settings([runs.Run(tmp_path, config=each) for each in grown])
         assert {name: list(values) for name, values in found.items()} == {"gain_factor": ["0.7", "None"]}
 
+    def test_first_networks_are_compared_as_they_were_where_no_layout_was_given(self, tmp_path):
+        def unequal(**layouts):
+            configs = [{**SearchConfig(method=name).to_json(), "layout": given} for name, given in layouts.items()]
+            found = method_comparison.unequal_settings([runs.Run(tmp_path, config=config) for config in configs])
+            return {name: list(values) for name, values in found.items() if name in ("layout", "widths")}
+
+        assert unequal(grow=None, random=None) == {"layout": ["'plain'", "'pooled'"]}
+        assert unequal(grow=None, random="pooled", hand=None) == unequal(sh=None, random="plain") == {}
+        config = {**SearchConfig(method="grow").to_json(), "start": "a.keras"}
+        started = [runs.Run(tmp_path, config={**config, "method": name}) for name in ("grow", "random")]
+        assert method_comparison.unequal_settings(started) == {}
+
     def test_other_libraries_constants_and_images_are_spoken_of(self, tmp_path):
         config, usual = (
             {"method": "sh", "dataset": "one"},

@@ -14,16 +14,15 @@ from nash_tf.config import SearchConfig
 from nash_tf.records.runs import Run
 from nash_tf.report.analysis import compared, layer_shares, stats
 from nash_tf.report.analysis.stats import Summary
-from nash_tf.settings.baselines import SCRATCH, WIDE
-from nash_tf.strategy import methods
+from nash_tf.settings.baselines import HAND, SCRATCH, WIDE
 
 _ORDER = ("nash", "sh", "shr", "shrsep")
 # May differ between runs that are compared: what they are compared by, and what changes no result. What a prior says is the gain_factor;
 # of a start and of a data set the path alone is free, and another path may be another one.
 _MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchConfig)} - {"start", "dataset"}
 _BEFORE = {each.name: each.before for each in settings.declared(SearchConfig)}
-# Methods and settings that follow from winners: see `nash_tf.followers`.
-_BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels")}
+# Methods and settings that follow from winners, see `nash_tf.followers`, or from the method.
+_BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels"), (HAND, "layout"), (HAND, "widths")}
 
 _OF_A_SEED = {"images", "pixels"}  # what a run records of its data; which images validate is drawn by the seed
 
@@ -152,7 +151,7 @@ def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[fl
 def unequal_settings(runs: Sequence[Run]) -> dict[str, dict[str, list[Run]]]:
     """Settings, beyond method and seed, that are not the same in all runs which they count in: name -> value -> its runs."""
     names = dict.fromkeys(name for run in runs for name in run.config if name not in _MAY_DIFFER)
-    counted = {name: [run for run in runs if run.config and _counts(name, run.method)] for name in names}
+    counted = {name: [run for run in runs if run.config and _counts(name, run)] for name in names}
     return _unequal({name: [(repr(_value(name, run)), run) for run in those] for name, those in counted.items()})
 
 
@@ -204,17 +203,20 @@ def followed(runs: Sequence[Run]) -> dict[str, str]:
     return found
 
 
-def _counts(name: str, method: str) -> bool:
-    """Whether a setting is the same in all runs of an experiment, and changes what those of a method come to."""
-    if name == "gain_factor" and method in methods.registry:
-        return methods.registry[method].has_foresight
-    return (method, name) not in _BY_DESIGN
+def _counts(name: str, run: Run) -> bool:
+    """Whether a setting is the same in all runs of an experiment, and changes what those of a run's method come to."""
+    if name == "gain_factor" and run.known_method:
+        return run.known_method.has_foresight
+    if name in ("layout", "widths") and run.config.get("start"):
+        return False
+    return (run.method, name) not in _BY_DESIGN
 
 
 def _value(name: str, run: Run) -> Any:
-    """What a run was given; where its version did not have the setting, what that did."""
+    """What a run was given; where its version did not have the setting, what that did; and the layout that was meant by giving none."""
     before = _BEFORE.get(name)
-    return run.config.get(name, list(before) if isinstance(before, tuple) else before)
+    value = run.config.get(name, list(before) if isinstance(before, tuple) else before)
+    return run.known_method.layout(value) if name == "layout" and run.known_method else value
 
 
 def twins(runs: Sequence[Run]) -> dict[str, int]:
