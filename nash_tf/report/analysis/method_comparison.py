@@ -14,6 +14,7 @@ from nash_tf.config import SearchConfig
 from nash_tf.records.runs import Run
 from nash_tf.report.analysis import compared, layer_shares, stats
 from nash_tf.report.analysis.stats import Summary
+from nash_tf.scores import classification
 from nash_tf.settings.baselines import HAND, SCRATCH, WIDE
 
 _ORDER = ("nash", "sh", "shr", "shrsep")
@@ -131,7 +132,7 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
                 len(differences),
                 mean(differences),
                 stats.t_interval(differences),
-                stats.sign_flip_p(differences),
+                stats.sign_flip_p(differences, rounding=10.0**-classification.DIGITS),
                 1.0,
                 math.exp(mean(logs)) if logs else None,
                 (math.exp(span[0]), math.exp(span[1])) if span else None,
