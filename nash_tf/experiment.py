@@ -32,7 +32,7 @@ from absl.flags import FlagValues
 from nash_tf import data, experiment_checks, followers, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
-from nash_tf.experiment_runs import Run, check_followed, common_layout, lying_in, plan
+from nash_tf.experiment_runs import Run, alike_in, check_followed, common_layout, last_words, lying_in, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.files.atomic import tidy
 from nash_tf.records import loading
@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = [*arguments, f"--layout={layout}"]
         configs = experiment_checks.checked(planned, arguments)
         start_file.check(first.start)
-        data.check(first.dataset, first.images)
+        program.check_data(first, directory)
         run_directory.check_creatable(str(directory))
         run_directory.check_page(directory)
         if own.only is not None and not own.only < len(planned):
@@ -194,12 +194,18 @@ def _conduct(
                     going[run] = _start(run, run.command(arguments, first_network))
                 _say(run, "begun")
             for run, process in list(going.items()):
-                if process.poll() is None:
+                status = process.poll()
+                if status is None:
                     continue
                 del going[run]
-                if not run.finished:
-                    failed[run] = f"failed, see {run.directory}.log"
-                _say(run, _outcome(run))
+                if status == program.REFUSED:
+                    failed[run] = f"refused: {last_words(run)}"
+                    alike = alike_in(waiting, run)
+                    waiting = [each for each in waiting if each not in alike]
+                    failed |= dict.fromkeys(alike, f"not begun, since {run.directory.name} is refused")
+                elif not run.finished:
+                    failed[run] = f"failed, see {run.log}"
+                _say(run, failed[run] if status == program.REFUSED else _outcome(run))
                 _report(planned, failed, directory)
             time.sleep(POLL)
     finally:
@@ -244,7 +250,7 @@ def _say(run: Run, what: str) -> None:
 
 def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
     run.directory.parent.mkdir(parents=True, exist_ok=True)
-    with open(run.directory.with_name(f"{run.directory.name}.log"), "a", encoding="utf-8") as log:
+    with open(run.log, "a", encoding="utf-8") as log:
         return subprocess.Popen([*own_program.command(PROGRAM), *arguments], stdout=log, stderr=log)
 
 

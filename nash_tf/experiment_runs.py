@@ -9,6 +9,7 @@ from typing import NamedTuple
 from nash_tf import followers
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
+from nash_tf.files.atomic import open_regular
 from nash_tf.records import loading
 from nash_tf.settings import ConfigError, refusal
 from nash_tf.settings.baselines import FIXED, HAND
@@ -16,6 +17,7 @@ from nash_tf.strategy import methods
 
 # Unless the arguments say more: runs are compared at equal cost, and few of their models used.
 _DEFAULTS = ("--export=keras", "--nocontrol")
+_END_OF_LOG = 4096  # bytes that hold the last line
 
 
 class Run(NamedTuple):
@@ -34,6 +36,11 @@ class Run(NamedTuple):
     def begun(self) -> bool:
         """Whether its settings are there."""
         return (self.directory / run_directory.CONFIG).exists()
+
+    @property
+    def log(self) -> Path:
+        """The file with what it prints."""
+        return self.directory.with_name(f"{self.directory.name}.log")
 
     @property
     def is_search(self) -> bool:
@@ -107,6 +114,24 @@ def _layouts(runs: Sequence[Run]) -> dict[str, list[str]]:
             if not config.start:
                 found.setdefault(config.first_layout, []).append(run.directory.name)
     return found
+
+
+def alike_in(runs: Sequence[Run], refused: Run) -> list[Run]:
+    """Those of some runs that would be refused like one that is: others of its method that begin, unless their networks follow from winners."""
+    return [
+        run for run in runs if run.method == refused.method and not run.begun and run.method not in followers.REGISTRY
+    ]
+
+
+def last_words(run: Run) -> str:
+    """The last line that a run has printed, which says why it is refused."""
+    try:
+        with open_regular(run.log) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _END_OF_LOG))
+            lines = file.read(_END_OF_LOG).decode("utf-8", "replace").split("\n")
+    except OSError:
+        lines = []
+    return next((line.strip() for line in reversed(lines) if line.strip()), f"see {run.log}")
 
 
 def check_followed(chosen: Sequence[Run], planned: Sequence[Run]) -> None:

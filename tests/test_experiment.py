@@ -134,6 +134,16 @@ def test_what_a_kill_left_of_its_page_goes_and_the_runs_are_left_to_themselves(t
     assert [left.exists() for left in lefts] == [False, False, True]
 
 
+def test_an_experiment_among_its_images_is_refused_before_anything_starts(tmp_path, monkeypatch, capsys):
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "0.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    given = ["experiment", "--methods=fixed", "--dataset=photos", "--output_dir=photos/compare"]
+    assert experiment.main(given) == 2 and len(list((tmp_path / "photos").iterdir())) == 2
+    assert "--output_dir: photos/compare: expected a folder outside the images" in capsys.readouterr().err
+
+
 def test_an_experiment_in_a_file_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert experiment.main(["experiment", "--methods=sh", f"--output_dir={tmp_path}/file"]) == 2
@@ -372,6 +382,24 @@ def test_methods_that_come_later_begin_as_those_before(
         main.parse(["main", *run.command(arguments)])[0].first_layout for chosen, arguments in seen for run in chosen
     }
     assert begun == (layouts or set())
+
+
+def test_why_a_run_is_refused_is_told_and_others_that_would_be_too_are_not_begun(tmp_path, monkeypatch, capsys):
+    begun = []
+
+    def refuse(run, command):
+        begun.append(run.directory.name)
+        run.log.write_text("Search by method sh.\n--views=mirrored: wants flip\n\n")
+        return SimpleNamespace(poll=lambda: 0 if run.method == "fixed" else 2)
+
+    monkeypatch.setattr(experiment, "_start", refuse)
+    begin(Run("sh", 2, tmp_path / "sh-seed2"), [])  # it may be refused for something of its own
+    assert experiment.main(["experiment", "--methods=sh,fixed", "--runs=3", f"--output_dir={tmp_path}"]) == 1
+    assert begun == ["sh-seed0", "fixed-seed0", "fixed-seed1", "sh-seed2", "fixed-seed2"]
+    printed = capsys.readouterr()
+    assert f"{tmp_path}/sh-seed0: refused: --views=mirrored: wants flip" in printed.err
+    assert f"{tmp_path}/sh-seed1: not begun, since sh-seed0 is refused" in printed.err
+    assert "sh-seed0 refused: --views=mirrored: wants flip" in printed.out
 
 
 def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):

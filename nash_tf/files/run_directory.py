@@ -212,14 +212,16 @@ def _check_same(directory: str | os.PathLike, wanted: SearchConfig) -> SearchCon
         ConfigError: it does not.
     """
     saved, versions = _read(directory)
-    check_resume(saved.with_layout(), wanted.with_layout(), planned_by(saved.method))
     begun, given = versions[0].get(_START), start_file.version(wanted.start) if wanted.start else None
-    if begun == given:
-        return saved
-    if begun is None:
+    if begun is None and given:
         raise refusal("start", wanted.start, "the run was begun without; leave it out, or give another --output_dir")
-    rule = f"the run was begun with {saved.start}, and goes on with no other file; give that, or another --output_dir"
-    raise refusal("start", wanted.start, rule)
+    if begun != given:
+        rule = (
+            f"the run was begun with {saved.start}, and goes on with no other file; give that, or another --output_dir"
+        )
+        raise refusal("start", wanted.start, rule)
+    check_resume(saved.with_layout(), wanted.with_layout(), planned_by(saved.method))
+    return saved
 
 
 def check_creatable(directory: str) -> None:
