@@ -169,6 +169,39 @@ class TestExperiment:
         page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
         assert "mutations: 3; 5 (a)" in page.text and "sh, seed 0: 2" in page.text
 
+    @pytest.mark.parametrize(
+        ("results", "words"),
+        [
+            ({"search_ended": "its one step is done"}, ""),
+            ({"search_ended": "all 12 steps are done", "final_epochs_done": 20, "final_ended": None}, ""),
+            ({"search_ended": "the budget of 12.5 epochs of the first network is spent"}, ""),
+            ({"search_ended": "max_cpu_hours=0.17 has been reached", "ended_by_limit": True}, ""),
+            ({"search_ended": "a limit on time has been reached"}, ""),
+            (
+                {"final_ended": "max_hours=2 left time for 9 of 20 epochs", "final_epochs_done": 9},
+                "max_hours=2 left time for 9",
+            ),
+            ({"final_epochs_done": 9}, "9 of 20 epochs of final training"),
+            ({"search_ended": "its one step is done; they took 338 epochs, and the budget was 120."}, "budget was 120"),
+            ({"search_ended": "nothing can grow in step 2: all is full"}, "nothing can grow in step 2"),
+            (
+                {"search_ended": "x; time was left for 3 of 9 epochs of the last training", "ended_by_limit": True},
+                "3 of 9",
+            ),
+        ],
+    )
+    def test_runs_with_other_compute_than_asked_are_told(self, results, words, tmp_path):
+        found = [
+            runs.Run(tmp_path / name, config={"final_epochs": 20, "method": "sh"}, results=given)
+            for name, given in (("a", results), ("b", {}))
+        ]
+        told = [entry for entry in experiment_tables.cautions(found) if "other compute" in entry.title]
+        if words:
+            ((name, said),) = told[0].rows
+            assert name == "a" and words in said
+        else:
+            assert not told
+
     def test_a_control_that_is_handed_over_is_not_taken_for_the_search(self, tmp_path, capsys):
         for method in ("nash", "sh"):
             make_run(tmp_path / method, method, steps=2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nash_tf.drawing.number_words import NONE, count, percent, points, short
 from nash_tf.records.runs import Run
-from nash_tf.report.analysis import layer_shares, method_comparison, stats
+from nash_tf.report.analysis import compute_given, layer_shares, method_comparison, stats
 from nash_tf.report.analysis.behaviour import Behaviour
 from nash_tf.report.analysis.method_comparison import Comparison, MethodRow
 from nash_tf.report.analysis.stats import EXACT_UP_TO, Summary
@@ -51,6 +51,12 @@ def cautions(runs: Sequence[Run]) -> list[Table]:
             ("what", "values"),
             _values(around),
             "Compare with care.",
+        ),
+        Table(
+            "Runs that had other compute than was asked for",
+            ("run", "what it says of its end"),
+            tuple((run.name, words) for run in runs if (words := compute_given.other_than_asked(run))),
+            "Methods are compared at equal compute otherwise: compare with care.",
         ),
         Table(
             "Seeds that some methods lack",
