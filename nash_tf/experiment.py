@@ -8,7 +8,7 @@ The same command continues an experiment that was interrupted; finished runs are
 All other flags are those of a search and go to every run, but --method and --resume, which each run is given by the experiment.
 SavedModel and .keras are exported unless --export says more, and there is no control unless --control is given. The training of
 the first network depends on the data, the settings and the seed alone: the methods of the slides start from the same one, and so
-do those with one budget.
+do those with one budget, but for hand, which has its own, and wide and scratch, whose networks follow from winners.
 """
 
 import sys

@@ -140,16 +140,18 @@ class TestExperiment:
         assert not experiment_tables.cautions([runs.Run(tmp_path, config={"objective": "accuracy"})])
 
     def test_seeds_that_a_method_lacks_and_whose_winner_is_followed_are_told(self, tmp_path):
-        for method, seeds in {"nash": (0, 1), "sh": (1,), "scratch": (0, 1)}.items():
+        for method, seeds in {"nash": (0, 1), "sh": (1,), "scratch": (0, 1), "wide": (0, 1), "hand": (0, 1)}.items():
             for seed in seeds:
                 make_run(tmp_path / f"{method}-seed{seed}", method, steps=1, seed=seed)
         found = [loading.read(each) for each in sorted(tmp_path.iterdir())]
-        for run in found:
+        for run in (run for run in found if run.method == "scratch"):
             run.config["start"] = f"/x/nash-seed{run.seed}/best/architecture.json"
         told = {entry.title: dict(entry.rows) for entry in experiment_tables.cautions(found)}
         assert told["Seeds that some methods lack"] == {"sh": "0"}
         first = {f"scratch-seed{seed}": f"that of nash-seed{seed}" for seed in (0, 1)}
-        assert told["First networks that follow from winners"] == first
+        first |= {f"hand-seed{seed}": "made by hand" for seed in (0, 1)}
+        first |= {f"wide-seed{seed}": "widths 64, 128, 256" for seed in (0, 1)}
+        assert told["Runs with a first network of their own"] == first
 
     def test_every_table_says_what_makes_runs_unequal(self, tmp_path, capsys):
         make_run(tmp_path / "a", "nash", steps=1)
@@ -238,14 +240,14 @@ class TestExperiment:
         assert len(links) == 13 and all((many / link).exists() for link in links)
 
     def test_what_was_published_of_cifar10_stands_beside_runs_on_it_alone(self, tmp_path, capsys):
-        for name in ("photos", "CIFAR-10", "/data/cifar10"):
+        for name in ("photos", "CIFAR-10", "/data/cifar10", "cifar100"):
             folder = tmp_path / name.replace("/", "_")
             for seed in (0, 1):
                 file = make_run(folder / str(seed), "nash", steps=1) / "results.json"
                 file.write_text(json.dumps(json.loads(file.read_text()) | {"dataset": name, "seed": seed}))
             assert main([str(folder)]) == 0
             words = capsys.readouterr().out + (folder / "report.html").read_text(encoding="utf-8")
-            assert ("Published, on CIFAR-10" in words) == (name != "photos")
+            assert ("Published, on CIFAR-10" in words) == (name not in ("photos", "cifar100"))
 
     def test_behaviour_by_hand(self, many):
         found = [loading.read(many / f"nash-{seed}") for seed in range(3)]

@@ -193,14 +193,16 @@ def unequal_seeds(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {method: those for method, those in lacking.items() if those}
 
 
-def followed(runs: Sequence[Run]) -> dict[str, str]:
-    """Run -> what its first network follows from: the run of the winner, or widths."""
+def own_first_networks(runs: Sequence[Run]) -> dict[str, str]:
+    """Run -> what its first network is, where it is none that methods share: made by hand, or following from winners."""
     found = {}
     for run in runs:
         if run.method == SCRATCH and run.config.get("start"):
             found[run.name] = f"that of {Path(str(run.config['start'])).parents[1].name}"
         elif run.method == WIDE and run.config.get("widths"):
             found[run.name] = f"widths {', '.join(map(str, run.config['widths']))}"
+        elif run.method == HAND and not run.config.get("start"):
+            found[run.name] = "made by hand"
     return found
 
 

@@ -1,6 +1,7 @@
 """The report of several runs: tables and figures across them, the published table apart, and links to each run."""
 
 import os
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -111,7 +112,7 @@ def _behaviours(runs: Sequence[Run]) -> list[Behaviour]:
 
 def _is_cifar10(dataset: str) -> bool:
     """Whether a data set is CIFAR-10, as far as its name tells: what others published is of it."""
-    return "cifar10" in dataset.lower().replace("-", "") or dataset.lower() == "cifar"
+    return dataset.lower() == "cifar" or re.search(r"cifar[-_ ]?10(?![0-9]|[.][0-9])", dataset.lower()) is not None
 
 
 def _published() -> Markup:

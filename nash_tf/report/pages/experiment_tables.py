@@ -77,9 +77,9 @@ def cautions(runs: Sequence[Run]) -> list[Table]:
             "Here test accuracy, parameters and layers are those of the searches' winners, of all runs before a final training.",
         ),
         Table(
-            "First networks that follow from winners",
+            "Runs with a first network of their own",
             ("run", "first network"),
-            tuple(method_comparison.followed(runs).items()),
+            tuple(method_comparison.own_first_networks(runs).items()),
             "All other runs have the same first network, where their settings are the same.",
         ),
     ]
