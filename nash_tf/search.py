@@ -121,7 +121,7 @@ def run(
         tidy(directory)
         if (
             begun
-            and replace(begun, dataset=config.dataset) == config
+            and replace(begun, dataset=config.dataset).with_layout() == config.with_layout()
             and (directory / run_directory.BEST).is_dir()
             and loading_of_runs.is_finished(directory)
         ):

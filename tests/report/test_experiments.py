@@ -133,6 +133,16 @@ class TestExperiment:
             "images, seed 1": "b; c (d)",
         }
 
+    def test_versions_that_a_run_went_on_by_are_spoken_of(self, tmp_path):
+        later = {"a": (), "b": ({"keras": "4", "nash_tf sources": "x"}, {"keras": "3"}), "c": ()}
+        found = [
+            runs.Run(tmp_path / name, config={"method": "sh"}, versions={"keras": "3"}, later_versions=each)
+            for name, each in later.items()
+        ]
+        told = [dict(entry.rows) for entry in experiment_tables.cautions(found) if entry.title.startswith("Versions")]
+        assert told == [{"keras": "3; 3, then 4 (b)"}]
+        assert method_comparison.unequal_surroundings(found[::2]) == {}
+
     def test_comparisons_by_accuracy_of_searches_that_went_by_something_else_are_said_to_be(self, tmp_path):
         other = [runs.Run(tmp_path / str(seed), config={"objective": "loss", "seed": seed}) for seed in range(2)]
         (entry,) = experiment_tables.cautions(other)

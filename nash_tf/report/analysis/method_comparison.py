@@ -168,8 +168,14 @@ def unequal_surroundings(runs: Sequence[Run]) -> dict[str, dict[str, list[Run]]]
 
 
 def _versions(runs: Sequence[Run], is_meant: Callable[[str], bool]) -> dict[str, list[tuple[str, Run]]]:
-    names = dict.fromkeys(name for run in runs for name in run.versions if is_meant(name))
-    return {name: [(str(run.versions[name]), run) for run in runs if name in run.versions] for name in names}
+    """Name -> what each run has of it that tells it: what it was begun by, and others that it went on by."""
+    told: dict[str, list[tuple[str, Run]]] = {}
+    for run in runs:
+        known = (run.versions, *run.later_versions)
+        for name in filter(is_meant, dict.fromkeys(name for each in known for name in each)):
+            values = dict.fromkeys(str(each[name]) for each in known if name in each)
+            told.setdefault(name, []).append((", then ".join(values), run))
+    return told
 
 
 def _unequal(named: Mapping[str, Iterable[tuple[str, Run]]]) -> dict[str, dict[str, list[Run]]]:
