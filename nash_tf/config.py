@@ -225,7 +225,8 @@ class SearchConfig(
         self.check_engine()
         self.check_costs()
         if self.tensorboard and self.is_on_a_cluster:
-            raise refusal("tensorboard", True, "would write its logs on the machines of --ray_address; leave one out")
+            where = "the machines of --ray_address, which an experiment with --engine=ray gives its runs"
+            raise refusal("tensorboard", True, f"would write its logs on {where}; leave one out")
 
     @property
     def images(self) -> ImageSettings:

@@ -9,6 +9,7 @@ from nash_tf.config import SearchConfig
 from nash_tf.experiment_runs import Run, check_begun
 from nash_tf.files import run_directory
 from nash_tf.settings import ConfigError
+from nash_tf.settings.engine import RAY
 
 
 def checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, SearchConfig]:
@@ -27,6 +28,8 @@ def checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, Searc
         if config is not None:  # as it is without --help
             found[run.method] = config
             program.check_environment(config)
+            if config.engine == RAY:  # one cluster is begun for all, whose address each is given
+                replace(config, ray_address=config.ray_address or "auto")
             if not all(each.begun for each in planned if each.method == run.method):
                 prior.with_prior(config, None)  # those that have begun know what it says
     for run in planned:

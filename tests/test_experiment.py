@@ -441,6 +441,15 @@ def test_all_methods_spend_as_much_and_baselines_follow_the_winner(tmp_path, mon
     assert "wide" in (tmp_path / "report.html").read_text()
 
 
+def test_what_runs_on_a_cluster_are_refused_for_is_refused_before_it_begins(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(engine_settings, "missing", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    given = ["experiment", "--methods=sh", f"--output_dir={tmp_path / 'out'}", "--engine=ray", "--tensorboard"]
+    assert experiment.main(given) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("--tensorboard=True: would write its logs on") and "an experiment with --engine=ray" in said
+
+
 def test_runs_share_one_cluster_of_ray_as_many_as_fit(monkeypatch, tmp_path, capsys):
     asked, begun = [], []
 
