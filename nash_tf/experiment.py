@@ -36,6 +36,7 @@ from nash_tf.experiment_runs import Run, alike_in, check_followed, common_layout
 from nash_tf.files import run_directory, start_file
 from nash_tf.files.atomic import tidy
 from nash_tf.records import loading
+from nash_tf.records import planned as planned_runs
 from nash_tf.report.pages import experiment_page
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
 from nash_tf.settings import engine as engine_settings
@@ -148,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):
             tidy(directory, inside=(report.FIGURES,))  # of its own page: each run tidies its directory itself
+            planned_runs.keep(directory, _missing(planned, {}))
             failed = _conduct(chosen, planned, configs, directory, [*arguments, *added], own.jobs or fits)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
@@ -273,18 +275,24 @@ def _first_network(run: Run, config: SearchConfig, planned: Sequence[Run]) -> li
     return followers.arguments(run.method, searches, config, begun)
 
 
+def _missing(planned: Sequence[Run], failed: Mapping[Run, str]) -> dict[str, str]:
+    """Which planned runs are not there, each with why."""
+    return {run.directory.name: failed.get(run, "not begun") for run in planned if not run.begun}
+
+
 def _report(planned: Sequence[Run], failed: Mapping[Run, str], directory: Path, show: bool = False) -> None:
     """Writes the page of all runs that lie in a directory, and of those planned that are not there."""
     there = [run.directory for run in dict.fromkeys([*planned, *lying_in(directory)]) if run.begun]
-    missing = [f"{run.directory.name}: {failed.get(run, 'not begun')}" for run in planned if not run.begun]
+    missing = _missing(planned, failed)
     if there:
         try:
+            planned_runs.keep(directory, missing)
             page = report.write_experiment(there, directory / run_directory.REPORT, missing=missing)
         except OSError as error:
             page = None
             print(f"report not written, {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
         if show:
-            print(experiment_page.tables([loading.read(each) for each in there]))
+            print(experiment_page.tables([loading.read(each) for each in there], missing=missing))
             print(page or "")
 
 

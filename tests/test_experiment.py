@@ -14,6 +14,7 @@ from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError
 from nash_tf.experiment_runs import Run, plan
 from nash_tf.files import run_directory
+from nash_tf.records import planned as planned_runs
 from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT, wait_for
 from tests.helpers.processes import TINY, finish, here, untrained
@@ -165,6 +166,7 @@ def test_the_page_tells_of_planned_runs_that_are_not_there_and_of_all_that_are(t
     text = Outline((tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert "2 of 5 runs finished" in text and "sh-seed0" in text
     assert "scratch-seed0: needs a winner" in text and "nash-seed1: not begun" in text
+    assert list(planned_runs.missing(tmp_path)) == ["scratch-seed0", "nash-seed1", "scratch-seed1"]
 
 
 def test_help_lists_all_flags(capsys):

@@ -3,7 +3,7 @@
 import os
 import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,9 +22,15 @@ from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.search_summary import state_words
 from nash_tf.terminal.text_tables import in_markdown, markdown, printable, table
 
+NONE_MISSING: Mapping[str, str] = {}
+
 
 def report(
-    runs: Sequence[Run], place: Path, refresh: int = 0, lost: Sequence[str] = (), missing: Sequence[str] = ()
+    runs: Sequence[Run],
+    place: Path,
+    refresh: int = 0,
+    lost: Sequence[str] = (),
+    missing: Mapping[str, str] = NONE_MISSING,
 ) -> html.Report:
     """The page of an experiment.
 
@@ -33,7 +39,7 @@ def report(
         place: directory in which the page will lie; links are relative to it.
         refresh: see `page.page`.
         lost: sentences on figures that could not be written.
-        missing: lines on further runs, which have not begun.
+        missing: further runs, which have not begun, by name why.
     """
     groups = method_comparison.by_dataset(runs)
     sections: list[tuple[str, str, Markup]] = []
@@ -51,7 +57,10 @@ def report(
         html.paragraph(tag("code", str(place)), class_="soft"),
         html.notice(
             "Runs without a result",
-            [*(f"{run.name}: {state_words(run)}" for run in runs if run.state != "finished"), *missing],
+            [
+                *(f"{run.name}: {state_words(run)}" for run in runs if run.state != "finished"),
+                *map(": ".join, missing.items()),
+            ],
         ),
         html.notice(
             "What is missing or could not be read",
@@ -81,14 +90,22 @@ def as_markdown(entry: Table, dataset: str) -> str:
     return f"**{entry.title}** ({in_markdown(dataset)})\n\n{markdown(entry.head, entry.rows)}\n\n{entry.note}"
 
 
-def tables(runs: Sequence[Run], as_text: Callable[[Table, str], str] = as_columns) -> str:
+def tables(
+    runs: Sequence[Run],
+    as_text: Callable[[Table, str], str] = as_columns,
+    missing: Mapping[str, str] = NONE_MISSING,
+) -> str:
     """All tables as text.
 
     Args:
         runs: in any state.
         as_text: (table, name of the data set) -> its text: `as_columns` for a terminal, or `as_markdown`.
+        missing: see `report`.
     """
     parts = []
+    if missing:
+        planned = Table("Runs that are planned and not there", ("run", "why"), tuple(missing.items()))
+        parts.append(as_text(planned, ", ".join(method_comparison.by_dataset(runs))))
     for dataset, group in method_comparison.by_dataset(runs).items():
         rows = method_comparison.method_rows(group)
         pairs = method_comparison.comparisons(group)
