@@ -70,7 +70,9 @@ class TestExperiment:
         assert method_comparison.unequal_settings(found)["mutations"].keys() == {"3", "5"}
         make_run(tmp_path / "c", "nash", steps=1, dataset="one")
         first = method_comparison.by_dataset([*found, loading.read(tmp_path / "c")])["one"]
-        assert method_comparison.twins(first) == {"nash, seed 0": 2}
+        assert {name: [run.name for run in those] for name, those in method_comparison.twins(first).items()} == {
+            "nash, seed 0": ["a", "c"]
+        }
 
     def test_settings_that_change_no_result_make_no_runs_unequal(self, tmp_path):
         other = {
@@ -130,7 +132,7 @@ class TestExperiment:
         assert dict(entry.rows) == {
             "keras": "3.14 (c); 3.15",
             "predicted CPU-seconds": "step 1; step 2 (d)",
-            "images, seed 1": "b; c (d)",
+            "images, seed 1": "b (b); c (d)",
         }
 
     def test_versions_that_a_run_went_on_by_are_spoken_of(self, tmp_path):
@@ -163,6 +165,33 @@ class TestExperiment:
         first |= {f"wide-seed{seed}": "widths 64, 128, 256" for seed in (0, 1)}
         assert told["Runs with a first network of their own"] == first
 
+    def test_results_of_one_method_and_seed_with_several_settings_are_not_pooled(self, tmp_path, capsys):
+        for place, mutations in (("short", 3), ("long", 5)):
+            for method in ("nash", "sh", "hand"):
+                make_run(tmp_path / place / f"{method}-seed0", method, steps=1, mutations=mutations)
+        (tmp_path / "short" / "sh-seed0" / "results.json").unlink()
+        found = runs.named_apart([loading.read(each) for each in sorted(tmp_path.glob("*/*"))])
+        groups = method_comparison.by_dataset(found)
+        assert {name: [run.name for run in group] for name, group in groups.items()} == {
+            f"cifar10, mutations={mutations}": [f"{place}/{name}-seed0" for name in ("hand", "nash", "sh")]
+            for place, mutations in (("long", 5), ("short", 3))
+        }
+        assert not any(method_comparison.unequal_settings(group) for group in groups.values())
+        assert main([str(tmp_path)]) == 0
+        words = capsys.readouterr().out
+        assert "Results (cifar10, mutations=3)" in words and "short/hand-seed0" in words and "2 of 2" not in words
+        page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
+        assert "6 runs on cifar10" in page.text and "Results · cifar10, mutations=5" in page.text
+
+    def test_runs_are_named_by_the_shortest_path_that_no_other_has(self, tmp_path):
+        def names(*paths):
+            return [run.name for run in runs.named_apart([runs.Run(tmp_path / path) for path in paths])]
+
+        assert names("a/sh", "b/nash") == ["sh", "nash"]
+        assert names("a/sh", "b/sh", "a/nash") == ["a/sh", "b/sh", "nash"]
+        assert names("a/c/sh", "b/c/sh", "d/sh") == ["a/c/sh", "b/c/sh", "d/sh"]
+        assert names("a/sh", "a/sh") == ["sh", "sh"]
+
     def test_every_table_says_what_makes_runs_unequal(self, tmp_path, capsys):
         make_run(tmp_path / "a", "nash", steps=1)
         make_run(tmp_path / "b", "sh", steps=1, mutations=3)
@@ -175,7 +204,7 @@ class TestExperiment:
                 "3; 5 (a)",
                 "Compare with care",
                 "sh, seed 0",
-                "Comparisons take the last of them",
+                "comparisons take the last",
             ):
                 assert told in words
         page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))

@@ -1,7 +1,6 @@
 """Several runs compared: results by data set and method, and methods paired by seed."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -25,6 +24,7 @@ _BEFORE = {each.name: each.before for each in settings.declared(SearchConfig)}
 # Methods and settings that follow from winners, see `nash_tf.followers`, or from the method.
 _BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels"), (HAND, "layout"), (HAND, "widths")}
 
+_NAMED = 3  # settings by which runs of one data set are apart, in the name of a group
 _OF_A_SEED = {"images", "pixels"}  # what a run records of its data; which images validate is drawn by the seed
 
 
@@ -68,11 +68,35 @@ class Comparison:
 
 
 def by_dataset(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs grouped by data set: accuracies on different ones are never pooled, nor those of controls with those of winners."""
+    """Runs grouped by data set: accuracies on different ones are never pooled, nor those of controls with those of winners, nor those of
+    one method and seed with several settings: such runs of one data set are groups too, named by these settings."""
     groups: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.dataset):
         groups.setdefault(run.dataset, []).append(run)
-    return {dataset: compared.of_winners(group) for dataset, group in groups.items()}
+    apart = {name: part for dataset, group in groups.items() for name, part in _apart(dataset, group).items()}
+    return {name: compared.of_winners(part) for name, part in apart.items()}
+
+
+def _apart(dataset: str, runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs of one data set by the settings in which finished runs of one method and seed differ; all together where there are none."""
+    names = [*dict.fromkeys(name for those in twins(runs).values() for name in unequal_settings(those))]
+    if not names:
+        return {dataset: list(runs)}
+    keys = {
+        run.directory: tuple(str(_value(name, run)) for name in names)
+        for run in runs
+        if run.config and all(_counts(name, run) for name in names)
+    }
+    beside = {folder.parent: key for folder, key in keys.items()}
+    parts: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:  # those in which a setting does not count are with others of their experiment
+        key = keys.get(run.directory) or beside.get(run.directory.parent) or next(iter(keys.values()), ())
+        parts.setdefault(key, []).append(run)
+    words = [", ".join(f"{name}={value}" for name, value in zip(names[:_NAMED], key, strict=False)) for key in parts]
+    numbers = [f" ({number})" if words.count(each) > 1 else "" for number, each in enumerate(words, start=1)]
+    return {
+        f"{dataset}, {each}{number}": part for each, number, part in zip(words, numbers, parts.values(), strict=True)
+    }
 
 
 def methods_of(runs: Sequence[Run]) -> list[str]:
@@ -228,7 +252,9 @@ def _value(name: str, run: Run) -> Any:
     return run.known_method.layout(value) if name == "layout" and run.known_method else value
 
 
-def twins(runs: Sequence[Run]) -> dict[str, int]:
-    """Method and seed that more than one finished run has, and how many have it."""
-    finished = Counter(f"{run.method}, seed {run.seed}" for run in runs if run.state == "finished")
-    return {name: times for name, times in finished.items() if times > 1}
+def twins(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Method and seed that more than one finished run has, and these runs."""
+    finished: dict[str, list[Run]] = {}
+    for run in (run for run in runs if run.state == "finished"):
+        finished.setdefault(f"{run.method}, seed {run.seed}", []).append(run)
+    return {name: those for name, those in finished.items() if len(those) > 1}

@@ -11,7 +11,7 @@ from nash_tf.drawing.figure import Figure
 from nash_tf.drawing.markup import Markup, tag
 from nash_tf.drawing.number_words import count, duration, percent, plural, short
 from nash_tf.files import run_directory
-from nash_tf.records.runs import Run
+from nash_tf.records.runs import Run, named_apart
 from nash_tf.report.analysis import method_comparison
 from nash_tf.report.analysis.behaviour import Behaviour, behaviour
 from nash_tf.report.charts import accuracy_scatter, growth, lifetimes, strip_plot
@@ -41,6 +41,7 @@ def report(
         lost: sentences on figures that could not be written.
         missing: further runs, which have not begun, by name why.
     """
+    runs = named_apart(runs)
     groups = method_comparison.by_dataset(runs)
     sections: list[tuple[str, str, Markup]] = []
     figures: list[Figure] = []
@@ -51,7 +52,7 @@ def report(
     finished = sum(run.state == "finished" for run in runs)
     cpu = sum(run.result("cpu_seconds") or 0 for run in runs)
     planned = len(runs) + len(missing)
-    title = f"{plural(planned, 'run', 'runs')} on {', '.join(groups)}" if runs else "No runs"
+    title = f"{plural(planned, 'run', 'runs')} on {_datasets(runs)}" if runs else "No runs"
     head = html.together(
         tag("h1", title),
         html.paragraph(tag("code", str(place)), class_="soft"),
@@ -102,11 +103,11 @@ def tables(
         as_text: (table, name of the data set) -> its text: `as_columns` for a terminal, or `as_markdown`.
         missing: see `report`.
     """
-    parts = []
+    parts, groups = [], method_comparison.by_dataset(named_apart(runs))
     if missing:
         planned = Table("Runs that are planned and not there", ("run", "why"), tuple(missing.items()))
-        parts.append(as_text(planned, ", ".join(method_comparison.by_dataset(runs))))
-    for dataset, group in method_comparison.by_dataset(runs).items():
+        parts.append(as_text(planned, _datasets(runs)))
+    for dataset, group in groups.items():
         rows = method_comparison.method_rows(group)
         pairs = method_comparison.comparisons(group)
         chosen = [*experiment_tables.cautions(group)]
@@ -115,7 +116,7 @@ def tables(
         inside = _behaviours(group)
         chosen += [experiment_tables.behaviours(inside), experiment_tables.accepted(inside)]
         parts += [as_text(entry, dataset) for entry in chosen]
-    if any(_is_cifar10(dataset) for dataset in method_comparison.by_dataset(runs)):
+    if any(_is_cifar10(run.dataset) for run in runs):
         parts.append(as_text(experiment_tables.published(), "CIFAR-10"))
     return "\n\n".join(parts)
 
@@ -125,6 +126,10 @@ def _behaviours(runs: Sequence[Run]) -> list[Behaviour]:
         behaviour(method, [run for run in runs if run.method == method and run.records])
         for method in method_comparison.methods_of(runs)
     ]
+
+
+def _datasets(runs: Sequence[Run]) -> str:
+    return ", ".join(sorted({run.dataset for run in runs}))
 
 
 def _is_cifar10(dataset: str) -> bool:
@@ -163,7 +168,7 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
     results = html.together(
         *(_as_notice(entry) for entry in experiment_tables.cautions(runs)),
         _as_html(experiment_tables.results(rows)),
-        _published() if _is_cifar10(dataset) else None,
+        _published() if _is_cifar10(runs[0].dataset) else None,
     )
     return [
         (f"results{suffix}", f"Results{where}", results),

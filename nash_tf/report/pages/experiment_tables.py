@@ -35,7 +35,9 @@ def cautions(runs: Sequence[Run]) -> list[Table]:
     """What to know before runs of one data set are compared."""
     settings, around = method_comparison.unequal_settings(runs), method_comparison.unequal_surroundings(runs)
     lacking = method_comparison.unequal_seeds(runs)
-    twins = tuple((name, str(times)) for name, times in method_comparison.twins(runs).items())
+    twins = tuple(
+        (name, f"{len(those)}, compared is {those[-1].name}") for name, those in method_comparison.twins(runs).items()
+    )
     found = [
         Table(
             "Searches that compared networks by something else than accuracy",
@@ -68,7 +70,7 @@ def cautions(runs: Sequence[Run]) -> list[Table]:
             "Finished runs of one method and seed",
             ("method and seed", "runs"),
             twins,
-            "Comparisons take the last of them.",
+            "Results are of all of them; comparisons take the last.",
         ),
         Table(
             "Runs that handed over their control",
@@ -93,10 +95,11 @@ def _objectives(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
 
 
 def _values(unequal: Mapping[str, Mapping[str, Sequence[Run]]]) -> tuple[tuple[str, str], ...]:
-    """Names and their values, and whose each is but for the one that most runs have."""
+    """Names and their values, and whose each is but for the one that more runs have than all others together."""
     rows = []
     for name, by_value in unequal.items():
-        usual = max(by_value, key=lambda value: len(by_value[value]))
+        most, half = max(by_value, key=lambda value: len(by_value[value])), sum(map(len, by_value.values())) / 2
+        usual = most if len(by_value[most]) > half else None
         words = [value if value == usual else f"{value} ({_names(runs)})" for value, runs in by_value.items()]
         rows.append((name, "; ".join(words)))
     return tuple(rows)
