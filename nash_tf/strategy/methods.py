@@ -129,7 +129,8 @@ OF_SLIDES = (
         _uniform(*FIVE_OPERATORS, "insert_separable_conv"),
     ),
 )
-# What the slides name as future work: a larger first budget, and a promotion that does not break ties by chance.
+# Two answers to the slides' problem that halving discards potentially good models: a larger first budget, which they name as future work,
+# and, ours, a promotion that does not break ties by the order of children.
 FUTURE_WORK = (
     _slides(
         "shr_two_rungs",

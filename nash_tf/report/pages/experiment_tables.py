@@ -10,7 +10,7 @@ from nash_tf.report.analysis import compute_given, layer_shares, method_comparis
 from nash_tf.report.analysis.behaviour import Behaviour
 from nash_tf.report.analysis.method_comparison import Comparison, MethodRow
 from nash_tf.report.analysis.stats import EXACT_UP_TO, Summary
-from nash_tf.report.pages.published import TABLE
+from nash_tf.report.pages.published import APART, TABLE
 from nash_tf.scores.objectives import ACCURACY
 from nash_tf.strategy import methods
 
@@ -268,7 +268,8 @@ def published() -> Table:
             + (row.conv, row.convex, row.concat, row.split, row.separable)
             for row in TABLE
         ),
-        "Yüce and Tsapenko, 14 December 2018: CIFAR-10, 8 runs of each method, 23 hours on one GPU each. Layers in percent.",
+        "Yüce and Tsapenko, slides of 14 December 2018 and report: CIFAR-10, 8 runs of each method, 23 hours on one GPU each. Layers in "
+        f"percent. {APART}",
     )
 
 
