@@ -5,8 +5,8 @@
 #   sbatch --array=0-31 launchers/slurm_experiment.sh --flagfile=flags/paper_shrsep.flags --methods=nash,sh,shr,shrsep --runs=8 \
 #       --output_dir=/shared/runs/paper
 #
-# The same again does what is missing: runs that were interrupted go on, finished ones are not repeated. The method `wide`
-# needs a finished search of its seed, so it comes with a second submission.
+# The same again does what is missing: runs that were interrupted go on, finished ones are not repeated. The methods `wide`
+# and `scratch` need finished searches of their seed, so they come with a second submission.
 #SBATCH --job-name=nash_tf
 #SBATCH --cpus-per-task=8
 #SBATCH --gpus-per-node=1

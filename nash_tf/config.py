@@ -142,7 +142,7 @@ class SearchConfig(
         "Layout of the first network: "
         f"{'; '.join(f'{name} {each.summary}' for name, each in first_networks.registry.items())}. Unset: pooled for "
         f"{_those(lambda method: method.has_foresight)}, and for all methods of an "
-        "experiment with one of these, else plain. The method hand is always of the layout hand.",
+        "experiment with one of these, else plain; an experiment goes by the runs that are there. The method hand is always of the layout hand.",
         default=None,
         group=_SEARCH,
     )
@@ -225,7 +225,8 @@ class SearchConfig(
         self.check_engine()
         self.check_costs()
         if self.tensorboard and self.is_on_a_cluster:
-            raise refusal("tensorboard", True, "would write its logs on the machines of --ray_address; leave one out")
+            where = "the machines of --ray_address, which an experiment with --engine=ray gives its runs"
+            raise refusal("tensorboard", True, f"would write its logs on {where}; leave one out")
 
     @property
     def images(self) -> ImageSettings:
@@ -246,9 +247,7 @@ class SearchConfig(
     @property
     def first_layout(self) -> str:
         """Layout of the first network."""
-        if self.method == HAND:
-            return HAND
-        return self.layout or ("pooled" if methods.registry[self.method].has_foresight else "plain")
+        return methods.registry[self.method].layout(self.layout)
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
@@ -265,6 +264,10 @@ class SearchConfig(
         """The same with a number of threads: the one given, the one that the run began with, or a training's share of this machine."""
         share = self.cores_of_a_training or max(1, len(os.sched_getaffinity(0)) // self.side_by_side)
         return replace(self, threads=self.threads or begun_with or share)
+
+    def with_layout(self) -> "SearchConfig":
+        """The same with the layout that the first network has, whether or not it was given; with none where a start is given."""
+        return replace(self, layout=None if self.start else self.first_layout)
 
     def augmentations(self, flips: bool | None) -> tuple[str, ...]:
         """The augmentations for a data set, of which `flips` says whether a mirrored image keeps its class. Where that is not known,

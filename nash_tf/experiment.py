@@ -8,7 +8,7 @@ The same command continues an experiment that was interrupted; finished runs are
 All other flags are those of a search and go to every run, but --method and --resume, which each run is given by the experiment.
 SavedModel and .keras are exported unless --export says more, and there is no control unless --control is given. The training of
 the first network depends on the data, the settings and the seed alone: the methods of the slides start from the same one, and so
-do those with one budget.
+do those with one budget, but for hand, which has its own, and wide and scratch, whose networks follow from winners.
 """
 
 import sys
@@ -24,18 +24,19 @@ import contextlib
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl.flags import FlagValues
 
-from nash_tf import data, followers, prior, report, settings
+from nash_tf import data, experiment_checks, followers, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
-from nash_tf.experiment_runs import Run, check_begun, check_followed, lying_in, plan
+from nash_tf.experiment_runs import Run, alike_in, check_followed, common_layout, last_words, lying_in, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.files.atomic import tidy
 from nash_tf.records import loading
+from nash_tf.records import planned as planned_runs
 from nash_tf.report.pages import experiment_page
 from nash_tf.settings import ConfigError, one_of, optional, refusal, setting, tuple_of, whole
 from nash_tf.settings import engine as engine_settings
@@ -112,62 +113,12 @@ def _overridden(arguments: Sequence[str], flags: FlagValues) -> dict[str, str]:
     return found
 
 
-def _checked(planned: Sequence[Run], arguments: Sequence[str]) -> dict[str, SearchConfig]:
-    """The settings of runs, by method.
-
-    Raises:
-        ConfigError: whatever one of them would be refused for, or one that is there has other settings.
-    """
-    found = dict[str, SearchConfig]()
-    for run in {run.method: run for run in planned}.values():
-        config, _ = program.parse([PROGRAM, *run.command(arguments)])
-        if config is not None:  # as it is without --help
-            found[run.method] = config
-            program.check_environment(config)
-            if not all(each.begun for each in planned if each.method == run.method):
-                prior.with_prior(config, None)  # those that have begun know what it says
-    for run in planned:
-        # Those that follow searches have begun with networks of their own.
-        if run.begun and run.method in found and run.method not in followers.REGISTRY:
-            config = replace(found[run.method], seed=run.seed, output_dir=str(run.directory))
-            try:
-                check_begun(run, config)
-            except ConfigError as error:
-                raise ConfigError(f"{run.directory}: {error}") from None
-    return found
-
-
-def _left_with_lower_limits(runs: Sequence[Run], configs: dict[str, SearchConfig]) -> list[str]:
-    """What there is to say of finished runs whose limits were lower than those given now: they are not gone on with.
-
-    Raises:
-        ConfigError: the settings of one cannot be read.
-    """
-    found: dict[str, list[str]] = {}
-    for run in (run for run in runs if run.finished and run.begun and run.method in configs):
-        saved = run_directory.read_config(run.directory)
-        limits = [(name, getattr(saved, name)) for name in settings.raisable(SearchConfig)]
-        lower = [
-            f"{name}={old:,.15g}" for name, old in limits if settings.is_raised(old, getattr(configs[run.method], name))
-        ]
-        if lower:
-            found.setdefault(", ".join(lower), []).append(run.directory.name)
-    return [
-        f"Finished with {lower}, and left so: {', '.join(names)}. Another --output_dir has them with what is given now."
-        for lower, names in found.items()
-    ]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the experiment; returns 0, 1 where a run failed, 2 for what is refused, 130 or 143 when stopped by a signal."""
     argv = sys.argv if argv is None else argv
     try:
         own, arguments = parse(argv)
         first, flags = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
-        growing = next((name for name in own.methods if methods.registry[name].has_foresight), None)
-        if growing and not flags["layout"].present:  # all from one first network, that of grow or front
-            arguments = [*arguments, f"--layout={SearchConfig(method=growing).first_layout}"]
-            first, _ = program.parse([argv[0], *arguments, f"--method={own.methods[0]}"])
         if first is None:
             print(f"{__doc__}\n{command_line.usage(Settings)}\n\nFlags of each run\n\n{program.usage()}")
             return 0
@@ -178,24 +129,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         if first.start is not None and SCRATCH in own.methods:
             raise refusal("start", first.start, f"must not be given with method {SCRATCH}, which starts from a winner")
         planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
-        configs = _checked(planned, arguments)
+        layout, of_layout = common_layout(planned, directory, first.layout)
+        arguments = [*arguments, f"--layout={layout}"]
+        configs = experiment_checks.checked(planned, arguments)
         start_file.check(first.start)
-        data.check(first.dataset, first.images)
+        program.check_data(first, directory)
         run_directory.check_creatable(str(directory))
         run_directory.check_page(directory)
         if own.only is not None and not own.only < len(planned):
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
         chosen = planned if own.only is None else [planned[own.only]]
         check_followed(chosen, planned)
-        left = _left_with_lower_limits(chosen, configs)
+        said = [*of_layout, *experiment_checks.left_with_lower_limits(chosen, configs)]
     except (ConfigError, data.DataError) as error:
         return program.refuse(error)
     of_chosen = [configs[name] for name in dict.fromkeys(run.method for run in chosen)]
-    for line in [*program.unused_lines(of_chosen, flags, _overridden(arguments, flags)), *left]:
+    for line in [*program.unused_lines(of_chosen, flags, _overridden(arguments, flags)), *said]:
         print(line)
     try:
         with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):
             tidy(directory, inside=(report.FIGURES,))  # of its own page: each run tidies its directory itself
+            planned_runs.keep(directory, _missing(planned, {}))
             failed = _conduct(chosen, planned, configs, directory, [*arguments, *added], own.jobs or fits)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
@@ -239,12 +193,18 @@ def _conduct(
                     going[run] = _start(run, run.command(arguments, first_network))
                 _say(run, "begun")
             for run, process in list(going.items()):
-                if process.poll() is None:
+                status = process.poll()
+                if status is None:
                     continue
                 del going[run]
-                if not run.finished:
-                    failed[run] = f"failed, see {run.directory}.log"
-                _say(run, _outcome(run))
+                if status == program.REFUSED:
+                    failed[run] = f"refused: {last_words(run)}"
+                    alike = alike_in(waiting, run)
+                    waiting = [each for each in waiting if each not in alike]
+                    failed |= dict.fromkeys(alike, f"not begun, since {run.directory.name} is refused")
+                elif not run.finished:
+                    failed[run] = f"failed, see {run.log}"
+                _say(run, failed[run] if status == program.REFUSED else _outcome(run))
                 _report(planned, failed, directory)
             time.sleep(POLL)
     finally:
@@ -289,7 +249,7 @@ def _say(run: Run, what: str) -> None:
 
 def _start(run: Run, arguments: Sequence[str]) -> subprocess.Popen:
     run.directory.parent.mkdir(parents=True, exist_ok=True)
-    with open(run.directory.with_name(f"{run.directory.name}.log"), "a", encoding="utf-8") as log:
+    with open(run.log, "a", encoding="utf-8") as log:
         return subprocess.Popen([*own_program.command(PROGRAM), *arguments], stdout=log, stderr=log)
 
 
@@ -312,18 +272,24 @@ def _first_network(run: Run, config: SearchConfig, planned: Sequence[Run]) -> li
     return followers.arguments(run.method, searches, config, begun)
 
 
+def _missing(planned: Sequence[Run], failed: Mapping[Run, str]) -> dict[str, str]:
+    """Which planned runs are not there, each with why."""
+    return {run.directory.name: failed.get(run, "not begun") for run in planned if not run.begun}
+
+
 def _report(planned: Sequence[Run], failed: Mapping[Run, str], directory: Path, show: bool = False) -> None:
     """Writes the page of all runs that lie in a directory, and of those planned that are not there."""
     there = [run.directory for run in dict.fromkeys([*planned, *lying_in(directory)]) if run.begun]
-    missing = [f"{run.directory.name}: {failed.get(run, 'not begun')}" for run in planned if not run.begun]
+    missing = _missing(planned, failed)
     page: Path | str = ""
     if there:
         try:
+            planned_runs.keep(directory, missing)
             page = report.write_experiment(there, directory / run_directory.REPORT, missing=missing)
         except OSError as error:
             print(f"report not written, {error.filename}: {error.strerror}", file=sys.stderr, flush=True)
     if there and show:
-        print(experiment_page.tables([loading.read(each) for each in there]), page, sep="\n")
+        print(experiment_page.tables([loading.read(each) for each in there], missing=missing), page, sep="\n")
 
 
 if __name__ == "__main__":

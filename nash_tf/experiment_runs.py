@@ -1,5 +1,6 @@
 """The runs of an experiment: their order, their directories, and what each is told."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +9,15 @@ from typing import NamedTuple
 from nash_tf import followers
 from nash_tf.config import SearchConfig
 from nash_tf.files import run_directory
+from nash_tf.files.atomic import open_regular
 from nash_tf.records import loading
-from nash_tf.settings import refusal
+from nash_tf.settings import ConfigError, refusal
+from nash_tf.settings.baselines import FIXED, HAND
 from nash_tf.strategy import methods
 
 # Unless the arguments say more: runs are compared at equal cost, and few of their models used.
 _DEFAULTS = ("--export=keras", "--nocontrol")
+_END_OF_LOG = 4096  # bytes that hold the last line
 
 
 class Run(NamedTuple):
@@ -32,6 +36,11 @@ class Run(NamedTuple):
     def begun(self) -> bool:
         """Whether its settings are there."""
         return (self.directory / run_directory.CONFIG).exists()
+
+    @property
+    def log(self) -> Path:
+        """The file with what it prints."""
+        return self.directory.with_name(f"{self.directory.name}.log")
 
     @property
     def is_search(self) -> bool:
@@ -63,6 +72,66 @@ def lying_in(directory: Path) -> list[Run]:
         if method in methods.registry and seed.isdecimal():
             found.append(Run(method, int(seed), config.parent))
     return sorted(found)
+
+
+def common_layout(planned: Sequence[Run], directory: Path, given: str | None) -> tuple[str, list[str]]:
+    """The layout from which all methods of an experiment begin, and what there is to say of it.
+
+    Args:
+        planned: its runs.
+        directory: where they lie.
+        given: what is asked for; None for that of the runs there, or where there are none the one that a method with foresight wants.
+
+    Raises:
+        ConfigError: nothing is asked for, and the runs there have several.
+    """
+    own = [methods.registry[run.method] for run in planned if run.method != HAND]
+    usual = max(own, key=lambda method: method.has_foresight, default=methods.registry[FIXED]).layout(None)
+    there = _layouts(planned) or _layouts(lying_in(directory))
+    lists = "; ".join(f"{layout}: {', '.join(names)}" for layout, names in there.items())
+    if given is None and len(there) > 1:
+        raise refusal(
+            "layout", given, f"runs in {directory} have several first networks ({lists}); give one of these layouts"
+        )
+    layout = given or next(iter(there), usual)
+    if there.keys() - {layout}:
+        return layout, [
+            f"The first network is {layout}, and not of all runs in {directory} ({lists}): compare with care."
+        ]
+    if layout == usual or given:
+        return layout, []
+    return layout, [
+        f"The first network is {layout}, as in the runs of {directory}; --layout={usual} would have it otherwise."
+    ]
+
+
+def _layouts(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """The layouts from which runs that are there began, each with their names; but for those that have a first network of their own."""
+    found = dict[str, list[str]]()
+    for run in (run for run in runs if run.begun and run.method != HAND):
+        with contextlib.suppress(ConfigError):  # whether it can go on is checked elsewhere
+            config = run_directory.read_config(run.directory)
+            if not config.start:
+                found.setdefault(config.first_layout, []).append(run.directory.name)
+    return found
+
+
+def alike_in(runs: Sequence[Run], refused: Run) -> list[Run]:
+    """Those of some runs that would be refused like one that is: others of its method that begin, unless their networks follow from winners."""
+    return [
+        run for run in runs if run.method == refused.method and not run.begun and run.method not in followers.REGISTRY
+    ]
+
+
+def last_words(run: Run) -> str:
+    """The last line that a run has printed, which says why it is refused."""
+    try:
+        with open_regular(run.log) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _END_OF_LOG))
+            lines = file.read(_END_OF_LOG).decode("utf-8", "replace").split("\n")
+    except OSError:
+        lines = []
+    return next((line.strip() for line in reversed(lines) if line.strip()), f"see {run.log}")
 
 
 def check_followed(chosen: Sequence[Run], planned: Sequence[Run]) -> None:

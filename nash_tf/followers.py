@@ -36,7 +36,7 @@ def arguments(method: str, searches: Sequence[Path], config: SearchConfig, begun
     Args:
         method: of the run.
         searches: directories of the searches of its seed that are planned or there, in the order of `SEARCHES`.
-        config: the settings of the method's runs.
+        config: the settings of the run's method.
         begun: the settings of the run itself, where it goes on.
 
     Raises:
@@ -83,6 +83,8 @@ def _widths(finished: Finished, config: SearchConfig) -> tuple[int, ...]:
     def params(factor: float) -> float:
         return make((height, width, channels), classes, scaled(factor), config.precision).params
 
+    if params(1.0) == params(2.0):
+        raise Hindrance(f"needs a layout whose size follows from --widths; that of {config.first_layout} does not")
     low, high = 0.0, 1.0
     while params(high) < wanted:
         low, high = high, 2 * high
@@ -116,7 +118,7 @@ class Follower(NamedTuple):
     """How the first network of a method follows from winners.
 
     Attributes:
-        arguments: what tells a run of it, given the searches, the settings of its runs and those that it has begun with, where it goes on.
+        arguments: what tells a run of it, given the searches, the settings of its method and those of the run itself, where it goes on.
         most: searches that it follows, the preferred ones; None for all.
     """
 

@@ -26,6 +26,7 @@ if __name__ == "__main__":  # the imports below take a while
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from absl import flags
 
@@ -76,8 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_environment(config)
         start_file.check(config.start, config.method)
         resume = False if roles.is_worker() else run_directory.check(config, values.resume)
-        data.check(config.dataset, config.images)
-        data.check_outside(config.dataset, str(config.directory))
+        check_data(config, config.directory)
     except (ConfigError, data.DataError) as error:
         return refuse(error)
     if not roles.is_worker():
@@ -145,6 +145,16 @@ def check_environment(config: SearchConfig) -> None:
     _check_formats(config)
     if roles.is_told() and config.engine != engine_settings.KERAS_TUNER:
         raise refusal("engine", config.engine, "KERASTUNER_ORACLE_IP is set, which is for keras_tuner; unset it")
+
+
+def check_data(config: SearchConfig, output: Path) -> None:
+    """Checks the data set of a run, or of all runs of an experiment, and that what they write to `output` will not lie in it.
+
+    Raises:
+        DataError: it cannot be read, or would be spoilt.
+    """
+    data.check(config.dataset, config.images)
+    data.check_outside(config.dataset, str(output))
 
 
 def _check_formats(config: SearchConfig) -> None:

@@ -200,9 +200,28 @@ class TestJson:
     def test_file(self, tmp_path):
         config = SearchConfig(method="sh", output_dir=str(tmp_path / "a" / "b"))
         run_directory.write_config(config, {"keras": "3"})
-        assert run_directory.read_config(config.output_dir) == config
+        assert run_directory.read_config(config.output_dir) == dataclasses.replace(config, layout="plain")
         assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == [run_directory.CONFIG]
         assert json.loads((tmp_path / "a" / "b" / run_directory.CONFIG).read_text())["versions"] == {"keras": "3"}
+
+    @pytest.mark.parametrize(("method", "layout"), [("grow", "pooled"), ("sh", "plain"), ("hand", "hand")])
+    def test_the_layout_that_no_layout_means_is_written_and_is_the_same_as_none(self, method, layout, tmp_path):
+        none = SearchConfig(method=method, output_dir=str(tmp_path))
+        for begun, goes_on in ((none, "residual"), (dataclasses.replace(none, layout="residual"), None)):
+            run_directory.write_config(begun, {})
+            assert run_directory.read_config(tmp_path).layout == begun.first_layout
+            assert run_directory.check(begun, resume=True)
+            assert run_directory.check(dataclasses.replace(none, layout=begun.first_layout), resume=True)
+            if method != "hand":  # which has its own
+                with pytest.raises(ConfigError, match="layout was '.*', is"):
+                    run_directory.check(dataclasses.replace(none, layout=goes_on), resume=True)
+        assert none.first_layout == layout
+
+    def test_with_a_start_no_layout_is_written_or_compared(self, tmp_path):
+        begun = SearchConfig(method="sh", output_dir=str(tmp_path), start=__file__, layout="residual")
+        run_directory.write_config(begun, {})
+        assert run_directory.read_config(tmp_path).layout is None
+        assert run_directory.check(dataclasses.replace(begun, layout=None), resume=True)
 
     def test_a_run_that_goes_on_keeps_the_versions_it_was_begun_by(self, tmp_path):
         config = SearchConfig(method="sh", output_dir=str(tmp_path))
@@ -210,7 +229,7 @@ class TestJson:
             run_directory.write_config(config, {"keras": keras})
         written = json.loads((tmp_path / run_directory.CONFIG).read_text())
         assert (written["versions"], written["later_versions"]) == ({"keras": "3"}, [{"keras": "4"}, {"keras": "5"}])
-        assert run_directory.read_config(tmp_path) == config
+        assert run_directory.read_config(tmp_path) == config.with_layout()
         assert run_directory.read_versions(tmp_path) == {"keras": "3"}
 
 

@@ -14,6 +14,7 @@ from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError
 from nash_tf.experiment_runs import Run, plan
 from nash_tf.files import run_directory
+from nash_tf.records import planned as planned_runs
 from nash_tf.settings import engine as engine_settings
 from tests.helpers import ROOT, wait_for
 from tests.helpers.processes import TINY, finish, here, untrained
@@ -136,6 +137,16 @@ def test_what_a_kill_left_of_its_page_goes_and_the_runs_are_left_to_themselves(t
     assert [left.exists() for left in lefts] == [False, False, True]
 
 
+def test_an_experiment_among_its_images_is_refused_before_anything_starts(tmp_path, monkeypatch, capsys):
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "0.png").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    given = ["experiment", "--methods=fixed", "--dataset=photos", "--output_dir=photos/compare"]
+    assert experiment.main(given) == 2 and len(list((tmp_path / "photos").iterdir())) == 2
+    assert "--output_dir: photos/compare: expected a folder outside the images" in capsys.readouterr().err
+
+
 def test_an_experiment_in_a_file_is_refused(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert experiment.main(["experiment", "--methods=sh", f"--output_dir={tmp_path}/file"]) == 2
@@ -157,6 +168,7 @@ def test_the_page_tells_of_planned_runs_that_are_not_there_and_of_all_that_are(t
     text = Outline((tmp_path / "report.html").read_text(encoding="utf-8")).text
     assert "2 of 5 runs finished" in text and "sh-seed0" in text
     assert "scratch-seed0: needs a winner" in text and "nash-seed1: not begun" in text
+    assert list(planned_runs.missing(tmp_path)) == ["scratch-seed0", "nash-seed1", "scratch-seed1"]
 
 
 def test_help_lists_all_flags(capsys):
@@ -187,6 +199,23 @@ def test_wide_goes_by_its_own_layout_whatever_method_stands_first(tmp_path, monk
 def test_without_its_search_a_run_that_follows_has_failed(tmp_path, capsys):
     assert experiment.main(["experiment", "--methods=wide,sh", "--only=0", f"--output_dir={tmp_path}"]) == 1
     assert "wide-seed0: needs the searches of its seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("methods", ["fixed,hand,sh,wide", "hand,fixed,sh,wide"])
+def test_what_follows_a_winner_has_its_own_layout_whichever_method_is_named_first(methods, tmp_path, monkeypatch):
+    begun = {}
+
+    def run_here(run, command):
+        begun[run.method] = main.parse(["main", *command])[0]
+        (run.directory / "best").mkdir(parents=True)
+        (run.directory / "best" / "architecture.json").write_text(vanilla((8, 8, 1), 10, (8, 16)).to_json())
+        params = vanilla((8, 8, 1), 10, (32, 64)).params if run.is_search else 1
+        (run.directory / "results.json").write_text(json.dumps({"params": params}))
+        return SimpleNamespace(poll=lambda: 0)
+
+    monkeypatch.setattr(experiment, "_start", run_here)
+    experiment.main(["experiment", f"--methods={methods}", "--runs=1", "--widths=8,16", f"--output_dir={tmp_path}"])
+    assert begun["wide"].widths == (32, 64)
 
 
 def test_a_network_that_has_widths_of_its_own_cannot_be_made_as_wide_as_a_winner(tmp_path, capsys):
@@ -340,6 +369,59 @@ def test_all_methods_begin_with_one_first_network(methods, given, layouts, tmp_p
     assert {main.parse(["main", *run.command(arguments)])[0].first_layout for run in chosen} == layouts
 
 
+@pytest.mark.parametrize(
+    ("there", "methods", "given", "layouts", "said"),
+    [
+        ("grow", "random", [], {"pooled"}, "The first network is pooled, as in the runs of"),
+        ("grow", "grow,random", [], {"pooled"}, None),
+        ("sh,hand", "grow,hand,sh,random", [], {"plain", "hand"}, "The first network is plain, as in the runs of"),
+        ("sh", "sh,grow", ["--layout=plain"], {"plain"}, None),
+        ("sh", "grow", ["--layout=pooled"], {"pooled"}, "pooled, and not of all runs in {} (plain: sh-seed0)"),
+        ("sh,grow", "scale", [], None, "several first networks (pooled: grow-seed0; plain: sh-seed0)"),
+        ("sh,grow", "sh,scale", [], {"plain"}, "The first network is plain, as in the runs of"),
+        ("hand", "random", [], {"plain"}, None),
+    ],
+)
+def test_methods_that_come_later_begin_as_those_before(
+    there, methods, given, layouts, said, tmp_path, monkeypatch, capsys
+):
+    """Also beside runs of earlier versions, which did not write the layout that followed from their method."""
+    for method in there.split(","):
+        run = Run(method, 0, tmp_path / f"{method}-seed0")
+        begin(run, [])
+        before = json.loads((run.directory / "config.json").read_text())
+        (run.directory / "config.json").write_text(json.dumps({**before, "layout": None, "sha256": None}))
+    seen = []
+    monkeypatch.setattr(experiment, "_conduct", lambda chosen, *others: seen.append((chosen, others[3])) or {})
+    status = experiment.main(["experiment", f"--methods={methods}", "--runs=1", f"--output_dir={tmp_path}", *given])
+    printed = capsys.readouterr()
+    assert (said or "").format(tmp_path) in printed.out + printed.err
+    assert ("The first network is" in printed.out) == bool(said and layouts)
+    assert status == (0 if layouts else 2)
+    begun = {
+        main.parse(["main", *run.command(arguments)])[0].first_layout for chosen, arguments in seen for run in chosen
+    }
+    assert begun == (layouts or set())
+
+
+def test_why_a_run_is_refused_is_told_and_others_that_would_be_too_are_not_begun(tmp_path, monkeypatch, capsys):
+    begun = []
+
+    def refuse(run, command):
+        begun.append(run.directory.name)
+        run.log.write_text("Search by method sh.\n--views=mirrored: wants flip\n\n")
+        return SimpleNamespace(poll=lambda: 0 if run.method == "fixed" else 2)
+
+    monkeypatch.setattr(experiment, "_start", refuse)
+    begin(Run("sh", 2, tmp_path / "sh-seed2"), [])  # it may be refused for something of its own
+    assert experiment.main(["experiment", "--methods=sh,fixed", "--runs=3", f"--output_dir={tmp_path}"]) == 1
+    assert begun == ["sh-seed0", "fixed-seed0", "fixed-seed1", "sh-seed2", "fixed-seed2"]
+    printed = capsys.readouterr()
+    assert f"{tmp_path}/sh-seed0: refused: --views=mirrored: wants flip" in printed.err
+    assert f"{tmp_path}/sh-seed1: not begun, since sh-seed0 is refused" in printed.err
+    assert "sh-seed0 refused: --views=mirrored: wants flip" in printed.out
+
+
 def test_an_experiment_that_is_stopped_goes_on_and_repeats_nothing(tmp_path):
     directory = tmp_path / "out"
     done, begun = directory / "sh-seed0" / "results.json", directory / "fixed-seed0" / "config.json"
@@ -378,6 +460,15 @@ def test_all_methods_spend_as_much_and_baselines_follow_the_winner(tmp_path, mon
     assert results["wide"]["params"] == pytest.approx(results["sh"]["params"], rel=0.1)
     assert results["scratch"]["params"] == results["scratch"]["vanilla_params"] == results["sh"]["params"]
     assert "wide" in (tmp_path / "report.html").read_text()
+
+
+def test_what_runs_on_a_cluster_are_refused_for_is_refused_before_it_begins(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(engine_settings, "missing", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    given = ["experiment", "--methods=sh", f"--output_dir={tmp_path / 'out'}", "--engine=ray", "--tensorboard"]
+    assert experiment.main(given) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("--tensorboard=True: would write its logs on") and "an experiment with --engine=ray" in said
 
 
 def test_runs_share_one_cluster_of_ray_as_many_as_fit(monkeypatch, tmp_path, capsys):

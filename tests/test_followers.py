@@ -60,6 +60,14 @@ def test_wide_has_no_more_channels_than_a_layer_may_have(tmp_path):
         widths([huge])
 
 
+@pytest.mark.parametrize("winner", [100_000, 300_000])  # the layout hand has 279,466
+def test_wide_needs_a_layout_that_follows_its_widths(winner, tmp_path):
+    with pytest.raises(
+        followers.Hindrance, match="needs a layout whose size follows from --widths; that of hand does not"
+    ):
+        widths([search(tmp_path, "sh", params=winner)], config=SearchConfig(method="hand"))
+
+
 @pytest.mark.parametrize("method", followers.REGISTRY)
 def test_the_same_searches_are_followed_in_all_seeds(method, tmp_path):
     """Those that are planned, not those that happen to be finished: `wide` all of them, `scratch` the first."""

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from nash_tf import followers
 from tests.helpers import ROOT
 
 # Fails at a chief that is not the second, and writes down whom it was sent to.
@@ -33,6 +34,10 @@ def slurm(place, task, **environment):
 
 
 class TestSlurm:
+    def test_an_array_is_told_of_all_methods_that_need_a_second_submission(self):
+        said = (ROOT / "launchers" / "slurm_experiment.sh").read_text()
+        assert all(f"`{name}`" in said for name in followers.REGISTRY)
+
     def test_a_worker_goes_on_with_a_chief_that_began_again(self, tmp_path):
         program(tmp_path / ".venv" / "bin" / "python", WORKER)
         (tmp_path / ".nash_tf-chief-5").write_text("10.0.0.1 7 0\n")

@@ -44,6 +44,7 @@ ORDER = [  # rooms, and the modules beside them, from low to high
     "main",
     "followers",
     "experiment_runs",
+    "experiment_checks",
     "experiment",
     "__main__",
     "benchmark",

@@ -121,7 +121,8 @@ def check_tree(directory: str | os.PathLike) -> None:
 def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
     """Makes the output directory and writes its config.json, whole or not at all.
 
-    The versions by which a run was begun stay there when it goes on; others by which it does are listed after them.
+    The layout of the first network stands there also where it was not given: unset it means another one by method. The versions by
+    which a run was begun stay there when it goes on; others by which it does are listed after them.
 
     Args:
         config: the settings.
@@ -135,7 +136,7 @@ def write_config(config: SearchConfig, versions: Mapping[str, str]) -> None:
     now = {**versions, **({_START: start_file.version(config.start)} if config.start else {})}
     known = _read(directory)[1] if (directory / CONFIG).exists() else []
     first, *later = known if now in known[-1:] else [*known, now]
-    values = {**config.to_json(), _VERSIONS: first, **({LATER_VERSIONS: later} if later else {})}
+    values = {**config.with_layout().to_json(), _VERSIONS: first, **({LATER_VERSIONS: later} if later else {})}
     write_atomically(directory / CONFIG, (json.dumps(with_checksum(values), indent=2) + "\n").encode())
 
 
@@ -214,18 +215,20 @@ def _check_same(directory: str | os.PathLike, wanted: SearchConfig) -> SearchCon
         ConfigError: it does not.
     """
     saved, versions = _read(directory)
-    check_resume(saved, wanted, planned_by(saved.method))
+    begun, given = versions[0].get(_START), start_file.version(wanted.start) if wanted.start else None
+    if begun is None and given:
+        raise refusal("start", wanted.start, "the run was begun without; leave it out, or give another --output_dir")
+    if begun != given:
+        rule = (
+            f"the run was begun with {saved.start}, and goes on with no other file; give that, or another --output_dir"
+        )
+        raise refusal("start", wanted.start, rule)
+    check_resume(saved.with_layout(), wanted.with_layout(), planned_by(saved.method))
     if lost := lost_limits(saved, wanted):
         begun_with = " and ".join(f"--{name}={getattr(saved, name):,.15g}" for name in lost)
         rule = f"must be given: method {saved.method} lays out its budget by it; the run was begun with {begun_with}, give that or more"
         raise refusal(lost[0], None, rule)
-    begun, given = versions[0].get(_START), start_file.version(wanted.start) if wanted.start else None
-    if begun == given:
-        return saved
-    if begun is None:
-        raise refusal("start", wanted.start, "the run was begun without; leave it out, or give another --output_dir")
-    rule = f"the run was begun with {saved.start}, and goes on with no other file; give that, or another --output_dir"
-    raise refusal("start", wanted.start, rule)
+    return saved
 
 
 def check_creatable(directory: str) -> None:

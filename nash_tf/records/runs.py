@@ -1,8 +1,9 @@
 """A run and its trainings as typed values."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,7 @@ class Run:
         failure: why it failed when it was at work last; "" where it did not, or of an earlier version.
         problems: what of its files is missing or broken, a sentence each.
         pictures: file, as results.json names it -> PNG, of the worst mistakes; empty where they are not asked for.
+        label: its name among others; "" for that of its directory.
     """
 
     directory: Path
@@ -143,10 +145,11 @@ class Run:
     failure: str = ""
     problems: tuple[str, ...] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    label: str = ""
 
     @property
     def name(self) -> str:
-        return self.directory.name or str(self.directory)
+        return self.label or self.directory.name or str(self.directory)
 
     @property
     def method(self) -> str:
@@ -228,6 +231,18 @@ class Run:
     def setting(self, name: str) -> float | None:
         """A number in config.json."""
         return number(self.config.get(name))
+
+
+def named_apart(runs: Sequence[Run]) -> list[Run]:
+    """The same runs, those whose directories have one name labelled by the shortest end of their paths that no other has."""
+    labels, depth = {run.directory: run.name for run in runs}, 1
+    while alike := {name for name, times in Counter(labels.values()).items() if times > 1}:
+        depth += 1
+        longer = {each: "/".join(each.absolute().parts[-depth:]) for each, label in labels.items() if label in alike}
+        if longer.items() <= labels.items():
+            break  # these are the whole paths
+        labels |= longer
+    return [replace(run, label=labels[run.directory]) for run in runs]
 
 
 def objective_of(config: Mapping[str, Any]) -> Objective:

@@ -7,7 +7,7 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from nash_tf.files import run_directory
 from nash_tf.files.atomic import write_atomically
 from nash_tf.records import loading, regular_files
 from nash_tf.report.pages import experiment_page, search_page
+from nash_tf.report.pages.experiment_page import NONE_MISSING
 from nash_tf.report.pages.html_page import Report
 from nash_tf.terminal.text_tables import printable
 
@@ -67,10 +68,10 @@ def write_experiment(
     path: str | os.PathLike,
     svg_dir: str | os.PathLike | None = None,
     refresh: int = 0,
-    missing: Sequence[str] = (),
+    missing: Mapping[str, str] = NONE_MISSING,
 ) -> Path:
-    """Writes the page of several searches to `path`; `missing` are lines on runs that are planned and not there, the other arguments
-    those of `write`."""
+    """Writes the page of several searches to `path`; `missing` are runs that are planned and not there, by name why, the other
+    arguments those of `write`."""
     target = Path(path)
     found = [loading.read(directory) for directory in directories]
 

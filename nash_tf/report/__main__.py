@@ -10,7 +10,7 @@ from pathlib import Path
 from nash_tf import report
 from nash_tf.drawing.number_words import plural
 from nash_tf.files import run_directory
-from nash_tf.records import loading, runs
+from nash_tf.records import loading, planned, runs
 from nash_tf.report.pages import experiment_page
 from nash_tf.report.watch import finished, watch
 from nash_tf.settings import given_path
@@ -86,9 +86,10 @@ def _run(given: argparse.Namespace) -> int:
         directories = found()
         several = are_several(directories)
         live = _REFRESH if watched and (several or not finished(directories)) else 0
+        missing = _planned(asked, directories) if several else {}
         if several:
             pages = [partial(report.write, directory, refresh=live) for directory in directories]
-            pages.append(partial(report.write_experiment, directories, page, given.svg_dir, live))
+            pages.append(partial(report.write_experiment, directories, page, given.svg_dir, live, missing))
         else:
             pages = [partial(report.write, directories[0], page, given.svg_dir, live)]
         written = [_attempt(write) for write in pages]
@@ -98,7 +99,7 @@ def _run(given: argparse.Namespace) -> int:
             _say([f"{where}{experiment_page.one_line(run)}", *_problems(run)])
         if several:
             style = experiment_page.as_markdown if given.markdown else experiment_page.as_columns
-            print(f"\n{experiment_page.tables(read, style)}\n")
+            print(f"\n{experiment_page.tables(read, style, missing)}\n")
         if all(written):
             print(printable(page), flush=True)
         return all(written)
@@ -175,6 +176,17 @@ def _linked(directory: Path) -> list[Path]:
 
 def _runs(directory: Path) -> list[Path]:
     return [directory] if runs.is_run(directory) else _inside(directory) or [directory]
+
+
+def _planned(asked: Sequence[Path], directories: Sequence[Path]) -> dict[str, str]:
+    """The runs that experiments in the directories asked for have planned and that are not there, by name why."""
+    whole = [directory for directory in asked if not runs.is_run(directory)]
+    folders = [run.parent for run in directories if any(run.is_relative_to(directory) for directory in whole)]
+    return {
+        name if folder in whole else f"{folder.name}/{name}": why
+        for folder in dict.fromkeys([*whole, *folders])
+        for name, why in planned.missing(folder).items()
+    }
 
 
 def _common(directories: Sequence[Path]) -> Path:

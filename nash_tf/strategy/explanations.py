@@ -12,6 +12,7 @@ from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
 from nash_tf.strategy.search_settings import Settings
 
+TIME_LEFT = "time was left for"  # so many epochs: begins what is said of a training that a limit has made shorter
 LOST_END = (
     "; the last training is lost, since its numbers were no longer finite (a lower learning rate may help): what is handed over was "
     "trained before it, at a learning rate that had not come down to zero"
@@ -45,7 +46,7 @@ def shortened(outcomes: Iterable[Outcome]) -> str:
     """What there is to say of trainings that a limit on time has made shorter; "" where there are none."""
     names = {True: "the last", False: "the first network's"}
     told = (
-        f"time was left for {each.epochs_done} of {each.epochs_asked} epochs of {names[each.key.step > 0]} training"
+        f"{TIME_LEFT} {each.epochs_done} of {each.epochs_asked} epochs of {names[each.key.step > 0]} training"
         for each in outcomes
         if each.is_shortened
     )

@@ -62,6 +62,12 @@ class Method:
         """
         return self.rungs(children, max(epochs, children + 1) if has_budget and self.is_budgeted else epochs)
 
+    def layout(self, given: str | None) -> str:
+        """The layout of the first network, where one is given or none."""
+        if self.name == baselines.HAND:
+            return baselines.HAND
+        return given or ("pooled" if self.has_foresight else "plain")
+
     @property
     def grows(self) -> bool:
         """Whether networks grow at all: baselines train the first one alone."""
@@ -123,7 +129,8 @@ OF_SLIDES = (
         _uniform(*FIVE_OPERATORS, "insert_separable_conv"),
     ),
 )
-# What the slides name as future work: a larger first budget, and a promotion that does not break ties by chance.
+# Two answers to the slides' problem that halving discards potentially good models: a larger first budget, which they name as future work,
+# and, ours, a promotion that does not break ties by the order of children.
 FUTURE_WORK = (
     _slides(
         "shr_two_rungs",

@@ -1,9 +1,12 @@
 """What a run that goes on has from the version of nash_tf that began it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
+import nash_tf
 from nash_tf import __version__, data, runtime, settings
 from nash_tf.architecture import costs
 from nash_tf.config import SearchConfig, refusal
@@ -12,6 +15,8 @@ from nash_tf.files import run_directory
 from nash_tf.strategy import budget_names, explanations, methods
 from nash_tf.tuning.reopening import has_search
 
+SOURCES = "nash_tf sources"  # among the versions: a digest
+_SAY_NOTHING = {"report", "drawing", "benchmark"}  # rooms on which no result depends
 AUGMENTATION = "augmentation"  # among the versions: what happens to training images
 
 
@@ -19,11 +24,23 @@ def versions(config: SearchConfig, dataset: data.Dataset) -> dict[str, str]:
     """What a run depends on beside its settings and data, by name."""
     return {
         "nash_tf": __version__,
+        SOURCES: sources(),
         **runtime.versions(),
         run_directory.COSTS: costs.coefficients(),
         AUGMENTATION: ",".join(config.augmentations(dataset.flips)),
         **identity.versions(dataset),
     }
+
+
+@cache
+def sources() -> str:
+    """A digest of the package's own files: between two versions of it much changes that a run comes to."""
+    root, found = Path(nash_tf.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root)
+        if name.parts[0] not in _SAY_NOTHING:
+            found.update(f"{name.as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return found.hexdigest()[:12]
 
 
 def check(

@@ -19,6 +19,7 @@ from nash_tf.report.analysis import (
     compute_time,
     family,
     layer_shares,
+    method_comparison,
     operator_tally,
     restart_drops,
     search_plan,
@@ -49,6 +50,28 @@ class TestStatistics:
         assert stats.sign_flip_p([0.0, 0.0]) == 1.0
         # sums of 1, 1, 1, -1 reach |2| in all patterns but the 6 that sum to 0
         assert stats.sign_flip_p([1, 1, 1, -1]) == 10 / 16
+
+    @pytest.mark.parametrize("images", [359, 10_000, 50_000])
+    def test_sign_flips_of_accuracies_are_those_of_whole_images(self, images, tmp_path):
+        """Equal sums are equal, however the accuracies are rounded; sums that are an image apart are not."""
+        for seed in range(40):
+            draw = random.Random(seed)
+            right = [[draw.randint(images * 9 // 10, images * 9 // 10 + 8) for _ in range(8)] for _ in range(2)]
+            found = [
+                runs.Run(
+                    tmp_path,
+                    config={"method": method, "seed": number},
+                    results={"test_accuracy": round(each / images, 6)},
+                )
+                for method, of_method in zip(("nash", "sh"), right, strict=True)
+                for number, each in enumerate(of_method)
+            ]
+            (pair,) = method_comparison.comparisons(found)
+            assert pair.p == stats.sign_flip_p([one - other for one, other in zip(*right, strict=True)])
+
+    def test_sign_flips_of_equal_ratios_are_equal(self):
+        logs = [math.log(100 * 2**power) - math.log(100) for power in (1, 4, 2, -1, 1, 6, 0, 2)]
+        assert stats.sign_flip_p(logs) == stats.sign_flip_p([1, 4, 2, -1, 1, 6, 0, 2]) == 0.0625
 
     def test_many_pairs_are_sampled_close_to_the_exact_value(self):
         dice = random.Random(1)

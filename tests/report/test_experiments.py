@@ -70,7 +70,9 @@ class TestExperiment:
         assert method_comparison.unequal_settings(found)["mutations"].keys() == {"3", "5"}
         make_run(tmp_path / "c", "nash", steps=1, dataset="one")
         first = method_comparison.by_dataset([*found, loading.read(tmp_path / "c")])["one"]
-        assert method_comparison.twins(first) == {"nash, seed 0": 2}
+        assert {name: [run.name for run in those] for name, those in method_comparison.twins(first).items()} == {
+            "nash, seed 0": ["a", "c"]
+        }
 
     def test_settings_that_change_no_result_make_no_runs_unequal(self, tmp_path):
         other = {
@@ -98,6 +100,18 @@ class TestExperiment:
         found = method_comparison.unequal_settings([runs.Run(tmp_path, config=each) for each in grown])
         assert {name: list(values) for name, values in found.items()} == {"gain_factor": ["0.7", "None"]}
 
+    def test_first_networks_are_compared_as_they_were_where_no_layout_was_given(self, tmp_path):
+        def unequal(**layouts):
+            configs = [{**SearchConfig(method=name).to_json(), "layout": given} for name, given in layouts.items()]
+            found = method_comparison.unequal_settings([runs.Run(tmp_path, config=config) for config in configs])
+            return {name: list(values) for name, values in found.items() if name in ("layout", "widths")}
+
+        assert unequal(grow=None, random=None) == {"layout": ["'plain'", "'pooled'"]}
+        assert unequal(grow=None, random="pooled", hand=None) == unequal(sh=None, random="plain") == {}
+        config = {**SearchConfig(method="grow").to_json(), "start": "a.keras"}
+        started = [runs.Run(tmp_path, config={**config, "method": name}) for name in ("grow", "random")]
+        assert method_comparison.unequal_settings(started) == {}
+
     def test_other_libraries_constants_and_images_are_spoken_of(self, tmp_path):
         config, usual = (
             {"method": "sh", "dataset": "one"},
@@ -118,8 +132,18 @@ class TestExperiment:
         assert dict(entry.rows) == {
             "keras": "3.14 (c); 3.15",
             "predicted CPU-seconds": "step 1; step 2 (d)",
-            "images, seed 1": "b; c (d)",
+            "images, seed 1": "b (b); c (d)",
         }
+
+    def test_versions_that_a_run_went_on_by_are_spoken_of(self, tmp_path):
+        later = {"a": (), "b": ({"keras": "4", "nash_tf sources": "x"}, {"keras": "3"}), "c": ()}
+        found = [
+            runs.Run(tmp_path / name, config={"method": "sh"}, versions={"keras": "3"}, later_versions=each)
+            for name, each in later.items()
+        ]
+        told = [dict(entry.rows) for entry in experiment_tables.cautions(found) if entry.title.startswith("Versions")]
+        assert told == [{"keras": "3; 3, then 4 (b)"}]
+        assert method_comparison.unequal_surroundings(found[::2]) == {}
 
     def test_comparisons_by_accuracy_of_searches_that_went_by_something_else_are_said_to_be(self, tmp_path):
         other = [runs.Run(tmp_path / str(seed), config={"objective": "loss", "seed": seed}) for seed in range(2)]
@@ -128,16 +152,45 @@ class TestExperiment:
         assert not experiment_tables.cautions([runs.Run(tmp_path, config={"objective": "accuracy"})])
 
     def test_seeds_that_a_method_lacks_and_whose_winner_is_followed_are_told(self, tmp_path):
-        for method, seeds in {"nash": (0, 1), "sh": (1,), "scratch": (0, 1)}.items():
+        for method, seeds in {"nash": (0, 1), "sh": (1,), "scratch": (0, 1), "wide": (0, 1), "hand": (0, 1)}.items():
             for seed in seeds:
                 make_run(tmp_path / f"{method}-seed{seed}", method, steps=1, seed=seed)
         found = [loading.read(each) for each in sorted(tmp_path.iterdir())]
-        for run in found:
+        for run in (run for run in found if run.method == "scratch"):
             run.config["start"] = f"/x/nash-seed{run.seed}/best/architecture.json"
         told = {entry.title: dict(entry.rows) for entry in experiment_tables.cautions(found)}
         assert told["Seeds that some methods lack"] == {"sh": "0"}
         first = {f"scratch-seed{seed}": f"that of nash-seed{seed}" for seed in (0, 1)}
-        assert told["First networks that follow from winners"] == first
+        first |= {f"hand-seed{seed}": "made by hand" for seed in (0, 1)}
+        first |= {f"wide-seed{seed}": "widths 64, 128, 256" for seed in (0, 1)}
+        assert told["Runs with a first network of their own"] == first
+
+    def test_results_of_one_method_and_seed_with_several_settings_are_not_pooled(self, tmp_path, capsys):
+        for place, mutations in (("short", 3), ("long", 5)):
+            for method in ("nash", "sh", "hand"):
+                make_run(tmp_path / place / f"{method}-seed0", method, steps=1, mutations=mutations)
+        (tmp_path / "short" / "sh-seed0" / "results.json").unlink()
+        found = runs.named_apart([loading.read(each) for each in sorted(tmp_path.glob("*/*"))])
+        groups = method_comparison.by_dataset(found)
+        assert {name: [run.name for run in group] for name, group in groups.items()} == {
+            f"cifar10, mutations={mutations}": [f"{place}/{name}-seed0" for name in ("hand", "nash", "sh")]
+            for place, mutations in (("long", 5), ("short", 3))
+        }
+        assert not any(method_comparison.unequal_settings(group) for group in groups.values())
+        assert main([str(tmp_path)]) == 0
+        words = capsys.readouterr().out
+        assert "Results (cifar10, mutations=3)" in words and "short/hand-seed0" in words and "2 of 2" not in words
+        page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
+        assert "6 runs on cifar10" in page.text and "Results · cifar10, mutations=5" in page.text
+
+    def test_runs_are_named_by_the_shortest_path_that_no_other_has(self, tmp_path):
+        def names(*paths):
+            return [run.name for run in runs.named_apart([runs.Run(tmp_path / path) for path in paths])]
+
+        assert names("a/sh", "b/nash") == ["sh", "nash"]
+        assert names("a/sh", "b/sh", "a/nash") == ["a/sh", "b/sh", "nash"]
+        assert names("a/c/sh", "b/c/sh", "d/sh") == ["a/c/sh", "b/c/sh", "d/sh"]
+        assert names("a/sh", "a/sh") == ["sh", "sh"]
 
     @pytest.mark.parametrize(
         ("method", "settings", "words"),
@@ -163,11 +216,44 @@ class TestExperiment:
                 "3; 5 (a)",
                 "Compare with care",
                 "sh, seed 0",
-                "Comparisons take the last of them",
+                "comparisons take the last",
             ):
                 assert told in words
         page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
         assert "mutations: 3; 5 (a)" in page.text and "sh, seed 0: 2" in page.text
+
+    @pytest.mark.parametrize(
+        ("results", "words"),
+        [
+            ({"search_ended": "its one step is done"}, ""),
+            ({"search_ended": "all 12 steps are done", "final_epochs_done": 20, "final_ended": None}, ""),
+            ({"search_ended": "the budget of 12.5 epochs of the first network is spent"}, ""),
+            ({"search_ended": "max_cpu_hours=0.17 has been reached", "ended_by_limit": True}, ""),
+            ({"search_ended": "a limit on time has been reached"}, ""),
+            (
+                {"final_ended": "max_hours=2 left time for 9 of 20 epochs", "final_epochs_done": 9},
+                "max_hours=2 left time for 9",
+            ),
+            ({"final_epochs_done": 9}, "9 of 20 epochs of final training"),
+            ({"search_ended": "its one step is done; they took 338 epochs, and the budget was 120."}, "budget was 120"),
+            ({"search_ended": "nothing can grow in step 2: all is full"}, "nothing can grow in step 2"),
+            (
+                {"search_ended": "x; time was left for 3 of 9 epochs of the last training", "ended_by_limit": True},
+                "3 of 9",
+            ),
+        ],
+    )
+    def test_runs_with_other_compute_than_asked_are_told(self, results, words, tmp_path):
+        found = [
+            runs.Run(tmp_path / name, config={"final_epochs": 20, "method": "sh"}, results=given)
+            for name, given in (("a", results), ("b", {}))
+        ]
+        told = [entry for entry in experiment_tables.cautions(found) if "other compute" in entry.title]
+        if words:
+            ((name, said),) = told[0].rows
+            assert name == "a" and words in said
+        else:
+            assert not told
 
     def test_a_control_that_is_handed_over_is_not_taken_for_the_search(self, tmp_path, capsys):
         for method in ("nash", "sh"):
@@ -205,14 +291,14 @@ class TestExperiment:
         assert len(links) == 13 and all((many / link).exists() for link in links)
 
     def test_what_was_published_of_cifar10_stands_beside_runs_on_it_alone(self, tmp_path, capsys):
-        for name in ("photos", "CIFAR-10", "/data/cifar10"):
+        for name in ("photos", "CIFAR-10", "/data/cifar10", "cifar100"):
             folder = tmp_path / name.replace("/", "_")
             for seed in (0, 1):
                 file = make_run(folder / str(seed), "nash", steps=1) / "results.json"
                 file.write_text(json.dumps(json.loads(file.read_text()) | {"dataset": name, "seed": seed}))
             assert main([str(folder)]) == 0
             words = capsys.readouterr().out + (folder / "report.html").read_text(encoding="utf-8")
-            assert ("Published, on CIFAR-10" in words) == (name != "photos")
+            assert ("Published, on CIFAR-10" in words) == (name not in ("photos", "cifar100"))
 
     def test_behaviour_by_hand(self, many):
         found = [loading.read(many / f"nash-{seed}") for seed in range(3)]
@@ -322,6 +408,17 @@ class TestExperiment:
         names = {"accuracy", "accuracy_params", "anytime", "growth", "lives", "favoured"}
         assert {path.stem for path in tmp_path.glob("*.svg")} == names
         check_texts(tmp_path)
+
+
+def test_published_sorts_of_merging_layers_add_up_to_the_slides_but_where_that_is_said():
+    merging = {"NASH": 19, "SH": 25, "SHR": 22, "SHRSep": 18}
+    convex, concat, split = map(experiment_tables.PUBLISHED.head.index, ("convex", "concat", "split"))
+    sums = {
+        row[0]: sum(int(row[each].split()[0]) for each in (convex, concat, split))
+        for row in experiment_tables.PUBLISHED.rows
+    }
+    assert {name for name in merging if sums[name] != merging[name]} == {"SHRSep"}
+    assert "SHRSep add up to 22 %" in experiment_tables.PUBLISHED.note and sums["SHRSep"] == 22
 
 
 def test_published_numbers_are_the_slides():

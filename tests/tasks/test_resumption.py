@@ -13,6 +13,7 @@ from nash_tf.config import SearchConfig
 from nash_tf.data.digits import FILE
 from nash_tf.data.identity import IMAGES
 from nash_tf.files.checksums import with_checksum, without_checksum
+from nash_tf.tasks import resumption
 from nash_tf.tasks.resumption import AUGMENTATION, of_raised_limits
 from nash_tf.terminal.progress import Progress
 from tests.helpers.data_files import folder
@@ -51,6 +52,7 @@ def test_a_folder_of_images_may_have_moved(tmp_path, monkeypatch):
     here(tmp_path / "run", "--dataset=photos/", *arguments)
     (tmp_path / "photos").rename(tmp_path / "pictures")
     here(tmp_path / "run", "--dataset=pictures", *arguments)
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["versions"]["nash_tf sources"]
     refused = here(tmp_path / "run", "--dataset=digits", *arguments, status=2)
     assert "--dataset=digits: the run was begun with" in refused
     file = tmp_path / "run" / "config.json"
@@ -110,3 +112,15 @@ def test_a_run_goes_on_with_the_images_that_it_was_begun_with_or_says_so(tmp_pat
         r"--dataset=\S+: the run was begun with 180 \+ 20 \+ 359 images of .*, labels .*, and these are", other
     ), other
     assert (tmp_path / "run" / "config.json").read_bytes() == begun
+
+
+def test_another_state_of_the_package_is_another_version(tmp_path, monkeypatch):
+    """Between two numbers of it much changes that a run comes to; pages do not change it."""
+    (tmp_path / "report").mkdir()
+    monkeypatch.setattr("nash_tf.__file__", str(tmp_path / "__init__.py"))
+    (tmp_path / "grow.py").write_text("rate = 1")
+    found = [resumption.sources.__wrapped__()]
+    for name, text in (("report/page.py", "x"), ("grow.py", "rate = 2"), ("other.py", "")):
+        (tmp_path / name).write_text(text)
+        found.append(resumption.sources.__wrapped__())
+    assert found[0] == found[1] and len(set(found)) == 3

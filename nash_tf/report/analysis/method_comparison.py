@@ -1,7 +1,6 @@
 """Several runs compared: results by data set and method, and methods paired by seed."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -14,7 +13,8 @@ from nash_tf.config import SearchConfig
 from nash_tf.records.runs import Run
 from nash_tf.report.analysis import compared, layer_shares, stats
 from nash_tf.report.analysis.stats import Summary
-from nash_tf.settings.baselines import SCRATCH, WIDE
+from nash_tf.scores import classification
+from nash_tf.settings.baselines import HAND, SCRATCH, WIDE
 from nash_tf.strategy import methods
 
 _ORDER = tuple(method.name for method in methods.OF_SLIDES)
@@ -22,9 +22,10 @@ _ORDER = tuple(method.name for method in methods.OF_SLIDES)
 # of a start and of a data set the path alone is free, and another path may be another one.
 _MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchConfig)} - {"start", "dataset"}
 _BEFORE = {each.name: each.before for each in settings.declared(SearchConfig)}
-# Methods and settings that follow from winners: see `nash_tf.followers`.
-_BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels")}
+# Methods and settings that follow from winners, see `nash_tf.followers`, or from the method.
+_BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels"), (HAND, "layout"), (HAND, "widths")}
 
+_NAMED = 3  # settings by which runs of one data set are apart, in the name of a group
 _OF_A_SEED = {"images", "pixels"}  # what a run records of its data; which images validate is drawn by the seed
 
 
@@ -68,11 +69,35 @@ class Comparison:
 
 
 def by_dataset(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs grouped by data set: accuracies on different ones are never pooled, nor those of controls with those of winners."""
+    """Runs grouped by data set: accuracies on different ones are never pooled, nor those of controls with those of winners, nor those of
+    one method and seed with several settings: such runs of one data set are groups too, named by these settings."""
     groups: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.dataset):
         groups.setdefault(run.dataset, []).append(run)
-    return {dataset: compared.of_winners(group) for dataset, group in groups.items()}
+    apart = {name: part for dataset, group in groups.items() for name, part in _apart(dataset, group).items()}
+    return {name: compared.of_winners(part) for name, part in apart.items()}
+
+
+def _apart(dataset: str, runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs of one data set by the settings in which finished runs of one method and seed differ; all together where there are none."""
+    names = [*dict.fromkeys(name for those in twins(runs).values() for name in unequal_settings(those))]
+    if not names:
+        return {dataset: list(runs)}
+    keys = {
+        run.directory: tuple(str(_value(name, run)) for name in names)
+        for run in runs
+        if run.config and all(_counts(name, run) for name in names)
+    }
+    beside = {folder.parent: key for folder, key in keys.items()}
+    parts: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:  # those in which a setting does not count are with others of their experiment
+        key = keys.get(run.directory) or beside.get(run.directory.parent) or next(iter(keys.values()), ())
+        parts.setdefault(key, []).append(run)
+    words = [", ".join(f"{name}={value}" for name, value in zip(names[:_NAMED], key, strict=False)) for key in parts]
+    numbers = [f" ({number})" if words.count(each) > 1 else "" for number, each in enumerate(words, start=1)]
+    return {
+        f"{dataset}, {each}{number}": part for each, number, part in zip(words, numbers, parts.values(), strict=True)
+    }
 
 
 def methods_of(runs: Sequence[Run]) -> list[str]:
@@ -132,7 +157,7 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
                 len(differences),
                 mean(differences),
                 stats.t_interval(differences),
-                stats.sign_flip_p(differences),
+                stats.sign_flip_p(differences, rounding=10.0**-classification.DIGITS),
                 1.0,
                 math.exp(mean(logs)) if logs else None,
                 (math.exp(span[0]), math.exp(span[1])) if span else None,
@@ -151,7 +176,7 @@ def _differences(pairs: Sequence[tuple[Run, Run]], name: str, bend: Callable[[fl
 def unequal_settings(runs: Sequence[Run]) -> dict[str, dict[str, list[Run]]]:
     """Settings, beyond method and seed, that are not the same in all runs which they count in: name -> value -> its runs."""
     names = dict.fromkeys(name for run in runs for name in run.config if name not in _MAY_DIFFER)
-    counted = {name: [run for run in runs if run.config and _counts(name, run.method)] for name in names}
+    counted = {name: [run for run in runs if run.config and _counts(name, run)] for name in names}
     return _unequal({name: [(repr(_value(name, run)), run) for run in those] for name, those in counted.items()})
 
 
@@ -167,8 +192,14 @@ def unequal_surroundings(runs: Sequence[Run]) -> dict[str, dict[str, list[Run]]]
 
 
 def _versions(runs: Sequence[Run], is_meant: Callable[[str], bool]) -> dict[str, list[tuple[str, Run]]]:
-    names = dict.fromkeys(name for run in runs for name in run.versions if is_meant(name))
-    return {name: [(str(run.versions[name]), run) for run in runs if name in run.versions] for name in names}
+    """Name -> what each run has of it that tells it: what it was begun by, and others that it went on by."""
+    told: dict[str, list[tuple[str, Run]]] = {}
+    for run in runs:
+        known = (run.versions, *run.later_versions)
+        for name in filter(is_meant, dict.fromkeys(name for each in known for name in each)):
+            values = dict.fromkeys(str(each[name]) for each in known if name in each)
+            told.setdefault(name, []).append((", then ".join(values), run))
+    return told
 
 
 def _unequal(named: Mapping[str, Iterable[tuple[str, Run]]]) -> dict[str, dict[str, list[Run]]]:
@@ -192,8 +223,8 @@ def unequal_seeds(runs: Sequence[Run]) -> dict[str, list[str]]:
     return {method: those for method, those in lacking.items() if those}
 
 
-def followed(runs: Sequence[Run]) -> dict[str, str]:
-    """Run -> what its first network follows from: the run of the winner, or widths."""
+def own_first_networks(runs: Sequence[Run]) -> dict[str, str]:
+    """Run -> what its first network is, where it is none that methods share: made by hand, or following from winners."""
     found = {}
     for run in runs:
         start, widths = run.config.get("start"), run.config.get("widths")
@@ -202,23 +233,30 @@ def followed(runs: Sequence[Run]) -> dict[str, str]:
             found[run.name] = f"that of {way[-3] if len(way) > 2 else start}"
         elif run.method == WIDE and isinstance(widths, list):
             found[run.name] = f"widths {', '.join(map(str, widths))}"
+        elif run.method == HAND and not start:
+            found[run.name] = "made by hand"
     return found
 
 
-def _counts(name: str, method: str) -> bool:
-    """Whether a setting is the same in all runs of an experiment, and changes what those of a method come to."""
-    if name == "gain_factor" and method in methods.registry:
-        return methods.registry[method].has_foresight
-    return (method, name) not in _BY_DESIGN
+def _counts(name: str, run: Run) -> bool:
+    """Whether a setting is the same in all runs of an experiment, and changes what those of a run's method come to."""
+    if name == "gain_factor" and run.known_method:
+        return run.known_method.has_foresight
+    if name in ("layout", "widths") and run.config.get("start"):
+        return False
+    return (run.method, name) not in _BY_DESIGN
 
 
 def _value(name: str, run: Run) -> Any:
-    """What a run was given; where its version did not have the setting, what that did."""
+    """What a run was given; where its version did not have the setting, what that did; and the layout that was meant by giving none."""
     before = _BEFORE.get(name)
-    return run.config.get(name, list(before) if isinstance(before, tuple) else before)
+    value = run.config.get(name, list(before) if isinstance(before, tuple) else before)
+    return run.known_method.layout(value) if name == "layout" and run.known_method else value
 
 
-def twins(runs: Sequence[Run]) -> dict[str, int]:
-    """Method and seed that more than one finished run has, and how many have it."""
-    finished = Counter(f"{run.method}, seed {run.seed}" for run in runs if run.state == "finished")
-    return {name: times for name, times in finished.items() if times > 1}
+def twins(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Method and seed that more than one finished run has, and these runs."""
+    finished: dict[str, list[Run]] = {}
+    for run in (run for run in runs if run.state == "finished"):
+        finished.setdefault(f"{run.method}, seed {run.seed}", []).append(run)
+    return {name: those for name, those in finished.items() if len(those) > 1}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 EXACT_UP_TO = 16  # pairs; beyond, sign flips are drawn
 _DRAWS = 20_000
+_OF_FLOATS = 1e-12  # by how much a difference of two floats is off, here, that are not rounded
 
 
 class Summary(NamedTuple):
@@ -27,12 +28,16 @@ def summary(values: Sequence[float]) -> Summary | None:
     return Summary(len(values), mean(values), stdev(values) if len(values) > 1 else None, min(values), max(values))
 
 
-def sign_flip_p(differences: Sequence[float]) -> float:
+def sign_flip_p(differences: Sequence[float], rounding: float = _OF_FLOATS) -> float:
     """Two-sided paired permutation test of a mean of zero: each difference may as well have had the other sign.
 
     All 2^n sign patterns count up to `EXACT_UP_TO` pairs, beyond that drawn ones (with a fixed seed) and the one seen.
+
+    Args:
+        differences: of pairs.
+        rounding: by how much each may be off at most; sums that may be equal without it count as equal.
     """
-    seen = abs(sum(differences)) * (1 - 1e-12)
+    seen = abs(sum(differences)) - 2 * rounding * len(differences)  # two sums are compared
     if len(differences) <= EXACT_UP_TO:
         sums = [0.0]
         for difference in differences:

@@ -1,8 +1,9 @@
 """The report of several runs: tables and figures across them, the published table apart, and links to each run."""
 
 import os
+import re
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from nash_tf.drawing.figure import Figure
 from nash_tf.drawing.markup import Markup, tag
 from nash_tf.drawing.number_words import count, duration, percent, plural, short
 from nash_tf.files import run_directory
-from nash_tf.records.runs import Run
+from nash_tf.records.runs import Run, named_apart
 from nash_tf.report.analysis import method_comparison
 from nash_tf.report.analysis.behaviour import Behaviour, behaviour
 from nash_tf.report.charts import accuracy_scatter, growth, lifetimes, strip_plot
@@ -22,9 +23,15 @@ from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.search_summary import state_words
 from nash_tf.terminal.text_tables import in_markdown, markdown, printable, table
 
+NONE_MISSING: Mapping[str, str] = {}
+
 
 def report(
-    runs: Sequence[Run], place: Path, refresh: int = 0, lost: Sequence[str] = (), missing: Sequence[str] = ()
+    runs: Sequence[Run],
+    place: Path,
+    refresh: int = 0,
+    lost: Sequence[str] = (),
+    missing: Mapping[str, str] = NONE_MISSING,
 ) -> html.Report:
     """The page of an experiment.
 
@@ -33,8 +40,9 @@ def report(
         place: directory in which the page will lie; links are relative to it.
         refresh: see `page.page`.
         lost: sentences on figures that could not be written.
-        missing: lines on further runs, which have not begun.
+        missing: further runs, which have not begun, by name why.
     """
+    runs = named_apart(runs)
     groups = method_comparison.by_dataset(runs)
     sections: list[tuple[str, str, Markup]] = []
     figures: list[Figure] = []
@@ -45,13 +53,16 @@ def report(
     finished = sum(run.state == "finished" for run in runs)
     cpu = sum(run.result("cpu_seconds") or 0 for run in runs)
     planned = len(runs) + len(missing)
-    title = f"{plural(planned, 'run', 'runs')} on {', '.join(groups)}" if runs else "No runs"
+    title = f"{plural(planned, 'run', 'runs')} on {_datasets(runs)}" if runs else "No runs"
     head = html.together(
         tag("h1", title),
         html.paragraph(tag("code", str(place)), class_="soft"),
         html.notice(
             "Runs without a result",
-            [*(f"{run.name}: {state_words(run)}" for run in runs if run.state != "finished"), *missing],
+            [
+                *(f"{run.name}: {state_words(run)}" for run in runs if run.state != "finished"),
+                *map(": ".join, missing.items()),
+            ],
         ),
         html.notice(
             "What is missing or could not be read",
@@ -81,14 +92,22 @@ def as_markdown(entry: Table, dataset: str) -> str:
     return f"**{entry.title}** ({in_markdown(dataset)})\n\n{markdown(entry.head, entry.rows)}\n\n{entry.note}"
 
 
-def tables(runs: Sequence[Run], as_text: Callable[[Table, str], str] = as_columns) -> str:
+def tables(
+    runs: Sequence[Run],
+    as_text: Callable[[Table, str], str] = as_columns,
+    missing: Mapping[str, str] = NONE_MISSING,
+) -> str:
     """All tables as text.
 
     Args:
         runs: in any state.
         as_text: (table, name of the data set) -> its text: `as_columns` for a terminal, or `as_markdown`.
+        missing: see `report`.
     """
-    parts, groups = [], method_comparison.by_dataset(runs)
+    parts, groups = [], method_comparison.by_dataset(named_apart(runs))
+    if missing:
+        planned = Table("Runs that are planned and not there", ("run", "why"), tuple(missing.items()))
+        parts.append(as_text(planned, _datasets(runs)))
     for dataset, group in groups.items():
         rows = method_comparison.method_rows(group)
         pairs = method_comparison.comparisons(group)
@@ -110,9 +129,13 @@ def _behaviours(runs: Sequence[Run]) -> list[Behaviour]:
     ]
 
 
+def _datasets(runs: Sequence[Run]) -> str:
+    return ", ".join(sorted({run.dataset for run in runs}))
+
+
 def _is_cifar10(dataset: str) -> bool:
     """Whether a data set is CIFAR-10, as far as its name tells: what others published is of it."""
-    return "cifar10" in dataset.lower().replace("-", "") or dataset.lower() == "cifar"
+    return dataset.lower() == "cifar" or re.search(r"cifar[-_ ]?10(?![0-9]|[.][0-9])", dataset.lower()) is not None
 
 
 def _published() -> Markup:
@@ -146,7 +169,7 @@ def _group(dataset: str, runs: Sequence[Run], suffix: str, figures: list[Figure]
     results = html.together(
         *(_as_notice(entry) for entry in experiment_tables.cautions(runs)),
         _as_html(experiment_tables.results(rows)),
-        _published() if _is_cifar10(dataset) else None,
+        _published() if _is_cifar10(runs[0].dataset) else None,
     )
     return [
         (f"results{suffix}", f"Results{where}", results),
