@@ -183,19 +183,6 @@ def test_wide_waits_for_the_searches_of_its_seed(tmp_path):
     assert experiment._is_ready(wide, [fixed, wide, other])
 
 
-def test_wide_goes_by_its_own_layout_whatever_method_stands_first(tmp_path, monkeypatch):
-    methods, begun = ["hand", "sh", "wide"], []
-    configs = experiment._checked(plan(tmp_path / "new", methods, [0]), [])
-    finished_search(tmp_path, "sh-seed0", params=100_000)
-    planned = plan(tmp_path, methods, [0])
-    monkeypatch.setattr(
-        experiment, "_start", lambda run, command: begun.append(command) or SimpleNamespace(poll=lambda: 0)
-    )
-    experiment._conduct(planned[2:], planned, configs, tmp_path, [], 1)
-    config, _ = main.parse(["main", *begun[0]])
-    assert vanilla((8, 8, 1), 10, config.widths).params == pytest.approx(100_000, rel=0.03)
-
-
 def test_without_its_search_a_run_that_follows_has_failed(tmp_path, capsys):
     assert experiment.main(["experiment", "--methods=wide,sh", "--only=0", f"--output_dir={tmp_path}"]) == 1
     assert "wide-seed0: needs the searches of its seed" in capsys.readouterr().err

@@ -202,7 +202,7 @@ class TestExperiment:
     )
     def test_a_first_network_that_follows_from_no_run_is_told_as_far_as_it_is_known(self, method, settings, words):
         run = runs.Run(Path("run"), config={"method": method, **settings})
-        assert method_comparison.followed([run]) == words
+        assert method_comparison.own_first_networks([run]) == words
 
     def test_every_table_says_what_makes_runs_unequal(self, tmp_path, capsys):
         make_run(tmp_path / "a", "nash", steps=1)
@@ -412,7 +412,7 @@ class TestExperiment:
 
 def test_published_sorts_of_merging_layers_add_up_to_the_slides_but_where_that_is_said():
     merging = {"NASH": 19, "SH": 25, "SHR": 22, "SHRSep": 18}
-    convex, concat, split = map(experiment_tables.PUBLISHED.head.index, ("convex", "concat", "split"))
+    convex, concat, split = map(experiment_tables.PUBLISHED.head.index, ("convex", "concatenation", "split (Add)"))
     sums = {
         row[0]: sum(int(row[each].split()[0]) for each in (convex, concat, split))
         for row in experiment_tables.PUBLISHED.rows
