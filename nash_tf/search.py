@@ -100,6 +100,7 @@ def run(
     runtime.set_up(config.threads)  # before a model is loaded
     task.check(config, dataset)
     config = start.with_pixels(config, dataset, begun)
+    dataset = start.with_notes(config, dataset)
     config = config if roles.is_worker() else prior.with_prior(config, begun)
     latencies = Latencies(config)
     timed = [] if roles.is_worker() else latencies.check(task.first_network(config, dataset))
