@@ -124,6 +124,8 @@ def test_a_network_trained_by_an_optimizer_of_ours_can_be_read_where_that_is_not
     export(views.REGISTRY[view](with_scaling(inner, [1.0, 2, 3], [4.0, 5, 6])), tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "out" / "model.keras") as file:
         assert b"Muon" not in file.read("config.json")
+    card = (tmp_path / "out" / "model_card.md").read_text()
+    assert "modules of" not in card and "nash_tf.optimizers" not in card
     assert isinstance(inner.optimizer, Muon) and inner.compiled  # it can be trained on as it was
 
 
