@@ -83,11 +83,13 @@ def export(
         with replace_directory(directory) as beside:
             with checking.checker(model, beside, computed, images, seconds) as checker:
                 exported = _all_made(formats, checker, beside, directory, left_out)
-            script = None
+            script, logits = None, model_card.gives_logits(model, searched, images)
             if images is not None:
-                script = _write_script(beside, images, model_card.gives_logits(model, searched))
+                script = _write_script(beside, images, logits)
             _write(beside / _ARCHITECTURE, architecture.to_json(indent=1))
-            card = model_card.written(model, architecture, exported, facts or {}, searched, images, script, test)
+            card = model_card.written(
+                model, architecture, exported, facts or {}, searched, images, script, test, logits
+            )
             (beside / _CARD).write_text(card, encoding="utf-8")
     return exported
 
