@@ -82,7 +82,7 @@ class Watch(keras.callbacks.Callback):
         return {}
 
     def on_train_batch_end(self, batch, logs=None):
-        self._batches, self.is_passed_over = batch + 1, False
+        self._batches, self.is_passed_over = _batches_done(self, batch), False
         wall, cpu = self._taken()
         if wall > self._limits.seconds or cpu > self._limits.cpu_seconds:
             self.time_is_up()
@@ -144,7 +144,7 @@ class Scores(keras.callbacks.Callback):
         self._judged, self._batches = None, 0
 
     def on_train_batch_end(self, batch, logs=None):
-        self._batches = batch + 1
+        self._batches = _batches_done(self, batch)
 
     def on_test_begin(self, logs=None):
         self._judged = digest(self.model)
@@ -196,6 +196,12 @@ class Scores(keras.callbacks.Callback):
             if name in logs:
                 return logs[name] == value and weights != now
         return False
+
+
+def _batches_done(callback: keras.callbacks.Callback, batch: int) -> int:
+    """Batches of an epoch that are done after one: of several in one call it is the last, and the epoch may have had fewer."""
+    steps = (callback.params or {}).get("steps")
+    return min(batch + 1, steps) if steps else batch + 1
 
 
 def digest(model: keras.Model) -> str:
