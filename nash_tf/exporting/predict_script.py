@@ -80,7 +80,11 @@ def predict(directory: Path, images: Iterable[str], as_csv: bool) -> int:
         print(f"left out: {len(others):,} of other image formats than {' '.join(SUFFIXES)}: {names}", file=sys.stderr)
     if not files:
         raise Refused(f"{', '.join(images)}: no images ({' '.join(SUFFIXES)}) there")
-    serve, table, left_out = None, None, 0
+    serve, table, named_in_all, left_out = None, None, 0, 0
+    if as_csv:  # whoever reads it finds a heading, whatever becomes of the files
+        table = csv.writer(sys.stdout, lineterminator="\n")
+        table.writerow(("file", "class", "probability"))
+        sys.stdout.flush()
     for start in range(0, len(files), BATCH):
         named, arrays = [], []
         for file in files[start : start + BATCH]:
@@ -94,20 +98,20 @@ def predict(directory: Path, images: Iterable[str], as_csv: bool) -> int:
         if not named:
             continue
         serve = serve or _load(directory / MODEL)
-        if as_csv and table is None:
-            table = csv.writer(sys.stdout, lineterminator="\n")
-            table.writerow(("file", "class", "probability"))
         for file, row in zip(named, probabilities(serve(arrays), settings["output"]), strict=True):
             if not math.isfinite(row.max()):  # of NaN `argmax` would make the first class
                 print(f"{_shown(file)}: left out: the model's outputs for it are no finite numbers", file=sys.stderr)
                 left_out += 1
                 continue
+            named_in_all += 1
             best = int(row.argmax())
             if table:
                 table.writerow((file, classes[best], f"{row[best]:.6f}"))
             else:
                 print(f"{_shown(file)}  {classes[best]}  {row[best]:.1%}")
         sys.stdout.flush()
+    if not named_in_all:
+        return NOTHING_TO_DO
     return SOME_LEFT_OUT if left_out else ALL_READ
 
 

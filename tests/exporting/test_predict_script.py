@@ -215,6 +215,20 @@ def test_bad_files_are_named_and_the_others_done(run, capsys):
     assert [line.split(": left out: ")[0] for line in printed.err.splitlines()] == ["absent.png", r"'2\n.png'"]
 
 
+@pytest.mark.parametrize(("as_csv", "printed"), [(["--csv"], "file,class,probability\n"), ([], "")])
+def test_where_no_file_could_be_read_nothing_was_done_and_a_table_has_its_heading(as_csv, printed, run, capsys):
+    (run.parent / "torn.png").write_text("text")
+    assert predict.main(["run", "absent.png", "torn.png", "gone.png", *as_csv]) == 2
+    found = capsys.readouterr()
+    assert found.out == printed and found.err.count(": left out: ") == 3
+
+
+def test_the_heading_is_there_before_the_first_image(run, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(predict_script, "read", lambda *_: seen.append(capsys.readouterr().out) or noise(8, 8, 3))
+    assert predict.main(["run", "1.png", "2.png", "--csv"]) == 0 and seen == ["file,class,probability\n", ""]
+
+
 def test_linked_folders_are_gone_through_once(run, capsys):
     (run.parent / "far" / "inner").mkdir(parents=True)
     (run.parent / "photos").mkdir()
