@@ -11,10 +11,11 @@ from nash_tf.architecture import Architecture
 from nash_tf.export_formats import FORMATS
 from nash_tf.exporting import card_scores, signature
 from nash_tf.exporting.images import Images
-from nash_tf.exporting.markdown import row
+from nash_tf.exporting.markdown import Code, row
 from nash_tf.exporting.predict_script import IMAGE
 from nash_tf.files.run_directory import SCRIPT
 from nash_tf.keras_models.views import inner, one_view
+from nash_tf.terminal.text_tables import in_markdown
 
 _SEEN = 32  # test images that show whether outputs are probabilities
 _ROUNDING = 0.01  # of a probability, in half precision
@@ -126,7 +127,7 @@ def _formats(exported: Mapping[str, Mapping[str, Any]]) -> list[str]:
     heads = ["format", "file", "kB", *(["test accuracy", "test images", "ms an image"] if measured else [])]
     lines = ["", "## Formats", "", row(heads), row(["---"] * len(heads))]
     for name, each in there.items():
-        cells = [FORMATS[name].TITLE, f"`{each['file']}`", f"{each['bytes'] / 1000:,.0f}"]
+        cells = [FORMATS[name].TITLE, Code(each["file"]), f"{each['bytes'] / 1000:,.0f}"]
         if measured and "test_accuracy" in each:
             cells += [f"{each['test_accuracy']:.2%}", f"{each['test_images']:,}", f"{each['milliseconds']:g}"]
         elif measured:
@@ -142,7 +143,9 @@ def _formats(exported: Mapping[str, Mapping[str, Any]]) -> list[str]:
         )
         lines[-1] += " where it was written."
     lines += [
-        f"\nWithout {FORMATS[name].TITLE}: {each['left_out']}." for name, each in exported.items() if "left_out" in each
+        f"\nWithout {FORMATS[name].TITLE}: {in_markdown(each['left_out'])}."
+        for name, each in exported.items()
+        if "left_out" in each
     ]
     return lines
 
@@ -220,7 +223,9 @@ def _limits(
     counts = next(iter(images.counts().values()))
     rarest = int(np.argmin(counts))
     balanced = f"Each class has {counts[0]:,} training images."
-    unequal = f"The rarest class in training is {images.class_names[rarest]}, with {counts[rarest]:,} images."
+    unequal = (
+        f"The rarest class in training is {in_markdown(images.class_names[rarest])}, with {counts[rarest]:,} images."
+    )
     lines = [
         "- It gives one of its classes for any image, also for one that shows none of them.",
         "- The accuracy is that on test images from the same source as the training images. On others (another camera, other "
