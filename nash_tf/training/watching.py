@@ -199,9 +199,10 @@ class Scores(keras.callbacks.Callback):
 
 
 def _batches_done(callback: keras.callbacks.Callback, batch: int) -> int:
-    """Batches of an epoch that are done after one: of several in one call it is the last, and the epoch may have had fewer."""
-    steps = (callback.params or {}).get("steps")
-    return min(batch + 1, steps) if steps else batch + 1
+    """Batches of an epoch that are done after one: of several in one call it is the last, and there may have been fewer."""
+    steps, function = (callback.params or {}).get("steps"), getattr(callback.model, "train_function", None)
+    done = batch + 1 - getattr(function, "cut_short", 0)  # only of models that are prepared for fast training
+    return min(done, steps) if steps else done
 
 
 def digest(model: keras.Model) -> str:
