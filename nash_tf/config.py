@@ -186,7 +186,7 @@ class SearchConfig(
     export: tuple[str, ...] | None = setting(
         optional(some_of(export_formats.NAMES, low=1)),
         f"Formats of the exported model: some of {','.join(export_formats.NAMES)}; {' and '.join(export_formats.ALWAYS)} are always written. "
-        "Unset: all whose packages are installed.",
+        "Unset: all whose packages are installed, and of networks of a front those that are always written.",
         default=None,
         group=_RUN,
         resumed=settings.FREE,

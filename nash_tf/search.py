@@ -143,7 +143,8 @@ def _prepared(
     config = config.with_threads(begun.threads if begun else None)
     runtime.set_up(config.threads)  # before a model is loaded
     task.check(config, dataset)
-    return start.with_pixels(config, dataset, begun), dataset, begun, before
+    config = start.with_pixels(config, dataset, begun)
+    return config, start.with_notes(config, dataset), begun, before
 
 
 def _train_for_chief(config: SearchConfig, dataset: data.Dataset) -> None:

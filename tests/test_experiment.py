@@ -22,7 +22,6 @@ from tests.helpers.processes import start as start_process
 from tests.helpers.synthetic_runs import make_run
 from tests.helpers.tuners import in_two_parts
 from tests.report.helpers import Outline
-from tests.test_followers import search as finished_search
 
 TASK = [argument for argument in TINY if not argument.startswith(("--method", "--steps"))]
 COMMON = [*TASK, "--widths=4,8", "--steps=1"]

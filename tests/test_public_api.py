@@ -75,7 +75,19 @@ MORPH = [
     *("model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params", "max_channels"),
     "max_loss_change",
 ]
-EXPORT = ["model", "directory", "example", "facts", "searched", "formats", "images", "test", "seconds", "left_out"]
+EXPORT = [
+    "model",
+    "directory",
+    "example",
+    "facts",
+    "searched",
+    "formats",
+    "images",
+    "test",
+    "seconds",
+    "left_out",
+    "not_tried",
+]
 
 
 def parameters(function):

@@ -139,7 +139,7 @@ def _watch_parts(profile: Profile) -> None:
     from nash_tf import data, report
     from nash_tf.keras_models import checkpoint
     from nash_tf.surgery import birth, certificate
-    from nash_tf.tasks import front, handing_over
+    from nash_tf.tasks import handing_over
     from nash_tf.training import child_models
     from nash_tf.tuning import oracle
 
@@ -155,8 +155,7 @@ def _watch_parts(profile: Profile) -> None:
     profile.watch(child_models.gc, "collect", "garbage collection")
     profile.watch(keras.utils, "set_random_seed", "seeding")
     profile.watch(search, "tuner_of", "tuner set-up")
-    for module in (handing_over, front):  # which know it by its own name
-        profile.watch(module, "export", "export")
+    profile.watch(handing_over, "export", "export")  # which knows it by its own name
     profile.watch(report, "write", "report")
     for name in ("create_trial", "end_trial", "update_trial", "save"):
         profile.watch(oracle.HillClimbingOracle, name, "oracle")

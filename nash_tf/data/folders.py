@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nash_tf.data import images
 from nash_tf.data.image_files import Labelled, labelled, source_of
-from nash_tf.data.source import DataError, Kind, Source, is_text, listed, name_of, printable
+from nash_tf.data.source import DataError, Kind, Source, composed, is_text, listed, name_of, printable
 
 
 def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry]:
@@ -93,12 +93,20 @@ def _classes(folder: Path, root: Path) -> dict[str, Path]:
             raise DataError(
                 f"{path}: expected a class folder whose name is UTF-8, got {os.fsencode(name)!r}; rename it"
             )
+    alike: dict[str, str] = {}
+    for name, path in classes.items():
+        if (other := alike.setdefault(composed(name), name)) != name:
+            raise DataError(
+                f"{path}: expected a folder for each class, got {other!a} and {name!a}, which are the same letters in other bytes; move "
+                "the files into one of them"
+            )
     return classes
 
 
 def _known(classes: dict[str, Path], train_classes: dict[str, Path], train: Path) -> None:
+    known = set(map(composed, train_classes))
     for name, path in classes.items():
-        if name not in train_classes:
+        if composed(name) not in known:
             raise DataError(
                 f"{path}: expected the classes of {train}, got class {name!r}, which has no training images"
             )
@@ -124,14 +132,14 @@ def _check(source: str) -> None:
 
 
 def _files(part: Path, labels: dict[str, int], root: Path) -> Labelled:
-    """The files of a part in a fixed order, class after class."""
+    """The files of a part in a fixed order, class after class; `labels` by composed names."""
     paths, numbers = [], []
     for name, folder in _classes(part, root).items():
         found = sorted(_images(folder, root))
         if not found:
             raise _empty(folder)
         paths += found
-        numbers += [labels[name]] * len(found)
+        numbers += [labels[composed(name)]] * len(found)
     return labelled(paths, numbers)
 
 
@@ -154,7 +162,7 @@ def _open(source: str) -> Source:
     root = Path(source)
     train, test = _parts(root)
     class_names = tuple(_classes(train, root))
-    labels = {name: label for label, name in enumerate(class_names)}
+    labels = {composed(name): label for label, name in enumerate(class_names)}
     files, test_files = _files(train, labels, root), _files(test, labels, root) if test else None
     return source_of(name_of(source), class_names, files, test_files, root, source, _notes(root, train, test))
 

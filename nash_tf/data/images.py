@@ -18,12 +18,17 @@ GREY_MODES = frozenset(("1", "L", "LA"))
 COLOUR_MODES = frozenset(("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV"))
 LAYERED_MODES = frozenset(("LA", "PA", "RGBA"))
 ORIENTATION, SIDEWAYS = 0x0112, frozenset((5, 6, 7, 8))  # EXIF's tag, and its values that swap height and width
+# Pixels of a file at most. What compresses well declares more than memory holds: Pillow's own limit. JPEGs compress less, are mostly
+# decoded at a fraction of their size, and of phones have 200 million: of 256 million, decoded whole, one takes 5 s and 2 GB.
+MOST_PIXELS, MOST_OF_JPEG = 89_478_485, 256_000_000
 GAP = 2  # a JPEG is decoded at a fraction of its size, but at this many times the size that it is scaled to
 
 
 @contextlib.contextmanager
 def pillow(where: object) -> Iterator[None]:
     """Sets Pillow up for this block, in all threads: what would decode to far too much is an error, other warnings are not shown.
+
+    Its limit is that of JPEGs meanwhile; `_opened` has the one of other files.
 
     Raises:
         DataError: it is not installed.
@@ -35,7 +40,11 @@ def pillow(where: object) -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST_OF_JPEG
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def facts(path: Path) -> Facts:
@@ -125,9 +134,19 @@ def _opened(path: Path) -> Iterator:
             if (mode := image.mode) not in GREY_MODES | COLOUR_MODES:
                 advice = "convert it, or give an .npz file of floats"
                 raise DataError(f"{path}: expected 8 bits a channel, got mode {mode}; {advice}")
+            if math.prod(image.size) > (MOST_OF_JPEG if image.format in ("JPEG", "MPO") else MOST_PIXELS):
+                raise _too_large(path, f"{math.prod(image.size) / 1e6:,.0f}")
             yield image
     except DataError:
         raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise _too_large(path, "more") from error
     except Exception as error:  # Pillow's decoders raise errors of many kinds
         came = "none of a format that is read" if isinstance(error, UnidentifiedImageError) else error
         raise DataError(f"{path}: expected a readable image, got: {came}; repair or remove it") from error
+
+
+def _too_large(path: Path, got: str) -> DataError:
+    most, of_jpeg = (f"{pixels // 10**6}" for pixels in (MOST_PIXELS, MOST_OF_JPEG))
+    rule = f"at most {most} megapixels ({of_jpeg} of a JPEG)"
+    return DataError(f"{path}: expected {rule}, got {got}; make the image smaller")

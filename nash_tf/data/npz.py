@@ -115,4 +115,6 @@ def _open(source: str) -> Source:
     return replace(opened, notes=notes)
 
 
-KIND = Kind(matches=lambda source: Path(source).suffix == ".npz" and Path(source).is_file(), check=check, open=_open)
+KIND = Kind(
+    matches=lambda source: Path(source).suffix.lower() == ".npz" and Path(source).is_file(), check=check, open=_open
+)

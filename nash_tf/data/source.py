@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -56,6 +57,11 @@ def is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def composed(name: str) -> str:
+    """A name with each accented letter as one (NFC): some systems write letter and accent apart, which looks the same."""
+    return unicodedata.normalize("NFC", name)
 
 
 def name_of(folder: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nash_tf.data.image_files import Labelled, labelled, source_of
-from nash_tf.data.source import DataError, Kind, Source, listed, name_of, printable
+from nash_tf.data.source import DataError, Kind, Source, composed, listed, name_of, printable
 
 METADATA = "metadata.csv"
 PATHS, LABEL, SPLIT = ("path", "file_name"), "label", "split"
@@ -177,7 +177,13 @@ def _read(source: str) -> list[Row]:
         other = seen.setdefault(row.target, row)
         if other is not row:
             raise DataError(f"{row.where}: expected each image once, got {row.path} as in {other.where}; remove one")
-    return _by_folders(rows, root)
+    return _by_folders(_with_labels_alike(rows), root)
+
+
+def _with_labels_alike(rows: list[Row]) -> list[Row]:
+    """Rows in which labels of the same letters in other bytes are one, that of the first row which has it."""
+    first: dict[str, str] = {}
+    return [row._replace(label=first.setdefault(composed(row.label), row.label)) for row in rows]
 
 
 def _by_folders(rows: list[Row], root: Path) -> list[Row]:

@@ -10,7 +10,7 @@ load = None
 
 def write(model, folder, calibration):
     """Writes the file; see `nash_tf.export_formats`."""
-    with _uncompiled(_inside(model)):
+    with uncompiled(model):
         model.save(folder / FILE)
 
 
@@ -40,10 +40,10 @@ def _inside(model):
 
 
 @contextlib.contextmanager
-def _uncompiled(networks):
+def uncompiled(model):
     """Networks within one are written without their optimizer and loss: these would be of no use there, and a file with an optimizer that
     is not Keras' own could be read only where its module is imported."""
-    compiled = [network for network in networks if getattr(network, "compiled", False)]
+    compiled = [network for network in _inside(model) if getattr(network, "compiled", False)]
     for network in compiled:
         network.compiled = False
     try:

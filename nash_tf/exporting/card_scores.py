@@ -5,6 +5,7 @@ from typing import Any
 
 from nash_tf.exporting.markdown import table
 from nash_tf.scores import classification
+from nash_tf.terminal.text_tables import in_markdown
 
 MOST_PAIRS = 10  # of classes that are confused
 
@@ -27,7 +28,7 @@ def written(test: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
         "",
         "## How good it is",
         "",
-        classification.words(test),
+        classification.words({**test, "largest_class": in_markdown(test["largest_class"])}),
         "Balanced accuracy is the mean over the classes of the share of their images that is named right.",
         *_notes(test.get("notes", ())),
         "",
@@ -41,7 +42,7 @@ def written(test: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
 
 def _notes(notes: Sequence[str]) -> list[str]:
     """What is known of the data."""
-    return ["", "What to know of the images:", "", *(f"- {note}." for note in notes)] if notes else []
+    return ["", "What to know of the images:", "", *(f"- {in_markdown(note)}." for note in notes)] if notes else []
 
 
 def _search(facts: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -45,6 +46,7 @@ def export(
     test: Mapping[str, Any] | None = None,
     seconds: float = 60.0,
     left_out: Callable[[str, str], None] | None = None,
+    not_tried: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, dict[str, Any]]:
     """Writes the formats, `architecture.json` and `model_card.md` into `directory`; of a classifier of images `classes.json`
     and, where image files hold what it takes, `image.json` and `predict.py` too.
@@ -66,6 +68,7 @@ def export(
         seconds: about how long the test of a format may take; fewer test images are used where it would be more.
         left_out: called with name and reason for each format that cannot be made of this model or does not agree with it;
             if not given, that is an ExportError. SavedModel and `.keras` always are.
+        not_tried: name -> reason, for the model card, of formats that are wanted and were left out before.
 
     Returns:
         Name of a format -> `file`, `bytes`, and with images `test_accuracy`, `test_images` and `milliseconds` for one; or the
@@ -83,11 +86,14 @@ def export(
         with replace_directory(directory) as beside:
             with checking.checker(model, beside, computed, images, seconds) as checker:
                 exported = _all_made(formats, checker, beside, directory, left_out)
-            script = None
+            exported |= {name: {"left_out": why} for name, why in not_tried.items()}
+            script, logits = None, model_card.gives_logits(model, searched, images)
             if images is not None:
-                script = _write_script(beside, images, model_card.gives_logits(model, searched))
+                script = _write_script(beside, images, logits)
             _write(beside / _ARCHITECTURE, architecture.to_json(indent=1))
-            card = model_card.written(model, architecture, exported, facts or {}, searched, images, script, test)
+            card = model_card.written(
+                model, architecture, exported, facts or {}, searched, images, script, test, logits
+            )
             (beside / _CARD).write_text(card, encoding="utf-8")
     return exported
 

@@ -11,11 +11,14 @@ from nash_tf.architecture import Architecture
 from nash_tf.export_formats import FORMATS
 from nash_tf.exporting import card_scores, signature
 from nash_tf.exporting.images import Images
-from nash_tf.exporting.markdown import row, table
+from nash_tf.exporting.markdown import Code, row, table
 from nash_tf.exporting.predict_script import IMAGE
 from nash_tf.files.run_directory import SCRIPT
 from nash_tf.keras_models.views import inner, one_view
+from nash_tf.terminal.text_tables import in_markdown
 
+_SEEN = 32  # test images that show whether outputs are probabilities
+_ROUNDING = 0.01  # of a probability, in half precision
 _FITS = {
     "crop": "they are scaled to cover it, and cut to their centre",
     "pad": "they are scaled to fit into it, with black beside or above and below",
@@ -32,6 +35,7 @@ def written(
     images: Images | None = None,
     script: Mapping[str, Any] | None = None,
     test: Mapping[str, Any] | None = None,
+    logits: bool = False,
 ) -> str:
     """The text of a model card, Markdown.
 
@@ -44,9 +48,10 @@ def written(
         images: of a classifier.
         script: what `predict.py` was given, where there is one.
         test: of a classifier, its scores on the test images, as results.json has them.
+        logits: whether the output is logits.
     """
     parts = [
-        _head(model, architecture, searched, images),
+        _head(model, architecture, searched, images, logits),
         _purpose(images) if images else [],
         card_scores.written(test, facts) if test else [],
         _formats(exported),
@@ -57,13 +62,21 @@ def written(
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
-def gives_logits(model: keras.Model, searched: keras.Model | None) -> bool:
-    """Whether the output is logits, as the loss says."""
-    return bool(getattr(getattr(searched or inner(model), "loss", None), "from_logits", False))
+def gives_logits(model: keras.Model, searched: keras.Model | None, images: Images | None) -> bool:
+    """Whether the output is logits: as the loss says, or, of a classifier whose loss is not known, as its outputs for some images show."""
+    loss = getattr(searched or inner(model), "loss", None)
+    if images is None or getattr(loss, "from_logits", False):
+        return bool(getattr(loss, "from_logits", False))
+    with keras.device("cpu:0"):
+        batch = keras.ops.convert_to_tensor(images.test[: model.inputs[0].shape[0] or _SEEN], model.inputs[0].dtype)
+        outputs = keras.ops.convert_to_numpy(keras.ops.cast(model(batch, training=False), "float32"))
+    are_shares = bool(np.all((outputs >= -_ROUNDING) & (outputs <= 1 + _ROUNDING)))
+    is_one = bool(np.all(np.abs(outputs.sum(axis=1) - 1) <= _ROUNDING * outputs.shape[1]))
+    return not (are_shares and (is_one or loss is not None))
 
 
 def _head(
-    model: keras.Model, architecture: Architecture, searched: keras.Model | None, images: Images | None
+    model: keras.Model, architecture: Architecture, searched: keras.Model | None, images: Images | None, logits: bool
 ) -> list[str]:
     origin = "Exported by nash_tf."
     if searched is not None:
@@ -71,7 +84,7 @@ def _head(
         origin += " It takes pixel values as in the data set; their scaling is a part of it."
     if one_view(model) is not model:
         origin += " It answers by the mean of its outputs for an image and for its mirror image."
-    logits = ", logits" if gives_logits(model, searched) else ""
+    words = ", logits" if logits else ""
     lowest = "" if images is None else ", pixel values from {:g} to {:g}".format(*(images.values() or images.range()))
     trained = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     others = sum(int(np.prod(variable.shape)) for variable in model.non_trainable_variables)
@@ -81,7 +94,7 @@ def _head(
         origin,
         "",
         *(f"- Input {signature.described(*each)}{lowest}" for each in signature.named_inputs(model)),
-        *(f"- Output {signature.described(*each)}{logits}" for each in signature.named_outputs(model)),
+        *(f"- Output {signature.described(*each)}{words}" for each in signature.named_outputs(model)),
         f"- {trained:,} trainable parameters, {others:,} others, in {len(architecture.nodes)} layers and operations",
     ]
 
@@ -112,7 +125,7 @@ def _formats(exported: Mapping[str, Mapping[str, Any]]) -> list[str]:
     head = ["format", "file", "kB", *(["test accuracy", "test images", "ms an image"] if measured else [])]
     rows = []
     for name, each in there.items():
-        cells = [FORMATS[name].TITLE, f"`{each['file']}`", f"{each['bytes'] / 1000:,.0f}"]
+        cells = [FORMATS[name].TITLE, Code(each["file"]), f"{each['bytes'] / 1000:,.0f}"]
         if "test_accuracy" in each:
             cells += [f"{each['test_accuracy']:.2%}", f"{each['test_images']:,}", f"{each['milliseconds']:g}"]
         rows.append([*cells, *[""] * (len(head) - len(cells))])
@@ -125,7 +138,9 @@ def _formats(exported: Mapping[str, Mapping[str, Any]]) -> list[str]:
             "where it was written.",
         ]
     lines += [
-        f"\nWithout {FORMATS[name].TITLE}: {each['left_out']}." for name, each in exported.items() if "left_out" in each
+        f"\nWithout {FORMATS[name].TITLE}: {in_markdown(each['left_out'])}."
+        for name, each in exported.items()
+        if "left_out" in each
     ]
     return lines
 
@@ -203,7 +218,9 @@ def _limits(
     counts = next(iter(images.counts().values()))
     rarest = int(np.argmin(counts))
     balanced = f"Each class has {counts[0]:,} training images."
-    unequal = f"The rarest class in training is {images.class_names[rarest]}, with {counts[rarest]:,} images."
+    unequal = (
+        f"The rarest class in training is {in_markdown(images.class_names[rarest])}, with {counts[rarest]:,} images."
+    )
     lines = [
         "- It gives one of its classes for any image, also for one that shows none of them.",
         "- The accuracy is that on test images from the same source as the training images. On others (another camera, other "

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from numbers import Real
@@ -17,7 +18,7 @@ from nash_tf.files.atomic import read_regular
 from nash_tf.keras_models.layer_configs import in_words
 from nash_tf.scores import objectives
 from nash_tf.scores.objectives import Objective
-from nash_tf.strategy.pareto import Point, best_within
+from nash_tf.strategy.pareto import Point, best_within, within
 
 _ON_TEST = objectives.ACCURACY._replace(metric="test_accuracy", words="test accuracy")
 _WORDS = {"params": "parameters", "flops": "operations", "latency_ms": "ms an image"}
@@ -43,6 +44,7 @@ def pick(
     Returns:
         The one that is best by the run's objective on validation images, as it was exported: it takes pixel values as they are.
         Of older runs that do not tell this of each model, the one of the best accuracy on validation or else on test images.
+        Where some of those compared were trained on the validation images, a warning says so.
 
     Raises:
         ValueError: `run` is no directory's path, the run is not finished, a limit is no number or on what was not measured, or no model is within them; the
@@ -61,7 +63,8 @@ def pick(
         if limit is not None and any(member.get(cost) is None for member in members):
             remedy = "; run it with --objective_cost=latency_ms" if cost == "latency_ms" else ""
             raise ValueError(f"{directory}: max_{cost}={limit}, but the run tells no {cost} of its models{remedy}")
-    found = best_within(members, partial(_point, objective), tuple(limits.values()))
+    point = partial(_point, objective)
+    found = best_within(members, point, tuple(limits.values()))
     if found is None:
         given = {cost: limit for cost, limit in limits.items() if limit is not None}
         smallest = min(members, key=lambda member: [member[cost] for cost in given])
@@ -70,7 +73,23 @@ def pick(
         raise ValueError(
             f"{directory}: no model is within {wanted}; the smallest has {has}. --front_sizes makes smaller ones"
         )
+    _warn_of_known(directory, within(members, point, tuple(limits.values())), found, objective)
     return keras.models.load_model(directory / found["directory"] / keras_file.FILE)
+
+
+def _warn_of_known(
+    directory: Path, compared: Sequence[Mapping[str, Any]], found: Mapping[str, Any], objective: Objective
+) -> None:
+    """Says where models were compared by scores on images that some of them were trained on: those come out too high."""
+    known = [member["directory"] for member in compared if member.get("knows_validation") is True]
+    if len(compared) < 2 or not known or objective is _ON_TEST:
+        return
+    warnings.warn(
+        f"{directory}: {found['directory']} is the best by {objective.words}, and {', '.join(known)} had those images in training, so that "
+        f"their scores tell little; {run_directory.REPORT} has the scores on test images, by which to choose: load the file "
+        f"{directory / 'NAME' / keras_file.FILE} of the one that you want",
+        stacklevel=3,
+    )
 
 
 def _members(directory: Path) -> tuple[list[Mapping[str, Any]], Objective]:

@@ -27,6 +27,8 @@ NAMES_SHOWN = 5
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP")  # others, whatever the suffix, may run programs
 EIGHT_BITS = ("1", "L", "LA", "RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
 LAYERED = ("LA", "PA", "RGBA")
+MOST_PIXELS, MOST_OF_JPEG = 89_478_485, 256_000_000  # of a file; a JPEG is mostly decoded at a fraction of its size
+TOO_LARGE = f"expected at most {MOST_PIXELS // 10**6} megapixels ({MOST_OF_JPEG // 10**6} of a JPEG), got more; make the image smaller"
 BATCH = 64
 ALL_READ, SOME_LEFT_OUT, NOTHING_TO_DO, STOPPED = 0, 1, 2, 130
 
@@ -78,7 +80,11 @@ def predict(directory: Path, images: Iterable[str], as_csv: bool) -> int:
         print(f"left out: {len(others):,} of other image formats than {' '.join(SUFFIXES)}: {names}", file=sys.stderr)
     if not files:
         raise Refused(f"{', '.join(images)}: no images ({' '.join(SUFFIXES)}) there")
-    serve, table, left_out = None, None, 0
+    serve, table, named_in_all, left_out = None, None, 0, 0
+    if as_csv:  # whoever reads it finds a heading, whatever becomes of the files
+        table = csv.writer(sys.stdout, lineterminator="\n")
+        table.writerow(("file", "class", "probability"))
+        sys.stdout.flush()
     for start in range(0, len(files), BATCH):
         named, arrays = [], []
         for file in files[start : start + BATCH]:
@@ -92,20 +98,20 @@ def predict(directory: Path, images: Iterable[str], as_csv: bool) -> int:
         if not named:
             continue
         serve = serve or _load(directory / MODEL)
-        if as_csv and table is None:
-            table = csv.writer(sys.stdout, lineterminator="\n")
-            table.writerow(("file", "class", "probability"))
         for file, row in zip(named, probabilities(serve(arrays), settings["output"]), strict=True):
             if not math.isfinite(row.max()):  # of NaN `argmax` would make the first class
                 print(f"{_shown(file)}: left out: the model's outputs for it are no finite numbers", file=sys.stderr)
                 left_out += 1
                 continue
+            named_in_all += 1
             best = int(row.argmax())
             if table:
                 table.writerow((file, classes[best], f"{row[best]:.6f}"))
             else:
                 print(f"{_shown(file)}  {classes[best]}  {row[best]:.1%}")
         sys.stdout.flush()
+    if not named_in_all:
+        return NOTHING_TO_DO
     return SOME_LEFT_OUT if left_out else ALL_READ
 
 
@@ -120,24 +126,41 @@ def read(file: str | os.PathLike, settings: dict):
     import numpy as np
     from PIL import Image, ImageOps
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(file, formats=FORMATS) as opened:
-            if opened.mode not in EIGHT_BITS:
-                raise ValueError(f"expected 8 bits a channel, got mode {opened.mode}")
-            _shrink(opened, settings)
-            opened.load()
-            image: Image.Image = opened
-            with contextlib.suppress(Exception):  # an orientation that cannot be read is none
-                ImageOps.exif_transpose(image, in_place=True)
-            if image.mode in LAYERED or "transparency" in image.info:
-                layer = image.convert("RGBA")
-                image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-            image = _fitted(image.convert("L" if settings["channels"] == 1 else "RGB"), settings)
+    with _limited(), Image.open(file, formats=FORMATS) as opened:
+        if opened.mode not in EIGHT_BITS:
+            raise ValueError(f"expected 8 bits a channel, got mode {opened.mode}")
+        if math.prod(opened.size) > (MOST_OF_JPEG if opened.format in ("JPEG", "MPO") else MOST_PIXELS):
+            raise ValueError(TOO_LARGE)
+        _shrink(opened, settings)
+        opened.load()
+        image: Image.Image = opened
+        with contextlib.suppress(Exception):  # an orientation that cannot be read is none
+            ImageOps.exif_transpose(image, in_place=True)
+        if image.mode in LAYERED or "transparency" in image.info:
+            layer = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+        image = _fitted(image.convert("L" if settings["channels"] == 1 else "RGB"), settings)
     black, white = settings["values"]
     pixels = np.asarray(image, np.float32).reshape(settings["height"], settings["width"], settings["channels"])
     return pixels if (black, white) == (0, 255) else black + pixels * np.float32((white - black) / 255)
+
+
+@contextlib.contextmanager
+def _limited():
+    """Has Pillow refuse what would decode to far too much, and say nothing else."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            Image.MAX_IMAGE_PIXELS = MOST_OF_JPEG
+            yield
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise ValueError(TOO_LARGE) from None
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
 
 
 def _shrink(image, settings: dict) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import tree
 
+from nash_tf.export_formats import keras_file
 from nash_tf.keras_models.private_api import functional_of, input_structure, maker, output_structure
 
 
@@ -43,7 +44,8 @@ def for_runtimes(model: keras.Model) -> dict:
     """
     structure = inputs_of(model)
     paths = [path for path, _ in tree.flatten_with_path(structure)]
-    config = {"module": type(model).__module__, "config": model.get_config()}  # without what it was compiled with
+    with keras_file.uncompiled(model):  # as it is written
+        config = {"module": type(model).__module__, "config": model.get_config()}
     return {
         "structure": tree.pack_sequence_as(structure, list(range(len(model.inputs)))),
         "names": [tensor.name for tensor in model.inputs],

@@ -162,6 +162,7 @@ class _TrainFunction(_StepFunction):
     def __init__(self, model: keras.Model, step: Callable):
         super().__init__(model, step)
         self._following, self._iterator = False, None
+        self.cut_short = 0  # by so many steps the last call was shorter than the several that it takes at once
         with tf.device("CPU"):
             self._rates = tf.Variable([0.0], shape=(None,), trainable=False)
             self._steps_taken = tf.Variable(0, trainable=False, dtype=tf.int64)  # index of the next of these rates
@@ -189,6 +190,7 @@ class _TrainFunction(_StepFunction):
         steps, logs = self._function(iterator, lambda: self._several(limit), limit, self._following)(iterator)
         if not steps:
             raise StopIteration
+        self.cut_short = limit - int(steps)
         return logs
 
     def _one(self):

@@ -50,10 +50,16 @@ def best_within(items: Iterable[_T], point: Callable[[_T], Point], most: Sequenc
         most: a limit for each cost; None for no limit.
     """
 
-    def fits(item: _T) -> bool:
-        return all(limit is None or cost <= limit for cost, limit in zip(point(item).costs, most, strict=True))
-
-    fitting = [(point(item), item) for item in items if fits(item)]
+    fitting = within(items, point, most)
     if not fitting:
         return None
-    return min(fitting, key=lambda pair: (-pair[0].score, pair[0].costs))[1]
+    return min(fitting, key=lambda item: (-point(item).score, point(item).costs))
+
+
+def within(items: Iterable[_T], point: Callable[[_T], Point], most: Sequence[float | None]) -> list[_T]:
+    """The items whose costs are all within limits; see `best_within`."""
+    return [
+        item
+        for item in items
+        if all(limit is None or cost <= limit for cost, limit in zip(point(item).costs, most, strict=True))
+    ]

@@ -9,6 +9,7 @@ import keras
 from nash_tf.config import SearchConfig
 from nash_tf.data import Dataset
 from nash_tf.data.pipeline import Pipeline
+from nash_tf.scores.tally import Tally
 from nash_tf.strategy import methods
 from nash_tf.strategy.course import AVERAGED
 from nash_tf.strategy.time_plan import After, TimePlan
@@ -87,13 +88,21 @@ def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> Afte
     )
 
 
-def scores(run: FinishedSearch, model: keras.Model) -> dict[str, Any]:
+def tested(run: FinishedSearch, model: keras.Model) -> Tally:
+    """What a network answers on the test images."""
+    (tallied,) = scoring.on_test_images(run.dataset, run.pipeline, run.config.views, model)
+    return tallied
+
+
+def scores(run: FinishedSearch, model: keras.Model, tallied: Tally | None = None) -> dict[str, Any]:
     """Accuracy, balanced accuracy and loss on the test images, as those of the other networks, and all that is measured on validation
-    images, of one view."""
-    dataset = run.dataset
+    images, of one view.
+
+    Args:
+        tallied: what it answers on the test images, where that is known.
+    """
     # Unlike Keras', its loss has no label smoothing.
-    (tallied,) = scoring.on_test_images(dataset, run.pipeline, run.config.views, model)
-    test = scoring.overall(tallied)
+    test = scoring.overall(tested(run, model) if tallied is None else tallied)
     # The interval of the accuracy follows from the number of images.
     kept = ("accuracy", "loss", "balanced_accuracy", "balanced_interval")
     return {f"test_{name}": test[name] for name in kept} | {

@@ -10,10 +10,10 @@ import numpy as np
 from nash_tf.architecture import Architecture
 from nash_tf.config import SearchConfig
 from nash_tf.export_formats import ALWAYS
-from nash_tf.exporting.export import export
 from nash_tf.exporting.images import Images
 from nash_tf.files import run_directory
 from nash_tf.scores import objectives
+from nash_tf.scores.tally import Tally
 from nash_tf.seeds import derive
 from nash_tf.settings.costs import COSTS, LATENCY
 from nash_tf.strategy import budget_names, forecast, methods
@@ -23,9 +23,9 @@ from nash_tf.strategy.pareto import Point, undominated
 from nash_tf.strategy.records import TrainingKey, not_finite
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.shrinking import EXAMPLES, shrink
-from nash_tf.tasks import handing_over
+from nash_tf.tasks import handing_over, scoring
 from nash_tf.tasks.final_training import copied
-from nash_tf.tasks.finished_search import FinishedSearch, has_front, scores
+from nash_tf.tasks.finished_search import FinishedSearch, has_front, scores, tested
 from nash_tf.training.long_training import Job, Lesson
 from nash_tf.training.saved_long_training import CUT
 from nash_tf.training.watching import digest
@@ -43,10 +43,12 @@ class _Member(NamedTuple):
     Attributes:
         architecture: it.
         said: what results.json says of it, but for its latency.
+        tested: what it answers on the test images.
     """
 
     architecture: Architecture
     said: dict[str, Any]
+    tested: Tally
 
 
 def front(
@@ -83,9 +85,9 @@ def front(
             continue
         members = [other for other in members if other not in alike or other.said["directory"] == run_directory.BEST]
         members.append(member)
-        _export(run, model, member.said, images)
+        _export(run, model, member, images, knows_validation=False)
         _say(run, member.said)
-    members += _made_smaller(run, smallest, largest, images)
+    members += _made_smaller(run, smallest, largest, images, knows_validation)
     said = _compared(run, members)
     _say_missing(run, [member["params"] for member in said])
     best = {id(member) for member in undominated(said, lambda member: point(member, config))}
@@ -129,7 +131,9 @@ def finished(run: FinishedSearch, is_control: bool) -> tuple[TrainingKey, ...]:
     return tuple(key for key in search.finished_networks if is_control or key != search.best)
 
 
-def _made_smaller(run: FinishedSearch, model: keras.Model, teacher: keras.Model, images: Images) -> list[_Member]:
+def _made_smaller(
+    run: FinishedSearch, model: keras.Model, teacher: keras.Model, images: Images, knows_validation: bool
+) -> list[_Member]:
     """Networks of the sizes that are asked for below a network's, each made of the one before."""
     config, members = run.config, list[_Member]()
     # Of a method with branches the larger ones are there already, or the search has not come to them.
@@ -171,7 +175,7 @@ def _made_smaller(run: FinishedSearch, model: keras.Model, teacher: keras.Model,
             run.progress.line(f"Front: {made['params']:,} parameters: not handed over, for it is not finite: {spoilt}.")
             break
         members.append(member)
-        _export(run, model, made, images)
+        _export(run, model, member, images, knows_validation)
         _say(run, made)
     return members
 
@@ -259,25 +263,29 @@ def _trained(
 def _member(run: FinishedSearch, model: keras.Model, directory: str, **facts: Any) -> _Member:
     """A network as it is handed over: in float32, whatever it was trained in."""
     model = in_float32(model)
-    architecture = Architecture.from_keras(model)
+    architecture, answers = Architecture.from_keras(model), tested(run, model)
     said = {
         "directory": directory,
         "params": architecture.params,
         **handing_over.operations(run, architecture),
-        **scores(run, model),
+        **scores(run, model, answers),
         **facts,
     }
-    return _Member(architecture, said)
+    return _Member(architecture, said, answers)
 
 
-def _export(run: FinishedSearch, model: keras.Model, member: Mapping[str, Any], images: Images) -> None:
-    final = in_float32(model)
-    export(
-        handing_over.complete(run, final),
-        run.config.directory / member["directory"],
-        run.dataset.x_test[:32],
-        facts=member,
-        searched=final,
-        formats=ALWAYS,
-        images=images,
+def _export(run: FinishedSearch, model: keras.Model, member: _Member, images: Images, knows_validation: bool) -> None:
+    """Exports a network in the formats that are asked for, or in those that always are, with what the card of the largest has of its test."""
+    test = scoring.model_record(run.dataset, member.tested)
+    if knows_validation:
+        test["notes"].append(f"{KNOWN[0].upper()}{KNOWN[1:]}")
+    handing_over.export_network(
+        run,
+        in_float32(model),
+        member.said["directory"],
+        member.said,
+        test,
+        run.config.export or ALWAYS,
+        images,
+        f"Front: {member.said['params']:,} parameters: export",
     )

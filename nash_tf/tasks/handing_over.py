@@ -1,6 +1,6 @@
 """What a run hands over: the export of its network to `best/`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -27,33 +27,54 @@ def export_best(
     Args:
         results, test: for the model card; what results.json says, and what it says of the test.
     """
-    config, dataset, limits = run.config, run.dataset, run.plan.limits
+    config = run.config
     later = ("seconds", "cpu_seconds", "control")  # of the whole run, the export included; the last is spread out below
     timed_anew = (LATENCY,) if has_front(config) else ()  # together with the front's others, which are not there yet
     facts = {name: value for name, value in results.items() if name not in later and not name.startswith(timed_anew)}
     facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
-    wanted = formats(config)
+    return export_network(run, final, run_directory.BEST, facts, test, formats(config), images(run), "Export")
+
+
+def export_network(
+    run: FinishedSearch,
+    network: keras.Model,
+    directory: str,
+    facts: Mapping[str, Any],
+    test: Mapping[str, Any],
+    wanted: Sequence[str],
+    of_images: Images,
+    named: str,
+) -> dict[str, Any]:
+    """Exports a network as it is used, in those formats for which there is time; returns what `export` does.
+
+    Args:
+        directory: in that of the run.
+        facts, test: for the model card; the settings are added.
+        wanted: the formats.
+        named: the export, where it is said what is left out of it.
+    """
+    config, limits = run.config, run.plan.limits
     dropped = export_time.dropped(wanted, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
+    why = f"no time was left for it before max_hours={config.max_hours}; --resume with a higher --max_hours makes it"
 
     def left_out(name: str, reason: str) -> None:
-        run.progress.line(f"Export without {name}: {reason}")
+        run.progress.line(f"{named} without {name}: {reason}")
 
-    why = f"no time was left for it before max_hours={config.max_hours}"
     for name in dropped:
         left_out(name, why)
-    exported = export(
-        complete(run, final),
-        config.directory / run_directory.BEST,
-        dataset.x_test[:32],
+    return export(
+        complete(run, network),
+        config.directory / directory,
+        run.dataset.x_test[:32],
         facts={**facts, **{f"--{name}": value for name, value in config.to_json().items()}},
-        searched=final,
+        searched=network,
         formats=[name for name in wanted if name not in dropped],
-        images=images(run),
+        images=of_images,
         test=test,
         seconds=export_time.scoring_seconds(config.max_hours),
         left_out=left_out,
+        not_tried=dict.fromkeys(dropped, why),
     )
-    return {**exported, **{name: {"left_out": why} for name in dropped}}
 
 
 def complete(run: FinishedSearch, network: keras.Model) -> keras.Model:

@@ -49,6 +49,27 @@ def overall(tallied: Tally) -> dict[str, Any]:
     return {**classification.overall(tallied.confusion, tallied.unnamed), "loss": round(tallied.loss, 6)}
 
 
+def model_record(dataset: Dataset, model: Tally) -> dict[str, Any]:
+    """What there is to say of the test of a network that is exported.
+
+    Args:
+        dataset: that was tested on.
+        model: of the network.
+    """
+    largest, share = description.base_rate(dataset)
+    return {
+        "images": model.images,
+        "largest_class": largest,  # of the training images
+        "base_rate": round(share, 6),  # the accuracy of always naming it
+        "copies": dataset.copies._asdict(),
+        "notes": list(description.notes(dataset)),
+        "model": {
+            **classification.in_detail(model.confusion, dataset.class_names, model.unnamed),
+            "loss": round(model.loss, 6),
+        },
+    }
+
+
 def test_record(dataset: Dataset, model: Tally, winner: Tally, first: Tally) -> dict[str, Any]:
     """What results.json says of the test, but for the pictures.
 
@@ -58,18 +79,7 @@ def test_record(dataset: Dataset, model: Tally, winner: Tally, first: Tally) -> 
         winner: of the network that the search ended with.
         first: of the first network.
     """
-    largest, share = description.base_rate(dataset)
-    names = dataset.class_names
-    return {
-        "images": model.images,
-        "largest_class": largest,  # of the training images
-        "base_rate": round(share, 6),  # the accuracy of always naming it
-        "copies": dataset.copies._asdict(),
-        "notes": list(description.notes(dataset)),
-        "model": {**classification.in_detail(model.confusion, names, model.unnamed), "loss": round(model.loss, 6)},
-        "winner": overall(winner),
-        "first_network": overall(first),
-    }
+    return {**model_record(dataset, model), "winner": overall(winner), "first_network": overall(first)}
 
 
 def write_mistakes(folder: Path, dataset: Dataset, mistakes: Sequence[Mistake]) -> list[dict[str, Any]]:

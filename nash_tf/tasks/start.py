@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -14,9 +13,7 @@ from nash_tf import data
 from nash_tf.architecture import Architecture, Shape
 from nash_tf.architecture.classifier import Classifier, begins_with_preprocessing, classifier_of, frozen_layers
 from nash_tf.config import SearchConfig, refusal
-from nash_tf.data import identity
 from nash_tf.data.pixels import scaling
-from nash_tf.files import run_directory
 from nash_tf.keras_models import model_file
 from nash_tf.keras_models.building import taking, to_keras
 from nash_tf.keras_models.state import State, read_state, write_state
@@ -24,6 +21,7 @@ from nash_tf.morphisms import known
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.settings.images import IMAGENET, PIXELS, RAW, SIGNED, STANDARD, as_text
 from nash_tf.strategy import methods
+from nash_tf.tasks import learnt_before
 
 MEASURED = 128  # training images that tell how wrong the model is
 _BATCH = 32  # of them at a time
@@ -144,22 +142,15 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
             f"As it is, it is right for {accuracy:.0%} of {count} training images. Its outputs are taken for the classes in "
             f"this order: {', '.join(dataset.class_names[:12])}{', ...' if len(dataset.class_names) > 12 else ''}."
         )
-        if not _begun_with_these(str(config.start), dataset):
-            lines.append(
-                "Where it was trained on some of these images (as before images were added, or with another --seed), the scores on "
-                "validation and test images among them come out too high: keep the test images in a folder of their own (train/ and test/)."
-            )
     unused = [f"--{name}" for name, is_given in _overridden(config).items() if is_given]
     return [*lines, *([f"Not used with it: {', '.join(unused)}."] if unused else [])]
 
 
-def _begun_with_these(path: str, dataset: data.Dataset) -> bool:
-    """Whether a model is the result of a run of ours on the same images, in the same parts."""
-    try:
-        versions = run_directory.read_versions(Path(path).resolve().parents[1]) or {}
-    except (OSError, ValueError, IndexError):
-        return False
-    return all(versions.get(name) == value for name, value in identity.versions(dataset).items())
+def with_notes(config: SearchConfig, dataset: data.Dataset) -> data.Dataset:
+    """The data set, with a note where the model may have learnt already from images by which networks are judged."""
+    if config.start is None or not start_of(config, dataset).weights:
+        return dataset
+    return replace(dataset, notes=(*learnt_before.notes(config.start, dataset), *dataset.notes))
 
 
 _WORDS = {

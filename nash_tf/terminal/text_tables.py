@@ -1,6 +1,10 @@
 """Tables for the terminal and for Markdown, and text that is safe to print."""
 
+import re
 from collections.abc import Sequence
+
+# What Markdown takes for more than a letter; an underscore between letters, as in --max_hours, is one, and so are brackets of no link.
+_MARKS = re.compile(r"[\\`*~|]|(?<![^\W_])_|_(?![^\W_])|\[(?=[^\]]*\][(\[])")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -24,8 +28,9 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def in_markdown(text: object) -> str:
-    """One line that Markdown takes for neither HTML nor the border of a cell."""
-    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    """One line that Markdown takes for neither HTML, emphasis, code, a link nor the border of a cell."""
+    marked = _MARKS.sub(r"\\\g<0>", printable(text))
+    return marked.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def printable(text: object) -> str:

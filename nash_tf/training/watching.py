@@ -75,7 +75,7 @@ class Watch(keras.callbacks.Callback):
         return {}
 
     def on_train_batch_end(self, batch, logs=None):
-        self._batches, self.is_passed_over = batch + 1, False
+        self._batches, self.is_passed_over = _batches_done(self, batch), False
         wall, cpu = pace.since(self._began)
         if wall > self._limits.seconds or cpu > self._limits.cpu_seconds:
             self.time_is_up()
@@ -134,7 +134,7 @@ class Scores(keras.callbacks.Callback):
         self._judged, self._batches = None, 0
 
     def on_train_batch_end(self, batch, logs=None):
-        self._batches = batch + 1
+        self._batches = _batches_done(self, batch)
 
     def on_test_begin(self, logs=None):
         self._judged = digest(self.model)
@@ -186,6 +186,13 @@ class Scores(keras.callbacks.Callback):
             if name in logs:
                 return logs[name] == value and weights != now
         return False
+
+
+def _batches_done(callback: keras.callbacks.Callback, batch: int) -> int:
+    """Batches of an epoch that are done after one: of several in one call it is the last, and there may have been fewer."""
+    steps, function = (callback.params or {}).get("steps"), getattr(callback.model, "train_function", None)
+    done = batch + 1 - getattr(function, "cut_short", 0)  # only of models that are prepared for fast training
+    return min(done, steps) if steps else done
 
 
 def digest(model: keras.Model) -> str:

@@ -19,6 +19,10 @@ class TestNpz:
         assert len(seen) == 30 and all(labels[image.tobytes()] == label for image, label in seen)
         assert np.array_equal(d.x_test, a["x_test"]) and np.array_equal(d.y_test, a["y_test"])
 
+    def test_a_suffix_in_capitals(self, tmp_path):
+        save(tmp_path / "parts.npz").rename(tmp_path / "PARTS.NPZ")
+        assert data.load(str(tmp_path / "PARTS.NPZ")).name == "PARTS"
+
     @pytest.mark.parametrize(
         "dtype, scale, expected",
         [(np.int64, 1, np.uint8), (np.uint16, 100, np.float32), (np.float64, 1 / 255, np.float32)],

@@ -33,6 +33,16 @@ class TestFolders:
             "not used: TEST/; validation images are split off Train/" in note for note in d.notes
         )
 
+    def test_names_of_the_same_letters_in_other_bytes_are_one_class(self, tmp_path):
+        one, two = "caf\u00e9", "cafe\u0301"
+        folder(tmp_path / "train", (one, "x")), folder(tmp_path / "test", ("x", two), each=3)
+        data.check(str(tmp_path))
+        d = data.load(str(tmp_path))
+        assert d.class_names == (one, "x")
+        assert np.array_equal(d.y_test, np.where(d.x_test[:, 0, 0, 0] >= 10, 0, 1)) and len(d.y_test) == 6
+        folder(tmp_path / "train", (two,))
+        refuse(tmp_path, "the same letters in other bytes", r"'caf\xe9'", r"'cafe\u0301'")
+
     def test_a_run_may_not_lie_among_class_folders(self, tmp_path, monkeypatch):
         photos = folder(tmp_path / "photos")
         monkeypatch.chdir(photos)

@@ -44,6 +44,13 @@ def refuse(source, *parts):
 
 
 class TestCsv:
+    def test_labels_of_the_same_letters_in_other_bytes_are_one(self, tmp_path):
+        pictures(tmp_path, 20)
+        names = ("caf\u00e9", "x", "cafe\u0301", "x")
+        path = table(tmp_path / "a.csv", [[f"{number}.png", names[number % 4]] for number in range(20)])
+        d = data.load(str(path))
+        assert d.class_names == ("caf\u00e9", "x") and np.array_equal(d.y_test, d.x_test[:, 0, 0, 0] % 2)
+
     def test_classes_are_the_labels_sorted_and_a_fifth_is_tested_on(self, tmp_path):
         pictures(tmp_path / "in")
         path = table(tmp_path / "parts.csv", listed(folder="in/"))

@@ -117,6 +117,12 @@ def test_a_model_of_any_kind(case, here, tmp_path):
     assert written.digest == Architecture.from_keras(model).digest
 
 
+def test_the_card_says_which_formats_were_left_out_before(here, tmp_path):
+    found = export(plain(), tmp_path / "out", not_tried={"onnx": "no time was left"})
+    assert found["onnx"] == {"left_out": "no time was left"} and list(found) == ["saved_model", "keras", "onnx"]
+    assert "Without ONNX: no time was left." in (tmp_path / "out" / "model_card.md").read_text()
+
+
 @pytest.mark.parametrize("view", views.REGISTRY)
 def test_a_network_trained_by_an_optimizer_of_ours_can_be_read_where_that_is_not_known(view, here, tmp_path):
     inner = plain()
@@ -124,6 +130,8 @@ def test_a_network_trained_by_an_optimizer_of_ours_can_be_read_where_that_is_not
     export(views.REGISTRY[view](with_scaling(inner, [1.0, 2, 3], [4.0, 5, 6])), tmp_path / "out")
     with zipfile.ZipFile(tmp_path / "out" / "model.keras") as file:
         assert b"Muon" not in file.read("config.json")
+    card = (tmp_path / "out" / "model_card.md").read_text()
+    assert "modules of" not in card and "nash_tf.optimizers" not in card
     assert isinstance(inner.optimizer, Muon) and inner.compiled  # it can be trained on as it was
 
 

@@ -113,6 +113,35 @@ def test_the_card_tells_what_a_person_needs(exported):
     assert 'open("classes.json", encoding="utf-8")' in card  # as it is written, whatever the system's encoding
 
 
+@pytest.mark.parametrize(
+    "last, loss, output",
+    [
+        (None, None, "logits"),
+        ("softmax", None, "probabilities"),
+        ("sigmoid", "binary_crossentropy", "probabilities"),
+        (None, "mse", "logits"),
+    ],
+)
+def test_whether_the_outputs_are_logits_is_seen_where_the_loss_does_not_tell(
+    last,
+    loss,
+    output,
+    here,  # noqa: F811
+    classifier,
+    images,
+    tmp_path,
+):
+    logits = keras.models.clone_model(classifier)
+    logits.set_weights(classifier.get_weights())
+    x = keras.Input((8, 8, 3))
+    model = keras.Model(x, layers.Activation(last)(logits(x)) if last else logits(x))
+    if loss:
+        model.compile("sgd", loss)
+    export(model, tmp_path / "out", images=images)
+    assert json.loads((tmp_path / "out" / "image.json").read_text())["output"] == output
+    assert (", logits" in (tmp_path / "out" / "model_card.md").read_text()) is (output == "logits")
+
+
 def test_the_cards_code_names_the_class_by_every_format(exported, classifier, images):
     directory, found, photos = exported
     card = (directory / "model_card.md").read_text()

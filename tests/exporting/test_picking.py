@@ -1,6 +1,7 @@
 """`nash_tf.pick`: the best model of a run within limits."""
 
 import json
+import warnings
 
 import keras
 import pytest
@@ -65,6 +66,18 @@ def test_the_best_is_so_by_the_objective_of_the_run(run, objective, values, unit
     members = [{**member, **{name: next(column) for name, column in columns.items()}} for member in MEMBERS]
     (run / "results.json").write_text(json.dumps({"objective": objective, "front": members}))
     assert nash_tf.pick(run).output_shape == (None, units)
+
+
+def test_that_models_were_compared_on_images_that_they_had_in_training_is_said(run):
+    members = [{**member, "knows_validation": member["directory"] == "best"} for member in MEMBERS]
+    (run / "results.json").write_text(json.dumps({"front": members}))
+    with pytest.warns(
+        UserWarning, match="best is the best by validation accuracy, and best had those images in training"
+    ):
+        nash_tf.pick(run)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        nash_tf.pick(run, max_params=5)  # best is not among those compared
 
 
 def test_a_run_without_a_front_has_one_model(tmp_path):

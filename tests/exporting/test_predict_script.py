@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from nash_tf import data, predict
+from nash_tf.data import images
+from nash_tf.data.forms import Form
 from nash_tf.exporting import predict_script
 from nash_tf.exporting.images import Images, for_script
 
@@ -61,9 +63,41 @@ def test_files_that_cannot_be_read(kind, tmp_path, monkeypatch):
         file.write_text("text")
     elif kind == "huge":
         Image.fromarray(noise(80, 80)).save(file)
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5000)
-    with pytest.raises((ValueError, OSError, Image.DecompressionBombWarning)):
+        monkeypatch.setattr(predict_script, "MOST_PIXELS", 5000)
+    with pytest.raises((ValueError, OSError)):
         predict_script.read(file, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "most", "of_jpeg", "is_read"),
+    [("jpg", 5000, 6400, True), ("jpg", 9000, 6399, False), ("png", 6400, 1, False), ("png", 6399, 9000, False)],
+)
+def test_how_large_a_file_may_be_is_one_rule_and_the_remedy_is_named(
+    suffix, most, of_jpeg, is_read, tmp_path, monkeypatch
+):
+    """The second limit is Pillow's own too: so many pixels are a warning, twice as many an error."""
+    assert (images.MOST_PIXELS, images.MOST_OF_JPEG) == (predict_script.MOST_PIXELS, predict_script.MOST_OF_JPEG)
+    before = Image.MAX_IMAGE_PIXELS
+    for module in (images, predict_script):
+        monkeypatch.setattr(module, "MOST_PIXELS", most)
+        monkeypatch.setattr(module, "MOST_OF_JPEG", of_jpeg)
+    path = tmp_path / f"file.{suffix}"
+    Image.fromarray(noise(80, 80, 3)).save(path)
+
+    def by_data(path):
+        with images.pillow(path):
+            images.facts(path)
+            return images.decode(path, Form(8, 8, 3))
+
+    for read in (by_data, lambda path: predict_script.read(path, SETTINGS)):
+        if is_read:
+            assert read(path).shape == (8, 8, 3)
+        else:
+            with pytest.raises(
+                ValueError, match="expected at most .* megapixels .* of a JPEG.*; make the image smaller"
+            ):
+                read(path)
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_probabilities():
@@ -179,6 +213,20 @@ def test_bad_files_are_named_and_the_others_done(run, capsys):
     printed = capsys.readouterr()
     assert printed.out == "file,class,probability\n1.png,light,1.000000\n4.png,light,1.000000\n"
     assert [line.split(": left out: ")[0] for line in printed.err.splitlines()] == ["absent.png", r"'2\n.png'"]
+
+
+@pytest.mark.parametrize(("as_csv", "printed"), [(["--csv"], "file,class,probability\n"), ([], "")])
+def test_where_no_file_could_be_read_nothing_was_done_and_a_table_has_its_heading(as_csv, printed, run, capsys):
+    (run.parent / "torn.png").write_text("text")
+    assert predict.main(["run", "absent.png", "torn.png", "gone.png", *as_csv]) == 2
+    found = capsys.readouterr()
+    assert found.out == printed and found.err.count(": left out: ") == 3
+
+
+def test_the_heading_is_there_before_the_first_image(run, capsys, monkeypatch):
+    seen = []
+    monkeypatch.setattr(predict_script, "read", lambda *_: seen.append(capsys.readouterr().out) or noise(8, 8, 3))
+    assert predict.main(["run", "1.png", "2.png", "--csv"]) == 0 and seen == ["file,class,probability\n", ""]
 
 
 def test_linked_folders_are_gone_through_once(run, capsys):

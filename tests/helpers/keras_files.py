@@ -26,10 +26,9 @@ def written(model, directory, *_, searched=None, **given):
 
 def instead_of_exports(patch: "pytest.MonkeyPatch") -> None:
     """Until `patch` is undone, what is handed over is written so."""
-    from nash_tf.tasks import front, handing_over
+    from nash_tf.tasks import handing_over
 
-    for module in (front, handing_over):
-        patch.setattr(module, "export", written)
+    patch.setattr(handing_over, "export", written)
 
 
 def killed_after(saved: int, patch: "pytest.MonkeyPatch") -> None:

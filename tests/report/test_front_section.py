@@ -1,6 +1,7 @@
 """The section on smaller networks."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,32 @@ def test_networks_by_size():
     found = str(page([SMALL, LARGE]))
     assert "front/490" in found and "61.23" in found and "4,986" in found
     assert found.count("no better than a cheaper one") == 1 and "–" in found
+
+
+def test_what_networks_are_compared_by_has_columns_of_its_own():
+    front = [
+        {**SMALL, "val_loss": 0.81239, "test_loss": 0.9, "val_balanced_accuracy": 0.71, "test_balanced_accuracy": 0.72},
+        LARGE,
+    ]
+    found = {
+        name: str(
+            front_section.section(
+                Run(Path("x"), config={"objective": name}, results={"front": front}), lambda figure, fit: ""
+            )
+        )
+        for name in ("accuracy", "balanced_accuracy", "loss")
+    }
+    columns = {
+        name: re.findall("(?:validation|test) [a-z ]+(?:, %)?(?=<)", text.split("<td")[0])
+        for name, text in found.items()
+    }
+    accuracies = ["validation accuracy, %", "test accuracy, %"]
+    assert columns["accuracy"] == accuracies and columns["loss"] == ["validation loss", "test loss", *accuracies]
+    assert columns["balanced_accuracy"] == [
+        *(f"{part} balanced accuracy, %" for part in ("validation", "test")),
+        *accuracies,
+    ]
+    assert "71.00" in found["balanced_accuracy"] and "72.00" in found["balanced_accuracy"] and "0.8124" in found["loss"]
 
 
 def test_scores_on_images_that_were_trained_on_are_said_to_be_that():

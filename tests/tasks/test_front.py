@@ -61,7 +61,9 @@ class Stream:
 @pytest.fixture
 def run_of(digits, tmp_path, monkeypatch):
     """Makes a run that is over but for its front."""
-    monkeypatch.setattr(front, "export", lambda model, directory, *_, **given: exported.append((directory, given)))
+    monkeypatch.setattr(
+        handing_over, "export", lambda model, directory, *_, **given: exported.append((directory, given))
+    )
     monkeypatch.setattr("nash_tf.surgery.shrinking.STEP", 0.5)  # fewer steps
     exported = []
 
@@ -115,7 +117,7 @@ def test_each_is_made_of_the_one_before_and_taught_by_the_largest(run_of, larges
 def test_scores_are_of_the_networks_that_are_handed_over(run_of, monkeypatch):
     scored = []
 
-    def scores(run, model):
+    def scores(run, model, tallied):
         scored.append({layer.compute_dtype for layer in model.layers})
         return {"test_accuracy": 0.5, "val_accuracy": 0.5}
 
@@ -153,6 +155,18 @@ def test_what_cannot_be_is_said(run_of, largest):
     assert "Front: the final training had the validation images too, so validation scores" in run.progress.stream.text
 
 
+@pytest.mark.parametrize("asked, formats", [(("litert",), ["litert"]), (None, ["saved_model", "keras"])])
+def test_its_card_is_told_what_that_of_the_largest_is_and_its_formats_are_those_that_are_asked_for(
+    asked, formats, run_of, largest
+):
+    run, exported = run_of(front_sizes=(400,), front_epochs=0, class_weight="balanced", export=asked)
+    small, _ = front.front(run, largest, images=None, knows_validation=True)
+    ((_, given),) = exported
+    assert given["formats"] == formats and given["facts"]["--class_weight"] == "balanced"
+    assert given["test"]["model"]["accuracy"] == small["test_accuracy"] and given["test"]["model"]["by_class"]
+    assert given["test"]["notes"][-1].startswith("The final training had the validation images too")
+
+
 def test_without_time_there_is_none(run_of, largest):
     run, exported = run_of(seconds_left=19.0, front_sizes=(400,), max_hours=1.0)
     assert [member["directory"] for member in front.front(run, largest, images=None)] == ["best"] and not exported
@@ -161,7 +175,7 @@ def test_without_time_there_is_none(run_of, largest):
 
 @pytest.mark.parametrize("objective", ["loss", "accuracy"])
 def test_one_that_is_not_finite_is_not_handed_over_and_none_is_made_of_it(objective, run_of, largest, monkeypatch):
-    def scores(run, model):
+    def scores(run, model, tallied):
         is_small = model.count_params() < largest.count_params()
         return {"test_accuracy": 0.5, "val_accuracy": 0.5, "val_loss": math.nan if is_small else 1.0}
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from nash_tf.config import SearchConfig
 from nash_tf.data import Form
 from nash_tf.tasks import handing_over
 
@@ -16,3 +17,19 @@ def test_black_and_white_are_known_of_image_files_alone_where_all_images_are_dar
     dataset = SimpleNamespace(class_names="a", x_train=x, x_test=x, form=form, **parts)
     run = SimpleNamespace(dataset=dataset, config=SimpleNamespace(image_fit="crop"))
     assert handing_over.images(run).values() == values
+
+
+def test_the_card_is_told_which_formats_there_was_no_time_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(handing_over, "export", lambda *_, **given: given)
+    monkeypatch.setattr(handing_over, "complete", lambda run, network: network)
+    said, limits = [], SimpleNamespace(seconds_left_in_all=lambda: 4.0)
+    run = SimpleNamespace(
+        config=SearchConfig(output_dir=str(tmp_path), max_hours=1.0),
+        dataset=SimpleNamespace(x_test=np.zeros((1, 4, 4, 1))),
+        plan=SimpleNamespace(limits=limits, after=SimpleNamespace(export=10.0)),
+        progress=SimpleNamespace(line=said.append),
+    )
+    given = handing_over.export_network(run, None, "best", {}, {}, ("saved_model", "onnx"), None, "Export")
+    why = "no time was left for it before max_hours=1.0; --resume with a higher --max_hours makes it"
+    assert given["not_tried"] == {"onnx": why} and given["formats"] == ["saved_model"]
+    assert said == [f"Export without onnx: {why}"]

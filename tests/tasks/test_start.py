@@ -16,7 +16,8 @@ from nash_tf.data.forms import Form
 from nash_tf.data.pixels import scaling
 from nash_tf.files import run_directory, start_file
 from nash_tf.settings.images import PIXELS
-from nash_tf.tasks import image_classification, start
+from nash_tf.tasks import image_classification, learnt_before, start
+from nash_tf.tasks.learnt_before import UNKNOWN, VALIDATION
 from tests.helpers.processes import here, lineage
 
 RNG = np.random.default_rng(0)
@@ -139,22 +140,69 @@ def test_what_is_done_with_the_model_is_said(unit):
         "right for 100% of 60 training images. Its outputs are taken for the classes in this order: a, b, c."
         in lines[3]
     )
-    assert "the scores on validation and test images among them come out too high" in lines[4]
-    assert lines[5] == "Not used with it: --widths, --augment=normalise."
+    assert lines[4] == "Not used with it: --widths, --augment=normalise."
     assert start.describe(SearchConfig(), DATA) == []
 
 
-def test_the_model_of_a_run_on_the_same_images_has_learnt_from_no_test_image(unit, tmp_path):
-    (model, _), best = unit, tmp_path / "run" / "best"
-    best.mkdir(parents=True)
-    model.save(best / "model.keras")
-    config = config_of(best / "model.keras", start_pixels="unit")
-    more = dataclasses.replace(DATA, y_test=np.roll(DATA.y_test, 1), x_test=np.roll(DATA.x_test, 1, axis=0))
-    run_directory.write_config(SearchConfig(method="sh", output_dir=str(tmp_path / "run")), identity.versions(DATA))
-    assert [any("come out too high" in line for line in start.describe(config, each)) for each in (DATA, more)] == [
-        False,
-        True,
+def told(config, dataset):
+    """Which notes on what the model may have learnt already are added to those of a data set."""
+    found = start.with_notes(config, dataset).notes
+    assert found[len(found) - len(dataset.notes) :] == dataset.notes
+    return found[: len(found) - len(dataset.notes)]
+
+
+def run_of(folder, dataset, results, **settings):
+    """A run's directory with its settings and results, and the paths of its models, which are not there."""
+    config = SearchConfig(method="sh", output_dir=str(folder), **settings)
+    run_directory.write_config(config, identity.versions(dataset))
+    (folder / "results.json").write_text(json.dumps({"epochs": 1, **results}))
+    return folder / "best" / "model.keras"
+
+
+def test_whether_the_model_has_learnt_from_images_that_judge_networks_is_noted(unit, tmp_path):
+    (model, path), noted = unit, dataclasses.replace(DATA, notes=("Of these images something is known",))
+    best = run_of(tmp_path / "run", DATA, {"final_epochs_done": 0})
+    best.parent.mkdir()
+    model.save(best)
+    rolled = dataclasses.replace(noted, y_test=np.roll(DATA.y_test, 1), x_test=np.roll(DATA.x_test, 1, axis=0))
+    more_classes = dataclasses.replace(noted, class_names=("a", "b", "c", "new"))
+    config = config_of(best, start_pixels="unit")
+    assert [told(config, each) for each in (noted, rolled, more_classes)] == [(), (UNKNOWN,), (UNKNOWN,)]
+    assert told(config_of(path), noted) == (UNKNOWN,)
+    assert told(SearchConfig(), noted) == ()
+
+
+def test_a_final_training_had_the_validation_images_too(tmp_path):
+    front = [{"directory": f"front/{size}", "knows_validation": size == 2} for size in (2, 3)]
+    best = run_of(tmp_path / "run", DATA, {"final_epochs_done": 2, "front": front})
+    assert learnt_before.notes(str(best), DATA) == (VALIDATION,)
+    small, larger, other = (best.parents[1] / "front" / size / "model.keras" for size in ("2", "3", "4"))
+    assert [learnt_before.notes(str(each), DATA) for each in (small, larger, other)] == [(VALIDATION,), (), (UNKNOWN,)]
+    assert learnt_before.notes(str(run_of(tmp_path / "old", DATA, {})), DATA) == (UNKNOWN,)
+
+
+def test_a_model_knows_what_the_one_knew_that_its_run_began_with(tmp_path):
+    def after(name, first):
+        (tmp_path / name).mkdir()
+        first.parent.mkdir(exist_ok=True)
+        first.touch()
+        return run_of(tmp_path / name / "run", DATA, {"final_epochs_done": 0}, start=str(first))
+
+    others = dataclasses.replace(DATA, y_test=np.roll(DATA.y_test, 1))
+    clean = run_of(tmp_path / "clean", DATA, {"final_epochs_done": 0})
+    final = run_of(tmp_path / "final", DATA, {"final_epochs_done": 1})
+    other = run_of(tmp_path / "other", others, {"final_epochs_done": 0})
+    found = [
+        learnt_before.notes(str(after(name, first)), DATA)
+        for name, first in (
+            ("1", clean),
+            ("2", final),
+            ("3", other),
+            ("4", tmp_path / "mine.keras"),
+            ("5", final.parent / "architecture.json"),
+        )
     ]
+    assert found == [(), (VALIDATION,), (UNKNOWN,), (UNKNOWN,), ()]
 
 
 def test_an_architecture_alone_has_its_weights_drawn_anew(unit, tmp_path):
@@ -317,7 +365,8 @@ def test_a_search_with_workers_that_load_the_file_themselves(unit, tmp_path):
     assert (
         first["params"] == 123 - 27 + 90 and len(others) == 3 and {each["status"] for each in others} == {"completed"}
     )
-    assert "is replaced by a new one for 10" in printed
+    assert "is replaced by a new one for 10" in printed and f"Note: {UNKNOWN}." in printed
+    assert UNKNOWN in json.loads((tmp_path / "run" / "results.json").read_text())["test"]["notes"]
     settings = json.loads((tmp_path / "run" / "config.json").read_text())
     assert settings["start_pixels"] == "signed" and settings["versions"]["--start"].startswith("sha256 ")
     exported = keras.models.load_model(tmp_path / "run" / "best" / "model.keras")

@@ -87,6 +87,17 @@ def test_where_no_epoch_of_a_first_network_can_end_it_is_said_how_far_it_came(ma
         train(LONG, tmp_path, limits=limits(300.0), callbacks=[machine])
 
 
+def test_an_epoch_has_no_more_batches_than_it_has_where_several_are_done_in_one_call(machine, tmp_path):
+    def grouped(_):
+        model = classifier(_)
+        model.steps_per_execution = 8
+        return model
+
+    machine.epochs = {0: 2000.0}
+    with pytest.raises(OutOfTime, match=r"^4 of 4 batches of an epoch were done"):
+        train(LONG, tmp_path, limits=limits(300.0), callbacks=[machine], build=grouped)
+
+
 def test_a_loop_that_does_not_stop_runs_out_of_time(machine, tmp_path, monkeypatch):
     never = property(lambda model: False, lambda model, value: None)
     monkeypatch.setattr(keras.Model, "stop_training", never, raising=False)

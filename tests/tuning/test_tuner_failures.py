@@ -31,6 +31,20 @@ def test_training_data_that_run_out_end_the_search(tmp_path):
         tuner.search(finite(), steps_per_epoch=3, validation_data=(IMAGES, CLASSES))
 
 
+def test_so_do_those_that_run_out_among_several_batches_of_one_call(tmp_path):
+    def grouped(hp):
+        model = classifier(hp)
+        model.steps_per_execution = 4
+        return model
+
+    def finite():
+        yield from ((IMAGES[:16], CLASSES[:16]) for _ in range(5))
+
+    tuner = tuner_of(grouped, tmp_path, vanilla_epochs=2)
+    with pytest.raises(keras_tuner.errors.FatalValueError, match="ran out after 1 of the 4 batches of epoch 2"):
+        tuner.search(finite(), steps_per_epoch=4, validation_data=(IMAGES, CLASSES))
+
+
 def test_weights_that_vanish_while_the_search_runs_are_named_with_the_remedy(tmp_path):
     def lose(oracle):
         shutil.rmtree(tmp_path / "p" / "trial_0000" / "checkpoint")

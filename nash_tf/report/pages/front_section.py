@@ -14,6 +14,8 @@ from nash_tf.report.charts.child_words import axis
 from nash_tf.report.charts.front_chart import Shown
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Keep, left
+from nash_tf.scores import objectives
+from nash_tf.scores.objectives import Objective
 from nash_tf.settings.costs import COSTS, PARAMS, WORDS
 
 
@@ -34,7 +36,11 @@ def section(run: Run, keep: Keep) -> Markup | None:
         return None
     is_timed = any(number(each.get("latency_ms")) is not None for each in members)
     times = ["ms an image", "ms for 32"] if is_timed else []
-    scores = ["validation accuracy, %", "test accuracy, %"]
+    scores = [
+        f"{words}{', %' if each.is_share else ''}"
+        for each in _shown(run)
+        for words in (each.words, f"test {each.measure}")
+    ]
     columns = [left("network"), left("made by"), "parameters", "operations", *times, *scores, left("")]
     pictures = [_picture(name_of(each.get("directory")), run.networks, keep) for each in members]
     return html.together(
@@ -65,7 +71,12 @@ def _words(run: Run, members: Sequence[Mapping]) -> list[object]:
             "images that were trained on. Go by the test images there. "
         )
     load = tag("code", f"nash_tf.pick({str(run.directory)!r}, max_params=...)")
-    return [made, load, " loads the best within limits."]
+    return [made, load, f" loads the best within limits, by {run.objective.words}."]
+
+
+def _shown(run: Run) -> list[Objective]:
+    """What the networks' scores are shown by: what they are compared by, and the accuracy."""
+    return list(dict.fromkeys((run.objective, objectives.ACCURACY)))
 
 
 def _row(run: Run, member: Mapping, is_timed: bool) -> list:
@@ -79,9 +90,12 @@ def _row(run: Run, member: Mapping, is_timed: bool) -> list:
         of("params", count),
         of("flops", count),
         *((of(name, "{:.3g}".format) for name in ("latency_ms", "latency_ms_32")) if is_timed else ()),
-        of("val_accuracy", percent),
-        of("test_accuracy", percent),
-        left("" if member.get("on_front") is not False else "no better than a cheaper one"),
+        *(
+            of(metric, percent if each.is_share else "{:.4g}".format)
+            for each in _shown(run)
+            for metric in (each.metric, f"test_{each.name}")
+        ),
+        left("" if member.get("on_front") is not False else "no better than a cheaper one on validation images"),
     ]
 
 
