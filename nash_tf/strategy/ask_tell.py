@@ -240,7 +240,7 @@ class Search:
         unless its numbers were no longer finite. Those that another rung came after have ended nothing: so many were allowed then.
         """
         for failed in self._failed_streaks():
-            is_last = failed[-1].key[:2] == max(self.outcomes)[:2]  # what ended beside them in their rung tells of no order
+            is_last = failed[-1].key[:2] == max(self.outcomes)[:2]  # beside them in their rung there is no order
             if is_last and (len(failed) >= self.failures_in_a_row or failed[0].key.step == 0):
                 return failed
         unscored = (self.outcomes[key] for key, score in self.scores.items() if score is None)

@@ -197,10 +197,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials=1):
-        """Those whose weights are kept first, the best of them at the head; see `ranking`."""
+        """The one that is handed over, then those whose weights are kept, the best of them first; see `ranking`."""
         with self._mutex:
-            trials = self.ranking()
-            return sorted(trials, key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
+            best, others = self.ranking()[:1], self.ranking()[1:]
+            others.sort(key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())
+            return [*best, *others][:num_trials]
 
     def ranking(self) -> list[Trial]:
         """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
@@ -291,8 +292,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             self.limits.resume_after(self.search.outcomes.values())
 
     def renew(self) -> bool:
-        """Reads the search again where another process, or another object, has gone on with it meanwhile; whether one has. Errors as of
-        `reload`."""
+        """Reads the search again where another process or object has gone on with it, whether one has; errors as of `reload`."""
         with self._mutex:
             has_gone_on = stamp(self._search_directory) != self._stamp
             if has_gone_on:
