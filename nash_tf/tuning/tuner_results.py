@@ -97,6 +97,6 @@ def _why_gone(oracle: HillClimbingOracle, trial_id: str) -> str:
     files = oracle.book.files
     remedy = (
         left_out(oracle)
-        or f"put them back, or remove {files.folder(trial_id)} and call search: its training is done again"
+        or f"put them back, or remove {files.folder(trial_id)} and open the search again, which then does its training again"
     )
     return f"{files.checkpoint(trial_id)}: the weights of the model that is handed over are not there; {remedy}"
