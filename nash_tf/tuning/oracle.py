@@ -73,7 +73,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self._of_step = OfStep(self.search, self.book.by_training, self.get_space, self.tune_new_entries)
         self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()
-        self._stamp: tuple | None = None  # of the state as it was read or written last
+        self.stamp: tuple | None = (
+            None  # of the state as it was read or written last; None where memory may hold another
+        )
 
     @property
     def settings(self) -> dict:
@@ -272,7 +274,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def save(self):
         with self._mutex:
             checked_json.write(self._search_directory / STATE, self.get_state())
-            self._stamp = stamp(self._search_directory)
+            self.stamp = stamp(self._search_directory)
 
     def reload(self):
         """Goes on with the search in the project's directory.
@@ -280,7 +282,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         Raises:
             OtherSearch, DamagedSearch: of other settings or another tuner; a trial's file is damaged. The message says what to do.
         """
-        self._stamp = stamp(self._search_directory)
+        found, self.stamp = stamp(self._search_directory), None
         check_tree(self._search_directory)
         is_restored = restore_state(self._search_directory, self.set_state)
         if not is_restored:
@@ -290,12 +292,12 @@ class HillClimbingOracle(keras_tuner.Oracle):
             self.update_space(trial.hyperparameters)
         if not is_restored:
             self.limits.resume_after(self.search.outcomes.values())
+        self.stamp = found
 
     def renew(self) -> bool:
         """Reads the search again where another process or object has gone on with it, whether one has; errors as of `reload`."""
         with self._mutex:
-            has_gone_on = stamp(self._search_directory) != self._stamp
-            if has_gone_on:
+            if has_gone_on := stamp(self._search_directory) != self.stamp:
                 self.reload()
             return has_gone_on
 

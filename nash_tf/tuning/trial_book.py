@@ -245,13 +245,12 @@ class TrialBook:
         self.files.end(trial.trial_id for trial in self.trials.values() if trial.status in ENDED)
 
     def needed_checkpoints(self) -> dict[TrainingKey, Path]:
-        """Checkpoints that may still be asked for, by what was trained."""
+        """Checkpoints that may be asked for, by what was trained; while trainings are `early`, which may do without others, those there are."""
         trials = self.by_training()
         completed = {key for key in self.search.needed() if self.search.scores.get(key) is not None}
-        checkpoints = {
-            key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed | self.early.keys())
-        }
-        return {key: path for key, path in checkpoints.items() if key in completed or path.is_dir()}
+        keys = sorted(completed | self.early.keys())
+        found = {key: self.files.checkpoint(trials[key].trial_id) for key in keys}
+        return {key: path for key, path in found.items() if path.is_dir() or not self.early}
 
     def verify_checkpoints(self) -> None:
         """Checks what the search goes on from, before it does; where it is over, only what is handed over must be whole.

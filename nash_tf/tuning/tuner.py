@@ -25,7 +25,7 @@ from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.given_callbacks import callbacks_of, warn_of_callbacks
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
 from nash_tf.tuning.oracle import HillClimbingOracle
-from nash_tf.tuning.reopening import has_search
+from nash_tf.tuning.reopening import has_search, read_again_after
 from nash_tf.tuning.results_table import tell_end
 from nash_tf.tuning.trial_files import TrialFiles
 from nash_tf.tuning.trial_training import Terms, TrialTraining, fatal, of_disturbance
@@ -154,7 +154,7 @@ class HillClimbing(TunerWithResults):
             return
         callbacks = [*callbacks_of(fit_kwargs.get("callbacks")), *private_api.callbacks_for_hooks(self, None)]
         warn_of_callbacks(callbacks, self.oracle.search.method, self.hypermodel.goes_on)
-        with locked(Path(self.project_dir)), self.oracle.limits.counting():
+        with locked(Path(self.project_dir)), self.oracle.limits.counting(), read_again_after(self.oracle):
             tidy(self.project_dir)
             if self._renew():
                 first_network.warn_of_another(self.oracle.book, self._training)

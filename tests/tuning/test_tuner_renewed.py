@@ -5,7 +5,9 @@ import shutil
 import pytest
 
 from nash_tf.keras_models.checkpoint import CheckpointError
-from nash_tf.tuning.trial_files import OtherSearch
+from nash_tf.strategy.ask_tell import Search
+from nash_tf.tuning.trial_book import TrialBook
+from nash_tf.tuning.trial_files import OtherSearch, TrialFiles
 from tests.helpers.tuners import BORN, CLASSES, IMAGES, Still, records, tuner_of
 
 DATA = {"validation_data": (IMAGES, CLASSES), "verbose": 0}
@@ -100,3 +102,34 @@ def test_results_of_a_search_that_is_half_read_say_so(tmp_path, capsys):
     assert said.startswith("2 trials in") and len(rows) == 4 and all(row.split()[4] != "0" for row in rows)
     tuner.search(IMAGES, CLASSES, **DATA)
     assert tuner.get_best_models()[0].count_params() == whole.get_best_models()[0].count_params()
+
+
+def interrupted(patch, owner, name, is_time=lambda: True):
+    """Has a method end with Ctrl-C as soon as it is time."""
+    real = getattr(owner, name)
+
+    def method(self, *given):
+        if is_time():
+            raise KeyboardInterrupt
+        return real(self, *given)
+
+    patch.setattr(owner, name, method)
+    return pytest.raises(KeyboardInterrupt)
+
+
+@pytest.mark.parametrize("place", [(TrialFiles, "end"), (TrialBook, "_adopt"), (Search, "_look")], ids="{0[1]}".format)
+def test_a_search_that_was_interrupted_as_it_took_a_training_goes_on_in_the_same_object(place, tmp_path, monkeypatch):
+    model, trained = counted()
+    tuner = tuner_of(model, tmp_path)
+    with monkeypatch.context() as patch, interrupted(patch, *place, lambda: len(trained) == 3):
+        tuner.search(IMAGES, CLASSES, **DATA)
+    tuner.search(IMAGES, CLASSES, **DATA)
+    assert len(trained) == 4 and len(records(tuner)) == 4
+
+
+def test_a_reading_that_was_interrupted_is_done_again(tmp_path, monkeypatch):
+    stale = rising(tmp_path)
+    rising(tmp_path).search(IMAGES, CLASSES, **DATA)
+    with monkeypatch.context() as patch, interrupted(patch, TrialBook, "_adopt"):
+        stale.results_summary()
+    assert stale.get_best_hyperparameters()[0].get("step") == 2
