@@ -73,9 +73,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self._of_step = OfStep(self.search, self.book.by_training, self.get_space, self.tune_new_entries)
         self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()
-        self.stamp: tuple | None = (
-            None  # of the state as it was read or written last; None where memory may hold another
-        )
+        self.stamp: tuple | None = None  # of the state as last read or written; None: memory may hold another
 
     @property
     def settings(self) -> dict:

@@ -19,6 +19,8 @@ def counted():
 
     def returns(values):
         trained.append(values["step"])
+        if len(trained) > 9:
+            raise SystemExit("it would go on for ever")
         return {"val_accuracy": 0.5, "loss": 1.0}
 
     return Still(returns=returns), trained
