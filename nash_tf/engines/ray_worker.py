@@ -20,12 +20,13 @@ from nash_tf.engines.states import Lost, Source
 from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
+from nash_tf.training.disturbances import is_disturbance
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import trial_values
 from nash_tf.tuning.given_callbacks import callbacks_of
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
-from nash_tf.tuning.trial_training import Terms, TrialTraining, fatal
+from nash_tf.tuning.trial_training import Terms, TrialTraining, fatal, of_disturbance
 
 
 class Spec(NamedTuple):
@@ -168,5 +169,7 @@ class RayWorker:
             told["fatal"] = fatal(error, " ".join(str(error).split()))
         except FailedTraining:
             trial.status, trial.message = TrialStatus.FAILED, traceback.format_exc()
-        except Exception:
+        except Exception as error:
             trial.status, trial.message = TrialStatus.INVALID, traceback.format_exc()
+            if is_disturbance(error):
+                told["fatal"] = fatal(error, of_disturbance(error, trial.trial_id))

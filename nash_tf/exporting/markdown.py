@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Sequence
 
-
 from nash_tf.terminal.text_tables import in_markdown
 
 

@@ -237,10 +237,11 @@ class Search:
         """The failed trainings that end the search, with none between them that succeeded, in canonical order.
 
         The first network's is enough by itself, for nothing can come after it; and so is one that leaves a budget without an end,
-        unless its numbers were no longer finite.
+        unless its numbers were no longer finite. Those that another rung came after have ended nothing: so many were allowed then.
         """
         for failed in self._failed_streaks():
-            if len(failed) >= self.failures_in_a_row or failed[0].key.step == 0:
+            is_last = failed[-1].key[:2] == max(self.outcomes)[:2]  # beside them in their rung there is no order
+            if is_last and (len(failed) >= self.failures_in_a_row or failed[0].key.step == 0):
                 return failed
         unscored = (self.outcomes[key] for key, score in self.scores.items() if score is None)
         diverged = {each.key for each in unscored if each.diverged or each.status == COMPLETED}

@@ -1,4 +1,5 @@
-"""How a training can end without an outcome that counts. What else is raised in one is the child's own failure too."""
+"""How a training can end without an outcome that counts. What else is raised in one is the child's own failure too,
+unless it is of `nash_tf.training.disturbances`."""
 
 
 class FailedTraining(Exception):

@@ -45,12 +45,15 @@ def serve(oracle: HillClimbingOracle, workers: LocalWorkers | None = None) -> No
             f"KERASTUNER_ORACLE_IP:KERASTUNER_ORACLE_PORT={roles.address()}: cannot be listened on; is another chief there?"
         )
     oracle.fatal = None  # what ended an earlier search here may have passed
+    leases = oracle.book.lending.leases
+    leases.look()
     server.start()
     # A chief that is started again may find the search over; workers of the one before are told so when they come back.
-    awaited = time.monotonic() + (0.0 if workers else oracle.book.lending.leases.timeout)
+    awaited = time.monotonic() + (0.0 if workers else leases.timeout)
     saved, trained_before = time.monotonic(), _cpu_seconds(oracle)
     try:
         while True:
+            leases.look()
             oracle.limits.trained_by_workers = _cpu_seconds(oracle) - trained_before
             if oracle.fatal:
                 raise errors.FatalError(oracle.fatal)
@@ -66,6 +69,7 @@ def serve(oracle: HillClimbingOracle, workers: LocalWorkers | None = None) -> No
             time.sleep(POLL)
     finally:
         server.stop(grace=1.0).wait()
+        leases.stop_looking()
         oracle.limits.trained_by_workers = _cpu_seconds(oracle) - trained_before
 
 

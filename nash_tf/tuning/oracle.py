@@ -73,7 +73,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self._of_step = OfStep(self.search, self.book.by_training, self.get_space, self.tune_new_entries)
         self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
         self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()
-        self._stamp: tuple | None = None  # of the state as it was read or written last
+        self.stamp: tuple | None = None  # of the state as last read or written; None: memory may hold another
 
     @property
     def settings(self) -> dict:
@@ -197,10 +197,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
         return self.trials[trial_id]
 
     def get_best_trials(self, num_trials=1):
-        """Those whose weights are kept first, the best of them at the head; see `ranking`."""
+        """The one that is handed over, then those whose weights are kept, the best of them first; see `ranking`."""
         with self._mutex:
-            trials = self.ranking()
-            return sorted(trials, key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())[:num_trials]
+            best, others = self.ranking()[:1], self.ranking()[1:]
+            others.sort(key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())
+            return [*best, *others][:num_trials]
 
     def ranking(self) -> list[Trial]:
         """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
@@ -271,7 +272,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def save(self):
         with self._mutex:
             checked_json.write(self._search_directory / STATE, self.get_state())
-            self._stamp = stamp(self._search_directory)
+            self.stamp = stamp(self._search_directory)
 
     def reload(self):
         """Goes on with the search in the project's directory.
@@ -279,7 +280,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         Raises:
             OtherSearch, DamagedSearch: of other settings or another tuner; a trial's file is damaged. The message says what to do.
         """
-        self._stamp = stamp(self._search_directory)
+        found, self.stamp = stamp(self._search_directory), None
         check_tree(self._search_directory)
         is_restored = restore_state(self._search_directory, self.set_state)
         if not is_restored:
@@ -289,13 +290,12 @@ class HillClimbingOracle(keras_tuner.Oracle):
             self.update_space(trial.hyperparameters)
         if not is_restored:
             self.limits.resume_after(self.search.outcomes.values())
+        self.stamp = found
 
     def renew(self) -> bool:
-        """Reads the search again where another process, or another object, has gone on with it meanwhile; whether one has. Errors as of
-        `reload`."""
+        """Reads the search again where another process or object has gone on with it, whether one has; errors as of `reload`."""
         with self._mutex:
-            has_gone_on = stamp(self._search_directory) != self._stamp
-            if has_gone_on:
+            if has_gone_on := stamp(self._search_directory) != self.stamp:
                 self.reload()
             return has_gone_on
 

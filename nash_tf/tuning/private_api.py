@@ -35,6 +35,7 @@ HOOKS = {
         "_get_tuner_fname",
         "_override_compile_args",
         "_populate_initial_space",
+        "_run_and_update_trial",
     ),
 }
 

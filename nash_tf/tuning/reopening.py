@@ -1,9 +1,10 @@
 """What is on disk of a search that is to go on. The trials' files are the truth; `oracle.json` is a cache beside them."""
 
+import contextlib
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +54,16 @@ def stamp(directory: Path) -> tuple[int, int, int] | None:
     except FileNotFoundError:
         return None
     return file.st_ino, file.st_mtime_ns, file.st_size
+
+
+@contextlib.contextmanager
+def read_again_after(oracle: Any) -> Iterator[None]:
+    """Context in which an exception, as Ctrl-C at any line, may leave an oracle half changed: it is read again before it goes on."""
+    try:
+        yield
+    except BaseException:
+        oracle.stamp = None
+        raise
 
 
 def restore_state(directory: Path, take: Callable[[dict[str, Any]], None]) -> bool:

@@ -51,12 +51,15 @@ def results_table(oracle: HillClimbingOracle, count: int) -> Iterator[str]:
     yield f"{'trial':>6} {'step':>5} {'rung':>5} {'child':>5} {'params':>11} {oracle.objective.name:>14}"
     for trial in oracle.ranking()[:count]:
         assignment = oracle.book.assignment(trial)
-        (step, rung, child), outcome = assignment.key, oracle.search.outcomes.get(assignment.key)
+        (step, rung, child), early = assignment.key, oracle.book.early.get(assignment.key)
+        outcome = oracle.search.outcomes.get(assignment.key, early)
         params = outcome.architecture.params if outcome and outcome.architecture else 0
         score = f"{trial.score:.5f}" if trial.score is not None else trial.status.lower()
         operators = counted(move.operator for move in assignment.moves)
         marks = ", ".join(filter(None, ["handed over" if assignment.key == oracle.search.best else "", operators]))
         yield f"{trial.trial_id:>6} {step:>5} {rung:>5} {child:>5} {params:>11,} {score:>14}  {marks}"
+    if what := left_out(oracle):
+        yield what
     scores, best = oracle.search.scores, oracle.search.best
     own = None if best is None else scores[best]
     if own is not None and any(score is not None and score > own for score in scores.values()):
@@ -64,6 +67,18 @@ def results_table(oracle: HillClimbingOracle, count: int) -> Iterator[str]:
             "Some scored better than the one that is handed over, the last part of one training: they are earlier parts, at a higher "
             "learning rate, and the weights of most are gone."
         )
+
+
+def left_out(oracle: HillClimbingOracle) -> str:
+    """What there is to say where trainings are known that came after one which is not: they do not count yet. Else nothing."""
+    book, opened = oracle.book, oracle.search.opened
+    if not book.early or opened is None:
+        return ""
+    missing = ", ".join(str((opened.step, opened.rung, child)) for child in opened.missing)
+    return (
+        f"{len(book.early)} trials in {book.files.directory} do not count, since what they follow from is missing, {missing} (step, rung, child): "
+        "put its folder back, or call search, which trains it again and looks whether they still follow"
+    )
 
 
 def last_words(oracle: HillClimbingOracle) -> list[str]:

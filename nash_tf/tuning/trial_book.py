@@ -38,6 +38,7 @@ class TrialBook:
 
     Attributes:
         end_order: ids of the trials that have ended, in that order.
+        early: outcomes that are known already, of rungs that are not open yet.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class TrialBook:
         self.search, self.trials, self.lending, self._directory = search, trials, lending, directory
         self.end_order: list[str] = []
         self._assignments: dict[str, Assignment] = {}  # by the ids of their trials
-        self._early: dict[TrainingKey, Outcome] = {}  # known already, of rungs that are not open yet
+        self.early: dict[TrainingKey, Outcome] = {}
         self._reached: dict[str, int] = {}  # epoch that a training had come to when a process died in it
 
     @property
@@ -166,7 +167,7 @@ class TrialBook:
         self.files.end([trial.trial_id])
         self.end_order.append(trial.trial_id)
         self.lending.end(trial.trial_id)
-        self._early[outcome.key] = outcome
+        self.early[outcome.key] = outcome
         self._adopt(self._drop)
         return outcome.key in self.search.outcomes
 
@@ -209,7 +210,7 @@ class TrialBook:
 
     def dispose(self) -> None:
         """Removes the checkpoints that nothing will ask for any more."""
-        needed = self.search.needed() | self._early.keys()  # what follows from a training that was lost
+        needed = self.search.needed() | self.early.keys()  # what follows from a training that was lost
         ended = (trial for trial in self.trials.values() if trial.status in ENDED)
         self.files.dispose(trial.trial_id for trial in ended if self.assignment(trial).key not in needed)
 
@@ -225,7 +226,7 @@ class TrialBook:
             DamagedSearch: a trial's file is not what was written, or follows from other settings; the message says what to do.
         """
         self.search.retract(*self.search.outcomes)
-        for known in (self.trials, self._assignments, self._early, self.end_order):
+        for known in (self.trials, self._assignments, self.early, self.end_order):
             known.clear()
         self.lending.forget()
         for reopened in read_trials(self.files, self.search.goal.name):
@@ -237,20 +238,19 @@ class TrialBook:
                 raise not_ours(self.files, trial, error) from error
             if outcome is not None:
                 self.end_order.append(trial.trial_id)
-                self._early[outcome.key] = outcome
+                self.early[outcome.key] = outcome
         self._adopt(None if are_trusted else self._refuse)
         self._check_sources()
         self.dispose()
         self.files.end(trial.trial_id for trial in self.trials.values() if trial.status in ENDED)
 
     def needed_checkpoints(self) -> dict[TrainingKey, Path]:
-        """Checkpoints that may still be asked for, by what was trained."""
+        """Checkpoints that may be asked for, by what was trained; while trainings are `early`, which may do without others, those there are."""
         trials = self.by_training()
         completed = {key for key in self.search.needed() if self.search.scores.get(key) is not None}
-        checkpoints = {
-            key: self.files.checkpoint(trials[key].trial_id) for key in sorted(completed | self._early.keys())
-        }
-        return {key: path for key, path in checkpoints.items() if key in completed or path.is_dir()}
+        keys = sorted(completed | self.early.keys())
+        found = {key: self.files.checkpoint(trials[key].trial_id) for key in keys}
+        return {key: path for key, path in found.items() if path.is_dir() or not self.early}
 
     def verify_checkpoints(self) -> None:
         """Checks what the search goes on from, before it does; where it is over, only what is handed over must be whole.
@@ -272,7 +272,7 @@ class TrialBook:
         if not (failed := {outcome.key for outcome in self.search.failures()}):
             return
         print(f"{self.search.finished}: done again", flush=True)
-        self._early |= {outcome.key: outcome for outcome in self.search.retract(*failed)}
+        self.early |= {outcome.key: outcome for outcome in self.search.retract(*failed)}
         for key, trial in self.by_training().items():
             if key in failed:
                 self.end_order.remove(trial.trial_id)
@@ -303,9 +303,9 @@ class TrialBook:
         Args:
             otherwise: what becomes of one that is not what would be done now; None where all are known to be.
         """
-        for key in sorted(self._early):
+        for key in sorted(self.early):
             if self.search.is_open(key):
-                outcome = self._early.pop(key)
+                outcome = self.early.pop(key)
                 if otherwise is None or self.search.follows(outcome.assignment):
                     self.search.tell(outcome)
                 else:

@@ -1,6 +1,7 @@
 """Has the trainer train trials: between Keras Tuner's values and hypermodels on one side, assignments and outcomes on the other."""
 
 import contextlib
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from keras_tuner import HyperParameters, errors
 from keras_tuner.engine.trial import Trial
 
+from nash_tf.terminal.errors import cause
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
@@ -25,6 +27,14 @@ from nash_tf.tuning.trial_files import UNFINISHED
 def fatal(error: Exception, why: str) -> errors.FatalError:
     """What ends a search, with the reason: a ValueError too where what was given is to blame."""
     return (errors.FatalValueError if isinstance(error, Unsearchable) else errors.FatalError)(why)
+
+
+def of_disturbance(error: Exception, trial_id: str) -> str:
+    """What to say of a training that was disturbed, see `nash_tf.training.disturbances`."""
+    return (
+        f"trial {trial_id} was disturbed: {cause(traceback.format_exception_only(error)[-1])}. Disk, network or data have failed, no child: "
+        "it is trained when the search goes on. A fit that wants its child to fail raises keras_tuner.errors.FailedTrialError"
+    )
 
 
 class Terms(NamedTuple):

@@ -2,10 +2,10 @@
 
 import contextlib
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import keras_tuner
 from keras_tuner import errors
 from keras_tuner.engine.trial import Trial, TrialStatus
 
@@ -14,6 +14,7 @@ from nash_tf.files.lock import check_idle, locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
 from nash_tf.settings import engine as engine_settings
+from nash_tf.training.disturbances import is_disturbance
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
@@ -22,18 +23,18 @@ from nash_tf.tuning.arguments import check_of_search, check_of_tuner, takes_sett
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.given_callbacks import callbacks_of, warn_of_callbacks
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
-from nash_tf.tuning.hyperparameters import handed_over
 from nash_tf.tuning.oracle import HillClimbingOracle
-from nash_tf.tuning.reopening import has_search
-from nash_tf.tuning.results_table import at_hand, first_trial, results_table, tell_end, warn_of_fewer
+from nash_tf.tuning.reopening import has_search, read_again_after
+from nash_tf.tuning.results_table import tell_end
 from nash_tf.tuning.trial_files import TrialFiles
-from nash_tf.tuning.trial_training import Terms, TrialTraining, fatal
+from nash_tf.tuning.trial_training import Terms, TrialTraining, fatal, of_disturbance
+from nash_tf.tuning.tuner_results import TunerWithResults
 from nash_tf.workers import roles
 
 TUNER = "tuner.json"
 
 
-class HillClimbing(keras_tuner.Tuner):
+class HillClimbing(TunerWithResults):
     """Network-morphism search over functional Keras models.
 
     Args:
@@ -107,6 +108,7 @@ class HillClimbing(keras_tuner.Tuner):
             lambda: private_api.maybe_distribute(self.distribution_strategy),
         )
         self._trainer = self._training.trainer
+        self._tries, self._retries = Counter[str](), oracle.max_retries_per_trial
         is_worker = roles.is_worker()
         overwrite = overwrite and not is_worker
         if overwrite:
@@ -151,10 +153,9 @@ class HillClimbing(keras_tuner.Tuner):
             return
         callbacks = [*callbacks_of(fit_kwargs.get("callbacks")), *private_api.callbacks_for_hooks(self, None)]
         warn_of_callbacks(callbacks, self.oracle.search.method, self.hypermodel.goes_on)
-        with locked(Path(self.project_dir)), self.oracle.limits.counting():
+        with locked(Path(self.project_dir)), self.oracle.limits.counting(), read_again_after(self.oracle):
             tidy(self.project_dir)
-            if self.oracle.renew():  # another has gone on with it since it was opened here
-                self._trainer.models.forget()
+            if self._renew():
                 first_network.warn_of_another(self.oracle.book, self._training)
             search = self.oracle.search
             first_network.see_to_hyperparameters(search, search.hyperparameters, self._trainer.models)
@@ -206,6 +207,21 @@ class HillClimbing(keras_tuner.Tuner):
                 self.oracle.end_trial(trial)
                 raise _TimeIsUp(str(error)) from error
 
+    def _run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
+        try:
+            super()._run_and_update_trial(trial, *fit_args, **fit_kwargs)
+        except (errors.FatalError, errors.FailedTrialError):
+            raise
+        except Exception as error:
+            if self.tries_again(trial.trial_id) or not is_disturbance(error):
+                raise
+            raise self._fatal(trial, errors.FatalError(of_disturbance(error, trial.trial_id))) from error
+
+    def tries_again(self, trial_id: str) -> bool:
+        """Whether a training that has failed is tried again by `max_retries_per_trial`; to be asked once of each failure."""
+        self._tries[trial_id] += 1
+        return self._tries[trial_id] <= self._retries
+
     def _fatal(self, trial: Trial, error: Exception) -> errors.FatalError:
         """An error in the form that ends the search; a worker's chief is told of it first."""
         source = trial.hyperparameters.values.get("tuner/trial_id")
@@ -235,46 +251,6 @@ class HillClimbing(keras_tuner.Tuner):
         if not trial_values.decode(values).is_birth:
             return None
         return trial_values.measurement(self.oracle.get_trial(values["tuner/trial_id"]), self.oracle.objective.name)
-
-    def load_model(self, trial):
-        """The trained model of a trial, compiled."""
-        self._training.hyperparameters = trial.hyperparameters.copy()
-        values = trial_values.decode(trial.hyperparameters.values).hyperparameters
-        return self._trainer.models.load(self.checkpoint(trial.trial_id), values)
-
-    def first_model(self):
-        """The trained first network, from which all others descend."""
-        return self.load_model(first_trial(self.oracle))
-
-    def untrained_first_model(self):
-        """The first network as it was before its training."""
-        asked = self.oracle.book.assignment(first_trial(self.oracle))
-        return self._trainer.models.first(asked.hyperparameters, asked.seed)
-
-    def get_best_models(self, num_models=1):
-        """The model that is handed over, then the best others whose weights are still kept; that these are fewer than asked for is said."""
-        return [self.load_model(trial) for trial in self._best_kept(num_models)]
-
-    def get_front(self):
-        """With method="front": the finished networks of which none is both better and cheaper, the cheapest first, each as (model,
-        value of the objective, costs by name). The model is trained and compiled. Latencies, in milliseconds of one example,
-        are measured together when they are first asked for, and kept in `latencies.json` of the project."""
-        return front_objectives.front(self, at_hand(self.oracle).costs)
-
-    def get_best_hyperparameters(self, num_trials=1):
-        """The values of the models that `get_best_models` returns, in the same order; `tuner.hypermodel.build` makes an
-        untrained network of the grown architecture from them."""
-        return [handed_over(trial.hyperparameters, self.oracle.search) for trial in self._best_kept(num_trials)]
-
-    def _best_kept(self, number: int) -> list:
-        at_hand(self.oracle)
-        kept = [trial for trial in self.oracle.get_best_trials(len(self.oracle.trials)) if self._is_kept(trial)]
-        warn_of_fewer(self.oracle, len(kept), number)
-        return kept[:number]
-
-    def results_summary(self, num_trials=10):
-        """Prints trials, one a line: first the one whose model is handed over, then the others by their objective."""
-        print(f"Results in {self.project_dir}", *results_table(self.oracle, num_trials), sep="\n")
 
     def save(self, fname=None):
         if not roles.is_worker():
@@ -306,9 +282,6 @@ class HillClimbing(keras_tuner.Tuner):
     def checkpoint(self, trial_id) -> Path:
         """Where the checkpoint of a trial lies."""
         return TrialFiles(Path(self.project_dir)).checkpoint(trial_id)
-
-    def _is_kept(self, trial) -> bool:
-        return trial.status == TrialStatus.COMPLETED and self.checkpoint(trial.trial_id).is_dir()
 
 
 class _TimeIsUp(errors.FatalError):

@@ -43,8 +43,14 @@ class NameTaken(Exception):
     """Another process works under the same name."""
 
 
+LONGEST_LOOK = 2.0  # seconds between two looks of a chief that runs
+
+
 class Leases:
     """The last sign of life of each worker that gives signs.
+
+    Where a chief `look`s all the time, its own pauses count for nobody: it could not hear anyone, and its workers may have been stopped
+    with it.
 
     Args:
         timeout: seconds of silence after which a worker counts as dead.
@@ -54,6 +60,29 @@ class Leases:
     def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic):
         self.timeout, self.clock = timeout, clock
         self._heard: dict[str, tuple[str, float]] = {}
+        # Seconds of them, and the last look: one value, since workers are heard in another thread.
+        self._pauses: tuple[float, float | None] = 0.0, None
+
+    def look(self) -> None:
+        """To be called all the time by a chief; the first time, who is known has the timeout from then on to be heard: nobody could be."""
+        now = self.clock()
+        if self._pauses[1] is None:
+            self._heard = {name: (session, self._now()) for name, (session, _) in self._heard.items()}
+        self._pauses = self._paused(now), now
+
+    def stop_looking(self) -> None:
+        """Counts all time from now on."""
+        self._pauses = self._paused(self.clock()), None
+
+    def _paused(self, now: float) -> float:
+        """Seconds of all pauses of who looks, up to a time."""
+        before, looked = self._pauses
+        return before if looked is None else before + max(0.0, now - looked - LONGEST_LOOK)
+
+    def _now(self) -> float:
+        """The clock without those."""
+        now = self.clock()
+        return now - self._paused(now)
 
     def heard(self, worker: Worker) -> None:
         """Notes a sign of life.
@@ -64,13 +93,13 @@ class Leases:
         if not worker.session:
             return
         session, when = self._heard.get(worker.name, (worker.session, 0.0))
-        silent = self.clock() - when
+        silent = self._now() - when
         if session != worker.session and silent <= self.timeout:
             raise NameTaken(
                 f"the worker id {worker.name!r} is in use by {session}, heard {silent:.1f} s ago; give each worker its own "
                 f"KERASTUNER_TUNER_ID, or try again once that one has been silent for {self.timeout:.0f} s"
             )
-        self._heard[worker.name] = (worker.session, self.clock())
+        self._heard[worker.name] = (worker.session, self._now())
 
     def dead(self, names: Iterable[str]) -> list[str]:
         """Those of `names` that gave signs of life once and have been silent for too long."""
@@ -85,4 +114,4 @@ class Leases:
         self._heard.pop(name, None)
 
     def _alive(self, name: str) -> bool:
-        return self.clock() - self._heard[name][1] <= self.timeout
+        return self._now() - self._heard[name][1] <= self.timeout

@@ -1,5 +1,6 @@
 """What trains in a process of Ray's, here in this one, with a stand-in for Ray: it says what a search in one process does."""
 
+import contextlib
 import pickle
 from types import SimpleNamespace
 
@@ -88,3 +89,17 @@ def test_what_cannot_be_searched_is_an_error_of_the_users_arguments(tmp_path):
     with pytest.raises(ValueError, match="returned 0.5, and no objective says") as raised:
         tuner.search(IMAGES, CLASSES, validation_split=0.25, verbose=0)
     assert isinstance(raised.value, errors.FatalError)
+
+
+def test_a_training_that_the_disk_disturbs_fails_no_child(tmp_path):
+    def returns(values):
+        if full and values["child"] == 1:
+            raise OSError(28, "No space left on device", "log.csv")
+        return {"val_accuracy": 0.5, "loss": 1.0}
+
+    for full in (True, False):
+        tuner = tuner_of(Still(returns=returns), tmp_path, engine=OneProcess())
+        expected = pytest.raises(errors.FatalError, match="trial 0002 was disturbed: OSError: .*No space left")
+        with expected if full else contextlib.nullcontext():
+            tuner.search(IMAGES, CLASSES, validation_split=0.25, verbose=0)
+    assert len(records(tuner)) == 4

@@ -202,6 +202,17 @@ def test_what_failures_start_from_is_kept_until_they_are_done_again():
     assert {outcome.assignment.source for outcome in search.failures()} <= search.needed()
 
 
+def test_failures_that_another_rung_came_after_end_no_search_that_allows_fewer():
+    fail = [TrainingKey(1, 0, 1), TrainingKey(1, 0, 2), TrainingKey(1, 0, 3)]
+    before = climb(Search(SETTINGS, GOAL, failures_in_a_row=9), fail=fail)
+    assert before.finished == "all 2 steps are done"
+    for ended in (len(before.outcomes), 1 + 4):  # all, and the first network and the rung of the failures
+        search = Search(SETTINGS, GOAL, failures_in_a_row=2)
+        search.tell(*[before.outcomes[key] for key in sorted(before.outcomes)][:ended])
+        assert [outcome.key for outcome in search.failures()] == (fail if ended == 5 else [])
+        assert search.finished == ("3 trainings in a row failed" if ended == 5 else before.finished)
+
+
 @pytest.mark.parametrize(("failing", "left"), [([(3, 0, 0)], 2), ([(1, 0, 1), (2, 0, 1), (3, 0, 0)], 0)])
 def test_a_front_says_which_networks_failed_and_stops_where_all_did(failing, left):
     given = dataclasses.replace(SETTINGS, method="front", budget_epochs=300)

@@ -59,6 +59,26 @@ def test_the_trainings_of_workers_elsewhere_are_in_what_the_search_has_spent(por
     wait_for(lambda: oracle.limits.spent()[1] > 1e6)
 
 
+def test_a_chief_that_was_stopped_takes_nobody_for_dead_and_then_who_is_silent(port, monkeypatch):
+    oracle, call = port
+    monkeypatch.setattr(chief, "POLL", 0.01)
+    leases, now = oracle.book.lending.leases, [0.0]
+    trial = ask(call)
+    leases.clock = lambda: now[0]
+
+    def pass_by(seconds):
+        now[0] += seconds
+        wait_for(lambda: leases._pauses[1] == now[0])  # it has looked
+
+    for _ in range(3):
+        pass_by(13.0)
+        assert ask(call, f"ann|here:1|{trial.trial_id}").status == TrialStatus.RUNNING
+    assert oracle.book.lending.deaths(trial.trial_id) == 0
+    for _ in range(12):
+        pass_by(1.0)
+    wait_for(lambda: oracle.book.lending.deaths(trial.trial_id) == 1)
+
+
 def test_what_ended_an_earlier_search_ends_no_later_one(tmp_path, monkeypatch):
     for name, value in roles.local_chief().items():
         monkeypatch.setenv(name, value)

@@ -81,6 +81,18 @@ def test_failures_that_stopped_the_search_are_run_again_and_others_are_not(first
     assert alone.trials[lost.trial_id].status == TrialStatus.FAILED
 
 
+def test_a_search_that_is_opened_with_fewer_failures_allowed_keeps_what_came_after_them(tmp_path):
+    oracle, _ = begin(tmp_path, max_consecutive_failed_trials=9)
+    while (trial := oracle.create_trial("tuner0")).status == TrialStatus.RUNNING:
+        has_failed = training_of(trial)[:2] == (1, 0) and training_of(trial)[2]
+        report(oracle, trial, status=TrialStatus.FAILED if has_failed else TrialStatus.COMPLETED)
+    told, best = oracle.lineage(), oracle.search.best
+    again, _ = begin(tmp_path, max_consecutive_failed_trials=1)
+    again.retry_failures()
+    assert again.stopped_by() is None and again.end_reason() == oracle.end_reason()
+    assert again.lineage() == told and again.search.best == best and begin(tmp_path)[0].lineage() == told
+
+
 def test_a_part_of_the_cooldown_that_failed_is_told_and_done_again(tmp_path):
     given = {"method": "grow", "budget_epochs": 60.0}
     whole = finish(begin(tmp_path / "whole", **given)[0])

@@ -165,6 +165,58 @@ def test_a_child_too_large_for_memory_fails_alone_and_leaves_no_weights_behind(t
     assert tuner._trainer.models._trained.keys() == {(1, 0)}
 
 
+class Flaky(Still):
+    """The disk is full in so many trainings of the second child."""
+
+    def __init__(self, times):
+        super().__init__(returns=self.disturbed)
+        self.times = times
+
+    def disturbed(self, values):
+        if values["child"] == 1 and self.times:
+            self.times -= 1
+            raise OSError(28, "No space left on device", "log.csv")
+        return {"val_accuracy": 0.5, "loss": 1.0}
+
+
+def test_a_training_that_the_disk_disturbs_fails_no_child_and_waits(tmp_path):
+    told = r"trial 0002 was disturbed: OSError: .*No space left on device: 'log.csv'. .*trained when the search goes on"
+    tuner = tuner_of(Flaky(2), tmp_path)
+    for _ in range(2):
+        with pytest.raises(keras_tuner.errors.FatalError, match=told):
+            tuner.search(IMAGES, CLASSES)
+        assert [record["status"] for record in tuner.oracle.lineage()] == ["completed"] * 2
+    tuner.search(IMAGES, CLASSES)
+    assert len(records(tuner)) == 4
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_training_that_is_disturbed_is_tried_again_where_that_is_asked_for(times, tmp_path):
+    tuner = tuner_of(Flaky(times), tmp_path, max_retries_per_trial=1)
+    with pytest.raises(keras_tuner.errors.FatalError, match="disturbed") if times == 2 else contextlib.nullcontext():
+        tuner.search(IMAGES, CLASSES)
+    assert len(records(tuner, 2 if times == 2 else 4)) == len(tuner.oracle.end_order)
+
+
+def test_scores_that_cannot_be_written_fail_no_child(tmp_path, monkeypatch):
+    tuner = tuner_of(Still(), tmp_path)
+
+    def full(trial):
+        raise OSError(28, "No space left on device", "trial.json")
+
+    with monkeypatch.context() as patch:
+        real = tuner.oracle.update_trial
+
+        def update(trial_id, *told, **named):
+            return full(trial_id) if trial_id == "0002" else real(trial_id, *told, **named)
+
+        patch.setattr(tuner.oracle, "update_trial", update)
+        with pytest.raises(keras_tuner.errors.FatalError, match="trial 0002 was disturbed"):
+            tuner.search(IMAGES, CLASSES)
+    tuner.search(IMAGES, CLASSES)
+    assert len(records(tuner)) == 4
+
+
 def test_a_directory_of_another_tuner_is_refused_and_left_as_it_is(tmp_path):
     common = {"directory": str(tmp_path), "project_name": "p"}
     other = keras_tuner.RandomSearch(classifier, "val_accuracy", max_trials=1, **common)

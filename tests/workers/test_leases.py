@@ -53,3 +53,26 @@ def test_a_worker_that_left_is_forgotten(leases):
     leases.forget("ann")
     leases.heard(ANNS_TWIN)
     assert leases.alive() == ["ann"]
+
+
+def test_the_silence_of_a_chief_that_was_stopped_is_not_that_of_its_workers(leases, clock):
+    leases.heard(ANN)
+    clock[0] = 100.0
+    leases.look()  # it begins to serve: until then nobody could be heard
+    assert leases.alive() == ["ann"]
+    for _ in range(3):
+        clock[0] += 13.0  # it is stopped; the first that it does may be to hear somebody
+        assert leases.dead(["ann"]) == []
+        with pytest.raises(NameTaken, match="heard 2.0 s ago"):
+            leases.heard(ANNS_TWIN)
+        leases.look()
+        assert leases.dead(["ann"]) == []
+        leases.heard(ANN)
+    for second in range(12):
+        assert (leases.dead(["ann"]) == ["ann"]) == (second > 10)
+        clock[0] += 1.0
+        leases.look()
+    leases.heard(ANN)
+    leases.stop_looking()
+    clock[0] += 11.0
+    assert leases.dead(["ann"]) == ["ann"]
