@@ -222,7 +222,7 @@ def test_what_follows_no_search_is_refused_before_anything_starts(method, tmp_pa
 
     def put(name, file):
         (tmp_path / name).mkdir()
-        (tmp_path / name / file).write_text("{}")
+        (tmp_path / name / file).write_text('{"epochs": 1}')
 
     put("nash-seed0", "results.json")
     assert status(f"fixed,{method}") == 2 and not begun
