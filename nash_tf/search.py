@@ -103,7 +103,7 @@ def run(
             return _finished_before(results, directory, progress)
         if begun:
             resumption.check_trainings(directory)
-            finished_run.date(directory, begun)
+            finished_run.stamp(directory, begun)
         run_directory.write_config(config, resumption.versions(config, dataset))
         with run_directory.telling_failure(directory, then=report.renew):
             latencies.save()

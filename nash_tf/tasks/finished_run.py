@@ -31,7 +31,7 @@ def write(results: Mapping[str, Any], directory: Path, config: SearchConfig) -> 
     write_atomically(directory / run_directory.RESULTS, (plain_json.text(told, indent=2) + "\n").encode())
 
 
-def date(directory: Path, begun: SearchConfig) -> None:
+def stamp(directory: Path, begun: SearchConfig) -> None:
     """Has results of an earlier version, which do not tell what they were made with, tell it before config.json says something else.
 
     Args:

@@ -132,7 +132,7 @@ class TestRecorded:
     def test_is_not_finished_where_something_is_damaged(self, run, config, damage):
         damage(run)
         assert finished_run.results(config, config) is None
-        finished_run.date(run, config)
+        finished_run.stamp(run, config)
         report.renew(run)
 
     @pytest.mark.parametrize("lost", ["best/model.keras", "front/200"])
