@@ -10,7 +10,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-COMMANDS = {"predict": "nash_tf.predict", "report": "nash_tf.report.__main__", "experiment": "nash_tf.experiment"}
+COMMANDS = {
+    "predict": "nash_tf.predict",
+    "report": "nash_tf.report.__main__",
+    "experiment": "nash_tf.experiment.__main__",
+}
 REFUSED = 2
 
 

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from nash_tf import experiment, export_formats, main
+from nash_tf import export_formats, main
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import ConfigError
-from nash_tf.experiment_runs import Run, plan
+from nash_tf.experiment import __main__ as experiment
+from nash_tf.experiment.runs import Run, plan
 from nash_tf.files import run_directory
 from nash_tf.records import planned as planned_runs
 from nash_tf.settings import engine as engine_settings

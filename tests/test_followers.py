@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from nash_tf import followers
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.config import SearchConfig
+from nash_tf.experiment import followers
 
 WIDE = SearchConfig(method="wide", widths=(16, 32, 64))
 

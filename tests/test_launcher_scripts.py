@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from nash_tf import followers
+from nash_tf.experiment import followers
 from tests.helpers import ROOT
 
 # Fails at a chief that is not the second, and writes down whom it was sent to.

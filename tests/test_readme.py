@@ -8,7 +8,8 @@ from importlib import import_module
 import pytest
 
 import nash_tf
-from nash_tf import experiment, main
+from nash_tf import main
+from nash_tf.experiment import __main__ as experiment
 from nash_tf.report import __main__ as report
 from tests.helpers import ROOT
 

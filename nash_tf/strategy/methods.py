@@ -200,7 +200,7 @@ BASELINES = (
         operators=OF_SLIDES[-1].operators,
         as_in_slides=True,
     ),
-    # One network, trained on and on (see `nash_tf.followers`).
+    # One network, trained on and on (see `nash_tf.experiment.followers`).
     *(_budgeted(name, summary, halving.one_child, operators={}) for name, summary in baselines.BASELINES.items()),
 )
 registry: dict[str, Method] = {

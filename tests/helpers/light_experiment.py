@@ -2,7 +2,7 @@
 
 import sys
 
-from nash_tf import experiment
+from nash_tf.experiment import __main__ as experiment
 
 if __name__ == "__main__":
     experiment.PROGRAM = "tests.helpers.light_run"

@@ -22,7 +22,7 @@ _ORDER = tuple(method.name for method in methods.OF_SLIDES)
 # of a start and of a data set the path alone is free, and another path may be another one.
 _MAY_DIFFER = {"method", "seed", "tensorboard", "prior", *settings.free(SearchConfig)} - {"start", "dataset"}
 _BEFORE = {each.name: each.before for each in settings.declared(SearchConfig)}
-# Methods and settings that follow from winners, see `nash_tf.followers`, or from the method.
+# Methods and settings that follow from winners, see `nash_tf.experiment.followers`, or from the method.
 _BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels"), (HAND, "layout"), (HAND, "widths")}
 
 _NAMED = 3  # settings by which runs of one data set are apart, in the name of a group

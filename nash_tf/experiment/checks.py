@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nash_tf import followers, prior, settings
 from nash_tf import main as program
+from nash_tf import prior, settings
 from nash_tf.config import SearchConfig
-from nash_tf.experiment_runs import Run, check_begun
+from nash_tf.experiment import followers
+from nash_tf.experiment.runs import Run, check_begun
 from nash_tf.files import run_directory
 from nash_tf.settings import ConfigError
 from nash_tf.settings.engine import RAY

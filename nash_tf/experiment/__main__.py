@@ -29,10 +29,11 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
-from nash_tf import data, experiment_checks, followers, report, settings
+from nash_tf import data, report, settings
 from nash_tf import main as program
 from nash_tf.config import SearchConfig
-from nash_tf.experiment_runs import Run, alike_in, check_followed, common_layout, last_words, lying_in, plan
+from nash_tf.experiment import checks, followers
+from nash_tf.experiment.runs import Run, alike_in, check_followed, common_layout, last_words, lying_in, plan
 from nash_tf.files import run_directory, start_file
 from nash_tf.files.atomic import tidy
 from nash_tf.records import loading
@@ -131,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
         layout, of_layout = common_layout(planned, directory, first.layout)
         arguments = [*arguments, f"--layout={layout}"]
-        configs = experiment_checks.checked(planned, arguments)
+        configs = checks.checked(planned, arguments)
         start_file.check(first.start)
         program.check_data(first, directory)
         run_directory.check_creatable(str(directory))
@@ -140,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise refusal("only", own.only, f"must be below the number of runs, {len(planned)}")
         chosen = planned if own.only is None else [planned[own.only]]
         check_followed(chosen, planned)
-        said = [*of_layout, *experiment_checks.left_with_lower_limits(chosen, configs)]
+        said = [*of_layout, *checks.left_with_lower_limits(chosen, configs)]
     except (ConfigError, data.DataError) as error:
         return program.refuse(error)
     of_chosen = [configs[name] for name in dict.fromkeys(run.method for run in chosen)]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from nash_tf import followers
 from nash_tf.config import SearchConfig
+from nash_tf.experiment import followers
 from nash_tf.files import run_directory
 from nash_tf.files.atomic import open_regular
 from nash_tf.records import loading

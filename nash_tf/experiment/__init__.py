@@ -1,0 +1,1 @@
+"""Several methods with several seeds, compared: `python -m nash_tf.experiment`."""
