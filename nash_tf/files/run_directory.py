@@ -19,9 +19,7 @@ from nash_tf.strategy.search_settings import lost_limits, planned_by
 CONFIG = "config.json"
 LINEAGE = "lineage.jsonl"
 RESULTS = "results.json"
-MADE_WITH = (
-    "made_with"  # in RESULTS: the settings that they follow from and that a run which goes on may be given others of
-)
+MADE_WITH = "made_with"  # in RESULTS: settings that they follow from, of which a run that goes on may have others
 FAILURE = "failure.json"  # why the run failed, until it goes on
 REPORT = "report.html"
 PAGE_MARK = "Written by nash_tf "  # at the end of each page
