@@ -92,7 +92,7 @@ def test_trainings_are_saved_beside_those_that_hold_nothing(given, is_saved, tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(resumable_training, "SAVE_EVERY", 0.0)
     monkeypatch.setattr(
-        resumable_training.Saver, "_save", lambda self, epoch, now: saved.append((self._directory.name, epoch))
+        resumable_training.Saver, "_save", lambda self, epoch: saved.append((self._directory.name, epoch))
     )
     tuner = tuner_of(GoesOn(), tmp_path, steps=0, vanilla_epochs=3)
     monkeypatch.setattr(resumable_training, "SAVING", 1e9)
