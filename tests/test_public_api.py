@@ -233,5 +233,6 @@ def test_what_has_grown_is_loaded_where_the_package_is_imported_after_keras(grow
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_are_where_they_were(program):
-    name = f"{program}.__main__" if program in ("nash_tf.report", "nash_tf.benchmark") else program
-    assert callable(import_module(name).main)
+    module = import_module(program)  # or a package, which Python runs by its __main__
+    module = import_module(f"{program}.__main__") if hasattr(module, "__path__") else module
+    assert callable(module.main)
