@@ -184,7 +184,7 @@ class Driver:
         oracle.limits.add_cpu_seconds(report.cpu_seconds)
         worker.trial_id, delivered, worker.delivered = None, worker.delivered, None
         self._warn(report.warned)
-        is_tried_again = trial.status == TrialStatus.INVALID and self._tuner.tries_again(trial.trial_id)
+        is_tried_again = trial.status == TrialStatus.INVALID and oracle.is_tried_again(trial.trial_id)
         if report.fatal and not is_tried_again:
             raise report.fatal
         try:

@@ -167,7 +167,7 @@ class RayWorker:
             told["lost"] = str(error)
         except (CheckpointError, Unsearchable) as error:  # no child's fault
             told["fatal"] = fatal(error, " ".join(str(error).split()))
-        except FailedTraining:
+        except (FailedTraining, errors.FailedTrialError):
             trial.status, trial.message = TrialStatus.FAILED, traceback.format_exc()
         except Exception as error:
             trial.status, trial.message = TrialStatus.INVALID, traceback.format_exc()

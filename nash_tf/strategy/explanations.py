@@ -65,21 +65,18 @@ def raised_limits(method: str, raised: Collection[str], other: str, gained: str 
     record = methods.registry[method]
     if not record.is_budgeted:
         return []
-    once, end = (
-        f"may be higher now, but {method} lays out one budget: steps that are done stay as they are, and",
-        f" with {other}.",
-    )
-    of_time = [name for name in raised if name in budget_names.TIME]
-    of_size = [name for name in raised if name not in of_time and record.grows]
-    lines = {
-        " and ".join(
-            of_time
-        ): f"{once} a search that is over stays over. {gained}For a longer search begin a new one,{end}",
-        " and ".join(
-            of_size
-        ): f"{once} a network that is past its growth does not grow again. For a larger one begin a new search,{end}",
-    }
-    return [f"{names} {words}" for names, words in lines.items() if names]
+    once = f"may be higher now, but {method} lays out one budget: steps that are done stay as they are, and"
+    lines = []
+    if of_time := " and ".join(name for name in raised if name in budget_names.TIME):
+        lines.append(
+            f"{of_time} {once} a search that is over stays over. {gained}For a longer search begin a new one, with {other}."
+        )
+    of_size = " and ".join(name for name in raised if name not in budget_names.TIME)
+    if of_size and record.grows:
+        lines.append(
+            f"{of_size} {once} a network that is past its growth does not grow again. For a larger one begin a new search, with {other}."
+        )
+    return lines
 
 
 def above_limits(network: Architecture, settings: Settings) -> str | None:

@@ -20,7 +20,7 @@ from nash_tf.keras_models.calibration import (
 from nash_tf.keras_models.call_arguments import arguments
 from nash_tf.keras_models.graph_calls import graph_of, operations
 from nash_tf.keras_models.layer_configs import make
-from nash_tf.keras_models.state import read_state, restoring
+from nash_tf.keras_models.state import all_variables, copy_of, restoring
 from nash_tf.keras_models.variables import variables
 from nash_tf.morphisms import reductions
 from nash_tf.morphisms.base import Move
@@ -123,7 +123,7 @@ def _losses(
     model, architecture = in_float32(model), architecture.in_float32()
     children = [_Candidate(move, child.in_float32(), transfer) for move, child, transfer in candidates]
     layers = operations(model)
-    weights = read_state(model).weights
+    weights = {key: copy_of(variable) for key, variable in all_variables(model).items()}
     together = max(1, min(CALIBRATION_BATCH, HELD // max(elements(architecture) or HELD // 32, 1)))
     totals = np.zeros(1 + len(children))
     for x, y in parts_by_rows(keras.tree.map_structure(np.asarray, (inputs, labels)), together):

@@ -17,7 +17,7 @@ from nash_tf.tuning.allowance import Allowance
 from nash_tf.tuning.display import TrialDisplay
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep
 from nash_tf.tuning.lending import Lending
-from nash_tf.tuning.reopening import STATE, check_settings, restore_state, stamp
+from nash_tf.tuning.reopening import STATE, check_settings, read_whole, restore_state, stamp
 from nash_tf.tuning.trial_book import SearchStopped, TrialBook
 from nash_tf.tuning.trial_values import ENDED, LEASE
 from nash_tf.workers.leases import Worker
@@ -63,9 +63,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
         settings = arguments.settings_of(given)
         arguments.warn_of_unused(settings, self.max_trials)
         self.seed = settings.seed
-        goal = Goal(self.objective.name, self.objective.direction)
         declared = DeclaredHyperparameters(lambda: self._of_step.space())
-        failures = self.max_consecutive_failed_trials
+        goal, failures = Goal(self.objective.name, self.objective.direction), self.max_consecutive_failed_trials
         self.search = Search(settings, goal, declared, failures, lambda: self.allowance.left(), fits)
         self.limits = TimeLimits(settings.max_hours, settings.max_cpu_hours)
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: self._search_directory)
@@ -159,7 +158,8 @@ class HillClimbingOracle(keras_tuner.Oracle):
                     came = trial.message or trial_values.message_of(lease)
                     self.allowance.cut(own.trial_id, took.cpu_seconds, came)
                 self.allowance.do_again(own, took.cpu_seconds)
-            elif trial.status == TrialStatus.INVALID and self._is_to_be_retried(own):
+            elif trial.status == TrialStatus.INVALID and self.is_tried_again(own.trial_id):
+                self._run_times[own.trial_id] += 1
                 self.allowance.do_again(own, took.cpu_seconds)
             else:
                 trial.metrics = own.metrics
@@ -199,9 +199,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
     def get_best_trials(self, num_trials=1):
         """The one that is handed over, then those whose weights are kept, the best of them first; see `ranking`."""
         with self._mutex:
-            best, others = self.ranking()[:1], self.ranking()[1:]
-            others.sort(key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())
-            return [*best, *others][:num_trials]
+            ranked = self.ranking()
+            others = sorted(ranked[1:], key=lambda t: not self.book.files.checkpoint(t.trial_id).is_dir())
+            return [*ranked[:1], *others][:num_trials]
 
     def ranking(self) -> list[Trial]:
         """All trials: the one whose model is handed over first, the others by their objective, failed ones last."""
@@ -234,14 +234,15 @@ class HillClimbingOracle(keras_tuner.Oracle):
             self.book.retry_failures()
 
     def _sent(self, trial: Trial) -> Trial:
-        """A copy of a trial for its worker, which says whose it is and how much time it may take."""
-        sent = Trial.from_state(trial.get_state())
-        sent.hyperparameters.values[LEASE] = trial_values.lease(self.book.holder(trial), self.allowance.of(trial))
+        """A copy of a trial for its worker, with a lease."""
+        sent, again = Trial.from_state(trial.get_state()), self.is_tried_again(trial.trial_id)
+        lease = trial_values.lease(self.book.holder(trial), self.allowance.of(trial), again)
+        sent.hyperparameters.values[LEASE] = lease
         return sent
 
-    def _is_to_be_retried(self, trial: Trial) -> bool:
-        self._run_times[trial.trial_id] += 1
-        return self._run_times[trial.trial_id] <= self.max_retries_per_trial
+    def is_tried_again(self, trial_id: str) -> bool:
+        """Whether a trial is tried again where it fails now, by `max_retries_per_trial`."""
+        return self._run_times[trial_id] < self.max_retries_per_trial
 
     def _ended(self, trial: Trial) -> None:
         if trial.trial_id in self._display.trial_start:
@@ -296,15 +297,14 @@ class HillClimbingOracle(keras_tuner.Oracle):
         """Reads the search again where another process or object has gone on with it, whether one has; errors as of `reload`."""
         with self._mutex:
             if has_gone_on := stamp(self._search_directory) != self.stamp:
-                self.reload()
+                read_whole(self._search_directory, self.reload)
             return has_gone_on
 
     # What the search is -----------------------------------------------------------------------------------------------
 
     def over(self) -> bool:
         """Whether no training will be handed out any more."""
-        with self._mutex:
-            return self.end_reason() is not None
+        return self.end_reason() is not None
 
     def end_reason(self) -> str | None:
         """Why the search is over; None where it is not."""

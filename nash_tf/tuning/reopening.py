@@ -162,6 +162,21 @@ def _same(saved: Any, wanted: Any) -> bool:
     return bool(saved == wanted)
 
 
+def read_whole(directory: Path, read: Callable[[], None]) -> None:
+    """Reads a search that another process may go on with meanwhile, again where that has made it look damaged.
+
+    Raises:
+        DamagedSearch: it is, though nothing changed while it was read.
+    """
+    while True:
+        found = stamp(directory)
+        try:
+            return read()
+        except DamagedSearch:
+            if stamp(directory) == found:
+                raise
+
+
 def not_ours(files: TrialFiles, trial: Trial, error: Exception) -> DamagedSearch:
     """What to say of a trial's file that holds no training of a search."""
     folder = files.folder(trial.trial_id)

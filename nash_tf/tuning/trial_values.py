@@ -118,12 +118,15 @@ def decode(values: Mapping[str, Any], keys: Mapping[str, TrainingKey] | None = N
     )
 
 
-def lease(holder: str, limits: Limits) -> str:
-    """What a trial's values tell a worker beside the assignment: that the trial is its own, and the time that it may take."""
+def lease(holder: str, limits: Limits, is_tried_again: bool) -> str:
+    """What a trial's values tell a worker beside the assignment: that the trial is its own, the time that it may take, and whether it is
+    tried again where it fails."""
     seconds = {"seconds": limits.seconds, "cpu_seconds": limits.cpu_seconds}
     told: dict[str, Any] = {name: left for name, left in seconds.items() if left < math.inf}
     if limits.shortened is not None:
         told["shortened"] = [left if left < math.inf else None for left in limits.shortened]
+    if is_tried_again:
+        told["tried_again"] = True
     return json.dumps({"holder": holder} | told)
 
 

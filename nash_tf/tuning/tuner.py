@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,7 +107,6 @@ class HillClimbing(TunerWithResults):
             lambda: private_api.maybe_distribute(self.distribution_strategy),
         )
         self._trainer = self._training.trainer
-        self._tries, self._retries = Counter[str](), oracle.max_retries_per_trial
         is_worker = roles.is_worker()
         overwrite = overwrite and not is_worker
         if overwrite:
@@ -213,14 +211,10 @@ class HillClimbing(TunerWithResults):
         except (errors.FatalError, errors.FailedTrialError):
             raise
         except Exception as error:
-            if self.tries_again(trial.trial_id) or not is_disturbance(error):
+            is_tried_again = "tried_again" in trial_values.lease_of(trial.hyperparameters.values)
+            if is_tried_again or not is_disturbance(error):
                 raise
             raise self._fatal(trial, errors.FatalError(of_disturbance(error, trial.trial_id))) from error
-
-    def tries_again(self, trial_id: str) -> bool:
-        """Whether a training that has failed is tried again by `max_retries_per_trial`; to be asked once of each failure."""
-        self._tries[trial_id] += 1
-        return self._tries[trial_id] <= self._retries
 
     def _fatal(self, trial: Trial, error: Exception) -> errors.FatalError:
         """An error in the form that ends the search; a worker's chief is told of it first."""

@@ -23,11 +23,11 @@ class TunerWithResults(keras_tuner.Tuner):
 
     def first_model(self):
         """The trained first network, from which all others descend."""
-        return self.load_model(first_trial(self.oracle))
+        return self.load_model(first_trial(self._latest()))
 
     def untrained_first_model(self):
         """The first network as it was before its training."""
-        asked = self.oracle.book.assignment(first_trial(self.oracle))
+        asked = self.oracle.book.assignment(first_trial(self._latest()))
         return self._training.trainer.models.first(asked.hyperparameters, asked.seed)
 
     def get_best_models(self, num_models=1):
@@ -84,8 +84,7 @@ def _best_trials(oracle: HillClimbingOracle, number: int, are_loaded: bool) -> l
     """
     ranked = [trial for trial in oracle.get_best_trials(len(oracle.trials)) if trial.status == TrialStatus.COMPLETED]
     kept = [trial for trial in ranked if oracle.book.files.checkpoint(trial.trial_id).is_dir()]
-    # Where there are no weights at all, a tuner of another make keeps them in a way of its own.
-    if kept and kept[0] is not ranked[0]:
+    if ranked and kept[:1] != ranked[:1]:
         if are_loaded:
             raise CheckpointError(_why_gone(oracle, ranked[0].trial_id))
         kept.insert(0, ranked[0])
