@@ -130,8 +130,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if first.start is not None and SCRATCH in own.methods:
             raise refusal("start", first.start, f"must not be given with method {SCRATCH}, which starts from a winner")
         planned = plan(directory, own.methods, range(first.seed, first.seed + own.runs))
-        layout, of_layout = common_layout(planned, directory, first.layout)
-        arguments = [*arguments, f"--layout={layout}"]
+        of_layout: list[str] = []
+        if first.start is None:
+            layout, of_layout = common_layout(planned, directory, first.layout)
+            arguments = [*arguments, f"--layout={layout}"]
         configs = checks.checked(planned, arguments)
         start_file.check(first.start)
         program.check_data(first, directory)
@@ -150,7 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with stoppable(), _cluster(of_chosen, all(run.finished for run in chosen)) as (added, fits):
             tidy(directory, inside=(report.FIGURES,))  # of its own page: each run tidies its directory itself
-            planned_runs.keep(directory, _missing(planned, {}))
+            planned_runs.keep(directory, _missing(planned, {}, directory))
             failed = _conduct(chosen, planned, configs, directory, [*arguments, *added], own.jobs or fits)
     except Stopped as stopped:
         print("Stopped. The same command goes on.", file=sys.stderr)
@@ -273,15 +275,17 @@ def _first_network(run: Run, config: SearchConfig, planned: Sequence[Run]) -> li
     return followers.arguments(run.method, searches, config, begun)
 
 
-def _missing(planned: Sequence[Run], failed: Mapping[Run, str]) -> dict[str, str]:
-    """Which planned runs are not there, each with why."""
-    return {run.directory.name: failed.get(run, "not begun") for run in planned if not run.begun}
+def _missing(planned: Sequence[Run], failed: Mapping[Run, str], directory: Path) -> dict[str, str]:
+    """Which planned runs are not there, each with why: of those that failed elsewhere, as other tasks of an array, what was kept of them."""
+    kept = planned_runs.missing(directory)
+    lacking = [run for run in planned if not run.begun]
+    return {run.directory.name: failed.get(run) or kept.get(run.directory.name, "not begun") for run in lacking}
 
 
 def _report(planned: Sequence[Run], failed: Mapping[Run, str], directory: Path, show: bool = False) -> None:
     """Writes the page of all runs that lie in a directory, and of those planned that are not there."""
     there = [run.directory for run in dict.fromkeys([*planned, *lying_in(directory)]) if run.begun]
-    missing = _missing(planned, failed)
+    missing = _missing(planned, failed, directory)
     page: Path | str = ""
     if there:
         try:

@@ -63,13 +63,15 @@ def written(
 
 
 def gives_logits(model: keras.Model, searched: keras.Model | None, images: Images | None) -> bool:
-    """Whether the output is logits: as the loss says, or, of a classifier whose loss is not known, as its outputs for some images show."""
+    """Whether the output is logits: as the loss says by `from_logits`; of a classifier where it does not, as outputs for some images show."""
     loss = getattr(searched or inner(model), "loss", None)
     if images is None or getattr(loss, "from_logits", False):
         return bool(getattr(loss, "from_logits", False))
     with keras.device("cpu:0"):
         batch = keras.ops.convert_to_tensor(images.test[: model.inputs[0].shape[0] or _SEEN], model.inputs[0].dtype)
         outputs = keras.ops.convert_to_numpy(keras.ops.cast(model(batch, training=False), "float32"))
+    if not np.all(np.isfinite(outputs)):
+        return False
     are_shares = bool(np.all((outputs >= -_ROUNDING) & (outputs <= 1 + _ROUNDING)))
     is_one = bool(np.all(np.abs(outputs.sum(axis=1) - 1) <= _ROUNDING * outputs.shape[1]))
     return not (are_shares and (is_one or loss is not None))

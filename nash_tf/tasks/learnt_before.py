@@ -1,5 +1,6 @@
 """What a model that a search starts from may have learnt already of the images by which networks are judged."""
 
+import os
 from pathlib import Path
 
 from nash_tf.data import identity
@@ -44,7 +45,9 @@ def notes(path: str, dataset: Dataset) -> tuple[str, ...]:
 
 def _run_of(model: Path) -> Run | None:
     """The run that handed a model over: it lies in best/, or in a folder of front/."""
-    folders = [folder for folder in model.parents[1:3] if (folder / run_directory.CONFIG).is_file()]
+    folders = [
+        folder for folder in model.parents[1:3] if os.path.isfile(folder / run_directory.CONFIG)
+    ]  # False where none may look
     return loading.read(folders[0]) if folders else None
 
 

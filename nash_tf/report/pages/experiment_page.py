@@ -117,7 +117,7 @@ def tables(
         inside = _behaviours(group)
         chosen += [experiment_tables.behaviours(inside), experiment_tables.accepted(inside)]
         parts += [as_text(entry, dataset) for entry in chosen]
-    if any(map(_is_cifar10, groups)):
+    if any(_is_cifar10(run.dataset) for run in runs):
         parts.append(as_text(experiment_tables.PUBLISHED, "CIFAR-10"))
     return "\n\n".join(parts)
 
