@@ -486,3 +486,12 @@ def test_runs_share_one_cluster_of_ray_as_many_as_fit(monkeypatch, tmp_path, cap
         (tmp_path / name).mkdir()
         (tmp_path / name / "results.json").write_text('{"epochs": 1}')
     assert experiment.main(common) == 0 and len(asked) == 2  # all are finished: no cluster is begun
+
+
+def test_why_a_run_of_another_task_failed_stays_until_it_begins(tmp_path):
+    runs = plan(tmp_path, ["sh", "nash"], [0])
+    planned_runs.keep(tmp_path, experiment._missing(runs, {runs[0]: "refused: no such data set"}, tmp_path))
+    assert experiment._missing(runs, {}, tmp_path) == {
+        "sh-seed0": "refused: no such data set",
+        "nash-seed0": "not begun",
+    }

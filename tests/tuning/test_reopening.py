@@ -9,7 +9,7 @@ from contextlib import nullcontext
 import pytest
 
 from nash_tf.strategy.records import FAILED
-from nash_tf.tuning.reopening import check_settings
+from nash_tf.tuning.reopening import STATE, check_settings, read_whole
 from nash_tf.tuning.trial_files import DamagedSearch, OtherSearch
 from tests.helpers.stand_in import begin, finish, report
 
@@ -362,3 +362,24 @@ def test_weights_that_followed_from_a_lost_training_are_among_those_to_be_verifi
     shutil.rmtree(tmp_path / "search" / "trial_0000")
     oracle, _ = begin(tmp_path)
     assert len(oracle.book.needed_checkpoints()) == 5
+
+
+def test_a_search_that_another_goes_on_with_while_it_is_read_is_no_damaged_one(tmp_path):
+    seen = []
+
+    def read():
+        seen.append(True)
+        if len(seen) < 3:
+            (tmp_path / STATE).write_text("." * len(seen))  # another process closes a step, and disposes of weights
+            raise DamagedSearch("weights are gone")
+
+    read_whole(tmp_path, read)
+    assert len(seen) == 3
+
+
+def test_a_search_that_nobody_goes_on_with_is_damaged_where_it_looks_so(tmp_path):
+    def read():
+        raise DamagedSearch("weights are gone")
+
+    with pytest.raises(DamagedSearch, match="weights are gone"):
+        read_whole(tmp_path, read)
