@@ -285,24 +285,23 @@ def test_runs_that_have_begun_need_no_earlier_ones_any_more(prepared, tmp_path):
 
 
 @pytest.mark.parametrize("is_finished", [False, True])
-def test_a_run_that_is_there_with_other_settings_is_refused_before_anything_starts(is_finished, tmp_path, capsys):
+@pytest.mark.parametrize(
+    "begun_with, words",
+    [
+        ("--weight_decay=0.002", "weight_decay was 0.002, is 0.0005"),
+        ("--dataset=cifar10", "--dataset=digits: the run was begun with cifar10"),
+    ],
+)
+def test_a_run_that_is_there_with_other_settings_or_data_is_refused_before_anything_starts(
+    begun_with, words, is_finished, tmp_path, capsys
+):
     run = Run("fixed", 1, tmp_path / "fixed-seed1")
-    begin(run, ["--layout=pooled", "--weight_decay=0.002"])
+    begin(run, ["--layout=pooled", begun_with])
     if is_finished:
         (run.directory / "results.json").write_text('{"epochs": 1}')
     assert experiment.main(["experiment", "--methods=grow,fixed", "--runs=2", f"--output_dir={tmp_path}"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"{run.directory}: ") and "weight_decay was 0.002, is 0.0005" in said
-
-
-@pytest.mark.parametrize("is_finished", [False, True])
-def test_a_run_on_another_data_set_is_refused_before_anything_starts(is_finished, tmp_path, capsys):
-    run = Run("fixed", 1, tmp_path / "fixed-seed1")
-    begin(run, ["--layout=pooled", "--dataset=cifar10"])
-    if is_finished:
-        (run.directory / "results.json").write_text('{"epochs": 1}')
-    assert experiment.main(["experiment", "--methods=grow,fixed", "--runs=2", f"--output_dir={tmp_path}"]) == 2
-    assert f"{run.directory}: --dataset=digits: the run was begun with cifar10" in capsys.readouterr().err
+    assert said.startswith(f"{run.directory}: ") and words in said
 
 
 def test_finished_runs_with_lower_limits_than_those_given_are_named(prepared, tmp_path):

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from nash_tf.files import run_directory
 from nash_tf.files.atomic import write_atomically
 from nash_tf.records import loading, regular_files
 from nash_tf.report.pages import experiment_page, search_page
-from nash_tf.report.pages.experiment_page import NONE_MISSING
 from nash_tf.report.pages.html_page import Report
 from nash_tf.terminal.text_tables import printable
 
@@ -68,7 +68,7 @@ def write_experiment(
     path: str | os.PathLike,
     svg_dir: str | os.PathLike | None = None,
     refresh: int = 0,
-    missing: Mapping[str, str] = NONE_MISSING,
+    missing: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """Writes the page of several searches to `path`; `missing` are runs that are planned and not there, by name why, the other
     arguments those of `write`."""

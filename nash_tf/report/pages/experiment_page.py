@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote
 
 from nash_tf.drawing.figure import Figure
@@ -23,15 +24,13 @@ from nash_tf.report.pages.html_page import Cell, left
 from nash_tf.report.pages.search_summary import state_words
 from nash_tf.terminal.text_tables import in_markdown, markdown, printable, table
 
-NONE_MISSING: Mapping[str, str] = {}
-
 
 def report(
     runs: Sequence[Run],
     place: Path,
     refresh: int = 0,
     lost: Sequence[str] = (),
-    missing: Mapping[str, str] = NONE_MISSING,
+    missing: Mapping[str, str] = MappingProxyType({}),
 ) -> html.Report:
     """The page of an experiment.
 
@@ -95,7 +94,7 @@ def as_markdown(entry: Table, dataset: str) -> str:
 def tables(
     runs: Sequence[Run],
     as_text: Callable[[Table, str], str] = as_columns,
-    missing: Mapping[str, str] = NONE_MISSING,
+    missing: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """All tables as text.
 
