@@ -22,13 +22,13 @@ class Method:
         name: name on the command line.
         summary: what it does, in a few words for the help text.
         rungs: (children, epochs of a step) -> the rungs; raises ValueError where they do not add up.
-        periods: epochs of each of a child's rungs -> lengths of the learning-rate annealings over its life, in epochs.
+        phases: epochs of each of a child's rungs -> the phases of the learning rate over its life, lengths in epochs. None where all
+            trainings share one budget of compute and one rate (see `nash_tf.strategy.course`); rungs then tell the numbers of children
+            alone.
         operators: operator name -> relative frequency with which it is drawn.
         promote: (scores by child, places) -> the children promoted.
         inherit_momentum: whether a child starts with its parent's optimiser slots.
         keeps_parent: whether child 0 is the unmodified parent.
-        is_budgeted: whether all trainings share one budget of compute and one rate (see `nash_tf.strategy.course`); rungs then tell
-            the numbers of children alone, and periods nothing.
         has_foresight: whether the morphisms of a child are chosen by what they are worth (see `nash_tf.strategy.growing`), and not
             drawn; `operators` then tells the gain that each is expected to bring.
         has_branches: whether child 1 is the unmodified parent, cooled down to a finished network, so that the search ends with one of
@@ -39,12 +39,11 @@ class Method:
     name: str
     summary: str
     rungs: Callable[[int, int], tuple[halving.Rung, ...]]
-    periods: Callable[[Sequence[int]], tuple[int, ...]]
+    phases: Callable[[Sequence[int]], tuple[schedules.Phase, ...]] | None
     operators: Mapping[str, float]
     promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]] = halving.promote
     inherit_momentum: bool = True
     keeps_parent: bool = True
-    is_budgeted: bool = False
     has_foresight: bool = False
     has_branches: bool = False
     as_in_slides: bool = False
@@ -67,6 +66,11 @@ class Method:
         if self.name == baselines.HAND:
             return baselines.HAND
         return given or ("pooled" if self.has_foresight else "plain")
+
+    @property
+    def is_budgeted(self) -> bool:
+        """Whether all trainings share one budget of compute and one rate."""
+        return self.phases is None
 
     @property
     def grows(self) -> bool:
@@ -148,7 +152,7 @@ FUTURE_WORK = (
         promote=halving.promote_ties,
     ),
 )
-_budgeted = partial(Method, periods=schedules.one_cosine, is_budgeted=True)
+_budgeted = partial(Method, phases=None)
 GROW = _budgeted(
     "grow",
     "one network, larger where that is worth its compute in the budget",

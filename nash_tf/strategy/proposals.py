@@ -15,7 +15,6 @@ from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.methods import Method
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
-from nash_tf.strategy.schedules import annealings
 from nash_tf.strategy.search_settings import Settings
 
 Outcomes = Mapping[TrainingKey, Outcome]
@@ -121,11 +120,12 @@ class Proposer:
 
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
         """Initial epoch, epochs and phases of a training."""
-        epochs = [rung.epochs for rung in self.steps[key.step]]
+        epochs, phases = [rung.epochs for rung in self.steps[key.step]], self.method.phases
+        assert phases is not None  # a method with a budget has a proposer of its own
         return {
             "initial_epoch": sum(epochs[: key.rung]),
             "epochs": sum(epochs[: key.rung + 1]),
-            "phases": annealings(self.method.periods(epochs)),
+            "phases": phases(epochs),
         }
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
