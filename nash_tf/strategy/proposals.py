@@ -160,7 +160,7 @@ class Proposer:
         """A child of as many random morphisms as fit; the parent unmodified where none do."""
         method, max_params = self.method, self.settings.max_params
         for count in range(self.settings.mutations, 0, -1):
-            child, moves = draw(parent, count, method.operators, max_params, seed, method.variants, self.max_flops)
+            child, moves = draw(parent, count, method.frequencies, max_params, seed, method.variants, self.max_flops)
             if not moves or fits(child):
                 return Proposed(child, moves)
         return Proposed(parent)

@@ -9,7 +9,7 @@ from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.halving import Rung, promote, promote_ties
 from nash_tf.strategy.records import COMPLETED, Goal, Outcome
-from nash_tf.strategy.schedules import Phase, annealings
+from nash_tf.strategy.schedules import Phase, annealings, one_cosine
 
 FIVE = {"insert_conv", "alter_channels", "merge_convex", "merge_concat", "split"}
 HALVING = (Rung(8, 5), Rung(4, 10), Rung(2, 20), Rung(1, 40))
@@ -30,7 +30,7 @@ def test_record(name, rungs, periods, operators):
     assert method.rungs(8, 160) == rungs
     assert method.phases([rung.epochs for rung in rungs]) == annealings(periods)
     assert set(method.operators) == operators
-    assert len(set(method.operators.values())) == 1, "operators are drawn uniformly"
+    assert len(set(method.frequencies.values())) == 1, "operators are drawn uniformly"
     assert method.promote is promote
     assert method.inherit_momentum
 
@@ -81,3 +81,16 @@ def test_a_method_of_another_schedule_is_a_record(monkeypatch):
     assert (first.epochs, first.phases) == (3, (Phase(3, shape="linear"),))
     search.tell(Outcome(first, COMPLETED, vanilla((8, 8, 3), 3, (4, 8)), {"val_accuracy": 0.5}))
     assert {each.phases for each in search.ask()} == {(Phase(7, shape="linear"),)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"phases": one_cosine}, "method grow: gains are for a method with a budget"),
+        ({"frequencies": {"split": 1.0}}, "without frequencies"),
+        ({"gains": {}, "has_branches": True}, "branches are for a method with gains"),
+    ],
+)
+def test_a_method_that_contradicts_itself_is_refused(changed, rule):
+    with pytest.raises(ValueError, match=rule):
+        dataclasses.replace(methods.GROW, **changed)
