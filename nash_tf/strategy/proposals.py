@@ -178,18 +178,6 @@ class Proposer:
         """The same without what is trained beside other trainings, which takes no time of its own."""
         return left
 
-    def finishing(self, outcomes: Outcomes) -> tuple[TrainingKey, ...]:
-        """The trainings that have ended and were each to finish a network of a front, in order; none of other methods."""
-        return ()
-
-    def sizes_below(self, outcomes: Outcomes) -> tuple[int, ...]:
-        """Sizes of a front that are below the first network's, the largest first; they are made after the search."""
-        return ()
-
-    def compute_below(self, outcomes: Outcomes, size: int) -> float:
-        """What a network of one of these sizes may cost, in epochs of the first network."""
-        return 0.0
-
     def _hyperparameters(self, key: TrainingKey, source: TrainingKey | None, outcomes: Outcomes) -> dict[str, Any]:
         if source is None:
             return self.hyperparameters.defaults()

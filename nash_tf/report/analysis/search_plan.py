@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from nash_tf.records.runs import Record, Run
-from nash_tf.strategy import branches, budget_names, hill_climbing, methods
+from nash_tf.strategy import branches, budget_names, endings, hill_climbing, methods
 from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
@@ -151,10 +151,10 @@ def standing(run: Run) -> Standing | None:
     opened, _ = hill_climbing.frontier(all_rungs, method.promote, scores)
     finished = [key for key, score in scores.items() if plan and plan.is_branch(key) and score is not None]
     diverged = [TrainingKey(*record.place) for record in run.records if record.diverged]
-    lacks_end = hill_climbing.lacks_end(opened, method, scores, finished, diverged)
+    lacks_end = endings.lacks_end(opened, method, scores, finished, diverged)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in budget_names.TIME if (value := run.setting(name)) is not None)
-    winner = hill_climbing.winner(scores, method, run.objective.is_share)
+    winner = endings.winner(scores, method, run.objective.is_share)
     return Standing(steps, opened, lacks_end, trained, winner, limits)
 
 
