@@ -137,8 +137,8 @@ def _made_smaller(
     """Networks of the sizes that are asked for below a network's, each made of the one before."""
     config, members = run.config, list[_Member]()
     # Of a method with branches the larger ones are there already, or the search has not come to them.
-    has_branches = methods.registry[config.method].has_branches
-    sizes = run.tuner.oracle.search.sizes_below if has_branches else sorted(set(config.front_sizes), reverse=True)
+    front = run.tuner.oracle.search.front
+    sizes = front.sizes_below if front else sorted(set(config.front_sizes), reverse=True)
     if not sizes:
         return members
     if config.class_weight != "none":
@@ -182,11 +182,11 @@ def _made_smaller(
 
 def _epochs(run: FinishedSearch, small: keras.Model, teacher: keras.Model, size: int) -> int:
     """Epochs that a smaller network is trained: those asked for, or what a method with branches has left of its budget."""
-    config = run.config
-    if not methods.registry[config.method].has_branches:
+    config, front = run.config, run.tuner.oracle.search.front
+    if front is None:
         return config.front_epochs
     architectures = [Architecture.from_keras(model) for model in (small, teacher)]
-    return run.tuner.oracle.search.epochs_below(*architectures[: 2 if config.distillation else 1], size=size)
+    return front.epochs_below(*architectures[: 2 if config.distillation else 1], size=size)
 
 
 def _folder(model: keras.Model) -> str:

@@ -229,7 +229,7 @@ def _size(shape: Shape) -> str:
 def _can_grow(config: SearchConfig, architecture: Architecture) -> bool:
     method = methods.registry[config.method]
     operators = {**known(), **method.variants}
-    return not method.operators or any(
+    return not method.grows or any(
         operators[name].requires(architecture, site) and not operators[name].pointless(architecture, site)
         for name in method.operators
         for site in operators[name].candidates(architecture)

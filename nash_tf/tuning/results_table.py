@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.morphisms.names import counted
-from nash_tf.strategy import explanations, hill_climbing
+from nash_tf.strategy import endings, explanations
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.tuning import front_objectives
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -118,7 +118,7 @@ def tell_end(oracle: HillClimbingOracle) -> None:
             "training examples, or a smaller first network"
         )
     search, why = oracle.search, oracle.end_reason()
-    if why and hill_climbing.lost_end(search.opened, search.method, search.scores, search.finished_networks):
+    if why and endings.lost_end(search.opened, search.method, search.scores, search.finished_networks):
         warnings.warn(why, stacklevel=3)
     if oracle.verbose:
         print(*last_words(oracle), sep="\n", flush=True)

@@ -182,7 +182,7 @@ class TestDraw:
             for seed in range(8):
                 child = vanilla(shape, 10, (16, 32, 64))
                 for generation in range(3):
-                    child, moves = draw(child, 5, method.operators, limit, 1000 * seed + generation, method.variants)
+                    child, moves = draw(child, 5, method.frequencies, limit, 1000 * seed + generation, method.variants)
                     found.update(json.dumps([child.digest, moves]).encode())
         assert found.hexdigest() == "40729d4829543afe2c2d448304c35aab14574b0eb92b4101f446cbb2fd5db705"
 

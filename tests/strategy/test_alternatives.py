@@ -18,7 +18,7 @@ from nash_tf.strategy.records import Goal
 from tests.strategy.test_branches import SETTINGS, climb, train
 
 PARENT = residual((8, 8, 1), 10, (4, 8))
-GAINS = methods.GROW.operators
+GAINS = methods.GROW.gains
 
 
 def weighed(kind=Foresight, gains=GAINS, max_price=math.inf, max_params=math.inf, max_flops=math.inf, epochs=1e4):

@@ -233,7 +233,7 @@ class TestRegister:
 
     def test_a_search_draws_it(self, squeeze):
         parent = vanilla((16, 16, 3), 10, (8, 8))
-        operators = {**methods["shr"].operators, squeeze.name: 5.0}
+        operators = {**methods["shr"].frequencies, squeeze.name: 5.0}
         child, moves = draw(parent, 12, operators, 1e6, seed=0)
         assert {move.operator for move in moves} >= {squeeze.name, "insert_conv"}
         assert replay(parent, moves)[0].digest == child.digest

@@ -3,13 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from nash_tf.records.runs import Record, Run
-from nash_tf.strategy import branches, budget_names, hill_climbing, methods
+from nash_tf.strategy import branches, budget_names, endings, hill_climbing, methods
 from nash_tf.strategy.course import SEGMENTS
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.schedules import Phase, periods
 
 _MOST_CHILDREN = 10_000  # a setting beyond it is a slip of the keyboard
 _MOST_SIZES = 1_000  # of a front
@@ -83,19 +85,18 @@ def planned(run: Run) -> tuple[Rung, ...] | None:
     return found if found[0].children <= _MOST_CHILDREN else None
 
 
-def periods(run: Run, of_step: Sequence[Rung]) -> tuple[int, ...] | None:
-    """Lengths of the annealings over a child's life, in epochs; None where the method is not known, or has other rates."""
+def phases(run: Run, of_step: Sequence[Rung]) -> tuple[Phase, ...]:
+    """The phases of the learning rate over a child's life, lengths in epochs; none where the method is not known, or has one rate over all
+    trainings."""
     method = run.known_method
-    return tuple(method.periods([rung.epochs for rung in of_step])) if method and not method.is_budgeted else None
+    return method.phases([rung.epochs for rung in of_step]) if method and method.phases else ()
 
 
 def restarts(run: Run) -> tuple[int, ...] | None:
     """Epochs of a child's life, beyond its birth, at which the method restarts the rate; None where that is not known."""
     of_step = planned(run)
-    lengths = periods(run, of_step) if of_step else None
-    if lengths is None:
-        return None
-    return tuple(sum(lengths[:index]) for index in range(1, len(lengths)))
+    lengths = periods(phases(run, of_step)) if of_step else ()
+    return tuple(accumulate(lengths))[:-1] if lengths else None
 
 
 def _last_step(run: Run, steps: int) -> int:
@@ -150,10 +151,10 @@ def standing(run: Run) -> Standing | None:
     opened, _ = hill_climbing.frontier(all_rungs, method.promote, scores)
     finished = [key for key, score in scores.items() if plan and plan.is_branch(key) and score is not None]
     diverged = [TrainingKey(*record.place) for record in run.records if record.diverged]
-    lacks_end = hill_climbing.lacks_end(opened, method, scores, finished, diverged)
+    lacks_end = endings.lacks_end(opened, method, scores, finished, diverged)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in budget_names.TIME if (value := run.setting(name)) is not None)
-    winner = hill_climbing.winner(scores, method, run.objective.is_share)
+    winner = endings.winner(scores, method, run.objective.is_share)
     return Standing(steps, opened, lacks_end, trained, winner, limits)
 
 

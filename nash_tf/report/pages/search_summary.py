@@ -201,7 +201,7 @@ def _progress(run: Run, standing: search_plan.Standing | None, ended: str | None
             not opened.rung
             and not standing.trained
             and (method := methods.registry[run.method]).keeps_parent
-            and method.operators
+            and method.grows
         ):
             why = "no limit on time was set, and no new child fitted into max_params"
         else:
