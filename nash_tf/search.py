@@ -241,7 +241,8 @@ def finish(run: FinishedSearch) -> dict:
     finished, knows_validation = front.finished(run, is_control), said["final_epochs_done"] > 0
     results["front"] = front.front(run, trained, handing_over.images(run), finished, knows_validation)
     results |= {**front.latency_of_best(results["front"]), **_time(run), "test": test}
-    finished_run.write(results, directory, config)
+    results[run_directory.MADE_WITH] = config.asked_of_results()
+    finished_run.write(results, directory)
     oracle.save()
     report.renew(directory)
     return results
