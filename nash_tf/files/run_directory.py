@@ -222,7 +222,7 @@ def _check_same(directory: str | os.PathLike, wanted: SearchConfig) -> SearchCon
         )
         raise refusal("start", wanted.start, rule)
     check_resume(saved.with_layout(), wanted.with_layout(), planned_by(saved.method))
-    if lost := lost_limits(saved, wanted):
+    if lost := lost_limits(saved.method, vars(saved), vars(wanted)):
         begun_with = " and ".join(f"--{name}={getattr(saved, name):,.15g}" for name in lost)
         rule = f"must be given: method {saved.method} lays out its budget by it; the run was begun with {begun_with}, give that or more"
         raise refusal(lost[0], None, rule)
