@@ -101,7 +101,7 @@ def run(
         sep="\n",
         flush=True,
     )
-    with locked(directory):
+    with run_directory.telling_stop(directory, then=report.renew), locked(directory):
         tidy(directory)
         if begun and (results := finished_run.results(config, begun)):
             return _finished_before(results, directory, progress)

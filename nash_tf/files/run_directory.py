@@ -187,6 +187,22 @@ def telling_failure(directory: Path, then: Callable[[Path], None]) -> Iterator[N
         raise
 
 
+@contextlib.contextmanager
+def telling_stop(directory: Path, then: Callable[[Path], None]) -> Iterator[None]:
+    """Has the directory of a run tell that nobody is at work there any more, where a signal ends what is done in it.
+
+    Args:
+        directory: of the run.
+        then: called with the directory; to be around the run's lock, which is let go before.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (directory / CONFIG).exists():
+            then(directory)
+        raise
+
+
 def await_config(wanted: SearchConfig, patience: float = 600.0) -> SearchConfig:
     """The settings of the run that a chief begins in the output directory, for a worker that was started with `wanted`.
 
