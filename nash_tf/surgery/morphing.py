@@ -95,15 +95,11 @@ def morph(
     """
     arguments.check_numbers(seed, noise, max_params)
     seed = int(seed)  # NumPy's numbers are no JSON
-    limit, most = (
-        None if value is None else checked_limit(name, value)
-        for name, value in (("max_channels", max_channels), ("max_loss_change", max_loss_change))
-    )
-    limits = _Limits(max_params, limit)
+    limits = _Limits(max_params, None if max_channels is None else checked_limit("max_channels", max_channels))
+    most = None if max_loss_change is None else checked_limit("max_loss_change", max_loss_change)
     inputs, labels = parts_of(calibration)
     check_one_view(model, "morph")
     parent = from_keras(model)
-    given = _Given(model, parent, inputs, labels)
     wishes = arguments.wishes(parent, operators, count, moves, edits)
     arguments.check_calibration(model, parent, inputs, labels)
     if most is not None and labels is None:
@@ -111,12 +107,13 @@ def morph(
     before = None
     if inputs is not None:
         before = certificate.measure_parent(model, inputs, labels, with_loss=most is not None)
+    given = _Given(model, parent, inputs, labels)
     argument, listed = ("moves", moves) if edits is None else ("edits", edits)
-    if listed is not None:
+    if listed is None:
+        chosen = _drawn(given, wishes, count, limits, seed)
+    else:
         chosen = arguments.parsed(listed, argument)
         limits.check(parent, chosen, argument)
-    else:
-        chosen = _drawn(given, wishes, count, limits, seed)
     chosen = given.settled(chosen)
     grown, child = make_child(model, parent, chosen, inputs)
     if noise and chosen and not _add_noise(grown, child.fresh, noise, seed):
@@ -126,7 +123,6 @@ def morph(
     facts: dict[str, float] = {}
     if before is not None:
         is_exact = not noise and are_exact(move.operator for move in chosen)
-        certificate.check_range(model, grown, inputs)
         facts = _certified(given, chosen, grown, before, is_exact, most) | cost(parent, child.architecture)
     return Morphed.of(grown, json.dumps(chosen), facts, parent, child.architecture)
 
@@ -201,6 +197,7 @@ def _certified(
     max_loss_change: float | None,
 ) -> dict[str, float]:
     """The certificate of a child; an error where it does not hold, which names the first move that is to blame."""
+    certificate.check_range(given.model, grown, given.inputs)
     after = certificate.measure(grown, given.inputs, given.labels)
     own = cache(lambda: certificate.rounding(given.model, given.inputs))
     try:

@@ -235,7 +235,7 @@ def _trained(
     if not epochs:
         return small, {"epochs": 0, "ended": None}
     # What has begun keeps its epochs where they follow from the time that was left.
-    by_clock = methods.registry[config.method].has_branches and budget_names.given(config, budget_names.TIME)
+    by_clock = methods.registry[config.method].has_branches and budget_names.given(vars(config), budget_names.TIME)
     job = Job(
         name=f"front, {architecture.params:,} parameters",
         identity={
