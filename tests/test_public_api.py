@@ -1,5 +1,6 @@
 """The names that users write. What is added here must be kept; what is taken away breaks someone's program."""
 
+import ast
 import dataclasses
 import inspect
 import subprocess
@@ -123,6 +124,15 @@ def test_public_names_are_listed():
     }
     with pytest.raises(AttributeError, match="no attribute 'absent'"):
         nash_tf.absent  # noqa: B018
+
+
+def test_editors_and_type_checkers_see_the_public_names():
+    assert set(nash_tf.__all__) <= set(dir(nash_tf))
+    body = ast.parse(inspect.getsource(nash_tf)).body
+    (seen,) = [each for each in body if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING"]
+    found = {alias.name: each.module for each in seen.body for alias in each.names}
+    assert found == {name: nash_tf._PUBLIC.get(name, "nash_tf") for name in nash_tf.__all__}
+    assert not [each for each in body if getattr(each, "name", None) == "__getattr__"]  # else any name is one
 
 
 def test_operators_that_are_written_with_former_names_go_on():
