@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -192,6 +193,16 @@ def test_a_setting_of_a_search_is_named_where_it_is_taken(setting):
     for owner in (nash_tf.HillClimbing, nash_tf.HillClimbingOracle):
         found = inspect.signature(owner).parameters[setting.name]
         assert (found.default, found.kind) == (setting.default, inspect.Parameter.KEYWORD_ONLY)
+        assert found.annotation == setting.type
+
+
+@pytest.mark.parametrize("owner", [nash_tf.HillClimbing, nash_tf.HillClimbingOracle], ids=lambda each: each.__name__)
+def test_a_setting_of_a_search_is_explained_where_it_is_taken(owner):
+    explained = set()
+    for names in re.findall(r"(?m)^    (\w+(?:, \w+)*): \w", owner.__doc__.partition("Args:")[2].partition("\n\n")[0]):
+        explained.update(names.split(", "))
+    assert {field.name for field in dataclasses.fields(Settings)} <= explained
+    assert "network above it is trained as it is" in owner.__doc__  # the second line of one, too
 
 
 def test_parameters_of_the_tuner():
