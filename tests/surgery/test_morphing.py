@@ -298,3 +298,14 @@ def test_moves_and_edits_are_one_thing():
     ] * 2
     with pytest.raises(ValueError, match="moves"):
         nash_tf.morph(model, moves=grown.moves, edits=grown.moves)
+
+
+def test_what_is_returned_with_a_part_replaced_still_tells_what_changed(parent):
+    first = nash_tf.morph(parent, "insert_conv", seed=1)
+    other = first._replace(certificate={"max_difference": 0.0})
+    model, moves, facts = other
+    assert (model, moves, facts) == (first.model, first.moves, {"max_difference": 0.0}) and not first.certificate
+    assert (other.before, other.after) == (first.before, first.after)
+    assert other.changes() == first.changes() and other.picture() == first.picture()
+    with pytest.raises(ValueError, match="unexpected field names"):
+        first._replace(certificat={})
