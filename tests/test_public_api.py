@@ -166,7 +166,7 @@ def test_public_methods(owner):
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, *FRONT, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
         (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),
-        (morphisms.sites, ["parent", "operators", "layer", "max_added", "max_channels"]),
+        (morphisms.sites, ["parent", "operators", "layer", "max_added", "max_channels", "max_params"]),
         (morphisms.option, ["parent", "operator", "site"]),
         (morphisms.why, ["parent", "operator", "place", "max_channels"]),
         (morphisms.register, ["operator"]),

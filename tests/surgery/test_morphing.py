@@ -288,6 +288,11 @@ def test_modern_activations(name, modern):
     assert_preserved(modern, grown)
 
 
+def test_a_seed_of_none_is_0_as_of_a_search(parent):
+    moves = [nash_tf.morph(parent, count=2, seed=seed).moves for seed in (None, 0, 1)]
+    assert moves[0] == moves[1] != moves[2]
+
+
 def test_moves_and_edits_are_one_thing():
     model = network()
     grown = nash_tf.morph(model, count=2, seed=3)
