@@ -14,7 +14,11 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["nash_tf", "nash_tf.*"]), "nash_tf.flags"],
     package_dir={"nash_tf.flags": "flags"},  # the flag files lie at the top level, and are installed inside the package
-    package_data={"nash_tf.data": ["digits.npz", "digits.LICENSE.txt"], "nash_tf.flags": ["*.flags"]},
+    package_data={
+        "nash_tf": ["py.typed"],
+        "nash_tf.data": ["digits.npz", "digits.LICENSE.txt"],
+        "nash_tf.flags": ["*.flags"],
+    },
     entry_points={"console_scripts": ["nash-tf = nash_tf.__main__:main"]},
     # What is used of TensorFlow, Keras and Keras Tuner beside their public interfaces was tested with these.
     install_requires=[

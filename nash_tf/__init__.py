@@ -7,6 +7,19 @@ models that have layers of the package; else after `import nash_tf.layers`.
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what editors and type checkers read
+    from nash_tf import callbacks, certificate, layers, metrics, morphisms, optimizers, testing
+    from nash_tf.architecture import Architecture
+    from nash_tf.exporting.export import export
+    from nash_tf.exporting.picking import pick
+    from nash_tf.keras_models.views import mirrored, one_view
+    from nash_tf.surgery.morphing import morph
+    from nash_tf.surgery.shrinking import shrink
+    from nash_tf.training.distillation import distill
+    from nash_tf.tuning.oracle import HillClimbingOracle
+    from nash_tf.tuning.tuner import HillClimbing
 
 __version__ = "0.1.0"
 
@@ -23,9 +36,26 @@ _PUBLIC = {
     "shrink": "nash_tf.surgery.shrinking",
 }
 _REGISTERED = ("layers", "metrics", "optimizers")  # modules with classes that a saved model may be made of
-_MODULES = ("callbacks", "certificate", "layers", "metrics", "morphisms", "optimizers", "testing")
 
-__all__ = [*_PUBLIC, *_MODULES]
+__all__ = [  # written out: type checkers do not compute it
+    "Architecture",
+    "HillClimbing",
+    "HillClimbingOracle",
+    "callbacks",
+    "certificate",
+    "distill",
+    "export",
+    "layers",
+    "metrics",
+    "mirrored",
+    "morph",
+    "morphisms",
+    "one_view",
+    "optimizers",
+    "pick",
+    "shrink",
+    "testing",
+]
 
 
 def _require_tensorflow() -> None:
@@ -50,11 +80,14 @@ def _register() -> None:
 _register()
 
 
-def __getattr__(name: str):
-    if name in _PUBLIC or name in _MODULES:
+if not TYPE_CHECKING:  # to a type checker it would make any name one of the package
+
+    def __getattr__(name: str):
+        if name not in __all__:
+            raise AttributeError(f"module 'nash_tf' has no attribute {name!r}")
         _require_tensorflow()
-    if name in _PUBLIC:
-        return getattr(import_module(_PUBLIC[name]), name)
-    if name in _MODULES:
-        return import_module(f"nash_tf.{name}")
-    raise AttributeError(f"module 'nash_tf' has no attribute {name!r}")
+        return getattr(import_module(_PUBLIC[name]), name) if name in _PUBLIC else import_module(f"nash_tf.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -37,6 +37,7 @@ def test_what_is_installed_finds_its_flag_files_by_name(tmp_path):
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     installed = {path.name for path in (tmp_path / "nash_tf" / "flags").iterdir()}
     assert installed == {path.name for path in (ROOT / "flags").iterdir()}
+    assert (tmp_path / "nash_tf" / "py.typed").exists()  # without it type checkers pass the package over
     # A setting of the file that breaks another's rule: the file was read, and nothing is run.
     command = [sys.executable, "-m", "nash_tf", "--flagfile=experiment_cifar10", "--children=3"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -1,7 +1,9 @@
 """The names that users write. What is added here must be kept; what is taken away breaks someone's program."""
 
+import ast
 import dataclasses
 import inspect
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -125,6 +127,15 @@ def test_public_names_are_listed():
         nash_tf.absent  # noqa: B018
 
 
+def test_editors_and_type_checkers_see_the_public_names():
+    assert set(nash_tf.__all__) <= set(dir(nash_tf))
+    body = ast.parse(inspect.getsource(nash_tf)).body
+    (seen,) = [each for each in body if isinstance(each, ast.If) and ast.unparse(each.test) == "TYPE_CHECKING"]
+    found = {alias.name: each.module for each in seen.body for alias in each.names}
+    assert found == {name: nash_tf._PUBLIC.get(name, "nash_tf") for name in nash_tf.__all__}
+    assert not [each for each in body if getattr(each, "name", None) == "__getattr__"]  # else any name is one
+
+
 def test_operators_that_are_written_with_former_names_go_on():
     """The example of an operator of one's own (`example_squeeze_excite.py`) once had its recipes from `nash_tf.morphisms.edit`."""
     edit, fills, weight_transfer = (
@@ -155,7 +166,7 @@ def test_public_methods(owner):
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, *FRONT, "heartbeat", "on_trained", "kwargs"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
         (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),
-        (morphisms.sites, ["parent", "operators", "layer", "max_added", "max_channels"]),
+        (morphisms.sites, ["parent", "operators", "layer", "max_added", "max_channels", "max_params"]),
         (morphisms.option, ["parent", "operator", "site"]),
         (morphisms.why, ["parent", "operator", "place", "max_channels"]),
         (morphisms.register, ["operator"]),
@@ -182,6 +193,16 @@ def test_a_setting_of_a_search_is_named_where_it_is_taken(setting):
     for owner in (nash_tf.HillClimbing, nash_tf.HillClimbingOracle):
         found = inspect.signature(owner).parameters[setting.name]
         assert (found.default, found.kind) == (setting.default, inspect.Parameter.KEYWORD_ONLY)
+        assert found.annotation == setting.type
+
+
+@pytest.mark.parametrize("owner", [nash_tf.HillClimbing, nash_tf.HillClimbingOracle], ids=lambda each: each.__name__)
+def test_a_setting_of_a_search_is_explained_where_it_is_taken(owner):
+    explained = set()
+    for names in re.findall(r"(?m)^    (\w+(?:, \w+)*): \w", owner.__doc__.partition("Args:")[2].partition("\n\n")[0]):
+        explained.update(names.split(", "))
+    assert {field.name for field in dataclasses.fields(Settings)} <= explained
+    assert "network above it is trained as it is" in owner.__doc__  # the second line of one, too
 
 
 def test_parameters_of_the_tuner():

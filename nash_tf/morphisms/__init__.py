@@ -96,7 +96,7 @@ def register(operator: Morphism) -> Morphism:
     return operator
 
 
-def sites(parent, operators=None, layer=None, max_added=None, max_channels=None) -> list[Option]:
+def sites(parent, operators=None, layer=None, max_added=None, max_channels=None, max_params=None) -> list[Option]:
     """Every morphism that is found for a network, with its cost.
 
     Args:
@@ -105,6 +105,7 @@ def sites(parent, operators=None, layer=None, max_added=None, max_channels=None)
         layer: name of a layer, or a pattern ("conv_*"); only sites that name such a layer.
         max_added: maximum number of parameters that a morphism adds, of frozen layers too.
         max_channels: the most channels that an image is given; None for 600, or as many as the widest image has.
+        max_params: as of `nash_tf.morph`: maximum number of parameters of what a morphism makes.
 
     Returns:
         The options, grouped by operator in the order of `operators`, each group in the operator's canonical order.
@@ -114,7 +115,11 @@ def sites(parent, operators=None, layer=None, max_added=None, max_channels=None)
     """
     by_name = registry if operators is None else known()
     names, architecture = named(by_name, operators), architecture_of(parent)
-    wanted, most = touching(architecture, layer), checked_limit("max_added", max_added)
+    room = checked_limit("max_params", max_params) - architecture.params
+    most = min(
+        checked_limit("max_added", max_added), max(room, -1)
+    )  # of what is over the limit a reduction leaves less
+    wanted = touching(architecture, layer)
     limit = None if max_channels is None else checked_limit("max_channels", max_channels)
     found = (options_of(by_name[name].limited_to(limit), architecture, wanted) for name in names)
     return [option for options in found for option in options if option.params <= most]
@@ -130,13 +135,14 @@ def option(parent, operator: str, *site) -> Option:
     Args:
         parent: an `Architecture`, or a functional `keras.Model`.
         operator: the operator's name.
-        *site: the site, as the operator's description has it. No limit on channels holds for it.
+        *site: the site, as the operator's description has it, its parts one by one or as one tuple. No limit on channels holds for it.
 
     Raises:
         ValueError: the operator is unknown, or has no place there; with the reason.
     """
     name = named_one(known(), operator)
-    return option_at(known()[name].limited_to(math.inf), architecture_of(parent), site)
+    is_one = len(site) == 1 and isinstance(site[0], list | tuple)
+    return option_at(known()[name].limited_to(math.inf), architecture_of(parent), site[0] if is_one else site)
 
 
 def why(parent, operator: str, place, max_channels=None) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 
@@ -45,6 +45,10 @@ class Morphed(_Parts):
         morphed = cls(model, moves, certificate)
         morphed.before, morphed.after = before, after
         return morphed
+
+    def _replace(self, **changed: Any) -> "Morphed":
+        """Another with some of its three parts changed, and the same two architectures."""
+        return self.of(*super()._replace(**changed), self.before, self.after)
 
     @property
     def edits(self) -> str:

@@ -36,7 +36,7 @@ def morph(
     *,
     count: int | None = None,
     moves: str | Sequence[Sequence[Any]] | None = None,
-    seed: int = 0,
+    seed: int | None = 0,
     calibration: Any = None,
     noise: float = 0.0,
     max_params: float = inf,
@@ -58,7 +58,7 @@ def morph(
             applied in that order. With `count`, the names to draw from.
         count: number of morphisms to draw from `operators`, by default from all of `registry`, none of `reductions`.
         moves: `Morphed.moves` of an earlier call, to be applied again; in place of `operators` and `count`.
-        seed: seed of all random draws.
+        seed: seed of all random draws; None is 0.
         calibration: a batch of the model's inputs, or (inputs, labels). New batch normalisations get their statistics
             from it, and the certificate is measured on it. Without it the child is exact in inference, but in training
             mode its new batch normalisations compute something else until their statistics have adapted, and there is
@@ -93,6 +93,7 @@ def morph(
         nash_tf.certificate.NotPreserved: the outputs changed by more than the tolerance, though all operators are exact; or
             the child is in half precision and beyond its range; or the loss rose by more than `max_loss_change`.
     """
+    seed = 0 if seed is None else seed
     arguments.check_numbers(seed, noise, max_params)
     seed = int(seed)  # NumPy's numbers are no JSON
     limits = _Limits(max_params, None if max_channels is None else checked_limit("max_channels", max_channels))

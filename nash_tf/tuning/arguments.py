@@ -3,7 +3,7 @@
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from inspect import Parameter
 from numbers import Real
@@ -14,6 +14,7 @@ import keras_tuner
 import tensorflow as tf
 
 from nash_tf.morphisms import registry
+from nash_tf.morphisms.names import nearest
 from nash_tf.strategy import methods
 from nash_tf.strategy.search_settings import Settings
 from nash_tf.strategy.unused import unused_in_search
@@ -30,20 +31,26 @@ HINTS = {
 ABOVE_0 = ("max_hours", "max_cpu_hours", "heartbeat")
 MAY_BE_NONE = ("max_hours", "max_cpu_hours", "on_trained", "fits")
 SETTINGS = tuple(field.name for field in fields(Settings))
-_Function = TypeVar("_Function", bound=Callable)
+_Class = TypeVar("_Class", bound=type)
 
 
 class NotUsed(UserWarning):
     """An argument changes nothing beside the others."""
 
 
-def takes_settings(function: _Function) -> _Function:
-    """Has help name the settings of a search among the arguments of a function, which takes them as `**kwargs`."""
-    own = inspect.signature(function).parameters.values()
-    settings = [Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default) for field in fields(Settings)]
-    signature = inspect.Signature(sorted([*settings, *own], key=lambda parameter: parameter.kind))
-    vars(function)["__signature__"] = signature
-    return function
+def takes_settings(owner: _Class) -> _Class:
+    """Has help name and explain the settings of a search among the arguments of a class, whose constructor takes them as `**kwargs`:
+    in its docstring they take the place of a line `{settings}`."""
+    constructor = vars(owner)["__init__"]
+    own = inspect.signature(constructor).parameters.values()
+    settings = [
+        Parameter(field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=field.type)
+        for field in fields(Settings)
+    ]
+    constructor.__signature__ = inspect.Signature(sorted([*settings, *own], key=lambda parameter: parameter.kind))
+    explained = inspect.cleandoc(Settings.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    owner.__doc__ = inspect.cleandoc(owner.__doc__ or "").replace("    {settings}", explained)  # Python -OO keeps none
+    return owner
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
@@ -82,19 +89,33 @@ def warn_of_unused(settings: Settings, max_trials: int | None = None) -> None:
             warnings.warn(f"{name}={value!r} is not used: {why}", NotUsed, stacklevel=4)
 
 
-def check(given: Mapping, others: Mapping) -> None:
-    """Checks the arguments of a search.
-
-    Args:
-        given: its own by name.
-        others: those that are meant for `keras_tuner.Oracle`.
+def check_names(given: Iterable[str], *takers: type) -> None:
+    """Checks names of arguments against those that classes take, and `keras_tuner.Oracle`.
 
     Raises:
-        TypeError: an argument is unknown, with what to give instead, or is of a wrong type.
+        TypeError: none takes one, with what to give instead.
+    """
+    known = [
+        name
+        for taker in (*takers, keras_tuner.Oracle)
+        for name, parameter in inspect.signature(taker).parameters.items()
+        if parameter.kind is not Parameter.VAR_KEYWORD
+    ]
+    for name in given:
+        if name not in known:
+            instead = f"; {HINTS[name]}" if name in HINTS else nearest(name, known)
+            raise TypeError(
+                f"{name} is no argument of this search{instead or f'; see help({takers[0].__name__}) for those it has'}"
+            )
+
+
+def check(given: Mapping[str, Any]) -> None:
+    """Checks the arguments of a search, by name.
+
+    Raises:
+        TypeError: an argument is of a wrong type.
         ValueError: an argument is out of its range.
     """
-    for name in others.keys() - inspect.signature(keras_tuner.Oracle.__init__).parameters.keys():
-        raise TypeError(f"{name} is no argument of this search; {HINTS.get(name, 'see HillClimbing for those it has')}")
     for name, value in given.items():
         if value is None and name in MAY_BE_NONE:
             continue

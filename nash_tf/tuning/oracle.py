@@ -23,21 +23,21 @@ from nash_tf.tuning.trial_values import ENDED, LEASE
 from nash_tf.workers.leases import Worker
 
 
+@arguments.takes_settings
 class HillClimbingOracle(keras_tuner.Oracle):
     """Hands out the trainings of a network-morphism search, one trial for each child and rung.
 
     Args:
         objective: as for any Keras Tuner oracle; with method front a list of one and of costs too (see `front_objectives.split`).
-        method, steps, ...: the settings of a search, with the names and defaults of `nash_tf.strategy.ask_tell.Settings`, where each is
-            explained. A seed of None is 0.
-            Where `examples` or `batch_size` is None, `HillClimbing.search` takes it from its data; in a tuner of another make it stays None.
-            `max_hours` is of the wall-clock time of `search`, or from the first trial of a loop of your own on, that before an
-            interruption too; `max_cpu_hours` of the CPU time of all trainings.
-            Of a training whose report does not say what it has taken, the time between lending and report counts as CPU time.
+        {settings}
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
         on_trained: called with the oracle after each training.
         **kwargs: of `keras_tuner.Oracle`.
+
+    A seed of None is 0. Where `examples` or `batch_size` is None, `HillClimbing.search` takes it from its data; in a tuner of another make
+    it stays None. `max_hours` is of the time of `search`, or from the first trial of a loop of your own on, that before an interruption
+    too; `max_cpu_hours` of the CPU time of all trainings, which for one whose report tells none is the time from lending to report.
 
     A tuner of another make finds in a trial's values what to train (see `nash_tf.tuning.trial_values`), and must set `architecture`
     there to the JSON of the `nash_tf.Architecture` that it has trained. In `record` it may say what the training has taken, as the JSON of
@@ -54,10 +54,10 @@ class HillClimbingOracle(keras_tuner.Oracle):
         TypeError, ValueError: an argument is unknown, of a wrong type or out of range; objectives or rungs that cannot be.
     """
 
-    @arguments.takes_settings
     def __init__(self, objective=None, *, fits=None, heartbeat=5.0, on_trained=None, **kwargs):
         given = {name: kwargs.pop(name) for name in arguments.SETTINGS if name in kwargs}
-        arguments.check({**given, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits}, kwargs)
+        arguments.check_names(kwargs, HillClimbingOracle)
+        arguments.check({**given, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits})
         objective, self.costs = front_objectives.split(objective, given.get("method", Settings.method))
         super().__init__(objective=objective, **kwargs)
         settings = arguments.settings_of(given)

@@ -18,7 +18,7 @@ from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import checked_json, epoch_sizes, first_network, front_objectives, private_api, trial_values
-from nash_tf.tuning.arguments import check_of_search, check_of_tuner, takes_settings, without_epochs
+from nash_tf.tuning.arguments import check_names, check_of_search, check_of_tuner, takes_settings, without_epochs
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.given_callbacks import callbacks_of, warn_of_callbacks
 from nash_tf.tuning.grown_hypermodel import GrownHyperModel
@@ -33,6 +33,7 @@ from nash_tf.workers import roles
 TUNER = "tuner.json"
 
 
+@takes_settings
 class HillClimbing(TunerWithResults):
     """Network-morphism search over functional Keras models.
 
@@ -46,7 +47,8 @@ class HillClimbing(TunerWithResults):
         objective: as for any Keras Tuner oracle; "val_accuracy" where it is not given, and then `HyperModel.fit` must not return a
             mere number, of which nobody knows what it is. With method="front" a list may name costs after it, "params", "operations"
             or "latency_ms", which are to be least: `get_front` is over all of them. Other methods take one.
-        method, steps, ..., fits, heartbeat, on_trained: see `HillClimbingOracle`.
+        {settings}
+        fits, heartbeat, on_trained: see `HillClimbingOracle`, as for what the limits on time are of.
         engine: who trains: a name in `nash_tf.settings.engine.REGISTRY`, or an engine (see `nash_tf.engines`).
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given; in a `fit` of the hypermodel's own those of `model.fit`.
@@ -62,7 +64,6 @@ class HillClimbing(TunerWithResults):
         Locked: `overwrite` of a search that another process is at work on.
     """
 
-    @takes_settings
     def __init__(
         self,
         hypermodel,
@@ -84,6 +85,7 @@ class HillClimbing(TunerWithResults):
         **kwargs,
     ):
         roles.check()
+        check_names(kwargs, HillClimbing, HillClimbingOracle)
         check_of_tuner(hypermodel, executions_per_trial, max_model_size)
         self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat

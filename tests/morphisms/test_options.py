@@ -46,6 +46,14 @@ class TestSites:
         assert {each.params for each in sites(PARENT, "alter_channels", max_added=added[1])} == set(added[:2])
         assert sites(PARENT, max_added=0) == []
 
+    def test_a_limit_on_what_there_is_then(self):
+        every = sites(PARENT)
+        limit = PARENT.params + sorted(each.params for each in every)[1]
+        assert sites(PARENT, max_params=limit) == sites(PARENT, max_added=limit - PARENT.params) != every
+        assert [each for each in sites(PARENT, max_params=limit) if each.params + PARENT.params > limit] == []
+        assert sites(PARENT, max_params=limit, max_added=0) == sites(PARENT, max_params=PARENT.params - 1) == []
+        assert sites(PARENT, "remove_filters", max_params=1) == sites(PARENT, "remove_filters") != []  # it comes nearer
+
     def test_a_limit_on_channels_holds_for_images_alone(self):
         assert {each.site for each in sites(PARENT, "alter_channels", max_channels=12)} == {
             ("conv_1", 2),
@@ -74,6 +82,7 @@ class TestSites:
             ({"layer": "dense*"}, "there is no layer 'dense.'$"),
             ({"layer": 3}, "layer must be a name or a pattern, received 3"),
             ({"max_added": "many"}, "max_added must be a number of at least 0, received 'many'"),
+            ({"max_params": "few"}, "max_params must be a number of at least 0, received 'few'"),
             ({"max_channels": -1}, "max_channels must be a number of at least 0, received -1"),
         ],
     )
@@ -85,6 +94,7 @@ class TestSites:
 class TestOwnPlaces:
     def test_any_width(self):
         found = option(PARENT, "alter_channels", "conv_1", "to", 7)
+        assert found == option(PARENT, "alter_channels", ("conv_1", "to", 7)) == option(PARENT, *found[:2])
         child, _ = registry["alter_channels"].apply(PARENT, found.site)
         assert child["conv_1"].channels == child["relu_1"].channels == 7
         assert found.params == child.params - PARENT.params == 3 * (27 + 2 + 9 * 6)

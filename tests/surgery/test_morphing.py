@@ -288,6 +288,11 @@ def test_modern_activations(name, modern):
     assert_preserved(modern, grown)
 
 
+def test_a_seed_of_none_is_0_as_of_a_search(parent):
+    moves = [nash_tf.morph(parent, count=2, seed=seed).moves for seed in (None, 0, 1)]
+    assert moves[0] == moves[1] != moves[2]
+
+
 def test_moves_and_edits_are_one_thing():
     model = network()
     grown = nash_tf.morph(model, count=2, seed=3)
@@ -298,3 +303,14 @@ def test_moves_and_edits_are_one_thing():
     ] * 2
     with pytest.raises(ValueError, match="moves"):
         nash_tf.morph(model, moves=grown.moves, edits=grown.moves)
+
+
+def test_what_is_returned_with_a_part_replaced_still_tells_what_changed(parent):
+    first = nash_tf.morph(parent, "insert_conv", seed=1)
+    other = first._replace(certificate={"max_difference": 0.0})
+    model, moves, facts = other
+    assert (model, moves, facts) == (first.model, first.moves, {"max_difference": 0.0}) and not first.certificate
+    assert (other.before, other.after) == (first.before, first.after)
+    assert other.changes() == first.changes() and other.picture() == first.picture()
+    with pytest.raises(ValueError, match="unexpected field names"):
+        first._replace(certificat={})

@@ -1,5 +1,6 @@
 """What users give by mistake is refused before the first training, with what to give instead."""
 
+import re
 import types
 
 import keras
@@ -40,6 +41,27 @@ def test_a_class_of_functional_models(tmp_path):
 
     with pytest.raises(ValueError, match="children would be of class Model, not Mine"):
         tuner_of(build, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("methd", "; the nearest is 'method'"),
+        ("max_trial", "; the nearest is 'max_trials'"),  # of Keras Tuner's oracle
+        ("on_train", "; the nearest is 'on_trained'"),  # of the search's
+        ("factor", "; successive halving always halves"),
+        ("x", "; see help("),
+    ],
+)
+def test_an_argument_that_there_is_not(name, said, tmp_path):
+    for owner in (lambda **given: tuner_of(Still(), tmp_path, **given), lambda **given: HillClimbingOracle(**given)):
+        with pytest.raises(TypeError, match=f"^{name} is no argument of this search{re.escape(said)}"):
+            owner(**{name: 1})
+
+
+def test_an_argument_of_the_tuner_alone(tmp_path):
+    with pytest.raises(TypeError, match="^calibraton is no argument of this search; the nearest is 'calibration'$"):
+        tuner_of(Still(), tmp_path, calibraton=1)
 
 
 def test_sizes_in_a_string(tmp_path):
