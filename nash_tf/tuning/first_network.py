@@ -76,7 +76,7 @@ def warn_of_other_data(book: TrialBook, models: ChildModels, arguments: FitArgum
     """
     try:
         with drawing_apart(book.search.settings.seed):
-            model = models.build(book.search.hyperparameters.defaults())
+            model = models.compiled(book.search.hyperparameters.defaults())
     except Exception:  # where a model is needed, it is raised again
         return
     fit_fingerprint.warn_of_others(book.files.directory, model, arguments)

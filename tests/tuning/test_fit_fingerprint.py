@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import nash_tf
+from nash_tf.training.child_models import ChildModels
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import fit_fingerprint
 from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
@@ -90,6 +92,27 @@ def test_of_data_that_cannot_be_looked_into_the_shape_is_compared(tmp_path):
     for count, other in ((3, False), (3, False), (4, True)):
         found = said(fit_fingerprint.warn_of_others, tmp_path, model, FitArguments((OfNoRows(count, 2), CLASSES)))[1]
         assert [BEGAN in text for text, _ in found] == [True] * other
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=1e-4, use_ema=True),
+        lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 10)),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.RMSprop(0.03)),
+        lambda: nash_tf.optimizers.Muon(0.02),
+    ],
+)
+def test_the_network_that_the_builder_gives_tells_as_much_as_a_model_made_of_it(optimizer):
+    def build(hp):
+        model = classifier(keras_tuner.HyperParameters())
+        metrics = ("accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2))
+        model.compile(optimizer(), "sparse_categorical_crossentropy", 0.5, metrics=metrics, weighted_metrics=["mae"])
+        return model
+
+    models, given = ChildModels(build), FitArguments((IMAGES, CLASSES))
+    told, made = (dict(fit_fingerprint._described(make({}), given)) for make in (models.compiled, models.build))
+    assert told == made and "learning_rate" in str(told)
 
 
 def test_a_damaged_file_is_written_anew(tmp_path):
