@@ -16,7 +16,7 @@ from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.keras_models.views import check_one_view
 from nash_tf.morphisms import are_exact, known, reductions
-from nash_tf.morphisms.base import Morphism, Move
+from nash_tf.morphisms.base import Morphism, Move, Origin
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.options import Option, checked_limit
 from nash_tf.morphisms.weight_transfer import Key
@@ -249,7 +249,7 @@ def _drawn(given: _Given, wishes: Sequence[str | Place], count: int | None, limi
         elif isinstance(wish, str):
             parent, moves = draw(parent, 1, {wish: 1.0}, limits.params, own_seed, variants)
         else:
-            child, _ = limits.operator(wish[0]).chosen(parent, wish[1])
+            child, _ = limits.operator(wish[0]).apply(parent, wish[1], Origin.NAMED)
             is_fitting = not limits.are_exceeded(child, parent)
             parent, moves = (child, (Move(*wish, own_seed),)) if is_fitting else (parent, ())
         if not moves:

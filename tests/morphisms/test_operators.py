@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import option, registry, why
-from nash_tf.morphisms.base import MAX_CHANNELS, Move
+from nash_tf.morphisms.base import MAX_CHANNELS, Move, Origin
 from nash_tf.morphisms.draw import draw, replay
 from nash_tf.morphisms.names import counted
 from nash_tf.morphisms.slides import SLIDES
@@ -311,7 +311,10 @@ class TestSplit:
 
     def test_a_pointless_place_is_refused_where_it_is_named_and_replayed(self):
         parent = Architecture(VANILLA.nodes, ("logits", "relu_2"))
-        for asked in (partial(option, parent, "split", "conv_2"), partial(self.operator.chosen, parent, ("conv_2",))):
+        for asked in (
+            partial(option, parent, "split", "conv_2"),
+            partial(self.operator.apply, parent, ("conv_2",), Origin.NAMED),
+        ):
             with pytest.raises(ValueError, match="bn_2, without an activation .* one convolution for ever"):
                 asked()
         child, _ = replay(parent, [Move("split", ("conv_2",), 0)])

@@ -118,6 +118,11 @@ class Twice(Wrong):
         yield from (*super().candidates(architecture), *super().candidates(architecture))
 
 
+class Choosy(Wrong):
+    def choices(self, architecture):
+        return [*super().choices(architecture), ("conv_1",)]
+
+
 class Forgetful(Wrong):
     def _check(self, parent, child, edit):
         pass
@@ -153,6 +158,7 @@ def small():
         (Uncalibrated(), "in training mode"),
         (Restless(), "differ"),
         (Twice(), "twice"),
+        (Choosy(), r"a search would choose what is no site: \[\('conv_1',\)\]"),
         (Forgetful(), "bn_new/beta has no recipe"),
         (Untold(), "slot"),
         (Stillborn(), "without a gradient"),

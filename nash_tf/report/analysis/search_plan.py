@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from nash_tf.records.runs import Record, Run
-from nash_tf.strategy import branches, budget_names, endings, hill_climbing, methods
-from nash_tf.strategy.course import SEGMENTS
+from nash_tf.strategy import branches, budget_names, course, endings, hill_climbing, methods
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.records import TrainingKey
@@ -103,27 +102,25 @@ def _last_step(run: Run, steps: int) -> int:
     """The number of the last step."""
     if not is_budgeted(run):
         return steps
-    if plan := front_plan(run):
-        return len(plan.above) + 1
-    return max(1, steps) if methods.registry[run.method].operators else 1
+    plan = front_plan(run)
+    return len(plan.steps(0)) - 1 if plan else course.last_step(methods.registry[run.method], steps)
 
 
 def _budgeted(run: Run, step: int) -> tuple[Rung, ...]:
     """The rungs of a step under a budget: how many children, by the settings, and for how long, as the lineage has it: 0 epochs where
     it has none yet."""
-    steps = run.config.get("steps")
-    plan = front_plan(run)
-    if plan and step <= len(plan.above) + 1:
-        children = [rung.children for rung in plan.steps(1)[step]]
-    else:
-        children = [1] if step == 0 else [rung.children for rung in planned(run) or ()]
-    if not plan and step and type(steps) is int and step >= _last_step(run, steps):
-        children += [1] * (len(SEGMENTS) - 1)  # the cooldown is trained in parts
+    steps, plan, of_step = run.config.get("steps"), front_plan(run), planned(run) or ()
+    if plan and step < len(of_front := plan.steps(0)):
+        of_step = of_front[step]
+    elif step == 0:
+        of_step = (Rung(1, 0),)
+    elif not plan and type(steps) is int:
+        of_step = course.step_rungs(methods.registry[run.method], step, steps, of_step)
     epochs: dict[int, int] = {}
     for record in run.records:
         if record.step == step:
             epochs[record.rung] = max(record.epochs, epochs.get(record.rung, 1))
-    return tuple(Rung(count, epochs.get(rung, 0)) for rung, count in enumerate(children))
+    return tuple(Rung(children, epochs.get(rung, 0)) for rung, (children, _) in enumerate(of_step))
 
 
 def front_plan(run: Run) -> branches.Front | None:
