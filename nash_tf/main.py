@@ -32,6 +32,7 @@ from absl import flags
 
 from nash_tf import data, export_formats
 from nash_tf.config import ConfigError, SearchConfig, refusal
+from nash_tf.data import registry
 from nash_tf.files import run_directory, start_file
 from nash_tf.garbage import without_collecting
 from nash_tf.settings import engine as engine_settings
@@ -166,7 +167,7 @@ def _check_formats(config: SearchConfig) -> None:
 
 def usage() -> str:
     """The help text of all flags."""
-    return command_line.usage(SearchConfig, _REQUESTS)
+    return command_line.usage(SearchConfig, _REQUESTS, {"dataset": f"It may be {registry.WORDS}."})
 
 
 def _choose_backend() -> None:

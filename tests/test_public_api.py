@@ -14,7 +14,9 @@ import pytest
 import nash_tf
 from nash_tf import callbacks, certificate, morphisms, testing
 from nash_tf.architecture import Architecture
-from nash_tf.strategy.ask_tell import Settings
+from nash_tf.strategy.ask_tell import Search, Settings
+from nash_tf.training.child_models import ChildModels
+from nash_tf.training.trainer import Trainer
 
 FRONT = ["max_flops", "front_sizes", "batch_size", "gain_factor", "average_weights", "fits"]
 SEARCH = [
@@ -57,6 +59,15 @@ NAMES = {
     "nash_tf.optimizers": ["Muon"],
     "nash_tf.testing": ["Parent", "Report", "check_operator", "check_reduction", "random_models"],
 }
+# What an engine of one's own is made of (`example_own_engine.py`).
+OF_ENGINES = {
+    "nash_tf.strategy.ask_tell": ["Search", "Settings"],
+    "nash_tf.strategy.records": ["COMPLETED", "FAILED", "Assignment", "Goal", "Outcome", "TrainingKey"],
+    "nash_tf.training.child_models": ["ChildModels"],
+    "nash_tf.training.errors": ["FailedTraining"],
+    "nash_tf.training.fit_arguments": ["FitArguments"],
+    "nash_tf.training.trainer": ["Fit", "Trainer"],
+}
 METHODS = {
     nash_tf.Architecture: ["digest", "from_json", "from_keras", "nodes", "outputs", "params", "to_json", "to_keras"],
     nash_tf.HillClimbing: [
@@ -67,6 +78,7 @@ METHODS = {
         "search",
         "search_space_summary",
     ],
+    Search: ["ask", "best", "finished", "tell"],
     nash_tf.HillClimbingOracle: ["end_reason", "get_best_trials", "lineage", "over", "stopped_by"],
     morphisms.Morphism: ["apply", "candidates", "limited_to", "refusal", "requires", "sites", "why"],
 }
@@ -77,6 +89,7 @@ MORPH = [
     *("model", "operators", "count", "moves", "seed", "calibration", "noise", "max_params", "max_channels"),
     "max_loss_change",
 ]
+TRAIN = ["assignment", "fit", "source", "target", "source_value", "limits", "unfinished"]
 EXPORT = [
     "model",
     "directory",
@@ -101,6 +114,11 @@ def test_public_names(module):
     found = import_module(module)
     assert [name for name in NAMES[module] if not hasattr(found, name)] == []
     assert module == "nash_tf" or getattr(nash_tf, module.removeprefix("nash_tf.")) is found
+
+
+@pytest.mark.parametrize("module", OF_ENGINES)
+def test_names_of_which_an_engine_is_made(module):
+    assert [name for name in OF_ENGINES[module] if not hasattr(import_module(module), name)] == []
 
 
 def test_public_names_are_listed():
@@ -164,6 +182,10 @@ def test_public_methods(owner):
         (nash_tf.one_view, ["model"]),
         (nash_tf.distill, ["student", "teacher", "data", "share", "temperature", "fit"]),
         (nash_tf.HillClimbingOracle, ["objective", *SEARCH, *FRONT, "heartbeat", "on_trained", "kwargs"]),
+        (Search, ["settings", "goal", "hyperparameters", "failures_in_a_row", "seconds_left", "fits"]),
+        (Trainer, ["models", "objective"]),
+        (Trainer.train, ["self", *TRAIN]),
+        (ChildModels, ["build", "inherit_momentum", "scope"]),
         (callbacks.SGDR, ["initial_rate", "periods", "first_epoch"]),
         (callbacks.CosineAnnealing, ["initial_rate", "epochs", "first_epoch"]),
         (morphisms.sites, ["parent", "operators", "layer", "max_added", "max_channels", "max_params"]),

@@ -13,4 +13,4 @@ def _open(source: str) -> Source:
     return from_arrays("digits", npz.read(FILE), flips=False)
 
 
-KIND = named("digits", _open)
+KIND = named("digits", _open, " (bundled)")

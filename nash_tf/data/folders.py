@@ -210,4 +210,10 @@ def _open(source: str) -> Source:
     return source_of(name_of(source), class_names, files, test_files, root, source, _notes(root, train, test))
 
 
-KIND = Kind(matches=lambda source: Path(source).is_dir(), check=_check, open=_open, resizes=True)
+KIND = Kind(
+    "a folder of class folders of images, with or without train/ and test/",
+    matches=lambda source: Path(source).is_dir(),
+    check=_check,
+    open=_open,
+    resizes=True,
+)

@@ -95,4 +95,4 @@ def _open(source: str) -> Source:
     return from_arrays(name_of(source), arrays, flips=None)
 
 
-KIND = Kind(matches=_matches, check=_check, open=_open)
+KIND = Kind("a folder of IDX files", matches=_matches, check=_check, open=_open)

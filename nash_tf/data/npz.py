@@ -116,5 +116,8 @@ def _open(source: str) -> Source:
 
 
 KIND = Kind(
-    matches=lambda source: Path(source).suffix.lower() == ".npz" and Path(source).is_file(), check=check, open=_open
+    words="an .npz file with x_train, y_train, x_test, y_test",
+    matches=lambda source: Path(source).suffix.lower() == ".npz" and Path(source).is_file(),
+    check=check,
+    open=_open,
 )

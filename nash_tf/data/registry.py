@@ -13,9 +13,10 @@ KINDS: tuple[Kind, ...] = (
     tables.KIND,
     folders.KIND,
 )
-EXPECTED = (
-    f"expected {', '.join(kind.name for kind in NAMED)}, or the path of an .npz file, "
-    "a folder of class folders of images, a .csv file of path,label, a folder with such a metadata.csv, or a folder of IDX files"
+WORDS = (
+    ", ".join(kind.words for kind in NAMED)
+    + ", or a path: "
+    + "; ".join(kind.words for kind in KINDS if kind not in NAMED)
 )
 
 
@@ -36,5 +37,5 @@ def find(source: str) -> Kind:
         if kind.matches(source):
             return kind
     if Path(source).exists():
-        raise DataError(f"{source}: {EXPECTED}, got a file of another kind; archives must be unpacked first")
-    raise DataError(f"{source!r}: {EXPECTED}, got neither such a name nor an existing path")
+        raise DataError(f"{source}: expected {WORDS}; got a file of another kind; archives must be unpacked first")
+    raise DataError(f"{source!r}: expected {WORDS}; got neither such a name nor an existing path")

@@ -128,6 +128,7 @@ class Kind:
     """One kind of source; `nash_tf.data.registry` lists them all.
 
     Attributes:
+        words: what it is, as help and errors name it in a row of all kinds.
         matches: whether a source (a name or a path) is of this kind.
         check: raises DataError for what can be seen without reading an image.
         open: opens a source; raises DataError.
@@ -135,6 +136,7 @@ class Kind:
         name: of one data set, which is given by it; "" for data that are given by their path.
     """
 
+    words: str
     matches: Callable[[str], bool]
     check: Callable[[str], object]
     open: Callable[[str], Source]
@@ -142,6 +144,6 @@ class Kind:
     name: str = ""
 
 
-def named(name: str, open: Callable[[str], Source]) -> Kind:
-    """The kind of one data set that is given by its name."""
-    return Kind(matches=lambda source: source == name, check=lambda source: None, open=open, name=name)
+def named(name: str, open: Callable[[str], Source], where: str = "") -> Kind:
+    """The kind of one data set that is given by its name; `where` stands behind that in help."""
+    return Kind(name + where, lambda source: source == name, check=lambda source: None, open=open, name=name)

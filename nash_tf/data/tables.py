@@ -257,4 +257,10 @@ def _open(source: str) -> Source:
     return source_of(name, names, train, test, _root(source), source, notes)
 
 
-KIND = Kind(matches=_matches, check=_divided, open=_open, resizes=True)
+KIND = Kind(
+    "a .csv file of path,label, or a folder with such a metadata.csv",
+    matches=_matches,
+    check=_divided,
+    open=_open,
+    resizes=True,
+)

@@ -3,7 +3,7 @@
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from nash_tf.files.atomic import replace_directory
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.private_api import parts
 from nash_tf.keras_models.state import restoring
+from nash_tf.morphisms.names import nearest
 from nash_tf.terminal.errors import cause
 from nash_tf.terminal.streams import without_errors_shown
 
@@ -41,7 +42,7 @@ def export(
     facts: Mapping[str, Any] | None = None,
     searched: keras.Model | None = None,
     *,
-    formats: Sequence[str] = ALWAYS,
+    formats: str | Iterable[str] = ALWAYS,
     images: Images | None = None,
     test: Mapping[str, Any] | None = None,
     seconds: float = 60.0,
@@ -58,16 +59,18 @@ def export(
         example: batch of inputs, in the structure that the model takes. With it each format is loaded in a fresh process that
             does not know this package, `.keras` in this one, and must give the same outputs: the SavedModel to 1e-5 of the
             largest, in half precision to what that holds, other runtimes to 1e-3; int8 is not compared.
+        formats: a name in `nash_tf.export_formats.NAMES`, or several; SavedModel and `.keras` are always written.
         facts: name -> value, for the model card.
-        searched: where `model` is a network that a search found with its scaling of pixels in front, that network: its
-            architecture is the one that is written.
-        formats: names from `nash_tf.export_formats.NAMES`; SavedModel and `.keras` are always written.
-        images: of a classifier of images, those that it was made from. Each format's accuracy on the test images and time for
-            one of them are measured, and int8 takes its ranges from training images; else from the example.
-        test: for the model card, the scores on the test images as results.json has them under `test`.
-        seconds: about how long the test of a format may take; fewer test images are used where it would be more.
         left_out: called with name and reason for each format that cannot be made of this model or does not agree with it;
             if not given, that is an ExportError. SavedModel and `.keras` always are.
+
+    What follows is of a run of `nash-tf`, which has more than a model to tell of:
+        searched: where `model` is a network that a search found with its scaling of pixels in front, that network: its
+            architecture is the one that is written.
+        images: of a classifier of images, those that it was made from (`nash_tf.exporting.images.Images`). Each format's accuracy on the
+            test images and time for one of them are measured, and int8 takes its ranges from training images; else from the example.
+        seconds: about how long the test of a format may take; fewer test images are used where it would be more.
+        test: for the model card, the scores on the test images as results.json has them under `test`.
         not_tried: name -> reason, for the model card, of formats that are wanted and were left out before.
 
     Returns:
@@ -79,7 +82,7 @@ def export(
             something else than an export. It is left as it was.
         OSError: the files cannot be written, with a `filename`.
     """
-    directory = Path(directory).absolute()
+    directory, formats = Path(directory).absolute(), (formats,) if isinstance(formats, str) else tuple(formats)
     architecture = _checked(model, directory, searched, formats, images)
     with _without_states(model):
         computed = None if example is None else checking.on_example(model, example)
@@ -119,7 +122,9 @@ def _checked(
     _check_replaceable(directory)
     for name in formats:
         if name not in FORMATS:
-            raise ExportError(f"formats: expected some of {', '.join(FORMATS)}; received {name!r}")
+            raise ExportError(
+                f"formats: expected some of {', '.join(FORMATS)}; received {name!r}{nearest(name, FORMATS)}"
+            )
     try:
         architecture = from_keras(searched or model)
     except (ValueError, TypeError, AttributeError) as error:

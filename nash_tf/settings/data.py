@@ -15,9 +15,7 @@ class DataSettings:
 
     dataset: str = setting(
         path("the name of a data set or a path"),
-        "Data set: digits (bundled), cifar10, cifar100, mnist, fashion_mnist, or a path: an .npz with x_train, y_train, x_test, "
-        "y_test; a folder of class folders of images, with or without train/ and test/; a .csv file of path,label, or a folder "
-        "with such a metadata.csv; a folder of IDX files.",
+        "Data set, by its name or its path.",  # which there are, the help adds (`nash_tf.main.usage`)
         default="digits",
         group=GROUP,
         resumed=FREE,  # a folder may have moved; that it is the same images is checked once they are there (`tasks.resumption`)

@@ -4,6 +4,7 @@ import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from absl import flags
@@ -72,11 +73,18 @@ def given(values: flags.FlagValues, owner: type) -> dict[str, Any]:
     return {each.name: values[each.name].value for each in declared(owner) if values[each.name].present}
 
 
-def usage(owner: type, requests: Mapping[str, str] | None = None) -> str:
-    """The help text of a dataclass of settings, in the order of its `GROUPS`, or else of its fields."""
+def usage(
+    owner: type, requests: Mapping[str, str] | None = None, more: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """The help text of a dataclass of settings, in the order of its `GROUPS`, or else of its fields.
+
+    Args:
+        owner, requests: as of `define`.
+        more: name of a setting -> what follows its own help text.
+    """
     groups: dict[str, list[str]] = {name: [] for name in getattr(owner, "GROUPS", ())}
     for each in declared(owner):
-        groups.setdefault(each.group, []).append(_entry(each))
+        groups.setdefault(each.group, []).append(_entry(each, more.get(each.name, "")))
     if requests:
         files = f"File of flags, one a line: a path or one of {', '.join(flag_files())}. What stands later wins."
         others = {**requests, "flagfile": files}
@@ -101,14 +109,15 @@ def _place(name: str) -> str:
     return str(known) if known and not os.path.exists(name) else name
 
 
-def _entry(each: Setting) -> str:
+def _entry(each: Setting, more: str) -> str:
+    text = f"{each.help} {more}" if more else each.help
     if each.is_switch:
         default = f" Default: --{'' if each.default else 'no'}{each.name}."
-        return f"  --[no]{each.name}\n{_wrapped(each.help + default)}"
+        return f"  --[no]{each.name}\n{_wrapped(text + default)}"
     default = "" if each.default in (None, ()) else f" Default: {as_text(each.default)}."
     choice = each.rule.text.removeprefix("must be ")
     rule = f" One of {choice.removeprefix('one of ')}." if choice.startswith("one of ") else ""
-    return f"  --{each.name}=\n{_wrapped(each.help + rule + default)}"
+    return f"  --{each.name}=\n{_wrapped(text + rule + default)}"
 
 
 def _wrapped(text: str) -> str:

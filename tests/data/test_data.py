@@ -1,5 +1,6 @@
 """Data sets by name and by path: what comes out, and every refusal."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,6 @@ from nash_tf import data, main
 from nash_tf.data import keras_sets, notes, registry, splits
 from nash_tf.data.dataset import channel_statistics
 from nash_tf.records.runs import Run
-from nash_tf.settings import declared
-from nash_tf.settings.data import DataSettings
 from tests.helpers.data_files import arrays, folder, idx_folder, picture, refuse, save
 
 
@@ -291,10 +290,17 @@ class TestNames:
         assert set(d.y_test) == set(range(classes))
 
     def test_the_help_names_them_all(self):
-        text = next(each.help for each in declared(DataSettings) if each.name == "dataset")
-        assert text.partition(", or a path")[0] == "Data set: digits (bundled), " + ", ".join(
-            kind.name for kind in registry.NAMED[1:]
+        text = " ".join(main.usage().partition("--dataset=")[2].split())
+        names, _, paths = text.partition(". Default: digits.")[0].partition(", or a path: ")
+        known = ", ".join(["digits (bundled)", *(kind.name for kind in registry.NAMED[1:])])
+        assert names == f"Data set, by its name or its path. It may be {known}"
+        assert paths.split("; ") == [kind.words for kind in registry.KINDS[len(registry.NAMED) :]] and all(
+            paths.split("; ")
         )
+        with pytest.raises(
+            data.DataError, match=re.escape(f"expected {known}, or a path: {paths}; got neither such a name")
+        ):
+            registry.find("cifar11")
 
     def test_no_download(self, monkeypatch):
         def load_data():

@@ -275,9 +275,20 @@ def test_a_slow_model_is_measured_on_fewer_images_the_same_for_all(here, classif
     assert {each["test_images"] for name, each in found.items() if name != "keras"} == {1}
 
 
+@pytest.mark.parametrize("formats", ["onnx", iter(["onnx"])], ids=["a name", "names that are told once"])
+def test_one_name_is_one_format(formats, here, tmp_path):  # noqa: F811
+    need("onnx")
+    found = export(several(), tmp_path / "out", formats=formats)
+    assert sorted(found) == ["keras", "onnx", "saved_model"]
+
+
 @pytest.mark.parametrize(
     ("what", "words_"),
-    [({"formats": ["pdf"]}, "expected some of saved_model, keras, litert"), ({"images": True}, "expected those that")],
+    [
+        ({"formats": ["pdf"]}, "expected some of saved_model, keras, litert.* received 'pdf'$"),
+        ({"formats": "kers"}, "received 'kers'; the nearest is 'keras'$"),
+        ({"images": True}, "expected those that"),
+    ],
 )
 def test_what_does_not_fit_is_refused(what, words_, images, tmp_path):
     if "images" in what:
