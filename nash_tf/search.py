@@ -191,10 +191,11 @@ def _plan(
     config: SearchConfig, dataset: data.Dataset, tuner: HillClimbing, began: tuple[float, float], loading: float
 ) -> TimePlan:
     """The plan of the run's time, by which the search's limits hold back what follows it."""
-    search, limits, formats = tuner.oracle.search, tuner.oracle.limits, len(handing_over.formats(config))
+    search, limits = tuner.oracle.search, tuner.oracle.limits
     search.side_by_side = config.side_by_side
-    export_seconds = export_time.export_seconds(loading, formats, config.max_hours)
-    plan = TimePlan(search, limits, finished_search.after(config, dataset, export_seconds))
+    formats = handing_over.formats(config), front.formats(config)
+    exports = (export_time.export_seconds(loading, len(each), config.max_hours) for each in formats)
+    plan = TimePlan(search, limits, finished_search.after(config, dataset, *exports))
     limits.count_from(began)
     limits.held = plan
     return plan

@@ -130,6 +130,10 @@ class Morphism(ABC):
     def _apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
         """The child's architecture and its weight transfer, for a site where nothing is refused."""
 
+    def added_params(self, architecture: Architecture, site: Site) -> int:
+        """The parameters that it adds at one of its sites."""
+        return self._apply(architecture, site)[0].params - architecture.params
+
     def sites(self, architecture: Architecture) -> list[Site]:
         """Every site where the operator applies, in canonical order; `architecture` is not changed."""
         exact = [site for site in self._exact_sites(architecture) if not self.pointless(architecture, site)]

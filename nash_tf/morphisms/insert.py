@@ -107,6 +107,11 @@ class Insert(Morphism):
         """Whether the block is the identity; else it is added to its input, as where it must not see later steps."""
         return source in architecture.nonnegative and not is_causal(architecture, source)
 
+    def added_params(self, architecture, site):
+        source, _, size = site
+        _, block = self._block(architecture, architecture[source], size, architecture.unused_number())
+        return sum(node.params for node in block)
+
     def _apply(self, architecture: Architecture, site):
         source, consumer, size = site
         form, block = self._block(architecture, architecture[source], size, architecture.unused_number())

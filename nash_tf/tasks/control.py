@@ -71,7 +71,7 @@ def train_control(run: FinishedSearch) -> Control | None:
         f"Is it worth it? The control: the first network trained alone, with one cooldown, for {wanted:.0f} s of CPU time; the "
         f"search had {spent:.0f} s."
     )
-    run.progress.then(lambda: plan.final_reserve() + plan.test_seconds() + plan.after.export)
+    run.progress.then(lambda: plan.final_reserve() + plan.test_seconds() + plan.after.exports)
     model, training = run.train(job, lambda: untrained, CONTROL)
     if not training.epoch:
         why = (

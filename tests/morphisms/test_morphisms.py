@@ -89,6 +89,12 @@ class TestContract:
                     assert {key: moved[node.name, key].shape for key in node.weights} == node.weights
                 assert all(array.dtype == np.float32 for array in [*made.values(), *moved.values()])
 
+    def test_it_tells_beforehand_what_it_adds(self, name):
+        for parent in PARENTS[::3]:
+            for site in registry[name].sites(parent)[::2]:
+                child, _ = registry[name].apply(parent, site)
+                assert registry[name].added_params(parent, site) == child.params - parent.params
+
     def test_a_wrong_site_is_refused(self, name):
         for site in WRONG_SITES[name]:
             with pytest.raises(ValueError, match=name):
