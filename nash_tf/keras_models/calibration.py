@@ -98,8 +98,8 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
 
     In inference a batch normalisation computes a * x + b with a = gamma / sqrt(variance + eps) and b = beta - mean * a.
     It gets the mean and variance of the batch, and the gamma and beta with which a and b stay the same. Then it
-    computes the same in training mode too, on this batch. All are measured in one pass, with batch normalisations in
-    training mode and the other layers in inference mode.
+    computes the same in training mode too, on this batch. All are measured in one pass, with batch normalisations, those
+    inside other layers too, in training mode and the other layers in inference mode.
 
     Args:
         model: the model, built from `architecture`; only the named layers change.
@@ -132,7 +132,7 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
             calibrated.extend(values)
         return on_own_statistics(name, layer, args, kwargs)
 
-    with restoring(model):
+    with restoring(model), inside_on_own_statistics(layers.values()):
         node_outputs(model, architecture, batch, run)
     for variable, value in calibrated:
         _assign(variable, value)
