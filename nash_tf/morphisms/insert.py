@@ -165,9 +165,7 @@ def _why_too_large(source: Node, size: int) -> str:
     return f"the map of {source.name} is {wide}: of a kernel of {size} no more than {most} would see data"
 
 
-def norm_after(
-    architecture: Architecture, before: Node, number: int, source: Node, conv: Node | None = None
-) -> Node:
+def norm_after(architecture: Architecture, before: Node, number: int, source: Node, conv: Node | None = None) -> Node:
     """A batch normalisation behind a node, with the settings of those around `source`, and the dtype policy of `conv`, which is by
     default the node before: an activation may be an operation, which has none."""
     config = norm_config(architecture, source.name) | {"dtype": (conv or before).config.get("dtype", "float32")}

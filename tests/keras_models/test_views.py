@@ -117,7 +117,9 @@ def test_a_search_starts_from_the_model_of_one_view(tmp_path):
 
 def channels_first(*before, inside=False):
     first = [layers.Conv2D(4, 3, data_format="channels_first", name="first"), layers.Flatten()]
-    return keras.Sequential([keras.Input((3, 8, 6)), *before, *([keras.Sequential(first, name="base")] if inside else first)])
+    return keras.Sequential(
+        [keras.Input((3, 8, 6)), *before, *([keras.Sequential(first, name="base")] if inside else first)]
+    )
 
 
 def test_what_it_turns_first_is_mirrored_as_images():

@@ -18,7 +18,6 @@ from nash_tf.morphisms.weight_transfer import (
 )
 from tests.helpers.small_architectures import architecture_of, concat, conv, convex, split
 
-
 # By kind of each activation a call of it that may give negative numbers.
 ACTIVATIONS = {
     "ReLU": lambda: layers.ReLU(negative_slope=0.1),
