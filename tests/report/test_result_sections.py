@@ -191,6 +191,12 @@ class TestControl:
         page = page_of(change_results(run, vanilla_test_accuracy=0.5, control=None)).text
         assert "This run has no control" in page and "the first network had 50.00 % on the test images" in page
 
+    def test_why_there_is_none_is_said(self, run):
+        page = page_of(change_results(run, control=None, no_control="no time was left for it")).text
+        assert (
+            "has no control, the first network trained on alone, to compare the search with: no time was left" in page
+        )
+
     @pytest.mark.parametrize(
         ("winner", "is_better", "head", "words"),
         [
@@ -284,11 +290,15 @@ class TestStates:
         write_lineage(run, [each for each in lineage(run) if (each["step"], each["rung"], each["child"]) <= (2, 0, 3)])
         ended = "a limit on time was reached: max_hours=0.1"
         change_results(run, search_ended=ended, ended_by_limit=True, more_time="More may come.", winner=[2, 0, 1])
-        page = page_of(run).text
-        assert f"The search ended: {ended}." in page.replace("  ", " ") and "More may come." in page
+        page = " ".join(page_of(run).text.split())
+        assert f"The search ended: {ended}." in page and "More may come." in page
         assert "It was in step 2 of at most 2, rung 0 (of 0 to 3), with 4 of 8 children trained" in page
         assert page.index("A limit ended the search") < page.index("More may come.") < page.index("How sure it is")
-        assert "its time was limited by" not in page and "and a higher limit." in page
+        assert "its time was limited by" not in page
+        assert "To go on with the search, give the same command with --resume and a higher limit." in page
+        page = " ".join(page_of(change_settings(run, method="grow")).text.split())
+        assert "To go on with the search" not in page and "For a longer search begin another run" in page
+        assert "To do only what is left of it, give the same command with --resume and a higher limit." in page
 
     def test_what_the_search_has_not_done_and_whose_epochs_are_told(self, run):
         change_results(
