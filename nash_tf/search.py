@@ -236,6 +236,7 @@ def finish(run: FinishedSearch) -> dict:
         "handed_over": "control" if is_control else "winner",
         "control": control and control.results,
         "no_control": no_control,
+        "start": start.scores(config, run.dataset, run.pipeline),
         **_time(run),
     }
     results["exports"] = handing_over.export_best(run, final, results, test)

@@ -159,6 +159,23 @@ class TestFinished:
         page = page_of(change_results(run, exports={"saved_model": measured}))
         assert {"73.30", "970", "4.45"} <= set(page.words)
 
+    def test_classes_of_which_none_is_found_are_counted(self, tmp_path):
+        run = add_test(make_run(tmp_path / "run", "nash", steps=1), NAMES, IMAGES, [0.9, 0.0, 0.0])
+        page = page_of(run).text
+        assert "Of 2 classes no test image is named right, seldom among them." in page
+        assert "found least often is" not in page
+
+    def test_what_is_handed_over_stands_beside_the_model_that_was_given(self, run):
+        assert "the model of --start has" not in page_of(run).text
+        given = {"test_accuracy": 0.99, "test_loss": 0.1, "val_accuracy": 0.9}
+        assert "As it was given, the model of --start has 99.00 %" in page_of(change_results(run, start=given)).text
+
+    def test_a_winner_that_scored_as_the_first_network_did(self, run):
+        lines = lineage(run)
+        write_lineage(run, [{**line, "val_accuracy": 0.5} for line in lines])
+        page = page_of(run).text
+        assert "is the same as the first network's" in page and "0.00 points" not in page
+
     def test_a_final_training_that_made_it_worse(self, run):
         worse = "The final training made it worse, by 30.00 points on the test images"
         assert worse not in page_of(run).text

@@ -46,6 +46,9 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         html.paragraph(*_what_it_is(run, test, children)),
         html.notice("A limit ended the search", search_summary.cut(run)),
         html.notice("The final training", _made_worse(run)),
+        html.notice(
+            "Beside the model of --start", [given] if (given := worth.beside_start(run.results, run.objective)) else []
+        ),
         _formats(run),
     )
 

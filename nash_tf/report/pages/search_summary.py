@@ -151,10 +151,9 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
         compared, what = f", {size} the first network", "the first network's"
         if not search_plan.searches(run):  # it is the first network
             compared, what = "", "that after its first training"
-        words.append(
-            f"{compared}; its {chosen.objective.words} is {_distance(chosen.objective, reached - first)} "
-            f"{'below' if reached < first else 'above'} {what}"
-        )
+        apart = f"{_distance(chosen.objective, reached - first)} {'below' if reached < first else 'above'}"
+        apart = f"the same as {what}" if reached == first else f"{apart} {what}"
+        words.append(f"{compared}; its {chosen.objective.words} is {apart}")
     words.append(". ")
     tested = network_scores.score(run.results, network_scores.FIRST, run.objective)
     if tested is not None:
