@@ -82,7 +82,7 @@ def _networks(run: Run, test: Tested) -> Markup:
         winner = "the search's winner" if is_control else "the search's winner, before final training"
         rows.append(row(winner, test.winner))
     if test.first.accuracy:
-        when = "before the search" if search_plan.searches(run) else "before it was trained on"
+        when = "after its first training" if search_plan.searches(run) else "before it was trained on"
         rows.append(row(f"the first network, {when}", test.first))
     head = [left("network"), "accuracy", "balanced accuracy"]
     drawn = html.table(head, rows, "On the same test images, with 95 % intervals", narrow=True)
