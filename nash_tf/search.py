@@ -206,7 +206,7 @@ def finish(run: FinishedSearch) -> dict:
     config, oracle, directory = run.config, run.tuner.oracle, run.config.directory
     _write_lineage(directory, oracle)
     report.renew(directory)
-    winner, control = run.tuner.get_best_models()[0], train_control(run)
+    winner, (control, no_control) = run.tuner.get_best_models()[0], train_control(run)
     is_control = control is not None and control.results["is_better"]
     run.plan.control_is_over()
     chosen, key = (control.model, "control") if control and is_control else (winner, str(list(oracle.search.best)))
@@ -228,6 +228,8 @@ def finish(run: FinishedSearch) -> dict:
         **handing_over.costs(run, Architecture.from_keras(final)),
         "handed_over": "control" if is_control else "winner",
         "control": control and control.results,
+        "no_control": no_control,
+        "start": start.scores(config, run.dataset, run.pipeline),
         **_time(run),
     }
     results["exports"] = handing_over.export_best(run, final, results, test)

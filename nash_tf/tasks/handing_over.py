@@ -28,10 +28,11 @@ def export_best(
         results, test: for the model card; what results.json says, and what it says of the test.
     """
     config = run.config
-    later = ("seconds", "cpu_seconds", "control")  # of the whole run, the export included; the last is spread out below
+    spread = ("control", "start")
+    later = ("seconds", "cpu_seconds", *spread)  # of the whole run, the export included
     timed_anew = (LATENCY,) if has_front(config) else ()  # together with the front's others, which are not there yet
     facts = {name: value for name, value in results.items() if name not in later and not name.startswith(timed_anew)}
-    facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
+    facts |= {f"{own}_{name}": value for own in spread for name, value in (results.get(own) or {}).items()}
     wanted, expected = formats(config), run.plan.after.exports
     return export_network(run, final, run_directory.BEST, facts, test, wanted, images(run), "Export", expected)
 

@@ -92,6 +92,7 @@ def not_done(oracle: HillClimbingOracle) -> list[str]:
     best = search.outcomes[search.best].architecture if search.best else None
     reasons = [
         explanations.without_growth(search.outcomes.values(), search.settings),
+        explanations.without_room(search.outcomes.values(), search.settings),
         None if best is None else explanations.without_reduction(best, search.settings),
         front_objectives.not_made(search),
     ]

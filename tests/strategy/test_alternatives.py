@@ -161,7 +161,10 @@ def test_without_growth_the_limit_is_named():
     grow = TestInSearch()
     search = grow.conduct(max_params=PARENT.params)
     words = explanations.without_growth(search.outcomes.values(), search.settings)
-    assert words.startswith("The network has not grown: all ") and words.endswith(" over the limit on parameters.")
+    assert (
+        words.startswith("The network has not grown: all ")
+        and " over the limit on parameters; in a new run with more than max_params=" in words
+    )
     poor = grow.conduct(budget_epochs=8.0)
     assert "no morphism was expected to be worth" in explanations.without_growth(poor.outcomes.values(), poor.settings)
     spent = grow.conduct(budget_epochs=1.0)

@@ -13,6 +13,7 @@ from nash_tf.report.pages import (
     budget_section,
     front_section,
     network_sections,
+    next_section,
     result_sections,
     search_summary,
     sureness,
@@ -64,7 +65,7 @@ def _answers(run: Run, everyone: Sequence[Child], keep: Keep) -> Sections:
         ("worth", "Is it worth it?", worth_section.section(run, everyone)),
         ("front", front_section.title(run), front_section.section(run, keep)),
         ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
-        ("next", "What next", result_sections.what_next(run)),
+        ("next", "What next", next_section.what_next(run)),
     ]
     return [(anchor, name, content) for anchor, name, content in sections if content]
 
