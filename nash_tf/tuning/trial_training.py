@@ -19,7 +19,7 @@ from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import epoch_sizes, given_callbacks, training_time, trial_values
-from nash_tf.tuning.hyperparameters import HandedOut, as_declared
+from nash_tf.tuning.hyperparameters import HandedOut, as_declared, completed
 from nash_tf.tuning.training_time import Taken
 from nash_tf.tuning.trial_files import UNFINISHED
 
@@ -160,7 +160,7 @@ class TrialTraining:
         trial's from then on."""
         hyperparameters = HandedOut.of(self.hyperparameters)
         # What an earlier build for the same values has declared is not among them.
-        hyperparameters.values = {hp.name: hp.default for hp in hyperparameters.space} | dict(values)
+        hyperparameters.values = completed(hyperparameters, values)
         as_declared(hyperparameters)
         model = self._build(hyperparameters)
         try:

@@ -17,7 +17,15 @@ from nash_tf.training.disturbances import is_disturbance
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import checked_json, epoch_sizes, first_network, front_objectives, private_api, trial_values
+from nash_tf.tuning import (
+    checked_json,
+    epoch_sizes,
+    first_network,
+    front_objectives,
+    private_api,
+    reported_scores,
+    trial_values,
+)
 from nash_tf.tuning.arguments import check_of_search, check_of_tuner, takes_settings, without_epochs
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.given_callbacks import callbacks_of, warn_of_callbacks
@@ -208,6 +216,7 @@ class HillClimbing(TunerWithResults):
     def _run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
         try:
             super()._run_and_update_trial(trial, *fit_args, **fit_kwargs)
+            reported_scores.note(trial, self.oracle.get_trial(trial.trial_id))
         except (errors.FatalError, errors.FailedTrialError):
             raise
         except Exception as error:

@@ -60,6 +60,68 @@ def test_those_that_nobody_has_given_a_value():
     assert DeclaredHyperparameters(given).undecided() == {"kind": "a", "lr": 1e-5, "width": 32, "from zero": 0.0}
 
 
+def of_two_kinds(kind="a"):
+    """One name under two conditions, in ranges that have nothing in common."""
+    hp = HyperParameters()
+    hp.Choice("kind", ["a", "b"], default=kind)
+    with hp.conditional_scope("kind", ["a"]):
+        hp.Float("lr", 1e-3, 1e-2, default=5e-3)
+    with hp.conditional_scope("kind", ["b"]):
+        hp.Float("lr", 1.0, 2.0)
+        hp.Int("of b", 1, 3)
+    return hp
+
+
+def test_of_one_name_under_several_conditions_the_one_in_force_counts():
+    for kind, lr in (("a", 0.005), ("b", 1.0)):
+        declared = DeclaredHyperparameters(lambda kind=kind: of_two_kinds(kind))
+        assert declared.defaults() == {"kind": kind, "lr": pytest.approx(lr), "of b": 1}
+        assert ("lr" in declared.undecided(), declared.others()["lr"] > 1) == (kind == "b", kind == "b")
+    declared = DeclaredHyperparameters(of_two_kinds)
+    assert declared.inherited({"kind": "b"})["lr"] == 1.0
+    found = [declared.perturbed(declared.defaults(), seed) for seed in range(40)]
+    assert {each["kind"] for each in found} == {"a", "b"}
+    assert all(1e-3 <= each["lr"] <= 1e-2 if each["kind"] == "a" else 1.0 < each["lr"] <= 2.0 for each in found)
+    declared.held.add("lr")
+    assert declared.perturbed(declared.defaults(), 0)["lr"] == declared.defaults()["lr"]
+
+
+def test_a_network_is_trained_with_the_one_in_force(tmp_path):
+    seen = []
+
+    def build(hp):
+        kind = hp.Choice("kind", ["a", "b"], default="a")
+        with hp.conditional_scope("kind", ["a"]):
+            a = hp.Float("lr", 1e-3, 1e-2, default=5e-3)
+        with hp.conditional_scope("kind", ["b"]):
+            b = hp.Float("lr", 1.0, 2.0, default=1.5)
+        seen.append({"a": a, "b": b}[kind])
+        return classifier(hp)
+
+    tuner = tuner_of(Still(build), tmp_path, steps=0)
+    seen.clear()
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    assert seen == pytest.approx([0.005] * len(seen))
+
+
+def test_a_choice_that_is_no_longer_there_is_trained_with_and_recorded_as_it_was(tmp_path):
+    choices, seen = [0.01, 0.02], []
+
+    def build(hp):
+        seen.append(hp.Choice("lr", list(choices)))
+        return classifier(hp)
+
+    tuner_of(Still(build), tmp_path, steps=0).search(IMAGES, CLASSES, verbose=0)
+    choices[:] = 0.1, 0.2
+    tuner = tuner_of(Still(build), tmp_path, steps=1, tune_hyperparameters=True)
+    seen.clear()
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    recorded = {trial.hyperparameters.values["lr"] for trial in tuner.oracle.trials.values()}
+    assert set(seen) == recorded and min(recorded) == pytest.approx(0.01)
+    declared = DeclaredHyperparameters(space)
+    assert declared.perturbed(declared.defaults() | {"decay": 0.4, "kind": "gone"}, 0)["kind"] in "abc"
+
+
 def test_children_inherit_and_child_0_keeps_hyperparameters(tmp_path):
     def values(tune):
         oracle, _ = begin(tmp_path / str(tune), tune_hyperparameters=tune)
