@@ -12,6 +12,7 @@ from nash_tf.files.atomic import tidy
 from nash_tf.files.lock import check_idle, locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
+from nash_tf.keras_models.generators import left_to_the_caller
 from nash_tf.settings import engine as engine_settings
 from nash_tf.training.disturbances import is_disturbance
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
@@ -155,11 +156,17 @@ class HillClimbing(TunerWithResults):
         check_of_search(fit_args, fit_kwargs, self.hypermodel.has_own_fit, self.calibration)
         fit_kwargs, self._training.given = without_epochs("search", fit_kwargs), arguments
         if roles.is_worker():
-            self.search_here(*fit_args, **fit_kwargs)
+            with left_to_the_caller():
+                self.search_here(*fit_args, **fit_kwargs)
             return
         callbacks = [*callbacks_of(fit_kwargs.get("callbacks")), *private_api.callbacks_for_hooks(self, None)]
         warn_of_callbacks(callbacks, self.oracle.search.method, self.hypermodel.goes_on)
-        with locked(Path(self.project_dir)), self.oracle.limits.counting(), read_again_after(self.oracle):
+        with (
+            left_to_the_caller(),
+            locked(Path(self.project_dir)),
+            self.oracle.limits.counting(),
+            read_again_after(self.oracle),
+        ):
             tidy(self.project_dir)
             if self._renew():
                 first_network.warn_of_another(self.oracle.book, self._training)
