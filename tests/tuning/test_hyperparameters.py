@@ -10,7 +10,7 @@ from keras_tuner.engine.trial import TrialStatus
 
 from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, HandedOut, handed_over
 from tests.helpers.stand_in import begin, finish, report, training_of
-from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
+from tests.helpers.tuners import BORN, CLASSES, IMAGES, Ended, Still, classifier, ended_after, tuner_of
 
 
 def space():
@@ -111,13 +111,16 @@ def test_a_choice_that_is_no_longer_there_is_trained_with_and_recorded_as_it_was
         seen.append(hp.Choice("lr", list(choices)))
         return classifier(hp)
 
-    tuner_of(Still(build), tmp_path, steps=0).search(IMAGES, CLASSES, verbose=0)
+    with pytest.raises(Ended):
+        tuner_of(Still(build), tmp_path, **BORN, on_trained=ended_after(1)).search(IMAGES, CLASSES, verbose=0)
     choices[:] = 0.1, 0.2
-    tuner = tuner_of(Still(build), tmp_path, steps=1, tune_hyperparameters=True)
-    seen.clear()
+    hypermodel = Still(build, lambda values: {"val_accuracy": values["lr"], "loss": 1.0})
+    tuner = tuner_of(hypermodel, tmp_path, **BORN)
     tuner.search(IMAGES, CLASSES, verbose=0)
-    recorded = {trial.hyperparameters.values["lr"] for trial in tuner.oracle.trials.values()}
-    assert set(seen) == recorded and min(recorded) == pytest.approx(0.01)
+    assert [trial.hyperparameters.values["lr"] for trial in tuner.oracle.trials.values()] == pytest.approx([0.01] * 3)
+    seen.clear()
+    tuner.load_model(tuner.oracle.get_best_trials()[0])
+    assert seen == pytest.approx([0.01] * len(seen))
     declared = DeclaredHyperparameters(space)
     assert declared.perturbed(declared.defaults() | {"decay": 0.4, "kind": "gone"}, 0)["kind"] in "abc"
 
