@@ -20,6 +20,7 @@ DEEPER = partial(classifier, convolutions=2)
 OF_TRAINING = (
     "the learning rate is not annealed",
     "average_weights: ",
+    "HyperModel.fit did not train the model that it was given",
 )  # what is said of `Still`, which does not train
 
 
