@@ -144,6 +144,27 @@ class OfGrown(HyperParameters):
         return super()._retrieve(hp)
 
 
+def with_values_as_defaults(given: HyperParameters | None) -> HyperParameters | None:
+    """Those that a user gives a search, with the values that they have as defaults: a search begins with these. The same object where the
+    values are the defaults already."""
+    if given is None:
+        return None
+    began = [_beginning_with(hp, given) for hp in given.space]
+    if all(one is two for one, two in zip(began, given.space, strict=True)):
+        return given
+    made = HyperParameters()
+    made.merge(began)
+    return made
+
+
+def _beginning_with(hp, given: HyperParameters) -> Any:
+    """A hyperparameter with the value that it is given as its default; itself where that is its default, or it has none."""
+    value = _declared(hp, given.values.get(hp.name))
+    if value is None or value == hp.default or isinstance(hp, Fixed) or not given.is_active(hp):
+        return hp
+    return type(hp).from_config({**hp.get_config(), "default": value})
+
+
 def handed_over(hyperparameters: HyperParameters, search: Search) -> HyperParameters:
     """Those of a trial, as users take them; `OfGrown` where its network is not the first one."""
     first, architecture = search.outcomes[FIRST].architecture, hyperparameters.values.get("architecture")

@@ -155,6 +155,12 @@ class TrialTraining:
         trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
         return dict(outcome.metrics)
 
+    def declared(self, given: HyperParameters) -> HyperParameters:
+        """What the hypermodel declares as it builds the first network, beside what is given, which stays as it is."""
+        hyperparameters = HandedOut.of(given)
+        self._build(hyperparameters)
+        return hyperparameters
+
     def _first_network(self, values: Mapping[str, Any]) -> keras.Model:
         """What the hypermodel builds for values of its hyperparameters. Those that it declares in doing so, as under an `if`, are the
         trial's from then on."""

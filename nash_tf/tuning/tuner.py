@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,8 @@ class HillClimbing(TunerWithResults):
     ):
         roles.check()
         check_of_tuner(hypermodel, executions_per_trial, max_model_size)
+        if own := private_api.passed_over(self):
+            warnings.warn(f"{', '.join(own)} of the tuner is never called; override run_trial", stacklevel=2)
         self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat
         # Keras Tuner sets these only after it has asked for the first network.
@@ -101,6 +104,8 @@ class HillClimbing(TunerWithResults):
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
         oracle.raises_failures = False  # `search` does, when all is written
+        # Of this process: a worker asks its chief for what is to be done.
+        self._planned, self._given = oracle.search, oracle.get_space()
         self.calibration = calibration
         self.terms = Terms(
             oracle.objective.name,
@@ -174,7 +179,9 @@ class HillClimbing(TunerWithResults):
             first_network.see_to_hyperparameters(search, search.hyperparameters, self._trainer.models)
             self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
-            first_network.warn_of_other_data(self.oracle.book, self._trainer.models, arguments)
+            given = self._given.copy()
+            self.hypermodel.declare_hyperparameters(given)
+            first_network.warn_of_other_data(self.oracle.book, self._training, arguments, given)
             epoch_sizes.take(self.oracle.book, arguments)
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
@@ -221,9 +228,11 @@ class HillClimbing(TunerWithResults):
                 raise _TimeIsUp(str(error)) from error
 
     def _run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
+        known = {hp.name for hp in trial.hyperparameters.space}
         try:
             super()._run_and_update_trial(trial, *fit_args, **fit_kwargs)
             reported_scores.note(trial, self.oracle.get_trial(trial.trial_id))
+            first_network.see_to_new_hyperparameters(self._planned, trial, known)
         except (errors.FatalError, errors.FailedTrialError):
             raise
         except Exception as error:

@@ -2,13 +2,15 @@
 
 import warnings
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import TrialStatus
 
-from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, HandedOut, handed_over
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, HandedOut, handed_over, with_values_as_defaults
+from nash_tf.tuning.oracle import HillClimbingOracle
 from tests.helpers.stand_in import begin, finish, report, training_of
 from tests.helpers.tuners import BORN, CLASSES, IMAGES, Ended, Still, classifier, ended_after, tuner_of
 
@@ -58,6 +60,26 @@ def test_those_that_nobody_has_given_a_value():
         return hp
 
     assert DeclaredHyperparameters(given).undecided() == {"kind": "a", "lr": 1e-5, "width": 32, "from zero": 0.0}
+
+
+def test_a_search_begins_with_the_values_that_are_given():
+    given = space()
+    assert with_values_as_defaults(None) is None and with_values_as_defaults(given) is given
+    for name, value in {"rate": 0.07, "kind": "c", "decay": float(np.float32(0.001)), "flag": True}.items():
+        given.values[name] = value
+    given.values["constant"] = 7  # it can be no other
+    with given.conditional_scope("kind", ["a"]):
+        given.Float("of a", 0.0, 1.0)
+    with given.conditional_scope("kind", ["c"]):
+        given.Float("of c", 0.0, 1.0)
+    given.values |= {"of a": 0.3, "of c": 0.4, "step": 3}
+    before = given.get_config()
+    oracle = HillClimbingOracle("val_accuracy", hyperparameters=given)
+    found = oracle.search.hyperparameters.defaults()
+    assert found == pytest.approx(
+        {"rate": 0.07, "units": 16, "kind": "c", "decay": 0.001, "flag": True, "constant": 5, "of a": 0.0, "of c": 0.4}
+    )
+    assert given.get_config() == before and oracle.get_space().get("kind") == "c"
 
 
 def of_two_kinds(kind="a"):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 import nash_tf
+from nash_tf.engines import on_ray
 from nash_tf.tuning import reported_scores
-from tests.helpers.tuners import BORN, CLASSES, IMAGES, SMALL, Still, classifier, records
+from tests.helpers.tuners import BORN, CLASSES, IMAGES, SMALL, Still, classifier, plainest, records
 
 WITHIN = {"validation_data": (IMAGES, CLASSES), "verbose": 0}
 
@@ -66,6 +67,17 @@ def test_what_is_returned_as_it_was_measured_changes_nothing(tmp_path):
     assert reported_scores.NAME not in tuner.oracle.trials["0000"].hyperparameters.values
 
 
+def test_a_search_leaves_the_generators_alone(tmp_path):
+    found = []
+    for number in range(2):
+        tuner = tuner_of(nash_tf.HillClimbing, tmp_path / str(number), Still(plainest), steps=0)
+        tuner.search(IMAGES, CLASSES, **WITHIN)
+        found.append(np.random.rand())
+        tuner.untrained_first_model()
+        found.append(np.random.rand())
+    assert len(set(found)) == 4
+
+
 def test_one_that_is_not_finite_has_failed(tmp_path):
     class Lost(nash_tf.HillClimbing):
         def run_trial(self, trial, *args, **named):
@@ -75,3 +87,17 @@ def test_one_that_is_not_finite_has_failed(tmp_path):
     tuner = tuner_of(Lost, tmp_path, Still())
     tuner.search(IMAGES, CLASSES, **WITHIN)
     assert [each["status"] for each in tuner.oracle.lineage()] == ["completed", "completed", "failed"]
+
+
+def test_an_engine_that_would_pass_it_over_refuses(tmp_path):
+    with pytest.raises(ValueError, match="without the tuner, whose run_trial is its own"):
+        on_ray.Engine().search(tuner_of(Otherwise, tmp_path), (), {})
+
+
+def test_a_method_that_only_keras_tuner_s_own_calls_is_told(tmp_path):
+    class Builds(nash_tf.HillClimbing):
+        def _build_and_fit_model(self, trial, *args, **named):
+            raise AssertionError
+
+    with pytest.warns(UserWarning, match="_build_and_fit_model of the tuner is never called; override run_trial"):
+        tuner_of(Builds, tmp_path)
