@@ -54,7 +54,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         TypeError, ValueError: an argument is unknown, of a wrong type or out of range; objectives or rungs that cannot be.
     """
 
-    def __init__(self, objective=None, *, hyperparameters=None, fits=None, heartbeat=5.0, on_trained=None, **kwargs):
+    def __init__(self, objective=None, *, fits=None, heartbeat=5.0, on_trained=None, hyperparameters=None, **kwargs):
         given = {name: kwargs.pop(name) for name in arguments.SETTINGS if name in kwargs}
         arguments.check_names(kwargs, HillClimbingOracle)
         arguments.check({**given, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits})
