@@ -11,7 +11,7 @@ import tensorflow as tf
 from nash_tf import HillClimbing
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import epoch_sizes
-from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, in_two_parts, plainest, tuner_of
+from tests.helpers.tuners import CLASSES, IMAGES, Still, in_two_parts, plainest, tuner_of
 from tests.tuning.test_first_network import said
 
 FIXED = {"method": "fixed", "budget_epochs": 60}
