@@ -17,6 +17,7 @@ from nash_tf.morphisms.insert_conv import InsertConv
 from nash_tf.surgery import certificate
 from nash_tf.testing import random_models
 from tests.helpers.parents import IMAGES, LABELS, _rng, assert_preserved, network, outputs, states_equal, trained
+from tests.helpers.tuners import in_two_parts
 from tests.scripts import applications_table
 
 # Sorts of model -------------------------------------------------------------------------------------------------------
@@ -123,12 +124,14 @@ def test_the_code_in_the_readme_runs(monkeypatch, tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.setattr("builtins.print", lambda *words, **settings: None)
     monkeypatch.setattr("nash_tf.surgery.shrinking.STEP", 0.5)  # fewer steps
+    in_two_parts(monkeypatch)
     monkeypatch.chdir(tmp_path)
     np.random.seed(0)  # the images of the blocks are noise
     found: dict = {}
     for code in blocks:
         for number in (512, 256):  # of the images
             code = code.replace(f"size=({number},", "size=(64,").replace(f"size={number}", "size=64")
+        code = code.replace("budget_epochs=100", "budget_epochs=60")
         exec(compile(code, "README.md", "exec"), found)
     tuner = found["tuner"]
     assert tuner.get_best_models()[0].count_params() > tuner.first_model().count_params()

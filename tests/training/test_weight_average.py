@@ -234,6 +234,7 @@ class TestLongTraining:
 class TestSearch:
     @pytest.mark.parametrize("is_averaged", [True, False])
     def test_the_last_training_of_a_budget_alone_is_averaged(self, tmp_path, is_averaged, monkeypatch):
+        in_two_parts(monkeypatch)
         taken, averages = [], Trainer._average
 
         def average(self, model, assignment, *others):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from nash_tf import HillClimbing
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import epoch_sizes
-from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
+from tests.helpers.tuners import CLASSES, IMAGES, Still, in_two_parts, plainest, tuner_of
 from tests.tuning.test_first_network import said
 
 FIXED = {"method": "fixed", "budget_epochs": 60}
@@ -130,9 +130,10 @@ class Own(HillClimbing):
         return super().run_trial(trial, *args, **{**kwargs, **self.changed})
 
 
-@pytest.mark.parametrize("changed", [{"batch_size": 16}, {"epochs": 7, "initial_epoch": 2}, {"verbose": 0}])
-def test_a_run_trial_that_changes_what_fit_is_given(tmp_path, changed):
-    tuner = Own(classifier, "val_accuracy", directory=str(tmp_path), project_name="p", method="fixed", budget_epochs=2)
+@pytest.mark.parametrize("changed", [{"batch_size": 16, "epochs": 7, "initial_epoch": 2}, {"verbose": 0}])
+def test_a_run_trial_that_changes_what_fit_is_given(tmp_path, changed, monkeypatch):
+    in_two_parts(monkeypatch)
+    tuner = Own(plainest, "val_accuracy", directory=str(tmp_path), project_name="p", method="fixed", budget_epochs=2)
     tuner.changed = changed
     with pytest.warns() as caught:
         warnings.warn("one at least", stacklevel=1)

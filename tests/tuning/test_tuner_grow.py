@@ -10,7 +10,7 @@ from nash_tf.strategy import budgeted, prices
 from nash_tf.tuning.tuner import HillClimbing
 from tests.helpers.tuners import CLASSES, IMAGES, in_two_parts, network, tuner_of
 
-GROW = {"method": "grow", "steps": 1, "budget_epochs": 70}
+GROW = {"method": "grow", "steps": 1, "budget_epochs": 30}
 
 
 def compiled(optimizer):
@@ -29,6 +29,13 @@ def searched(tmp_path, optimizer=keras.optimizers.AdamW, **changed) -> HillClimb
     return tuner
 
 
+@pytest.fixture(scope="module", autouse=True)
+def two_parts():
+    with pytest.MonkeyPatch.context() as patch:
+        in_two_parts(patch)
+        yield
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A search that was never interrupted."""
@@ -40,7 +47,7 @@ def test_any_optimiser_and_objective(whole):
     assert search.finished == "its one step is done"
     assert any(outcome.assignment.moves for outcome in search.outcomes.values())
     used = search.spent(search.outcomes.values())
-    assert 30 < used <= 70
+    assert 15 < used <= 30
     assert type(whole.get_best_models()[0].optimizer) is keras.optimizers.AdamW
 
 
@@ -65,7 +72,7 @@ def told(tuner) -> list[dict]:
 
 
 def test_an_interrupted_search_comes_to_the_same_end(whole, tmp_path):
-    interrupted_at(3, tmp_path)
+    interrupted_at(2, tmp_path)
     resumed = told(searched(tmp_path))
     assert resumed == told(whole) and resumed[1]["considered"]
 
@@ -90,7 +97,6 @@ class TestScale:
             patch.setattr(prices, "SECONDS_PER_TRAINING", 0.0)
             patch.setattr(costs, "SECONDS_PER_EPOCH", 0.0)
             patch.setattr(costs, "SECONDS_PER_STEP", 0.0)
-            in_two_parts(patch)
             yield
 
     @pytest.fixture(scope="class")
