@@ -252,7 +252,7 @@ class SearchConfig(
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step: how many children are trained for how many epochs more."""
-        has_budget = bool(budget_names.given(self))
+        has_budget = bool(budget_names.given(vars(self)))
         return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property

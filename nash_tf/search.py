@@ -44,7 +44,6 @@ from nash_tf.tasks.control import train_control
 from nash_tf.tasks.finished_search import FinishedSearch
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal import summary
-from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress
 from nash_tf.tuning.arguments import SETTINGS, NotUsed
 from nash_tf.tuning.results_table import last_words, search_results
@@ -79,10 +78,15 @@ def run(
     began = began or loaded
     loading = loaded[0] - began[0]  # how long the libraries took tells how fast the machine is
     directory = config.directory
-    config, dataset, begun, before = _prepared(config, resume)
+    dataset = task.load(config, quiet=roles.is_worker())
     if roles.is_worker():
         _train_for_chief(config, dataset)
         return {}
+    if roles.is_told():
+        config = replace(config, workers=1, isolate=False)  # a chief that is told its part begins no processes
+    begun = run_directory.read_config(directory) if resume else None
+    before = run_directory.read_versions(directory) if resume else None
+    config, dataset = _prepared(config, dataset, begun, before)
     config = prior.with_prior(config, begun)
     latencies, progress = Latencies(config), Progress()
     timed = latencies.check(task.first_network(config, dataset))
@@ -97,7 +101,7 @@ def run(
         sep="\n",
         flush=True,
     )
-    with locked(directory):
+    with run_directory.telling_stop(directory, then=report.renew), locked(directory):
         tidy(directory)
         if begun and (results := finished_run.results(config, begun)):
             return _finished_before(results, directory, progress)
@@ -113,42 +117,30 @@ def run(
 
 
 def _prepared(
-    config: SearchConfig, resume: bool
-) -> tuple[SearchConfig, data.Dataset, SearchConfig | None, Mapping[str, str] | None]:
-    """Settings and data of this process's part in a run, checked.
+    config: SearchConfig, dataset: data.Dataset, begun: SearchConfig | None, before: Mapping[str, str] | None
+) -> tuple[SearchConfig, data.Dataset]:
+    """Settings and data as a run has them, checked.
 
-    Returns:
-        The settings, the data set, and the settings and the versions that the run was begun with: None for a new run, the first in a worker.
+    Args:
+        config, dataset: as they were given.
+        begun, before: settings and versions that the run was begun with: None for a new run, the first in a worker.
 
     Raises:
-        ConfigError, DataError: as of `run`.
+        ConfigError: as of `run`.
     """
-    dataset = data.load(
-        config.dataset,
-        valid_fraction=config.valid_fraction,
-        train_limit=config.train_limit,
-        seed=config.seed,
-        images=config.images,
-        progress=Loading(quiet=roles.is_worker()),
-    )
-    directory = config.directory
-    if roles.is_worker():
-        config = run_directory.await_config(config)
-    elif roles.is_told():
-        config = replace(config, workers=1, isolate=False)  # a chief that is told its part begins no processes
-    begun = run_directory.read_config(directory) if resume else None
-    before = run_directory.read_versions(directory) if resume or roles.is_worker() else None
     resumption.check(config, dataset, before, begun)
     dataset = resumption.as_begun(config, dataset, before)
     config = config.with_threads(begun.threads if begun else None)
     runtime.set_up(config.threads)  # before a model is loaded
     task.check(config, dataset)
     config = start.with_pixels(config, dataset, begun)
-    return config, start.with_notes(config, dataset), begun, before
+    return config, start.with_notes(config, dataset)
 
 
 def _train_for_chief(config: SearchConfig, dataset: data.Dataset) -> None:
     """Trains in this process, a worker, what its chief hands out."""
+    begun = run_directory.await_config(config)
+    config, dataset = _prepared(begun, dataset, None, run_directory.read_versions(config.directory))
     parts, _ = _parts(config, dataset, progress := Progress())
     tuner = tuner_of(config, dataset, parts, progress, engine_settings.KERAS_TUNER, Latencies(config))
     tuner.search(**parts.arguments)
@@ -199,10 +191,11 @@ def _plan(
     config: SearchConfig, dataset: data.Dataset, tuner: HillClimbing, began: tuple[float, float], loading: float
 ) -> TimePlan:
     """The plan of the run's time, by which the search's limits hold back what follows it."""
-    search, limits, formats = tuner.oracle.search, tuner.oracle.limits, len(handing_over.formats(config))
+    search, limits = tuner.oracle.search, tuner.oracle.limits
     search.side_by_side = config.side_by_side
-    export_seconds = export_time.export_seconds(loading, formats, config.max_hours)
-    plan = TimePlan(search, limits, finished_search.after(config, dataset, export_seconds))
+    formats = handing_over.formats(config), front.formats(config)
+    exports = (export_time.export_seconds(loading, len(each), config.max_hours) for each in formats)
+    plan = TimePlan(search, limits, finished_search.after(config, dataset, *exports))
     limits.count_from(began)
     limits.held = plan
     return plan
@@ -213,7 +206,7 @@ def finish(run: FinishedSearch) -> dict:
     config, oracle, directory = run.config, run.tuner.oracle, run.config.directory
     _write_lineage(directory, oracle)
     report.renew(directory)
-    winner, control = run.tuner.get_best_models()[0], train_control(run)
+    winner, (control, no_control) = run.tuner.get_best_models()[0], train_control(run)
     is_control = control is not None and control.results["is_better"]
     run.plan.control_is_over()
     chosen, key = (control.model, "control") if control and is_control else (winner, str(list(oracle.search.best)))
@@ -235,13 +228,16 @@ def finish(run: FinishedSearch) -> dict:
         **handing_over.costs(run, Architecture.from_keras(final)),
         "handed_over": "control" if is_control else "winner",
         "control": control and control.results,
+        "no_control": no_control,
+        "start": start.scores(config, run.dataset, run.pipeline),
         **_time(run),
     }
     results["exports"] = handing_over.export_best(run, final, results, test)
     finished, knows_validation = front.finished(run, is_control), said["final_epochs_done"] > 0
     results["front"] = front.front(run, trained, handing_over.images(run), finished, knows_validation)
     results |= {**front.latency_of_best(results["front"]), **_time(run), "test": test}
-    finished_run.write(results, directory, config)
+    results[run_directory.MADE_WITH] = config.asked_of_results()
+    finished_run.write(results, directory)
     oracle.save()
     report.renew(directory)
     return results

@@ -1,14 +1,14 @@
 """An operator of one's own: insert squeeze-and-excitation (Hu, Shen and Sun 2018, arXiv 1709.01507).
 
 Import this file in every process of a search, and let its method draw "squeeze_excite". An operator says where it may apply,
-what it requires there, and what it makes: a new architecture, and for each new or changed variable where it comes from. The
+what it refuses there, and what it makes: a new architecture, and for each new or changed variable where it comes from. The
 base class checks the rest; `nash_tf.testing.check_operator` puts it through the contract on random models.
 """
 
 from dataclasses import replace
 
 from nash_tf.morphisms import Morphism, register
-from nash_tf.morphisms.features import is_feature
+from nash_tf.morphisms.features import why_no_feature
 from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
 
 
@@ -25,10 +25,11 @@ class SqueezeExcite(Morphism):
         for node in architecture.nodes:
             yield (node.name,)
 
-    def requires(self, architecture, site):
+    def refusal(self, architecture, site):
         (name,) = site
-        used = name in architecture and name not in architecture.outputs and bool(architecture.consumers[name])
-        return used and is_feature(architecture, name)
+        if name not in architecture or name in architecture.outputs or not architecture.consumers[name]:
+            return "it is no layer whose output other layers take"
+        return why_no_feature(architecture, name)
 
     def _apply(self, architecture, site):
         source, number = architecture[site[0]], architecture.unused_number()

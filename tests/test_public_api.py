@@ -181,7 +181,10 @@ def test_public_methods(owner):
         (nash_tf.mirrored, ["model"]),
         (nash_tf.one_view, ["model"]),
         (nash_tf.distill, ["student", "teacher", "data", "share", "temperature", "fit"]),
-        (nash_tf.HillClimbingOracle, ["objective", *SEARCH, *FRONT, "heartbeat", "on_trained", "kwargs"]),
+        (
+            nash_tf.HillClimbingOracle,
+            ["objective", *SEARCH, *FRONT, "heartbeat", "on_trained", "hyperparameters", "kwargs"],
+        ),
         (Search, ["settings", "goal", "hyperparameters", "failures_in_a_row", "seconds_left", "fits"]),
         (Trainer, ["models", "objective"]),
         (Trainer.train, ["self", *TRAIN]),

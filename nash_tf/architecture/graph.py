@@ -202,8 +202,8 @@ class Architecture:
             ValueError: there is no layer rule for this kind and config.
         """
         is_layer = not kind.startswith("keras.ops>")
-        config = {**({"dtype": self._policy_of(inputs)} if is_layer else {}), **config}
-        if config.get("dtype", "float32") in (None, "float32"):  # the default
+        config = dict(config) if "dtype" in config or not is_layer else {"dtype": self._policy_of(inputs), **config}
+        if is_layer and config["dtype"] in (None, "float32"):  # the default
             del config["dtype"]
         inferred = layer_rules.infer(kind, config, [node.shape for node in inputs])
         if inferred is None:

@@ -75,10 +75,12 @@ def check_outside(source: str, output: str) -> None:
     Raises:
         DataError: they would.
     """
-    lies_in = Path(output).resolve().is_relative_to(Path(source).resolve())
-    if lies_in and registry.find(source) is folders.KIND and folders.holds_classes(source):
-        rule = f"expected a folder outside the images, got one in {source}, where each folder is taken for a class"
-        raise DataError(f"{output}: {rule}; give another, as --output_dir=../runs/one", setting="output_dir")
+    if registry.find(source) is not folders.KIND:
+        return
+    for folder in folders.class_holders(source):
+        if Path(output).resolve().is_relative_to(folder.resolve()):
+            rule = f"expected a folder outside the images, got one in {folder}, where each folder is taken for a class"
+            raise DataError(f"{output}: {rule}; give another, as --output_dir=../runs/one", setting="output_dir")
 
 
 def unused(source: str) -> dict[str, str]:

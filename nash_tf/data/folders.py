@@ -1,18 +1,21 @@
 """A folder of class folders of images, with train/ and test/ or without.
 
 Class names are the folders' names, sorted; their order gives the labels. Hidden files and folders, and files
-without an image's suffix, are passed over. Without train/ and test/ a fifth of each class becomes the test
+without an image's suffix, are passed over; where these might be images, it is said. Without train/ and test/ a fifth of each class becomes the test
 set: always the same fifth, so that searches with different seeds are tested on the same images and none has
 trained on them.
 """
 
+import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from nash_tf.data import images
 from nash_tf.data.image_files import Labelled, labelled, source_of
 from nash_tf.data.source import DataError, Kind, Source, composed, is_text, listed, name_of, printable
+from nash_tf.drawing.number_words import plural
 
 
 def _entries(folder: Path, root: Path) -> Iterator[os.DirEntry]:
@@ -37,8 +40,12 @@ def _subfolders(folder: Path, root: Path) -> list[Path]:
     return sorted(Path(entry.path) for entry in _entries(folder, root) if entry.is_dir())
 
 
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
 def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in images.SUFFIXES
+    return _suffix(name) in images.SUFFIXES
 
 
 def _images(folder: Path, root: Path) -> Iterator[Path]:
@@ -58,6 +65,11 @@ def _parts(root: Path) -> tuple[Path, Path | None]:
     """The folders that hold the training and the test classes; no test folder where it must be split off."""
     train, test = (_part(name, root) for name in ("train", "test"))
     if train and test:
+        if _subfolders(train, root) and not _subfolders(test, root):
+            remedy = (
+                f"where its images have no classes, give {train} itself, and a fifth of each class is kept for the test"
+            )
+            raise DataError(f"{test}: expected class folders as in {train}, got no folder in it; {remedy}")
         return train, test
     for found, other in ((train, "test"), (test, "train")):
         if found and _subfolders(found, root):  # otherwise it is a class that happens to be called so
@@ -69,10 +81,10 @@ def _parts(root: Path) -> tuple[Path, Path | None]:
     return root, None
 
 
-def holds_classes(source: str) -> bool:
-    """Whether each folder in it is a class; `source` is one that can be used."""
-    root = Path(source)
-    return KIND.matches(source) and _parts(root)[0] == root
+def class_holders(source: str) -> list[Path]:
+    """The folders in which each folder is a class: a source of this kind that can be used, or its parts."""
+    train, test = _parts(Path(source))
+    return [train, test] if test else [train]
 
 
 def _part(name: str, root: Path) -> Path | None:
@@ -87,7 +99,9 @@ def _classes(folder: Path, root: Path) -> dict[str, Path]:
     if not classes:
         raise DataError(f"{folder}: expected a folder of class folders of images, got no folder in it")
     if len(classes) < 2:
-        raise DataError(f"{folder}: expected at least two class folders, got only {next(iter(classes))}")
+        ((name, only),) = classes.items()
+        remedy = f"; where the classes are in it, give {only} itself" if _subfolders(only, root) else ""
+        raise DataError(f"{folder}: expected at least two class folders, got only {name}{remedy}")
     for name, path in classes.items():
         if not is_text(name):
             raise DataError(
@@ -112,10 +126,19 @@ def _known(classes: dict[str, Path], train_classes: dict[str, Path], train: Path
             )
 
 
-def _empty(folder: Path) -> DataError:
-    return DataError(
-        f"{folder}: expected images ({' '.join(sorted(images.SUFFIXES))}), got none; add some or remove it"
-    )
+def _empty(folder: Path, root: Path) -> DataError:
+    found = Counter(suffix for entry in _entries(folder, root) if (suffix := _suffix(entry.name)) in images.OTHERS)
+    got = f"got {_unread(found)}" if found else "got none; add some or remove it"
+    return DataError(f"{folder}: expected images ({' '.join(sorted(images.SUFFIXES))}), {got}")
+
+
+def _unread(suffixes: Counter[str]) -> str:
+    """How many images are of formats that are not read, and what to do."""
+    others = [suffix for suffix in suffixes if suffix not in images.JPEGS]
+    same = [suffix for suffix in suffixes if suffix in images.JPEGS]
+    remedies = [f"convert {' '.join(sorted(others))} to JPEG or PNG"] if others else []
+    remedies += [f"rename {' '.join(sorted(same))} to .jpg"] if same else []
+    return f"{plural(suffixes.total(), 'file')} of formats that are not read: {', and '.join(remedies)}"
 
 
 def _check(source: str) -> None:
@@ -128,7 +151,7 @@ def _check(source: str) -> None:
         _known(classes, train_classes, train)
         for folder in classes.values():
             if next(_images(folder, root), None) is None:
-                raise _empty(folder)
+                raise _empty(folder, root)
 
 
 def _files(part: Path, labels: dict[str, int], root: Path) -> Labelled:
@@ -137,7 +160,7 @@ def _files(part: Path, labels: dict[str, int], root: Path) -> Labelled:
     for name, folder in _classes(part, root).items():
         found = sorted(_images(folder, root))
         if not found:
-            raise _empty(folder)
+            raise _empty(folder, root)
         paths += found
         numbers += [labels[composed(name)]] * len(found)
     return labelled(paths, numbers)
@@ -147,14 +170,34 @@ def _notes(root: Path, train: Path, test: Path | None) -> tuple[str, ...]:
     """Which folders and files are passed over."""
     unused = [folder.name + "/" for folder in _subfolders(root, root) if folder not in (train, test)] if test else []
     notes = [f"{root}: not used: {listed(unused)}; validation images are split off {train.name}/"] if unused else []
-    loose = [entry.name for part in {train, test or train} for entry in _entries(part, root) if _is_image(entry.name)]
-    folders = [folder for part in {train, test or train} for folder in _classes(part, root).values()]
-    others = [entry.name for folder in folders for entry in _entries(folder, root) if not _is_image(entry.name)]
+    parts = [train, test] if test else [train]
+    loose = [entry.name for part in parts for entry in _entries(part, root) if _is_image(entry.name)]
+    if hidden := sorted(f"{path.relative_to(root)}/ ({count:,})" for part in parts for path, count in _hidden(part)):
+        notes.append(
+            f"{root}: hidden folders are not used, though they hold images: {listed(hidden)}; rename one that is a class"
+        )
     if loose:
         notes.append(f"{root}: images outside class folders are not used: {listed(sorted(loose))}")
-    if others:
-        notes.append(f"{root}: files without an image's suffix are not used: {listed(sorted(others))}")
+    folders = [folder for part in parts for folder in _classes(part, root).values()]
+    others = [(folder.name, entry.name) for folder in folders for entry in _entries(folder, root)]
+    if unread := [(name, suffix) for name, file in others if (suffix := _suffix(file)) in images.OTHERS]:
+        classes = Counter(name for name, _ in unread).most_common()
+        where = listed([f"{name} {count:,}" for name, count in classes])
+        notes.append(f"{root}: not used: {_unread(Counter(suffix for _, suffix in unread))} (by class: {where})")
+    if rest := [file for _, file in others if _suffix(file) not in images.SUFFIXES | images.OTHERS]:
+        notes.append(f"{root}: files without an image's suffix are not used: {listed(sorted(rest))}")
     return tuple(map(printable, notes))
+
+
+def _hidden(part: Path) -> Iterator[tuple[Path, int]]:
+    """Hidden folders that hold images, and how many."""
+    with os.scandir(part) as entries:
+        names = [entry.name for entry in entries if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
+    for name in names:
+        with contextlib.suppress(OSError):  # one that nobody may look into is no class
+            files = [each for each in os.listdir(part / name) if _is_image(each) and not each.startswith(".")]
+            if files:
+                yield part / name, len(files)
 
 
 def _open(source: str) -> Source:

@@ -13,6 +13,27 @@ from nash_tf.data.source import DataError
 from nash_tf.settings.images import PAD, SMALLEST_SIDE, STRETCH, as_text
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"))
+# Of images that are not read; `predict.py`, which stands alone, has the same.
+OTHERS = frozenset(
+    (
+        ".avif",
+        ".cr2",
+        ".dng",
+        ".heic",
+        ".heif",
+        ".ico",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jxl",
+        ".nef",
+        ".pbm",
+        ".psd",
+        ".svg",
+        ".tga",
+    )
+)
+JPEGS = frozenset((".jfif", ".jpe"))  # those of them that are JPEG by another name
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "PPM", "TIFF", "WEBP")  # others, whatever the suffix, may run programs
 GREY_MODES = frozenset(("1", "L", "LA"))
 COLOUR_MODES = frozenset(("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV"))

@@ -25,6 +25,7 @@ from nash_tf.engines.states import States
 from nash_tf.files.atomic import write_atomically
 from nash_tf.terminal.errors import cause
 from nash_tf.tuning import private_api
+from nash_tf.tuning.tuner import HillClimbing
 
 NAME = "storage.txt"  # of which the name of a search in the storage is made
 
@@ -62,6 +63,10 @@ class Engine:
         """
         if tuner.distribution_strategy is not None:
             raise ValueError("distribution_strategy must be left out with engine 'ray', which places trainings itself")
+        if type(tuner).run_trial is not HillClimbing.run_trial:
+            raise ValueError(
+                "engine 'ray' trains in processes without the tuner, whose run_trial is its own; leave engine out"
+            )
         if own := private_api.hooks(tuner):
             warnings.warn(
                 f"{', '.join(own)} of the tuner are not called with engine 'ray': its workers have none", stacklevel=2

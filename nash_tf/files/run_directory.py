@@ -187,6 +187,22 @@ def telling_failure(directory: Path, then: Callable[[Path], None]) -> Iterator[N
         raise
 
 
+@contextlib.contextmanager
+def telling_stop(directory: Path, then: Callable[[Path], None]) -> Iterator[None]:
+    """Has the directory of a run tell that nobody is at work there any more, where a signal ends what is done in it.
+
+    Args:
+        directory: of the run.
+        then: called with the directory; to be around the run's lock, which is let go before.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (directory / CONFIG).exists():
+            then(directory)
+        raise
+
+
 def await_config(wanted: SearchConfig, patience: float = 600.0) -> SearchConfig:
     """The settings of the run that a chief begins in the output directory, for a worker that was started with `wanted`.
 
@@ -222,7 +238,7 @@ def _check_same(directory: str | os.PathLike, wanted: SearchConfig) -> SearchCon
         )
         raise refusal("start", wanted.start, rule)
     check_resume(saved.with_layout(), wanted.with_layout(), planned_by(saved.method))
-    if lost := lost_limits(saved, wanted):
+    if lost := lost_limits(saved.method, vars(saved), vars(wanted)):
         begun_with = " and ".join(f"--{name}={getattr(saved, name):,.15g}" for name in lost)
         rule = f"must be given: method {saved.method} lays out its budget by it; the run was begun with {begun_with}, give that or more"
         raise refusal(lost[0], None, rule)

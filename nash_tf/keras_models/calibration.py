@@ -32,8 +32,14 @@ def examples_in(batch: Any) -> int:
     return len(tree.flatten(batch)[0])
 
 
-def parts_by_rows(batch: Any, size: int) -> Iterator[Any]:
-    """A batch, nested in any way, in parts of so many examples."""
+def with_states(model: keras.Model) -> list[str]:
+    """The names of the layers that keep states between batches: these have as many examples as one batch."""
+    return [layer.name for layer in private_api.parts(model) if getattr(layer, "stateful", False)]
+
+
+def parts_by_rows(model: keras.Model, batch: Any, size: int) -> Iterator[Any]:
+    """A batch for a model, nested in any way, in parts of so many examples; as one where the model keeps states."""
+    size = examples_in(batch) if with_states(model) else size
     for start in range(0, examples_in(batch), size):
         yield tree.map_structure(itemgetter(slice(start, start + size)), batch)
 
@@ -98,8 +104,8 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
 
     In inference a batch normalisation computes a * x + b with a = gamma / sqrt(variance + eps) and b = beta - mean * a.
     It gets the mean and variance of the batch, and the gamma and beta with which a and b stay the same. Then it
-    computes the same in training mode too, on this batch. All are measured in one pass, with batch normalisations in
-    training mode and the other layers in inference mode.
+    computes the same in training mode too, on this batch. All are measured in one pass, with batch normalisations, those
+    inside other layers too, in training mode and the other layers in inference mode.
 
     Args:
         model: the model, built from `architecture`; only the named layers change.
@@ -132,7 +138,7 @@ def calibrate(model: keras.Model, architecture: Architecture, names: Iterable[st
             calibrated.extend(values)
         return on_own_statistics(name, layer, args, kwargs)
 
-    with restoring(model):
+    with restoring(model), inside_on_own_statistics(layers.values()):
         node_outputs(model, architecture, batch, run)
     for variable, value in calibrated:
         _assign(variable, value)
@@ -174,7 +180,7 @@ def remeasure(model: keras.Model, architecture: Architecture, names: Iterable[st
         return on_own_statistics(name, layer, args, kwargs)
 
     with restoring(model), inside_on_own_statistics(measured, measure):
-        for part in parts_by_rows(inputs, CALIBRATION_BATCH):
+        for part in parts_by_rows(model, inputs, CALIBRATION_BATCH):
             node_outputs(model, architecture, part, run)
     for layer, calls in sums.items():
         found = [_whole(*each) for each in calls.values() if not np.any(each[2] == 0)]  # else all is masked

@@ -5,7 +5,15 @@ import keras
 from keras import ops, tree
 
 from nash_tf.keras_models.graph_calls import graph_of
-from nash_tf.keras_models.private_api import input_structure, maker, origin, output_structure
+from nash_tf.keras_models.private_api import (
+    Operation,
+    input_structure,
+    maker,
+    origin,
+    output_structure,
+    parts,
+    recorded_calls,
+)
 
 _WIDTH = -2  # axis of images
 
@@ -29,12 +37,35 @@ def mirrored(model: keras.Model) -> keras.Model:
             "mirrored: expected a model of one batch of images [batch, height, width, channels]; this one takes "
             f"{', '.join(str(tuple(tensor.shape)) for tensor in graph.inputs)}"
         )
+    if first := _reads_channels_first(graph):
+        raise ValueError(
+            "mirrored: expected a model of images [batch, height, width, channels]; of this one the channels come first, as "
+            f"layer {first!r} reads them: put keras.layers.Permute((3, 1, 2)) before it, and mirror that model"
+        )
     (taken,) = graph.inputs
     # Of two layers of one name Keras would refuse to make a model.
     image = keras.Input(taken.shape[1:], dtype=taken.dtype, name=None if taken.name == model.name else taken.name)
     views = [model(tree.pack_sequence_as(input_structure(graph), [view])) for view in (image, ops.flip(image, _WIDTH))]
     means = tree.map_structure(lambda *pair: keras.layers.Average(dtype=pair[0].dtype)(pair), *views)
     return keras.Model(image, means, name=model.name)
+
+
+def _reads_channels_first(graph: keras.Model) -> str:
+    """The name of the first layer that takes a model's input for images, where it takes their channels to come first; else ""."""
+    images = {id(tensor): tuple(tensor.shape) for tensor in graph.inputs}
+    for call in recorded_calls(graph):
+        taken = [images[id(tensor)] for tensor in call.input_tensors if id(tensor) in images]
+        layout = _data_format(call.operation) if taken else ""
+        if layout:
+            return call.operation.name if layout == "channels_first" else ""
+        images |= {id(tensor): tuple(tensor.shape) for tensor in call.outputs if tuple(tensor.shape) in taken}
+    return ""
+
+
+def _data_format(operation: Operation) -> str:
+    """What a layer, or the first inside it, or an operation says of where channels are; "" where none does."""
+    inside = parts(operation) if isinstance(operation, keras.layers.Layer) else [operation]
+    return next(filter(None, (getattr(part, "data_format", None) for part in inside)), "")
 
 
 def one_view(model: keras.Model) -> keras.Model:

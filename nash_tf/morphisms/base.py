@@ -3,6 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -38,15 +39,23 @@ class Move(NamedTuple):
     seed: int
 
 
+class Origin(Enum):
+    """Where a site comes from, and so what an operator asks again before it is applied there."""
+
+    FOUND = "one of `sites` or `choices`: nothing"
+    MOVED = "a move, perhaps of an earlier version: whether the function is preserved"
+    NAMED = "a user: that, and whether it can bring anything"
+
+
 class Morphism(ABC):
     """A function-preserving operator: child(x) = parent(x) for every input x, before the child is trained.
 
     A subclass defines
     - `candidates`: the sites to consider,
-    - `requires`: whether it preserves the function at a site,
+    - `refusal`: why it does not preserve the function at a site, in words,
     - `_apply`: the child's architecture, and for each new or changed variable where its values come from.
 
-    In place of `requires` it may define `refusal`, which says in words what stands in the way; each follows from the other.
+    In place of `refusal` it may define `requires`, which says no more than whether it does, as all operators once did.
 
     `apply` checks that every node of the parent is still there under its name, that the outputs have kept their shapes,
     and that each new or changed variable has a recipe.
@@ -68,22 +77,23 @@ class Morphism(ABC):
     exact: bool = True
     max_channels: float | None = None
 
-    def __new__(cls, *args, **kwargs):
-        if cls.requires is Morphism.requires and cls.refusal is Morphism.refusal:
-            raise TypeError(f"{cls.__name__} must define requires, or refusal")
-        return super().__new__(cls)
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.refusal is Morphism.refusal and cls.requires is not Morphism.requires:
+            cls.refusal = _refusal_by_requires  # type: ignore[method-assign, assignment]
 
     @abstractmethod
     def candidates(self, architecture: Architecture) -> Iterator[Site]:
         """The sites to consider, in canonical order."""
 
-    def requires(self, architecture: Architecture, site: Site) -> bool:
-        """Whether the operator preserves the function at `site`; False, not an error, for a meaningless site."""
-        return not self.refusal(architecture, site)
-
+    @abstractmethod
     def refusal(self, architecture: Architecture, site: Site) -> str:
-        """Why the operator does not preserve the function at `site`, in words; "" where it does."""
-        return "" if self.requires(architecture, site) else "what it requires does not hold there"
+        """Why the operator does not preserve the function at `site`, in words; "" where it does. Words, not an error, for a meaningless site,
+        but for one of another form."""
+
+    def requires(self, architecture: Architecture, site: Site) -> bool:
+        """Whether the operator preserves the function at `site`."""
+        return not self.refusal(architecture, site)
 
     def limited_to(self, max_channels: float | None) -> Self:
         """The same operator with another limit on channels; `math.inf` for none."""
@@ -101,7 +111,7 @@ class Morphism(ABC):
         return reason or _conflict(architecture, *self._apply(architecture, site))
 
     def pointless(self, architecture: Architecture, site: Site) -> str:
-        """Why a site that satisfies `requires` can bring nothing, in words; "" where it can. It is not found, and is refused where it
+        """Why a site where nothing is refused can bring nothing, in words; "" where it can. It is not found, and is refused where it
         is named; a move of an earlier version is replayed."""
         return ""
 
@@ -118,7 +128,11 @@ class Morphism(ABC):
 
     @abstractmethod
     def _apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
-        """The child's architecture and its weight transfer, for a site that satisfies `requires`."""
+        """The child's architecture and its weight transfer, for a site where nothing is refused."""
+
+    def added_params(self, architecture: Architecture, site: Site) -> int:
+        """The parameters that it adds at one of its sites."""
+        return self._apply(architecture, site)[0].params - architecture.params
 
     def sites(self, architecture: Architecture) -> list[Site]:
         """Every site where the operator applies, in canonical order; `architecture` is not changed."""
@@ -136,12 +150,15 @@ class Morphism(ABC):
         """`sites` without regard to what is made there."""
         return [site for site in self.candidates(architecture) if self.requires(architecture, site)]
 
-    def apply(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
+    def apply(
+        self, architecture: Architecture, site: Site, origin: Origin = Origin.MOVED
+    ) -> tuple[Architecture, WeightTransfer]:
         """Applies the operator.
 
         Args:
             architecture: the parent's; it is not changed.
             site: one of `sites(architecture)`.
+            origin: where that comes from.
 
         Returns:
             The child's architecture, and how its variables come from the parent's.
@@ -150,18 +167,11 @@ class Morphism(ABC):
             ValueError: `site` is not one of `sites(architecture)`.
             AssertionError: the operator breaks its contract.
         """
-        if reason := self._inexact(architecture, site):
+        reason = "" if origin is Origin.FOUND else self._inexact(architecture, site)
+        if origin is Origin.NAMED and not reason:
+            reason = self.pointless(architecture, site)
+        if reason:
             raise self._error(site, reason)
-        return self.applied(architecture, site)
-
-    def chosen(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
-        """`apply` at a site that a user names: one that can bring nothing is refused too."""
-        if reason := self._inexact(architecture, site) or self.pointless(architecture, site):
-            raise self._error(site, reason)
-        return self.applied(architecture, site)
-
-    def applied(self, architecture: Architecture, site: Site) -> tuple[Architecture, WeightTransfer]:
-        """`apply` at a site of which it is known that it is one, without asking `refusal` again."""
         child, transfer = self._apply(architecture, site)
         if reason := _conflict(architecture, child, transfer):
             raise self._error(site, reason)
@@ -194,6 +204,11 @@ class Morphism(ABC):
     def _missing(self, parent: Architecture, child: Architecture) -> list[str]:
         """Names of the parent's nodes that the child must have, and has not."""
         return [name for name in parent.position if name not in child.position]
+
+
+def _refusal_by_requires(operator: Morphism, architecture: Architecture, site: Site) -> str:
+    """`refusal` of an operator that defines `requires`."""
+    return "" if operator.requires(architecture, site) else "what it requires does not hold there"
 
 
 class Reduction(Morphism):

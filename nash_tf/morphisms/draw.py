@@ -8,7 +8,7 @@ import numpy as np
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import flops
 from nash_tf.morphisms import known
-from nash_tf.morphisms.base import Morphism, Move
+from nash_tf.morphisms.base import Morphism, Move, Origin
 from nash_tf.morphisms.weight_transfer import WeightTransfer
 from nash_tf.seeds import derive
 
@@ -85,7 +85,9 @@ def _draw_one(
     for name in map(str, order):
         sites = by_name[name].sites(parent)
         for place in rng.permutation(len(sites)):
-            child, _ = by_name[name].apply(parent, sites[place])
-            if child.params <= most[0] and (most[1] == math.inf or (flops(child) or 0) <= most[1]):
+            if parent.params + by_name[name].added_params(parent, sites[place]) > most[0]:
+                continue
+            child, _ = by_name[name].apply(parent, sites[place], Origin.FOUND)
+            if most[1] == math.inf or (flops(child) or 0) <= most[1]:
                 return child, Move(name, sites[place], seed)
     return None

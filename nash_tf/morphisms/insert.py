@@ -107,6 +107,11 @@ class Insert(Morphism):
         """Whether the block is the identity; else it is added to its input, as where it must not see later steps."""
         return source in architecture.nonnegative and not is_causal(architecture, source)
 
+    def added_params(self, architecture, site):
+        source, _, size = site
+        _, block = self._block(architecture, architecture[source], size, architecture.unused_number())
+        return sum(node.params for node in block)
+
     def _apply(self, architecture: Architecture, site):
         source, consumer, size = site
         form, block = self._block(architecture, architecture[source], size, architecture.unused_number())
@@ -138,7 +143,7 @@ class Insert(Morphism):
     def _residual_block(self, architecture: Architecture, source: Node, size: int, number: int) -> list[Node]:
         conv = self._conv(architecture, source, size, number, self.conv_kind.residual)
         act = architecture.make(f"act_{number}", *prevailing_activation(architecture, source.name), [conv])
-        norm = norm_after(architecture, act, number, source)
+        norm = norm_after(architecture, act, number, source, conv)
         return [conv, act, norm, architecture.make(f"add_{number}", "Add", {}, [source, norm])]
 
     def _conv(self, architecture: Architecture, source: Node, size: int, number: int, kind: str) -> Node:
@@ -165,6 +170,8 @@ def _why_too_large(source: Node, size: int) -> str:
     return f"the map of {source.name} is {wide}: of a kernel of {size} no more than {most} would see data"
 
 
-def norm_after(architecture: Architecture, before: Node, number: int, source: Node) -> Node:
-    """A batch normalisation behind a node, with the settings of those around `source`."""
-    return architecture.make(f"bn_{number}", "BatchNormalization", norm_config(architecture, source.name), [before])
+def norm_after(architecture: Architecture, before: Node, number: int, source: Node, conv: Node | None = None) -> Node:
+    """A batch normalisation behind a node, with the settings of those around `source`, and the dtype policy of `conv`, which is by
+    default the node before: an activation may be an operation, which has none."""
+    config = norm_config(architecture, source.name) | {"dtype": (conv or before).config.get("dtype", "float32")}
+    return architecture.make(f"bn_{number}", "BatchNormalization", config, [before])

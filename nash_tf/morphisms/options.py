@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import added
-from nash_tf.morphisms.base import Morphism, Site, plain_site
+from nash_tf.morphisms.base import Morphism, Origin, Site, plain_site
 from nash_tf.morphisms.names import nearest, no_layer
 
 _SHOWN = 6  # sites or reasons in a sentence
@@ -51,7 +51,7 @@ def options_of(operator: Morphism, parent: Any, wanted: Callable[[Site], bool] =
     """
     architecture = architecture_of(parent)
     sites = filter(wanted, operator.sites(architecture))
-    children = ((site, operator.applied(architecture, site)[0]) for site in sites)
+    children = ((site, operator.apply(architecture, site, Origin.FOUND)[0]) for site in sites)
     return [Option(operator.name, site, *added(architecture, child)) for site, child in children]
 
 
@@ -62,7 +62,7 @@ def option_at(operator: Morphism, architecture: Architecture, site: Sequence) ->
         ValueError: the operator has no place there; with the reason.
     """
     site = plain_site(site)
-    return Option(operator.name, site, *added(architecture, operator.chosen(architecture, site)[0]))
+    return Option(operator.name, site, *added(architecture, operator.apply(architecture, site, Origin.NAMED)[0]))
 
 
 def named(registry: Mapping[str, Morphism], operators: Any) -> list[str]:

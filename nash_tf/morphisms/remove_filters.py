@@ -1,7 +1,7 @@
 """Remove filters of a layer (Molchanov et al. 2019, arXiv 1906.10771); the inverse of widening, but approximate."""
 
 from nash_tf.architecture import Architecture, layer_rules
-from nash_tf.morphisms.base import Reduction, is_whole
+from nash_tf.morphisms.base import Origin, Reduction, is_whole
 from nash_tf.morphisms.channels import CannotPropagate, ChannelPropagation, propagate
 from nash_tf.morphisms.names import no_layer
 from nash_tf.morphisms.weight_transfer import WeightTransfer
@@ -86,7 +86,7 @@ class RemoveFilters(Reduction):
         sites = []
         for name, word, kept in self.sites(architecture):
             channels = architecture[name].channels
-            removed = architecture.params - self.apply(architecture, (name, word, kept))[0].params
+            removed = architecture.params - self.apply(architecture, (name, word, kept), Origin.FOUND)[0].params
             count = -(-params * (channels - kept) // max(removed, 1))
             sites.append((name, word, channels - min(max(count, 1), channels - kept)))
         return sites

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from nash_tf.scores import intervals
 from nash_tf.scores.objectives import ACCURACY, BALANCED_ACCURACY, Objective
 
-WINNER, MODEL, FIRST, CONTROL = "winner", "model", "first_network", "control"
+WINNER, MODEL, FIRST, CONTROL, START = "winner", "model", "first_network", "control", "start"
 _PREFIXES = {WINNER: "winner_", MODEL: "", FIRST: "vanilla_"}
 _LARGEST = 1e15  # of a loss
 
@@ -52,7 +52,7 @@ def score(results: Mapping[str, Any], network: str, objective: Objective) -> Sco
 
     Args:
         results: what results.json says; older runs tell less.
-        network: WINNER, the search's before a final training, MODEL, FIRST or CONTROL.
+        network: WINNER, the search's before a final training, MODEL, FIRST, CONTROL, or START, the model of --start as it was given.
         objective: what it is asked by.
     """
     told, images = _told(results, network), _images(results)
@@ -78,9 +78,9 @@ def pair(results: Mapping[str, Any], one: str, other: str, objective: Objective)
 
 def _told(results: Mapping[str, Any], network: str) -> Mapping[str, Any]:
     """What is told of a network, named as in the test's details."""
-    if network == CONTROL:
-        control = _object(results.get("control"))
-        return {name.removeprefix("test_"): value for name, value in control.items() if name.startswith("test_")}
+    if network in (CONTROL, START):
+        own = _object(results.get(network))
+        return {name.removeprefix("test_"): value for name, value in own.items() if name.startswith("test_")}
     prefix = _PREFIXES[network]
     plain = {name: results.get(f"{prefix}test_{name}") for name in ("accuracy", "loss")}
     if network == WINNER and plain["accuracy"] is None:  # of the oldest runs, which had no final training

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from nash_tf.scores.network_scores import Score
+from nash_tf.scores.network_scores import MODEL, START, Score, pair
 from nash_tf.scores.objectives import Objective
 
 NO = "No."
@@ -93,6 +93,29 @@ def made_worse(before: Score | None, after: Score | None) -> str | None:
     if may_be_chance(before, after):
         return None
     return f"The final training made it worse, {by}: give it more epochs, or none by --final_epochs=0."
+
+
+def beside_start(results: Mapping, objective: Objective) -> str | None:
+    """How good the model that a search starts from was as it was given, and how far what is handed over is from it; None where that is
+    not known.
+
+    Args:
+        results: what results.json says.
+        objective: what the run compares networks by.
+    """
+    compared = pair(results, START, MODEL, objective)
+    if compared is None:
+        return None
+    given, now = compared
+    apart = f"{now.points_from(given)} {'above' if now.value > given.value else 'below'} it{chance(given, now)}"
+    apart = "exactly as good" if now.value == given.value else apart
+    said = f"As it was given, the model of --start has {given.words} on the test images, and what is handed over is {apart}."
+    valid = results[START].get("val_accuracy"), results.get("winner_val_accuracy")
+    if all(isinstance(each, float) and 0 <= each <= 1 for each in valid):
+        said += " On the validation images it has {:.2%}, the search's winner {:.2%}.".format(*valid)
+    if now.height < given.height:
+        said += " Where it is worse, keep the model that you have, or give a longer run or a lower --learning_rate."
+    return said
 
 
 def cut_short(control: Mapping) -> str | None:

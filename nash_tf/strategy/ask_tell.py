@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from nash_tf.architecture import Architecture
-from nash_tf.strategy import explanations, hill_climbing, methods, prices, records
-from nash_tf.strategy.branching import BranchingProposer
+from nash_tf.strategy import endings, explanations, hill_climbing, methods, prices, records
+from nash_tf.strategy.branching import BranchingProposer, FrontStanding
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
@@ -197,7 +197,7 @@ class Search:
     @property
     def best(self) -> TrainingKey | None:
         """The training whose model is handed over."""
-        return hill_climbing.winner(self.scores, self.method, self.goal.is_accuracy)
+        return endings.winner(self.scores, self.method, self.goal.is_accuracy)
 
     @property
     def finished(self) -> str | None:
@@ -228,10 +228,10 @@ class Search:
 
     def _lost(self) -> str:
         """What there is to say of networks of a front whose trainings failed, or of the end of one training; "" where none did."""
-        networks = self._proposer.finishing(self.outcomes)
+        networks = self.front.finishing if self.front else ()
         if lost := sum(self.scores[key] is None for key in networks):
             return f"; the trainings of {lost} of its {len(networks)} networks failed"
-        return explanations.LOST_END if hill_climbing.lost_end(self._opened, self.method, self.scores) else ""
+        return explanations.LOST_END if endings.lost_end(self._opened, self.method, self.scores) else ""
 
     def failures(self) -> list[Outcome]:
         """The failed trainings that end the search, with none between them that succeeded, in canonical order.
@@ -246,7 +246,7 @@ class Search:
         unscored = (self.outcomes[key] for key, score in self.scores.items() if score is None)
         diverged = {each.key for each in unscored if each.diverged or each.status == COMPLETED}
         where = self._opened, self.method, self.scores, self.finished_networks
-        return self._failed_streaks()[-1] if hill_climbing.lacks_end(*where, diverged) else []
+        return self._failed_streaks()[-1] if endings.lacks_end(*where, diverged) else []
 
     def _failed_streaks(self) -> list[list[Outcome]]:
         return [[self.outcomes[key] for key in streak] for streak in hill_climbing.failed_streaks(self.scores)]
@@ -264,27 +264,14 @@ class Search:
         return [*self.failures(), *(streaks[-1] if is_going_on else ())]
 
     @property
-    def finished_networks(self) -> tuple[TrainingKey, ...]:
-        """The trainings of a method with branches that have finished a network, in order; none of other methods."""
-        return tuple(key for key in self._proposer.finishing(self.outcomes) if self.outcomes[key].status == COMPLETED)
+    def front(self) -> FrontStanding | None:
+        """What a method with branches has come to; None of other methods."""
+        return FrontStanding(self._proposer, self.outcomes) if isinstance(self._proposer, BranchingProposer) else None
 
     @property
-    def sizes_below(self) -> tuple[int, ...]:
-        """Sizes of a front that are below the first network's, the largest first; they are made after the search."""
-        return self._proposer.sizes_below(self.outcomes)
-
-    def epochs_below(self, architecture: Architecture, teacher: Architecture | None = None, *, size: int) -> int:
-        """Epochs that what the search leaves of its budget has for a network of a size below the first one's, one at least.
-
-        Args:
-            architecture: the network.
-            teacher: a network whose outputs are computed for it in each epoch.
-            size: one that is asked for, no larger than the first network.
-        """
-        costs = self._prices()
-        assert costs is not None  # the search has trained the first network
-        taught = costs.epoch(teacher) / 3 if teacher is not None else 0.0  # forwards only
-        return max(1, int(self._proposer.compute_below(self.outcomes, size) / (costs.epoch(architecture) + taught)))
+    def finished_networks(self) -> tuple[TrainingKey, ...]:
+        """The trainings of a method with branches that have finished a network, in order; none of other methods."""
+        return self.front.finished if self.front else ()
 
     def lineage(self) -> list[dict]:
         """The records of all trainings that have ended, in canonical order."""

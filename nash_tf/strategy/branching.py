@@ -1,6 +1,7 @@
 """Proposals of the method `front`: a trunk that grows from size to size, and of each size a branch that is cooled down."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from nash_tf.architecture import Architecture
@@ -10,7 +11,7 @@ from nash_tf.strategy.branches import ENOUGH, TRUNK, Front
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, of_rung
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.proposals import Outcomes, Proposed, before
-from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.records import COMPLETED, TrainingKey
 
 PART = 0.2  # of the parameters that are missing, which a morphism adds at least where one does: many small ones make slow networks
 
@@ -41,14 +42,8 @@ class BranchingProposer(BudgetedProposer):
     def planned_steps(self, outcomes: Outcomes) -> list[tuple[Rung, ...]]:
         return self.front(outcomes).steps(self.settings.vanilla_epochs)
 
-    def finishing(self, outcomes: Outcomes) -> tuple[TrainingKey, ...]:
-        plan = self.front(outcomes)
-        return tuple(key for key in sorted(outcomes) if plan.is_branch(key))
-
-    def sizes_below(self, outcomes: Outcomes) -> tuple[int, ...]:
-        return self.front(outcomes).below
-
     def compute_below(self, outcomes: Outcomes, size: int) -> float:
+        """What a network of a size below the first one's may cost, in epochs of that."""
         return self.front(outcomes).share_below(size) * self._left_of_budget(outcomes)
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
@@ -94,3 +89,49 @@ class BranchingProposer(BudgetedProposer):
             "epochs": epochs,
             "phases": branches.phases(epochs, plan.is_branch(key), self.settings.average_weights),
         }
+
+
+@dataclass(frozen=True)
+class FrontStanding:
+    """What a search has come to of a front.
+
+    Attributes:
+        proposer: that of the search.
+        outcomes: of all trainings that have ended.
+    """
+
+    proposer: BranchingProposer
+    outcomes: Outcomes
+
+    @property
+    def plan(self) -> Front:
+        """Its sizes."""
+        return self.proposer.front(self.outcomes)
+
+    @property
+    def finishing(self) -> tuple[TrainingKey, ...]:
+        """The trainings that have ended and were each to finish a network, in order."""
+        plan = self.plan
+        return tuple(key for key in sorted(self.outcomes) if plan.is_branch(key))
+
+    @property
+    def finished(self) -> tuple[TrainingKey, ...]:
+        """Those of them that have finished one."""
+        return tuple(key for key in self.finishing if self.outcomes[key].status == COMPLETED)
+
+    @property
+    def sizes_below(self) -> tuple[int, ...]:
+        """Sizes that are below the first network's, the largest first; they are made after the search."""
+        return self.plan.below
+
+    def epochs_below(self, architecture: Architecture, teacher: Architecture | None = None, *, size: int) -> int:
+        """Epochs that what the search leaves of its budget has for a network of a size below the first one's, one at least.
+
+        Args:
+            architecture: the network.
+            teacher: a network whose outputs are computed for it in each epoch.
+            size: one that is asked for, no larger than the first network.
+        """
+        price = self.proposer.prices(self.outcomes).epoch
+        taught = price(teacher) / 3 if teacher is not None else 0.0  # forwards only
+        return max(1, int(self.proposer.compute_below(self.outcomes, size) / (price(architecture) + taught)))

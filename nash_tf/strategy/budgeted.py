@@ -66,7 +66,7 @@ class BudgetedProposer(Proposer):
 
     def _foresight(self, kind: type[_Foresight], outcomes: Outcomes, max_price: float, max_params: float) -> _Foresight:
         """Weighs morphisms by the shape and the price of the first network, within `max_flops` too."""
-        gains, factor = {**dict.fromkeys(registry, growing.UNKNOWN), **self.method.operators}, self.settings.gain_factor
+        gains, factor = {**dict.fromkeys(registry, growing.UNKNOWN), **self.method.gains}, self.settings.gain_factor
         return kind(
             growing.shape(first_network(outcomes)),
             # A reduction loses what the law says, or more: what is smaller would else grow again, or go on shrinking for nothing.

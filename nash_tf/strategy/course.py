@@ -53,9 +53,18 @@ def planned(method: Method, steps: int, rungs: tuple[Rung, ...]) -> list[tuple[R
         steps: as it is set; what does not grow has one.
         rungs: of a step.
     """
-    growing = steps if method.grows else 1
-    # The cooldown has several trainings.
-    return [*[rungs] * (growing - 1), rungs + (Rung(1, 0),) * (len(SEGMENTS) - 1)]
+    last = last_step(method, steps)
+    return [*[rungs] * (last - 1), step_rungs(method, last, steps, rungs)]
+
+
+def last_step(method: Method, steps: int) -> int:
+    """The number of the last step. Arguments as of `planned`."""
+    return max(1, steps) if method.grows else 1
+
+
+def step_rungs(method: Method, step: int, steps: int, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    """The rungs of a step after the first network's: the last has the cooldown too, in several trainings. Arguments as of `planned`."""
+    return rungs + (Rung(1, 0),) * (len(SEGMENTS) - 1) if step >= last_step(method, steps) else rungs
 
 
 def race_overlap(steps: int, children: int, side_by_side: int) -> float:

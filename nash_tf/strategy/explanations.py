@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from nash_tf.architecture import Architecture
 from nash_tf.morphisms import registry
 from nash_tf.strategy import budget_names, growing, methods
-from nash_tf.strategy.alternatives import BUDGET, GAINS, NOTHING, PRICE, why_none
+from nash_tf.strategy.alternatives import BUDGET, FLOPS, GAINS, NOTHING, PARAMS, PRICE, Weighing, why_none
 from nash_tf.strategy.forecast import Trained
 from nash_tf.strategy.records import Outcome
 from nash_tf.strategy.search_settings import Settings
@@ -65,16 +65,17 @@ def raised_limits(method: str, raised: Collection[str], other: str, gained: str 
     record = methods.registry[method]
     if not record.is_budgeted:
         return []
-    once = f"may be higher now, but {method} lays out one budget: steps that are done stay as they are, and"
+    once = f"may be higher now, but {method} lays out one budget: steps that are done stay as they are,"
     lines = []
     if of_time := " and ".join(name for name in raised if name in budget_names.TIME):
         lines.append(
-            f"{of_time} {once} a search that is over stays over. {gained}For a longer search begin a new one, with {other}."
+            f"{of_time} {once} those that a limit left undone follow, and a search that has done all stays over. {gained}For a longer search "
+            f"begin a new one, with {other}."
         )
     of_size = " and ".join(name for name in raised if name not in budget_names.TIME)
     if of_size and record.grows:
         lines.append(
-            f"{of_size} {once} a network that is past its growth does not grow again. For a larger one begin a new search, with {other}."
+            f"{of_size} {once} and a network that is past its growth does not grow again. For a larger one begin a new search, with {other}."
         )
     return lines
 
@@ -158,10 +159,50 @@ def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | Non
         return "The network has not grown: of its layers no operations are counted, so nothing is expected to be worth its compute."
     if not settings.gain_factor:
         return f"The network has not grown: {NOTHING[GAINS]}."
+    if all(outcome.key.step == 0 for outcome in trained):
+        return "The network has not grown: the search was over before it could; with more time, in a new run, it may."
     last = [outcome.assignment.considered[-1] for outcome in trained if outcome.assignment.considered]
     # The price of an epoch is limited by the budget itself.
-    if last and all(weighing.is_limited and PRICE not in weighing.refused for weighing in last):
-        return f"The network has not grown: {why_none(last[0])}."
+    limited = [weighing for weighing in last if set(weighing.refused) - {PRICE}]
+    if limited and all(weighing.is_limited for weighing in last):
+        return f"The network has not grown: {why_none(limited[0])}{_remedy(last, settings)}."
     if last and all(weighing.nothing == BUDGET for weighing in last):
         return f"The network has not grown: {NOTHING[BUDGET]} before it could; in a new run with a larger one it may."
-    return "The network has not grown: no morphism was expected to be worth its compute in this budget; in a new run with a larger one it may be."
+    return "The network has not grown: no morphism was expected to be worth its compute in this budget; in a new run with a larger one it may."
+
+
+def _remedy(last: Iterable[Weighing], settings: Settings) -> str:
+    """What a new run must have more of for its network to grow; nothing where a measured limit alone is in the way."""
+    refused = {name for weighing in last for name in weighing.refused}
+    more = {
+        PRICE: "a larger budget",
+        PARAMS: f"more than max_params={settings.max_params:,.0f}",
+        FLOPS: f"more than max_flops={settings.max_flops or 0:,.0f}",
+    }
+    wanted = [words for name, words in more.items() if name in refused]
+    return f"; in a new run with {' and '.join(wanted)} it may" if wanted else ""
+
+
+def without_room(outcomes: Iterable[Outcome], settings: Settings) -> str | None:
+    """That `max_params` may have ended the growth of a network, a sentence for people; None where another limit may have, where it has
+    not grown, and of other methods.
+
+    Args:
+        outcomes: of the search's trainings.
+        settings: of the search.
+    """
+    method = methods.registry[settings.method]
+    if not method.has_foresight or method.has_branches:  # each network of a front has a size of its own
+        return None
+    chosen = [outcome.assignment for outcome in outcomes if outcome.assignment.considered]
+    if not any(assignment.moves for assignment in chosen):
+        return None
+    last = max(chosen, key=lambda assignment: assignment.key)
+    weighing = last.considered[-1]
+    if len(last.considered) == len(last.moves) or set(weighing.refused) != {PARAMS}:
+        return None
+    return (
+        f"The network may be held back by max_params={settings.max_params:,.0f}: at the last choice {weighing.refused[PARAMS]:,} of "
+        f"{weighing.weighed:,} morphisms would have gone beyond it, and none of the others was worth what it costs; in a new run with a higher one it "
+        "may grow further."
+    )

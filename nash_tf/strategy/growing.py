@@ -22,7 +22,7 @@ from typing import NamedTuple
 from nash_tf.architecture import Architecture, Shape
 from nash_tf.architecture.costs import flops, kernel_operations
 from nash_tf.morphisms import known, reductions
-from nash_tf.morphisms.base import Move, Reduction
+from nash_tf.morphisms.base import Move, Origin, Reduction
 from nash_tf.seeds import derive
 from nash_tf.strategy import alternatives
 from nash_tf.strategy.alternatives import Candidate, Weighing
@@ -160,7 +160,7 @@ class Foresight:
         for name, gain in gains.items():
             operator = known()[name]
             for site in operator.choices(parent) if gain > 0 else ():
-                child, _ = operator.apply(parent, site)
+                child, _ = operator.apply(parent, site, Origin.FOUND)
                 after, is_reduction = self.price(child), isinstance(operator, Reduction)
                 if is_reduction and not self._keeps_shape(child):
                     continue

@@ -1,7 +1,7 @@
 """The methods, each a record. A further method is one more record in `registry`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,32 +22,42 @@ class Method:
         name: name on the command line.
         summary: what it does, in a few words for the help text.
         rungs: (children, epochs of a step) -> the rungs; raises ValueError where they do not add up.
-        periods: epochs of each of a child's rungs -> lengths of the learning-rate annealings over its life, in epochs.
-        operators: operator name -> relative frequency with which it is drawn.
+        phases: epochs of each of a child's rungs -> the phases of the learning rate over its life, lengths in epochs. None where all
+            trainings share one budget of compute and one rate (see `nash_tf.strategy.course`); rungs then tell the numbers of children
+            alone.
+        frequencies: operator name -> relative frequency with which it is drawn.
+        gains: operator name -> what it is expected to lower the loss by, of a method that chooses morphisms by what they are worth (see
+            `nash_tf.strategy.growing`) and does not draw them.
         promote: (scores by child, places) -> the children promoted.
         inherit_momentum: whether a child starts with its parent's optimiser slots.
         keeps_parent: whether child 0 is the unmodified parent.
-        is_budgeted: whether all trainings share one budget of compute and one rate (see `nash_tf.strategy.course`); rungs then tell
-            the numbers of children alone, and periods nothing.
-        has_foresight: whether the morphisms of a child are chosen by what they are worth (see `nash_tf.strategy.growing`), and not
-            drawn; `operators` then tells the gain that each is expected to bring.
         has_branches: whether child 1 is the unmodified parent, cooled down to a finished network, so that the search ends with one of
             each size (see `nash_tf.strategy.branches`).
         as_in_slides: whether operators are drawn in the slides' narrower forms (see `nash_tf.morphisms.slides`).
+
+    Raises:
+        ValueError: frequencies beside gains; gains without a budget that they are weighed by; branches without gains.
     """
 
     name: str
     summary: str
     rungs: Callable[[int, int], tuple[halving.Rung, ...]]
-    periods: Callable[[Sequence[int]], tuple[int, ...]]
-    operators: Mapping[str, float]
+    phases: Callable[[Sequence[int]], tuple[schedules.Phase, ...]] | None
+    frequencies: Mapping[str, float] = field(default_factory=dict)
+    gains: Mapping[str, float] = field(default_factory=dict)
     promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]] = halving.promote
     inherit_momentum: bool = True
     keeps_parent: bool = True
-    is_budgeted: bool = False
-    has_foresight: bool = False
     has_branches: bool = False
     as_in_slides: bool = False
+
+    def __post_init__(self) -> None:
+        if self.gains and (self.frequencies or not self.is_budgeted):
+            raise ValueError(
+                f"method {self.name}: gains are for a method with a budget (phases=None), without frequencies"
+            )
+        if self.has_branches and not self.gains:
+            raise ValueError(f"method {self.name}: branches are for a method with gains, by which its trunk grows")
 
     def rungs_of(self, children: int, epochs: int, has_budget: bool) -> tuple[halving.Rung, ...]:
         """The rungs of a step.
@@ -67,6 +77,21 @@ class Method:
         if self.name == baselines.HAND:
             return baselines.HAND
         return given or ("pooled" if self.has_foresight else "plain")
+
+    @property
+    def is_budgeted(self) -> bool:
+        """Whether all trainings share one budget of compute and one rate."""
+        return self.phases is None
+
+    @property
+    def has_foresight(self) -> bool:
+        """Whether the morphisms of a child are chosen by what they are worth, and not drawn."""
+        return bool(self.gains)
+
+    @property
+    def operators(self) -> tuple[str, ...]:
+        """Names of the operators that it knows of."""
+        return (*self.frequencies, *self.gains)
 
     @property
     def grows(self) -> bool:
@@ -137,23 +162,23 @@ FUTURE_WORK = (
         "as shrsep, with two rungs, the first of them longer",
         halving.two_rungs,
         schedules.restart_every_rung,
-        OF_SLIDES[-1].operators,
+        OF_SLIDES[-1].frequencies,
     ),
     _slides(
         "shr_ties",
         "as shrsep, keeping those too that are as good as the last one kept",
         halving.successive_halving,
         schedules.restart_every_rung,
-        OF_SLIDES[-1].operators,
+        OF_SLIDES[-1].frequencies,
         promote=halving.promote_ties,
     ),
 )
-_budgeted = partial(Method, periods=schedules.one_cosine, is_budgeted=True)
+_budgeted = partial(Method, phases=None)
 GROW = _budgeted(
     "grow",
     "one network, larger where that is worth its compute in the budget",
     halving.one_child,
-    operators={
+    gains={
         "alter_channels": 0.027,
         "insert_residual": 0.02,  # depth brings less than width of as many operations
         "insert_conv": 0.017,
@@ -163,14 +188,13 @@ GROW = _budgeted(
         "split": 0.0,
     },
     keeps_parent=False,
-    has_foresight=True,
 )
 # As `grow`, but it may make a network smaller too, where the budget is too short for one of its size.
 SCALE = replace(
     GROW,
     name="scale",
     summary="as grow, and smaller where the budget is too short for a network trained from the start",
-    operators={**GROW.operators, "remove_filters": GROW.operators["alter_channels"]},
+    gains={**GROW.gains, "remove_filters": GROW.gains["alter_channels"]},
 )
 # One network of each size, where `grow` has one of the size that is best.
 FRONT = replace(
@@ -188,7 +212,7 @@ BASELINES = (
         "random",
         "one random child a step",
         halving.one_child,
-        operators=OF_SLIDES[-1].operators,
+        frequencies=OF_SLIDES[-1].frequencies,
         keeps_parent=False,
         as_in_slides=True,
     ),
@@ -197,11 +221,11 @@ BASELINES = (
         "one_epoch",
         "the child that is best after one epoch",
         halving.one_epoch,
-        operators=OF_SLIDES[-1].operators,
+        frequencies=OF_SLIDES[-1].frequencies,
         as_in_slides=True,
     ),
     # One network, trained on and on (see `nash_tf.experiment.followers`).
-    *(_budgeted(name, summary, halving.one_child, operators={}) for name, summary in baselines.BASELINES.items()),
+    *(_budgeted(name, summary, halving.one_child) for name, summary in baselines.BASELINES.items()),
 )
 registry: dict[str, Method] = {
     method.name: method for method in (GROW, SCALE, FRONT, *OF_SLIDES, *FUTURE_WORK, *BASELINES)

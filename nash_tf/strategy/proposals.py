@@ -15,7 +15,6 @@ from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.methods import Method
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
-from nash_tf.strategy.schedules import annealings
 from nash_tf.strategy.search_settings import Settings
 
 Outcomes = Mapping[TrainingKey, Outcome]
@@ -121,11 +120,12 @@ class Proposer:
 
     def _schedule(self, key: TrainingKey, architecture: Architecture | None, outcomes: Outcomes) -> dict[str, Any]:
         """Initial epoch, epochs and phases of a training."""
-        epochs = [rung.epochs for rung in self.steps[key.step]]
+        epochs, phases = [rung.epochs for rung in self.steps[key.step]], self.method.phases
+        assert phases is not None  # a method with a budget has a proposer of its own
         return {
             "initial_epoch": sum(epochs[: key.rung]),
             "epochs": sum(epochs[: key.rung + 1]),
-            "phases": annealings(self.method.periods(epochs)),
+            "phases": phases(epochs),
         }
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
@@ -160,7 +160,7 @@ class Proposer:
         """A child of as many random morphisms as fit; the parent unmodified where none do."""
         method, max_params = self.method, self.settings.max_params
         for count in range(self.settings.mutations, 0, -1):
-            child, moves = draw(parent, count, method.operators, max_params, seed, method.variants, self.max_flops)
+            child, moves = draw(parent, count, method.frequencies, max_params, seed, method.variants, self.max_flops)
             if not moves or fits(child):
                 return Proposed(child, moves)
         return Proposed(parent)
@@ -177,18 +177,6 @@ class Proposer:
     def on_the_clock(self, left: float, outcomes: Outcomes) -> float:
         """The same without what is trained beside other trainings, which takes no time of its own."""
         return left
-
-    def finishing(self, outcomes: Outcomes) -> tuple[TrainingKey, ...]:
-        """The trainings that have ended and were each to finish a network of a front, in order; none of other methods."""
-        return ()
-
-    def sizes_below(self, outcomes: Outcomes) -> tuple[int, ...]:
-        """Sizes of a front that are below the first network's, the largest first; they are made after the search."""
-        return ()
-
-    def compute_below(self, outcomes: Outcomes, size: int) -> float:
-        """What a network of one of these sizes may cost, in epochs of the first network."""
-        return 0.0
 
     def _hyperparameters(self, key: TrainingKey, source: TrainingKey | None, outcomes: Outcomes) -> dict[str, Any]:
         if source is None:

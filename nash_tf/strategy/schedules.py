@@ -100,11 +100,21 @@ def annealings(periods: Sequence[float]) -> tuple[Phase, ...]:
     return tuple(Phase(period) for period in periods)
 
 
-def one_cosine(rungs: Sequence[int]) -> tuple[int, ...]:
-    """Annealing periods of a child's life, in epochs: a single cosine over all its rungs."""
-    return (sum(rungs),)
+def one_cosine(rungs: Sequence[int]) -> tuple[Phase, ...]:
+    """The rate over a child's life: a single cosine over all its rungs."""
+    return annealings([sum(rungs)])
 
 
-def restart_every_rung(rungs: Sequence[int]) -> tuple[int, ...]:
-    """Annealing periods of a child's life, in epochs: a restart at each rung."""
-    return tuple(rungs)
+def restart_every_rung(rungs: Sequence[int]) -> tuple[Phase, ...]:
+    """The rate over a child's life: a restart at each rung."""
+    return annealings(rungs)
+
+
+def periods(phases: Sequence[Phase]) -> tuple[int, ...]:
+    """Lengths of the parts of a training, in epochs, before each of which but the first the rate is restarted: it jumps up."""
+    lengths = list[float]()
+    for before, phase in zip((None, *phases), phases, strict=False):
+        if before is None or phase.start > before.end:
+            lengths.append(0)
+        lengths[-1] += phase.length
+    return tuple(map(round, lengths))

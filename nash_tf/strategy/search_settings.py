@@ -1,7 +1,7 @@
 """What a search is, but for its first network and its data: the settings of `nash_tf.strategy.ask_tell.Search`."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -21,16 +21,17 @@ def planned_by(method: str) -> tuple[str, ...]:
     return ("steps",) if methods.registry[method].is_budgeted else ()
 
 
-def lost_limits(saved: Any, wanted: Any) -> list[str]:
+def lost_limits(method: str, begun: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """The limits on time of a search that a method lays out by time alone, where it is to go on with none of them: the budget that a search
     has without any would be a shorter one, of which more may be spent already.
 
     Args:
-        saved, wanted: the settings that it was begun with, and those that it is given now.
+        method: that of the search.
+        begun, wanted: the settings that it was begun with, and those that it is given now.
     """
-    by_time = methods.registry[saved.method].is_budgeted and not budget_names.given(saved, budget_names.COMPUTE)
+    by_time = methods.registry[method].is_budgeted and not budget_names.given(begun, budget_names.COMPUTE)
     is_lost = by_time and not budget_names.given(wanted, budget_names.TIME)
-    return budget_names.given(saved, budget_names.TIME) if is_lost else []
+    return budget_names.given(begun, budget_names.TIME) if is_lost else []
 
 
 OF_DATA = ("examples", "batch_size")  # None until the data are there to tell, where the user does not
@@ -136,7 +137,7 @@ class Settings:
     @property
     def rungs(self) -> tuple[Rung, ...]:
         """The rungs of a step."""
-        has_budget = bool(budget_names.given(self))
+        has_budget = bool(budget_names.given(vars(self)))
         return methods.registry[self.method].rungs_of(self.children, self.epochs_per_step, has_budget)
 
     @property

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from nash_tf.strategy.records import Outcome
 
+REACHED = "a limit on time was reached"  # begins what is said where one was
+
 
 def wall_and_cpu_seconds() -> tuple[float, float]:
     """A monotonic clock, and user and system seconds of this process and of those that it has waited for."""
@@ -82,13 +84,14 @@ class TimeLimits:
     def state(self) -> dict:
         """What a search that goes on must know of them, as JSON values."""
         reached = self.given if self.reached else None
-        return {"spent": list(self.spent()), "in_vain": self.in_vain, "reached": reached}
+        return {"spent": list(self.spent()), "in_vain": self.in_vain, "reached": reached, "named": self._named}
 
     def restore(self, state: dict) -> None:
         """Goes on from where `state` was given; a limit that has been raised since then is not reached."""
         (wall, cpu), in_vain = map(float, state["spent"]), float(state.get("in_vain", 0.0))
         self.resume((wall, cpu))
         self.in_vain, self.reached = in_vain, state.get("reached") == self.given
+        self._named = [name for name in self.given if name in state.get("named", ())] if self.reached else []
 
     def begin(self) -> bool:
         """Counts from now on, if it does not yet; whether it did not."""
@@ -164,4 +167,4 @@ class TimeLimits:
             return None
         self._named = self._named or over  # by now time may be up, too, which has not ended the search
         names = self._named or [name for name, given in self.given.items() if given]
-        return "a limit on time was reached: " + " or ".join(f"{name}={self.given[name]:g}" for name in names)
+        return f"{REACHED}: " + " or ".join(f"{name}={self.given[name]:g}" for name in names)

@@ -32,8 +32,10 @@ class After:
         images: its images over those that the search trains on.
         has_control: whether a control follows.
         test: seconds that the test takes, in epochs of the search's winner.
-        export: seconds of the export.
+        export: seconds of the export of the network that is handed over.
         front: seconds that smaller networks take, in epochs of the search's winner.
+        members: other networks that the search finishes for a front.
+        member: seconds of the export of each.
     """
 
     final_epochs: int = 0
@@ -42,6 +44,13 @@ class After:
     test: float = 0.0
     export: float = 0.0
     front: float = 0.0
+    members: int = 0
+    member: float = 0.0
+
+    @property
+    def exports(self) -> float:
+        """Seconds of the export of all networks that the search finishes."""
+        return self.export + self.members * self.member
 
 
 class TimePlan:
@@ -107,7 +116,7 @@ class TimePlan:
         return max(UNMEASURED_SHARE * self.limit, follows - self.reserve())
 
     def _needed(self) -> float:
-        return self.after.export + self.test_seconds() + self.final_reserve()
+        return self.after.exports + self.test_seconds() + self.final_reserve()
 
     def planned_reserve(self) -> float:
         """What will be held back from the search, as far as it is known; before the first training by shares of the limit."""
@@ -157,7 +166,7 @@ class TimePlan:
         Args:
             taken: what it has taken already, in processes that were interrupted.
         """
-        left = self.limits.seconds_left_in_all() - self.after.export - self.test_seconds() - self.final_reserve()
+        left = self.limits.seconds_left_in_all() - self.after.exports - self.test_seconds() - self.final_reserve()
         share = self.limit * QUARTER if self.limit < math.inf else math.inf
         return max(0.0, min(share - taken, left))
 
@@ -196,7 +205,7 @@ class TimePlan:
         """What follows a search that goes on for so many seconds; NaN where nothing has been trained."""
         if not self.trainings():
             return math.nan
-        then = self.test_seconds() + self.after.export
+        then = self.test_seconds() + self.after.exports
         if self.after.final_epochs:
             then += self.final_seconds()
         if self.after.has_control:

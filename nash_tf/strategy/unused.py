@@ -23,8 +23,8 @@ def unused_in_search(settings: Any) -> dict[str, str]:
         found |= dict.fromkeys(("children", "mutations", "epochs_per_step"), "there are no steps")
     elif settings.rungs[0].children == 1:
         found["children"] = f"a step of method {method.name} has one child"
-    budgets = budget_names.given(settings, budget_names.COMPUTE)
-    limits = budget_names.given(settings, budget_names.TIME)
+    budgets = budget_names.given(vars(settings), budget_names.COMPUTE)
+    limits = budget_names.given(vars(settings), budget_names.TIME)
     if method.is_budgeted and (budgets or limits):
         found["epochs_per_step"] = f"the budget is that of {' and '.join(budgets or limits)}"
         if not method.grows:

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.layer_rules import growths
-from nash_tf.keras_models.calibration import examples_in
+from nash_tf.keras_models.calibration import examples_in, with_states
 from nash_tf.keras_models.state import all_variables, read_state, restoring
 from nash_tf.morphisms import known
 from nash_tf.morphisms.base import Move, Reduction
@@ -19,7 +19,7 @@ from nash_tf.morphisms.weight_transfer import Arrays
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.losses import loss_of
 
-PARTS = 8  # of the batch, each with its own gradient
+PARTS = 8  # of the batch, each with its own gradient; one where the network keeps states
 _OFF = 0.1  # a change of the outputs, relative: the loss is compared with what it is there
 _NOTHING = 1e-3  # of what the loss changes by there: less is rounding
 _ROUNDING = 1e-6  # of the loss itself: likewise
@@ -71,7 +71,7 @@ def by_loss(
     total = {name: np.zeros(channels[name]) for name in names}
     nothing = 0.0
     examples = examples_in(inputs)
-    parts = min(PARTS, examples)
+    parts = 1 if with_states(model) else min(PARTS, examples)
     for rows in np.array_split(np.arange(examples), parts):
         x, y = (keras.tree.map_structure(lambda each: np.asarray(each)[rows], part) for part in (inputs, labels))  # noqa: B023
         with restoring(model):

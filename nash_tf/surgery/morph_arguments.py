@@ -9,8 +9,7 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
-from nash_tf.keras_models import private_api
-from nash_tf.keras_models.calibration import examples_in, in_order, misplaced
+from nash_tf.keras_models.calibration import examples_in, in_order, misplaced, with_states
 from nash_tf.morphisms import known, registry
 from nash_tf.morphisms.base import Move, Site, plain_site
 from nash_tf.morphisms.options import Option, named
@@ -104,7 +103,7 @@ def check_calibration(
 def _check_stateful(model: keras.Model, parent: Architecture, examples: int, argument: str) -> None:
     """Checks that a batch has as many examples as layers keep states for."""
     size = parent[parent.inputs[0]].config.get("batch_size")
-    stateful = [layer.name for layer in private_api.parts(model) if getattr(layer, "stateful", False)]
+    stateful = with_states(model)
     if stateful and examples != size:
         raise ValueError(
             f"{argument} must have {size} examples, as many as {stateful[0]} keeps states for, received {examples}"

@@ -16,7 +16,7 @@ from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import State, read_state, restart_averages, write_state
 from nash_tf.keras_models.views import check_one_view
 from nash_tf.morphisms import are_exact, known, reductions
-from nash_tf.morphisms.base import Morphism, Move
+from nash_tf.morphisms.base import Morphism, Move, Origin
 from nash_tf.morphisms.draw import draw
 from nash_tf.morphisms.options import Option, checked_limit
 from nash_tf.morphisms.weight_transfer import Key
@@ -96,15 +96,11 @@ def morph(
     seed = 0 if seed is None else seed
     arguments.check_numbers(seed, noise, max_params)
     seed = int(seed)  # NumPy's numbers are no JSON
-    limit, most = (
-        None if value is None else checked_limit(name, value)
-        for name, value in (("max_channels", max_channels), ("max_loss_change", max_loss_change))
-    )
-    limits = _Limits(max_params, limit)
+    limits = _Limits(max_params, None if max_channels is None else checked_limit("max_channels", max_channels))
+    most = None if max_loss_change is None else checked_limit("max_loss_change", max_loss_change)
     inputs, labels = parts_of(calibration)
     check_one_view(model, "morph")
     parent = from_keras(model)
-    given = _Given(model, parent, inputs, labels)
     wishes = arguments.wishes(parent, operators, count, moves, edits)
     arguments.check_calibration(model, parent, inputs, labels)
     if most is not None and labels is None:
@@ -112,12 +108,13 @@ def morph(
     before = None
     if inputs is not None:
         before = certificate.measure_parent(model, inputs, labels, with_loss=most is not None)
+    given = _Given(model, parent, inputs, labels)
     argument, listed = ("moves", moves) if edits is None else ("edits", edits)
-    if listed is not None:
+    if listed is None:
+        chosen = _drawn(given, wishes, count, limits, seed)
+    else:
         chosen = arguments.parsed(listed, argument)
         limits.check(parent, chosen, argument)
-    else:
-        chosen = _drawn(given, wishes, count, limits, seed)
     chosen = given.settled(chosen)
     grown, child = make_child(model, parent, chosen, inputs)
     if noise and chosen and not _add_noise(grown, child.fresh, noise, seed):
@@ -127,7 +124,6 @@ def morph(
     facts: dict[str, float] = {}
     if before is not None:
         is_exact = not noise and are_exact(move.operator for move in chosen)
-        certificate.check_range(model, grown, inputs)
         facts = _certified(given, chosen, grown, before, is_exact, most) | cost(parent, child.architecture)
     return Morphed.of(grown, json.dumps(chosen), facts, parent, child.architecture)
 
@@ -202,6 +198,7 @@ def _certified(
     max_loss_change: float | None,
 ) -> dict[str, float]:
     """The certificate of a child; an error where it does not hold, which names the first move that is to blame."""
+    certificate.check_range(given.model, grown, given.inputs)
     after = certificate.measure(grown, given.inputs, given.labels)
     own = cache(lambda: certificate.rounding(given.model, given.inputs))
     try:
@@ -252,7 +249,7 @@ def _drawn(given: _Given, wishes: Sequence[str | Place], count: int | None, limi
         elif isinstance(wish, str):
             parent, moves = draw(parent, 1, {wish: 1.0}, limits.params, own_seed, variants)
         else:
-            child, _ = limits.operator(wish[0]).chosen(parent, wish[1])
+            child, _ = limits.operator(wish[0]).apply(parent, wish[1], Origin.NAMED)
             is_fitting = not limits.are_exceeded(child, parent)
             parent, moves = (child, (Move(*wish, own_seed),)) if is_fitting else (parent, ())
         if not moves:

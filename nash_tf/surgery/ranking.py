@@ -1,6 +1,8 @@
 """Which of many reductions costs least: the loss of each child, measured on a batch without making its model."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -16,6 +18,7 @@ from nash_tf.keras_models.calibration import (
     node_outputs,
     on_own_statistics,
     parts_by_rows,
+    with_states,
 )
 from nash_tf.keras_models.call_arguments import arguments
 from nash_tf.keras_models.graph_calls import graph_of, operations
@@ -126,10 +129,16 @@ def _losses(
     weights = {key: copy_of(variable) for key, variable in all_variables(model).items()}
     together = max(1, min(CALIBRATION_BATCH, HELD // max(elements(architecture) or HELD // 32, 1)))
     totals = np.zeros(1 + len(children))
-    for x, y in parts_by_rows(keras.tree.map_structure(np.asarray, (inputs, labels)), together):
+    # Layers that keep states are to begin each child with the same.
+    as_before = partial(restoring, model) if with_states(model) else nullcontext
+    for x, y in parts_by_rows(model, keras.tree.map_structure(np.asarray, (inputs, labels)), together):
         with restoring(model):
-            values = node_outputs(model, architecture, x)
-            outputs = [values, *(_computed(layers, architecture, each, weights, values) for each in children)]
+            with as_before():
+                values = node_outputs(model, architecture, x)
+            outputs = [values]
+            for each in children:
+                with as_before():
+                    outputs.append(_computed(layers, architecture, each, weights, values))
             losses = [_loss(model, [each[name] for name in architecture.outputs], x, y) for each in outputs]
         totals += np.array(losses) * examples_in(x)
     return (totals / examples_in(inputs)).tolist()

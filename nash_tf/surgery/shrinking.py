@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from nash_tf.architecture import Architecture
+from nash_tf.keras_models.calibration import with_states
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.views import check_one_view
 from nash_tf.morphisms import reductions
@@ -40,7 +41,8 @@ def shrink(
     Args:
         model: a trained and compiled functional model. It is not changed.
         max_params: the most parameters that are left, of frozen layers too, without moving averages.
-        data: (inputs, labels), as `model.fit` takes arrays; the first 512 examples are used, so they must be mixed. A step
+        data: (inputs, labels), as `model.fit` takes arrays; the first 512 examples are used, so they must be mixed. For a model
+            that keeps states they are one batch of its size. A step
             computes their outputs about once for each place where something could go: of a large network give fewer.
         operators: names of reductions in `nash_tf.morphisms.reductions`; by default all that are approximate.
         max_loss_change: the most by which the loss may rise on these examples, in inference; None for no limit. Penalties on
@@ -96,5 +98,6 @@ def _examples(model: keras.Model, architecture: Architecture, data: Any) -> tupl
     if not model.compiled:
         raise ValueError(f"model {model.name!r} is not compiled: there is no loss to measure")
     check_calibration(model, architecture, *data, argument="data")
-    inputs, labels = (keras.tree.map_structure(lambda part: np.asarray(part[:EXAMPLES]), part) for part in data)
+    most = None if with_states(model) else EXAMPLES
+    inputs, labels = (keras.tree.map_structure(lambda part: np.asarray(part[:most]), part) for part in data)
     return inputs, labels

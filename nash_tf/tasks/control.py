@@ -12,7 +12,7 @@ from nash_tf.seeds import derive
 from nash_tf.strategy import explanations, forecast
 from nash_tf.strategy.records import Goal, Outcome, not_finite
 from nash_tf.tasks.finished_search import FinishedSearch, has_control, scores
-from nash_tf.training import saved_long_training
+from nash_tf.training import long_training, saved_long_training
 from nash_tf.training.long_training import Job
 
 CONTROL = "control"  # folder in the directory of a run
@@ -31,7 +31,7 @@ class Control:
     results: dict[str, Any]
 
 
-def train_control(run: FinishedSearch) -> Control | None:
+def train_control(run: FinishedSearch) -> tuple[Control | None, str | None]:
     """Trains the first network alone, from its own initialisation, with one cooldown, on the images that the search trained on.
 
     It takes as many CPU seconds as the search did, or fewer by the limits of `TimePlan`, and is compared with the search's winner on
@@ -39,8 +39,17 @@ def train_control(run: FinishedSearch) -> Control | None:
     a little, and the control is one; of equals the smaller is better, and of these the control.
 
     Returns:
-        The control; None where there is none, or no time for an epoch of it.
+        The control, None where there is none; and why there is none where one was to come, in words that follow a colon.
     """
+    found = _trained(run)
+    if not isinstance(found, str):
+        return found, None
+    run.progress.line(f"There is no control, the first network trained alone: {found}.")
+    return None, found
+
+
+def _trained(run: FinishedSearch) -> Control | str | None:
+    """The control, or why there is none; None where none was to come."""
     search, plan = run.tuner.oracle.search, run.plan
     if not has_control(run.config) or len(search.outcomes) < 2:
         return None
@@ -48,8 +57,7 @@ def train_control(run: FinishedSearch) -> Control | None:
     architecture = Architecture.from_keras(untrained)
     above, winner = explanations.above_limits(architecture, search.settings), search.outcomes[search.best].architecture
     if above and winner and not explanations.above_limits(winner, search.settings):
-        run.progress.line(f"There is no control: the first network has {above}.")
-        return None
+        return f"the first network has {above}"
     size, wanted = forecast.size_of(architecture), plan.control_cpu_seconds()
     spent = round(sum(outcome.cpu_seconds for outcome in search.outcomes.values()), 1)
     identity = {"digest": architecture.digest, "search_cpu_seconds": spent, "rate": run.config.learning_rate}
@@ -67,24 +75,20 @@ def train_control(run: FinishedSearch) -> Control | None:
         seconds_left=lambda: until - plan.limits.spent()[0],
         pace=plan.cost().seconds(1, size),
     )
+    if not taken and not long_training.epochs_in_time(job):
+        return "no time was left for it"
     run.progress.line(
         f"Is it worth it? The control: the first network trained alone, with one cooldown, for {wanted:.0f} s of CPU time; the "
         f"search had {spent:.0f} s."
     )
-    run.progress.then(lambda: plan.final_reserve() + plan.test_seconds() + plan.after.export)
+    run.progress.then(lambda: plan.final_reserve() + plan.test_seconds() + plan.after.exports)
     model, training = run.train(job, lambda: untrained, CONTROL)
     if not training.epoch:
-        why = (
-            "its weights were not finite"
-            if training.ended == saved_long_training.NOT_FINITE
-            else "no time was left for it"
-        )
-        run.progress.line(f"There is no control: {why}.")
-        return None
+        is_finite = training.ended != saved_long_training.NOT_FINITE
+        return "no epoch of it could end in time" if is_finite else "its weights were not finite"
     found = scores(run, model)  # as it was trained, in mixed precision too: so was the winner, that it is compared with
     if spoilt := not_finite(found, search.goal.name):
-        run.progress.line(f"There is no control: it is not finite, {spoilt}.")
-        return None
+        return f"it is not finite, {spoilt}"
     results = {
         **found,
         "params": architecture.params,

@@ -40,7 +40,7 @@ def final(run: FinishedSearch, chosen: keras.Model, key: str) -> tuple[keras.Mod
     size = forecast.size_of(architecture)
     images, labels = run.dataset.train_and_valid()
 
-    held = plan.after.export + plan.test_seconds(size)
+    held = plan.after.exports + plan.test_seconds(size)
     job = Job(
         name="final training",
         identity={

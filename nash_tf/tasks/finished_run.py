@@ -25,10 +25,9 @@ def results(config: SearchConfig, begun: SearchConfig) -> Mapping[str, Any] | No
     return run.results if config.asked_of_results() == begun.asked_of_results() and _is_whole(run) else None
 
 
-def write(results: Mapping[str, Any], directory: Path, config: SearchConfig) -> None:
-    """Writes results.json, with what of the settings it was made with."""
-    told = {**results, run_directory.MADE_WITH: config.asked_of_results()}
-    write_atomically(directory / run_directory.RESULTS, (plain_json.text(told, indent=2) + "\n").encode())
+def write(results: Mapping[str, Any], directory: Path) -> None:
+    """Writes results.json."""
+    write_atomically(directory / run_directory.RESULTS, (plain_json.text(results, indent=2) + "\n").encode())
 
 
 def stamp(directory: Path, begun: SearchConfig) -> None:
@@ -40,7 +39,7 @@ def stamp(directory: Path, begun: SearchConfig) -> None:
     """
     found = loading.read(directory).results
     if found and run_directory.MADE_WITH not in found:
-        write(found, directory, begun)
+        write({**found, run_directory.MADE_WITH: begun.asked_of_results()}, directory)
 
 
 def _is_whole(run: Run) -> bool:

@@ -73,8 +73,12 @@ def epochs_after(config: SearchConfig) -> int:
     return config.final_epochs + len(config.front_sizes) * front_epochs(config)
 
 
-def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> After:
-    """What follows a search, for the plan of its time."""
+def after(config: SearchConfig, dataset: Dataset, export: float, member: float) -> After:
+    """What follows a search, for the plan of its time.
+
+    Args:
+        export, member: seconds of the export of the network that is handed over, and of each other one of a front.
+    """
     train, valid, test = (len(part) for part in (dataset.y_train, dataset.y_valid, dataset.y_test))
     # An epoch computes each image thrice, forwards and backwards; the test computes it once for each of up to four networks.
     # So it is in each epoch of a smaller network, and once more, forwards, by its teacher.
@@ -83,8 +87,10 @@ def after(config: SearchConfig, dataset: Dataset, export_seconds: float) -> Afte
         images=(train + valid) / train,
         has_control=has_control(config),
         test=4 / 3 * test / train,
-        export=export_seconds,
+        export=export,
         front=len(config.front_sizes) * (4 / 3 * front_epochs(config) + SHRINKING / train),
+        members=(len(config.front_sizes) or config.steps) if methods.registry[config.method].has_branches else 0,
+        member=member,
     )
 
 

@@ -76,7 +76,7 @@ def front(
     if not has_front(config):
         return []
     members, smallest = [_member(run, largest, run_directory.BEST)], largest
-    for key in finished:
+    for left, key in zip(range(len(finished), 0, -1), finished, strict=True):
         model = run.tuner.load_model(run.tuner.oracle.book.by_training()[key])
         member = _member(run, model, _folder(model), training=list(key))
         alike = [other for other in members if other.said["params"] == member.said["params"]]
@@ -85,7 +85,7 @@ def front(
             continue
         members = [other for other in members if other not in alike or other.said["directory"] == run_directory.BEST]
         members.append(member)
-        _export(run, model, member, images, knows_validation=False)
+        _export(run, model, member, images, knows_validation=False, left=left)
         _say(run, member.said)
     members += _made_smaller(run, smallest, largest, images, knows_validation)
     said = _compared(run, members)
@@ -137,8 +137,8 @@ def _made_smaller(
     """Networks of the sizes that are asked for below a network's, each made of the one before."""
     config, members = run.config, list[_Member]()
     # Of a method with branches the larger ones are there already, or the search has not come to them.
-    has_branches = methods.registry[config.method].has_branches
-    sizes = run.tuner.oracle.search.sizes_below if has_branches else sorted(set(config.front_sizes), reverse=True)
+    front = run.tuner.oracle.search.front
+    sizes = front.sizes_below if front else sorted(set(config.front_sizes), reverse=True)
     if not sizes:
         return members
     if config.class_weight != "none":
@@ -182,11 +182,11 @@ def _made_smaller(
 
 def _epochs(run: FinishedSearch, small: keras.Model, teacher: keras.Model, size: int) -> int:
     """Epochs that a smaller network is trained: those asked for, or what a method with branches has left of its budget."""
-    config = run.config
-    if not methods.registry[config.method].has_branches:
+    config, front = run.config, run.tuner.oracle.search.front
+    if front is None:
         return config.front_epochs
     architectures = [Architecture.from_keras(model) for model in (small, teacher)]
-    return run.tuner.oracle.search.epochs_below(*architectures[: 2 if config.distillation else 1], size=size)
+    return front.epochs_below(*architectures[: 2 if config.distillation else 1], size=size)
 
 
 def _folder(model: keras.Model) -> str:
@@ -235,7 +235,7 @@ def _trained(
     if not epochs:
         return small, {"epochs": 0, "ended": None}
     # What has begun keeps its epochs where they follow from the time that was left.
-    by_clock = methods.registry[config.method].has_branches and budget_names.given(config, budget_names.TIME)
+    by_clock = methods.registry[config.method].has_branches and budget_names.given(vars(config), budget_names.TIME)
     job = Job(
         name=f"front, {architecture.params:,} parameters",
         identity={
@@ -274,8 +274,19 @@ def _member(run: FinishedSearch, model: keras.Model, directory: str, **facts: An
     return _Member(architecture, said, answers)
 
 
-def _export(run: FinishedSearch, model: keras.Model, member: _Member, images: Images, knows_validation: bool) -> None:
-    """Exports a network in the formats that are asked for, or in those that always are, with what the card of the largest has of its test."""
+def formats(config: SearchConfig) -> Sequence[str]:
+    """The formats of all but the network that is handed over: those that are asked for, or those that always are."""
+    return config.export or ALWAYS
+
+
+def _export(
+    run: FinishedSearch, model: keras.Model, member: _Member, images: Images, knows_validation: bool, left: int = 1
+) -> None:
+    """Exports a network, with what the card of the largest has of its test.
+
+    Args:
+        left: networks that are finished and not exported yet, this one among them.
+    """
     test = scoring.model_record(run.dataset, member.tested)
     if knows_validation:
         test["notes"].append(f"{KNOWN[0].upper()}{KNOWN[1:]}")
@@ -285,7 +296,8 @@ def _export(run: FinishedSearch, model: keras.Model, member: _Member, images: Im
         member.said["directory"],
         member.said,
         test,
-        run.config.export or ALWAYS,
+        formats(run.config),
         images,
         f"Front: {member.said['params']:,} parameters: export",
+        left * run.plan.after.member,
     )

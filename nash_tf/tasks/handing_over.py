@@ -28,11 +28,13 @@ def export_best(
         results, test: for the model card; what results.json says, and what it says of the test.
     """
     config = run.config
-    later = ("seconds", "cpu_seconds", "control")  # of the whole run, the export included; the last is spread out below
+    spread = ("control", "start")
+    later = ("seconds", "cpu_seconds", *spread)  # of the whole run, the export included
     timed_anew = (LATENCY,) if has_front(config) else ()  # together with the front's others, which are not there yet
     facts = {name: value for name, value in results.items() if name not in later and not name.startswith(timed_anew)}
-    facts |= {f"control_{name}": value for name, value in (results["control"] or {}).items()}
-    return export_network(run, final, run_directory.BEST, facts, test, formats(config), images(run), "Export")
+    facts |= {f"{own}_{name}": value for own in spread for name, value in (results.get(own) or {}).items()}
+    wanted, expected = formats(config), run.plan.after.exports
+    return export_network(run, final, run_directory.BEST, facts, test, wanted, images(run), "Export", expected)
 
 
 def export_network(
@@ -44,6 +46,7 @@ def export_network(
     wanted: Sequence[str],
     of_images: Images,
     named: str,
+    expected: float,
 ) -> dict[str, Any]:
     """Exports a network as it is used, in those formats for which there is time; returns what `export` does.
 
@@ -52,9 +55,10 @@ def export_network(
         facts, test: for the model card; the settings are added.
         wanted: the formats.
         named: the export, where it is said what is left out of it.
+        expected: seconds that it takes, and those of the networks that follow.
     """
     config, limits = run.config, run.plan.limits
-    dropped = export_time.dropped(wanted, export_formats.ALWAYS, run.plan.after.export, limits.seconds_left_in_all())
+    dropped = export_time.dropped(wanted, export_formats.ALWAYS, expected, limits.seconds_left_in_all())
     why = f"no time was left for it before max_hours={config.max_hours}; --resume with a higher --max_hours makes it"
 
     def left_out(name: str, reason: str) -> None:

@@ -24,12 +24,29 @@ from nash_tf.strategy import course, methods
 from nash_tf.strategy.prices import Prices
 from nash_tf.strategy.unused import why_fewer_first
 from nash_tf.tasks import scoring, start
+from nash_tf.terminal.loading import Loading
 from nash_tf.terminal.progress import Progress, label
 from nash_tf.training.long_training import group_steps
 from nash_tf.tuning import trial_values
 
 UNDECAYED = ["bias", "gamma", "beta", "alpha"]
 OPTIMIZERS = {"sgd": keras.optimizers.SGD, "muon": Muon}
+
+
+def load(config: SearchConfig, quiet: bool) -> data.Dataset:
+    """The data set that is given.
+
+    Raises:
+        ConfigError, DataError: it cannot be used.
+    """
+    return data.load(
+        config.dataset,
+        valid_fraction=config.valid_fraction,
+        train_limit=config.train_limit,
+        seed=config.seed,
+        images=config.images,
+        progress=Loading(quiet=quiet),
+    )
 
 
 def check(config: SearchConfig, dataset: data.Dataset) -> None:

@@ -5,10 +5,13 @@ from pathlib import Path
 
 from nash_tf.data import identity
 from nash_tf.data.dataset import Dataset
+from nash_tf.data.source import composed, listed, printable
+from nash_tf.exporting.predict_script import CLASSES
 from nash_tf.files import run_directory
-from nash_tf.records import loading
+from nash_tf.records import loading, regular_files
 from nash_tf.records.runs import Run, number
 
+_LARGEST = 1 << 24  # bytes of a file of classes
 UNKNOWN = (
     "Where the model of --start was trained on some of these images (as before images or a class were added, or with another --seed), the "
     "scores on validation and test images among them come out too high: keep the test images in a folder of their own (train/ and test/)"
@@ -41,6 +44,31 @@ def notes(path: str, dataset: Dataset) -> tuple[str, ...]:
             return (VALIDATION,) if knows_validation else ()
         model = Path(before).resolve()
     return (UNKNOWN,)
+
+
+def other_classes(path: str, dataset: Dataset) -> str | None:
+    """A sentence where the classes that lie beside a model are other ones than those that its outputs are taken for, one by one in their
+    order; None where they are these, or none lie there.
+
+    Args:
+        path: of the model, which has an output for each class.
+        dataset: the images of the search.
+    """
+    try:
+        known = regular_files.parse(regular_files.read(Path(path).resolve().with_name(CLASSES), _LARGEST))
+    except (OSError, ValueError, regular_files.Unreadable):
+        return None
+    if not isinstance(known, list) or not all(isinstance(name, str) for name in known):
+        return None
+    pairs = list(zip(known, dataset.class_names, strict=False))
+    moved = [f"{printable(now)} for {printable(then)}" for then, now in pairs if composed(then) != composed(now)]
+    if len(known) != len(dataset.class_names) or not moved:
+        return None
+    return (
+        f"By {CLASSES} beside it the model learnt other classes: {listed(moved)}, of {len(known)}. Those outputs begin with what they know of the "
+        "other class. Where a class has another name alone, nothing is lost; where a new class has shifted them, rename it so that the "
+        "others keep their places."
+    )
 
 
 def _run_of(model: Path) -> Run | None:

@@ -103,7 +103,7 @@ def describe(config: SearchConfig, dataset: data.Dataset, before: Mapping[str, s
         lines.append(
             "Training images are mirrored, as this run was begun; a new one of such a file mirrors them only where --augment names flip."
         )
-    has_budget = methods.registry[config.method].is_budgeted or budget_names.given(config, budget_names.COMPUTE)
+    has_budget = methods.registry[config.method].is_budgeted or budget_names.given(vars(config), budget_names.COMPUTE)
     known = before.get(run_directory.COSTS, "not recorded")
     if has_budget and known != costs.coefficients():
         lines.append(

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -12,8 +12,10 @@ import numpy as np
 from nash_tf import data
 from nash_tf.architecture import Architecture, Shape
 from nash_tf.architecture.classifier import Classifier, begins_with_preprocessing, classifier_of, frozen_layers
-from nash_tf.config import SearchConfig, refusal
+from nash_tf.config import ConfigError, SearchConfig, refusal
+from nash_tf.data.pipeline import Pipeline
 from nash_tf.data.pixels import scaling
+from nash_tf.data.rows import Rows
 from nash_tf.keras_models import model_file
 from nash_tf.keras_models.building import taking, to_keras
 from nash_tf.keras_models.state import State, read_state, write_state
@@ -21,7 +23,7 @@ from nash_tf.morphisms import known
 from nash_tf.morphisms.weight_transfer import Key
 from nash_tf.settings.images import IMAGENET, PIXELS, RAW, SIGNED, STANDARD, as_text
 from nash_tf.strategy import methods
-from nash_tf.tasks import learnt_before
+from nash_tf.tasks import learnt_before, scoring
 
 MEASURED = 128  # training images that tell how wrong the model is
 _BATCH = 32  # of them at a time
@@ -94,7 +96,10 @@ def with_pixels(config: SearchConfig, dataset: data.Dataset, begun: SearchConfig
     if not start.network.keeps_head:
         return replace(config, start_pixels=SIGNED)
     candidates = [pixels for pixels in PIXELS if pixels != IMAGENET or channels == 3]
-    losses = {pixels: loss for pixels, (loss, _) in _measured(start, dataset, candidates).items()}
+    losses = {
+        pixels: loss
+        for pixels, (loss, _) in _measured(start, dataset, candidates, _some(dataset.x_train, dataset.y_train)).items()
+    }
     return replace(config, start_pixels=min(losses, key=losses.__getitem__))
 
 
@@ -104,7 +109,10 @@ def _check_bytes(config: SearchConfig, dataset: data.Dataset) -> None:
     Raises:
         ConfigError: it is floats from 0 to 1.
     """
-    if np.issubdtype(dataset.x_train.dtype, np.floating) and float(_some(dataset)[0].max()) <= 1.0:
+    if (
+        np.issubdtype(dataset.x_train.dtype, np.floating)
+        and float(_some(dataset.x_train, dataset.y_train)[0].max()) <= 1.0
+    ):
         rule = (
             "scales pixel values itself, those of the data set are floats up to 1, and what it expects is not known; "
             "give --start_pixels=raw where it takes them as they are, or store them as uint8 from 0 to 255"
@@ -136,14 +144,44 @@ def describe(config: SearchConfig, dataset: data.Dataset) -> list[str]:
         own = f", 0 to 255{own}"
     lines.append(f"It is given {_WORDS[str(config.start_pixels)]}{own}; --start_pixels= says otherwise.")
     if start.network.keeps_head and start.weights:
-        ((_, accuracy),) = _measured(start, dataset, [str(config.start_pixels)]).values()
-        count = min(MEASURED, len(dataset.y_train))
+        rights = []
+        for name, x, y in (
+            ("training", dataset.x_train, dataset.y_train),
+            ("validation", dataset.x_valid, dataset.y_valid),
+        ):
+            ((_, accuracy),) = _measured(start, dataset, [str(config.start_pixels)], _some(x, y)).values()
+            rights.append(f"{accuracy:.0%} of {min(MEASURED, len(y))} {name} images")
         lines.append(
-            f"As it is, it is right for {accuracy:.0%} of {count} training images. Its outputs are taken for the classes in "
+            f"As it is, it is right for {' and '.join(rights)}. Its outputs are taken for the classes in "
             f"this order: {', '.join(dataset.class_names[:12])}{', ...' if len(dataset.class_names) > 12 else ''}."
         )
+        lines += filter(None, [learnt_before.other_classes(str(config.start), dataset)])
     unused = [f"--{name}" for name, is_given in _overridden(config).items() if is_given]
     return [*lines, *([f"Not used with it: {', '.join(unused)}."] if unused else [])]
+
+
+def scores(config: SearchConfig, dataset: data.Dataset, pipeline: Pipeline) -> dict[str, Any] | None:
+    """How good the model is as it was given, on the validation images, and on the test images as the other networks; for results.json.
+
+    Returns:
+        None where none was given, its head or all of it is new, or its file is there no more.
+    """
+    if config.start is None:
+        return None
+    try:
+        start = start_of(config, dataset)
+    except ConfigError:
+        return None
+    if not (start.weights and start.network.keeps_head):
+        return None
+    model, validation = start.model(), pipeline.evaluation(dataset.x_valid, dataset.y_valid)
+    valid = scoring.overall(scoring.tally(model, validation, len(dataset.class_names)))
+    (tested,) = scoring.on_test_images(dataset, pipeline, config.views, model)
+    test = scoring.overall(tested)
+    return {
+        **{f"val_{name}": valid[name] for name in ("accuracy", "balanced_accuracy")},
+        **{f"test_{name}": test[name] for name in ("accuracy", "loss", "balanced_accuracy", "balanced_interval")},
+    }
 
 
 def with_notes(config: SearchConfig, dataset: data.Dataset) -> data.Dataset:
@@ -229,16 +267,18 @@ def _size(shape: Shape) -> str:
 def _can_grow(config: SearchConfig, architecture: Architecture) -> bool:
     method = methods.registry[config.method]
     operators = {**known(), **method.variants}
-    return not method.operators or any(
+    return not method.grows or any(
         operators[name].requires(architecture, site) and not operators[name].pointless(architecture, site)
         for name in method.operators
         for site in operators[name].candidates(architecture)
     )
 
 
-def _measured(start: Start, dataset: data.Dataset, candidates: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """Cross-entropy and accuracy on some training images, spread over all of them, by the pixel values that it is given."""
-    (images, labels), model = _some(dataset), start.model()
+def _measured(
+    start: Start, dataset: data.Dataset, candidates: Sequence[str], some: tuple[np.ndarray, np.ndarray]
+) -> dict[str, tuple[float, float]]:
+    """Cross-entropy and accuracy on some images, with their labels, by the pixel values that the model is given."""
+    (images, labels), model = some, start.model()
     found = {}
     for pixels in candidates:
         offset, divisor = scaling(pixels, dataset.mean, dataset.std, dataset.x_train.dtype)
@@ -252,7 +292,7 @@ def _measured(start: Start, dataset: data.Dataset, candidates: Sequence[str]) ->
     return found
 
 
-def _some(dataset: data.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Some training images and their labels, spread over all of them."""
-    chosen = np.unique(np.linspace(0, len(dataset.y_train) - 1, MEASURED).astype(int))
-    return dataset.x_train[chosen], dataset.y_train[chosen]
+def _some(x: np.ndarray | Rows, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Some images and their labels, spread over all of them."""
+    chosen = np.unique(np.linspace(0, len(y) - 1, MEASURED).astype(int))
+    return x[chosen], y[chosen]

@@ -68,6 +68,8 @@ def lines(results: Mapping, directory) -> list[str]:
         *(network_scores.score(results, each, _objective(results)) for each in (before, network_scores.MODEL))
     ):
         said += [worse]
+    if given := worth.beside_start(results, _objective(results)):
+        said += [given]
     if results.get("test"):
         said += [classification.words(results["test"])]
     said += [

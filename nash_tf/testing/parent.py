@@ -8,7 +8,13 @@ import numpy as np
 import tensorflow as tf
 
 from nash_tf.architecture import Architecture
-from nash_tf.keras_models.calibration import in_inference, node_outputs, on_own_statistics
+from nash_tf.keras_models.calibration import (
+    in_inference,
+    inside_on_own_statistics,
+    node_outputs,
+    on_own_statistics,
+)
+from nash_tf.keras_models.graph_calls import operations
 from nash_tf.keras_models.state import read_state, restoring
 from nash_tf.keras_models.variables import variables as named_variables
 from nash_tf.morphisms.weight_transfer import Key
@@ -102,9 +108,10 @@ def arrays(tensors) -> list[np.ndarray]:
 
 
 def forward(model, architecture: Architecture, batch, training: bool = False) -> list:
-    """Outputs of a model; with `training`, batch normalisations use the batch's statistics, but noise stays off."""
+    """Outputs of a model; with `training`, batch normalisations use the batch's statistics, those inside other layers too, but noise stays
+    off."""
     run = on_own_statistics if training else in_inference
-    with restoring(model):
+    with restoring(model), inside_on_own_statistics(operations(model).values() if training else ()):
         values = node_outputs(model, architecture, [batch] * len(architecture.inputs), run)
     return [values[name] for name in architecture.outputs]
 

@@ -71,6 +71,8 @@ def check_sites(operator: Morphism, architecture: Architecture) -> list:
     again = operator.sites(Architecture.from_json(before))
     require(sites == again, f"{operator.name}: sites differ from one call to the next")
     require(len(set(sites)) == len(sites), f"{operator.name}: a site comes twice")
+    unasked = [site for site in operator.choices(architecture) if not operator.requires(architecture, site)]
+    require(not unasked, f"{operator.name}: a search would choose what is no site: {unasked}")
     require(architecture.to_json() == before, f"{operator.name}: looking for sites changed the parent")
     wrongs: list[Any] = [(), (None,) * 9]
     for wrong in wrongs:

@@ -67,15 +67,18 @@ class ChildModels:
         hyperparameters: Mapping[str, Any],
         architecture: Architecture | None = None,
         state: State | None = None,
+        *,
+        template: keras.Model | None = None,
     ) -> keras.Model:
         """A compiled model of an architecture, by default the first network's; its optimiser tells `initial_rate`, None for one
-        with a schedule of its own.
+        with a schedule of its own. `template` is what `_template` has given for the same values, where nothing was drawn since.
 
         Raises:
             ValueError: the first network is not compiled, or cannot be carried.
         """
         with self._scope():
-            template = self._template(hyperparameters)
+            if template is None:
+                template = self._template(hyperparameters)
             weights = None if state is None else state.weights
             model = to_keras(architecture or from_keras(template, one_by_one=True), weights=weights)
             carry_trainable(model, template)
@@ -89,6 +92,11 @@ class ChildModels:
         )
         return model
 
+    def compiled(self, hyperparameters: Mapping[str, Any]) -> keras.Model:
+        """The first network as the builder gives it: for what it is compiled with no model need be made of it."""
+        with self._scope():
+            return self._template(hyperparameters)
+
     def first(self, hyperparameters: Mapping[str, Any], seed: int) -> keras.Model:
         """The first network as it is to be trained: as `build` makes it, and with the weights that it came with.
 
@@ -99,14 +107,15 @@ class ChildModels:
         with self._scope():
             template = self._template(hyperparameters)
         given = read_state(template)
-        if not _steps_taken(template):
-            keras.utils.set_random_seed(seed)
-            with self._scope():
-                again = read_state(self._template(hyperparameters)).weights
+        has_steps = _steps_taken(template)
+        keras.utils.set_random_seed(seed)
+        with self._scope():
+            template = self._template(hyperparameters)
+        if not has_steps:
+            again = read_state(template).weights
             equal = {key for key, value in given.weights.items() if key in again and np.array_equal(value, again[key])}
             given = State({key: given.weights[key] for key in equal}, {})
-        keras.utils.set_random_seed(seed)
-        model = self.build(hyperparameters)
+        model = self.build(hyperparameters, template=template)
         drawn = read_state(model).weights
         with self._scope():
             write_state(model, State({**drawn, **given.weights}, given.slots, given.counters))

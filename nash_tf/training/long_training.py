@@ -84,6 +84,11 @@ class Job:
     averaged: float = 0.0
 
 
+def epochs_in_time(job: Job) -> int:
+    """How many epochs a job that begins now has time for, as it looks; 0 where it will not begin."""
+    return last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
+
+
 def train(
     job: Job,
     make: Callable[[], keras.Model],
@@ -114,7 +119,7 @@ def train(
     model, mean = make(), {}
     saved = saved_long_training.load(directory, job.identity, job.limit)
     if saved is None:
-        last = last_epoch(0, job.epochs, job.seconds_left() / SLACK, job.pace) if job.pace else job.epochs
+        last = epochs_in_time(job)
         cooldown = Timeline(0.0, annealings([max(last, 1 if job.cpu_seconds is None else _AT_FIRST)]))
         ended = None if last else CUT
         training = LongTrainingState(job.identity, 0, job.epochs, last, cooldown, limit=job.limit, ended=ended)

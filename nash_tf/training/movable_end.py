@@ -28,7 +28,8 @@ class Moved(NamedTuple):
 
 class MovableEnd(Watch):
     """Ends a training in time. Where its epochs do not fit, by the pace of those so far, rate and average come to their ends with the last
-    that does. Where time is over all the same it ends where it is, if an epoch is done, or it has begun with a trained network.
+    that does. Where time is over all the same it ends where it is, if an epoch's batches are done, or it has begun with a trained
+    network.
 
     Args:
         limits: on the training, with what it may take where it is made shorter, as it may be.
@@ -78,7 +79,7 @@ class MovableEnd(Watch):
         return {"is_shortened": self._first + done < self._wanted, "rate": rate}
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch = epoch
+        super().on_epoch_begin(epoch, logs)
         self._rates = [*self._rates[: epoch - self._first], self._line.at(epoch)]
         self._pace.begins()
 
@@ -87,7 +88,7 @@ class MovableEnd(Watch):
         super().on_train_batch_end(batch, logs)
 
     def time_is_up(self) -> None:
-        if self._is_told or not (self._done or self._is_trained):
+        if self._is_told or not (self._done or self._is_trained or self.has_all_batches):
             super().time_is_up()
         self._end(self._epoch + 1)
 

@@ -15,7 +15,6 @@ from nash_tf.architecture import Architecture
 from nash_tf.callbacks import UnknownLength, without_backups
 from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.autotuning import without_autotuning
-from nash_tf.keras_models.calibration import is_same_batch
 from nash_tf.keras_models.private_api import forget_restored_epoch
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms.weight_transfer import Key
@@ -23,7 +22,7 @@ from nash_tf.seeds import drawing_apart
 from nash_tf.strategy.records import COMPLETED, Assignment, Outcome
 from nash_tf.strategy.schedules import averaged_from
 from nash_tf.training import resumable_training
-from nash_tf.training.calibration_batch import as_taken
+from nash_tf.training.calibration_batch import NOT_CALIBRATED, as_taken, other_batch
 from nash_tf.training.child_models import ChildModels
 from nash_tf.training.errors import NotFinite, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments, is_read_once
@@ -34,13 +33,10 @@ from nash_tf.training.parts_of_data import after, drawn_anew, only_beginning
 from nash_tf.training.rate_and_end import end_of, is_annealed, run_down, with_rate
 from nash_tf.training.resumable_training import Saver, TrainingState
 from nash_tf.training.scoring import REMEDY, as_history, kept_scores
-from nash_tf.training.watching import Limits, Scores
+from nash_tf.training.watching import Limits, Scores, Watch
 from nash_tf.training.weight_average import WeightAverage
 
-_NOT_CALIBRATED = (
-    "new batch normalisations are calibrated on the first of what search was given as x, and wrong where HyperModel.fit changes that before "
-    "it trains: give calibration, a batch as it trains with, since it "
-)
+_NOT_AVERAGED = "average_weights: the weights are not averaged, for "
 
 
 @dataclass(frozen=True)
@@ -78,6 +74,20 @@ class _Begun(NamedTuple):
     start: TrainingState
     mean: Mapping[Key, np.ndarray] = MappingProxyType({})
     born: Callable[[FitArguments], None] | None = None
+
+
+class _Callbacks(NamedTuple):
+    """What is called as a training goes on, in this order.
+
+    Attributes:
+        own: what averages the weights, the user's, and what anneals the rate.
+        end: ends it at its limits.
+        saver: saves it; nothing where it is not saved while it goes on.
+    """
+
+    own: Sequence[keras.callbacks.Callback]
+    end: Watch
+    saver: Sequence[Saver]
 
 
 class Trainer:
@@ -133,29 +143,21 @@ class Trainer:
         """
         limits = limits or Limits()
         self.epochs_done, self.stopwatch = 0, Stopwatch()
-        callbacks = without_backups(fit.callbacks, self._say)
-        fit = replace(fit, arguments=fit.arguments.for_training(), callbacks=callbacks)
+        own = without_backups(fit.callbacks, self._say)
+        fit = replace(fit, arguments=fit.arguments.for_training(), callbacks=own)
         with without_autotuning():
             if self.models.calibration is None:
                 self.models.calibration, self._is_taken = fit.arguments.first_batch(), True
             keras.utils.set_random_seed(assignment.seed)
             saved = self._interrupted(assignment, unfinished) if unfinished else None
             begun = saved or self._begun(assignment, fit, source, source_value)
-            start = begun.start
-            self.epochs_done = start.epoch - assignment.initial_epoch
+            self.epochs_done = begun.start.epoch - assignment.initial_epoch
             if assignment.source and (what := run_down(begun.model.optimizer)):
                 self._say(what, "schedule")
             if not fit.is_own:
                 self._tell_of_data(fit.arguments, assignment)
-            average = self._average(begun.model, assignment, fit, begun.mean, start.averaged)
-            callbacks = with_rate(begun.model, begun.architecture, assignment, fit.callbacks)
-            end = end_of(limits, self.stopwatch.began, assignment, start, callbacks, average)
-            watches: list[keras.callbacks.Callback] = [end]
-            if unfinished:
-                kept = limits.saved, average, lambda: end.moved
-                watches.append(Saver(unfinished, begun.architecture, start, assignment.epochs, self.stopwatch, *kept))
-            averages = [average] if average else []
-            history, metrics = self._fitted(begun, assignment, fit, [*averages, *callbacks], watches)
+            callbacks = self._callbacks(begun, assignment, fit, limits, unfinished)
+            history, metrics = self._fitted(begun, assignment, fit, callbacks)
         limits.confirm()
         self._keep(begun, assignment, target)
         wall_seconds, cpu_seconds = self.stopwatch.taken()
@@ -165,11 +167,11 @@ class Trainer:
             begun.architecture,
             metrics={name: float(f"{value:.7g}") for name, value in metrics.items()},  # all that a float32 holds
             history={name: [float(f"{value:.6g}") for value in series] for name, series in history.items()},
-            certificate=start.certificate,
+            certificate=begun.start.certificate,
             cpu_seconds=cpu_seconds,
             wall_seconds=wall_seconds,
             epochs=self.epochs_done,
-            **end.told(self.epochs_done),
+            **callbacks.end.told(self.epochs_done),
         )
 
     def _begun(self, assignment: Assignment, fit: Fit, source: Path | None, source_value: float | None) -> _Begun:
@@ -187,24 +189,16 @@ class Trainer:
             return _Begun(model, architecture, start)
 
         def born(received: FitArguments) -> None:
-            if again is not None and (batch := self._other_batch(fit.arguments, received)) is not None:
+            if (
+                again
+                and (batch := other_batch(received, fit.arguments, self.models.calibration, self._say)) is not None
+            ):
                 certificate.clear()
                 certificate.update(again(as_taken(batch, model, architecture)))
             certificate.update(self._change(model, received, source_value))
             seed_layers(model, assignment.seed)
 
         return _Begun(model, architecture, start, born=born)
-
-    def _other_batch(self, given: FitArguments, received: FitArguments) -> Any:
-        """The first batch that `model.fit` is to train with, where it is another than the one that was taken from what search was given."""
-        if all(received.by_name().get(name) is given.by_name().get(name) for name in ("x", "y")):
-            return None
-        try:
-            batch = received.first_batch()
-        except Unsearchable:
-            self._say(_NOT_CALIBRATED + "has model.fit read what can be read only once")
-            return None
-        return None if is_same_batch(batch, self.models.calibration) else batch
 
     def _interrupted(self, assignment: Assignment, unfinished: Path) -> _Begun | None:
         """The training with the model of one that was interrupted; None where it was not, or not saved."""
@@ -225,25 +219,33 @@ class Trainer:
         checkpoint.save(target, begun.architecture, state)
         self.models.keep(assignment.key, begun.model)
 
-    def _average(
-        self, model: keras.Model, assignment: Assignment, fit: Fit, mean: Mapping[Key, np.ndarray], count: int
-    ) -> WeightAverage | None:
+    def _callbacks(
+        self, begun: _Begun, assignment: Assignment, fit: Fit, limits: Limits, unfinished: Path | None
+    ) -> _Callbacks:
+        """What is called as a training goes on: the end moves rate and average, and the saver tells where to."""
+        model, architecture, start, *_ = begun
+        average = self._average(begun, assignment, fit)
+        own = with_rate(model, architecture, assignment, fit.callbacks)
+        end = end_of(limits, self.stopwatch.began, assignment, start, own, average)
+        saver = []
+        if unfinished:
+            kept = limits.saved, average, lambda: end.moved
+            saver.append(Saver(unfinished, architecture, start, assignment.epochs, self.stopwatch, *kept))
+        return _Callbacks([average, *own] if average else own, end, saver)
+
+    def _average(self, begun: _Begun, assignment: Assignment, fit: Fit) -> WeightAverage | None:
         """What averages the weights over the end of a training; None where its phases have no such part, or are not what sets the rate,
         or the mean could not be scored."""
         first_epoch = averaged_from(assignment.phases)
         if first_epoch is None:
             return None
-        if not is_annealed(model, fit.callbacks):
-            self._say(
-                "average_weights: the weights are not averaged, for the learning rate is not annealed as the method has it"
-            )
+        if not is_annealed(begun.model, fit.callbacks):
+            self._say(f"{_NOT_AVERAGED}the learning rate is not annealed as the method has it")
             return None
         if fit.arguments.validation() is None:
-            self._say(
-                "average_weights: the weights are not averaged, for search was given no validation data by which their mean could be scored"
-            )
+            self._say(f"{_NOT_AVERAGED}search was given no validation data by which their mean could be scored")
             return None
-        return WeightAverage(first_epoch, assignment.epochs, mean, count)
+        return WeightAverage(first_epoch, assignment.epochs, begun.mean, begun.start.averaged)
 
     def _say(self, what: str, kind: str = "") -> None:
         """Warns of what is the same for all trainings, once; or once of its kind."""
@@ -257,12 +259,7 @@ class Trainer:
             self._say(what, "beginning")
 
     def _fitted(
-        self,
-        begun: _Begun,
-        assignment: Assignment,
-        fit: Fit,
-        callbacks: Sequence[keras.callbacks.Callback],
-        watches: Sequence[keras.callbacks.Callback],
+        self, begun: _Begun, assignment: Assignment, fit: Fit, callbacks: _Callbacks
     ) -> tuple[dict[str, list], dict[str, float]]:
         """The history of a training, and the scores of the weights that it ended on."""
         model, start = begun.model, begun.start
@@ -272,8 +269,8 @@ class Trainer:
             self.epochs_done += 1
 
         counter = keras.callbacks.LambdaCallback(on_epoch_end=count)
-        added = [keras.callbacks.TerminateOnNaN(), counter, scores, *watches]
-        seen = Seen(model, [each for each in added if not isinstance(each, Saver)], begun.born)
+        added = [keras.callbacks.TerminateOnNaN(), counter, scores, callbacks.end]
+        seen = Seen(model, added, begun.born)
         forget_restored_epoch(model)
         given = fit.arguments if fit.is_own else after(fit.arguments, start.epoch - assignment.initial_epoch)
         try:
@@ -283,14 +280,14 @@ class Trainer:
                     *given.positional,
                     initial_epoch=start.epoch,
                     epochs=assignment.epochs,
-                    callbacks=[*callbacks, *added],
+                    callbacks=[*callbacks.own, *added, *callbacks.saver],
                     **{"verbose": 0, **given.named},
                 )
         except UnknownLength as error:  # the same for every child
             raise Unsearchable(str(error)) from None
         received = seen.received if fit.is_own else fit.arguments
         if begun.born and received is None and self._is_taken:
-            self._say(_NOT_CALIBRATED + "does not call model.fit, which would tell")
+            self._say(NOT_CALIBRATED + "does not call model.fit, which would tell")
         if fit.is_own and fit.on_received:
             fit.on_received(received)
         if fit.is_own:
@@ -298,7 +295,7 @@ class Trainer:
         if not self.epochs_done:  # a loop without callbacks tells of no epoch
             told = len(returned.epoch) if isinstance(returned, keras.callbacks.History) else 0
             self.epochs_done = told or assignment.epochs - assignment.initial_epoch
-        for left_undone in unheard([*callbacks, *watches]) if start.epoch < assignment.epochs else ():
+        for left_undone in unheard([*callbacks.own, callbacks.end]) if start.epoch < assignment.epochs else ():
             self._say(left_undone)
         history = as_history(returned, self.objective)
         if isinstance(returned, keras.callbacks.History):

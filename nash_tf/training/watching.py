@@ -57,12 +57,12 @@ class Watch(keras.callbacks.Callback):
         is_passed_over: whether there are limits, and no batch has ended, as far as `fit` tells.
 
     Raises:
-        OutOfTime: after the batch in which one is reached.
+        OutOfTime: after the batch in which one is reached, but for the very last: what is trained is scored, which takes little.
     """
 
     def __init__(self, limits: Limits, began: tuple[float, float] | None = None):
         super().__init__()
-        self._limits, self._began, self._batches = limits, began or pace.now(), 0
+        self._limits, self._began, self._batches, self._epoch = limits, began or pace.now(), 0, 0
         self.is_passed_over = min(limits.seconds, limits.cpu_seconds) < math.inf or limits.check is not _nothing
 
     @property
@@ -74,12 +74,21 @@ class Watch(keras.callbacks.Callback):
         """What an outcome says of the end of a training, after so many epochs; nothing where it was not moved."""
         return {}
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self._epoch = epoch
+
     def on_train_batch_end(self, batch, logs=None):
         self._batches, self.is_passed_over = _batches_done(self, batch), False
         wall, cpu = pace.since(self._began)
-        if wall > self._limits.seconds or cpu > self._limits.cpu_seconds:
+        is_trained = self.has_all_batches and self._epoch + 1 == (self.params or {}).get("epochs")
+        if (wall > self._limits.seconds or cpu > self._limits.cpu_seconds) and not is_trained:
             self.time_is_up()
         self._limits.check()
+
+    @property
+    def has_all_batches(self) -> bool:
+        """Whether all batches of the open epoch are done, as far as `fit` tells how many there are."""
+        return self._batches == (self.params or {}).get("steps")
 
     def time_is_up(self) -> None:
         """Ends the training.

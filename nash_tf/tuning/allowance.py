@@ -5,7 +5,7 @@ import math
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial
 
-from nash_tf.strategy import course, hill_climbing
+from nash_tf.strategy import course, endings
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.training import resumable_training
 from nash_tf.training.watching import Limits
@@ -76,10 +76,10 @@ class Allowance:
         and so is the first network's, since without it there is nothing at all.
         """
         key, search = self._book.assignment(trial).key, self._search
-        is_end = hill_climbing.is_end(key, search.steps, search.method)
+        is_end = endings.is_end(key, search.steps, search.method)
         seconds = self._limits.seconds_left_at_most() if is_end else self._limits.seconds_left()
         cpu_seconds, shortened = self._book.lending.cpu_seconds(trial.trial_id), None
-        if hill_climbing.can_be_shortened(key, search.steps, search.method) and min(seconds, cpu_seconds) < math.inf:
+        if endings.can_be_shortened(key, search.steps, search.method) and min(seconds, cpu_seconds) < math.inf:
             held = 0.0 if is_end else self._limits.held.first_reserve()
             share = 1.0 if is_end else course.first_share(search.method)
             shortened = share * (seconds - held), share * cpu_seconds

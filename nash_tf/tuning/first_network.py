@@ -2,10 +2,12 @@
 compiled otherwise."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import keras_tuner
+from keras_tuner.engine.trial import Trial
 
 from nash_tf.architecture import Architecture
 from nash_tf.seeds import drawing_apart
@@ -66,20 +68,25 @@ def warn_of_another(book: TrialBook, training: TrialTraining) -> None:
         )
 
 
-def warn_of_other_data(book: TrialBook, models: ChildModels, arguments: FitArguments) -> None:
-    """Warns where a search goes on with other data, or a network compiled otherwise, than it began with.
+def warn_of_other_data(
+    book: TrialBook, training: TrialTraining, arguments: FitArguments, given: keras_tuner.HyperParameters
+) -> None:
+    """Warns where a search goes on with other data, other hyperparameters, or a network compiled otherwise, than it began with.
 
     Args:
         book: of the search.
-        models: with the builder.
+        training: with the builder.
         arguments: of `fit`.
+        given: the hyperparameters that the search was given, without those that it knows from its beginning.
     """
+    search = book.search
     try:
-        with drawing_apart(book.search.settings.seed):
-            model = models.build(book.search.hyperparameters.defaults())
+        with drawing_apart(search.settings.seed):
+            model = training.trainer.models.compiled(search.hyperparameters.defaults())
+            declared = training.declared(given)
     except Exception:  # where a model is needed, it is raised again
         return
-    fit_fingerprint.warn_of_others(book.files.directory, model, arguments)
+    fit_fingerprint.warn_of_others(book.files.directory, model, arguments, declared.space)
 
 
 def see_to_hyperparameters(search: Search, declared: DeclaredHyperparameters, models: ChildModels) -> None:
@@ -93,12 +100,30 @@ def see_to_hyperparameters(search: Search, declared: DeclaredHyperparameters, mo
     if search.settings.tune_hyperparameters:
         _hold_shaping(declared, search.settings.seed, models)
     elif not search.outcomes and (left := declared.undecided()):
-        several = search.method.grows and search.settings.rungs[0].children > 1
-        warnings.warn(
-            f"hyperparameters stay at the lowest or first of their values: {', '.join(f'{name}={value}' for name, value in left.items())}. Give "
-            f"each as default= the value to train with{', or tune_hyperparameters=True, which has children vary them' if several else ''}",
-            stacklevel=3,
-        )
+        warnings.warn(_stay(search, left), stacklevel=3)
+
+
+def see_to_new_hyperparameters(search: Search, trial: Trial, known: set[str]) -> None:
+    """Says the same of those that `HyperModel.fit` or a `run_trial` declares: nobody knows of them before the first training.
+
+    Args:
+        search: in any process.
+        trial: as it was trained.
+        known: names of those that were declared before that.
+    """
+    if search.settings.tune_hyperparameters or trial_values.key_of(trial.hyperparameters.values) != FIRST:
+        return
+    undecided = DeclaredHyperparameters(lambda: trial.hyperparameters).undecided()
+    if left := {name: value for name, value in undecided.items() if name not in known}:
+        warnings.warn(_stay(search, left), stacklevel=3)
+
+
+def _stay(search: Search, left: Mapping[str, Any]) -> str:
+    several = search.method.grows and search.settings.rungs[0].children > 1
+    return (
+        f"hyperparameters stay at the lowest or first of their values: {', '.join(f'{name}={value}' for name, value in left.items())}. Give "
+        f"each as default= the value to train with{', or tune_hyperparameters=True, which has children vary them' if several else ''}"
+    )
 
 
 def _hold_shaping(declared: DeclaredHyperparameters, seed: int, models: ChildModels) -> None:

@@ -3,13 +3,14 @@
 import contextlib
 import hashlib
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from keras_tuner.engine.hyperparameters import HyperParameter
 
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.made_again import optimizer_config
@@ -19,25 +20,31 @@ from nash_tf.tuning import checked_json
 FILE = "given.json"
 LOOKED_AT = 64  # examples of an array, evenly spaced
 _VALUES = ", values"  # ends the names of digests
+_DECLARED = "hyperparameter "  # begins the names of those; one that is not there may be under a condition
 _NO_MATTER = {"verbose", "epochs", "initial_epoch"}
 
 
-def warn_of_others(directory: Path, model: keras.Model, arguments: FitArguments) -> None:
+def warn_of_others(
+    directory: Path, model: keras.Model, arguments: FitArguments, declared: Sequence[HyperParameter] = ()
+) -> None:
     """Writes down what a search begins with; warns where it goes on with something else.
 
     Args:
         directory: of the search.
         model: the compiled first network, as it is built now.
         arguments: of `fit`.
+        declared: the hyperparameters that are declared as it is built, whatever the search knows of them.
     """
-    file, now = directory / FILE, dict(_described(model, arguments))
+    file, now = directory / FILE, dict(_described(model, arguments)) | dict(_ranges(declared))
     try:
         then = checked_json.read(file)
     except Exception:  # there is none yet, or it is damaged: what the search began with is not known
         checked_json.write(file, now)
         return
     changed = [
-        _sentence(name, then.get(name), now.get(name)) for name in {**then, **now} if then.get(name) != now.get(name)
+        _sentence(name, then.get(name), now.get(name))
+        for name in {**then, **now}
+        if then.get(name) != now.get(name) and (name in then and name in now or not name.startswith(_DECLARED))
     ]
     if changed:
         warnings.warn(
@@ -60,6 +67,15 @@ def _described(model: keras.Model, arguments: FitArguments) -> Iterator[tuple[st
     for name, value in arguments.by_name().items():
         if value is not None and name not in _NO_MATTER:
             yield from _data(name, value)
+
+
+def _ranges(declared: Sequence[HyperParameter]) -> Iterator[tuple[str, str]]:
+    """Name and text of each hyperparameter."""
+    for hp in declared:
+        config = hp.get_config()
+        conditions = [_text(each["config"]) for each in config.pop("conditions")]
+        name = config.pop("name")
+        yield f"{_DECLARED}{name}{''.join(f' under {each}' for each in conditions)}", type(hp).__name__ + _text(config)
 
 
 def _data(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -104,4 +120,6 @@ def _text(value: Any) -> str:
 def _sentence(name: str, then: str | None, now: str | None) -> str:
     if name.endswith(_VALUES):
         return f"{name.removesuffix(_VALUES)} has other values"
+    if name.startswith(_DECLARED):
+        return f"{name} was {then}, is {now}, and the search goes on from the former"
     return f"{name} was {'not given' if then is None else then}, is {'not given' if now is None else now}"

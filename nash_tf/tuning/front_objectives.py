@@ -51,6 +51,8 @@ def split(objective: Any, method: str) -> tuple[Any, tuple[str, ...]]:
         return objective, (PARAMS,)
     given = methods.registry.get(method)
     if given is not None and not given.has_branches:
+        if len(objective) == 1:
+            raise ValueError(f"objective must be one, received a list, {list(objective)!r}; give it without the list")
         several = f"objective must be one, received {len(objective)}"
         raise ValueError(
             f"{several}: method {method!r} compares networks by one; method='front' takes a metric and costs"

@@ -1,6 +1,8 @@
 """The hypermodel of a search: the user's own network, or what has grown from it."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 
 import keras
 import keras_tuner
@@ -10,6 +12,14 @@ from nash_tf.keras_models import private_api
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.state import carry_trainable
+from nash_tf.training.errors import Unsearchable
+from nash_tf.training.watching import digest
+
+_UNTRAINED = "HyperModel.fit did not train the model that it was given, "
+_REMEDY = (
+    "train that one; as often as you like, in a run_trial of your own that calls super().run_trial several times and returns the mean, or from "
+    "the weights that it comes with, by model.get_weights() and model.set_weights(...)"
+)
 
 
 class GrownHyperModel(keras_tuner.HyperModel):
@@ -18,7 +28,7 @@ class GrownHyperModel(keras_tuner.HyperModel):
 
     def __init__(self, first: keras_tuner.HyperModel):
         super().__init__(first.name, first.tunable)
-        self.first, self._has_warned = first, False
+        self.first, self._has_warned, self._is_said = first, False, False
 
     def __getattr__(self, name):
         if name == "first":  # not there yet, as while a copy is made
@@ -51,9 +61,32 @@ class GrownHyperModel(keras_tuner.HyperModel):
 
     def fit(self, hp, model, *args, **kwargs):
         hp.is_told = True
-        returned = self.first.fit(hp, model, *args, **kwargs)
+        if not self.has_own_fit:
+            return self.first.fit(hp, model, *args, **kwargs)
+        before = _stage(model)
+        with _calls_of_build(self.first) as built:
+            returned = self.first.fit(hp, model, *args, **kwargs)
         self._warn_of_epochs(returned, model, **kwargs)
+        if _is_asked(**kwargs) and _stage(model) == before:
+            self._tell_of_another(bool(built))
         return returned
+
+    def _tell_of_another(self, is_built: bool) -> None:
+        """Says, once, that what a `fit` returned is of no weights that are kept.
+
+        Raises:
+            Unsearchable: it has built the model that it trained: the first network, for every child.
+        """
+        if is_built:
+            raise Unsearchable(
+                f"{_UNTRAINED}but one of its own build(hp), which makes the first network, whatever has grown: {_REMEDY}"
+            )
+        if not self._is_said:
+            self._is_said = True
+            warnings.warn(
+                f"{_UNTRAINED}whose weights are kept: if it has trained another, what it returns is of weights that are lost. If so, {_REMEDY}",
+                stacklevel=2,
+            )
 
     def _warn_of_epochs(self, returned, model, *, epochs=1, initial_epoch=0, **_):
         """Warns, once, of a `fit` that trains for other epochs than it is asked for: the rate falls over those."""
@@ -67,3 +100,31 @@ class GrownHyperModel(keras_tuner.HyperModel):
                 "pass initial_epoch and epochs on to model.fit",
                 stacklevel=2,
             )
+
+
+def _stage(model: keras.Model) -> tuple[int, str]:
+    """Tells a model that was trained from what it was before: its optimiser's steps, for a rate may be too small to move a weight, and weights."""
+    return int(keras.ops.convert_to_numpy(model.optimizer.iterations)), digest(model)
+
+
+def _is_asked(*, epochs=1, initial_epoch=0, **_) -> bool:
+    """Whether a `fit` is to train at all: a training that was interrupted at its end is not."""
+    return epochs > initial_epoch
+
+
+@contextlib.contextmanager
+def _calls_of_build(hypermodel: keras_tuner.HyperModel) -> Iterator[list]:
+    """Context that gives a list of the calls of a hypermodel's `build` within."""
+    build, own, calls = hypermodel.build, dict(vars(hypermodel)), []
+
+    def seen(hp):
+        calls.append(hp)
+        return build(hp)
+
+    hypermodel.build = seen
+    try:
+        yield calls
+    finally:
+        del hypermodel.build
+        if "build" in own:
+            hypermodel.build = own["build"]

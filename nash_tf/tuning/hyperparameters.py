@@ -34,35 +34,41 @@ class DeclaredHyperparameters:
 
     def defaults(self) -> dict[str, Any]:
         """The default of each."""
-        return {hp.name: rounded(hp.default) for hp in self.space().space}
+        return self.inherited({})
 
     def inherited(self, parent: Mapping[str, Any]) -> dict[str, Any]:
         """The parent's value of each, of those too that it has declared itself; the default of one that the parent has not."""
-        return self.defaults() | {name: rounded(value) for name, value in parent.items()}
+        return {name: rounded(value) for name, value in completed(self.space(), parent).items()}
 
     def perturbed(self, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
         """Values near the given ones: each that is not held moves by a normal step along its range, on its own scale, and stays within it."""
-        moved = dict(values)
-        for hp in self.space().space:
+        space = self.space()
+        before = _in_force(space, lambda hp: _declared(hp, values[hp.name]))
+
+        def moved(hp) -> Any:
+            value = _declared(hp, values[hp.name])
             if hp.name in self.held:
-                continue
+                return value
+            if hp is not before[hp.name][0]:  # another of that name, by what has moved before it
+                value = hp.default
             rng = np.random.default_rng(derive(seed, hp.name))
-            place = hp.value_to_prob(_declared(hp, values[hp.name])) + rng.normal(0.0, SPREAD)
+            place = _place(hp, value) + rng.normal(0.0, SPREAD)
             # Turned back at the ends: Keras Tuner's default is an end, and half of its steps would come to nothing.
             place = abs(place) if place < 1.0 else 2.0 - place
-            moved[hp.name] = rounded(hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9)))
-        return moved
+            return hp.prob_to_value(min(max(place, 0.0), 1.0 - 1e-9))
+
+        return {**values, **{name: rounded(value) for name, (_, value) in _in_force(space, moved).items()}}
 
     def undecided(self) -> dict[str, Any]:
         """The default of each that is the lowest or first of several values: so Keras Tuner has it where none is given."""
-        several = self.others()
-        return {hp.name: hp.default for hp in self.space().space if hp.name in several and hp.default == _lowest(hp)}
+        several, found = self.others(), _in_force(self.space(), _default)
+        return {name: value for name, (hp, value) in found.items() if name in several and value == _lowest(hp)}
 
     def others(self) -> dict[str, Any]:
         """A value far from the default, of each that has one."""
         far = {
-            hp.name: (hp.default, hp.prob_to_value(1 - 1e-9 if hp.value_to_prob(hp.default) < 0.5 else 0.0))
-            for hp in self.space().space
+            name: (value, hp.prob_to_value(1 - 1e-9 if hp.value_to_prob(value) < 0.5 else 0.0))
+            for name, (hp, value) in _in_force(self.space(), _default).items()
         }
         return {name: other for name, (default, other) in far.items() if other != default}
 
@@ -138,6 +144,27 @@ class OfGrown(HyperParameters):
         return super()._retrieve(hp)
 
 
+def with_values_as_defaults(given: HyperParameters | None) -> HyperParameters | None:
+    """Those that a user gives a search, with the values that they have as defaults: a search begins with these. The same object where the
+    values are the defaults already."""
+    if given is None:
+        return None
+    began = [_beginning_with(hp, given) for hp in given.space]
+    if all(one is two for one, two in zip(began, given.space, strict=True)):
+        return given
+    made = HyperParameters()
+    made.merge(began)
+    return made
+
+
+def _beginning_with(hp, given: HyperParameters) -> Any:
+    """A hyperparameter with the value that it is given as its default; itself where that is its default, or it has none."""
+    value = _declared(hp, given.values.get(hp.name))
+    if value is None or value == hp.default or isinstance(hp, Fixed) or not given.is_active(hp):
+        return hp
+    return type(hp).from_config({**hp.get_config(), "default": value})
+
+
 def handed_over(hyperparameters: HyperParameters, search: Search) -> HyperParameters:
     """Those of a trial, as users take them; `OfGrown` where its network is not the first one."""
     first, architecture = search.outcomes[FIRST].architecture, hyperparameters.values.get("architecture")
@@ -154,15 +181,56 @@ def as_declared(hyperparameters: HyperParameters) -> None:
             values[hp.name] = _declared(hp, values[hp.name])
 
 
+def completed(space: HyperParameters, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The given values, and the defaults of those that are declared and have none."""
+    found = _in_force(space, lambda hp: _declared(hp, values[hp.name]) if hp.name in values else hp.default)
+    return {name: value for name, (_, value) in found.items()} | dict(values)
+
+
+def _in_force(space: HyperParameters, choose: Callable[[Any], Any]) -> dict[str, tuple[Any, Any]]:
+    """Of each name the hyperparameter that is in force, and its value. One name may be declared under several conditions: it is the first
+    whose conditions hold, by the values of those before it, and the last where none does.
+
+    Args:
+        space: what is declared; a condition comes before what is declared under it.
+        choose: gives the value of a hyperparameter.
+    """
+    found: dict[str, tuple[Any, Any]] = {}
+    values: dict[str, Any] = {}
+    active: set[str] = set()
+    for hp in space.space:
+        if hp.name in active:
+            continue
+        if all(condition.is_active(values) for condition in hp.conditions):
+            active.add(hp.name)
+        values[hp.name] = choose(hp)
+        found[hp.name] = hp, values[hp.name]
+    return found
+
+
+def _default(hp) -> Any:
+    return hp.default
+
+
 def _lowest(hp) -> Any:
     """The lowest number of a range, or the first of a `Choice`; None of others."""
     return hp.values[0] if isinstance(hp, Choice) else getattr(hp, "min_value", None)
 
 
+def _place(hp, value) -> float:
+    """Where a value lies on the scale of a hyperparameter, from 0 to 1; of one that a `Choice` no longer has, the nearest number, or the default."""
+    if isinstance(hp, Choice) and value not in hp.values:
+        value = min(hp.values, key=lambda each: abs(each - value)) if isinstance(value, float) else hp.default
+    return hp.value_to_prob(value)
+
+
 def _declared(hp, value):
-    """The number of a `Choice`, or of a `Fixed`, that was rounded to `value`."""
+    """The number of a `Choice`, or of a `Fixed`, that was rounded to `value`; that itself where none was, as it is when a search goes on with
+    others than it began with: what is trained with is what its records say."""
     numbers = hp.values if isinstance(hp, Choice) else [hp.value] if isinstance(hp, Fixed) else []
-    return min(numbers, key=lambda each: abs(each - value)) if numbers and isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return next((each for each in numbers if rounded(each) == rounded(value)), value)
 
 
 def rounded(value: Any) -> Any:

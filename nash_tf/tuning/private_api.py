@@ -4,6 +4,7 @@ Beside these, `HillClimbing`, `HillClimbingOracle`, `HandedOut` and `OfGrown` ov
 begin with an underscore; `HOOKS` lists them.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -30,6 +31,7 @@ HOOKS = {
     keras_tuner.HyperParameters: ("_retrieve",),
     keras_tuner.Oracle: ("_project_dir", "_display", "_run_times"),
     keras_tuner.Tuner: (
+        "_build_and_fit_model",
         "_build_hypermodel",
         "_deepcopy_callbacks",
         "_get_tuner_fname",
@@ -40,14 +42,25 @@ HOOKS = {
 }
 
 
+# What Keras Tuner's own `run_trial` calls, which ours takes the place of.
+_NOT_CALLED = ("_build_and_fit_model",)
 _CALLED = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 
 
 def hooks(tuner: keras_tuner.Tuner) -> list[str]:
     """The methods that Keras Tuner calls at epochs and batches, as far as a tuner has its own."""
+    return _own(tuner, _CALLED)
+
+
+def passed_over(tuner: keras_tuner.Tuner) -> list[str]:
+    """The methods of its own that a tuner has in vain."""
+    return _own(tuner, _NOT_CALLED)
+
+
+def _own(tuner: keras_tuner.Tuner, names: Sequence[str]) -> list[str]:
     return [
         name
-        for name in _CALLED
+        for name in names
         if getattr(getattr(tuner, name), "__func__", None) is not getattr(keras_tuner.Tuner, name)
     ]
 

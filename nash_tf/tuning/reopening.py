@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from keras_tuner.engine.trial import Trial, TrialStatus
@@ -137,21 +136,21 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
         OtherSearch: one differs that is no limit, a limit is lowered, or the only one on time, by which the budget is laid out, taken
             away; the message names each with both values.
     """
-    saved = {**(BEFORE if planned_by(wanted["method"]) else {}), **saved}
-    limits = [name for name in SEARCH_LIMITS if name not in planned_by(wanted["method"])]
+    method: str = wanted["method"]
+    saved = {**(BEFORE if planned_by(method) else {}), **saved}
+    limits = [name for name in SEARCH_LIMITS if name not in planned_by(method)]
     common = {name: (saved[name], value) for name, value in wanted.items() if name in saved}
     changed = {name: pair for name, pair in common.items() if not _same(*pair)}
     if why := why_not_resumed(changed, limits):
         raise OtherSearch(f"the search in {directory} {why}. Give another project_name, or overwrite=True")
-    begun = SimpleNamespace(**{"method": wanted["method"], **saved})
-    if lost := lost_limits(begun, SimpleNamespace(**wanted)):
+    if lost := lost_limits(method, saved, wanted):
         limit = " and ".join(f"{name}={saved[name]:,.15g}" for name in lost)
         raise OtherSearch(
-            f"the search in {directory} was begun with {limit}, by which method {begun.method} lays out its budget. Give that or more, "
+            f"the search in {directory} was begun with {limit}, by which method {method} lays out its budget. Give that or more, "
             "another project_name, or overwrite=True"
         )
     raised = [name for name in limits if name in changed and is_raised(*changed[name])]
-    for line in explanations.raised_limits(begun.method, raised, "another project_name"):
+    for line in explanations.raised_limits(method, raised, "another project_name"):
         warnings.warn(line, NotUsed, stacklevel=2)
 
 

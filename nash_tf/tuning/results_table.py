@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.morphisms.names import counted
-from nash_tf.strategy import explanations, hill_climbing
+from nash_tf.strategy import endings, explanations
 from nash_tf.strategy.budgeted import FIRST
 from nash_tf.tuning import front_objectives
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -92,6 +92,7 @@ def not_done(oracle: HillClimbingOracle) -> list[str]:
     best = search.outcomes[search.best].architecture if search.best else None
     reasons = [
         explanations.without_growth(search.outcomes.values(), search.settings),
+        explanations.without_room(search.outcomes.values(), search.settings),
         None if best is None else explanations.without_reduction(best, search.settings),
         front_objectives.not_made(search),
     ]
@@ -118,7 +119,7 @@ def tell_end(oracle: HillClimbingOracle) -> None:
             "training examples, or a smaller first network"
         )
     search, why = oracle.search, oracle.end_reason()
-    if why and hill_climbing.lost_end(search.opened, search.method, search.scores, search.finished_networks):
+    if why and endings.lost_end(search.opened, search.method, search.scores, search.finished_networks):
         warnings.warn(why, stacklevel=3)
     if oracle.verbose:
         print(*last_words(oracle), sep="\n", flush=True)

@@ -8,7 +8,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.keras_models import checkpoint
 from nash_tf.keras_models.checkpoint import CheckpointError
-from nash_tf.strategy import hill_climbing
+from nash_tf.strategy import endings
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.records import FAILED, Assignment, Outcome, TrainingKey
 from nash_tf.terminal import errors
@@ -132,7 +132,7 @@ class TrialBook:
             return None
         needed = resumable_training.seconds(self.files.unfinished(trial.trial_id), known)
         fits = needed and needed[0] <= left["wall_seconds"] and needed[1] <= left["cpu_seconds"]
-        is_shortened = hill_climbing.can_be_shortened(known.key, self.search.steps, self.search.method)
+        is_shortened = endings.can_be_shortened(known.key, self.search.steps, self.search.method)
         return known if fits or (needed and is_shortened) else None
 
     def put_back(self, trial: Trial) -> None:

@@ -19,7 +19,7 @@ from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.trainer import Fit, Trainer
 from nash_tf.training.watching import Limits
 from nash_tf.tuning import epoch_sizes, given_callbacks, training_time, trial_values
-from nash_tf.tuning.hyperparameters import HandedOut, as_declared
+from nash_tf.tuning.hyperparameters import HandedOut, as_declared, completed
 from nash_tf.tuning.training_time import Taken
 from nash_tf.tuning.trial_files import UNFINISHED
 
@@ -155,12 +155,18 @@ class TrialTraining:
         trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
         return dict(outcome.metrics)
 
+    def declared(self, given: HyperParameters) -> HyperParameters:
+        """What the hypermodel declares as it builds the first network, beside what is given, which stays as it is."""
+        hyperparameters = HandedOut.of(given)
+        self._build(hyperparameters)
+        return hyperparameters
+
     def _first_network(self, values: Mapping[str, Any]) -> keras.Model:
         """What the hypermodel builds for values of its hyperparameters. Those that it declares in doing so, as under an `if`, are the
         trial's from then on."""
         hyperparameters = HandedOut.of(self.hyperparameters)
         # What an earlier build for the same values has declared is not among them.
-        hyperparameters.values = {hp.name: hp.default for hp in hyperparameters.space} | dict(values)
+        hyperparameters.values = completed(hyperparameters, values)
         as_declared(hyperparameters)
         model = self._build(hyperparameters)
         try:

@@ -19,7 +19,7 @@ from nash_tf.strategy import alternatives
 from nash_tf.strategy.records import COMPLETED, FAILED, FIELDS, Assignment, Goal, Outcome, TrainingKey, not_finite
 from nash_tf.strategy.schedules import Phase, annealings
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import training_time
+from nash_tf.tuning import reported_scores, training_time
 from nash_tf.tuning.hyperparameters import rounded
 from nash_tf.tuning.training_time import Taken
 
@@ -250,7 +250,9 @@ def decode_outcome(trial: Trial, assignment: Assignment, objective: str) -> Outc
             assignment,
             COMPLETED,
             architecture,
-            metrics={objective: float(_reported(trial, objective))} if is_own else measured,
+            metrics={objective: float(_reported(trial, objective))}
+            if is_own
+            else measured | reported_scores.of(values),
             history={name: [float(value) for value in series] for name, series in record.get("history", {}).items()},
             certificate=record.get("certificate"),
             cpu_seconds=took.cpu_seconds,
@@ -282,7 +284,7 @@ def note_metrics(trial: Trial, metrics: Mapping[str, float], step: int, goal: Go
 
 
 def measurement(trial: Trial, name: str) -> float | None:
-    """A metric of a completed trial, if it was reported."""
+    """A metric of a completed trial as its training has measured it, if it has."""
     return json.loads(trial.hyperparameters.values.get("record", "{}")).get(name)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,21 @@ from nash_tf.files.atomic import tidy
 from nash_tf.files.lock import check_idle, locked
 from nash_tf.keras_models.checkpoint import CheckpointError
 from nash_tf.keras_models.compilation import compile_with
+from nash_tf.keras_models.generators import left_to_the_caller
 from nash_tf.settings import engine as engine_settings
 from nash_tf.training.disturbances import is_disturbance
 from nash_tf.training.errors import FailedTraining, OutOfTime, Unsearchable
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.training.watching import Limits
-from nash_tf.tuning import checked_json, epoch_sizes, first_network, front_objectives, private_api, trial_values
+from nash_tf.tuning import (
+    checked_json,
+    epoch_sizes,
+    first_network,
+    front_objectives,
+    private_api,
+    reported_scores,
+    trial_values,
+)
 from nash_tf.tuning.arguments import check_names, check_of_search, check_of_tuner, takes_settings, without_epochs
 from nash_tf.tuning.client import Client, Heartbeat
 from nash_tf.tuning.given_callbacks import callbacks_of, warn_of_callbacks
@@ -87,6 +97,8 @@ class HillClimbing(TunerWithResults):
         roles.check()
         check_names(kwargs, HillClimbing, HillClimbingOracle)
         check_of_tuner(hypermodel, executions_per_trial, max_model_size)
+        if own := private_api.passed_over(self):
+            warnings.warn(f"{', '.join(own)} of the tuner is never called; override run_trial", stacklevel=2)
         self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat
         # Keras Tuner sets these only after it has asked for the first network.
@@ -94,6 +106,8 @@ class HillClimbing(TunerWithResults):
         self.optimizer, self.loss, self.metrics = optimizer, loss, metrics
         oracle = HillClimbingOracle("val_accuracy" if objective is None else objective, heartbeat=heartbeat, **kwargs)
         oracle.raises_failures = False  # `search` does, when all is written
+        # Of this process: a worker asks its chief for what is to be done.
+        self._planned, self._given = oracle.search, oracle.get_space()
         self.calibration = calibration
         self.terms = Terms(
             oracle.objective.name,
@@ -149,11 +163,17 @@ class HillClimbing(TunerWithResults):
         check_of_search(fit_args, fit_kwargs, self.hypermodel.has_own_fit, self.calibration)
         fit_kwargs, self._training.given = without_epochs("search", fit_kwargs), arguments
         if roles.is_worker():
-            self.search_here(*fit_args, **fit_kwargs)
+            with left_to_the_caller():
+                self.search_here(*fit_args, **fit_kwargs)
             return
         callbacks = [*callbacks_of(fit_kwargs.get("callbacks")), *private_api.callbacks_for_hooks(self, None)]
         warn_of_callbacks(callbacks, self.oracle.search.method, self.hypermodel.goes_on)
-        with locked(Path(self.project_dir)), self.oracle.limits.counting(), read_again_after(self.oracle):
+        with (
+            left_to_the_caller(),
+            locked(Path(self.project_dir)),
+            self.oracle.limits.counting(),
+            read_again_after(self.oracle),
+        ):
             tidy(self.project_dir)
             if self._renew():
                 first_network.warn_of_another(self.oracle.book, self._training)
@@ -161,7 +181,9 @@ class HillClimbing(TunerWithResults):
             first_network.see_to_hyperparameters(search, search.hyperparameters, self._trainer.models)
             self.oracle.book.verify_checkpoints()
             self.oracle.retry_failures()
-            first_network.warn_of_other_data(self.oracle.book, self._trainer.models, arguments)
+            given = self._given.copy()
+            self.hypermodel.declare_hyperparameters(given)
+            first_network.warn_of_other_data(self.oracle.book, self._training, arguments, given)
             epoch_sizes.take(self.oracle.book, arguments)
             # Before the first training: Keras Tuner reloads nothing where these are not there.
             self.oracle.save()
@@ -208,8 +230,11 @@ class HillClimbing(TunerWithResults):
                 raise _TimeIsUp(str(error)) from error
 
     def _run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
+        known = {hp.name for hp in trial.hyperparameters.space}
         try:
             super()._run_and_update_trial(trial, *fit_args, **fit_kwargs)
+            reported_scores.note(trial, self.oracle.get_trial(trial.trial_id))
+            first_network.see_to_new_hyperparameters(self._planned, trial, known)
         except (errors.FatalError, errors.FailedTrialError):
             raise
         except Exception as error:

@@ -6,6 +6,7 @@ from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.keras_models.checkpoint import CheckpointError
+from nash_tf.keras_models.generators import left_to_the_caller
 from nash_tf.tuning import front_objectives, trial_values
 from nash_tf.tuning.hyperparameters import handed_over
 from nash_tf.tuning.oracle import HillClimbingOracle
@@ -30,7 +31,8 @@ class TunerWithResults(keras_tuner.Tuner):
     def untrained_first_model(self) -> keras.Model:
         """The first network as it was before its training."""
         asked = self.oracle.book.assignment(first_trial(self._latest()))
-        return self._training.trainer.models.first(asked.hyperparameters, asked.seed)
+        with left_to_the_caller():
+            return self._training.trainer.models.first(asked.hyperparameters, asked.seed)
 
     def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
         """The model that is handed over, then the best others whose weights are still kept; that these are fewer than asked for is said.

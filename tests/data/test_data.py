@@ -240,9 +240,9 @@ class TestNotes:
         for each in ("train", "test") if part else ("",):
             folder(tmp_path / each)
         picture(tmp_path / part / "loose.png")
-        (tmp_path / part / "nut" / "new.heic").write_bytes(b"")
+        (tmp_path / part / "nut" / "new.txt").write_bytes(b"")
         loose, others = data.load(str(tmp_path)).notes[:2]
-        assert loose.endswith("class folders are not used: loose.png") and others.endswith("not used: new.heic")
+        assert loose.endswith("class folders are not used: loose.png") and others.endswith("not used: new.txt")
 
 
 def test_a_refusal_by_the_system_is_reported(tmp_path, monkeypatch):

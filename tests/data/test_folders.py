@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 from nash_tf import data
+from nash_tf.data import images
+from nash_tf.exporting import predict_script
 from tests.helpers.data_files import folder, picture, refuse
 
 
@@ -55,6 +57,44 @@ class TestFolders:
         parted = tmp_path / "parted"
         folder(parted / "train"), folder(parted / "test", each=3)
         data.check_outside(str(parted), str(parted / "runs"))
+        for part in ("train", "test"):
+            with pytest.raises(data.DataError, match=f"^output_dir: .*in {parted / part}, where each folder is taken"):
+                data.check_outside(str(parted), str(parted / part / "runs"))
+
+    def test_a_hidden_folder_of_images_is_told(self, tmp_path):
+        folder(tmp_path), folder(tmp_path, (".net",), each=3), (tmp_path / ".empty").mkdir()
+        note = next(note for note in data.load(str(tmp_path)).notes if "hidden" in note)
+        assert note.endswith("though they hold images: .net/ (3); rename one that is a class")
+
+    def test_images_of_other_formats_are_told_by_class_with_what_to_do(self, tmp_path):
+        folder(tmp_path)
+        for name in ("nut/a.HEIC", "nut/b.heic", "bolt/c.avif", "bolt/d.jfif"):
+            (tmp_path / name).write_bytes(b"")
+        note = next(note for note in data.load(str(tmp_path)).notes if "formats" in note)
+        assert "not used: 4 files of formats that are not read: convert .avif .heic to JPEG or PNG, and rename" in note
+        assert note.endswith("rename .jfif to .jpg (by class: bolt 2, nut 2)")
+        (tmp_path / "new").mkdir(), (tmp_path / "new" / "a.heic").write_bytes(b"")
+        refuse(
+            tmp_path, "new: expected images", "got 1 file of formats that are not read: convert .heic", how=data.check
+        )
+
+    def test_they_are_those_that_the_exported_script_knows(self):
+        assert tuple(map(frozenset, (predict_script.OTHERS, predict_script.SUFFIXES))) == (
+            images.OTHERS,
+            images.SUFFIXES,
+        )
+
+    def test_test_images_without_classes(self, tmp_path):
+        folder(tmp_path / "train"), picture(tmp_path / "test" / "1.png")
+        refuse(tmp_path, "test: expected class folders as in", f"give {tmp_path / 'train'} itself", how=data.check)
+
+    @pytest.mark.parametrize("inner", ["", "train"])
+    def test_the_extra_folder_of_an_archive(self, inner, tmp_path):
+        folder(tmp_path / "photos" / inner), folder(tmp_path / "photos" / inner.replace("train", "test"), each=3)
+        refuse(tmp_path, f"got only photos; where the classes are in it, give {tmp_path / 'photos'}", how=data.check)
+        (lone := tmp_path / "lone" / "one").mkdir(parents=True), picture(lone / "1.png")
+        with pytest.raises(data.DataError, match="got only one$"):
+            data.check(str(lone.parent))
 
     def test_what_macos_packs_is_passed_over(self, tmp_path):
         folder(tmp_path), (tmp_path / "__MACOSX" / "bolt").mkdir(parents=True)

@@ -14,7 +14,7 @@ from nash_tf.strategy import methods
 
 def grown(mutations):
     """A network after so many morphisms."""
-    operators = methods.registry["shrsep"].operators
+    operators = methods.registry["shrsep"].frequencies
     return draw(vanilla((32, 32, 3), 10, (8, 16, 32)), mutations, operators, 1e9, 0)[0]
 
 

@@ -22,7 +22,7 @@ def run_that_trains(trained, said, tmp_path, **settings):
     limits = types.SimpleNamespace(spent=lambda: (0.0, 0.0), seconds_left_in_all=lambda: math.inf)
     plan = types.SimpleNamespace(
         limits=limits,
-        after=types.SimpleNamespace(export=0.0, images=1.0),
+        after=types.SimpleNamespace(exports=0.0, images=1.0),
         control_cpu_seconds=lambda: 100.0,
         control_seconds=lambda taken=0.0: 900.0,
         control_epochs=lambda size: 1.0,

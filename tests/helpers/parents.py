@@ -9,6 +9,18 @@ IMAGES = _rng.normal(size=(32, 8, 8, 3)).astype(np.float32)
 LABELS = _rng.integers(0, 3, 32)
 
 
+@keras.saving.register_keras_serializable("tests")
+class Holder(keras.layers.Layer):
+    """A layer with a batch normalisation inside."""
+
+    def build(self, shape):
+        self.norm = keras.layers.BatchNormalization()
+        self.norm.build(shape)
+
+    def call(self, inputs, training=None):
+        return self.norm(inputs, training=training)
+
+
 def network(activation="relu", dropout=0.0):
     image = keras.Input((8, 8, 3), name="image")
     x = image

@@ -118,7 +118,9 @@ def _train(training, parent, rungs, record, seed, mutations, born, levels, faile
         before = born[parent.step, parent.child][0] if parent else vanilla((32, 32, 3), 10, (64, 128, 256))
         is_drawn = not child if record.has_branches else child or not record.keeps_parent
         count = mutations if parent and is_drawn else 0
-        born[life] = draw(before, count, record.operators, 20_000_000, derive(seed, step, child), record.variants)
+        born[life] = draw(
+            before, count, record.frequencies or record.gains, 20_000_000, derive(seed, step, child), record.variants
+        )
         start = levels[parent.step, parent.child] if parent else 0.3
         levels[life] = start
     architecture, moves = born[life]

@@ -115,9 +115,26 @@ def test_a_search_starts_from_the_model_of_one_view(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def channels_first(*before, inside=False):
+    first = [layers.Conv2D(4, 3, data_format="channels_first", name="first"), layers.Flatten()]
+    return keras.Sequential(
+        [keras.Input((3, 8, 6)), *before, *([keras.Sequential(first, name="base")] if inside else first)]
+    )
+
+
+def test_what_it_turns_first_is_mirrored_as_images():
+    turned = keras.layers.Permute((3, 1, 2))
+    model = keras.Model(image := keras.Input((8, 6, 3)), channels_first()(turned(image)))
+    mean = (np.asarray(model(IMAGES)) + np.asarray(model(IMAGES[:, :, ::-1]))) / 2
+    np.testing.assert_array_equal(views.mirrored(model)(IMAGES), mean)
+
+
 @pytest.mark.parametrize(
     "model, error",
     [
+        (channels_first, "channels come first, as layer 'first'"),
+        (lambda: channels_first(layers.Rescaling(0.5)), "channels come first, as layer 'first'"),
+        (lambda: channels_first(inside=True), "channels come first, as layer 'base'"),
         (lambda: keras.Sequential([keras.Input((5,)), layers.Dense(2)]), r"takes \(None, 5\)"),
         (lambda: keras.Model([keras.Input((4, 4, 1)), (i := keras.Input((2,)))], layers.Dense(2)(i)), r"takes .*, "),
         (lambda: "model.keras", "expected a functional keras.Model"),

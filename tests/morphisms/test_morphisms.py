@@ -89,6 +89,12 @@ class TestContract:
                     assert {key: moved[node.name, key].shape for key in node.weights} == node.weights
                 assert all(array.dtype == np.float32 for array in [*made.values(), *moved.values()])
 
+    def test_it_tells_beforehand_what_it_adds(self, name):
+        for parent in PARENTS[::3]:
+            for site in registry[name].sites(parent)[::2]:
+                child, _ = registry[name].apply(parent, site)
+                assert registry[name].added_params(parent, site) == child.params - parent.params
+
     def test_a_wrong_site_is_refused(self, name):
         for site in WRONG_SITES[name]:
             with pytest.raises(ValueError, match=name):
@@ -104,7 +110,7 @@ class TestContract:
             sites = set(registry[name].sites(parent))
             for site in set(registry[name].candidates(parent)) - sites:
                 with pytest.raises(ValueError, match=name):
-                    registry[name].apply(parent, site)
+                    registry[name].chosen(parent, site)
 
     def test_channels_stay_under_the_limit(self, name):
         wide = vanilla((16, 16, 3), 10, (150, 151, 300, 301, 600))
@@ -115,7 +121,7 @@ class TestContract:
                 assert all(node.channels <= MAX_CHANNELS for node in images if node.kind in ("Conv2D", "Concatenate"))
 
     def test_drawn_alone_it_replays(self, name):
-        parent = PARENTS[9]
+        parent = PARENTS[8]
         child, moves = draw(parent, 5, {name: 1.0}, 1e6, seed=3)
         assert moves and {move.operator for move in moves} == {name}
         again, edits = replay(parent, moves)
@@ -182,7 +188,7 @@ class TestDraw:
             for seed in range(8):
                 child = vanilla(shape, 10, (16, 32, 64))
                 for generation in range(3):
-                    child, moves = draw(child, 5, method.operators, limit, 1000 * seed + generation, method.variants)
+                    child, moves = draw(child, 5, method.frequencies, limit, 1000 * seed + generation, method.variants)
                     found.update(json.dumps([child.digest, moves]).encode())
         assert found.hexdigest() == "40729d4829543afe2c2d448304c35aab14574b0eb92b4101f446cbb2fd5db705"
 

@@ -9,6 +9,7 @@ import nash_tf
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import Morphism, option, registry, sites, why
+from nash_tf.morphisms.base import Origin
 from nash_tf.morphisms.draw import draw, replay
 from tests.helpers.small_architectures import architecture_of, conv, own_activation, residual
 
@@ -308,7 +309,7 @@ def test_a_reason_is_given_where_and_only_where_there_is_no_site(operator):
             assert (registry[operator].why(parent, site) == "") == (site in found)
 
 
-def test_an_operator_says_what_it_requires_in_one_of_two_ways():
+def test_an_operator_says_what_it_refuses_or_as_once_what_it_requires():
     class Neither(Morphism):
         name = "neither"
 
@@ -322,9 +323,37 @@ def test_an_operator_says_what_it_requires_in_one_of_two_ways():
         def requires(self, architecture, site):
             return site == ("conv_1",)
 
-    with pytest.raises(TypeError, match="Neither must define requires, or refusal"):
+    with pytest.raises(TypeError, match="Neither with abstract method.* refusal"):
         Neither()
+    assert Requires().refusal(PARENT, ("conv_1",)) == ""
     assert Requires().why(PARENT, ("conv_2",)) == "what it requires does not hold there"
+    with pytest.raises(ValueError, match="requires does not hold"):
+        Requires().apply(PARENT, ("conv_2",))
+
+    class Narrower(type(registry["split"])):
+        def requires(self, architecture, site):
+            return site[0] != "conv_1" and super().requires(architecture, site)
+
+    assert Narrower().sites(PARENT) == [site for site in registry["split"].sites(PARENT) if site[0] != "conv_1"]
+
+
+@pytest.mark.parametrize(
+    ("origin", "asked"), [("FOUND", []), ("MOVED", ["refusal"]), ("NAMED", ["refusal", "pointless"])]
+)
+def test_what_is_asked_again_follows_from_where_a_site_comes_from(origin, asked):
+    calls = []
+
+    class Asked(type(registry["split"])):
+        def refusal(self, architecture, site):
+            calls.append("refusal")
+            return super().refusal(architecture, site)
+
+        def pointless(self, architecture, site):
+            calls.append("pointless")
+            return super().pointless(architecture, site)
+
+    child, _ = Asked().apply(PARENT, ("conv_1",), Origin[origin])
+    assert calls == asked and child.digest == registry["split"].apply(PARENT, ("conv_1",))[0].digest
 
 
 def test_a_keras_model_is_read_once(monkeypatch):

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import keras
 import pytest
-from keras import layers
+from keras import layers, ops
 
-from nash_tf.architecture import Architecture
+from nash_tf.architecture import Architecture, layer_rules
 from nash_tf.architecture.costs import flops
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import Option, registry, sites
@@ -17,6 +17,16 @@ from nash_tf.morphisms.weight_transfer import (
     Fresh,
 )
 from tests.helpers.small_architectures import architecture_of, concat, conv, convex, split
+
+# By kind of each activation a call of it that may give negative numbers.
+ACTIVATIONS = {
+    "ReLU": lambda: layers.ReLU(negative_slope=0.1),
+    "LeakyReLU": lambda: layers.LeakyReLU(0.1),
+    "PReLU": lambda: layers.PReLU(shared_axes=[1, 2]),
+    "ELU": lambda: layers.ELU(),
+    "Activation": lambda: layers.Activation("silu"),
+    "keras.ops>Gelu": lambda: ops.gelu,
+}
 
 
 class TestInsert:
@@ -63,6 +73,23 @@ class TestInsert:
             return conv("c", 2)(layers.MaxPooling2D(2, name="pool")(x))
 
         return registry["insert_conv"].apply(architecture_of(build), ("pool", "c", 3))[0]
+
+    def test_each_activation_may_be_that_of_a_block(self):
+        assert {kind for kind, rule in layer_rules.LAYER_RULES.items() if rule.role == "activation"} == set(ACTIVATIONS)
+        for kind, activation in ACTIVATIONS.items():
+            parent = architecture_of(lambda x: conv("b", 2)(activation()(conv("a")(x))))  # noqa: B023
+            (last,) = parent["b"].inputs
+            child, _ = registry["insert_conv"].apply(parent, (last, "b", 3))
+            new = [node for node in child.nodes if node.name not in parent]
+            assert new[1].kind == ("ReLU" if kind == "PReLU" else kind)  # none with variables
+
+    def test_behind_an_operation_a_block_has_its_policy(self):
+        half = "mixed_bfloat16"
+        parent = architecture_of(lambda x: conv("b", 2, dtype=half)(ops.gelu(conv("a", dtype=half)(x))))
+        child, _ = registry["insert_conv"].apply(parent, (*parent["b"].inputs, "b", 3))
+        new = [node for node in child.nodes if node.name not in parent]
+        assert [node.config.get("dtype") for node in new] == [half, None, half, half]
+        assert child.to_keras()
 
     def test_no_exponential_in_a_block(self):
         # Zero times infinity is no zero.

@@ -27,6 +27,7 @@ from nash_tf.report.analysis import (
 )
 from nash_tf.report.pages import search_summary
 from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.schedules import annealings
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import lineage, write_lineage
 
@@ -169,7 +170,7 @@ class TestFamily:
 class TestRestarts:
     def test_periods_are_the_methods(self, big):
         run = loading.read(big)
-        assert search_plan.periods(run, search_plan.rungs(run, 1)) == (5, 10, 20, 40)
+        assert search_plan.phases(run, search_plan.rungs(run, 1)) == annealings((5, 10, 20, 40))
 
     def test_drops_by_hand(self):
         def record(rung, accuracies, parent):
@@ -186,24 +187,24 @@ class TestRestarts:
         parent = runs.Record(0, 0, 0, accuracy=0.5, epochs=1, history={"val_accuracy": (0.5,)})
         life = (record(0, (0.4, 0.6), (0, 0, 0)), record(1, (0.3, 0.5, 0.6, 0.55), (1, 0, 0)))
         child = family.Child(1, 0, life, family.WINNER)
-        drops = restart_drops.drops([child], {(0, 0, 0): parent}, {1: (2, 4)})
+        drops = restart_drops.drops([child], {(0, 0, 0): parent}, {1: annealings((2, 4))})
         assert [(drop.epoch, drop.before, drop.after, drop.won_back, drop.lived) for drop in drops] == [
             (0, 0.5, 0.4, 2, True),
             (2, 0.6, 0.3, 3, True),
         ]
-        assert not restart_drops.drops([child], {}, {1: (2, 5)})[0].lived
+        assert not restart_drops.drops([child], {}, {1: annealings((2, 5))})[0].lived
 
     def test_an_annealing_of_a_length_beyond_all_measure(self):
         parent = runs.Record(0, 0, 0, accuracy=0.5, epochs=1)
         record = runs.Record(1, 0, 0, (0, 0, 0), epochs=2, history={"val_accuracy": (0.3, 0.4)})
         child = family.Child(1, 0, (record,), family.OPEN)
-        (drop,) = restart_drops.drops([child], {(0, 0, 0): parent}, {1: (2**40,)})
+        (drop,) = restart_drops.drops([child], {(0, 0, 0): parent}, {1: annealings((2**40,))})
         assert drop.won_back is None and not drop.lived
 
     def test_one_cosine_has_no_restart_after_birth(self, tmp_path):
         run = loading.read(make_run(tmp_path / "run", "sh", steps=1))
-        lengths = {1: search_plan.periods(run, search_plan.rungs(run, 1))}
-        drops = restart_drops.drops(family.children(run), {record.place: record for record in run.records}, lengths)
+        phases = {1: search_plan.phases(run, search_plan.rungs(run, 1))}
+        drops = restart_drops.drops(family.children(run), {record.place: record for record in run.records}, phases)
         assert {drop.epoch for drop in drops} == {0} and len(drops) == 8
 
 

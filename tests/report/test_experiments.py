@@ -183,6 +183,60 @@ class TestExperiment:
         page = Outline((tmp_path / "report.html").read_text(encoding="utf-8"))
         assert "6 runs on cifar10" in page.text and "Results · cifar10, mutations=5" in page.text
 
+    @pytest.mark.parametrize(
+        ("experiments", "names"),
+        [
+            (  # the first three settings are alike in two of the groups
+                {
+                    "x": [("nash", {"children": 4, "epochs_per_step": 8, "mutations": 1, "vanilla_epochs": 2})],
+                    "y": [("nash", {"children": 5, "epochs_per_step": 9, "mutations": 2, "vanilla_epochs": 2})],
+                    "z": [("nash", {"children": 5, "epochs_per_step": 9, "mutations": 2, "vanilla_epochs": 3})],
+                },
+                {
+                    "children=4, epochs_per_step=8, mutations=1, vanilla_epochs=2": ["x"],
+                    "children=5, epochs_per_step=9, mutations=2, vanilla_epochs=2": ["y"],
+                    "children=5, epochs_per_step=9, mutations=2, vanilla_epochs=3": ["z"],
+                },
+            ),
+            (  # three alone are enough
+                {
+                    "x": [("nash", {"children": 4, "epochs_per_step": 8, "mutations": 1, "vanilla_epochs": 2})],
+                    "y": [("nash", {"children": 5, "epochs_per_step": 9, "mutations": 2, "vanilla_epochs": 3})],
+                },
+                {
+                    "children=4, epochs_per_step=8, mutations=1": ["x"],
+                    "children=5, epochs_per_step=9, mutations=2": ["y"],
+                },
+            ),
+            (  # gain_factor counts in no run of x, mutations do
+                {
+                    "x": [("nash", {"mutations": 3})],
+                    "y": [("nash", {"mutations": 5}), ("grow", {"mutations": 5, "gain_factor": 1.0})],
+                    "z": [("grow", {"mutations": 5, "gain_factor": 2.0})],
+                },
+                {
+                    "mutations=3, gain_factor=1.0": ["x"],
+                    "mutations=5, gain_factor=1.0": ["y", "y"],
+                    "mutations=5, gain_factor=2.0": ["z"],
+                },
+            ),
+        ],
+    )
+    def test_groups_are_named_by_what_they_differ_in(self, experiments, names):
+        found = [
+            runs.Run(
+                Path(experiment, method),
+                config={"method": method, "dataset": "one", **given},
+                results={"test_accuracy": 0.9},
+            )
+            for experiment, those in experiments.items()
+            for method, given in those
+        ]
+        groups = method_comparison.by_dataset(found)
+        assert {name: [run.directory.parent.name for run in group] for name, group in groups.items()} == {
+            f"one, {name}": places for name, places in names.items()
+        }
+
     def test_runs_are_named_by_the_shortest_path_that_no_other_has(self, tmp_path):
         def names(*paths):
             return [run.name for run in runs.named_apart([runs.Run(tmp_path / path) for path in paths])]

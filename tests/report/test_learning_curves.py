@@ -10,12 +10,13 @@ from nash_tf.report import write
 from nash_tf.report.analysis import family
 from nash_tf.report.charts import learning_curves
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.schedules import Phase
 from tests.helpers.synthetic_runs import make_run
 
 HIGH = tuple(0.8 + 0.01 * epoch for epoch in range(8))
 
 
-def drawn(rungs, histories, birth=None, metric="val_accuracy"):
+def drawn(rungs, histories, birth=None, metric="val_accuracy", phases=()):
     """A step's figure as text; a child has a training for each rung of its histories."""
     children = [
         family.Child(
@@ -30,7 +31,7 @@ def drawn(rungs, histories, birth=None, metric="val_accuracy"):
         for number, history in enumerate(histories)
     ]
     limits = learning_curves.span_of(children, metric, birth)
-    return str(learning_curves.learning_curves(1, children, rungs, (), None, birth, (), limits, metric).body)
+    return str(learning_curves.learning_curves(1, children, rungs, phases, 0.1, birth, (), limits, metric).body)
 
 
 def epochs_below(figure: str) -> list[int]:
@@ -59,3 +60,13 @@ def test_a_curve_begins_at_its_parent_s_value_or_the_figure_says_where():
     assert "lowest, below the axis: 10.0 (the parent's)" in far
     assert float(re.findall(r'd="M58.0 ([\d.]+)L', drawn([Rung(1, 8)], [[HIGH]], 2.0, "val_loss"))[0]) > 46
     assert learning_curves.span_of((), "val_loss", 3.0) == (0.0, 1.0)
+
+
+def test_the_rate_is_drawn_in_the_phases_of_the_method():
+    """Here the first half at a constant rate, the second along a line to zero."""
+    figure = drawn([Rung(1, 8)], [[HIGH]], phases=(Phase(4, 1.0, 1.0), Phase(4, shape="linear")))
+    (way,) = re.findall(r'd="M([^"]+)" class="line s0"', figure)
+    heights = [float(point.split()[1]) for point in way.split("L")]
+    top, middle, bottom = heights[0], heights[len(heights) * 3 // 4], heights[-1]
+    assert heights[len(heights) // 2] == top and bottom > top
+    assert middle == pytest.approx((top + bottom) / 2, abs=0.5)

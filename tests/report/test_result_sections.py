@@ -159,6 +159,23 @@ class TestFinished:
         page = page_of(change_results(run, exports={"saved_model": measured}))
         assert {"73.30", "970", "4.45"} <= set(page.words)
 
+    def test_classes_of_which_none_is_found_are_counted(self, tmp_path):
+        run = add_test(make_run(tmp_path / "run", "nash", steps=1), NAMES, IMAGES, [0.9, 0.0, 0.0])
+        page = page_of(run).text
+        assert "Of 2 classes no test image is named right, seldom among them." in page
+        assert "found least often is" not in page
+
+    def test_what_is_handed_over_stands_beside_the_model_that_was_given(self, run):
+        assert "the model of --start has" not in page_of(run).text
+        given = {"test_accuracy": 0.99, "test_loss": 0.1, "val_accuracy": 0.9}
+        assert "As it was given, the model of --start has 99.00 %" in page_of(change_results(run, start=given)).text
+
+    def test_a_winner_that_scored_as_the_first_network_did(self, run):
+        lines = lineage(run)
+        write_lineage(run, [{**line, "val_accuracy": 0.5} for line in lines])
+        page = page_of(run).text
+        assert "is the same as the first network's" in page and "0.00 points" not in page
+
     def test_a_final_training_that_made_it_worse(self, run):
         worse = "The final training made it worse, by 30.00 points on the test images"
         assert worse not in page_of(run).text
@@ -190,6 +207,12 @@ class TestControl:
     def test_without_one_it_is_said(self, run):
         page = page_of(change_results(run, vanilla_test_accuracy=0.5, control=None)).text
         assert "This run has no control" in page and "the first network had 50.00 % on the test images" in page
+
+    def test_why_there_is_none_is_said(self, run):
+        page = page_of(change_results(run, control=None, no_control="no time was left for it")).text
+        assert (
+            "has no control, the first network trained on alone, to compare the search with: no time was left" in page
+        )
 
     @pytest.mark.parametrize(
         ("winner", "is_better", "head", "words"),
@@ -284,11 +307,15 @@ class TestStates:
         write_lineage(run, [each for each in lineage(run) if (each["step"], each["rung"], each["child"]) <= (2, 0, 3)])
         ended = "a limit on time was reached: max_hours=0.1"
         change_results(run, search_ended=ended, ended_by_limit=True, more_time="More may come.", winner=[2, 0, 1])
-        page = page_of(run).text
-        assert f"The search ended: {ended}." in page.replace("  ", " ") and "More may come." in page
+        page = " ".join(page_of(run).text.split())
+        assert f"The search ended: {ended}." in page and "More may come." in page
         assert "It was in step 2 of at most 2, rung 0 (of 0 to 3), with 4 of 8 children trained" in page
         assert page.index("A limit ended the search") < page.index("More may come.") < page.index("How sure it is")
-        assert "its time was limited by" not in page and "and a higher limit." in page
+        assert "its time was limited by" not in page
+        assert "To go on with the search, give the same command with --resume and a higher limit." in page
+        page = " ".join(page_of(change_settings(run, method="grow")).text.split())
+        assert "To go on with the search" not in page and "For a longer search begin another run" in page
+        assert "To do only what is left of it, give the same command with --resume and a higher limit." in page
 
     def test_what_the_search_has_not_done_and_whose_epochs_are_told(self, run):
         change_results(

@@ -14,6 +14,7 @@ from nash_tf.report.analysis import (
 from nash_tf.strategy import methods
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.records import Goal
+from nash_tf.strategy.time_limits import REACHED
 from tests.helpers.synthetic_runs import make_run
 from tests.report.helpers import change_settings, lineage, page_of, write_lineage
 
@@ -132,6 +133,16 @@ class TestStates:
         page = page_of(run).text
         assert "The last training failed, and the learning rate had not fallen to zero before it" in page
         assert "search is over" not in page and "The best network so far is" in page
+
+    @pytest.mark.parametrize("is_limit", [True, False])
+    def test_what_helps_after_a_failure_follows_from_its_cause(self, is_limit, tmp_path):
+        run = make_run(tmp_path / "run", "grow", steps=1)
+        (run / "results.json").unlink(), (run / "lineage.jsonl").unlink()
+        reason = f"{REACHED}: max_hours=0.03 before the first network" if is_limit else "the disk was full"
+        (run / "failure.json").write_text(json.dumps({"reason": reason}))
+        page = " ".join(page_of(run).text.split())
+        assert ("so that the same command fails again. Give it with --resume and a higher limit" in page) == is_limit
+        assert ("It fails again unless the cause has passed" in page) == (not is_limit)
 
     @pytest.mark.parametrize("kept", [(1, 3, 9), (2, 0, 3), (2, 1, 4)])
     def test_a_step_that_a_limit_ended_is_not_decided(self, tmp_path, kept):

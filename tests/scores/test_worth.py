@@ -134,3 +134,37 @@ def test_shares_of_all_images_are_not_surer_than_their_images_allow():
 
 def test_an_objective_is_found_by_its_metric():
     assert of_metric("val_loss") is LOSS and of_metric("loss") is None and of_metric(None) is None
+
+
+class TestBesideStart:
+    """What is handed over beside the model that was given."""
+
+    GIVEN = {"test_accuracy": 0.97, "test_loss": 0.1, "val_accuracy": 0.9}
+
+    def said(self, objective=ACCURACY, **given):
+        return worth.beside_start(results(start={**self.GIVEN, **given}, winner_val_accuracy=0.875), objective)
+
+    def test_a_worse_one_is_told(self):
+        assert self.said() == (
+            "As it was given, the model of --start has 97.00 % on the test images, and what is handed over is 2.00 points below it. On the "
+            "validation images it has 90.00%, the search's winner 87.50%. Where it is worse, keep the model that you have, or give a longer "
+            "run or a lower --learning_rate."
+        )
+
+    @pytest.mark.parametrize(
+        ("given", "words"), [(0.951, "0.10 points below it, which may be"), (0.9, "5.00 points above it.")]
+    )
+    def test_what_may_be_chance_and_what_is_better(self, given, words):
+        assert words in self.said(test_accuracy=given) and ("keep the model" in self.said(test_accuracy=given)) == (
+            given > 0.95
+        )
+
+    def test_the_same(self):
+        assert "handed over is exactly as good." in self.said(test_accuracy=0.95)
+
+    def test_a_loss_is_better_where_it_is_lower(self):
+        assert "0.1 of loss above it" in self.said(LOSS) and "keep the model" in self.said(LOSS)
+
+    @pytest.mark.parametrize("start", [None, "x", {}, {"test_accuracy": None}, {"test_accuracy": 7}])
+    def test_without_one_nothing_is_said(self, start):
+        assert worth.beside_start(results(start=start), ACCURACY) is None

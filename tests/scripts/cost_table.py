@@ -26,7 +26,7 @@ from nash_tf.strategy.methods import registry
 from nash_tf.surgery import birth
 
 BLOCKS, BATCH, SIDE = 30, 128, 32
-OPERATORS = registry["shrsep"].operators
+OPERATORS = registry["shrsep"].frequencies
 # A narrow parent makes the strictest case: its training steps are cheap.
 NARROW = {name: frequency for name, frequency in OPERATORS.items() if name not in ("alter_channels", "merge_concat")}
 

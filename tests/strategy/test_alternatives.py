@@ -18,7 +18,7 @@ from nash_tf.strategy.records import Goal
 from tests.strategy.test_branches import SETTINGS, climb, train
 
 PARENT = residual((8, 8, 1), 10, (4, 8))
-GAINS = methods.GROW.operators
+GAINS = methods.GROW.gains
 
 
 def weighed(kind=Foresight, gains=GAINS, max_price=math.inf, max_params=math.inf, max_flops=math.inf, epochs=1e4):
@@ -161,7 +161,10 @@ def test_without_growth_the_limit_is_named():
     grow = TestInSearch()
     search = grow.conduct(max_params=PARENT.params)
     words = explanations.without_growth(search.outcomes.values(), search.settings)
-    assert words.startswith("The network has not grown: all ") and words.endswith(" over the limit on parameters.")
+    assert (
+        words.startswith("The network has not grown: all ")
+        and " over the limit on parameters; in a new run with more than max_params=" in words
+    )
     poor = grow.conduct(budget_epochs=8.0)
     assert "no morphism was expected to be worth" in explanations.without_growth(poor.outcomes.values(), poor.settings)
     spent = grow.conduct(budget_epochs=1.0)

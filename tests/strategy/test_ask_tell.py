@@ -178,7 +178,10 @@ def test_a_last_part_whose_numbers_are_not_finite_is_not_done_again_and_the_part
         rising = told.key != failing and {"metrics": {"val_accuracy": len(search.outcomes) / 100}}
         search.tell(dataclasses.replace(told, **rising or {"diverged": True}))
     assert max(search.outcomes) == failing and search.failures() == [] and search.ask() == ()
-    assert search.finished.startswith("all 2 steps") and "no longer finite" in search.finished or method == "fixed"
+    assert (
+        search.finished.startswith("all 2 steps" if method == "grow" else "its one step")
+        and "no longer finite" in search.finished
+    )
     assert search.best == before[-1] and search.best in search.needed()
 
 
@@ -238,8 +241,10 @@ def test_each_method_is_a_search(method):
     steps = {**dict.fromkeys(("fixed", "wide", "scratch", "hand"), 1), "front": 3}.get(method, 2)
     assert search.finished == ("its one step is done" if steps == 1 else f"all {steps} steps are done")
     assert search.best in search.needed() and search.incumbent.step == steps
-    epochs = [record["epochs"] for record in search.lineage() if record["step"]]
-    assert sum(epochs) == 2 * 24 or methods.registry[method].is_budgeted or method == "shr_ties"
+    if methods.registry[method].is_budgeted:
+        assert 0.9 * settings.budget < search.spent(search.outcomes.values()) < 1.02 * settings.budget
+    else:  # no scores are equal, so that none more is promoted
+        assert sum(record["epochs"] for record in search.lineage() if record["step"]) == 2 * 24
 
 
 @pytest.mark.parametrize(
@@ -322,5 +327,7 @@ def test_a_search_tells_of_budget_and_networks_as_its_method_has_them(method):
     search.tell(train(search.ask()[0]))
     assert (search.budget_left() is not None) == has_budget == (search.budget_left_on_the_clock() is not None)
     climb(search)
-    assert bool(search.finished_networks) == has_branches == (search.sizes_below == (small,))
-    assert (search.epochs_below(FIRST, size=small) > 1) == has_branches
+    assert bool(search.finished_networks) == has_branches == (search.front is not None)
+    assert not has_branches or (
+        search.front.sizes_below == (small,) and search.front.epochs_below(FIRST, size=small) > 1
+    )

@@ -121,12 +121,14 @@ class TestSearch:
         dearest = max(training_seconds(outcome.architecture) for outcome in climbed.outcomes.values())
         assert spent < SETTINGS.budget_epochs
         small = residual((8, 8, 1), 10, (2, 4))
-        below = climbed.epochs_below(small, size=500) * training_seconds(small) / training_seconds(FIRST)
+        below = climbed.front.epochs_below(small, size=500) * training_seconds(small) / training_seconds(FIRST)
         # Each training is a whole number of epochs.
         assert spent + below == pytest.approx(SETTINGS.budget_epochs, abs=dearest / training_seconds(FIRST) + 1)
         assert below > 0.05 * spent
-        assert climbed.epochs_below(small, FIRST, size=500) < climbed.epochs_below(small, size=500)  # a teacher costs
-        assert climbed.sizes_below == (500,)
+        assert climbed.front.epochs_below(small, FIRST, size=500) < climbed.front.epochs_below(
+            small, size=500
+        )  # a teacher costs
+        assert climbed.front.sizes_below == (500,)
 
     def test_the_order_of_reports_and_kills_change_nothing(self, climbed):
         for seed in (0, 1):

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from nash_tf.strategy.explanations import above_limits, more_time, without_growth, without_reduction
+from nash_tf.strategy.alternatives import LATENCY, PARAMS, PRICE, Weighing
+from nash_tf.strategy.explanations import above_limits, more_time, without_growth, without_reduction, without_room
 from nash_tf.strategy.forecast import Size, Trained
 from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.search_settings import Settings
@@ -35,6 +36,54 @@ def test_a_network_that_has_not_grown_is_spoken_of():
     reason = without_growth(short.outcomes.values(), short.settings)
     assert "no morphism was expected to be worth its compute in this budget" in reason
     assert without_growth(long.outcomes.values(), long.settings) is None and without_growth([], long.settings) is None
+
+
+def weighed(search, weighing):
+    """The outcomes of a search, each of whose choices took nothing after this weighing."""
+    return [
+        replace(each, assignment=replace(each.assignment, moves=(), considered=(weighing,) if each.key.step else ()))
+        for each in search.outcomes.values()
+    ]
+
+
+def test_where_time_was_up_before_the_first_choice_no_morphism_is_blamed():
+    search = conduct(method="grow", budget_epochs=20)[0]
+    first = [each for each in search.outcomes.values() if each.key.step == 0]
+    over = "the search was over before it could; with more time, in a new run, it may."
+    assert without_growth(first, search.settings) == f"The network has not grown: {over}"
+
+
+@pytest.mark.parametrize(
+    ("refused", "remedy"),
+    [
+        ({PARAMS: 25, PRICE: 174}, "a larger budget and more than max_params=500,000"),
+        ({PARAMS: 9}, "more than max_params=500,000"),
+        ({LATENCY: 1}, ""),
+    ],
+)
+def test_where_limits_refused_all_it_is_said_which_must_be_raised(refused, remedy):
+    search = conduct(method="grow", budget_epochs=20)[0]
+    outcomes = weighed(search, Weighing(weighed=sum(refused.values()), refused=refused))
+    words = without_growth(outcomes, replace(search.settings, max_params=500_000))
+    assert words.endswith(f"; in a new run with {remedy} it may." if remedy else " the limit on latency.")
+    assert "no morphism was expected" not in words
+
+
+@pytest.mark.parametrize(
+    ("refused", "is_said"), [({PARAMS: 25}, True), ({}, False), ({PARAMS: 25, PRICE: 1}, False), ({PRICE: 25}, False)]
+)
+def test_that_a_limit_on_parameters_alone_ended_the_growth_is_said(refused, is_said):
+    search = conduct(method="grow", budget_epochs=300)[0]
+    outcomes = dict(search.outcomes)
+    last = max(each.key for each in outcomes.values() if each.assignment.considered)
+    none = Weighing(weighed=199, refused=refused)
+    chosen = replace(outcomes[last].assignment, moves=(), considered=(none,))
+    outcomes[last] = replace(outcomes[last], assignment=chosen)
+    words = without_room(outcomes.values(), replace(search.settings, max_params=500_000))
+    assert bool(words) == is_said
+    if words:
+        assert "by max_params=500,000: at the last choice 25 of 199 morphisms would have gone beyond it" in words
+    assert without_room(weighed(search, none), search.settings) is None, "without_growth speaks of it"
 
 
 def test_a_first_network_above_a_limit_is_the_reason_why_none_grows():

@@ -16,7 +16,7 @@ from nash_tf.strategy.growing import Foresight, added_compute, excess, shape, we
 from tests.scripts.size_law import fit
 
 PARENT = residual((32, 32, 3), 10, (16, 32, 64))
-GAINS = methods.GROW.operators
+GAINS = methods.GROW.gains
 
 
 def price(architecture):
@@ -132,7 +132,7 @@ def test_gain_for_cost_is_what_trainings_showed(images):
 
 def losing_by(child):
     """Loss that a smaller child costs for each halving of the parameters."""
-    lost = methods.SCALE.operators["remove_filters"] * -added_compute(shape(PARENT), PARENT, child)
+    lost = methods.SCALE.gains["remove_filters"] * -added_compute(shape(PARENT), PARENT, child)
     won = excess(150.0) - excess(150.0 / price(child))
     return max(growing.LEAST_WORTH, lost - won) / math.log2(PARENT.params / child.params)
 
@@ -140,7 +140,7 @@ def losing_by(child):
 class TestShrinking:
     """With reductions among the operators, as of the method `scale`."""
 
-    BOTH = methods.SCALE.operators
+    BOTH = methods.SCALE.gains
 
     @pytest.mark.parametrize("epochs", [400.0, 150.0])
     def test_a_network_that_the_budget_can_train_grows_as_ever(self, epochs):

@@ -1,11 +1,15 @@
-"""The four methods are the table of the slides."""
+"""The methods: those of the slides as their table has them, and what all records keep to."""
 
 import dataclasses
 
 import pytest
 
+from nash_tf.architecture.vanilla import vanilla
 from nash_tf.strategy import methods
+from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.halving import Rung, promote, promote_ties
+from nash_tf.strategy.records import COMPLETED, Goal, Outcome
+from nash_tf.strategy.schedules import Phase, annealings, one_cosine
 
 FIVE = {"insert_conv", "alter_channels", "merge_convex", "merge_concat", "split"}
 HALVING = (Rung(8, 5), Rung(4, 10), Rung(2, 20), Rung(1, 40))
@@ -24,29 +28,18 @@ def test_record(name, rungs, periods, operators):
     method = methods.registry[name]
     assert method.name == name
     assert method.rungs(8, 160) == rungs
-    assert method.periods([rung.epochs for rung in rungs]) == periods
+    assert method.phases([rung.epochs for rung in rungs]) == annealings(periods)
     assert set(method.operators) == operators
-    assert len(set(method.operators.values())) == 1, "operators are drawn uniformly"
+    assert len(set(method.frequencies.values())) == 1, "operators are drawn uniformly"
     assert method.promote is promote
     assert method.inherit_momentum
 
 
-def test_registry_holds_the_four_and_what_they_must_beat():
-    assert [method.name for method in methods.OF_SLIDES] == ["nash", "sh", "shr", "shrsep"]
-    assert [method.name for method in methods.FUTURE_WORK] == ["shr_two_rungs", "shr_ties"]
-    assert [method.name for method in methods.BASELINES] == ["random", "one_epoch", "fixed", "wide", "scratch", "hand"]
-    assert list(methods.registry) == [
-        m.name
-        for m in (
-            methods.GROW,
-            methods.SCALE,
-            methods.FRONT,
-            *methods.OF_SLIDES,
-            *methods.FUTURE_WORK,
-            *methods.BASELINES,
-        )
-    ]
-    assert all(name == method.name for name, method in methods.registry.items())
+def test_names_are_those_of_the_command_line_each_taken_once():
+    baselines = ["random", "one_epoch", "fixed", "wide", "scratch", "hand"]
+    slides = ["nash", "sh", "shr", "shrsep", "shr_two_rungs", "shr_ties"]
+    assert list(methods.registry) == ["grow", "scale", "front", *slides, *baselines]
+    assert len(methods.registry) == 3 + len((*methods.OF_SLIDES, *methods.FUTURE_WORK, *methods.BASELINES))
 
 
 def test_a_larger_first_budget():
@@ -58,16 +51,35 @@ def test_ties_are_all_promoted():
     assert promote_ties({0: None}, 1) == ()
 
 
-@pytest.mark.parametrize("name", methods.registry)
-def test_a_child_trains_as_long_as_it_anneals(name):
+@pytest.mark.parametrize("name", [name for name, method in methods.registry.items() if not method.is_budgeted])
+def test_a_child_trains_as_long_as_its_schedule(name):
     method = methods.registry[name]
     epochs = [rung.epochs for rung in method.rungs(8, 160)]
-    assert sum(method.periods(epochs)) == sum(epochs)
+    assert sum(phase.length for phase in method.phases(epochs)) == sum(epochs)
 
 
-def test_a_fifth_method_is_a_record():
-    def short_rungs(children, epochs):
-        return (Rung(children, 1),)
+def test_a_method_of_another_schedule_is_a_record(monkeypatch):
+    def one_line(rungs):
+        return (Phase(sum(rungs), shape="linear"),)
 
-    fifth = dataclasses.replace(methods.registry["shr"], name="short", rungs=short_rungs)
-    assert fifth.rungs(8, 160) == (Rung(8, 1),)
+    monkeypatch.setitem(
+        methods.registry, "line", dataclasses.replace(methods.registry["sh"], name="line", phases=one_line)
+    )
+    search = Search(Settings(method="line", children=4, epochs_per_step=12, vanilla_epochs=3), Goal("val_accuracy"))
+    (first,) = search.ask()
+    assert (first.epochs, first.phases) == (3, (Phase(3, shape="linear"),))
+    search.tell(Outcome(first, COMPLETED, vanilla((8, 8, 3), 3, (4, 8)), {"val_accuracy": 0.5}))
+    assert {each.phases for each in search.ask()} == {(Phase(7, shape="linear"),)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({"phases": one_cosine}, "method grow: gains are for a method with a budget"),
+        ({"frequencies": {"split": 1.0}}, "without frequencies"),
+        ({"gains": {}, "has_branches": True}, "branches are for a method with gains"),
+    ],
+)
+def test_a_method_that_contradicts_itself_is_refused(changed, rule):
+    with pytest.raises(ValueError, match=rule):
+        dataclasses.replace(methods.GROW, **changed)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nash_tf.strategy.schedules import Phase, Timeline, annealings, one_cosine, phased, restart_every_rung
+from nash_tf.strategy.schedules import Phase, Timeline, annealings, one_cosine, periods, phased, restart_every_rung
 
 RUNGS = (5, 10, 20, 40)
 STEPS_PER_EPOCH = 7
@@ -24,15 +24,14 @@ def annealed_by_phases(step, periods, rate=RATE):
 
 
 def test_one_cosine_at_every_step():
-    (epochs,) = one_cosine(RUNGS)
-    assert epochs == 75
-    total = epochs * STEPS_PER_EPOCH
+    assert one_cosine(RUNGS) == annealings([75])
+    total = 75 * STEPS_PER_EPOCH
     for step in range(total + 1):
         assert annealed_by_phases(step, [total]) == pytest.approx(annealed(step, total), abs=1e-15)
 
 
 def test_restarts_at_every_step():
-    periods = [epochs * STEPS_PER_EPOCH for epochs in restart_every_rung(RUNGS)]
+    periods = [phase.length * STEPS_PER_EPOCH for phase in restart_every_rung(RUNGS)]
     spans = [(0, 5), (5, 15), (15, 35), (35, 75)]
     for start, end in spans:
         for step in range(start * STEPS_PER_EPOCH, end * STEPS_PER_EPOCH):
@@ -46,6 +45,19 @@ def test_the_rate_rises_only_at_5_15_and_35_epochs():
     rises = [step for step in range(1, len(rates)) if rates[step] > rates[step - 1]]
     assert rises == [5 * STEPS_PER_EPOCH, 15 * STEPS_PER_EPOCH, 35 * STEPS_PER_EPOCH]
     assert [rates[step] for step in rises] == [RATE] * 3
+
+
+@pytest.mark.parametrize(
+    ("phases", "lengths"),
+    [
+        ((), ()),
+        (annealings(RUNGS), RUNGS),
+        ((Phase(1, 0.0, 1.0, "linear"), Phase(3, 1.0, 1.0), Phase(6, shape="linear")), (10,)),  # it never jumps up
+        ((Phase(2, 1.0, 0.5), Phase(3, 0.8, 0.8), Phase(1, 0.8)), (2, 4)),
+    ],
+)
+def test_periods_end_where_the_rate_jumps_up(phases, lengths):
+    assert periods(phases) == lengths
 
 
 @given(total=st.integers(1, 10_000), rate=st.floats(1e-6, 10))

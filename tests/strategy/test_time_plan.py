@@ -169,6 +169,14 @@ def test_time_is_held_back_for_smaller_networks():
     assert plans[1].test_seconds(size) == pytest.approx(41 * plans[0].test_seconds(size), rel=0.1)
 
 
+def test_time_is_held_back_for_the_export_of_each_network_of_a_front():
+    one, three = (Machine(After(20, export=30.0, members=members, member=20.0), 0.1) for members in (0, 2))
+    assert three.plan.planned_reserve() - one.plan.planned_reserve() == pytest.approx(40.0)
+    for machine in (one, three):
+        machine.search.tell(replace(train(machine.search.ask()[0]), wall_seconds=3.0, cpu_seconds=3.0))
+    assert three.plan.follows() - one.plan.follows() == pytest.approx(40.0)
+
+
 def test_the_time_left_is_that_of_all_parts():
     machine = Machine(After(20, 1.0, True, 0.5, 30.0), None)
     machine.search = machine.plan.search = Search(SETTINGS, GOAL)

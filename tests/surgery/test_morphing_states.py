@@ -1,12 +1,17 @@
 """States of layers and optimisers that no config tells: they are carried to the child, or the model is refused."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
 import nash_tf
+from nash_tf.architecture import Architecture
 from nash_tf.surgery import certificate
+from nash_tf.surgery.birth import make_child
+from nash_tf.surgery.ranking import ranked
 
 RNG = np.random.default_rng(0)
 INPUTS, TARGETS = RNG.random((16, 6), np.float32), RNG.random((16, 2), np.float32)
@@ -131,3 +136,38 @@ def test_in_half_precision_a_model_is_not_judged_by_a_copy_that_computes_somethi
         ValueError, match="is not supported: one made again of its configs and weights computes something"
     ):
         certificate.measure_parent(model, INPUTS)
+
+
+class TestStatesBetweenBatches:
+    """A network with a stateful layer takes batches of one size alone, and what it gives depends on those before."""
+
+    SIZE = 144  # more than is measured at once elsewhere
+
+    def network(self):
+        keras.utils.set_random_seed(0)
+        steps = keras.Input(batch_shape=(self.SIZE, 2, 5))
+        x = layers.Dense(24, activation="relu", name="first")(steps)
+        x = layers.BatchNormalization()(layers.Dense(5, name="second")(x))
+        x = layers.LSTM(6, stateful=True)(x)
+        x = layers.Dense(12, activation="relu", name="last")(x)
+        model = keras.Model(steps, layers.Dense(2)(x))
+        model.compile("sgd", "mse")
+        rng = np.random.default_rng(0)
+        data = rng.normal(size=(self.SIZE, 2, 5)).astype(np.float32), rng.normal(size=(self.SIZE, 2))
+        model(rng.normal(size=(self.SIZE, 2, 5)).astype(np.float32) * 9)  # so that its states are not 0
+        return model, data
+
+    def test_it_shrinks(self):
+        model, data = self.network()
+        small = nash_tf.shrink(model, 600, data, operators="remove_filters")
+        assert small.model.count_params() <= 600 + 2 * 5 and json.loads(small.moves)
+        assert small.model(data[0]).shape == (self.SIZE, 2)
+
+    def test_the_loss_of_a_reduction_is_that_of_the_child(self):
+        model, data = self.network()
+        architecture = Architecture.from_keras(model)
+        found = ranked(model, architecture, ["remove_filters"], *data)
+        assert {each.move.site[0] for each in found} == {"first", "last"}
+        for each in found:
+            made, _ = make_child(model, architecture, [each.move], data[0])
+            assert each.loss == pytest.approx(certificate.measure(made, *data).loss, rel=1e-5)

@@ -15,7 +15,7 @@ from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import Move, reductions
 from nash_tf.surgery import ranking
 from nash_tf.surgery.birth import inherit, make_child
-from tests.helpers.parents import IMAGES, LABELS, network, outputs, trained
+from tests.helpers.parents import IMAGES, LABELS, Holder, network, outputs, trained
 
 DATA = (IMAGES, LABELS)
 APPROXIMATE = [name for name in reductions if not reductions[name].exact]
@@ -92,16 +92,6 @@ class TestRemeasure:
                 made, _ = make_child(model, architecture, [each.move], data[0])
                 loss = made.evaluate(*data, verbose=0)
                 assert each.loss == pytest.approx(loss, rel=1e-3)
-
-
-@keras.saving.register_keras_serializable("tests")
-class Holder(keras.layers.Layer):
-    def build(self, shape):
-        self.norm = keras.layers.BatchNormalization()
-        self.norm.build(shape)
-
-    def call(self, inputs, training=None):
-        return self.norm(inputs, training=training)
 
 
 def assert_masked(bn, model, texts):

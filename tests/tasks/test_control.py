@@ -69,5 +69,14 @@ def test_there_is_no_control_whose_outputs_are_nan(tmp_path, monkeypatch):
     said = []
     monkeypatch.setattr(control.explanations, "above_limits", lambda *_: "")
     _, run = run_that_trains(hurt, said, tmp_path)
-    assert control.train_control(run) is None
-    assert said[-1] == "There is no control: it is not finite, val_loss=nan."
+    assert control.train_control(run) == (None, "it is not finite, val_loss=nan")
+    assert said[-1] == "There is no control, the first network trained alone: it is not finite, val_loss=nan."
+
+
+def test_a_control_that_has_no_time_is_not_announced(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(control.explanations, "above_limits", lambda *_: "")
+    monkeypatch.setattr(control.long_training, "epochs_in_time", lambda job: 0)
+    _, run = run_that_trains(hurt, said, tmp_path)
+    assert control.train_control(run) == (None, "no time was left for it")
+    assert said == ["There is no control, the first network trained alone: no time was left for it."]

@@ -51,6 +51,8 @@ def test_one_that_is_stopped_on_its_way_to_more_is_not_finished(is_of_before, tm
             here(run, *SMALL, "--steps=1", status=130)
         read = loading.read(run)
         assert (read.state, read.goes_on, results_of(run)["steps"]) == ("unfinished", True, 0)
+        page = (run / "report.html").read_text()
+        assert "unfinished, was finished before: interrupted" in page and "is at work on it" not in page
     here(run, *SMALL, "--steps=1")
     assert results_of(run)["steps"] == 1 and loading.is_finished(run)
 

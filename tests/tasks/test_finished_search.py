@@ -30,3 +30,17 @@ def test_the_control_s_test_loss_has_no_label_smoothing_and_compares_with_the_ot
     assert scores["test_accuracy"] == scores["val_accuracy"] == 1.0
     assert scores["test_balanced_accuracy"] == 1.0 and scores["test_balanced_interval"][0] < 1.0
     assert scores["test_loss"] == pytest.approx(np.log(1 + 2 * np.exp(-3)), abs=1e-5) and scores["val_loss"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("settings", "members"),
+    [
+        ({"method": "front", "steps": 3}, 3),
+        ({"method": "front", "front_sizes": (300, 900)}, 2),
+        ({"method": "sh", "front_sizes": (300,)}, 0),  # made after the search, as long as there is time
+    ],
+)
+def test_time_is_held_back_for_the_export_of_each_network_that_the_search_finishes(settings, members):
+    parts = dict.fromkeys(("y_train", "y_valid", "y_test"), np.zeros(8))
+    after = finished_search.after(SearchConfig(**settings), types.SimpleNamespace(**parts), 30.0, 20.0)
+    assert after.exports == 30.0 + members * 20.0

@@ -16,6 +16,8 @@ from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.latency import Timed
+from nash_tf.strategy.budgeted import FIRST
+from nash_tf.strategy.time_plan import After
 from nash_tf.tasks import final_training, finished_search, front, handing_over
 from nash_tf.tasks.latency import Latencies
 from nash_tf.terminal.progress import Progress
@@ -28,9 +30,9 @@ def digits():
     return data.load("digits", valid_fraction=0.2, train_limit=160, seed=0)
 
 
-def compiled(precision="float32"):
+def compiled(precision="float32", widths=(6, 8)):
     keras.utils.set_random_seed(0)  # what shrinking takes follows from the weights
-    model = to_keras(vanilla((8, 8, 1), 10, (6, 8), precision))
+    model = to_keras(vanilla((8, 8, 1), 10, widths, precision))
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     measured = [keras.metrics.CategoricalAccuracy(name="accuracy")]
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss, metrics=measured, jit_compile=False)
@@ -71,7 +73,7 @@ def run_of(digits, tmp_path, monkeypatch):
         config = SearchConfig(output_dir=str(tmp_path / "run"), **settings)
         limits = SimpleNamespace(seconds_left_in_all=lambda: seconds_left)
         cost = SimpleNamespace(seconds=lambda epochs, size: 0.0)
-        plan = SimpleNamespace(limits=limits, after=SimpleNamespace(export=10.0), cost=lambda: cost)
+        plan = SimpleNamespace(limits=limits, after=After(export=10.0, member=10.0), cost=lambda: cost)
         pipeline = Pipeline(digits.mean, digits.std, 10, 32, Augmentation())
         tuner = SimpleNamespace(oracle=SimpleNamespace(save=lambda: None))
         run = finished_search.FinishedSearch(
@@ -171,6 +173,17 @@ def test_without_time_there_is_none(run_of, largest):
     run, exported = run_of(seconds_left=19.0, front_sizes=(400,), max_hours=1.0)
     assert [member["directory"] for member in front.front(run, largest, images=None)] == ["best"] and not exported
     assert "Front: no time was left for 400 parameters before max_hours=1.0" in run.progress.stream.text
+
+
+def test_none_takes_the_time_of_the_exports_that_follow(run_of):
+    run, exported = run_of(seconds_left=8.0, method="front", export=("keras", "onnx"), max_hours=1.0)
+    finished = {(1, 0, 1): compiled(), (2, 0, 1): compiled(widths=(4, 8))}
+    outcomes = {FIRST: SimpleNamespace(architecture=None)}
+    run.tuner.oracle.search = SimpleNamespace(outcomes=outcomes, sizes_below=())
+    run.tuner.oracle.book = SimpleNamespace(by_training=lambda: finished)
+    run.tuner.load_model = lambda model: model
+    front.front(run, compiled(widths=(6, 9)), None, list(finished))
+    assert [given["formats"] for _, given in exported] == [["keras"], ["keras", "onnx"]]
 
 
 @pytest.mark.parametrize("objective", ["loss", "accuracy"])

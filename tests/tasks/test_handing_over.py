@@ -26,10 +26,10 @@ def test_the_card_is_told_which_formats_there_was_no_time_for(tmp_path, monkeypa
     run = SimpleNamespace(
         config=SearchConfig(output_dir=str(tmp_path), max_hours=1.0),
         dataset=SimpleNamespace(x_test=np.zeros((1, 4, 4, 1))),
-        plan=SimpleNamespace(limits=limits, after=SimpleNamespace(export=10.0)),
+        plan=SimpleNamespace(limits=limits),
         progress=SimpleNamespace(line=said.append),
     )
-    given = handing_over.export_network(run, None, "best", {}, {}, ("saved_model", "onnx"), None, "Export")
+    given = handing_over.export_network(run, None, "best", {}, {}, ("saved_model", "onnx"), None, "Export", 10.0)
     why = "no time was left for it before max_hours=1.0; --resume with a higher --max_hours makes it"
     assert given["not_tried"] == {"onnx": why} and given["formats"] == ["saved_model"]
     assert said == [f"Export without onnx: {why}"]

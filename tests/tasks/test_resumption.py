@@ -68,9 +68,9 @@ def test_a_folder_of_images_may_have_moved(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("method", "raised", "said"),
     [
-        ("grow", {"max_hours": 2.0}, ["a search that is over stays over. What is gained is time"]),
-        ("grow", {"max_hours": None}, ["a search that is over stays over"]),
-        ("fixed", {"max_cpu_hours": 9.0}, ["a search that is over stays over"]),
+        ("grow", {"max_hours": 2.0}, ["a search that has done all stays over. What is gained is time"]),
+        ("grow", {"max_hours": None}, ["those that a limit left undone follow, and a search"]),
+        ("fixed", {"max_cpu_hours": 9.0}, ["those that a limit left undone follow, and a search"]),
         ("grow", {"max_params": 9_000_000}, ["a network that is past its growth does not grow again"]),
         ("scale", {"max_flops": 9_000_000}, ["does not grow again"]),
         ("front", {"max_latency_ms": 9.0}, ["does not grow again"]),

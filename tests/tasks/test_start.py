@@ -13,6 +13,7 @@ from nash_tf.config import ConfigError, SearchConfig
 from nash_tf.data import identity
 from nash_tf.data.dataset import Dataset
 from nash_tf.data.forms import Form
+from nash_tf.data.pipeline import Pipeline
 from nash_tf.data.pixels import scaling
 from nash_tf.files import run_directory, start_file
 from nash_tf.settings.images import PIXELS
@@ -137,11 +138,44 @@ def test_what_is_done_with_the_model_is_said(unit):
     assert lines[0] == f"The search starts from {path}, 123 parameters."
     assert "softmax is taken off" in lines[1] and lines[2].startswith("It is given pixel values from 0 to 1")
     assert (
-        "right for 100% of 60 training images. Its outputs are taken for the classes in this order: a, b, c."
+        "right for 100% of 60 training images and 100% of 60 validation images. Its outputs are taken for the classes in this order: a, b, c."
         in lines[3]
     )
     assert lines[4] == "Not used with it: --widths, --augment=normalise."
     assert start.describe(SearchConfig(), DATA) == []
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        (["a", "b", "c"], None),
+        (["a", "b", "d"], "learnt other classes: c for d, of 3."),
+        (["b", "c", "d"], "learnt other classes: a for b, b for c, c for d, of 3."),
+        (["a", "b"], None),  # of a model with another head
+        ({"a": 1}, None),
+        (None, None),
+    ],
+)
+def test_classes_beside_the_model_that_are_other_ones_are_named(known, said, unit, tmp_path):
+    path = tmp_path / "model.keras"
+    path.write_bytes(unit[1].read_bytes())
+    if known is not None:
+        (tmp_path / "classes.json").write_text(json.dumps(known))
+    found = [line for line in start.describe(config_of(path, start_pixels="unit"), DATA) if "learnt other" in line]
+    assert len(found) == bool(said) and (said is None or said in found[0])
+
+
+def test_the_model_is_scored_as_it_was_given(unit):
+    config = config_of(unit[1], start_pixels="unit")
+    pipeline = Pipeline(DATA.mean, DATA.std, 3, 16, image_classification.augmentation_of(config, DATA))
+    wrong = dataclasses.replace(DATA, y_valid=(DATA.y_valid + (np.arange(60) < 15)).astype(np.int32) % 3)
+    found = start.scores(config, wrong, pipeline)
+    assert (found["test_accuracy"], found["val_accuracy"]) == (1.0, 0.75)
+    assert found["test_loss"] < 0.5 and "test_balanced_interval" in found
+    assert start.scores(SearchConfig(), DATA, pipeline) is None
+    assert start.scores(dataclasses.replace(config, start="gone.keras"), DATA, pipeline) is None
+    four = dataset_of(classes=4)
+    assert start.scores(config, four, pipeline) is None, "it has a new head"
 
 
 def told(config, dataset):

@@ -118,6 +118,11 @@ class Twice(Wrong):
         yield from (*super().candidates(architecture), *super().candidates(architecture))
 
 
+class Choosy(Wrong):
+    def choices(self, architecture):
+        return [*super().choices(architecture), ("conv_1",)]
+
+
 class Forgetful(Wrong):
     def _check(self, parent, child, edit):
         pass
@@ -153,6 +158,7 @@ def small():
         (Uncalibrated(), "in training mode"),
         (Restless(), "differ"),
         (Twice(), "twice"),
+        (Choosy(), r"a search would choose what is no site: \[\('conv_1',\)\]"),
         (Forgetful(), "bn_new/beta has no recipe"),
         (Untold(), "slot"),
         (Stillborn(), "without a gradient"),
@@ -233,7 +239,7 @@ class TestRegister:
 
     def test_a_search_draws_it(self, squeeze):
         parent = vanilla((16, 16, 3), 10, (8, 8))
-        operators = {**methods["shr"].operators, squeeze.name: 5.0}
+        operators = {**methods["shr"].frequencies, squeeze.name: 5.0}
         child, moves = draw(parent, 12, operators, 1e6, seed=0)
         assert {move.operator for move in moves} >= {squeeze.name, "insert_conv"}
         assert replay(parent, moves)[0].digest == child.digest

@@ -1,16 +1,21 @@
 """Widths and kernels of one's own are held to the contract that the listed ones are."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.vanilla import vanilla
+from nash_tf.keras_models.state import restoring
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.alter_channels import AlterChannels
 from nash_tf.morphisms.insert_conv import InsertConv
 from nash_tf.morphisms.insert_separable_conv import InsertSeparableConv
-from nash_tf.testing import check_operator
+from nash_tf.surgery.morphing import morph
+from nash_tf.testing import Parent, check_operator
+from nash_tf.testing.parent import arrays
+from tests.helpers.parents import Holder
 from tests.helpers.small_architectures import architecture_of, conv
 
 
@@ -94,3 +99,31 @@ class TestNorms:
         model = keras.Model(image, layers.GlobalAveragePooling2D()(x))
         assert check_operator(InsertConv(), [model], per_model=2).difference <= 1e-5
         assert Architecture.from_keras(model).params
+
+
+def with_norms_inside(is_timed):
+    """A network with a batch normalisation inside a layer whose statistics are not those of its batch, and that."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 4))
+    x = layers.Conv1D(6, 3, padding="same")(inputs)
+    x = (layers.TimeDistributed(layers.BatchNormalization()) if is_timed else Holder())(x)
+    for name in "cd":
+        x = layers.Conv1D(6, 3, padding="same", activation="relu", name=name)(x)
+    model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+    return model, np.random.default_rng(0).normal(2.0, 3.0, (16, 8, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("is_timed", [True, False])
+class TestNormalisationsInsideLayers:
+    def test_a_child_is_exact_in_training_mode(self, is_timed):
+        model, batch = with_norms_inside(is_timed)
+        certificate = morph(model, ("insert_conv", ("c", "d", 3)), calibration=batch).certificate
+        assert certificate["training_difference"] <= 1e-4
+
+    def test_the_contract_holds_in_training_mode(self, is_timed):
+        model, batch = with_norms_inside(is_timed)
+        parent = Parent(model, batch)
+        with restoring(model):
+            (trained,) = arrays([model(batch, training=True)])
+        np.testing.assert_allclose(parent.training_outputs[0], trained, atol=1e-5)
+        assert check_operator(registry["insert_conv"], [parent]).training_difference <= 1e-4

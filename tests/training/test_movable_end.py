@@ -1,5 +1,6 @@
 """A training that a limit on time makes shorter, on a clock that stands in for the real one."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import keras
@@ -12,7 +13,7 @@ from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.schedules import Phase
 from nash_tf.training import resumable_training, trainer
 from nash_tf.training.errors import OutOfTime
-from nash_tf.training.watching import Limits
+from nash_tf.training.watching import Limits, Watch
 from nash_tf.training.weight_average import WeightAverage
 from nash_tf.tuning.trial_files import UNFINISHED
 from tests.helpers.machines import Killed, Machine
@@ -87,15 +88,28 @@ def test_where_no_epoch_of_a_first_network_can_end_it_is_said_how_far_it_came(ma
         train(LONG, tmp_path, limits=limits(300.0), callbacks=[machine])
 
 
-def test_an_epoch_has_no_more_batches_than_it_has_where_several_are_done_in_one_call(machine, tmp_path):
+@pytest.mark.parametrize("in_a_call", [1, 8])
+def test_an_epoch_whose_batches_are_all_done_counts_though_time_is_over(in_a_call, machine, tmp_path):
     def grouped(_):
         model = classifier(_)
-        model.steps_per_execution = 8
+        model.steps_per_execution = in_a_call
         return model
 
-    machine.epochs = {0: 2000.0}
-    with pytest.raises(OutOfTime, match=r"^4 of 4 batches of an epoch were done"):
-        train(LONG, tmp_path, limits=limits(300.0), callbacks=[machine], build=grouped)
+    machine.epochs = {0: 100.0}
+    found = train(LONG, tmp_path, limits=limits(80.0 if in_a_call == 1 else 20.0), callbacks=[machine], build=grouped)
+    assert (found.status, found.epochs_done, found.is_shortened) == ("completed", 1, True)
+    assert "val_accuracy" in found.metrics
+
+
+@pytest.mark.parametrize(("epoch", "is_kept"), [(2, False), (3, True)])
+def test_what_is_trained_to_its_end_counts_though_time_is_over(epoch, is_kept):
+    watch = Watch(Limits(seconds=-1.0))
+    watch.set_params({"epochs": 4, "steps": 2})
+    watch.on_epoch_begin(epoch)
+    with pytest.raises(OutOfTime, match="^1 of 2"):
+        watch.on_train_batch_end(0)
+    with nullcontext() if is_kept else pytest.raises(OutOfTime):
+        watch.on_train_batch_end(1)
 
 
 def test_a_loop_that_does_not_stop_runs_out_of_time(machine, tmp_path, monkeypatch):

@@ -16,7 +16,8 @@ from nash_tf.strategy.records import TrainingKey
 from nash_tf.strategy.schedules import Phase, averaged_from
 from nash_tf.training import long_training, resumable_training, saved_long_training, weight_average
 from nash_tf.training.fit_arguments import FitArguments
-from nash_tf.training.trainer import Fit, Trainer
+from nash_tf.training.resumable_training import TrainingState
+from nash_tf.training.trainer import Fit, Trainer, _Begun
 from nash_tf.training.weight_average import WeightAverage
 from tests.helpers.pipelines import CLASSES, pipeline
 from tests.helpers.tuners import CLASSES as LABELS_3
@@ -182,7 +183,8 @@ def test_where_the_user_sets_the_rate_or_the_mean_could_not_be_scored_there_is_n
     model.optimizer.initial_rate = 0.05
 
     def average(assignment=AVERAGED, arguments=scored, callbacks=()):
-        return trainer._average(model, assignment, Fit(lambda: None, arguments, callbacks), {}, 0)
+        begun = _Begun(model, None, TrainingState(assignment.digest, assignment.initial_epoch))
+        return trainer._average(begun, assignment, Fit(lambda: None, arguments, callbacks))
 
     assert average().first_epoch == 2 and average(FIRST) is None
     assert not [each for each in recwarn if "not averaged" in str(each.message)]

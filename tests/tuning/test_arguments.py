@@ -157,7 +157,7 @@ class TestEpochsOfAnOwnFit:
     def test_fewer_that_a_callback_has_ended_are_not(self, done, is_told, recwarn):
         history = keras.callbacks.History()
         history.epoch = list(range(done))
-        stopped = types.SimpleNamespace(optimizer=types.SimpleNamespace(iterations=0), stop_training=True)
+        stopped = types.SimpleNamespace(optimizer=types.SimpleNamespace(iterations=0), weights=[], stop_training=True)
         hypermodel = GrownHyperModel(Still(returns=lambda values: history))
         assert hypermodel.fit(keras_tuner.HyperParameters(), stopped, initial_epoch=4, epochs=8) is history
-        assert bool(recwarn.list) == is_told
+        assert any("HyperModel.fit was asked for" in str(each.message) for each in recwarn) == is_told

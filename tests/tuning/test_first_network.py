@@ -13,13 +13,14 @@ from keras import layers
 
 import nash_tf
 from nash_tf.tuning import first_network
-from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, network, tuner_of
+from tests.helpers.tuners import BORN, CLASSES, IMAGES, SMALL, Still, classifier, network, tuner_of
 
 ANOTHER = "began with another network"
 DEEPER = partial(classifier, convolutions=2)
 OF_TRAINING = (
     "the learning rate is not annealed",
     "average_weights: ",
+    "HyperModel.fit did not train the model that it was given",
 )  # what is said of `Still`, which does not train
 
 
@@ -167,3 +168,28 @@ def test_hyperparameters_that_stay_at_what_nobody_has_given_are_told_once(given,
     ]
     assert len(told) == (expected is not None)
     assert not told or re.search(expected, told[0][0]) and told[0][1] == __file__, told
+
+
+class DeclaresLater(Still):
+    """Declares what `build` knows nothing of."""
+
+    def fit(self, hp, model, *args, **named):
+        hp.Choice("batch", [8, 16])
+        hp.Float("share", 0.0, 1.0, default=0.5)
+        return super().fit(hp, model, *args, **named)
+
+
+class DeclaresInTrial(nash_tf.HillClimbing):
+    def run_trial(self, trial, *args, **named):
+        trial.hyperparameters.Int("size", 8, 64, step=8)
+        return super().run_trial(trial, *args, **named)
+
+
+@pytest.mark.parametrize(("tuned", "expected"), [(False, ["size=8, batch=8. Give each"]), (True, [])])
+def test_those_that_only_a_training_declares_are_told_after_the_first(tuned, expected, tmp_path):
+    given = {"directory": str(tmp_path), "project_name": "p", **SMALL, **BORN, "tune_hyperparameters": tuned}
+    tuner = DeclaresInTrial(DeclaresLater(), "val_accuracy", **given)
+    _, found = said(tuner.search, IMAGES, CLASSES, verbose=0)
+    told = [text for text, _ in found if "stay at" in text]
+    assert len(told) == len(expected) and all(words in text for words, text in zip(expected, told, strict=True))
+    assert len(tuner.oracle.end_order) == 3

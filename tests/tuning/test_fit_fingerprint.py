@@ -1,11 +1,16 @@
 """A search that goes on with other data, or a network compiled otherwise, says so."""
 
+import re
+from functools import partial
+
 import keras
 import keras_tuner
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import nash_tf
+from nash_tf.training.child_models import ChildModels
 from nash_tf.training.fit_arguments import FitArguments
 from nash_tf.tuning import fit_fingerprint
 from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
@@ -92,6 +97,27 @@ def test_of_data_that_cannot_be_looked_into_the_shape_is_compared(tmp_path):
         assert [BEGAN in text for text, _ in found] == [True] * other
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        lambda: keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=1e-4, use_ema=True),
+        lambda: keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 10)),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.RMSprop(0.03)),
+        lambda: nash_tf.optimizers.Muon(0.02),
+    ],
+)
+def test_the_network_that_the_builder_gives_tells_as_much_as_a_model_made_of_it(optimizer):
+    def build(hp):
+        model = classifier(keras_tuner.HyperParameters())
+        metrics = ("accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2))
+        model.compile(optimizer(), "sparse_categorical_crossentropy", 0.5, metrics=metrics, weighted_metrics=["mae"])
+        return model
+
+    models, given = ChildModels(build), FitArguments((IMAGES, CLASSES))
+    told, made = (dict(fit_fingerprint._described(make({}), given)) for make in (models.compiled, models.build))
+    assert told == made and "learning_rate" in str(told)
+
+
 def test_a_damaged_file_is_written_anew(tmp_path):
     model, arguments = classifier(keras_tuner.HyperParameters()), FitArguments((IMAGES, CLASSES))
     (tmp_path / fit_fingerprint.FILE).write_text("{")
@@ -99,3 +125,31 @@ def test_a_damaged_file_is_written_anew(tmp_path):
         assert said(fit_fingerprint.warn_of_others, tmp_path, model, arguments)[1] == []
     (text, _), *_ = said(fit_fingerprint.warn_of_others, tmp_path, model, FitArguments((IMAGES[:5], CLASSES[:5])))[1]
     assert BEGAN in text
+
+
+def test_another_default_or_range_of_a_hyperparameter_is_named(tmp_path):
+    def build(hp, default, most=64, other="a"):
+        hp.Float("lr", 1e-4, 1e-1, default=default)
+        hp.Int("units", 4, most)
+        hp.Float(f"of {other}", 0.0, 1.0)  # as under an `if`
+        hp.Float("given", 0.0, 1.0, default=0.1)
+        return classifier(hp)
+
+    def warned(**changed):
+        given = keras_tuner.HyperParameters()
+        given.Float("given", 0.0, 1.0, default=0.7)
+        tuner = tuner_of(Still(partial(build, **changed)), tmp_path, steps=1, hyperparameters=given)
+        return [text for text, _ in said(tuner.search, IMAGES, CLASSES, verbose=0)[1] if BEGAN in text]
+
+    assert warned(default=1e-2) == warned(default=1e-2, other="b") == []
+    (text,) = warned(default=1e-3, most=32)
+    assert text.count("and the search goes on from the former") == 2 and "of a" not in text and "given was" not in text
+    assert re.search("hyperparameter lr was Float.*default: 0.01.*, is Float.*default: 0.001", text)
+
+
+def test_of_hyperparameters_that_an_earlier_version_has_not_written_down_nothing_is_said(tmp_path):
+    model, arguments = classifier(keras_tuner.HyperParameters()), FitArguments((IMAGES, CLASSES))
+    fit_fingerprint.warn_of_others(tmp_path, model, arguments)
+    hp = keras_tuner.HyperParameters()
+    classifier(hp)
+    assert said(fit_fingerprint.warn_of_others, tmp_path, model, arguments, hp.space)[1] == []

@@ -2,15 +2,17 @@
 
 import warnings
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import TrialStatus
 
-from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, HandedOut, handed_over
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, HandedOut, handed_over, with_values_as_defaults
+from nash_tf.tuning.oracle import HillClimbingOracle
 from tests.helpers.stand_in import begin, finish, report, training_of
-from tests.helpers.tuners import CLASSES, IMAGES, Still, classifier, tuner_of
+from tests.helpers.tuners import BORN, CLASSES, IMAGES, Ended, Still, classifier, ended_after, tuner_of
 
 
 def space():
@@ -58,6 +60,91 @@ def test_those_that_nobody_has_given_a_value():
         return hp
 
     assert DeclaredHyperparameters(given).undecided() == {"kind": "a", "lr": 1e-5, "width": 32, "from zero": 0.0}
+
+
+def test_a_search_begins_with_the_values_that_are_given():
+    given = space()
+    assert with_values_as_defaults(None) is None and with_values_as_defaults(given) is given
+    for name, value in {"rate": 0.07, "kind": "c", "decay": float(np.float32(0.001)), "flag": True}.items():
+        given.values[name] = value
+    given.values["constant"] = 7  # it can be no other
+    with given.conditional_scope("kind", ["a"]):
+        given.Float("of a", 0.0, 1.0)
+    with given.conditional_scope("kind", ["c"]):
+        given.Float("of c", 0.0, 1.0)
+    given.values |= {"of a": 0.3, "of c": 0.4, "step": 3}
+    before = given.get_config()
+    oracle = HillClimbingOracle("val_accuracy", hyperparameters=given)
+    found = oracle.search.hyperparameters.defaults()
+    assert found == pytest.approx(
+        {"rate": 0.07, "units": 16, "kind": "c", "decay": 0.001, "flag": True, "constant": 5, "of a": 0.0, "of c": 0.4}
+    )
+    assert given.get_config() == before and oracle.get_space().get("kind") == "c"
+
+
+def of_two_kinds(kind="a"):
+    """One name under two conditions, in ranges that have nothing in common."""
+    hp = HyperParameters()
+    hp.Choice("kind", ["a", "b"], default=kind)
+    with hp.conditional_scope("kind", ["a"]):
+        hp.Float("lr", 1e-3, 1e-2, default=5e-3)
+    with hp.conditional_scope("kind", ["b"]):
+        hp.Float("lr", 1.0, 2.0)
+        hp.Int("of b", 1, 3)
+    return hp
+
+
+def test_of_one_name_under_several_conditions_the_one_in_force_counts():
+    for kind, lr in (("a", 0.005), ("b", 1.0)):
+        declared = DeclaredHyperparameters(lambda kind=kind: of_two_kinds(kind))
+        assert declared.defaults() == {"kind": kind, "lr": pytest.approx(lr), "of b": 1}
+        assert ("lr" in declared.undecided(), declared.others()["lr"] > 1) == (kind == "b", kind == "b")
+    declared = DeclaredHyperparameters(of_two_kinds)
+    assert declared.inherited({"kind": "b"})["lr"] == 1.0
+    found = [declared.perturbed(declared.defaults(), seed) for seed in range(40)]
+    assert {each["kind"] for each in found} == {"a", "b"}
+    assert all(1e-3 <= each["lr"] <= 1e-2 if each["kind"] == "a" else 1.0 < each["lr"] <= 2.0 for each in found)
+    declared.held.add("lr")
+    assert declared.perturbed(declared.defaults(), 0)["lr"] == declared.defaults()["lr"]
+
+
+def test_a_network_is_trained_with_the_one_in_force(tmp_path):
+    seen = []
+
+    def build(hp):
+        kind = hp.Choice("kind", ["a", "b"], default="a")
+        with hp.conditional_scope("kind", ["a"]):
+            a = hp.Float("lr", 1e-3, 1e-2, default=5e-3)
+        with hp.conditional_scope("kind", ["b"]):
+            b = hp.Float("lr", 1.0, 2.0, default=1.5)
+        seen.append({"a": a, "b": b}[kind])
+        return classifier(hp)
+
+    tuner = tuner_of(Still(build), tmp_path, steps=0)
+    seen.clear()
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    assert seen == pytest.approx([0.005] * len(seen))
+
+
+def test_a_choice_that_is_no_longer_there_is_trained_with_and_recorded_as_it_was(tmp_path):
+    choices, seen = [0.01, 0.02], []
+
+    def build(hp):
+        seen.append(hp.Choice("lr", list(choices)))
+        return classifier(hp)
+
+    with pytest.raises(Ended):
+        tuner_of(Still(build), tmp_path, **BORN, on_trained=ended_after(1)).search(IMAGES, CLASSES, verbose=0)
+    choices[:] = 0.1, 0.2
+    hypermodel = Still(build, lambda values: {"val_accuracy": values["lr"], "loss": 1.0})
+    tuner = tuner_of(hypermodel, tmp_path, **BORN)
+    tuner.search(IMAGES, CLASSES, verbose=0)
+    assert [trial.hyperparameters.values["lr"] for trial in tuner.oracle.trials.values()] == pytest.approx([0.01] * 3)
+    seen.clear()
+    tuner.load_model(tuner.oracle.get_best_trials()[0])
+    assert seen == pytest.approx([0.01] * len(seen))
+    declared = DeclaredHyperparameters(space)
+    assert declared.perturbed(declared.defaults() | {"decay": 0.4, "kind": "gone"}, 0)["kind"] in "abc"
 
 
 def test_children_inherit_and_child_0_keeps_hyperparameters(tmp_path):

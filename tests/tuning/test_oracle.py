@@ -287,6 +287,9 @@ def test_of_two_limits_on_time_the_one_that_was_reached_is_named():
     assert limits.reached_by(spent) == "a limit on time was reached: max_cpu_hours=0.5"
     limits.reached, seconds[0] = True, 4000.0  # what follows the search takes time
     assert limits.reached_by(spent) == "a limit on time was reached: max_cpu_hours=0.5"
+    again = TimeLimits(1.0, 0.5, lambda: (seconds[0], 0.0))
+    again.restore(limits.state())
+    assert again.reached_by(spent) == "a limit on time was reached: max_cpu_hours=0.5"
     limits = TimeLimits(1.0, 0.5, lambda: (0.0, 0.0))
     limits.reached = True  # by a training that was cut, and is in no outcome
     assert limits.reached_by([]) == "a limit on time was reached: max_hours=1 or max_cpu_hours=0.5"

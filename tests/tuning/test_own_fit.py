@@ -291,3 +291,41 @@ def test_batches_are_compared_by_what_they_hold():
     assert not is_same_batch((IMAGES, CLASSES), (IMAGES, None))
     assert not is_same_batch((IMAGES, CLASSES), (LARGE, CLASSES))
     assert not is_same_batch(IMAGES, (IMAGES, CLASSES))
+
+
+class TrainsAnother(OfItself):
+    """Trains a model of its own in place of the one that it is given, or beside it, and hands on what it is given."""
+
+    def __init__(self, make, is_beside=False):
+        super().__init__()
+        self.make, self.is_beside = make, is_beside
+
+    def fit(self, hp, model, x, y, **named):
+        if self.is_beside:
+            model.fit(x, y, validation_data=(x, y), **named)
+        made = self.make(self, hp, model)
+        made.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return made.fit(x, y, validation_data=(x, y), **named)
+
+
+def built(hypermodel, hp, model):
+    return hypermodel.build(hp)
+
+
+def cloned(hypermodel, hp, model):
+    return keras.models.clone_model(model)
+
+
+def test_a_fit_that_trains_the_first_network_in_place_of_what_it_is_given_ends_the_search(tmp_path):
+    hypermodel = TrainsAnother(built)
+    tuner = tuner_of(hypermodel, tmp_path, **BORN, calibration=IMAGES)
+    with pytest.raises(ValueError, match="did not train the model .* but one of its own build.* in a run_trial of"):
+        tuner.search(IMAGES, CLASSES, verbose=0)
+    assert not tuner.oracle.end_order and hypermodel.build(keras_tuner.HyperParameters()).built
+
+
+@pytest.mark.parametrize(("make", "is_beside", "times"), [(cloned, False, 1), (cloned, True, 0), (built, True, 0)])
+def test_one_that_trains_a_copy_is_told_so_once_and_one_that_trains_beside_is_not(make, is_beside, times, tmp_path):
+    tuner = tuner_of(TrainsAnother(make, is_beside), tmp_path, calibration=IMAGES, on_trained=ended_after(2))
+    told = said(tuner.search, IMAGES, CLASSES, verbose=0)
+    assert sum("did not train the model that it was given" in each for each in told) == times

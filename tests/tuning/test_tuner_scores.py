@@ -95,6 +95,8 @@ def test_best_models_and_best_hyperparameters_go_together_and_none_scores_higher
 def test_objectives_that_cannot_be_followed_are_refused_before_any_training(tmp_path):
     with pytest.raises(ValueError, match="objective must be one, received 2: method 'shr' compares networks by one"):
         tuner_of(classifier, tmp_path / "a", ["val_accuracy", "val_loss"])
+    with pytest.raises(ValueError, match="received a list, .'val_accuracy'.; give it without the list"):
+        tuner_of(classifier, tmp_path / "a", ["val_accuracy"])
     tuner = tuner_of(classifier, tmp_path / "b")
     with pytest.raises(ValueError, match="'val_accuracy' needs validation data"):
         tuner.search(IMAGES, CLASSES)

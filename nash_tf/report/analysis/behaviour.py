@@ -75,10 +75,8 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
         records = {record.place: record for record in run.records}
         for epoch, changes in _lives(run, children, records, [child.step for child in later]).items():
             lives.setdefault(epoch, []).append(mean(changes))
-        lengths = {
-            step: search_plan.periods(run, search_plan.rungs(run, step)) or () for step in {c.step for c in children}
-        }
-        drops = restart_drops.drops(children, records, lengths)
+        phases = {step: search_plan.phases(run, search_plan.rungs(run, step)) for step in {c.step for c in children}}
+        drops = restart_drops.drops(children, records, phases)
         for name, chosen in (
             ("birth", [drop for drop in drops if drop.epoch == 0]),
             ("restart", [drop for drop in drops if drop.epoch > 0]),

@@ -25,7 +25,7 @@ _BEFORE = {each.name: each.before for each in settings.declared(SearchConfig)}
 # Methods and settings that follow from winners, see `nash_tf.experiment.followers`, or from the method.
 _BY_DESIGN = {(WIDE, "widths"), (SCRATCH, "start"), (SCRATCH, "start_pixels"), (HAND, "layout"), (HAND, "widths")}
 
-_NAMED = 3  # settings by which runs of one data set are apart, in the name of a group
+_NAMED = 3  # settings in the name of a group of runs, or as many more as tell it from the others
 _OF_A_SEED = {"images", "pixels"}  # what a run records of its data; which images validate is drawn by the seed
 
 
@@ -83,21 +83,20 @@ def _apart(dataset: str, runs: Sequence[Run]) -> dict[str, list[Run]]:
     names = [*dict.fromkeys(name for those in twins(runs).values() for name in unequal_settings(those))]
     if not names:
         return {dataset: list(runs)}
-    keys = {
-        run.directory: tuple(str(_value(name, run)) for name in names)
-        for run in runs
-        if run.config and all(_counts(name, run) for name in names)
-    }
-    beside = {folder.parent: key for folder, key in keys.items()}
     parts: dict[tuple[str, ...], list[Run]] = {}
-    for run in runs:  # those in which a setting does not count are with others of their experiment
-        key = keys.get(run.directory) or beside.get(run.directory.parent) or next(iter(keys.values()), ())
-        parts.setdefault(key, []).append(run)
-    words = [", ".join(f"{name}={value}" for name, value in zip(names[:_NAMED], key, strict=False)) for key in parts]
-    numbers = [f" ({number})" if words.count(each) > 1 else "" for number, each in enumerate(words, start=1)]
-    return {
-        f"{dataset}, {each}{number}": part for each, number, part in zip(words, numbers, parts.values(), strict=True)
-    }
+    for run in runs:
+        parts.setdefault(tuple(str(_value(name, _nearest(name, run, runs))) for name in names), []).append(run)
+    told = _NAMED
+    while len({values[:told] for values in parts}) < len(parts):
+        told += 1
+    words = (", ".join(map("=".join, zip(names[:told], values, strict=False))) for values in parts)
+    return dict(zip((f"{dataset}, {each}" for each in words), parts.values(), strict=True))
+
+
+def _nearest(name: str, run: Run, runs: Sequence[Run]) -> Run:
+    """A run in which a setting counts: this one, else another of its experiment, else any."""
+    counted = (each for each in runs if each.config and _counts(name, each))
+    return min(counted, key=lambda each: (each is not run, each.directory.parent != run.directory.parent))
 
 
 def methods_of(runs: Sequence[Run]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from nash_tf.records.runs import Place, Record
 from nash_tf.report.analysis.family import Child
+from nash_tf.strategy.schedules import Phase, periods
 
 _DIGITS = 5  # of the accuracies in a history
 
@@ -45,16 +46,17 @@ def life(child: Child, records: Mapping[Place, Record]) -> dict[int, float]:
 
 
 def drops(
-    children: Sequence[Child], records: Mapping[Place, Record], lengths: Mapping[int, Sequence[int]]
+    children: Sequence[Child], records: Mapping[Place, Record], phases: Mapping[int, Sequence[Phase]]
 ) -> list[Drop]:
     """All drops at birth and at restarts.
 
     Args:
         children: of all steps.
         records: of all trainings.
-        lengths: step -> its periods.
+        phases: step -> the phases of its rate.
     """
     found = []
+    lengths = {step: periods(of_step) for step, of_step in phases.items()}
     for child in children:
         series = life(child, records)
         start = 0

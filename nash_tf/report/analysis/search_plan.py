@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from nash_tf.records.runs import Record, Run
-from nash_tf.strategy import branches, budget_names, hill_climbing, methods
-from nash_tf.strategy.course import SEGMENTS
+from nash_tf.strategy import branches, budget_names, course, endings, hill_climbing, methods
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.schedules import Phase, periods
 
 _MOST_CHILDREN = 10_000  # a setting beyond it is a slip of the keyboard
 _MOST_SIZES = 1_000  # of a front
@@ -83,46 +84,43 @@ def planned(run: Run) -> tuple[Rung, ...] | None:
     return found if found[0].children <= _MOST_CHILDREN else None
 
 
-def periods(run: Run, of_step: Sequence[Rung]) -> tuple[int, ...] | None:
-    """Lengths of the annealings over a child's life, in epochs; None where the method is not known, or has other rates."""
+def phases(run: Run, of_step: Sequence[Rung]) -> tuple[Phase, ...]:
+    """The phases of the learning rate over a child's life, lengths in epochs; none where the method is not known, or has one rate over all
+    trainings."""
     method = run.known_method
-    return tuple(method.periods([rung.epochs for rung in of_step])) if method and not method.is_budgeted else None
+    return method.phases([rung.epochs for rung in of_step]) if method and method.phases else ()
 
 
 def restarts(run: Run) -> tuple[int, ...] | None:
     """Epochs of a child's life, beyond its birth, at which the method restarts the rate; None where that is not known."""
     of_step = planned(run)
-    lengths = periods(run, of_step) if of_step else None
-    if lengths is None:
-        return None
-    return tuple(sum(lengths[:index]) for index in range(1, len(lengths)))
+    lengths = periods(phases(run, of_step)) if of_step else ()
+    return tuple(accumulate(lengths))[:-1] if lengths else None
 
 
 def _last_step(run: Run, steps: int) -> int:
     """The number of the last step."""
     if not is_budgeted(run):
         return steps
-    if plan := front_plan(run):
-        return len(plan.above) + 1
-    return max(1, steps) if methods.registry[run.method].operators else 1
+    plan = front_plan(run)
+    return len(plan.steps(0)) - 1 if plan else course.last_step(methods.registry[run.method], steps)
 
 
 def _budgeted(run: Run, step: int) -> tuple[Rung, ...]:
     """The rungs of a step under a budget: how many children, by the settings, and for how long, as the lineage has it: 0 epochs where
     it has none yet."""
-    steps = run.config.get("steps")
-    plan = front_plan(run)
-    if plan and step <= len(plan.above) + 1:
-        children = [rung.children for rung in plan.steps(1)[step]]
-    else:
-        children = [1] if step == 0 else [rung.children for rung in planned(run) or ()]
-    if not plan and step and type(steps) is int and step >= _last_step(run, steps):
-        children += [1] * (len(SEGMENTS) - 1)  # the cooldown is trained in parts
+    steps, plan, of_step = run.config.get("steps"), front_plan(run), planned(run) or ()
+    if plan and step < len(of_front := plan.steps(0)):
+        of_step = of_front[step]
+    elif step == 0:
+        of_step = (Rung(1, 0),)
+    elif not plan and type(steps) is int:
+        of_step = course.step_rungs(methods.registry[run.method], step, steps, of_step)
     epochs: dict[int, int] = {}
     for record in run.records:
         if record.step == step:
             epochs[record.rung] = max(record.epochs, epochs.get(record.rung, 1))
-    return tuple(Rung(count, epochs.get(rung, 0)) for rung, count in enumerate(children))
+    return tuple(Rung(children, epochs.get(rung, 0)) for rung, (children, _) in enumerate(of_step))
 
 
 def front_plan(run: Run) -> branches.Front | None:
@@ -150,10 +148,10 @@ def standing(run: Run) -> Standing | None:
     opened, _ = hill_climbing.frontier(all_rungs, method.promote, scores)
     finished = [key for key, score in scores.items() if plan and plan.is_branch(key) and score is not None]
     diverged = [TrainingKey(*record.place) for record in run.records if record.diverged]
-    lacks_end = hill_climbing.lacks_end(opened, method, scores, finished, diverged)
+    lacks_end = endings.lacks_end(opened, method, scores, finished, diverged)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0
     limits = tuple((name, value) for name in budget_names.TIME if (value := run.setting(name)) is not None)
-    winner = hill_climbing.winner(scores, method, run.objective.is_share)
+    winner = endings.winner(scores, method, run.objective.is_share)
     return Standing(steps, opened, lacks_end, trained, winner, limits)
 
 

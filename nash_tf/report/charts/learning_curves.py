@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from statistics import mean
 
 from nash_tf.drawing.axes import Scale, linear, linear_ticks
 from nash_tf.drawing.figure import SERIES, Figure, line, mark, path, star, text
@@ -11,6 +12,7 @@ from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.restart_drops import Drop
 from nash_tf.strategy import schedules
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.schedules import Phase
 
 _WIDTH, _LEFT, _TOP, _PLOT, _RATE = 540, 58, 46, 220, 54
 _COLUMNS = 4
@@ -37,7 +39,7 @@ def learning_curves(
     step: int,
     children: Sequence[Child],
     rungs: Sequence[Rung],
-    periods: Sequence[int],
+    phases: Sequence[Phase],
     rate: float | None,
     birth: float | None,
     drops: Sequence[Drop],
@@ -52,7 +54,7 @@ def learning_curves(
         children: of this step.
         rungs: of this step; each is drawn equally wide, so that the short ones can be read too, but for parts of one child's training.
             One that has no epochs yet is not drawn.
-        periods: lengths of the annealings, in epochs; none where they are not known.
+        phases: of the rate, lengths in epochs; none where they are not known.
         rate: initial learning rate.
         birth: the parent's value of the metric at the children's birth.
         drops: of this step.
@@ -88,9 +90,9 @@ def learning_curves(
         words += f" and {len(below) - 3} more" if len(below) > 3 else ""
         parts.append(text(x.end, _TOP + _PLOT + 16, f"lowest, below the axis: {words}", "end soft"))
     if metric == "val_accuracy":
-        parts += _restart_labels(drops, x, periods)
+        parts += _restart_labels(drops, x)
     bottom = _TOP + _PLOT + 26
-    parts += _rate(x, bottom, periods, rate, without_rate)
+    parts += _rate(x, bottom, phases, rate, without_rate)
     rows = _legend(children, bottom + _RATE + 64, metric)
     height = bottom + _RATE + 64 + 22 * ((len(children) - 1) // _COLUMNS) + 12
     name = f"curves_{metric}_step_{step}"
@@ -139,29 +141,25 @@ def _look(child: Child, rank: int) -> str:
     return f"s{rank % SERIES} " + ("won" if child.stands_out else f"d{rank % SERIES}")
 
 
-def _restart_labels(drops: Sequence[Drop], x: _Piecewise, periods: Sequence[int]) -> list[Markup]:
+def _restart_labels(drops: Sequence[Drop], x: _Piecewise) -> list[Markup]:
     """The mean drop at each restart, above it."""
     parts = []
-    start = 0
-    for length in periods:
-        here = [drop.after - drop.before for drop in drops if drop.epoch == start]
-        if here:
-            change = sum(here) / len(here)
-            class_ = "drop" if change < 0 else "axis"
-            at = x(start) + (2 if start == 0 else 0)
-            words = f"{'birth ' if start == 0 else ''}{points(change)}"
-            parts.append(text(at, _TOP - 8, words, "halo strong" if start == 0 else "halo strong mid"))
-            parts.append(line(at, _TOP - 4, at, _TOP + 8, class_))
-        start += length
+    for start in sorted({drop.epoch for drop in drops}):
+        change = mean(drop.after - drop.before for drop in drops if drop.epoch == start)
+        class_ = "drop" if change < 0 else "axis"
+        at = x(start) + (2 if start == 0 else 0)
+        words = f"{'birth ' if start == 0 else ''}{points(change)}"
+        parts.append(text(at, _TOP - 8, words, "halo strong" if start == 0 else "halo strong mid"))
+        parts.append(line(at, _TOP - 4, at, _TOP + 8, class_))
     return parts
 
 
-def _rate(x: _Piecewise, top: float, periods: Sequence[int], rate: float | None, without: str) -> list[Markup]:
+def _rate(x: _Piecewise, top: float, phases: Sequence[Phase], rate: float | None, without: str) -> list[Markup]:
     """The learning rate, and the epochs below it."""
     bottom, borders = top + _RATE, x.borders
     parts: list[Markup] = []
-    if periods and rate:
-        y, phases = Scale(0.0, rate, bottom, top + 4), schedules.annealings(periods)
+    if phases and rate:
+        y = Scale(0.0, rate, bottom, top + 4)
         total = borders[-1]
         samples = sorted({*(total * index / 240 for index in range(240)), *borders[:-1]})
         way: list[tuple[float, float]] = []
@@ -177,7 +175,7 @@ def _rate(x: _Piecewise, top: float, periods: Sequence[int], rate: float | None,
     parts.append(line(x.start, bottom, x.end, bottom, "axis"))
     ticks = [round(tick) for tick in linear_ticks(0, borders[1], 6) if tick == round(tick)] if len(borders) == 2 else []
     parts += [text(x(border), bottom + 18, border, "mid soft") for border in sorted({*borders, *ticks[:-1]})]
-    drawn = "learning rate (blue); " if periods and rate else ""
+    drawn = "learning rate (blue); " if phases and rate else ""
     widths = ", each rung equally wide" if len(borders) > 2 else ""
     parts.append(text(0, bottom + 36, f"{drawn}epochs of a child's life{widths}", "soft"))
     return parts

@@ -1,13 +1,11 @@
 """Sections of a search's page for who wants to use the model: what there is, its cost, what next."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nash_tf.drawing.markup import Markup, tag
 from nash_tf.drawing.number_words import NONE, duration, percent, plural, short
 from nash_tf.export_formats import FORMATS
-from nash_tf.files import run_directory
 from nash_tf.records.runs import Run, name_of, number, object_of
 from nash_tf.records.tested import Tested
 from nash_tf.report.analysis import compute_time, family, search_plan
@@ -48,6 +46,9 @@ def have(run: Run, test: Tested | None, children: Sequence[Child]) -> Markup:
         html.paragraph(*_what_it_is(run, test, children)),
         html.notice("A limit ended the search", search_summary.cut(run)),
         html.notice("The final training", _made_worse(run)),
+        html.notice(
+            "Beside the model of --start", [given] if (given := worth.beside_start(run.results, run.objective)) else []
+        ),
         _formats(run),
     )
 
@@ -130,7 +131,7 @@ def _no_better(run: Run, test: Tested | None) -> str | None:
 
 def _input(run: Run) -> str:
     """What the network takes."""
-    shape = _image_shape(run)
+    shape = image_shape(run)
     if shape is None:
         return "an image"
     height, width, channels = shape
@@ -138,7 +139,7 @@ def _input(run: Run) -> str:
     return f"a{f' {colour}' if colour else 'n'} image of {height}x{width} pixels"
 
 
-def _image_shape(run: Run) -> tuple[int | None, ...] | None:
+def image_shape(run: Run) -> tuple[int | None, ...] | None:
     """Height, width and channels of what the network takes; None where it is no image, or not known."""
     inputs = run.architecture.inputs if run.architecture is not None else ()
     shape = run.architecture[inputs[0]].shape if run.architecture is not None and len(inputs) == 1 else ()
@@ -262,63 +263,3 @@ def _cluster(engine: Any) -> Markup | None:
 def _steps(children: Sequence[Child]) -> str:
     last = children[-1]
     return plural(last.step, "step") + ("" if last.closed else ", the last not closed")
-
-
-# What next ------------------------------------------------------------------------------------------------------------
-
-
-def what_next(run: Run) -> Markup | None:
-    """Code to copy, and how to go on."""
-    best = run.directory / run_directory.BEST
-    if run.state == "failed":
-        return html.paragraph(
-            "The same command with ",
-            tag("code", "--resume"),
-            " does again what failed, and goes on. It fails again unless the cause has passed, as a full disk may have; other settings, such "
-            "as a lower learning rate, want another ",
-            tag("code", "--output_dir"),
-            ".",
-        )
-    if run.state != "finished":
-        if run.state not in ("unfinished", "begun"):
-            return None
-        return html.paragraph(
-            "This page is written again after each training; load it again to see how far it is. A run that was interrupted goes "
-            "on where it was: give the same command again, with ",
-            tag("code", "--resume"),
-            ".",
-        )
-    sizes = _image_shape(run) or ("height", "width", "channels")
-    shape = f"[images, {', '.join(str(size or 'any') for size in sizes)}]"
-    code = (
-        "import json\nimport tensorflow as tf\n\n"
-        f"model = tf.saved_model.load({str(best / 'saved_model')!r})\n"
-        f"classes = json.load(open({str(best / 'classes.json')!r}, encoding='utf-8'))\n"
-        f"logits = model.serve(x)  # x: float32 {shape}, pixel values as they are\n"
-        "probabilities = tf.nn.softmax(logits)  # of each class\n"
-        "print([classes[number] for number in tf.argmax(logits, axis=1)])"
-    )
-    script = best / run_directory.SCRIPT
-    of_files: list[object] = [
-        html.paragraph("The classes of images, files or folders, of any size:"),
-        html.code(f"nash-tf predict {shlex.quote(str(run.directory))} IMAGES..."),
-        html.paragraph("The same without this package:"),
-        html.code(f"python {shlex.quote(str(script))} IMAGES..."),
-    ]
-    parts: list[object] = [
-        *(of_files if script.is_file() else []),
-        html.paragraph("In a program:"),
-        html.code(code),
-        html.paragraph(
-            "Other formats, what the model takes and its limits are in ", tag("code", str(best / "model_card.md")), "."
-        ),
-    ]
-    if search_summary.cut(run):
-        parts.append(
-            html.paragraph(
-                "To go on with the search, give the same command with ",
-                tag("code", "--resume"),
-                " and a higher limit.",
-            )
-        )
-    return html.together(*parts)

@@ -13,6 +13,7 @@ from nash_tf.report.pages import (
     budget_section,
     front_section,
     network_sections,
+    next_section,
     result_sections,
     search_summary,
     sureness,
@@ -64,7 +65,7 @@ def _answers(run: Run, everyone: Sequence[Child], keep: Keep) -> Sections:
         ("worth", "Is it worth it?", worth_section.section(run, everyone)),
         ("front", front_section.title(run), front_section.section(run, keep)),
         ("cost", "What it cost", result_sections.cost(run, everyone) if everyone else None),
-        ("next", "What next", result_sections.what_next(run)),
+        ("next", "What next", next_section.what_next(run)),
     ]
     return [(anchor, name, content) for anchor, name, content in sections if content]
 
@@ -91,8 +92,8 @@ def _course(run: Run, everyone: Sequence[Child], children: Sequence[Child], keep
     steps = sorted({child.step for child in children})
     rungs = {step: search_plan.rungs(run, step) for step in steps}
     counts = {step: len(planned) for step, planned in rungs.items()}
-    lengths = {step: search_plan.periods(run, rungs[step]) or () for step in steps}
-    drops = restart_drops.drops(children, {record.place: record for record in run.records}, lengths)
+    phases = {step: search_plan.phases(run, rungs[step]) for step in steps}
+    drops = restart_drops.drops(children, {record.place: record for record in run.records}, phases)
     tried = operator_tally.tally(run, everyone)
     entries = compute_time.by_rung(run)
     sizes = "Size" if growth_line.shrank(run.records) else "Growth"
@@ -112,7 +113,7 @@ def _course(run: Run, everyone: Sequence[Child], children: Sequence[Child], keep
                 keep(accuracy_scatter.accuracy_against_params(children, counts, _has_front(run))),
             ),
         ),
-        ("curves", "Learning curves", training_sections.curves(run, children, rungs, lengths, drops, keep)),
+        ("curves", "Learning curves", training_sections.curves(run, children, rungs, phases, drops, keep)),
         ("budget", "The budget", budget_section.budget(run, keep))
         if search_plan.is_budgeted(run)
         else ("restarts", "Restarts", training_sections.restarts(run, drops, everyone[0].over)),

@@ -12,6 +12,7 @@ from nash_tf.report.pages import html_page as html
 from nash_tf.scores import network_scores
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import methods
+from nash_tf.strategy.time_limits import REACHED
 
 _STATES = {
     "finished": "finished",
@@ -120,7 +121,7 @@ def how_it_ended(run: Run, standing: search_plan.Standing | None) -> list[Markup
 def cut(run: Run) -> list[str]:
     """Which limit on time ended the search, and what more time might bring; nothing where none did."""
     ended = _sentence(run, "search_ended")
-    if not ended or not (run.results.get("ended_by_limit") is True or ended.startswith("a limit on time")):
+    if not ended or not (run.results.get("ended_by_limit") is True or ended.startswith(REACHED)):
         return []
     return [line for line in (f"{ended[0].upper()}{ended[1:].rstrip('.')}.", _sentence(run, "more_time")) if line]
 
@@ -150,10 +151,9 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
         compared, what = f", {size} the first network", "the first network's"
         if not search_plan.searches(run):  # it is the first network
             compared, what = "", "that after its first training"
-        words.append(
-            f"{compared}; its {chosen.objective.words} is {_distance(chosen.objective, reached - first)} "
-            f"{'below' if reached < first else 'above'} {what}"
-        )
+        apart = f"{_distance(chosen.objective, reached - first)} {'below' if reached < first else 'above'}"
+        apart = f"the same as {what}" if reached == first else f"{apart} {what}"
+        words.append(f"{compared}; its {chosen.objective.words} is {apart}")
     words.append(". ")
     tested = network_scores.score(run.results, network_scores.FIRST, run.objective)
     if tested is not None:
@@ -201,7 +201,7 @@ def _progress(run: Run, standing: search_plan.Standing | None, ended: str | None
             not opened.rung
             and not standing.trained
             and (method := methods.registry[run.method]).keeps_parent
-            and method.operators
+            and method.grows
         ):
             why = "no limit on time was set, and no new child fitted into max_params"
         else:

@@ -49,7 +49,10 @@ def _words(test: Tested) -> list[object]:
     ranked = _ranked(test)
     if len(ranked) > 1:
         weakest, recall = ranked[0]
-        if recall.value < 1:
+        alike = sum(share.value == recall.value for _, share in ranked)
+        if alike > 1 and not recall.value:
+            words.append(f"Of {alike:,} classes no test image is named right, {weakest.name} among them.")
+        elif recall.value < 1:
             words.append(
                 f"The class that is found least often is {weakest.name}: {percent(recall.value, 1)}\u00a0% of its "
                 f"{plural(weakest.images, 'image')} ({interval(recall, 1)})."
@@ -79,7 +82,7 @@ def _networks(run: Run, test: Tested) -> Markup:
         winner = "the search's winner" if is_control else "the search's winner, before final training"
         rows.append(row(winner, test.winner))
     if test.first.accuracy:
-        when = "before the search" if search_plan.searches(run) else "before it was trained on"
+        when = "after its first training" if search_plan.searches(run) else "before it was trained on"
         rows.append(row(f"the first network, {when}", test.first))
     head = [left("network"), "accuracy", "balanced accuracy"]
     drawn = html.table(head, rows, "On the same test images, with 95 % intervals", narrow=True)

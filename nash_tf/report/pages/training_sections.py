@@ -13,6 +13,7 @@ from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages import search_summary
 from nash_tf.report.pages.html_page import Keep, left
 from nash_tf.strategy.halving import Rung
+from nash_tf.strategy.schedules import Phase
 
 
 def family_words(children: Sequence[Child]) -> Markup:
@@ -32,7 +33,7 @@ def curves(
     run: Run,
     children: Sequence[Child],
     rungs: Mapping[int, Sequence[Rung]],
-    lengths: Mapping[int, Sequence[int]],
+    phases: Mapping[int, Sequence[Phase]],
     drops: Sequence[restart_drops.Drop],
     keep: Keep,
 ) -> Markup:
@@ -41,7 +42,7 @@ def curves(
     Args:
         run: the run.
         children: those that are drawn.
-        rungs, lengths: step -> its rungs, and the lengths of its annealings; none where they are not known.
+        rungs, phases: step -> its rungs, and the phases of its rate; none where they are not known.
         drops: of all steps.
         keep: see `html_page.Keep`.
     """
@@ -63,7 +64,7 @@ def curves(
                 step,
                 group,
                 rungs[step],
-                lengths[step],
+                phases[step],
                 run.setting("learning_rate"),
                 births[step],
                 [drop for drop in drops if drop.step == step],

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nash_tf.drawing.markup import Markup, tag
 from nash_tf.drawing.number_words import count, duration
-from nash_tf.records.runs import Run, number
+from nash_tf.records.runs import Run, number, sentence_of
 from nash_tf.records.tested import Share
 from nash_tf.report.analysis import family, search_plan
 from nash_tf.report.analysis.family import Child
@@ -30,7 +30,9 @@ def _without_control(run: Run, children: Sequence[Child]) -> str:
         return (
             f"There is nothing to compare: method {run.method} searches for nothing and trains the first network alone."
         )
-    words = "This run has no control, the first network trained on alone. "
+    why = sentence_of(run.results.get("no_control"))
+    words = "This run has no control, the first network trained on alone"
+    words += f", to compare the search with: {why}. " if why else ". "
     if family.is_first(children):
         words += "The model is the first network itself, not changed by the search."
     elif longer := network_scores.pair(run.results, network_scores.FIRST, network_scores.MODEL, run.objective):
