@@ -31,11 +31,11 @@ class PhasedRate(keras.callbacks.Callback):
         UnknownLength: at the start of an epoch, if its number of batches is not known.
     """
 
-    def __init__(self, initial_rate, phases, first_epoch=0):
+    def __init__(self, initial_rate, phases, first_epoch=0) -> None:
         super().__init__()
         self.initial_rate, self.phases, self.first_epoch = initial_rate, tuple(phases), first_epoch
-        self._rates = []
-        self._last_rate = None  # when this callback last looked
+        self._rates: list[float] = []
+        self._last_rate: float | None = None  # when this callback last looked
         self._has_warned = False  # that the last phase is over
 
     @property
@@ -99,7 +99,7 @@ class SGDR(PhasedRate):
         UnknownLength: at the start of an epoch, if its number of batches is not known.
     """
 
-    def __init__(self, initial_rate, periods, first_epoch=0):
+    def __init__(self, initial_rate, periods, first_epoch=0) -> None:
         _check_above_0("initial_rate", initial_rate)
         self.periods = tuple(periods) if isinstance(periods, Iterable) else ()
         if not (self.periods and all(map(_is_above_0, self.periods))):
@@ -120,7 +120,7 @@ class CosineAnnealing(SGDR):
         UnknownLength: at the start of an epoch, if its number of batches is not known.
     """
 
-    def __init__(self, initial_rate, epochs, first_epoch=0):
+    def __init__(self, initial_rate, epochs, first_epoch=0) -> None:
         _check_above_0("epochs", epochs)
         super().__init__(initial_rate, (epochs,), first_epoch)
 

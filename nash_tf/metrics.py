@@ -21,7 +21,7 @@ class BalancedAccuracy(keras.metrics.Metric):
         sample_weight: a number for each image, or None for 1.
     """
 
-    def __init__(self, classes, name="balanced_accuracy", dtype=None):
+    def __init__(self, classes, name="balanced_accuracy", dtype=None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.classes = classes
         # float32 counts whole images exactly up to 2^24 of a class.

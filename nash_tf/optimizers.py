@@ -48,7 +48,7 @@ class Muon(keras.optimizers.SGD):
         iterations_per_step=5,
         name="muon",
         **kwargs,
-    ):
+    ) -> None:
         _check(learning_rate, kernel_rate, iterations_per_step)
         super().__init__(learning_rate, momentum, nesterov, weight_decay, name=name, **kwargs)
         self.kernel_rate, self.iterations_per_step = kernel_rate, iterations_per_step

@@ -35,18 +35,16 @@ class HillClimbingOracle(keras_tuner.Oracle):
         on_trained: called with the oracle after each training.
         hyperparameters, **kwargs: as of `keras_tuner.Oracle`; a search begins with the values that they have.
 
-    A seed of None is 0. Where `examples` or `batch_size` is None, `HillClimbing.search` takes it from its data; in a tuner of another make
-    it stays None. `max_hours` is of the time of `search`, or from the first trial of a loop of your own on, that before an interruption
-    too; `max_cpu_hours` of the CPU time of all trainings, which for one whose report tells none is the time from lending to report.
+    A seed of None is 0. `examples` and `batch_size` of None are taken by `HillClimbing.search` from its data. `max_hours` is of the time
+    of `search`, or from the first trial of a loop of your own on, that before an interruption too; `max_cpu_hours` of all trainings.
 
     A tuner of another make finds in a trial's values what to train (see `nash_tf.tuning.trial_values`), and must set `architecture`
     there to the JSON of the `nash_tf.Architecture` that it has trained. In `record` it may say what the training has taken, as the JSON of
-    {"cpu_seconds": ..., "wall_seconds": ...}; and "epochs", where it has done fewer than it was asked for.
+    {"cpu_seconds": ..., "wall_seconds": ...}; and "epochs", where it has done fewer than it was asked for. Else the time from lending to report counts.
 
     Attributes:
         search: the search itself, which takes all decisions.
-        limits: on its time.
-        allowance: what each training may take of that.
+        limits, allowance: on its time; what each training may take of that.
         book: its trials, and who trains them.
         fatal: why a worker says that the search cannot go on, which no child is to blame for; None where it can.
 
@@ -54,7 +52,9 @@ class HillClimbingOracle(keras_tuner.Oracle):
         TypeError, ValueError: an argument is unknown, of a wrong type or out of range; objectives or rungs that cannot be.
     """
 
-    def __init__(self, objective=None, *, fits=None, heartbeat=5.0, on_trained=None, hyperparameters=None, **kwargs):
+    def __init__(
+        self, objective=None, *, fits=None, heartbeat=5.0, on_trained=None, hyperparameters=None, **kwargs
+    ) -> None:
         given = {name: kwargs.pop(name) for name in arguments.SETTINGS if name in kwargs}
         arguments.check_names(kwargs, HillClimbingOracle)
         arguments.check({**given, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits})
@@ -62,7 +62,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         super().__init__(objective=objective, hyperparameters=with_values_as_defaults(hyperparameters), **kwargs)
         settings = arguments.settings_of(given)
         arguments.warn_of_unused(settings, self.max_trials)
-        self.seed = settings.seed
+        self.seed, self.on_trained, self.raises_failures = settings.seed, on_trained, True
         declared = DeclaredHyperparameters(lambda: self._of_step.space())
         goal, failures = Goal(self.objective.name, self.objective.direction), self.max_consecutive_failed_trials
         self.search = Search(settings, goal, declared, failures, lambda: self.allowance.left(), fits)
@@ -70,7 +70,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         self.book = TrialBook(self.search, self.trials, Lending(timeout=2 * heartbeat), lambda: self._search_directory)
         self.allowance = Allowance(self.book, self.limits)
         self._of_step = OfStep(self.search, self.book.by_training, self.get_space, self.tune_new_entries)
-        self.on_trained, self.raises_failures, self.fatal = on_trained, True, None
+        self.fatal: str | None = None
         self._display, self._mutex = TrialDisplay(self, self.verbose), threading.RLock()
         self.stamp: tuple | None = None  # of the state as last read or written; None: memory may hold another
 
@@ -196,7 +196,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
             raise ValueError(f"there is no trial {trial_id[:50]!r} in the search")
         return self.trials[trial_id]
 
-    def get_best_trials(self, num_trials=1):
+    def get_best_trials(self, num_trials: int = 1) -> list[Trial]:
         """The one that is handed over, then those whose weights are kept, the best of them first; see `ranking`."""
         with self._mutex:
             ranked = self.ranking()

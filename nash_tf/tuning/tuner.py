@@ -93,7 +93,7 @@ class HillClimbing(TunerWithResults):
         metrics=None,
         executions_per_trial=1,
         **kwargs,
-    ):
+    ) -> None:
         roles.check()
         check_names(kwargs, HillClimbing, HillClimbingOracle)
         check_of_tuner(hypermodel, executions_per_trial, max_model_size)
@@ -146,7 +146,7 @@ class HillClimbing(TunerWithResults):
         else:
             first_network.warn_of_another(oracle.book, self._training)
 
-    def search(self, *fit_args, **fit_kwargs):
+    def search(self, *fit_args, **fit_kwargs) -> None:
         """Runs the search; ends in time where there is a limit.
 
         Args:

@@ -1,6 +1,8 @@
 """What a tuner gives of its search: models, their hyperparameters, and a table."""
 
+import keras
 import keras_tuner
+from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.keras_models.checkpoint import CheckpointError
@@ -16,23 +18,23 @@ from nash_tf.workers import roles
 class TunerWithResults(keras_tuner.Tuner):
     """A tuner of a search that may go on elsewhere: its results are those on disk."""
 
-    def load_model(self, trial):
+    def load_model(self, trial: Trial) -> keras.Model:
         """The trained model of a trial, compiled."""
         self._training.hyperparameters = trial.hyperparameters.copy()
         values = trial_values.decode(trial.hyperparameters.values).hyperparameters
         return self._training.trainer.models.load(self.checkpoint(trial.trial_id), values)
 
-    def first_model(self):
+    def first_model(self) -> keras.Model:
         """The trained first network, from which all others descend."""
         return self.load_model(first_trial(self._latest()))
 
-    def untrained_first_model(self):
+    def untrained_first_model(self) -> keras.Model:
         """The first network as it was before its training."""
         asked = self.oracle.book.assignment(first_trial(self._latest()))
         with left_to_the_caller():
             return self._training.trainer.models.first(asked.hyperparameters, asked.seed)
 
-    def get_best_models(self, num_models=1):
+    def get_best_models(self, num_models: int = 1) -> list[keras.Model]:
         """The model that is handed over, then the best others whose weights are still kept; that these are fewer than asked for is said.
 
         Raises:
@@ -40,19 +42,19 @@ class TunerWithResults(keras_tuner.Tuner):
         """
         return [self.load_model(trial) for trial in _best_trials(self._latest(), num_models, are_loaded=True)]
 
-    def get_front(self):
+    def get_front(self) -> list[front_objectives.FrontModel]:
         """With method="front": the finished networks of which none is both better and cheaper, the cheapest first, each as (model,
         value of the objective, costs by name). The model is trained and compiled. Latencies, in milliseconds of one example,
         are measured together when they are first asked for, and kept in `latencies.json` of the project."""
         return front_objectives.front(self, self._latest().costs)
 
-    def get_best_hyperparameters(self, num_trials=1):
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[HyperParameters]:
         """The values of the models that `get_best_models` returns, in the same order; `tuner.hypermodel.build` makes an
         untrained network of the grown architecture from them."""
         trials = _best_trials(self._latest(), num_trials, are_loaded=False)
         return [handed_over(trial.hyperparameters, self.oracle.search) for trial in trials]
 
-    def results_summary(self, num_trials=10):
+    def results_summary(self, num_trials: int = 10) -> None:
         """Prints trials, one a line: first the one whose model is handed over, then the others by their objective."""
         oracle = self.oracle if roles.is_worker() else self._latest()
         print(f"Results in {self.project_dir}", *results_table(oracle, num_trials), sep="\n")
