@@ -14,8 +14,8 @@ from typing import Any
 
 from nash_tf.architecture import Architecture
 from nash_tf.strategy import endings, explanations, hill_climbing, methods, prices, records
-from nash_tf.strategy.branching import BranchingProposer, FrontStanding
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
+from nash_tf.strategy.front_proposals import BranchingProposer, FrontStanding
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
 from nash_tf.strategy.records import COMPLETED, Assignment, Goal, Outcome, TrainingKey

@@ -32,7 +32,7 @@ class Method:
         inherit_momentum: whether a child starts with its parent's optimiser slots.
         keeps_parent: whether child 0 is the unmodified parent.
         has_branches: whether child 1 is the unmodified parent, cooled down to a finished network, so that the search ends with one of
-            each size (see `nash_tf.strategy.branches`).
+            each size (see `nash_tf.strategy.front_plan`).
         as_in_slides: whether operators are drawn in the slides' narrower forms (see `nash_tf.morphisms.slides`).
 
     Raises:

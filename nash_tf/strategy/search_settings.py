@@ -75,7 +75,7 @@ class Settings:
         examples: that an epoch has, where it is known: with fewer a network gains less from its size.
         batch_size: examples of a training step, where it is known: steps, epochs and trainings cost something whatever the network.
         max_flops: limit on the floating-point operations of one example, kept in the same way; None for none.
-        front_sizes: for a method with branches, the parameters of its networks, of frozen layers too (see `nash_tf.strategy.branches`); none for
+        front_sizes: for a method with branches, the parameters of its networks, of frozen layers too (see `nash_tf.strategy.front_plan`); none for
             those of the first network, doubled `steps` times.
         gain_factor: by how much the gains that a method with foresight expects of size are multiplied.
         average_weights: whether the networks of a method with one budget end on the mean of their weights over the end of their training.

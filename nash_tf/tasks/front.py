@@ -17,8 +17,8 @@ from nash_tf.scores.tally import Tally
 from nash_tf.seeds import derive
 from nash_tf.settings.costs import COSTS, LATENCY
 from nash_tf.strategy import budget_names, forecast, methods
-from nash_tf.strategy.branches import ENOUGH
 from nash_tf.strategy.budgeted import FIRST
+from nash_tf.strategy.front_plan import ENOUGH
 from nash_tf.strategy.pareto import Point, undominated
 from nash_tf.strategy.records import TrainingKey, not_finite
 from nash_tf.surgery.certificate import in_float32

@@ -10,12 +10,12 @@ from nash_tf.architecture.costs import flops
 from nash_tf.architecture.first_networks import residual
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.draw import replay
-from nash_tf.strategy import alternatives, branches, explanations, growing, methods
+from nash_tf.strategy import alternatives, explanations, front_plan, growing, methods
 from nash_tf.strategy.alternatives import Candidate, Weighing, why_none
 from nash_tf.strategy.ask_tell import Search
 from nash_tf.strategy.growing import Foresight, shape
 from nash_tf.strategy.records import Goal
-from tests.strategy.test_branches import SETTINGS, climb, train
+from tests.strategy.test_front_plan import SETTINGS, climb, train
 
 PARENT = residual((8, 8, 1), 10, (4, 8))
 GAINS = methods.GROW.gains
@@ -141,7 +141,7 @@ class TestInSearch:
     def test_only_births_have_one_and_a_branch_has_none(self):
         search = climb()
         assert {key for key, each in search.outcomes.items() if each.assignment.considered} == {
-            (step, 0, branches.TRUNK) for step in (1, 2)
+            (step, 0, front_plan.TRUNK) for step in (1, 2)
         }
 
     @pytest.mark.parametrize("method", ["grow", "front"])

@@ -75,7 +75,7 @@ def run_of(digits, tmp_path, monkeypatch):
         cost = SimpleNamespace(seconds=lambda epochs, size: 0.0)
         plan = SimpleNamespace(limits=limits, after=After(export=10.0, member=10.0), cost=lambda: cost)
         pipeline = Pipeline(digits.mean, digits.std, 10, 32, Augmentation())
-        tuner = SimpleNamespace(oracle=SimpleNamespace(save=lambda: None))
+        tuner = SimpleNamespace(oracle=SimpleNamespace(save=lambda: None, search=SimpleNamespace(front=None)))
         run = finished_search.FinishedSearch(
             config, digits, pipeline, Progress(Stream()), tuner, plan, Latencies(config)
         )
@@ -215,6 +215,16 @@ def test_one_that_time_left_untrained_is_not_kept(run_of, largest, monkeypatch):
     run, exported = run_of(front_sizes=(400,))
     assert [member["directory"] for member in front.front(run, largest, images=None)] == ["best"] and not exported
     assert "Front: no time was left for 400 parameters" in run.progress.stream.text
+
+
+@pytest.mark.parametrize("distillation, networks", [(0.7, 2), (0.0, 1)])
+def test_epochs_are_those_asked_for_or_what_the_search_of_a_front_leaves(distillation, networks, run_of, largest):
+    run, _ = run_of(method="front", distillation=distillation, front_epochs=3)
+    assert front._epochs(run, largest, largest, 500) == 3
+    asked = []
+    told = SimpleNamespace(epochs_below=lambda *given, size: asked.append((len(given), size)) or 7)
+    run.tuner.oracle.search.front = told
+    assert front._epochs(run, largest, largest, 500) == 7 and asked == [(networks, 500)]
 
 
 @pytest.mark.parametrize("method, epochs", [("front", 2), ("sh", 1)])

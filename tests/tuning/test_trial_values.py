@@ -4,7 +4,7 @@ import pytest
 
 from nash_tf.strategy.records import Assignment
 from nash_tf.tuning import trial_values
-from tests.strategy.test_branches import climb
+from tests.strategy.test_front_plan import climb
 
 
 @pytest.mark.parametrize("key", [(0, 0, 0), (1, 0, 0), (1, 0, 1)])

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from nash_tf.records.runs import Record, Run
-from nash_tf.strategy import branches, budget_names, course, endings, hill_climbing, methods
+from nash_tf.strategy import budget_names, course, endings, hill_climbing, methods
+from nash_tf.strategy.front_plan import Front, front
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.records import TrainingKey
@@ -123,7 +124,7 @@ def _budgeted(run: Run, step: int) -> tuple[Rung, ...]:
     return tuple(Rung(children, epochs.get(rung, 0)) for rung, (children, _) in enumerate(of_step))
 
 
-def front_plan(run: Run) -> branches.Front | None:
+def front_plan(run: Run) -> Front | None:
     """The sizes of a method with branches, by the run's settings and its first network; None for other methods."""
     if run.known_method is None or not run.known_method.has_branches:
         return None
@@ -132,7 +133,7 @@ def front_plan(run: Run) -> branches.Front | None:
     first = next((record.params for record in run.records if record.step == 0), None)
     whole = [size for size in sizes if type(size) is int and size > 0]
     doublings = int(min(steps or 0, _MOST_SIZES))
-    return branches.front(None if first is None else int(first), whole, doublings, most or math.inf)
+    return front(None if first is None else int(first), whole, doublings, most or math.inf)
 
 
 def standing(run: Run) -> Standing | None:

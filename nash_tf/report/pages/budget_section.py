@@ -11,8 +11,8 @@ from nash_tf.report.pages import considered_section
 from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Keep, left
 from nash_tf.scores import worth
-from nash_tf.strategy import branches, course
-from nash_tf.strategy.branches import Front
+from nash_tf.strategy import course
+from nash_tf.strategy.front_plan import TRUNK_SHARE, Front
 from nash_tf.strategy.records import TrainingKey
 
 
@@ -35,7 +35,7 @@ def budget(run: Run, keep: Keep) -> Markup:
         words = (
             "All trainings share one budget. The learning rate of the trunk is constant after the first epoch; that of a branch, which "
             "finishes a network, falls to zero at last. Each network is meant to have compute in proportion to the cube root of its size, "
-            f"{branches.TRUNK_SHARE * 100:.0f} % of it in the trunk, {course.COOLDOWN * 100:.0f} % with a falling rate."
+            f"{TRUNK_SHARE * 100:.0f} % of it in the trunk, {course.COOLDOWN * 100:.0f} % with a falling rate."
         )
     return html.together(
         html.paragraph(words),

@@ -13,7 +13,7 @@ from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import left
 from nash_tf.strategy import alternatives, course
 from nash_tf.strategy.alternatives import Candidate, Weighing, why_none
-from nash_tf.strategy.branching import PART
+from nash_tf.strategy.front_proposals import PART
 from nash_tf.strategy.growing import MOST_REDUCTIONS
 
 MOST_STEPS, MOST_WEIGHINGS = 30, 60  # that are shown; of a step

@@ -6,9 +6,9 @@ from typing import Any
 
 from nash_tf.architecture import Architecture
 from nash_tf.seeds import derive
-from nash_tf.strategy import branches, growing
-from nash_tf.strategy.branches import ENOUGH, TRUNK, Front
+from nash_tf.strategy import front_plan, growing
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, of_rung
+from nash_tf.strategy.front_plan import ENOUGH, TRUNK, Front
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.proposals import Outcomes, Proposed, before
 from nash_tf.strategy.records import COMPLETED, TrainingKey
@@ -37,7 +37,7 @@ class BranchingProposer(BudgetedProposer):
         """The sizes, by what is known of the first network."""
         first = outcomes[FIRST].architecture if FIRST in outcomes else None
         wanted, doublings, most = self.settings.front_sizes, self.settings.steps, self.settings.max_params
-        return branches.front(None if first is None else first.params, wanted, doublings, most)
+        return front_plan.front(None if first is None else first.params, wanted, doublings, most)
 
     def planned_steps(self, outcomes: Outcomes) -> list[tuple[Rung, ...]]:
         return self.front(outcomes).steps(self.settings.vanilla_epochs)
@@ -87,7 +87,7 @@ class BranchingProposer(BudgetedProposer):
         return {
             "initial_epoch": 0,
             "epochs": epochs,
-            "phases": branches.phases(epochs, plan.is_branch(key), self.settings.average_weights),
+            "phases": front_plan.phases(epochs, plan.is_branch(key), self.settings.average_weights),
         }
 
 

@@ -8,17 +8,15 @@ import pytest
 
 from nash_tf.architecture.costs import training_seconds
 from nash_tf.architecture.first_networks import residual
-from nash_tf.strategy import branches
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.branches import ENOUGH, TRUNK_SHARE, Front, front, phases
 from nash_tf.strategy.course import AVERAGED
+from nash_tf.strategy.front_plan import BRANCH, ENOUGH, TRUNK, TRUNK_SHARE, Front, front, phases
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
 from nash_tf.strategy.schedules import averaged_from, phased
 
 FIRST = residual((8, 8, 1), 10, (4, 8))
 SIZES = (500, 2 * FIRST.params, 3 * FIRST.params)
 SETTINGS = Settings("front", steps=2, vanilla_epochs=6, budget_epochs=200.0, front_sizes=SIZES, seed=3)
-TRUNK, BRANCH = branches.TRUNK, branches.BRANCH
 
 
 def train(assignment, failed=()):
