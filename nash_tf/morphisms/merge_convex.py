@@ -4,8 +4,6 @@ from nash_tf.morphisms.base import Morphism
 from nash_tf.morphisms.features import feature_pairs, why_no_feature, why_no_pair, why_unlike
 from nash_tf.morphisms.weight_transfer import Fresh, WeightTransfer
 
-_MERGE = "nash_tf>ConvexMerge"
-
 
 class MergeConvex(Morphism):
     """Replaces a later tensor by alpha * later + (1 - alpha) * earlier. Site: (later, earlier).
@@ -15,7 +13,6 @@ class MergeConvex(Morphism):
     1. The later tensor depends on the earlier one. Both are outputs of an activation, a pool or a merge, of equal
        shape.
     2. alpha begins as 1 and is trained within [0, 1], so that the result is not negative where both tensors are not.
-    3. A pair that is merged is not merged again, nor where other merges lie between: that would be no other combination.
     """
 
     name = "merge_convex"
@@ -40,21 +37,11 @@ class MergeConvex(Morphism):
             return f"{later} is an output of the network"
         if reason := why_unlike(architecture, later, earlier):
             return reason
+        if any(architecture[consumer].inputs == (later, earlier) for consumer in architecture.consumers[later]):
+            return f"{later} and {earlier} are merged already"
         if self._is_activation_of(architecture, later, earlier):
             return f"{later} is the activation of {earlier} and may change nothing"
         return ""
-
-    def pointless(self, architecture, site):
-        later, earlier = site
-        first = later
-        while architecture[first].kind == _MERGE:
-            first = architecture[first].inputs[0]
-        row = [architecture[first]]  # and the merges behind it, each of what came of the one before
-        for node in row:
-            consumers = map(architecture.__getitem__, architecture.consumers[node.name])
-            row += [each for each in consumers if each.kind == _MERGE and each.inputs[0] == node.name]
-        is_merged = any(merge.inputs[1] == earlier for merge in row[1:])
-        return f"{later} and {earlier} are merged already" if is_merged else ""
 
     def _is_activation_of(self, architecture, later, earlier):
         """Whether the later tensor is an activation of the earlier one, because a ReLU may change nothing."""
@@ -64,6 +51,6 @@ class MergeConvex(Morphism):
     def _apply(self, architecture, site):
         later, earlier = site
         name = f"convex_{architecture.unused_number()}"
-        merged = architecture.make(name, _MERGE, {}, [architecture[later], architecture[earlier]])
+        merged = architecture.make(name, "nash_tf>ConvexMerge", {}, [architecture[later], architecture[earlier]])
         consumers = [architecture[consumer].rewired(later, name) for consumer in architecture.consumers[later]]
         return architecture.edited(consumers, [merged]), WeightTransfer({(name, "alpha"): Fresh((), "ones")})

@@ -4,14 +4,12 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.vanilla import vanilla
 from nash_tf.morphisms import option, registry, why
 from nash_tf.morphisms.base import MAX_CHANNELS, Move, Origin
-from nash_tf.morphisms.draw import draw, replay
+from nash_tf.morphisms.draw import replay
 from nash_tf.morphisms.names import counted
 from nash_tf.morphisms.slides import SLIDES
 from nash_tf.morphisms.weight_transfer import (
@@ -236,32 +234,6 @@ class TestMergeConvex:
     def test_not_the_same_twice(self, parent):
         child, _ = self.operator.apply(parent, ("relu_4", "relu_2"))
         assert self.operator.sites(child) == []
-
-    @given(st.integers(0, 2**31), st.sampled_from(["relu", "gelu"]))
-    @settings(max_examples=40, deadline=None)
-    def test_not_the_same_twice_whatever_lies_between(self, seed, activation):
-        parent = vanilla((8, 8, 3), 10, (4,))
-        if activation != "relu":  # whose merges are features too
-            kind = {"kind": "Activation", "config": {"activation": activation}}
-            parent = parent.edited([replace(node, **kind) for node in parent.nodes if node.kind == "ReLU"], [])
-        child, moves = draw(parent, 12, {"insert_conv": 1.0, "merge_convex": 2.0}, 1e6, seed)
-        merges = [node for node in child.nodes if node.kind == "nash_tf>ConvexMerge"]
-        assert merges
-        for merge in merges:
-            partners = []
-            while merge.kind == "nash_tf>ConvexMerge":
-                partners.append(merge.inputs[1])
-                merge = child[merge.inputs[0]]
-            assert len(set(partners)) == len(partners)
-        assert replay(parent, moves)[0].digest == child.digest
-
-    def test_what_was_merged_twice_by_an_earlier_version_is_replayed(self, parent):
-        parent, _ = registry["insert_conv"].apply(parent, ("relu_4", "pool_2", 3))
-        later, *earlier = "relu_5", "relu_2", "relu_4", "relu_2"
-        moves = [Move("merge_convex", (later, each), 0) for each in earlier]
-        between, _ = replay(parent, moves[:2])
-        assert why(between, *moves[2][:2]) == "relu_5 and relu_2 are merged already"
-        assert [node.kind for node in replay(parent, moves)[0].nodes].count("nash_tf>ConvexMerge") == 3
 
 
 class TestSplit:
