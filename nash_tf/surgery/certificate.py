@@ -16,7 +16,7 @@ from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.graph_calls import calls_of, graph_of
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import carry_trainable, copy_of, read_state, restoring
-from nash_tf.surgery.losses import loss_of, penalty_of
+from nash_tf.surgery.losses import activity_apart, loss_of, penalty_of
 
 _OF_COPIES = 2.0**-6  # of the largest output: two units in the last place of bfloat16
 
@@ -31,10 +31,10 @@ class Measured:
 
     Attributes:
         outputs: the outputs in inference, each of shape [batch, ...], in float32.
-        loss: the loss in inference, without the penalties on weights; None without labels.
+        loss: the loss in inference, without the penalties on weights and activities; None without labels.
         training_outputs: the outputs in training mode.
         training_loss: that in training mode; None without labels.
-        penalty: what regularisers of weights add to the loss in both modes; 0 without labels.
+        penalty: what regularisers of weights, and of activities in inference, add to the loss; 0 without labels.
         draws: by the name of each layer that draws random numbers of what shapes they follow.
     """
 
@@ -73,8 +73,11 @@ def measure(model: keras.Model, inputs, labels=None) -> Measured:
     """
     model = in_float32(model)
     seeds: set[int] = set()
-    inference, training = _pass(model, inputs, labels, False), _pass(model, inputs, labels, True, seeds)
-    penalty = penalty_of(model) if labels is not None else 0.0
+    with activity_apart(model) as added:
+        inference = _pass(model, inputs, labels, False)
+    with activity_apart(model):
+        training = _pass(model, inputs, labels, True, seeds)
+    penalty = penalty_of(model) + sum(map(float, added)) if labels is not None else 0.0
     return Measured(*inference, *training, penalty, _draws(model, seeds))
 
 
@@ -235,7 +238,7 @@ def certify(
         morphisms: number of morphisms between them.
         strict: whether to raise if the difference exceeds the bound, as for exact operators without noise.
         max_loss_change: the most by which the loss may rise in inference, with labels; None for no limit. Penalties on weights
-            do not count.
+            and activities do not count.
         own_rounding: gives `rounding` of the parent on the batch; asked only where the difference exceeds the bound.
 
     Returns:
@@ -245,10 +248,11 @@ def certify(
         - `rounding`: that of the parent, where it was asked for.
         - `training_difference`: largest absolute difference of the outputs in training mode. It and `training_loss_change` are
           left out where a layer draws other random numbers than in the parent, as dropout does behind a wider layer.
-        - With labels `loss_change` and `training_loss_change`, child minus parent, without the penalties on weights. (Of
-          certificates that were written before, these losses have them in them where they have no `penalty_change`.)
-        - `penalty_change`, where weights have regularisers: what these add to the loss, child minus parent. New kernels
-          and copies add to it, and what goes takes from it; what Keras reports as the loss changes by both together.
+        - With labels `loss_change` and `training_loss_change`, child minus parent, without the penalties on weights
+          and activities. (Of certificates that were written before, these losses have them in them where they have no `penalty_change`.)
+        - `penalty_change`, where weights or activities have regularisers: what these add to the loss in inference, child minus
+          parent. New kernels, channels and copies add to it, and what goes takes from it; what Keras reports as the loss changes
+          by both together.
 
     Raises:
         NotPreserved: the difference in inference exceeds the bound, or is not a number; or the loss rose by more than its

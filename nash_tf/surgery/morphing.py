@@ -75,7 +75,7 @@ def morph(
         max_channels: the most channels that an image is given; None for 600, or as many as the widest image has, at a place that
             is drawn, and for no limit at a given one.
         max_loss_change: the most by which the loss may rise on the calibration batch, in inference; it needs labels. Penalties
-            on weights do not count.
+            on weights and activities do not count.
         edits: former name of `moves`.
 
     Returns:
