@@ -10,7 +10,7 @@ import numpy as np
 
 from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.building import default_policy, to_keras, with_policies_of
 from nash_tf.keras_models.call_arguments import is_tensor
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.graph_calls import calls_of, graph_of
@@ -50,7 +50,9 @@ def in_float32(model: keras.Model) -> keras.Model:
     """A copy of a model that computes in float32; the model itself if it computes in that or float64 already."""
     if not _is_coarse(model):
         return model
-    copy = to_keras(from_keras(model).in_float32(), weights=read_state(model, copied=False).weights)
+    weights = read_state(model, copied=False).weights
+    with default_policy("float32"):
+        copy = to_keras(from_keras(model).in_float32(), weights=weights)
     carry_trainable(copy, model)
     if getattr(model, "optimizer", None) is not None:
         compile_like(copy, model)
@@ -126,7 +128,8 @@ def _check_copy(model: keras.Model, inputs) -> None:
     """In half precision copies in float32 are compared, of the parent and of the child."""
     if not _is_coarse(model):
         return
-    copy = to_keras(from_keras(model), weights=read_state(model, copied=False).weights)
+    weights = read_state(model, copied=False).weights
+    copy = with_policies_of(model, lambda: to_keras(from_keras(model), weights=weights))
     outputs, copied = (_outputs(each, inputs) for each in (model, copy))
     if not (change := _difference(outputs, copied)) <= _OF_COPIES * max(1.0, _largest(outputs)):
         raise ValueError(

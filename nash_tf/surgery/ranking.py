@@ -11,6 +11,7 @@ import numpy as np
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import elements
 from nash_tf.keras_models import private_api
+from nash_tf.keras_models.building import default_policy
 from nash_tf.keras_models.calibration import (
     CALIBRATION_BATCH,
     examples_in,
@@ -132,7 +133,7 @@ def _losses(
     # Layers that keep states are to begin each child with the same.
     as_before = partial(restoring, model) if with_states(model) else nullcontext
     for x, y in parts_by_rows(model, keras.tree.map_structure(np.asarray, (inputs, labels)), together):
-        with restoring(model), activity_apart(model):
+        with restoring(model), activity_apart(model), default_policy("float32"):
             with as_before():
                 values = node_outputs(model, architecture, x)
             outputs = [values]
