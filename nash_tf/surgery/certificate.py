@@ -11,6 +11,7 @@ import numpy as np
 from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.keras_models import private_api
 from nash_tf.keras_models.building import default_policy, to_keras, with_policies_of
+from nash_tf.keras_models.calibration import precise
 from nash_tf.keras_models.call_arguments import is_tensor
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.graph_calls import calls_of, graph_of
@@ -30,7 +31,7 @@ class Measured:
     """What a model computes on a batch, in inference and in training mode.
 
     Attributes:
-        outputs: the outputs in inference, each of shape [batch, ...], in float32.
+        outputs: the outputs in inference, each of shape [batch, ...], in float32, or float64 where the model is.
         loss: the loss in inference, without the penalties on weights and activities; None without labels.
         training_outputs: the outputs in training mode.
         training_loss: that in training mode; None without labels.
@@ -217,7 +218,7 @@ def _pass(
         loss = None
         if labels is not None:
             loss = float(loss_of(model, inputs, labels, outputs, training))
-    return [np.asarray(keras.ops.cast(part, "float32")) for part in keras.tree.flatten(outputs)], loss
+    return [np.asarray(precise(part)) for part in keras.tree.flatten(outputs)], loss
 
 
 def _outputs(model: keras.Model, inputs) -> list[np.ndarray]:

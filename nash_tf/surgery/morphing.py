@@ -82,6 +82,8 @@ def morph(
         (model, moves, certificate). The model has the parent's name and class (of a `keras.Sequential` it is a functional
         `keras.Model`), and takes and gives what the parent does. Of a class of your own it has the attributes too (see
         `nash_tf.keras_models.own_attributes.carry_attributes`).
+        It has the parent's optimiser state, but that moving averages of the weights (`use_ema`) begin anew at its own: old and new parts
+        of one average would be of different moments.
         What changed is in its `changes()`, as lines, and its `picture()`, as SVG.
 
     Raises:

@@ -137,6 +137,22 @@ def test_what_is_inside_is_compared_in_float32_too(is_timed):
     assert grown.certificate["max_difference"] <= grown.certificate["bound"] and "rounding" not in grown.certificate
 
 
+@pytest.mark.parametrize("is_calibrated", [True, False])
+def test_in_float64_an_insertion_is_as_exact_as_that(is_calibrated):
+    keras.utils.set_random_seed(0)
+    with default_policy("float64"):
+        image = keras.Input((8, 8, 3), dtype="float64")
+        x = keras.layers.Conv2D(4, 3, activation="relu", name="before")(image)
+        x = keras.layers.Conv2D(4, 3, activation="relu", name="after")(x)
+        model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    batch = np.random.default_rng(0).normal(size=(4, 8, 8, 3))
+    given = batch if is_calibrated else None
+    for name in ("insert_conv", "insert_separable_conv"):
+        grown = nash_tf.morph(model, (name, ("before", "after", 3)), calibration=given)
+        assert np.max(np.abs(np.asarray(grown.model(batch)) - np.asarray(model(batch)))) < 1e-12
+    assert certificate.measure(model, batch).outputs[0].dtype == np.float64
+
+
 @keras.saving.register_keras_serializable("test_rounding")
 class Dense(keras.layers.Layer):
     """A layer that gives what it makes inside no dtype."""
