@@ -1,7 +1,7 @@
 """Builds a functional Keras model from an architecture."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from nash_tf.architecture import Architecture, Node, Shape, layer_rules
 from nash_tf.garbage import without_collecting
 from nash_tf.keras_models import private_api, trusted
 from nash_tf.keras_models.call_arguments import arguments, output_of
-from nash_tf.keras_models.graph_calls import graph_of
+from nash_tf.keras_models.graph_calls import graph_of, operations
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.layer_configs import PLAIN_MODEL, copied, make
 from nash_tf.keras_models.private_api import Operation
@@ -53,6 +53,53 @@ def to_keras(
     if weights is not None:
         write_weights(model, weights, started)
     return model
+
+
+@contextlib.contextmanager
+def default_policy(name: str) -> Iterator[None]:
+    """Context in which layers that are given no dtype policy, as those that a user's own layer makes inside it, have this one."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def with_policies_of(like: keras.Model, make: Callable[[], keras.Model]) -> keras.Model:
+    """The model that `make` makes, in which what is inside layers has the dtype policies that it has in another model: a layer of a user's
+    own may give it none, and then it follows what Keras' global policy is when it is made.
+
+    Raises:
+        ValueError: no one global policy gives it these.
+    """
+    made = make()
+    wanted = _other_policies(made, like)
+    if len(set(wanted.values())) == 1:
+        with default_policy(*set(wanted.values())):
+            made = make()
+        wanted = wanted if _other_policies(made, like) else {}
+    for name, policy in wanted.items():
+        raise ValueError(
+            f"layer {name!r} is not supported: something inside it is in {policy}, and in a copy that is made from its config it is "
+            "not; give what the layer makes dtype=self.dtype_policy"
+        )
+    return made
+
+
+def _other_policies(made: keras.Model, like: keras.Model) -> dict[str, str]:
+    """By layer the policy of something inside it in a model, where it has another in one that was made."""
+    theirs, found = operations(like), dict[str, str]()
+    for name, operation in operations(made).items():
+        other = theirs.get(name)
+        if isinstance(operation, keras.layers.Layer) and type(operation) is type(other):
+            inside = (private_api.parts(each)[1:] for each in (operation, other))
+            for part, of in zip(*inside, strict=False):
+                if isinstance(part, keras.Model) or type(part) is not type(of):  # a model computes nothing itself
+                    continue
+                if part.dtype_policy.name != of.dtype_policy.name:
+                    found[name] = of.dtype_policy.name
+    return found
 
 
 def _drawn(name: str, operation: Operation) -> contextlib.AbstractContextManager:

@@ -259,7 +259,7 @@ def node_outputs(model: keras.Model, architecture: Architecture, batch, run=in_i
 def _moments(layer: keras.layers.BatchNormalization, args, kwargs) -> tuple[np.ndarray, np.ndarray, Any]:
     """Mean and variance of a batch normalisation's input, without what is masked, and how much they count beside those of other
     batches: by examples, or by what is not masked."""
-    values = _precise(args[0])
+    values = precise(args[0])
     axes = tuple(axis for axis in range(len(values.shape)) if axis != layer.axis % len(values.shape))
     mask = kwargs.get("mask")
     mask = private_api.mask_of(args[0]) if mask is None else mask
@@ -291,8 +291,8 @@ def _assign(variable: keras.Variable, value: np.ndarray) -> None:
     variable.assign(value.astype(variable.dtype))
 
 
-def _precise(tensor):
-    """In float32 at least."""
+def precise(tensor):
+    """A tensor in float32 at least."""
     return tensor if keras.backend.standardize_dtype(tensor.dtype) == "float64" else ops.cast(tensor, "float32")
 
 

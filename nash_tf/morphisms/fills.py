@@ -65,11 +65,12 @@ def _depthwise_dirac(shape: tuple[int, ...], rng: np.random.Generator) -> np.nda
 def _identity_gamma(
     shape: tuple[int, ...], rng: np.random.Generator, epsilon: float = BATCH_NORM_EPSILON
 ) -> np.ndarray:
-    """sqrt(variance + epsilon) for variance 1: with beta and mean 0 the batch normalisation is the identity."""
-    return np.full(shape, np.sqrt(1.0 + epsilon), np.float32)
+    """sqrt(variance + epsilon) for variance 1: with beta and mean 0 the batch normalisation is the identity. In float64, of which a
+    network in less takes the nearest."""
+    return np.full(shape, np.sqrt(1.0 + epsilon))
 
 
-# Initial values by name: (shape, random generator) -> array of float32.
+# Initial values by name: (shape, random generator) -> array of float32, or of float64 where that would round.
 FILLS: dict[str, Callable[..., np.ndarray]] = {
     "zeros": lambda shape, rng: np.zeros(shape, np.float32),
     "ones": lambda shape, rng: np.ones(shape, np.float32),

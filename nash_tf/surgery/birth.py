@@ -9,7 +9,7 @@ import keras
 
 from nash_tf.architecture import Architecture, Node, layer_rules
 from nash_tf.architecture.costs import added
-from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.building import to_keras, with_policies_of
 from nash_tf.keras_models.calibration import calibrate, remeasure
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.own_attributes import carry_attributes, carry_weights
@@ -148,7 +148,8 @@ def make_child(
         made, last = make_child(half, first.architecture, moves[len(before) :], inputs)
         return made, _since_the_first(first, last)
     child = inherit(parent, state, moves, lambda: model.optimizer)
-    made = to_keras(child.architecture, like=model, weights=as_tensors(state, child.state.weights))
+    weights = as_tensors(state, child.state.weights)
+    made = with_policies_of(model, lambda: to_keras(child.architecture, like=model, weights=weights))
     carry_trainable(made, model)
     if model.compiled:
         compile_like(made, model, child.copies)

@@ -10,13 +10,14 @@ import numpy as np
 
 from nash_tf.architecture.constants import TOLERANCE
 from nash_tf.keras_models import private_api
-from nash_tf.keras_models.building import to_keras
+from nash_tf.keras_models.building import default_policy, to_keras, with_policies_of
+from nash_tf.keras_models.calibration import precise
 from nash_tf.keras_models.call_arguments import is_tensor
 from nash_tf.keras_models.compilation import compile_like
 from nash_tf.keras_models.graph_calls import calls_of, graph_of
 from nash_tf.keras_models.importing import from_keras
 from nash_tf.keras_models.state import carry_trainable, copy_of, read_state, restoring
-from nash_tf.surgery.losses import loss_of, penalty_of
+from nash_tf.surgery.losses import activity_apart, loss_of, penalty_of
 
 _OF_COPIES = 2.0**-6  # of the largest output: two units in the last place of bfloat16
 
@@ -30,11 +31,11 @@ class Measured:
     """What a model computes on a batch, in inference and in training mode.
 
     Attributes:
-        outputs: the outputs in inference, each of shape [batch, ...], in float32.
-        loss: the loss in inference, without the penalties on weights; None without labels.
+        outputs: the outputs in inference, each of shape [batch, ...], in float32, or float64 where the model is.
+        loss: the loss in inference, without the penalties on weights and activities; None without labels.
         training_outputs: the outputs in training mode.
         training_loss: that in training mode; None without labels.
-        penalty: what regularisers of weights add to the loss in both modes; 0 without labels.
+        penalty: what regularisers of weights, and of activities in inference, add to the loss; 0 without labels.
         draws: by the name of each layer that draws random numbers of what shapes they follow.
     """
 
@@ -50,7 +51,9 @@ def in_float32(model: keras.Model) -> keras.Model:
     """A copy of a model that computes in float32; the model itself if it computes in that or float64 already."""
     if not _is_coarse(model):
         return model
-    copy = to_keras(from_keras(model).in_float32(), weights=read_state(model, copied=False).weights)
+    weights = read_state(model, copied=False).weights
+    with default_policy("float32"):
+        copy = to_keras(from_keras(model).in_float32(), weights=weights)
     carry_trainable(copy, model)
     if getattr(model, "optimizer", None) is not None:
         compile_like(copy, model)
@@ -73,8 +76,11 @@ def measure(model: keras.Model, inputs, labels=None) -> Measured:
     """
     model = in_float32(model)
     seeds: set[int] = set()
-    inference, training = _pass(model, inputs, labels, False), _pass(model, inputs, labels, True, seeds)
-    penalty = penalty_of(model) if labels is not None else 0.0
+    with activity_apart(model) as added:
+        inference = _pass(model, inputs, labels, False)
+    with activity_apart(model):
+        training = _pass(model, inputs, labels, True, seeds)
+    penalty = penalty_of(model) + sum(map(float, added)) if labels is not None else 0.0
     return Measured(*inference, *training, penalty, _draws(model, seeds))
 
 
@@ -123,7 +129,8 @@ def _check_copy(model: keras.Model, inputs) -> None:
     """In half precision copies in float32 are compared, of the parent and of the child."""
     if not _is_coarse(model):
         return
-    copy = to_keras(from_keras(model), weights=read_state(model, copied=False).weights)
+    weights = read_state(model, copied=False).weights
+    copy = with_policies_of(model, lambda: to_keras(from_keras(model), weights=weights))
     outputs, copied = (_outputs(each, inputs) for each in (model, copy))
     if not (change := _difference(outputs, copied)) <= _OF_COPIES * max(1.0, _largest(outputs)):
         raise ValueError(
@@ -211,7 +218,7 @@ def _pass(
         loss = None
         if labels is not None:
             loss = float(loss_of(model, inputs, labels, outputs, training))
-    return [np.asarray(keras.ops.cast(part, "float32")) for part in keras.tree.flatten(outputs)], loss
+    return [np.asarray(precise(part)) for part in keras.tree.flatten(outputs)], loss
 
 
 def _outputs(model: keras.Model, inputs) -> list[np.ndarray]:
@@ -235,7 +242,7 @@ def certify(
         morphisms: number of morphisms between them.
         strict: whether to raise if the difference exceeds the bound, as for exact operators without noise.
         max_loss_change: the most by which the loss may rise in inference, with labels; None for no limit. Penalties on weights
-            do not count.
+            and activities do not count.
         own_rounding: gives `rounding` of the parent on the batch; asked only where the difference exceeds the bound.
 
     Returns:
@@ -245,10 +252,11 @@ def certify(
         - `rounding`: that of the parent, where it was asked for.
         - `training_difference`: largest absolute difference of the outputs in training mode. It and `training_loss_change` are
           left out where a layer draws other random numbers than in the parent, as dropout does behind a wider layer.
-        - With labels `loss_change` and `training_loss_change`, child minus parent, without the penalties on weights. (Of
-          certificates that were written before, these losses have them in them where they have no `penalty_change`.)
-        - `penalty_change`, where weights have regularisers: what these add to the loss, child minus parent. New kernels
-          and copies add to it, and what goes takes from it; what Keras reports as the loss changes by both together.
+        - With labels `loss_change` and `training_loss_change`, child minus parent, without the penalties on weights
+          and activities. (Of certificates that were written before, these losses have them in them where they have no `penalty_change`.)
+        - `penalty_change`, where weights or activities have regularisers: what these add to the loss in inference, child minus
+          parent. New kernels, channels and copies add to it, and what goes takes from it; what Keras reports as the loss changes
+          by both together.
 
     Raises:
         NotPreserved: the difference in inference exceeds the bound, or is not a number; or the loss rose by more than its

@@ -17,7 +17,7 @@ from nash_tf.morphisms.base import Move, Reduction
 from nash_tf.morphisms.remove_filters import everywhere, readers
 from nash_tf.morphisms.weight_transfer import Arrays
 from nash_tf.surgery.certificate import in_float32
-from nash_tf.surgery.losses import loss_of
+from nash_tf.surgery.losses import activity_apart, loss_of
 
 PARTS = 8  # of the batch, each with its own gradient; one where the network keeps states
 _OFF = 0.1  # a change of the outputs, relative: the loss is compared with what it is there
@@ -75,7 +75,7 @@ def by_loss(
     for rows in np.array_split(np.arange(examples), parts):
         x, y = (keras.tree.map_structure(lambda each: np.asarray(each)[rows], part) for part in (inputs, labels))  # noqa: B023
         with restoring(model):
-            with tf.GradientTape() as tape:
+            with tf.GradientTape() as tape, activity_apart(model):
                 outputs = model(x, training=False)
                 loss = loss_of(model, x, y, outputs, training=False)
             off = abs(float(loss_of(model, x, y, _moved(outputs), training=False)) - float(loss))

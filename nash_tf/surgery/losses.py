@@ -14,7 +14,7 @@ from nash_tf.keras_models import private_api
 def loss_of(model: keras.Model, inputs: Any, labels: Any, outputs: Any, training: bool) -> Any:
     """The loss as Keras reports it, but without the penalties on weights: what these come to says nothing of how well the data are met.
 
-    What layers add from their outputs (`add_loss`, activity regularisers) is in it.
+    What layers add by `add_loss` is in it; so are penalties on activities, unless the outputs were computed within `activity_apart`.
 
     Args:
         model: the model, compiled.
@@ -39,6 +39,32 @@ def loss_of(model: keras.Model, inputs: Any, labels: Any, outputs: Any, training
 def penalty_of(model: keras.Model) -> float:
     """What the regularisers of a model's weights add to its loss; those of frozen weights add nothing."""
     return float(sum(float(each.regularizer(each)) for each in model.trainable_weights if each.regularizer is not None))
+
+
+@contextmanager
+def activity_apart(model: keras.Model) -> Iterator[list[Any]]:
+    """Context in which activity regularisers add nothing to the loss of what a model computes. What they would add, as tensors, is appended
+    to the list that it gives, but for what is traced."""
+    found: list[Any] = []
+
+    def apart(regularizer):
+        def nothing(output):
+            penalty = regularizer(output)
+            if hasattr(penalty, "numpy"):
+                found.append(penalty / output.shape[0] if output.shape.rank else penalty)  # as Keras does
+            return keras.ops.zeros((), penalty.dtype)
+
+        return nothing
+
+    regularizers = [(each, each.activity_regularizer) for each in private_api.parts(model)]
+    regularizers = [(each, regularizer) for each, regularizer in regularizers if regularizer is not None]
+    try:
+        for layer, regularizer in regularizers:
+            vars(layer)["activity_regularizer"] = apart(regularizer)
+        yield found
+    finally:
+        for layer, regularizer in regularizers:
+            vars(layer)["activity_regularizer"] = regularizer
 
 
 @contextmanager

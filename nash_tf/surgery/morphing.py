@@ -75,13 +75,15 @@ def morph(
         max_channels: the most channels that an image is given; None for 600, or as many as the widest image has, at a place that
             is drawn, and for no limit at a given one.
         max_loss_change: the most by which the loss may rise on the calibration batch, in inference; it needs labels. Penalties
-            on weights do not count.
+            on weights and activities do not count.
         edits: former name of `moves`.
 
     Returns:
         (model, moves, certificate). The model has the parent's name and class (of a `keras.Sequential` it is a functional
         `keras.Model`), and takes and gives what the parent does. Of a class of your own it has the attributes too (see
         `nash_tf.keras_models.own_attributes.carry_attributes`).
+        It has the parent's optimiser state, but that moving averages of the weights (`use_ema`) begin anew at its own: old and new parts
+        of one average would be of different moments.
         What changed is in its `changes()`, as lines, and its `picture()`, as SVG.
 
     Raises:

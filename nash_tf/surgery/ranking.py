@@ -11,6 +11,7 @@ import numpy as np
 from nash_tf.architecture import Architecture, Node
 from nash_tf.architecture.costs import elements
 from nash_tf.keras_models import private_api
+from nash_tf.keras_models.building import default_policy
 from nash_tf.keras_models.calibration import (
     CALIBRATION_BATCH,
     examples_in,
@@ -30,7 +31,7 @@ from nash_tf.morphisms.base import Move
 from nash_tf.morphisms.weight_transfer import Arrays, WeightTransfer, apply_to_weights
 from nash_tf.surgery.certificate import in_float32
 from nash_tf.surgery.filter_ranking import by_loss
-from nash_tf.surgery.losses import loss_of
+from nash_tf.surgery.losses import activity_apart, loss_of
 
 HELD = 2**27  # numbers of the parent's layer outputs that are held at a time
 LEAST = 1e-6  # rises of the loss below this count as this; of a loss below 1, rises below this share of it
@@ -132,7 +133,7 @@ def _losses(
     # Layers that keep states are to begin each child with the same.
     as_before = partial(restoring, model) if with_states(model) else nullcontext
     for x, y in parts_by_rows(model, keras.tree.map_structure(np.asarray, (inputs, labels)), together):
-        with restoring(model):
+        with restoring(model), activity_apart(model), default_policy("float32"):
             with as_before():
                 values = node_outputs(model, architecture, x)
             outputs = [values]

@@ -46,7 +46,7 @@ def shrink(
             computes their outputs about once for each place where something could go: of a large network give fewer.
         operators: names of reductions in `nash_tf.morphisms.reductions`; by default all that are approximate.
         max_loss_change: the most by which the loss may rise on these examples, in inference; None for no limit. Penalties on
-            weights do not count.
+            weights and activities do not count.
 
     Returns:
         (model, moves, certificate), as of `nash_tf.morph`. The model is compiled like its parent, and has the optimiser state

@@ -12,6 +12,7 @@ from nash_tf.keras_models.calibration import calibrate
 from nash_tf.keras_models.state import read_state
 from nash_tf.morphisms import registry, sites
 from nash_tf.surgery import certificate
+from nash_tf.surgery.ranking import ranked
 from tests.helpers.parents import IMAGES, LABELS, assert_preserved, network, outputs, states_equal, trained
 
 # The child ------------------------------------------------------------------------------------------------------------
@@ -165,6 +166,28 @@ def test_the_loss_is_that_of_training_and_the_penalty_on_weights_stands_for_itse
     assert abs(found["loss_change"]) < 1e-5 and abs(found["training_loss_change"]) < 1e-5
     decay = 0.01 * float(np.sum(np.square(model.get_layer("conv").kernel)))
     assert after - before == pytest.approx((0.3**2 + 0.7**2 - 1) * decay, rel=1e-3)
+
+
+def lively(penalty):
+    image = keras.Input((8, 8, 3))
+    x = layers.Conv2D(4, 3, activation="relu", activity_regularizer=penalty, name="one")(image)
+    x = layers.Conv2D(4, 3, activation="relu", activity_regularizer=penalty, name="two")(x)
+    return trained(keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))), epochs=1)
+
+
+def test_so_does_the_penalty_on_activities():
+    model, plain = lively(keras.regularizers.L2(0.3)), lively(None)
+    model.set_weights(plain.get_weights())  # a penalty so strong leaves nothing to rank
+    grown = nash_tf.morph(model, ("alter_channels", ("one", 4)), calibration=(IMAGES, LABELS), max_loss_change=0.01)
+    before, after = (each.evaluate(IMAGES, LABELS, 32, verbose=0)[0] for each in (model, grown.model))
+    assert grown.certificate["penalty_change"] == pytest.approx(after - before, rel=1e-3) and after - before > 0.1
+    assert abs(grown.certificate["loss_change"]) < 1e-5 and abs(grown.certificate["training_loss_change"]) < 1e-5
+    one, two = (
+        ranked(each, nash_tf.Architecture.from_keras(each), ["remove_filters"], IMAGES, LABELS)
+        for each in (model, plain)
+    )
+    assert [each.move for each in one] == [each.move for each in two]
+    assert [each.loss for each in one] == pytest.approx([each.loss for each in two], rel=1e-5)
 
 
 class Plain(keras.Model):

@@ -10,6 +10,7 @@ import nash_tf
 from nash_tf import certificate
 from nash_tf.architecture import Architecture
 from nash_tf.keras_models import private_api
+from nash_tf.keras_models.building import default_policy
 from nash_tf.morphisms import registry
 from nash_tf.morphisms.insert_separable_conv import InsertSeparableConv
 from nash_tf.testing import Parent
@@ -134,6 +135,71 @@ def test_what_is_inside_is_compared_in_float32_too(is_timed):
     assert {part.compute_dtype for part in computed} == {"float32"}
     grown = nash_tf.morph(model, ("alter_channels", ("wide" if is_timed else "inner_a", 2)), calibration=batch)
     assert grown.certificate["max_difference"] <= grown.certificate["bound"] and "rounding" not in grown.certificate
+
+
+@pytest.mark.parametrize("is_calibrated", [True, False])
+def test_in_float64_an_insertion_is_as_exact_as_that(is_calibrated):
+    keras.utils.set_random_seed(0)
+    with default_policy("float64"):
+        image = keras.Input((8, 8, 3), dtype="float64")
+        x = keras.layers.Conv2D(4, 3, activation="relu", name="before")(image)
+        x = keras.layers.Conv2D(4, 3, activation="relu", name="after")(x)
+        model = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(x)))
+    batch = np.random.default_rng(0).normal(size=(4, 8, 8, 3))
+    given = batch if is_calibrated else None
+    for name in ("insert_conv", "insert_separable_conv"):
+        grown = nash_tf.morph(model, (name, ("before", "after", 3)), calibration=given)
+        assert np.max(np.abs(np.asarray(grown.model(batch)) - np.asarray(model(batch)))) < 1e-12
+    assert certificate.measure(model, batch).outputs[0].dtype == np.float64
+
+
+@keras.saving.register_keras_serializable("test_rounding")
+class Dense(keras.layers.Layer):
+    """A layer that gives what it makes inside no dtype."""
+
+    def __init__(self, is_late, **kwargs):
+        super().__init__(**kwargs)
+        self.is_late, self.dense = is_late, None if is_late else keras.layers.Dense(3)
+
+    def build(self, shape):
+        self.dense = self.dense or keras.layers.Dense(3)
+        self.dense.build(shape)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+    def get_config(self):
+        return super().get_config() | {"is_late": self.is_late}
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+@pytest.mark.parametrize(("then", "now"), [("float32", "mixed_bfloat16"), ("mixed_bfloat16", "float32")])
+def test_what_own_layers_make_inside_is_as_in_the_parent(then, now, is_late):
+    keras.utils.set_random_seed(0)
+    with default_policy(then):
+        image = keras.Input((8,))
+        x = keras.layers.Dense(4, activation="relu", name="last")(Dense(is_late, name="own")(image))
+        model = keras.Model(image, keras.layers.Dense(2)(x))
+    batch = np.random.default_rng(0).normal(size=(16, 8)).astype(np.float32)
+    before = np.asarray(model(batch), np.float32)
+    with default_policy(now):
+        grown = nash_tf.morph(model, ("alter_channels", ("last", 2)), calibration=batch)
+        computed = [part.compute_dtype for part in private_api.parts(certificate.in_float32(model))]
+    assert grown.model.get_layer("own").dense.dtype_policy.name == then and "bfloat16" not in computed
+    np.testing.assert_allclose(
+        np.asarray(grown.model(batch), np.float32), before, atol=1e-5 if then == "float32" else 1e-2
+    )
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_what_no_global_policy_gives_them_is_refused():
+    image = keras.Input((8,))
+    x = Dense(False)(image)
+    with default_policy("mixed_bfloat16"):
+        x = Dense(False, dtype="float32", name="own")(x)
+    model = keras.Model(image, keras.layers.Dense(2)(keras.layers.Dense(4, activation="relu", name="last")(x)))
+    with pytest.raises(ValueError, match="layer 'own' is not supported: something inside it is in mixed_bfloat16"):
+        nash_tf.morph(model, ("alter_channels", ("last", 2)))
 
 
 def test_what_is_frozen_inside_a_layer_stays_so_in_the_copy_that_is_compared():
