@@ -15,7 +15,7 @@ from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, epoch_sizes, front_objectives, training_time, trial_values
 from nash_tf.tuning.allowance import Allowance
 from nash_tf.tuning.display import TrialDisplay
-from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep, with_values_as_defaults
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep, beginning_with_values
 from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, check_settings, read_whole, restore_state, stamp
 from nash_tf.tuning.trial_book import SearchStopped, TrialBook
@@ -37,7 +37,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
         on_trained: called with the oracle after each training.
-        hyperparameters, **kwargs: as of `keras_tuner.Oracle`; a search begins with the values that they have.
+        **kwargs: of `keras_tuner.Oracle`; a search begins with the values that `hyperparameters` have.
 
     A tuner of another make finds in a trial's values what to train (see `nash_tf.tuning.trial_values`), and must set `architecture`
     there to the JSON of the `nash_tf.Architecture` that it has trained. In `record` it may say what the training has taken, as the JSON of
@@ -55,11 +55,11 @@ class HillClimbingOracle(keras_tuner.Oracle):
     """
 
     @arguments.takes_settings
-    def __init__(self, objective=None, *, hyperparameters=None, fits=None, heartbeat=5.0, on_trained=None, **kwargs):
+    def __init__(self, objective=None, *, fits=None, heartbeat=5.0, on_trained=None, **kwargs):
         given = {name: kwargs.pop(name) for name in arguments.SETTINGS if name in kwargs}
         arguments.check({**given, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits}, kwargs)
         objective, self.costs = front_objectives.split(objective, given.get("method", Settings.method))
-        super().__init__(objective=objective, hyperparameters=with_values_as_defaults(hyperparameters), **kwargs)
+        super().__init__(objective=objective, **beginning_with_values(kwargs))
         settings = arguments.settings_of(given)
         arguments.warn_of_unused(settings, self.max_trials)
         self.seed = settings.seed
