@@ -183,7 +183,7 @@ def test_public_methods(owner):
         (nash_tf.distill, ["student", "teacher", "data", "share", "temperature", "fit"]),
         (
             nash_tf.HillClimbingOracle,
-            ["objective", *SEARCH, *FRONT, "heartbeat", "on_trained", "hyperparameters", "kwargs"],
+            ["objective", *SEARCH, *FRONT, "heartbeat", "on_trained", "kwargs"],
         ),
         (Search, ["settings", "goal", "hyperparameters", "failures_in_a_row", "seconds_left", "fits"]),
         (Trainer, ["models", "objective"]),

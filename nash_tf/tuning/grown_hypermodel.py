@@ -104,7 +104,8 @@ class GrownHyperModel(keras_tuner.HyperModel):
 
 def _stage(model: keras.Model) -> tuple[int, str]:
     """Tells a model that was trained from what it was before: its optimiser's steps, for a rate may be too small to move a weight, and weights."""
-    return int(keras.ops.convert_to_numpy(model.optimizer.iterations)), digest(model)
+    steps = getattr(model.optimizer, "iterations", 0)  # a `fit` of one's own may need no optimiser
+    return int(keras.ops.convert_to_numpy(steps)), digest(model)
 
 
 def _is_asked(*, epochs=1, initial_epoch=0, **_) -> bool:

@@ -144,11 +144,14 @@ class OfGrown(HyperParameters):
         return super()._retrieve(hp)
 
 
-def with_values_as_defaults(given: HyperParameters | None) -> HyperParameters | None:
-    """Those that a user gives a search, with the values that they have as defaults: a search begins with these. The same object where the
-    values are the defaults already."""
-    if given is None:
-        return None
+def beginning_with_values(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of a Keras Tuner oracle, whose hyperparameters have the values that they are given as defaults: a search begins with these."""
+    given = named.get("hyperparameters")
+    return dict(named) if given is None else {**named, "hyperparameters": with_values_as_defaults(given)}
+
+
+def with_values_as_defaults(given: HyperParameters) -> HyperParameters:
+    """Hyperparameters with the values that they have as defaults; the same object where they are that already."""
     began = [_beginning_with(hp, given) for hp in given.space]
     if all(one is two for one, two in zip(began, given.space, strict=True)):
         return given

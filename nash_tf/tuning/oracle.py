@@ -15,7 +15,7 @@ from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.tuning import arguments, checked_json, epoch_sizes, front_objectives, training_time, trial_values
 from nash_tf.tuning.allowance import Allowance
 from nash_tf.tuning.display import TrialDisplay
-from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep, with_values_as_defaults
+from nash_tf.tuning.hyperparameters import DeclaredHyperparameters, OfStep, beginning_with_values
 from nash_tf.tuning.lending import Lending
 from nash_tf.tuning.reopening import STATE, check_settings, read_whole, restore_state, stamp
 from nash_tf.tuning.trial_book import SearchStopped, TrialBook
@@ -33,7 +33,7 @@ class HillClimbingOracle(keras_tuner.Oracle):
         fits: (an `nash_tf.Architecture`) -> whether it keeps a limit of your own; no child is trained that does not. None for no limit.
         heartbeat: seconds between two signs of life of a worker; after two without one its trial is given away.
         on_trained: called with the oracle after each training.
-        hyperparameters, **kwargs: as of `keras_tuner.Oracle`; a search begins with the values that they have.
+        **kwargs: of `keras_tuner.Oracle`; a search begins with the values that `hyperparameters` have.
 
     A seed of None is 0. `examples` and `batch_size` of None are taken by `HillClimbing.search` from its data. `max_hours` is of the time
     of `search`, or from the first trial of a loop of your own on, that before an interruption too; `max_cpu_hours` of all trainings.
@@ -52,14 +52,12 @@ class HillClimbingOracle(keras_tuner.Oracle):
         TypeError, ValueError: an argument is unknown, of a wrong type or out of range; objectives or rungs that cannot be.
     """
 
-    def __init__(
-        self, objective=None, *, fits=None, heartbeat=5.0, on_trained=None, hyperparameters=None, **kwargs
-    ) -> None:
+    def __init__(self, objective=None, *, fits=None, heartbeat=5.0, on_trained=None, **kwargs) -> None:
         given = {name: kwargs.pop(name) for name in arguments.SETTINGS if name in kwargs}
         arguments.check_names(kwargs, HillClimbingOracle)
         arguments.check({**given, "heartbeat": heartbeat, "on_trained": on_trained, "fits": fits})
         objective, self.costs = front_objectives.split(objective, given.get("method", Settings.method))
-        super().__init__(objective=objective, hyperparameters=with_values_as_defaults(hyperparameters), **kwargs)
+        super().__init__(objective=objective, **beginning_with_values(kwargs))
         settings = arguments.settings_of(given)
         arguments.warn_of_unused(settings, self.max_trials)
         self.seed, self.on_trained, self.raises_failures = settings.seed, on_trained, True

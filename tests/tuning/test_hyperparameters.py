@@ -64,7 +64,7 @@ def test_those_that_nobody_has_given_a_value():
 
 def test_a_search_begins_with_the_values_that_are_given():
     given = space()
-    assert with_values_as_defaults(None) is None and with_values_as_defaults(given) is given
+    assert with_values_as_defaults(given) is given
     for name, value in {"rate": 0.07, "kind": "c", "decay": float(np.float32(0.001)), "flag": True}.items():
         given.values[name] = value
     given.values["constant"] = 7  # it can be no other

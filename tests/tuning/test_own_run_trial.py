@@ -1,7 +1,11 @@
 """A tuner with a `run_trial` of its own: what it returns is what networks are compared by."""
 
+import json
+
 import numpy as np
 import pytest
+from keras_tuner import HyperParameters
+from keras_tuner.engine.trial import Trial
 
 import nash_tf
 from nash_tf.engines import on_ray
@@ -59,6 +63,18 @@ def test_a_mean_and_a_report_of_one_s_own(kind, scores, tmp_path):
     tuner = tuner_of(kind, tmp_path, hypermodel)
     tuner.search(IMAGES, CLASSES, **WITHIN)
     assert [each["val_accuracy"] for each in records(tuner, 3)] == scores
+
+
+def test_what_scores_lose_on_their_way_from_a_worker_makes_them_no_others():
+    trial, told = Trial(HyperParameters(), "0"), Trial(HyperParameters(), "0")
+    measured = {"val_accuracy": 0.1234567, "recall": float("nan"), "size": 3.0}
+    trial.hyperparameters.values["record"] = json.dumps({"digest": "...", **measured})
+    for name, value in {**measured, "size": 0.7654321}.items():
+        told.metrics.update(name, value)
+    came = Trial.from_proto(told.to_proto())
+    assert came.metrics.get_best_value("val_accuracy") != 0.1234567
+    reported_scores.note(trial, came)
+    assert reported_scores.of(trial.hyperparameters.values) == {"size": 0.7654321}
 
 
 def test_what_is_returned_as_it_was_measured_changes_nothing(tmp_path):
