@@ -112,9 +112,11 @@ def beside_start(results: Mapping, objective: Objective) -> str | None:
     said = f"As it was given, the model of --start has {given.words} on the test images, and what is handed over is {apart}."
     valid = results[START].get("val_accuracy"), results.get("winner_val_accuracy")
     if all(isinstance(each, float) and 0 <= each <= 1 for each in valid):
-        said += " On the validation images it has {:.2%}, the search's winner {:.2%}.".format(*valid)
+        said += " On the validation images the given one has {:.2f} %, the search's winner {:.2f} %.".format(
+            *(100 * each for each in valid)
+        )
     if now.height < given.height:
-        said += " Where it is worse, keep the model that you have, or give a longer run or a lower --learning_rate."
+        said += " As this is worse, keep the model that you have, or give a longer run or a lower --learning_rate."
     return said
 
 

@@ -80,13 +80,14 @@ def after(config: SearchConfig, dataset: Dataset, export: float, member: float) 
         export, member: seconds of the export of the network that is handed over, and of each other one of a front.
     """
     train, valid, test = (len(part) for part in (dataset.y_train, dataset.y_valid, dataset.y_test))
-    # An epoch computes each image thrice, forwards and backwards; the test computes it once for each of up to four networks.
-    # So it is in each epoch of a smaller network, and once more, forwards, by its teacher.
+    # An epoch computes each image thrice, forwards and backwards; the test computes it once for each of up to four networks. So it
+    # is in each epoch of a smaller network, and once more, forwards, by its teacher. The model of --start is tested and validated.
+    tests = 4 * test + (test + valid if config.start else 0)
     return After(
         final_epochs=config.final_epochs,
         images=(train + valid) / train,
         has_control=has_control(config),
-        test=4 / 3 * test / train,
+        test=tests / 3 / train,
         export=export,
         front=len(config.front_sizes) * (4 / 3 * front_epochs(config) + SHRINKING / train),
         members=(len(config.front_sizes) or config.steps) if methods.registry[config.method].has_branches else 0,

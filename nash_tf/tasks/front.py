@@ -137,8 +137,8 @@ def _made_smaller(
     """Networks of the sizes that are asked for below a network's, each made of the one before."""
     config, members = run.config, list[_Member]()
     # Of a method with branches the larger ones are there already, or the search has not come to them.
-    front = run.tuner.oracle.search.front
-    sizes = front.sizes_below if front else sorted(set(config.front_sizes), reverse=True)
+    standing = run.tuner.oracle.search.front
+    sizes = standing.sizes_below if standing else sorted(set(config.front_sizes), reverse=True)
     if not sizes:
         return members
     if config.class_weight != "none":
@@ -147,7 +147,7 @@ def _made_smaller(
     examples = _measured(run)  # once: the pipeline keeps what it makes
     for size in sizes:
         before = Architecture.from_keras(model).params
-        held = run.plan.after.export  # as long as the export of the next one may take
+        held = run.plan.after.member  # as long as the export of the next one may take
         if before <= size:
             run.progress.line(f"Front: no network of {size:,} parameters, for the one before it has {before:,}.")
             continue
@@ -182,11 +182,11 @@ def _made_smaller(
 
 def _epochs(run: FinishedSearch, small: keras.Model, teacher: keras.Model, size: int) -> int:
     """Epochs that a smaller network is trained: those asked for, or what a method with branches has left of its budget."""
-    config, front = run.config, run.tuner.oracle.search.front
-    if front is None:
+    config, standing = run.config, run.tuner.oracle.search.front
+    if standing is None:
         return config.front_epochs
     architectures = [Architecture.from_keras(model) for model in (small, teacher)]
-    return front.epochs_below(*architectures[: 2 if config.distillation else 1], size=size)
+    return standing.epochs_below(*architectures[: 2 if config.distillation else 1], size=size)
 
 
 def _folder(model: keras.Model) -> str:

@@ -1,6 +1,8 @@
 """What is drawn after a search depends on what the caller has seeded, and not on the seeds of trainings."""
 
 import random
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -39,3 +41,12 @@ def test_python_and_numpy_go_on_as_if_nothing_had_been_drawn():
         expected = random.random(), np.random.rand()
         random.seed(5), np.random.seed(5)
         assert after_trainings(1)[0][:2] == expected
+
+
+def test_a_program_that_is_deterministic_needs_no_seed():
+    code = (
+        "import tensorflow as tf; tf.config.experimental.enable_op_determinism()\n"
+        "from nash_tf.keras_models.generators import left_to_the_caller\n"
+        "with left_to_the_caller(): pass"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -147,7 +147,7 @@ class TestBesideStart:
     def test_a_worse_one_is_told(self):
         assert self.said() == (
             "As it was given, the model of --start has 97.00 % on the test images, and what is handed over is 2.00 points below it. On the "
-            "validation images it has 90.00%, the search's winner 87.50%. Where it is worse, keep the model that you have, or give a longer "
+            "validation images the given one has 90.00 %, the search's winner 87.50 %. As this is worse, keep the model that you have, or give a longer "
             "run or a lower --learning_rate."
         )
 

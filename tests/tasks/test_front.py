@@ -179,7 +179,7 @@ def test_none_takes_the_time_of_the_exports_that_follow(run_of):
     run, exported = run_of(seconds_left=8.0, method="front", export=("keras", "onnx"), max_hours=1.0)
     finished = {(1, 0, 1): compiled(), (2, 0, 1): compiled(widths=(4, 8))}
     outcomes = {FIRST: SimpleNamespace(architecture=None)}
-    run.tuner.oracle.search = SimpleNamespace(outcomes=outcomes, sizes_below=())
+    run.tuner.oracle.search = SimpleNamespace(outcomes=outcomes, front=SimpleNamespace(sizes_below=()))
     run.tuner.oracle.book = SimpleNamespace(by_training=lambda: finished)
     run.tuner.load_model = lambda model: model
     front.front(run, compiled(widths=(6, 9)), None, list(finished))
