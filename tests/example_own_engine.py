@@ -45,7 +45,7 @@ class OwnEngine:
         return self.search.finished
 
     def trained(self, assignment: Assignment) -> Outcome:
-        """What came of one training. What is raised but a failure of the child would end all others too."""
+        """What came of one training. Any other error ends the search: it would end the other trainings too."""
         source, score = assignment.source, None
         if source is not None:
             score = self.search.outcomes[source].metrics[self.search.goal.name]

@@ -105,7 +105,7 @@ def sites(parent, operators=None, layer=None, max_added=None, max_channels=None,
         layer: name of a layer, or a pattern ("conv_*"); only sites that name such a layer.
         max_added: maximum number of parameters that a morphism adds, of frozen layers too.
         max_channels: the most channels that an image is given; None for 600, or as many as the widest image has.
-        max_params: as of `nash_tf.morph`: maximum number of parameters of what a morphism makes.
+        max_params: maximum number of parameters of what a morphism makes; of a network that has more, every reduction that lowers them.
 
     Returns:
         The options, grouped by operator in the order of `operators`, each group in the operator's canonical order.
@@ -118,7 +118,7 @@ def sites(parent, operators=None, layer=None, max_added=None, max_channels=None,
     room = checked_limit("max_params", max_params) - architecture.params
     most = min(
         checked_limit("max_added", max_added), max(room, -1)
-    )  # of what is over the limit a reduction leaves less
+    )  # -1: over the limit already, so that it must lower them
     wanted = touching(architecture, layer)
     limit = None if max_channels is None else checked_limit("max_channels", max_channels)
     found = (options_of(by_name[name].limited_to(limit), architecture, wanted) for name in names)

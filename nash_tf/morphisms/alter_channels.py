@@ -40,7 +40,7 @@ class AlterChannels(Morphism):
     def choices(self, architecture):
         """Also a quarter and a half more channels, in whole blocks of those that a processor computes together."""
         sites = self.sites(architecture)
-        layers = [(name, architecture[name].channels) for name, factor in sites if factor == CHANNEL_FACTORS[0]]
+        layers = [(name, architecture[name].channels) for name, *size in sites if size == [CHANNEL_FACTORS[0]]]
         finer = [(name, TO, in_blocks(channels * part // 4)) for name, channels in layers for part in (5, 6)]
         doubled = {(name, TO, CHANNEL_FACTORS[0] * channels) for name, channels in layers}
         exact = (site for site in dict.fromkeys(finer) if site not in doubled and not self.why(architecture, site))

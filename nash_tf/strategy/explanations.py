@@ -148,7 +148,8 @@ def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | Non
     """
     if not methods.registry[settings.method].has_foresight:
         return None
-    trained = [outcome for outcome in outcomes if outcome.architecture is not None]
+    ended = list(outcomes)
+    trained = [outcome for outcome in ended if outcome.architecture is not None]
     if not trained or any(outcome.assignment.moves for outcome in trained):
         return None
     first = min(trained, key=lambda outcome: outcome.key).architecture
@@ -160,7 +161,9 @@ def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | Non
     if not settings.gain_factor:
         return f"The network has not grown: {NOTHING[GAINS]}."
     if all(outcome.key.step == 0 for outcome in trained):
-        return "The network has not grown: the search was over before it could; with more time, in a new run, it may."
+        if len(ended) > len(trained):
+            return "The network has not grown: the trainings after the first network's failed."
+        return "The network has not grown: the search was over before it could; in a new run that goes on for longer it may."
     last = [outcome.assignment.considered[-1] for outcome in trained if outcome.assignment.considered]
     # The price of an epoch is limited by the budget itself.
     limited = [weighing for weighing in last if set(weighing.refused) - {PRICE}]

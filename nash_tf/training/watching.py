@@ -63,6 +63,7 @@ class Watch(keras.callbacks.Callback):
     def __init__(self, limits: Limits, began: tuple[float, float] | None = None):
         super().__init__()
         self._limits, self._began, self._batches, self._epoch = limits, began or pace.now(), 0, 0
+        self._has_spared_last = False
         self.is_passed_over = min(limits.seconds, limits.cpu_seconds) < math.inf or limits.check is not _nothing
 
     @property
@@ -80,9 +81,13 @@ class Watch(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._batches, self.is_passed_over = _batches_done(self, batch), False
         wall, cpu = pace.since(self._began)
-        is_trained = self.has_all_batches and self._epoch + 1 == (self.params or {}).get("epochs")
-        if (wall > self._limits.seconds or cpu > self._limits.cpu_seconds) and not is_trained:
+        is_over = wall > self._limits.seconds or cpu > self._limits.cpu_seconds
+        is_last = self.has_all_batches and self._epoch + 1 == (self.params or {}).get("epochs")
+        if is_over and (
+            self._has_spared_last or not is_last
+        ):  # where another follows, `fit` calls `model.fit` several times
             self.time_is_up()
+        self._has_spared_last = is_over and is_last
         self._limits.check()
 
     @property

@@ -17,8 +17,8 @@ from nash_tf.training.watching import digest
 
 _UNTRAINED = "HyperModel.fit did not train the model that it was given, "
 _REMEDY = (
-    "train that one; as often as you like, in a run_trial of your own that calls super().run_trial several times and returns the mean, or from "
-    "the weights that it comes with, by model.get_weights() and model.set_weights(...)"
+    "train that one; on several folds in a run_trial of your own that calls super().run_trial with the data of each and returns the mean (with "
+    "the same data each call gives the same), or several times from the weights that it comes with, by model.get_weights() and set_weights(...)"
 )
 
 
@@ -116,7 +116,7 @@ def _is_asked(*, epochs=1, initial_epoch=0, **_) -> bool:
 @contextlib.contextmanager
 def _calls_of_build(hypermodel: keras_tuner.HyperModel) -> Iterator[list]:
     """Context that gives a list of the calls of a hypermodel's `build` within."""
-    build, own, calls = hypermodel.build, dict(vars(hypermodel)), []
+    build, is_own, calls = hypermodel.build, "build" in vars(hypermodel), []
 
     def seen(hp):
         calls.append(hp)
@@ -127,5 +127,5 @@ def _calls_of_build(hypermodel: keras_tuner.HyperModel) -> Iterator[list]:
         yield calls
     finally:
         del hypermodel.build
-        if "build" in own:
-            hypermodel.build = own["build"]
+        if is_own:
+            hypermodel.build = build

@@ -223,7 +223,8 @@ def _lowest(hp) -> Any:
 def _place(hp, value) -> float:
     """Where a value lies on the scale of a hyperparameter, from 0 to 1; of one that a `Choice` no longer has, the nearest number, or the default."""
     if isinstance(hp, Choice) and value not in hp.values:
-        value = min(hp.values, key=lambda each: abs(each - value)) if isinstance(value, float) else hp.default
+        are_numbers = all(isinstance(each, int | float) for each in (value, *hp.values))
+        value = min(hp.values, key=lambda each: abs(each - value)) if are_numbers else hp.default
     return hp.value_to_prob(value)
 
 

@@ -42,7 +42,7 @@ HOOKS = {
 }
 
 
-# What Keras Tuner's own `run_trial` calls, which ours takes the place of.
+# What Keras Tuner's own `run_trial` calls, and ours does not.
 _NOT_CALLED = ("_build_and_fit_model",)
 _CALLED = ("on_epoch_begin", "on_epoch_end", "on_batch_begin", "on_batch_end")
 

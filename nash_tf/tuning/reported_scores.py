@@ -24,7 +24,7 @@ def note(trial: Trial, told: Trial) -> None:
     values.pop(NAME, None)
     record = json.loads(values.get("record", "{}"))
     if "digest" in record:
-        reported = {name: float(metric.get_best_value()) for name, metric in told.metrics.metrics.items()}
+        reported = {name: _value(metric) for name, metric in told.metrics.metrics.items()}
         # Names that a record has for something else stay with the trial's metrics.
         otherwise = {
             name: float(f"{value:.7g}")
@@ -39,6 +39,12 @@ def note(trial: Trial, told: Trial) -> None:
 def of(values: Mapping[str, Any]) -> dict[str, float]:
     """What the values of a trial tell so, by the names of the metrics; errors as of a text that was not written here."""
     return {name: float(value) for name, value in json.loads(values.get(NAME, "{}")).items() if name not in FIELDS}
+
+
+def _value(metric: Any) -> float:
+    """What was reported of a metric, from its history; of one that is no number Keras Tuner's best value would warn."""
+    last = metric.get_last_value()
+    return float(last if np.isnan(last) else metric.get_best_value())
 
 
 def _is_same(value: float, measured: float | None) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,6 +84,7 @@ class TrialTraining:
         models.calibration = calibration
         self.trainer = Trainer(models, terms.objective)
         self.hyperparameters = HyperParameters()
+        self.taken_before = 0.0, 0.0  # seconds and CPU seconds of earlier trainings in one `run_trial`, as of folds
 
     def train(
         self,
@@ -152,6 +154,9 @@ class TrialTraining:
             raise
         finally:
             self.hyperparameters = trial.hyperparameters.copy()
+        wall, cpu = self.taken_before
+        outcome = replace(outcome, wall_seconds=outcome.wall_seconds + wall, cpu_seconds=outcome.cpu_seconds + cpu)
+        self.taken_before = outcome.wall_seconds, outcome.cpu_seconds
         trial.hyperparameters.values |= trial_values.encode_outcome(outcome)
         return dict(outcome.metrics)
 

@@ -58,7 +58,7 @@ class HillClimbing(TunerWithResults):
             mere number, of which nobody knows what it is. With method="front" a list may name costs after it, "params", "operations"
             or "latency_ms", which are to be least: `get_front` is over all of them. Other methods take one.
         {settings}
-        fits, heartbeat, on_trained: see `HillClimbingOracle`, as for what the limits on time are of.
+        fits, heartbeat, on_trained: see `HillClimbingOracle`, which also says what the limits on time count.
         engine: who trains: a name in `nash_tf.settings.engine.REGISTRY`, or an engine (see `nash_tf.engines`).
         calibration: batch of training inputs, or (inputs, labels), for new batch normalisations and the certificate; the
             first 128 training examples, or the first batch, where it is not given; in a `fit` of the hypermodel's own those of `model.fit`.
@@ -97,7 +97,7 @@ class HillClimbing(TunerWithResults):
         roles.check()
         check_names(kwargs, HillClimbing, HillClimbingOracle)
         check_of_tuner(hypermodel, executions_per_trial, max_model_size)
-        if own := private_api.passed_over(self):
+        if type(self).run_trial is HillClimbing.run_trial and (own := private_api.passed_over(self)):
             warnings.warn(f"{', '.join(own)} of the tuner is never called; override run_trial", stacklevel=2)
         self.engine = engine_settings.engine(engine).Engine() if isinstance(engine, str) else engine
         self.heartbeat = heartbeat
@@ -231,6 +231,7 @@ class HillClimbing(TunerWithResults):
 
     def _run_and_update_trial(self, trial, *fit_args, **fit_kwargs):
         known = {hp.name for hp in trial.hyperparameters.space}
+        self._training.taken_before = 0.0, 0.0
         try:
             super()._run_and_update_trial(trial, *fit_args, **fit_kwargs)
             reported_scores.note(trial, self.oracle.get_trial(trial.trial_id))

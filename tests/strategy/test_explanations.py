@@ -49,8 +49,11 @@ def weighed(search, weighing):
 def test_where_time_was_up_before_the_first_choice_no_morphism_is_blamed():
     search = conduct(method="grow", budget_epochs=20)[0]
     first = [each for each in search.outcomes.values() if each.key.step == 0]
-    over = "the search was over before it could; with more time, in a new run, it may."
+    over = "the search was over before it could; in a new run that goes on for longer it may."
     assert without_growth(first, search.settings) == f"The network has not grown: {over}"
+    later = replace(first[0].assignment, key=TrainingKey(1, 0, 0))
+    failed = replace(first[0], assignment=later, architecture=None)
+    assert without_growth([*first, failed], search.settings).endswith("the trainings after the first network's failed.")
 
 
 @pytest.mark.parametrize(

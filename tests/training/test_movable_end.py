@@ -112,6 +112,15 @@ def test_what_is_trained_to_its_end_counts_though_time_is_over(epoch, is_kept):
         watch.on_train_batch_end(1)
 
 
+def test_a_fit_that_trains_an_epoch_in_each_of_many_calls_is_ended_by_the_second():
+    watch = Watch(Limits(seconds=-1.0))
+    watch.set_params({"epochs": 1, "steps": 1})
+    watch.on_epoch_begin(0)
+    watch.on_train_batch_end(0)
+    with pytest.raises(OutOfTime):
+        watch.on_train_batch_end(0)
+
+
 def test_a_loop_that_does_not_stop_runs_out_of_time(machine, tmp_path, monkeypatch):
     never = property(lambda model: False, lambda model, value: None)
     monkeypatch.setattr(keras.Model, "stop_training", never, raising=False)
