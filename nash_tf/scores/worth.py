@@ -110,11 +110,10 @@ def beside_start(results: Mapping, objective: Objective) -> str | None:
     apart = f"{now.points_from(given)} {'above' if now.value > given.value else 'below'} it{chance(given, now)}"
     apart = "exactly as good" if now.value == given.value else apart
     said = f"As it was given, the model of --start has {given.words} on the test images, and what is handed over is {apart}."
-    valid = results[START].get("val_accuracy"), results.get("winner_val_accuracy")
-    if all(isinstance(each, float) and 0 <= each <= 1 for each in valid):
-        said += " On the validation images the given one has {:.2f} %, the search's winner {:.2f} %.".format(
-            *(100 * each for each in valid)
-        )
+    scores = results[START].get("val_accuracy"), results.get("winner_val_accuracy")
+    validated = [f"{100 * each:.2f} %" for each in scores if isinstance(each, float) and 0 <= each <= 1]
+    if len(validated) == 2:
+        said += " On the validation images the given one has {}, the search's winner {}.".format(*validated)
     if now.height < given.height:
         said += " As this is worse, keep the model that you have, or give a longer run or a lower --learning_rate."
     return said

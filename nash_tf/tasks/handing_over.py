@@ -29,8 +29,9 @@ def export_best(
     """
     config = run.config
     spread = ("control", "start")
-    later = ("seconds", "cpu_seconds", *spread)  # of the whole run, the export included
-    later += ("no_control",) if results.get("no_control") is None else ()  # nothing to say
+    later = ["seconds", "cpu_seconds", *spread]  # of the whole run, the export included
+    if results.get("no_control") is None:  # there is one, or none was asked for
+        later.append("no_control")
     timed_anew = (LATENCY,) if has_front(config) else ()  # together with the front's others, which are not there yet
     facts = {name: value for name, value in results.items() if name not in later and not name.startswith(timed_anew)}
     facts |= {f"{own}_{name}": value for own in spread for name, value in (results.get(own) or {}).items()}
