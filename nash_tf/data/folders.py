@@ -1,9 +1,9 @@
 """A folder of class folders of images, with train/ and test/ or without.
 
 Class names are the folders' names, sorted; their order gives the labels. Hidden files and folders, and files
-without an image's suffix, are passed over; where these might be images, it is said. Without train/ and test/ a fifth of each class becomes the test
-set: always the same fifth, so that searches with different seeds are tested on the same images and none has
-trained on them.
+without an image's suffix, are passed over; where these might be images, it is said. Without train/ and test/ a
+fifth of each class becomes the test set: always the same fifth, so that searches with different seeds are tested
+on the same images and none has trained on them.
 """
 
 import contextlib

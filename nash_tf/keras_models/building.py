@@ -79,7 +79,8 @@ def with_policies_of(like: keras.Model, make: Callable[[], keras.Model]) -> kera
         with default_policy(*set(wanted.values())):
             made = make()
         wanted = wanted if _other_policies(made, like) else {}
-    for name, policy in wanted.items():
+    if wanted:
+        name, policy = next(iter(wanted.items()))
         raise ValueError(
             f"layer {name!r} is not supported: something inside it is in {policy}, and in a copy that is made from its config it is "
             "not; give what the layer makes dtype=self.dtype_policy"

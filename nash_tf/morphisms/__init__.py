@@ -115,10 +115,9 @@ def sites(parent, operators=None, layer=None, max_added=None, max_channels=None,
     """
     by_name = registry if operators is None else known()
     names, architecture = named(by_name, operators), architecture_of(parent)
-    room = checked_limit("max_params", max_params) - architecture.params
-    most = min(
-        checked_limit("max_added", max_added), max(room, -1)
-    )  # -1: over the limit already, so that it must lower them
+    # At least -1: what is over the limit already may be lowered.
+    room = max(checked_limit("max_params", max_params) - architecture.params, -1)
+    most = min(checked_limit("max_added", max_added), room)
     wanted = touching(architecture, layer)
     limit = None if max_channels is None else checked_limit("max_channels", max_channels)
     found = (options_of(by_name[name].limited_to(limit), architecture, wanted) for name in names)

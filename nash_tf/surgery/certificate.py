@@ -252,8 +252,9 @@ def certify(
         - `rounding`: that of the parent, where it was asked for.
         - `training_difference`: largest absolute difference of the outputs in training mode. It and `training_loss_change` are
           left out where a layer draws other random numbers than in the parent, as dropout does behind a wider layer.
-        - With labels `loss_change` and `training_loss_change`, child minus parent, without the penalties on weights
-          and activities. (Of certificates that were written before, these losses have them in them where they have no `penalty_change`.)
+        - With labels `loss_change` and `training_loss_change`, child minus parent, without the penalties on weights and
+          activities. (Of certificates that were written before, these losses have them in them where they have no
+          `penalty_change`.)
         - `penalty_change`, where weights or activities have regularisers: what these add to the loss in inference, child minus
           parent. New kernels, channels and copies add to it, and what goes takes from it; what Keras reports as the loss changes
           by both together.

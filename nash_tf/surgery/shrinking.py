@@ -42,8 +42,8 @@ def shrink(
         model: a trained and compiled functional model. It is not changed.
         max_params: the most parameters that are left, of frozen layers too, without moving averages.
         data: (inputs, labels), as `model.fit` takes arrays; the first 512 examples are used, so they must be mixed. For a model
-            that keeps states they are one batch of its size. A step
-            computes their outputs about once for each place where something could go: of a large network give fewer.
+            that keeps states they are one batch of its size. A step computes their outputs about once for each place where
+            something could go: of a large network give fewer.
         operators: names of reductions in `nash_tf.morphisms.reductions`; by default all that are approximate.
         max_loss_change: the most by which the loss may rise on these examples, in inference; None for no limit. Penalties on
             weights and activities do not count.

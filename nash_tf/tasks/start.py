@@ -96,10 +96,8 @@ def with_pixels(config: SearchConfig, dataset: data.Dataset, begun: SearchConfig
     if not start.network.keeps_head:
         return replace(config, start_pixels=SIGNED)
     candidates = [pixels for pixels in PIXELS if pixels != IMAGENET or channels == 3]
-    losses = {
-        pixels: loss
-        for pixels, (loss, _) in _measured(start, dataset, candidates, _some(dataset.x_train, dataset.y_train)).items()
-    }
+    examples = _some(dataset.x_train, dataset.y_train)
+    losses = {pixels: loss for pixels, (loss, _) in _measured(start, dataset, candidates, examples).items()}
     return replace(config, start_pixels=min(losses, key=losses.__getitem__))
 
 
@@ -109,10 +107,8 @@ def _check_bytes(config: SearchConfig, dataset: data.Dataset) -> None:
     Raises:
         ConfigError: it is floats from 0 to 1.
     """
-    if (
-        np.issubdtype(dataset.x_train.dtype, np.floating)
-        and float(_some(dataset.x_train, dataset.y_train)[0].max()) <= 1.0
-    ):
+    is_float = np.issubdtype(dataset.x_train.dtype, np.floating)
+    if is_float and float(_some(dataset.x_train, dataset.y_train)[0].max()) <= 1.0:
         rule = (
             "scales pixel values itself, those of the data set are floats up to 1, and what it expects is not known; "
             "give --start_pixels=raw where it takes them as they are, or store them as uint8 from 0 to 255"
