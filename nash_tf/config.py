@@ -258,7 +258,7 @@ class SearchConfig(
     @property
     def side_by_side(self) -> int:
         """Most trainings at a time: one a worker, or one in all where each goes on with the network of the one before."""
-        return 1 if methods.registry[self.method].has_one_network else self.workers
+        return 1 if methods.registry[self.method].has_one_child else self.workers
 
     def with_threads(self, begun_with: int | None) -> "SearchConfig":
         """The same with a number of threads: the one given, the one that the run began with, or a training's share of this machine."""
@@ -315,7 +315,7 @@ class SearchConfig(
         """A method that lays out its budget grows in steps; one that makes a front, to each of its sizes."""
         if self.steps < methods.registry[self.method].fewest_steps:
             raise refusal("steps", 0, f"must be at least 1 for method {self.method}; --method=fixed does not grow")
-        if not methods.registry[self.method].has_branches:
+        if not methods.registry[self.method].has_front:
             return
         if self.front_sizes and max(self.front_sizes) > self.max_params:
             rule = f"method {self.method} grows to them, and --max_params={self.max_params} is the limit"

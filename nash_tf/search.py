@@ -293,7 +293,7 @@ def tuner_of(
         "budget_epochs": task.budget_epochs(config, dataset),
         "examples": len(dataset.y_train),
         "gain_factor": 1.0 if config.gain_factor is None else config.gain_factor,
-        "front_sizes": config.front_sizes if methods.registry[config.method].has_branches else (),
+        "front_sizes": config.front_sizes if methods.registry[config.method].has_front else (),
         "reserve": time_plan.planned_share(finished_search.epochs_after(config), finished_search.has_control(config)),
     }
 

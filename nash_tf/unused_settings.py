@@ -25,20 +25,20 @@ def unused_in_run(config: SearchConfig, is_told: bool = False) -> dict[str, str]
         found["control"] = nothing_grows(method)
         if not config.front_sizes:
             found["max_latency_ms"] = f"{nothing_grows(method)}; its latency is measured"
-    elif not config.steps and not method.has_branches:
+    elif not config.steps and not method.has_front:
         found["control"] = "there are no steps"
     if config.first_layout == HAND and config.start is None:
         found["widths"] = "the layout hand has its own"
     if method.name == HAND and config.layout not in (None, HAND):
         found["layout"] = "method hand has its own"
-    if method.has_one_network:
+    if method.has_one_child:
         found["workers"] = f"method {method.name} has one training at a time"
     if not method.has_foresight:
         found["prior"] = no_gains(method)
     found |= _unused_in_front(config, method)
     if not config.needs_latency:
         found["latency_runtime"] = "no network is timed"
-    if config.final_epochs == 0 and not (config.front_sizes and (config.front_epochs or method.has_branches)):
+    if config.final_epochs == 0 and (method.has_front or not (config.front_sizes and config.front_epochs)):
         found["final_learning_rate"] = "there is no final training"
     found |= engine_settings.unused_with(config.engine)
     if is_told:
@@ -52,10 +52,9 @@ def unused_in_run(config: SearchConfig, is_told: bool = False) -> dict[str, str]
 
 def _unused_in_front(config: SearchConfig, method: methods.Method) -> dict[str, str]:
     no_sizes, found = "no front_sizes are given", dict[str, str]()
-    if method.has_branches:
+    if method.has_front:
         found["front_epochs"] = "they follow from the budget"
-        if not config.front_sizes:
-            found["distillation"] = no_sizes
+        found["distillation"] = f"method {method.name} has no teacher"
     elif not config.front_sizes:
         found |= dict.fromkeys(("front_epochs", "distillation"), no_sizes)
         if config.objective_cost != LATENCY:

@@ -21,7 +21,7 @@ Finished = Sequence[Run]  # of the searches
 # Whose winners are followed, the preferred first: of a front one is the best, but none was chosen for its size.
 SEARCHES = tuple(
     method.name
-    for method in sorted(methods.registry.values(), key=lambda method: method.has_branches)
+    for method in sorted(methods.registry.values(), key=lambda method: method.has_front)
     if method.grows and method not in methods.BASELINES
 )
 

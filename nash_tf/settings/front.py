@@ -13,9 +13,9 @@ class FrontSettings:
 
     front_sizes: tuple[int, ...] = setting(
         tuple_of(whole(1), 0, 16, "must be none, or at most 16 numbers of parameters, separated by commas", none=()),
-        "Numbers of parameters. For each a network is made that has no more; it goes to front/. Method front grows to them, within its "
-        "budget; smaller ones than the first network, and those of other methods, are made out of the next larger one and trained "
-        "after the search. Unset: none; for method front those of the first network, doubled --steps times.",
+        "Numbers of parameters. For each a network is made that has no more, out of the next larger one; it goes to front/. Method front "
+        "trains them within its budget, and begins with the largest; those of other methods are trained after the search. Unset: none; for "
+        "method front those of the first network, doubled up to --steps times.",
         default=(),
         group=GROUP,
     )
@@ -27,7 +27,7 @@ class FrontSettings:
     )
     distillation: float = setting(
         number("from 0 to 1", lambda value: 0 <= value <= 1),
-        "Share of the teacher in their loss, the network that is handed over; the rest is that of the labels.",
+        "Share of the teacher in their loss, the network that is handed over; the rest is that of the labels. Method front has no teacher.",
         default=0.9,
         group=GROUP,
     )

@@ -15,7 +15,7 @@ from typing import Any
 from nash_tf.architecture import Architecture
 from nash_tf.strategy import endings, explanations, hill_climbing, methods, prices, records
 from nash_tf.strategy.budgeted import FIRST, BudgetedProposer
-from nash_tf.strategy.front_proposals import BranchingProposer, FrontStanding
+from nash_tf.strategy.front_proposals import FrontProposer, FrontStanding
 from nash_tf.strategy.hill_climbing import OpenRung
 from nash_tf.strategy.proposals import Hyperparameters, NoHyperparameters, Proposer
 from nash_tf.strategy.records import COMPLETED, Assignment, Goal, Outcome, TrainingKey
@@ -74,7 +74,7 @@ class Search:
         drawn = self.settings, self.hyperparameters, self._fits or (lambda architecture: True)
         if not self.method.is_budgeted:
             return Proposer(*drawn)
-        kind = BranchingProposer if self.method.has_branches else BudgetedProposer
+        kind = FrontProposer if self.method.has_front else BudgetedProposer
         return kind(*drawn, self._seconds_left, lambda: self.side_by_side)
 
     def know(self, **sizes: Any) -> None:
@@ -265,12 +265,12 @@ class Search:
 
     @property
     def front(self) -> FrontStanding | None:
-        """What a method with branches has come to; None of other methods."""
-        return FrontStanding(self._proposer, self.outcomes) if isinstance(self._proposer, BranchingProposer) else None
+        """What a method with a front has come to; None of other methods."""
+        return FrontStanding(self._proposer, self.outcomes) if isinstance(self._proposer, FrontProposer) else None
 
     @property
     def finished_networks(self) -> tuple[TrainingKey, ...]:
-        """The trainings of a method with branches that have finished a network, in order; none of other methods."""
+        """The trainings of a method with a front that have finished a network, in order; none of other methods."""
         return self.front.finished if self.front else ()
 
     def lineage(self) -> list[dict]:

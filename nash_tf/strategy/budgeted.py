@@ -121,8 +121,7 @@ class BudgetedProposer(Proposer):
         return max(left / self.side_by_side(), left - self._overlapping(outcomes) * self.course(outcomes).budget)
 
     def _overlapping(self, outcomes: Outcomes) -> float:
-        """Share of the budget that takes no time of its own, since the races that are to come are run side by side. A trunk and its branch
-        count one after the other: of both, little is beside the other."""
+        """Share of the budget that takes no time of its own, since the races that are to come are run side by side."""
         children, steps = self.steps[-1][0].children, range(1, len(self.steps))
         races = sum(TrainingKey(step, 0, children - 1) not in outcomes for step in steps)
         return races * race_overlap(len(steps), children, self.side_by_side())

@@ -49,7 +49,7 @@ def planned(method: Method, steps: int, rungs: tuple[Rung, ...]) -> list[tuple[R
     """The rungs of each step after the first network's. How long their trainings are, the course of the budget says.
 
     Args:
-        method: one with a budget, without branches.
+        method: one with a budget, without a front.
         steps: as it is set; what does not grow has one.
         rungs: of a step.
     """

@@ -38,7 +38,7 @@ def is_end(key: TrainingKey, steps: Sequence[Sequence[Rung]], method: Method) ->
 def can_be_shortened(key: TrainingKey, steps: Sequence[Sequence[Rung]], method: Method) -> bool:
     """Whether a training that cannot end in time is made shorter and not dropped: the first network's, without which there is nothing, and
     the one without which nothing is finished."""
-    return key.step == 0 or is_end(key, steps, method)
+    return key.step == 0 or is_end(key, steps, method) or (method.has_front and key.step == 1)
 
 
 def lacks_end(
@@ -55,7 +55,7 @@ def lacks_end(
         opened: the open rung.
         method: that of the search.
         scores: of the trainings that have ended.
-        finished: the trainings that have finished a network, of a method with branches: one of them can be handed over.
+        finished: the trainings that have finished a network, of a method with a front: one of them can be handed over.
         diverged: the trainings whose numbers were no longer finite. Done again they end so again: what was trained before them is all
             that there is to hand over.
     """

@@ -116,7 +116,7 @@ def nothing_fits(network: Architecture, settings: Settings, has_others: bool) ->
     if any(operator.sites(network) for operator in operators):
         flops = [f"max_flops={settings.max_flops:,.0f}"] if settings.max_flops else []
         others = ["the limit on latency"] if has_others else []
-        size = ["the size of the step"] if method.has_branches else []
+        size = ["the size of the step"] if method.has_front else []
         return f"no child fits under {' and '.join([f'max_params={settings.max_params:,.0f}', *flops, *others, *size])}"
     reasons = (
         f"; of alter_channels at {node.name}: {reason}"
@@ -139,14 +139,14 @@ def without_reduction(network: Architecture, settings: Settings) -> str | None:
 
 
 def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | None:
-    """Why a method with foresight has not grown its network, a sentence for people; None where it has, and of other
-    methods.
+    """Why a method with foresight has not grown its one network, a sentence for people; None where it has, and of other methods.
 
     Args:
         outcomes: of its trainings, the first network's among them.
         settings: of the search.
     """
-    if not methods.registry[settings.method].has_foresight:
+    method = methods.registry[settings.method]
+    if not method.has_foresight or method.has_front:
         return None
     ended = list(outcomes)
     trained = [outcome for outcome in ended if outcome.architecture is not None]
@@ -154,7 +154,7 @@ def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | Non
         return None
     first = min(trained, key=lambda outcome: outcome.key).architecture
     assert first is not None
-    if not methods.registry[settings.method].shrinks and (above := above_limits(first, settings)):
+    if not method.shrinks and (above := above_limits(first, settings)):
         return f"The network has not grown: it has {above}: nothing can be added."
     if not growing.shape(first):
         return "The network has not grown: of its layers no operations are counted, so nothing is expected to be worth its compute."
@@ -195,7 +195,7 @@ def without_room(outcomes: Iterable[Outcome], settings: Settings) -> str | None:
         settings: of the search.
     """
     method = methods.registry[settings.method]
-    if not method.has_foresight or method.has_branches:  # each network of a front has a size of its own
+    if not method.has_foresight or method.has_front:  # each network of a front has a size of its own
         return None
     chosen = [outcome.assignment for outcome in outcomes if outcome.assignment.considered]
     if not any(assignment.moves for assignment in chosen):

@@ -1,19 +1,23 @@
-"""Proposals of the method `front`: a trunk that grows from size to size, and of each size a branch that is cooled down."""
+"""Proposals of the method `front`: a network that grows to the largest size, and is cut to each smaller one."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nash_tf.architecture import Architecture
+from nash_tf.morphisms.base import Move, Origin
+from nash_tf.morphisms.remove_filters import TO, RemoveFilters
 from nash_tf.seeds import derive
 from nash_tf.strategy import front_plan, growing
-from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, of_rung
-from nash_tf.strategy.front_plan import ENOUGH, TRUNK, Front
+from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, first_network, of_rung
+from nash_tf.strategy.front_plan import ENOUGH, Front
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.proposals import Outcomes, Proposed, before
 from nash_tf.strategy.records import COMPLETED, TrainingKey
 
 PART = 0.2  # of the parameters that are missing, which a morphism adds at least where one does: many small ones make slow networks
+HALVINGS = 12  # of the interval in which the share of filters lies that stay
 
 
 class _Reaching(growing.Foresight):
@@ -30,8 +34,47 @@ class _Reaching(growing.Foresight):
         return is_large, growth.expected.worth / added if added > 0 else 0.0
 
 
-class BranchingProposer(BudgetedProposer):
-    """Proposes the trunk and the branches."""
+def cut(parent: Architecture, size: int, first: Architecture, seed: int) -> Proposed:
+    """A network with the same share of the filters of each layer, the largest such that has no more parameters than a size (a width
+    multiplier: Howard et al. 2017, arXiv 1704.04861); the parent itself where none is small enough. Where that leaves room for it, no
+    layer loses what it had in the first network.
+
+    Args:
+        parent: with more parameters.
+        size: in parameters.
+        first: the first network.
+        seed: of the morphisms; nothing is drawn.
+    """
+    operator = RemoveFilters()
+    channels = {name: parent[name].channels or 0 for name in (str(site[0]) for site in operator.sites(parent))}
+
+    def scaled(share: float, least: Mapping[str, int]) -> Proposed:
+        child = Proposed(parent)
+        for name, own in channels.items():
+            kept = max(1, math.floor(share * own), min(own, least.get(name, 1)))
+            if kept < own:
+                move = Move(operator.name, (name, TO, kept), seed)
+                architecture, _ = operator.apply(child.architecture, move.site, Origin.FOUND)
+                child = child._replace(architecture=architecture, moves=(*child.moves, move))
+        return child
+
+    of_first = {node.name: node.channels for node in first.nodes if node.channels}
+    for least in (of_first, dict[str, int]()):
+        best, low, high = scaled(0.0, least), 0.0, 1.0
+        if best.architecture.params <= size:
+            for _ in range(HALVINGS):
+                middle = (low + high) / 2
+                child = scaled(middle, least)
+                if child.architecture.params <= size:
+                    low, best = middle, child
+                else:
+                    high = middle
+            return best
+    return Proposed(parent)
+
+
+class FrontProposer(BudgetedProposer):
+    """Proposes a network of each size, in the order of `nash_tf.strategy.front_plan`."""
 
     def front(self, outcomes: Outcomes) -> Front:
         """The sizes, by what is known of the first network."""
@@ -42,29 +85,25 @@ class BranchingProposer(BudgetedProposer):
     def planned_steps(self, outcomes: Outcomes) -> list[tuple[Rung, ...]]:
         return self.front(outcomes).steps(self.settings.vanilla_epochs)
 
-    def compute_below(self, outcomes: Outcomes, size: int) -> float:
-        """What a network of a size below the first one's may cost, in epochs of that."""
-        return self.front(outcomes).share_below(size) * self._left_of_budget(outcomes)
-
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
-        """Whether a step has anything new: a larger trunk, or the branch of one that grew in the step before."""
-        if parent is None or parent.step == 0 or outcomes[parent].assignment.moves:
+        """Whether a step has a network of another size to finish. The first step finishes the largest one, whether it grew or not."""
+        if parent is None or key.step == 1:
             return True
         return any(child.moves for child in self.children(key.step, parent, outcomes))
 
     def _propose(self, step: int, parent: Architecture, outcomes: Outcomes) -> list[Proposed]:
-        """The trunk, grown to the step's size, and the branch, which is its parent; the branch alone in the last step."""
-        proposed = [Proposed(parent)]
-        if step <= len(self.front(outcomes).above):
-            proposed.insert(TRUNK, self._grown(parent, step, outcomes))
-        return proposed
+        size = self.front(outcomes).size(step)
+        if parent.params <= size:  # the first network, or one after a larger one failed
+            return [self._grown(parent, step, outcomes)]
+        child = cut(parent, size, first_network(outcomes), derive(self.settings.seed, step, 0))
+        return [child if self.fits(child.architecture) else Proposed(parent)]
 
     def _grown(self, parent: Architecture, step: int, outcomes: Outcomes) -> Proposed:
-        """The trunk with morphisms, one after the other, until it is of its size."""
+        """A network with morphisms, one after the other, until it is of the step's size."""
         plan, child = self.front(outcomes), Proposed(parent)
-        compute, price = self._left_of_budget(outcomes) * plan.share_of_size(step), self.prices(outcomes).epoch
-        foresight = self._foresight(_Reaching, outcomes, math.inf, min(plan.target(step), self.settings.max_params))
-        while child.architecture.params < ENOUGH * plan.target(step):
+        compute, price = self._left_of_budget(outcomes) * plan.share(step), self.prices(outcomes).epoch
+        foresight = self._foresight(_Reaching, outcomes, math.inf, min(plan.size(step), self.settings.max_params))
+        while child.architecture.params < ENOUGH * plan.size(step):
             epochs = compute / price(child.architecture) * growing.weight(self.settings.examples)
             seed = derive(self.settings.seed, step, len(child.moves))
             growth, weighing = foresight.best(child.architecture, epochs, seed)
@@ -80,15 +119,11 @@ class BranchingProposer(BudgetedProposer):
         if architecture is None:
             return super()._schedule(key, architecture, outcomes)
         earlier = before(key.step, outcomes)
-        plan = self.front(earlier)
-        compute = plan.share(key) * self._left_of_budget(earlier, of_rung(key, outcomes))
-        prices = self.prices(earlier)
+        prices, is_averaged = self.prices(earlier), self.settings.average_weights
+        compute = self.front(earlier).share(key.step) * self._left_of_budget(earlier, of_rung(key, outcomes))
         epochs = max(1, int((compute - prices.beginning) / prices.epoch(architecture) + 1e-9))
-        return {
-            "initial_epoch": 0,
-            "epochs": epochs,
-            "phases": front_plan.phases(epochs, plan.is_branch(key), self.settings.average_weights),
-        }
+        phases = front_plan.phases(epochs, is_cut=key.step > 1, is_averaged=is_averaged)
+        return {"initial_epoch": 0, "epochs": epochs, "phases": phases}
 
 
 @dataclass(frozen=True)
@@ -100,7 +135,7 @@ class FrontStanding:
         outcomes: of all trainings that have ended.
     """
 
-    proposer: BranchingProposer
+    proposer: FrontProposer
     outcomes: Outcomes
 
     @property
@@ -111,27 +146,19 @@ class FrontStanding:
     @property
     def finishing(self) -> tuple[TrainingKey, ...]:
         """The trainings that have ended and were each to finish a network, in order."""
-        plan = self.plan
-        return tuple(key for key in sorted(self.outcomes) if plan.is_branch(key))
+        return tuple(key for key in sorted(self.outcomes) if key.step)
 
     @property
     def finished(self) -> tuple[TrainingKey, ...]:
         """Those of them that have finished one."""
         return tuple(key for key in self.finishing if self.outcomes[key].status == COMPLETED)
 
-    @property
-    def sizes_below(self) -> tuple[int, ...]:
-        """Sizes that are below the first network's, the largest first; they are made after the search."""
-        return self.plan.below
-
-    def epochs_below(self, architecture: Architecture, teacher: Architecture | None = None, *, size: int) -> int:
-        """Epochs that what the search leaves of its budget has for a network of a size below the first one's, one at least.
-
-        Args:
-            architecture: the network.
-            teacher: a network whose outputs are computed for it in each epoch.
-            size: one that is asked for, no larger than the first network.
-        """
-        price = self.proposer.prices(self.outcomes).epoch
-        taught = price(teacher) / 3 if teacher is not None else 0.0  # forwards only
-        return max(1, int(self.proposer.compute_below(self.outcomes, size) / (price(architecture) + taught)))
+    def missing(self) -> str | None:
+        """That there are sizes of which the search has no network, and why, a sentence for people; None where there are none."""
+        networks = [outcome.architecture for key in self.finished if (outcome := self.outcomes[key])]
+        params = [network.params for network in networks if network]
+        sizes = [size for size in self.plan.sizes if not any(ENOUGH * size <= own <= size for own in params)]
+        if not sizes:
+            return None
+        why = "the search did not come to them, or no morphism leads there within the limits"
+        return f"There is no network of {', '.join(f'{size:,}' for size in reversed(sizes))} parameters: {why}."

@@ -57,11 +57,6 @@ def one_child(children: int, epochs: int) -> tuple[Rung, ...]:
     return (Rung(1, epochs),)
 
 
-def trunk_and_branch(children: int, epochs: int) -> tuple[Rung, ...]:
-    """Two children in one rung, one of which is gone on with, whatever the other comes to; `children` does not matter."""
-    return (Rung(2, epochs // 2),)
-
-
 def one_epoch(children: int, epochs: int) -> tuple[Rung, ...]:
     """One epoch for each child, all the rest of the budget for the best (8x1 + 1x152 = 160).
 
@@ -89,11 +84,6 @@ def promote(scores: Mapping[int, float | None], count: int) -> tuple[int, ...]:
     """
     finished = {child: score for child, score in scores.items() if score is not None}
     return tuple(sorted(sorted(finished, key=lambda child: (-finished[child], child))[:count]))
-
-
-def promote_first(scores: Mapping[int, float | None], count: int) -> tuple[int, ...]:
-    """The first child, whatever its score; none where it failed."""
-    return (0,) if scores.get(0) is not None else ()
 
 
 def promote_ties(scores: Mapping[int, float | None], count: int) -> tuple[int, ...]:

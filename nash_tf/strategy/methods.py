@@ -31,12 +31,11 @@ class Method:
         promote: (scores by child, places) -> the children promoted.
         inherit_momentum: whether a child starts with its parent's optimiser slots.
         keeps_parent: whether child 0 is the unmodified parent.
-        has_branches: whether child 1 is the unmodified parent, cooled down to a finished network, so that the search ends with one of
-            each size (see `nash_tf.strategy.front_plan`).
+        has_front: whether each step finishes a network of another size (see `nash_tf.strategy.front_plan`).
         as_in_slides: whether operators are drawn in the slides' narrower forms (see `nash_tf.morphisms.slides`).
 
     Raises:
-        ValueError: frequencies beside gains; gains without a budget that they are weighed by; branches without gains.
+        ValueError: frequencies beside gains; gains without a budget that they are weighed by; a front without gains.
     """
 
     name: str
@@ -48,7 +47,7 @@ class Method:
     promote: Callable[[Mapping[int, float | None], int], tuple[int, ...]] = halving.promote
     inherit_momentum: bool = True
     keeps_parent: bool = True
-    has_branches: bool = False
+    has_front: bool = False
     as_in_slides: bool = False
 
     def __post_init__(self) -> None:
@@ -56,8 +55,8 @@ class Method:
             raise ValueError(
                 f"method {self.name}: gains are for a method with a budget (phases=None), without frequencies"
             )
-        if self.has_branches and not self.gains:
-            raise ValueError(f"method {self.name}: branches are for a method with gains, by which its trunk grows")
+        if self.has_front and not self.gains:
+            raise ValueError(f"method {self.name}: a front is for a method with gains, by which its networks grow")
 
     def rungs_of(self, children: int, epochs: int, has_budget: bool) -> tuple[halving.Rung, ...]:
         """The rungs of a step.
@@ -103,11 +102,16 @@ class Method:
         """Whether a network may become smaller, too."""
         from nash_tf.morphisms import reductions  # see `variants`
 
-        return any(operator in reductions for operator in self.operators)
+        return self.has_front or any(operator in reductions for operator in self.operators)
 
     @property
     def has_one_network(self) -> bool:
         """Whether all trainings are parts of one, of one network that may grow: nothing is selected."""
+        return self.has_one_child and not self.has_front
+
+    @property
+    def has_one_child(self) -> bool:
+        """Whether each training follows from the one before it: no two can be done at a time."""
         return self.is_budgeted and self.rungs is halving.one_child
 
     @property
@@ -200,10 +204,8 @@ SCALE = replace(
 FRONT = replace(
     GROW,
     name="front",
-    summary="one network of each size",
-    rungs=halving.trunk_and_branch,
-    promote=halving.promote_first,
-    has_branches=True,
+    summary="one network of each size, each cut out of the next larger one",
+    has_front=True,
 )
 # What a search must beat at the same cost, with one budget of compute and one rate. The operators are those of shrsep.
 BASELINES = (

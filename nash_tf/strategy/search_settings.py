@@ -16,7 +16,7 @@ SEARCH_LIMITS = ("steps", "max_hours", "max_cpu_hours", "max_params", "max_flops
 def planned_by(method: str) -> tuple[str, ...]:
     """Those of the limits that a method's trainings are planned by from the beginning: with others, trainings that have ended would have
     been different ones, so that a search that goes on must keep them."""
-    if methods.registry[method].has_branches:
+    if methods.registry[method].has_front:
         return ("steps", "max_params")
     return ("steps",) if methods.registry[method].is_budgeted else ()
 
@@ -75,7 +75,7 @@ class Settings:
         examples: that an epoch has, where it is known: with fewer a network gains less from its size.
         batch_size: examples of a training step, where it is known: steps, epochs and trainings cost something whatever the network.
         max_flops: limit on the floating-point operations of one example, kept in the same way; None for none.
-        front_sizes: for a method with branches, the parameters of its networks, of frozen layers too (see `nash_tf.strategy.front_plan`); none for
+        front_sizes: for a method with a front, the parameters of its networks, of frozen layers too (see `nash_tf.strategy.front_plan`); none for
             those of the first network, doubled `steps` times.
         gain_factor: by how much the gains that a method with foresight expects of size are multiplied.
         average_weights: whether the networks of a method with one budget end on the mean of their weights over the end of their training.
@@ -125,7 +125,7 @@ class Settings:
                 raise TypeError(f"{name} must be True or False, received {value!r}")
         if not isinstance(self.front_sizes, tuple):
             raise TypeError(f"front_sizes must be a tuple of whole numbers, received {self.front_sizes!r}")
-        if self.front_sizes and not methods.registry[self.method].has_branches:
+        if self.front_sizes and not methods.registry[self.method].has_front:
             raise ValueError(
                 f"front_sizes are for method front, received {self.front_sizes!r} for method {self.method}"
             )

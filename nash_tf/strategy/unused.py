@@ -17,8 +17,6 @@ def unused_in_search(settings: Any) -> dict[str, str]:
         found |= dict.fromkeys(("children", "mutations", "max_params", "tune_hyperparameters"), nothing_grows(method))
         if not settings.front_sizes:
             found["max_flops"] = nothing_grows(method)
-    elif method.has_branches:
-        found["children"] = f"a step of method {method.name} has two"
     elif not settings.steps:
         found |= dict.fromkeys(("children", "mutations", "epochs_per_step"), "there are no steps")
     elif settings.rungs[0].children == 1:
@@ -36,7 +34,7 @@ def unused_in_search(settings: Any) -> dict[str, str]:
         found["average_weights"] = f"method {method.name} has no single cooldown"
     if not method.has_foresight:
         found["gain_factor"] = no_gains(method)
-    if method.has_branches:
+    if method.has_front:
         found["mutations"] = "the network grows to sizes"
         if settings.front_sizes and (budgets or limits):  # else the budget follows from them
             found["steps"] = "there is one for each of front_sizes"

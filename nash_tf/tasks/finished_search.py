@@ -60,12 +60,12 @@ def has_control(config: SearchConfig) -> bool:
 
 def has_front(config: SearchConfig) -> bool:
     """Whether networks of several sizes are handed over."""
-    return bool(config.front_sizes) or methods.registry[config.method].has_branches
+    return bool(config.front_sizes) or methods.registry[config.method].has_front
 
 
 def front_epochs(config: SearchConfig) -> int:
-    """Epochs of each smaller network; none of a method with branches, which trains them within its budget."""
-    return 0 if methods.registry[config.method].has_branches else config.front_epochs
+    """Epochs of each smaller network; none of a method with a front, which trains them within its budget."""
+    return 0 if methods.registry[config.method].has_front else config.front_epochs
 
 
 def epochs_after(config: SearchConfig) -> int:
@@ -79,6 +79,7 @@ def after(config: SearchConfig, dataset: Dataset, export: float, member: float) 
     Args:
         export, member: seconds of the export of the network that is handed over, and of each other one of a front.
     """
+    is_front = methods.registry[config.method].has_front
     train, valid, test = (len(part) for part in (dataset.y_train, dataset.y_valid, dataset.y_test))
     # An epoch computes each image thrice, forwards and backwards; the test computes it once for each of up to four networks. So it
     # is in each epoch of a smaller network, and once more, forwards, by its teacher. The model of --start is tested and validated.
@@ -89,8 +90,8 @@ def after(config: SearchConfig, dataset: Dataset, export: float, member: float) 
         has_control=has_control(config),
         test=tests / 3 / train,
         export=export,
-        front=len(config.front_sizes) * (4 / 3 * front_epochs(config) + SHRINKING / train),
-        members=(len(config.front_sizes) or config.steps) if methods.registry[config.method].has_branches else 0,
+        front=0.0 if is_front else len(config.front_sizes) * (4 / 3 * front_epochs(config) + SHRINKING / train),
+        members=(len(config.front_sizes) - 1 if config.front_sizes else config.steps) if is_front else 0,
         member=member,
     )
 

@@ -16,9 +16,7 @@ from nash_tf.scores import objectives
 from nash_tf.scores.tally import Tally
 from nash_tf.seeds import derive
 from nash_tf.settings.costs import COSTS, LATENCY
-from nash_tf.strategy import budget_names, forecast, methods
-from nash_tf.strategy.budgeted import FIRST
-from nash_tf.strategy.front_plan import ENOUGH
+from nash_tf.strategy import forecast
 from nash_tf.strategy.pareto import Point, undominated
 from nash_tf.strategy.records import TrainingKey, not_finite
 from nash_tf.surgery.certificate import in_float32
@@ -75,21 +73,23 @@ def front(
     config = run.config
     if not has_front(config):
         return []
-    members, smallest = [_member(run, largest, run_directory.BEST)], largest
+    members = [_member(run, largest, run_directory.BEST)]
     for left, key in zip(range(len(finished), 0, -1), finished, strict=True):
         model = run.tuner.load_model(run.tuner.oracle.book.by_training()[key])
         member = _member(run, model, _folder(model), training=list(key))
         alike = [other for other in members if other.said["params"] == member.said["params"]]
-        smallest = min(smallest, model, key=lambda each: Architecture.from_keras(each).params)
         if any(_score(other.said, config) >= _score(member.said, config) for other in alike):
             continue
         members = [other for other in members if other not in alike or other.said["directory"] == run_directory.BEST]
         members.append(member)
         _export(run, model, member, images, knows_validation=False, left=left)
         _say(run, member.said)
-    members += _made_smaller(run, smallest, largest, images, knows_validation)
+    standing = run.tuner.oracle.search.front
+    if standing is None:
+        members += _made_smaller(run, largest, images, knows_validation)
+    elif missing := standing.missing():
+        run.progress.line(f"Front: {missing}")
     said = _compared(run, members)
-    _say_missing(run, [member["params"] for member in said])
     best = {id(member) for member in undominated(said, lambda member: point(member, config))}
     said.sort(key=lambda member: member["params"])
     if knows_validation and len(said) > 1:
@@ -114,38 +114,20 @@ def latency_of_best(members: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {name: value for name, value in best.items() if name.startswith(LATENCY)}
 
 
-def _say_missing(run: FinishedSearch, params: Sequence[int]) -> None:
-    """Says which sizes of those that a search grows to it has not come to; why there is no smaller one is said elsewhere."""
-    if not methods.registry[run.config.method].has_branches:
-        return
-    first = run.tuner.oracle.search.outcomes[FIRST].architecture
-    for size in run.config.front_sizes:
-        if first and size >= first.params and not any(ENOUGH * size <= own <= size for own in params):
-            why = "the search did not come to it, or no morphism led there"
-            run.progress.line(f"Front: no network of {size:,} parameters: {why}.")
-
-
 def finished(run: FinishedSearch, is_control: bool) -> tuple[TrainingKey, ...]:
     """The trainings in which the search has finished a network, but for the one that is handed over where that is no control."""
     search = run.tuner.oracle.search
     return tuple(key for key in search.finished_networks if is_control or key != search.best)
 
 
-def _made_smaller(
-    run: FinishedSearch, model: keras.Model, teacher: keras.Model, images: Images, knows_validation: bool
-) -> list[_Member]:
-    """Networks of the sizes that are asked for below a network's, each made of the one before."""
-    config, members = run.config, list[_Member]()
-    # Of a method with branches the larger ones are there already, or the search has not come to them.
-    standing = run.tuner.oracle.search.front
-    sizes = standing.sizes_below if standing else sorted(set(config.front_sizes), reverse=True)
-    if not sizes:
-        return members
+def _made_smaller(run: FinishedSearch, teacher: keras.Model, images: Images, knows_validation: bool) -> list[_Member]:
+    """Networks of the sizes that are asked for below that of the one that is handed over, each made of the one before."""
+    config, members, model = run.config, list[_Member](), teacher
     if config.class_weight != "none":
         why = f"the loss without the weights of --class_weight={config.class_weight}; the training after it has them"
         run.progress.line(f"Front: what goes from smaller networks is chosen by {why}.")
     examples = _measured(run)  # once: the pipeline keeps what it makes
-    for size in sizes:
+    for size in sorted(set(config.front_sizes), reverse=True):
         before = Architecture.from_keras(model).params
         held = run.plan.after.member  # as long as the export of the next one may take
         if before <= size:
@@ -163,9 +145,8 @@ def _made_smaller(
         if over := _over(run, Architecture.from_keras(small)):
             run.progress.line(f"Front: no network of {size:,} parameters: made of {before:,}, it {over}.")
             continue
-        epochs = _epochs(run, small, teacher, size)
-        model, facts = _trained(run, small, teacher, size, held, epochs)
-        if epochs and not facts["epochs"]:
+        model, facts = _trained(run, small, teacher, size, held)
+        if config.front_epochs and not facts["epochs"]:
             run.progress.line(too_late if facts["ended"] == CUT else f"Front: {size:,} parameters: {facts['ended']}.")
             break
         member = _member(run, model, _folder(model), made_of=before, **facts)
@@ -178,15 +159,6 @@ def _made_smaller(
         _export(run, model, member, images, knows_validation)
         _say(run, made)
     return members
-
-
-def _epochs(run: FinishedSearch, small: keras.Model, teacher: keras.Model, size: int) -> int:
-    """Epochs that a smaller network is trained: those asked for, or what a method with branches has left of its budget."""
-    config, standing = run.config, run.tuner.oracle.search.front
-    if standing is None:
-        return config.front_epochs
-    architectures = [Architecture.from_keras(model) for model in (small, teacher)]
-    return standing.epochs_below(*architectures[: 2 if config.distillation else 1], size=size)
 
 
 def _folder(model: keras.Model) -> str:
@@ -227,21 +199,19 @@ def _measured(run: FinishedSearch) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trained(
-    run: FinishedSearch, small: keras.Model, teacher: keras.Model, size: int, held: float, epochs: int
+    run: FinishedSearch, small: keras.Model, teacher: keras.Model, size: int, held: float
 ) -> tuple[keras.Model, dict[str, Any]]:
     """A network trained against its teacher, and what is said of that."""
-    config, plan = run.config, run.plan
+    config, plan, epochs = run.config, run.plan, run.config.front_epochs
     architecture = Architecture.from_keras(small)
     if not epochs:
         return small, {"epochs": 0, "ended": None}
-    # What has begun keeps its epochs where they follow from the time that was left.
-    by_clock = methods.registry[config.method].has_branches and budget_names.given(vars(config), budget_names.TIME)
     job = Job(
         name=f"front, {architecture.params:,} parameters",
         identity={
             "of": architecture.digest,
             "weights": digest(small),
-            "epochs": None if by_clock else epochs,
+            "epochs": epochs,
             "rate": config.final_learning_rate,
             "distillation": config.distillation,
             **({"teacher": digest(teacher)} if config.distillation else {}),  # with more time another is handed over

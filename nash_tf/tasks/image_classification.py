@@ -233,7 +233,7 @@ def _first_epochs(config: SearchConfig, dataset: data.Dataset) -> list[str]:
 def _too_small_a_budget(config: SearchConfig, dataset: data.Dataset) -> list[str]:
     """A line where a budget that is laid out cannot be kept: each of its trainings has at least an epoch."""
     method, budget = methods.registry[config.method], budget_epochs(config, dataset)
-    if budget is None or not method.is_budgeted or method.has_branches:
+    if budget is None or not method.is_budgeted or method.has_front:
         return []
     steps = course.planned(method, config.steps, config.rungs)
     trainings = 1 + sum(rung.children for step in steps for rung in step)

@@ -18,10 +18,10 @@ def of_a_step(rungs: Sequence[Rung], method: Method) -> str:
         method: the search's.
     """
     kept = " (it grows and computes the same, or loses filters)" if method.shrinks else " that keep what it computes"
-    if method.has_branches:
+    if method.has_front:
         return (
-            "A step grows the trunk to the next size, at a constant learning rate, and finishes a network of the size before: child 1, a "
-            "copy of\nthe trunk, whose rate falls to zero."
+            "A step trains a network of another size to its end: first the largest, grown out of the first network; then each smaller "
+            "one,\ncut out of the one before it."
         )
     if not rungs:
         return "The first network is trained, and nothing is searched."

@@ -13,8 +13,6 @@ from nash_tf.architecture.costs import flops
 from nash_tf.keras_models.latency import latencies, unsteady
 from nash_tf.settings.costs import COSTS, LATENCY, OPERATIONS, PARAMS, TENSORFLOW
 from nash_tf.strategy import methods
-from nash_tf.strategy.ask_tell import Search
-from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.pareto import Point, undominated
 from nash_tf.tuning.kept_latencies import KeptLatencies
 
@@ -50,7 +48,7 @@ def split(objective: Any, method: str) -> tuple[Any, tuple[str, ...]]:
     if not isinstance(objective, list | tuple):
         return objective, (PARAMS,)
     given = methods.registry.get(method)
-    if given is not None and not given.has_branches:
+    if given is not None and not given.has_front:
         if len(objective) == 1:
             raise ValueError(f"objective must be one, received a list, {list(objective)!r}; give it without the list")
         several = f"objective must be one, received {len(objective)}"
@@ -84,18 +82,6 @@ def check(first: keras.Model, costs: Sequence[str]) -> None:
             raise ValueError(f"objective {LATENCY!r}: {error}; {_REMEDY}") from None
 
 
-def not_made(search: Search) -> str | None:
-    """What a search has left to others, a sentence for people: it makes no network smaller; None where there is nothing."""
-    first = search.outcomes[FIRST].architecture
-    below = [size for size in search.settings.front_sizes if first is not None and size < first.params]
-    if not below:
-        return None
-    return (
-        f"The first network has more than {', '.join(f'{size:,}' for size in below)} parameters: networks of these sizes are not made. "
-        "Begin with a smaller one, or make them with nash_tf.shrink and nash_tf.distill; what is left of the budget is for that."
-    )
-
-
 def _counted(architecture: Architecture, costs: Sequence[str]) -> dict[str, Any]:
     """The costs that follow from an architecture; those that are objectives must be numbers."""
     found = {PARAMS: architecture.params, OPERATIONS: flops(architecture)}
@@ -122,7 +108,7 @@ def front(tuner: Any, costs: Sequence[str]) -> list[FrontModel]:
         ValueError: its method finds no front, or a cost is no number, for a size of the input is open.
     """
     search = tuner.oracle.search
-    if not search.method.has_branches:
+    if not search.method.has_front:
         raise ValueError(f"method {search.method.name!r} finds one network, no front; give method='front'")
     trials = tuner.oracle.book.by_training()
     keys = search.finished_networks

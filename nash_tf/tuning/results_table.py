@@ -8,7 +8,6 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from nash_tf.morphisms.names import counted
 from nash_tf.strategy import endings, explanations
 from nash_tf.strategy.budgeted import FIRST
-from nash_tf.tuning import front_objectives
 from nash_tf.tuning.oracle import HillClimbingOracle
 from nash_tf.tuning.trial_book import SearchStopped
 from nash_tf.workers import roles
@@ -94,7 +93,7 @@ def not_done(oracle: HillClimbingOracle) -> list[str]:
         explanations.without_growth(search.outcomes.values(), search.settings),
         explanations.without_room(search.outcomes.values(), search.settings),
         None if best is None else explanations.without_reduction(best, search.settings),
-        front_objectives.not_made(search),
+        None if search.front is None else search.front.missing(),
     ]
     return [reason for reason in reasons if reason]
 

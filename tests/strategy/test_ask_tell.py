@@ -319,15 +319,15 @@ class TestLimits:
 
 @pytest.mark.parametrize("method", ["shr", "one_epoch", "grow", "front"])
 def test_a_search_tells_of_budget_and_networks_as_its_method_has_them(method):
-    has_budget, has_branches = methods.registry[method].is_budgeted, methods.registry[method].has_branches
+    has_budget, has_front = methods.registry[method].is_budgeted, methods.registry[method].has_front
     small = FIRST.params // 2
-    given = {"front_sizes": (small, 2 * FIRST.params)} if has_branches else {}
+    given = {"front_sizes": (small, 2 * FIRST.params)} if has_front else {}
     search = Search(dataclasses.replace(SETTINGS, method=method, budget_epochs=100, **given), GOAL)
     assert search.budget_left() is None and search.finished_networks == ()
     search.tell(train(search.ask()[0]))
     assert (search.budget_left() is not None) == has_budget == (search.budget_left_on_the_clock() is not None)
     climb(search)
-    assert bool(search.finished_networks) == has_branches == (search.front is not None)
-    assert not has_branches or (
+    assert bool(search.finished_networks) == has_front == (search.front is not None)
+    assert not has_front or (
         search.front.sizes_below == (small,) and search.front.epochs_below(FIRST, size=small) > 1
     )

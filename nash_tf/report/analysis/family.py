@@ -7,10 +7,9 @@ from nash_tf.records.runs import Place, Record, Run
 from nash_tf.report.analysis import search_plan
 from nash_tf.scores.objectives import Objective
 from nash_tf.strategy import halving
-from nash_tf.strategy.records import TrainingKey
 
 WINNER, DISCARDED, FAILED, OPEN = "winner", "discarded", "failed", "open"
-FINISHED = "finished"  # by a branch of a method with branches
+FINISHED = "finished"  # a network of a front
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Child:
         chosen: whether it is the network that the search hands over, or would if it ended now.
         over: whether the search is over: results are there, or all of its steps are closed.
         closed: whether its step has been decided; one that a limit ended has not.
-        is_trunk: whether it is of the trunk of a method with branches, and has not won anything.
+        is_between: whether it is of a method with a front and is none of its networks: its rate was high to the end.
         chosen_rung: the rung after which it was handed over, where it may have been trained in a later one too.
     """
 
@@ -36,7 +35,7 @@ class Child:
     over: bool = False
     closed: bool = True
     chosen_rung: int | None = None
-    is_trunk: bool = False
+    is_between: bool = False
 
     @property
     def stands_out(self) -> bool:
@@ -106,8 +105,8 @@ class Child:
             return "the search's winner" if self.over else "the best so far"
         if self.fate == FINISHED:
             return "a finished network of the front"
-        if self.fate == WINNER and self.is_trunk and self.step:
-            return "of the trunk, which grew on"
+        if self.fate == WINNER and self.is_between and self.step:
+            return "grown from, and not trained to an end"
         if self.fate == WINNER:
             return "first network" if self.step == 0 else "winner of its step"
         if self.fate == DISCARDED:
@@ -148,7 +147,7 @@ def children(run: Run) -> tuple[Child, ...]:
             over,
             closed[step],
             chosen[1] if chosen and (step, child) == key else None,
-            plan is not None and not plan.is_branch(TrainingKey(step, 0, child)),
+            plan is not None and not lives[step, child][-1].is_finished,
         )
         for step, child in sorted(lives)
     )
@@ -175,9 +174,9 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> tuple[dict[in
                 fates[child] = DISCARDED
         if last:
             fates |= dict.fromkeys(members, WINNER)
-    if plan := search_plan.front_plan(run):
-        branches = {child for child in lives if plan.is_branch(TrainingKey(step, 0, child))}
-        fates |= {child: FINISHED for child in branches if fates[child] != FAILED}
+    if search_plan.front_plan(run):
+        networks = {child for child, records in lives.items() if records[-1].is_finished}
+        fates |= {child: FINISHED for child in networks if fates[child] != FAILED}
     return fates, True
 
 

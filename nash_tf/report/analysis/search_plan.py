@@ -125,8 +125,8 @@ def _budgeted(run: Run, step: int) -> tuple[Rung, ...]:
 
 
 def front_plan(run: Run) -> Front | None:
-    """The sizes of a method with branches, by the run's settings and its first network; None for other methods."""
-    if run.known_method is None or not run.known_method.has_branches:
+    """The sizes of a method with a front, by the run's settings and its first network; None for other methods."""
+    if run.known_method is None or not run.known_method.has_front:
         return None
     wanted, steps, most = run.config.get("front_sizes"), run.setting("steps"), run.setting("max_params")
     sizes = wanted if isinstance(wanted, list) and len(wanted) <= _MOST_SIZES else []
@@ -147,7 +147,7 @@ def standing(run: Run) -> Standing | None:
     scores = {TrainingKey(*record.place): None if record.failed else record.score for record in run.records}
     method, plan = methods.registry[run.method], front_plan(run)
     opened, _ = hill_climbing.frontier(all_rungs, method.promote, scores)
-    finished = [key for key, score in scores.items() if plan and plan.is_branch(key) and score is not None]
+    finished = [key for key, score in scores.items() if plan and key.step and score is not None]
     diverged = [TrainingKey(*record.place) for record in run.records if record.diverged]
     lacks_end = endings.lacks_end(opened, method, scores, finished, diverged)
     trained = sum(record.place[:2] == opened[:2] for record in run.records) if opened else 0

@@ -23,7 +23,7 @@ def accuracy_against_params(
     Args:
         children: all of them.
         rungs: step -> number of rungs.
-        has_front: whether a Pareto front is drawn, through what is not of a trunk.
+        has_front: whether a Pareto front is drawn, through what was trained to an end.
     """
     known = [(child, child.params, child.score) for child in children if child.params and child.score is not None]
     if not known:
@@ -33,7 +33,7 @@ def accuracy_against_params(
     x = logarithmic([params for _, params, _ in known], 60, _WIDTH - 14)
     y = linear(_without_outliers([score for *_, score in known]), _HEIGHT - 84, 34)
     parts = [frame(x, y, "parameters", title, short, words)]
-    finished = [entry for entry in known if has_front and not entry[0].is_trunk]
+    finished = [entry for entry in known if has_front and not entry[0].is_between]
     front = [finished[index] for index in pareto([(params, score) for _, params, score in finished])]
     if front:  # what is far below lies on the axis
         parts.append(staircase([(x(params), min(y(score), y.start)) for _, params, score in front], x.end))

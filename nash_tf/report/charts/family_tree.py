@@ -80,8 +80,8 @@ def _card(child: Child, x: float, y: float, rungs: int) -> Markup:
         fate = "final winner" if child.over else "best so far"
     elif child.step == 0 and child.fate == family.WINNER:
         fate = "trained first"
-    elif child.is_trunk and child.fate == family.WINNER:
-        fate = "trunk"
+    elif child.is_between and child.fate == family.WINNER:
+        fate = "grew on"
     parts = [
         tag("title", description(child)),
         tag("rect", x=x, y=y, width=_CARD, height=_HEIGHT, rx=7, class_=look),

@@ -49,7 +49,7 @@ def growth(children: Sequence[Child], limit: float | None) -> Figure | None:
         for index, (child, params) in enumerate(members[step]):
             at = (x(step + 0.5 * ((index + 0.5) / count - 0.5)), y(params or 1))
             title = tag("title", description(child))
-            if child.fate == family.WINNER and (child.is_trunk or not known[0][0].is_trunk):
+            if child.fate == family.WINNER and (child.is_between or not known[0][0].is_between):
                 winners.append((x(step), at[1]))
                 drawn = star(x(step), at[1], 9, "f0", title)
             else:

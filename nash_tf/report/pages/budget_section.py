@@ -12,8 +12,7 @@ from nash_tf.report.pages import html_page as html
 from nash_tf.report.pages.html_page import Keep, left
 from nash_tf.scores import worth
 from nash_tf.strategy import course
-from nash_tf.strategy.front_plan import TRUNK_SHARE, Front
-from nash_tf.strategy.records import TrainingKey
+from nash_tf.strategy.front_plan import CUT_RATE, CUT_SHARE, Front
 
 
 def budget(run: Run, keep: Keep) -> Markup:
@@ -33,9 +32,10 @@ def budget(run: Run, keep: Keep) -> Markup:
     )
     if plan:
         words = (
-            "All trainings share one budget. The learning rate of the trunk is constant after the first epoch; that of a branch, which "
-            "finishes a network, falls to zero at last. Each network is meant to have compute in proportion to the cube root of its size, "
-            f"{TRUNK_SHARE * 100:.0f} % of it in the trunk, {course.COOLDOWN * 100:.0f} % with a falling rate."
+            "All trainings share one budget. The largest network is grown out of the first one, and trained at a rate that is constant "
+            f"until {course.COOLDOWN * 100:.0f} % of its training are done, and then falls to zero. Each smaller one is cut out of the one "
+            f"before it, and trained at a rate that falls to zero from {CUT_RATE * 100:.0f} % of that. Each is meant to have compute in "
+            f"proportion to the cube root of its size; one that was cut out, {CUT_SHARE * 100:.0f} % of that."
         )
     return html.together(
         html.paragraph(words),
@@ -92,7 +92,7 @@ def _row(record: Record, total: float, plan: Front | None) -> list:
         "first network" if record.step == 0 else f"{record.step}" + (f", part {record.rung + 1}" if record.rung else "")
     )
     if plan and record.step:
-        step += ", finishes" if plan.is_branch(TrainingKey(*record.place)) else ", trunk"
+        step += ", finishes" if record.is_finished else ", grows on"
     return [
         left(step),
         left(NONE if record.rung or not record.operators else counted(record.operators)),

@@ -130,14 +130,14 @@ def _course(run: Run, everyone: Sequence[Child], children: Sequence[Child], keep
 def _of_short_life(run: Run, rungs: Mapping[int, int]) -> str:
     """Which networks are worse than they might be, by the method and the number of each step's rungs."""
     if search_plan.front_plan(run):
-        return ": those of the trunk are at a high learning rate"
+        return ": the first one was at a high learning rate"
     if search_plan.is_budgeted(run):
         return ": those of earlier steps were at a high learning rate"
     return ": those discarded early have had fewer epochs" if max(rungs.values()) > 1 else ""
 
 
 def _has_front(run: Run) -> bool:
-    """Whether networks are finished beside each other: of a method with one budget the last one is finished alone, but for branches."""
+    """Whether networks are finished beside each other: of a method with one budget the last one is finished alone, but for a front."""
     return not search_plan.is_budgeted(run) or search_plan.front_plan(run) is not None
 
 

@@ -21,8 +21,6 @@ def family_words(children: Sequence[Child]) -> Markup:
     chosen = next((child for child in children if child.chosen), None)
     to = f", the thick line leads to the {'winner' if chosen.over else 'best so far'}" if chosen else ""
     order = "from the winner to those discarded first"
-    if children[0].is_trunk:
-        order = "the trunk first, which grows on, then the branch that finishes a network of the size before"
     return html.paragraph(
         f"A row is a step; its children stand {order}. Filled dots are rungs in which a "
         f"child was trained. The number is its last {children[0].objective.words}{to}."
