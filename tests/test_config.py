@@ -312,7 +312,7 @@ class TestResume:
     ("settings", "begun_with", "threads"),
     [
         ({"method": "sh"}, None, 2),
-        ({"method": "front"}, None, 2),
+        ({"method": "front"}, None, 8),
         ({"method": "grow"}, None, 8),
         ({"method": "fixed"}, None, 8),
         ({"method": "grow", "threads": 3}, 2, 3),

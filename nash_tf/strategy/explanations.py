@@ -139,16 +139,18 @@ def without_reduction(network: Architecture, settings: Settings) -> str | None:
 
 
 def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | None:
-    """Why a method with foresight has not grown its one network, a sentence for people; None where it has, and of other methods.
+    """Why a method with foresight has not grown its network, a sentence for people; None where it has, and of other methods.
 
     Args:
         outcomes: of its trainings, the first network's among them.
         settings: of the search.
     """
     method = methods.registry[settings.method]
-    if not method.has_foresight or method.has_front:
+    if not method.has_foresight:
         return None
     ended = list(outcomes)
+    if method.has_front and not any(outcome.assignment.considered for outcome in ended):
+        return None  # it was of its largest size
     trained = [outcome for outcome in ended if outcome.architecture is not None]
     if not trained or any(outcome.assignment.moves for outcome in trained):
         return None

@@ -19,7 +19,7 @@ from nash_tf.strategy.course import AVERAGED, COOLDOWN
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.schedules import Phase
 
-CUT_SHARE = 0.8  # of the compute that a network would have that begins anew
+CUT_SHARE = 0.7  # of the compute that a network would have that begins anew
 CUT_RATE = 0.4  # share of the rate at which a network begins that was cut out of a larger one: a higher one undoes what that had learnt
 ENOUGH = 0.9  # a network with this share of the parameters that were asked for is of that size
 

@@ -1,11 +1,14 @@
 """Proposals of the method `front`: a network that grows to the largest size, and is cut to each smaller one."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nash_tf.architecture import Architecture
+from nash_tf.architecture.costs import flops
+from nash_tf.morphisms import known, reductions
+from nash_tf.morphisms.alter_channels import AlterChannels
 from nash_tf.morphisms.base import Move, Origin
 from nash_tf.morphisms.remove_filters import TO, RemoveFilters
 from nash_tf.seeds import derive
@@ -14,10 +17,12 @@ from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, first_network, of
 from nash_tf.strategy.front_plan import ENOUGH, Front
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.proposals import Outcomes, Proposed, before
-from nash_tf.strategy.records import COMPLETED, TrainingKey
+from nash_tf.strategy.records import COMPLETED, Outcome, TrainingKey
 
 PART = 0.2  # of the parameters that are missing, which a morphism adds at least where one does: many small ones make slow networks
-HALVINGS = 12  # of the interval in which the share of filters lies that stay
+HALVINGS = 12  # of the interval in which a multiplier of widths lies
+MOST_WIDENED = 1024  # times
+Keeps = Callable[[Architecture], bool]
 
 
 class _Reaching(growing.Foresight):
@@ -34,10 +39,35 @@ class _Reaching(growing.Foresight):
         return is_large, growth.expected.worth / added if added > 0 else 0.0
 
 
+def widened(parent: Architecture, seed: int, keeps: Keeps) -> Proposed:
+    """The widest network that keeps limits, with about the same multiple of the channels of each layer (a width multiplier: Howard et al.
+    2017, arXiv 1704.04861); the parent itself where none does.
+
+    Args:
+        parent: which keeps them.
+        seed: of the new filters.
+        keeps: whether a network keeps the limits; a wider one may not.
+    """
+    operator = AlterChannels()
+    channels = {str(name): parent[str(name)].channels or 0 for name, *_ in operator.sites(parent)}
+
+    def scaled(factor: float) -> Proposed:
+        child = Proposed(parent)
+        for number, (name, own) in enumerate(channels.items()):
+            site = (name, TO, math.floor(factor * own))
+            if site[-1] > own and not operator.why(child.architecture, site):
+                child = _with(child, Move(operator.name, site, derive(seed, number)))
+        return child
+
+    highest = 1.0
+    while channels and highest < MOST_WIDENED and keeps(scaled(2 * highest).architecture):
+        highest *= 2
+    return _largest(scaled, highest, 2 * highest, keeps) if channels else Proposed(parent)
+
+
 def cut(parent: Architecture, size: int, first: Architecture, seed: int) -> Proposed:
-    """A network with the same share of the filters of each layer, the largest such that has no more parameters than a size (a width
-    multiplier: Howard et al. 2017, arXiv 1704.04861); the parent itself where none is small enough. Where that leaves room for it, no
-    layer loses what it had in the first network.
+    """The largest network that has no more parameters than a size, with the same share of the filters of each layer; the parent itself where
+    none is small enough. Where that leaves room for it, no layer loses what it had in the first network.
 
     Args:
         parent: with more parameters.
@@ -46,31 +76,44 @@ def cut(parent: Architecture, size: int, first: Architecture, seed: int) -> Prop
         seed: of the morphisms; nothing is drawn.
     """
     operator = RemoveFilters()
-    channels = {name: parent[name].channels or 0 for name in (str(site[0]) for site in operator.sites(parent))}
+    channels = {str(name): parent[str(name)].channels or 0 for name, *_ in operator.sites(parent)}
 
-    def scaled(share: float, least: Mapping[str, int]) -> Proposed:
-        child = Proposed(parent)
-        for name, own in channels.items():
-            kept = max(1, math.floor(share * own), min(own, least.get(name, 1)))
-            if kept < own:
-                move = Move(operator.name, (name, TO, kept), seed)
-                architecture, _ = operator.apply(child.architecture, move.site, Origin.FOUND)
-                child = child._replace(architecture=architecture, moves=(*child.moves, move))
-        return child
+    def is_small(child: Architecture) -> bool:
+        return child.params <= size
 
     of_first = {node.name: node.channels for node in first.nodes if node.channels}
     for least in (of_first, dict[str, int]()):
-        best, low, high = scaled(0.0, least), 0.0, 1.0
-        if best.architecture.params <= size:
-            for _ in range(HALVINGS):
-                middle = (low + high) / 2
-                child = scaled(middle, least)
-                if child.architecture.params <= size:
-                    low, best = middle, child
-                else:
-                    high = middle
-            return best
+
+        def scaled(share: float, least: Mapping[str, int] = least) -> Proposed:
+            child = Proposed(parent)
+            for name, own in channels.items():
+                kept = max(1, math.floor(share * own), min(own, least.get(name, 1)))
+                if kept < own:
+                    child = _with(child, Move(operator.name, (name, TO, kept), seed))
+            return child
+
+        if is_small(scaled(0.0).architecture):
+            return _largest(scaled, 0.0, 1.0, is_small)
     return Proposed(parent)
+
+
+def _with(child: Proposed, move: Move) -> Proposed:
+    """A child with one morphism more."""
+    architecture, _ = known()[move.operator].apply(child.architecture, move.site, Origin.FOUND)
+    return child._replace(architecture=architecture, moves=(*child.moves, move))
+
+
+def _largest(scaled: Callable[[float], Proposed], low: float, high: float, keeps: Keeps) -> Proposed:
+    """What a multiplier makes that is as large as it may be, by halving the interval between one that keeps limits and one that may not."""
+    best = scaled(low)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        child = scaled(middle)
+        if keeps(child.architecture):
+            low, best = middle, child
+        else:
+            high = middle
+    return best
 
 
 class FrontProposer(BudgetedProposer):
@@ -86,8 +129,8 @@ class FrontProposer(BudgetedProposer):
         return self.front(outcomes).steps(self.settings.vanilla_epochs)
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
-        """Whether a step has a network of another size to finish. The first step finishes the largest one, whether it grew or not."""
-        if parent is None or key.step == 1:
+        """Whether a step has a network to finish: the first one has not been finished, whether it grows or not."""
+        if parent is None or parent.step == 0:
             return True
         return any(child.moves for child in self.children(key.step, parent, outcomes))
 
@@ -99,14 +142,23 @@ class FrontProposer(BudgetedProposer):
         return [child if self.fits(child.architecture) else Proposed(parent)]
 
     def _grown(self, parent: Architecture, step: int, outcomes: Outcomes) -> Proposed:
-        """A network with morphisms, one after the other, until it is of the step's size."""
-        plan, child = self.front(outcomes), Proposed(parent)
+        """A network of the step's size: wider, and where that is not enough with other morphisms, one after the other."""
+        plan, seed = self.front(outcomes), derive(self.settings.seed, step)
+        size = min(plan.size(step), self.settings.max_params)
+
+        def is_within(child: Architecture) -> bool:
+            return child.params <= size and (flops(child) or 0) <= self.max_flops
+
+        if not is_within(parent):
+            return Proposed(parent)
+        child = widened(parent, seed, is_within)
+        if not self.fits(child.architecture):  # this may be measured, and is seldom in the way
+            child = widened(parent, seed, lambda each: is_within(each) and self.fits(each))
         compute, price = self._left_of_budget(outcomes) * plan.share(step), self.prices(outcomes).epoch
-        foresight = self._foresight(_Reaching, outcomes, math.inf, min(plan.size(step), self.settings.max_params))
+        foresight = self._foresight(_Reaching, outcomes, math.inf, size)
         while child.architecture.params < ENOUGH * plan.size(step):
             epochs = compute / price(child.architecture) * growing.weight(self.settings.examples)
-            seed = derive(self.settings.seed, step, len(child.moves))
-            growth, weighing = foresight.best(child.architecture, epochs, seed)
+            growth, weighing = foresight.best(child.architecture, epochs, derive(seed, "more", len(child.moves)))
             if growth and not self.fits(growth.child):
                 growth, weighing = None, weighing.too_slow()
             child = child._replace(considered=(*child.considered, weighing))
@@ -155,10 +207,17 @@ class FrontStanding:
 
     def missing(self) -> str | None:
         """That there are sizes of which the search has no network, and why, a sentence for people; None where there are none."""
-        networks = [outcome.architecture for key in self.finished if (outcome := self.outcomes[key])]
-        params = [network.params for network in networks if network]
-        sizes = [size for size in self.plan.sizes if not any(ENOUGH * size <= own <= size for own in params)]
+        steps = {key.step: self.outcomes[key] for key in self.finished}
+        sizes = [size for step, size in enumerate(self.plan.sizes, 1) if not _is_of(size, steps.get(step))]
         if not sizes:
             return None
         why = "the search did not come to them, or no morphism leads there within the limits"
         return f"There is no network of {', '.join(f'{size:,}' for size in reversed(sizes))} parameters: {why}."
+
+
+def _is_of(size: int, outcome: Outcome | None) -> bool:
+    """Whether a network is of a size: what was cut to it may be smaller, where the next larger one would not be of it."""
+    if outcome is None or outcome.architecture is None or outcome.architecture.params > size:
+        return False
+    was_cut = any(move.operator in reductions for move in outcome.assignment.moves)
+    return was_cut or outcome.architecture.params >= ENOUGH * size

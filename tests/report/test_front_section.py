@@ -73,7 +73,7 @@ def test_without_smaller_networks_there_is_none(front):
     assert page(front) is None
 
 
-class TestSearchWithBranches:
+class TestSearchOfAFront:
     """A run of the method front."""
 
     @pytest.fixture
@@ -86,18 +86,11 @@ class TestSearchWithBranches:
         (directory / "front" / "490" / "architecture.json").write_text(vanilla((8, 8, 1), 10, (4,)).to_json())
         return directory
 
-    def test_the_trunk_grows_on_and_branches_are_finished(self, run):
+    def test_each_step_finishes_a_network(self, run):
         read = loading.read(run)
         fates = {child.label: child.words() for child in family.children(read)}
-        trunk, finished = "of the trunk, which grew on", "a finished network of the front"
-        expected = {
-            "0.0": "first network",
-            "1.0": trunk,
-            "1.1": finished,
-            "2.0": trunk,
-            "2.1": finished,
-            "3.0": finished,
-        }
+        finished = "a finished network of the front"
+        expected = {"0.0": "first network", "1.0": finished, "2.0": finished, "3.0": finished}
         (chosen,) = (label for label, words in fates.items() if words == "the search's winner")
         assert fates == {**expected, chosen: "the search's winner"}
         assert search_plan.standing(read).opened is None and search_plan.standing(read).steps == 3
@@ -106,8 +99,7 @@ class TestSearchWithBranches:
         page = search_page.report(loading.read(run, pictures=True)).html
         assert "Networks of several sizes" in page and "shrinking 4.99k, 3 epochs" in page
         assert "The architecture of front/490" in page
-        assert "finishes" in page and "All trainings share one budget. The learning rate of the trunk" in page
-        assert "no unmodified parent" in page and "the trunk first, which grows on" in page
+        assert "finishes" in page and "All trainings share one budget. The largest network is grown" in page
 
     def test_a_link_in_place_of_the_folder_is_not_followed(self, run, tmp_path):
         (run / "front").rename(tmp_path / "elsewhere")

@@ -237,12 +237,12 @@ def test_all_children_of_a_race_have_the_same_time_though_it_passes(workers):
         assert all(took == pytest.approx(first, abs=1.01 * epoch) for _, took, epoch in others)
 
 
-def test_trunk_and_branch_have_their_shares_of_what_was_left_when_their_step_began():
+def test_the_networks_of_a_front_have_their_shares_of_what_was_left_when_their_step_began():
     search, (_, *rungs) = by_rungs(method="front")
     plan = search._proposer.front(search.outcomes)
     for left, trainings in rungs:
         for key, took, epoch in trainings:
-            assert 0 <= plan.share(key) * (1 - RESERVE) * left - took < 1.01 * epoch
+            assert 0 <= plan.share(key.step) * (1 - RESERVE) * left - took < 1.01 * epoch
 
 
 def beside(side_by_side, workers):

@@ -1,4 +1,4 @@
-"""The plan of a front, and the search that follows it: a trunk, and a branch for each size."""
+"""The plan of a front, and the search that follows it: the largest network, and each smaller one cut out of the one before."""
 
 import dataclasses
 import random
@@ -9,18 +9,20 @@ import pytest
 from nash_tf.architecture.costs import training_seconds
 from nash_tf.architecture.first_networks import residual
 from nash_tf.strategy.ask_tell import Search, Settings
-from nash_tf.strategy.course import AVERAGED
-from nash_tf.strategy.front_plan import BRANCH, ENOUGH, TRUNK, TRUNK_SHARE, Front, front, phases
+from nash_tf.strategy.course import AVERAGED, COOLDOWN
+from nash_tf.strategy.front_plan import CUT_RATE, CUT_SHARE, ENOUGH, Front, front, phases
+from nash_tf.strategy.front_proposals import cut
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
 from nash_tf.strategy.schedules import averaged_from, phased
 
 FIRST = residual((8, 8, 1), 10, (4, 8))
-SIZES = (500, 2 * FIRST.params, 3 * FIRST.params)
+SIZES = (FIRST.params // 2, 2 * FIRST.params, 3 * FIRST.params)
 SETTINGS = Settings("front", steps=2, vanilla_epochs=6, budget_epochs=200.0, front_sizes=SIZES, seed=3)
+LARGEST, MIDDLE, SMALLEST = (TrainingKey(step, 0, 0) for step in (1, 2, 3))
 
 
 def train(assignment, failed=()):
-    """The trunk scores least, for its rate is high; larger branches score more."""
+    """The first network scores least, for its rate is high; larger ones score more."""
     if assignment.key in failed:
         return Outcome(assignment, FAILED, message="out of memory")
     network = assignment.architecture or FIRST
@@ -49,117 +51,136 @@ def cost(outcome):
     return (assignment.epochs - assignment.initial_epoch) * price
 
 
+def params(search):
+    return [search.outcomes[key].architecture.params for key in search.finished_networks]
+
+
 class TestPlan:
-    def test_sizes_are_those_asked_for_that_are_not_there(self):
-        assert front(100, (50, 20, 105, 400, 200, 210, 900), 3, 500) == Front(100, (200, 400), (50, 20))
-        assert front(100, (), 3, 500) == Front(100, (200, 400))
-        assert front(None, (50, 200), 9, 500).above == (50, 200) and len(front(None, (), 2, 500).above) == 2
+    def test_sizes_are_those_asked_for_but_for_those_that_another_is_of(self):
+        assert front(100, (50, 20, 105, 400, 200, 210, 900), 3, 500) == Front((400, 200, 105, 50, 20))
+        assert front(100, (), 3, 500) == Front((400, 200, 100)) and front(700, (), 3, 500) == Front((500,))
+        # As many before the first network is known.
+        assert front(None, (50, 200), 9, 500).sizes == (200, 50) and len(front(None, (), 2, 500).sizes) == 3
 
-    def test_a_step_grows_the_trunk_and_finishes_the_size_before(self):
-        plan = Front(100, (200, 400))
-        assert [[rung.children for rung in step] for step in plan.steps(5)] == [[1], [2], [2], [1]]
-        finishing = [key for key in ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0)) if plan.is_branch(at(*key))]
-        assert finishing == [(1, 1), (2, 1), (3, 0)] and [plan.target(step) for step in (1, 2)] == [200, 400]
+    def test_a_step_finishes_a_network(self):
+        plan = Front((400, 200))
+        assert [[tuple(rung) for rung in step] for step in plan.steps(5)] == [[(1, 5)], [(1, 0)], [(1, 0)]]
+        assert [plan.size(step) for step in (1, 2)] == [400, 200]
 
-    def test_lives_are_as_the_cube_roots_of_sizes_and_most_of_each_is_the_branch(self):
-        plan, left, spent = Front(100, (800, 2700), (12,)), 1.0, {}
-        for step, children in ((1, 2), (2, 2), (3, 1)):
-            spent |= {at(step, child): left * plan.share(at(step, child)) for child in range(children)}
-            left -= sum(part for key, part in spent.items() if key.step == step)
-        cooled = [spent[at(1, 1)], spent[at(2, 1)], spent[at(3, 0)]]
-        assert cooled == pytest.approx([cooled[0], 2 * cooled[0], 3 * cooled[0]])
-        more = (
-            TRUNK_SHARE / (1 - TRUNK_SHARE) * cooled[0]
-        )  # that the second size needs of the trunk, and the third again
-        assert spent[at(1, 0)] == pytest.approx(more) == spent[at(2, 0)]
-        assert left * plan.share_below(12) == pytest.approx(cooled[0] * 0.12 ** (1 / 3)) == left
+    def test_shares_are_as_the_cube_roots_of_sizes_and_less_for_what_was_cut_out(self):
+        plan, left, spent = Front((2700, 800, 100)), 1.0, []
+        for step in (1, 2, 3):
+            spent.append(left * plan.share(step))
+            left -= spent[-1]
+        assert left == pytest.approx(0) and spent[1] == pytest.approx(2 * spent[2])
+        assert spent[1] / spent[0] == pytest.approx(2 / 3 * CUT_SHARE)
 
     @pytest.mark.parametrize("epochs", [1, 2, 7, 100])
-    def test_a_branch_is_at_the_rate_until_half_of_its_life(self, epochs):
-        *constant, cooldown = phases(epochs, is_branch=True, is_averaged=False)
-        assert cooldown.start == 1.0 and cooldown.end == 0.0 and cooldown.length >= epochs / 2
-        assert sum(phase.length for phase in constant) == epochs - cooldown.length
-        life = epochs / (1 - TRUNK_SHARE)
-        assert abs(life / 2 - cooldown.length) <= 1 and phases(epochs, is_branch=False, is_averaged=True)[0].end == 1.0
-
-    @pytest.mark.parametrize("epochs", [1, 2, 7, 100])
-    def test_the_end_of_a_branch_is_averaged_over_a_quarter_of_its_life(self, epochs):
-        plain, averaged = (phases(epochs, is_branch=True, is_averaged=each) for each in (False, True))
-        assert averaged_from(plain) is None and [phase.is_averaged for phase in averaged].count(True) == 1
-        assert sum(phase.length for phase in averaged) == epochs
-        assert abs(epochs - averaged_from(averaged) - AVERAGED * epochs / (1 - TRUNK_SHARE)) <= 1
-        for position in np.linspace(0, epochs, 50):
-            assert phased(position, averaged, 1.0) == pytest.approx(phased(position, plain, 1.0), abs=1e-9)
+    @pytest.mark.parametrize("is_averaged", [False, True])
+    def test_the_largest_is_at_the_rate_until_half_and_the_others_cool_down_from_a_lower_one(self, epochs, is_averaged):
+        whole, of_cut = (phases(epochs, is_cut=each, is_averaged=is_averaged) for each in (False, True))
+        assert sum(phase.length for phase in whole) == sum(phase.length for phase in of_cut) == epochs
+        constant = min(epochs - 1, round(COOLDOWN * epochs))
+        for at in np.linspace(0, epochs, 50):
+            falling = (epochs - at) / (epochs - constant)
+            assert phased(at, whole, 1.0) == pytest.approx(min(1.0, falling), abs=1e-9)
+            assert phased(at, of_cut, 1.0) == pytest.approx(CUT_RATE * (1 - at / epochs), abs=1e-9)
+        for each in (whole, of_cut):
+            assert averaged_from(each) == (epochs - max(1, round(AVERAGED * epochs)) if is_averaged else None)
 
 
-def at(step, child):
-    return TrainingKey(step, 0, child)
+class TestCut:
+    @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
+    def test_the_largest_network_of_a_size_has_the_same_share_of_all_filters(self, share):
+        parent = residual((8, 8, 3), 10, (16, 32, 64))
+        child, size = (
+            cut(parent, int(share * parent.params), residual((8, 8, 3), 10, (2, 2, 2)), 0),
+            share * parent.params,
+        )
+        assert ENOUGH * size <= child.architecture.params <= size
+        shares = [
+            child.architecture[node.name].channels / node.channels
+            for node in parent.nodes
+            if node.kind == "Conv2D" and node.name in child.architecture
+        ]
+        assert max(shares) - min(shares) <= 1 / 16 and max(shares) < 1
+
+    def test_no_layer_loses_what_it_had_at_first_where_there_is_room(self):
+        first, parent = residual((8, 8, 3), 10, (8, 8)), residual((8, 8, 3), 10, (8, 40))
+        widths = [
+            {
+                node.name: node.channels
+                for node in cut(parent, size, first, 0).architecture.nodes
+                if node.kind == "Conv2D"
+            }
+            for size in (first.params, first.params // 2)
+        ]
+        assert min(widths[0].values()) == 8 > min(widths[1].values())
+
+    def test_what_cannot_become_so_small_stays(self):
+        assert cut(FIRST, 10, FIRST, 0).architecture is FIRST and not cut(FIRST, 10, FIRST, 0).moves
 
 
 class TestSearch:
-    def test_one_network_of_each_size_is_finished_and_the_last_is_the_winner(self, climbed):
-        finished = climbed.finished_networks
-        assert finished == (at(1, BRANCH), at(2, BRANCH), at(3, 0)) and climbed.best == at(3, 0)
-        params = [climbed.outcomes[key].architecture.params for key in finished]
-        assert params[0] == FIRST.params
-        assert all(ENOUGH * size <= own <= size for size, own in zip(SIZES[1:], params[1:], strict=True))
-        assert climbed.finished == "all 3 steps are done" and climbed.needed() >= set(finished)
+    def test_one_network_of_each_size_is_finished_the_largest_first_and_each_out_of_the_one_before(self, climbed):
+        assert climbed.finished_networks == (LARGEST, MIDDLE, SMALLEST) and climbed.best == LARGEST
+        sizes = sorted(SIZES, reverse=True)
+        assert all(own <= size for size, own in zip(sizes, params(climbed), strict=True))
+        assert params(climbed)[0] >= ENOUGH * sizes[0]
+        assert climbed.finished == "all 3 steps are done" and climbed.front.missing() is None
+        assert climbed.needed() >= set(climbed.finished_networks)
+        for key in (LARGEST, MIDDLE, SMALLEST):
+            assignment = climbed.outcomes[key].assignment
+            assert assignment.source == TrainingKey(key.step - 1, 0, 0) and assignment.phases[-1].end == 0.0
+            shrinks = {move.operator == "remove_filters" for move in assignment.moves}
+            assert shrinks == {key != LARGEST}
 
-    def test_branches_cool_down_and_the_trunk_goes_on_from_where_it_was(self, climbed):
-        for key, outcome in climbed.outcomes.items():
-            last = outcome.assignment.phases[-1].end
-            assert last == (0.0 if key in climbed.finished_networks else 1.0), key
-        for step in (1, 2, 3):
-            assert climbed.outcomes[at(step, 0)].assignment.source == at(step - 1, TRUNK)
-        assert not any(climbed.outcomes[key].assignment.moves for key in climbed.finished_networks)
-        assert all(climbed.outcomes[at(step, TRUNK)].assignment.moves for step in (1, 2))
-
-    def test_all_is_charged_and_what_is_left_is_for_the_sizes_below(self, climbed):
+    def test_all_is_charged(self, climbed):
         spent = sum(map(cost, climbed.outcomes.values()))
         dearest = max(training_seconds(outcome.architecture) for outcome in climbed.outcomes.values())
-        assert spent < SETTINGS.budget_epochs
-        small = residual((8, 8, 1), 10, (2, 4))
-        below = climbed.front.epochs_below(small, size=500) * training_seconds(small) / training_seconds(FIRST)
         # Each training is a whole number of epochs.
-        assert spent + below == pytest.approx(SETTINGS.budget_epochs, abs=dearest / training_seconds(FIRST) + 1)
-        assert below > 0.05 * spent
-        assert climbed.front.epochs_below(small, FIRST, size=500) < climbed.front.epochs_below(
-            small, size=500
-        )  # a teacher costs
-        assert climbed.front.sizes_below == (500,)
+        assert SETTINGS.budget_epochs - dearest / training_seconds(FIRST) - 1 <= spent <= SETTINGS.budget_epochs
 
     def test_the_order_of_reports_and_kills_change_nothing(self, climbed):
         for seed in (0, 1):
             order, told = random.Random(seed), []
-            for stop in (1, 4, None):
+            for stop in (1, 3, None):
                 told = list(climb(stop=stop, order=order, told=told).outcomes.values())
                 order.shuffle(told)
             search = Search(SETTINGS, Goal("val_accuracy"))
             search.tell(*told)
             assert search.lineage() == climbed.lineage() and search.finished
 
-    def test_a_trunk_that_fails_leaves_the_branches_and_the_next_one_grows_to_its_own_size(self):
-        search = climb(failed=[at(1, TRUNK)])
-        assert search.outcomes[at(2, TRUNK)].assignment.source == at(0, 0)
-        assert search.outcomes[at(3, 0)].architecture.params >= ENOUGH * SIZES[-1]
+    def test_where_the_largest_fails_the_next_one_grows(self):
+        search = climb(failed=[LARGEST])
+        assert search.finished_networks == (MIDDLE, SMALLEST) == (search.best, SMALLEST)
+        assert search.outcomes[MIDDLE].assignment.source == (0, 0, 0)
+        assert ENOUGH * SIZES[1] <= params(search)[0] <= SIZES[1]
+        assert search.front.missing().startswith(f"There is no network of {SIZES[2]:,} parameters: ")
 
-    def test_it_ends_where_the_trunk_cannot_grow_and_trains_nothing_twice(self):
-        search = Search(SETTINGS, Goal("val_accuracy"), fits=lambda network: network.params < 1.5 * FIRST.params)
+    def test_where_one_in_the_middle_fails_the_next_is_cut_out_of_the_one_before_it(self):
+        search = climb(failed=[MIDDLE])
+        assert search.finished_networks == (LARGEST, SMALLEST)
+        assert search.outcomes[SMALLEST].assignment.source == LARGEST
+
+    def test_a_network_that_cannot_grow_is_trained_all_the_same_and_cut(self):
+        search = Search(SETTINGS, Goal("val_accuracy"), fits=lambda network: network.params <= FIRST.params)
         while not search.finished:
             search.tell(train(search.ask()[0]))
         assert search.finished.startswith(
-            "nothing can grow in step 3: no child fits under max_params=20,000,000 and the limit"
+            "nothing can grow in step 2: no child fits under max_params=20,000,000 and the limit"
         )
-        digests = [search.outcomes[key].architecture.digest for key in search.finished_networks]
-        assert len(digests) == len(set(digests)) == 2
+        assert params(search) == [FIRST.params] and search.finished_networks == (LARGEST,)
+        assert search.front.missing().startswith(f"There is no network of {SIZES[0]:,}, {SIZES[1]:,}, {SIZES[2]:,} ")
 
-    def test_a_branch_that_fails_is_missed_alone(self):
-        search = climb(failed=[at(1, BRANCH)])
-        assert search.finished_networks == (at(2, BRANCH), at(3, 0)) and search.best == at(3, 0)
+    def test_a_first_network_above_all_sizes_is_cut_at_once(self):
+        search = climb(dataclasses.replace(SETTINGS, front_sizes=(FIRST.params // 3, FIRST.params // 2)))
+        assert [own <= size for own, size in zip(params(search), (FIRST.params // 2, FIRST.params // 3), strict=True)]
+        assert all(search.outcomes[key].assignment.moves for key in search.finished_networks)
 
     def test_without_sizes_the_first_network_is_doubled_under_the_limits(self):
         given = dataclasses.replace(SETTINGS, front_sizes=(), max_params=3 * FIRST.params)
-        params = [climb(given).outcomes[key].architecture.params for key in climb(given).finished_networks]
-        assert len(params) == 2 and FIRST.params < params[1] <= 2 * FIRST.params
+        largest, smallest = params(climb(given))
+        assert FIRST.params < largest <= 2 * FIRST.params and ENOUGH * FIRST.params <= smallest <= FIRST.params
         fits = climb(dataclasses.replace(SETTINGS, max_flops=1.5 * FIRST.flops))
         assert all(outcome.architecture.flops <= 1.5 * FIRST.flops for outcome in fits.outcomes.values())

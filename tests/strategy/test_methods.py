@@ -77,7 +77,7 @@ def test_a_method_of_another_schedule_is_a_record(monkeypatch):
     [
         ({"phases": one_cosine}, "method grow: gains are for a method with a budget"),
         ({"frequencies": {"split": 1.0}}, "without frequencies"),
-        ({"gains": {}, "has_front": True}, "branches are for a method with gains"),
+        ({"gains": {}, "has_front": True}, "a front is for a method with gains"),
     ],
 )
 def test_a_method_that_contradicts_itself_is_refused(changed, rule):

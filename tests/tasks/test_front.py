@@ -16,7 +16,6 @@ from nash_tf.data.augmentation import Augmentation
 from nash_tf.data.pipeline import Pipeline
 from nash_tf.keras_models.building import to_keras
 from nash_tf.keras_models.latency import Timed
-from nash_tf.strategy.budgeted import FIRST
 from nash_tf.strategy.time_plan import After
 from nash_tf.tasks import final_training, finished_search, front, handing_over
 from nash_tf.tasks.latency import Latencies
@@ -177,13 +176,15 @@ def test_without_time_there_is_none(run_of, largest):
 
 def test_none_takes_the_time_of_the_exports_that_follow(run_of):
     run, exported = run_of(seconds_left=8.0, method="front", export=("keras", "onnx"), max_hours=1.0)
-    finished = {(1, 0, 1): compiled(), (2, 0, 1): compiled(widths=(4, 8))}
-    outcomes = {FIRST: SimpleNamespace(architecture=None)}
-    run.tuner.oracle.search = SimpleNamespace(outcomes=outcomes, front=SimpleNamespace(sizes_below=()))
+    finished = {(1, 0, 0): compiled(), (2, 0, 0): compiled(widths=(4, 8))}
+    run.tuner.oracle.search = SimpleNamespace(
+        front=SimpleNamespace(missing=lambda: "There is no network of 7 parameters.")
+    )
     run.tuner.oracle.book = SimpleNamespace(by_training=lambda: finished)
     run.tuner.load_model = lambda model: model
     front.front(run, compiled(widths=(6, 9)), None, list(finished))
     assert [given["formats"] for _, given in exported] == [["keras"], ["keras", "onnx"]]
+    assert "Front: There is no network of 7 parameters." in run.progress.stream.text
 
 
 @pytest.mark.parametrize("objective", ["loss", "accuracy"])
@@ -217,25 +218,6 @@ def test_one_that_time_left_untrained_is_not_kept(run_of, largest, monkeypatch):
     assert "Front: no time was left for 400 parameters" in run.progress.stream.text
 
 
-@pytest.mark.parametrize("distillation, networks", [(0.7, 2), (0.0, 1)])
-def test_epochs_are_those_asked_for_or_what_the_search_of_a_front_leaves(distillation, networks, run_of, largest):
-    run, _ = run_of(method="front", distillation=distillation, front_epochs=3)
-    assert front._epochs(run, largest, largest, 500) == 3
-    asked = []
-    told = SimpleNamespace(epochs_below=lambda *given, size: asked.append((len(given), size)) or 7)
-    run.tuner.oracle.search.front = told
-    assert front._epochs(run, largest, largest, 500) == 7 and asked == [(networks, 500)]
-
-
-@pytest.mark.parametrize("method, epochs", [("front", 2), ("sh", 1)])
-def test_one_whose_epochs_follow_from_the_clock_is_not_done_again_when_less_is_left(method, epochs, run_of, largest):
-    run, _ = run_of(method=method, max_hours=1.0)
-    run.plan.cost = lambda: SimpleNamespace(seconds=lambda *_: 0.0)
-    run.progress.then = lambda after: None
-    trained = [front._trained(run, largest, largest, 500, 0.0, most)[1]["epochs"] for most in (2, 1)]
-    assert trained == [2, epochs]
-
-
 @pytest.mark.parametrize("distillation, jobs", [(0.7, 2), (0.0, 1)])
 def test_one_taught_by_another_teacher_is_another_training(distillation, jobs, run_of, largest, monkeypatch):
     seen = []
@@ -245,12 +227,12 @@ def test_one_taught_by_another_teacher_is_another_training(distillation, jobs, r
         return make(), SimpleNamespace(epoch=1, ended=None, cpu_seconds=0.0)
 
     monkeypatch.setattr(long_training, "train", train)
-    run, _ = run_of(distillation=distillation)
+    run, _ = run_of(distillation=distillation, front_epochs=1)
     run.progress.then = lambda after: None
     other = final_training.copied(largest)
     other.set_weights([weight + 1 for weight in largest.get_weights()])
     for teacher in (largest, largest, other):
-        front._trained(run, largest, teacher, 500, 0.0, 1)
+        front._trained(run, largest, teacher, 500, 0.0)
     assert seen[0] == seen[1] and len({str(identity) for identity in seen}) == jobs
 
 
