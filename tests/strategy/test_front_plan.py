@@ -11,7 +11,7 @@ from nash_tf.architecture.first_networks import residual
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.course import AVERAGED, COOLDOWN
 from nash_tf.strategy.front_plan import CUT_RATE, CUT_SHARE, ENOUGH, Front, front, phases
-from nash_tf.strategy.front_proposals import cut
+from nash_tf.strategy.front_proposals import cut, widened
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
 from nash_tf.strategy.schedules import averaged_from, phased
 
@@ -87,6 +87,21 @@ class TestPlan:
             assert phased(at, of_cut, 1.0) == pytest.approx(CUT_RATE * (1 - at / epochs), abs=1e-9)
         for each in (whole, of_cut):
             assert averaged_from(each) == (epochs - max(1, round(AVERAGED * epochs)) if is_averaged else None)
+
+
+class TestWidened:
+    @pytest.mark.parametrize("times", [1.3, 4.0, 30.0])
+    def test_all_layers_have_the_same_multiple_of_their_channels(self, times):
+        parent = residual((8, 8, 3), 10, (16, 32, 64))
+        size = times * parent.params
+        child = widened(parent, 0, lambda each: each.params <= size).architecture
+        assert ENOUGH * size <= child.params <= size and child.params != parent.params
+        multiples = [child[node.name].channels / node.channels for node in parent.nodes if node.kind == "Conv2D"]
+        assert max(multiples) - min(multiples) <= 1 / 16
+
+    def test_what_cannot_be_wider_stays(self):
+        child = widened(FIRST, 0, lambda each: each.params <= FIRST.params)
+        assert child.architecture is FIRST and not child.moves
 
 
 class TestCut:
