@@ -40,8 +40,8 @@ class _Reaching(growing.Foresight):
 
 
 def widened(parent: Architecture, seed: int, keeps: Keeps) -> Proposed:
-    """The widest network that keeps limits, with about the same multiple of the channels of each layer (a width multiplier: Howard et al.
-    2017, arXiv 1704.04861); the parent itself where none does.
+    """The widest network that keeps limits, with about the same multiple of the channels of each layer that may lose them again (a width
+    multiplier: Howard et al. 2017, arXiv 1704.04861); the parent itself where none does.
 
     Args:
         parent: which keeps them.
@@ -49,7 +49,8 @@ def widened(parent: Architecture, seed: int, keeps: Keeps) -> Proposed:
         keeps: whether a network keeps the limits; a wider one may not.
     """
     operator = AlterChannels()
-    channels = {str(name): parent[str(name)].channels or 0 for name, *_ in operator.sites(parent)}
+    wider = {name for name, *_ in operator.sites(parent)}
+    channels = {name: own for name, own in _filters(parent).items() if name in wider}
 
     def scaled(factor: float) -> Proposed:
         child = Proposed(parent)
@@ -75,8 +76,7 @@ def cut(parent: Architecture, size: int, first: Architecture, seed: int) -> Prop
         first: the first network.
         seed: of the morphisms; nothing is drawn.
     """
-    operator = RemoveFilters()
-    channels = {str(name): parent[str(name)].channels or 0 for name, *_ in operator.sites(parent)}
+    operator, channels = RemoveFilters(), _filters(parent)
 
     def is_small(child: Architecture) -> bool:
         return child.params <= size
@@ -95,6 +95,11 @@ def cut(parent: Architecture, size: int, first: Architecture, seed: int) -> Prop
         if is_small(scaled(0.0).architecture):
             return _largest(scaled, 0.0, 1.0, is_small)
     return Proposed(parent)
+
+
+def _filters(parent: Architecture) -> dict[str, int]:
+    """By layer that can lose some, the number of its filters; of several that lose theirs together the first."""
+    return {str(name): parent[str(name)].channels or 0 for name, *_ in RemoveFilters().sites(parent)}
 
 
 def _with(child: Proposed, move: Move) -> Proposed:

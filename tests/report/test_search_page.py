@@ -135,7 +135,7 @@ class TestSearchPage:
         [
             ("shr", ": those discarded early have had fewer epochs.", True),
             ("nash", ".", True),
-            ("front", ": those of the trunk are at a high learning rate.", True),
+            ("front", ": the first one was at a high learning rate.", True),
             ("grow", ": those of earlier steps were at a high learning rate.", False),
             ("fixed", ": those of earlier steps were at a high learning rate.", False),
         ],
@@ -145,15 +145,15 @@ class TestSearchPage:
         assert f"Each network after its last training{words} Labels are step.child." in page.text
         assert ("Pareto front" in page.text) == has_front
 
-    def test_a_front_goes_through_no_trunk(self):
-        def child(number, params, accuracy, is_trunk):
+    def test_a_front_goes_through_finished_networks_alone(self):
+        def child(number, params, accuracy, is_between):
             record = Record(1, 0, number, accuracy=accuracy, params=params)
-            return family.Child(1, number, (record,), family.WINNER, is_trunk=is_trunk)
+            return family.Child(1, number, (record,), family.WINNER, is_between=is_between)
 
         children = [child(0, 2000.0, 0.9, True), child(1, 1000.0, 0.8, False)]
         drawn = str(accuracy_scatter.accuracy_against_params(children, {1: 1}).body)
         front, _ = re.findall(r'd="([^"]*)" class="front"', drawn)  # and in the legend
-        assert front.count("L") == 1, "level, from the branch on"
+        assert front.count("L") == 1, "level, from the finished one on"
 
     @pytest.mark.parametrize(("method", "made"), [("grow", "chosen"), ("random", "drawn")])
     def test_morphisms_that_are_chosen_are_not_drawn(self, method, made, tmp_path):

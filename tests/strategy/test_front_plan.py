@@ -3,9 +3,11 @@
 import dataclasses
 import random
 
+import keras
 import numpy as np
 import pytest
 
+from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import training_seconds
 from nash_tf.architecture.first_networks import residual
 from nash_tf.strategy.ask_tell import Search, Settings
@@ -98,6 +100,16 @@ class TestWidened:
         assert ENOUGH * size <= child.params <= size and child.params != parent.params
         multiples = [child[node.name].channels / node.channels for node in parent.nodes if node.kind == "Conv2D"]
         assert max(multiples) - min(multiples) <= 1 / 16
+
+    def test_heads_which_could_not_be_taken_back_stay(self):
+        words = keras.Input((6, 4))
+        seen = keras.layers.MultiHeadAttention(2, 8, name="attention")(words, words)
+        units = keras.layers.LSTM(6, name="units")(keras.layers.Dense(8, "relu", name="dense")(seen))
+        parent = Architecture.from_keras(keras.Model(words, keras.layers.Dense(3)(units)))
+        child = widened(parent, 0, lambda each: each.params <= 4 * parent.params)
+        assert {move.site[0] for move in child.moves} == {"dense", "units"}
+        back = cut(child.architecture, int(1.2 * parent.params), parent, 0).architecture
+        assert parent.params <= back.params <= 1.2 * parent.params
 
     def test_what_cannot_be_wider_stays(self):
         child = widened(FIRST, 0, lambda each: each.params <= FIRST.params)
