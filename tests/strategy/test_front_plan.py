@@ -104,10 +104,10 @@ class TestWidened:
     def test_heads_which_could_not_be_taken_back_stay(self):
         words = keras.Input((6, 4))
         seen = keras.layers.MultiHeadAttention(2, 8, name="attention")(words, words)
-        units = keras.layers.LSTM(6, name="units")(keras.layers.Dense(8, "relu", name="dense")(seen))
+        units = keras.layers.LSTM(6, name="units")(keras.layers.Dense(8, "relu", name="hidden")(seen))
         parent = Architecture.from_keras(keras.Model(words, keras.layers.Dense(3)(units)))
         child = widened(parent, 0, lambda each: each.params <= 4 * parent.params)
-        assert {move.site[0] for move in child.moves} == {"dense", "units"}
+        assert {move.site[0] for move in child.moves} == {"hidden", "units"}
         back = cut(child.architecture, int(1.2 * parent.params), parent, 0).architecture
         assert parent.params <= back.params <= 1.2 * parent.params
 
