@@ -48,16 +48,14 @@ def widened(parent: Architecture, seed: int, keeps: Keeps) -> Proposed:
         seed: of the new filters.
         keeps: whether a network keeps the limits; a wider one may not.
     """
-    operator = AlterChannels()
-    wider = {name for name, *_ in operator.sites(parent)}
+    wider = {name for name, *_ in AlterChannels().sites(parent) if not _has_heads(parent, str(name))}
     channels = {name: own for name, own in _filters(parent).items() if name in wider}
 
     def scaled(factor: float) -> Proposed:
         child = Proposed(parent)
         for number, (name, own) in enumerate(channels.items()):
-            site = (name, TO, math.floor(factor * own))
-            if site[-1] > own and not operator.why(child.architecture, site):
-                child = _with(child, Move(operator.name, site, derive(seed, number)))
+            if move := _wider(child.architecture, name, own, math.floor(factor * own), derive(seed, number)):
+                child = _with(child, move)
         return child
 
     highest = 1.0
@@ -95,6 +93,21 @@ def cut(parent: Architecture, size: int, first: Architecture, seed: int) -> Prop
         if is_small(scaled(0.0).architecture):
             return _largest(scaled, 0.0, 1.0, is_small)
     return Proposed(parent)
+
+
+def _wider(network: Architecture, name: str, own: int, wanted: int, seed: int) -> Move | None:
+    """The morphism that gives a layer as many channels as are wanted, or as it may have at most; None where it may have no more than now."""
+    operator, low, high = AlterChannels(), own, wanted + 1
+    while high - low > 1:
+        middle = wanted if high > wanted else (low + high) // 2
+        low, high = (low, middle) if operator.why(network, (name, TO, middle)) else (middle, high)
+    return Move(operator.name, (name, TO, low), seed) if low > own else None
+
+
+def _has_heads(network: Architecture, name: str) -> bool:
+    """Whether it is heads, and no channels, that a layer is given more of."""
+    rule = network[name].rule
+    return bool(rule and rule.inner)
 
 
 def _filters(parent: Architecture) -> dict[str, int]:
