@@ -116,8 +116,7 @@ def nothing_fits(network: Architecture, settings: Settings, has_others: bool) ->
     if any(operator.sites(network) for operator in operators):
         flops = [f"max_flops={settings.max_flops:,.0f}"] if settings.max_flops else []
         others = ["the limit on latency"] if has_others else []
-        size = ["the size of the step"] if method.has_front else []
-        return f"no child fits under {' and '.join([f'max_params={settings.max_params:,.0f}', *flops, *others, *size])}"
+        return f"no child fits under {' and '.join([f'max_params={settings.max_params:,.0f}', *flops, *others])}"
     reasons = (
         f"; of alter_channels at {node.name}: {reason}"
         for node in network.nodes

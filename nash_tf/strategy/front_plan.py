@@ -11,9 +11,9 @@ times the price has twice the compute. Prices are taken to be in proportion to p
 needs less, CUT_SHARE of that, for its weights are a start.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import fsum
 
 from nash_tf.strategy.course import AVERAGED, COOLDOWN
 from nash_tf.strategy.halving import Rung
@@ -62,14 +62,15 @@ class Front:
         """
         return [(Rung(1, first_epochs),), *[(Rung(1, 0),)] * len(self.sizes)]
 
-    def size(self, step: int) -> int:
-        """The size that a step finishes a network of."""
-        return self.sizes[step - 1]
+    def size_of(self, params: int) -> int | None:
+        """The size that a network is of, the smallest that it does not exceed; None where it is larger than all."""
+        return min((size for size in self.sizes if size >= params), default=None)
 
-    def share(self, step: int) -> float:
-        """The share of a step in what is left of the budget at its begin."""
-        needs = [size ** (1 / 3) * (CUT_SHARE if place else 1.0) for place, size in enumerate(self.sizes)]
-        return needs[step - 1] / fsum(needs[step - 1 :])
+    def share(self, params: int) -> float:
+        """The share of a network in what is left of the budget before it, where those of its size and of the smaller ones are left."""
+        sizes = [size for size in self.sizes if size <= (self.size_of(params) or math.inf)]
+        needs = [size ** (1 / 3) * (1.0 if size == self.sizes[0] else CUT_SHARE) for size in sizes]
+        return needs[0] / math.fsum(needs)
 
 
 def front(first: int | None, wanted: Sequence[int], doublings: int, max_params: float) -> Front:

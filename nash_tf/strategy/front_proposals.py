@@ -7,7 +7,7 @@ from typing import Any
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import flops
-from nash_tf.morphisms import known, reductions
+from nash_tf.morphisms import known
 from nash_tf.morphisms.alter_channels import AlterChannels
 from nash_tf.morphisms.base import Move, Origin
 from nash_tf.morphisms.remove_filters import TO, RemoveFilters
@@ -17,7 +17,7 @@ from nash_tf.strategy.budgeted import FIRST, BudgetedProposer, first_network, of
 from nash_tf.strategy.front_plan import ENOUGH, Front
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.proposals import Outcomes, Proposed, before
-from nash_tf.strategy.records import COMPLETED, Outcome, TrainingKey
+from nash_tf.strategy.records import COMPLETED, TrainingKey
 
 PART = 0.2  # of the parameters that are missing, which a morphism adds at least where one does: many small ones make slow networks
 HALVINGS = 12  # of the interval in which a multiplier of widths lies
@@ -64,21 +64,17 @@ def widened(parent: Architecture, seed: int, keeps: Keeps) -> Proposed:
     return _largest(scaled, highest, 2 * highest, keeps) if channels else Proposed(parent)
 
 
-def cut(parent: Architecture, size: int, first: Architecture, seed: int) -> Proposed:
-    """The largest network that has no more parameters than a size, with the same share of the filters of each layer; the parent itself where
-    none is small enough. Where that leaves room for it, no layer loses what it had in the first network.
+def cut(parent: Architecture, first: Architecture, seed: int, keeps: Keeps) -> Proposed:
+    """The largest network that keeps limits, with the same share of the filters of each layer; the parent itself where none does. Where
+    that leaves room for it, no layer loses what it had in the first network.
 
     Args:
-        parent: with more parameters.
-        size: in parameters.
+        parent: which does not keep them.
         first: the first network.
         seed: of the morphisms; nothing is drawn.
+        keeps: whether a network keeps the limits; a wider one may not.
     """
     operator, channels = RemoveFilters(), _filters(parent)
-
-    def is_small(child: Architecture) -> bool:
-        return child.params <= size
-
     of_first = {node.name: node.channels for node in first.nodes if node.channels}
     for least in (of_first, dict[str, int]()):
 
@@ -90,8 +86,8 @@ def cut(parent: Architecture, size: int, first: Architecture, seed: int) -> Prop
                     child = _with(child, Move(operator.name, (name, TO, kept), seed))
             return child
 
-        if is_small(scaled(0.0).architecture):
-            return _largest(scaled, 0.0, 1.0, is_small)
+        if keeps(scaled(0.0).architecture):
+            return _largest(scaled, 0.0, 1.0, keeps)
     return Proposed(parent)
 
 
@@ -153,28 +149,35 @@ class FrontProposer(BudgetedProposer):
         return any(child.moves for child in self.children(key.step, parent, outcomes))
 
     def _propose(self, step: int, parent: Architecture, outcomes: Outcomes) -> list[Proposed]:
-        size = self.front(outcomes).size(step)
-        if parent.params <= size:  # the first network, or one after a larger one failed
-            return [self._grown(parent, step, outcomes)]
-        child = cut(parent, size, first_network(outcomes), derive(self.settings.seed, step, 0))
-        return [child if self.fits(child.architecture) else Proposed(parent)]
+        """A network of the step's size, or of the next one below it that can be made; the parent where there is none."""
+        sizes = self.front(outcomes).sizes[step - 1 :]
+        made = (self._made(parent, size, step, outcomes) for size in sizes)
+        return [next((child for child in made if child), Proposed(parent))]
 
-    def _grown(self, parent: Architecture, step: int, outcomes: Outcomes) -> Proposed:
-        """A network of the step's size: wider, and where that is not enough with other morphisms, one after the other."""
-        plan, seed = self.front(outcomes), derive(self.settings.seed, step)
-        size = min(plan.size(step), self.settings.max_params)
+    def _made(self, parent: Architecture, size: int, step: int, outcomes: Outcomes) -> Proposed | None:
+        """A network of a size: grown, until one is finished, and then cut; None where there is no other than its parent."""
 
-        def is_within(child: Architecture) -> bool:
+        def keeps(child: Architecture) -> bool:
             return child.params <= size and (flops(child) or 0) <= self.max_flops
 
-        if not is_within(parent):
-            return Proposed(parent)
-        child = widened(parent, seed, is_within)
+        is_finished = _has_finished(outcomes)
+        if keeps(parent) and (is_finished or self.fits(parent)):
+            return None if is_finished else self._grown(parent, size, step, outcomes, keeps)
+        seed, first = derive(self.settings.seed, step, 0), first_network(outcomes)
+        child = cut(parent, first, seed, keeps)
+        if child.moves and not self.fits(child.architecture):
+            child = cut(parent, first, seed, lambda each: keeps(each) and self.fits(each))
+        return child if child.moves else None
+
+    def _grown(self, parent: Architecture, size: int, step: int, outcomes: Outcomes, keeps: Keeps) -> Proposed:
+        """A network of a size: wider, and where that is not enough with other morphisms, one after the other."""
+        plan, seed = self.front(outcomes), derive(self.settings.seed, step)
+        child = widened(parent, seed, keeps)
         if not self.fits(child.architecture):  # this may be measured, and is seldom in the way
-            child = widened(parent, seed, lambda each: is_within(each) and self.fits(each))
-        compute, price = self._left_of_budget(outcomes) * plan.share(step), self.prices(outcomes).epoch
+            child = widened(parent, seed, lambda each: keeps(each) and self.fits(each))
+        compute, price = self._left_of_budget(outcomes) * plan.share(size), self.prices(outcomes).epoch
         foresight = self._foresight(_Reaching, outcomes, math.inf, size)
-        while child.architecture.params < ENOUGH * plan.size(step):
+        while child.architecture.params < ENOUGH * size:
             epochs = compute / price(child.architecture) * growing.weight(self.settings.examples)
             growth, weighing = foresight.best(child.architecture, epochs, derive(seed, "more", len(child.moves)))
             if growth and not self.fits(growth.child):
@@ -190,9 +193,10 @@ class FrontProposer(BudgetedProposer):
             return super()._schedule(key, architecture, outcomes)
         earlier = before(key.step, outcomes)
         prices, is_averaged = self.prices(earlier), self.settings.average_weights
-        compute = self.front(earlier).share(key.step) * self._left_of_budget(earlier, of_rung(key, outcomes))
+        share = self.front(earlier).share(int(architecture.params))
+        compute = share * self._left_of_budget(earlier, of_rung(key, outcomes))
         epochs = max(1, int((compute - prices.beginning) / prices.epoch(architecture) + 1e-9))
-        phases = front_plan.phases(epochs, is_cut=key.step > 1, is_averaged=is_averaged)
+        phases = front_plan.phases(epochs, _has_finished(earlier), is_averaged)
         return {"initial_epoch": 0, "epochs": epochs, "phases": phases}
 
 
@@ -225,17 +229,20 @@ class FrontStanding:
 
     def missing(self) -> str | None:
         """That there are sizes of which the search has no network, and why, a sentence for people; None where there are none."""
-        steps = {key.step: self.outcomes[key] for key in self.finished}
-        sizes = [size for step, size in enumerate(self.plan.sizes, 1) if not _is_of(size, steps.get(step))]
+        plan, there = self.plan, set[int]()
+        for number, key in enumerate(self.finished):
+            network = self.outcomes[key].architecture
+            size = plan.size_of(int(network.params)) if network else None
+            # What was cut is as large as it may be.
+            if network and size and (number > 0 or network.params >= ENOUGH * size):
+                there.add(size)
+        sizes = [size for size in plan.sizes if size not in there]
         if not sizes:
             return None
         why = "the search did not come to them, or no morphism leads there within the limits"
         return f"There is no network of {', '.join(f'{size:,}' for size in reversed(sizes))} parameters: {why}."
 
 
-def _is_of(size: int, outcome: Outcome | None) -> bool:
-    """Whether a network is of a size: what was cut to it may be smaller, where the next larger one would not be of it."""
-    if outcome is None or outcome.architecture is None or outcome.architecture.params > size:
-        return False
-    was_cut = any(move.operator in reductions for move in outcome.assignment.moves)
-    return was_cut or outcome.architecture.params >= ENOUGH * size
+def _has_finished(outcomes: Outcomes) -> bool:
+    """Whether a network has been finished, which others are cut out of."""
+    return any(key.step and outcome.status == COMPLETED for key, outcome in outcomes.items())

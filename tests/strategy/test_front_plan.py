@@ -20,25 +20,29 @@ from nash_tf.strategy.schedules import averaged_from, phased
 FIRST = residual((8, 8, 1), 10, (4, 8))
 SIZES = (FIRST.params // 2, 2 * FIRST.params, 3 * FIRST.params)
 SETTINGS = Settings("front", steps=2, vanilla_epochs=6, budget_epochs=200.0, front_sizes=SIZES, seed=3)
+# A layer of 500 inputs: a network is of few sizes.
+ONE_WIDE_LAYER = Architecture.from_keras(
+    keras.Sequential([keras.Input((500,)), keras.layers.Dense(2, "relu"), keras.layers.Dense(3)])
+)
 LARGEST, MIDDLE, SMALLEST = (TrainingKey(step, 0, 0) for step in (1, 2, 3))
 
 
-def train(assignment, failed=()):
+def train(assignment, failed=(), first=FIRST):
     """The first network scores least, for its rate is high; larger ones score more."""
     if assignment.key in failed:
         return Outcome(assignment, FAILED, message="out of memory")
-    network = assignment.architecture or FIRST
+    network = assignment.architecture or first
     is_finished = assignment.phases[-1].end == 0.0
     return Outcome(
         assignment, COMPLETED, network, {"val_accuracy": network.params / 1e6 + 0.1 * is_finished}, cpu_seconds=1.0
     )
 
 
-def climb(settings=SETTINGS, failed=(), stop=None, order=None, told=()):
-    search, order = Search(settings, Goal("val_accuracy")), order or random.Random(0)
+def climb(settings=SETTINGS, failed=(), stop=None, order=None, told=(), fits=None, first=FIRST):
+    search, order = Search(settings, Goal("val_accuracy"), fits=fits), order or random.Random(0)
     search.tell(*told)
     while not search.finished and len(search.outcomes) != stop:
-        search.tell(train(order.choice(search.ask()), failed))
+        search.tell(train(order.choice(search.ask()), failed, first))
     return search
 
 
@@ -57,6 +61,10 @@ def params(search):
     return [search.outcomes[key].architecture.params for key in search.finished_networks]
 
 
+def at_most(params):
+    return lambda network: network.params <= params
+
+
 class TestPlan:
     def test_sizes_are_those_asked_for_but_for_those_that_another_is_of(self):
         assert front(100, (50, 20, 105, 400, 200, 210, 900), 3, 500) == Front((400, 200, 105, 50, 20))
@@ -67,12 +75,12 @@ class TestPlan:
     def test_a_step_finishes_a_network(self):
         plan = Front((400, 200))
         assert [[tuple(rung) for rung in step] for step in plan.steps(5)] == [[(1, 5)], [(1, 0)], [(1, 0)]]
-        assert [plan.size(step) for step in (1, 2)] == [400, 200]
+        assert [plan.size_of(params) for params in (401, 400, 201, 200, 3)] == [None, 400, 400, 200, 200]
 
     def test_shares_are_as_the_cube_roots_of_sizes_and_less_for_what_was_cut_out(self):
         plan, left, spent = Front((2700, 800, 100)), 1.0, []
-        for step in (1, 2, 3):
-            spent.append(left * plan.share(step))
+        for params in (2700, 790, 95):
+            spent.append(left * plan.share(params))
             left -= spent[-1]
         assert left == pytest.approx(0) and spent[1] == pytest.approx(2 * spent[2])
         assert spent[1] / spent[0] == pytest.approx(2 / 3 * CUT_SHARE)
@@ -96,7 +104,7 @@ class TestWidened:
     def test_all_layers_have_the_same_multiple_of_their_channels(self, times):
         parent = residual((8, 8, 3), 10, (16, 32, 64))
         size = times * parent.params
-        child = widened(parent, 0, lambda each: each.params <= size).architecture
+        child = widened(parent, 0, at_most(size)).architecture
         assert ENOUGH * size <= child.params <= size and child.params != parent.params
         multiples = [child[node.name].channels / node.channels for node in parent.nodes if node.kind == "Conv2D"]
         assert max(multiples) - min(multiples) <= 1 / 16
@@ -106,13 +114,13 @@ class TestWidened:
         seen = keras.layers.MultiHeadAttention(2, 8, name="attention")(words, words)
         units = keras.layers.LSTM(6, name="units")(keras.layers.Dense(8, "relu", name="hidden")(seen))
         parent = Architecture.from_keras(keras.Model(words, keras.layers.Dense(3)(units)))
-        child = widened(parent, 0, lambda each: each.params <= 4 * parent.params)
+        child = widened(parent, 0, at_most(4 * parent.params))
         assert {move.site[0] for move in child.moves} == {"hidden", "units"}
-        back = cut(child.architecture, int(1.2 * parent.params), parent, 0).architecture
+        back = cut(child.architecture, parent, 0, at_most(1.2 * parent.params)).architecture
         assert parent.params <= back.params <= 1.2 * parent.params
 
     def test_what_cannot_be_wider_stays(self):
-        child = widened(FIRST, 0, lambda each: each.params <= FIRST.params)
+        child = widened(FIRST, 0, at_most(FIRST.params))
         assert child.architecture is FIRST and not child.moves
 
 
@@ -120,10 +128,8 @@ class TestCut:
     @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
     def test_the_largest_network_of_a_size_has_the_same_share_of_all_filters(self, share):
         parent = residual((8, 8, 3), 10, (16, 32, 64))
-        child, size = (
-            cut(parent, int(share * parent.params), residual((8, 8, 3), 10, (2, 2, 2)), 0),
-            share * parent.params,
-        )
+        size = share * parent.params
+        child = cut(parent, residual((8, 8, 3), 10, (2, 2, 2)), 0, at_most(size))
         assert ENOUGH * size <= child.architecture.params <= size
         shares = [
             child.architecture[node.name].channels / node.channels
@@ -137,7 +143,7 @@ class TestCut:
         widths = [
             {
                 node.name: node.channels
-                for node in cut(parent, size, first, 0).architecture.nodes
+                for node in cut(parent, first, 0, at_most(size)).architecture.nodes
                 if node.kind == "Conv2D"
             }
             for size in (first.params, first.params // 2)
@@ -145,7 +151,8 @@ class TestCut:
         assert min(widths[0].values()) == 8 > min(widths[1].values())
 
     def test_what_cannot_become_so_small_stays(self):
-        assert cut(FIRST, 10, FIRST, 0).architecture is FIRST and not cut(FIRST, 10, FIRST, 0).moves
+        child = cut(FIRST, FIRST, 0, at_most(10))
+        assert child.architecture is FIRST and not child.moves
 
 
 class TestSearch:
@@ -191,14 +198,30 @@ class TestSearch:
         assert search.outcomes[SMALLEST].assignment.source == LARGEST
 
     def test_a_network_that_cannot_grow_is_trained_all_the_same_and_cut(self):
-        search = Search(SETTINGS, Goal("val_accuracy"), fits=lambda network: network.params <= FIRST.params)
-        while not search.finished:
-            search.tell(train(search.ask()[0]))
-        assert search.finished.startswith(
-            "nothing can grow in step 2: no child fits under max_params=20,000,000 and the limit"
-        )
-        assert params(search) == [FIRST.params] and search.finished_networks == (LARGEST,)
-        assert search.front.missing().startswith(f"There is no network of {SIZES[0]:,}, {SIZES[1]:,}, {SIZES[2]:,} ")
+        search = climb(fits=lambda network: network.params <= FIRST.params)
+        assert search.finished == "no network of a further size can be made"
+        assert params(search)[0] == FIRST.params and params(search)[1] <= SIZES[0]
+        assert search.front.missing().startswith(f"There is no network of {SIZES[1]:,}, {SIZES[2]:,} parameters: ")
+
+    def test_what_is_cut_keeps_all_limits(self):
+        operations = climb(dataclasses.replace(SETTINGS, max_flops=0.7 * FIRST.flops))
+        slow = climb(fits=lambda network: network.params <= 0.4 * FIRST.params)
+        for search in (operations, slow):
+            assert search.outcomes[LARGEST].assignment.moves
+        flops = [operations.outcomes[key].architecture.flops for key in operations.finished_networks]
+        assert max(flops) <= 0.7 * FIRST.flops and max(params(slow)) <= 0.4 * FIRST.params
+
+    def test_a_size_that_another_network_is_small_enough_for_is_left_out(self):
+        wide = dataclasses.replace(SETTINGS, front_sizes=(600, 1100, 2050, 2300, 2600, 3000), max_params=3000)
+        search = climb(wide, first=ONE_WIDE_LAYER)
+        assert params(search) == sorted(set(params(search)), reverse=True) and params(search)[-1] <= 600
+        spent = sum(search.spent([outcome]) for outcome in search.outcomes.values())
+        assert spent >= 0.9 * SETTINGS.budget_epochs
+
+    def test_what_grows_after_a_larger_one_failed_has_the_whole_rate(self):
+        search = climb(failed=[LARGEST])
+        highest = [search.outcomes[key].assignment.phases[0].start for key in (MIDDLE, SMALLEST)]
+        assert highest == [1.0, CUT_RATE]
 
     def test_a_first_network_above_all_sizes_is_cut_at_once(self):
         search = climb(dataclasses.replace(SETTINGS, front_sizes=(FIRST.params // 3, FIRST.params // 2)))
