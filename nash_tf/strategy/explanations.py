@@ -100,6 +100,13 @@ def above_limits(network: Architecture, settings: Settings) -> str | None:
     return " and ".join(above) or None
 
 
+def limits(settings: Settings, has_others: bool) -> str:
+    """The limits on a network; arguments as of `nothing_fits`."""
+    flops = [f"max_flops={settings.max_flops:,.0f}"] if settings.max_flops else []
+    others = ["the limit on latency"] if has_others else []
+    return " and ".join([f"max_params={settings.max_params:,.0f}", *flops, *others])
+
+
 def nothing_fits(network: Architecture, settings: Settings, has_others: bool) -> str:
     """Why a network has no child: no operator has a place in it, or what they make is above the limits.
 
@@ -114,9 +121,7 @@ def nothing_fits(network: Architecture, settings: Settings, has_others: bool) ->
     }
     operators = [each.limited_to(math.inf) for each in {**drawn, **method.variants}.values()]
     if any(operator.sites(network) for operator in operators):
-        flops = [f"max_flops={settings.max_flops:,.0f}"] if settings.max_flops else []
-        others = ["the limit on latency"] if has_others else []
-        return f"no child fits under {' and '.join([f'max_params={settings.max_params:,.0f}', *flops, *others])}"
+        return f"no child fits under {limits(settings, has_others)}"
     reasons = (
         f"; of alter_channels at {node.name}: {reason}"
         for node in network.nodes

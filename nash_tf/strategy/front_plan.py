@@ -3,7 +3,7 @@
 The first network grows to the largest size at once, for a network that grows late stays behind one that grew early (BUILD_NOTES.md,
 "Averaged weights, a race, the pace of new parts, when to grow"), and is trained to its end. Then, size by size, the network before is cut
 to the next smaller one: of each layer the same share of filters goes, those that matter least. What is left is trained to an end of its
-own. So every network but the first begins with what a larger one has learnt.
+own. So every network but the first begins with what a larger one has learnt. A first network that is larger than all sizes is cut at once.
 
 The shares: a network of price p that has had the compute L is taken to have an excess of the loss of EXCESS sqrt(p / L)
 (`nash_tf.strategy.growing`). The sum over all sizes is least where every L is in proportion to the cube root of p: a network of eight
@@ -66,11 +66,16 @@ class Front:
         """The size that a network is of, the smallest that it does not exceed; None where it is larger than all."""
         return min((size for size in self.sizes if size >= params), default=None)
 
-    def share(self, params: int) -> float:
-        """The share of a network in what is left of the budget before it, where those of its size and of the smaller ones are left."""
-        sizes = [size for size in self.sizes if size <= (self.size_of(params) or math.inf)]
-        needs = [size ** (1 / 3) * (1.0 if size == self.sizes[0] else CUT_SHARE) for size in sizes]
-        return needs[0] / math.fsum(needs)
+    def share(self, params: int, is_cut: bool) -> float:
+        """The share of a network in what is left of the budget before it, where those of its size and of the smaller ones are left.
+
+        Args:
+            params: of the network.
+            is_cut: whether it was cut out of a larger one, as the smaller ones will be.
+        """
+        own, *smaller = (size ** (1 / 3) for size in self.sizes if size <= (self.size_of(params) or math.inf))
+        own *= CUT_SHARE if is_cut else 1.0
+        return own / (own + CUT_SHARE * math.fsum(smaller))
 
 
 def front(first: int | None, wanted: Sequence[int], doublings: int, max_params: float) -> Front:

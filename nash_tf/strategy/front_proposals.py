@@ -1,13 +1,13 @@
 """Proposals of the method `front`: a network that grows to the largest size, and is cut to each smaller one."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from nash_tf.architecture import Architecture
 from nash_tf.architecture.costs import flops
-from nash_tf.morphisms import known
+from nash_tf.morphisms import known, reductions
 from nash_tf.morphisms.alter_channels import AlterChannels
 from nash_tf.morphisms.base import Move, Origin
 from nash_tf.morphisms.remove_filters import TO, RemoveFilters
@@ -143,10 +143,12 @@ class FrontProposer(BudgetedProposer):
         return self.front(outcomes).steps(self.settings.vanilla_epochs)
 
     def can_grow(self, key: TrainingKey, parent: TrainingKey | None, outcomes: Outcomes) -> bool:
-        """Whether a step has a network to finish: the first one has not been finished, whether it grows or not."""
-        if parent is None or parent.step == 0:
+        """Whether a step has a network to finish: another one, or the first, which has not been finished, if it is of a size."""
+        if parent is None:
             return True
-        return any(child.moves for child in self.children(key.step, parent, outcomes))
+        (child,) = self.children(key.step, parent, outcomes)
+        size = self.front(outcomes).size_of(int(child.architecture.params))
+        return bool(child.moves) or (parent.step == 0 and size is not None)
 
     def _propose(self, step: int, parent: Architecture, outcomes: Outcomes) -> list[Proposed]:
         """A network of the step's size, or of the next one below it that can be made; the parent where there is none."""
@@ -164,8 +166,8 @@ class FrontProposer(BudgetedProposer):
         if keeps(parent) and (is_finished or self.fits(parent)):
             return None if is_finished else self._grown(parent, size, step, outcomes, keeps)
         seed, first = derive(self.settings.seed, step, 0), first_network(outcomes)
-        child = cut(parent, first, seed, keeps)
-        if child.moves and not self.fits(child.architecture):
+        child = Proposed(parent) if keeps(parent) else cut(parent, first, seed, keeps)
+        if not self.fits(child.architecture):
             child = cut(parent, first, seed, lambda each: keeps(each) and self.fits(each))
         return child if child.moves else None
 
@@ -175,7 +177,7 @@ class FrontProposer(BudgetedProposer):
         child = widened(parent, seed, keeps)
         if not self.fits(child.architecture):  # this may be measured, and is seldom in the way
             child = widened(parent, seed, lambda each: keeps(each) and self.fits(each))
-        compute, price = self._left_of_budget(outcomes) * plan.share(size), self.prices(outcomes).epoch
+        compute, price = self._left_of_budget(outcomes) * plan.share(size, is_cut=False), self.prices(outcomes).epoch
         foresight = self._foresight(_Reaching, outcomes, math.inf, size)
         while child.architecture.params < ENOUGH * size:
             epochs = compute / price(child.architecture) * growing.weight(self.settings.examples)
@@ -193,10 +195,11 @@ class FrontProposer(BudgetedProposer):
             return super()._schedule(key, architecture, outcomes)
         earlier = before(key.step, outcomes)
         prices, is_averaged = self.prices(earlier), self.settings.average_weights
-        share = self.front(earlier).share(int(architecture.params))
+        is_cut = _has_finished(earlier)
+        share = self.front(earlier).share(int(architecture.params), is_cut=is_cut)
         compute = share * self._left_of_budget(earlier, of_rung(key, outcomes))
         epochs = max(1, int((compute - prices.beginning) / prices.epoch(architecture) + 1e-9))
-        phases = front_plan.phases(epochs, _has_finished(earlier), is_averaged)
+        phases = front_plan.phases(epochs, is_cut=is_cut, is_averaged=is_averaged)
         return {"initial_epoch": 0, "epochs": epochs, "phases": phases}
 
 
@@ -229,18 +232,26 @@ class FrontStanding:
 
     def missing(self) -> str | None:
         """That there are sizes of which the search has no network, and why, a sentence for people; None where there are none."""
-        plan, there = self.plan, set[int]()
-        for number, key in enumerate(self.finished):
-            network = self.outcomes[key].architecture
+        plan, there, failed = self.plan, set[int](), set[int]()
+        for key in self.finishing:
+            assignment = self.outcomes[key].assignment
+            network = assignment.architecture
             size = plan.size_of(int(network.params)) if network else None
             # What was cut is as large as it may be.
-            if network and size and (number > 0 or network.params >= ENOUGH * size):
-                there.add(size)
-        sizes = [size for size in plan.sizes if size not in there]
-        if not sizes:
-            return None
-        why = "the search did not come to them, or no morphism leads there within the limits"
-        return f"There is no network of {', '.join(f'{size:,}' for size in reversed(sizes))} parameters: {why}."
+            was_cut = any(move.operator in reductions for move in assignment.moves)
+            if network and size and (was_cut or network.params >= ENOUGH * size):
+                (there if key in self.finished else failed).add(size)
+        others = [size for size in plan.sizes if size not in there | failed]
+        said = {
+            "its training failed": [size for size in plan.sizes if size in failed - there],
+            "the search did not come to it, or no morphism leads there within the limits": others,
+        }
+        words = [f"no network of {_listed(sizes)} parameters: {why}" for why, sizes in said.items() if sizes]
+        return f"There is {'; and '.join(words)}." if words else None
+
+
+def _listed(sizes: Sequence[int]) -> str:
+    return ", ".join(f"{size:,}" for size in sorted(sizes))
 
 
 def _has_finished(outcomes: Outcomes) -> bool:

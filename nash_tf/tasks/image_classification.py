@@ -233,10 +233,11 @@ def _first_epochs(config: SearchConfig, dataset: data.Dataset) -> list[str]:
 def _too_small_a_budget(config: SearchConfig, dataset: data.Dataset) -> list[str]:
     """A line where a budget that is laid out cannot be kept: each of its trainings has at least an epoch."""
     method, budget = methods.registry[config.method], budget_epochs(config, dataset)
-    if budget is None or not method.is_budgeted or method.has_front:
+    if budget is None or not method.is_budgeted:
         return []
     steps = course.planned(method, config.steps, config.rungs)
-    trainings = 1 + sum(rung.children for step in steps for rung in step)
+    later = sum(rung.children for step in steps for rung in step)
+    trainings = 1 + ((len(config.front_sizes) or config.steps + 1) if method.has_front else later)
     prices = Prices(first_network(config, dataset), len(dataset.y_train), config.batch_size)
     least = trainings * (1.0 + prices.beginning)
     if least <= budget:

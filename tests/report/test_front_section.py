@@ -95,6 +95,15 @@ class TestSearchOfAFront:
         assert fates == {**expected, chosen: "the search's winner"}
         assert search_plan.standing(read).opened is None and search_plan.standing(read).steps == 3
 
+    def test_one_of_an_earlier_version_says_how_it_was_made(self, run):
+        lines = [json.loads(line) for line in (run / "lineage.jsonl").read_text().splitlines()]
+        trunk = {**lines[1], "child": 1, "rate": [1.0] * (lines[1]["epochs"] + 1)}
+        (run / "lineage.jsonl").write_text("".join(json.dumps(line) + "\n" for line in [*lines[:2], trunk, *lines[2:]]))
+        read = loading.read(run)
+        assert {child.fate for child in family.children(read) if child.step} == {family.FINISHED, family.WINNER}
+        page = search_page.report(read).html
+        assert page.count("grew from size to size") == 2 and "cut out of the one before" not in page
+
     def test_its_page_has_the_networks_with_their_pictures(self, run):
         page = search_page.report(loading.read(run, pictures=True)).html
         assert "Networks of several sizes" in page and "shrinking 4.99k, 3 epochs" in page

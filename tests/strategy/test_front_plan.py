@@ -80,7 +80,7 @@ class TestPlan:
     def test_shares_are_as_the_cube_roots_of_sizes_and_less_for_what_was_cut_out(self):
         plan, left, spent = Front((2700, 800, 100)), 1.0, []
         for params in (2700, 790, 95):
-            spent.append(left * plan.share(params))
+            spent.append(left * plan.share(params, is_cut=params < 2700))
             left -= spent[-1]
         assert left == pytest.approx(0) and spent[1] == pytest.approx(2 * spent[2])
         assert spent[1] / spent[0] == pytest.approx(2 / 3 * CUT_SHARE)
@@ -190,7 +190,7 @@ class TestSearch:
         assert search.finished_networks == (MIDDLE, SMALLEST) == (search.best, SMALLEST)
         assert search.outcomes[MIDDLE].assignment.source == (0, 0, 0)
         assert ENOUGH * SIZES[1] <= params(search)[0] <= SIZES[1]
-        assert search.front.missing().startswith(f"There is no network of {SIZES[2]:,} parameters: ")
+        assert search.front.missing() == f"There is no network of {SIZES[2]:,} parameters: its training failed."
 
     def test_where_one_in_the_middle_fails_the_next_is_cut_out_of_the_one_before_it(self):
         search = climb(failed=[MIDDLE])
@@ -199,13 +199,18 @@ class TestSearch:
 
     def test_a_network_that_cannot_grow_is_trained_all_the_same_and_cut(self):
         search = climb(fits=lambda network: network.params <= FIRST.params)
-        assert search.finished == "no network of a further size can be made"
+        assert search.finished.startswith(
+            "no network of a further size can be made under max_params=20,000,000 and the "
+        )
         assert params(search)[0] == FIRST.params and params(search)[1] <= SIZES[0]
         assert search.front.missing().startswith(f"There is no network of {SIZES[1]:,}, {SIZES[2]:,} parameters: ")
 
     def test_what_is_cut_keeps_all_limits(self):
         operations = climb(dataclasses.replace(SETTINGS, max_flops=0.7 * FIRST.flops))
-        slow = climb(fits=lambda network: network.params <= 0.4 * FIRST.params)
+        slow = climb(
+            dataclasses.replace(SETTINGS, front_sizes=(FIRST.params,)),
+            fits=lambda network: network.params <= 0.4 * FIRST.params,
+        )
         for search in (operations, slow):
             assert search.outcomes[LARGEST].assignment.moves
         flops = [operations.outcomes[key].architecture.flops for key in operations.finished_networks]
@@ -227,6 +232,12 @@ class TestSearch:
         search = climb(dataclasses.replace(SETTINGS, front_sizes=(FIRST.params // 3, FIRST.params // 2)))
         assert [own <= size for own, size in zip(params(search), (FIRST.params // 2, FIRST.params // 3), strict=True)]
         assert all(search.outcomes[key].assignment.moves for key in search.finished_networks)
+        assert search.front.missing() is None
+
+    def test_where_no_size_can_be_come_to_nothing_is_finished(self):
+        search = climb(dataclasses.replace(SETTINGS, front_sizes=(5,)))
+        assert search.finished_networks == () and search.finished.startswith("no network of a further size can be made")
+        assert "no network of 5 parameters" in search.front.missing()
 
     def test_without_sizes_the_first_network_is_doubled_under_the_limits(self):
         given = dataclasses.replace(SETTINGS, front_sizes=(), max_params=3 * FIRST.params)

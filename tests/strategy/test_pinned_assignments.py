@@ -23,7 +23,7 @@ SECONDS = 10.0  # that each training takes by all clocks, and two for each of it
 PINNED = {
     "grow": ("f8fb4bf2573dfe85", "2e64174dfc32b200"),
     "scale": ("18bb66ca095a1fab", "2e64174dfc32b200"),
-    "front": ("b033bee7e9bcf79d", "9ead0d2d9e2e1f3c"),
+    "front": ("605b2367b1d915fb", "1d586c77ae93cd64"),
     "nash": ("6bc71128ec4716d3", "5751bc74597b3e62"),
     "sh": ("2e93af906944c206", "74e0ded20add333a"),
     "shr": ("2e93af906944c206", "64aa6447fdee77b3"),
@@ -37,7 +37,7 @@ PINNED = {
 BY_TIME = {  # hours
     ("grow", 1.0): ("0fca951f9efc284f", "bdd97baf679e4b15"),
     ("scale", 0.2): ("f5ad6a8d391777d0", "d231f8235a693c1b"),
-    ("front", 1.0): ("06c4c6b2f7d251e2", "3af994e0bb2eca65"),
+    ("front", 1.0): ("fbba833405fef10e", "5007ad97c779b176"),
     ("one_epoch", 0.2): ("b2401e5b6da80f64", "64bdf4ce532f1f6c"),
 }
 

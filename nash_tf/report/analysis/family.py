@@ -175,8 +175,9 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> tuple[dict[in
         if last:
             fates |= dict.fromkeys(members, WINNER)
     if search_plan.front_plan(run):
-        networks = {child for child, records in lives.items() if records[-1].is_finished}
-        fates |= {child: FINISHED for child in networks if fates[child] != FAILED}
+        for child, records in lives.items():  # none is discarded
+            if fates[child] != FAILED:
+                fates[child] = FINISHED if records[-1].is_finished else WINNER
     return fates, True
 
 

@@ -136,6 +136,11 @@ def front_plan(run: Run) -> Front | None:
     return front(None if first is None else int(first), whole, doublings, most or math.inf)
 
 
+def grew_in_branches(run: Run) -> bool:
+    """Whether a front is that of an earlier version: one network grew from size to size, and at each a copy of it was finished."""
+    return front_plan(run) is not None and any(record.child for record in run.records)
+
+
 def standing(run: Run) -> Standing | None:
     """Where the search stands; None where method or settings are not known."""
     of_step, steps = planned(run), run.config.get("steps")

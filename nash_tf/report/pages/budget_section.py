@@ -37,6 +37,8 @@ def budget(run: Run, keep: Keep) -> Markup:
             f"before it, and trained at a rate that falls to zero from {CUT_RATE * 100:.0f} % of that. Each is meant to have compute in "
             f"proportion to the cube root of its size; one that was cut out, {CUT_SHARE * 100:.0f} % of that."
         )
+    if search_plan.grew_in_branches(run):
+        words = "All trainings share one budget. One network grew from size to size, and at each a copy of it was trained to an end."
     return html.together(
         html.paragraph(words),
         keep(drawn) if drawn else None,

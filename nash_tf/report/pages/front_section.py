@@ -56,10 +56,9 @@ def _words(run: Run, members: Sequence[Mapping]) -> list[object]:
     who, made = "Each", ""
     if search_plan.front_plan(run):
         who = "A smaller one"
-        made = (
-            "One search found them: a network grew from size to size at a constant learning rate, and at each size a copy was trained on "
-            "with a falling rate, which finishes it. "
-        )
+        made = "One search made them: the largest grew out of the first network, and each smaller one was cut out of the one before it. "
+    if search_plan.grew_in_branches(run):
+        made = "One search made them: a network grew from size to size, and at each size a copy of it was trained to an end. "
     if any(each.get("made_of") for each in members):
         made += (
             f"{who} was made of the next larger one by taking out what matters least for the loss, and then trained against the outputs "
