@@ -13,7 +13,6 @@ from nash_tf.architecture.first_networks import residual
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.course import AVERAGED, COOLDOWN
 from nash_tf.strategy.front_plan import CUT_RATE, CUT_SHARE, ENOUGH, Front, front, phases
-from nash_tf.strategy.front_proposals import cut, widened
 from nash_tf.strategy.records import COMPLETED, FAILED, Goal, Outcome, TrainingKey
 from nash_tf.strategy.schedules import averaged_from, phased
 
@@ -61,10 +60,6 @@ def params(search):
     return [search.outcomes[key].architecture.params for key in search.finished_networks]
 
 
-def at_most(params):
-    return lambda network: network.params <= params
-
-
 class TestPlan:
     def test_sizes_are_those_asked_for_but_for_those_that_another_is_of(self):
         assert front(100, (50, 20, 105, 400, 200, 210, 900), 3, 500) == Front((400, 200, 105, 50, 20))
@@ -97,62 +92,6 @@ class TestPlan:
             assert phased(at, of_cut, 1.0) == pytest.approx(CUT_RATE * (1 - at / epochs), abs=1e-9)
         for each in (whole, of_cut):
             assert averaged_from(each) == (epochs - max(1, round(AVERAGED * epochs)) if is_averaged else None)
-
-
-class TestWidened:
-    @pytest.mark.parametrize("times", [1.3, 4.0, 30.0])
-    def test_all_layers_have_the_same_multiple_of_their_channels(self, times):
-        parent = residual((8, 8, 3), 10, (16, 32, 64))
-        size = times * parent.params
-        child = widened(parent, 0, at_most(size)).architecture
-        assert ENOUGH * size <= child.params <= size and child.params != parent.params
-        multiples = [child[node.name].channels / node.channels for node in parent.nodes if node.kind == "Conv2D"]
-        assert max(multiples) - min(multiples) <= 1 / 16
-
-    def test_heads_which_could_not_be_taken_back_stay(self):
-        words = keras.Input((6, 4))
-        seen = keras.layers.MultiHeadAttention(2, 8, name="attention")(words, words)
-        units = keras.layers.LSTM(6, name="units")(keras.layers.Dense(8, "relu", name="hidden")(seen))
-        parent = Architecture.from_keras(keras.Model(words, keras.layers.Dense(3)(units)))
-        child = widened(parent, 0, at_most(4 * parent.params))
-        assert {move.site[0] for move in child.moves} == {"hidden", "units"}
-        back = cut(child.architecture, parent, 0, at_most(1.2 * parent.params)).architecture
-        assert parent.params <= back.params <= 1.2 * parent.params
-
-    def test_what_cannot_be_wider_stays(self):
-        child = widened(FIRST, 0, at_most(FIRST.params))
-        assert child.architecture is FIRST and not child.moves
-
-
-class TestCut:
-    @pytest.mark.parametrize("share", [0.9, 0.5, 0.2])
-    def test_the_largest_network_of_a_size_has_the_same_share_of_all_filters(self, share):
-        parent = residual((8, 8, 3), 10, (16, 32, 64))
-        size = share * parent.params
-        child = cut(parent, residual((8, 8, 3), 10, (2, 2, 2)), 0, at_most(size))
-        assert ENOUGH * size <= child.architecture.params <= size
-        shares = [
-            child.architecture[node.name].channels / node.channels
-            for node in parent.nodes
-            if node.kind == "Conv2D" and node.name in child.architecture
-        ]
-        assert max(shares) - min(shares) <= 1 / 16 and max(shares) < 1
-
-    def test_no_layer_loses_what_it_had_at_first_where_there_is_room(self):
-        first, parent = residual((8, 8, 3), 10, (8, 8)), residual((8, 8, 3), 10, (8, 40))
-        widths = [
-            {
-                node.name: node.channels
-                for node in cut(parent, first, 0, at_most(size)).architecture.nodes
-                if node.kind == "Conv2D"
-            }
-            for size in (first.params, first.params // 2)
-        ]
-        assert min(widths[0].values()) == 8 > min(widths[1].values())
-
-    def test_what_cannot_become_so_small_stays(self):
-        child = cut(FIRST, FIRST, 0, at_most(10))
-        assert child.architecture is FIRST and not child.moves
 
 
 class TestSearch:
