@@ -149,7 +149,7 @@ class SearchConfig(
     max_params: int = limit(
         whole(1),
         "Maximum number of parameters of a network, of frozen layers too, without moving averages; no morphism exceeds it. The first "
-        "network must keep it, or the method scale makes it smaller until it does. The method front keeps the limit when it is resumed.",
+        "network must keep it, or the methods scale and front make it smaller until it does. The method front keeps the limit when it is resumed.",
         default=1_000_000,
     )
     seed: int = setting(whole(0, 2**32 - 1), "Seed of all random draws.", default=0, group=_SEARCH)
@@ -258,7 +258,7 @@ class SearchConfig(
     @property
     def side_by_side(self) -> int:
         """Most trainings at a time: one a worker, or one in all where each goes on with the network of the one before."""
-        return 1 if methods.registry[self.method].has_one_child else self.workers
+        return 1 if methods.registry[self.method].trains_one_at_a_time else self.workers
 
     def with_threads(self, begun_with: int | None) -> "SearchConfig":
         """The same with a number of threads: the one given, the one that the run began with, or a training's share of this machine."""

@@ -31,7 +31,7 @@ def unused_in_run(config: SearchConfig, is_told: bool = False) -> dict[str, str]
         found["widths"] = "the layout hand has its own"
     if method.name == HAND and config.layout not in (None, HAND):
         found["layout"] = "method hand has its own"
-    if method.has_one_child:
+    if method.trains_one_at_a_time:
         found["workers"] = f"method {method.name} has one training at a time"
     if not method.has_foresight:
         found["prior"] = no_gains(method)

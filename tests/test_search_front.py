@@ -37,7 +37,6 @@ class Killed(BaseException):
 def without_exports():
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(search.runtime, "set_up", lambda threads: None)  # TensorFlow has computed before
-        patched.setattr("nash_tf.surgery.shrinking.STEP", 0.5)  # fewer steps
         instead_of_exports(patched)
         yield
 

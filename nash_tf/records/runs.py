@@ -99,11 +99,6 @@ class Record:
         return list(zip(long_histories.epochs_of(values, self.every, self.epochs), values, strict=True))
 
     @property
-    def is_finished(self) -> bool:
-        """Whether a network was trained to its end: the rate fell to zero, as far as it is known."""
-        return self.step > 0 and (not self.rate or self.rate[-1] == 0)
-
-    @property
     def failed(self) -> bool:
         return self.status != "completed" or self.score is None
 

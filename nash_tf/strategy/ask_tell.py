@@ -223,7 +223,7 @@ class Search:
         if not self._proposer.can_grow(TrainingKey(step, rung, 0), parent, self.outcomes):
             if self.front:
                 limits = explanations.limits(self.settings, bool(self._fits))
-                return f"no network of a further size can be made under {limits}{self._lost()}"
+                return f"it has the networks that can be made under {limits}{self._lost()}"
             network = self.outcomes[parent].architecture if parent else None
             assert network is not None  # a failed training is no parent
             return f"nothing can grow in step {step}: {explanations.nothing_fits(network, self.settings, bool(self._fits))}"

@@ -10,7 +10,8 @@ from nash_tf.strategy.records import TrainingKey
 
 
 def winner(scores: Scores, method: Method, is_accuracy: bool = True) -> TrainingKey | None:
-    """The training to hand over: the best one; of a method with one network the last, unless it has failed.
+    """The training to hand over: the best one; of a front the best that has finished a network, where one has; of a method with one network
+    the last, unless it has failed.
 
     The parts of one training differ by more than luck only where it has failed; the last has the lowest rate. Where the validation
     examples are few, the highest score may be any part's, and the last may be the lowest of all in which the rate falls.
@@ -22,6 +23,8 @@ def winner(scores: Scores, method: Method, is_accuracy: bool = True) -> Training
             losses, may get worse though accuracies do not: then it has where half of the trainings did.
     """
     scored = {training: score for training, score in scores.items() if score is not None}
+    if method.has_front:  # the first network is one that others grow out of, and may be above the limits
+        return best({training: score for training, score in scored.items() if training.step}) or best(scored)
     if method.has_one_network and scored:
         last = max(scored)
         least = scored[min(scored)] if is_accuracy else statistics.median(scored.values())

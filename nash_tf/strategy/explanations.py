@@ -154,7 +154,7 @@ def without_growth(outcomes: Iterable[Outcome], settings: Settings) -> str | Non
         return None
     ended = list(outcomes)
     if method.has_front and not any(outcome.assignment.considered for outcome in ended):
-        return None  # it was of its largest size
+        return None  # nothing was weighed: it was of its size, or the search did not come to that
     trained = [outcome for outcome in ended if outcome.architecture is not None]
     if not trained or any(outcome.assignment.moves for outcome in trained):
         return None

@@ -66,12 +66,13 @@ class FrontProposer(BudgetedProposer):
         def keeps(child: Architecture) -> bool:
             return child.params <= size and (flops(child) or 0) <= self.max_flops
 
-        is_finished = _has_finished(outcomes)
-        if keeps(parent) and (is_finished or self.fits(parent)):
-            return None if is_finished else self._grown(parent, size, step, outcomes, keeps)
+        if keeps(parent) and _has_finished(outcomes):
+            return None
+        if keeps(parent) and self.fits(parent):
+            return self._grown(parent, size, step, outcomes, keeps)
         seed, first = derive(self.settings.seed, step, 0), first_network(outcomes)
-        child = Proposed(parent) if keeps(parent) else cut(parent, first, seed, keeps)
-        if not self.fits(child.architecture):
+        child = cut(parent, first, seed, keeps)
+        if not (child.moves and self.fits(child.architecture)):
             child = cut(parent, first, seed, lambda each: keeps(each) and self.fits(each))
         return child if child.moves else None
 
@@ -145,10 +146,17 @@ class FrontStanding:
             was_cut = any(move.operator in reductions for move in assignment.moves)
             if network and size and (was_cut or network.params >= ENOUGH * size):
                 (there if key in self.finished else failed).add(size)
+        least = min(
+            (int(network.params) for key in self.finished if (network := self.outcomes[key].architecture)),
+            default=math.inf,
+        )
         others = [size for size in plan.sizes if size not in there | failed]
         said = {
-            "its training failed": [size for size in plan.sizes if size in failed - there],
-            "the search did not come to it, or no morphism leads there within the limits": others,
+            "training failed": [size for size in plan.sizes if size in failed - there],
+            "none could be made that is larger than the next smaller one": [size for size in others if least <= size],
+            "the search did not come to it, or no morphism leads there within the limits": [
+                size for size in others if size < least
+            ],
         }
         words = [f"no network of {_listed(sizes)} parameters: {why}" for why, sizes in said.items() if sizes]
         return f"There is {'; and '.join(words)}." if words else None

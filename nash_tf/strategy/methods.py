@@ -107,10 +107,10 @@ class Method:
     @property
     def has_one_network(self) -> bool:
         """Whether all trainings are parts of one, of one network that may grow: nothing is selected."""
-        return self.has_one_child and not self.has_front
+        return self.trains_one_at_a_time and not self.has_front
 
     @property
-    def has_one_child(self) -> bool:
+    def trains_one_at_a_time(self) -> bool:
         """Whether each training follows from the one before it: no two can be done at a time."""
         return self.is_budgeted and self.rungs is halving.one_child
 

@@ -16,7 +16,7 @@ from nash_tf.scores import objectives
 from nash_tf.scores.tally import Tally
 from nash_tf.seeds import derive
 from nash_tf.settings.costs import COSTS, LATENCY
-from nash_tf.strategy import forecast
+from nash_tf.strategy import forecast, methods
 from nash_tf.strategy.pareto import Point, undominated
 from nash_tf.strategy.records import TrainingKey, not_finite
 from nash_tf.surgery.certificate import in_float32
@@ -84,11 +84,8 @@ def front(
         members.append(member)
         _export(run, model, member, images, knows_validation=False, left=left)
         _say(run, member.said)
-    standing = run.tuner.oracle.search.front
-    if standing is None:
+    if not methods.registry[config.method].has_front:
         members += _made_smaller(run, largest, images, knows_validation)
-    elif missing := standing.missing():
-        run.progress.line(f"Front: {missing}")
     said = _compared(run, members)
     best = {id(member) for member in undominated(said, lambda member: point(member, config))}
     said.sort(key=lambda member: member["params"])

@@ -6,6 +6,7 @@ from keras_tuner import HyperParameters
 from keras_tuner.engine.trial import Trial
 
 from nash_tf.strategy import course, endings
+from nash_tf.strategy.records import Assignment
 from nash_tf.strategy.time_limits import TimeLimits
 from nash_tf.training import resumable_training
 from nash_tf.training.watching import Limits
@@ -73,17 +74,25 @@ class Allowance:
         """The time that a trial may take.
 
         The training that ends the search may take the time of a control, too. It is made shorter, since without it nothing is finished;
-        and so is the first network's, since without it there is nothing at all.
+        and so is the first network's, since without it there is nothing at all, and that of the largest network of a front.
         """
-        key, search = self._book.assignment(trial).key, self._search
+        assignment, search = self._book.assignment(trial), self._search
+        key = assignment.key
         is_end = endings.is_end(key, search.steps, search.method)
         seconds = self._limits.seconds_left_at_most() if is_end else self._limits.seconds_left()
         cpu_seconds, shortened = self._book.lending.cpu_seconds(trial.trial_id), None
         if endings.can_be_shortened(key, search.steps, search.method) and min(seconds, cpu_seconds) < math.inf:
-            held = 0.0 if is_end else self._limits.held.first_reserve()
-            share = 1.0 if is_end else course.first_share(search.method)
+            held = self._limits.held.first_reserve() if key.step == 0 else 0.0
+            share = course.first_share(search.method) if key.step == 0 else self._share(assignment)
             shortened = share * (seconds - held), share * cpu_seconds
         return Limits(seconds, cpu_seconds, shortened=shortened)
+
+    def _share(self, assignment: Assignment) -> float:
+        """The share of a training in the time left: all of it, but for the largest network of a front, which others follow."""
+        front, architecture = self._search.front, assignment.architecture
+        if front is None or architecture is None:
+            return 1.0
+        return front.plan.share(int(architecture.params), is_cut=False)
 
     def do_again(self, trial: Trial, cpu_seconds: float) -> None:
         """Has a trial wait for its next worker. What it has taken counts, but for what is saved of it: it goes on from there, and tells

@@ -25,10 +25,10 @@ NodeAffinitySchedulingStrategy = importlib.import_module(
 MEASURED = ("cpu_seconds", "wall_seconds")
 FRONT = {
     "method": "front",
-    "front_sizes": (420,),
+    "front_sizes": (150, 260, 420),
     "budget_epochs": 8,
     "vanilla_epochs": 1,
-}  # two networks of the first one
+}
 
 
 def records(tuner):

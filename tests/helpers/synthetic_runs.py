@@ -116,7 +116,7 @@ def _train(training, parent, rungs, record, seed, mutations, born, levels, faile
     dice = random.Random(derive(seed, record.name, *training))
     if life not in born:
         before = born[parent.step, parent.child][0] if parent else vanilla((32, 32, 3), 10, (64, 128, 256))
-        is_drawn = not child if record.has_front else child or not record.keeps_parent
+        is_drawn = child or not record.keeps_parent
         count = mutations if parent and is_drawn else 0
         born[life] = draw(
             before, count, record.frequencies or record.gains, 20_000_000, derive(seed, step, child), record.variants

@@ -108,7 +108,7 @@ class TestSearchOfAFront:
         page = search_page.report(loading.read(run, pictures=True)).html
         assert "Networks of several sizes" in page and "shrinking 4.99k, 3 epochs" in page
         assert "The architecture of front/490" in page
-        assert "finishes" in page and "All trainings share one budget. The largest network is grown" in page
+        assert "finishes" in page and "All trainings share one budget. The largest network is made" in page
 
     def test_a_link_in_place_of_the_folder_is_not_followed(self, run, tmp_path):
         (run / "front").rename(tmp_path / "elsewhere")

@@ -129,7 +129,7 @@ class TestSearch:
         assert search.finished_networks == (MIDDLE, SMALLEST) == (search.best, SMALLEST)
         assert search.outcomes[MIDDLE].assignment.source == (0, 0, 0)
         assert ENOUGH * SIZES[1] <= params(search)[0] <= SIZES[1]
-        assert search.front.missing() == f"There is no network of {SIZES[2]:,} parameters: its training failed."
+        assert search.front.missing() == f"There is no network of {SIZES[2]:,} parameters: training failed."
 
     def test_where_one_in_the_middle_fails_the_next_is_cut_out_of_the_one_before_it(self):
         search = climb(failed=[MIDDLE])
@@ -139,7 +139,7 @@ class TestSearch:
     def test_a_network_that_cannot_grow_is_trained_all_the_same_and_cut(self):
         search = climb(fits=lambda network: network.params <= FIRST.params)
         assert search.finished.startswith(
-            "no network of a further size can be made under max_params=20,000,000 and the "
+            "it has the networks that can be made under max_params=20,000,000 and the limit"
         )
         assert params(search)[0] == FIRST.params and params(search)[1] <= SIZES[0]
         assert search.front.missing().startswith(f"There is no network of {SIZES[1]:,}, {SIZES[2]:,} parameters: ")
@@ -169,13 +169,20 @@ class TestSearch:
 
     def test_a_first_network_above_all_sizes_is_cut_at_once(self):
         search = climb(dataclasses.replace(SETTINGS, front_sizes=(FIRST.params // 3, FIRST.params // 2)))
-        assert [own <= size for own, size in zip(params(search), (FIRST.params // 2, FIRST.params // 3), strict=True)]
+        assert all(
+            own <= size for own, size in zip(params(search), (FIRST.params // 2, FIRST.params // 3), strict=True)
+        )
         assert all(search.outcomes[key].assignment.moves for key in search.finished_networks)
         assert search.front.missing() is None
 
+    def test_the_first_network_is_not_handed_over_where_another_is_finished(self):
+        search = climb(dataclasses.replace(SETTINGS, front_sizes=(FIRST.params // 2,)))
+        search.scores[0, 0, 0] = 9.0
+        assert search.best == LARGEST
+
     def test_where_no_size_can_be_come_to_nothing_is_finished(self):
         search = climb(dataclasses.replace(SETTINGS, front_sizes=(5,)))
-        assert search.finished_networks == () and search.finished.startswith("no network of a further size can be made")
+        assert search.finished_networks == () and search.finished.startswith("it has the networks that can be made")
         assert "no network of 5 parameters" in search.front.missing()
 
     def test_without_sizes_the_first_network_is_doubled_under_the_limits(self):

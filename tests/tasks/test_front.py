@@ -177,14 +177,10 @@ def test_without_time_there_is_none(run_of, largest):
 def test_none_takes_the_time_of_the_exports_that_follow(run_of):
     run, exported = run_of(seconds_left=8.0, method="front", export=("keras", "onnx"), max_hours=1.0)
     finished = {(1, 0, 0): compiled(), (2, 0, 0): compiled(widths=(4, 8))}
-    run.tuner.oracle.search = SimpleNamespace(
-        front=SimpleNamespace(missing=lambda: "There is no network of 7 parameters.")
-    )
     run.tuner.oracle.book = SimpleNamespace(by_training=lambda: finished)
     run.tuner.load_model = lambda model: model
     front.front(run, compiled(widths=(6, 9)), None, list(finished))
     assert [given["formats"] for _, given in exported] == [["keras"], ["keras", "onnx"]]
-    assert "Front: There is no network of 7 parameters." in run.progress.stream.text
 
 
 @pytest.mark.parametrize("objective", ["loss", "accuracy"])

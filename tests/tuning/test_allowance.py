@@ -207,6 +207,18 @@ def test_the_first_network_and_the_end_of_one_training_are_made_shorter_and_not_
     assert bool(shortened.pop(end)) == (method == "grow") and not any(shortened.values())
 
 
+def test_the_largest_network_of_a_front_may_take_its_share(tmp_path):
+    oracle, _ = begin(tmp_path, **{**FIVE, "method": "front", "steps": 1})
+    told(oracle, *asked(oracle, "ann"), 10.0)
+    (largest,) = asked(oracle, "ann")
+    plan, params = oracle.search.front.plan, FIRST.params
+    share = plan.share(2 * params, is_cut=False)
+    assert share > 0.5 and may_be_shortened(largest) == [None, pytest.approx(share * (HOUR - 10))]
+    told(oracle, largest, 10.0)
+    (smaller,) = asked(oracle, "ann")
+    assert not may_be_shortened(smaller) and oracle.search.outcomes[1, 0, 0].architecture.params > params
+
+
 def test_what_follows_is_held_back_of_a_first_network_that_is_made_shorter(tmp_path):
     oracle, _ = begin(tmp_path, **{**FIVE, "max_cpu_hours": None, "max_hours": 1.0})
     oracle.limits = oracle.allowance._limits = TimeLimits(1.0, None, lambda: (0.0, 0.0))

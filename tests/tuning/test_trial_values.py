@@ -1,15 +1,19 @@
 """The codec between assignments and the values of trials."""
 
+import dataclasses
+
 import pytest
 
 from nash_tf.strategy.records import Assignment
 from nash_tf.tuning import trial_values
-from tests.strategy.test_front_plan import climb
+from tests.strategy.test_front_plan import SETTINGS, climb
+
+GROWN = dataclasses.replace(SETTINGS, method="grow", front_sizes=())
 
 
-@pytest.mark.parametrize("key", [(0, 0, 0), (1, 0, 0), (1, 0, 1)])
+@pytest.mark.parametrize("key", [(0, 0, 0), (1, 0, 0), (2, 1, 0)])
 def test_an_assignment_comes_back(key):
-    assignment = climb().outcomes[key].assignment
+    assignment = climb(GROWN).outcomes[key].assignment
     assert bool(assignment.considered) == (key == (1, 0, 0))
     values = trial_values.encode(assignment, "source")
     assert all(isinstance(value, str | int | float | bool) for value in values.values()), "as Keras Tuner has them"
@@ -18,7 +22,7 @@ def test_an_assignment_comes_back(key):
 
 
 def test_a_trial_of_a_version_without_what_was_considered_goes_on():
-    search = climb(stop=1)
+    search = climb(GROWN, stop=1)
     (assignment, *_) = search.ask()
     values = trial_values.encode(assignment, "source")
     del values["considered"]

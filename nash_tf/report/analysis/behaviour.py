@@ -61,7 +61,7 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
     favours: list[tuple[str, dict[int, float]]] = []
     for run in runs:
         children = family.children(run)
-        won = [child for child in children if child.fate == family.WINNER]
+        won = [child for child in children if child.has_won]
         for child in won:
             if child.params:
                 winners.setdefault(child.step, []).append(child.params)
@@ -103,7 +103,7 @@ def behaviour(method: str, runs: Sequence[Run]) -> Behaviour:
 def _favoured(children: Sequence[family.Child], step: int) -> float | None:
     """Logarithm of the promoted's parameters less that of the discarded's, means over one step's first rung."""
     born = [child for child in children if child.step == step and child.params and child.fate != family.FAILED]
-    promoted = [math.log(child.params or 1) for child in born if child.rung > 0 or child.fate == family.WINNER]
+    promoted = [math.log(child.params or 1) for child in born if child.rung > 0 or child.has_won]
     discarded = [math.log(child.params or 1) for child in born if child.rung == 0 and child.fate == family.DISCARDED]
     return mean(promoted) - mean(discarded) if promoted and discarded else None
 

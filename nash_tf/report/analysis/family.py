@@ -38,6 +38,11 @@ class Child:
     is_between: bool = False
 
     @property
+    def has_won(self) -> bool:
+        """Whether it won its step, or is a finished network of a front, whose steps have no others."""
+        return self.fate in (WINNER, FINISHED)
+
+    @property
     def stands_out(self) -> bool:
         """Whether figures set it off: it won its step, or is handed over although another one won it."""
         return self.fate == WINNER or (self.chosen and self.over)
@@ -147,7 +152,7 @@ def children(run: Run) -> tuple[Child, ...]:
             over,
             closed[step],
             chosen[1] if chosen and (step, child) == key else None,
-            plan is not None and not lives[step, child][-1].is_finished,
+            plan is not None and not search_plan.finishes(run, lives[step, child][-1]),
         )
         for step, child in sorted(lives)
     )
@@ -177,7 +182,7 @@ def _fates(run: Run, step: int, lives: dict[int, list[Record]]) -> tuple[dict[in
     if search_plan.front_plan(run):
         for child, records in lives.items():  # none is discarded
             if fates[child] != FAILED:
-                fates[child] = FINISHED if records[-1].is_finished else WINNER
+                fates[child] = FINISHED if search_plan.finishes(run, records[-1]) else WINNER
     return fates, True
 
 

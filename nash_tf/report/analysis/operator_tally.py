@@ -7,7 +7,6 @@ from itertools import chain
 from statistics import mean
 
 from nash_tf.records.runs import Run
-from nash_tf.report.analysis import family
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.analysis.stats import t_interval
 
@@ -70,13 +69,13 @@ def tally(run: Run, children: Sequence[Child]) -> list[Operator]:
             parent = records.get(child.parent) if child.parent else None
             if child.params and parent and parent.params:
                 growth.append(child.params / parent.params)
-        winners = [child for child in carriers if child.fate == family.WINNER]
+        winners = [child for child in carriers if child.has_won]
         found.append(
             Operator(
                 name,
                 drawn=sum(child.operators.count(name) for child in carriers),
                 carriers=len(carriers),
-                promoted=sum(child.rung > 0 or child.fate == family.WINNER for child in carriers),
+                promoted=sum(child.rung > 0 or child.has_won for child in carriers),
                 accepted=sum(child.operators.count(name) for child in winners),
                 gains_by_step=tuple(tuple(each) for each in gains.values()),
                 growth=tuple(growth),

@@ -141,6 +141,12 @@ def grew_in_branches(run: Run) -> bool:
     return front_plan(run) is not None and any(record.child for record in run.records)
 
 
+def finishes(run: Run, record: Record) -> bool:
+    """Whether a training of a front was to finish a network, and did not only grow one."""
+    is_last = not grew_in_branches(run) or not record.rate or record.rate[-1] == 0
+    return record.step > 0 and is_last
+
+
 def standing(run: Run) -> Standing | None:
     """Where the search stands; None where method or settings are not known."""
     of_step, steps = planned(run), run.config.get("steps")

@@ -7,7 +7,6 @@ from nash_tf.drawing.axes import Scale, frame, logarithmic
 from nash_tf.drawing.figure import SERIES, Figure, legend, line, mark, path, star, text
 from nash_tf.drawing.markup import Markup, join, tag
 from nash_tf.drawing.number_words import plural, short
-from nash_tf.report.analysis import family
 from nash_tf.report.analysis.behaviour import Behaviour
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import description
@@ -49,7 +48,7 @@ def growth(children: Sequence[Child], limit: float | None) -> Figure | None:
         for index, (child, params) in enumerate(members[step]):
             at = (x(step + 0.5 * ((index + 0.5) / count - 0.5)), y(params or 1))
             title = tag("title", description(child))
-            if child.fate == family.WINNER and (child.is_between or not known[0][0].is_between):
+            if child.has_won:
                 winners.append((x(step), at[1]))
                 drawn = star(x(step), at[1], 9, "f0", title)
             else:

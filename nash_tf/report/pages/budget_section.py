@@ -32,7 +32,7 @@ def budget(run: Run, keep: Keep) -> Markup:
     )
     if plan:
         words = (
-            "All trainings share one budget. The largest network is grown out of the first one, and trained at a rate that is constant "
+            "All trainings share one budget. The largest network is made of the first one, and trained at a rate that is constant "
             f"until {course.COOLDOWN * 100:.0f} % of its training are done, and then falls to zero. Each smaller one is cut out of the one "
             f"before it, and trained at a rate that falls to zero from {CUT_RATE * 100:.0f} % of that. Each is meant to have compute in "
             f"proportion to the cube root of its size; one that was cut out, {CUT_SHARE * 100:.0f} % of that."
@@ -42,7 +42,7 @@ def budget(run: Run, keep: Keep) -> Markup:
     return html.together(
         html.paragraph(words),
         keep(drawn) if drawn else None,
-        html.table(columns, [_row(record, total, plan) for record in run.records]),
+        html.table(columns, [_row(run, record, total, plan) for record in run.records]),
         html.paragraph(_gains(run)) if any(record.expected_gain is not None for record in run.records) else None,
         considered_section.section(run, plan is not None),
     )
@@ -88,13 +88,13 @@ def _for_how_long(share: float | None) -> str:
     return f" with {share:.0%} of the search's CPU time" if worth.has_less(share) else " for as long"
 
 
-def _row(record: Record, total: float, plan: Front | None) -> list:
+def _row(run: Run, record: Record, total: float, plan: Front | None) -> list:
     loss = record.loss
     step = (
         "first network" if record.step == 0 else f"{record.step}" + (f", part {record.rung + 1}" if record.rung else "")
     )
     if plan and record.step:
-        step += ", finishes" if record.is_finished else ", grows on"
+        step += ", finishes" if search_plan.finishes(run, record) else ", grows on"
     return [
         left(step),
         left(NONE if record.rung or not record.operators else counted(record.operators)),

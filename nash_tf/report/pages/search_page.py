@@ -130,7 +130,8 @@ def _course(run: Run, everyone: Sequence[Child], children: Sequence[Child], keep
 def _of_short_life(run: Run, rungs: Mapping[int, int]) -> str:
     """Which networks are worse than they might be, by the method and the number of each step's rungs."""
     if search_plan.front_plan(run):
-        return ": the first one was at a high learning rate"
+        which = "those that grew on were" if search_plan.grew_in_branches(run) else "the first one was"
+        return f": {which} at a high learning rate"
     if search_plan.is_budgeted(run):
         return ": those of earlier steps were at a high learning rate"
     return ": those discarded early have had fewer epochs" if max(rungs.values()) > 1 else ""

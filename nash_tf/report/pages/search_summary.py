@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from nash_tf.drawing.markup import Markup, tag
 from nash_tf.drawing.number_words import percent, plural, short
 from nash_tf.records.runs import Run, sentence_of, sentences_of
-from nash_tf.report.analysis import family, search_plan
+from nash_tf.report.analysis import search_plan
 from nash_tf.report.analysis.family import Child
 from nash_tf.report.charts.child_words import measured
 from nash_tf.report.pages import html_page as html
@@ -159,7 +159,7 @@ def _summary(run: Run, children: Sequence[Child], chosen: Child | None) -> Marku
     if tested is not None:
         words.append(f"On the test set the first network, after its first training, has {tested.words}. ")
     method = run.known_method
-    won = [child for child in children if child.fate == family.WINNER and child.step > 0 and child.closed]
+    won = [child for child in children if child.has_won and child.step > 0 and child.closed]
     if won and (method is None or (method.keeps_parent and method.grows)):
         same = sum(not child.operators for child in won)
         words.append(f"The unmodified parent won {same or 'none'} of {plural(len(won), 'closed step')}.")
