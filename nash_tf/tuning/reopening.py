@@ -12,7 +12,7 @@ from typing import Any
 from keras_tuner.engine.trial import Trial, TrialStatus
 
 from nash_tf.settings import is_raised, why_not_resumed
-from nash_tf.strategy import explanations
+from nash_tf.strategy import explanations, methods
 from nash_tf.strategy.records import Assignment, Outcome, TrainingKey
 from nash_tf.strategy.search_settings import SEARCH_LIMITS, lost_limits, planned_by
 from nash_tf.tuning import checked_json, trial_values
@@ -141,6 +141,11 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
     limits = [name for name in SEARCH_LIMITS if name not in planned_by(method)]
     common = {name: (saved[name], value) for name, value in wanted.items() if name in saved}
     changed = {name: pair for name, pair in common.items() if not _same(*pair)}
+    if "rungs" in changed and methods.registry[method].has_front:  # nobody sets them: they are the method's
+        raise OtherSearch(
+            f"the search in {directory} was begun with a version in which method {method} made its networks in another way; go on with that one, "
+            "or give another project_name, or overwrite=True"
+        )
     if why := why_not_resumed(changed, limits):
         raise OtherSearch(f"the search in {directory} {why}. Give another project_name, or overwrite=True")
     if lost := lost_limits(method, saved, wanted):

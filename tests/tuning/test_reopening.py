@@ -126,6 +126,12 @@ def test_a_computed_setting_may_differ_in_its_last_digits(now, may_go_on, tmp_pa
         check_settings({"budget_epochs": 57.70387214011916}, {"method": "grow", "budget_epochs": now}, tmp_path)
 
 
+def test_a_front_that_was_begun_with_branches_is_refused_by_that(tmp_path):
+    wanted = {"method": "front", "rungs": [[1, 64]]}
+    with pytest.raises(OtherSearch, match="method front made its networks in another way; go on with that one"):
+        check_settings({**wanted, "rungs": [[2, 32]]}, wanted, tmp_path)
+
+
 @pytest.mark.parametrize("budget, is_refused", [(None, True), (30.0, False)])
 def test_a_budget_by_time_keeps_a_limit_on_it(budget, is_refused, tmp_path):
     begun = {"method": "grow", "budget_epochs": budget, "max_hours": 1.5, "max_cpu_hours": None}
