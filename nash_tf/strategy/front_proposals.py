@@ -1,7 +1,7 @@
 """Proposals of the method `front`: a network that grows to the largest size, and is cut to each smaller one."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,17 +71,18 @@ class FrontProposer(BudgetedProposer):
         if keeps(parent) and self.fits(parent):
             return self._grown(parent, size, step, outcomes, keeps)
         seed, first = derive(self.settings.seed, step, 0), first_network(outcomes)
-        child = cut(parent, first, seed, keeps)
-        if not (child.moves and self.fits(child.architecture)):
-            child = cut(parent, first, seed, lambda each: keeps(each) and self.fits(each))
+        child = self._fitting(lambda limits: cut(parent, first, seed, limits), keeps)
         return child if child.moves else None
+
+    def _fitting(self, make: Callable[[Keeps], Proposed], keeps: Keeps) -> Proposed:
+        """What is made to keep limits, and the engine's too where it is over those: they may be measured, and are seldom in the way."""
+        child = make(keeps)
+        return child if self.fits(child.architecture) else make(lambda each: keeps(each) and self.fits(each))
 
     def _grown(self, parent: Architecture, size: int, step: int, outcomes: Outcomes, keeps: Keeps) -> Proposed:
         """A network of a size: wider, and where that is not enough with other morphisms, one after the other."""
         plan, seed = self.front(outcomes), derive(self.settings.seed, step)
-        child = widened(parent, seed, keeps)
-        if not self.fits(child.architecture):  # this may be measured, and is seldom in the way
-            child = widened(parent, seed, lambda each: keeps(each) and self.fits(each))
+        child = self._fitting(lambda limits: widened(parent, seed, limits), keeps)
         compute, price = self._left_of_budget(outcomes) * plan.share(size, is_cut=False), self.prices(outcomes).epoch
         foresight = self._foresight(_Reaching, outcomes, math.inf, size)
         while child.architecture.params < ENOUGH * size:

@@ -90,7 +90,7 @@ def after(config: SearchConfig, dataset: Dataset, export: float, member: float) 
         has_control=has_control(config),
         test=tests / 3 / train,
         export=export,
-        front=0.0 if is_front else len(config.front_sizes) * (4 / 3 * front_epochs(config) + SHRINKING / train),
+        front=0.0 if is_front else len(config.front_sizes) * (4 / 3 * config.front_epochs + SHRINKING / train),
         members=(len(config.front_sizes) - 1 if config.front_sizes else config.steps) if is_front else 0,
         member=member,
     )
