@@ -20,7 +20,7 @@ def of_a_step(rungs: Sequence[Rung], method: Method) -> str:
     kept = " (it grows and computes the same, or loses filters)" if method.shrinks else " that keep what it computes"
     if method.has_front:
         return (
-            "A step trains a network of another size to its end: first the largest, grown out of the first network; then each smaller "
+            "A step trains a network of another size to its end: first the largest, made of the first network; then each smaller "
             "one,\ncut out of the one before it."
         )
     if not rungs:

@@ -141,10 +141,9 @@ def check_settings(saved: Mapping[str, Any], wanted: Mapping[str, Any], director
     limits = [name for name in SEARCH_LIMITS if name not in planned_by(method)]
     common = {name: (saved[name], value) for name, value in wanted.items() if name in saved}
     changed = {name: pair for name, pair in common.items() if not _same(*pair)}
+    # How many children a rung of a front has is the method's: nobody sets it.
     children = [[rung[0] for rung in rungs] for rungs in changed.get("rungs", ())]
-    if (
-        methods.registry[method].has_front and children and children[0] != children[1]
-    ):  # the method's, which nobody sets
+    if methods.registry[method].has_front and children and children[0] != children[1]:
         raise OtherSearch(
             f"the search in {directory} was begun with a version in which method {method} made its networks in another way; go on with that one, "
             "or give another project_name, or overwrite=True"

@@ -56,7 +56,7 @@ def _words(run: Run, members: Sequence[Mapping]) -> list[object]:
     who, made = "Each", ""
     if search_plan.front_plan(run):
         who = "A smaller one"
-        made = "One search made them: the largest grew out of the first network, and each smaller one was cut out of the one before it. "
+        made = "One search made them: the largest was made of the first network, and each smaller one was cut out of the one before it. "
     if search_plan.grew_in_branches(run):
         made = "One search made them: a network grew from size to size, and at each size a copy of it was trained to an end. "
     if any(each.get("made_of") for each in members):
