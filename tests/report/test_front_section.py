@@ -109,6 +109,10 @@ class TestSearchOfAFront:
         assert "Networks of several sizes" in page and "shrinking 4.99k, 3 epochs" in page
         assert "The architecture of front/490" in page
         assert "finishes" in page and "All trainings share one budget. The largest network is made" in page
+        assert "network of the front</text>" in page and "first network and winner</text>" in page
+        assert (
+            "winner of a step" not in page and "one learning rate" not in page and "reached the last rung" not in page
+        )
 
     def test_a_link_in_place_of_the_folder_is_not_followed(self, run, tmp_path):
         (run / "front").rename(tmp_path / "elsewhere")

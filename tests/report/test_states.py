@@ -49,7 +49,7 @@ class TestStates:
     def test_under_one_budget_nothing_restarts(self, tmp_path, method, stop_after):
         page = page_of(make_run(tmp_path / "run", method, steps=2, stop_after=stop_after)).text
         assert "All trainings share one budget and one learning rate, without restarts" in page
-        assert "one learning rate over all trainings" in page and "at birth and" not in page
+        assert "learning rate: see The budget" in page and "at birth and" not in page
         assert "The winner is" in page if stop_after is None else "The best network so far is" in page
 
     @pytest.mark.parametrize("method", methods.registry)

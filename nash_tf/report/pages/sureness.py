@@ -182,7 +182,7 @@ def _mistakes(run: Run, test: Tested) -> Markup | None:
         told = tag(
             "figcaption",
             tag("b", mistake.named),
-            f" {percent(mistake.probability, 1)} %",
+            f" {percent(mistake.probability, 1)}\u00a0%",
             tag("br"),
             f"is {mistake.label}",
         )

@@ -46,7 +46,7 @@ def curves(
     """
     without_rate = "learning rate not known"
     if search_plan.is_budgeted(run):
-        without_rate = "one learning rate over all trainings: see The budget"
+        without_rate = "learning rate: see The budget"
     groups = {step: [child for child in children if child.step == step] for step in rungs}
     by_metric: dict[str, list[Markup]] = {}
     records = {record.place: record for record in run.records}
