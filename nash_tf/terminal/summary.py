@@ -27,7 +27,9 @@ def of_a_step(rungs: Sequence[Rung], method: Method) -> str:
         return "The first network is trained, and nothing is searched."
     if rungs[0].children == 1:
         where = ", where any are expected to be worth their compute" if method.has_foresight else ""
-        return f"A step makes a child of the network, a copy changed by morphisms{kept}{where}, and trains it."
+        rate = "\nUntil the learning rate falls, in the second half of the budget, accuracies jump and are lower than they will be."
+        made = f"A step makes a child of the network, a copy changed by morphisms{kept}{where}, and trains it."
+        return made + rate if method.is_budgeted else made
     what = f"A step trains {rungs[0].children} children: copies of its best network changed by morphisms{kept}"
     return f"{what}." if len(rungs) == 1 else f"{what};\neach of its {len(rungs)} rungs goes on with the better ones."
 

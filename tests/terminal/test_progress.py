@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from nash_tf.strategy import methods
+from nash_tf.strategy import course, methods
 from nash_tf.strategy.ask_tell import Search, Settings
 from nash_tf.strategy.halving import Rung
 from nash_tf.strategy.records import FAILED, Goal, Outcome
@@ -262,6 +262,12 @@ def test_a_control_that_was_cut_short_is_said_to_be():
 )
 def test_steps_and_children_are_explained(rungs, expected):
     assert expected in summary.of_a_step([Rung(*rung) for rung in rungs], methods.GROW)
+
+
+def test_that_accuracies_are_low_at_a_high_rate_is_said_where_there_is_one_rate():
+    said = [summary.of_a_step([Rung(1, 8)], methods.registry[name]) for name in ("grow", "nash")]
+    assert ["Until the learning rate falls" in words for words in said] == [True, False]
+    assert course.COOLDOWN == 0.5, "in the second half"
 
 
 def test_a_step_that_may_make_a_network_smaller_does_not_keep_what_it_computes():
