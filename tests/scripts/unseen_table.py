@@ -34,7 +34,9 @@ def unseen(config: dict) -> tuple[np.ndarray, np.ndarray]:
 
 
 def accuracy(model: keras.Model, x: np.ndarray, y: np.ndarray) -> str:
-    """In per cent, with its standard error."""
+    """In per cent, with its standard error; a dash where there are no images."""
+    if not len(y):
+        return "–"
     right = np.asarray(model.predict(x.astype(np.float32), batch_size=500, verbose=0)).argmax(1) == y
     share = float(right.mean())
     return f"{100 * share:.2f} ± {100 * math.sqrt(share * (1 - share) / len(y)):.2f}"
