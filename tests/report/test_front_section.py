@@ -103,13 +103,14 @@ class TestSearchOfAFront:
         assert {child.fate for child in family.children(read) if child.step} == {family.FINISHED, family.WINNER}
         page = search_page.report(read).html
         assert page.count("grew from size to size") == 2 and "cut out of the one before" not in page
+        assert "winner, or only grown from</text>" in page, "a network of each step that others grew out of"
 
     def test_its_page_has_the_networks_with_their_pictures(self, run):
         page = search_page.report(loading.read(run, pictures=True)).html
         assert "Networks of several sizes" in page and "shrinking 4.99k, 3 epochs" in page
         assert "The architecture of front/490" in page
         assert "finishes" in page and "All trainings share one budget. The largest network is made" in page
-        assert "network of the front</text>" in page and "first network and winner</text>" in page
+        assert "finished, or grown from</text>" in page and "winner, or only grown from</text>" in page
         assert (
             "winner of a step" not in page and "one learning rate" not in page and "reached the last rung" not in page
         )

@@ -123,6 +123,11 @@ class Child:
         return "undecided" if self.over else "in the running"
 
 
+def is_front(children: Sequence[Child]) -> bool:
+    """Whether a network of a front is among them: they were trained for sizes of their own, and did not compete."""
+    return any(child.fate == FINISHED for child in children)
+
+
 def children(run: Run) -> tuple[Child, ...]:
     """All children, by step and number."""
     lives: dict[tuple[int, int], list[Record]] = {}

@@ -8,7 +8,7 @@ from nash_tf.drawing.figure import SERIES, Figure, legend, mark, path, star, tex
 from nash_tf.drawing.markup import Markup, join, tag
 from nash_tf.drawing.number_words import percent, short
 from nash_tf.records.runs import Run
-from nash_tf.report.analysis.family import FINISHED, Child
+from nash_tf.report.analysis.family import Child, is_front
 from nash_tf.report.analysis.stats import pareto
 from nash_tf.report.charts.child_words import axis, description
 
@@ -51,10 +51,12 @@ def accuracy_against_params(
     parts += [drawn for _, drawn in sorted(points, key=lambda pair: pair[0])]  # winners lie above
     labels = label_places.place(marks, [entry for *_, entry in sorted(wanted)])
     parts += [text(*label, "halo strong") for label in labels if label]
-    is_front = any(child.fate == FINISHED for child, *_ in known)
-    meaning = [(lambda a, b: star(a, b, 8, "f0"), "first network and winner" if is_front else "winner of a step")]
+    starred, last = "winner of a step", "reached the last rung"
+    if is_front(children):
+        starred, last = "winner, or only grown from", "finished"
+    meaning = [(lambda a, b: star(a, b, 8, "f0"), starred)]
     if any(_sort(child, rungs) == "last" for child, *_ in known):
-        meaning.append((lambda a, b: mark(0, a, b, 5.5, "f1"), "finished" if is_front else "reached the last rung"))
+        meaning.append((lambda a, b: mark(0, a, b, 5.5, "f1"), last))
     if any(_sort(child, rungs) == "earlier" for child, *_ in known):
         meaning.append((lambda a, b: mark(3, a, b, 5, "hollow s2"), "other children"))
     if front:

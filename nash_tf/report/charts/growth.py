@@ -8,7 +8,7 @@ from nash_tf.drawing.figure import SERIES, Figure, legend, line, mark, path, sta
 from nash_tf.drawing.markup import Markup, join, tag
 from nash_tf.drawing.number_words import plural, short
 from nash_tf.report.analysis.behaviour import Behaviour
-from nash_tf.report.analysis.family import FINISHED, Child
+from nash_tf.report.analysis.family import Child, is_front
 from nash_tf.report.charts.child_words import description
 
 _WIDTH, _HEIGHT = 760, 360
@@ -55,8 +55,8 @@ def growth(children: Sequence[Child], limit: float | None) -> Figure | None:
                 drawn = mark(3, *at, 4.6, "hollow s2", title)
             dots.append(tag("g", drawn, data_child=f"{child.step}-{child.number}"))
     way: list[Markup] = [path(winners, "trunk")] if len(winners) > 1 else []
-    is_front = any(child.fate == FINISHED for child, _ in known)
-    meaning = [(lambda a, b: star(a, b, 8, "f0"), "network of the front" if is_front else "winner of a step")]
+    starred = "finished, or grown from" if is_front(children) else "winner of a step"
+    meaning = [(lambda a, b: star(a, b, 8, "f0"), starred)]
     if any(not child.has_won for child, _ in known):
         meaning.append((lambda a, b: mark(3, a, b, 4.6, "hollow s2"), "other children"))
     parts += [*way, *dots, legend(50, _HEIGHT - 10, meaning)]
